@@ -1,0 +1,55 @@
+# People, hooks and CI call the same targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: retrain test check up bench lock clean format
+
+retrain: $(VENV)/.run-installed  ## one night now
+	@$(BIN)/housing retrain
+
+up: $(VENV)/.run-installed  ## Prefect server, schedules and runner, until Ctrl-C
+	@$(BIN)/housing up
+
+test: $(VENV)/.dev-installed  ## the whole suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev-installed  ## format, lint, types, import contracts, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/docs
+
+format: $(VENV)/.dev-installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev-installed
+	$(BIN)/python -m benchmarks
+
+# The lock files carry pins and hashes and no address, so any index serves.
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate -o requirements/run.txt
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate -c requirements/run.txt -o requirements/dev.txt
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-installed: requirements/run.txt pyproject.toml | $(BIN)/python
+	@echo "Installing the locked requirements into $(VENV) (once, a few minutes) ..."
+	$(PIP) --require-hashes --no-deps -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
+	$(PIP) --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

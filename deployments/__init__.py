@@ -1,0 +1,1 @@
+"""How it is run: the command `housing`, schedules and deployments as data."""

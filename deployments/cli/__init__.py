@@ -1,0 +1,1 @@
+"""The command `housing`: starts flows and administers. It holds no pipeline of its own."""

@@ -1,0 +1,59 @@
+"""`housing compare`: two models on one test version, as a table."""
+
+from dataclasses import asdict
+
+from rich.table import Table
+
+from deployments.cli.output import console, emit_json
+from housing.errors import NothingToTrainOn
+from housing.records import Metrics
+from housing.settings import load_settings
+from housing.steps.compare import side_by_side
+from housing.store import datasets
+from housing.store.opening import open_store
+
+
+def print_comparison(first: int, second: int, version: int | None, *, as_json: bool) -> None:
+    """Score m`first` and m`second` on a version (the active one for None) and print both."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        if version is None:
+            with store.read() as connection:
+                active = datasets.active(connection)
+            if active is None:
+                raise NothingToTrainOn(
+                    why="there is no dataset yet", next_step="Run `housing retrain` first."
+                )
+            version = active.id
+        found = side_by_side(store, first, second, version, settings.gate)
+    if as_json:
+        emit_json({"models": [f"m{first}", f"m{second}"], **asdict(found)})
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in (f"on the test rows of v{version}", f"m{first}", f"m{second}"):
+        table.add_column(heading, justify="left" if "rows" in heading else "right")
+    for name, one, two in zip(NAMES, _cells(found.first), _cells(found.second), strict=True):
+        table.add_row(name, one, two)
+    console.print(table)
+    c = found.comparison
+    console.print(
+        f"m{second} against m{first}: error {c.effect:+.2%} "
+        f"[{c.interval.lower:+.2%}; {c.interval.upper:+.2%}], {c.rows:,} rows in "
+        f"{c.clusters:,} cells; negative is better."
+    )
+
+
+NAMES = ("test rows", "RMSE (US dollars)", "  95 % interval", "MAE (US dollars)", "R2",
+         "within 10 %", "within 20 %")  # fmt: skip
+
+
+def _cells(m: Metrics) -> tuple[str, ...]:
+    return (
+        f"{m.rows:,}",
+        f"{m.rmse.value:,.0f}",
+        f"{m.rmse.lower:,.0f} - {m.rmse.upper:,.0f}",
+        f"{m.mae:,.0f}",
+        f"{m.r2:.4f}",
+        f"{m.within_10:.1%}",
+        f"{m.within_20:.1%}",
+    )

@@ -1,0 +1,154 @@
+"""Commands that only look: status, listings, show, compare."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from sqlalchemy.engine import Connection
+
+from deployments.cli import identify
+from deployments.cli.output import AsJson, Limit, console, emit_json, facts, listing
+from housing.errors import NotPossible
+from housing.settings import load_settings
+from housing.store import listings, registry
+from housing.store.opening import open_store
+
+app = typer.Typer()
+
+
+def _look(question: Callable[[Connection], Any]) -> Any:
+    with open_store(load_settings()) as store, store.read() as connection:
+        return question(connection)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Champion, active dataset, last night, and what needs a person."""
+    from housing.steps.report import notices
+
+    settings = load_settings()
+    found = _look(listings.status)
+    found["notices"] = _look(lambda connection: list(notices(connection, settings)))
+    if as_json:
+        emit_json(found)
+        return
+    for notice in found["notices"]:
+        console.print(f"[bold yellow]! {escape(notice)}[/]")
+    champion, dataset, last = found["champion"], found["dataset"], found["last_night"]
+    facts(
+        {
+            "champion": champion and _brief(champion, "model", "family", "test_rmse", "since"),
+            "dataset": dataset and _brief(dataset, "dataset", "rows", "test_rows", "created_at"),
+            "last night": last and _brief(last, "run", "status", "outcome", "sentence"),
+            "running now": found["running"],
+            "needs a person": found["needs_a_person"] or "nothing",
+        },
+        as_json=False,
+    )
+
+
+def _brief(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name.replace("_", " "): values[name] for name in names if values[name] is not None}
+
+
+@app.command()
+def models(as_json: AsJson = False, limit: Limit = None) -> None:
+    """All models, newest first."""
+    rows = _look(lambda connection: listings.list_models(connection, limit))
+    columns = ("model", "role", "family", "cv_rmse", "test_rmse", "dataset", "created_at")
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def datasets(as_json: AsJson = False, limit: Limit = None) -> None:
+    """All dataset versions, newest first."""
+    rows = _look(lambda connection: listings.list_datasets(connection, limit))
+    columns = ("dataset", "operation", "reason", "batches", "rows", "test_rows", "created_at")
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def batches(as_json: AsJson = False, limit: Limit = None) -> None:
+    """All batches that came in, newest first."""
+    rows = _look(lambda connection: listings.list_batches(connection, limit))
+    columns = (
+        "batch", "source", "name", "status", "in_dataset", "read", "accepted", "rejected",
+        "corrections", "recorded_at",
+    )  # fmt: skip
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def runs(as_json: AsJson = False, limit: Limit = None) -> None:
+    """All runs, newest first."""
+    rows = _look(lambda connection: listings.list_runs(connection, limit))
+    columns = (
+        "run", "kind", "status", "outcome", "dataset", "challenger", "champion", "started_at",
+        "seconds",
+    )  # fmt: skip
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def history(as_json: AsJson = False, limit: Limit = None) -> None:
+    """The promotion ledger, newest line first."""
+    rows = _look(lambda connection: listings.list_history(connection, limit))
+    columns = ("seq", "at", "operation", "from", "to", "actor", "reason")
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def champion(
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"],
+            help="An instant in UTC; the present where it is left out.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who is, or was at an instant, the champion, and which line of the ledger says so."""
+    instant = datetime.now(UTC) if at is None else at.replace(tzinfo=UTC)
+    line = _look(lambda connection: registry.champion_at(connection, instant))
+    if line is None:
+        raise NotPossible(
+            what=f"Naming the champion of {listings.time(instant)}",
+            why="nothing had been promoted by then; `housing history` shows the ledger.",
+        )
+    facts(listings.ledger_line(line), as_json=as_json)
+
+
+@app.command()
+def show(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="m7, v3, b2 or r9.")],
+    as_json: AsJson = False,
+) -> None:
+    """Everything recorded of one model, dataset version, batch or run."""
+    letter, number = identify.parse(id_)
+    question = {
+        "m": listings.show_model,
+        "v": listings.show_dataset,
+        "b": listings.show_batch,
+        "r": listings.show_run,
+    }[letter]
+    facts(_look(lambda connection: question(connection, number)), as_json=as_json)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A model, e.g. m3.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another, e.g. m7.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="Dataset version, e.g. v4; the active one if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Two models side by side on one test version, both scored afresh."""
+    from deployments.cli.comparison import print_comparison
+
+    ids = [identify.parse(text, allowed="m")[1] for text in (first, second)]
+    version = None if dataset is None else identify.parse(dataset, allowed="v")[1]
+    print_comparison(ids[0], ids[1], version, as_json=as_json)

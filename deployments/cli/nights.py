@@ -1,0 +1,87 @@
+"""Commands that run: retrain, ingest, up."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from deployments import environment
+from deployments.cli.output import EXIT_CODES, AsJson, console, listing
+from housing.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def retrain(
+    source: Annotated[
+        str | None, typer.Option(help="Where to look for rows; several with commas.")
+    ] = None,
+    n_iter: Annotated[int | None, typer.Option(min=1, help="Draws of the search.")] = None,
+    families: Annotated[
+        str | None, typer.Option(help="Model families to draw from, with commas.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Judge, but promote nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """One night now: rows in, search, comparison, promotion if nothing regresses.
+
+    Returns 0 promoted or nothing new, 3 kept the champion, 4 inconclusive, 1 failed,
+    2 wrong usage, 5 something is corrupt.
+    """
+    from deployments.cli.retrain import run_night
+
+    began = time.perf_counter()
+    chosen = {
+        "source": source,
+        "n_iter": n_iter,
+        "families": None if families is None else tuple(families.replace(" ", "").split(",")),
+        "seed": seed,
+        "dry_run": dry_run,
+    }
+    outcome = run_night(chosen, as_json=as_json, began=began)
+    raise typer.Exit(EXIT_CODES[outcome])
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.")],
+    as_json: AsJson = False,
+) -> None:
+    """Only bring data in; the next night takes it into the dataset."""
+    from housing.steps.intake import ingest_files
+    from housing.store.opening import open_store
+
+    settings = load_settings()
+    with open_store(settings) as store:
+        summary = ingest_files(store, settings, files)
+    rows = [
+        {
+            "batch": None if b.id is None else f"b{b.id}",
+            "name": b.name,
+            "status": b.status,
+            "read": b.read,
+            "accepted": b.accepted,
+            "rejected": b.rejected,
+            "message": b.message,
+        }
+        for b in summary.batches
+    ]
+    listing(rows, ("batch", "status", "accepted", "rejected", "message"), as_json=as_json)
+    if any(b.status == "unreadable" for b in summary.batches):
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Port of the Prefect UI, on loopback.")] = 4200,
+) -> None:
+    """Prefect server, schedules and runner; one Ctrl-C ends them all, in order."""
+    from deployments.supervisor import up as run_until_stopped
+
+    settings = load_settings()
+    environment.prepare(settings.home)
+    run_until_stopped(settings.home, port, lambda text: console.print(escape(text)))

@@ -1,0 +1,85 @@
+"""How the command line shows things: tables for people, JSON for machines, errors in one line."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+console = Console()
+errors = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Newest N only.")]
+
+EXIT_CODES: Mapping[str, int] = {
+    "promoted": 0,
+    "nothing new": 0,
+    "dry run": 0,
+    "done": 0,
+    "kept": 3,
+    "inconclusive": 4,
+}
+"""What `housing retrain` returns; 1 failed, 2 wrong usage, 5 something is corrupt."""
+
+
+def emit_json(value: Any) -> None:
+    """Print a value as JSON and nothing else."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print rows: all they hold as JSON, or the named columns as a table."""
+    if as_json:
+        emit_json(list(rows))
+        return
+    if not rows:
+        console.print("There are none yet.")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        numeric = all(isinstance(r[name], int | float) or r[name] is None for r in rows)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(cell(row[name]) for name in columns))
+    console.print(table)
+
+
+def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one thing: a line a fact, nested ones indented."""
+    if as_json:
+        emit_json(values)
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in values.items():
+        table.add_row(name.replace("_", " "), cell(value))
+    console.print(table)
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return "\n".join(f"{escape(str(k))}: {cell(v)}" for k, v in value.items()) or "-"
+    if isinstance(value, list | tuple):
+        return _joined(value)
+    return escape(str(value))
+
+
+def _joined(values: Sequence[Any]) -> str:
+    if all(isinstance(v, str) for v in values):
+        return ", ".join(escape(v) for v in values) or "-"
+    return "\n".join(cell(v).replace("\n", ", ") for v in values) or "-"

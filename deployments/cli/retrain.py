@@ -1,0 +1,132 @@
+"""`housing retrain`: the flow, with bars on the terminal and the verdict as a table."""
+
+import time
+from typing import Any
+
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from deployments import environment
+from deployments.cli.output import console, emit_json, errors
+from deployments.server import server_for_a_night
+from housing import progress
+from housing.errors import SettingsInvalid
+from housing.settings import Settings, load_settings
+from housing.store import listings, runs
+from housing.store.opening import open_store
+
+
+def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
+    """Run the flow once; returns the outcome. Errors of the flow are raised here."""
+    settings = load_settings()
+    with open_store(settings):
+        pass  # what is wrong with the store is said before anything is started
+    environment.prepare(settings.home, quiet=True)
+    with server_for_a_night(settings.home) as (server, _):
+        with errors.status("Starting: loading libraries and the Prefect server ..."):
+            from flows.nightly import nightly
+
+            parameters = _parameters(chosen)
+            if server is not None:
+                server.wait_until_ready()
+        with _Bars(visible=not as_json) as bars, progress.heard_by(bars):
+            state = nightly(parameters, return_state=True)
+    result: Any = state.result(raise_on_failure=False)
+    if isinstance(result, BaseException):
+        raise result
+    _show(settings, result.run, as_json=as_json, seconds=time.perf_counter() - began)
+    return str(result.outcome)
+
+
+def _parameters(chosen: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    from housing.steps.night import NightlyParameters
+
+    try:
+        parameters = NightlyParameters(**chosen)
+        parameters.settings(load_settings())
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise SettingsInvalid(faults="\n".join(faults)) from error
+    return parameters
+
+
+class _Bars:
+    """A line a step while it runs; steps that count get a bar."""
+
+    def __init__(self, *, visible: bool) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description:<14}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[message]}"),
+            console=errors,
+            disable=not visible,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, step: str, done: int, total: int, message: str) -> None:
+        """What `progress.report` was told."""
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step, total=None, message="")
+        self._progress.update(
+            self._tasks[step], completed=done, total=total or None, message=escape(message[:100])
+        )
+
+
+def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> None:
+    with open_store(settings) as store, store.read() as connection:
+        found = listings.show_run(connection, run)
+        steps = runs.steps(connection, run)
+    if as_json:
+        emit_json({**found, "wall_seconds": seconds})
+        return
+    _print_steps([(s.name, s.seconds) for s in steps], seconds)
+    if found["verdict"]:
+        _print_checks(found["verdict"])
+    colour = {"promoted": "green", "kept": "yellow", "inconclusive": "yellow"}
+    style = colour.get(found["outcome"], "cyan")
+    console.print(f"[bold {style}]{found['outcome'].upper()}[/]  {escape(found['sentence'])}")
+    console.print(f"champion: {found['champion'] or 'none'}   run: {found['run']}")
+    if found["report"]:
+        console.print(f"report:   {escape(found['report'])}")
+
+
+def _print_steps(steps: list[tuple[str, float]], total: float) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("step")
+    table.add_column("seconds", justify="right")
+    for name, seconds in steps:
+        table.add_row(name, f"{seconds:.2f}")
+    table.add_row("[bold]all, with start-up[/]", f"[bold]{total:.2f}[/]")
+    console.print(table, "")
+
+
+def _print_checks(verdict: dict[str, Any]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("check", "outcome", "why"):
+        table.add_column(heading, overflow="fold")
+    colour = {"passed": "green", "failed": "red", "error": "red", "unsure": "yellow"}
+    for check in verdict["checks"]:
+        style = colour.get(check["outcome"], "dim")
+        table.add_row(check["name"], f"[{style}]{check['outcome']}[/]", escape(check["sentence"]))
+    console.print(table, "")

@@ -1,0 +1,27 @@
+"""What the orchestrator is told through its environment, before it is imported.
+
+It gets a home of its own inside HOUSING_HOME, so that a developer's other Prefect is left
+alone, and is told to be silent towards the internet. Values that a user has set win.
+"""
+
+import os
+from pathlib import Path
+
+
+def prepare(home: Path, *, quiet: bool = False) -> None:
+    """Set defaults for this process and its children; `quiet` keeps its log off the terminal."""
+    folder = home / "prefect"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    defaults = {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        # Schedules, late runs and the like poll; a laptop needs no more than this.
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+    }
+    if quiet:
+        defaults["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

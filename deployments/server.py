@@ -1,0 +1,172 @@
+"""The Prefect server as a child process, and how others on this machine find one that runs.
+
+`housing up` keeps one; `housing retrain` uses it, or starts one for the length of a night. It
+starts here rather than inside Prefect so that it comes up while this process is importing.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from housing.errors import HousingError
+from housing.store.blobs import write_durably
+
+START_SECONDS = 120.0
+STOP_SECONDS = 15.0
+_LOCAL = "127.0.0.1"
+
+
+class ServerUnavailable(HousingError):
+    """The orchestrator's server does not answer."""
+
+    template = "The Prefect server {url} does not answer: {why}. {next_step}"
+
+
+@dataclass
+class Server:
+    """A server process of ours; `url` is its API."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def wait_until_ready(self) -> None:
+        """Return when it answers; ServerUnavailable if it ends or takes too long."""
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(self.url):
+            if self.process.poll() is not None:
+                raise ServerUnavailable(
+                    url=self.url,
+                    why=f"it ended with code {self.process.returncode}",
+                    next_step=f"Its log is {self.log}.",
+                )
+            if time.monotonic() > deadline:
+                raise ServerUnavailable(
+                    url=self.url,
+                    why=f"it was given {START_SECONDS:.0f} s to start",
+                    next_step=f"Its log is {self.log}.",
+                )
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it, politely at first."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait()
+
+
+def start(home: Path, *, port: int | None = None, ui: bool = False) -> Server:
+    """Start a server on loopback; it is not ready yet when this returns."""
+    port = port or free_port()
+    url = f"http://{_LOCAL}:{port}/api"
+    log = home / "prefect" / "server.log"
+    environment = {
+        **os.environ,
+        "PREFECT_API_URL": url,
+        "PREFECT_UI_ENABLED": "1" if ui else "0",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    }
+    if not ui:
+        # A server for one night needs no scheduler, no late-run marking and no telemetry.
+        environment["PREFECT__SERVER_EPHEMERAL"] = "1"
+    factory = "prefect.server.api.server:create_app"
+    arguments = ["-m", "uvicorn", "--factory", factory, "--host", _LOCAL, "--port", str(port)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and constants
+            [sys.executable, *arguments, "--log-level", "warning", "--lifespan", "on"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C is ours to pass on, in order
+        )
+    return Server(process, url, log)
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind((_LOCAL, 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str, timeout: float = 2.0) -> bool:
+    """Whether an API is up."""
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=timeout) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+# --- finding one --------------------------------------------------------------------------
+
+
+def announce(home: Path, url: str) -> None:
+    """Tell other commands on this machine that a server runs."""
+    write_durably(home / "prefect" / "server.json", json.dumps({"url": url}).encode())
+
+
+def withdraw(home: Path) -> None:
+    """Take the announcement back."""
+    (home / "prefect" / "server.json").unlink(missing_ok=True)
+
+
+def running(home: Path) -> str | None:
+    """The API of a server that answers: the user's PREFECT_API_URL, or one that `up` started."""
+    chosen = os.environ.get("PREFECT_API_URL")
+    if chosen:
+        if answers(chosen):
+            return chosen
+        raise ServerUnavailable(
+            url=chosen,
+            why="no answer within 2 s",
+            next_step="Start it, or unset PREFECT_API_URL to run with a temporary one.",
+        )
+    try:
+        url = json.loads((home / "prefect" / "server.json").read_text())["url"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return str(url) if answers(url) else None
+
+
+@contextmanager
+def server_for_a_night(home: Path) -> Iterator[tuple[Server | None, str]]:
+    """A running server, or a temporary one that is still starting when the block begins."""
+    url = running(home)
+    if url is not None:
+        os.environ["PREFECT_API_URL"] = url
+        yield None, url
+        return
+    server = start(home)
+    os.environ["PREFECT_API_URL"] = server.url
+    try:
+        yield server, server.url
+    finally:
+        _send_what_is_left()
+        server.stop()
+        del os.environ["PREFECT_API_URL"]
+
+
+def _send_what_is_left() -> None:
+    """Logs and events that wait to be sent: without their server they would try for a minute."""
+    if "prefect" not in sys.modules:
+        return
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=STOP_SECONDS)

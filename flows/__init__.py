@@ -1,0 +1,1 @@
+"""Prefect flows: the order of the tasks and nothing else."""

@@ -1,0 +1,24 @@
+"""Many landing files at once, as if each had come in a night of its own; then one real night."""
+
+from typing import cast
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows.nightly import DEFAULTS, nightly
+from housing.records import NightResult
+from housing.steps.night import NightlyParameters
+from tasks.datasets import freeze, split
+from tasks.ingest import ingest
+from tasks.night import conclude, night_run
+
+
+@flow(name="backfill", description=__doc__, persist_result=False)
+def backfill(parameters: NightlyParameters = DEFAULTS) -> State[NightResult]:
+    """One dataset version a batch, oldest first, so that each can be taken back by itself."""
+    with night_run("backfill", parameters) as night:
+        while ingest(night, at_most=1).stored:
+            freeze(night)
+            split(night)
+        conclude(night, NightResult(night.run, "done", "All batches that wait are in."))
+    return cast(State[NightResult], nightly(parameters, return_state=True))

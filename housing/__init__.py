@@ -1,0 +1,1 @@
+"""The domain library: what a night of retraining means, without an orchestrator."""

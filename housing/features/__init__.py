@@ -1,0 +1,1 @@
+"""From the columns of the catalogue to what a model is given."""

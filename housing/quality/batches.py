@@ -1,0 +1,209 @@
+"""Batch rules: when a whole delivery is held for a person, although single rows may look fine.
+
+The defaults hold what is almost surely a mistake (another unit, a cut file, a shuffled column),
+and let through what is merely unusual, such as the districts of one city alone. Row rules belong
+in `rows`; statistical drift belongs in the gate, which can weigh it.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from housing.quality.profile import profile_columns
+from housing.quality.rows import Validated
+from housing.records import Json
+from housing.schema import CATALOGUE, CATEGORIES, NUMBERS
+
+BATCH_RULES: Mapping[str, str] = {
+    "rejected share": "too many of the rows were turned away",
+    "row count": "far more or far fewer rows than the source's recent batches",
+    "missing share": "a column is empty far more often than in the active dataset",
+    "unit": "all quartiles of a column are off by about 10, 100, 1,000 or 10,000 times",
+    "location": "a column's median is many interquartile ranges away from the active dataset's",
+    "categories": "a category column's shares have almost nothing in common with the dataset's",
+}
+"""Batch rules by name and what holds a batch; each reason begins with the name."""
+
+
+class QualityPolicy(BaseModel):
+    """When a batch is held; a held batch changes nothing until a person accepts it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_rejected_share: float = Field(
+        default=0.2, ge=0, le=1, description="Largest share of rejected rows in a batch."
+    )
+    min_rows: int = Field(
+        default=50, ge=1, description="Batches of fewer rows are judged row by row only."
+    )
+    recent_batches: int = Field(
+        default=10,
+        ge=1,
+        description="How many recent batches of a source tell its usual row count.",
+    )
+    min_recent_batches: int = Field(
+        default=5, ge=1, description="With fewer recent batches the row count is not judged."
+    )
+    max_row_factor: float = Field(
+        default=20, gt=1, description="Times more or fewer rows than the median of recent batches."
+    )
+    max_missing_increase: float = Field(
+        default=0.3, gt=0, le=1, description="Largest increase of a column's share of empty fields."
+    )
+    max_location_shift: float = Field(
+        default=5,
+        gt=0,
+        description="Largest shift of a median, in interquartile ranges of the dataset.",
+    )
+    max_category_distance: float = Field(
+        default=0.95, gt=0, le=1, description="Largest total variation distance of category shares."
+    )
+    max_unit_power: int = Field(
+        default=4, ge=1, le=9, description="Unit slips are looked for up to 10 to this power."
+    )
+    unit_tolerance: float = Field(
+        default=0.25, gt=0, lt=0.5, description="How near to a power of ten, in decimal orders."
+    )
+
+
+@dataclass(frozen=True)
+class BatchHistory:
+    """What a batch is compared with; empty for the first batch of all."""
+
+    recent_rows: tuple[int, ...] = ()  # rows read in the source's last batches, newest last
+    columns: Json | None = None  # `profile_columns` of the active dataset
+
+
+def judge_batch(
+    validated: Validated, history: BatchHistory, policy: QualityPolicy
+) -> tuple[str, ...]:
+    """Reasons to hold the batch, each a sentence that begins with its rule; empty: let it in.
+
+    A batch without an accepted row is not held: there is nothing to let in later.
+    """
+    if validated.accepted.empty:
+        return ()
+    reasons = [*_row_count(validated, history, policy)]
+    if validated.read >= policy.min_rows:
+        reasons += _rejected_share(validated, policy)
+        reasons += unit_slips(validated, history, policy)
+    if len(validated.accepted) >= policy.min_rows and history.columns is not None:
+        columns = profile_columns(validated.accepted)
+        reasons += _missing_shares(columns, history.columns, policy)
+        reasons += _locations(columns, history.columns, policy)
+        reasons += _category_shares(columns, history.columns, policy)
+    return tuple(reasons)
+
+
+def sentence(
+    validated: Validated, reasons: tuple[str, ...], history: BatchHistory, policy: QualityPolicy
+) -> str:
+    """What became of the batch, in words; `reasons` are those of `judge_batch`."""
+    accepted, rejected = len(validated.accepted), len(validated.rejected)
+    counts = f"{validated.read:,} rows read, {accepted:,} accepted, {rejected:,} rejected"
+    if validated.read == 0:
+        counts = "no rows in it: a header and nothing below"
+    parts = [counts]
+    if rejected:
+        worst = max(validated.rejections, key=lambda rejection: rejection.rows)
+        parts.append(f"most often {worst.code} ({worst.rows:,}), first: {worst.example}")
+    if validated.read and not accepted:
+        parts.append("nothing was accepted")
+        parts += unit_slips(validated, history, policy)
+    parts += [f"held: {reason}" for reason in reasons]
+    return "; ".join([*parts, *validated.notes]) + "."
+
+
+def unit_slips(validated: Validated, history: BatchHistory, policy: QualityPolicy) -> Iterator[str]:
+    """Columns that seem to be in another unit, judged on every number that was delivered.
+
+    All three quartiles must be off by the same power of ten: a new suburb has a tenth of the
+    usual house age at its median, but not throughout.
+    """
+    for name, quartiles in validated.delivered.items():
+        usual = (history.columns or {}).get(name)
+        if usual is None or usual["median"] is None:
+            continue
+        before = (usual["q25"], usual["median"], usual["q75"])
+        power = _power_of_ten(quartiles, before, policy)
+        if power:
+            factor, way = f"{10 ** abs(power):,}", "large" if power > 0 else "small"
+            yield (
+                f"unit: {name} has the median {quartiles[1]:,.6g} where the dataset has "
+                f"{before[1]:,.6g} ({CATALOGUE[name].unit}): about {factor} times too {way}, "
+                "as if it were in another unit"
+            )
+
+
+def _power_of_ten(now: tuple[float, ...], before: tuple[float, ...], policy: QualityPolicy) -> int:
+    ratios = [a / b if b else 0.0 for a, b in zip(now, before, strict=True)]
+    if min(ratios) <= 0:
+        return 0
+    orders = [math.log10(ratio) for ratio in ratios]
+    power = round(orders[1])
+    near = all(abs(order - power) <= policy.unit_tolerance for order in orders)
+    return power if near and abs(power) <= policy.max_unit_power else 0
+
+
+def _rejected_share(validated: Validated, policy: QualityPolicy) -> Iterator[str]:
+    share = len(validated.rejected) / validated.read
+    if share > policy.max_rejected_share:
+        yield (
+            f"rejected share: {share:.0%} of {validated.read:,} rows were turned away, "
+            f"at most {policy.max_rejected_share:.0%} may be"
+        )
+
+
+def _row_count(validated: Validated, history: BatchHistory, policy: QualityPolicy) -> Iterator[str]:
+    recent = history.recent_rows[-policy.recent_batches :]
+    if len(recent) < policy.min_recent_batches:
+        return
+    usual = median(recent)
+    factor = policy.max_row_factor
+    if not usual / factor <= validated.read <= usual * factor:
+        yield (
+            f"row count: {validated.read:,} rows where the last {len(recent)} batches had "
+            f"{usual:,.0f} (median); up to {factor:g} times more or fewer are usual"
+        )
+
+
+def _missing_shares(now: Json, before: Json, policy: QualityPolicy) -> Iterator[str]:
+    for name in CATALOGUE:
+        if name in before:
+            share, usual = now[name]["missing"], before[name]["missing"]
+            if share > usual + policy.max_missing_increase:
+                yield f"missing share: {name} is empty in {share:.0%} of rows, usually {usual:.0%}"
+
+
+def _locations(now: Json, before: Json, policy: QualityPolicy) -> Iterator[str]:
+    for name in NUMBERS:
+        usual = before.get(name)
+        if usual is None or usual["median"] is None or now[name]["median"] is None:
+            continue
+        spread = usual["q75"] - usual["q25"]
+        shift = now[name]["median"] - usual["median"]
+        if spread > 0 and abs(shift) > policy.max_location_shift * spread:
+            yield (
+                f"location: {name} has the median {now[name]['median']:,.6g} where the dataset "
+                f"has {usual['median']:,.6g}: {abs(shift) / spread:.1f} interquartile ranges away"
+            )
+
+
+def _category_shares(now: Json, before: Json, policy: QualityPolicy) -> Iterator[str]:
+    for name in CATEGORIES:
+        counts, usual = now[name]["counts"], before.get(name, {}).get("counts", {})
+        rows, usual_rows = sum(counts.values()), sum(usual.values())
+        if not rows or not usual_rows:
+            continue
+        distance = sum(
+            abs(counts[c] / rows - usual.get(c, 0) / usual_rows) for c in counts
+        ) / 2  # fmt: skip
+        if distance > policy.max_category_distance:
+            top = max(counts, key=lambda category: counts[category])
+            yield (
+                f"categories: {name} is {top!r} in {counts[top] / rows:.0%} of rows where the "
+                f"dataset has {usual.get(top, 0) / usual_rows:.0%}"
+            )

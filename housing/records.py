@@ -1,0 +1,207 @@
+"""Small frozen records that travel between steps, into SQL as JSON, and into reports.
+
+No behaviour beyond what follows from the fields; no table, frame or model inside one. Ids are
+the store's integers; people see them with their letter (v3 a dataset version, m7 a model).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Json = Mapping[str, Any]
+
+# --- intake ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """How many rows of a batch were turned away for one reason."""
+
+    code: str  # stable rule code, e.g. "range", listed in docs/data.md
+    column: str  # catalogue column, or "" where the rule is about the row
+    rows: int
+    example: str  # first such row in words: file, line, column, value
+
+
+@dataclass(frozen=True)
+class BatchSummary:
+    """What became of one file (or one read of a table)."""
+
+    id: int | None  # None where nothing was stored (an unreadable file)
+    source: str
+    name: str  # file name or table as people know it
+    status: Literal["accepted", "held", "unchanged", "unreadable", "waiting"]
+    message: str  # one sentence for people
+    read: int = 0  # rows
+    accepted: int = 0  # rows
+    rejected: int = 0  # rows; accepted + rejected == read
+    rejections: tuple[Rejection, ...] = ()
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class IntakeSummary:
+    """Everything one intake looked at."""
+
+    batches: tuple[BatchSummary, ...] = ()
+
+    @property
+    def stored(self) -> int:
+        """Batches that are new in the store, whether let in or held."""
+        return sum(b.status in ("accepted", "held") for b in self.batches)
+
+    @property
+    def accepted(self) -> int:
+        """Rows that came in."""
+        return sum(b.accepted for b in self.batches if b.status == "accepted")
+
+
+# --- datasets -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DatasetVersion:
+    """An ordered list of segments, frozen; the rows are read with `store.datasets.read`."""
+
+    id: int
+    parent: int | None
+    operation: Literal["append", "withdraw", "rollback"]
+    reason: str
+    created_at: datetime  # UTC
+    batches: tuple[int, ...]  # in reading order: for a key that occurs twice the later one counts
+
+
+@dataclass(frozen=True)
+class DatasetProfile:
+    """Facts about a version, measured the first time that it is read and verified ever after."""
+
+    version: int
+    rows: int  # after corrections
+    train_rows: int
+    test_rows: int
+    digest: str  # of the set of rows, whatever files hold them
+    columns: Json  # name -> {"min", "max", "mean", "missing"} or {"counts"}
+
+
+# --- training -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One point of the search space."""
+
+    index: int
+    family: str  # a name of training.candidates.CANDIDATES
+    parameters: Json  # estimator parameters as scikit-learn names them
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One draw, scored by cross-validation on the training side."""
+
+    draw: Draw
+    fold_rmse: tuple[float, ...]  # US dollars, one a fold; empty where the draw failed
+    seconds: float  # wall time of all its fits
+    error: str = ""  # why it failed, or ""
+
+    @property
+    def rmse(self) -> float:
+        """Mean over folds (US dollars), or infinity for a failed draw: it can never win."""
+        if self.error:
+            return float("inf")
+        return sum(self.fold_rmse) / len(self.fold_rmse)
+
+
+# --- evaluation -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its limits."""
+
+    value: float
+    lower: float
+    upper: float
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How one model does on one test set."""
+
+    rows: int
+    rmse: Interval  # US dollars; t-interval of the mean squared error, square-rooted
+    mae: float  # US dollars
+    r2: float
+    within_10: float  # share of rows predicted within 10 % of the price
+    within_20: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Challenger against champion on the same rows, paired.
+
+    `effect` is RMSE(challenger) / RMSE(champion) - 1: negative is better.
+    """
+
+    rows: int
+    clusters: int  # location cells; neighbouring districts are not independent
+    effect: float
+    se: float  # clustered standard error of `effect`: the deciding one
+    se_independent: float  # as if rows were independent
+    interval: Interval  # two-sided, from `se`
+    upper: float  # one-sided upper bound of `effect` at the policy's confidence
+
+
+# --- gate -----------------------------------------------------------------------------------
+
+CheckOutcome = Literal["passed", "failed", "not applicable", "error", "unsure"]
+VerdictOutcome = Literal["promote", "keep", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found; "unsure" (too little data to tell) makes the verdict inconclusive."""
+
+    name: str
+    outcome: CheckOutcome
+    sentence: str  # for people, with the figures in it
+    figures: Json = field(default_factory=dict)  # the same figures for machines
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer."""
+
+    outcome: VerdictOutcome
+    sentence: str
+    checks: tuple[CheckResult, ...]
+
+
+# --- runs -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """How long one step of a night took."""
+
+    name: str
+    seconds: float
+    detail: str = ""
+
+
+RunOutcome = Literal["promoted", "kept", "inconclusive", "nothing new", "dry run", "done"]
+
+
+@dataclass(frozen=True)
+class NightResult:
+    """How a night ended."""
+
+    run: int
+    outcome: RunOutcome
+    sentence: str
+    version: int | None = None
+    challenger: int | None = None
+    champion: int | None = None  # after the night
+    report: str | None = None  # path of the HTML report

@@ -1,0 +1,109 @@
+"""The report of a night as one HTML file: no script, no outside resource, every part optional.
+
+What is shown comes from `content`, how figures read from `wording`, pictures from `plots`; the
+layout is in `templates/`.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from housing.gate.evidence import Contender
+from housing.records import Metrics
+from housing.report import plots, wording
+from housing.report.canvas import Plot
+from housing.report.content import NightReport
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+MODEL_FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
+    (f"Error (RMSE, {plots.UNIT})", lambda m: wording.dollars(m.rmse.value)),
+    ("its interval", lambda m: wording.limits(m.rmse)),
+    (f"Mean absolute error ({plots.UNIT})", lambda m: wording.dollars(m.mae)),
+    ("R²", lambda m: f"{m.r2:.3f}"),
+    ("Within 10 % of the price", lambda m: wording.share(m.within_10)),
+    ("Within 20 % of the price", lambda m: wording.share(m.within_20)),
+    ("Test rows", lambda m: wording.count(m.rows)),
+)
+"""One row of the table of models each: what it is called, and how it reads."""
+
+
+def render(report: NightReport) -> str:
+    """The whole page. Texts from outside (file names, values, messages) are escaped."""
+    test, importances, unit = report.test, report.importances, report.importance_unit
+    page = _environment().get_template("night.html")
+    text = page.render(
+        report=report,
+        headline=wording.HEADLINES[report.outcome],
+        next_step=wording.next_step(report),
+        decision=decision(report),
+        models=list(_models(report)),
+        model_figures=MODEL_FIGURES,
+        baselines=report.evidence.baselines if report.evidence else {},
+        totals=wording.totals(report.batches),
+        search=plots.search(report.trials, report.best),
+        failures=[trial for trial in report.trials if trial.error],
+        importances=plots.importances(importances, unit) if importances else None,
+        predicted=plots.predicted_vs_actual(test) if test else None,
+        map=plots.error_map(test) if test else None,
+        history=plots.history(report.history) if len(report.history) > 1 else None,
+        seconds=sum(step.seconds for step in report.steps),
+    )
+    return wording.writable(text)
+
+
+def decision(report: NightReport) -> Plot | None:
+    """The picture of the decision: against the champion or, without one, the baselines."""
+    evidence, policy = report.evidence, report.policy
+    if evidence is None or policy is None:
+        return None
+    if evidence.champion is not None:
+        if evidence.comparison is None:
+            return None
+        return plots.decision({"": evidence.comparison}, policy.margin, "tolerated up to")
+    baselines = {
+        f"against {name}": baseline.comparison
+        for name, baseline in evidence.baselines.items()
+        if baseline.comparison is not None
+    }
+    if not baselines:
+        return None
+    return plots.decision(baselines, -policy.baseline_margin, "required:")
+
+
+def _models(report: NightReport) -> Iterator[tuple[str, str, Contender]]:
+    """Role, name and figures of each model that was measured, the challenger first."""
+    if report.evidence is None:
+        return
+    yield "Challenger", report.challenger, report.evidence.challenger
+    if report.evidence.champion is not None:
+        yield "Champion", report.champion, report.evidence.champion
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=wording.count,
+        dollars=wording.dollars,
+        limits=wording.limits,
+        share=wording.share,
+        bound=wording.bound,
+        unbroken=wording.unbroken,
+        changed=wording.changed,
+        duration=wording.duration,
+        # Plots are made here from figures; matplotlib escapes the names that they carry.
+        svg=lambda plot: Markup(plot.svg.decode()),  # noqa: S704
+        css=lambda name: Markup((TEMPLATES / name).read_text("utf-8")),  # noqa: S704
+    )
+    environment.globals.update(MARKS=wording.MARKS)
+    return environment

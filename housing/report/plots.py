@@ -1,0 +1,256 @@
+"""The pictures of a night, each a function from plain figures to a `Plot`.
+
+Lines and text are vectors; clouds of points are pixels inside the SVG. What stands beside a
+picture belongs to `night`; colours and sizes to `canvas`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from housing.records import Comparison, Interval, Trial
+from housing.report.canvas import LOOK, Plot, canvas, finished, named
+from housing.report.content import TestSet
+from housing.report.wording import bound, change, dollars, share
+from housing.schema import CATALOGUE, COORDINATES, LABEL_CAP, TARGET
+
+UNIT = CATALOGUE[TARGET].unit
+
+_DASHED = (0, (4, 2))
+_DIVERGING = LinearSegmentedColormap.from_list("low-high", [LOOK.good, LOOK.middle, LOOK.bad])
+_thousands = FuncFormatter(lambda value, _: f"{value / 1000:,.0f}k")
+
+
+def decision(comparisons: Mapping[str, Comparison], limit: float, limit_label: str) -> Plot:
+    """Each comparison (label -> figures, at least one) against the limit of its upper bound.
+
+    The thick line ends at the one-sided bound, which decides; the thin one is two-sided.
+    """
+    with canvas(5.2, 1.0 + 0.6 * len(comparisons)) as (figure, axes):
+        edges = [v for c in comparisons.values() for v in (c.interval.lower, c.interval.upper)]
+        low, high = min(*edges, limit, 0.0), max(*edges, limit, 0.0)
+        room = 0.15 * (high - low) or LOOK.error_limit / 10
+        axes.set_xlim(low - room, high + room)
+        axes.set_ylim(len(comparisons) - 0.45, -0.65)
+        axes.axvspan(low - room, limit, color=LOOK.good, alpha=0.10, lw=0)
+        axes.axvspan(limit, high + room, color=LOOK.bad, alpha=0.16, lw=0)
+        axes.axvline(0, color=LOOK.faint, lw=1)
+        axes.axvline(limit, color=LOOK.bad, lw=1.5, ls=_DASHED)
+        axes.annotate(
+            f"{limit_label} {change(limit)}", (limit, 1), (0, 4), ("data", "axes fraction"),
+            textcoords="offset points", ha="center", color=LOOK.bad,
+        )  # fmt: skip
+        for row, c in enumerate(comparisons.values()):
+            _draw_interval(axes, row, c, limit)
+        axes.set_yticks(range(len(comparisons)), [named(label) for label in comparisons])
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: change(value)))
+        axes.set_xlabel("change of the error (RMSE): further left is better")
+        words = "; ".join(
+            f"{label} {change(c.effect)}, interval {change(c.interval.lower)} to "
+            f"{change(c.interval.upper)}, at worst {bound(c.upper)}".strip()
+            for label, c in comparisons.items()
+        )
+        alt = f"Change of the error: {words}. {limit_label} {change(limit)}."
+        return finished(figure, "decision", alt)
+
+
+def _draw_interval(axes: Axes, row: int, c: Comparison, limit: float) -> None:
+    color = LOOK.good if c.effect <= 0 and c.upper <= limit else LOOK.bad
+    axes.plot([c.interval.lower, c.interval.upper], [row, row], color=color, lw=1.5)
+    axes.plot([c.effect, c.upper], [row, row], color=color, lw=6, solid_capstyle="butt")
+    axes.plot([c.effect], [row], "o", color=color, ms=9)
+    axes.annotate(
+        change(c.effect), (c.effect, row), (0, 8),
+        textcoords="offset points", ha="center", fontweight="bold",
+    )  # fmt: skip
+    axes.annotate(
+        f"at worst {bound(c.upper)}", (c.upper, row), (0, -7),
+        textcoords="offset points", ha="center", va="top", fontsize=LOOK.font_size - 1,
+    )  # fmt: skip
+
+
+def search(trials: Sequence[Trial], best: int | None) -> Plot | None:
+    """Score of each draw by family with the spread of its folds, and the best so far.
+
+    None where no draw was scored. Draws far above the others are marked at the upper edge.
+    """
+    scored = sorted((t for t in trials if not t.error), key=lambda trial: trial.draw.index)
+    if not scored:
+        return None
+    with canvas(6.4, 3.0) as (figure, axes):
+        edge = _upper_edge(scored)
+        for number, family in enumerate(dict.fromkeys(t.draw.family for t in trials)):
+            _draw_family(axes, number, [t for t in scored if t.draw.family == family], edge)
+        indices = [trial.draw.index for trial in scored]
+        lowest = np.minimum.accumulate([min(trial.rmse, edge) for trial in scored])
+        axes.step(indices, lowest, where="post", color=LOOK.faint, zorder=0, label="best so far")
+        if failed := [trial.draw.index for trial in trials if trial.error]:
+            axes.plot(failed, [edge] * len(failed), "x", color=LOOK.bad, label="failed")
+        for trial in scored:
+            if trial.draw.index == best:
+                axes.annotate(
+                    dollars(trial.rmse), (best, min(trial.fold_rmse)), (0, -12),
+                    textcoords="offset points", ha="center", fontweight="bold",
+                )  # fmt: skip
+        axes.margins(x=0.05, y=0.15)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_formatter(_thousands)
+        axes.set_xlabel("draw")
+        axes.set_ylabel(f"error on unseen folds\n(RMSE, {UNIT})")
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, handletextpad=0.3)
+        first = min(scored, key=lambda trial: trial.rmse)
+        alt = (
+            f"Scores of {len(trials)} draws, of which {len(failed)} failed. The lowest error is "
+            f"{dollars(first.rmse)} {UNIT}: draw {first.draw.index}, {first.draw.family}."
+        )
+        return finished(figure, "search", alt)
+
+
+def _draw_family(axes: Axes, number: int, trials: Sequence[Trial], edge: float) -> None:
+    style = number % len(LOOK.families)
+    color, marker = LOOK.families[style], LOOK.markers[style]
+    shown = [trial for trial in trials if trial.rmse <= edge]
+    for trial in shown:
+        ends = (min(trial.fold_rmse), min(max(trial.fold_rmse), edge))
+        axes.plot([trial.draw.index] * 2, ends, color=color, lw=1.2, alpha=0.7)
+    where = [trial.draw.index for trial in shown]
+    label = named(trials[0].draw.family) if trials else None
+    axes.plot(where, [trial.rmse for trial in shown], marker, color=color, ms=6, label=label)
+    for trial in trials:
+        if trial.rmse > edge:
+            axes.plot([trial.draw.index], [edge], marker, color=color, ms=6, fillstyle="none")
+            axes.annotate(
+                f"\N{UPWARDS ARROW}{dollars(trial.rmse / 1000)}k", (trial.draw.index, edge), (0, 6),
+                textcoords="offset points", ha="center", fontsize=LOOK.font_size - 2,
+            )  # fmt: skip
+
+
+def _upper_edge(scored: Sequence[Trial]) -> float:
+    """The score above which a draw is marked at the edge: a hopeless one would else press all
+    others into one line.
+    """
+    scores = np.array([trial.rmse for trial in scored])
+    middle, best = float(np.median(scores)), float(scores.min())
+    spread = max(max(trial.fold_rmse) for trial in scored if trial.rmse <= middle)
+    return max(best + LOOK.search_range * (middle - best), spread)
+
+
+def importances(values: Mapping[str, float], unit: str) -> Plot:
+    """The largest importances (at least one) as bars, the largest on top."""
+    top = sorted(values.items(), key=lambda item: item[1], reverse=True)[: LOOK.most_bars]
+    with canvas(4.8, 0.7 + 0.25 * len(top)) as (figure, axes):
+        names = [named(name) for name, _ in top]
+        axes.barh(range(len(top)), [value for _, value in top], color=LOOK.good, height=0.7)
+        axes.set_yticks(range(len(top)), names)
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel(unit)
+        alt = f"Importances of columns; the most important: {', '.join(names[:3])}."
+        return finished(figure, "importances", alt)
+
+
+def predicted_vs_actual(test: TestSet) -> Plot:
+    """Predicted against recorded price; on the line a prediction is exact."""
+    rows = _thinned(len(test.actual))
+    with canvas(4.6, 4.3) as (figure, axes):
+        top = 1.04 * float(max(test.actual.max(), test.predicted.max()))
+        bottom = min(0.0, float(test.predicted.min()))
+        axes.scatter(
+            test.actual[rows], test.predicted[rows],
+            s=6, color=LOOK.good, alpha=0.35, lw=0, rasterized=True,
+        )  # fmt: skip
+        axes.plot([0, top], [0, top], color=LOOK.ink, lw=1)
+        axes.annotate(
+            "exact", (0.2 * top, 0.2 * top), (8, -8), textcoords="offset points", va="top"
+        )
+        capped = 0 if LABEL_CAP is None else int(np.sum(test.actual >= LABEL_CAP))
+        if capped and LABEL_CAP is not None:
+            axes.axvline(LABEL_CAP, color=LOOK.bad, lw=1, ls=_DASHED)
+            axes.annotate(
+                f"{capped:,} at the cap\nof the records", (LABEL_CAP, bottom), (-5, 5),
+                textcoords="offset points", color=LOOK.bad, ha="right",
+            )  # fmt: skip
+        axes.set_xlim(0, top)
+        axes.set_ylim(bottom, top)
+        axes.set_aspect("equal")
+        for axis, word in ((axes.xaxis, "recorded"), (axes.yaxis, "predicted")):
+            axis.set_major_formatter(_thousands)
+            axis.set_label_text(f"{word} price ({UNIT})")
+        near = np.abs(test.predicted - test.actual) <= LOOK.far_off * np.abs(test.actual)
+        alt = (
+            f"Predicted against recorded price of {len(test.actual):,} test districts; "
+            f"{share(float(near.mean()), 0)} of them are within {share(LOOK.far_off, 0)}."
+        )
+        return finished(figure, "predicted", alt)
+
+
+def error_map(test: TestSet) -> Plot:
+    """Where the challenger's predictions are too high and too low; one point a test district."""
+    rows = _thinned(len(test.actual))
+    relative = (test.predicted[rows] - test.actual[rows]) / test.actual[rows]
+    with canvas(4.6, 5.2) as (figure, axes):
+        cloud = axes.scatter(
+            test.longitude[rows], test.latitude[rows], c=relative,
+            s=8, lw=0, alpha=0.9, rasterized=True,
+            cmap=_DIVERGING, norm=Normalize(-LOOK.error_limit, LOOK.error_limit),
+        )  # fmt: skip
+        # A degree of longitude shrinks with the cosine of the latitude.
+        axes.set_aspect(1 / float(np.cos(np.radians(test.latitude.mean()))))
+        for axis, name in zip((axes.xaxis, axes.yaxis), COORDINATES, strict=True):
+            axis.set_major_locator(MaxNLocator(5))
+            axis.set_label_text(f"{name} ({CATALOGUE[name].unit})")
+        percents = FuncFormatter(lambda value, _: change(value, 0))
+        bar = figure.colorbar(
+            cloud, ax=axes, location="bottom", shrink=0.8, aspect=30, extend="both", format=percents
+        )
+        bar.outline.set_visible(False)
+        if bar.solids is not None:
+            bar.solids.set_rasterized(True)
+        bar.set_label("predicted too low  \N{LEFT RIGHT ARROW}  too high")
+        high = share(float(np.mean(relative > LOOK.far_off)), 0)
+        low = share(float(np.mean(relative < -LOOK.far_off)), 0)
+        far = share(LOOK.far_off, 0)
+        alt = f"Map of the errors: {high} of districts are more than {far} too high, {low} too low."
+        return finished(figure, "map", alt)
+
+
+def history(nights: Sequence[tuple[datetime, Interval]]) -> Plot:
+    """The champion's error night by night (at least one), each on that night's test set."""
+    with canvas(6.4, 2.4) as (figure, axes):
+        ordered = sorted(nights, key=lambda night: night[0])
+        days: list[Any] = [day for day, _ in ordered]
+        values = [interval.value for _, interval in ordered]
+        ends = [[i.value - i.lower for _, i in ordered], [i.upper - i.value for _, i in ordered]]
+        axes.errorbar(days, values, yerr=ends, fmt="none", ecolor=LOOK.good, alpha=0.45, lw=2)
+        axes.plot(days, values, "o-", color=LOOK.good, ms=5, lw=1.2)
+        axes.annotate(
+            dollars(values[-1]), (days[-1], values[-1]), (8, 0), va="center",
+            textcoords="offset points", fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
+        locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axes.yaxis.set_major_formatter(_thousands)
+        axes.margins(x=0.08, y=0.15)
+        axes.set_ylabel(f"champion's error\n(RMSE, {UNIT})")
+        alt = (
+            f"The champion's error over {len(values)} nights: first {dollars(values[0])}, last "
+            f"{dollars(values[-1])}, highest {dollars(max(values))} {UNIT}."
+        )
+        return finished(figure, "history", alt)
+
+
+def _thinned(rows: int) -> slice:
+    """Every k-th row, so that a cloud never holds more points than can be seen."""
+    return slice(None, None, max(-(-rows // LOOK.most_points), 1))

@@ -1,0 +1,119 @@
+"""How figures and outcomes read, the same in the page, the Markdown text and the plots.
+
+What is said about a check is said by the gate; layout belongs to `night` and `markdown`.
+"""
+
+from housing.gate.model_checks import rounded_up
+from housing.records import BatchSummary, Comparison, Interval
+from housing.report.content import NightReport
+
+MINUS = "\N{MINUS SIGN}"
+
+HEADLINES = {
+    "promoted": "Promoted",
+    "kept": "Champion kept",
+    "inconclusive": "Inconclusive: champion kept",
+    "nothing new": "Nothing new tonight",
+    "dry run": "Dry run: nothing was changed",
+    "done": "Done",
+    "failed": "The night failed: champion kept",
+}
+
+MARKS = {
+    "passed": "✓",
+    "failed": "✗",
+    "unsure": "?",
+    "error": "!",
+    "not applicable": "\N{EN DASH}",
+}
+
+
+def next_step(report: NightReport) -> str:
+    """What a person has to do about this night, if anything."""
+    serving = report.champion or "No model"
+    match report.outcome:
+        case "promoted":
+            return (
+                f"Nothing to do: {report.challenger or 'the challenger'} is now the champion. "
+                'To take it back: housing rollback --reason "..."'
+            )
+        case "inconclusive":
+            errors = report.verdict and any(c.outcome == "error" for c in report.verdict.checks)
+            if errors:
+                return f"Look at the check that could not run. {serving} stays in service."
+            return f"Nothing to do: {serving} stays in service, and the next night tries again."
+        case "failed":
+            return f"Mend what the sentence names, then run again. {serving} stays in service."
+        case "dry run":
+            return f"Nothing to do. {serving} stays in service."
+        case _:
+            return f"Nothing to do: {serving} stays in service."
+
+
+def count(number: int) -> str:
+    """A whole number with separators."""
+    return f"{number:,}"
+
+
+def dollars(value: float) -> str:
+    """US dollars, whole."""
+    return f"{value:,.0f}"
+
+
+def limits(interval: Interval) -> str:
+    """The limits of an interval in US dollars, and its confidence."""
+    confidence = share(interval.confidence, 0)
+    return f"{dollars(interval.lower)} to {dollars(interval.upper)} ({confidence})"
+
+
+def share(value: float, digits: int = 1) -> str:
+    """A share as a percentage."""
+    return f"{100 * value:.{digits}f} %"
+
+
+def change(value: float, digits: int = 1) -> str:
+    """A relative change with its sign; one that rounds to nothing has none."""
+    rounded = round(100 * value, digits)
+    return f"{rounded:+.{digits}f} %".replace("-", MINUS) if rounded else "0 %"
+
+
+def bound(value: float) -> str:
+    """An upper bound of a relative change, as the gate's sentences round it."""
+    return change(rounded_up(value))
+
+
+def changed(comparison: Comparison) -> str:
+    """The effect of a comparison and its interval."""
+    low, high = comparison.interval.lower, comparison.interval.upper
+    confidence = share(comparison.interval.confidence, 0)
+    return f"{change(comparison.effect)} ({confidence} interval {change(low)} to {change(high)})"
+
+
+def duration(seconds: float) -> str:
+    """A duration in the one or two units that matter."""
+    if seconds < 0.1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def unbroken(text: str) -> str:
+    """A sentence in which no line break parts a figure from its percent sign."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def writable(text: str) -> str:
+    """Text that UTF-8 can hold: a file name that is not text on its disk shows its bytes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def totals(batches: tuple[BatchSummary, ...]) -> tuple[int, int, int]:
+    """Rows read, accepted into the dataset, and turned away."""
+    accepted = sum(b.accepted for b in batches if b.status == "accepted")
+    return sum(b.read for b in batches), accepted, sum(b.rejected for b in batches)

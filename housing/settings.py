@@ -1,0 +1,235 @@
+"""What a user can set, from the environment (prefix HOUSING_) or `.env`: its only reader.
+
+Objects that belong to a step (gate policy, search plan) are defined beside that step; here they
+are only given their place and their defaults.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeGuard
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from housing.errors import SettingsInvalid
+from housing.gate.policy import GatePolicy
+from housing.notify import NotifySettings
+from housing.quality import QualityPolicy
+from housing.training.plan import SearchPlan
+
+PREFIX = "HOUSING_"
+ENV_FILE = ".env"
+SOURCE_NAMES = ("census", "landing", "simulated", "sql")
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default; docs/settings.md is made from these descriptions.
+
+    A variable that is there and empty counts as not set. Lists are separated by commas.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        enable_decoding=False,  # lists are no JSON, and what is no JSON is a fault like others
+        extra="ignore",  # `.env` holds other programs' variables too; see `_unknown_names`
+        frozen=True,
+        validate_default=True,
+    )
+
+    home: Path = Field(Path("var"), description="Folder in which everything is written.")
+    database_url: SecretStr = Field(
+        SecretStr(""), description="Metadata store; default is a SQLite file in HOME."
+    )
+    blob_url: str = Field("", description="Where models and data go: a folder, or s3://...")
+    backup_url: str = Field("", description="A second place for the same bytes, on another disk.")
+    source: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        ("census", "landing"),
+        description="Where rows come from, in order, separated by commas: "
+        + ", ".join(SOURCE_NAMES)
+        + ".",
+    )
+    landing_dir: Path | None = Field(
+        None, description="Folder of CSV and Parquet files; default is `landing` in HOME."
+    )
+    census: str | None = Field(
+        None, description="Path or URL of the reference table; default is its public home."
+    )
+    sql_url: SecretStr | None = Field(None, description="Database of the source `sql`.")
+    sql_table: str | None = Field(None, description="Table of the source `sql`.")
+    sql_watermark: str | None = Field(None, description="Column by which new rows are told.")
+    simulated_rows: int = Field(
+        20_640, ge=100, le=10_000_000, description="Districts of a simulated first table."
+    )
+    scenario: str = Field("calm", description="What happens to simulated districts over time.")
+    settle_seconds: float = Field(
+        5.0, ge=0, le=600, description="Seconds for which a landing file must have been left alone."
+    )
+    seed: int = Field(42, ge=0, lt=2**31, description="Decides the split and every search.")
+    test_share: float = Field(0.2, gt=0.01, lt=0.9, description="Share of rows kept for testing.")
+    schedule: str = Field("0 2 * * *", description="Cron expression of the nightly run.")
+    timezone: str = Field("UTC", description="Time zone of the schedule, e.g. Europe/Berlin.")
+    notify: NotifySettings = Field(
+        default_factory=lambda: NotifySettings.model_validate({}), description="Where messages go."
+    )
+    gate: GatePolicy = Field(
+        default_factory=lambda: GatePolicy.model_validate({}), description="When to promote."
+    )
+    search: SearchPlan = Field(default_factory=SearchPlan, description="What to try each night.")
+    quality: QualityPolicy = Field(default_factory=QualityPolicy, description="What to let in.")
+
+    @field_validator("source")
+    @classmethod
+    def _known_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in value if name not in SOURCE_NAMES]
+        if unknown:
+            raise ValueError(
+                f"there is no source {', '.join(unknown)}; there are {', '.join(SOURCE_NAMES)}"
+            )
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("home")
+    @classmethod
+    def _usable_in_a_url(cls, value: Path) -> Path:
+        if "?" in str(value):
+            raise ValueError("a path with ? in it cannot stand in a database URL")
+        return value
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron(cls, value: str) -> str:
+        if not _is_cron(value):
+            raise ValueError("it is not a cron expression such as 0 2 * * * (at 2:00 every day)")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from error
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return _split_lists(values, cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _places(cls, values: dict[str, Any]) -> dict[str, Any]:
+        home = Path(values.get("home") or "var").expanduser().resolve()
+        places = {
+            "home": home,
+            "database_url": f"sqlite:///{home / 'housing.db'}",
+            "blob_url": str(home / "blobs"),
+            "backup_url": str(home / "backup"),
+            "landing_dir": home / "landing",
+        }
+        filled = {name: values.get(name) or place for name, place in places.items()}
+        return {**values, **filled, "home": home}
+
+    @property
+    def backup_on_same_disk(self) -> bool:
+        """Whether losing one disk would lose the models and their backup together."""
+        if "://" in self.backup_url or "://" in self.blob_url:
+            return False
+        places = [_existing_parent(Path(p)) for p in (self.blob_url, self.backup_url)]
+        return places[0].stat().st_dev == places[1].stat().st_dev
+
+
+def _split_lists(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """`values` with each text that stands for a list split at its commas, in groups too."""
+    split = dict(values)
+    for name, field in model.model_fields.items():
+        value, kind = values.get(name), field.annotation
+        if isinstance(value, str) and str(kind).startswith("tuple["):
+            split[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+        elif isinstance(value, dict) and _is_group(kind):
+            split[name] = _split_lists(value, kind)
+    return split
+
+
+def _is_group(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+_CRON_LAST = (59, 23, 31, 12, 7)  # minute, hour, day of the month, month, day of the week
+_CRON_FIELD = re.compile(r"[\dA-Za-z*,/#?-]+")
+
+
+def _is_cron(text: str) -> bool:
+    """Whether a schedule may be one: five fields and no number beyond its field's last."""
+    fields = text.split()
+    if len(fields) != len(_CRON_LAST):
+        return False
+    return all(
+        _CRON_FIELD.fullmatch(field) and all(int(n) <= last for n in re.findall(r"\d+", field))
+        for field, last in zip(fields, _CRON_LAST, strict=True)
+    )
+
+
+def _existing_parent(path: Path) -> Path:
+    return path if path.exists() else _existing_parent(path.parent)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings in force; SettingsInvalid names all faults at once.
+
+    `overrides` come from the command line and win over the environment.
+    """
+    names = [*os.environ, *_names_in_env_file(), *(PREFIX + name.upper() for name in overrides)]
+    faults = _unknown_names(names)
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        faults += [_fault(item) for item in error.errors()]
+    if faults:
+        raise SettingsInvalid(faults="\n".join(faults))
+    return settings
+
+
+def _names_in_env_file() -> list[str]:
+    try:
+        return list(dotenv_values(ENV_FILE))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(faults=f"The file {ENV_FILE} cannot be read: {error}") from error
+
+
+def _unknown_names(names: Iterable[str]) -> list[str]:
+    """Names with our prefix that no setting has; those within a group are the group's to judge."""
+    ours = {name for name in names if name.upper().startswith(PREFIX)}
+    return [f"{name} is not a setting." for name in sorted(ours) if not _is_known(name)]
+
+
+def _is_known(name: str) -> bool:
+    head, *rest = name.upper().removeprefix(PREFIX).lower().split("__")
+    field = Settings.model_fields.get(head)
+    return field is not None and (not rest or _is_group(field.annotation))
+
+
+def _fault(item: Any) -> str:
+    name = PREFIX + "__".join(str(part) for part in item["loc"]).upper()
+    if item["type"] == "extra_forbidden":
+        return f"{name} is not a setting."
+    if item["type"] == "model_type":
+        return f"{name} is a group of settings; set its parts, each as {name}__PART."
+    shown = "" if _is_secret(item["loc"]) else f" (it is {item['input']!r})"
+    return f"{name}: {item['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _is_secret(place: Sequence[int | str]) -> bool:
+    """Whether what was set there may be shown to nobody; an address may hold a password."""
+    fields, kind = Settings.model_fields, None
+    for part in place:
+        if part in fields:
+            kind = fields[str(part)].annotation
+            fields = kind.model_fields if _is_group(kind) else {}
+    return "Secret" in str(kind) or "url" in str(place) or not place

@@ -1,0 +1,112 @@
+"""What a source of rows is: what it is told, what it must offer, and what it may answer.
+
+A source finds and reads; it never judges a row (`housing.quality`) and never writes to the store.
+Each source is a module beside this one and a line in `SOURCES`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from housing.quality import RawTable
+from housing.records import BatchSummary
+from housing.sources.files import ReadLimits
+
+
+class SourceOptions(BaseModel):
+    """Where rows are and how patiently they are waited for; each source uses its own part."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    landing_dir: Path = Field(description="Folder of landing files.")
+    create_landing_dir: bool = Field(
+        default=False,
+        description="Make the folder where it is missing; a missing one is an error else.",
+    )
+    settle_seconds: float = Field(
+        default=5.0, ge=0, le=600, description="A file must have been left alone for this long."
+    )
+    limits: ReadLimits = Field(
+        default_factory=ReadLimits, description="What a file may cost to read."
+    )
+    census: str | None = Field(
+        default=None, description="Path or URL of the reference table; its public home otherwise."
+    )
+    cache_dir: Path = Field(description="Folder in which the reference table is kept.")
+    connect_seconds: float = Field(
+        default=3.0,
+        gt=0,
+        le=60,
+        description="After this long without an answer a server is given up.",
+    )
+    transfer_seconds: float = Field(
+        default=120.0, gt=0, le=3600, description="After this long a download is given up."
+    )
+    seed: int = Field(default=42, ge=0, lt=2**31, description="Decides the simulated districts.")
+    simulated_rows: int = Field(
+        default=20_640, ge=100, le=10_000_000, description="Simulated districts of the first night."
+    )
+    simulated_night_rows: int = Field(
+        default=300, ge=1, le=1_000_000, description="Simulated districts of every later night."
+    )
+    scenario: str = Field(
+        default="calm", description="What happens to simulated districts over time."
+    )
+    sql_url: SecretStr | None = Field(default=None, description="Database of the source `sql`.")
+    sql_table: str | None = Field(
+        default=None, description="Its table; schema.table where it needs to."
+    )
+    sql_watermark: str | None = Field(
+        default=None, description="Column that grows from row to row."
+    )
+
+
+class Seen(Protocol):
+    """What was brought in before; the store knows."""
+
+    def batch_with(self, digest: str) -> int | None:
+        """Id of the batch with this content, or None."""
+
+    def watermark(self, source: str) -> str | None:
+        """Watermark of the source's last stored delivery, or None where it never had one."""
+
+    def has_reference(self) -> bool:
+        """Whether a first table (census, or simulated in its place) is already in."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Rows that are there to be read; `read` may raise FileUnreadable."""
+
+    source: str  # a name of SOURCES
+    name: str  # for people
+    digest: str  # sha256 of the content, hex
+    size: int  # bytes
+    simulated: bool
+    watermark: str | None  # what `Seen.watermark` must answer once this is stored
+    read: Callable[[], RawTable]
+
+
+class Source(Protocol):
+    """Where fresh rows come from."""
+
+    @property
+    def name(self) -> str:
+        """Its name in SOURCES."""
+
+    def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
+        """What there is tonight, in the order in which it should be stored.
+
+        A BatchSummary ("unchanged", "waiting" or "unreadable") stands for what need not or cannot
+        be read. Raises SourceUnavailable where the source as a whole cannot be reached.
+        """
+
+
+def nothing_read(
+    source: str, name: str, status: Literal["unchanged", "waiting", "unreadable"], message: str
+) -> BatchSummary:
+    """The summary of something that was found and not read."""
+    return BatchSummary(id=None, source=source, name=name, status=status, message=message)

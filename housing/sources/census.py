@@ -1,0 +1,156 @@
+"""The reference table: fetched once from its public home, or taken from where a person says.
+
+What a person names is used or is an error, never replaced silently. Only the public home, when it
+cannot be reached, gives way to simulated districts, and then the delivery's name says so loudly.
+Fetching bytes belongs in `download`, reading them in `tabular`.
+"""
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from housing.errors import FileUnreadable, SourceUnavailable
+from housing.quality import RawTable
+from housing.records import BatchSummary
+from housing.sources.base import Delivery, Seen, SourceOptions
+from housing.sources.delimited import parse_csv
+from housing.sources.download import NotFetched, Patience, fetch, store_file
+from housing.sources.files import load, shown
+from housing.sources.simulated.source import bootstrap
+from housing.sources.tabular import FORMATS, is_table, parser_of
+
+DIGEST = "8a3727f4cf54ac1a327f69b1d5b4db54c5834ea81c6e4efc0d163300022a685e"
+"""sha256 of the reference table's CSV."""
+
+_FOLDER = "https://raw.githubusercontent.com/ageron/handson-ml2/master/datasets/housing/"
+HOMES = (_FOLDER + "housing.csv", _FOLDER + "housing.tgz")
+"""The table's public addresses, the second being the first's one retry."""
+
+_TARS = (".tgz", ".tar.gz", ".tar")
+_WAY_OUT = (
+    "Set HOUSING_CENSUS to a path or URL that can be read, or unset it to use the public one."
+)
+
+
+@dataclass(frozen=True)
+class Census:
+    """One delivery, as long as no reference table is in."""
+
+    options: SourceOptions
+    name: str = "census"
+    homes: tuple[str, ...] = HOMES
+
+    def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
+        """The reference table, once; raises SourceUnavailable where a named one cannot be had."""
+        if seen.has_reference():
+            return
+        if self.options.census:
+            yield self._delivery(*self._named(self.options.census))
+            return
+        try:
+            content = self._public()
+        except NotFetched as error:
+            loud = f"simulated districts (the census table could not be reached: {error})"
+            yield bootstrap(self.options, self.name, loud)
+        else:
+            yield self._delivery("housing.csv", content)
+
+    def _delivery(self, name: str, content: bytes) -> Delivery:
+        digest = hashlib.sha256(content).hexdigest()
+        read = partial(_read, self.options, name, content, digest)
+        return Delivery(
+            self.name, name, digest, len(content), simulated=False, watermark=digest, read=read
+        )
+
+    def _public(self) -> bytes:
+        """From the cache, else from the first public address that answers; NotFetched if none."""
+        cached = self.options.cache_dir / f"census-{DIGEST[:12]}.csv"
+        if cached.is_file() and _is_reference(content := cached.read_bytes()):
+            return content
+        reasons = []
+        for address in self.homes:
+            try:
+                content = _member(address, self._fetch(address), self.options)
+            except (NotFetched, FileUnreadable) as error:
+                reasons.append(str(error))
+                continue
+            if _is_reference(content):
+                store_file(cached, content)
+                return content
+            reasons.append(f"{address} holds another table than the pinned one")
+        raise NotFetched("; ".join(dict.fromkeys(reasons)))
+
+    def _named(self, where: str) -> tuple[str, bytes]:
+        """Name and content of the table that a person named."""
+        parts = urlsplit(where)
+        if parts.scheme in ("http", "https"):
+            name = PurePosixPath(unquote(parts.path)).name or "housing.csv"
+            path = self._downloaded(where, name)
+        elif "://" in where and parts.scheme != "file":
+            raise _unavailable(f"{parts.scheme}:// is not an address that is read")
+        else:
+            path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(where)
+            path = path.expanduser()
+            name = shown(path)
+        if not path.exists():
+            raise _unavailable(f"there is no file {path}")
+        try:
+            content = bytes(load(path, self.options.limits))
+            return name, _member(name, content, self.options)
+        except FileUnreadable as error:
+            raise _unavailable(str(error)) from error
+
+    def _downloaded(self, address: str, name: str) -> Path:
+        """The file behind a named address, in the cache folder under its own suffix."""
+        suffix = next((s for s in (*FORMATS, *_TARS) if name.lower().endswith(s)), ".csv")
+        mark = hashlib.sha256(address.encode()).hexdigest()[:12]
+        path = self.options.cache_dir / f"named-{mark}{suffix}"
+        try:
+            store_file(path, self._fetch(address))
+        except NotFetched as error:
+            raise _unavailable(str(error)) from error
+        return path
+
+    def _fetch(self, address: str) -> bytes:
+        patience = Patience(self.options.connect_seconds, self.options.transfer_seconds)
+        return fetch(address, patience, self.options.limits.max_bytes)
+
+
+def _unavailable(why: str) -> SourceUnavailable:
+    return SourceUnavailable(source="census", why=why, next_step=_WAY_OUT)
+
+
+def _is_reference(content: bytes) -> bool:
+    return hashlib.sha256(content).hexdigest() == DIGEST
+
+
+def _read(options: SourceOptions, name: str, content: bytes, digest: str) -> RawTable:
+    # `load` and `_member` have unpacked what was packed, so the text is parsed as it is.
+    parse = parser_of(Path(name)) if is_table(Path(name)) else parse_csv
+    raw = parse(bytearray(content), name, options.limits)
+    if digest == DIGEST:
+        return raw
+    note = f"this is not the reference table, whose sha256 begins with {DIGEST[:12]}"
+    return replace(raw, notes=(*raw.notes, note))
+
+
+def _member(name: str, content: bytes, options: SourceOptions) -> bytes:
+    """The first table in an archive, or the content itself where it is none."""
+    if not name.lower().endswith(_TARS):
+        return content
+    limit = options.limits.max_bytes
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            for member in archive:
+                if member.isfile() and member.name.lower().endswith(".csv"):
+                    file = archive.extractfile(member)
+                    if file is not None and member.size <= limit:
+                        return file.read(limit)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise FileUnreadable(file=name, why=f"is a damaged archive ({error})") from error
+    raise FileUnreadable(file=name, why="is an archive without a CSV file in it")

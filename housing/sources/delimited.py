@@ -1,0 +1,159 @@
+"""CSV text into a table of text: UTF-8, commas, a header, one district a line.
+
+A stray quotation mark must not swallow the lines below it, so a quoted field ends on its line or
+the line is broken. Reading numbers and categories out of the text belongs in `quality`.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from housing.errors import FileUnreadable
+from housing.quality import BrokenLine, RawTable
+from housing.schema import CATALOGUE
+from housing.sources.encoding import plain_text
+from housing.sources.files import ReadLimits
+from housing.sources.header import Header, read_header
+
+_BLOCK = 1 << 22  # bytes
+_DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'", ":": "':'"}
+_TEXT = 1_000  # characters of a broken line that are kept
+
+
+def parse_csv(data: bytearray, name: str, limits: ReadLimits) -> RawTable:
+    """All lines of a CSV file as text; FileUnreadable where it is no table of districts."""
+    data = plain_text(data, name)
+    head, _, _ = data.partition(b"\n")
+    names = _cells(head.decode(), name)
+    if len(names) > limits.max_columns:
+        why = f"line 1 names {len(names):,} columns, at most {limits.max_columns:,} are read"
+        raise FileUnreadable(file=name, why=why)
+    _refuse_other_delimiter(head.decode(), names, name)
+    header = read_header(names, name)
+    table, lines, broken = _rows(data, len(head) + 1, len(names), header)
+    notes = header.notes
+    if not data.endswith(b"\n"):
+        notes = (*notes, "the last line has no line break: was the file cut short?")
+    frame = table.to_pandas()
+    return RawTable(frame=frame, lines=lines, broken=broken, place="line", notes=notes)
+
+
+def _cells(line: str, name: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        why = f"line 1 is not a header: {error}. Quote column names fully or not at all"
+        raise FileUnreadable(file=name, why=why) from error
+
+
+def _refuse_other_delimiter(line: str, names: Sequence[str], name: str) -> None:
+    known = len(CATALOGUE.keys() & {cell.strip() for cell in names})
+    for delimiter, words in _DELIMITERS.items():
+        cells = {cell.strip(' "') for cell in line.split(delimiter)}
+        if len(CATALOGUE.keys() & cells) > max(known, 1):
+            raise FileUnreadable(
+                file=name,
+                why=f"line 1: fields are separated by {words}, and a comma is wanted. Export it "
+                "again with commas as delimiters and points as decimal marks",
+            )
+
+
+def _rows(
+    data: bytearray, start: int, width: int, header: Header
+) -> tuple[pa.Table, npt.NDArray[np.int64], tuple[BrokenLine, ...]]:
+    """The wanted columns, the line number of each row, and the lines that could not be cut."""
+    body = len(data) - start
+    lines = data.count(b"\n", start) + (body > 0 and not data.endswith(b"\n"))
+    if lines <= 0:
+        empty = pa.table({name: pa.array([], pa.string()) for name in header.positions})
+        return empty, np.empty(0, dtype=np.int64), ()
+    if data.find(b'"', start) < 0:
+        found = _cut(data, width, header, quoted=False)
+    else:
+        found = _cut(data, width, header, quoted=True)
+        if found is None or found[0].num_rows + len(found[1]) != lines:
+            found = _cut_line_by_line(data[start:].decode(), width, header)
+    assert found is not None
+    table, broken = found
+    bad = np.array([line.line for line in broken], dtype=np.int64)
+    numbers = np.setdiff1d(np.arange(2, lines + 2, dtype=np.int64), bad, assume_unique=True)
+    if b"\n\n" in data:
+        filled = ~np.isin(numbers, _blank_lines(data))
+        table, numbers = table.filter(pa.array(filled)), numbers[filled]
+    return table, numbers, tuple(line for line in broken if line.text.strip())
+
+
+def _cut(
+    data: bytearray, width: int, header: Header, *, quoted: bool
+) -> tuple[pa.Table, list[BrokenLine]] | None:
+    """All lines at once; None where quotation marks made it lose its way."""
+    broken: list[BrokenLine] = []
+
+    def keep(row: arrow_csv.InvalidRow) -> str:
+        broken.append(_miscounted(row.number, row.text, row.actual_columns, width))
+        return "skip"
+
+    columns = [f"f{index}" for index in range(width)]
+    wanted = [columns[index] for index in header.positions.values()]
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(pa.py_buffer(data)),
+            read_options=arrow_csv.ReadOptions(
+                # Only one thread knows the number of a line that it cannot cut.
+                use_threads=False, block_size=_BLOCK, column_names=columns, skip_rows=1,
+            ),
+            parse_options=arrow_csv.ParseOptions(
+                quote_char='"' if quoted else False,
+                ignore_empty_lines=False,
+                invalid_row_handler=keep,
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )  # fmt: skip
+    except pa.ArrowInvalid:
+        if quoted:
+            return None
+        raise
+    return table.rename_columns(list(header.positions)), broken
+
+
+def _miscounted(line: int, text: str, fields: int, width: int) -> BrokenLine:
+    why = f"{fields} field{'s' * (fields != 1)} where the header has {width}"
+    return BrokenLine(line, "fields", text[:_TEXT], why)
+
+
+def _cut_line_by_line(text: str, width: int, header: Header) -> tuple[pa.Table, list[BrokenLine]]:
+    """The slow way, a line at a time, for files whose quotation marks do not add up."""
+    columns: list[list[str]] = [[] for _ in header.positions]
+    broken: list[BrokenLine] = []
+    for number, line in enumerate(_lines(text), start=2):
+        try:
+            cells = next(csv.reader([line], strict=True), [])
+        except csv.Error as error:
+            broken.append(BrokenLine(number, "quote", line[:_TEXT], f"quotation marks: {error}"))
+            continue
+        if not line:  # a row of nothing, as the fast way reads it; it is taken out by its number
+            cells = [""] * width
+        if len(cells) != width:
+            broken.append(_miscounted(number, line, len(cells), width))
+            continue
+        for column, position in zip(columns, header.positions.values(), strict=True):
+            column.append(cells[position])
+    names = list(header.positions)
+    return pa.table([pa.array(c, pa.string()) for c in columns], names=names), broken
+
+
+def _lines(text: str) -> Iterator[str]:
+    yield from text.removesuffix("\n").split("\n")
+
+
+def _blank_lines(data: bytearray) -> npt.NDArray[np.int64]:
+    """Numbers of the lines that hold nothing at all."""
+    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
+    return np.flatnonzero(np.diff(ends, prepend=-1) == 1).astype(np.int64) + 1

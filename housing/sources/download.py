@@ -1,0 +1,84 @@
+"""Bytes from a web address within a few seconds or not at all, and kept in one piece.
+
+Being offline must be noticed in seconds, whatever is broken: no route, no name server, a server
+that never answers. What is fetched, and from where, belongs in `census`.
+"""
+
+import os
+import threading
+import time
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+_BLOCK = 1 << 16  # bytes
+
+
+class NotFetched(Exception):  # noqa: N818 - it is an outcome that callers turn into their own
+    """An address that gave nothing, with the reason."""
+
+
+class Patience(NamedTuple):
+    """How long a server may take."""
+
+    connect: float  # seconds until it answers, name look-up included
+    transfer: float  # seconds until the last byte
+
+
+def fetch(address: str, patience: Patience, max_bytes: int) -> bytes:
+    """The content at an http(s) address; NotFetched for every way in which that can fail."""
+    host = urlsplit(address).hostname or address
+    if urlsplit(address).scheme not in ("http", "https"):
+        raise NotFetched(f"{host} is not a web address")
+    outcome: dict[str, Any] = {}
+    # Name look-up knows no timeout of its own, so the wait for an answer is bounded from outside.
+    asking = threading.Thread(target=_open, args=(address, patience, outcome), daemon=True)
+    asking.start()
+    asking.join(patience.connect)
+    if "error" in outcome:
+        raise NotFetched(f"{host}: {outcome['error']}")
+    if "response" not in outcome:
+        raise NotFetched(f"{host} did not answer within {patience.connect:g} s")
+    return _body(outcome["response"], host, patience, max_bytes)
+
+
+def _open(address: str, patience: Patience, outcome: dict[str, Any]) -> None:
+    request = Request(address, headers={"User-Agent": "housing-nightly"})  # noqa: S310 - checked above
+    try:
+        outcome["response"] = urlopen(request, timeout=patience.connect)  # noqa: S310
+    except (OSError, HTTPException, ValueError) as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        outcome["error"] = str(reason) or type(reason).__name__
+
+
+def _body(response: Any, host: str, patience: Patience, max_bytes: int) -> bytes:
+    deadline = time.monotonic() + patience.transfer
+    content = bytearray()
+    try:
+        with response:
+            expected = response.headers.get("Content-Length")
+            while block := response.read1(_BLOCK):
+                content += block
+                if len(content) > max_bytes:
+                    raise NotFetched(f"{host} sent more than {max_bytes:,} bytes")
+                if time.monotonic() > deadline:
+                    raise NotFetched(f"{host} was not done after {patience.transfer:g} s")
+    except (OSError, HTTPException) as error:
+        raise NotFetched(f"{host} broke off: {error}") from error
+    if expected is not None and int(expected) != len(content):
+        raise NotFetched(f"{host} broke off after {len(content):,} of {int(expected):,} bytes")
+    return bytes(content)
+
+
+def store_file(path: Path, content: bytes) -> None:
+    """Write a file in one piece: readers see all of it or nothing, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,109 @@
+"""The landing directory: files that people and other systems drop, one batch each.
+
+A file is read once (same bytes, same batch), never moved, changed or deleted, and left alone
+while it is still being written. Names are read in order, so that of two corrections of a
+district the one in the later name counts.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from housing.errors import FileUnreadable, SourceUnavailable
+from housing.records import BatchSummary
+from housing.sources.base import Delivery, Seen, SourceOptions, nothing_read
+from housing.sources.files import fingerprint, shown
+from housing.sources.tabular import is_table, parser_of, read_table
+
+_UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", "~")
+
+_Shape = tuple[int, int]  # size in bytes, time of last change in nanoseconds
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Files of one folder, in name order; folders in it are not looked into."""
+
+    options: SourceOptions
+    name: str = "landing"
+    files: tuple[Path, ...] | None = None  # these instead of the folder's, however young they are
+
+    def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
+        """One answer a file; raises SourceUnavailable where the folder cannot be listed."""
+        files = self._files() if self.files is None else list(self.files)
+        patience = self.options.settle_seconds if self.files is None else 0.0
+        growing = _growing(files, patience)
+        tonight: dict[str, str] = {}
+        for path in files:
+            if path in growing:
+                why = "is still being written; it is taken on the next night"
+                yield nothing_read(self.name, shown(path), "waiting", f"{shown(path)} {why}.")
+            else:
+                yield self._one(path, seen, tonight)
+
+    def _one(self, path: Path, seen: Seen, tonight: dict[str, str]) -> Delivery | BatchSummary:
+        name = shown(path)
+        try:
+            parser_of(path)
+            digest, size = fingerprint(path)
+        except FileUnreadable as error:
+            return nothing_read(self.name, name, "unreadable", f"{error}.")
+        known_batch = seen.batch_with(digest)
+        if known_batch is not None:
+            said = f"{name} holds the same as batch {known_batch}; nothing to do."
+            return nothing_read(self.name, name, "unchanged", said)
+        if digest in tonight:
+            said = f"{name} holds the same as {tonight[digest]}; it counts once."
+            return nothing_read(self.name, name, "unchanged", said)
+        tonight[digest] = name
+        read = partial(read_table, path, self.options.limits, digest=digest)
+        return Delivery(self.name, name, digest, size, simulated=False, watermark=None, read=read)
+
+    def _files(self) -> list[Path]:
+        folder = self.options.landing_dir
+        try:
+            if self.options.create_landing_dir:
+                folder.mkdir(parents=True, exist_ok=True)
+            return sorted(
+                (path for path in folder.iterdir() if _counts(path)), key=lambda path: path.name
+            )
+        except FileNotFoundError as error:
+            why = f"there is no folder {folder}"
+            step = "Make it, or point HOUSING_LANDING_DIR at the folder where files land."
+            raise SourceUnavailable(source=self.name, why=why, next_step=step) from error
+        except OSError as error:
+            why = f"{folder} cannot be listed ({error.strerror or error})"
+            step = "Point HOUSING_LANDING_DIR at a folder that this user may read."
+            raise SourceUnavailable(source=self.name, why=why, next_step=step) from error
+
+
+def _counts(path: Path) -> bool:
+    """Whether a directory entry is meant as a delivery: not hidden, not unfinished."""
+    if path.name.startswith(".") or path.name.lower().endswith(_UNFINISHED):
+        return False
+    return is_table(path) or not path.is_dir()
+
+
+def _growing(files: list[Path], settle_seconds: float) -> set[Path]:
+    """Files that change while they are watched; waits at most `settle_seconds`, once for all.
+
+    Only files that changed less than `settle_seconds` ago are watched.
+    """
+    before = {path: shape for path in files if (shape := _shape(path)) is not None}
+    now = time.time()
+    fresh = {path: shape for path, shape in before.items() if now - shape[1] / 1e9 < settle_seconds}
+    if not fresh:
+        return set()
+    youngest = max(shape[1] for shape in fresh.values()) / 1e9
+    time.sleep(min(max(youngest + settle_seconds - now, 0.0), settle_seconds))
+    return {path for path, shape in fresh.items() if _shape(path) not in (shape, None)}
+
+
+def _shape(path: Path) -> _Shape | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None  # what is wrong with it is said when it is read
+    return facts.st_size, facts.st_mtime_ns

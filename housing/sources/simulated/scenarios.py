@@ -1,0 +1,153 @@
+"""What happens to simulated districts over time: noise, drift and pollution, as frozen knobs.
+
+Each knob does one known thing, so that a test can say what the system should notice. The
+districts themselves belong in `districts`.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from housing.schema import CATALOGUE, CATEGORIES, NUMBERS, TARGET
+from housing.sources.simulated import california
+from housing.sources.simulated.districts import (
+    INCOME_CAP,
+    LOWEST_PRICE,
+    PRICE_CAP,
+    draw_districts,
+    true_price,
+)
+
+INCOME = "median_income"
+
+
+class _Knobs(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Noise(_Knobs):
+    """How far prices lie from the true one, in logarithms: 0.1 is about 10 %."""
+
+    single: float = Field(default=0.19, ge=0, description="Of each district alone.")
+    shared: float = Field(default=0.10, ge=0, description="Of all districts of a cell together.")
+    cell: float = Field(default=0.1, gt=0, description="Side of such a cell, in degrees.")
+
+
+class Drift(_Knobs):
+    """How the world changes from night to night."""
+
+    price_a_night: float = Field(
+        default=0.0, gt=-0.5, lt=0.5, description="Growth of all prices each night; 0.01 is 1 %."
+    )
+    income_a_night: float = Field(
+        default=0.0, gt=-0.5, lt=0.5, description="Growth of all incomes each night."
+    )
+    jump_night: int | None = Field(
+        default=None, ge=0, description="First night on which prices are multiplied by `jump`."
+    )
+    jump: float = Field(default=1.0, gt=0, description="1.3 is a rise of 30 %.")
+
+
+class Pollution(_Knobs):
+    """What is wrong with the delivery of a night."""
+
+    nights: tuple[int, ...] = Field(default=(), description="The nights; none by default.")
+    bad_share: float = Field(
+        default=0.0, ge=0, le=1, description="Share of rows of which one field breaks a row rule."
+    )
+    unit_column: str = Field(default=INCOME, description="Number column in another unit.")
+    unit_factor: float = Field(default=1.0, gt=0, description="What it is multiplied by.")
+    shuffled: tuple[float, float, float, float] | None = Field(
+        default=None, description="West, south, east, north (degrees): prices shuffled within."
+    )
+
+
+class Scenario(_Knobs):
+    """A story that many nights tell."""
+
+    noise: Noise = Noise()
+    drift: Drift = Drift()
+    pollution: Pollution = Pollution()
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "calm": Scenario(),
+    "slow drift": Scenario(drift=Drift(price_a_night=0.003, income_a_night=0.001)),
+    "sudden drift": Scenario(drift=Drift(jump_night=10, jump=1.3)),
+    "bad rows": Scenario(pollution=Pollution(nights=(5, 10, 15), bad_share=0.1)),
+    "another unit": Scenario(pollution=Pollution(nights=(5,), unit_factor=10_000)),
+    "shuffled prices": Scenario(
+        pollution=Pollution(nights=(5, 6, 7), shuffled=(-119.0, 33.5, -117.5, 34.5))
+    ),
+}
+
+
+def simulate(
+    rows: int,
+    seed: int,
+    *,
+    night: int = 0,
+    noise: Noise = Noise(),  # noqa: B008 - frozen
+    drift: Drift = Drift(),  # noqa: B008 - frozen
+    pollution: Pollution = Pollution(),  # noqa: B008 - frozen
+) -> pd.DataFrame:
+    """The districts delivered on a night: catalogue columns, no key twice within a table.
+
+    Equal arguments give equal tables (with the same NumPy). Another night gives other
+    districts of the same world; the noise that neighbours share
+    depends on the seed alone, so it stays.
+    """
+    generator = np.random.default_rng([seed, night])
+    frame = draw_districts(rows, generator)
+    grown = frame[INCOME] * (1 + drift.income_a_night) ** night
+    frame[INCOME] = grown.clip(upper=INCOME_CAP)
+    log_noise = noise.single * generator.standard_normal(rows)
+    log_noise += noise.shared * _shared_noise(frame, seed, noise.cell)
+    level = (1 + drift.price_a_night) ** night
+    if drift.jump_night is not None and night >= drift.jump_night:
+        level *= drift.jump
+    price = np.clip(true_price(frame) * level * np.exp(log_noise), LOWEST_PRICE, None)
+    frame[TARGET] = np.where(price >= PRICE_CAP, PRICE_CAP, np.rint(price / 100) * 100)
+    return _polluted(frame, pollution, generator) if night in pollution.nights else frame
+
+
+def _shared_noise(frame: pd.DataFrame, seed: int, cell: float) -> california.Floats:
+    """One standard normal value a cell, by position and seed alone; shape (n,)."""
+    where = (frame["longitude"].to_numpy(), frame["latitude"].to_numpy())
+    cells = np.column_stack([np.floor(degrees / cell) for degrees in where]).astype(np.int64)
+    distinct, inverse = np.unique(cells, axis=0, return_inverse=True)
+    values = [
+        np.random.default_rng([seed, x + 100_000, y + 100_000]).standard_normal()
+        for x, y in distinct.tolist()
+    ]
+    return np.asarray(values)[inverse.reshape(-1)]
+
+
+# --- pollution ------------------------------------------------------------------------------
+
+
+def _polluted(
+    frame: pd.DataFrame, pollution: Pollution, generator: np.random.Generator
+) -> pd.DataFrame:
+    frame[pollution.unit_column] = frame[pollution.unit_column] * pollution.unit_factor
+    if pollution.shuffled is not None:
+        west, south, east, north = pollution.shuffled
+        inside = frame["longitude"].between(west, east) & frame["latitude"].between(south, north)
+        shuffled = generator.permutation(frame.loc[inside, TARGET].to_numpy())
+        frame.loc[inside, TARGET] = shuffled
+    bad = np.flatnonzero(generator.random(len(frame)) < pollution.bad_share)
+    columns = (*NUMBERS, *CATEGORIES)
+    for row, column in zip(bad, generator.integers(len(columns), size=len(bad)), strict=True):
+        _break(frame, int(row), columns[column], generator)
+    return frame
+
+
+def _break(frame: pd.DataFrame, row: int, column: str, generator: np.random.Generator) -> None:
+    """Break a row rule: a category goes missing; a number does, or leaves its range."""
+    limit = CATALOGUE[column].maximum
+    nullable = CATALOGUE[column].nullable
+    gone = column in CATEGORIES or (not nullable and generator.random() < 0.5)
+    value = np.nan if gone or limit is None else abs(limit) * 10 + 1
+    frame.iloc[row, frame.columns.get_loc(column)] = value  # type: ignore[index]

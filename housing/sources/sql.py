@@ -1,0 +1,259 @@
+"""Rows of somebody else's database table, read onwards from a watermark.
+
+The table is only ever read, its columns are found by reflection, and every identifier is quoted
+by SQLAlchemy. The system's own database belongs in `housing.store`.
+
+Rows that share the highest watermark may be joined by others later, so the next night reads that
+value again: the ties are dropped if they are exactly those already delivered, and delivered once
+more, with the newcomers, if not (a known row with known values changes nothing). A row that
+appears *below* the last watermark is never seen: give such a table a column that tells when a row
+was written.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
+
+from housing.errors import FileUnreadable, SourceUnavailable
+from housing.quality import RawTable, row_numbers
+from housing.records import BatchSummary
+from housing.sources.base import Delivery, Seen, SourceOptions, nothing_read
+from housing.sources.header import read_header
+
+_CHUNK = 10_000  # rows fetched at a time
+_UNIT = "\x1f"  # ASCII's own separator of fields
+
+
+class _Mark(NamedTuple):
+    """Up to where the table was read."""
+
+    value: str  # the highest watermark, as text from which its type can be had back
+    ties: str  # digest of the rows that have it
+
+    def text(self) -> str:
+        return json.dumps(self._asdict())
+
+
+class _Rows(NamedTuple):
+    columns: tuple[str, ...]
+    rows: list[Sequence[Any]]  # in order of watermark
+    marks: list[Any]  # each row's watermark
+
+
+@dataclass(frozen=True)
+class SqlTable:
+    """One delivery of everything new; the watermark remembers the last rows delivered."""
+
+    options: SourceOptions
+    name: str = "sql"
+
+    def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
+        """Rows above the last watermark; raises SourceUnavailable, which never tells a password."""
+        url, table_name, column = self._place()
+        known = seen.watermark(self.name)
+        last = _Mark(**json.loads(known)) if known else None
+        try:
+            engine = sa.create_engine(url, connect_args=self._patience(url))
+            try:
+                with engine.connect() as connection:
+                    found, notes = _fetch(connection, table_name, column, last)
+            finally:
+                engine.dispose()
+        except FileUnreadable as error:
+            yield nothing_read(self.name, table_name, "unreadable", f"{error}.")
+            return
+        except NoSuchTableError:
+            raise _unavailable(url, f"there is no table {table_name}") from None
+        except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
+            # `from None`: a driver's own message may hold what the address holds.
+            raise _unavailable(url, _reason(error, url)) from None
+        found = _without_known(found, last)
+        if not found.rows:
+            said = f"{table_name} has no row that was not read before."
+            yield nothing_read(self.name, table_name, "unchanged", said)
+            return
+        yield _delivery(self.name, table_name, found, notes)
+
+    def _patience(self, url: URL) -> dict[str, int]:
+        """What makes the driver give up in time; SQLite would make a file that is not there."""
+        if url.get_backend_name() == "postgresql":
+            return {"connect_timeout": max(2, round(self.options.connect_seconds))}
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+            raise _unavailable(url, "there is no such file")
+        return {}
+
+    def _place(self) -> tuple[URL, str, str]:
+        options = self.options
+        facts = {
+            "HOUSING_SQL_URL": options.sql_url and options.sql_url.get_secret_value(),
+            "HOUSING_SQL_TABLE": options.sql_table,
+            "HOUSING_SQL_WATERMARK": options.sql_watermark,
+        }
+        unset = [name for name, value in facts.items() if not value]
+        if unset:
+            raise SourceUnavailable(
+                source=self.name, why=f"{' and '.join(unset)} not set",
+                next_step="Set what is missing, or take sql out of HOUSING_SOURCE.",
+            )  # fmt: skip
+        url_text, table_name, column = (str(value) for value in facts.values())
+        try:
+            return make_url(url_text), table_name, column
+        except (SQLAlchemyError, ValueError):
+            raise SourceUnavailable(
+                source=self.name, why="HOUSING_SQL_URL is not a database address",
+                next_step="It looks like postgresql+psycopg://user:password@host/database.",
+            ) from None  # fmt: skip
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+def _fetch(
+    connection: Connection, table_name: str, column: str, last: _Mark | None
+) -> tuple[_Rows, tuple[str, ...]]:
+    schema, _, bare = table_name.rpartition(".")
+    table = sa.Table(bare, sa.MetaData(), schema=schema or None, autoload_with=connection)
+    if column not in table.c:
+        raise FileUnreadable(
+            file=table_name, why=f"has no column {column}, which HOUSING_SQL_WATERMARK names"
+        )
+    names = [str(column.name) for column in table.columns]
+    header = read_header(names, table_name, "the table")
+    wanted = tuple(header.positions)
+    mark = table.c[column]
+    # As the driver gives them: a column type that converts would stop at the first odd value.
+    plain = [sa.type_coerce(table.c[name], sa.types.NullType()).label(name) for name in wanted]
+    query = sa.select(mark.label("_watermark"), *plain).order_by(mark)
+    if last is None:
+        query = query.where(mark.is_not(None))
+    else:
+        query = query.where(mark >= _value(last.value))
+    result = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(query)
+    marks: list[Any] = []
+    rows: list[Sequence[Any]] = []
+    for chunk in result.partitions():
+        marks += [row[0] for row in chunk]
+        rows += [tuple(row[1:]) for row in chunk]
+    absent = sa.select(sa.func.count()).select_from(table).where(mark.is_(None))
+    count = connection.execute(absent).scalar_one()
+    unread = (f"{count:,} rows without {column} were not read",) if count else ()
+    return _Rows(wanted, rows, marks), (*header.notes, *unread)
+
+
+def _without_known(found: _Rows, last: _Mark | None) -> _Rows:
+    """Leave out the rows at the last watermark if they are exactly those delivered then."""
+    if last is None or not found.rows:
+        return found
+    value = _value(last.value)
+    ties = sum(mark == value for mark in found.marks)
+    if _digest(found.rows[:ties]) != last.ties:
+        return found
+    return _Rows(found.columns, found.rows[ties:], found.marks[ties:])
+
+
+def _delivery(source: str, name: str, found: _Rows, notes: tuple[str, ...]) -> Delivery:
+    top = found.marks[-1]
+    ties = [row for row, mark in zip(found.rows, found.marks, strict=True) if mark == top]
+    frame = pd.DataFrame(
+        {
+            column: _series([row[at] for row in found.rows])
+            for at, column in enumerate(found.columns)
+        }
+    )
+    raw = RawTable(frame, row_numbers(len(frame)), notes=notes)
+    return Delivery(
+        source=source,
+        name=f"{name} up to {top}",
+        digest=_digest(found.rows),
+        size=int(frame.memory_usage(deep=True).sum()),
+        simulated=False,
+        watermark=_Mark(_text(top), _digest(ties)).text(),
+        read=partial(_same, raw),
+    )
+
+
+def _same(raw: RawTable) -> RawTable:
+    return raw
+
+
+def _series(values: list[Any]) -> pd.Series:
+    """Numbers as float64 if there is nothing else among them, else text."""
+    if all(value is None or _is_number(value) for value in values):
+        return pd.Series(
+            np.array([np.nan if value is None else float(value) for value in values], dtype=float)
+        )
+    return pd.Series([None if value is None else _plain(value) for value in values], dtype="str")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _digest(rows: list[Sequence[Any]]) -> str:
+    """sha256 of a set of rows, hex; in whatever order the database gave them."""
+    texts = (_UNIT.join("" if v is None else _plain(v) for v in row) for row in rows)
+    hashes = sorted(hashlib.sha256(text.encode()).digest() for text in texts)
+    return hashlib.sha256(b"".join(hashes)).hexdigest()
+
+
+# --- watermarks as text ---------------------------------------------------------------------
+
+_TYPES: Mapping[str, Callable[[str], Any]] = {
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "int": int,
+    "float": float,
+    "Decimal": Decimal,
+    "str": str,
+}
+
+
+def _text(value: Any) -> str:
+    kind = type(value).__name__
+    if kind not in _TYPES:
+        raise FileUnreadable(
+            file="the watermark", why=f"is a {kind}; numbers, times and text can be read onwards"
+        )
+    return f"{kind}:{_plain(value) if kind != 'float' else repr(value)}"
+
+
+def _value(text: str) -> Any:
+    kind, _, rest = text.partition(":")
+    return _TYPES[kind](rest)
+
+
+# --- what may be said about a database ------------------------------------------------------
+
+
+def _unavailable(url: URL, why: str) -> SourceUnavailable:
+    return SourceUnavailable(
+        source=f"sql ({url.host or url.database or url.drivername})",
+        why=why,
+        next_step="Check HOUSING_SQL_URL and HOUSING_SQL_TABLE, and that the database is up.",
+    )
+
+
+def _reason(error: Exception, url: URL) -> str:
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    reason = lines[0][:200] if lines else type(error).__name__
+    secrets = [url.password, *(v for v in url.query.values() if isinstance(v, str))]
+    for secret in secrets:
+        if secret:
+            reason = reason.replace(str(secret), "***")
+    return reason.rstrip(".")

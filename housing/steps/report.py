@@ -1,0 +1,164 @@
+"""The night's report, gathered from what SQL remembers and rendered to one HTML file."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy.engine import Connection, Row
+
+from housing import schema
+from housing.gate.evidence import Evidence
+from housing.gate.policy import GatePolicy
+from housing.records import Interval, NightResult, Verdict
+from housing.report.content import NightReport, QuarantinedRow, TestSet
+from housing.report.markdown import summary
+from housing.report.night import render
+from housing.settings import Settings
+from housing.steps.night import Night
+from housing.store import batches, datasets, profiles, registry, runs, searches
+from housing.store.blobs import write_durably
+from housing.store.engine import Store
+from housing.store.segments import get_table
+from housing.training.search import best
+
+QUARANTINE_SHOWN = 20
+"""Rejected rows of a night that a report shows; all of them are kept."""
+
+HISTORY_SHOWN = 60
+"""Nights in the plot of the champion's error."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report on disk: the night's result with its path, and the short text for the UI."""
+
+    result: NightResult
+    summary: str
+
+
+def write(store: Store, settings: Settings, night: Night, result: NightResult) -> Written:
+    """Render the report of a night into HOME/reports."""
+    path = report_path(settings, night.run)
+    report = replace(collect(store, settings, night.run, result), location=str(path))
+    write_durably(path, render(report).encode())
+    return Written(replace(result, report=str(path)), summary(report))
+
+
+def collect(store: Store, settings: Settings, run: int, result: NightResult) -> NightReport:
+    """Everything that is told about a night; parts that it did not reach stay empty."""
+    with store.read() as connection:
+        row = runs.get(connection, run)
+        last = runs.last_completed_night(connection)
+        came = batches.since(connection, 0 if last is None else last.id)
+        report = NightReport(
+            run=run,
+            started_at=row.started_at,
+            outcome=result.outcome,
+            sentence=result.sentence,
+            notices=tuple(notices(connection, settings)),
+            batches=tuple(batches.summary(batch) for batch in came),
+            dataset=None if result.version is None else profiles.get(connection, result.version),
+            steps=runs.steps(connection, run),
+            history=tuple(_history(connection)),
+            settings=_shown(settings),
+        )
+        if result.challenger is not None:
+            report = _with_models(store, connection, report, result)
+    return replace(report, quarantine=tuple(_quarantine(store, came)))
+
+
+def notices(connection: Connection, settings: Settings) -> Iterator[str]:
+    """What nobody who reads of this data may overlook."""
+    active = datasets.active(connection)
+    members = () if active is None else active.batches
+    simulated = [b for b in members if batches.get(connection, b).simulated]
+    if simulated:
+        yield (
+            "SIMULATED DISTRICTS: the dataset holds made-up rows "
+            f"({', '.join(f'b{b}' for b in simulated)}); its models say nothing of real houses."
+        )
+    if settings.backup_on_same_disk:
+        yield (
+            "The backup is on the same disk as the original: it will not survive that disk. "
+            "Set HOUSING_BACKUP_URL to another one."
+        )
+
+
+def _with_models(
+    store: Store, connection: Connection, report: NightReport, result: NightResult
+) -> NightReport:
+    model = registry.model(connection, result.challenger or 0)
+    trials = tuple(searches.trials_of(connection, model.search))
+    evaluation = registry.newest_evaluation(connection, model.id)
+    report = replace(
+        report,
+        challenger=f"m{model.id} ({model.family})",
+        trials=trials,
+        best=best(trials).draw.index,
+        importances=model.importances,
+    )
+    if evaluation is None:
+        return report
+    champion = evaluation.champion
+    return replace(
+        report,
+        champion="" if champion is None else _name(registry.model(connection, champion)),
+        evidence=TypeAdapter(Evidence).validate_python(evaluation.evidence),
+        policy=GatePolicy.model_validate(evaluation.policy),
+        verdict=TypeAdapter(Verdict).validate_python(evaluation.verdict),
+        test=_test_set(store, evaluation),
+    )
+
+
+def _name(model: Row[Any]) -> str:
+    return f"m{model.id} ({model.family})"
+
+
+def _test_set(store: Store, evaluation: Row[Any]) -> TestSet:
+    table = get_table(store, evaluation.predictions)
+    longitude, latitude = (table[name].to_numpy() for name in schema.COORDINATES)
+    return TestSet(
+        longitude, latitude, table[schema.TARGET].to_numpy(), table["challenger"].to_numpy()
+    )
+
+
+def _history(connection: Connection) -> Iterator[tuple[datetime, Interval]]:
+    """The error of each night's champion-to-be, as it was measured that night."""
+    for row in reversed(registry.newest_evaluations(connection, HISTORY_SHOWN)):
+        evidence = TypeAdapter(Evidence).validate_python(row.evidence)
+        promoted = row.outcome == "promote" or evidence.champion is None
+        contender = evidence.challenger if promoted else evidence.champion
+        if contender is not None and contender.metrics is not None:
+            yield row.created_at, contender.metrics.rmse
+
+
+def _quarantine(store: Store, came: Sequence[Row[Any]]) -> Iterator[QuarantinedRow]:
+    left = QUARANTINE_SHOWN
+    for batch in came:
+        if batch.rejected is None or not left:
+            continue
+        table = get_table(store, batch.rejected, ("line", "code", "column", "value"))
+        rows = table.slice(0, left).to_pylist()
+        left -= len(rows)
+        for row in rows:
+            yield QuarantinedRow(batch.name, row["line"], row["code"], row["column"], row["value"])
+
+
+def _shown(settings: Settings) -> dict[str, str]:
+    return {
+        "sources": ", ".join(settings.source),
+        "seed": str(settings.seed),
+        "test share": f"{settings.test_share:.0%}",
+        "families": ", ".join(settings.search.families),
+        "draws": str(settings.search.n_iter),
+        "folds": str(settings.search.folds),
+        "gate": f"{settings.gate.rule}, margin {settings.gate.margin:.1%}",
+    }
+
+
+def report_path(settings: Settings, run: int) -> Path:
+    """Where the report of a run is, if it has one."""
+    return settings.home / "reports" / f"night-r{run}.html"

@@ -1,0 +1,55 @@
+"""Whether there is anything to do tonight: answered from SQL alone, so an idle night is short."""
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from housing.settings import Settings
+from housing.steps.evaluate import Judged
+from housing.steps.tune import search_key
+from housing.store import profiles, registry, searches
+from housing.store.engine import Store
+from housing.store.tables import evaluations, ledger
+
+
+def settled(store: Store, version: int, settings: Settings) -> Judged | None:
+    """The verdict on this version under these settings, if it stands and was carried out.
+
+    None where a model must still be searched, fitted, judged or promoted. A challenger that was
+    champion once is settled for good: whoever took it back does not want it back tonight.
+    """
+    with store.read() as connection:
+        profile = profiles.get(connection, version)
+        if profile is None:
+            return None
+        search = searches.find(connection, search_key(profile, settings.search))
+        if search is None:
+            return None
+        model = registry.model_of_search(connection, search.id, settings.search.bag)
+        if model is None:
+            return None
+        judged = _newest(connection, model.id, version, settings)
+        if judged is None or judged.outcome != "promote":
+            return judged
+        return judged if _was_champion(connection, model.id) else None
+
+
+def _newest(
+    connection: Connection, challenger: int, version: int, settings: Settings
+) -> Judged | None:
+    policy = settings.gate.model_dump(mode="json")
+    query = (
+        sa.select(evaluations)
+        .where(evaluations.c.challenger == challenger, evaluations.c.version == version)
+        .order_by(evaluations.c.id.desc())
+    )
+    for row in connection.execute(query):
+        if row.policy == policy:
+            return Judged(
+                row.id, row.challenger, row.champion, row.outcome, row.verdict["sentence"]
+            )
+    return None
+
+
+def _was_champion(connection: Connection, model: int) -> bool:
+    query = sa.select(ledger.c.seq).where(ledger.c.to_model == model).limit(1)
+    return connection.execute(query).first() is not None

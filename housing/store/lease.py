@@ -1,0 +1,152 @@
+"""Who may run the night: a lease in SQL with heartbeat, expiry and a fencing token.
+
+The orchestrator's run states say what was begun; only the lease says who is alive. Each owner
+gets a larger token than the last, and a write that carries an old one fails (`engine.Store`).
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from housing.errors import AnotherNightRuns, HousingError
+from housing.store.engine import NIGHT, Store
+from housing.store.tables import leases, utc_now
+
+EXPIRES_AFTER = timedelta(seconds=60)
+HEARTBEAT = timedelta(seconds=10)
+_ENDED = ("Z", "X")  # zombie, dead: states of /proc/PID/stat
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that has the lease."""
+
+    token: int
+    owner: str
+    host: str
+    pid: int
+    process_started: float
+    run: int | None
+    held: bool
+    acquired_at: datetime
+    heartbeat_at: datetime
+    expires_at: datetime
+
+    def alive(self, now: datetime) -> bool:
+        """Whether it may still be at work: not expired, and on this host also still running."""
+        if not self.held or now >= self.expires_at:
+            return False
+        if self.host != socket.gethostname():
+            return True
+        return process_start(self.pid) == self.process_started
+
+
+def holder(connection: Connection) -> Holder | None:
+    """Who holds the lease, or held it last; None before the first night."""
+    row = connection.execute(sa.select(leases).where(leases.c.name == NIGHT)).one_or_none()
+    if row is None:
+        return None
+    return Holder(**{k: v for k, v in row._mapping.items() if k != "name"})
+
+
+def acquire(store: Store, *, owner: str) -> int:
+    """Take the lease and return its token; AnotherNightRuns while a living owner has it."""
+    with store.write() as connection:
+        now, current = utc_now(), holder(connection)
+        if current is not None and current.alive(now):
+            raise AnotherNightRuns(
+                owner=current.owner,
+                since=f"{current.acquired_at:%Y-%m-%d %H:%M} UTC",
+                heard=(now - current.heartbeat_at).total_seconds(),
+            )
+        token = 1 if current is None else current.token + 1
+        values = {
+            "token": token,
+            "owner": owner,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "process_started": process_start(os.getpid()),
+            "run": None,
+            "held": True,
+            "acquired_at": now,
+            "heartbeat_at": now,
+            "expires_at": now + EXPIRES_AFTER,
+        }
+        if current is None:
+            connection.execute(leases.insert().values(name=NIGHT, **values))
+        else:
+            connection.execute(leases.update().where(leases.c.name == NIGHT).values(**values))
+        return token
+
+
+def renew(store: Store, token: int) -> None:
+    """Say that the owner is alive; LeaseLost if it is no longer the owner."""
+    now = utc_now()
+    with store.fenced(token).write() as connection:
+        connection.execute(
+            leases.update()
+            .where(leases.c.name == NIGHT)
+            .values(heartbeat_at=now, expires_at=now + EXPIRES_AFTER)
+        )
+
+
+def name_run(connection: Connection, run: int) -> None:
+    """Say in the lease which run its owner is at; in the transaction that inserts the run."""
+    connection.execute(leases.update().where(leases.c.name == NIGHT).values(run=run))
+
+
+def release(store: Store, token: int) -> None:
+    """Give the lease back; a no-op for one that has passed on already."""
+    with store.write() as connection:
+        connection.execute(
+            leases.update()
+            .where(leases.c.name == NIGHT, leases.c.token == token)
+            .values(held=False)
+        )
+
+
+@contextmanager
+def beating(store: Store, token: int) -> Iterator[None]:
+    """Renew the lease from a thread while the block runs."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(HEARTBEAT.total_seconds()):
+            try:
+                renew(store, token)
+            except (HousingError, SQLAlchemyError):
+                # Busy or unreachable: the next beat tries again. Lost: the owner's next write
+                # says so; a heartbeat must not be what stops a night.
+                continue
+
+    thread = threading.Thread(target=beat, name="lease-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=HEARTBEAT.total_seconds())
+
+
+def process_start(pid: int) -> float:
+    """When a local process began (in the kernel's own ticks), or -1 where there is none.
+
+    A process that has ended and only waits for its parent to notice is none. Where the kernel
+    does not tell (no /proc), a living pid counts as the owner: the lease then ends by expiry only.
+    """
+    if not Path("/proc/self/stat").exists():
+        return 0.0
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return -1.0
+    return -1.0 if state in _ENDED else float(rest[18])

@@ -1,0 +1,311 @@
+"""What is listed for people and machines: plain JSON rows, newest first, ids with their letter.
+
+Both `--json` and the tables on the terminal are made from these, so they never disagree.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.store import batches as stored
+from housing.store import datasets, profiles, registry, runs, searches
+from housing.store import lease as leases
+from housing.store.tables import (
+    batches,
+    dataset_versions,
+    evaluations,
+    models,
+    run_steps,
+    split_parts,
+    utc_now,
+)
+from housing.store.tables import runs as runs_table
+
+Rows = list[dict[str, Any]]
+
+
+def named(letter: str, id_: int | None) -> str | None:
+    """An id as people see it: m7 a model, v3 a dataset version, b2 a batch, r9 a run."""
+    return None if id_ is None else f"{letter}{id_}"
+
+
+def time(at: datetime | None) -> str | None:
+    """An instant as text: ISO 8601 in UTC, to the second."""
+    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def list_models(connection: Connection, limit: int | None = None) -> Rows:
+    """All models ever registered."""
+    current = registry.champion(connection)
+    former = registry.former_champions(connection)
+    query = sa.select(models).order_by(models.c.id.desc()).limit(limit)
+    return [
+        {
+            "model": named("m", row.id),
+            "role": "champion" if row.id == current else "former" if row.id in former else "",
+            "family": row.family,
+            "cv_rmse": row.cv_rmse,
+            "test_rmse": _test_rmse(connection, row.id),
+            "dataset": named("v", row.version),
+            "train_rows": row.train_rows,
+            "created_at": time(row.created_at),
+        }
+        for row in connection.execute(query)
+    ]
+
+
+def _test_rmse(connection: Connection, model: int) -> float | None:
+    evaluation = registry.newest_evaluation(connection, model)
+    if evaluation is None or evaluation.evidence["challenger"]["metrics"] is None:
+        return None
+    return float(evaluation.evidence["challenger"]["metrics"]["rmse"]["value"])
+
+
+def list_datasets(connection: Connection, limit: int | None = None) -> Rows:
+    """All dataset versions."""
+    query = sa.select(dataset_versions.c.id).order_by(dataset_versions.c.id.desc()).limit(limit)
+    return [_dataset(connection, id_) for id_ in connection.execute(query).scalars().all()]
+
+
+def _dataset(connection: Connection, id_: int) -> dict[str, Any]:
+    version, profile = datasets.get(connection, id_), profiles.get(connection, id_)
+    return {
+        "dataset": named("v", version.id),
+        "operation": version.operation,
+        "reason": version.reason,
+        "batches": [named("b", batch) for batch in version.batches],
+        "rows": None if profile is None else profile.rows,
+        "train_rows": None if profile is None else profile.train_rows,
+        "test_rows": None if profile is None else profile.test_rows,
+        "digest": None if profile is None else profile.digest,
+        "created_at": time(version.created_at),
+    }
+
+
+def list_batches(connection: Connection, limit: int | None = None) -> Rows:
+    """All batches."""
+    active = datasets.active(connection)
+    members = () if active is None else active.batches
+    query = (
+        sa.select(batches, split_parts.c.new_keys, split_parts.c.known_keys)
+        .join(split_parts, split_parts.c.batch == batches.c.id, isouter=True)
+        .order_by(batches.c.id.desc())
+        .limit(limit)
+    )
+    return [_batch(row, row.id in members) for row in connection.execute(query)]
+
+
+def _batch(row: Row[Any], is_active: bool) -> dict[str, Any]:
+    return {
+        "batch": named("b", row.id),
+        "source": row.source,
+        "name": row.name,
+        "status": row.status,
+        "in_dataset": is_active,
+        "read": row.read_rows,
+        "accepted": row.accepted_rows,
+        "rejected": row.rejected_rows,
+        "corrections": row.known_keys,
+        "simulated": row.simulated,
+        "message": row.message,
+        "recorded_at": time(row.recorded_at),
+    }
+
+
+def list_runs(connection: Connection, limit: int | None = None) -> Rows:
+    """All runs."""
+    query = sa.select(runs_table).order_by(runs_table.c.id.desc()).limit(limit)
+    return [_run(row) for row in connection.execute(query)]
+
+
+def _run(row: Row[Any]) -> dict[str, Any]:
+    seconds = (
+        None if row.finished_at is None else (row.finished_at - row.started_at).total_seconds()
+    )
+    return {
+        "run": named("r", row.id),
+        "kind": row.kind,
+        "status": row.status,
+        "outcome": row.outcome,
+        "sentence": row.sentence or row.error,
+        "dataset": named("v", row.version),
+        "challenger": named("m", row.challenger),
+        "champion": named("m", row.champion),
+        "started_at": time(row.started_at),
+        "seconds": seconds,
+        "actor": row.actor,
+        "report": row.report,
+    }
+
+
+def list_history(connection: Connection, limit: int | None = None) -> Rows:
+    """The promotion ledger."""
+    return [ledger_line(row) for row in registry.history(connection, limit)]
+
+
+def ledger_line(row: Row[Any]) -> dict[str, Any]:
+    """One line of the ledger."""
+    return {
+        "seq": row.seq,
+        "operation": row.operation,
+        "from": named("m", row.from_model),
+        "to": named("m", row.to_model),
+        "actor": row.actor,
+        "reason": row.reason,
+        "run": named("r", row.run),
+        "at": time(row.at),
+    }
+
+
+# --- one thing ------------------------------------------------------------------------------
+
+
+def show_model(connection: Connection, id_: int) -> dict[str, Any]:
+    """Everything recorded of a model."""
+    row = registry.model(connection, id_)
+    evaluation = registry.newest_evaluation(connection, id_)
+    return {
+        "model": named("m", row.id),
+        "family": row.family,
+        "parameters": row.parameters,
+        "seed": row.seed,
+        "bag": row.bag,
+        "dataset": named("v", row.version),
+        "train_rows": row.train_rows,
+        "cv_rmse": row.cv_rmse,
+        "fit_seconds": row.fit_seconds,
+        "importances": row.importances,
+        "libraries": row.libraries,
+        "artifact": row.artifact,
+        "created_at": time(row.created_at),
+        "run": named("r", row.run),
+        "last_evaluation": None if evaluation is None else evaluation.evidence["challenger"],
+        "ledger": [
+            ledger_line(line)
+            for line in registry.history(connection)
+            if id_ in (line.to_model, line.from_model)
+        ],
+    }
+
+
+def show_dataset(connection: Connection, id_: int) -> dict[str, Any]:
+    """Everything recorded of a dataset version."""
+    profile = profiles.get(connection, id_)
+    facts = _dataset(connection, id_)
+    return {**facts, "columns": None if profile is None else profile.columns}
+
+
+def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
+    """Everything recorded of a batch."""
+    row = stored.get(connection, id_)
+    active = datasets.active(connection)
+    query = sa.select(split_parts).where(split_parts.c.batch == id_)
+    part = connection.execute(query).one_or_none()
+    return {
+        "batch": named("b", row.id),
+        "source": row.source,
+        "name": row.name,
+        "status": row.status,
+        "message": row.message,
+        "in_dataset": active is not None and id_ in active.batches,
+        "read": row.read_rows,
+        "accepted": row.accepted_rows,
+        "rejected": row.rejected_rows,
+        "rejections": row.rejections,
+        "new_districts": None if part is None else part.new_keys,
+        "corrections": None if part is None else part.known_keys,
+        "simulated": row.simulated,
+        "digest": row.digest,
+        "segment": row.segment,
+        "quarantine": row.rejected,
+        "recorded_at": time(row.recorded_at),
+        "run": named("r", row.run),
+    }
+
+
+def show_run(connection: Connection, id_: int) -> dict[str, Any]:
+    """Everything recorded of a run."""
+    row = runs.get(connection, id_)
+    steps = sa.select(run_steps).where(run_steps.c.run == id_).order_by(run_steps.c.position)
+    judged = sa.select(evaluations).where(evaluations.c.run == id_)
+    evaluation = connection.execute(judged).first()
+    return {
+        **_run(row),
+        "parameters": row.parameters,
+        "error": row.error,
+        "steps": [
+            {"step": s.name, "seconds": s.seconds, "detail": s.detail}
+            for s in connection.execute(steps)
+        ],
+        "verdict": None if evaluation is None else evaluation.verdict,
+        "batches": [
+            named("b", b.id)
+            for b in connection.execute(sa.select(batches.c.id).where(batches.c.run == id_))
+        ],
+        "trials": _trials(connection, row),
+    }
+
+
+def _trials(connection: Connection, run: Row[Any]) -> Rows:
+    if run.challenger is None:
+        return []
+    search = registry.model(connection, run.challenger).search
+    return [
+        {
+            "draw": trial.draw.index,
+            "family": trial.draw.family,
+            "rmse": None if trial.error else trial.rmse,
+            "seconds": trial.seconds,
+            "parameters": trial.draw.parameters,
+            "error": trial.error,
+        }
+        for trial in sorted(searches.trials_of(connection, search), key=lambda t: t.rmse)
+    ]
+
+
+# --- how things are -------------------------------------------------------------------------
+
+
+def status(connection: Connection) -> dict[str, Any]:
+    """Champion, active dataset, last night, who runs now, and what needs a person."""
+    head = registry.head(connection)
+    active = datasets.active(connection)
+    holder = leases.holder(connection)
+    alive = holder is not None and holder.alive(utc_now())
+    nights = sa.select(runs_table).where(runs_table.c.kind == "nightly")
+    last = connection.execute(nights.order_by(runs_table.c.id.desc()).limit(1)).one_or_none()
+    return {
+        "champion": None if head is None else _champion(connection, head),
+        "dataset": None if active is None else _dataset(connection, active.id),
+        "last_night": None if last is None else _run(last),
+        "running": holder.owner if holder is not None and alive else None,
+        "needs_a_person": list(_needs(connection, last)),
+    }
+
+
+def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
+    model = registry.model(connection, head.to_model)
+    return {
+        "model": named("m", model.id),
+        "family": model.family,
+        "since": time(head.at),
+        "by": head.operation,
+        "reason": head.reason,
+        "test_rmse": _test_rmse(connection, model.id),
+        "dataset": named("v", model.version),
+    }
+
+
+def _needs(connection: Connection, last: Row[Any] | None) -> Sequence[str]:
+    held = sa.select(batches).where(batches.c.status == "held").order_by(batches.c.id)
+    needs = [
+        f"b{row.id} ({row.name}) is held: {row.message} "
+        f"`housing dataset accept b{row.id}` lets it in."
+        for row in connection.execute(held)
+    ]
+    if last is not None and last.status in ("failed", "crashed", "cancelled"):
+        needs.append(f"r{last.id}, the last night, {last.status}: {last.error}")
+    return needs

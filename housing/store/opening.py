@@ -1,0 +1,81 @@
+"""Opening the store of some settings: its folders, its database, its schema brought up to date."""
+
+import errno
+import os
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from housing.errors import SchemaTooNew, StoreUnavailable
+from housing.settings import Settings
+from housing.store.blobs import BlobStore
+from housing.store.engine import Store, create_engine
+
+HEAD = "0001"
+"""The newest revision this release knows; a test holds it equal to the newest script."""
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def open_store(settings: Settings, *, token: int | None = None) -> Store:
+    """The store, ready to use; StoreUnavailable or SchemaTooNew say why it is not."""
+    _make_home(settings.home)
+    store = Store(
+        engine=create_engine(settings.database_url.get_secret_value()),
+        blobs=BlobStore(settings.blob_url),
+        backup=BlobStore(settings.backup_url),
+        token=token,
+    )
+    try:
+        migrate(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def migrate(store: Store) -> None:
+    """Bring the schema to HEAD; a no-op that costs one query when it is there already."""
+    with store.read() as connection:
+        found = schema_version(connection)
+    if found == HEAD:
+        return
+    if found is not None and found > HEAD:
+        raise SchemaTooNew(found=found, known=HEAD)
+    with Store(store.engine, store.blobs, store.backup).write() as connection:
+        if schema_version(connection) != HEAD:  # another process may have been first
+            _upgrade(connection)
+
+
+def schema_version(connection: Connection) -> str | None:
+    """The database's revision, or None for an empty database."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.execute(
+        sa.text("SELECT version_num FROM alembic_version")
+    ).scalar()
+    return version
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # slow to import, and needed only when the schema changes
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(home, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "it is not writable")
+    except OSError as error:
+        raise StoreUnavailable(
+            what=f"The folder {home}",
+            why=error.strerror or str(error),
+            next_step="Make it writable, or set HOUSING_HOME to a folder that is.",
+        ) from error

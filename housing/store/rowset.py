@@ -1,0 +1,35 @@
+"""The digest of a set of rows: the same whatever the order of the rows and the files they are in.
+
+Each row is mixed into 64 bits; four salted copies of it are summed over the rows. It finds
+every accident; against malice stand the sha256 of the files.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from housing.keys import mix
+
+_LANES = 4
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def rowset_digest(frame: pd.DataFrame) -> str:
+    """64 hexadecimal digits for the rows of `frame`, columns in the order given."""
+    state = np.full(len(frame), len(frame.columns), dtype=np.uint64)
+    for name in frame.columns:
+        state = mix(state * np.uint64(3) + _bits(frame[name]))
+    salts = [np.uint64(lane * _GOLDEN % 2**64) for lane in range(1, _LANES + 1)]
+    lanes = [mix(state ^ salt).sum() for salt in salts]
+    return "".join(f"{int(lane):016x}" for lane in lanes)
+
+
+def _bits(column: pd.Series) -> npt.NDArray[np.uint64]:
+    """Each value as 64 bits; all missing values alike, and 0.0 like -0.0."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy(dtype=np.int64).view(np.uint64)
+    values = column.to_numpy()
+    if values.dtype == np.float64:
+        values = np.where(np.isnan(values), np.nan, values + 0.0)
+        return values.view(np.uint64)
+    return values.astype(np.int64).view(np.uint64)

@@ -1,0 +1,122 @@
+"""What was run: one row a run, one row a step of it. Runs that died are marked, never deleted."""
+
+import getpass
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.errors import UnknownId
+from housing.records import StepTime
+from housing.store.engine import Store
+from housing.store.lease import holder
+from housing.store.tables import run_steps, runs, utc_now
+
+
+def actor() -> str:
+    """Who is at the keyboard, as the ledger records it: user@host."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def start(
+    connection: Connection, kind: str, parameters: dict[str, Any], flow_run: str | None = None
+) -> int:
+    """Note that a run began; returns its id."""
+    return _insert(connection, kind, parameters, status="running", flow_run=flow_run)
+
+
+def refuse(connection: Connection, kind: str, parameters: dict[str, Any], why: str) -> int:
+    """Note that a run was asked for and not begun; returns its id."""
+    ended = {"status": "refused", "error": why, "finished_at": utc_now()}
+    return _insert(connection, kind, parameters, **ended)
+
+
+def _insert(connection: Connection, kind: str, parameters: dict[str, Any], **facts: Any) -> int:
+    values = {"kind": kind, "parameters": parameters, "actor": actor(), "started_at": utc_now()}
+    new = runs.insert().values(**values, **facts).returning(runs.c.id)
+    return int(connection.execute(new).scalar_one())
+
+
+def note(store: Store, run: int, **facts: Any) -> None:
+    """Add what is known of a run so far: version, search, challenger, evaluation, ..."""
+    with store.write() as connection:
+        connection.execute(runs.update().where(runs.c.id == run).values(**facts))
+
+
+def note_step(store: Store, run: int, step: StepTime) -> None:
+    """Record how long one step took."""
+    with store.write() as connection:
+        position = connection.execute(
+            sa.select(sa.func.count()).select_from(run_steps).where(run_steps.c.run == run)
+        ).scalar_one()
+        connection.execute(
+            run_steps.insert().values(
+                run=run,
+                position=position,
+                name=step.name,
+                seconds=step.seconds,
+                detail=step.detail,
+            )
+        )
+
+
+def finish(store: Store, run: int, status: str, **facts: Any) -> None:
+    """Note how a run ended."""
+    note(store, run, status=status, finished_at=utc_now(), **facts)
+
+
+def mark_dead(store: Store) -> Sequence[Row[Any]]:
+    """Mark runs whose process is gone as crashed; returns them.
+
+    Called with the lease in hand or free: a run that needs the lease and is not its living
+    holder's cannot be at work.
+    """
+    with store.write() as connection:
+        current = holder(connection)
+        where = sa.and_(runs.c.status == "running", runs.c.kind.in_(LEASED))
+        if current is not None and current.alive(utc_now()):
+            if current.run is None:
+                return []  # it has only just begun, and has not said yet which run it is
+            where = sa.and_(where, runs.c.id != current.run)
+        dead = connection.execute(sa.select(runs).where(where)).all()
+        connection.execute(
+            runs.update()
+            .where(where)
+            .values(status="crashed", finished_at=utc_now(), error="the process is gone")
+        )
+        return dead
+
+
+LEASED = ("nightly", "backfill")
+"""Kinds of run that hold the night's lease while they run."""
+
+
+def get(connection: Connection, run: int) -> Row[Any]:
+    """One run; UnknownId where there is none."""
+    row = connection.execute(sa.select(runs).where(runs.c.id == run)).one_or_none()
+    if row is None:
+        raise UnknownId(kind="run", id=f"r{run}", listing="housing runs")
+    return row
+
+
+def steps(connection: Connection, run: int) -> tuple[StepTime, ...]:
+    """The steps of a run, in order."""
+    query = sa.select(run_steps).where(run_steps.c.run == run).order_by(run_steps.c.position)
+    return tuple(StepTime(r.name, r.seconds, r.detail) for r in connection.execute(query))
+
+
+def last_completed_night(connection: Connection) -> Row[Any] | None:
+    """The newest nightly run that came to its end, or None."""
+    query = (
+        sa.select(runs)
+        .where(runs.c.kind.in_(LEASED), runs.c.status == "completed")
+        .order_by(runs.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).one_or_none()

@@ -1,0 +1,76 @@
+"""Tables as immutable Parquet blobs: how a frame becomes bytes and comes back, unchanged.
+
+Same rows, same order, same library versions: same bytes, hence the same digest.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from housing import schema
+from housing.errors import Corrupt
+from housing.store.blobs import Blob
+from housing.store.engine import Store
+from housing.store.tables import blobs, utc_now
+
+KEY_COLUMN = "key"
+
+
+def put_frame(store: Store, frame: pd.DataFrame) -> Blob:
+    """Store a frame as Parquet; the row index is not kept."""
+    buffer = io.BytesIO()
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(table, buffer, compression="zstd")
+    return store.blobs.put(buffer.getvalue(), "parquet")
+
+
+def get_table(store: Store, digest: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A stored table, or the named columns of it; a column it lacks is left out."""
+    data = store.blobs.get(digest, "parquet")
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        present = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
+        return file.read(columns=present)
+    except pa.ArrowException as error:  # the digest is right, so it was written so
+        raise Corrupt(what=f"segment {digest[:12]}", why=str(error)) from error
+
+
+def put_sides(store: Store, test: npt.NDArray[np.bool_]) -> Blob:
+    """Store the side of each row of a segment."""
+    return put_frame(store, pd.DataFrame({"test": test}))
+
+
+def get_sides(store: Store, digest: str) -> npt.NDArray[np.bool_]:
+    """The side of each row of a segment, in its row order."""
+    sides: npt.NDArray[np.bool_] = get_table(store, digest)["test"].to_numpy()
+    return sides
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """A stored table as a typed frame: float64 numbers, categories in catalogue order."""
+    frame: pd.DataFrame = table.to_pandas()
+    known = {n: t for n, t in schema.dtypes().items() if n in frame.columns}
+    return frame.astype(known)
+
+
+def record_blob(connection: Connection, blob: Blob, kind: str) -> str:
+    """Note a durable blob in SQL, in the transaction of the row that refers to it."""
+    there = sa.select(blobs.c.digest).where(blobs.c.digest == blob.digest)
+    if connection.execute(there).first() is None:
+        connection.execute(
+            blobs.insert().values(
+                digest=blob.digest,
+                suffix=blob.suffix,
+                kind=kind,
+                size=blob.size,
+                created_at=utc_now(),
+            )
+        )
+    return blob.digest

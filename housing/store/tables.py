@@ -1,0 +1,321 @@
+"""The SQL schema, as SQLAlchemy Core tables; the migrations create it, nothing else does.
+
+Rows are inserted and, with three exceptions (runs, searches and leases, which end; a segment's
+`last_version`), never changed. Append-only tables carry triggers that refuse anything else.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An instant in UTC on every database; naive values are refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """To SQL: SQLite keeps it as text in UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """From SQL: always aware, always UTC."""
+        if value is None:
+            return None
+        aware: datetime = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return aware.astimezone(UTC)
+
+
+def utc_now() -> datetime:
+    """The present instant."""
+    return datetime.now(UTC)
+
+
+# SQLite makes only INTEGER PRIMARY KEY the row's own address; other spellings cost an index.
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+Digest = String(64)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+def _id() -> Column[int]:
+    return Column("id", BigId, primary_key=True, autoincrement=True)
+
+
+def _link(name: str, target: str, *, nullable: bool = False) -> Column[Any]:
+    """A foreign key: what it points at cannot be deleted."""
+    return Column(name, ForeignKey(target, ondelete="RESTRICT"), nullable=nullable)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[datetime]:
+    return Column(name, UtcTime, nullable=nullable)
+
+
+runs = Table(
+    "runs",
+    metadata,
+    _id(),
+    Column("kind", String(20), nullable=False),  # nightly, ingest, rollback, backfill
+    Column("status", String(20), nullable=False),  # running, completed, failed, cancelled, crashed
+    Column("outcome", String(20)),  # promoted, kept, inconclusive, nothing new, dry run, done
+    Column("sentence", Text),
+    Column("parameters", JSON, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("flow_run", String(64)),  # the orchestrator's id, for its UI
+    Column("version", BigInteger),
+    Column("search", BigInteger),
+    Column("challenger", BigInteger),
+    Column("evaluation", BigInteger),
+    Column("champion", BigInteger),  # after the run
+    Column("report", Text),
+    Column("error", Text),
+    _time("started_at"),
+    _time("finished_at", nullable=True),
+)
+
+run_steps = Table(
+    "run_steps",
+    metadata,
+    _link("run", "runs.id"),
+    Column("position", Integer, nullable=False),
+    Column("name", String(40), nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("detail", Text, nullable=False),
+    UniqueConstraint("run", "position"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("token", BigInteger, nullable=False),  # grows with each owner; an old one is fenced off
+    Column("owner", String(200), nullable=False),
+    Column("host", String(200), nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("process_started", Float, nullable=False),  # tells a reused pid from the owner
+    Column("run", BigInteger),
+    Column("held", Boolean, nullable=False),
+    _time("acquired_at"),
+    _time("heartbeat_at"),
+    _time("expires_at"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", Digest, primary_key=True),  # sha256 of the bytes
+    Column("suffix", String(20), nullable=False),
+    Column("kind", String(20), nullable=False),  # segment, sides, rejected, model, golden, ...
+    Column("size", BigInteger, nullable=False),  # bytes
+    _time("created_at"),
+)
+
+backup_copies = Table(
+    "backup_copies",
+    metadata,
+    Column("digest", ForeignKey("blobs.digest", ondelete="RESTRICT"), primary_key=True),
+    Column("place", String(500), primary_key=True),
+    _time("verified_at"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    _id(),
+    Column("digest", Digest, nullable=False, unique=True),  # of the delivered content
+    Column("source", String(40), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("status", String(20), nullable=False),  # accepted, held, released
+    Column("message", Text, nullable=False),
+    Column("simulated", Boolean, nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("read_rows", BigInteger, nullable=False),
+    Column("accepted_rows", BigInteger, nullable=False),
+    Column("rejected_rows", BigInteger, nullable=False),
+    Column("rejections", JSON, nullable=False),
+    _link("segment", "blobs.digest", nullable=True),  # accepted rows; none where there are none
+    _link("rejected", "blobs.digest", nullable=True),  # quarantined rows
+    Column("watermark", Text),
+    _link("run", "runs.id", nullable=True),
+    _time("recorded_at"),
+)
+
+dataset_versions = Table(
+    "dataset_versions",
+    metadata,
+    _id(),
+    _link("parent", "dataset_versions.id", nullable=True),
+    Column("operation", String(20), nullable=False),  # append, withdraw, rollback
+    Column("reason", Text, nullable=False),
+    _link("run", "runs.id", nullable=True),
+    _time("created_at"),
+)
+
+# Which batches a version holds, as spans of versions: a night adds one row, whatever the age
+# of the table. Version v holds those with first_version <= v and (last_version is null or >= v).
+version_batches = Table(
+    "version_batches",
+    metadata,
+    Column("batch", ForeignKey("batches.id", ondelete="RESTRICT"), primary_key=True),
+    Column("first_version", ForeignKey("dataset_versions.id"), primary_key=True),
+    Column("last_version", ForeignKey("dataset_versions.id")),
+    Column("position", BigInteger, nullable=False),  # reading order
+)
+
+dataset_profiles = Table(
+    "dataset_profiles",
+    metadata,
+    Column("version", ForeignKey("dataset_versions.id"), primary_key=True, autoincrement=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("train_rows", BigInteger, nullable=False),
+    Column("test_rows", BigInteger, nullable=False),
+    Column("digest", Digest, nullable=False),
+    Column("columns", JSON, nullable=False),
+    _time("measured_at"),
+)
+
+split_ledger = Table(
+    "split_ledger",
+    metadata,
+    Column("key", BigId, primary_key=True, autoincrement=False),
+    Column("test", Boolean(create_constraint=False), nullable=False),
+)
+
+split_parts = Table(
+    "split_parts",
+    metadata,
+    Column("batch", ForeignKey("batches.id"), primary_key=True, autoincrement=False),
+    _link("sides", "blobs.digest"),  # one side a row, in the segment's row order
+    Column("new_keys", BigInteger, nullable=False),
+    Column("known_keys", BigInteger, nullable=False),
+    _time("recorded_at"),
+)
+
+split_counts = Table(
+    "split_counts",
+    metadata,
+    Column("batch", ForeignKey("batches.id"), primary_key=True, autoincrement=False),
+    Column("stratum", String(200), primary_key=True),
+    Column("districts", BigInteger, nullable=False),
+    Column("test_districts", BigInteger, nullable=False),
+)
+
+searches = Table(
+    "searches",
+    metadata,
+    _id(),
+    Column("key", Digest, nullable=False, unique=True),  # same data and plan, same search
+    _link("version", "dataset_versions.id"),
+    Column("plan", JSON, nullable=False),
+    _link("run", "runs.id", nullable=True),
+    _time("started_at"),
+    _time("finished_at", nullable=True),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("search", ForeignKey("searches.id"), primary_key=True, autoincrement=False),
+    Column("draw", Integer, primary_key=True, autoincrement=False),
+    Column("family", String(40), nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("fold_rmse", JSON, nullable=False),  # US dollars
+    Column("rmse", Float),  # mean over folds; null for a failed draw
+    Column("seconds", Float, nullable=False),
+    Column("error", Text, nullable=False),
+    _time("recorded_at"),
+)
+
+models = Table(
+    "models",
+    metadata,
+    _id(),
+    _link("search", "searches.id"),
+    Column("bag", Integer, nullable=False),  # seeds whose mean it is
+    _link("version", "dataset_versions.id"),
+    Column("draw", Integer, nullable=False),
+    Column("family", String(40), nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("cv_rmse", Float, nullable=False),
+    Column("train_rows", BigInteger, nullable=False),
+    Column("train_keys", Digest, nullable=False),  # digest of the keys that it was fitted on
+    _link("artifact", "blobs.digest"),
+    _link("golden", "blobs.digest"),
+    Column("importances", JSON, nullable=False),
+    Column("libraries", JSON, nullable=False),
+    Column("fit_seconds", Float, nullable=False),
+    _link("run", "runs.id", nullable=True),
+    _time("created_at"),
+    UniqueConstraint("search", "bag"),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    _id(),
+    Column("key", Digest, nullable=False, unique=True),
+    _link("version", "dataset_versions.id"),
+    _link("challenger", "models.id"),
+    _link("champion", "models.id", nullable=True),
+    _link("predictions", "blobs.digest"),
+    Column("policy", JSON, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("verdict", JSON, nullable=False),
+    Column("outcome", String(20), nullable=False),
+    _link("run", "runs.id", nullable=True),
+    _time("created_at"),
+)
+
+# Append-only. `seq` has no gaps: whoever inserts seq + 1 first has won the race.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("seq", BigId, primary_key=True, autoincrement=False),
+    Column("operation", String(20), nullable=False),  # promote, rollback
+    _link("from_model", "models.id", nullable=True),
+    _link("to_model", "models.id"),  # the champion from here on
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    _link("evaluation", "evaluations.id", nullable=True),
+    _link("run", "runs.id", nullable=True),
+    _time("at"),
+)
+
+APPEND_ONLY = (ledger, split_ledger, split_parts, split_counts, dataset_versions, trials)
+"""Tables on which the migrations put triggers against UPDATE and DELETE."""
+
+Index("ix_batches_run", batches.c.run)
+Index("ix_version_batches_last", version_batches.c.last_version)
+Index("ix_models_version", models.c.version)

@@ -1,0 +1,1 @@
+"""Split, search, fit: everything that happens on the training side."""

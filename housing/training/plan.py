@@ -1,0 +1,129 @@
+"""What a search is asked to do, and the key under which its trials can be found again.
+
+Not here: the spaces themselves (`candidates`) and how draws are made from them (`search`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import partial
+from hashlib import sha256
+from typing import Annotated, Any
+
+import joblib
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from housing.training.candidates import CANDIDATES, Candidate
+
+ALL_CORES = -1
+
+
+class SearchPlan(BaseModel):
+    """A random search; the same plan gives the same draws and scores on every machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    families: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        default=("boosting",),
+        description="Model families to draw from, each with equal chance; "
+        "a family that is named twice is drawn twice as often",
+    )
+    n_iter: int = Field(default=10, ge=1, le=10_000, description="Draws")
+    folds: int = Field(default=3, ge=2, le=20, description="Folds of the cross-validation")
+    shuffle: bool = Field(
+        default=True,
+        description="Shuffle rows before they are cut into folds. Off means folds of consecutive "
+        "rows, which in a table ordered by place asks another question: how well a model does "
+        "in places it has never seen",
+    )
+    seed: int = Field(
+        default=42, ge=0, lt=2**32, description="Seed of the draws, of the folds and of every fit"
+    )
+    bag: int = Field(
+        default=1, ge=1, le=50, description="Models, each with its own seed, whose mean is refitted"
+    )
+    n_jobs: int = Field(
+        default=ALL_CORES,
+        ge=ALL_CORES,
+        le=4096,
+        description="Worker processes of one thread each; -1 for one a physical core",
+    )
+
+    @field_validator("families")
+    @classmethod
+    def _known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(families) - set(CANDIDATES))
+        if unknown:
+            raise ValueError(
+                f"there is no model family {', '.join(unknown)}; there are {', '.join(CANDIDATES)}"
+            )
+        return families
+
+    @field_validator("n_jobs")
+    @classmethod
+    def _some_worker(cls, n_jobs: int) -> int:
+        if n_jobs == 0:
+            raise ValueError("0 workers do nothing; use -1 for one a physical core")
+        return n_jobs
+
+    @property
+    def workers(self) -> int:
+        """Worker processes on this machine."""
+        if self.n_jobs == ALL_CORES:
+            return int(joblib.cpu_count(only_physical_cores=True))
+        return self.n_jobs
+
+
+def search_key(plan: SearchPlan, candidates: Mapping[str, Candidate] = CANDIDATES) -> str:
+    """Digest of all that decides a search's scores beside the rows: 64 hexadecimal digits.
+
+    Covers the plan, each family's space and its pipeline with every parameter. Does not cover
+    `n_jobs` and `bag`, which change no score, nor the code of functions and library versions,
+    which the caller records.
+    """
+    facts = {
+        "plan": plan.model_dump(exclude={"n_jobs", "bag"}),
+        "families": {
+            name: {
+                "space": _describe(candidates[name].space),
+                "pipeline": _describe(candidates[name].build(plan.seed)),
+            }
+            for name in plan.families
+        },
+    }
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _describe(thing: Any) -> Any:
+    """A JSON value that changes when `thing` does, and is the same in every process.
+
+    Raises TypeError for a kind of object that it cannot describe.
+    """
+    if thing is None or isinstance(thing, bool | int | float | str):
+        return thing
+    if isinstance(thing, list | tuple):
+        return [_describe(item) for item in thing]
+    if isinstance(thing, Mapping):
+        return {str(key): _describe(value) for key, value in thing.items()}
+    if hasattr(thing, "rvs"):
+        return [thing.dist.name, _describe(thing.args), _describe(thing.kwds)]
+    return [_name(thing), _describe(_parts(thing))]
+
+
+def _name(thing: Any) -> str:
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _parts(thing: Any) -> Any:
+    if isinstance(thing, type):
+        return None
+    if hasattr(thing, "get_params"):
+        return thing.get_params(deep=False)
+    if is_dataclass(thing):
+        return {part.name: getattr(thing, part.name) for part in fields(thing)}
+    if isinstance(thing, partial):
+        return [thing.func, thing.args, thing.keywords]
+    if callable(thing):
+        return None
+    raise TypeError(f"{_name(thing)} in a pipeline or a space has no description")

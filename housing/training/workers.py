@@ -1,0 +1,88 @@
+"""Worker processes of one thread each, which never outlive the process that started them.
+
+One thread, because two boosters with two threads each on two cores are several times slower than
+with one, and because sums in another order are other sums. Not here: what the workers compute.
+"""
+
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from joblib import Parallel, delayed, parallel_config
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+WATCH_SECONDS = 0.5
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """This process computes with one thread inside."""
+    with threadpool_limits(limits=1):
+        yield
+
+
+@contextmanager
+def one_thread_each(workers: int) -> Iterator[None]:
+    """Joblib inside runs in `workers` processes, or in this one where that is 1.
+
+    Numpy arrays among a task's arguments, or inside a frame among them, are written once and
+    shared by memory map; joblib removes the files even where this process is killed.
+    """
+    with (
+        one_thread(),
+        parallel_config(
+            backend="loky",
+            n_jobs=workers,
+            inner_max_num_threads=1,
+            max_nbytes=0,
+            mmap_mode="r",
+            initializer=_follow,
+            initargs=(os.getpid(),),
+        ),
+    ):
+        yield
+
+
+def in_parallel(
+    function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], workers: int
+) -> Generator[Any, None, None]:
+    """Results of `function` as they come, in any order.
+
+    Closing the generator, or an interrupt, ends the workers without waiting for their tasks.
+    """
+    with one_thread_each(workers):
+        results = Parallel(return_as="generator_unordered", batch_size=1)(
+            delayed(function)(*each) for each in arguments
+        )
+        try:
+            # Not `yield from`: closing would reach `results` first, outside of the filter below.
+            for result in results:  # noqa: UP028
+                yield result
+        finally:
+            with warnings.catch_warnings():
+                # Stopping early is what closing asks for.
+                warnings.filterwarnings(
+                    "ignore", message=".*(task|result)s? ", category=UserWarning
+                )
+                results.close()
+
+
+def _follow(caller: int) -> None:
+    """End this worker when its caller is gone, however that ended.
+
+    Loky's workers would finish their task and then wait for minutes. Ctrl-C reaches the whole
+    process group, but it is the caller who answers it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(caller,), daemon=True).start()
+
+
+def _watch(caller: int) -> None:
+    while os.getppid() == caller:
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)

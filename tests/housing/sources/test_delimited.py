@@ -1,0 +1,178 @@
+import io
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from housing.errors import FileUnreadable
+from housing.quality import validate
+from housing.schema import CATALOGUE
+from housing.sources.delimited import parse_csv
+from housing.sources.files import ReadLimits
+
+HEADER = ",".join(CATALOGUE)
+ROW = "-122.23,37.88,41,880,129,322,126,8.3252,452600,NEAR BAY"
+
+
+def read(text: str | bytes, **limits):
+    data = text.encode() if isinstance(text, str) else text
+    return parse_csv(bytearray(data), "a.csv", ReadLimits(**limits))
+
+
+def complaint(text: str | bytes, **limits) -> str:
+    with pytest.raises(FileUnreadable) as caught:
+        read(text, **limits)
+    return str(caught.value)
+
+
+def test_every_row_comes_back_as_text_with_its_line(table, districts):
+    raw = read(table)
+    expected = pd.read_csv(io.StringIO(table), dtype="str", keep_default_na=False)
+    pd.testing.assert_frame_equal(raw.frame, expected, check_dtype=False)
+    assert raw.lines.tolist() == list(range(2, 42))
+    assert (raw.place, raw.broken, raw.notes) == ("line", (), ())
+    assert len(validate(raw, "a.csv").accepted) == len(districts)
+
+
+def test_order_of_columns_and_unknown_columns_do_not_matter(table, districts):
+    frame = districts[list(reversed(districts.columns))]
+    frame.insert(3, "remark", "é, with a comma")
+    raw = read(frame.to_csv(index=True))
+    assert list(raw.frame.columns) == list(CATALOGUE)
+    assert raw.notes == ("columns that are not in the catalogue were ignored: '', 'remark'",)
+    pd.testing.assert_frame_equal(raw.frame, read(table).frame)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_line_ends_of_other_systems(table, end):
+    pd.testing.assert_frame_equal(read(table.replace("\n", end)).frame, read(table).frame)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(table):
+    assert read(b"\xef\xbb\xbf" + table.encode()).read == 40
+
+
+def test_quotation_marks_around_fields(table):
+    quoted = "\n".join(
+        ",".join(f'"{cell}"' for cell in line.split(",")) for line in table.splitlines()
+    )
+    pd.testing.assert_frame_equal(read(quoted + "\n").frame, read(table).frame)
+
+
+def test_lines_that_cannot_be_cut_are_broken_and_the_others_keep_their_numbers():
+    raw = read(f"{HEADER}\n{ROW}\n\n1,2,3\n   \n{ROW}\n{ROW},x\n")
+    assert raw.lines.tolist() == [2, 6]
+    assert [(b.line, b.code, b.why) for b in raw.broken] == [
+        (4, "fields", "3 fields where the header has 10"),
+        (7, "fields", "11 fields where the header has 10"),
+    ]
+    assert raw.read == 4
+
+
+def test_a_stray_quotation_mark_costs_its_own_line_only():
+    raw = read(f'{HEADER}\n{ROW}\n"{ROW}\n\n{ROW}\n"x"y,{ROW}\n' + f"{ROW}\n" * 3)
+    assert raw.lines.tolist() == [2, 5, 7, 8, 9]
+    assert [(b.line, b.code) for b in raw.broken] == [(3, "quote"), (6, "quote")]
+
+
+def test_a_cut_last_line_is_noted():
+    raw = read(f"{HEADER}\n{ROW}\n{ROW[:20]}")
+    assert (raw.lines.tolist(), raw.broken[0].line) == ([2], 3)
+    assert "cut short" in raw.notes[0]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_header_alone_is_a_table_of_no_rows(end):
+    raw = read(HEADER + end)
+    assert raw.read == 0
+    assert validate(raw, "a.csv").accepted.empty
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"  \r\n"])
+def test_an_empty_file(content):
+    assert "is empty" in complaint(content)
+
+
+def test_a_wrong_header():
+    said = complaint("a,b,c\n1,2,3\n")
+    assert said.startswith("a.csv: line 1 is not the header: it begins with 'a', 'b', 'c'")
+    assert HEADER in said
+
+
+def test_a_file_without_header():
+    assert "line 1 is not the header: it begins with '-122.23'" in complaint(f"{ROW}\n{ROW}\n")
+
+
+def test_a_missing_column_and_what_was_probably_meant():
+    said = complaint(HEADER.replace("median_income", "Median Income") + f"\n{ROW}\n")
+    assert said.startswith(
+        "a.csv: line 1: the column is missing: median_income (is 'Median Income' meant?)"
+    )
+
+
+def test_two_missing_columns():
+    said = complaint("longitude,latitude,population\n1,2,3\n")
+    assert "columns are missing: housing_median_age, total_rooms" in said
+
+
+def test_a_doubled_column():
+    said = complaint(f"{HEADER},population\n{ROW},3\n")
+    assert "line 1: the column population stands 2 times (columns 6 and 11)" in said
+
+
+@pytest.mark.parametrize(("delimiter", "words"), [(";", "';'"), ("\t", "a tab"), ("|", "'|'")])
+def test_another_delimiter(table, delimiter, words):
+    said = complaint(table.replace(",", delimiter))
+    assert f"line 1: fields are separated by {words}, and a comma is wanted" in said
+
+
+@pytest.mark.parametrize(("text", "guess"), [("é", "ISO-8859-1"), ("\N{EN DASH}é", "WINDOWS-1252")])
+def test_another_encoding(text, guess):
+    content = f"{HEADER},remark\n{ROW},a\n{ROW},{text}\n".encode("cp1252")
+    said = complaint(content)
+    assert "line 3, column 11: byte 0x" in said
+    assert f"iconv -f {guess} -t UTF-8" in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_utf_16(table, encoding):
+    assert "UTF-16" in complaint(table.encode(encoding))
+
+
+def test_a_zero_byte(table):
+    assert "line 2, column 1 holds a zero byte" in complaint(table.replace("\n", "\n\0", 1))
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [(b"PAR1", "Parquet"), (b"\x1f\x8b", "gzip"), (b"PK\x03\x04", "Excel workbook")],
+)
+def test_another_format_under_a_csv_name(start, what):
+    assert what in complaint(start + b"\0\1\2" * 50)
+
+
+def test_a_million_columns_are_refused():
+    assert "names 2,000 columns, at most 1,000" in complaint(",".join(["x"] * 2_000))
+
+
+@given(st.lists(st.sampled_from([ROW, "", " ", "1,2", '"', f'"{ROW}', ROW + ',"', ",,,,,,,,,"])))
+def test_every_line_is_a_row_or_broken_or_blank(lines):
+    raw = read("\n".join([HEADER, *lines]) + "\n")
+    assert raw.read == sum(bool(line.strip()) for line in lines)
+    places = sorted([*raw.lines.tolist(), *(line.line for line in raw.broken)])
+    assert places == [at for at, line in enumerate(lines, start=2) if line.strip()]
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_at_all_end_as_a_table_or_a_message(content):
+    try:
+        read(content)
+    except FileUnreadable as error:
+        assert str(error).startswith("a.csv: ")
+
+
+@given(st.text(max_size=100))
+def test_any_text_below_a_header_is_split_without_loss(text):
+    result = validate(read(f"{HEADER}\n{text}".replace("\0", "")), "a.csv")
+    assert len(result.accepted) + len(result.rejected) == result.read

@@ -1,0 +1,149 @@
+import datetime as dt
+import decimal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from housing.errors import FileUnreadable
+from housing.quality import validate
+from housing.schema import CATALOGUE, NUMBERS, dtypes
+from housing.sources.files import ReadLimits
+from housing.sources.parquet import parse_parquet
+from housing.sources.simulated.scenarios import simulate
+
+
+def packed(table: pa.Table | pd.DataFrame, **options) -> bytearray:
+    if isinstance(table, pd.DataFrame):
+        table = pa.Table.from_pandas(table, preserve_index=False)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, **options)
+    return bytearray(sink.getvalue().to_pybytes())
+
+
+def read(data: bytearray, **limits):
+    return parse_parquet(data, "a.parquet", ReadLimits(**limits))
+
+
+def complaint(data, **limits) -> str:
+    with pytest.raises(FileUnreadable) as caught:
+        read(bytearray(data), **limits)
+    assert str(caught.value).startswith("a.parquet: ")
+    return str(caught.value)
+
+
+def replaced(frame: pd.DataFrame, name: str, values: pa.Array) -> pa.Table:
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    return table.set_column(table.column_names.index(name), name, values)
+
+
+def test_rows_come_back_as_they_were(districts):
+    raw = read(packed(districts))
+    assert (raw.place, raw.lines.tolist()) == ("row", list(range(1, 41)))
+    accepted = validate(raw, "a.parquet").accepted
+    pd.testing.assert_frame_equal(accepted[list(CATALOGUE)], districts.astype(dtypes()))
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.int32(), pa.int64(), pa.float32(), pa.decimal128(22, 2), pa.string(), pa.uint16()]
+)
+def test_number_types_of_other_writers(districts, kind):
+    values = pa.array([decimal.Decimal(100 + i) for i in range(40)]).cast(pa.int64()).cast(kind)
+    result = validate(read(packed(replaced(districts, "population", values))), "a.parquet")
+    assert result.accepted["population"].tolist() == [100.0 + i for i in range(40)]
+
+
+def test_ids_and_times_of_other_writers(districts):
+    table = pa.Table.from_pandas(districts, preserve_index=False)
+    ids = pa.array([2**60 + i if i else None for i in range(40)])
+    days = pa.array([dt.date(2024, 1, 1)] * 39 + [None])
+    table = table.append_column("district_id", ids).append_column("surveyed_at", days)
+    accepted = validate(read(packed(table)), "a.parquet").accepted
+    assert accepted["district_id"].isna().tolist() == [True] + [False] * 39
+    assert accepted["district_id"][39] == str(2**60 + 39)
+    assert accepted["surveyed_at"].dtype == "datetime64[us, UTC]"
+    assert accepted["surveyed_at"][0] == pd.Timestamp("2024-01-01", tz="UTC")
+    assert accepted["surveyed_at"].isna().sum() == 1
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_times_without_zone_are_utc(districts, zone):
+    stamps = pa.array([0] * 40, pa.timestamp("ns", tz=zone))
+    table = pa.Table.from_pandas(districts, preserve_index=False)
+    raw = read(packed(table.append_column("surveyed_at", stamps)))
+    accepted = validate(raw, "a.parquet").accepted
+    assert accepted["surveyed_at"][0] == pd.Timestamp(0, tz="UTC")
+
+
+def test_yes_and_no_are_no_numbers(districts):
+    table = replaced(districts, "population", pa.array([True, None] * 20))
+    result = validate(read(packed(table)), "a.parquet")
+    assert [(r.code, r.rows) for r in result.rejections] == [("missing", 20), ("not-a-number", 20)]
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("population", pa.array([[1.0]] * 40)),
+        ("population", pa.array([{"n": 1}] * 40)),
+        ("ocean_proximity", pa.array([3] * 40)),
+        ("population", pa.array([b"1"] * 40)),
+    ],
+)
+def test_a_type_that_cannot_be_meant(districts, column, values):
+    said = complaint(packed(replaced(districts, column, values)))
+    kind = str(values.type).partition("<")[0]
+    assert f"column {column} has the type {kind}" in said
+
+
+def test_nested_columns_that_nobody_asked_for_are_ignored(districts):
+    table = pa.Table.from_pandas(districts, preserve_index=False)
+    extra = table.append_column("remarks", pa.array([[{"a": 1}]] * 40))
+    raw = read(packed(extra))
+    assert raw.read == 40
+    assert "'remarks'" in raw.notes[0]
+
+
+def test_a_missing_column(districts):
+    said = complaint(packed(districts.drop(columns="population")))
+    assert "the schema: the column is missing: population" in said
+
+
+def test_what_is_no_parquet():
+    assert "is empty" in complaint(b"")
+    assert "is not Parquet" in complaint(b"longitude,latitude\n")
+    assert "cut short" in complaint(b"PAR1")
+    assert "footer of 1,094,795,585 bytes" in complaint(b"PAR1" + b"A" * 20 + b"PAR1")
+
+
+def test_limits(districts):
+    data = packed(districts)
+    assert "holds 40 rows, at most 39 are read" in complaint(data, max_rows=39)
+    assert "bytes of data, at most 1,000" in complaint(data, max_bytes=1_000)
+    wide = districts.assign(**{f"x{i}": 0 for i in range(10)})
+    assert "holds 20 columns, at most 10" in complaint(packed(wide), max_columns=10)
+
+
+WHOLE = bytes(packed(simulate(30, seed=2), compression="none"))
+
+
+@given(st.integers(1, len(WHOLE) - 1))
+def test_a_truncated_file(keep):
+    assert "cut short" in complaint(WHOLE[:keep]) or "is not Parquet" in complaint(WHOLE[:keep])
+
+
+@settings(max_examples=60)
+@given(st.integers(4, len(WHOLE) - 9), st.integers(1, 255))
+def test_a_flipped_byte_is_a_table_or_a_message(at, flip):
+    data = bytearray(WHOLE)
+    data[at] ^= flip
+    try:
+        raw = read(data)
+    except FileUnreadable:
+        return
+    result = validate(raw, "a.parquet")
+    assert len(result.accepted) + len(result.rejected) == result.read
+    assert set(NUMBERS) <= set(raw.frame)

@@ -1,0 +1,180 @@
+import datetime as dt
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from housing.errors import SourceUnavailable
+from housing.quality import validate
+from housing.schema import CATALOGUE
+from housing.sources import SOURCES
+from housing.sources.simulated.scenarios import simulate
+
+TABLE = 'odd "name; --'
+DAYS = [dt.datetime(2024, 1, day, tzinfo=None) for day in (1, 2, 3)]  # noqa: DTZ001
+
+
+@pytest.fixture
+def url(tmp_path) -> str:
+    return f"sqlite:///{tmp_path / 'other.db'}"
+
+
+@pytest.fixture
+def append(url):
+    """Write rows with a watermark into the other database's table."""
+    engine = sa.create_engine(url)
+
+    def write(frame: pd.DataFrame, when) -> None:
+        frame.assign(written=when).to_sql(TABLE, engine, if_exists="append", index=False)
+
+    yield write
+    engine.dispose()
+
+
+@pytest.fixture
+def source(options, url):
+    names = {"sql_table": TABLE, "sql_watermark": "written"}
+    return SOURCES["sql"](options(sql_url=SecretStr(url), **names))
+
+
+def rows(seed: int, count: int = 5) -> pd.DataFrame:
+    return simulate(count, seed)
+
+
+def populations(delivery) -> list[float]:
+    return sorted(delivery.read().frame["population"])
+
+
+def test_all_rows_come_first_and_then_only_the_new_ones(source, seen, append):
+    append(rows(1), DAYS[0])
+    append(rows(2), DAYS[1])
+    (first,) = source.deliveries(seen)
+    assert (first.source, first.simulated, first.read().read) == ("sql", False, 10)
+    seen.store(first)
+    append(rows(3), DAYS[2])
+    (second,) = source.deliveries(seen)
+    assert populations(second) == sorted(rows(3)["population"])
+    assert first.digest != second.digest
+
+
+def test_rows_pass_validation_as_they_are(source, seen, append):
+    append(rows(1, 30), DAYS[0])
+    (delivery,) = source.deliveries(seen)
+    result = validate(delivery.read(), delivery.name)
+    expected = rows(1, 30)
+    pd.testing.assert_frame_equal(result.accepted[list(CATALOGUE)], expected)
+
+
+def test_nothing_new_is_unchanged(source, seen, append):
+    append(rows(1), DAYS[0])
+    seen.store(*source.deliveries(seen))
+    (answer,) = source.deliveries(seen)
+    assert (answer.status, answer.message) == (
+        "unchanged",
+        f"{TABLE} has no row that was not read before.",
+    )
+
+
+def test_a_row_that_ties_with_the_last_one_is_not_lost(source, seen, append):
+    append(rows(1), DAYS[0])
+    seen.store(*source.deliveries(seen))
+    append(rows(2, 1), DAYS[0])
+    (delivery,) = source.deliveries(seen)
+    assert set(rows(2, 1)["population"]) <= set(populations(delivery))
+    seen.store(delivery)
+    (answer,) = source.deliveries(seen)
+    assert answer.status == "unchanged"
+
+
+@pytest.mark.parametrize("marks", [(1, 2), (1.5, 2.5), ("a", "b"), (DAYS[0], DAYS[1])])
+def test_watermarks_of_every_kind(source, seen, append, marks):
+    append(rows(1), marks[0])
+    seen.store(*source.deliveries(seen))
+    append(rows(2), marks[1])
+    (delivery,) = source.deliveries(seen)
+    assert populations(delivery) == sorted(rows(2)["population"])
+
+
+def test_rows_without_a_watermark_are_told_of(source, seen, append):
+    append(rows(1), DAYS[0])
+    append(rows(2), None)
+    (delivery,) = source.deliveries(seen)
+    assert delivery.read().read == 5
+    assert delivery.read().notes[-1] == "5 rows without written were not read"
+
+
+def test_the_same_rows_have_one_digest_in_any_order(source, seen, append, options, tmp_path):
+    append(rows(1), DAYS[0])
+    (first,) = source.deliveries(seen)
+    other = sa.create_engine(f"sqlite:///{tmp_path / 'second.db'}")
+    rows(1).iloc[::-1].assign(written=DAYS[0]).to_sql(TABLE, other, index=False)
+    other.dispose()
+    url = SecretStr(f"sqlite:///{tmp_path / 'second.db'}")
+    again = SOURCES["sql"](options(sql_url=url, sql_table=TABLE, sql_watermark="written"))
+    assert next(again.deliveries(seen)).digest == first.digest
+
+
+def test_text_in_a_number_column_is_the_rows_fault_not_the_nights(source, seen, append):
+    frame = rows(1).astype({"population": object})
+    frame.loc[2, "population"] = "many"
+    append(frame, DAYS[0])
+    (delivery,) = source.deliveries(seen)
+    result = validate(delivery.read(), "t")
+    assert len(result.accepted) == 4
+    assert result.rejected["value"].tolist() == ["many"]
+
+
+def test_a_table_without_the_columns_is_unreadable(source, seen, append, options, url):
+    append(rows(1).drop(columns="population"), DAYS[0])
+    (answer,) = source.deliveries(seen)
+    assert answer.status == "unreadable"
+    assert "the table: the column is missing: population" in answer.message
+    no_mark = SOURCES["sql"](
+        options(sql_url=SecretStr(url), sql_table=TABLE, sql_watermark="nope")
+    )
+    (answer,) = no_mark.deliveries(seen)
+    assert "has no column nope, which HOUSING_SQL_WATERMARK names" in answer.message
+
+
+def test_a_missing_table(source, seen, append, options, url):
+    append(rows(1), DAYS[0])
+    names = {"sql_table": "none", "sql_watermark": "written"}
+    with pytest.raises(SourceUnavailable, match="there is no table none"):
+        list(SOURCES["sql"](options(sql_url=SecretStr(url), **names)).deliveries(seen))
+
+
+def test_a_missing_sqlite_file_is_not_made(source, seen, tmp_path):
+    with pytest.raises(SourceUnavailable, match="no such file"):
+        list(source.deliveries(seen))
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_what_is_not_set_is_named(options, seen):
+    with pytest.raises(SourceUnavailable, match="HOUSING_SQL_URL and HOUSING_SQL_WATERMARK not"):
+        list(SOURCES["sql"](options(sql_table="t")).deliveries(seen))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql+psycopg://me:s3cret@127.0.0.1:1/db?application_name=s3cret",
+        "s3cret://me:s3cret@host/db",
+        "no address s3cret",
+    ],
+)
+def test_a_database_that_is_down_never_shows_the_password(options, seen, address):
+    names = {"sql_table": "t", "sql_watermark": "w"}
+    with pytest.raises(SourceUnavailable) as caught:
+        list(SOURCES["sql"](options(sql_url=SecretStr(address), **names)).deliveries(seen))
+    assert "s3cret@" not in str(caught.value)
+    assert "me:" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_an_unreachable_host_is_named(options, seen):
+    url = SecretStr("postgresql+psycopg://me:pw@127.0.0.1:1/db")
+    names = {"sql_table": "t", "sql_watermark": "w"}
+    with pytest.raises(SourceUnavailable, match=r"sql \(127\.0\.0\.1\) cannot be read"):
+        list(SOURCES["sql"](options(sql_url=url, **names)).deliveries(seen))

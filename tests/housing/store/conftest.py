@@ -1,0 +1,215 @@
+"""Districts made from the catalogue, batches of them, and empty stores by the dozen."""
+
+import contextlib
+import itertools
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from housing import schema
+from housing.keys import mix
+from housing.settings import Settings
+from housing.store.engine import Store
+from housing.store.opening import open_store
+from housing.store.segments import KEY_COLUMN, put_frame, record_blob
+from housing.store.tables import batches, evaluations, models, searches, utc_now
+
+MISSING_SHARE = 0.05
+
+
+def _uniform(keys: np.ndarray, salt: int) -> np.ndarray:
+    bits = mix(keys.astype(np.int64).view(np.uint64) + np.uint64(salt * 7919 + 1))
+    return bits.astype(np.float64) / 2.0**64
+
+
+@pytest.fixture(scope="session")
+def districts() -> Callable[..., pd.DataFrame]:
+    """Makes a valid table; a row's cells follow from its key and `revision` alone.
+
+    `stratum` (one code a row, as `training.split.strata` counts) puts rows where a test wants them.
+    """
+
+    def make(keys: Iterable[int], revision: int = 0, stratum: Any = None) -> pd.DataFrame:
+        ids = np.asarray(list(keys), dtype=np.int64)
+        frame = pd.DataFrame({KEY_COLUMN: ids})
+        for i, column in enumerate(schema.COLUMNS):
+            share = _uniform(ids, 100 * revision + i)
+            if column.kind == "category":
+                levels = np.minimum((share * len(column.categories)).astype(int), 4)
+                frame[column.name] = np.asarray(column.categories, dtype=object)[levels]
+            else:
+                span = min(column.maximum - column.minimum, 5_000)
+                frame[column.name] = np.round(column.minimum + share * span, 4)
+            if column.nullable:
+                frame.loc[_uniform(ids, 100 * revision + 50 + i) < MISSING_SHARE, column.name] = (
+                    None
+                )
+        _place(frame, _strata_of(ids, revision) if stratum is None else np.asarray(stratum, dtype=np.int64))
+        return frame.astype(dict(schema.dtypes()))
+
+    return make
+
+
+def _strata_of(ids: np.ndarray, revision: int) -> np.ndarray:
+    count = np.prod([len(grouping.names()) for grouping in schema.STRATA])
+    return np.minimum((_uniform(ids, 100 * revision + 99) * count).astype(int), count - 1)
+
+
+def _place(frame: pd.DataFrame, code: np.ndarray) -> None:
+    for grouping in reversed(schema.STRATA):
+        code, level = np.divmod(code, len(grouping.names()))
+        if isinstance(grouping, schema.Bins):
+            edges = (*grouping.edges, grouping.edges[-1] + 1)
+            frame[grouping.column] = np.asarray(edges)[level]  # a group holds its upper edge
+        else:
+            frame[grouping.column] = np.asarray(grouping.names(), dtype=object)[level]
+
+
+@pytest.fixture(scope="session")
+def add_batch() -> Callable[..., int]:
+    """Stores a frame as an accepted batch and returns its id: the segment, then its row."""
+    serial = itertools.count(1)
+
+    def add(store: Store, frame: pd.DataFrame, *, status: str = "accepted") -> int:
+        blob = put_frame(store, frame)
+        values = {
+            "digest": f"{next(serial):064x}",
+            "source": "test",
+            "name": "test.csv",
+            "status": status,
+            "message": "",
+            "simulated": True,
+            "size": blob.size,
+            "read_rows": len(frame),
+            "accepted_rows": len(frame),
+            "rejected_rows": 0,
+            "rejections": [],
+            "recorded_at": utc_now(),
+        }
+        with store.write() as connection:
+            segment = record_blob(connection, blob, "segment")
+            new = batches.insert().values(segment=segment, **values).returning(batches.c.id)
+            return int(connection.execute(new).scalar_one())
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def add_model() -> Callable[..., int]:
+    """Registers a model of a version without fitting one; returns its id."""
+    serial = itertools.count(1)
+
+    def add(store: Store, version: int) -> int:
+        n = next(serial)
+        blob = store.blobs.put(f"model {n}".encode(), "joblib.zst")
+        now = utc_now()
+        with store.write() as connection:
+            search = searches.insert().values(
+                key=f"{n:064x}", version=version, plan={}, started_at=now
+            )
+            digest = record_blob(connection, blob, "model")
+            new = models.insert().values(
+                search=connection.execute(search.returning(searches.c.id)).scalar_one(),
+                bag=1,
+                version=version,
+                draw=0,
+                family="test",
+                parameters={},
+                seed=n,
+                cv_rmse=1.0,
+                train_rows=1,
+                train_keys=f"{n:064x}",
+                artifact=digest,
+                golden=digest,
+                importances={},
+                libraries={},
+                fit_seconds=0.0,
+                created_at=now,
+            )
+            return int(connection.execute(new.returning(models.c.id)).scalar_one())
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def add_evaluation() -> Callable[..., int]:
+    """Records that a challenger was judged, with no figures; returns the evaluation's id."""
+    serial = itertools.count(1)
+
+    def add(store: Store, version: int, challenger: int) -> int:
+        blob = store.blobs.put(b"predictions", "parquet")
+        with store.write() as connection:
+            new = evaluations.insert().values(
+                key=f"{next(serial):064x}",
+                version=version,
+                challenger=challenger,
+                predictions=record_blob(connection, blob, "predictions"),
+                policy={},
+                evidence={},
+                verdict={},
+                outcome="promote",
+                created_at=utc_now(),
+            )
+            return int(connection.execute(new.returning(evaluations.c.id)).scalar_one())
+
+    return add
+
+
+# --- empty stores ---------------------------------------------------------------------------
+
+BlankStore = Callable[[], AbstractContextManager[Store]]
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def blank_store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> BlankStore:
+    """Opens a new, empty store each time it is called: for properties, which need many."""
+    return _blank(request.param, request, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def blank_sqlite(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> BlankStore:
+    """As `blank_store`, always SQLite: the other side of a comparison of two databases."""
+    return _blank("sqlite", request, tmp_path_factory)
+
+
+def _blank(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> BlankStore:
+    root = tmp_path_factory.mktemp(f"blank-{kind}")
+    serial = itertools.count(1)
+    server = request.getfixturevalue("postgres_server") if kind == "postgresql" else None
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[Store]:
+        home = root / str(next(serial))
+        with _database(server, home) as url, open_store(Settings(home=home, **url)) as store:
+            yield store
+
+    return opened
+
+
+@contextlib.contextmanager
+def _database(server: str | None, home: Path) -> Iterator[dict[str, Any]]:
+    if server is None:
+        yield {}
+        return
+    name = f"blank_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            url = make_url(server).set(database=name)
+            yield {"database_url": url.render_as_string(hide_password=False)}
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

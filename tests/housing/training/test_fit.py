@@ -1,0 +1,133 @@
+import pickle
+
+import families
+import numpy as np
+import pytest
+from sklearn.ensemble import VotingRegressor
+from sklearn.metrics import root_mean_squared_error
+
+from housing import schema
+from housing.records import Draw
+from housing.training.candidates import BASELINES, pipeline
+from housing.training.fit import (
+    LIBRARIES,
+    built_in_importances,
+    fit,
+    fit_baselines,
+    golden_rows,
+    importances,
+    library_versions,
+)
+
+DRAWS = {
+    "boosting": {"model__max_iter": 30, "preprocess__geo__n_clusters": 8},
+    "forest": {"model__max_features": 5, "preprocess__geo__n_clusters": 8},
+    "tree": {"model__min_samples_leaf": 20},
+    "linear": {"model__alpha": 0.1, "preprocess__geo__label_weights": True},
+}
+
+
+def draw(family):
+    return Draw(0, family, DRAWS[family])
+
+
+@pytest.fixture(scope="module")
+def districts(census_path):
+    X, y, X_test, y_test = families.reference_split(census_path)
+    return X[:3000], y[:3000], X_test, y_test
+
+
+@pytest.mark.parametrize("family", DRAWS)
+@pytest.mark.parametrize("bag", [1, 3])
+def test_the_same_bits_from_one_worker_and_two_and_after_pickling(family, bag, districts):
+    X, y, X_test, _ = districts
+    one, two = (
+        fit(X, y, draw(family), seed=5, bag=bag, workers=n, candidates=families.SMALL)
+        for n in (1, 2)
+    )
+    expected = one.predict(X_test)
+    np.testing.assert_array_equal(two.predict(X_test), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(two)).predict(X_test), expected)
+
+
+def test_a_bag_is_the_mean_of_its_seeds(districts):
+    X, y, X_test, _ = districts
+    bag = fit(X, y, draw("boosting"), seed=5, bag=3)
+    assert isinstance(bag, VotingRegressor)
+    assert list(bag.named_estimators_) == ["seed_5", "seed_6", "seed_7"]
+    members = [fit(X, y, draw("boosting"), seed=s).predict(X_test) for s in (5, 6, 7)]
+    np.testing.assert_array_equal(bag.predict(X_test), np.mean(members, axis=0))
+    assert not np.array_equal(members[0], members[1])
+
+
+def test_a_fitted_forest_is_the_pipeline_with_the_settings_it_was_given(districts):
+    X, y, X_test, _ = districts
+    model = fit(X, y, draw("forest"), seed=1, workers=2, candidates=families.SMALL)
+    assert model.get_params()["model__n_jobs"] is None
+    alone = pipeline(draw("forest"), 1, families.SMALL).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X_test), alone.predict(X_test))
+
+
+def test_baselines_are_fitted_and_ordered_as_one_would_think(districts):
+    X, y, X_test, y_test = districts
+    fitted = fit_baselines(X, y, seed=1)
+    assert set(fitted) == set(BASELINES)
+    np.testing.assert_array_equal(fitted["median"].predict(X_test), np.median(y))
+    rmse = {name: root_mean_squared_error(y_test, m.predict(X_test)) for name, m in fitted.items()}
+    assert rmse["linear"] < 0.75 * rmse["median"]
+
+
+def test_importances_are_shares_of_the_raw_columns_and_find_what_matters(districts):
+    X, y, _, _ = districts
+    model = fit(X, y, draw("tree"), seed=1)
+    shares = importances(model, X, y, seed=1, rows=500)
+    assert set(shares) == set(schema.FEATURES)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert next(iter(shares)) == "median_income"
+    assert importances(model, X, y, seed=1, rows=500) == shares
+
+
+def test_importances_of_a_model_that_looks_at_nothing_are_zero(districts):
+    X, y, _, _ = districts
+    median = fit_baselines(X, y, seed=1)["median"]
+    assert set(importances(median, X, y, seed=1, rows=100).values()) == {0.0}
+
+
+@pytest.mark.parametrize("bag", [1, 2])
+def test_built_in_importances_are_named_after_preprocessing(bag, districts):
+    X, y, _, _ = districts
+    model = fit(X, y, draw("forest"), seed=1, bag=bag, candidates=families.SMALL)
+    shares = built_in_importances(model)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert next(iter(shares)) == "derived__log_income"
+    assert "geo__cluster_7" in shares
+
+
+def test_a_model_without_built_in_importances_has_none(districts):
+    X, y, _, _ = districts
+    assert built_in_importances(fit(X, y, draw("linear"), seed=1)) == {}
+
+
+def test_golden_rows_hold_a_gap_and_every_category_and_are_rows_of_the_table(census_path):
+    X, *_ = families.reference_split(census_path)
+    golden = golden_rows(X, 50, seed=1)
+    assert len(golden) == 50
+    assert golden.equals(X.loc[golden.index])
+    assert golden.index.is_unique
+    assert golden.isna().any(axis=None)
+    for name in schema.CATEGORIES:
+        assert set(golden[name]) == set(schema.CATALOGUE[name].categories)
+    assert golden.equals(golden_rows(X, 50, seed=1))
+    assert not golden.index.equals(golden_rows(X, 50, seed=2).index)
+
+
+def test_golden_rows_of_a_small_table_are_all_rows(census_path):
+    X, *_ = families.reference_split(census_path)
+    assert golden_rows(X[:7], 50, seed=1).equals(X[:7])
+
+
+def test_library_versions_name_what_predictions_depend_on():
+    versions = library_versions()
+    assert list(versions) == ["python", *LIBRARIES]
+    assert versions["numpy"] == np.__version__

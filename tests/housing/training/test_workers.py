@@ -1,0 +1,116 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from families import numbers
+from threadpoolctl import threadpool_info
+
+from housing.training.workers import in_parallel
+
+HERE = Path(__file__).parent
+
+SEARCH = """
+import sys
+from families import build_slow, numbers, only
+from housing.training.plan import SearchPlan
+from housing.training.search import run_search
+
+X, y = numbers(60)
+plan = SearchPlan(families=("linear",), n_iter=200, n_jobs=2)
+candidates = only(build_slow)
+run_search(X, y, plan, candidates=candidates, on_trial=lambda t: print(t.draw.index, flush=True))
+"""
+
+
+def where(frame, _number):
+    """Process, whether the frame's numbers are a memory map, and threads of each library."""
+    values = frame.to_numpy()
+    mapped = False
+    while values is not None:
+        mapped |= isinstance(values, np.memmap)
+        values = getattr(values, "base", None)
+    return os.getpid(), mapped, [pool["num_threads"] for pool in threadpool_info()]
+
+
+def test_data_is_shared_by_memory_map_and_each_worker_has_one_thread():
+    frame = pd.DataFrame(np.ones((1000, 3)), columns=list("abc"))
+    results = list(in_parallel(where, [(frame, i) for i in range(6)], workers=2))
+    assert os.getpid() not in {pid for pid, _, _ in results}
+    assert all(mapped for _, mapped, _ in results)
+    assert {n for _, _, threads in results for n in threads} == {1}
+
+
+def test_one_worker_is_this_process_with_one_thread_while_it_works():
+    frame, _ = numbers(10)
+    before = threadpool_info()
+    ((pid, _, threads),) = in_parallel(where, [(frame, 0)], workers=1)
+    assert pid == os.getpid()
+    assert set(threads) == {1}
+    assert threadpool_info() == before
+
+
+def test_closing_early_ends_the_workers_and_the_next_work_has_new_ones():
+    with closing(in_parallel(_slow, [(i,) for i in range(50)], workers=2)) as results:
+        first = next(results)
+        started = time.monotonic()
+    assert time.monotonic() - started < 2
+    _gone([first])
+    assert len(list(in_parallel(_slow, [(i,) for i in range(2)], workers=2))) == 2
+
+
+def _slow(_number):
+    time.sleep(0.2)
+    return os.getpid()
+
+
+def _gone(pids, seconds=10.0):
+    """Fails when one of the processes is still there after so long."""
+    deadline = time.monotonic() + seconds
+    while any(_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, f"orphans: {[p for p in pids if _alive(p)]}"
+        time.sleep(0.05)
+
+
+def _alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _children(pid):
+    tasks = Path(f"/proc/{pid}/task")
+    return [int(c) for task in tasks.iterdir() for c in (task / "children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are read from /proc")
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)],
+)
+def test_whatever_ends_a_search_leaves_no_worker_and_no_file(number, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "JOBLIB_TEMP_FOLDER": str(tmp_path)}
+    search = subprocess.Popen(
+        [sys.executable, "-c", SEARCH], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env={**environment, "LINE_SECONDS": "0.2"},
+    )  # fmt: skip
+    first = [search.stdout.readline() for _ in range(2)]
+    assert all(line.strip().isdigit() for line in first), search.communicate()
+    children = _children(search.pid)
+    assert len(children) >= 2
+    assert list(tmp_path.iterdir())
+    search.send_signal(number)
+    search.communicate(timeout=20)
+    assert search.returncode != 0
+    _gone(children)
+    deadline = time.monotonic() + 10
+    while left := list(tmp_path.iterdir()):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
