@@ -156,12 +156,12 @@ def server_for_a_night(home: Path) -> Iterator[tuple[Server | None, str]]:
     try:
         yield server, server.url
     finally:
-        _send_what_is_left()
+        send_what_is_left()
         server.stop()
         del os.environ["PREFECT_API_URL"]
 
 
-def _send_what_is_left() -> None:
+def send_what_is_left() -> None:
     """Logs and events that wait to be sent: without their server they would try for a minute."""
     if "prefect" not in sys.modules:
         return

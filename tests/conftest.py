@@ -9,6 +9,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from deployments import environment
+from deployments.server import Server, send_what_is_left, start
 from housing.settings import Settings, load_settings
 from housing.store.engine import Store
 from housing.store.opening import open_store
@@ -73,3 +75,39 @@ def store(settings: Settings) -> Iterator[Store]:
     """An open, empty store on either database."""
     with open_store(settings) as opened:
         yield opened
+
+
+# --- the orchestrator: one real server a session -------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real Prefect server of this session's own."""
+    home = tmp_path_factory.mktemp("prefect-home")
+    environment.prepare(home)
+    server = start(home)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        send_what_is_left()
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def prefect_api(prefect_server: Server) -> Iterator[str]:
+    """The address of the session's server, which flows in this process then use."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_LOGGING_LEVEL,
+        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+        temporary_settings,
+    )
+
+    changed = {
+        PREFECT_API_URL: prefect_server.url,
+        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False,
+        PREFECT_LOGGING_LEVEL: "CRITICAL",
+    }
+    with temporary_settings(changed):
+        yield prefect_server.url

@@ -17,7 +17,7 @@ Cells = npt.NDArray[np.integer[Any]]
 
 _WHAT = "the change of the error"
 _BORDER_DIGITS = 6
-"""Cell numbers are rounded to this many digits before the floor: -122.2 is on a border of a grid
+"""Cell numbers are rounded to this many digits before the floor: 0.3 is on a border of a grid
 of 0.1 degrees and must not fall to either side with the last bit of its binary form."""
 
 

@@ -85,6 +85,11 @@ def named(name: str) -> str:
     return words if len(words) <= LOOK.longest_name else f"{words[: LOOK.longest_name - 1]}…"
 
 
+def thinned(rows: int) -> slice:
+    """Every k-th row, so that a cloud never holds more points than can be seen."""
+    return slice(None, None, max(-(-rows // LOOK.most_points), 1))
+
+
 def finished(figure: Figure, name: str, alt: str) -> Plot:
     """The figure as SVG; call within `canvas`. `name` keeps ids of two plots in a page apart."""
     buffer = io.BytesIO()

@@ -15,7 +15,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from housing.records import Comparison, Interval, Trial
-from housing.report.canvas import LOOK, Plot, canvas, finished, named
+from housing.report.canvas import LOOK, Plot, canvas, finished, named, thinned
 from housing.report.content import TestSet
 from housing.report.wording import bound, change, dollars, share
 from housing.schema import CATALOGUE, COORDINATES, LABEL_CAP, TARGET
@@ -162,7 +162,7 @@ def importances(values: Mapping[str, float], unit: str) -> Plot:
 
 def predicted_vs_actual(test: TestSet) -> Plot:
     """Predicted against recorded price; on the line a prediction is exact."""
-    rows = _thinned(len(test.actual))
+    rows = thinned(len(test.actual))
     with canvas(4.6, 4.3) as (figure, axes):
         top = 1.04 * float(max(test.actual.max(), test.predicted.max()))
         bottom = min(0.0, float(test.predicted.min()))
@@ -197,7 +197,7 @@ def predicted_vs_actual(test: TestSet) -> Plot:
 
 def error_map(test: TestSet) -> Plot:
     """Where the challenger's predictions are too high and too low; one point a test district."""
-    rows = _thinned(len(test.actual))
+    rows = thinned(len(test.actual))
     relative = (test.predicted[rows] - test.actual[rows]) / test.actual[rows]
     with canvas(4.6, 5.2) as (figure, axes):
         cloud = axes.scatter(
@@ -249,8 +249,3 @@ def history(nights: Sequence[tuple[datetime, Interval]]) -> Plot:
             f"{dollars(values[-1])}, highest {dollars(max(values))} {UNIT}."
         )
         return finished(figure, "history", alt)
-
-
-def _thinned(rows: int) -> slice:
-    """Every k-th row, so that a cloud never holds more points than can be seen."""
-    return slice(None, None, max(-(-rows // LOOK.most_points), 1))

@@ -10,14 +10,14 @@ import time
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 _BLOCK = 1 << 16  # bytes
 
 
-class NotFetched(Exception):  # noqa: N818 - it is an outcome that callers turn into their own
+class NotFetched(Exception):
     """An address that gave nothing, with the reason."""
 
 
@@ -50,8 +50,16 @@ def _open(address: str, patience: Patience, outcome: dict[str, Any]) -> None:
     try:
         outcome["response"] = urlopen(request, timeout=patience.connect)  # noqa: S310
     except (OSError, HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, URLError) else error
-        outcome["error"] = str(reason) or type(reason).__name__
+        if isinstance(error, HTTPError):
+            error.close()  # it is a response, too
+        outcome["error"] = _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    # An HTTPError is a URLError as well, whose reason lacks the number.
+    if isinstance(error, URLError) and not isinstance(error, HTTPError):
+        return str(error.reason)
+    return str(error) or type(error).__name__
 
 
 def _body(response: Any, host: str, patience: Patience, max_bytes: int) -> bytes:

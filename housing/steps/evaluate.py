@@ -57,6 +57,9 @@ def evaluate(
         champion = registry.champion(connection)
         key = evaluation_key(challenger, champion, version, policy)
         known = registry.evaluation_with_key(connection, key)
+        if known is None and champion == challenger:
+            # An earlier run got as far as the promotion and no further.
+            known = registry.promoting_evaluation(connection, challenger)
         ours = registry.model(connection, challenger)
         theirs = None if champion is None else registry.model(connection, champion)
         read_rows, rejected_rows = tonight(connection)

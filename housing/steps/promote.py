@@ -36,7 +36,7 @@ def promote(store: Store, night: Night, judged: Judged) -> int:
     """
     with store.read() as connection:
         newest = registry.head(connection)
-    if newest is not None and newest.evaluation == judged.evaluation:
+    if newest is not None and newest.to_model == judged.challenger:
         return int(newest.seq)  # a run that died after this step, run again
     return registry.change_champion(
         store,

@@ -8,14 +8,15 @@ from housing.steps.evaluate import Judged
 from housing.steps.tune import search_key
 from housing.store import profiles, registry, searches
 from housing.store.engine import Store
-from housing.store.tables import evaluations, ledger
+from housing.store.tables import evaluations, ledger, runs
 
 
 def settled(store: Store, version: int, settings: Settings) -> Judged | None:
     """The verdict on this version under these settings, if it stands and was carried out.
 
-    None where a model must still be searched, fitted, judged or promoted. A challenger that was
-    champion once is settled for good: whoever took it back does not want it back tonight.
+    None where a model must still be searched, fitted, judged or promoted, or where the team has
+    not been told yet: a night that died on the way is taken up where it was. A challenger that
+    was champion once is not promoted again: whoever took it back does not want it tonight.
     """
     with store.read() as connection:
         profile = profiles.get(connection, version)
@@ -28,9 +29,10 @@ def settled(store: Store, version: int, settings: Settings) -> Judged | None:
         if model is None:
             return None
         judged = _newest(connection, model.id, version, settings)
-        if judged is None or judged.outcome != "promote":
-            return judged
-        return judged if _was_champion(connection, model.id) else None
+        if judged is None or not _concluded(connection, model.id, version):
+            return None
+        carried_out = judged.outcome != "promote" or _was_champion(connection, model.id)
+        return judged if carried_out else None
 
 
 def _newest(
@@ -48,6 +50,13 @@ def _newest(
                 row.id, row.challenger, row.champion, row.outcome, row.verdict["sentence"]
             )
     return None
+
+
+def _concluded(connection: Connection, challenger: int, version: int) -> bool:
+    query = sa.select(runs.c.id).where(
+        runs.c.status == "completed", runs.c.challenger == challenger, runs.c.version == version
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _was_champion(connection: Connection, model: int) -> bool:

@@ -117,6 +117,7 @@ _PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     "recursive_triggers=ON",  # or REPLACE would delete past the triggers of append-only tables
+    "cache_size=-65536",  # KiB; the default writes pages of a large split ledger many times over
 )
 
 

@@ -161,6 +161,18 @@ def evaluation_with_key(connection: Connection, key: str) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
+def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | None:
+    """The evaluation for which a model was made champion, or None where there is none."""
+    query = (
+        sa.select(evaluations)
+        .join(ledger, ledger.c.evaluation == evaluations.c.id)
+        .where(ledger.c.to_model == champion, ledger.c.operation == "promote")
+        .order_by(ledger.c.seq.desc())
+        .limit(1)
+    )
+    return connection.execute(query).one_or_none()
+
+
 def newest_evaluation(connection: Connection, challenger: int) -> Row[Any] | None:
     """The last evaluation of a challenger, or None where it was never judged."""
     query = (

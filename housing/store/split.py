@@ -26,6 +26,11 @@ from housing.training.split import (
     stratum_name,
 )
 
+GENERATION_KEYS = 50_000
+"""Districts after which the ledger begins a new generation (`tables.split_ledger`): few enough
+that a night writes few pages, and many enough that there are few generations to look into (ten
+years of 1,000 new districts a night make 73)."""
+
 STRATA_COLUMNS = tuple(grouping.column for grouping in STRATA)
 
 
@@ -63,7 +68,7 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
         test = np.empty(len(keys), dtype=np.bool_)
         test[is_new] = fresh
         test[~is_new] = sides[np.searchsorted(known, keys[~is_new])]
-        bulk.insert_sides(connection, keys[is_new], fresh)
+        bulk.insert_sides(connection, _generation(connection), keys[is_new], fresh)
         _record_counts(connection, batch, counts(stratum[is_new], fresh))
         connection.execute(
             split_parts.insert().values(
@@ -75,6 +80,12 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
             )
         )
     return int(is_new.sum()), int((~is_new).sum())
+
+
+def _generation(connection: Connection) -> int:
+    """Where new districts go: it depends on how many there are, so a replay makes the same."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(split_parts.c.new_keys), 0))
+    return int(connection.execute(query).scalar_one()) // GENERATION_KEYS
 
 
 def _part(connection: Connection, batch: int) -> Row[Any] | None:

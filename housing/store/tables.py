@@ -205,11 +205,16 @@ dataset_profiles = Table(
     _time("measured_at"),
 )
 
+# Keys are hashes, so a night's districts would fall on as many pages of one large index as there
+# are districts. Each generation of them has its own range of the index: a night writes to the few
+# pages of the newest. A key is in one generation only: the writer looks it up before it inserts.
 split_ledger = Table(
     "split_ledger",
     metadata,
-    Column("key", BigId, primary_key=True, autoincrement=False),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
     Column("test", Boolean(create_constraint=False), nullable=False),
+    sqlite_with_rowid=False,
 )
 
 split_parts = Table(

@@ -29,9 +29,9 @@ Rows = npt.NDArray[np.int64]
 Fold = tuple[Rows, Rows]
 OnTrial = Callable[[Trial], object]
 
-FAMILY = "!family"
-"""Marks a draw's family in the sampled dict; sorts before any parameter and has one value, so
-that it takes nothing from the random stream."""
+FAMILY = "family"
+"""Marks a draw's family in the sampled dict. It has one value, so choosing it takes nothing from
+the random stream."""
 
 
 def draws(plan: SearchPlan, candidates: Mapping[str, Candidate] = CANDIDATES) -> tuple[Draw, ...]:

@@ -172,10 +172,13 @@ def test_a_row_keeps_its_cell_whatever_other_rows_there_are():
     assert pair[0] == pair[1]
 
 
-def test_a_border_does_not_move_with_the_last_bit():
-    # -122.2 / 0.1 is -1222.0000000000002 in binary; 3 * 0.1 / 0.1 is 3.0000000000000004.
-    codes = location_cells(np.array([-122.2, -122.15, -122.25]), np.full(3, 3 * 0.1), 0.1)
-    assert codes[0] == codes[1] != codes[2]
+@pytest.mark.parametrize("size", [0.1, 0.2, 0.05])
+def test_a_border_does_not_move_with_the_last_bit(size):
+    borders = np.arange(round(-124 / size), round(42 / size)) * size
+    inside = borders + size / 2
+    where = np.concatenate([borders, inside])
+    codes = location_cells(where, np.zeros(len(where)), size)
+    assert np.array_equal(codes[: len(borders)], codes[len(borders) :])
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 1.0]))

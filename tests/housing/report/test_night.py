@@ -167,7 +167,8 @@ def test_a_dry_run(make_report):
 def test_any_part_may_be_missing(make_report, part):
     empty = () if part in ("trials", "batches", "quarantine", "steps", "history") else None
     empty = {} if part in ("importances", "settings") else empty
-    text = Page(render(make_report(**{part: empty}))).text
+    light = {"test": None, "trials": make_report().trials[:1], "history": ()}
+    text = Page(render(make_report(**{**light, part: empty}))).text
     assert "Promoted" in text
     assert "None" not in text.replace("None of the", "")
 

@@ -13,7 +13,7 @@ import pytest
 
 from housing.records import Comparison, Draw, Interval, Trial
 from housing.report import plots
-from housing.report.canvas import LOOK
+from housing.report.canvas import LOOK, thinned
 from housing.report.content import TestSet
 
 
@@ -78,6 +78,16 @@ def test_the_search_marks_the_winner_the_hopeless_and_the_failed():
     assert "4 draws, of which 1 failed" in plot.alt
 
 
+def test_the_best_so_far_only_ever_falls():
+    scores = (43_000, 44_000, 42_000, 42_500, 41_000, 43_500)
+    svg = plots.search([trial(i, rmse) for i, rmse in enumerate(scores)], best=4).svg.decode()
+    lines = re.findall(r'<path d="([^"]+)" clip-path[^>]*--plot-faint', svg)
+    heights = [float(point.split()[1]) for point in re.findall(r"[ML] ([^MLz]+)", lines[0])]
+    assert len(lines) == 1
+    assert heights == sorted(heights)  # downwards in an SVG
+    assert heights[-1] > heights[0]
+
+
 def test_a_search_without_a_score_has_no_picture():
     assert plots.search([trial(0, 0, error="no"), trial(1, 0, error="no")], best=None) is None
     assert plots.search([], best=None) is None
@@ -124,12 +134,11 @@ def test_the_cap_is_shown_where_there_are_capped_rows(cloud):
     assert "7 at the cap" in shown
 
 
-def test_a_large_cloud_is_thinned(cloud):
-    rng = np.random.default_rng(2)
-    big = TestSet(*(np.tile(c, 300) * rng.uniform(1, 1.0001, 300_000) for c in (
-        cloud.longitude, cloud.latitude, cloud.actual, cloud.predicted)))  # fmt: skip
-    for plot in (plots.predicted_vs_actual(big), plots.error_map(big)):
-        assert len(plot.svg) < 700_000
+@pytest.mark.parametrize("rows", [0, 1, 19_999, 20_000, 20_001, 400_000])
+def test_a_large_cloud_is_thinned_evenly_and_a_small_one_not_at_all(rows):
+    kept = range(rows)[thinned(rows)]
+    assert len(kept) <= LOOK.most_points
+    assert len(kept) == rows or (rows > LOOK.most_points and len(kept) > LOOK.most_points / 3)
 
 
 def test_history_ends_with_tonight():

@@ -45,7 +45,9 @@ def test_files_come_in_name_order_with_digest_and_rows(options, seen, landing, t
     assert first.read().read == second.read().read == 40
 
 
-@pytest.mark.parametrize("name", [".a.csv", "a.csv.part", "a.csv.tmp", "a.csv.crdownload", "a.csv~"])
+@pytest.mark.parametrize(
+    "name", [".a.csv", "a.csv.part", "a.csv.tmp", "a.csv.crdownload", "a.csv~"]
+)
 def test_unfinished_and_hidden_files_are_left_alone(options, seen, landing, table, name):
     (landing / name).write_text(table)
     assert list(SOURCES["landing"](options()).deliveries(seen)) == []

@@ -12,7 +12,7 @@ from housing.sources import SOURCES
 from housing.sources.simulated.scenarios import simulate
 
 TABLE = 'odd "name; --'
-DAYS = [dt.datetime(2024, 1, day, tzinfo=None) for day in (1, 2, 3)]  # noqa: DTZ001
+DAYS = [dt.datetime(2024, 1, day, tzinfo=None) for day in (1, 2, 3)]
 
 
 @pytest.fixture
@@ -115,10 +115,17 @@ def test_the_same_rows_have_one_digest_in_any_order(source, seen, append, option
     assert next(again.deliveries(seen)).digest == first.digest
 
 
-def test_text_in_a_number_column_is_the_rows_fault_not_the_nights(source, seen, append):
-    frame = rows(1).astype({"population": object})
-    frame.loc[2, "population"] = "many"
-    append(frame, DAYS[0])
+def test_text_in_a_number_column_is_the_rows_fault_not_the_nights(source, seen, append, url):
+    append(rows(1), DAYS[0])
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:  # SQLite takes anything in any column
+        name = engine.dialect.identifier_preparer.quote(TABLE)
+        connection.execute(sa.text(f"ALTER TABLE {name} ADD COLUMN people NUMERIC"))
+        connection.execute(sa.text(f"UPDATE {name} SET people = population"))
+        connection.execute(sa.text(f"UPDATE {name} SET people = 'many' WHERE rowid = 3"))
+        connection.execute(sa.text(f"ALTER TABLE {name} DROP COLUMN population"))
+        connection.execute(sa.text(f"ALTER TABLE {name} RENAME COLUMN people TO population"))
+    engine.dispose()
     (delivery,) = source.deliveries(seen)
     result = validate(delivery.read(), "t")
     assert len(result.accepted) == 4
@@ -130,9 +137,7 @@ def test_a_table_without_the_columns_is_unreadable(source, seen, append, options
     (answer,) = source.deliveries(seen)
     assert answer.status == "unreadable"
     assert "the table: the column is missing: population" in answer.message
-    no_mark = SOURCES["sql"](
-        options(sql_url=SecretStr(url), sql_table=TABLE, sql_watermark="nope")
-    )
+    no_mark = SOURCES["sql"](options(sql_url=SecretStr(url), sql_table=TABLE, sql_watermark="nope"))
     (answer,) = no_mark.deliveries(seen)
     assert "has no column nope, which HOUSING_SQL_WATERMARK names" in answer.message
 

@@ -52,7 +52,10 @@ def districts() -> Callable[..., pd.DataFrame]:
                 frame.loc[_uniform(ids, 100 * revision + 50 + i) < MISSING_SHARE, column.name] = (
                     None
                 )
-        _place(frame, _strata_of(ids, revision) if stratum is None else np.asarray(stratum, dtype=np.int64))
+        _place(
+            frame,
+            _strata_of(ids, revision) if stratum is None else np.asarray(stratum, dtype=np.int64),
+        )
         return frame.astype(dict(schema.dtypes()))
 
     return make

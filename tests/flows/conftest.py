@@ -1,0 +1,16 @@
+"""Flows against a real Prefect server."""
+
+import pytest
+
+from housing.settings import Settings, load_settings
+from housing.training.candidates import CANDIDATES
+from tests.nights import SMALL, small_forest
+
+
+@pytest.fixture
+def small(home: object, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a night that takes a second, on SQLite, beside a running Prefect server."""
+    for name, value in SMALL.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(CANDIDATES, "forest", small_forest())  # type: ignore[arg-type]
+    return load_settings()

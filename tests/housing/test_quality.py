@@ -1,0 +1,439 @@
+import dataclasses
+import io
+import json
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from housing.quality import (
+    ROW_RULES,
+    BatchHistory,
+    BrokenLine,
+    QualityPolicy,
+    RawTable,
+    judge_batch,
+    profile_columns,
+    row_numbers,
+    sentence,
+    validate,
+)
+from housing.schema import CATALOGUE, NUMBERS, TARGET, dtypes
+from housing.sources.simulated.scenarios import simulate
+
+POLICY = QualityPolicy()
+
+
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as a CSV file would deliver it."""
+    csv = io.StringIO(frame.to_csv(index=False))
+    return pd.read_csv(csv, dtype="str", keep_default_na=False)
+
+
+def raw(frame: pd.DataFrame, broken: tuple[BrokenLine, ...] = ()) -> RawTable:
+    return RawTable(frame, np.arange(2, len(frame) + 2), broken, "line")
+
+
+def checked(frame: pd.DataFrame, **kwargs):
+    return validate(raw(frame, **kwargs), "a.csv")
+
+
+@pytest.fixture(scope="module")
+def dataset() -> pd.DataFrame:
+    return simulate(3_000, seed=7)
+
+
+@pytest.fixture(scope="module")
+def history(dataset) -> BatchHistory:
+    return BatchHistory(recent_rows=(300,) * 6, columns=profile_columns(dataset))
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    return as_text(simulate(60, seed=8))
+
+
+def with_value(rows: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
+    rows = rows.copy()
+    rows.loc[3, column] = value
+    return rows
+
+
+# --- rows -----------------------------------------------------------------------------------
+
+
+def test_clean_rows_are_typed_and_keyed():
+    frame = simulate(60, seed=8)
+    for delivered in (frame, as_text(frame)):
+        result = checked(delivered)
+        assert result.rejected.empty
+        assert result.accepted["key"].dtype == np.int64
+        assert result.accepted["key"].is_unique
+        pd.testing.assert_frame_equal(result.accepted[list(CATALOGUE)], frame.astype(dtypes()))
+
+
+def test_the_census_is_accepted_to_the_last_row(census_path):
+    frame = pd.read_csv(census_path, dtype="str", keep_default_na=False)
+    result = checked(frame)
+    assert (len(result.accepted), result.rejections) == (20_640, ())
+    assert result.accepted["total_bedrooms"].isna().sum() == 207
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "code", "says"),
+    [
+        ("total_rooms", "", "missing", "empty; a number from 1 to 1,000,000 (rooms) is required"),
+        ("total_rooms", " NaN ", "missing", "empty"),
+        ("ocean_proximity", "", "missing", "one of '<1H OCEAN', 'INLAND'"),
+        ("total_rooms", "many", "not-a-number", "'many' is not a number"),
+        ("total_rooms", "1,200", "not-a-number", "'1,200' is not a number"),
+        ("total_rooms", "1_200", "not-a-number", "'1_200'"),
+        ("total_rooms", "0x10", "not-a-number", "'0x10'"),
+        ("total_rooms", "\u0663", "not-a-number", "is not a number"),
+        ("median_income", "3,5", "not-a-number", "'3,5'"),
+        ("total_rooms", "inf", "not-finite", "'inf' is not a finite number"),
+        ("total_rooms", "-Infinity", "not-finite", "'-Infinity'"),
+        ("total_rooms", "1e999", "not-finite", "'1e999'"),
+        ("total_rooms", "0", "range", "'0' is out of range; a number from 1 to"),
+        ("median_income", "83252", "range", "from 0 to 50 (10,000 US dollars a year)"),
+        ("longitude", "122.23", "range", "from -124.6 to -114.0 (degrees east)"),
+        ("ocean_proximity", "inland", "category", "'inland' is not a known category; one of"),
+        ("total_bedrooms", "999999", "exceeds", "'999999' is more than the row's total_rooms"),
+        ("total_rooms", "x" * 500, "not-a-number", "'" + "x" * 60 + "...'"),
+    ],
+)
+def test_a_value_that_breaks_a_rule(rows, column, value, code, says):
+    result = checked(with_value(rows, column, value))
+    assert len(result.accepted) == 59
+    (rejection,) = result.rejections
+    assert (rejection.code, rejection.column, rejection.rows) == (code, column, 1)
+    assert rejection.example.startswith(f"a.csv, line 5, {column}: ")
+    assert says in rejection.example
+    row = result.rejected.iloc[0]
+    assert (row["line"], row["code"], row["column"], row["value"]) == (5, code, column, value)
+    assert json.loads(row["raw"]) == with_value(rows, column, value).iloc[3].to_dict()
+    assert code in ROW_RULES
+
+
+@pytest.mark.parametrize("value", ["", "NA", "null", " nan ", "None", "N/A"])
+def test_bedrooms_may_be_missing(rows, value):
+    result = checked(with_value(rows, "total_bedrooms", value))
+    assert result.rejected.empty
+    assert np.isnan(result.accepted["total_bedrooms"][3])
+
+
+@pytest.mark.parametrize("value", ["880", " 880.0 ", "+880", "8.8e2", "880.", "0880"])
+def test_ways_to_write_a_number(rows, value):
+    assert checked(with_value(rows, "population", value)).accepted["population"][3] == 880.0
+
+
+def test_a_clean_column_reads_the_same_beside_a_faulty_value(rows):
+    fast = checked(rows).accepted
+    slow = checked(with_value(rows, "median_income", "x")).accepted
+    pd.testing.assert_frame_equal(fast.drop(index=3).reset_index(drop=True), slow)
+
+
+@pytest.mark.parametrize(
+    ("value", "instant"),
+    [
+        ("2024-12-31", "2024-12-31T00:00:00Z"),
+        ("2024-12-31T06:00:00Z", "2024-12-31T06:00:00Z"),
+        ("2024-12-31 06:00", "2024-12-31T06:00:00Z"),
+        ("2024-12-31T06:00:00.123456+02:00", "2024-12-31T04:00:00.123456Z"),
+    ],
+)
+def test_times_in_iso_8601(rows, value, instant):
+    accepted = checked(with_value(rows.assign(surveyed_at=""), "surveyed_at", value)).accepted
+    assert accepted["surveyed_at"].dtype == "datetime64[us, UTC]"
+    assert accepted["surveyed_at"][3] == pd.Timestamp(instant)
+    assert accepted["surveyed_at"].isna().sum() == 59
+
+
+@pytest.mark.parametrize(
+    "value", ["31/12/2024", "12/31/2024", "31.12.2024", "2024-02-30", "20241231", "1735603200", "x"]
+)
+def test_times_in_another_form(rows, value):
+    result = checked(with_value(rows.assign(surveyed_at=""), "surveyed_at", value))
+    (rejection,) = result.rejections
+    assert rejection.code == "not-a-date"
+    assert "is not a time in ISO 8601, such as 2024-12-31" in rejection.example
+
+
+def test_ids_make_the_key_and_bad_ones_are_rejected(rows):
+    ids = [f"id-{i}" for i in range(60)]
+    ids[0], ids[1], ids[2] = "", "x" * 201, "a\tb"
+    result = checked(rows.assign(district_id=ids))
+    assert [(r.code, r.rows) for r in result.rejections] == [("bad-id", 2)]
+    assert result.accepted["district_id"].isna().sum() == 1
+    moved = rows.assign(district_id=ids, population="77")
+    same = result.accepted["key"].to_numpy() == checked(moved).accepted["key"].to_numpy()
+    assert same.tolist() == [False] + [True] * 57
+
+
+def test_a_key_twice_in_one_batch_costs_both_rows(rows):
+    twice = pd.concat([rows, rows.iloc[[3]].assign(median_income="1.5")], ignore_index=True)
+    result = checked(twice)
+    assert result.rejected["line"].tolist() == [5, 62]
+    (rejection,) = result.rejections
+    assert (rejection.code, rejection.rows) == ("duplicate-key", 2)
+    assert rejection.example.startswith("a.csv, lines 5 and 62: the same district twice (")
+
+
+def test_equal_rows_and_equal_ids_are_duplicates_too(rows):
+    assert len(checked(pd.concat([rows, rows])).rejected) == 120
+    assert len(checked(rows.assign(district_id="same")).rejected) == 60
+
+
+def test_a_rejected_row_does_not_count_as_a_second_one(rows):
+    again = rows.iloc[[3]].assign(median_income="-1")
+    result = checked(pd.concat([rows, again], ignore_index=True))
+    assert [r.code for r in result.rejections] == ["range"]
+
+
+def test_broken_lines_are_counted_and_kept_in_line_order(rows):
+    broken = (BrokenLine(3, "fields", "1,2\u2028,3", "3 fields where the header has 10"),)
+    result = checked(with_value(rows, "population", "x"), broken=broken)
+    assert result.read == 61
+    assert result.rejected["line"].tolist() == [3, 5]
+    assert json.loads(result.rejected["raw"][0]) == {"text": "1,2\u2028,3"}
+    assert result.rejections[0].example == "a.csv, line 3: 3 fields where the header has 10"
+
+
+def test_a_row_is_listed_under_its_first_fault(rows):
+    result = checked(rows.assign(longitude="x", population="-3", ocean_proximity="?"))
+    assert [(r.code, r.column, r.rows) for r in result.rejections] == [
+        ("not-a-number", "longitude", 60)
+    ]
+
+
+def test_a_table_without_rows(rows):
+    result = checked(rows.iloc[:0])
+    assert (result.read, len(result.accepted), len(result.rejected)) == (0, 0, 0)
+    assert result.accepted[list(CATALOGUE)].dtypes.to_dict() == simulate(5, 1).dtypes.to_dict()
+
+
+def test_numbers_that_were_never_text():
+    frame = simulate(60, seed=8)
+    frame["population"] = frame["population"].astype("int64")
+    frame.loc[0, "total_rooms"] = np.inf
+    frame.loc[1, "total_rooms"] = np.nan
+    frame["ocean_proximity"] = frame["ocean_proximity"].astype(object)
+    frame.loc[2, "ocean_proximity"] = None
+    result = checked(frame)
+    assert result.rejected[["line", "code", "value"]].to_numpy().tolist() == [
+        [2, "not-finite", "inf"],
+        [3, "missing", ""],
+        [4, "missing", ""],
+    ]
+
+
+cells = st.one_of(
+    st.sampled_from(["", "NA", "inf", "-1", "1", "2.5", "INLAND", "1e400", '"', "\u2028", "é,;"]),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    st.floats().map(repr),
+)
+
+
+@settings(max_examples=60)
+@given(st.data(), st.integers(0, 12))
+def test_no_row_is_lost_whatever_is_delivered(data, count):
+    base = as_text(simulate(12, seed=9)).iloc[:count].reset_index(drop=True)
+    frame = base.assign(district_id="", surveyed_at="")
+    for _ in range(data.draw(st.integers(0, 12)) if count else 0):
+        at = data.draw(st.integers(0, count - 1))
+        frame.loc[at, data.draw(st.sampled_from(list(frame)))] = data.draw(cells)
+    broken = tuple(
+        BrokenLine(100 + i, "fields", text, "x")
+        for i, text in enumerate(data.draw(st.lists(cells, max_size=3)))
+    )
+    result = checked(frame, broken=broken)
+    assert len(result.accepted) + len(result.rejected) == result.read == count + len(broken)
+    assert sum(r.rows for r in result.rejections) == len(result.rejected)
+    assert set(result.rejected["code"]) <= set(ROW_RULES)
+    assert all(isinstance(json.loads(text), dict) for text in result.rejected["raw"])
+    for name in NUMBERS:
+        values = result.accepted[name]
+        assert values.dropna().between(CATALOGUE[name].minimum, CATALOGUE[name].maximum).all()
+
+
+def test_validation_keeps_up_with_300_thousand_rows_a_second():
+    frame = as_text(simulate(20_000, seed=3))
+    many = pd.concat([frame] * 5, ignore_index=True)
+    many["population"] = [str(i) for i in range(1, len(many) + 1)]
+    started = time.perf_counter()
+    result = checked(many)
+    seconds = time.perf_counter() - started
+    assert len(result.accepted) > 99_000
+    # A tenth of the goal: a busy machine must not fail it, a row-by-row loop must.
+    assert len(many) / seconds > 30_000
+
+
+# --- batches --------------------------------------------------------------------------------
+
+
+def reasons(frame, history, policy=POLICY) -> tuple[str, ...]:
+    return judge_batch(checked(frame), history, policy)
+
+
+def test_a_usual_batch_is_let_in(dataset, history):
+    assert reasons(simulate(300, seed=7, night=1), history) == ()
+    assert reasons(simulate(300, seed=7, night=1), BatchHistory()) == ()
+
+
+def test_no_slice_of_the_census_is_held(census_path):
+    frame = pd.read_csv(census_path, dtype="str", keep_default_na=False)
+    result = checked(frame)
+    history = BatchHistory((300,) * 9, profile_columns(result.accepted))
+    orders = [result.accepted.sort_values(c, ignore_index=True) for c in ("longitude", "latitude")]
+    for table in (result.accepted, *orders):
+        for size, step in ((50, 700), (500, 1_500)):
+            for start in range(0, len(table) - size, step):
+                part = validate(
+                    RawTable(table.iloc[start : start + size], row_numbers(size)), "slice"
+                )
+                assert judge_batch(part, history, POLICY) == ()
+
+
+def test_too_many_rejected_rows(rows, history):
+    rows.loc[:12, "population"] = "x"
+    (reason,) = reasons(rows, history)
+    assert reason == "rejected share: 22% of 60 rows were turned away, at most 20% may be"
+    rows.loc[11:12, "population"] = "3"
+    assert reasons(rows, history) == ()
+
+
+def test_a_small_batch_is_judged_row_by_row(rows, history):
+    rows.loc[:10, "population"] = "x"
+    assert reasons(rows[:20], history) == ()
+
+
+def test_a_batch_of_which_everything_is_rejected_is_not_held_but_said(rows, history):
+    rows["median_income"] = [f"{float(v) * 10_000:.0f}" for v in rows["median_income"]]
+    result = checked(rows)
+    assert judge_batch(result, history, POLICY) == ()
+    said = sentence(result, (), history, POLICY)
+    assert said.startswith("60 rows read, 0 accepted, 60 rejected; most often range (60), first: ")
+    assert "nothing was accepted; unit: median_income has the median" in said
+    assert "about 10,000 times too large" in said
+
+
+@pytest.mark.parametrize(
+    ("column", "factor", "says"),
+    [
+        ("total_rooms", 10, "about 10 times too large"),
+        ("median_house_value", 0.1, "about 10 times too small"),
+        ("population", 100, "about 100 times too large"),
+        ("households", 0.01, "about 100 times too small"),
+        ("median_income", 0.001, "about 1,000 times too small"),
+    ],
+)
+def test_a_unit_slip_names_column_and_factor(history, column, factor, says):
+    frame = simulate(300, seed=7, night=1)
+    frame["total_bedrooms"] = np.nan
+    frame[column] = (frame[column] * factor).clip(lower=CATALOGUE[column].minimum)
+    found = [r for r in reasons(frame, history) if r.startswith("unit")]
+    assert len(found) == 1
+    assert found[0].startswith(f"unit: {column} has the median")
+    assert says in found[0]
+
+
+def test_a_tenth_at_the_median_alone_is_no_unit_slip(history):
+    frame = simulate(300, seed=7, night=1)
+    usual = history.columns["housing_median_age"]["median"]
+    ages = np.repeat([1.0, round(usual / 10), usual, usual * 1.5], [60, 120, 60, 60])
+    assert reasons(frame.assign(housing_median_age=ages), history) == ()
+
+
+def test_no_unit_slip_without_a_dataset(history):
+    frame = simulate(300, seed=7, night=1).assign(median_income=45.0)
+    assert reasons(frame, BatchHistory()) == ()
+
+
+def test_row_counts_far_from_the_usual():
+    many = BatchHistory(recent_rows=(5_000, 5_200, 4_900, 5_100, 5_000))
+    (reason,) = reasons(simulate(100, 1), many)
+    assert reason.startswith("row count: 100 rows where the last 5 batches had 5,000 (median)")
+    assert reasons(simulate(300, 1), many) == ()
+    (reason,) = reasons(simulate(300, 1), BatchHistory(recent_rows=(10,) * 5))
+    assert reason.startswith("row count: 300 rows")
+    assert reasons(simulate(100, 1), BatchHistory(recent_rows=(5_000,) * 4)) == ()
+    # Only the last ten count.
+    assert reasons(simulate(100, 1), BatchHistory(recent_rows=(50_000,) * 50 + (100,) * 10)) == ()
+
+
+def test_a_column_that_came_empty(history):
+    frame = simulate(300, seed=7, night=1).assign(total_bedrooms=np.nan)
+    (reason,) = reasons(frame, history)
+    assert reason == "missing share: total_bedrooms is empty in 100% of rows, usually 1%"
+
+
+def test_a_median_that_is_far_away(history):
+    frame = simulate(300, seed=7, night=1)
+    frame[TARGET] = frame[TARGET] + 3_000_000
+    assert any(r.startswith("location: median_house_value") for r in reasons(frame, history))
+
+
+def test_categories_that_have_nothing_in_common(history):
+    frame = simulate(300, seed=7, night=1)
+    frame["ocean_proximity"] = pd.Categorical(
+        ["ISLAND"] * 300, categories=frame["ocean_proximity"].cat.categories
+    )
+    (reason,) = reasons(frame, history)
+    assert reason.startswith("categories: ocean_proximity is 'ISLAND' in 100% of rows")
+
+
+def test_the_limits_are_the_policys(history):
+    frame = simulate(300, seed=7, night=1).assign(total_bedrooms=np.nan)
+    assert reasons(frame, history, QualityPolicy(max_missing_increase=1)) == ()
+    with pytest.raises(ValueError, match="extra"):
+        QualityPolicy(max_rows=3)
+
+
+def test_sentences_of_batches(rows, history):
+    result = dataclasses.replace(checked(rows), notes=("a note",))
+    assert sentence(result, (), history, POLICY) == (
+        "60 rows read, 60 accepted, 0 rejected; a note."
+    )
+    held = sentence(result, ("row count: few",), history, POLICY)
+    assert held.endswith("held: row count: few; a note.")
+    empty = sentence(checked(rows.iloc[:0]), (), history, POLICY)
+    assert empty == "no rows in it: a header and nothing below."
+
+
+# --- profiles -------------------------------------------------------------------------------
+
+
+def test_a_profile_is_plain_json_and_right():
+    frame = simulate(500, seed=4)
+    profile = profile_columns(frame)
+    assert json.loads(json.dumps(profile, allow_nan=False)) == profile
+    assert list(profile) == [*NUMBERS, "ocean_proximity"]
+    bedrooms = frame["total_bedrooms"]
+    assert profile["total_bedrooms"] == {
+        "min": bedrooms.min(),
+        "q25": bedrooms.quantile(0.25),
+        "median": bedrooms.median(),
+        "q75": bedrooms.quantile(0.75),
+        "max": bedrooms.max(),
+        "mean": pytest.approx(bedrooms.mean(), rel=1e-12),
+        "missing": bedrooms.isna().mean(),
+    }
+    counts = profile["ocean_proximity"]["counts"]
+    assert sum(counts.values()) == 500
+    assert set(counts) == set(CATALOGUE["ocean_proximity"].categories)
+
+
+def test_a_profile_does_not_depend_on_the_order_of_rows():
+    frame = simulate(500, seed=4)
+    assert profile_columns(frame) == profile_columns(frame.sample(frac=1, random_state=0))
+
+
+def test_profiles_of_nothing():
+    profile = profile_columns(simulate(5, 1).iloc[:0])
+    assert profile["population"]["median"] is None
+    assert profile["ocean_proximity"]["missing"] == 0.0
+    history = BatchHistory((), profile)
+    assert judge_batch(checked(simulate(100, 1)), history, POLICY) == ()

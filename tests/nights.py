@@ -1,0 +1,58 @@
+"""Nights that take seconds: small settings, a small forest, and what two stores have in common."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from sklearn.pipeline import Pipeline
+
+from housing.store.engine import Store
+from housing.store.tables import metadata
+from housing.training.candidates import CANDIDATES, Candidate
+
+SMALL: Mapping[str, str] = {
+    "HOUSING_SOURCE": "landing",
+    "HOUSING_SETTLE_SECONDS": "0",
+    "HOUSING_SEARCH__FAMILIES": "forest",
+    "HOUSING_SEARCH__N_ITER": "2",
+    "HOUSING_SEARCH__FOLDS": "2",
+    "HOUSING_SEARCH__N_JOBS": "1",
+    "HOUSING_GATE__MIN_TEST_ROWS": "50",
+    "HOUSING_GATE__BASELINE_MARGIN": "0",
+    "HOUSING_GATE__CONFIDENCE": "0.5",
+}
+"""Settings of a night that takes a second."""
+
+
+def small_forest() -> Candidate:
+    """The reference forest with 12 trees instead of 100."""
+    full = CANDIDATES["forest"]
+    return replace(full, build=partial(_twelve_trees, full.build))
+
+
+def _twelve_trees(build: Callable[[int], Pipeline], seed: int) -> Pipeline:
+    return build(seed).set_params(model__n_estimators=12)
+
+
+NOT_COMPARED = {
+    # when and by which process, not what
+    "runs", "run_steps", "leases", "backup_copies", "alembic_version",
+}  # fmt: skip
+VOLATILE = {"run", "seconds", "fit_seconds", "message"}
+
+
+def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    """All that a store says, but for times and who wrote it: equal for equal histories."""
+    found = {}
+    with store.read() as connection:
+        for table in metadata.sorted_tables:
+            if table.name in NOT_COMPARED:
+                continue
+            columns = [
+                c for c in table.columns if c.name not in VOLATILE and not c.name.endswith("at")
+            ]
+            rows = connection.execute(sa.select(*columns)).all()
+            found[table.name] = sorted(tuple(map(repr, row)) for row in rows)
+    return found
