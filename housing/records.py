@@ -81,7 +81,7 @@ class DatasetProfile:
     train_rows: int
     test_rows: int
     digest: str  # of the set of rows, whatever files hold them
-    columns: Json  # name -> {"min", "max", "mean", "missing"} or {"counts"}
+    columns: Json  # what `quality.profile_columns` yields: facts per catalogue column
 
 
 # --- training -------------------------------------------------------------------------------

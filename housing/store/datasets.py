@@ -197,6 +197,7 @@ def _latest(frame: pd.DataFrame) -> pd.DataFrame:
     keys = frame[KEY_COLUMN].to_numpy()
     order = np.argsort(keys, kind="stable")  # stable: later batches stay later
     ordered = keys[order]
-    last = np.append(ordered[1:] != ordered[:-1], True)
+    last = np.ones(len(keys), dtype=np.bool_)
+    last[:-1] = ordered[1:] != ordered[:-1]
     latest: pd.DataFrame = frame.iloc[order[last]].reset_index(drop=True)
     return latest

@@ -178,7 +178,7 @@ def test_a_server_that_answers_in_drops_is_given_up():
         thread.start()
         started = time.monotonic()
         try:
-            with pytest.raises(NotFetched, match="did not answer within 0.3 s"):
+            with pytest.raises(NotFetched, match=r"did not answer within 0\.3 s"):
                 fetch(f"http://127.0.0.1:{server.getsockname()[1]}/", Patience(0.3, 1), 1_000)
             assert time.monotonic() - started < 2
         finally:

@@ -263,7 +263,7 @@ def test_what_fails_halfway_leaves_no_trace(store, districts, add_batch, monkeyp
 
 
 def test_sqlite_looks_each_key_up_and_never_scans_the_table(blank_sqlite):
-    """PostgreSQL has statistics to choose by; SQLite has none, so the query must leave no choice."""
+    """PostgreSQL has statistics to choose by; SQLite has none, so the query leaves no choice."""
     with blank_sqlite() as store, store.write() as connection:
         bulk.load_wanted(connection, np.arange(3))
         explain = f"EXPLAIN QUERY PLAN {bulk.LOOKUP.format(generation=7)}"

@@ -1,0 +1,27 @@
+"""Backfill: many landing files, one dataset version each, then one night."""
+
+import pytest
+
+from flows.backfill import backfill
+from housing.settings import Settings
+from housing.sources.simulated.scenarios import simulate
+from housing.store import listings
+from housing.store.opening import open_store
+
+pytestmark = pytest.mark.prefect
+
+
+def test_each_file_becomes_a_version_of_its_own(small: Settings) -> None:
+    folder = small.landing_dir
+    assert folder is not None
+    folder.mkdir(parents=True)
+    for night in range(3):
+        simulate(300, 0, night=night).to_csv(folder / f"{night}.csv", index=False)
+    (folder / "3-bad.csv").write_text("this,is,no,table\n1,2,3,4\n")
+    state = backfill(return_state=True)
+    assert state.name in ("Promoted", "Kept")
+    with open_store(small) as store, store.read() as connection:
+        versions = listings.list_datasets(connection)
+        models = listings.list_models(connection)
+    assert [v["batches"] for v in versions] == [["b1", "b2", "b3"], ["b1", "b2"], ["b1"]]
+    assert len(models) == 1

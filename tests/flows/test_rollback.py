@@ -1,0 +1,45 @@
+"""The rollback flow, as the UI starts it."""
+
+import pytest
+from prefect.exceptions import ParameterTypeError
+
+from flows.nightly import nightly
+from flows.rollback import RollbackParameters, rollback
+from housing.errors import NoRollbackTarget
+from housing.settings import Settings
+from housing.sources.simulated.scenarios import simulate
+from housing.store import registry
+from housing.store.opening import open_store
+
+pytestmark = pytest.mark.prefect
+
+
+def test_it_takes_the_last_promotion_back(small: Settings) -> None:
+    folder = small.landing_dir
+    assert folder is not None
+    folder.mkdir(parents=True)
+    simulate(600, 0).to_csv(folder / "a.csv", index=False)
+    nightly()
+    refused = rollback(RollbackParameters(reason="just to see"), return_state=True)
+    assert refused.is_failed()
+    with pytest.raises(NoRollbackTarget):
+        refused.result()
+
+    simulate(600, 0, night=1).to_csv(folder / "b.csv", index=False)
+    second = nightly()
+    with open_store(small) as store:
+        if second.champion == 1:  # the gate kept m1: promote by hand, the rollback is the point
+            change = registry.Change("promote", 2, 1, "test", "for the test")
+            registry.change_champion(store, change)
+        state = rollback(RollbackParameters(reason="worse in the field"), return_state=True)
+        assert (state.name, state.message) == ("Rolled back", "m1 is champion again instead of m2")
+        with store.read() as connection:
+            line = registry.head(connection)
+    assert line is not None
+    assert (line.operation, line.from_model, line.to_model) == ("rollback", 2, 1)
+    assert line.reason == "worse in the field"
+
+
+def test_it_wants_a_reason(small: Settings) -> None:
+    with pytest.raises(ParameterTypeError, match="reason"):
+        rollback({"model": 1})

@@ -1,0 +1,81 @@
+"""Ten nights on the real table: half of it first, then nine landing files, one a night."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from flows.nightly import nightly
+from housing.settings import Settings, load_settings
+from housing.store import datasets, listings, registry
+from housing.store.engine import Store
+from housing.store.opening import open_store
+from housing.store.tables import split_ledger
+from housing.training.candidates import CANDIDATES
+from tests.nights import SMALL, small_forest
+
+pytestmark = pytest.mark.prefect
+
+NIGHTS = 10
+
+
+@pytest.fixture
+def plan(home: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    small = {**SMALL, "HOUSING_GATE__CONFIDENCE": "0.95", "HOUSING_GATE__MIN_TEST_ROWS": "500"}
+    for name, value in small.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(CANDIDATES, "forest", small_forest())  # type: ignore[arg-type]
+    return load_settings()
+
+
+@pytest.fixture
+def files(census_path: Path) -> list[pd.DataFrame]:
+    """The table in its own order of rows, shuffled once, cut into a half and nine parts."""
+    table = pd.read_csv(census_path)
+    order = np.random.default_rng(0).permutation(len(table))
+    half = len(table) // 2
+    cuts = np.linspace(half, len(table), NIGHTS).astype(int)
+    edges = [0, *cuts]
+    return [table.iloc[order[a:b]] for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def _sides(store: Store) -> dict[int, bool]:
+    query = sa.select(split_ledger.c.key, split_ledger.c.test)
+    with store.read() as connection:
+        return dict(connection.execute(query).tuples().all())
+
+
+def test_ten_nights(plan: Settings, files: list[pd.DataFrame]) -> None:
+    folder = plan.landing_dir
+    assert folder is not None
+    folder.mkdir(parents=True)
+    known: dict[int, bool] = {}
+    champion = None
+    for number, rows in enumerate(files, start=1):
+        rows.to_csv(folder / f"night-{number:02}.csv", index=False)
+        result = nightly()
+        with open_store(plan) as store:
+            sides = _sides(store)
+            frame = datasets.read(store, number)
+            with store.read() as connection:
+                shown = listings.show_run(connection, result.run)
+                judged = registry.newest_evaluation(connection, result.challenger or 0)
+        assert {key: sides[key] for key in known} == known, "a district changed its side"
+        known = sides
+        assert len(frame) == len(known) == sum(map(len, files[:number]))
+        assert abs(frame["test"].mean() - 0.2) < 0.002
+        assert result.version == number
+        assert judged is not None
+        assert judged.champion == champion, "judged against another than the champion"
+        assert judged.evidence["test_rows"] == int(frame["test"].sum())
+        assert result.outcome in ("promoted", "kept", "inconclusive")
+        if result.outcome == "promoted":
+            champion = result.challenger
+        assert result.champion == champion
+        assert shown["verdict"]["sentence"] == result.sentence
+    page = Path(str(result.report)).read_text()
+    assert f"night-{NIGHTS:02}.csv" in page
+    assert "night-01.csv" not in page, "what came in another night is told again"
+    assert f"v{NIGHTS}" in page
