@@ -69,6 +69,10 @@ class Store:
         """The same store, whose writes fail once the lease has passed to another owner."""
         return Store(self.engine, self.blobs, self.backup, token)
 
+    def unfenced(self) -> "Store":
+        """The same store for writes that need no lease."""
+        return Store(self.engine, self.blobs, self.backup)
+
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()

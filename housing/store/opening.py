@@ -11,6 +11,7 @@ from housing.errors import SchemaTooNew, StoreUnavailable
 from housing.settings import Settings
 from housing.store.blobs import BlobStore
 from housing.store.engine import Store, create_engine
+from housing.store.tables import metadata
 
 HEAD = "0001"
 """The newest revision this release knows; a test holds it equal to the newest script."""
@@ -43,9 +44,24 @@ def migrate(store: Store) -> None:
         return
     if found is not None and found > HEAD:
         raise SchemaTooNew(found=found, known=HEAD)
-    with Store(store.engine, store.blobs, store.backup).write() as connection:
-        if schema_version(connection) != HEAD:  # another process may have been first
-            _upgrade(connection)
+    with store.unfenced().write() as connection:
+        found = schema_version(connection)
+        if found == HEAD:
+            return  # another process was first
+        if found is None:
+            _refuse_strangers(store, connection)
+        _upgrade(connection)
+
+
+def _refuse_strangers(store: Store, connection: Connection) -> None:
+    """An empty database may have tables, but none that we would take for ours."""
+    taken = sorted(set(sa.inspect(connection).get_table_names()) & set(metadata.tables))
+    if taken:
+        raise StoreUnavailable(
+            what=f"The database {store.engine.url.render_as_string(hide_password=True)}",
+            why=f"it has the tables of another program ({', '.join(taken)})",
+            next_step="Point HOUSING_DATABASE_URL to a database of its own.",
+        )
 
 
 def schema_version(connection: Connection) -> str | None:

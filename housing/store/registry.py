@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
-from housing.errors import ChampionChanged, NoRollbackTarget, UnknownId
+from housing.errors import ChampionChanged, NoRollbackTarget, NotPossible, UnknownId
 from housing.store.blobs import Blob
 from housing.store.engine import Store
 from housing.store.segments import record_blob
@@ -83,7 +83,8 @@ def champion_at(connection: Connection, at: datetime) -> Row[Any] | None:
 def change_champion(store: Store, change: Change) -> int:
     """Write the next line of the ledger; ChampionChanged if another writer was first.
 
-    Returns the line's number. UnknownId where the new champion is no registered model.
+    Returns the line's number. UnknownId where the new champion is no registered model, NotPossible
+    where it is the champion already: two writers could else both say that they won.
     """
     try:
         with store.write() as connection:
@@ -91,6 +92,9 @@ def change_champion(store: Store, change: Change) -> int:
             found = None if newest is None else newest.to_model
             if found != change.expected:
                 raise ChampionChanged(expected=_named(change.expected), found=_named(found))
+            if change.to_model == found:
+                what = f"Making {_named(found)} champion"
+                raise NotPossible(what=what, why="it is the champion.")
             model(connection, change.to_model)
             seq = 1 if newest is None else newest.seq + 1
             connection.execute(

@@ -334,7 +334,7 @@ def test_any_sequence_of_operations_reads_as_lists_in_memory_would(
     run_state_machine_as_test(
         lambda: Versions(blank_store, districts, add_batch),
         settings=settings(
-            max_examples=4 if slow else 15,
+            max_examples=8 if slow else 15,
             stateful_step_count=15,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -1,0 +1,76 @@
+"""Commands that change what is in force."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from housing.errors import NotPossible
+from tests.deployments.conftest import Housing
+
+
+@pytest.fixture
+def copied(
+    housing: Housing, seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Housing:
+    """The same commands on a copy of the home, so that each test may change it."""
+    home = tmp_path / "copy"
+    shutil.copytree(seen_nights, home)
+    monkeypatch.setenv("HOUSING_HOME", str(home))
+    return housing
+
+
+def test_rollback_goes_to_the_previous_champion(copied: Housing) -> None:
+    result = copied("rollback", "--reason", "worse in the field", "--json")
+    assert result.exit_code == 0, result.output
+    line = json.loads(result.stdout)
+    assert (line["operation"], line["from"], line["to"]) == ("rollback", "m2", "m1")
+    assert line["reason"] == "worse in the field"
+    assert json.loads(copied("champion", "--json").stdout)["to"] == "m1"
+
+
+def test_rollback_to_a_named_champion_and_back(copied: Housing) -> None:
+    assert "m1 is champion again" in copied("rollback", "m1", "--reason", "try").stdout
+    assert "m2 is champion again" in copied("rollback", "m2", "--reason", "no, it was fine").stdout
+
+
+def test_rollback_needs_a_reason(copied: Housing) -> None:
+    result = copied("rollback")
+    assert result.exit_code == 2
+    assert "--reason" in result.output
+
+
+def test_a_batch_is_withdrawn_and_brought_back(copied: Housing) -> None:
+    assert "v3 is without b2" in copied("dataset", "withdraw", "b2", "--reason", "polluted").stdout
+    again = copied("dataset", "withdraw", "b2", "--reason", "polluted")
+    assert isinstance(again.exception, NotPossible)
+    assert (
+        "v4 has the batches of v2" in copied("dataset", "rollback", "v2", "--reason", "no").stdout
+    )
+    versions = json.loads(copied("datasets", "--json").stdout)
+    assert [v["batches"] for v in versions] == [["b1", "b2"], ["b1"], ["b1", "b2"], ["b1"]]
+
+
+def test_a_held_batch_is_let_in(copied: Housing) -> None:
+    assert "b3 (c.csv) is let in" in copied("dataset", "accept", "b3").stdout
+    again = copied("dataset", "accept", "b3")
+    assert isinstance(again.exception, NotPossible)
+
+
+def test_ingest_brings_files_in_and_names_those_it_cannot_read(
+    copied: Housing, tmp_path: Path
+) -> None:
+    from housing.sources.simulated.scenarios import simulate
+
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    simulate(200, 9).to_csv(good, index=False)
+    bad.write_text("no,table\n")
+    result = copied("ingest", str(good), str(bad), str(good), "--json")
+    assert result.exit_code == 1
+    rows = json.loads(result.stdout)
+    assert [row["status"] for row in rows] == ["accepted", "unreadable", "unchanged"]
+    assert rows[0]["accepted"] == 200
+    missing = copied("ingest", str(tmp_path / "missing.csv"))
+    assert missing.exit_code == 1
+    assert "missing.csv" in missing.stdout.replace("\n", "")

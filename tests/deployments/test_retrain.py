@@ -1,0 +1,109 @@
+"""`housing retrain` as a process: a temporary server, exit codes, what bad requests get."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from deployments.server import Server
+from housing.sources.simulated.scenarios import simulate
+from tests.deployments.conftest import Command
+from tests.nights import SMALL
+
+pytestmark = pytest.mark.prefect
+
+QUICK = {**SMALL, "HOUSING_SEARCH__FAMILIES": "linear", "HOUSING_SEARCH__N_ITER": "1"}
+
+
+def land(folder: Path, name: str, rows: int = 600, night: int = 0) -> None:
+    landing = folder / "home" / "landing"
+    landing.mkdir(parents=True, exist_ok=True)
+    simulate(rows, 0, night=night).to_csv(landing / name, index=False)
+
+
+def test_a_night_with_a_server_of_its_own_then_nothing_new(
+    command: Command, tmp_path: Path
+) -> None:
+    land(tmp_path, "a.csv")
+    first = command("retrain", **QUICK)
+    assert first.returncode in (0, 3), first.stderr
+    for said in ("evaluate", "all, with start-up", "beats-baseline", "report:", "night-r1.html"):
+        assert said in first.stdout
+    assert "Traceback" not in first.stdout + first.stderr
+    again = command("retrain", "--json", **QUICK)
+    assert again.returncode == 0
+    found = json.loads(again.stdout)
+    assert found["outcome"] == "nothing new"
+    assert "Nothing was trained" in found["sentence"]
+
+
+def test_it_uses_a_server_that_runs(
+    command: Command, tmp_path: Path, prefect_server: Server
+) -> None:
+    land(tmp_path, "a.csv")
+    ran = command("retrain", "--json", PREFECT_API_URL=prefect_server.url, **QUICK)
+    assert ran.returncode in (0, 3), ran.stderr
+    assert not (tmp_path / "home" / "prefect" / "server.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        (("--n-iter", "0"), {}, "n-iter"),
+        (("--families", "quantum"), {}, "there is no model family quantum"),
+        (("--source", "nowhere"), {}, "nowhere"),
+        ((), {"HOUSING_COLOUR": "red"}, "HOUSING_COLOUR is not a setting"),
+        ((), {"HOUSING_GATE__MARGIN": "-1", "HOUSING_SEED": "x"}, "HOUSING_GATE__MARGIN"),
+        ((), {"HOUSING_GATE__MARGIN": "-1", "HOUSING_SEED": "x"}, "HOUSING_SEED"),
+        ((), {"HOUSING_DATABASE_URL": "mysql://u@h/d"}, "HOUSING_DATABASE_URL"),
+        ((), {"HOUSING_TIMEZONE": "Mars/Olympus"}, "HOUSING_TIMEZONE"),
+    ],
+)
+def test_an_impossible_request_is_named_before_anything_starts(
+    command: Command, arguments: tuple[str, ...], settings: dict[str, str], said: str
+) -> None:
+    ran = command("retrain", *arguments, **settings)
+    assert ran.returncode == 2
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_no_rows_is_an_error_with_the_next_step(command: Command, prefect_server: Server) -> None:
+    ran = command("retrain", PREFECT_API_URL=prefect_server.url, **QUICK)
+    assert ran.returncode == 1
+    assert "Put a CSV file into the landing folder" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_database_of_a_newer_release_is_left_alone(command: Command, tmp_path: Path) -> None:
+    assert command("status").returncode == 0
+    with sqlite3.connect(tmp_path / "home" / "housing.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    ran = command("retrain")
+    assert ran.returncode == 1
+    assert "newer than this release knows" in ran.stderr
+
+
+def test_a_file_that_is_no_database(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "housing.db").write_bytes(b"not a database at all" * 100)
+    ran = command("status")
+    assert ran.returncode == 1
+    assert "cannot be used" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_database_server_that_is_not_there(command: Command) -> None:
+    ran = command("status", HOUSING_DATABASE_URL="postgresql://user:hunter2@127.0.0.1:1/housing")
+    assert ran.returncode == 1
+    assert "HOUSING_DATABASE_URL" in ran.stderr
+    assert "hunter2" not in ran.stderr + ran.stdout
+
+
+def test_a_home_that_cannot_be_made(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    ran = command("status", HOUSING_HOME=str(tmp_path / "file" / "home"))
+    assert ran.returncode == 1
+    assert "set HOUSING_HOME" in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -1,0 +1,307 @@
+"""One night at a time: who has the lease, when it passes on, and what a former owner may do."""
+
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import AnotherNightRuns, LeaseLost
+from housing.store import lease, runs
+from housing.store.opening import open_store
+from housing.store.tables import leases
+from housing.store.tables import runs as runs_table
+
+HOLDER = """
+import sys, time
+from housing.store import lease, runs
+from housing.store.blobs import BlobStore
+from housing.store.engine import Store, create_engine
+
+url, folder = sys.argv[1:]
+store = Store(create_engine(url), BlobStore(folder), BlobStore(folder))
+token = lease.acquire(store, owner="the child")
+with store.fenced(token).write() as connection:
+    run = runs.start(connection, "nightly", {})
+    lease.name_run(connection, run)
+print(token, run, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holding_child(store, child, database_url, tmp_path):
+    """A process that has the lease and a run: (process, token, run)."""
+    process = child(HOLDER, database_url, tmp_path / "blobs")
+    token, run = map(int, process.stdout.readline().split())
+    return process, token, run
+
+
+def holder(store):
+    with store.read() as connection:
+        return lease.holder(connection)
+
+
+def alter(store, **values):
+    with store.write() as connection:
+        connection.execute(leases.update().values(**values))
+
+
+def write(store, sentence="written"):
+    with store.write() as connection:
+        connection.execute(runs_table.update().values(sentence=sentence))
+
+
+def status(store, run):
+    with store.read() as connection:
+        return runs.get(connection, run).status
+
+
+def start(store, kind="nightly"):
+    with store.write() as connection:
+        return runs.start(connection, kind, {})
+
+
+# --- taking it ------------------------------------------------------------------------------
+
+
+def test_nobody_has_the_lease_at_first(store):
+    assert holder(store) is None
+
+
+def test_a_second_owner_is_refused_and_told_who_has_it(store):
+    assert lease.acquire(store, owner="the nightly run of ann@host") == 1
+    with pytest.raises(AnotherNightRuns, match="the nightly run of ann@host has been running"):
+        lease.acquire(store, owner="bob")
+    assert (holder(store).token, holder(store).pid) == (1, os.getpid())
+
+
+def test_a_released_lease_is_free_and_its_token_never_used_again(store):
+    lease.release(store, lease.acquire(store, owner="ann"))
+    assert not holder(store).held
+    assert lease.acquire(store, owner="bob") == 2
+    assert holder(store).owner == "bob"
+
+
+def test_of_many_at_the_same_time_one_gets_it(settings, store):
+    barrier = threading.Barrier(4)
+
+    def race(name):
+        with open_store(settings) as own:
+            barrier.wait()
+            try:
+                return lease.acquire(own, owner=name)
+            except AnotherNightRuns:
+                return None
+
+    for turn in (1, 2, 3):
+        with ThreadPoolExecutor(4) as pool:
+            won = list(pool.map(race, "abcd"))
+        assert sorted(won, key=str) == [turn, None, None, None]
+        lease.release(store, turn)
+
+
+# --- when it passes on ----------------------------------------------------------------------
+
+
+def test_a_living_process_keeps_it(store, holding_child):
+    with pytest.raises(AnotherNightRuns, match="the child"):
+        lease.acquire(store, owner="test")
+
+
+@pytest.mark.parametrize("reaped", [True, False], ids=["reaped", "zombie"])
+def test_a_killed_process_loses_it_at_once(store, holding_child, reaped):
+    process, token, run = holding_child
+    process.send_signal(signal.SIGKILL)
+    if reaped:
+        process.wait()
+    else:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert lease.acquire(store, owner="test") == token + 1
+    assert [row.id for row in runs.mark_dead(store)] == [run]
+    assert status(store, run) == "crashed"
+
+
+def test_a_process_id_that_was_given_to_another_process_is_no_owner(store):
+    lease.acquire(store, owner="ann")
+    alter(store, process_started=holder(store).process_started - 1)
+    assert lease.acquire(store, owner="bob") == 2
+
+
+def test_an_expired_lease_passes_on_even_from_a_living_process(store, monkeypatch):
+    monkeypatch.setattr(lease, "EXPIRES_AFTER", timedelta(milliseconds=200))
+    lease.acquire(store, owner="ann")
+    with pytest.raises(AnotherNightRuns):
+        lease.acquire(store, owner="bob")
+    time.sleep(0.25)
+    assert lease.acquire(store, owner="bob") == 2
+
+
+def test_a_process_on_another_host_is_believed_until_it_expires(store):
+    lease.acquire(store, owner="ann")
+    alter(store, host="elsewhere", pid=2**22 + 1)
+    with pytest.raises(AnotherNightRuns):
+        lease.acquire(store, owner="bob")
+    alter(store, expires_at=holder(store).acquired_at)
+    assert lease.acquire(store, owner="bob") == 2
+
+
+def test_processes_are_told_apart_by_when_they_began():
+    assert lease.process_start(os.getpid()) == lease.process_start(os.getpid()) > 0
+    assert lease.process_start(os.getpid()) != lease.process_start(1)
+    assert lease.process_start(2**22 + 1) == -1.0
+
+
+# --- what a former owner may do -------------------------------------------------------------
+
+
+def test_a_stale_token_cannot_write(store):
+    run = start(store)
+    old = lease.acquire(store, owner="ann")
+    write(store.fenced(old), "by ann")
+    alter(store, process_started=0.5)  # as if ann's process were gone
+    new = lease.acquire(store, owner="bob")
+    with pytest.raises(LeaseLost, match="bob holds it now"):
+        write(store.fenced(old), "by ann, late")
+    with store.read() as connection:
+        assert runs.get(connection, run).sentence == "by ann"
+    write(store.fenced(new), "by bob")
+
+
+def test_a_released_token_cannot_write(store):
+    token = lease.acquire(store, owner="ann")
+    lease.release(store, token)
+    with pytest.raises(LeaseLost, match="released"):
+        write(store.fenced(token))
+
+
+def test_a_token_from_before_the_lease_existed_cannot_write(store):
+    with pytest.raises(LeaseLost):
+        write(store.fenced(1))
+
+
+def test_a_store_is_opened_with_its_token(settings, store):
+    lease.release(store, lease.acquire(store, owner="ann"))
+    with open_store(settings, token=1) as stale, pytest.raises(LeaseLost):
+        write(stale)
+
+
+def test_a_stale_owner_can_still_read(store):
+    with store.fenced(7).read() as connection:
+        assert lease.holder(connection) is None
+
+
+def test_releasing_twice_and_late_does_nothing(store):
+    old = lease.acquire(store, owner="ann")
+    lease.release(store, old)
+    lease.release(store, old)
+    new = lease.acquire(store, owner="bob")
+    lease.release(store.fenced(old), old)
+    assert holder(store).held
+    lease.release(store.fenced(new), new)
+    assert not holder(store).held
+
+
+def test_renewing_is_for_the_owner(store, monkeypatch):
+    token = lease.acquire(store, owner="ann")
+    before = holder(store)
+    time.sleep(0.01)
+    lease.renew(store, token)
+    after = holder(store)
+    assert after.heartbeat_at > before.heartbeat_at
+    assert after.expires_at - after.heartbeat_at == lease.EXPIRES_AFTER
+    assert after.acquired_at == before.acquired_at
+    lease.release(store, token)
+    with pytest.raises(LeaseLost):
+        lease.renew(store, token)
+
+
+# --- the heartbeat --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fast_heart(monkeypatch):
+    monkeypatch.setattr(lease, "EXPIRES_AFTER", timedelta(milliseconds=600))
+    monkeypatch.setattr(lease, "HEARTBEAT", timedelta(milliseconds=100))
+
+
+def test_a_heartbeat_keeps_the_lease_alive_and_its_end_lets_it_expire(store, fast_heart):
+    token = lease.acquire(store, owner="ann")
+    with lease.beating(store, token):
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            with pytest.raises(AnotherNightRuns):
+                lease.acquire(store, owner="bob")
+            time.sleep(0.05)
+    assert not [t for t in threading.enumerate() if t.name == "lease-heartbeat"]
+    time.sleep(0.7)
+    assert lease.acquire(store, owner="bob") == token + 1
+
+
+def test_a_heartbeat_neither_fails_nor_revives_a_lease_that_was_lost(store, fast_heart):
+    token = lease.acquire(store, owner="ann")
+    with lease.beating(store, token):
+        lease.release(store, token)
+        new = lease.acquire(store, owner="bob")
+        before = holder(store)
+        time.sleep(0.35)
+        assert holder(store) == before
+        assert before.token == new
+
+
+def test_a_heartbeat_goes_on_after_the_database_was_busy(store, fast_heart, monkeypatch):
+    token = lease.acquire(store, owner="ann")
+    calls = []
+    renew = lease.renew
+
+    def sometimes(*arguments):
+        calls.append(time.monotonic())
+        if len(calls) == 1:
+            raise sa.exc.TimeoutError("the pool is empty")
+        renew(*arguments)
+
+    monkeypatch.setattr(lease, "renew", sometimes)
+    before = holder(store)
+    with lease.beating(store, token):
+        time.sleep(0.5)
+    assert len(calls) >= 2
+    assert holder(store).heartbeat_at > before.heartbeat_at
+
+
+# --- runs that died -------------------------------------------------------------------------
+
+
+def test_a_run_without_a_living_owner_is_marked_crashed(store):
+    run, other = start(store), start(store, "ingest")
+    assert [row.id for row in runs.mark_dead(store)] == [run]
+    assert status(store, run) == "crashed"
+    assert status(store, other) == "running"  # needs no lease, so nothing is known of it
+    with store.read() as connection:
+        row = runs.get(connection, run)
+    assert row.finished_at is not None
+    assert row.error == "the process is gone"
+    assert runs.mark_dead(store) == []
+
+
+def test_the_run_of_the_living_owner_is_left_alone(store):
+    dead = start(store, "backfill")
+    token = lease.acquire(store, owner="ann")
+    run = start(store)
+    assert runs.mark_dead(store) == []  # it may be that run: the lease does not say yet
+    with store.fenced(token).write() as connection:
+        lease.name_run(connection, run)
+    assert [row.id for row in runs.mark_dead(store)] == [dead]
+    assert status(store, run) == "running"
+    lease.release(store, token)
+    assert [row.id for row in runs.mark_dead(store)] == [run]
+
+
+def test_a_finished_run_is_never_marked(store):
+    run = start(store)
+    runs.finish(store, run, "completed", outcome="kept")
+    assert runs.mark_dead(store) == []
+    assert status(store, run) == "completed"
