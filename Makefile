@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: retrain test check up bench lock clean format
+.PHONY: retrain test check up bench lock clean format docs
 
 retrain: $(VENV)/.run-installed  ## one night now
 	@$(BIN)/housing retrain
@@ -50,6 +50,9 @@ $(VENV)/.run-installed: requirements/run.txt pyproject.toml | $(BIN)/python
 $(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
 	$(PIP) --require-hashes --no-deps -r requirements/dev.txt
 	@touch $@
+
+docs: $(VENV)/.dev-installed  ## pages that are made from the code
+	$(BIN)/python -m deployments.reference
 
 clean:
 	rm -rf $(VENV) build *.egg-info

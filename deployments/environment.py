@@ -18,10 +18,10 @@ def prepare(home: Path, *, quiet: bool = False) -> None:
         "DO_NOT_TRACK": "1",
         "PREFECT_CLI_PROMPT": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-        # Schedules, late runs and the like poll; a laptop needs no more than this.
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
     }
     if quiet:
         defaults["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    os.environ["HOUSING_HOME"] = str(home)  # a child may have another working folder
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -19,11 +19,12 @@ from housing.errors import SettingsInvalid
 from housing.gate.policy import GatePolicy
 from housing.notify import NotifySettings
 from housing.quality import QualityPolicy
+from housing.sources import SOURCES
 from housing.training.plan import SearchPlan
 
 PREFIX = "HOUSING_"
 ENV_FILE = ".env"
-SOURCE_NAMES = ("census", "landing", "simulated", "sql")
+SOURCE_NAMES = tuple(SOURCES)
 
 
 class Settings(BaseSettings):
@@ -71,7 +72,9 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(
         5.0, ge=0, le=600, description="Seconds for which a landing file must have been left alone."
     )
-    seed: int = Field(42, ge=0, lt=2**31, description="Decides the split and every search.")
+    seed: int = Field(
+        42, ge=0, lt=2**31, description="Decides the split and the simulated districts."
+    )
     test_share: float = Field(0.2, gt=0.01, lt=0.9, description="Share of rows kept for testing.")
     schedule: str = Field("0 2 * * *", description="Cron expression of the nightly run.")
     timezone: str = Field("UTC", description="Time zone of the schedule, e.g. Europe/Berlin.")
@@ -139,9 +142,10 @@ class Settings(BaseSettings):
     @property
     def backup_on_same_disk(self) -> bool:
         """Whether losing one disk would lose the models and their backup together."""
-        if "://" in self.backup_url or "://" in self.blob_url:
+        folders = [url.removeprefix("file://") for url in (self.blob_url, self.backup_url)]
+        if any("://" in folder for folder in folders):
             return False
-        places = [_existing_parent(Path(p)) for p in (self.blob_url, self.backup_url)]
+        places = [_existing_parent(Path(folder)) for folder in folders]
         return places[0].stat().st_dev == places[1].stat().st_dev
 
 

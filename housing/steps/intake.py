@@ -34,7 +34,7 @@ def options(settings: Settings) -> SourceOptions:
 
 
 def bring_in(
-    store: Store, settings: Settings, *, run: int, at_most: int | None = None
+    store: Store, settings: Settings, *, run: int | None, at_most: int | None = None
 ) -> IntakeSummary:
     """Take what all sources of the settings have; at most `at_most` new batches."""
     chosen = options(settings)
@@ -47,7 +47,7 @@ def take(
     settings: Settings,
     sources: list[Source],
     *,
-    run: int,
+    run: int | None,
     at_most: int | None = None,
 ) -> IntakeSummary:
     """Take what these sources have; one that cannot be reached stops the intake.
@@ -71,7 +71,9 @@ def _all(sources: list[Source], seen: StoredBatches) -> Iterator[Delivery | Batc
         yield from source.deliveries(seen)
 
 
-def _take_one(store: Store, settings: Settings, delivery: Delivery, run: int) -> BatchSummary:
+def _take_one(
+    store: Store, settings: Settings, delivery: Delivery, run: int | None
+) -> BatchSummary:
     try:
         validated = validate(delivery.read(), delivery.name)
     except FileUnreadable as error:

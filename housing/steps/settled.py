@@ -5,7 +5,7 @@ from sqlalchemy.engine import Connection
 
 from housing.settings import Settings
 from housing.steps.evaluate import Judged
-from housing.steps.tune import search_key
+from housing.steps.tune import plan_of, search_key
 from housing.store import profiles, registry, searches
 from housing.store.engine import Store
 from housing.store.tables import evaluations, ledger, runs
@@ -22,7 +22,7 @@ def settled(store: Store, version: int, settings: Settings) -> Judged | None:
         profile = profiles.get(connection, version)
         if profile is None:
             return None
-        search = searches.find(connection, search_key(profile, settings.search))
+        search = searches.find(connection, search_key(profile, plan_of(settings, version)))
         if search is None:
             return None
         model = registry.model_of_search(connection, search.id, settings.search.bag)

@@ -31,6 +31,12 @@ def search_key(profile: DatasetProfile, plan: SearchPlan) -> str:
     return hashlib.sha256(f"{profile.digest}:{sides}:{plan_key(plan)}".encode()).hexdigest()
 
 
+def plan_of(settings: Settings, version: int) -> SearchPlan:
+    """The plan of a version's search: each version draws other points than the one before."""
+    plan = settings.search
+    return plan.model_copy(update={"seed": (plan.seed + version) % 2**31})
+
+
 def keys_digest(keys: Keys) -> str:
     """Digest of a set of district keys."""
     ordered = keys.copy()
@@ -48,7 +54,7 @@ def tune(store: Store, night: Night, version: int, settings: Settings) -> int:
     """Run the search of this version and plan, or what is left of it; returns its id."""
     frame = datasets.read(store, version)
     profile = profiles.confirm(store, version, frame)
-    plan = settings.search
+    plan = plan_of(settings, version)
     X, y = training_side(frame)
     if len(y) < plan.folds:
         raise NothingToTrainOn(
@@ -94,7 +100,7 @@ def fit_challenger(store: Store, night: Night, search: int, settings: Settings) 
         if known is not None:
             return int(known.id)
         trials = searches.trials_of(connection, search)
-    plan, winner = settings.search, best(tuple(trials))
+    plan, winner = plan_of(settings, row.version), best(tuple(trials))
     frame = datasets.read(store, row.version)
     X, y = training_side(frame)
     began = time.perf_counter()

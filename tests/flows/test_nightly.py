@@ -11,7 +11,6 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
 )
-
 from prefect.exceptions import ParameterTypeError
 
 from flows.nightly import nightly

@@ -1,5 +1,6 @@
 """Ten nights on the real table: half of it first, then nine landing files, one a night."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def files(census_path: Path) -> list[pd.DataFrame]:
     half = len(table) // 2
     cuts = np.linspace(half, len(table), NIGHTS).astype(int)
     edges = [0, *cuts]
-    return [table.iloc[order[a:b]] for a, b in zip(edges, edges[1:], strict=False)]
+    return [table.iloc[order[a:b]] for a, b in pairwise(edges)]
 
 
 def _sides(store: Store) -> dict[int, bool]:

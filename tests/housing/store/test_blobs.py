@@ -103,7 +103,7 @@ def test_file_and_folders_are_synced_before_put_returns(tmp_path, monkeypatch):
     fsync = os.fsync
 
     def spy(handle):
-        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")))
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
         fsync(handle)
 
     if not Path("/proc/self/fd").exists():
@@ -194,5 +194,5 @@ def test_a_read_only_disk_can_be_read_and_says_that_it_cannot_be_written(small_d
     read_only(disk)
     assert blobs.get(blob.digest, "bin") == DATA
     assert blobs.put(DATA, "bin") == blob  # it is there already
-    with pytest.raises(StoreUnavailable, match="Read-only file system.*HOUSING_BLOB_URL"):
+    with pytest.raises(StoreUnavailable, match=r"Read-only file system.*HOUSING_BLOB_URL"):
         blobs.put(b"other", "bin")

@@ -122,8 +122,11 @@ def test_a_killed_process_loses_it_at_once(store, holding_child, reaped):
     else:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert lease.acquire(store, owner="test") == token + 1
+    mine = start(store)
+    with store.fenced(token + 1).write() as connection:
+        lease.name_run(connection, mine)
     assert [row.id for row in runs.mark_dead(store)] == [run]
-    assert status(store, run) == "crashed"
+    assert (status(store, run), status(store, mine)) == ("crashed", "running")
 
 
 def test_a_process_id_that_was_given_to_another_process_is_no_owner(store):

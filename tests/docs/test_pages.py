@@ -1,0 +1,80 @@
+"""The docs say what the code does: made pages are fresh, commands exist, links lead somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import typer
+
+from deployments.cli.main import app
+from deployments.reference import PAGES
+from housing.settings import PREFIX, Settings
+from housing.store.engine import Store
+from housing.store.tables import metadata
+
+ROOT = Path(__file__).parents[2]
+TEXTS = sorted(
+    path
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
+    if "node_modules" not in path.parts
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_made_from_the_code_are_fresh(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == PAGES[name](), "run `make docs`"
+
+
+def _commands() -> list[tuple[str, str]]:
+    found = []
+    for path in TEXTS:
+        text = path.read_text()
+        blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
+        lines = [line[2:] for block in blocks for line in block.splitlines() if line[:2] == "$ "]
+        lines += re.findall(r"`(housing [^`]+)`", text)
+        found += [(path.name, line.split("  #")[0].strip()) for line in lines]
+    return sorted({pair for pair in found if pair[1].startswith("housing ")})
+
+
+@pytest.mark.parametrize(("page", "line"), _commands())
+def test_each_command_of_the_docs_exists_with_its_options(page: str, line: str) -> None:
+    words = shlex.split(line)[1:]
+    command = typer.main.get_command(app)
+    while words and hasattr(command, "commands"):
+        assert words[0] in command.commands, f"{page}: there is no command {line!r}"
+        command = command.commands[words.pop(0)]
+    options = {option for parameter in command.params for option in parameter.opts}
+    for word in words:
+        if word.startswith("-"):
+            assert word in options, f"{page}: {line!r} has no option {word}"
+
+
+def test_each_make_target_of_the_docs_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for path in TEXTS:
+        named = set(re.findall(r"[`$] ?make ([a-z]+)", path.read_text()))
+        assert named <= targets, f"{path.name}: {named - targets}"
+
+
+def test_each_setting_of_the_docs_exists() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for path in TEXTS:
+        for name in re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", path.read_text()):
+            assert name.split("__")[0] in known, f"{path.name}: {name}"
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_database_page_names_every_table_and_view(store: Store) -> None:
+    page = (ROOT / "docs" / "database.md").read_text()
+    with store.read() as connection:
+        views = sa.inspect(connection).get_view_names()
+    for name in (*metadata.tables, *views):
+        assert f"| `{name}` |" in page, name

@@ -1,0 +1,262 @@
+"""Settings: where they come from, what is refused, and what is never shown."""
+
+import json
+import traceback
+from pathlib import Path
+
+import pytest
+
+from housing.errors import SettingsInvalid
+from housing.settings import PREFIX, SOURCE_NAMES, Settings, load_settings
+from housing.training.plan import SearchPlan
+
+
+@pytest.fixture
+def environment(home, monkeypatch):
+    """Sets variables without their prefix, in an otherwise empty environment."""
+
+    def put(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(PREFIX + name, value)
+
+    return put
+
+
+def faults():
+    """The lines of what is wrong with the settings in force."""
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings()
+    assert caught.value.exit_code == 2
+    *lines, pointer = str(caught.value).splitlines()
+    assert "docs/settings.md" in pointer
+    return lines
+
+
+# --- where they come from -------------------------------------------------------------------
+
+
+def test_everything_has_a_default_below_home(home):
+    settings = load_settings()
+    assert settings.home == home
+    assert settings.database_url.get_secret_value() == f"sqlite:///{home}/housing.db"
+    assert (settings.blob_url, settings.backup_url) == (f"{home}/blobs", f"{home}/backup")
+    assert settings.landing_dir == home / "landing"
+    assert settings.source == ("census", "landing")
+    assert not home.exists()  # reading the settings makes nothing
+
+
+def test_home_is_var_here_unless_said_otherwise(home, tmp_path, monkeypatch):
+    monkeypatch.delenv("HOUSING_HOME")
+    assert load_settings().home == tmp_path / "var"
+
+
+def test_home_is_absolute_and_may_begin_with_a_tilde(home, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HOUSING_HOME", "~/houses/../homes")
+    assert load_settings().home == tmp_path / "homes"
+
+
+def test_the_environment_wins_over_the_file_and_an_override_over_both(environment):
+    Path(".env").write_text("HOUSING_SEED=1\nHOUSING_TEST_SHARE=0.3\nHOUSING_SIMULATED_ROWS=500\n")
+    environment(SEED="2", TEST_SHARE="0.4")
+    settings = load_settings(seed=3)
+    assert (settings.seed, settings.test_share, settings.simulated_rows) == (3, 0.4, 500)
+
+
+def test_groups_are_set_part_by_part(environment):
+    Path(".env").write_text("HOUSING_GATE__MARGIN=0.02\nHOUSING_QUALITY__MAX_REJECTED_SHARE=0.5\n")
+    environment(
+        GATE__CONFIDENCE="0.9", SEARCH__N_ITER="3", NOTIFY__WEBHOOK_URL="https://chat.example/x"
+    )
+    settings = load_settings()
+    assert (settings.gate.margin, settings.gate.confidence) == (0.02, 0.9)
+    assert settings.search == SearchPlan(n_iter=3)
+    assert settings.quality.max_rejected_share == 0.5
+    assert settings.notify.webhook_url.get_secret_value() == "https://chat.example/x"
+
+
+def test_names_may_be_written_in_small_letters(environment, monkeypatch):
+    monkeypatch.setenv("housing_gate__margin", "0.03")
+    assert load_settings().gate.margin == 0.03
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("landing", ("landing",)),
+        ("landing,census", ("landing", "census")),
+        (" sql , simulated ,", ("sql", "simulated")),
+        ("landing,landing", ("landing",)),
+    ],
+)
+def test_sources_are_a_list_in_order(environment, text, expected):
+    environment(SOURCE=text)
+    assert load_settings().source == expected
+    assert load_settings(source=text).source == expected
+
+
+def test_lists_within_groups_are_written_the_same_way(environment):
+    environment(SEARCH__FAMILIES="boosting, forest")
+    assert load_settings().search.families == ("boosting", "forest")
+
+
+def test_an_empty_variable_counts_as_not_set(environment):
+    environment(SEED="", DATABASE_URL="", SOURCE="", GATE__MARGIN="", CENSUS="", LANDING_DIR="")
+    settings = load_settings()
+    assert settings == load_settings(seed=42)
+    assert settings.census is None
+    assert settings.database_url.get_secret_value().startswith("sqlite:///")
+
+
+def test_settings_cannot_be_changed_once_read(home):
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().seed = 1
+
+
+# --- what is refused ------------------------------------------------------------------------
+
+
+def test_all_faults_are_named_at_once(environment):
+    Path(".env").write_text("HOUSING_RETRIES=3\nHOUSING_SEARCH__FOLDS=1\n")
+    environment(
+        SEED="many", TEST_SHARE="2", SOURCE="landing,fax", TIMEZONE="Mars/Base", SEEED="1",
+        SCHEDULE="nightly", GATE__MARGIN="-1", GATE__MARGIM="0.1", SEARCH__FAMILIES="oracle",
+        NOTIFY="loud", SEED__X="1",
+    )  # fmt: skip
+    named = {line.removeprefix(PREFIX).split(":")[0].split(" ")[0] for line in faults()}
+    assert named == {
+        "SEED", "TEST_SHARE", "SOURCE", "TIMEZONE", "SEEED", "SCHEDULE", "GATE__MARGIN",
+        "GATE__MARGIM", "SEARCH__FAMILIES", "SEARCH__FOLDS", "RETRIES", "NOTIFY", "SEED__X",
+    }  # fmt: skip
+    assert len(faults()) == 13  # each once
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SEED", "x", "valid integer, unable to parse string as an integer (it is 'x')"),
+        ("SEED", "-1", "greater than or equal to 0 (it is '-1')"),
+        ("SEED", "2147483648", "less than 2147483648"),
+        ("TEST_SHARE", "0.95", "less than 0.9"),
+        ("TEST_SHARE", "nan", "less than 0.9"),
+        ("SIMULATED_ROWS", "5", "greater than or equal to 100"),
+        ("SETTLE_SECONDS", "inf", "less than or equal to 600"),
+        ("SOURCE", "fax", "there is no source fax; there are census, landing, simulated, sql"),
+        ("SOURCE", ",", "at least 1 item"),
+        ("TIMEZONE", "Berlin", "'Berlin' is not a time zone such as Europe/Berlin"),
+        ("TIMEZONE", "../../etc/passwd", "is not a time zone"),
+        ("SCHEDULE", "every night", "not a cron expression such as 0 2 * * *"),
+        ("SCHEDULE", "0 25 * * *", "not a cron expression"),
+        ("SCHEDULE", "0 2 * *", "not a cron expression"),
+        ("SCHEDULE", "0 2 * * * *", "not a cron expression"),
+        ("HOME", "/tmp/what?", "? in it"),
+        ("GATE__RULE", "always", "Input should be 'no_regression'"),
+        ("GATE__CONFIDENCE", "1", "less than 1"),
+        ("GATE__MARGIM", "0.1", "is not a setting"),
+        ("GATE", "strict", "is a group of settings; set its parts"),
+        ("GATE", '{"margin": 0.5}', "is a group of settings"),
+        ("NOTIFY__WEBHOOK_URL", "ftp://x", "must begin with http:// or https://"),
+        ("SEARCH__N_ITER", "0", "greater than or equal to 1"),
+        ("COLOUR", "blue", "is not a setting"),
+        ("SEED__X", "1", "is not a setting"),
+        ("", "1", "is not a setting"),
+    ],
+)
+def test_an_impossible_setting_is_named_with_what_would_be_possible(environment, name, value, says):
+    environment(**{name: value})
+    (line,) = faults()
+    assert line.startswith(PREFIX + name)
+    assert says in line
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["0 2 * * *", "*/15 0-6 1,15 * MON-FRI", "5 4 * * SUN", "0 0 L * *", "59 23 31 12 7"],
+)
+def test_a_possible_schedule_is_taken(environment, schedule):
+    environment(SCHEDULE=schedule)
+    assert load_settings().schedule == schedule
+
+
+def test_an_override_that_is_no_setting_is_named(home):
+    with pytest.raises(SettingsInvalid, match="HOUSING_SEEED is not a setting"):
+        load_settings(seeed=1)
+
+
+def test_other_programs_variables_are_none_of_our_business(environment, monkeypatch):
+    Path(".env").write_text("POSTGRES_PASSWORD=x\nSEED=9\nMY_HOUSING_SEED=9\nexport PATH=/bin\n")
+    monkeypatch.setenv("SEED", "9")
+    monkeypatch.setenv("REHOUSING_SEED", "9")
+    assert load_settings().seed == 42
+
+
+def test_an_env_file_that_cannot_be_read_is_said_to(home):
+    Path(".env").write_bytes(b"HOUSING_SEED=\xff\xfe1\n")
+    with pytest.raises(SettingsInvalid, match=r"\.env cannot be read"):
+        load_settings()
+
+
+# --- what is never shown --------------------------------------------------------------------
+
+SECRETS = {
+    "DATABASE_URL": "postgresql://ann:hunter2@host/name",
+    "SQL_URL": "postgresql://ann:hunter2@host/name",
+    "NOTIFY__WEBHOOK_URL": "https://chat.example/hunter2",
+}
+
+
+def test_secrets_are_in_no_text_of_the_settings(environment):
+    environment(**SECRETS)
+    settings = load_settings()
+    shown = f"{settings}{settings!r}{settings.model_dump()}{settings.model_dump_json()}"
+    assert "hunter2" not in shown
+    assert "hunter2" not in json.dumps(settings.model_dump(mode="json"))
+    assert settings.database_url.get_secret_value() == SECRETS["DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"NOTIFY__WEBHOOK_URL": "ftp://hunter2"},
+        {"NOTIFY": "https://chat.example/hunter2"},
+        {"NOTIFY__TOKEN": "hunter2"},
+        {"DATABASE_URL__PASSWORD": "hunter2"},
+        {"API_TOKEN_": "hunter2"},
+        {"SEED": "x", **SECRETS},
+        {"GATE": "x", **SECRETS},
+    ],
+    ids=lambda broken: "+".join(broken),
+)
+def test_secrets_are_in_no_message_and_no_traceback(environment, broken):
+    environment(**broken)
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings()
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in repr(caught.value.facts)
+
+
+# --- the descriptions -----------------------------------------------------------------------
+
+
+def test_every_setting_is_described(home):
+    def described(model, path=()):
+        for name, field in model.model_fields.items():
+            assert field.description, (*path, name)
+            if hasattr(field.annotation, "model_fields"):
+                described(field.annotation, (*path, name))
+
+    described(Settings)
+
+
+def test_every_source_that_can_be_named_exists():
+    from housing.sources import SOURCES
+
+    assert set(SOURCE_NAMES) == set(SOURCES)
+
+
+def test_blobs_and_backup_on_one_disk_are_known(home, environment):
+    assert load_settings().backup_on_same_disk
+    environment(BACKUP_URL="s3://bucket/backup")
+    assert not load_settings().backup_on_same_disk
+    environment(BACKUP_URL=f"file://{home}/backup")
+    assert load_settings().backup_on_same_disk
