@@ -275,13 +275,13 @@ def test_sqlite_looks_each_key_up_and_never_scans_the_table(blank_sqlite):
 def test_a_generation_ends_when_it_is_full_and_old_ones_are_still_looked_up(
     store, districts, add_batch
 ):
-    sizes = (5, 10, 60, 3, 18, 1)  # 20 begin a new one; a batch is never cut in two
+    sizes = (5, 15, 59, 1, 20)  # 20 begin a new one; a batch is never cut in two
     start = 0
     for size in sizes:
         bring_in(store, add_batch(store, districts(range(start, start + size))))
         start += size
     generation = generations_of(store)
-    assert [generation[key] for key in (0, 14, 15, 74, 75, 78, 95, 96)] == [0, 0, 0, 0, 3, 3, 3, 4]
+    assert [generation[key] for key in (0, 19, 20, 78, 79, 80, 99)] == [0, 0, 1, 1, 3, 4, 4]
     assert bring_in(store, add_batch(store, districts(range(start), revision=1))) == (0, start)
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from families import reference_split
 
 from housing.records import Draw
 from housing.training.candidates import BASELINES, CANDIDATES, pipeline
 from housing.training.plan import SearchPlan
 from housing.training.search import draws
+from tests.housing.training.families import reference_split
 
 ALL = {**CANDIDATES, **{f"baseline {n}": c for n, c in BASELINES.items()}}
 

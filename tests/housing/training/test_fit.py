@@ -1,6 +1,5 @@
 import pickle
 
-import families
 import numpy as np
 import pytest
 from sklearn.ensemble import VotingRegressor
@@ -18,6 +17,7 @@ from housing.training.fit import (
     importances,
     library_versions,
 )
+from tests.housing.training import families
 
 DRAWS = {
     "boosting": {"model__max_iter": 30, "preprocess__geo__n_clusters": 8},

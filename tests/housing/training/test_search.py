@@ -3,10 +3,8 @@ import time
 import warnings
 from dataclasses import asdict
 
-import families
 import numpy as np
 import pytest
-from families import SMALL, build_failing, build_line, build_recording, numbers, only
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
@@ -19,6 +17,15 @@ from housing.training.candidates import CANDIDATES
 from housing.training.fit import fit
 from housing.training.plan import SearchPlan
 from housing.training.search import best, draws, folds, run_search
+from tests.housing.training import families
+from tests.housing.training.families import (
+    SMALL,
+    build_failing,
+    build_line,
+    build_recording,
+    numbers,
+    only,
+)
 
 
 def randomized_search(plan, candidates, cv):

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from families import numbers
 from threadpoolctl import threadpool_info
 
 from housing.training.workers import in_parallel
+from tests.housing.training.families import numbers
 
 HERE = Path(__file__).parent
 
 SEARCH = """
 import sys
-from families import build_slow, numbers, only
+from tests.housing.training.families import build_slow, numbers, only
 from housing.training.plan import SearchPlan
 from housing.training.search import run_search
 
