@@ -17,19 +17,19 @@ from flows.nightly import nightly
 from housing.errors import NothingToTrainOn
 from housing.records import NightResult
 from housing.settings import Settings
-from housing.sources.simulated.scenarios import simulate
 from housing.steps.night import NightlyParameters
 from housing.store import listings, registry
 from housing.store.opening import open_store
+from tests.nights import landing_rows
 
 pytestmark = pytest.mark.prefect
 
 
-def land(settings: Settings, name: str, seed: int = 0, rows: int = 600) -> None:
+def land(settings: Settings, name: str) -> None:
     folder = settings.landing_dir
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
-    simulate(rows, seed).to_csv(folder / name, index=False)
+    landing_rows().to_csv(folder / name, index=False)
 
 
 def run(**parameters: Any) -> tuple[Any, NightResult]:

@@ -7,9 +7,9 @@ from flows.nightly import nightly
 from flows.rollback import RollbackParameters, rollback
 from housing.errors import NoRollbackTarget
 from housing.settings import Settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store import registry
 from housing.store.opening import open_store
+from tests.nights import landing_rows
 
 pytestmark = pytest.mark.prefect
 
@@ -18,14 +18,14 @@ def test_it_takes_the_last_promotion_back(small: Settings) -> None:
     folder = small.landing_dir
     assert folder is not None
     folder.mkdir(parents=True)
-    simulate(600, 0).to_csv(folder / "a.csv", index=False)
+    landing_rows().to_csv(folder / "a.csv", index=False)
     nightly()
     refused = rollback(RollbackParameters(reason="just to see"), return_state=True)
     assert refused.is_failed()
     with pytest.raises(NoRollbackTarget):
         refused.result()
 
-    simulate(600, 0, night=1).to_csv(folder / "b.csv", index=False)
+    landing_rows(1).to_csv(folder / "b.csv", index=False)
     second = nightly()
     with open_store(small) as store:
         if second.champion == 1:  # the gate kept m1: promote by hand, the rollback is the point

@@ -8,12 +8,11 @@ import pytest
 
 from deployments.server import Server
 from housing.settings import load_settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store.engine import Store
 from housing.store.opening import open_store
 from tests.integration import victim
 from tests.integration.victim import Blow
-from tests.nights import SMALL
+from tests.nights import SMALL, landing_rows
 
 Night = Callable[[Path, Blow | None], int]
 
@@ -47,7 +46,7 @@ def new_home(tmp_path: Path) -> Callable[[str], Path]:
     def make(name: str) -> Path:
         home = tmp_path / name
         (home / "landing").mkdir(parents=True)
-        simulate(600, 0).to_csv(home / "landing" / "a.csv", index=False)
+        landing_rows().to_csv(home / "landing" / "a.csv", index=False)
         return home
 
     return make

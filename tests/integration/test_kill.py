@@ -13,7 +13,7 @@ from housing.store.engine import Store
 from housing.store.tables import runs, trials
 from tests.integration.conftest import Night
 from tests.integration.victim import Blow
-from tests.nights import contents
+from tests.nights import contents, landing_rows
 
 pytestmark = pytest.mark.prefect
 
@@ -30,12 +30,11 @@ OpenHome = Callable[[Path], Store]
 def undisturbed(fork_night: Night, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a store holds after a night that nothing hit."""
     from housing.settings import load_settings
-    from housing.sources.simulated.scenarios import simulate
     from housing.store.opening import open_store
 
     home = tmp_path_factory.mktemp("undisturbed")
     (home / "landing").mkdir()
-    simulate(600, 0).to_csv(home / "landing" / "a.csv", index=False)
+    landing_rows().to_csv(home / "landing" / "a.csv", index=False)
     assert fork_night(home, None) == 0
     with open_store(load_settings(home=home)) as store:
         return contents(store)

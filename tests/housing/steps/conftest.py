@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from housing.settings import Settings, load_settings
-from housing.sources.simulated.scenarios import simulate
 from housing.steps.night import Night, NightlyParameters, night_run
 from housing.training.candidates import CANDIDATES
-from tests.nights import SMALL, small_forest
+from tests.nights import SMALL, landing_rows, small_forest
 
 
 @pytest.fixture
@@ -32,9 +31,11 @@ def land(small: Settings) -> Land:
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
 
-    def write(name: str, rows: int = 600, seed: int = 0, frame: pd.DataFrame | None = None) -> Path:
+    def write(
+        name: str, rows: int = 1200, seed: int = 0, frame: pd.DataFrame | None = None
+    ) -> Path:
         path = folder / name
-        (simulate(rows, seed) if frame is None else frame).to_csv(path, index=False)
+        (landing_rows(seed, rows) if frame is None else frame).to_csv(path, index=False)
         return path
 
     return write

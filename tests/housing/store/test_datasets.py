@@ -127,6 +127,23 @@ def test_a_rollback_can_be_rolled_back(store, nights):
     pd.testing.assert_frame_equal(datasets.read(store, 5), datasets.read(store, 3))
 
 
+def test_a_batch_that_comes_back_has_its_old_place_in_the_reading_order(store, nights):
+    _, ids = nights
+    datasets.withdraw(store, ids[0], reason="test")
+    assert datasets.roll_back(store, 3, reason="it was good").batches == ids
+    pd.testing.assert_frame_equal(datasets.read(store, 5), datasets.read(store, 3))
+
+
+def test_a_batch_can_go_and_come_back_twice(store, nights):
+    _, ids = nights
+    for _ in range(2):
+        datasets.withdraw(store, ids[1], reason="test")
+        datasets.roll_back(store, 3, reason="test")
+    without = (ids[0], ids[2])
+    expected = [ids[:1], ids[:2], ids, without, ids, without, ids]
+    assert [get(store, version).batches for version in range(1, 8)] == expected
+
+
 def test_a_withdrawn_batch_does_not_come_back_by_itself(store, nights):
     datasets.withdraw(store, nights[1][2], reason="polluted")
     assert append(store) is None

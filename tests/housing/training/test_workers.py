@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 from housing.training.workers import in_parallel
 from tests.housing.training.families import numbers
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[3]
 
 SEARCH = """
 import sys
@@ -96,7 +96,7 @@ def _children(pid):
     [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)],
 )
 def test_whatever_ends_a_search_leaves_no_worker_and_no_file(number, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(HERE), "JOBLIB_TEMP_FOLDER": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JOBLIB_TEMP_FOLDER": str(tmp_path)}
     search = subprocess.Popen(
         [sys.executable, "-c", SEARCH], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, env={**environment, "LINE_SECONDS": "0.2"},
