@@ -52,6 +52,12 @@ class IntakeSummary:
         return sum(b.status in ("accepted", "held") for b in self.batches)
 
     @property
+    def not_taken(self) -> "IntakeSummary":
+        """Those of which nothing was stored although there was something to read."""
+        left = (b for b in self.batches if b.status in ("unreadable", "waiting"))
+        return IntakeSummary(tuple(left))
+
+    @property
     def accepted(self) -> int:
         """Rows that came in."""
         return sum(b.accepted for b in self.batches if b.status == "accepted")

@@ -74,8 +74,7 @@ def batches(as_json: AsJson = False, limit: Limit = None) -> None:
     """All batches that came in, newest first."""
     rows = _look(lambda connection: listings.list_batches(connection, limit))
     columns = (
-        "batch", "source", "name", "status", "in_dataset", "read", "accepted", "rejected",
-        "corrections", "recorded_at",
+        "batch", "name", "status", "in_dataset", "read", "rejected", "corrections", "recorded_at",
     )  # fmt: skip
     listing(rows, columns, as_json=as_json)
 
@@ -85,7 +84,7 @@ def runs(as_json: AsJson = False, limit: Limit = None) -> None:
     """All runs, newest first."""
     rows = _look(lambda connection: listings.list_runs(connection, limit))
     columns = (
-        "run", "kind", "status", "outcome", "dataset", "challenger", "champion", "started_at",
+        "run", "status", "outcome", "dataset", "challenger", "champion", "started_at",
         "seconds",
     )  # fmt: skip
     listing(rows, columns, as_json=as_json)

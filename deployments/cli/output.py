@@ -1,6 +1,7 @@
 """How the command line shows things: tables for people, JSON for machines, errors in one line."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -12,6 +13,17 @@ from rich.table import Table
 
 console = Console()
 errors = Console(stderr=True)
+
+FREE_TEXT = frozenset({"name", "message", "reason", "actor", "batches"})
+"""Columns that give way where the terminal is narrow; ids, dates and figures never do."""
+
+LEAST_TEXT = 10
+"""Characters that even a narrow terminal leaves of them."""
+
+ISO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ$")
+
+LONGEST_CELL = 60
+"""Characters of a cell of a listing; `housing show ID` and `--json` have all of it."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Newest N only.")]
@@ -40,12 +52,17 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_jso
     if not rows:
         console.print("There are none yet.")
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     for name in columns:
         numeric = all(isinstance(r[name], int | float) or r[name] is None for r in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+        table.add_column(
+            name.replace("_", " "),
+            justify="right" if numeric else "left",
+            no_wrap=name not in FREE_TEXT,
+            min_width=LEAST_TEXT if name in FREE_TEXT else None,
+        )
     for row in rows:
-        table.add_row(*(cell(row[name]) for name in columns))
+        table.add_row(*(_short(cell(row[name])) for name in columns))
     console.print(table)
 
 
@@ -60,6 +77,11 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
     for name, value in values.items():
         table.add_row(name.replace("_", " "), cell(value))
     console.print(table)
+
+
+def _short(text: str) -> str:
+    text = ISO_TIME.sub(r"\1 \2", text)
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 
 def cell(value: Any) -> str:

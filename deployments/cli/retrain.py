@@ -94,13 +94,19 @@ class _Bars:
 
 
 def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> None:
+    from housing.steps.report import notices
+
     with open_store(settings) as store, store.read() as connection:
         found = listings.show_run(connection, run)
         steps = runs.steps(connection, run)
+        warnings = list(notices(connection, settings))
     if as_json:
-        emit_json({**found, "wall_seconds": seconds})
+        emit_json({**found, "wall_seconds": seconds, "notices": warnings})
         return
+    for notice in warnings:
+        console.print(f"[bold yellow]! {escape(notice)}[/]")
     _print_steps([(s.name, s.seconds) for s in steps], seconds)
+    _print_intake([*reversed(found["batches"]), *found["not_taken"]])
     if found["verdict"]:
         _print_checks(found["verdict"])
     colour = {"promoted": "green", "kept": "yellow", "inconclusive": "yellow"}
@@ -118,6 +124,21 @@ def _print_steps(steps: list[tuple[str, float]], total: float) -> None:
     for name, seconds in steps:
         table.add_row(name, f"{seconds:.2f}")
     table.add_row("[bold]all, with start-up[/]", f"[bold]{total:.2f}[/]")
+    console.print(table, "")
+
+
+def _print_intake(batches: list[dict[str, Any]]) -> None:
+    if not batches:
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("what came in", overflow="fold", min_width=12)
+    table.add_column("status")
+    table.add_column("why", overflow="fold")
+    colour = {"accepted": "green", "unreadable": "red", "held": "yellow", "waiting": "yellow"}
+    for batch in batches:
+        style = colour[batch["status"]]
+        status = f"[{style}]{batch['status']}[/]"
+        table.add_row(escape(batch["name"]), status, escape(batch["message"]))
     console.print(table, "")
 
 

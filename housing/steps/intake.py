@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from housing import progress
 from housing.errors import FileUnreadable
 from housing.quality import BatchHistory, judge_batch, sentence, validate
@@ -63,7 +65,11 @@ def take(
         progress.report("ingest", len(taken), 0, taken[-1].message)
         if at_most is not None and IntakeSummary(tuple(taken)).stored >= at_most:
             break
-    return IntakeSummary(tuple(taken))
+    summary = IntakeSummary(tuple(taken))
+    if run is not None:
+        left = TypeAdapter(IntakeSummary).dump_python(summary.not_taken, mode="json")
+        runs.note(store, run, not_taken=left["batches"])
+    return summary
 
 
 def _all(sources: list[Source], seen: StoredBatches) -> Iterator[Delivery | BatchSummary]:

@@ -113,9 +113,17 @@ def _recorded(store: Store, night: Night) -> Iterator[None]:
         yield
     except BaseException as error:
         status = "failed" if isinstance(error, Exception) else "cancelled"
-        said = str(error) if isinstance(error, HousingError) else f"{type(error).__name__}: {error}"
-        runs.finish(store, night.run, status, error=said)
+        runs.finish(store, night.run, status, error=_in_words(error))
         raise
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, HousingError):
+        return str(error)
+    if isinstance(error, Exception):
+        return f"{type(error).__name__}: {error}"
+    # KeyboardInterrupt, or what the orchestrator raises when a run is cancelled.
+    return f"interrupted ({type(error).__name__}); the next run goes on where this one stopped"
 
 
 @contextmanager

@@ -59,7 +59,10 @@ def collect(store: Store, settings: Settings, run: int, result: NightResult) -> 
             outcome=result.outcome,
             sentence=result.sentence,
             notices=tuple(notices(connection, settings)),
-            batches=tuple(batches.summary(batch) for batch in came),
+            batches=(
+                *(batches.summary(batch) for batch in came),
+                *runs.not_taken_since(connection, 0 if last is None else last.id),
+            ),
             dataset=None if result.version is None else profiles.get(connection, result.version),
             steps=runs.steps(connection, run),
             history=tuple(_history(connection)),

@@ -85,8 +85,10 @@ def _dataset(connection: Connection, id_: int) -> dict[str, Any]:
     }
 
 
-def list_batches(connection: Connection, limit: int | None = None) -> Rows:
-    """All batches."""
+def list_batches(
+    connection: Connection, limit: int | None = None, *, run: int | None = None
+) -> Rows:
+    """All batches, or those that one run brought in."""
     active = datasets.active(connection)
     members = () if active is None else active.batches
     query = (
@@ -95,6 +97,8 @@ def list_batches(connection: Connection, limit: int | None = None) -> Rows:
         .order_by(batches.c.id.desc())
         .limit(limit)
     )
+    if run is not None:
+        query = query.where(batches.c.run == run)
     return [_batch(row, row.id in members) for row in connection.execute(query)]
 
 
@@ -235,16 +239,14 @@ def show_run(connection: Connection, id_: int) -> dict[str, Any]:
     return {
         **_run(row),
         "parameters": row.parameters,
+        "not_taken": row.not_taken or [],
         "error": row.error,
         "steps": [
             {"step": s.name, "seconds": s.seconds, "detail": s.detail}
             for s in connection.execute(steps)
         ],
         "verdict": None if evaluation is None else evaluation.verdict,
-        "batches": [
-            named("b", b.id)
-            for b in connection.execute(sa.select(batches.c.id).where(batches.c.run == id_))
-        ],
+        "batches": list_batches(connection, run=id_),
         "trials": _trials(connection, row),
     }
 
@@ -306,6 +308,6 @@ def _needs(connection: Connection, last: Row[Any] | None) -> Sequence[str]:
         f"`housing dataset accept b{row.id}` lets it in."
         for row in connection.execute(held)
     ]
-    if last is not None and last.status in ("failed", "crashed", "cancelled"):
+    if last is not None and last.status == "failed":
         needs.append(f"r{last.id}, the last night, {last.status}: {last.error}")
     return needs

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import UnknownId
-from housing.records import StepTime
+from housing.records import BatchSummary, StepTime
 from housing.store.engine import Store
 from housing.store.lease import holder
 from housing.store.tables import run_steps, runs, utc_now
@@ -109,6 +110,16 @@ def steps(connection: Connection, run: int) -> tuple[StepTime, ...]:
     """The steps of a run, in order."""
     query = sa.select(run_steps).where(run_steps.c.run == run).order_by(run_steps.c.position)
     return tuple(StepTime(r.name, r.seconds, r.detail) for r in connection.execute(query))
+
+
+def not_taken_since(connection: Connection, run: int) -> tuple[BatchSummary, ...]:
+    """Files that runs after `run` could not read, or not yet; each once, as it was last."""
+    query = sa.select(runs.c.not_taken).where(runs.c.id > run, runs.c.not_taken.is_not(None))
+    found: dict[tuple[str, str], BatchSummary] = {}
+    for left in connection.execute(query.order_by(runs.c.id)).scalars():
+        batches = TypeAdapter(tuple[BatchSummary, ...]).validate_python(left)
+        found |= {(batch.source, batch.name): batch for batch in batches}
+    return tuple(found.values())
 
 
 def last_completed_night(connection: Connection) -> Row[Any] | None:

@@ -91,6 +91,7 @@ runs = Table(
     Column("outcome", String(20)),  # promoted, kept, inconclusive, nothing new, dry run, done
     Column("sentence", Text),
     Column("parameters", JSON, nullable=False),
+    Column("not_taken", JSON),  # files that it looked at and that could not be read, or not yet
     Column("actor", String(200), nullable=False),
     Column("flow_run", String(64)),  # the orchestrator's id, for its UI
     Column("version", BigInteger),

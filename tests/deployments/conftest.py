@@ -98,7 +98,7 @@ def command(tmp_path: Path) -> Command:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HOUSING_", "PREFECT_"))}
         environment = {**kept, "HOUSING_HOME": str(tmp_path / "home"), "COLUMNS": "200", **settings}
         return subprocess.run(
-            [sys.executable, "-m", "deployments.cli.main", *arguments],
+            [sys.executable, "-m", "deployments.cli.entry", *arguments],
             env=environment,
             cwd=tmp_path,
             capture_output=True,

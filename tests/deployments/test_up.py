@@ -36,7 +36,7 @@ class Up:
             "PYTHONUNBUFFERED": "1",
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.cli.main", "up", "--port", str(self.port)],
+            [sys.executable, "-m", "deployments.cli.entry", "up", "--port", str(self.port)],
             env={**kept, **settings},
             cwd=home.parent,
             stdout=subprocess.PIPE,
@@ -132,7 +132,7 @@ def test_a_value_out_of_range_is_refused_before_a_run_exists(up: Up) -> None:
 
 def test_a_second_one_says_that_the_port_is_taken(up: Up) -> None:
     second = subprocess.run(
-        [sys.executable, "-m", "deployments.cli.main", "up", "--port", str(up.port)],
+        [sys.executable, "-m", "deployments.cli.entry", "up", "--port", str(up.port)],
         env={**os.environ, "HOUSING_HOME": str(up.home)},
         capture_output=True,
         text=True,

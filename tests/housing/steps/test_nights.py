@@ -19,7 +19,7 @@ from housing.steps.night import Night, conclude
 from housing.steps.outcome import of_verdict
 from housing.steps.report import write
 from housing.steps.settled import settled
-from housing.store import artifacts, datasets, registry, searches
+from housing.store import artifacts, datasets, registry, runs, searches
 from housing.store.engine import Store
 from housing.store.tables import batches, blobs, evaluations, ledger, models, split_ledger, trials
 from tests.housing.steps.conftest import Land
@@ -263,3 +263,24 @@ def test_a_report_says_what_happened(
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert written.summary
     assert pd.notna(written.result.report)
+
+
+def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(
+    store: Store, night: Night, land: Land, small: Settings
+) -> None:
+    land("a.csv")
+    broken = land("b.csv", rows=10)
+    broken.write_text("longitude;latitude\n1;2\n")
+    ran = run_night(store, night)
+    assert [(b.name, b.status) for b in ran.intake.batches] == [
+        ("a.csv", "accepted"),
+        ("b.csv", "unreadable"),
+    ]
+    with store.read() as connection:
+        (told,) = runs.not_taken_since(connection, 0)
+    assert (told.name, told.status) == ("b.csv", "unreadable")
+    assert "separated by ';'" in told.message
+    result = of_verdict(night.run, ran.version, ran.judged, dry_run=False)
+    page = Path(str(write(store, small, night, result).result.report)).read_text()
+    assert "b.csv" in page
+    assert broken.exists(), "a file that cannot be read is kept"

@@ -1,0 +1,45 @@
+"""Where the command `housing` begins, and what becomes of an error.
+
+An expected error is one message and an exit code, never a stack trace. Everything else is
+imported inside, so that Ctrl-C is answered well from the first moment on.
+"""
+
+import os
+import sys
+
+INTERRUPTED = 130
+"""What shells expect of a program that ended by Ctrl-C."""
+
+
+def run() -> None:
+    """Run the command line and exit."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "\nInterrupted. Nothing is half done: "
+            "the same command goes on where this one stopped.\n"
+        )
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (`head`, a pager) has gone; that is no fault of ours or theirs.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _run() -> None:
+    from rich.markup import escape
+
+    from deployments.cli.main import app
+    from deployments.cli.output import errors
+    from housing.errors import HousingError
+
+    try:
+        app()
+    except HousingError as error:
+        errors.print(f"[bold red]{escape(str(error))}[/]", highlight=False)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    run()
