@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: retrain test check up bench lock clean format docs
+.PHONY: retrain test soak check up bench lock clean format docs
 
 retrain: $(VENV)/.run-installed  ## one night now
 	@$(BIN)/housing retrain
@@ -12,8 +12,11 @@ retrain: $(VENV)/.run-installed  ## one night now
 up: $(VENV)/.run-installed  ## Prefect server, schedules and runner, until Ctrl-C
 	@$(BIN)/housing up
 
-test: $(VENV)/.dev-installed  ## the whole suite
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev-installed  ## the suite, with the short forms of the soaks
+	$(BIN)/python -m pytest -m "not slow"
+
+soak: $(VENV)/.dev-installed  ## full-size runs: the reference search, a kill at every commit
+	$(BIN)/python -m pytest -m slow --timeout 3600
 
 check: $(VENV)/.dev-installed  ## format, lint, types, import contracts, docs
 	$(BIN)/ruff format --check .

@@ -15,6 +15,7 @@ from deployments.server import Server, send_what_is_left, start
 from housing.settings import Settings, load_settings
 from housing.store.engine import Store
 from housing.store.opening import open_store
+from tests.seen_nights import seen_nights as seen_nights
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,12 +1,15 @@
 """The docs say what the code does: made pages are fresh, commands exist, links lead somewhere."""
 
+import os
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 import typer
+from typer.testing import CliRunner
 
 from deployments.cli.main import app
 from deployments.reference import PAGES
@@ -49,6 +52,27 @@ def test_each_command_of_the_docs_exists_with_its_options(page: str, line: str) 
     for word in words:
         if word.startswith("-"):
             assert word in options, f"{page}: {line!r} has no option {word}"
+
+
+def _readme_commands() -> list[str]:
+    """Those of the README, but for `retrain` (tests/deployments) and the batches of its table."""
+    lines = [line for page, line in _commands() if page == "README.md"]
+    return [line for line in lines if "retrain" not in line and "b7" not in line]
+
+
+@pytest.mark.parametrize("line", _readme_commands())
+def test_each_command_of_the_readme_runs(
+    line: str, seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(seen_nights, home)
+    for name in [n for n in os.environ if n.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOUSING_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, shlex.split(line)[1:])
+    assert result.exit_code == 0, result.output
+    assert result.output.strip()
 
 
 def test_each_make_target_of_the_docs_exists() -> None:
