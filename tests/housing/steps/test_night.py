@@ -56,9 +56,9 @@ def test_a_night_that_lost_its_lease_writes_nothing_more(store: Store, small: Se
 
 def test_steps_are_timed_and_concluded(store: Store, small: Settings) -> None:
     with night_run("nightly", NightlyParameters(), "flow-run-id") as night:
-        with step(night, "one") as (opened, settings):
+        with step(night, "one") as (_, settings):
             assert settings.search.families == ("forest",)
-        result = conclude(opened, night, NightResult(night.run, "done", "All done."))
+        result = conclude(store, night, NightResult(night.run, "done", "All done."))
     assert result.champion is None
     with store.read() as connection:
         assert [s.name for s in runs.steps(connection, night.run)] == ["one"]

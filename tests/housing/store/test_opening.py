@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+import traceback
 from contextlib import closing
 
 import numpy as np
@@ -211,6 +212,7 @@ def test_what_a_driver_says_of_our_own_mistakes_is_not_explained_away(store):
         "nonsense",
         "postgresql://ann:hunter2@host:port/name",
         "postgresql://ann:hunter2@[::1/name",
+        "postgresql://ann@host:hunter2/name",
         "mysql://ann:hunter2@host/name",
         "nosuch://ann:hunter2@host/name",
         "sqlite://",
@@ -220,9 +222,8 @@ def test_what_a_driver_says_of_our_own_mistakes_is_not_explained_away(store):
 def test_a_url_that_names_no_usable_database_is_a_setting_to_mend(url):
     with pytest.raises(SettingsInvalid, match="HOUSING_DATABASE_URL") as caught:
         create_engine(url)
-    assert "hunter2" not in str(caught.value)
-    assert caught.value.__cause__ is None
     assert caught.value.exit_code == 2
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2", "postgresql+asyncpg"])
@@ -322,6 +323,8 @@ def test_a_disk_that_fills_up_undoes_the_write_and_works_again_afterwards(
     keys = np.arange(300_000)
     with open_store(load_settings()) as store:
         ballast.write_bytes(bytes(3 * 2**20))
+        with store.read() as connection:  # so small a cache spills before the transaction ends
+            connection.exec_driver_sql("PRAGMA cache_size=10")
         with pytest.raises(DiskFull, match="housing prune"), store.write() as connection:
             bulk.insert_sides(connection, 0, keys, keys % 5 == 0)
         assert count(store, split_ledger) == 0

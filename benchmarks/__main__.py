@@ -1,0 +1,26 @@
+"""`python -m benchmarks NAME [ARGUMENTS]`: one measurement, or the list of them."""
+
+import runpy
+import sys
+
+BENCHMARKS = {
+    "split": ("benchmarks.split", "adding 1,000 rows to a small and to a large dataset"),
+    "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
+}
+
+
+def main() -> int:
+    """Run the named benchmark with the arguments that follow."""
+    if len(sys.argv) < 2 or sys.argv[1] not in BENCHMARKS:
+        print("Usage: python -m benchmarks NAME [ARGUMENTS]\n")
+        for name, (_, what) in BENCHMARKS.items():
+            print(f"  {name:<12} {what}")
+        return 0 if len(sys.argv) < 2 else 2
+    module, _ = BENCHMARKS[sys.argv[1]]
+    sys.argv = sys.argv[1:]
+    runpy.run_module(module, run_name="__main__", alter_sys=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
