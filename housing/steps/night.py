@@ -20,7 +20,6 @@ from housing.store import lease, registry, runs
 from housing.store.engine import Store
 from housing.store.opening import open_store
 from housing.training.candidates import CANDIDATES
-from housing.training.plan import SearchPlan
 
 
 class NightlyParameters(BaseModel):
@@ -54,8 +53,7 @@ class NightlyParameters(BaseModel):
             for name in ("n_iter", "families", "seed")
             if (value := getattr(self, name)) is not None
         }
-        plan = SearchPlan.model_validate({**base.search.model_dump(), **changed})
-        overrides: dict[str, Any] = {"search": plan}
+        overrides: dict[str, Any] = {"search": {**base.search.model_dump(), **changed}}
         if self.source is not None:
             overrides["source"] = self.source
         return load_settings(**overrides)

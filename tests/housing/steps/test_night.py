@@ -2,7 +2,7 @@
 
 import pytest
 
-from housing.errors import AnotherNightRuns, LeaseLost, NothingToTrainOn
+from housing.errors import AnotherNightRuns, LeaseLost, NothingToTrainOn, SettingsInvalid
 from housing.records import NightResult
 from housing.settings import Settings, load_settings
 from housing.steps.night import NightlyParameters, conclude, night_run, step
@@ -71,3 +71,10 @@ def test_parameters_change_one_night_only(small: Settings) -> None:
     assert (changed.search.n_iter, changed.search.seed, changed.source) == (7, 3, ("census",))
     assert changed.search.families == small.search.families
     assert load_settings().search.n_iter == 2
+
+
+def test_an_impossible_parameter_is_named(small: Settings) -> None:
+    with pytest.raises(SettingsInvalid, match="no model family quantum"):
+        NightlyParameters(families=("quantum",)).settings(load_settings())
+    with pytest.raises(SettingsInvalid, match="nowhere"):
+        NightlyParameters(source="nowhere").settings(load_settings())
