@@ -13,7 +13,7 @@ up: $(VENV)/.run-installed  ## Prefect server, schedules and runner, until Ctrl-
 	@$(BIN)/housing up
 
 test: $(VENV)/.dev-installed  ## the suite, with the short forms of the soaks
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal
 
 soak: $(VENV)/.dev-installed  ## full-size runs: the reference search, a kill at every commit
 	$(BIN)/python -m pytest -m slow --timeout 3600
