@@ -1,0 +1,236 @@
+"""Fail the k-th operation of a night, for k = 1, 2, 3, ... until a night ends without a fault.
+
+After each fault the store is examined as it lies, then the operation is done again without one.
+`python -m tests.faults.campaign --help` runs it by hand; the tests run a short form of it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from housing.settings import load_settings
+from housing.store import registry
+from housing.store.engine import Store
+from housing.store.opening import open_store
+from housing.store.tables import blobs, ledger
+from tests.faults.databases import Databases
+from tests.faults.shim import SERVER_FAULTS, Fault, Plan
+from tests.nights import SMALL, contents, landing_rows
+
+Contents = dict[str, list[tuple[object, ...]]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One fault and what came of it; no problem means that the state was legal throughout."""
+
+    operation: str
+    fault: str
+    at: int
+    fired: int
+    end: str  # done, expected, unexpected, killed
+    said: str
+    problems: tuple[str, ...]
+
+
+@dataclass
+class Campaign:
+    """Faults tried on copies of one prepared home; `library` is preloaded into the children."""
+
+    folder: Path
+    library: Path
+    databases: Databases
+    server: Plan | None = None  # orders to the database server's own processes
+    trials: list[Trial] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.plan = Plan(self.folder / "plan")
+        self._host = self._start_host()
+        self._prepare()
+
+    # --- one fault ------------------------------------------------------------------------
+
+    def attempt(self, operation: str, fault: Fault, at: int) -> Trial:
+        """Try one fault on a fresh copy of the prepared home."""
+        with self._copy(operation):
+            plan = self._plan_of(fault)
+            plan.order(fault, at)
+            answer = self._ask(operation)
+            _, fired = plan.lift()
+            self.databases.wait()
+            end, said = str(answer["end"]), str(answer["said"])
+            problems = [] if end in ("done", "expected", "killed") else [f"it said: {said}"]
+            if not fired and end != "done":
+                problems.append(f"it ended as {end} without a fault: {said}")
+            problems += self._examine(operation, finished=end == "done")
+            problems += self._go_on(operation)
+        trial = Trial(operation, fault.name, at, fired, end, said, tuple(problems))
+        self.trials.append(trial)
+        return trial
+
+    def operations_of(self, operation: str, fault: Fault) -> int:
+        """How many operations there are to fail."""
+        with self._copy(operation):
+            plan = self._plan_of(fault)
+            plan.order(fault, 0)
+            answer = self._ask(operation)
+            assert answer["end"] == "done", answer
+            return plan.lift()[0]
+
+    def _plan_of(self, fault: Fault) -> Plan:
+        if fault not in SERVER_FAULTS:
+            return self.plan
+        assert self.server is not None, "no server listens to orders"
+        return self.server
+
+    def _examine(self, operation: str, *, finished: bool) -> list[str]:
+        """What is wrong with the store as the fault left it."""
+        before, after = self._before[operation], self._after[operation]
+        problems = []
+        with open_store(load_settings()) as store:
+            problems += _broken(store)
+            now = contents(store)
+        for table, rows in now.items():
+            found, old, new = Counter(rows), Counter(before[table]), Counter(after[table])
+            if found - (old | new):
+                problems.append(f"{table} has rows of neither before nor after")
+            if (old & new) - found:
+                problems.append(f"{table} has lost rows")
+        if now["ledger"] not in (before["ledger"], after["ledger"]):
+            problems.append("the ledger is between before and after")
+        if finished and now != after:
+            problems.append("it said done and was not")
+        return problems
+
+    def _go_on(self, operation: str) -> list[str]:
+        """Do it again without a fault, then one night more."""
+        with open_store(load_settings()) as store:
+            done = contents(store)["ledger"] == self._after[operation]["ledger"]
+        if operation == "night" or not done:
+            answer = self._ask(operation)
+            if answer["end"] != "done":
+                return [f"the next {operation} ended as {answer['end']}: {answer['said']}"]
+        with open_store(load_settings()) as store:
+            differs = contents(store) != self._after[operation]
+        answer = self._ask("night")
+        return [
+            *(["another end than without a fault"] if differs else []),
+            *([] if answer["end"] == "done" else [f"the next night failed: {answer['said']}"]),
+        ]
+
+    # --- homes ----------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Homes to begin with, and what they hold before and after each operation."""
+        first = self.folder / "night"
+        (first / "landing").mkdir(parents=True)
+        landing_rows(0, 400).to_csv(first / "landing" / "a.csv", index=False)
+        self._enter(first)
+        self._must("night")
+        landing_rows(1).to_csv(first / "landing" / "b.csv", index=False)
+        self._leave(first)
+        second = self.folder / "rollback"
+        self._clone(first, second)
+        self._enter(second)
+        self._must("night")
+        self._leave(second)
+        self._before, self._after = {}, {}
+        for operation in ("night", "rollback"):
+            with self._copy(operation):
+                self._before[operation] = self._contents()
+                self._must(operation)
+                self._after[operation] = self._contents()
+            changed = self._before[operation]["ledger"] != self._after[operation]["ledger"]
+            assert changed, f"the {operation} must change the champion"
+
+    def _must(self, operation: str) -> None:
+        answer = self._ask(operation)
+        assert answer["end"] == "done", answer["said"]
+
+    def _contents(self) -> Contents:
+        with open_store(load_settings()) as store:
+            return contents(store)
+
+    def _enter(self, home: Path) -> None:
+        self.plan.watch(home, home / "prefect")
+        self._environment = {
+            **SMALL,
+            "HOUSING_HOME": str(home),
+            "HOUSING_DATABASE_URL": self.databases.url(home),
+        }
+        os.environ.update(self._environment)
+
+    def _leave(self, home: Path) -> None:
+        self.databases.close(home)
+
+    def _clone(self, home: Path, copy: Path) -> None:
+        shutil.copytree(home, copy)
+        self.databases.clone(home, copy)
+
+    @contextmanager
+    def _copy(self, operation: str) -> Iterator[Path]:
+        home = self.folder / "copy"
+        self._clone(self.folder / operation, home)
+        self._enter(home)
+        try:
+            yield home
+        finally:
+            self.databases.drop(home)
+            shutil.rmtree(home)
+
+    # --- the children ---------------------------------------------------------------------
+
+    def _start_host(self) -> "subprocess.Popen[str]":
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("HOUSING_")}
+        host = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.host"],
+            env={**kept, "LD_PRELOAD": str(self.library), "FAULT_PLAN": str(self.plan.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        assert host.stdout is not None
+        assert host.stdout.readline() == "ready\n"
+        return host
+
+    def _ask(self, operation: str) -> dict[str, object]:
+        assert self._host.stdin is not None
+        assert self._host.stdout is not None
+        request = {"operation": operation, "environment": self._environment}
+        self._host.stdin.write(json.dumps(request) + "\n")
+        self._host.stdin.flush()
+        answer: dict[str, object] = json.loads(self._host.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        """End the host."""
+        self._host.communicate(timeout=30)
+
+
+def _broken(store: Store) -> list[str]:
+    """Damage that is illegal at any time."""
+    problems = []
+    with store.read() as connection:
+        if connection.dialect.name == "sqlite":
+            said = connection.exec_driver_sql("PRAGMA integrity_check").scalar()
+            problems += [] if said == "ok" else [f"integrity_check: {said}"]
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            problems += [f"dangling row: {row}" for row in broken]
+        seqs = connection.execute(sa.select(ledger.c.seq).order_by(ledger.c.seq)).scalars().all()
+        if list(seqs) != list(range(1, len(seqs) + 1)):
+            problems.append(f"the ledger has the numbers {seqs}")
+        registry.champion(connection)
+        rows = connection.execute(sa.select(blobs.c.digest, blobs.c.suffix)).all()
+    for digest, suffix in rows:
+        store.blobs.get(digest, suffix)  # raises unless the bytes are right
+    return problems

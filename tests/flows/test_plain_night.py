@@ -1,0 +1,35 @@
+"""The night without the orchestrator, which hundreds of tests run, is the flow's night."""
+
+import pytest
+
+from flows.nightly import nightly
+from housing.settings import Settings
+from housing.store import runs
+from housing.store.opening import open_store
+from tests.nights import landing_rows
+from tests.plain_nights import plain_night
+
+pytestmark = pytest.mark.prefect
+
+
+def _steps(settings: Settings, run: int) -> list[str]:
+    with open_store(settings) as store, store.read() as connection:
+        return [step.name for step in runs.steps(connection, run)]
+
+
+def test_it_takes_the_steps_of_the_flow(small: Settings) -> None:
+    assert small.landing_dir is not None
+    small.landing_dir.mkdir(parents=True)
+    landing_rows(0).to_csv(small.landing_dir / "a.csv", index=False)
+    orders = []
+    for night in (nightly, plain_night):
+        small.landing_dir.joinpath(f"{len(orders)}.csv").write_text(
+            landing_rows(len(orders) + 1, 300).to_csv(index=False)
+        )
+        result = night()
+        orders.append(set(_steps(small, result.run)))
+        assert result.outcome in ("promoted", "kept", "inconclusive")
+    carried_out = {"back up", "promote"}
+    assert orders[0] - carried_out == orders[1] - carried_out
+    nothing = [_steps(small, night().run) for night in (nightly, plain_night)]
+    assert nothing[0] == nothing[1]
