@@ -149,6 +149,7 @@ def _sqlite(url: sa.URL) -> Engine:
 def _postgresql(url: sa.URL) -> Engine:
     options: dict[str, Any] = {
         "connect_timeout": 10,
+        "client_encoding": "utf8",  # or a database without an encoding answers in bytes
         "options": f"-c lock_timeout={int(BUSY_SECONDS * 1000)} -c timezone=UTC",
     }
     return sa.create_engine(url, connect_args=options, pool_pre_ping=True)

@@ -7,6 +7,7 @@ import traceback
 from contextlib import closing
 
 import numpy as np
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -79,6 +80,18 @@ def test_head_is_the_newest_script_and_there_is_one_line_of_them():
     for script in scripts.walk_revisions():
         assert script.module.__name__.startswith(f"v{script.revision}_")
         assert script.down_revision is None or script.down_revision < script.revision
+
+
+def test_a_postgresql_database_without_an_encoding_serves_as_well(home, postgres_server):
+    bare = "CREATE DATABASE plain ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(bare)
+    url = make_url(postgres_server).set(database="plain").render_as_string(hide_password=False)
+    with open_store(load_settings(database_url=url)) as store:
+        with store.write() as connection:
+            run = runs.start(connection, "nightly", {"name": "Géron"})
+        with store.read() as connection:
+            assert runs.get(connection, run).parameters == {"name": "Géron"}
 
 
 def test_opening_again_changes_nothing(settings, store):

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Makes what docker-compose.yml needs beside itself, once: the secrets, and a file for settings.
+# What is there is kept. Run it in the folder of docker-compose.yml.
+set -eu
+umask 077
+folder=secrets
+mkdir -p "$folder"
+[ -e .env ] || touch .env
+
+random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+keep() { # NAME VALUE
+  if [ ! -e "$folder/$1" ]; then
+    printf '%s' "$2" > "$folder/$1"
+    echo "made $folder/$1"
+  fi
+}
+
+keep postgres_password "$(random)"
+keep prefect_database_password "$(random)"
+keep prefect_auth "admin:$(random)"
+keep signing_key "$(random)"
+keep api_token "$(random)"
+keep housing_database_url \
+  "postgresql://housing:$(cat "$folder/postgres_password")@postgres/housing"
+keep prefect_database_url \
+  "postgresql+asyncpg://prefect:$(cat "$folder/prefect_database_password")@postgres/prefect"
+# The containers have users of their own, and must be able to read what is mounted.
+chmod 0755 "$folder"
+chmod 0444 "$folder"/*
+echo "The UI asks for the user and password in $folder/prefect_auth."
