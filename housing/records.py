@@ -160,6 +160,43 @@ class Comparison:
     upper: float  # one-sided upper bound of `effect` at the policy's confidence
 
 
+# --- drift ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """How one column of some rows differs from the same column of a reference.
+
+    The effect lies between 0 (the same) and 1 (nothing in common): the Kolmogorov-Smirnov
+    distance of a number column, the total variation of a category column or of the share of
+    missing values. `p_value` treats rows as independent; `q_value` is adjusted over all columns
+    that were measured together (Benjamini and Hochberg).
+    """
+
+    column: str
+    kind: Literal["number", "category", "missing"]
+    reference_rows: int  # with a value; for the other kinds all rows
+    rows: int
+    effect: float
+    p_value: float
+    q_value: float
+    shift: float | None  # number that varies: Wasserstein distance in its standard deviations
+    groups: tuple[str, ...]  # number: bins of equal width; else the levels
+    reference_shares: tuple[float, ...]  # one a group
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Every column of some rows against a reference."""
+
+    reference: str  # in words: "training rows of m7"
+    current: str  # in words: "new rows of tonight"
+    reference_rows: int
+    rows: int
+    columns: tuple[ColumnDrift, ...]  # empty where either side has no rows
+
+
 # --- gate -----------------------------------------------------------------------------------
 
 CheckOutcome = Literal["passed", "failed", "not applicable", "error", "unsure"]

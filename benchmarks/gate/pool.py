@@ -1,0 +1,126 @@
+"""Models for nights on which nothing changed: one recipe, many seeds, many training resamples.
+
+For each of SPLITS splits of the real table (the project's own stratified split, another seed
+each), BAGS times a random 95 % of the training side is drawn and MEMBERS models of the default
+family are fitted on it, each with its own seed. What is kept are their predictions of that
+split's test side, so that any pair of bags can be judged later at no cost. A model that is there
+already is not fitted again.
+
+    python -m benchmarks.gate.pool housing.csv FOLDER
+"""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from housing import schema
+from housing.evaluation.compare import location_cells
+from housing.keys import district_keys
+from housing.records import Draw
+from housing.training.fit import fit
+from housing.training.split import SplitRule, assign, strata
+
+SPLITS, BAGS, MEMBERS = 12, 7, 3
+TEST_SHARE = 0.2
+TRAINED_SHARE = 0.95  # of the training side; a champion of last week has seen fewer rows too
+DRAW = Draw(
+    0,
+    "boosting",
+    {
+        "preprocess__geo__n_clusters": 80,
+        "model__max_iter": 300,
+        "model__learning_rate": 0.08,
+        "model__max_leaf_nodes": 40,
+        "model__min_samples_leaf": 8,
+        "model__l2_regularization": 1.0,
+        "model__max_features": 0.1,
+    },
+)
+"""The middle of the default search space, for every model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A test side of n rows and what the pool's models say of it."""
+
+    actual: np.ndarray  # US dollars, shape (n,)
+    cells: np.ndarray  # location cells of 0.1 degrees, shape (n,)
+    rows: pd.DataFrame  # the catalogue columns of the test rows
+    predicted: np.ndarray  # US dollars, shape (BAGS, MEMBERS, n)
+
+
+def table(path: Path) -> pd.DataFrame:
+    """The reference table, typed."""
+    return pd.read_csv(path).astype(schema.dtypes())
+
+
+def sides(frame: pd.DataFrame, seed: int) -> np.ndarray:
+    """True for the test side, as the project splits a first batch."""
+    return assign(district_keys(frame), strata(frame), {}, SplitRule(TEST_SHARE, seed))
+
+
+def fit_all(path: Path, folder: Path) -> None:
+    """Fit what is missing in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = table(path)
+    for split in range(SPLITS):
+        test = sides(frame, split)
+        for bag in range(BAGS):
+            fit_bag(frame, test, split, bag, folder)
+
+
+def fit_bag(frame: pd.DataFrame, test: np.ndarray, split: int, bag: int, folder: Path) -> None:
+    """Fit the members of one bag and keep their predictions of the test side."""
+    done = folder / f"s{split:02d}-b{bag}.npy"
+    if done.exists():
+        return
+    train = frame[~test].sample(frac=TRAINED_SHARE, random_state=1000 * split + bag)
+    predicted = []
+    for member in range(MEMBERS):
+        seed = 10_000 * split + 100 * bag + member
+        model = fit(train[list(schema.FEATURES)], train[schema.TARGET], DRAW, seed=seed)
+        predicted.append(model.predict(frame.loc[test, list(schema.FEATURES)]))
+    partial = done.with_suffix(".part.npy")
+    np.save(partial, np.asarray(predicted, dtype=np.float32))
+    partial.replace(done)
+    print(f"split {split + 1} of {SPLITS}, bag {bag + 1} of {BAGS}", flush=True)
+
+
+def load(path: Path, folder: Path) -> list[Split]:
+    """All splits whose bags are all there."""
+    frame = table(path)
+    found = []
+    for split in range(SPLITS):
+        files = [folder / f"s{split:02d}-b{bag}.npy" for bag in range(BAGS)]
+        if not all(file.exists() for file in files):
+            continue
+        rows = frame[sides(frame, split)].reset_index(drop=True)
+        places = (rows[name].to_numpy() for name in schema.COORDINATES)
+        found.append(
+            Split(
+                rows[schema.TARGET].to_numpy(),
+                location_cells(*places, 0.1),
+                rows,
+                np.stack([np.load(file) for file in files]).astype(np.float64),
+            )
+        )
+    return found
+
+
+def main() -> None:
+    """Fill the pool."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("var/benchmarks/pool"))
+    options = parser.parse_args()
+    if options.table is None:
+        parser.error("name the reference table, or set HOUSING_CENSUS")
+    fit_all(options.table, options.folder)
+
+
+if __name__ == "__main__":
+    main()

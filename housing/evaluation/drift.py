@@ -1,0 +1,173 @@
+"""How some rows differ from a reference, column by column; no threshold and no decision here.
+
+Two figures a column, because either alone misleads: an effect size (how much it differs) and a
+p-value (whether chance explains it), with the false-discovery rate held over all columns.
+Districts come in clusters, so p-values are too small by some unknown factor: who decides must
+ask for an effect as well (`found`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, wasserstein_distance
+
+from housing.records import ColumnDrift, Drift
+from housing.schema import CATALOGUE
+
+Floats = npt.NDArray[np.float64]
+Gaps = npt.NDArray[np.bool_]
+
+_BINS = 20
+_TAILS = (0.005, 0.995)
+"""Quantiles of the reference between which bins are of equal width; outer rows fall into the
+first and last bin, so that a single far value does not press all others into one."""
+
+
+def measure_drift(
+    reference: pd.DataFrame, current: pd.DataFrame, *, names: tuple[str, str]
+) -> Drift:
+    """Every catalogue column that both tables have; no columns where either table is empty.
+
+    `names` says in words what reference and current rows are. A number column with gaps in
+    either table has a second line, of kind "missing".
+    """
+    columns: list[ColumnDrift] = []
+    if len(reference) and len(current):
+        for name, column in CATALOGUE.items():
+            if name not in reference.columns or name not in current.columns:
+                continue
+            if column.kind == "category":
+                columns.append(category_drift(name, reference[name], current[name]))
+                continue
+            columns += _number_and_gaps(name, reference[name], current[name])
+    return Drift(*names, len(reference), len(current), adjusted(columns))
+
+
+def _number_and_gaps(
+    name: str, reference: pd.Series, current: pd.Series
+) -> tuple[ColumnDrift, ...]:
+    before, now = (side.to_numpy(dtype=np.float64) for side in (reference, current))
+    gaps = np.isnan(before), np.isnan(now)
+    found = []
+    if not gaps[0].all() and not gaps[1].all():
+        found.append(number_drift(name, before[~gaps[0]], now[~gaps[1]]))
+    if gaps[0].any() or gaps[1].any():
+        found.append(_missing_drift(name, *gaps))
+    return tuple(found)
+
+
+def number_drift(name: str, reference: Floats, current: Floats) -> ColumnDrift:
+    """Kolmogorov-Smirnov and Wasserstein distance of finite values, shapes (n,) and (m,).
+
+    The shift is in standard deviations of the reference, None where those are zero.
+    `q_value` is the p-value until `adjusted` says otherwise.
+    """
+    test = ks_2samp(reference, current, method="asymp")
+    distance = float(wasserstein_distance(reference, current))
+    spread = float(reference.std())
+    shift = distance / spread if spread > 0 else None
+    edges = _edges(reference)
+    return ColumnDrift(
+        column=name,
+        kind="number",
+        reference_rows=len(reference),
+        rows=len(current),
+        effect=float(test.statistic),
+        p_value=float(test.pvalue),
+        q_value=float(test.pvalue),
+        shift=shift,
+        groups=tuple(f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)),
+        reference_shares=_shares(reference, edges),
+        shares=_shares(current, edges),
+    )
+
+
+def _edges(reference: Floats) -> Floats:
+    low, high = np.quantile(reference, _TAILS)
+    return np.linspace(low, high, _BINS + 1) if high > low else np.array([low, low])
+
+
+def _shares(values: Floats, edges: Floats) -> tuple[float, ...]:
+    counts = np.bincount(
+        np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2),
+        minlength=len(edges) - 1,
+    )
+    return tuple((counts / len(values)).tolist())
+
+
+def category_drift(name: str, reference: pd.Series, current: pd.Series) -> ColumnDrift:
+    """Total variation of the levels' shares, and a chi-square test of their counts."""
+    levels = CATALOGUE[name].categories
+    counts = [_counts(side, levels) for side in (reference, current)]
+    return _counted(name, "category", (*levels, "missing"), *counts)
+
+
+def _counts(side: pd.Series, levels: Sequence[str]) -> Floats:
+    found = side.value_counts(dropna=False)
+    known = [float(found.get(level, 0)) for level in levels]
+    return np.array([*known, len(side) - sum(known)])
+
+
+def _missing_drift(name: str, reference: Gaps, current: Gaps) -> ColumnDrift:
+    counts = [
+        np.array([float(np.sum(~side)), float(np.sum(side))]) for side in (reference, current)
+    ]
+    return _counted(name, "missing", ("given", "missing"), *counts)
+
+
+def _counted(
+    name: str,
+    kind: Literal["category", "missing"],
+    groups: Sequence[str],
+    reference: Floats,
+    current: Floats,
+) -> ColumnDrift:
+    shares = reference / reference.sum(), current / current.sum()
+    seen = (reference + current) > 0  # a level that neither has tells nothing
+    p_value = 1.0
+    if seen.sum() > 1:
+        p_value = float(chi2_contingency(np.array([reference, current])[:, seen])[1])
+    return ColumnDrift(
+        column=name,
+        kind=kind,
+        reference_rows=int(reference.sum()),
+        rows=int(current.sum()),
+        effect=float(np.abs(shares[0] - shares[1]).sum() / 2),
+        p_value=p_value,
+        q_value=p_value,
+        shift=None,
+        groups=tuple(groups),
+        reference_shares=tuple(shares[0].tolist()),
+        shares=tuple(shares[1].tolist()),
+    )
+
+
+def adjusted(columns: Sequence[ColumnDrift]) -> tuple[ColumnDrift, ...]:
+    """The same columns with p-values adjusted over all of them (Benjamini and Hochberg, 1995)."""
+    if not columns:
+        return ()
+    q_values = false_discovery_control([c.p_value for c in columns], method="bh")
+    return tuple(replace(c, q_value=float(q)) for c, q in zip(columns, q_values, strict=True))
+
+
+def found(
+    drift: Drift, *, min_rows: int, min_effect: float, discovery_rate: float
+) -> tuple[ColumnDrift, ...]:
+    """Columns that drifted, largest effect first: enough rows, an effect, and not by chance.
+
+    Among columns that are found, at most `discovery_rate` are expected to be false (as far as
+    rows are independent).
+    """
+    there = [
+        c
+        for c in drift.columns
+        if min(c.rows, c.reference_rows) >= min_rows
+        and c.effect >= min_effect
+        and c.q_value <= discovery_rate
+    ]
+    return tuple(sorted(there, key=lambda c: -c.effect))
