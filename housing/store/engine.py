@@ -6,6 +6,7 @@ short (bytes are stored before them), and one order of writes is worth more than
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from housing.store.blobs import BlobStore
 from housing.store.tables import leases
 
 BUSY_SECONDS = 30.0
+WAL_PAUSE_SECONDS = 0.01
 WRITE_LOCK = 0x486F7573  # any constant: the advisory lock that stands for "the writer"
 NIGHT = "night"
 _URL_FORMS = "use sqlite:///FILE or postgresql://USER@HOST/NAME."
@@ -117,7 +119,6 @@ def create_engine(url: str) -> Engine:
 
 
 _PRAGMAS = (
-    "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
     "recursive_triggers=ON",  # or REPLACE would delete past the triggers of append-only tables
@@ -135,6 +136,7 @@ def _sqlite(url: sa.URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
+        _write_ahead(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
@@ -144,6 +146,24 @@ def _sqlite(url: sa.URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log, which stays on once a file has it.
+
+    SQLite does not wait for others here whatever its timeout is: two processes that open a new
+    file at the same instant would be told at once that it is locked.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "database is locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(WAL_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _postgresql(url: sa.URL) -> Engine:

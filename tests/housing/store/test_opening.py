@@ -119,6 +119,22 @@ def test_processes_that_open_a_new_database_at_once_do_not_disturb_one_another(
         assert [opener.stdout.readline() for opener in openers] == ["done\n"] * 2
 
 
+def test_a_new_file_that_another_process_is_writing_is_waited_for(tmp_path):
+    other = sqlite3.connect(
+        tmp_path / "new.db", isolation_level=None, check_same_thread=False, timeout=0
+    )
+    other.execute("CREATE TABLE theirs (x)")
+    other.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(0.3, other.execute, ["COMMIT"])
+    end.start()
+    opened = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
+    with opened.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    assert end.finished.is_set()
+    opened.dispose()
+    other.close()
+
+
 def test_a_database_from_a_newer_release_is_left_alone(settings, store):
     with store.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
