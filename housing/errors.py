@@ -112,6 +112,44 @@ class BlobMissing(Corrupt):
     template = "{what} is missing from {place}. `housing doctor` names every missing object."
 
 
+class SignatureWrong(Corrupt):
+    """Bytes that the key of this system did not sign: they are never deserialised."""
+
+    template = (
+        "{what} is not loaded: {why}. If you know where it comes from, "
+        "`housing sign --reason TEXT` signs what SQL has the digest of; else see `housing doctor`."
+    )
+
+
+class WrongKey(HousingError):
+    """A model that was signed with another key than the one here."""
+
+    template = (
+        "{what} was signed with another key ({theirs}) than the one in {place} ({ours}). Set "
+        "HOUSING_SIGNING_KEY to the key of the machine that wrote it; where that key is lost, "
+        "`housing sign --reason TEXT` signs anew."
+    )
+
+
+class KeyMissing(HousingError):
+    """A signed model, and no key to check it with."""
+
+    template = (
+        "{what} was signed with the key {theirs}, and there is no key here. Put it into {file} "
+        "or set HOUSING_SIGNING_KEY; where it is lost, `housing sign --reason TEXT` signs anew."
+    )
+
+
+class Pruned(HousingError):
+    """Bytes that retention has dropped."""
+
+    template = (
+        "{what} was pruned on {day}: it was older than what is retained. `housing reproduce` "
+        "trains a model again from recorded facts."
+    )
+    exit_code = 2
+
+
 # --- evaluation -----------------------------------------------------------------------------
 
 

@@ -50,6 +50,11 @@ class Settings(BaseSettings):
     )
     blob_url: str = Field("", description="Where models and data go: a folder, or s3://...")
     backup_url: str = Field("", description="A second place for the same bytes, on another disk.")
+    signing_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Key that models are signed with; default is a key made in HOME/keys.",
+    )
     source: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         ("census", "landing"),
         description="Where rows come from, in order, separated by commas: "

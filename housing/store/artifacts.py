@@ -1,7 +1,8 @@
 """Fitted models as bytes, and back: the only place that deserialises.
 
-The digest comes from SQL and is checked before a byte is unpickled (`BlobStore.get`); nothing
-here takes a path, so no file that a user names can ever be loaded as a model.
+Digest and keyed signature come from SQL and are checked before a byte is deserialised; nothing
+here takes a path, so no file that a user names can ever be loaded as a model. The format is
+skops', of which only the types of `trusted` are loaded; joblib's where skops has none.
 """
 
 import io
@@ -13,42 +14,84 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
-from housing.errors import Corrupt
+from housing.errors import Corrupt, HousingError, Pruned
+from housing.store import skops_format
 from housing.store.blobs import Blob
 from housing.store.engine import Store
 from housing.store.segments import get_table, put_frame, to_frame
 from housing.store.tables import blobs
+from housing.store.trusted import TRUSTED_TYPES
 
-FORMAT = "joblib.zst"
+FORMAT = "skops.zst"
+PICKLED = "joblib.zst"
+"""For models that skops cannot store. As anything can be in a pickle, the signature is all that
+protects from it; it is demanded of both formats alike."""
+
 PREDICTION = "prediction"
 GOLDEN_TOLERANCE = 1e-9
 """Relative; the same artifact in the same environment must give the same numbers."""
 
 
 def put_model(store: Store, model: Any) -> Blob:
-    """Store a fitted model."""
-    plain = io.BytesIO()
-    joblib.dump(model, plain)
+    """Store a fitted model, signed; NotPossible where it holds a type that is not trusted."""
+    plain, suffix = skops_format.dump(model, TRUSTED_TYPES), FORMAT
+    if plain is None:
+        buffer = io.BytesIO()
+        joblib.dump(model, buffer)
+        plain, suffix = buffer.getvalue(), PICKLED
     packed = pa.BufferOutputStream()
     with pa.CompressedOutputStream(packed, "zstd") as stream:
-        stream.write(plain.getbuffer())
-    return store.blobs.put(packed.getvalue().to_pybytes(), FORMAT)
+        stream.write(plain)
+    return signed(store, store.blobs.put(packed.getvalue().to_pybytes(), suffix))
+
+
+def signed(store: Store, blob: Blob) -> Blob:
+    """The address of a model together with its signature by the key here."""
+    signature = store.signer.sign(_claim(blob.digest, blob.suffix))
+    return Blob(blob.digest, blob.suffix, blob.size, signature)
 
 
 def get_model(store: Store, digest: str) -> Any:
-    """A stored model; Corrupt or BlobMissing before anything is deserialised."""
+    """A stored model.
+
+    SignatureWrong, WrongKey, KeyMissing, Corrupt, BlobMissing or Pruned before anything is
+    deserialised.
+    """
     with store.read() as connection:
-        suffix = _suffix(connection, digest)
-    packed = store.blobs.get(digest, suffix)
-    with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
-        return joblib.load(io.BytesIO(stream.read()))
+        row = _row(connection, digest)
+    check_signature(store, row)
+    packed = store.blobs.get(digest, row.suffix)
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
+            plain = stream.read()
+        if row.suffix == FORMAT:
+            return skops_format.load(plain, TRUSTED_TYPES)
+        return joblib.load(io.BytesIO(plain))
+    except HousingError:
+        raise
+    except Exception as error:  # its bytes are those that were stored: the environment has changed
+        why = f"this environment cannot load it ({type(error).__name__}: {error})"
+        raise Corrupt(what=f"the model {digest[:12]}", why=why) from error
 
 
-def _suffix(connection: Connection, digest: str) -> str:
-    query = sa.select(blobs.c.suffix).where(blobs.c.digest == digest)
-    return str(connection.execute(query).scalar_one())
+def check_signature(store: Store, row: Row[Any]) -> None:
+    """SignatureWrong, WrongKey or KeyMissing unless the key here signed the model of this row."""
+    what = f"The model {row.digest[:12]}"
+    store.signer.check(row.signature, _claim(row.digest, row.suffix), what)
+
+
+def _claim(digest: str, suffix: str) -> str:
+    """What is signed: that these bytes, read in this format, are a model of this system."""
+    return f"housing model {suffix} {digest}"
+
+
+def _row(connection: Connection, digest: str) -> Row[Any]:
+    row = connection.execute(sa.select(blobs).where(blobs.c.digest == digest)).one()
+    if row.pruned_at is not None:
+        raise Pruned(what=f"The model {digest[:12]}", day=f"{row.pruned_at:%Y-%m-%d}")
+    return row
 
 
 def put_golden(store: Store, rows: pd.DataFrame, predictions: np.ndarray[Any, Any]) -> Blob:

@@ -19,11 +19,12 @@ from housing.errors import BlobMissing, Corrupt, DiskFull, StoreUnavailable
 
 @dataclass(frozen=True)
 class Blob:
-    """The address of stored bytes; `size` in bytes."""
+    """The address of stored bytes; `size` in bytes. A model's is signed."""
 
     digest: str
     suffix: str
     size: int
+    signature: str | None = None
 
 
 class BlobStore:

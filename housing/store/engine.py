@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from housing.errors import (
     StoreUnavailable,
 )
 from housing.store.blobs import BlobStore
+from housing.store.signing import Signer
 from housing.store.tables import leases
 
 BUSY_SECONDS = 30.0
@@ -44,6 +45,7 @@ class Store:
     engine: Engine
     blobs: BlobStore
     backup: BlobStore
+    signer: Signer
     token: int | None = field(default=None)
 
     @contextmanager
@@ -69,11 +71,11 @@ class Store:
 
     def fenced(self, token: int) -> "Store":
         """The same store, whose writes fail once the lease has passed to another owner."""
-        return Store(self.engine, self.blobs, self.backup, token)
+        return replace(self, token=token)
 
     def unfenced(self) -> "Store":
         """The same store for writes that need no lease."""
-        return Store(self.engine, self.blobs, self.backup)
+        return replace(self, token=None)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -62,14 +62,21 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 def record_blob(connection: Connection, blob: Blob, kind: str) -> str:
     """Note a durable blob in SQL, in the transaction of the row that refers to it."""
-    there = sa.select(blobs.c.digest).where(blobs.c.digest == blob.digest)
-    if connection.execute(there).first() is None:
+    this = blobs.c.digest == blob.digest
+    if connection.execute(sa.select(blobs.c.digest).where(this)).first() is not None:
+        # Stored again: by the present key, and after retention had dropped it.
+        there: dict[str, str | None] = {"pruned_at": None, "deleted_at": None}
+        if blob.signature is not None:
+            there["signature"] = blob.signature
+        connection.execute(blobs.update().where(this).values(**there))
+    else:
         connection.execute(
             blobs.insert().values(
                 digest=blob.digest,
                 suffix=blob.suffix,
                 kind=kind,
                 size=blob.size,
+                signature=blob.signature,
                 created_at=utc_now(),
             )
         )

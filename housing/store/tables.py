@@ -1,7 +1,8 @@
 """The SQL schema, as SQLAlchemy Core tables; the migrations create it, nothing else does.
 
-Rows are inserted and, with three exceptions (runs, searches and leases, which end; a segment's
-`last_version`), never changed. Append-only tables carry triggers that refuse anything else.
+Rows are inserted and, with few exceptions (runs, searches and leases, which end; a segment's
+`last_version`; whether a blob was pruned and a backup verified), never changed. Append-only
+tables carry triggers that refuse anything else.
 """
 
 from datetime import UTC, datetime
@@ -140,6 +141,9 @@ blobs = Table(
     Column("kind", String(20), nullable=False),  # segment, sides, rejected, model, golden, ...
     Column("size", BigInteger, nullable=False),  # bytes
     _time("created_at"),
+    Column("signature", String(80)),  # of a model: <key id>:<HMAC-SHA256>
+    _time("pruned_at", nullable=True),  # retention dropped it; its bytes may be gone from here on
+    _time("deleted_at", nullable=True),  # they are gone
 )
 
 backup_copies = Table(
@@ -309,7 +313,8 @@ ledger = Table(
     "ledger",
     metadata,
     Column("seq", BigId, primary_key=True, autoincrement=False),
-    Column("operation", String(20), nullable=False),  # promote, rollback
+    # promote, rollback, hold, release, restore
+    Column("operation", String(20), nullable=False),
     _link("from_model", "models.id", nullable=True),
     _link("to_model", "models.id"),  # the champion from here on
     Column("actor", String(200), nullable=False),
@@ -317,6 +322,36 @@ ledger = Table(
     _link("evaluation", "evaluations.id", nullable=True),
     _link("run", "runs.id", nullable=True),
     _time("at"),
+    Column("held_model", ForeignKey("models.id")),  # what is put on hold, or released from it
+    Column("held_batch", ForeignKey("batches.id")),
+)
+
+# Whether a retained champion could be gone back to, each time that it was tried.
+readiness = Table(
+    "readiness",
+    metadata,
+    _id(),
+    _link("model", "models.id"),
+    Column("ready", Boolean(create_constraint=False), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("environment", Digest, nullable=False),  # of the libraries that it was loaded with
+    Column("seconds", Float, nullable=False),
+    _time("checked_at"),
+)
+
+# Cuts of the whole store that were written to a backup place, and what a trial restore said.
+backups = Table(
+    "backups",
+    metadata,
+    Column("cut", String(60), primary_key=True),
+    Column("place", String(500), primary_key=True),
+    Column("size", BigInteger, nullable=False),  # bytes, of all that it refers to
+    Column("blobs", BigInteger, nullable=False),
+    _time("created_at"),
+    Column("verified", Boolean(create_constraint=False)),  # null: never tried
+    Column("detail", Text, nullable=False),
+    _time("verified_at", nullable=True),
+    _time("pruned_at", nullable=True),
 )
 
 APPEND_ONLY = (ledger, split_ledger, split_parts, split_counts, dataset_versions, trials)
@@ -325,3 +360,4 @@ APPEND_ONLY = (ledger, split_ledger, split_parts, split_counts, dataset_versions
 Index("ix_batches_run", batches.c.run)
 Index("ix_version_batches_last", version_batches.c.last_version)
 Index("ix_models_version", models.c.version)
+Index("ix_readiness_model", readiness.c.model)
