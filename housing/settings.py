@@ -18,12 +18,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from housing.errors import SettingsInvalid
 from housing.gate.policy import GatePolicy
 from housing.notify import NotifySettings
+from housing.options import ServeOptions
 from housing.quality import QualityPolicy
 from housing.sources import SOURCES
 from housing.training.plan import SearchPlan
 
 PREFIX = "HOUSING_"
 ENV_FILE = ".env"
+LEAST_TOKEN = 16
+"""Characters of an API token; a shorter one can be guessed."""
 SOURCE_NAMES = tuple(SOURCES)
 
 
@@ -91,6 +94,17 @@ class Settings(BaseSettings):
     )
     search: SearchPlan = Field(default_factory=SearchPlan, description="What to try each night.")
     quality: QualityPolicy = Field(default_factory=QualityPolicy, description="What to let in.")
+    api_token: SecretStr | None = Field(
+        None, description="When set, the prediction API asks for it everywhere but on /health."
+    )
+    serve: ServeOptions = Field(default_factory=ServeOptions, description="The prediction API.")
+
+    @field_validator("api_token")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < LEAST_TOKEN:
+            raise ValueError(f"it must have {LEAST_TOKEN} characters or more; make one at random")
+        return value
 
     @field_validator("source")
     @classmethod

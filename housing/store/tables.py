@@ -291,6 +291,27 @@ models = Table(
     UniqueConstraint("search", "bag"),
 )
 
+# What answers of a model are judged by; made from its own training and test rows, so never changed.
+companions = Table(
+    "companions",
+    metadata,
+    Column("model", ForeignKey("models.id"), primary_key=True, autoincrement=False),
+    _link("places", "blobs.digest"),
+    Column("facts", JSON, nullable=False),
+    _time("created_at"),
+)
+
+# What was told to the team once, whoever noticed it: several servers watch the same ledger.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("key", String(200), primary_key=True),
+    Column("event", String(40), nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("subject", String(40), nullable=False),
+    _time("at"),
+)
+
 evaluations = Table(
     "evaluations",
     metadata,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 WATCH_SECONDS = 0.5
 

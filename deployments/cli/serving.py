@@ -1,0 +1,67 @@
+"""Commands that answer: serve, predict."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from deployments.cli.output import AsJson, console, emit_json
+from deployments.serving import PORT, Binding
+from deployments.serving import serve as run_until_stopped
+from housing.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = PORT,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
+    without_token: Annotated[
+        bool, typer.Option("--without-token", help="Let others ask although no token is set.")
+    ] = False,
+) -> None:
+    """The prediction API and its pages, until Ctrl-C; it follows the ledger by itself."""
+    settings = load_settings()
+    shown = f"[{host}]" if ":" in host else host
+    console.print(f"http://{shown}:{port}  (Ctrl-C stops it)", highlight=False, markup=False)
+    run_until_stopped(settings, Binding(host, port, workers, without_token))
+
+
+@app.command()
+def predict(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet file of districts.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where the answers go; beside the file if left out."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Another model than the champion, e.g. m3.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prices for a file of districts, in chunks: its rows with the answers as further columns.
+
+    A row that is no district says why in the column `error`; then the exit code is 1.
+    """
+    from deployments.cli import identify
+    from housing.steps.predict import predict_file
+    from housing.store.opening import open_store
+
+    chosen = None if model is None else identify.parse(model, allowed="m")[1]
+    target = output or file.with_name(f"{file.stem}.predicted{file.suffix}")
+    with open_store(load_settings()) as store:
+        done = predict_file(store, file, target, model=chosen)
+    if as_json:
+        emit_json({**vars(done), "faulty": done.faulty, "output": str(target)})
+    else:
+        console.print(
+            f"{done.answered:,} of {done.rows:,} districts answered, {done.extrapolated:,} of them "
+            f"unlike any training district: {escape(str(target))}"
+        )
+        if done.faulty:
+            console.print(f"{done.faulty:,} rows are no districts; the column `error` says why.")
+    if done.faulty:
+        raise typer.Exit(1)

@@ -1,0 +1,55 @@
+"""What a user can set of the layers above the settings: serving and monitoring.
+
+Frozen objects, each field described and bounded; what they do belongs in those packages.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ServeOptions(BaseModel):
+    """Limits and habits of the prediction API."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    poll_seconds: float = Field(
+        0.25, ge=0.05, le=60, description="How often the ledger is looked at for a new champion."
+    )
+    switch_seconds: float = Field(
+        1.0,
+        ge=0,
+        le=60,
+        description="How long after a promotion or rollback all workers switch together; one "
+        "that has not loaded the new champion by then switches as soon as it has.",
+    )
+    retry_seconds: float = Field(
+        10.0, ge=0.1, le=3600, description="After this long a failed reload is tried again."
+    )
+    kept_models: int = Field(
+        3, ge=1, le=20, description="Champions kept in memory, so that going back takes no load."
+    )
+    max_rows: int = Field(
+        1_000, ge=1, le=100_000, description="Districts of one JSON request; files may hold more."
+    )
+    max_body_bytes: int = Field(
+        2_000_000, ge=1_000, le=10**9, description="Bytes of a JSON request."
+    )
+    max_upload_bytes: int = Field(
+        500_000_000, ge=1_000, le=10**11, description="Bytes of an uploaded file."
+    )
+    body_seconds: float = Field(
+        10.0, gt=0, le=3600, description="A JSON request must have arrived within this time."
+    )
+    upload_seconds: float = Field(
+        600.0, gt=0, le=86_400, description="An uploaded file must have arrived within this time."
+    )
+    header_seconds: float = Field(
+        10.0, gt=0, le=600, description="A request's header must have arrived within this time."
+    )
+    max_connections: int = Field(
+        1_000, ge=1, le=100_000, description="Connections of one worker; more are turned away."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        ("127.0.0.1", "localhost", "[::1]"),
+        description="Host names that are answered while no API token is set, so that no foreign "
+        "web page can ask through a visitor's browser.",
+    )

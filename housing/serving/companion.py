@@ -1,0 +1,217 @@
+"""What is kept beside a model so that its answers can be judged: ranges, places, the interval.
+
+Made once from the rows that the model was fitted on and the test rows of the same version; pure,
+of frames and arrays. Keeping it is `steps.companion`'s business, using it `served`'s.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from housing import schema
+from housing.errors import NotMeasurable
+from housing.evaluation.conformal import Conformal, coverage, fit_interval
+from housing.records import Interval
+from housing.serving.inputs import NUMBER_FEATURES, Columns, columns_of_frame
+from housing.serving.places import Places, distances, flat
+
+Floats = npt.NDArray[np.float64]
+Predict = Callable[[pd.DataFrame], Any]
+
+NOMINAL = 0.9
+"""Share of prices that the interval of an answer promises to hold."""
+
+NEARBY = 40
+"""Neighbours whose out-of-fold residuals say how far off the model is around a place."""
+
+FAR_QUANTILE = 0.999
+"""A row is far from any training district where fewer training districts than this are so lonely
+(measured from each to its nearest other)."""
+
+MOST_PLACES = 200_000
+"""Training districts that are remembered; of more, every k-th."""
+
+BACKGROUND_ROWS = 16
+"""Typical rows against which contributions of the features are measured."""
+
+MIN_SLICE_ROWS = 50
+"""Test rows from which on a slice's coverage is told."""
+
+
+@dataclass(frozen=True)
+class SliceCoverage:
+    """Share of a slice's test rows that lay inside their interval."""
+
+    column: str
+    name: str
+    rows: int
+    share: Interval
+
+
+@dataclass(frozen=True)
+class Companion:
+    """Facts beside a model; all but `places` are plain JSON."""
+
+    train_rows: int
+    ranges: Mapping[str, tuple[float, float]]  # of each number, on the training side
+    seen: Mapping[str, tuple[str, ...]]  # categories that occur there
+    typical: Mapping[str, float | str]  # median, or most frequent category
+    far_km: float
+    background: Mapping[str, tuple[float | int | None, ...]]  # columns, as `inputs.Columns`
+    interval: Conformal | None  # None where there are no out-of-fold residuals to learn it from
+    why_no_interval: str
+    coverage: Interval | None  # of the interval, on the test rows
+    coverage_rows: int
+    slices: tuple[SliceCoverage, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training or test rows: features, prices, and what the model says of them."""
+
+    columns: Columns
+    actual: Floats
+    predicted: Floats | None  # out-of-fold for training rows
+
+
+def rows_of(frame: pd.DataFrame, predicted: Floats | None) -> Rows:
+    """From a frame with the target."""
+    return Rows(columns_of_frame(frame), frame[schema.TARGET].to_numpy(np.float64), predicted)
+
+
+def build(train: Rows, test: Rows, *, seed: int = 0) -> tuple[Companion, Places]:
+    """The companion of a model; `train.predicted` is None where residuals are not known."""
+    nearby, why = None, "its out-of-fold predictions were not kept"
+    if train.predicted is not None:
+        nearby = _nearby(train.columns, np.abs(train.actual - train.predicted))
+    keep = slice(None, None, -(-len(train.actual) // MOST_PLACES))
+    places = Places(
+        longitude=train.columns[schema.COORDINATES[0]][keep],
+        latitude=train.columns[schema.COORDINATES[1]][keep],
+        label=train.actual[keep],
+        nearby=None if nearby is None else nearby[keep],
+    )
+    interval = None
+    if train.predicted is not None and nearby is not None:
+        try:
+            groups = group_matrix(train.columns)
+            interval = fit_interval(train.actual, train.predicted, nearby, groups, nominal=NOMINAL)
+        except NotMeasurable as error:
+            why = str(error)
+    covered, slices = _coverage(interval, places, test)
+    companion = Companion(
+        train_rows=len(train.actual),
+        ranges={n: limits for n in NUMBER_FEATURES if (limits := _range(train.columns[n]))},
+        seen={name: _seen(name, train.columns[name]) for name in schema.CATEGORIES},
+        typical=_typical(train.columns),
+        far_km=_far(places),
+        background=_background(train.columns, seed),
+        interval=interval,
+        why_no_interval="" if interval is not None else why,
+        coverage=covered,
+        coverage_rows=len(test.actual),
+        slices=slices,
+    )
+    return companion, places
+
+
+def group_matrix(columns: Columns) -> npt.NDArray[np.bool_]:
+    """Which slices each row is in, shape (n, all levels of all slices)."""
+    parts = []
+    for grouping in schema.SLICES:
+        codes = codes_of(grouping, columns)
+        parts.append(codes[:, None] == np.arange(len(grouping.names())))
+    return np.concatenate(parts, axis=1)
+
+
+def codes_of(grouping: schema.Bins | schema.Levels, columns: Columns) -> npt.NDArray[Any]:
+    """Level of each row, as `schema` counts them, without a frame."""
+    values = columns[grouping.column]
+    if isinstance(grouping, schema.Bins):
+        return np.searchsorted(np.asarray(grouping.edges), values, side="left")
+    return values
+
+
+def _nearby(columns: Columns, distance: Floats) -> Floats:
+    """Mean residual of each row's neighbours without itself, shape (n,)."""
+    xy = flat(*(columns[name] for name in schema.COORDINATES))
+    count = min(NEARBY, len(xy) - 1)
+    if count < 1:
+        return distance
+    _, nearest = cKDTree(xy).query(xy, k=count + 1)
+    # Of several districts in one place the tree may name any first: take out oneself, or the last.
+    own = nearest == np.arange(len(xy))[:, None]
+    own[~own.any(axis=1), -1] = True
+    return np.asarray(distance[nearest[~own].reshape(len(xy), count)].mean(axis=1))
+
+
+def _coverage(
+    interval: Conformal | None, places: Places, test: Rows
+) -> tuple[Interval | None, tuple[SliceCoverage, ...]]:
+    if interval is None or test.predicted is None or len(test.actual) < 2:
+        return None, ()
+    groups = group_matrix(test.columns)
+    nearest, _ = distances(places, test.columns)
+    half = interval.half_width(test.predicted, places.nearby_at(nearest), groups)
+    lower, upper = test.predicted - half, test.predicted + half
+    found = []
+    for grouping in schema.SLICES:
+        codes = codes_of(grouping, test.columns)
+        for level, name in enumerate(grouping.names()):
+            rows = codes == level
+            if rows.sum() >= MIN_SLICE_ROWS:
+                share = coverage(test.actual[rows], lower[rows], upper[rows])
+                found.append(SliceCoverage(grouping.column, name, int(rows.sum()), share))
+    return coverage(test.actual, lower, upper), tuple(found)
+
+
+def _range(values: Floats) -> tuple[float, float] | None:
+    known = values[~np.isnan(values)]
+    return (float(known.min()), float(known.max())) if len(known) else None
+
+
+def _seen(name: str, codes: npt.NDArray[Any]) -> tuple[str, ...]:
+    present = set(np.unique(codes).tolist())
+    return tuple(c for i, c in enumerate(schema.CATALOGUE[name].categories) if i in present)
+
+
+def _typical(columns: Columns) -> dict[str, float | str]:
+    found: dict[str, float | str] = {}
+    for name in schema.FEATURES:
+        if name in schema.CATEGORIES:
+            most = int(np.argmax(np.bincount(np.maximum(columns[name], 0))))
+            found[name] = schema.CATALOGUE[name].categories[most]
+        else:
+            found[name] = _middle(columns[name], schema.CATALOGUE[name].resolution)
+    return found
+
+
+def _middle(values: Floats, resolution: float | None) -> float:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return 0.0
+    return float(np.quantile(known, 0.5, method="nearest" if resolution else "linear"))
+
+
+def _far(places: Places) -> float:
+    """Kilometres beyond which a place counts as far from any training district."""
+    xy = np.unique(flat(places.longitude, places.latitude), axis=0)
+    if len(xy) < 2:
+        return 0.0
+    away, _ = cKDTree(xy).query(xy, k=2)
+    return float(np.quantile(away[:, 1], FAR_QUANTILE))
+
+
+def _background(columns: Columns, seed: int) -> dict[str, tuple[float | int | None, ...]]:
+    rows = len(columns[schema.FEATURES[0]])
+    chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:BACKGROUND_ROWS])
+    return {name: _plain(columns[name][chosen].tolist()) for name in schema.FEATURES}
+
+
+def _plain(values: Sequence[Any]) -> tuple[float | int | None, ...]:
+    return tuple(None if value != value else value for value in values)

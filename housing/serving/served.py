@@ -1,0 +1,228 @@
+"""A champion as it is served: checked, warmed, with its companion; it answers and never changes.
+
+One request uses one `Served` from its first row to its last, so no answer mixes two versions.
+Which one is in force belongs in `follower`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import TypeAdapter
+from sqlalchemy.engine import Row
+from threadpoolctl import threadpool_limits
+
+from housing import schema
+from housing.serving import companion as companions_of
+from housing.serving.companion import Companion, group_matrix
+from housing.serving.inputs import NUMBER_FEATURES, Columns, columns_of, columns_of_frame, frame_of
+from housing.serving.places import Places, distances
+from housing.store import artifacts, companions, datasets, registry
+from housing.store.datasets import SIDE_COLUMN
+from housing.store.engine import Store
+from housing.store.listings import time as as_text
+from housing.store.segments import KEY_COLUMN, get_table
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is said of n rows, shape (n,) each; limits are NaN where there is no interval."""
+
+    predicted: Floats  # US dollars
+    lower: Floats
+    upper: Floats
+    outside: npt.NDArray[np.bool_]  # some field beyond what the model was trained on
+    far: npt.NDArray[np.bool_]  # no training district is near
+    kilometres: Floats  # to the nearest training district
+
+    @property
+    def extrapolates(self) -> npt.NDArray[np.bool_]:
+        """Rows of which the model has seen nothing alike."""
+        return self.outside | self.far
+
+
+@dataclass(frozen=True)
+class Served:
+    """A loaded model and all that its answers need."""
+
+    model: int
+    seq: int  # line of the ledger that made it champion; 0 for one that is not
+    since: datetime
+    artifact: str  # digest
+    version: int  # dataset
+    family: str
+    model_facts: Mapping[str, Any]
+    predict: Callable[[Columns], Floats]
+    companion: Companion
+    places: Places
+
+    @property
+    def name(self) -> str:
+        """As people see it."""
+        return f"m{self.model}"
+
+    def answer(self, columns: Columns) -> Answers:
+        """Predict rows that are valid by the catalogue."""
+        predicted = self.predict(columns)
+        nearest, away = distances(self.places, columns)
+        interval = self.companion.interval
+        half = np.full(len(predicted), np.nan)
+        if interval is not None:
+            nearby = self.places.nearby_at(nearest)
+            half = interval.half_width(predicted, nearby, group_matrix(columns))
+        return Answers(
+            predicted=predicted,
+            lower=np.maximum(predicted - half, 0.0),  # no house has a negative price
+            upper=predicted + half,
+            outside=self._outside(columns),
+            far=away > self.companion.far_km,
+            kilometres=away,
+        )
+
+    def _outside(self, columns: Columns) -> npt.NDArray[np.bool_]:
+        rows = len(columns[schema.FEATURES[0]])
+        outside = np.zeros(rows, dtype=np.bool_)
+        for name in NUMBER_FEATURES:
+            low, high = self.companion.ranges.get(name, (np.inf, -np.inf))
+            values = columns[name]
+            outside |= (values < low) | (values > high)
+        for name in schema.CATEGORIES:
+            seen = self.companion.seen[name]
+            categories = schema.CATALOGUE[name].categories
+            if len(seen) < len(categories):
+                known = np.array([category in seen for category in categories])
+                outside |= ~known[columns[name]]
+        return outside
+
+    def warnings(self, row: Mapping[str, Any], answers: Answers, at: int) -> list[str]:
+        """Why row `at` extrapolates, in words; empty for most rows."""
+        if not answers.extrapolates[at]:
+            return []
+        found = []
+        for name in schema.FEATURES:
+            column, value = schema.CATALOGUE[name], row.get(name)
+            if name in schema.CATEGORIES:
+                if value not in self.companion.seen[name]:
+                    found.append(f"no training district has {column.label} {value!r}")
+                continue
+            low, high = self.companion.ranges.get(name, (np.inf, -np.inf))
+            if value is not None and not low <= value <= high:
+                found.append(
+                    f"{column.label} {value:g} is outside what the model was trained on, "
+                    f"{low:g} to {high:g} {column.unit}"
+                )
+        if answers.far[at]:
+            found.append(f"the nearest training district is {answers.kilometres[at]:.0f} km away")
+        return found
+
+
+def predictor(model: Any) -> Callable[[Columns], Floats]:
+    """A fitted model as a function of columns."""
+
+    def predict(columns: Columns) -> Floats:
+        return np.asarray(model.predict(frame_of(columns)), dtype=np.float64)
+
+    return predict
+
+
+def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = None) -> Served:
+    """Load a model beside whatever is served: digest checked, golden rows replayed, warmed.
+
+    Corrupt or BlobMissing where the stored model is not, or does not predict, what it did.
+    """
+    with store.read() as connection:
+        row = registry.model(connection, model)
+    fitted = artifacts.get_model(store, row.artifact)
+    predict = predictor(fitted)
+    artifacts.replay_golden(store, row.golden, lambda X: predict(columns_of_frame(X)))
+    companion, places = companion_of(store, row, fitted)
+    served = Served(
+        model=model,
+        seq=seq,
+        since=since or row.created_at,
+        artifact=row.artifact,
+        version=row.version,
+        family=row.family,
+        model_facts=_facts(row),
+        predict=predict,
+        companion=companion,
+        places=places,
+    )
+    served.answer(columns_of([typical_row(companion)] * 2))  # builds what is built at first use
+    return served
+
+
+def typical_row(companion: Companion) -> dict[str, Any]:
+    """A district in the middle of the training rows: the form's defaults."""
+    return dict(companion.typical)
+
+
+def _facts(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "model": f"m{row.id}",
+        "family": row.family,
+        "dataset": f"v{row.version}",
+        "train_rows": row.train_rows,
+        "trained_at": as_text(row.created_at),
+        "cv_rmse": row.cv_rmse,
+        "artifact": row.artifact,
+    }
+
+
+# --- the companion --------------------------------------------------------------------------
+
+_FACTS = TypeAdapter(Companion)
+
+
+def companion_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Companion, Places]:
+    """The companion of a model: the kept one, or made now and kept."""
+    with store.read() as connection:
+        row = companions.get(connection, model.id)
+    if row is None:
+        companion, places = _made(store, model, fitted)
+        kept = {
+            f.name: values
+            for f in fields(places)
+            if (values := getattr(places, f.name)) is not None
+        }
+        frame = pd.DataFrame(kept)
+        companions.put(store, model.id, _FACTS.dump_python(companion, mode="json"), frame)
+        return companion, places
+    table = get_table(store, row.places)
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    return _FACTS.validate_python(row.facts), Places(**{"nearby": None, **columns})
+
+
+def _made(store: Store, model: Row[Any], fitted: Any) -> tuple[Companion, Places]:
+    frame = datasets.read(store, model.version)
+    side = frame[SIDE_COLUMN].to_numpy()
+    train, test = frame[~side].reset_index(drop=True), frame[side].reset_index(drop=True)
+    predicted = None
+    if len(test):
+        predicted = np.asarray(fitted.predict(test[list(schema.FEATURES)]), dtype=np.float64)
+    return companions_of.build(
+        companions_of.rows_of(train, out_of_fold(store, model, train)),
+        companions_of.rows_of(test, predicted),
+        seed=model.seed,
+    )
+
+
+def out_of_fold(store: Store, model: Row[Any], train: pd.DataFrame) -> Floats | None:
+    """Out-of-fold predictions of the training rows, in their order; None where none were kept."""
+    digest = getattr(model, "oof", None)
+    if digest is None:
+        return None
+    kept = get_table(store, digest).to_pandas().set_index(KEY_COLUMN)["predicted"]
+    found = kept.reindex(train[KEY_COLUMN]).to_numpy(dtype=np.float64)
+    return None if np.isnan(found).any() else found
+
+
+def single_threaded() -> Any:
+    """One thread a worker: workers are how a server uses several cores."""
+    return threadpool_limits(limits=1)

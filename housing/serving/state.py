@@ -1,0 +1,75 @@
+"""What the endpoints of one worker share: the store, the follower, the batcher, the numbers."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from pydantic import TypeAdapter
+from starlette.requests import Request
+
+from housing.serving.batcher import Batcher
+from housing.serving.follower import Follower
+from housing.serving.metrics import Metrics
+from housing.serving.problems import Refused
+from housing.serving.served import Answers, Served
+from housing.settings import Settings
+from housing.store.engine import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ASIDE_THREADS = 2
+"""Threads for what is slower than a prediction: explanations, files, pages."""
+
+
+@dataclass
+class State:
+    """Made once a worker, in `app`."""
+
+    settings: Settings
+    store: Store
+    follower: Follower
+    batcher: Batcher
+    metrics: Metrics
+    question: TypeAdapter[Any]
+    one_question: TypeAdapter[Any]
+    scratch: Path  # folder of uploads under way
+    threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(ASIDE_THREADS, thread_name_prefix="aside")
+    )
+
+    def champion(self) -> Served:
+        """The model that answers; a request asks once and keeps it."""
+        served = self.follower.current
+        if served is None:
+            raise Refused(503, self._why_none(), {"Retry-After": "5"})
+        return served
+
+    def _why_none(self) -> str:
+        if self.follower.failure is not None:
+            failure = self.follower.failure
+            return f"{failure.model} is champion and cannot be loaded; /ready says why."
+        if self.follower.ledger_error:
+            return "The ledger cannot be read; /ready says why."
+        return "There is no champion yet. `housing retrain` makes the first one."
+
+    def note(self, served: Served, rows: Sequence[Mapping[str, Any]], answers: Answers) -> None:
+        """Count what was answered."""
+        self.metrics.districts.labels(served.name).inc(len(rows))
+        extrapolated = int(answers.extrapolates.sum())
+        if extrapolated:
+            self.metrics.extrapolated.inc(extrapolated)
+
+    async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run something slow beside the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, lambda: work(*args, **kwargs))
+
+
+def state_of(request: Request) -> State:
+    """The worker's state."""
+    state: State = request.app.state.housing
+    return state

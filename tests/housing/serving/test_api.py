@@ -1,0 +1,383 @@
+"""What programs are answered: prices, intervals, flags, files, facts; and what bad ones are told."""
+
+import io
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from housing import schema
+from housing.serving.answers import Answer, Explained, ModelFacts, Ready
+from housing.sources.simulated.scenarios import simulate
+from housing.store import artifacts, registry
+from housing.store.engine import Store
+
+District = dict[str, Any]
+INCOME = schema.STRATA[0].column
+LONGITUDE, LATITUDE = schema.COORDINATES
+CATEGORY = schema.CATEGORIES[0]
+
+
+def ask(client: httpx.Client, *districts: District) -> httpx.Response:
+    return client.post("/predict", json={"districts": districts})
+
+
+def _frame(rows: int = 40) -> pd.DataFrame:
+    return simulate(rows, 7)[list(schema.FEATURES)]
+
+
+def _districts(frame: pd.DataFrame) -> list[District]:
+    rows = frame.astype(object).where(frame.notna(), None)
+    return rows.to_dict(orient="records")
+
+
+def test_answers_are_the_models_own_numbers(client: httpx.Client, own_store: Store) -> None:
+    frame = _frame()
+    answer = ask(client, *_districts(frame))
+    assert answer.status_code == 200, answer.text
+    content = Answer.model_validate_json(answer.content)
+    with own_store.read() as connection:
+        champion = registry.champion(connection)
+        row = registry.model(connection, champion)
+    fitted = artifacts.get_model(own_store, row.artifact)
+    expected = fitted.predict(frame)
+    assert [p.predicted for p in content.predictions] == pytest.approx(expected, rel=1e-9)
+    assert (content.model, content.unit) == (f"m{champion}", "US dollars")
+
+
+def test_an_optional_field_may_be_left_out_or_null(client: httpx.Client, typical: District) -> None:
+    optional = next(c.name for c in schema.COLUMNS if c.nullable)
+    without = {name: value for name, value in typical.items() if name != optional}
+    one = ask(client, without, {**without, optional: None}).json()["predictions"]
+    assert one[0] == one[1]
+
+
+def test_the_districts_own_id_comes_back(client: httpx.Client, typical: District) -> None:
+    answer = ask(client, {**typical, schema.ID_COLUMN: "d-17"}, typical).json()
+    assert [p.get(schema.ID_COLUMN) for p in answer["predictions"]] == ["d-17", None]
+
+
+def test_a_district_outside_the_training_range_is_flagged(
+    client: httpx.Client, typical: District
+) -> None:
+    answer = ask(client, typical, {**typical, INCOME: 49.5}).json()["predictions"]
+    assert (answer[0]["extrapolates"], answer[0]["warnings"]) == (False, [])
+    assert answer[1]["extrapolates"]
+    assert "49.5 is outside what the model was trained on" in answer[1]["warnings"][0]
+    assert "10,000 US dollars" in answer[1]["warnings"][0]
+
+
+def test_a_district_far_from_all_others_is_flagged(client: httpx.Client, typical: District) -> None:
+    at_sea = {**typical, LONGITUDE: -124.5, LATITUDE: 33.0}
+    answer = ask(client, at_sea).json()["predictions"][0]
+    assert answer["extrapolates"]
+    assert "km away" in " ".join(answer["warnings"])
+
+
+# --- what bad input gets --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({INCOME: 99}, ["99 is out of range", "0 to 50", "10,000 US dollars a year"]),
+        ({INCOME: "rich"}, ["'rich' is not a number"]),
+        ({INCOME: True}, ["True is not a number"]),
+        ({INCOME: None}, ["not a number"]),
+        ({CATEGORY: "MOON"}, ["'MOON' is not a known category", "INLAND"]),
+        ({"colour": "red"}, ["there is no such field", INCOME]),
+    ],
+)
+def test_a_bad_field_is_named_with_value_unit_and_range(
+    client: httpx.Client, typical: District, change: District, words: list[str]
+) -> None:
+    answer = ask(client, typical, {**typical, **change})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    fault = answer.json()["errors"][0]
+    assert fault["field"] == f"districts[1].{next(iter(change))}"
+    for word in words:
+        assert word in fault["message"]
+
+
+def test_a_range_is_told_to_machines_too(client: httpx.Client, typical: District) -> None:
+    fault = ask(client, {**typical, INCOME: 99}).json()["errors"][0]
+    column = schema.CATALOGUE[INCOME]
+    assert (fault["value"], fault["unit"]) == (99, column.unit)
+    assert (fault["minimum"], fault["maximum"]) == (column.minimum, column.maximum)
+
+
+def test_a_missing_field_is_named(client: httpx.Client, typical: District) -> None:
+    typical.pop(INCOME)
+    fault = ask(client, typical).json()["errors"][0]
+    assert fault["field"] == f"districts[0].{INCOME}"
+    assert "is missing" in fault["message"]
+
+
+def test_a_part_larger_than_its_whole_is_refused(client: httpx.Client, typical: District) -> None:
+    part, whole = schema.NOT_ABOVE[0]
+    answer = ask(client, {**typical, part: typical[whole] + 1})
+    assert answer.status_code == 422
+    assert whole in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"districts": []}', b'{"districts": 3}',
+        b'{"districts": [null]}', b"[" * 100_000, b'{"districts": ' + b"[" * 100_000,
+        b'{"districts": [{"' + b"a" * 100_000 + b'": 1}]}',
+    ],
+)  # fmt: skip
+def test_a_body_that_is_no_question_is_a_422_that_explains(
+    client: httpx.Client, body: bytes
+) -> None:
+    answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["message"]
+    assert len(answer.content) < 20_000
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400])
+def test_a_number_that_is_not_finite_is_refused(
+    client: httpx.Client, typical: District, number: str
+) -> None:
+    import json
+
+    body = json.dumps({"districts": [{**typical, INCOME: "HERE"}]}).replace('"HERE"', number)
+    answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert "finite" in answer.json()["errors"][0]["message"]
+
+
+def test_too_many_districts_are_sent_to_the_files_endpoint(
+    client: httpx.Client, typical: District
+) -> None:
+    answer = ask(client, *[typical] * 1_001)
+    assert answer.status_code == 422
+    assert "/predict/batch" in answer.json()["errors"][0]["message"]
+
+
+def test_a_body_too_large_is_a_413(client: httpx.Client) -> None:
+    answer = client.post(
+        "/predict", content=b" " * 3_000_000, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 413
+    assert "2,000,000 bytes" in answer.json()["detail"]
+
+
+def test_a_body_too_large_without_a_length_is_a_413(client: httpx.Client) -> None:
+    def chunks() -> Any:
+        for _ in range(300):
+            yield b" " * 10_000
+
+    answer = client.post(
+        "/predict", content=chunks(), headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 413
+
+
+def test_another_kind_of_body_is_a_415(client: httpx.Client) -> None:
+    assert client.post("/predict", data={"a": "b"}).status_code == 415
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/../etc/passwd", "/%2e%2e/housing.db", "/static/../app.py", "/blobs"]
+)
+def test_no_file_is_reachable(client: httpx.Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["title"] == "Not Found"
+
+
+def test_a_method_that_is_not_there_is_a_405(client: httpx.Client) -> None:
+    assert client.delete("/predict").status_code == 405
+
+
+# --- files ----------------------------------------------------------------------------------
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False).encode()
+
+
+def test_a_csv_file_comes_back_with_answers(client: httpx.Client) -> None:
+    frame = _frame(300)
+    answer = client.post(
+        "/predict/batch", content=_csv(frame), headers={"content-type": "text/csv"}
+    )
+    assert answer.status_code == 200, answer.text
+    table = pd.read_csv(io.BytesIO(answer.content))
+    expected = [p["predicted"] for p in ask(client, *_districts(frame)).json()["predictions"]]
+    assert table["predicted"].to_numpy() == pytest.approx(np.array(expected))
+    assert table["error"].isna().all()
+    assert set(table["model"]) == {answer.headers["x-model"]}
+    assert table[INCOME].to_numpy() == pytest.approx(frame[INCOME].to_numpy())
+
+
+def test_a_parquet_file_comes_back_as_parquet(client: httpx.Client) -> None:
+    buffer = io.BytesIO()
+    _frame(300).to_parquet(buffer)
+    answer = client.post(
+        "/predict/batch",
+        content=buffer.getvalue(),
+        headers={"content-type": "application/vnd.apache.parquet"},
+    )
+    assert answer.status_code == 200, answer.text
+    table = pq.read_table(io.BytesIO(answer.content))
+    assert table.num_rows == 300
+    assert table["predicted"].null_count == 0
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_form_with_one_file_is_answered(client: httpx.Client, kind: str) -> None:
+    buffer = io.BytesIO()
+    if kind == "csv":
+        buffer.write(_csv(_frame()))
+    else:
+        _frame().to_parquet(buffer)
+    form = {"file": (f"a.{kind}", buffer.getvalue())}
+    answer = client.post("/predict/batch", files=form, data={"note": "hello"})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-rows"] == "40"
+
+
+def test_rows_that_are_no_districts_say_why_and_the_others_are_answered(
+    client: httpx.Client,
+) -> None:
+    frame = _frame(5).astype(object)
+    frame.loc[1, INCOME] = "rich"
+    frame.loc[2, INCOME] = 99
+    frame.loc[3, CATEGORY] = "MOON"
+    frame.loc[4, INCOME] = ""
+    answer = client.post(
+        "/predict/batch", content=_csv(frame), headers={"content-type": "text/csv"}
+    )
+    table = pd.read_csv(io.BytesIO(answer.content))
+    assert table["predicted"].notna().tolist() == [True, False, False, False, False]
+    assert "'rich' is not a number" in table["error"][1]
+    assert "out of range" in table["error"][2]
+    assert "'MOON'" in table["error"][3]
+    assert "is missing" in table["error"][4]
+    assert answer.headers["x-rows-faulty"] == "4"
+
+
+def _parquet_of(columns: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+_HEADER = ",".join(schema.FEATURES).encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "words"),
+    [
+        ("text/csv", b"", "is empty"),
+        ("text/csv", _HEADER + b"\n", "holds no districts"),
+        ("text/csv", b"a,b\n1,2\n", "lacks the column"),
+        ("text/csv", _HEADER + b"\n1,2\n", "has 2 fields where the header has 9"),
+        ("text/csv", _HEADER + b'\n"' + b"x" * 3_000_000, "is not a CSV table"),
+        ("text/csv", b"\xff\xfe\x00", "line 1 is not a CSV header"),
+        ("text/csv", _HEADER + b"\n" + b"\xff,1,1,1,1,1,1,1,1\n", "CSV"),
+        ("text/csv", _HEADER + b"," + _HEADER + b"\n", "twice"),
+        ("application/vnd.apache.parquet", b"PAR1", "damaged Parquet"),
+        ("application/vnd.apache.parquet", b"hello" * 100, "damaged Parquet"),
+        ("application/vnd.apache.parquet", _parquet_of({"a": [1]}), "lacks the column"),
+    ],
+)
+def test_a_broken_file_is_a_400_that_says_what_is_wrong(
+    client: httpx.Client, kind: str, content: bytes, words: str
+) -> None:
+    answer = client.post("/predict/batch", content=content, headers={"content-type": kind})
+    assert answer.status_code == 400, answer.text
+    assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("header", "content", "words"),
+    [
+        ("multipart/form-data", b"", "no boundary"),
+        ("multipart/form-data; boundary=x", b"hello", "cannot be read"),
+        ("multipart/form-data; boundary=x", b"--x\r\n", "0 files"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\na,b',
+            "cut short",
+        ),
+    ],
+)
+def test_a_broken_form_is_a_400(
+    client: httpx.Client, header: str, content: bytes, words: str
+) -> None:
+    answer = client.post("/predict/batch", content=content, headers={"content-type": header})
+    assert answer.status_code == 400, answer.text
+    assert words in answer.json()["detail"]
+
+
+def test_two_files_are_refused(client: httpx.Client) -> None:
+    files = [("file", ("a.csv", b"a")), ("file", ("b.csv", b"b"))]
+    answer = client.post("/predict/batch", files=files)
+    assert answer.status_code == 400
+    assert "2 files" in answer.json()["detail"]
+
+
+def test_nothing_of_an_upload_is_left(client: httpx.Client, champion_home: Any) -> None:
+    client.post("/predict/batch", content=b"a,b\n", headers={"content-type": "text/csv"})
+    client.post(
+        "/predict/batch", content=_csv(_frame()), headers={"content-type": "text/csv"}
+    ).raise_for_status()
+    assert list((champion_home / "uploads").iterdir()) == []
+
+
+# --- the model ------------------------------------------------------------------------------
+
+
+def test_the_model_says_what_it_is(client: httpx.Client) -> None:
+    facts = ModelFacts.model_validate_json(client.get("/model").content)
+    assert facts.model == "m2"
+    assert facts.test_rmse is not None
+    assert facts.test_rmse.lower < facts.test_rmse.value < facts.test_rmse.upper
+
+
+def test_contributions_add_up_to_the_price(client: httpx.Client, typical: District) -> None:
+    body = {"districts": [{**typical, INCOME: 9.0}]}
+    found = Explained.model_validate_json(client.post("/explain", json=body).content)
+    total = found.typical + sum(c.amount for c in found.contributions)
+    assert total == pytest.approx(found.predictions[0].predicted, rel=1e-9)
+    assert found.contributions[0].feature == schema.CATALOGUE[INCOME].label
+    distances = [n.kilometres for n in found.neighbours]
+    assert distances == sorted(distances)
+    assert len(distances) == 8
+
+
+def test_one_district_only_is_explained(client: httpx.Client, typical: District) -> None:
+    assert client.post("/explain", json={"districts": [typical] * 2}).status_code == 422
+
+
+def test_ready_and_health(client: httpx.Client) -> None:
+    assert client.get("/health").json() == {"status": "ok"}
+    ready = Ready.model_validate_json(client.get("/ready").content)
+    assert (ready.ready, ready.model, ready.behind, ready.ledger_error) == (True, "m2", None, "")
+
+
+def test_metrics_count_what_was_answered(client: httpx.Client, typical: District) -> None:
+    def count() -> float:
+        lines = client.get("/metrics").text.splitlines()
+        found = [line for line in lines if line.startswith('housing_districts_total{model="m2"}')]
+        return float(found[0].split()[1]) if found else 0.0
+
+    before = count()
+    ask(client, typical, typical)
+    assert count() == before + 2
+
+
+def test_scanners_do_not_fill_the_metrics(client: httpx.Client) -> None:
+    for i in range(5):
+        client.get(f"/scan-{i}")
+    assert "scan-" not in client.get("/metrics").text
