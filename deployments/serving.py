@@ -8,12 +8,18 @@ import logging
 import os
 import socket
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
 
 from housing.errors import HousingError, NotPossible
 from housing.settings import Settings
+from housing.store.opening import open_store
+
+if TYPE_CHECKING:
+    import uvicorn
 
 PORT = 8000
 APP = "housing.serving.app:create_app"
@@ -38,10 +44,14 @@ class Binding:
     without_token: bool = False  # asked for by name: open to others without a token
 
 
-def serve(settings: Settings, binding: Binding) -> None:
+def serve(settings: Settings, binding: Binding, say: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM; NotPossible or PortTaken say why it does not begin."""
     _refuse_open_door(settings, binding)
+    with open_store(settings):
+        pass  # what is wrong with the store is said once, before any worker starts
     listening = _listen(binding)
+    host = f"[{binding.host}]" if ":" in binding.host else binding.host
+    say(f"http://{host}:{binding.port}  (Ctrl-C stops it)")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     with listening:
         if binding.workers == 1:
@@ -52,28 +62,34 @@ def serve(settings: Settings, binding: Binding) -> None:
             _run(settings, binding, listening)
 
 
-def _run(settings: Settings, binding: Binding, listening: socket.socket) -> None:
+def config_of(settings: Settings, workers: int = 1, app: Any = APP) -> "uvicorn.Config":
+    """How uvicorn is set; the same for a worker of many and for the only one."""
     import uvicorn
-    from uvicorn.supervisors import Multiprocess
 
     from housing.serving.protocol import Patient
 
     options = settings.serve
-    config = uvicorn.Config(
-        APP,
+    return uvicorn.Config(
+        app,
         factory=True,
         http=partial(Patient, header_seconds=options.header_seconds),  # type: ignore[arg-type]
-        workers=binding.workers,
+        workers=workers,
         log_level="warning",
         access_log=False,
         server_header=False,
-        date_header=True,
         backlog=BACKLOG,
         limit_concurrency=options.max_connections,
         timeout_graceful_shutdown=GRACE_SECONDS,
         lifespan="on",
         ws="none",
     )
+
+
+def _run(settings: Settings, binding: Binding, listening: socket.socket) -> None:
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    config = config_of(settings, binding.workers)
     if binding.workers > 1:
         Multiprocess(config, sockets=[listening]).run()
     else:

@@ -24,10 +24,8 @@ def serve(
     ] = False,
 ) -> None:
     """The prediction API and its pages, until Ctrl-C; it follows the ledger by itself."""
-    settings = load_settings()
-    shown = f"[{host}]" if ":" in host else host
-    console.print(f"http://{shown}:{port}  (Ctrl-C stops it)", highlight=False, markup=False)
-    run_until_stopped(settings, Binding(host, port, workers, without_token))
+    binding = Binding(host, port, workers, without_token)
+    run_until_stopped(load_settings(), binding, lambda text: console.print(escape(text)))
 
 
 @app.command()

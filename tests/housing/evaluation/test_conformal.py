@@ -72,7 +72,7 @@ def test_too_few_residuals_are_named(rows: int) -> None:
 
 
 def test_a_model_without_error_promises_no_width_and_no_division_by_zero() -> None:
-    actual, predicted, nearby, groups = _rows(500, 0)
+    _, predicted, nearby, groups = _rows(500, 0)
     fitted = fit_interval(predicted, predicted, np.zeros(500), groups, nominal=NOMINAL)
     assert np.all(fitted.half_width(predicted, nearby, groups) >= 0)
 

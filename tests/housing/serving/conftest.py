@@ -17,6 +17,7 @@ import httpx
 import pytest
 import uvicorn
 
+from deployments.serving import config_of
 from housing.serving.app import create_app
 from housing.settings import Settings, load_settings
 from housing.store.engine import Store
@@ -37,23 +38,21 @@ def only_settings(home: Path, **others: str) -> Iterator[Settings]:
 
 
 @contextmanager
-def running(settings: Settings, **config: Any) -> Iterator[httpx.Client]:
-    """A server in a thread of this process; yields a client of it."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings), port=0, log_level="error", lifespan="on", ws="none", **config
-        )
-    )
-    thread = threading.Thread(target=server.run)
+def running(settings: Settings) -> Iterator[httpx.Client]:
+    """A server in a thread of this process, set as the command sets it; yields a client of it."""
+    server = uvicorn.Server(config_of(settings, app=lambda: create_app(settings)))
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
         until(lambda: server.started or not thread.is_alive())
-        port = server.servers[0].sockets[0].getsockname()[1]
+        port = listening.getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield client
     finally:
         server.should_exit = True
         thread.join()
+        listening.close()
 
 
 def until(ready: Callable[[], Any], seconds: float = 60) -> Any:

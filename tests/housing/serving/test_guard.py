@@ -1,0 +1,194 @@
+"""The door: tokens, host names, headers, slow and broken clients, and nothing of the inside."""
+
+import base64
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.housing.serving.conftest import only_settings, running
+
+TOKEN = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def locked(champion_home: Path) -> Iterator[httpx.Client]:
+    """A server that wants a token."""
+    with (
+        only_settings(
+            champion_home, HOUSING_API_TOKEN=TOKEN, HOUSING_SERVE__BODY_SECONDS="1"
+        ) as settings,
+        running(settings) as client,
+    ):
+        yield client
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def _basic(token: str) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"me:{token}".encode()).decode()}
+
+
+PATHS = ("/", "/operator", "/model", "/ready", "/metrics", "/openapi.json", "/predict", "/nothing")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {}, _bearer("wrong"), _bearer(TOKEN[:-1]), _bearer(TOKEN + "x"),
+        _basic("wrong"), {"authorization": "Basic !"}, {"authorization": TOKEN},
+        {"authorization": "Digest " + TOKEN},
+    ],
+)  # fmt: skip
+def test_without_the_token_there_is_nothing(
+    locked: httpx.Client, path: str, headers: dict[str, str]
+) -> None:
+    answer = locked.get(path, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Basic")
+    assert TOKEN not in answer.text
+
+
+def test_health_needs_no_token(locked: httpx.Client) -> None:
+    assert locked.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [_bearer(TOKEN), _basic(TOKEN), {"authorization": f"bearer {TOKEN}"}]
+)
+def test_with_the_token_it_answers(locked: httpx.Client, headers: dict[str, str]) -> None:
+    assert locked.get("/ready", headers=headers).status_code == 200
+
+
+def test_the_token_is_in_no_answer(locked: httpx.Client) -> None:
+    for path in PATHS:
+        assert TOKEN not in locked.get(path, headers=_bearer(TOKEN)).text
+
+
+@pytest.mark.parametrize("path", ["/health", "/model", "/nothing", "/openapi.json"])
+def test_every_answer_carries_the_security_headers(client: httpx.Client, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "server" not in headers  # what it runs on is nobody's business
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", ""]
+)
+def test_a_foreign_host_name_is_not_answered(client: httpx.Client, host: str) -> None:
+    """Else any web page could ask through its visitor's browser (DNS rebinding)."""
+    assert client.get("/model", headers={"host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:99", "127.0.0.1", "[::1]:8000"])
+def test_loopback_by_its_names_is_answered(client: httpx.Client, host: str) -> None:
+    assert client.get("/model", headers={"host": host}).status_code == 200
+
+
+def _connect(client: httpx.Client) -> socket.socket:
+    connection = socket.create_connection((client.base_url.host, client.base_url.port), 10)
+    connection.settimeout(10)
+    return connection
+
+
+def _all(connection: socket.socket) -> bytes:
+    found = b""
+    while chunk := connection.recv(65_536):
+        found += chunk
+    return found
+
+
+def test_a_body_that_dawdles_is_a_408(locked: httpx.Client) -> None:
+    with _connect(locked) as connection:
+        began = time.monotonic()
+        connection.sendall(
+            f"POST /predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{"
+            .encode()
+        )  # fmt: skip
+        answer = _all(connection)
+    assert b" 408 " in answer.split(b"\r\n")[0]
+    assert b"did not arrive within 1 s" in answer
+    assert 0.9 < time.monotonic() - began < 9
+
+
+def test_a_header_that_dawdles_loses_its_connection(client: httpx.Client) -> None:
+    with _connect(client) as connection:
+        began = time.monotonic()
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: loc")
+        assert _all(connection) == b""
+        assert 0.9 < time.monotonic() - began < 5
+
+
+def test_a_second_header_that_dawdles_does_too(client: httpx.Client) -> None:
+    with _connect(client) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in connection.recv(65_536)
+        began = time.monotonic()
+        connection.sendall(b"GET /health HT")
+        _all(connection)
+        assert 0.9 < time.monotonic() - began < 5
+
+
+def test_many_requests_on_one_connection_are_not_cut_off(client: httpx.Client) -> None:
+    """The clock on headers must not hit a connection that behaves."""
+    for _ in range(4):
+        assert client.get("/health").status_code == 200
+        time.sleep(0.4)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+    ],
+)
+def test_a_broken_request_is_a_400_or_a_closed_door(client: httpx.Client, request_: bytes) -> None:
+    with _connect(client) as connection:
+        connection.sendall(request_)
+        first = _all(connection).split(b"\r\n")[0]
+    assert b" 400 " in first or b" 415 " in first or first == b""
+    assert client.get("/health").status_code == 200
+
+
+def test_a_client_that_hangs_up_harms_nobody(client: httpx.Client) -> None:
+    for _ in range(5):
+        with _connect(client) as connection:
+            connection.sendall(
+                b"POST /predict/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
+                b"Content-Length: 1000000\r\n\r\nabc"
+            )
+    assert client.get("/health").status_code == 200
+
+
+def test_only_loopback_unless_asked(served: Any, own_home: Path) -> None:
+    with (
+        pytest.raises(AssertionError, match="HOUSING_API_TOKEN is not"),
+        served("--host", "0.0.0.0"),
+    ):
+        pass
+
+
+def test_a_short_token_is_no_token(own_home: Path) -> None:
+    from housing.errors import SettingsInvalid
+
+    with (
+        pytest.raises(SettingsInvalid, match="HOUSING_API_TOKEN") as caught,
+        only_settings(own_home, HOUSING_API_TOKEN="hunter2"),
+    ):
+        pass
+    assert "hunter2" not in str(caught.value)
