@@ -54,8 +54,8 @@ class Places:
         away, which = self.tree.query(xy, k=min(count, len(self.label)))
         return [
             {
-                "longitude": float(self.longitude[i]),
-                "latitude": float(self.latitude[i]),
+                COORDINATES[0]: float(self.longitude[i]),
+                COORDINATES[1]: float(self.latitude[i]),
                 "kilometres": float(km),
                 "price": float(self.label[i]),
             }
