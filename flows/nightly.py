@@ -32,7 +32,7 @@ def nightly(parameters: NightlyParameters = DEFAULTS) -> State[NightResult]:
         search = tune(night, version)
         challenger = fit(night, search)
         judged = evaluate(night, version, challenger)
-        if judged.outcome == "promote" and not parameters.dry_run:
+        if judged.promotes and not parameters.dry_run:
             back_up(night, challenger)
             promote(night, judged)
         result = report(night, of_verdict(night.run, version, judged, dry_run=parameters.dry_run))

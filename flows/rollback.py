@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel, ConfigDict, Field
 
-from housing.store.registry import Change
+from housing.steps.promote import RolledBack
 from tasks.promote import roll_back
 
 
@@ -23,11 +23,16 @@ class RollbackParameters(BaseModel):
         title="Model",
         description="Number of a former champion (7 for m7); empty goes back to the previous one.",
     )
+    batch: int | None = Field(
+        None,
+        ge=1,
+        title="Batch",
+        description="Number of a batch that caused it (5 for b5): it goes on hold as well.",
+    )
 
 
 @flow(name="rollback", description=__doc__, persist_result=False)
-def rollback(parameters: RollbackParameters) -> State[Change]:
+def rollback(parameters: RollbackParameters) -> State[RolledBack]:
     """Load the former champion, see that it still gives its golden predictions, and switch."""
-    change = roll_back(parameters.model, parameters.reason)
-    sentence = f"m{change.to_model} is champion again instead of m{change.expected}"
-    return Completed(name="Rolled back", message=sentence, data=change)
+    done = roll_back(parameters.model, parameters.reason, parameters.batch)
+    return Completed(name="Rolled back", message=done.message().sentence, data=done)

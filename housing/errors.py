@@ -189,6 +189,13 @@ class ChampionChanged(HousingError):
     )
 
 
+class OnHold(HousingError):
+    """A model of a lineage that a person has taken back."""
+
+    template = "{model} is not made champion: {why}. `housing status` lists what is on hold."
+    exit_code = 2
+
+
 class NothingToTrainOn(HousingError):
     """There is no dataset, or too little of it."""
 

@@ -234,7 +234,7 @@ class StepTime:
     detail: str = ""
 
 
-RunOutcome = Literal["promoted", "kept", "inconclusive", "nothing new", "dry run", "done"]
+RunOutcome = Literal["promoted", "kept", "inconclusive", "held", "nothing new", "dry run", "done"]
 
 
 @dataclass(frozen=True)

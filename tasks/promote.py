@@ -2,12 +2,13 @@
 
 from prefect import task
 
+from housing.notify import send_all
 from housing.settings import load_settings
 from housing.steps import promote as steps
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night, step
+from housing.steps.promote import RolledBack
 from housing.store.opening import open_store
-from housing.store.registry import Change
 from tasks.options import PLAIN
 
 
@@ -26,7 +27,10 @@ def promote(night: Night, judged: Judged) -> int:
 
 
 @task(name="roll back", **PLAIN)
-def roll_back(model: int | None, reason: str) -> Change:
-    """Make a former champion the champion again."""
-    with open_store(load_settings()) as store:
-        return steps.roll_back(store, model, reason)
+def roll_back(model: int | None, reason: str, batch: int | None) -> RolledBack:
+    """Make a former champion the champion again, hold what is taken back, and tell the team."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        done = steps.roll_back(store, model, reason, batch=batch)
+    send_all(done.message(), settings.notify)
+    return done

@@ -37,7 +37,7 @@ def _work(night: Night) -> NightResult:
     with step(night, "evaluate") as (store, settings):
         judged = evaluate.evaluate(store, night, version, challenger, settings)
     dry_run = night.parameters.dry_run
-    if judged.outcome == "promote" and not dry_run:
+    if judged.promotes and not dry_run:
         with step(night, "back up") as (store, _):
             promote.back_up(store, challenger)
         with step(night, "promote") as (store, _):

@@ -8,8 +8,10 @@ from rich.markup import escape
 from deployments.cli import identify
 from deployments.cli.output import AsJson, console, emit_json
 from housing.settings import load_settings
-from housing.store import batches, datasets, listings
+from housing.store import batches, datasets, holds, listings
+from housing.store.ledger import Why
 from housing.store.opening import open_store
+from housing.store.runs import actor
 
 app = typer.Typer()
 dataset_app = typer.Typer(help="Change the dataset; each change is a new version.")
@@ -24,20 +26,60 @@ def rollback(
     model: Annotated[
         str | None, typer.Argument(help="A former champion, e.g. m3; the previous if left out.")
     ] = None,
+    batch: Annotated[
+        str | None, typer.Option(help="A batch that caused it, e.g. b5: it goes on hold as well.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Back to the previous champion, or to a named former one."""
+    """Back to the previous champion, or to a named former one; what is taken back goes on hold.
+
+    Nights go on training, but promote nothing of what is on hold until `housing release`.
+    """
+    from housing.notify import send_all
     from housing.steps.promote import roll_back
 
     target = None if model is None else identify.parse(model, allowed="m")[1]
-    with open_store(load_settings()) as store:
-        change = roll_back(store, target, reason)
+    cause = None if batch is None else identify.parse(batch, allowed="b")[1]
+    settings = load_settings()
+    with open_store(settings) as store:
+        done = roll_back(store, target, reason, batch=cause)
         with store.read() as connection:
-            line = listings.list_history(connection, 1)[0]
+            lines = listings.list_history(connection)
+    send_all(done.message(), settings.notify)
     if as_json:
-        emit_json(line)
+        line = next(line for line in lines if line["seq"] == done.seq)
+        held = [line["holds"] for line in reversed(lines) if line["seq"] > done.seq]
+        emit_json({**line, "held": held, "healed": done.healed})
         return
-    console.print(f"[bold green]m{change.to_model} is champion again[/] instead of {line['from']}.")
+    for digest in done.healed:
+        console.print(
+            f"[yellow]{digest[:12]} was damaged or missing; its backup was copied back.[/]"
+        )
+    console.print(f"[bold green]{escape(done.message().sentence)}.[/]")
+
+
+@app.command()
+def hold(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="A model or a batch: m7, b5.")],
+    reason: Reason,
+) -> None:
+    """Keep nights from promoting a model, or any model trained on a batch."""
+    letter, number = identify.parse(id_, allowed="mb")
+    with open_store(load_settings()) as store:
+        holds.hold(store, letter, number, Why(actor(), reason))
+    console.print(f"{letter}{number} is on hold. `housing release {letter}{number}` ends that.")
+
+
+@app.command()
+def release(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="What is on hold: m7, b5.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept for ever.")] = "released by hand",
+) -> None:
+    """End a hold: the next night may promote it, if the gate says so."""
+    letter, number = identify.parse(id_, allowed="mb")
+    with open_store(load_settings()) as store:
+        holds.release(store, letter, number, Why(actor(), reason))
+    console.print(f"{letter}{number} is released; the next night may promote it.")
 
 
 @dataset_app.command("rollback")

@@ -43,6 +43,8 @@ def status(as_json: AsJson = False) -> None:
             "dataset": dataset and _brief(dataset, "dataset", "rows", "test_rows", "created_at"),
             "last night": last and _brief(last, "run", "status", "outcome", "sentence"),
             "running now": found["running"],
+            "on hold": [f"{hold['held']}: {hold['reason']}" for hold in found["holds"]]
+            or "nothing",
             "needs a person": found["needs_a_person"] or "nothing",
         },
         as_json=False,
@@ -94,7 +96,7 @@ def runs(as_json: AsJson = False, limit: Limit = None) -> None:
 def history(as_json: AsJson = False, limit: Limit = None) -> None:
     """The promotion ledger, newest line first."""
     rows = _look(lambda connection: listings.list_history(connection, limit))
-    columns = ("seq", "at", "operation", "from", "to", "actor", "reason")
+    columns = ("seq", "at", "operation", "from", "to", "holds", "actor", "reason")
     listing(rows, columns, as_json=as_json)
 
 
@@ -110,11 +112,11 @@ def champion(
     as_json: AsJson = False,
 ) -> None:
     """Who is, or was at an instant, the champion, and which line of the ledger says so."""
-    instant = datetime.now(UTC) if at is None else at.replace(tzinfo=UTC)
+    instant = None if at is None else at.replace(tzinfo=UTC)
     line = _look(lambda connection: registry.champion_at(connection, instant))
     if line is None:
         raise NotPossible(
-            what=f"Naming the champion of {listings.time(instant)}",
+            what=f"Naming the champion of {listings.time(instant or datetime.now(UTC))}",
             why="nothing had been promoted by then; `housing history` shows the ledger.",
         )
     facts(listings.ledger_line(line), as_json=as_json)

@@ -34,6 +34,7 @@ EXIT_CODES: Mapping[str, int] = {
     "dry run": 0,
     "done": 0,
     "kept": 3,
+    "held": 3,
     "inconclusive": 4,
 }
 """What `housing retrain` returns; 1 failed, 2 wrong usage, 5 something is corrupt."""

@@ -109,7 +109,7 @@ def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> Non
     _print_intake([*reversed(found["batches"]), *found["not_taken"]])
     if found["verdict"]:
         _print_checks(found["verdict"])
-    colour = {"promoted": "green", "kept": "yellow", "inconclusive": "yellow"}
+    colour = {"promoted": "green", "kept": "yellow", "inconclusive": "yellow", "held": "yellow"}
     style = colour.get(found["outcome"], "cyan")
     console.print(f"[bold {style}]{found['outcome'].upper()}[/]  {escape(found['sentence'])}")
     console.print(f"champion: {found['champion'] or 'none'}   run: {found['run']}")

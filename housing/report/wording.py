@@ -13,6 +13,7 @@ HEADLINES = {
     "promoted": "Promoted",
     "kept": "Champion kept",
     "inconclusive": "Inconclusive: champion kept",
+    "held": "On hold: champion kept",
     "nothing new": "Nothing new tonight",
     "dry run": "Dry run: nothing was changed",
     "done": "Done",
@@ -44,6 +45,8 @@ def next_step(report: NightReport) -> str:
             return f"Nothing to do: {serving} stays in service, and the next night tries again."
         case "failed":
             return f"Mend what the sentence names, then run again. {serving} stays in service."
+        case "held":
+            return f"{serving} stays in service until the hold that the sentence names is released."
         case "dry run":
             return f"Nothing to do. {serving} stays in service."
         case _:

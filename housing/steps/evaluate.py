@@ -22,7 +22,7 @@ from housing.records import Verdict
 from housing.settings import Settings
 from housing.steps.night import Night
 from housing.steps.tune import keys_digest, training_side
-from housing.store import artifacts, batches, datasets, profiles, registry
+from housing.store import artifacts, batches, datasets, holds, profiles, registry
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.runs import last_completed_night
@@ -40,6 +40,12 @@ class Judged:
     champion: int | None  # against which it was judged
     outcome: str
     sentence: str
+    on_hold: str = ""  # why it is not promoted all the same; "" where nothing is in the way
+
+    @property
+    def promotes(self) -> bool:
+        """Whether the champion is to change."""
+        return self.outcome == "promote" and not self.on_hold
 
 
 def evaluation_key(challenger: int, champion: int | None, version: int, policy: GatePolicy) -> str:
@@ -63,8 +69,9 @@ def evaluate(
         ours = registry.model(connection, challenger)
         theirs = None if champion is None else registry.model(connection, champion)
         read_rows, rejected_rows = tonight(connection)
+        on_hold = holds.why_not(connection, challenger)
     if known is not None:
-        return _judged(known)
+        return judged_of(known, on_hold)
     frame = datasets.read(store, version)
     profiles.confirm(store, version, frame)
     test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
@@ -82,7 +89,8 @@ def evaluate(
         rejected_rows=rejected_rows,
     )
     verdict = judge(evidence, policy)
-    return _record(store, night, key, evidence, verdict, policy, _as_frame(test, predicted))
+    row = _record(store, night, key, evidence, verdict, policy, _as_frame(test, predicted))
+    return judged_of(row, on_hold)
 
 
 def tonight(connection: Connection) -> tuple[int, int]:
@@ -138,7 +146,7 @@ def _record(
     verdict: Verdict,
     policy: GatePolicy,
     predictions: pd.DataFrame,
-) -> Judged:
+) -> Row[Any]:
     blob = put_frame(store, predictions)
     with store.write() as connection:
         connection.execute(
@@ -159,8 +167,10 @@ def _record(
         row = registry.evaluation_with_key(connection, key)
     if row is None:
         raise Corrupt(what="the evaluation", why="it was written and is not there")
-    return _judged(row)
+    return row
 
 
-def _judged(row: Row[Any]) -> Judged:
-    return Judged(row.id, row.challenger, row.champion, row.outcome, row.verdict["sentence"])
+def judged_of(row: Row[Any], on_hold: str = "") -> Judged:
+    """An evaluation's row in short."""
+    sentence = row.verdict["sentence"]
+    return Judged(row.id, row.challenger, row.champion, row.outcome, sentence, on_hold)

@@ -6,7 +6,7 @@ from housing.steps.evaluate import Judged
 
 def nothing_new(run: int, version: int, judged: Judged) -> NightResult:
     """The night found a standing verdict on the same rows and settings."""
-    said = "promoted" if judged.outcome == "promote" else judged.outcome
+    said = "promoted" if judged.promotes else "on hold" if judged.on_hold else judged.outcome
     sentence = (
         f"Nothing new: dataset v{version} and these settings were judged before "
         f"(m{judged.challenger}, {said}). Nothing was trained."
@@ -21,6 +21,10 @@ def of_verdict(run: int, version: int, judged: Judged, *, dry_run: bool) -> Nigh
         "keep": "kept",
         "inconclusive": "inconclusive",
     }[judged.outcome]
+    sentence = judged.sentence
+    if outcome == "promoted" and judged.on_hold:
+        outcome = "held"
+        sentence = f"The gate would promote m{judged.challenger}, but {judged.on_hold}. {sentence}"
     if dry_run:
         outcome = "dry run"
-    return NightResult(run, outcome, judged.sentence, version, judged.challenger)
+    return NightResult(run, outcome, sentence, version, judged.challenger)

@@ -1,13 +1,17 @@
 """Promotion and rollback: the two ways in which the champion changes."""
 
+from dataclasses import dataclass
+
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from housing import schema
 from housing.errors import NotPossible
+from housing.notify import Message
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night
-from housing.store import artifacts, datasets, registry
-from housing.store.backup import copy_verified
+from housing.store import artifacts, datasets, ledger, registry
+from housing.store.backup import copy_verified, heal
 from housing.store.engine import Store
 from housing.store.registry import Change
 from housing.store.runs import actor
@@ -32,7 +36,8 @@ def back_up(store: Store, model: int) -> int:
 def promote(store: Store, night: Night, judged: Judged) -> int:
     """Make the challenger champion; returns the ledger line.
 
-    ChampionChanged if it was judged against a champion that has been replaced since.
+    ChampionChanged if it was judged against a champion that has been replaced since, OnHold if
+    its lineage was taken back meanwhile.
     """
     with store.read() as connection:
         newest = registry.head(connection)
@@ -52,26 +57,83 @@ def promote(store: Store, night: Night, judged: Judged) -> int:
     )
 
 
-def roll_back(store: Store, target: int | None, reason: str, run: int | None = None) -> Change:
-    """Make a former champion the champion again; returns what was written to the ledger.
+@dataclass(frozen=True)
+class RolledBack:
+    """What a rollback did; ids, and the digests of what had to be copied back first."""
 
-    Without `target` it is the one that the current champion replaced. The model is loaded and
-    must give its golden predictions before the ledger changes.
+    seq: int  # the ledger's line
+    to_model: int
+    from_model: int | None
+    held_models: tuple[int, ...]
+    held_batches: tuple[int, ...]
+    healed: tuple[str, ...]
+
+    def message(self) -> Message:
+        """The same, for the team."""
+        held = [f"m{m}" for m in self.held_models] + [f"b{b}" for b in self.held_batches]
+        sentence = (
+            f"m{self.to_model} is champion again instead of m{self.from_model}; "
+            f"on hold: {', '.join(held)}"
+        )
+        return Message("rolled back", sentence, f"m{self.to_model}")
+
+
+def roll_back(
+    store: Store,
+    target: int | None,
+    reason: str,
+    *,
+    batch: int | None = None,
+    run: int | None = None,
+) -> RolledBack:
+    """Make a former champion the champion again, and hold what is taken back.
+
+    Without `target` it is the one that the current champion replaced. All champions that this
+    undoes go on hold, and so does `batch`, one that the current champion was trained on. Before
+    the ledger changes, the model is loaded here and must give its golden predictions; damaged or
+    missing bytes come back from the backup.
     """
     with store.read() as connection:
         current = registry.champion(connection)
         chosen = registry.previous_champion(connection) if target is None else target
-        former = registry.former_champions(connection)
         row = registry.model(connection, chosen)
+        _must_be_former(connection, chosen, current)
+        if batch is not None:
+            _must_have_caused(connection, current, batch)
+        undone = ledger.undone_by(connection, chosen)
+    change = Change(
+        "rollback",
+        chosen,
+        current,
+        actor(),
+        reason,
+        run=run,
+        hold_models=undone,
+        hold_batches=() if batch is None else (batch,),
+    )
+    registry.check_eligible(store, change)
+    healed = heal(store, (row.artifact, row.golden))
+    fitted = artifacts.get_model(store, row.artifact)
+    artifacts.replay_golden(store, row.golden, lambda X: fitted.predict(X[list(schema.FEATURES)]))
+    seq = registry.change_champion(store, change)
+    return RolledBack(seq, chosen, current, undone, change.hold_batches, healed)
+
+
+def _must_be_former(connection: Connection, chosen: int, current: int | None) -> None:
     if chosen == current:
         raise NotPossible(what=f"Rolling back to m{chosen}", why="it is the champion.")
-    if chosen not in former:
+    if chosen not in registry.former_champions(connection):
         raise NotPossible(
             what=f"Rolling back to m{chosen}",
             why="it was never champion; `housing history` lists those that were.",
         )
-    fitted = artifacts.get_model(store, row.artifact)
-    artifacts.replay_golden(store, row.golden, lambda X: fitted.predict(X[list(schema.FEATURES)]))
-    change = Change("rollback", chosen, current, actor(), reason, run=run)
-    registry.change_champion(store, change)
-    return change
+
+
+def _must_have_caused(connection: Connection, current: int | None, batch: int) -> None:
+    version = registry.model(connection, current or 0).version
+    if batch not in datasets.get(connection, version).batches:
+        raise NotPossible(
+            what=f"Holding b{batch} with this rollback",
+            why=f"m{current} was trained on v{version}, which does not have it; "
+            f"`housing show v{version}` lists its batches.",
+        )

@@ -4,19 +4,19 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.settings import Settings
-from housing.steps.evaluate import Judged
+from housing.steps.evaluate import Judged, judged_of
 from housing.steps.tune import plan_of, search_key
-from housing.store import profiles, registry, searches
+from housing.store import holds, profiles, registry, searches
 from housing.store.engine import Store
-from housing.store.tables import evaluations, ledger, runs
+from housing.store.tables import evaluations, runs
 
 
 def settled(store: Store, version: int, settings: Settings) -> Judged | None:
     """The verdict on this version under these settings, if it stands and was carried out.
 
     None where a model must still be searched, fitted, judged or promoted, or where the team has
-    not been told yet: a night that died on the way is taken up where it was. A challenger that
-    was champion once is not promoted again: whoever took it back does not want it tonight.
+    not been told yet: a night that died on the way is taken up where it was. A challenger that is
+    on hold is settled as it is; once it is released, its verdict is taken up again.
     """
     with store.read() as connection:
         profile = profiles.get(connection, version)
@@ -31,7 +31,7 @@ def settled(store: Store, version: int, settings: Settings) -> Judged | None:
         judged = _newest(connection, model.id, version, settings)
         if judged is None or not _concluded(connection, model.id, version):
             return None
-        carried_out = judged.outcome != "promote" or _was_champion(connection, model.id)
+        carried_out = not judged.promotes or registry.champion(connection) == model.id
         return judged if carried_out else None
 
 
@@ -46,9 +46,7 @@ def _newest(
     )
     for row in connection.execute(query):
         if row.policy == policy:
-            return Judged(
-                row.id, row.challenger, row.champion, row.outcome, row.verdict["sentence"]
-            )
+            return judged_of(row, holds.why_not(connection, challenger))
     return None
 
 
@@ -57,8 +55,3 @@ def _concluded(connection: Connection, challenger: int, version: int) -> bool:
         runs.c.status == "completed", runs.c.challenger == challenger, runs.c.version == version
     )
     return connection.execute(query.limit(1)).first() is not None
-
-
-def _was_champion(connection: Connection, model: int) -> bool:
-    query = sa.select(ledger.c.seq).where(ledger.c.to_model == model).limit(1)
-    return connection.execute(query).first() is not None

@@ -1,8 +1,10 @@
 """Second copies of blobs: copied, read back, compared with the digest in SQL, then recorded."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Row
 
 from housing.errors import Corrupt
 from housing.store.engine import Store
@@ -26,6 +28,35 @@ def copy_verified(store: Store, digests: Iterable[str]) -> int:
         store.backup.get(row.digest, row.suffix)  # raises unless the bytes are right
     _record(store, wanted)
     return sum(row.size for row in rows)
+
+
+def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
+    """Copy back from the backup what is damaged or missing here; returns what was.
+
+    Corrupt, naming both places, where the backup has no whole copy either.
+    """
+    with store.read() as connection:
+        query = sa.select(blobs).where(blobs.c.digest.in_(sorted(set(digests))))
+        rows = connection.execute(query).all()
+    healed = []
+    for row in rows:
+        try:
+            store.blobs.get(row.digest, row.suffix)
+        except Corrupt as error:
+            store.blobs.put(_copy_of(store, row, error), row.suffix)
+            store.blobs.get(row.digest, row.suffix)
+            healed.append(row.digest)
+    return tuple(healed)
+
+
+def _copy_of(store: Store, row: Row[Any], why: Corrupt) -> bytes:
+    try:
+        return store.backup.get(row.digest, row.suffix)
+    except Corrupt as error:
+        raise Corrupt(
+            what=f"{row.digest[:12]}.{row.suffix}",
+            why=f"{why} There is no whole copy in the backup either: {error}",
+        ) from error
 
 
 def _record(store: Store, digests: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.store import batches as stored
-from housing.store import datasets, profiles, registry, runs, searches
+from housing.store import datasets, holds, ledger, profiles, registry, runs, searches
 from housing.store import lease as leases
 from housing.store.tables import (
     batches,
@@ -155,6 +155,7 @@ def ledger_line(row: Row[Any]) -> dict[str, Any]:
     return {
         "seq": row.seq,
         "operation": row.operation,
+        "holds": named("m", row.held_model) or named("b", row.held_batch),
         "from": named("m", row.from_model),
         "to": named("m", row.to_model),
         "actor": row.actor,
@@ -162,6 +163,22 @@ def ledger_line(row: Row[Any]) -> dict[str, Any]:
         "run": named("r", row.run),
         "at": time(row.at),
     }
+
+
+def list_holds(connection: Connection) -> Rows:
+    """What is on hold."""
+    held = holds.held(connection)
+    return [
+        {
+            "held": named(letter, id_),
+            "reason": hold.reason,
+            "actor": hold.actor,
+            "since": time(hold.at),
+            "seq": hold.seq,
+        }
+        for letter, found in (("m", held.models), ("b", held.batches))
+        for id_, hold in sorted(found.items())
+    ]
 
 
 # --- one thing ------------------------------------------------------------------------------
@@ -273,7 +290,7 @@ def _trials(connection: Connection, run: Row[Any]) -> Rows:
 
 def status(connection: Connection) -> dict[str, Any]:
     """Champion, active dataset, last night, who runs now, and what needs a person."""
-    head = registry.head(connection)
+    head = ledger.in_force(connection)
     active = datasets.active(connection)
     holder = leases.holder(connection)
     alive = holder is not None and holder.alive(utc_now())
@@ -284,6 +301,7 @@ def status(connection: Connection) -> dict[str, Any]:
         "dataset": None if active is None else _dataset(connection, active.id),
         "last_night": None if last is None else _run(last),
         "running": holder.owner if holder is not None and alive else None,
+        "holds": list_holds(connection),
         "needs_a_person": list(_needs(connection, last)),
     }
 

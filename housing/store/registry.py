@@ -1,23 +1,30 @@
-"""Models, what was measured of them, and the ledger that says which one is champion.
+"""Models, what was measured of them, and which one is champion.
 
-The ledger is append-only and numbered without gaps: whoever inserts the next number first has
-won, on either database. A blob is durable before any row that names it is written.
+The ledger that says so is append-only and numbered without gaps: whoever inserts the next number
+first has won, on either database. A blob is durable before any row that names it is written.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
-from housing.errors import ChampionChanged, NoRollbackTarget, NotPossible, UnknownId
+from housing.errors import ChampionChanged, NotPossible, OnHold, Pruned, UnknownId
+from housing.store import holds
 from housing.store.blobs import Blob
 from housing.store.engine import Store
+from housing.store.ledger import Why, append
+from housing.store.ledger import champion as champion
+from housing.store.ledger import champion_at as champion_at
+from housing.store.ledger import former_champions as former_champions
+from housing.store.ledger import head as head
+from housing.store.ledger import history as history
+from housing.store.ledger import previous_champion as previous_champion
 from housing.store.segments import record_blob
-from housing.store.tables import evaluations, ledger, models, utc_now
+from housing.store.tables import blobs, evaluations, ledger, models, utc_now
 
 _SEQ_TAKEN = ("ledger.seq", "pk_ledger")
 """How SQLite and PostgreSQL name the rule that a line's number is used once."""
@@ -34,6 +41,8 @@ class Change:
     reason: str
     evaluation: int | None = None
     run: int | None = None
+    hold_models: tuple[int, ...] = ()  # what goes on hold by the same decision
+    hold_batches: tuple[int, ...] = ()
 
 
 def model(connection: Connection, id_: int) -> Row[Any]:
@@ -62,29 +71,13 @@ def model_of_search(connection: Connection, search: int, bag: int) -> Row[Any] |
     return connection.execute(query).one_or_none()
 
 
-def head(connection: Connection) -> Row[Any] | None:
-    """The newest line of the ledger, or None: read from SQL, never from a failed look-up."""
-    query = sa.select(ledger).order_by(ledger.c.seq.desc()).limit(1)
-    return connection.execute(query).one_or_none()
-
-
-def champion(connection: Connection) -> int | None:
-    """The champion's id, or None before the first promotion."""
-    newest = head(connection)
-    return None if newest is None else int(newest.to_model)
-
-
-def champion_at(connection: Connection, at: datetime) -> Row[Any] | None:
-    """The ledger line in force at an instant, or None where there was no champion yet."""
-    query = sa.select(ledger).where(ledger.c.at <= at).order_by(ledger.c.seq.desc()).limit(1)
-    return connection.execute(query).one_or_none()
-
-
 def change_champion(store: Store, change: Change) -> int:
     """Write the next line of the ledger; ChampionChanged if another writer was first.
 
-    Returns the line's number. UnknownId where the new champion is no registered model, NotPossible
-    where it is the champion already: two writers could else both say that they won.
+    Returns the line's number; holds that belong to the decision are lines after it, in the same
+    transaction. UnknownId where the new champion is no registered model, NotPossible where it is
+    the champion already (two writers could else both say that they won), OnHold where its lineage
+    is on hold, Pruned where its bytes have been dropped.
     """
     try:
         with store.write() as connection:
@@ -95,59 +88,52 @@ def change_champion(store: Store, change: Change) -> int:
             if change.to_model == found:
                 what = f"Making {_named(found)} champion"
                 raise NotPossible(what=what, why="it is the champion.")
-            model(connection, change.to_model)
-            seq = 1 if newest is None else newest.seq + 1
-            connection.execute(
-                ledger.insert().values(
-                    seq=seq,
-                    operation=change.operation,
-                    from_model=found,
-                    to_model=change.to_model,
-                    actor=change.actor,
-                    reason=change.reason,
-                    evaluation=change.evaluation,
-                    run=change.run,
-                    at=utc_now(),
-                )
+            _must_be_eligible(connection, change)
+            why = Why(change.actor, change.reason, change.run)
+            seq = append(
+                connection,
+                newest,
+                change.operation,
+                change.to_model,
+                why,
+                evaluation=change.evaluation,
             )
-            return int(seq)
+            on_hold = holds.held(connection)
+            for letter, ids in (("m", change.hold_models), ("b", change.hold_batches)):
+                for id_ in ids:
+                    if on_hold.hold_of(letter, id_) is None:
+                        holds.append(connection, "hold", letter, id_, why)
+            return seq
     except IntegrityError as error:
         if not any(name in str(error.orig) for name in _SEQ_TAKEN):
             raise
         raise ChampionChanged(expected=_named(change.expected), found="a newer one") from error
 
 
+def check_eligible(store: Store, change: Change) -> None:
+    """What `change_champion` would refuse whoever is champion: said before work is done for it."""
+    with store.read() as connection:
+        _must_be_eligible(connection, change)
+
+
+def _must_be_eligible(connection: Connection, change: Change) -> None:
+    row = model(connection, change.to_model)
+    if change.operation == "promote":
+        why = holds.why_not(connection, row.id)
+    else:  # going back to a model is a person's decision, whatever it was trained on
+        hold = holds.held(connection).models.get(row.id)
+        release = f"`housing release m{row.id}` ends that"
+        why = "" if hold is None else f"it is on hold ({hold.reason}); {release}"
+    if why:
+        raise OnHold(model=f"m{row.id}", why=why)
+    query = sa.select(blobs.c.pruned_at).where(blobs.c.digest.in_((row.artifact, row.golden)))
+    for pruned_at in connection.execute(query).scalars():
+        if pruned_at is not None:
+            raise Pruned(what=f"m{row.id}", day=f"{pruned_at:%Y-%m-%d}")
+
+
 def _named(model_id: int | None) -> str:
     return "no champion" if model_id is None else f"m{model_id}"
-
-
-def history(connection: Connection, limit: int | None = None) -> Sequence[Row[Any]]:
-    """The ledger, newest line first."""
-    return connection.execute(sa.select(ledger).order_by(ledger.c.seq.desc()).limit(limit)).all()
-
-
-def former_champions(connection: Connection) -> tuple[int, ...]:
-    """Models that are or were champion, the current one first, each once."""
-    lines = connection.execute(sa.select(ledger.c.to_model).order_by(ledger.c.seq.desc()))
-    return tuple(dict.fromkeys(lines.scalars()))
-
-
-def previous_champion(connection: Connection) -> int:
-    """Where a rollback without a name goes: what the current champion replaced.
-
-    Undoing is itself a line of the ledger, so the champions are replayed as a stack: a
-    promotion pushes, a rollback pops down to its target. Twice in a row goes back two.
-    """
-    stack: list[int] = []
-    for line in reversed(history(connection)):
-        if line.operation == "rollback" and line.to_model in stack:
-            while stack[-1] != line.to_model:
-                stack.pop()
-        else:
-            stack.append(line.to_model)
-    if len(stack) < 2:
-        raise NoRollbackTarget(why="no champion came before the current one")
-    return stack[-2]
 
 
 def evaluation(connection: Connection, id_: int) -> Row[Any]:

@@ -32,7 +32,35 @@ def test_rollback_goes_to_the_previous_champion(copied: Housing) -> None:
 
 def test_rollback_to_a_named_champion_and_back(copied: Housing) -> None:
     assert "m1 is champion again" in copied("rollback", "m1", "--reason", "try").stdout
+    assert "on hold" in copied("status").stdout
+    refused = copied("rollback", "m2", "--reason", "no, it was fine")
+    assert "`housing release m2` ends that" in str(refused.exception)
+    assert "m2 is released" in copied("release", "m2").stdout
     assert "m2 is champion again" in copied("rollback", "m2", "--reason", "no, it was fine").stdout
+
+
+def test_rollback_holds_the_batch_that_caused_it(copied: Housing) -> None:
+    wrong = copied("rollback", "--reason", "complaints", "--batch", "b3")
+    assert isinstance(wrong.exception, NotPossible)
+    result = copied("rollback", "--reason", "complaints", "--batch", "b2", "--json")
+    assert json.loads(result.stdout)["held"] == ["m2", "b2"]
+    holds = json.loads(copied("status", "--json").stdout)["holds"]
+    assert [(hold["held"], hold["reason"]) for hold in holds] == [
+        ("m2", "complaints"),
+        ("b2", "complaints"),
+    ]
+    assert copied("release", "b2", "--reason", "it was another").exit_code == 0
+    assert copied("hold", "b1", "--reason", "to be looked at").exit_code == 0
+    lines = json.loads(copied("history", "--json").stdout)
+    assert [(line["operation"], line["holds"]) for line in lines[:5]] == [
+        ("hold", "b1"),
+        ("release", "b2"),
+        ("hold", "b2"),
+        ("hold", "m2"),
+        ("rollback", None),
+    ]
+    for wrong_id in ("v1", "b99", "m1"):
+        assert copied("hold", wrong_id, "--reason", "why not").exception is not None
 
 
 def test_rollback_needs_a_reason(copied: Housing) -> None:

@@ -1,7 +1,7 @@
 """Whole nights, step by step: what comes in, what is decided, what is found again."""
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,14 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from housing.errors import ChampionChanged, Corrupt, LeakFound, NoRollbackTarget, NotPossible
+from housing.errors import (
+    ChampionChanged,
+    Corrupt,
+    LeakFound,
+    NoRollbackTarget,
+    NotPossible,
+    OnHold,
+)
 from housing.records import IntakeSummary
 from housing.settings import Settings, load_settings
 from housing.steps import datasets as dataset_steps
@@ -19,8 +26,9 @@ from housing.steps.night import Night, conclude
 from housing.steps.outcome import of_verdict
 from housing.steps.report import write
 from housing.steps.settled import settled
-from housing.store import artifacts, datasets, registry, runs, searches
+from housing.store import artifacts, datasets, holds, registry, runs, searches
 from housing.store.engine import Store
+from housing.store.ledger import Why
 from housing.store.tables import batches, blobs, evaluations, ledger, models, split_ledger, trials
 from tests.housing.steps.conftest import Land
 from tests.nights import landing_rows
@@ -44,7 +52,7 @@ def run_night(store: Store, night: Night, *, promoting: bool = True) -> Ran:
     search = tune.tune(store, night, version, settings)
     challenger = tune.fit_challenger(store, night, search, settings)
     judged = evaluate(store, night, version, challenger, settings)
-    if judged.outcome == "promote" and promoting:
+    if judged.promotes and promoting:
         promote.back_up(store, challenger)
         promote.promote(store, night, judged)
     return Ran(came, version, search, challenger, judged)
@@ -118,18 +126,100 @@ def test_work_is_looked_for_until_it_is_carried_out(
     assert settled(store, ran.version, load_settings()) is None
 
 
-def test_what_was_taken_back_is_not_promoted_by_the_next_night(
+@dataclass(frozen=True)
+class TakenBack:
+    first: Ran
+    second: Ran
+    promoting: Judged  # what the gate says of the second, were it to promote it
+
+
+def _take_back(store: Store, night: Night, land: Land, *, batch: int | None = None) -> TakenBack:
+    """Two champions, of which the second is rolled back after its night came to its end."""
+    land("a.csv")
+    first = run_night(store, night)
+    land("b.csv", seed=1)
+    second = run_night(store, night, promoting=False)
+    with store.write() as connection:  # whatever the gate said: the test is about what comes after
+        this = evaluations.c.id == second.judged.evaluation
+        connection.execute(evaluations.update().where(this).values(outcome="promote"))
+    judged = replace(second.judged, outcome="promote")
+    promote.promote(store, night, judged)
+    conclude(store, night, of_verdict(night.run, second.version, judged, dry_run=False))
+    done = promote.roll_back(store, None, "worse in the field", batch=batch)
+    assert (done.to_model, done.held_models) == (first.challenger, (second.challenger,))
+    return TakenBack(first, second, judged)
+
+
+def test_what_was_taken_back_is_not_promoted_until_it_is_released(
+    store: Store, night: Night, land: Land
+) -> None:
+    taken = _take_back(store, night, land)
+    version, second = taken.second.version, taken.second.challenger
+    standing = settled(store, version, load_settings())
+    assert standing is not None
+    assert f"m{second} is on hold (worse in the field)" in standing.on_hold
+    assert run_night(store, night).judged == standing
+    assert champion(store) == taken.first.challenger
+    with pytest.raises(OnHold):
+        promote.promote(store, night, taken.promoting)
+
+    holds.release(store, "m", second, Why("tester", "it was not its fault"))
+    assert settled(store, version, load_settings()) is None
+    assert run_night(store, night).judged.promotes
+    assert champion(store) == second
+    assert settled(store, version, load_settings()) is not None
+
+
+def test_a_night_trains_on_a_held_batch_and_does_not_promote(
+    store: Store, night: Night, land: Land
+) -> None:
+    taken = _take_back(store, night, land, batch=2)
+    land("c.csv", seed=2)
+    third = run_night(store, night)
+    assert third.challenger not in (taken.first.challenger, taken.second.challenger)
+    assert "trained on b2, which is on hold" in third.judged.on_hold
+    assert not third.judged.promotes
+    assert champion(store) == taken.first.challenger
+    result = of_verdict(
+        night.run, third.version, replace(third.judged, outcome="promote"), dry_run=False
+    )
+    assert result.outcome == "held"
+    assert "`housing release b2`" in result.sentence
+
+    datasets.withdraw(store, 2, reason="polluted")
+    fourth = run_night(store, night)
+    assert fourth.judged.on_hold == ""
+
+
+def test_a_rollback_holds_only_a_batch_that_can_have_caused_it(
     store: Store, night: Night, land: Land
 ) -> None:
     land("a.csv")
     first = run_night(store, night)
     land("b.csv", seed=1)
-    second = run_night(store, night)
-    _make_champion(store, second)
-    conclude(store, night, of_verdict(night.run, second.version, second.judged, dry_run=False))
-    promote.roll_back(store, None, "worse in the field")
-    assert champion(store) == first.challenger
-    assert settled(store, second.version, load_settings()) is not None
+    _make_champion(store, run_night(store, night, promoting=False))
+    land("c.csv", seed=2)
+    intake.bring_in(store, load_settings(), run=night.run)
+    with pytest.raises(NotPossible, match="m2 was trained on v2, which does not have it"):
+        promote.roll_back(store, first.challenger, "why not", batch=3)
+    assert count(store, ledger) == 2
+
+
+def test_twice_in_a_row_goes_back_two(store: Store, night: Night, land: Land) -> None:
+    made = []
+    for number, name in enumerate("abc"):
+        land(f"{name}.csv", seed=number)
+        ran = run_night(store, night, promoting=False)
+        _make_champion(store, ran)
+        made.append(ran.challenger)
+    assert promote.roll_back(store, None, "worse").to_model == made[1]
+    assert promote.roll_back(store, None, "still worse").to_model == made[0]
+    with pytest.raises(NoRollbackTarget):
+        promote.roll_back(store, None, "once more")
+    with pytest.raises(OnHold, match=f"m{made[1]}"):
+        promote.roll_back(store, made[1], "back again")
+    holds.release(store, "m", made[1], Why("tester", "it was all right"))
+    assert promote.roll_back(store, made[1], "back again").held_models == (made[0],)
 
 
 def _make_champion(store: Store, ran: Ran) -> None:
@@ -213,22 +303,36 @@ def test_rollback_refuses_what_was_never_champion(store: Store, night: Night, la
     assert count(store, ledger) == 1
 
 
-def test_rollback_refuses_a_damaged_model(
+def _damage(path: str) -> None:
+    data = bytearray(Path(path).read_bytes())
+    data[len(data) // 2] ^= 1
+    Path(path).write_bytes(bytes(data))
+
+
+def test_rollback_heals_a_damaged_model_from_its_backup_or_refuses(
     store: Store, night: Night, land: Land, small: Settings
 ) -> None:
     land("a.csv")
     first = run_night(store, night)
+    promote.back_up(store, first.challenger)
     land("b.csv", seed=1)
-    _make_champion(store, run_night(store, night))
+    second = run_night(store, night, promoting=False)
+    _make_champion(store, second)
     with store.read() as connection:
-        digest = registry.model(connection, first.challenger).artifact
-    path = Path(store.blobs.path(digest, artifacts.FORMAT))
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
-    with pytest.raises(Corrupt, match="sha256"):
+        row = registry.model(connection, first.challenger)
+    copy = Path(store.backup.path(row.artifact, artifacts.FORMAT))
+    whole = copy.read_bytes()
+    _damage(store.blobs.path(row.artifact, artifacts.FORMAT))
+    _damage(str(copy))
+    with pytest.raises(Corrupt, match="no whole copy in the backup either"):
         promote.roll_back(store, None, "why not")
     assert count(store, ledger) == 2
+    copy.write_bytes(whole)
+    Path(store.blobs.path(row.golden, "parquet")).unlink()
+    done = promote.roll_back(store, None, "worse")
+    assert sorted(done.healed) == sorted([row.artifact, row.golden])
+    assert Path(store.blobs.path(row.artifact, artifacts.FORMAT)).read_bytes() == whole
+    assert champion(store) == first.challenger
 
 
 def test_the_backup_is_read_back_before_the_promotion(

@@ -10,12 +10,28 @@ ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.DateTime(timezone=True)
 
 
+VIEWS = {
+    "champion_now": """
+        SELECT l.to_model AS model, l.at AS since, l.operation, l.actor, l.reason
+        FROM ledger l WHERE l.seq = (
+            SELECT MAX(seq) FROM ledger WHERE operation IN ('promote', 'rollback'))""",
+    "holds_now": """
+        SELECT h.held_model AS model, h.held_batch AS batch, h.at AS since, h.actor, h.reason
+        FROM ledger h WHERE h.operation = 'hold' AND NOT EXISTS (
+            SELECT 1 FROM ledger r WHERE r.operation = 'release' AND r.seq > h.seq
+            AND (r.held_model = h.held_model OR r.held_batch = h.held_batch))""",
+}
+
+
 def upgrade() -> None:
     op.add_column("blobs", sa.Column("signature", sa.String(length=80), nullable=True))
     op.add_column("blobs", sa.Column("pruned_at", TIME, nullable=True))
     op.add_column("blobs", sa.Column("deleted_at", TIME, nullable=True))
     _link("ledger", "held_model", "models")
     _link("ledger", "held_batch", "batches")
+    op.execute("DROP VIEW champion_now")
+    for name, query in VIEWS.items():
+        op.execute(f"CREATE VIEW {name} AS {query}")
     op.create_table(
         "readiness",
         sa.Column("id", ID, autoincrement=True, nullable=False),

@@ -1,0 +1,167 @@
+"""Holds: what a person took back is not promoted until it is released."""
+
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import ChampionChanged, NotPossible, OnHold, Pruned, UnknownId
+from housing.store import datasets, holds, ledger, registry
+from housing.store.ledger import Why
+from housing.store.registry import Change
+from housing.store.tables import blobs, utc_now
+
+WHY = Why("tester", "it was wrong")
+
+
+@pytest.fixture
+def history(store, districts, add_batch, add_model):
+    """Two batches, a version each, a model each; the first is champion."""
+    found = []
+    for number in range(2):
+        batch = add_batch(store, districts(range(10 * number, 10 * number + 10)))
+        version = datasets.append_waiting(store, reason="test", run=None).id
+        found.append((batch, version, add_model(store, version)))
+    promote(store, found[0][2], None)
+    return found
+
+
+def promote(store, model, expected, **facts):
+    change = Change("promote", model, expected, "tester", "better", **facts)
+    return registry.change_champion(store, change)
+
+
+def held(store):
+    with store.read() as connection:
+        found = holds.held(connection)
+    return sorted(found.models), sorted(found.batches)
+
+
+def why_not(store, model):
+    with store.read() as connection:
+        return holds.why_not(connection, model)
+
+
+def test_a_held_model_is_not_promoted_until_it_is_released(store, history):
+    (_, _, first), (_, _, second) = history
+    line = holds.hold(store, "m", second, WHY)
+    assert held(store) == ([second], [])
+    assert "it was wrong" in why_not(store, second)
+    with pytest.raises(OnHold, match=rf"m{second} is on hold \(it was wrong\)"):
+        promote(store, second, first)
+    assert holds.release(store, "m", second, WHY) == line + 1
+    assert held(store) == ([], [])
+    promote(store, second, first)
+
+
+def test_a_held_batch_holds_every_model_that_was_trained_on_it(store, history, add_model):
+    (early, _, first), (late, version, second) = history
+    holds.hold(store, "b", late, WHY)
+    assert why_not(store, first) == ""
+    assert f"trained on b{late}" in why_not(store, second)
+    with pytest.raises(OnHold, match=f"withdraw b{late}"):
+        promote(store, second, first)
+    without = datasets.withdraw(store, late, reason="polluted").id
+    clean = add_model(store, without)
+    assert why_not(store, clean) == ""
+    promote(store, clean, first)
+    assert why_not(store, add_model(store, version)) != ""
+    holds.hold(store, "b", early, WHY)
+    assert held(store) == ([], [early, late])
+
+
+def test_holds_leave_the_champion_and_since_when_it_is(store, history):
+    (_, _, first), (late, _, second) = history
+    promote(store, second, first)
+    with store.read() as connection:
+        before = ledger.in_force(connection)
+        since = connection.execute(sa.text("SELECT model, since FROM champion_now")).one()
+    holds.hold(store, "b", late, WHY)
+    holds.hold(store, "m", first, WHY)
+    holds.release(store, "b", late, WHY)
+    with store.read() as connection:
+        assert registry.champion(connection) == second
+        assert ledger.in_force(connection) == before
+        assert registry.champion_at(connection, utc_now()) == before
+        assert registry.previous_champion(connection) == first
+        assert registry.former_champions(connection) == (second, first)
+        now = connection.execute(sa.text("SELECT model, since FROM champion_now")).one()
+        on_hold = connection.execute(sa.text("SELECT model, batch FROM holds_now")).all()
+        seqs = [line.seq for line in registry.history(connection)]
+    assert now == since
+    assert on_hold == [(first, None)]
+    assert seqs == [5, 4, 3, 2, 1]
+
+
+def test_what_cannot_be_held_or_released_is_said(store, history):
+    (_, _, first), (late, _, second) = history
+    with pytest.raises(NotPossible, match="it is the champion"):
+        holds.hold(store, "m", first, WHY)
+    with pytest.raises(NotPossible, match="not on hold"):
+        holds.release(store, "m", second, WHY)
+    for letter in "mb":
+        with pytest.raises(UnknownId, match=f"{letter}99"):
+            holds.hold(store, letter, 99, WHY)
+        with pytest.raises(UnknownId, match=f"{letter}99"):
+            holds.release(store, letter, 99, WHY)
+    holds.hold(store, "b", late, WHY)
+    with pytest.raises(NotPossible, match="it is; `housing history`"):
+        holds.hold(store, "b", late, WHY)
+
+
+def test_without_a_champion_there_is_nothing_to_protect(store, districts, add_batch):
+    batch = add_batch(store, districts(range(5)))
+    with pytest.raises(NotPossible, match="no champion yet"):
+        holds.hold(store, "b", batch, WHY)
+
+
+def test_a_rollback_and_its_holds_are_one_decision(store, history):
+    (_, _, first), (late, _, second) = history
+    promote(store, second, first)
+    back = Change(
+        "rollback", first, second, "tester", "worse", hold_models=(second,), hold_batches=(late,)
+    )
+    seq = registry.change_champion(store, back)
+    assert held(store) == ([second], [late])
+    with store.read() as connection:
+        lines = registry.history(connection)
+    assert [(line.operation, line.seq) for line in lines[:3]] == [
+        ("hold", seq + 2),
+        ("hold", seq + 1),
+        ("rollback", seq),
+    ]
+    assert {line.reason for line in lines[:3]} == {"worse"}
+    with pytest.raises(ChampionChanged):
+        registry.change_champion(store, back)
+    assert held(store) == ([second], [late])
+
+
+def test_nobody_goes_back_to_what_is_on_hold_or_pruned(store, history):
+    (_, _, first), (_, _, second) = history
+    promote(store, second, first)
+    holds.hold(store, "m", first, WHY)
+    back = Change("rollback", first, second, "tester", "worse")
+    for refuse in (registry.check_eligible, registry.change_champion):
+        with pytest.raises(OnHold, match=f"m{first}"):
+            refuse(store, back)
+    holds.release(store, "m", first, WHY)
+    with store.read() as connection:
+        artifact = registry.model(connection, first).artifact
+    with store.write() as connection:
+        this = blobs.c.digest == artifact
+        connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))
+    for refuse in (registry.check_eligible, registry.change_champion):
+        with pytest.raises(Pruned, match=f"m{first}"):
+            refuse(store, back)
+
+
+def test_going_back_several_undoes_all_that_came_after(store, history, add_model):
+    (_, _, first), (_, version, second) = history
+    third = add_model(store, version)
+    promote(store, second, first)
+    promote(store, third, second)
+    with store.read() as connection:
+        assert ledger.undone_by(connection, first) == (third, second)
+        assert ledger.undone_by(connection, second) == (third,)
+        assert ledger.undone_by(connection, third) == ()
+    registry.change_champion(store, Change("rollback", first, third, "tester", "worse"))
+    with store.read() as connection:  # third is not below the champion any more
+        assert ledger.undone_by(connection, third) == (first,)
