@@ -127,3 +127,46 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[ProblemFault] | None = None
+
+
+class FormField(_Shape):
+    """One field of the form."""
+
+    name: str
+    label: str
+    unit: str
+    meaning: str
+    categories: list[str] | None
+    minimum: float | None
+    maximum: float | None
+    trained_from: float | None
+    trained_to: float | None
+    optional: bool
+    typical: float | str
+
+
+class Form(_Shape):
+    """What the form asks for."""
+
+    model: str
+    unit: str
+    notice: str = Field(description="What nobody who reads a price may overlook")
+    coordinates: list[str]
+    fields: list[FormField]
+
+
+class Map(_Shape):
+    """Training districts to draw."""
+
+    model: str
+    x: list[float] = Field(description="Degrees east")
+    y: list[float] = Field(description="Degrees north")
+    price: list[float] = Field(description=UNIT)
+
+
+class Recorded(_Shape):
+    """A training district and its recorded price."""
+
+    district: dict[str, float | str | None]
+    price: float = Field(description=UNIT)
+    kilometres: float = Field(description="From the place that was asked for")

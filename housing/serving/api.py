@@ -13,10 +13,11 @@ from fastapi import APIRouter, Request
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
-from housing.schema import CATALOGUE, CATEGORIES, ID_COLUMN
-from housing.serving.answers import UNIT, Answer, Explained, Health, ModelFacts, Problem, Ready
+from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, ID_COLUMN
+from housing.serving.answers import UNIT, Answer, Explained, Health, ModelFacts, Ready
 from housing.serving.explain import GROUPS, explain
 from housing.serving.inputs import columns_of, read
+from housing.serving.places import Places
 from housing.serving.problems import Refused
 from housing.serving.served import Answers, Served
 from housing.serving.state import State, state_of
@@ -25,11 +26,12 @@ from housing.store import registry
 from housing.store.listings import time as as_text
 
 NEIGHBOURS = 8
+REFERENCE = "#/components/schemas/"  # `openapi.describe` puts these there
 
 PROBLEMS: Mapping[int | str, dict[str, Any]] = {
     status: {
         "description": words,
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+        "content": {"application/problem+json": {"schema": {"$ref": REFERENCE + "Problem"}}},
     }
     for status, words in {
         400: "The body cannot be read",
@@ -49,7 +51,7 @@ router = APIRouter(responses={s: PROBLEMS[s] for s in (401, 421)})
 def body_of(schema: str, example: str) -> dict[str, Any]:
     """OpenAPI's description of a JSON body that is read straight from its bytes."""
     content = {
-        "schema": {"$ref": f"#/components/schemas/{schema}"},
+        "schema": {"$ref": REFERENCE + schema},
         "examples": {example: {"$ref": f"#/components/examples/{example}"}},
     }
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
@@ -110,15 +112,26 @@ async def explain_one(request: Request) -> Response:
         {"feature": name, "value": _value(row, GROUPS[name]), "amount": amount}
         for name, amount in sorted(found.contributions.items(), key=lambda item: -abs(item[1]))
     ]
-    where = [float(row[name]) for name in GROUPS["place"]]
+    where = [float(row[name]) for name in COORDINATES]
     return json_answer(
         {
             **_answer(served, rows, answers),
             "typical": found.typical,
             "contributions": contributions,
-            "neighbours": served.places.neighbours(where[0], where[1], NEIGHBOURS),
+            "neighbours": _neighbours(served.places, where),
         }
     )
+
+
+def _neighbours(places: Places, where: Sequence[float]) -> list[dict[str, float]]:
+    return [
+        {
+            **{name: float(places.columns[name][at]) for name in COORDINATES},
+            "kilometres": kilometres,
+            "price": float(places.label[at]),
+        }
+        for at, kilometres in places.around(where, NEIGHBOURS)
+    ]
 
 
 @router.post(
@@ -266,4 +279,6 @@ def _with_unit(name: str, value: Any) -> str:
         return "not known"
     if name in CATEGORIES:
         return str(value)
-    return f"{value:,.6g} {CATALOGUE[name].unit}"
+    unit = CATALOGUE[name].unit
+    times = " x " if unit[0].isdigit() else " "
+    return f"{value:,.6g}{times}{unit}"

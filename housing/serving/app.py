@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from housing.errors import HousingError
-from housing.serving import api
+from housing.serving import api, pages
 from housing.serving.batcher import Batcher
 from housing.serving.follower import Follower
 from housing.serving.guard import Guard, Limit, Rules
-from housing.serving.inputs import InvalidRequest, question
+from housing.serving.inputs import Fault, InvalidRequest, question
 from housing.serving.metrics import Metrics
 from housing.serving.openapi import describe
 from housing.serving.problems import Refused, problem
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url="/openapi.json",
     )
     app.include_router(api.router)
+    app.include_router(pages.router)
     paths = frozenset(str(getattr(route, "path", "")) for route in app.routes)
     metrics = Metrics(paths)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
@@ -117,6 +119,14 @@ async def _refused(_: Request, error: Exception) -> Response:
     return problem(error.status, error.detail, headers=error.headers)
 
 
+async def _bad_query(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults: list[Fault] = [
+        {"field": str(item["loc"][-1]), "message": item["msg"]} for item in error.errors()
+    ]
+    return problem(422, f"{faults[0]['field']}: {faults[0]['message']}", errors=faults)
+
+
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem(error.status_code, str(error.detail), headers=error.headers)
@@ -140,6 +150,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 _HANDLERS: tuple[tuple[type[Exception], Any], ...] = (
     (InvalidRequest, _invalid),
     (Refused, _refused),
+    (RequestValidationError, _bad_query),
     (HTTPException, _http),
     (HousingError, _expected),
     (ClientDisconnect, _gone),

@@ -91,8 +91,7 @@ def build(train: Rows, test: Rows, *, seed: int = 0) -> tuple[Companion, Places]
         nearby = _nearby(train.columns, np.abs(train.actual - train.predicted))
     keep = slice(None, None, -(-len(train.actual) // MOST_PLACES))
     places = Places(
-        longitude=train.columns[schema.COORDINATES[0]][keep],
-        latitude=train.columns[schema.COORDINATES[1]][keep],
+        columns={name: values[keep] for name, values in train.columns.items()},
         label=train.actual[keep],
         nearby=None if nearby is None else nearby[keep],
     )
@@ -200,7 +199,7 @@ def _middle(values: Floats, resolution: float | None) -> float:
 
 def _far(places: Places) -> float:
     """Kilometres beyond which a place counts as far from any training district."""
-    xy = np.unique(flat(places.longitude, places.latitude), axis=0)
+    xy = np.unique(flat(*(places.columns[name] for name in schema.COORDINATES)), axis=0)
     if len(xy) < 2:
         return 0.0
     away, _ = cKDTree(xy).query(xy, k=2)

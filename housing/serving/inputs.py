@@ -146,6 +146,18 @@ _PLACES: Mapping[str, Mapping[str, int]] = {
 }
 
 
+def district_at(columns: Columns, row: int) -> dict[str, Any]:
+    """One row of columns as it would be asked; None where a number is not known."""
+    found: dict[str, Any] = {}
+    for name in FEATURES:
+        value = columns[name][row]
+        if name in CATEGORIES:
+            found[name] = CATALOGUE[name].categories[int(value)] if value >= 0 else None
+        else:
+            found[name] = None if np.isnan(value) else float(value)
+    return found
+
+
 def frame_of(columns: Columns) -> pd.DataFrame:
     """Columns as the frame that a model was fitted on: `schema.FEATURES` in their order."""
     kinds: Any = dtypes(FEATURES)

@@ -5,8 +5,10 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 
 from housing.schema import CATALOGUE, CATEGORIES, FEATURES
+from housing.serving.answers import Problem
 from housing.serving.state import State
 
 
@@ -33,7 +35,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _add_questions(found: dict[str, Any], state: State, typical: Mapping[str, float | str]) -> None:
     components = found.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for name, adapter in (("Question", state.question), ("OneQuestion", state.one_question)):
+    shapes = {
+        "Question": state.question,
+        "OneQuestion": state.one_question,
+        "Problem": TypeAdapter(Problem),
+    }
+    for name, adapter in shapes.items():
         described = adapter.json_schema(ref_template="#/components/schemas/{model}")
         schemas |= described.pop("$defs", {})
         schemas[name] = described

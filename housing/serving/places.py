@@ -4,6 +4,7 @@ Coordinates are laid flat (kilometres) around the middle of the table, which is 
 per cent over a state: good enough to say near or far. Not here: what is done about a far place.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,17 +31,16 @@ def flat(longitude: Floats, latitude: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Places:
-    """Training districts, shape (m,) each."""
+    """Training districts, m of them."""
 
-    longitude: Floats
-    latitude: Floats
-    label: Floats  # US dollars
+    columns: Columns
+    label: Floats  # US dollars, shape (m,)
     nearby: Floats | None  # typical out-of-fold residual around each, US dollars
 
     @cached_property
     def tree(self) -> Any:
         """A k-d tree over the flat coordinates; built at first use."""
-        return cKDTree(flat(self.longitude, self.latitude))
+        return cKDTree(flat(*(self.columns[name] for name in COORDINATES)))
 
     def nearby_at(self, nearest: npt.NDArray[np.int64]) -> Floats:
         """Typical residual around the training districts with these numbers."""
@@ -48,19 +48,14 @@ class Places:
             raise ValueError("these places were made without residuals")
         return self.nearby[nearest]
 
-    def neighbours(self, longitude: float, latitude: float, count: int) -> list[dict[str, float]]:
-        """The nearest training districts, nearest first: place, distance (km) and price."""
-        xy = flat(np.array([longitude]), np.array([latitude]))
+    def around(self, place: Sequence[float], count: int) -> list[tuple[int, float]]:
+        """Numbers and distances (km) of the training districts nearest to a place, nearest first.
+
+        `place` has the coordinates in catalogue order, degrees.
+        """
+        xy = flat(*(np.array([degrees]) for degrees in place))
         away, which = self.tree.query(xy, k=min(count, len(self.label)))
-        return [
-            {
-                COORDINATES[0]: float(self.longitude[i]),
-                COORDINATES[1]: float(self.latitude[i]),
-                "kilometres": float(km),
-                "price": float(self.label[i]),
-            }
-            for km, i in zip(np.atleast_1d(away[0]), np.atleast_1d(which[0]), strict=True)
-        ]
+        return list(zip(np.ravel(which).tolist(), np.ravel(away).tolist(), strict=True))
 
 
 def distances(places: Places, columns: Columns) -> tuple[npt.NDArray[np.int64], Floats]:

@@ -5,13 +5,14 @@ Which one is in force belongs in `follower`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 from pydantic import TypeAdapter
 from sqlalchemy.engine import Row
 from threadpoolctl import threadpool_limits
@@ -21,7 +22,7 @@ from housing.serving import companion as companions_of
 from housing.serving.companion import Companion, group_matrix
 from housing.serving.inputs import NUMBER_FEATURES, Columns, columns_of, columns_of_frame, frame_of
 from housing.serving.places import Places, distances
-from housing.store import artifacts, companions, datasets, registry
+from housing.store import artifacts, batches, companions, datasets, registry
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.listings import time as as_text
@@ -57,6 +58,7 @@ class Served:
     artifact: str  # digest
     version: int  # dataset
     family: str
+    simulated: bool  # trained on made-up rows
     model_facts: Mapping[str, Any]
     predict: Callable[[Columns], Floats]
     companion: Companion
@@ -138,6 +140,8 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
     """
     with store.read() as connection:
         row = registry.model(connection, model)
+        members = datasets.get(connection, row.version).batches
+        simulated = any(batches.get(connection, batch).simulated for batch in members)
     fitted = artifacts.get_model(store, row.artifact)
     predict = predictor(fitted)
     artifacts.replay_golden(store, row.golden, lambda X: predict(columns_of_frame(X)))
@@ -149,6 +153,7 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
         artifact=row.artifact,
         version=row.version,
         family=row.family,
+        simulated=simulated,
         model_facts=_facts(row),
         predict=predict,
         companion=companion,
@@ -178,6 +183,8 @@ def _facts(row: Row[Any]) -> dict[str, Any]:
 # --- the companion --------------------------------------------------------------------------
 
 _FACTS = TypeAdapter(Companion)
+LABEL, NEARBY = "label", "nearby"
+"""Columns of the kept places beside the features."""
 
 
 def companion_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Companion, Places]:
@@ -186,17 +193,24 @@ def companion_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Companion,
         row = companions.get(connection, model.id)
     if row is None:
         companion, places = _made(store, model, fitted)
-        kept = {
-            f.name: values
-            for f in fields(places)
-            if (values := getattr(places, f.name)) is not None
-        }
-        frame = pd.DataFrame(kept)
-        companions.put(store, model.id, _FACTS.dump_python(companion, mode="json"), frame)
+        facts = _FACTS.dump_python(companion, mode="json")
+        companions.put(store, model.id, facts, _as_frame(places))
         return companion, places
-    table = get_table(store, row.places)
+    return _FACTS.validate_python(row.facts), _from_table(get_table(store, row.places))
+
+
+def _as_frame(places: Places) -> pd.DataFrame:
+    nearby = {} if places.nearby is None else {NEARBY: places.nearby}
+    return pd.DataFrame({**places.columns, LABEL: places.label, **nearby})
+
+
+def _from_table(table: pa.Table) -> Places:
     columns = {name: table[name].to_numpy() for name in table.column_names}
-    return _FACTS.validate_python(row.facts), Places(**{"nearby": None, **columns})
+    return Places(
+        columns={name: columns[name] for name in schema.FEATURES},
+        label=columns[LABEL],
+        nearby=columns.get(NEARBY),
+    )
 
 
 def _made(store: Store, model: Row[Any], fitted: Any) -> tuple[Companion, Places]:

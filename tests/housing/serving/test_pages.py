@@ -1,0 +1,175 @@
+"""The two pages in a real browser: by mouse, by keyboard alone, on a phone, and used wrongly."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from housing import schema
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+INCOME = schema.STRATA[0].column
+PHONE = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip("there is no chromium here")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, client: httpx.Client) -> Iterator[Page]:
+    """A page whose console must stay silent and which may ask nobody but its own server."""
+    opened = browser.new_page(base_url=str(client.base_url), reduced_motion="reduce")
+    opened.set_default_timeout(15_000)
+    said: list[str] = []
+    asked: list[str] = []
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("request", lambda request: asked.append(request.url))
+    yield opened
+    opened.close()
+    assert [text for text in said if "422" not in text] == []
+    assert [url for url in asked if not url.startswith(str(client.base_url))] == []
+
+
+def _open(page: Page) -> None:
+    page.goto("/")
+    expect(page.locator("#high")).not_to_be_empty()
+
+
+def test_a_click_predicts_a_price_with_its_interval_and_reasons(page: Page) -> None:
+    _open(page)
+    page.get_by_role("button", name="Predict price").click()
+    answer = page.get_by_role("region", name="The price")
+    expect(answer.locator("#price")).to_contain_text("$")
+    expect(answer).to_contain_text("What drove it")
+    features = len(schema.FEATURES) - 1  # both coordinates are one feature
+    expect(answer.locator("#contributions tr")).to_have_count(features)
+    expect(answer.locator("#neighbours tr")).to_have_count(8)
+
+
+def test_the_page_says_the_price_that_programs_get(page: Page, client: httpx.Client) -> None:
+    _open(page)
+    page.get_by_role("button", name="Predict price").click()
+    values = {name: page.locator(f"#field-{name}").input_value() for name in schema.FEATURES}
+    row = {n: v if n in schema.CATEGORIES else float(v) for n, v in values.items()}
+    predicted = client.post("/predict", json={"districts": [row]}).json()["predictions"][0]
+    expected = f"${round(predicted['predicted'] / 100) * 100:,.0f}"
+    expect(page.locator("#price")).to_have_text(expected)
+
+
+def test_a_click_on_the_map_fills_in_the_district(page: Page) -> None:
+    _open(page)
+    before = page.locator(f"#field-{INCOME}").input_value()
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 0.62, box["y"] + box["height"] * 0.75)
+    expect(page.locator("#map-said")).to_contain_text("Filled in the district")
+    expect(page.locator("#price")).to_contain_text("$")
+    assert page.locator(f"#field-{INCOME}").input_value() != before
+
+
+def test_everything_works_by_keyboard(page: Page) -> None:
+    _open(page)
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "map":
+            break
+    assert page.evaluate("document.activeElement.id") == "map"
+    for key in ("+", "+", "ArrowLeft", "ArrowUp", "ArrowUp", "-", "0"):
+        page.keyboard.press(key)
+    expect(page.locator("#map-said")).to_contain_text("Nearest district")
+    page.keyboard.press("Enter")
+    expect(page.locator("#map-said")).to_contain_text("Filled in")
+    expect(page.locator("#price")).to_contain_text("$")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("-120.5")
+    page.keyboard.press("Enter")
+    first = page.locator("#fields input").first
+    expect(first).to_have_value("-120.5")
+    expect(page.locator("#price")).to_contain_text("$")
+
+
+def test_a_wrong_field_is_marked_named_and_focused(page: Page) -> None:
+    _open(page)
+    field = page.locator(f"#field-{INCOME}")
+    for wrong, words in (("999", "out of range"), ("rich", "not a number"), ("", "is missing")):
+        field.fill(wrong)
+        page.get_by_role("button", name="Predict price").click()
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(page.locator(f"#field-{INCOME}-fault")).to_contain_text(words)
+        expect(field).to_be_focused()
+    page.get_by_role("button", name="Typical district").click()
+    expect(field).to_have_attribute("aria-invalid", "false")
+    page.get_by_role("button", name="Predict price").click()
+    expect(page.locator("#price")).to_contain_text("$")
+
+
+def test_what_is_typed_never_becomes_markup(page: Page) -> None:
+    _open(page)
+    page.locator(f"#field-{INCOME}").fill("<img src=x onerror=document.title='owned'>")
+    page.get_by_role("button", name="Predict price").click()
+    expect(page.locator(f"#field-{INCOME}-fault")).to_contain_text("<img")
+    assert page.title() != "owned"
+    assert page.locator("#fields img").count() == 0
+
+
+def test_an_unusual_district_is_flagged(page: Page) -> None:
+    _open(page)
+    page.locator(f"#field-{INCOME}").fill("49")
+    page.get_by_role("button", name="Predict price").click()
+    expect(page.locator("#warnings")).to_contain_text("outside what the model was trained on")
+
+
+@pytest.mark.parametrize("path", ["/", "/operator"])
+@pytest.mark.parametrize("size", [PHONE, {"width": 1280, "height": 900}])
+def test_nothing_is_cut_off(page: Page, path: str, size: Any) -> None:
+    page.set_viewport_size(size)
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for button in page.get_by_role("button").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44  # a finger's width
+
+
+@pytest.mark.parametrize("path", ["/", "/operator"])
+def test_every_field_and_picture_has_a_name(page: Page, path: str) -> None:
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll("input, select, button, canvas, svg[role=img]")]
+        .filter(e => !(e.labels?.length || e.textContent.trim() || e.getAttribute("aria-label")
+          || e.getAttribute("aria-labelledby"))).map(e => e.outerHTML)"""
+    )
+    assert unnamed == []
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.locator("h1").count() == 1
+
+
+def test_the_operators_page_shows_champion_errors_and_nights(page: Page) -> None:
+    page.goto("/operator")
+    expect(page.locator("#cards")).to_contain_text("m2")
+    expect(page.locator("#errors circle")).to_have_count(2)
+    expect(page.locator("#nights")).to_contain_text("r2")
+    expect(page.locator("#ledger tbody tr")).to_have_count(2)
+    expect(page.locator("#alarms")).to_contain_text("b3")  # the held batch needs a person
+
+
+def test_simulated_districts_are_said_loudly(page: Page, client: httpx.Client) -> None:
+    """The landing files of these nights are delivered, hence not marked as simulated."""
+    _open(page)
+    expect(page.locator("#notice")).to_have_text(client.get("/form").json()["notice"])
