@@ -140,6 +140,15 @@ class KeyMissing(HousingError):
     )
 
 
+class BackupKeyWrong(HousingError):
+    """An encrypted backup, and another key than it was written with."""
+
+    template = (
+        "{path} was encrypted with another key than HOUSING_BACKUP_KEY here. Set it to the key "
+        "of the machine that wrote the backup."
+    )
+
+
 class Pruned(HousingError):
     """Bytes that retention has dropped."""
 

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
         min_length=32,
         description="Key that models are signed with; default is a key made in HOME/keys.",
     )
+    backup_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Passphrase by which backups are encrypted; without it they are not.",
+    )
     source: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         ("census", "landing"),
         description="Where rows come from, in order, separated by commas: "

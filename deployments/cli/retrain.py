@@ -4,18 +4,10 @@ import time
 from typing import Any
 
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
 
 from deployments import environment
+from deployments.cli.bars import Bars
 from deployments.cli.output import console, emit_json, errors
 from deployments.server import server_for_a_night
 from housing import progress
@@ -38,7 +30,7 @@ def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
             parameters = _parameters(chosen)
             if server is not None:
                 server.wait_until_ready()
-        with _Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        with Bars(visible=not as_json) as bars, progress.heard_by(bars):
             state = nightly(parameters, return_state=True)
     result: Any = state.result(raise_on_failure=False)
     if isinstance(result, BaseException):
@@ -59,38 +51,6 @@ def _parameters(chosen: dict[str, Any]) -> Any:
         faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise SettingsInvalid(faults="\n".join(faults)) from error
     return parameters
-
-
-class _Bars:
-    """A line a step while it runs; steps that count get a bar."""
-
-    def __init__(self, *, visible: bool) -> None:
-        self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓[/]"),
-            TextColumn("{task.description:<14}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[message]}"),
-            console=errors,
-            disable=not visible,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "_Bars":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, step: str, done: int, total: int, message: str) -> None:
-        """What `progress.report` was told."""
-        if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(step, total=None, message="")
-        self._progress.update(
-            self._tasks[step], completed=done, total=total or None, message=escape(message[:100])
-        )
 
 
 def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> None:

@@ -1,14 +1,16 @@
 """Second copies of blobs: copied, read back, compared with the digest in SQL, then recorded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from housing import progress
 from housing.errors import Corrupt
+from housing.store.cuts import BlobPart, Manifest
 from housing.store.engine import Store
-from housing.store.tables import backup_copies, blobs, utc_now
+from housing.store.tables import backup_copies, backups, blobs, utc_now
 
 
 def copy_verified(store: Store, digests: Iterable[str]) -> int:
@@ -26,8 +28,60 @@ def copy_verified(store: Store, digests: Iterable[str]) -> int:
     for row in rows:
         store.backup.put(store.blobs.get(row.digest, row.suffix), row.suffix)
         store.backup.get(row.digest, row.suffix)  # raises unless the bytes are right
-    _record(store, wanted)
+    record_copies(store, wanted)
     return sum(row.size for row in rows)
+
+
+def copy_new(store: Store, wanted: Sequence[BlobPart]) -> int:
+    """Have a verified copy of each blob in the backup place; returns bytes that were copied.
+
+    Those of which a copy was verified before and is there are taken as they are: a trial restore
+    reads every byte again.
+    """
+    with store.read() as connection:
+        here = backup_copies.c.place == store.backup.url
+        known = set(connection.execute(sa.select(backup_copies.c.digest).where(here)).scalars())
+    there = {name.rpartition("/")[2].partition(".")[0] for name in store.backup.names()}
+    missing = [b for b in wanted if b.digest not in known or b.digest not in there]
+    for number, blob in enumerate(missing, start=1):
+        copy_verified(store, [blob.digest])
+        progress.report("back up", number, len(missing), f"{blob.size:,} bytes")
+    return sum(blob.size for blob in missing)
+
+
+def record_cut(store: Store, manifest: Manifest) -> None:
+    """Note in SQL that a cut was written."""
+    with store.write() as connection:
+        connection.execute(
+            backups.insert().values(
+                cut=manifest.id,
+                place=store.backup.url,
+                size=manifest.size,
+                blobs=len(manifest.blobs),
+                created_at=manifest.created_at,
+                detail="",
+            )
+        )
+
+
+def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
+    """Note in SQL what a trial restore of a cut said; no problems means that it is good."""
+    this = (backups.c.cut == manifest.id) & (backups.c.place == store.backup.url)
+    said = {"verified": not problems, "verified_at": utc_now(), "detail": problems}
+    with store.write() as connection:
+        if connection.execute(backups.update().where(this).values(**said)).rowcount:
+            return
+        # A cut that another machine, or this one before it was restored, has written.
+        facts = {"size": manifest.size, "blobs": len(manifest.blobs)}
+        connection.execute(
+            backups.insert().values(
+                cut=manifest.id,
+                place=store.backup.url,
+                created_at=manifest.created_at,
+                **facts,
+                **said,
+            )
+        )
 
 
 def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
@@ -59,7 +113,8 @@ def _copy_of(store: Store, row: Row[Any], why: Corrupt) -> bytes:
         ) from error
 
 
-def _record(store: Store, digests: Iterable[str]) -> None:
+def record_copies(store: Store, digests: Iterable[str]) -> None:
+    """Note that a whole copy of each was just read in the backup place."""
     place = store.backup.url
     with store.write() as connection:
         for digest in digests:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,16 @@ from housing.errors import (
 )
 from housing.store.blobs import BlobStore
 from housing.store.signing import Signer
-from housing.store.tables import leases
+from housing.store.tables import leases, utc_now
 
 BUSY_SECONDS = 30.0
 WAL_PAUSE_SECONDS = 0.01
 WRITE_LOCK = 0x486F7573  # any constant: the advisory lock that stands for "the writer"
-NIGHT = "night"
+NIGHT, UPKEEP = "night", "upkeep"
+"""Leases: one for runs that train and promote, one for backups and pruning."""
+
+EXPIRES_AFTER = timedelta(seconds=60)
+HEARTBEAT = timedelta(seconds=10)
 _URL_FORMS = "use sqlite:///FILE or postgresql://USER@HOST/NAME."
 _LOCK_TIMEOUT, _DISK_FULL = "55P03", "53100"  # SQLSTATEs: PostgreSQL's words are translated
 
@@ -47,6 +52,7 @@ class Store:
     backup: BlobStore
     signer: Signer
     token: int | None = field(default=None)
+    lease: str = NIGHT  # the one that `token` is of
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -65,13 +71,19 @@ class Store:
                 if connection.dialect.name == "postgresql":
                     lock = sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK))
                     connection.execute(lock)
-                if self.token is not None:
-                    _check_fence(connection, self.token)
+                if self.token is None:
+                    yield connection
+                    return
+                began = time.monotonic()
+                _check_fence(connection, self.lease, self.token)
                 yield connection
+                if time.monotonic() - began > HEARTBEAT.total_seconds():
+                    # The heartbeat waited for this transaction, as whoever wants the lease did.
+                    renew_lease(connection, self.lease)
 
-    def fenced(self, token: int) -> "Store":
+    def fenced(self, token: int, lease: str = NIGHT) -> "Store":
         """The same store, whose writes fail once the lease has passed to another owner."""
-        return replace(self, token=token)
+        return replace(self, token=token, lease=lease)
 
     def unfenced(self) -> "Store":
         """The same store for writes that need no lease."""
@@ -88,9 +100,19 @@ class Store:
         self.close()
 
 
-def _check_fence(connection: Connection, token: int) -> None:
+def renew_lease(connection: Connection, name: str) -> None:
+    """Say that the owner is alive, in a transaction that has seen that it is the owner."""
+    now = utc_now()
+    connection.execute(
+        leases.update()
+        .where(leases.c.name == name)
+        .values(heartbeat_at=now, expires_at=now + EXPIRES_AFTER)
+    )
+
+
+def _check_fence(connection: Connection, name: str, token: int) -> None:
     row = connection.execute(
-        sa.select(leases.c.token, leases.c.owner, leases.c.held).where(leases.c.name == NIGHT)
+        sa.select(leases.c.token, leases.c.owner, leases.c.held).where(leases.c.name == name)
     ).one_or_none()
     if row is None or row.token != token or not row.held:
         owner = "it was released" if row is None or not row.held else f"{row.owner} holds it now"

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,11 +18,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from housing.errors import AnotherNightRuns, HousingError
-from housing.store.engine import NIGHT, Store
+from housing.store.engine import EXPIRES_AFTER, HEARTBEAT, NIGHT, Store, renew_lease
 from housing.store.tables import leases, utc_now
 
-EXPIRES_AFTER = timedelta(seconds=60)
-HEARTBEAT = timedelta(seconds=10)
 _ENDED = ("Z", "X")  # zombie, dead: states of /proc/PID/stat
 
 
@@ -50,18 +48,18 @@ class Holder:
         return process_start(self.pid) == self.process_started
 
 
-def holder(connection: Connection) -> Holder | None:
+def holder(connection: Connection, name: str = NIGHT) -> Holder | None:
     """Who holds the lease, or held it last; None before the first night."""
-    row = connection.execute(sa.select(leases).where(leases.c.name == NIGHT)).one_or_none()
+    row = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
     if row is None:
         return None
     return Holder(**{k: v for k, v in row._mapping.items() if k != "name"})
 
 
-def acquire(store: Store, *, owner: str) -> int:
+def acquire(store: Store, *, owner: str, name: str = NIGHT) -> int:
     """Take the lease and return its token; AnotherNightRuns while a living owner has it."""
     with store.write() as connection:
-        now, current = utc_now(), holder(connection)
+        now, current = utc_now(), holder(connection, name)
         if current is not None and current.alive(now):
             raise AnotherNightRuns(
                 owner=current.owner,
@@ -82,21 +80,16 @@ def acquire(store: Store, *, owner: str) -> int:
             "expires_at": now + EXPIRES_AFTER,
         }
         if current is None:
-            connection.execute(leases.insert().values(name=NIGHT, **values))
+            connection.execute(leases.insert().values(name=name, **values))
         else:
-            connection.execute(leases.update().where(leases.c.name == NIGHT).values(**values))
+            connection.execute(leases.update().where(leases.c.name == name).values(**values))
         return token
 
 
-def renew(store: Store, token: int) -> None:
+def renew(store: Store, token: int, name: str = NIGHT) -> None:
     """Say that the owner is alive; LeaseLost if it is no longer the owner."""
-    now = utc_now()
-    with store.fenced(token).write() as connection:
-        connection.execute(
-            leases.update()
-            .where(leases.c.name == NIGHT)
-            .values(heartbeat_at=now, expires_at=now + EXPIRES_AFTER)
-        )
+    with store.fenced(token, name).write() as connection:
+        renew_lease(connection, name)
 
 
 def name_run(connection: Connection, run: int) -> None:
@@ -104,25 +97,34 @@ def name_run(connection: Connection, run: int) -> None:
     connection.execute(leases.update().where(leases.c.name == NIGHT).values(run=run))
 
 
-def release(store: Store, token: int) -> None:
+def release(store: Store, token: int, name: str = NIGHT) -> None:
     """Give the lease back; a no-op for one that has passed on already."""
     with store.unfenced().write() as connection:
         connection.execute(
-            leases.update()
-            .where(leases.c.name == NIGHT, leases.c.token == token)
-            .values(held=False)
+            leases.update().where(leases.c.name == name, leases.c.token == token).values(held=False)
         )
 
 
 @contextmanager
-def beating(store: Store, token: int) -> Iterator[None]:
+def holding(store: Store, *, owner: str, name: str) -> Iterator[Store]:
+    """Hold a lease while the block runs; yields the store, fenced by it."""
+    token = acquire(store, owner=owner, name=name)
+    try:
+        with beating(store, token, name):
+            yield store.fenced(token, name)
+    finally:
+        release(store, token, name)
+
+
+@contextmanager
+def beating(store: Store, token: int, name: str = NIGHT) -> Iterator[None]:
     """Renew the lease from a thread while the block runs."""
     stop = threading.Event()
 
     def beat() -> None:
         while not stop.wait(HEARTBEAT.total_seconds()):
             try:
-                renew(store, token)
+                renew(store, token, name)
             except (HousingError, SQLAlchemyError):
                 # Busy or unreachable: the next beat tries again. Lost: the owner's next write
                 # says so; a heartbeat must not be what stops a night.

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from housing.errors import SchemaTooNew, StoreUnavailable
 from housing.settings import Settings
 from housing.store.blobs import BlobStore
+from housing.store.cipher import Cipher
 from housing.store.engine import Store, create_engine
 from housing.store.signing import Signer
 from housing.store.tables import metadata
@@ -26,7 +27,7 @@ def open_store(settings: Settings, *, token: int | None = None) -> Store:
     store = Store(
         engine=create_engine(settings.database_url.get_secret_value()),
         blobs=BlobStore(settings.blob_url),
-        backup=BlobStore(settings.backup_url),
+        backup=backup_place(settings),
         signer=Signer(settings.home / "keys" / "signing.key", settings.signing_key),
         token=token,
     )
@@ -38,21 +39,27 @@ def open_store(settings: Settings, *, token: int | None = None) -> Store:
     return store
 
 
-def migrate(store: Store) -> None:
-    """Bring the schema to HEAD; a no-op that costs one query when it is there already."""
+def backup_place(settings: Settings) -> BlobStore:
+    """Where backups go, encrypted where there is a key for that."""
+    key = settings.backup_key
+    return BlobStore(settings.backup_url, None if key is None else Cipher(key))
+
+
+def migrate(store: Store, to: str = HEAD) -> None:
+    """Bring the schema to a revision; a no-op that costs one query when it is there already."""
     with store.read() as connection:
         found = schema_version(connection)
-    if found == HEAD:
+    if found == to:
         return
     if found is not None and found > HEAD:
         raise SchemaTooNew(found=found, known=HEAD)
     with store.unfenced().write() as connection:
         found = schema_version(connection)
-        if found == HEAD:
+        if found == to:
             return  # another process was first
         if found is None:
             _refuse_strangers(store, connection)
-        _upgrade(connection)
+        _upgrade(connection, to)
 
 
 def _refuse_strangers(store: Store, connection: Connection) -> None:
@@ -76,14 +83,14 @@ def schema_version(connection: Connection) -> str | None:
     return version
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str) -> None:
     from alembic import command  # slow to import, and needed only when the schema changes
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def _make_home(home: Path) -> None:

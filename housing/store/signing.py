@@ -60,6 +60,14 @@ class Signer:
         key = self._key()
         return None if key is None else _id(key)
 
+    def key_to_keep(self) -> str | None:
+        """The key, where this machine made it and its backups should have it; else None."""
+        return None if self.given is not None else self._key()
+
+    def adopt(self, key: SecretStr) -> None:
+        """Have the key of another machine here; where there is one already, it stays."""
+        self._put(key.get_secret_value())
+
     def _key(self) -> str | None:
         if self.given is not None:
             return self.given.get_secret_value()
@@ -75,9 +83,16 @@ class Signer:
 
     def _make(self) -> str:
         """A new key in the file; of two processes that make one at once both use the first."""
+        self._put(secrets.token_hex(32))
+        key = self._key()
+        if key is None:
+            raise self._unusable(OSError(errno.ENOENT, "it was made and is not there"))
+        return key
+
+    def _put(self, key: str) -> None:
         scratch = self.file.with_name(f".{self.file.name}-{secrets.token_hex(8)}")
         try:
-            write_durably(scratch, secrets.token_hex(32).encode())
+            write_durably(scratch, key.encode())
             try:
                 os.link(scratch, self.file)
             except FileExistsError:
@@ -86,10 +101,6 @@ class Signer:
                 scratch.unlink()
         except OSError as error:
             raise self._unusable(error) from error
-        key = self._key()
-        if key is None:
-            raise self._unusable(OSError(errno.ENOENT, "it was made and is not there"))
-        return key
 
     def _unusable(self, error: Exception) -> StoreUnavailable:
         return StoreUnavailable(

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from housing.errors import AnotherNightRuns, LeaseLost
-from housing.store import lease, runs
+from housing.store import engine, lease, runs
+from housing.store.engine import UPKEEP
 from housing.store.opening import open_store
 from housing.store.tables import leases
 from housing.store.tables import runs as runs_table
@@ -216,7 +217,7 @@ def test_renewing_is_for_the_owner(store, monkeypatch):
     lease.renew(store, token)
     after = holder(store)
     assert after.heartbeat_at > before.heartbeat_at
-    assert after.expires_at - after.heartbeat_at == lease.EXPIRES_AFTER
+    assert after.expires_at - after.heartbeat_at == engine.EXPIRES_AFTER
     assert after.acquired_at == before.acquired_at
     lease.release(store, token)
     with pytest.raises(LeaseLost):
@@ -228,8 +229,9 @@ def test_renewing_is_for_the_owner(store, monkeypatch):
 
 @pytest.fixture
 def fast_heart(monkeypatch):
-    monkeypatch.setattr(lease, "EXPIRES_AFTER", timedelta(milliseconds=600))
-    monkeypatch.setattr(lease, "HEARTBEAT", timedelta(milliseconds=100))
+    for module in (lease, engine):
+        monkeypatch.setattr(module, "EXPIRES_AFTER", timedelta(milliseconds=600))
+        monkeypatch.setattr(module, "HEARTBEAT", timedelta(milliseconds=100))
 
 
 def test_a_heartbeat_keeps_the_lease_alive_and_its_end_lets_it_expire(store, fast_heart):
@@ -243,6 +245,36 @@ def test_a_heartbeat_keeps_the_lease_alive_and_its_end_lets_it_expire(store, fas
     assert not [t for t in threading.enumerate() if t.name == "lease-heartbeat"]
     time.sleep(0.7)
     assert lease.acquire(store, owner="bob") == token + 1
+
+
+def test_a_write_that_outlasts_the_lease_does_not_lose_it(settings, store, fast_heart):
+    """The heartbeat waits for the lock that the write holds, as does whoever wants the lease."""
+    token = lease.acquire(store, owner="ann")
+    with lease.beating(store, token), ThreadPoolExecutor(1) as pool, open_store(settings) as other:
+        with store.fenced(token).write() as connection:
+            runs.start(connection, "nightly", {})
+            wanted = pool.submit(lease.acquire, other, owner="bob")
+            time.sleep(1.0)
+            assert not wanted.done()
+        with pytest.raises(AnotherNightRuns, match="ann"):
+            wanted.result()
+        assert holder(store).token == token
+        lease.renew(store, token)
+
+
+def test_another_lease_is_held_beside_the_night(store):
+    night = lease.acquire(store, owner="ann")
+    with lease.holding(store, owner="the backup of bob", name=UPKEEP) as fenced:
+        with pytest.raises(AnotherNightRuns, match="the backup of bob"):
+            lease.acquire(store, owner="carl", name=UPKEEP)
+        with fenced.write() as connection:
+            runs.start(connection, "backup", {})
+        lease.release(store, fenced.token, UPKEEP)
+        lost = fenced.write()
+        with pytest.raises(LeaseLost), lost:
+            pytest.fail("it wrote without its lease")
+    assert holder(store).token == night
+    assert holder(store).held
 
 
 def test_a_heartbeat_neither_fails_nor_revives_a_lease_that_was_lost(store, fast_heart):

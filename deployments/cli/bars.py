@@ -1,0 +1,46 @@
+"""Long work on a terminal: a line a step while it runs."""
+
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from deployments.cli.output import errors
+
+
+class Bars:
+    """A line a step while it runs; steps that count get a bar."""
+
+    def __init__(self, *, visible: bool) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description:<14}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[message]}"),
+            console=errors,
+            disable=not visible,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, step: str, done: int, total: int, message: str) -> None:
+        """What `progress.report` was told."""
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step, total=None, message="")
+        self._progress.update(
+            self._tasks[step], completed=done, total=total or None, message=escape(message[:100])
+        )

@@ -1,0 +1,278 @@
+"""Backups as whole cuts: made, tried by restoring them, and restored where there is nothing yet.
+
+A cut counts as good only once it was restored into a scratch folder, every byte checked, the
+database found sound and the champion seen to give its golden predictions.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from housing import progress, schema
+from housing.errors import (
+    Corrupt,
+    HousingError,
+    KeyMissing,
+    NotPossible,
+    SchemaTooNew,
+    UnknownId,
+    WrongKey,
+)
+from housing.settings import Settings
+from housing.store import artifacts, cuts, lease, ledger, registry, tabledump
+from housing.store.backup import copy_new, record_copies, record_cut, record_trial
+from housing.store.blobs import BlobStore
+from housing.store.cuts import Manifest
+from housing.store.engine import UPKEEP, Store, create_engine
+from housing.store.ledger import Why
+from housing.store.opening import HEAD, backup_place, migrate, open_store
+from housing.store.runs import actor
+from housing.store.signing import Signer
+from housing.store.soundness import unsound
+from housing.store.tables import metadata
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A backup that was written; `size` in bytes, of all that it refers to."""
+
+    id: str
+    place: str
+    size: int
+    blobs: int
+    copied: int  # bytes that were not there yet
+    encrypted: bool
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a trial restore found; no problem means that the cut is good."""
+
+    id: str
+    champion: int | None
+    rows: int  # of the database
+    blobs: int
+    problems: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether it can be relied on."""
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was brought back; `notices` say what a person still has to do."""
+
+    id: str
+    champion: int | None
+    rows: int
+    blobs: int
+    notices: tuple[str, ...]
+
+
+def create(store: Store, settings: Settings) -> Cut:
+    """Write a cut of the whole store to the backup place; costs what is new since the last.
+
+    The database is dumped in one transaction, so that it and the blobs it refers to are of one
+    moment; nights may go on meanwhile. AnotherNightRuns while another backup or prune is at work.
+    """
+    with lease.holding(store, owner=f"the backup of {actor()}", name=UPKEEP) as fenced:
+        with store.read() as connection:
+            dumps = cuts.dump_tables(connection)
+            facts = cuts.facts_of(connection, HEAD)
+        copied = copy_new(store, facts["blobs"])
+        key = store.signer.key_to_keep()
+        manifest = cuts.write(store.backup, cuts.new_id(), facts, dumps, key)
+        record_cut(fenced, manifest)
+    return Cut(
+        manifest.id,
+        store.backup.url,
+        manifest.size,
+        len(manifest.blobs),
+        copied,
+        store.backup.cipher is not None,
+    )
+
+
+def verify(store: Store, settings: Settings, cut: str | None = None) -> Verified:
+    """Restore a cut (the newest for None) into a scratch folder and see whether it is good.
+
+    The answer is recorded; `problems` say what is wrong. The signing key is the one here.
+    """
+    with lease.holding(store, owner=f"the trial restore of {actor()}", name=UPKEEP) as fenced:
+        manifest = cuts.read(store.backup, cut)
+        rows, problems = _tried(store, manifest)
+        found = Verified(manifest.id, manifest.champion, rows, len(manifest.blobs), problems)
+        record_trial(fenced, manifest, "; ".join(problems))
+    return found
+
+
+def _tried(store: Store, manifest: Manifest) -> tuple[int, tuple[str, ...]]:
+    """Rows of the database that a cut gives, and what is wrong with the cut."""
+    rows, problems = 0, []
+    with tempfile.TemporaryDirectory(prefix="housing-verify-") as folder:
+        scratch = BlobStore(str(Path(folder) / "blobs"))
+        try:
+            with _brought_back(
+                store.backup, manifest, Path(folder), scratch, store.signer
+            ) as tried:
+                rows = _rows(tried)
+                problems += unsound(tried)
+                _replay_champion(tried)
+        except HousingError as error:
+            problems.append(str(error))
+    return rows, tuple(problems)
+
+
+def restore(settings: Settings, cut: str | None = None) -> Restored:
+    """Bring a cut (the newest for None) back into an empty store.
+
+    NotPossible where there is a store already. Every byte is checked and the database found sound
+    before the first row is written here, and the rows come in one transaction: a restore that is
+    interrupted is done again. What an encrypted cut has of keys comes back as well.
+    """
+    place = backup_place(settings)
+    manifest = cuts.read(place, cut)
+    with open_store(settings) as store:
+        _must_be_empty(store)
+        notices = list(_bring_key(store, place, manifest))
+        with (
+            tempfile.TemporaryDirectory(prefix="housing-restore-") as folder,
+            _brought_back(place, manifest, Path(folder), store.blobs, store.signer) as tried,
+        ):
+            if problems := unsound(tried):
+                raise Corrupt(what=f"The backup {manifest.id}", why="; ".join(problems))
+            try:
+                _replay_champion(tried)
+            except (KeyMissing, WrongKey) as error:
+                notices.append(str(error))
+            rows = _move_in(tried, store, manifest)
+            record_copies(store, [blob.digest for blob in manifest.blobs])
+    return Restored(manifest.id, manifest.champion, rows, len(manifest.blobs), tuple(notices))
+
+
+@contextmanager
+def _brought_back(
+    place: BlobStore, manifest: Manifest, folder: Path, blobs: BlobStore, signer: Signer
+) -> Iterator[Store]:
+    """A cut as a store of its own: its rows in a new SQLite file, its blobs in `blobs`."""
+    if manifest.schema > HEAD:
+        raise SchemaTooNew(found=manifest.schema, known=HEAD)
+    engine = create_engine(f"sqlite:///{folder / 'housing.db'}")
+    with Store(engine, blobs, BlobStore(str(folder / "none")), signer) as store:
+        migrate(store, manifest.schema)
+        with store.write() as connection:
+            for part in manifest.tables:
+                table = metadata.tables.get(part.table)
+                if table is None:
+                    raise Corrupt(what=f"The backup {manifest.id}", why=f"has a table {part.table}")
+            for table in tabledump.order([part.table for part in manifest.tables]):
+                part = next(p for p in manifest.tables if p.table == table.name)
+                tabledump.load(connection, table, cuts.read_part(place, manifest.id, part))
+        migrate(store)
+        for number, blob in enumerate(manifest.blobs, start=1):
+            blobs.put(place.get(blob.digest, blob.suffix), blob.suffix)
+            progress.report("restore", number, len(manifest.blobs), f"{blob.size:,} bytes")
+        yield store
+
+
+def _rows(store: Store) -> int:
+    with store.read() as connection:
+        return sum(
+            connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            for table in metadata.sorted_tables
+        )
+
+
+def _replay_champion(store: Store) -> None:
+    with store.read() as connection:
+        champion = ledger.champion(connection)
+        if champion is None:
+            return
+        row = registry.model(connection, champion)
+    fitted = artifacts.get_model(store, row.artifact)
+    artifacts.replay_golden(store, row.golden, lambda X: fitted.predict(X[list(schema.FEATURES)]))
+
+
+OF_NO_VALUE = ("leases", "backups", "backup_copies")
+"""Tables in which an empty store may have rows: somebody looked at its backups first."""
+
+
+def _must_be_empty(store: Store) -> None:
+    with store.read() as connection:
+        used = _in_use(connection)
+    if used:
+        place = store.engine.url.render_as_string(hide_password=True)
+        raise NotPossible(
+            what="Restoring a backup",
+            why=f"the store in {place} is not empty, and nothing is written over. Set HOUSING_HOME "
+            "(and HOUSING_DATABASE_URL) to an empty place, or move this one away.",
+        )
+
+
+def _bring_key(store: Store, place: BlobStore, manifest: Manifest) -> Iterator[str]:
+    key = cuts.read_key(place, manifest)
+    if key is not None and store.signer.key_id() is None:
+        store.signer.adopt(SecretStr(key))
+        yield f"The key that models are signed with came back too: {store.signer.place}."
+
+
+def _move_in(tried: Store, store: Store, manifest: Manifest) -> int:
+    """Copy the rows of one store into an empty one, and note in its ledger where they came from."""
+    with tried.read() as source, store.write() as target:
+        if _in_use(target):
+            raise NotPossible(what="Restoring a backup", why="somebody began to use the store.")
+        for name in OF_NO_VALUE:
+            target.execute(metadata.tables[name].delete())
+        rows = 0
+        for table in tabledump.order():
+            rows += tabledump.load(target, table, tabledump.dump(source, table))
+        target.execute(metadata.tables["leases"].update().values(held=False))
+        newest = ledger.head(target)
+        if newest is not None:
+            why = Why(actor(), f"restored from the backup {manifest.id}")
+            ledger.append(target, newest, "restore", newest.to_model, why)
+    return rows
+
+
+def _in_use(connection: sa.Connection) -> bool:
+    return any(
+        connection.execute(sa.select(table).limit(1)).first() is not None
+        for table in metadata.sorted_tables
+        if table.name not in OF_NO_VALUE
+    )
+
+
+def listing(store: Store) -> list[dict[str, Any]]:
+    """Whole cuts in the backup place, newest first, and what is known of them here."""
+    with store.read() as connection:
+        table = metadata.tables["backups"]
+        known = {row.cut: row for row in connection.execute(sa.select(table))}
+    found: list[dict[str, Any]] = []
+    for id_ in reversed(cuts.ids(store.backup)):
+        try:
+            manifest = cuts.read(store.backup, id_)
+        except (Corrupt, UnknownId) as error:
+            found.append({"backup": id_, "state": "damaged", "detail": str(error)})
+            continue
+        row = known.get(id_)
+        tried = None if row is None else row.verified
+        found.append(
+            {
+                "backup": id_,
+                "state": {None: "not tried", True: "good", False: "bad"}[tried],
+                "created_at": f"{manifest.created_at:%Y-%m-%dT%H:%M:%SZ}",
+                "champion": None if manifest.champion is None else f"m{manifest.champion}",
+                "blobs": len(manifest.blobs),
+                "bytes": manifest.size,
+                "detail": "" if row is None else row.detail,
+            }
+        )
+    return found

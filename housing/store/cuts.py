@@ -1,0 +1,213 @@
+"""Cuts: the whole store at one moment, in a backup place.
+
+`cuts/<id>/<table>.parquet` for each table, blobs beside them under their digests (shared by all
+cuts), and `cuts/<id>/manifest.json`, written last: without a manifest there is no cut. What is
+restored from one, and what makes it a good one, is for `steps.backup`.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.engine import Connection
+
+from housing.errors import BlobMissing, Corrupt, UnknownId
+from housing.store import tabledump
+from housing.store.blobs import BlobStore
+from housing.store.ledger import champion
+from housing.store.place import ENCRYPTED, Place
+from housing.store.tables import blobs, utc_now
+
+FOLDER = "cuts"
+FORMAT = 1
+MANIFEST = "manifest.json"
+KEY_FILE = "signing.key"
+_LISTING = "housing backup list"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One dumped table."""
+
+    table: str
+    rows: int
+    size: int  # bytes
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BlobPart:
+    """One blob that the cut refers to."""
+
+    digest: str
+    suffix: str
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a cut consists of."""
+
+    id: str
+    created_at: datetime  # UTC
+    schema: str  # the database's revision
+    database: str  # the dialect that it was taken from
+    champion: int | None
+    tables: tuple[Part, ...]
+    blobs: tuple[BlobPart, ...]
+    signing_key: bool  # whether the cut, being encrypted, has the key that models are signed with
+    format: int = FORMAT
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that it refers to."""
+        return sum(t.size for t in self.tables) + sum(b.size for b in self.blobs)
+
+
+def new_id() -> str:
+    """A cut's id: the time, so that ids sort by age, and a few digits against a collision."""
+    return f"{utc_now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def dump_tables(connection: Connection) -> dict[str, bytes]:
+    """All tables as they are in this transaction."""
+    return {table.name: tabledump.dump(connection, table) for table in tabledump.order()}
+
+
+def live_blobs(connection: Connection) -> tuple[BlobPart, ...]:
+    """The blobs that this state of the database refers to and that are still to be had."""
+    columns = (blobs.c.digest, blobs.c.suffix, blobs.c.size)
+    query = sa.select(*columns).where(blobs.c.pruned_at.is_(None)).order_by(blobs.c.digest)
+    return tuple(BlobPart(*row) for row in connection.execute(query))
+
+
+def write(
+    place: BlobStore,
+    id_: str,
+    facts: Mapping[str, Any],
+    dumps: Mapping[str, bytes],
+    signing_key: str | None,
+) -> Manifest:
+    """Write a cut whose blobs are in the place already; the manifest comes last.
+
+    `facts` are the manifest's fields but for `id`, `tables` and `signing_key`.
+    """
+    parts = []
+    for table, data in dumps.items():
+        place.write(_name(id_, f"{table}.parquet"), data)
+        part = Part(table, tabledump.rows_in(data), len(data), hashlib.sha256(data).hexdigest())
+        read_part(place, id_, part)  # raises unless what is there is what was meant
+        parts.append(part)
+    keeps_key = signing_key is not None and place.cipher is not None
+    if signing_key is not None and keeps_key:
+        place.write(_name(id_, KEY_FILE), signing_key.encode())
+    manifest = Manifest(id=id_, tables=tuple(parts), signing_key=keeps_key, **facts)
+    place.write(_name(id_, MANIFEST), _sealed(manifest))
+    return manifest
+
+
+def facts_of(connection: Connection, schema: str) -> dict[str, Any]:
+    """What a manifest says of the database, in the transaction in which it is dumped."""
+    return {
+        "created_at": utc_now(),
+        "schema": schema,
+        "database": connection.dialect.name,
+        "champion": champion(connection),
+        "blobs": live_blobs(connection),
+    }
+
+
+def ids(place: Place) -> list[str]:
+    """Cuts that are whole, oldest first."""
+    ends = f"/{MANIFEST}"
+    return sorted(n.split("/")[1] for n in place.names(FOLDER) if n.endswith(ends))
+
+
+def read(place: Place, id_: str | None) -> Manifest:
+    """A cut's manifest, the newest cut's for None; UnknownId where there is none, or Corrupt."""
+    if id_ is None:
+        found = ids(place)
+        if not found:
+            raise UnknownId(kind="backup in", id=place.url + _locked(place), listing=_LISTING)
+        id_ = found[-1]
+    name = _name(id_, MANIFEST)
+    try:
+        data = place.read(name)
+    except FileNotFoundError as error:
+        raise UnknownId(kind="backup", id=id_, listing=_LISTING) from error
+    return _unsealed(data, place.at(name))
+
+
+def _locked(place: Place) -> str:
+    """A word on encrypted cuts where there is no key for them, and on plain ones where there is."""
+    if not ids(place.raw()) and not any(
+        n.endswith(ENCRYPTED) for n in place.names(FOLDER, raw=True)
+    ):
+        return ""
+    if place.cipher is None:
+        return " (those there are encrypted: set HOUSING_BACKUP_KEY)"
+    return " (those there are not encrypted: unset HOUSING_BACKUP_KEY to read them)"
+
+
+def read_part(place: Place, id_: str, part: Part) -> bytes:
+    """A dumped table's bytes; Corrupt or BlobMissing where they are not those of the manifest."""
+    name = _name(id_, f"{part.table}.parquet")
+    try:
+        data = place.read(name)
+    except FileNotFoundError as error:
+        raise BlobMissing(what=name, place=place.url) from error
+    if hashlib.sha256(data).hexdigest() != part.sha256:
+        raise Corrupt(what=place.at(name), why="its bytes do not have the sha256 of the manifest")
+    return data
+
+
+def read_key(place: Place, manifest: Manifest) -> str | None:
+    """The signing key that an encrypted cut has with it, or None."""
+    if not manifest.signing_key:
+        return None
+    return place.read(_name(manifest.id, KEY_FILE)).decode()
+
+
+def remove(place: Place, id_: str) -> None:
+    """Delete a cut's own files, the manifest first: what is left of it is no cut any more."""
+    place.remove(_name(id_, MANIFEST))
+    for name in list(place.names(f"{FOLDER}/{id_}")):
+        place.remove(name)
+
+
+def unfinished(place: Place) -> list[str]:
+    """Ids of which there are files and no manifest: interrupted, or being written."""
+    begun = {name.split("/")[1] for name in place.names(FOLDER)}
+    return sorted(begun - set(ids(place)))
+
+
+def _name(id_: str, file: str) -> str:
+    return f"{FOLDER}/{id_}/{file}"
+
+
+def _sealed(manifest: Manifest) -> bytes:
+    text = json.dumps(asdict(manifest), default=str, sort_keys=True, indent=1)
+    return f"{digest_of(text)}\n{text}\n".encode()
+
+
+def digest_of(text: str) -> str:
+    """What the first line of a manifest says of the rest."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _unsealed(data: bytes, path: str) -> Manifest:
+    digest, _, text = data.decode(errors="replace").partition("\n")
+    text = text.removesuffix("\n")
+    if digest_of(text) != digest:
+        raise Corrupt(what=path, why="its bytes do not have the sha256 of its first line")
+    try:
+        return TypeAdapter(Manifest).validate_json(text)
+    except ValidationError as error:
+        why = "a newer release wrote it, or it is no manifest"
+        raise Corrupt(what=path, why=why) from error

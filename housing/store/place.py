@@ -1,0 +1,197 @@
+"""Files by name below a URL: a local folder, or what fsspec reaches (s3://...).
+
+A file is written whole or not at all, and is durable when `write` returns; errors name the place.
+With a cipher, all that is written is encrypted and its names end in `.enc`. What the files mean
+is for those who use it: `blobs`, `cuts`.
+"""
+
+import errno
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+
+from housing.errors import DiskFull, HousingError, StoreUnavailable
+from housing.store.cipher import Cipher
+
+T = TypeVar("T")
+
+ENCRYPTED = ".enc"
+DOOMED = ".doomed"
+
+
+class Place:
+    """A folder of files below `url`."""
+
+    def __init__(self, url: str, cipher: Cipher | None = None) -> None:
+        self.url = url
+        self.cipher = cipher
+        self._fs: Any
+        # An object store's listing must be of now: another process writes there too.
+        self._fs, self._root = fsspec.core.url_to_fs(url, **_options(url))
+        protocol = self._fs.protocol
+        self.local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    def at(self, name: str) -> str:
+        """Where a file lies, as its file system names it."""
+        return f"{self._root}/{name}{ENCRYPTED if self.cipher else ''}"
+
+    def read(self, name: str) -> bytes:
+        """A file's content; FileNotFoundError where there is none."""
+        path = self.at(name)
+        data: bytes = self._explained(lambda: self._fs.cat_file(path))
+        return self.cipher.opened(data, name, path) if self.cipher else data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file whole; when it returns it would survive a loss of power."""
+        path = self.at(name)
+        sealed = self.cipher.sealed(data, name) if self.cipher else data
+        if self.local:
+            self._explained(lambda: write_durably(Path(path), sealed))
+        else:  # object stores show an object whole or not at all
+            self._explained(lambda: self._fs.pipe_file(path, sealed))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+        return bool(self._explained(lambda: self._fs.exists(self.at(name))))
+
+    def keep(self, name: str) -> bool:
+        """Say that a file is in use again: durable, and not to be swept away as old.
+
+        False where it has gone; the caller then writes it anew.
+        """
+        if not self.local:
+            return True
+        path = Path(self.at(name))
+        try:
+            os.utime(path)
+            sync(path)
+            sync(path.parent)
+        except FileNotFoundError:
+            return False
+        except PermissionError:  # a disk that can only be read loses nothing
+            return path.exists()
+        except OSError as error:
+            if error.errno == errno.EROFS:
+                return path.exists()
+            raise self._error(error) from error
+        return True
+
+    def remove(self, name: str) -> None:
+        """Delete a file; a no-op where there is none."""
+        try:
+            self._explained(lambda: self._fs.rm_file(self.at(name)))
+        except FileNotFoundError:
+            return
+
+    def sweep(self, name: str, before: datetime) -> bool:
+        """Delete a file unless it was written or kept since `before`; whether it was deleted.
+
+        It is renamed first: a writer that keeps it meanwhile either is seen, or finds it gone.
+        """
+        if not self.local:
+            if self.modified(name) >= before:
+                return False
+            self.remove(name)
+            return True
+        path = Path(self.at(name))
+        doomed = path.with_name(path.name + DOOMED)
+        try:
+            path.rename(doomed)
+            if datetime.fromtimestamp(doomed.stat().st_mtime, UTC) >= before:
+                doomed.rename(path)
+                return False
+            doomed.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._error(error) from error
+        return True
+
+    def modified(self, name: str) -> datetime:
+        """When a file was last written or kept (UTC)."""
+        at: datetime = self._explained(lambda: self._fs.modified(self.at(name)))
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+    def names(self, below: str = "", *, raw: bool = False) -> Iterator[str]:
+        """All files below a folder, by name; `raw` has those without the cipher's ending too."""
+        folder = f"{self._root}/{below}" if below else self._root
+        try:
+            found = self._explained(lambda: self._fs.find(folder))
+        except FileNotFoundError:
+            return
+        ending = ENCRYPTED if self.cipher else ""
+        for path in sorted(found):
+            name = path.removeprefix(self._root).lstrip("/")
+            if raw:
+                yield name
+            elif name.endswith(ending) and (ending or not name.endswith(ENCRYPTED)):
+                yield name.removesuffix(ending)
+
+    def raw(self) -> "Place":
+        """The same files as they lie, whatever wrote them."""
+        return Place(self.url)
+
+    def _explained(self, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except (FileNotFoundError, HousingError):
+            raise
+        except OSError as error:
+            raise self._error(error) from error
+        except Exception as error:
+            if self.local:
+                raise
+            # Network libraries have errors of their own, which fsspec lets through.
+            raise self._error(OSError(None, f"{type(error).__name__}: {error}")) from error
+
+    def _error(self, error: OSError) -> DiskFull | StoreUnavailable:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return DiskFull(place=self.url)
+        return StoreUnavailable(
+            what=f"The blob store {self.url}",
+            why=error.strerror or str(error),
+            next_step="Make it writable, or point HOUSING_BLOB_URL (HOUSING_BACKUP_URL) elsewhere.",
+        )
+
+
+def _options(url: str) -> dict[str, Any]:
+    return {"use_listings_cache": False} if "://" in url and not url.startswith("file:") else {}
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, readable by its owner alone, and sync it to disk."""
+    _make_folder(path.parent)
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".writing-")  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).replace(path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each for its owner alone, and sync their names."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync(folder.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
