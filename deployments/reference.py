@@ -26,9 +26,10 @@ _EXIT_CODES = """
 | 0 | done; for `retrain`: promoted, or nothing new |
 | 1 | failed; the message says why and what to do next |
 | 2 | wrong usage, or an impossible setting |
-| 3 | `retrain`: the champion was kept |
+| 3 | the champion was kept (`retrain`, and `approve` where it was compared again) |
 | 4 | `retrain`: inconclusive |
 | 5 | something stored is corrupt |
+| 6 | `retrain`: a person must approve the promotion |
 | 130 | interrupted by Ctrl-C |
 """
 

@@ -34,7 +34,7 @@ def nightly(parameters: NightlyParameters = DEFAULTS) -> State[NightResult]:
         judged = evaluate(night, version, challenger)
         if judged.promotes and not parameters.dry_run:
             back_up(night, challenger)
-            promote(night, judged)
+            judged = promote(night, judged)
         result = report(night, of_verdict(night.run, version, judged, dry_run=parameters.dry_run))
         notify(night, result)
         return named(conclude(night, result))

@@ -142,6 +142,8 @@ class Metrics:
     r2: float
     within_10: float  # share of rows predicted within 10 % of the price
     within_20: float
+    rmse_clustered: Interval | None = None  # None in evidence of before and in a single cell
+    mae_clustered: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,16 @@ class StepTime:
     detail: str = ""
 
 
-RunOutcome = Literal["promoted", "kept", "inconclusive", "held", "nothing new", "dry run", "done"]
+RunOutcome = Literal[
+    "promoted",
+    "kept",
+    "inconclusive",
+    "held",
+    "awaiting approval",
+    "nothing new",
+    "dry run",
+    "done",
+]
 
 
 @dataclass(frozen=True)

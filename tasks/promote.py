@@ -5,6 +5,7 @@ from prefect import task
 from housing.notify import send_all
 from housing.settings import load_settings
 from housing.steps import promote as steps
+from housing.steps.approval import ask
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night, step
 from housing.steps.promote import RolledBack
@@ -20,10 +21,13 @@ def back_up(night: Night, model: int) -> int:
 
 
 @task(name="promote", **PLAIN)
-def promote(night: Night, judged: Judged) -> int:
-    """Make the challenger champion, in one transaction; returns the ledger line."""
-    with step(night, "promote") as (store, _):
-        return steps.promote(store, night, judged)
+def promote(night: Night, judged: Judged) -> Judged:
+    """Make the challenger champion, in one transaction; or ask a person, if the policy does."""
+    with step(night, "promote") as (store, settings):
+        if settings.gate.approval:
+            return ask(store, night.run, judged, settings)
+        steps.promote(store, night, judged)
+    return judged
 
 
 @task(name="roll back", **PLAIN)

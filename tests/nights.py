@@ -24,6 +24,7 @@ SMALL: Mapping[str, str] = {
     "HOUSING_GATE__MIN_TEST_ROWS": "50",
     "HOUSING_GATE__BASELINE_MARGIN": "0",
     "HOUSING_GATE__CONFIDENCE": "0.5",
+    "HOUSING_GATE__PREFLIGHT": "false",  # a process a night; tests of its own ask for it
 }
 """Settings of a night that takes a second."""
 

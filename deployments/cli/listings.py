@@ -125,10 +125,18 @@ def champion(
 @app.command()
 def show(
     id_: Annotated[str, typer.Argument(metavar="ID", help="m7, v3, b2 or r9.")],
+    verdict: Annotated[
+        bool, typer.Option("--verdict", help="Judge a run's verdict again: does it still agree?")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Everything recorded of one model, dataset version, batch or run."""
-    letter, number = identify.parse(id_)
+    letter, number = identify.parse(id_, allowed="r") if verdict else identify.parse(id_)
+    if verdict:
+        from deployments.cli.gate import print_replayed
+
+        print_replayed(number, as_json=as_json)
+        return
     question = {
         "m": listings.show_model,
         "v": listings.show_dataset,

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from deployments.cli import changes, listings, nights, schema, serving, upkeep
+from deployments.cli import changes, gate, listings, nights, schema, serving, upkeep
 
 
 class _Interrupted(BaseException):
@@ -34,6 +34,14 @@ app = typer.Typer(
     add_completion=False,
     cls=_Commands,
 )
-for part in (nights.app, listings.app, changes.app, upkeep.app, serving.app, schema.app):
+for part in (
+    nights.app,
+    listings.app,
+    changes.app,
+    gate.app,
+    upkeep.app,
+    serving.app,
+    schema.app,
+):
     app.registered_commands += part.registered_commands
     app.registered_groups += part.registered_groups

@@ -29,8 +29,8 @@ def retrain(
 ) -> None:
     """One night now: rows in, search, comparison, promotion if nothing regresses.
 
-    Returns 0 promoted or nothing new, 3 kept the champion, 4 inconclusive, 1 failed,
-    2 wrong usage, 5 something is corrupt.
+    Returns 0 promoted or nothing new, 3 kept the champion, 4 inconclusive, 6 awaiting approval,
+    1 failed, 2 wrong usage, 5 something is corrupt.
     """
     from deployments.cli.retrain import run_night
 

@@ -36,6 +36,7 @@ EXIT_CODES: Mapping[str, int] = {
     "kept": 3,
     "held": 3,
     "inconclusive": 4,
+    "awaiting approval": 6,
 }
 """What `housing retrain` returns; 1 failed, 2 wrong usage, 5 something is corrupt."""
 

@@ -3,17 +3,21 @@
 Everything is paired: what both models find hard cancels out. No threshold and no decision here.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from housing.errors import NotMeasurable
-from housing.evaluation.metrics import Values, finite_columns
+from housing.evaluation.metrics import Values, clustered_se, finite_columns
 from housing.records import Comparison, Interval
 
 Cells = npt.NDArray[np.integer[Any]]
+Mask = npt.NDArray[np.bool_]
+Loss = Literal["rmse", "mae"]
 
 _WHAT = "the change of the error"
 _BORDER_DIGITS = 6
@@ -36,6 +40,30 @@ def location_cells(longitude: Values, latitude: Values, size_degrees: float) -> 
     return codes.astype(np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class PairedErrors:
+    """Prediction less truth of two models on the same rows; columns of shape (n,).
+
+    `cells` are small integers from 0, as `location_cells` gives them.
+    """
+
+    champion: Values
+    challenger: Values
+    cells: Cells
+
+    def of(self, rows: Mask) -> "PairedErrors":
+        """The same for some of the rows."""
+        return PairedErrors(self.champion[rows], self.challenger[rows], self.cells[rows])
+
+
+def paired_errors(
+    y: Values, champion_pred: Values, challenger_pred: Values, cells: Cells
+) -> PairedErrors:
+    """The errors of both models; NotMeasurable: fewer than two rows, or a value not finite."""
+    truth, champion, challenger = finite_columns(_WHAT, y, champion_pred, challenger_pred)
+    return PairedErrors(champion - truth, challenger - truth, cells)
+
+
 def compare(
     y: Values,
     champion_pred: Values,
@@ -44,31 +72,39 @@ def compare(
     *,
     confidence: float,
 ) -> Comparison:
-    """Relative change of the RMSE, challenger against champion; all columns of shape (n,).
+    """Relative change of the RMSE, challenger against champion; see `compare_errors`."""
+    errors = paired_errors(y, champion_pred, challenger_pred, cells)
+    return compare_errors(errors, confidence=confidence)
 
-    The standard errors come from the delta method on the paired squared errors: with a the
-    challenger's, b the champion's, and r = sqrt(mean a / mean b), row i moves r by
-    r/2 (a_i / mean a - b_i / mean b) / n. The deciding one sums rows of a cell first, because
-    neighbouring districts err together; its limits use Student's t with cells - 1 degrees of
-    freedom. `cells` are small integers from 0, as `location_cells` gives them.
-    NotMeasurable: fewer than two rows or two cells, a value not finite, a champion without error.
+
+def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: float) -> Comparison:
+    """Relative change of the RMSE or the mean absolute error.
+
+    The standard errors come from the delta method on the paired losses: with a the challenger's,
+    b the champion's, and r = (mean a / mean b) ** p, row i moves r by
+    p r (a_i / mean a - b_i / mean b) / n; p is 1/2 for squared errors. The deciding one sums rows
+    of a cell first, because neighbouring districts err together; its limits use Student's t with
+    cells - 1 degrees of freedom.
+    NotMeasurable: fewer than two rows or two cells, a champion without error.
     """
-    truth, champion, challenger = finite_columns(_WHAT, y, champion_pred, challenger_pred)
-    n = len(truth)
-    ours, theirs = (challenger - truth) ** 2, (champion - truth) ** 2
+    n, power = len(errors.cells), 0.5 if loss == "rmse" else 1.0
+    if n < 2:
+        raise NotMeasurable(what=_WHAT, why=f"it takes two test rows, there are {n}")
+    ours, theirs = (
+        side * side if loss == "rmse" else np.abs(side)
+        for side in (errors.challenger, errors.champion)
+    )
     our_mean, their_mean = float(ours.mean()), float(theirs.mean())
     if their_mean == 0:
         raise NotMeasurable(what=_WHAT, why="the model compared with makes no error at all")
-    clusters = int(np.count_nonzero(np.bincount(cells, minlength=1)))
-    if clusters < 2:
-        raise NotMeasurable(what=_WHAT, why="all test rows lie in one location cell")
-    ratio = (our_mean / their_mean) ** 0.5
+    ratio = (our_mean / their_mean) ** power
     # A challenger without any error stays so on every resample: its rows move nothing.
     influence = np.zeros(n)
     if our_mean > 0:
-        influence = (ratio / 2) * (ours / our_mean - theirs / their_mean)
-    sums = np.bincount(cells, weights=influence)
-    se = float(np.sqrt(clusters / (clusters - 1) * (sums @ sums))) / n
+        influence = (power * ratio) * (ours / our_mean - theirs / their_mean)
+    se, clusters = clustered_se(influence, errors.cells)
+    if clusters < 2:
+        raise NotMeasurable(what=_WHAT, why="all test rows lie in one location cell")
     se_independent = float(np.sqrt(influence @ influence / (n * (n - 1))))
     two_sided, one_sided = stdtrit(clusters - 1, [(1 + confidence) / 2, confidence]).tolist()
     effect = ratio - 1
@@ -81,3 +117,48 @@ def compare(
         interval=Interval(effect, effect - two_sided * se, effect + two_sided * se, confidence),
         upper=effect + one_sided * se,
     )
+
+
+def compare_groups(errors: Values, rows: Mask, cells: Cells, *, confidence: float) -> Interval:
+    """How far one model's RMSE on some rows lies from that on the others, relative to these.
+
+    `errors` and `rows` of shape (n,). By the delta method on the logarithm of the ratio,
+    clustered. NotMeasurable: fewer than two rows on a side, no error on one, a single cell.
+    """
+    what = "one model's error on two groups of rows"
+    counts = int(rows.sum()), int((~rows).sum())
+    if min(counts) < 2:
+        raise NotMeasurable(what=what, why=f"the groups have {counts[0]} and {counts[1]} rows")
+    squared = errors * errors
+    means = float(squared[rows].mean()), float(squared[~rows].mean())
+    if min(means) == 0:
+        raise NotMeasurable(what=what, why="there is no error at all in one of them")
+    influence = np.where(
+        rows,
+        (squared / means[0] - 1) / (2 * counts[0]),
+        -(squared / means[1] - 1) / (2 * counts[1]),
+    )
+    se, clusters = clustered_se(influence * len(errors), cells)
+    if clusters < 2:
+        raise NotMeasurable(what=what, why="all rows lie in one location cell")
+    middle, half = 0.5 * np.log(means[0] / means[1]), stdtrit(clusters - 1, (1 + confidence) / 2)
+    value, lower, upper = np.expm1([middle, middle - half * se, middle + half * se]).tolist()
+    return Interval(value, lower, upper, confidence)
+
+
+def regression_p_value(comparison: Comparison, margin: float) -> float:
+    """Chance of an effect this large, were the true one exactly `margin`; one-sided."""
+    beyond = comparison.effect - margin
+    if comparison.se == 0:
+        return 0.0 if beyond > 0 else 1.0
+    return float(stdtr(comparison.clusters - 1, -beyond / comparison.se))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted so that the chance of any false finding is held (Holm, 1979)."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted.tolist()

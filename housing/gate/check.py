@@ -1,15 +1,17 @@
 """What a check is, which checks there are, and how their outcomes become a verdict.
 
-A check's own logic belongs to `data_checks` or `model_checks`, its threshold to `policy`.
+A check's own logic belongs to one of the `*_checks` modules, its threshold to `policy`.
 A new check is a class there, a line in CHECKS and, where it needs one, a field of the policy.
 """
 
 from typing import Protocol
 
-from housing.gate.data_checks import Identity, LeakProof, TestRowCount
+from housing.gate.data_checks import DriftFound, Identity, LeakProof, RejectedShare, TestRowCount
 from housing.gate.evidence import Evidence
 from housing.gate.model_checks import BeatsBaseline, NoRegression, SanePredictions
+from housing.gate.part_checks import CappedLabels, Ratchet, RecentRows, Slices
 from housing.gate.policy import GatePolicy
+from housing.gate.service_checks import ArtifactSize, Latency, PreflightRun
 from housing.records import CheckOutcome, CheckResult, Verdict
 
 __all__ = ["CHECKS", "Check", "Evidence", "judge"]
@@ -24,14 +26,27 @@ class Check(Protocol):
         """The answer, with the figures in its sentence."""
         ...
 
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """What would change the answer, in words and figures."""
+        ...
+
 
 CHECKS: tuple[Check, ...] = (
     Identity(),
     TestRowCount(),
     LeakProof(),
+    RejectedShare(),
+    DriftFound(),
     SanePredictions(),
     BeatsBaseline(),
     NoRegression(),
+    Slices(),
+    RecentRows(),
+    CappedLabels(),
+    Ratchet(),
+    Latency(),
+    ArtifactSize(),
+    PreflightRun(),
 )
 
 

@@ -1,20 +1,26 @@
-"""Checks of what the judgement rests on: the artifacts, the test rows and their separation.
+"""Checks of what the judgement rests on: artifacts, test rows and their separation, fresh rows.
 
 How well a model predicts belongs to `model_checks`.
 """
 
+from collections.abc import Mapping
+
+from housing.evaluation.drift import found
 from housing.gate.evidence import Contender, Evidence
-from housing.gate.policy import GatePolicy
-from housing.records import CheckResult
+from housing.gate.policy import DriftAction, GatePolicy
+from housing.gate.words import percent
+from housing.records import CheckOutcome, CheckResult, ColumnDrift, Drift
 
 
 class Identity:
-    """Challenger and champion are different artifacts: nothing is compared with itself."""
+    """Challenger and champion are different models: nothing is compared with itself."""
 
     name = "identity"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed where both digests or both ids are equal; not applicable without a champion."""
+        """Failed where digests, ids or all predictions are equal; not applicable without a
+        champion.
+        """
         ours, theirs = evidence.challenger, evidence.champion
         if not ours.digest:
             raise ValueError("the challenger's artifact has no digest")
@@ -24,8 +30,17 @@ class Identity:
         if ours.digest == theirs.digest or ours.id == theirs.id:
             sentence = f"The challenger is the same artifact as the champion, m{theirs.id}."
             return CheckResult(self.name, "failed", sentence, figures)
+        comparison = evidence.comparison
+        # Equal errors on every row: only then do neither rows nor cells differ by anything.
+        if comparison is not None and comparison.effect == comparison.se_independent == 0:
+            sentence = f"The challenger predicts exactly what the champion, m{theirs.id}, does."
+            return CheckResult(self.name, "failed", sentence, figures)
         sentence = f"The challenger, m{ours.id}, and the champion, m{theirs.id}, differ."
         return CheckResult(self.name, "passed", sentence, figures)
+
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """Nothing but another model."""
+        return "Only another artifact, with other predictions, changes it."
 
 
 class TestRowCount:
@@ -43,6 +58,13 @@ class TestRowCount:
             return CheckResult(self.name, "unsure", sentence, figures)
         sentence = f"There are {rows:,} test rows, at least the {needed:,} that it takes."
         return CheckResult(self.name, "passed", sentence, figures)
+
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """The rows that are missing or to spare."""
+        away = policy.min_test_rows - evidence.test_rows
+        if away > 0:
+            return f"It passes with {away:,} more test rows."
+        return f"It turns with {1 - away:,} test rows fewer."
 
 
 class LeakProof:
@@ -72,3 +94,113 @@ class LeakProof:
             f"{model.test_overlap:,} of the {model.training_rows:,} training rows of m{model.id} "
             f"are in the test set of v{version}."
         )
+
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """A single shared row decides."""
+        return "A single training row in the test set fails it; no number of test rows helps."
+
+
+class RejectedShare:
+    """Not too many of tonight's rows were turned away (`max_rejected_share`)."""
+
+    name = "rejected-share"
+
+    def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
+        """Failed beyond the limit: what came in of such a delivery is not to be learned from."""
+        read, rejected = evidence.read_rows, evidence.rejected_rows
+        figures = {"read": read, "rejected": rejected, "limit": policy.max_rejected_share}
+        if not read:
+            return CheckResult(self.name, "not applicable", "Nothing was read tonight.", figures)
+        if not 0 <= rejected <= read:
+            raise ValueError(f"{rejected} of {read} rows were rejected")
+        if read < policy.rejected_min_rows:
+            sentence = f"{rejected:,} of only {read:,} rows were turned away: too few to judge."
+            return CheckResult(self.name, "not applicable", sentence, figures)
+        share = rejected / read
+        sentence = (
+            f"{rejected:,} of {read:,} rows were turned away ({percent(share)}); up to "
+            f"{percent(policy.max_rejected_share, 2)} is tolerated."
+        )
+        outcome: CheckOutcome = "failed" if share > policy.max_rejected_share else "passed"
+        return CheckResult(self.name, outcome, sentence, figures)
+
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """The rejected rows at which it turns."""
+        most = int(policy.max_rejected_share * evidence.read_rows)
+        return f"It passes with at most {most:,} of {evidence.read_rows:,} rows turned away."
+
+
+class DriftFound:
+    """Whether tonight's rows or the dataset differ from what the champion learned from.
+
+    Drift is a finding about the world and no fault of the challenger, who may be the answer to
+    it: what follows is for the policy to say (`drift_action`).
+    """
+
+    name = "drift"
+
+    OUTCOMES: Mapping[DriftAction, CheckOutcome] = {
+        "report": "passed",
+        "inconclusive": "unsure",
+        "keep": "failed",
+    }
+
+    def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
+        """Columns with enough rows, an effect, and a false-discovery rate, by both tables."""
+        if evidence.champion is None:
+            return CheckResult(self.name, "not applicable", "There is no champion.")
+        compared = [d for d in evidence.drift if d.columns]
+        if not compared:
+            sentence = "There are no rows to hold against the champion's training rows."
+            return CheckResult(self.name, "not applicable", sentence)
+        drifted = {d.current: columns for d in compared if (columns := drift_found(d, policy))}
+        figures = {
+            current: {f"{c.column} ({c.kind})": c.effect for c in columns}
+            for current, columns in drifted.items()
+        }
+        if not drifted:
+            tables = " nor ".join(f"the {d.current} ({d.rows:,})" for d in compared)
+            sentence = (
+                f"No column of {tables} differs from the {compared[0].reference} by "
+                f"{policy.drift_effect:g} or more beyond chance."
+            )
+            return CheckResult(self.name, "passed", sentence, figures)
+        said = " ".join(self._said(current, columns) for current, columns in drifted.items())
+        ending = {
+            "report": "This policy reports it and nothing more.",
+            "inconclusive": "This policy does not decide on such rows.",
+            "keep": "This policy keeps the champion on such rows.",
+        }[policy.drift_action]
+        outcome = self.OUTCOMES[policy.drift_action]
+        return CheckResult(self.name, outcome, f"{said} {ending}", figures)
+
+    @staticmethod
+    def _said(current: str, columns: tuple[ColumnDrift, ...]) -> str:
+        named = ", ".join(
+            f"{c.column.replace('_', ' ')}{' (missing)' if c.kind == 'missing' else ''} "
+            f"{c.effect:.2f}"
+            for c in columns
+        )
+        return f"Drift in the {current}: {named}."
+
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """What a finding takes, and the nearest column."""
+        text = (
+            f"A finding takes {policy.drift_min_rows:,} rows, an effect of {policy.drift_effect:g} "
+            f"and an adjusted p-value of at most {policy.drift_false_discoveries:g}."
+        )
+        columns = [c for d in evidence.drift for c in d.columns]
+        if not columns:
+            return text
+        largest = max(columns, key=lambda c: c.effect)
+        return f"{text} The largest effect is {largest.column}'s: {largest.effect:.2f}."
+
+
+def drift_found(drift: Drift, policy: GatePolicy) -> tuple[ColumnDrift, ...]:
+    """The columns that drifted by the policy's demands."""
+    return found(
+        drift,
+        min_rows=policy.drift_min_rows,
+        min_effect=policy.drift_effect,
+        discovery_rate=policy.drift_false_discoveries,
+    )

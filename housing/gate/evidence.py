@@ -1,16 +1,20 @@
-"""Everything that the gate judges from, as one plain record, and how it is gathered.
+"""Everything that the gate judges from, as one plain record; how it is measured is in `gather`.
 
-The record goes to SQL as JSON and comes back equal, so a verdict can be judged again years later.
-No threshold is applied here; the policy only says how to measure.
+The record goes to SQL as JSON and is judged again years later. So it only ever grows: a new
+field has a default that says "not measured then", and `shape` tells which fields a record could
+have had. `read` brings any shape back.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from housing.evaluation.compare import Cells, compare, location_cells
-from housing.evaluation.metrics import Values, count_unusable, measure
-from housing.gate.policy import GatePolicy
-from housing.records import Comparison, Metrics
+from pydantic import TypeAdapter
+
+from housing.records import Comparison, Drift, Interval, Json, Metrics
+
+SHAPE = 2
+"""1: comparison and baselines. 2: slices, recent rows, ratchet, capped labels, drift, luck,
+wear, costs and preflight as well."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,63 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Challenger against champion on some of the test rows."""
+
+    name: str
+    rows: int
+    comparison: Comparison | None  # None where so few rows cannot be compared at all
+
+
+@dataclass(frozen=True)
+class Former:
+    """The best of the former champions on tonight's test set, and the challenger against it."""
+
+    id: int
+    among: int  # former champions that were scored
+    rmse: float  # US dollars
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Luck:
+    """The luck of training: what other seeds did to a model, from the members of its bag."""
+
+    rmse: tuple[float, ...]  # US dollars, one a member
+    spread: float  # standard deviation of the bag's RMSE over seeds, relative to it (jackknife)
+
+
+@dataclass(frozen=True)
+class Wear:
+    """How used the test set is, and whether the champion profits from that."""
+
+    decisions: int  # verdicts on other challengers that shared test rows with tonight's
+    fresh_rows: int  # test rows that none of them used
+    fresh: Metrics | None  # the champion on these; None where there are too few
+    used: Metrics | None  # and on the rest
+    difference: Interval | None  # RMSE on fresh rows relative to the rest, clustered
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the challenger costs in service."""
+
+    latency_ms: float  # median of a prediction for one row, on the machine of the night
+    champion_latency_ms: float | None
+    artifact_bytes: int
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """The stored artifact in a fresh process, on its golden rows."""
+
+    worst: float | None  # largest relative difference of a prediction; None where it gave none
+    seconds: float
+    fault: str = ""  # why the artifact cannot be used there
+    not_run: str = ""  # why there was no such process, or no answer from it
+
+
+@dataclass(frozen=True)
 class Evidence:
     """One night's facts. `champion` is None when the store holds no champion, and only then."""
 
@@ -46,91 +107,20 @@ class Evidence:
     champion: Contender | None = None
     comparison: Comparison | None = None  # challenger against champion
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    shape: int = 1
+    mae: Comparison | None = None  # challenger against champion, mean absolute error
+    slices: tuple[Part, ...] = ()
+    recent: Part | None = None  # rows that no decision has used
+    uncapped: Part | None = None  # rows whose label is below the cap
+    former: Former | None = None
+    luck: Luck | None = None  # None for a model of one seed
+    champion_luck: Luck | None = None
+    wear: Wear | None = None
+    drift: tuple[Drift, ...] = ()
+    costs: Costs | None = None
+    preflight: Preflight | None = None  # None where the policy does not ask for it
 
 
-@dataclass(frozen=True, eq=False)
-class TestRows:
-    """Tonight's test set; columns of shape (n,)."""
-
-    __test__ = False  # not a test case, whatever pytest makes of its name
-
-    version: int
-    longitude: Values  # degrees
-    latitude: Values  # degrees
-    actual: Values  # US dollars
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """A stored model, its predictions of the test rows, and its recorded training keys."""
-
-    id: int
-    digest: str
-    values: Values  # US dollars, shape (n,)
-    training_rows: int
-    test_overlap: int
-
-
-def gather(
-    test: TestRows,
-    challenger: Predictions,
-    champion: Predictions | None,
-    baselines: Mapping[str, Values],
-    policy: GatePolicy,
-    *,
-    read_rows: int,
-    rejected_rows: int,
-) -> Evidence:
-    """Measure all models afresh on the same rows, at the policy's confidence and cell size.
-
-    `baselines`: name -> predictions of shape (n,). NotMeasurable: see `measure` and `compare`.
-    """
-    cells = location_cells(test.longitude, test.latitude, policy.cell_degrees)
-    ours = _contender(test, challenger, policy)
-    theirs = None if champion is None else _contender(test, champion, policy)
-    comparison = None
-    if champion and theirs and theirs.metrics:
-        comparison = _compared(test, cells, champion.values, ours, challenger, policy)
-    return Evidence(
-        version=test.version,
-        test_rows=len(test.actual),
-        read_rows=read_rows,
-        rejected_rows=rejected_rows,
-        challenger=ours,
-        champion=theirs,
-        comparison=comparison,
-        baselines={
-            name: Baseline(
-                measure(test.actual, values, policy.confidence),
-                _compared(test, cells, values, ours, challenger, policy),
-            )
-            for name, values in baselines.items()
-        },
-    )
-
-
-def _contender(test: TestRows, model: Predictions, policy: GatePolicy) -> Contender:
-    non_finite, non_positive = count_unusable(model.values)
-    return Contender(
-        id=model.id,
-        digest=model.digest,
-        training_rows=model.training_rows,
-        test_overlap=model.test_overlap,
-        non_finite=non_finite,
-        non_positive=non_positive,
-        metrics=None if non_finite else measure(test.actual, model.values, policy.confidence),
-    )
-
-
-def _compared(
-    test: TestRows,
-    cells: Cells,
-    other: Values,
-    ours: Contender,
-    challenger: Predictions,
-    policy: GatePolicy,
-) -> Comparison | None:
-    """The challenger against another model, unless the challenger cannot be measured."""
-    if ours.metrics is None:
-        return None
-    return compare(test.actual, other, challenger.values, cells, confidence=policy.confidence)
+def read(stored: Json) -> Evidence:
+    """Evidence of any shape as SQL keeps it."""
+    return TypeAdapter(Evidence).validate_python(stored)

@@ -1,16 +1,16 @@
 """Checks of how the challenger predicts: usable at all, better than nothing, not worse than now.
 
-What the judgement rests on (artifacts, rows, leaks) belongs to `data_checks`.
+What the judgement rests on (artifacts, rows, leaks) belongs to `data_checks`, some of the rows
+to `part_checks`, what it costs in service to `service_checks`.
 """
 
 import math
+from typing import Any
 
+from housing.gate import rules, words
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
-from housing.records import CheckResult, Comparison, Metrics
-from housing.schema import CATALOGUE, TARGET
-
-UNIT = CATALOGUE[TARGET].unit
+from housing.records import CheckOutcome, CheckResult, Comparison, Metrics
 
 
 class SanePredictions:
@@ -31,6 +31,10 @@ class SanePredictions:
         sentence = f"All {evidence.test_rows:,} predictions are finite and positive."
         return CheckResult(self.name, "passed", sentence, figures)
 
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """A single prediction decides."""
+        return "A single prediction that is not finite and positive fails it, however many rows."
+
 
 class BeatsBaseline:
     """The challenger beats each model without skill by a margin (`baseline_margin`)."""
@@ -41,84 +45,109 @@ class BeatsBaseline:
         """Judged by the baseline that comes nearest: its upper bound must clear the margin."""
         if not evidence.baselines:
             raise ValueError("no baseline was measured")
-        ours = _challenger_metrics(evidence)
+        ours = challenger_metrics(evidence)
         if ours is None:
-            return _nothing_to_compare(self.name)
+            return nothing_to_compare(self.name)
         found = {
-            name: _checked(baseline.comparison, evidence, policy)
+            name: checked(baseline.comparison, evidence, policy)
             for name, baseline in evidence.baselines.items()
         }
         nearest = max(found, key=lambda name: found[name].upper)
         comparison = found[nearest]
         theirs = evidence.baselines[nearest].metrics.rmse.value
-        figures = {name: _figures(c) for name, c in found.items()}
-        sentence = f"{_standing(ours, comparison)} the {theirs:,.0f} of the {nearest} baseline"
-        required = f"at least {_percent(policy.baseline_margin, 2)} below is required"
+        figures = {name: words.figures(c) for name, c in found.items()}
+        sentence = f"{words.standing(ours, comparison)} the {theirs:,.0f} of the {nearest} baseline"
+        required = f"at least {words.percent(policy.baseline_margin, 2)} below is required"
         if comparison.upper <= -policy.baseline_margin:
             sentence += f"; {required}."
             return CheckResult(self.name, "passed", sentence, figures)
         if comparison.effect <= -policy.baseline_margin:
             sentence += (
                 f", but on {comparison.rows:,} test rows it may be only "
-                f"{_percent(max(-rounded_up(comparison.upper), 0.0))} below; {required}."
+                f"{words.percent(max(-words.rounded_up(comparison.upper), 0.0))} below; {required}."
             )
             return CheckResult(self.name, "unsure", sentence, figures)
         return CheckResult(self.name, "failed", f"{sentence}; {required}.", figures)
 
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """How far the error is from the limit."""
+        compared = [b.comparison for b in evidence.baselines.values() if b.comparison is not None]
+        if not compared:
+            return "It needs a challenger whose predictions are finite."
+        nearest = max(compared, key=lambda c: c.upper)
+        away = nearest.upper + policy.baseline_margin
+        if away <= 0:
+            return f"It fails once the error rises by about {words.percent(-away)} of the baseline."
+        rows = rules.rows_needed(nearest, -policy.baseline_margin)
+        return (
+            f"It passes once the error falls by about {words.percent(away)} of the baseline; at "
+            f"the error as it is, {words.settled_by(rows)}."
+        )
+
 
 class NoRegression:
-    """The challenger's error is not above the champion's; a rise beyond `margin` is ruled out."""
+    """The challenger's error against the champion's, by the policy's rule."""
 
     name = "no-regression"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Unsure where the error fell but the test set is too small for the bound."""
+        """Unsure where the error lies right but the test set is too small for the bound."""
         if evidence.champion is None:
             return CheckResult(self.name, "not applicable", "There is no champion.")
-        ours, theirs = _challenger_metrics(evidence), evidence.champion.metrics
+        ours, theirs = challenger_metrics(evidence), evidence.champion.metrics
         if ours is None:
-            return _nothing_to_compare(self.name)
+            return nothing_to_compare(self.name)
         if theirs is None:
             raise ValueError(f"the champion, m{evidence.champion.id}, gives no finite predictions")
-        comparison = _checked(evidence.comparison, evidence, policy)
-        figures = {**_figures(comparison), "margin": policy.margin}
-        start = f"{_standing(ours, comparison)} the champion's {theirs.rmse.value:,.0f}"
-        if comparison.effect > 0:
-            sentence = f"{start} ({_interval(comparison)})."
-            return CheckResult(self.name, "failed", sentence, figures)
-        if comparison.upper > policy.margin:
-            rows = rows_needed(comparison, policy.margin)
-            sentence = (
-                f"{start}, but on {comparison.rows:,} test rows it may still be "
-                f"{_percent(rounded_up(comparison.upper))} worse, where up to "
-                f"{_percent(policy.margin, 2)} is tolerated; {_settled_by(rows)}."
-            )
-            return CheckResult(self.name, "unsure", sentence, {**figures, "rows_needed": rows})
-        sentence = (
-            f"{start}; with {_percent(policy.confidence, 2)} confidence it is "
-            f"{_bound(rounded_up(comparison.upper))}, where up to {_percent(policy.margin, 2)} "
-            "worse is tolerated."
+        comparison = checked(evidence.comparison, evidence, policy)
+        figures: dict[str, Any] = {**words.figures(comparison), "margin": policy.margin}
+        figures["rule"] = policy.rule
+        start = f"{words.standing(ours, comparison)} the champion's {theirs.rmse.value:,.0f}"
+        outcome = rules.outcome(comparison, policy)
+        if outcome == "unsure":
+            figures["rows_needed"] = rules.rows_needed(comparison, rules.limit(policy))
+        sentence = start + self._ending(comparison, policy, outcome)
+        return CheckResult(self.name, outcome, sentence, figures)
+
+    @staticmethod
+    def _ending(comparison: Comparison, policy: GatePolicy, outcome: CheckOutcome) -> str:
+        upper = words.rounded_up(comparison.upper)
+        asked = (
+            "where it must be shown to be better"
+            if policy.rule == "superior"
+            else f"where up to {words.percent(policy.margin, 2)} worse is tolerated"
         )
-        return CheckResult(self.name, "passed", sentence, figures)
+        if outcome == "failed":
+            tolerated = f", {asked}" if policy.rule == "non_inferior" else ""
+            return f" ({words.interval(comparison)}){tolerated}."
+        if outcome == "passed":
+            sure = words.percent(policy.confidence, 2)
+            return f"; with {sure} confidence it is {words.bound(upper)}, {asked}."
+        rows = rules.rows_needed(comparison, rules.limit(policy))
+        return (
+            f", but on {comparison.rows:,} test rows it may still be "
+            f"{words.percent(upper)} worse, {asked.replace(' worse is', ' is')}; "
+            f"{words.settled_by(rows)}."
+        )
+
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """The change that would tip it, and the rows that would at this change."""
+        comparison = evidence.comparison
+        if comparison is None:
+            return "It needs a champion to compare with."
+        half = comparison.upper - comparison.effect
+        most = rules.limit(policy) - half
+        if policy.rule == "no_regression":
+            most = min(most, 0.0)
+        tipping = f"It passes where the measured change is at most {100 * most:+.2f} %"
+        text = f"{tipping}; it was {100 * comparison.effect:+.2f} %."
+        if rules.outcome(comparison, policy) == "unsure":
+            rows = rules.rows_needed(comparison, rules.limit(policy))
+            text += f" At this change {words.settled_by(rows)}; there are {comparison.rows:,}."
+        return text
 
 
-def rows_needed(comparison: Comparison, margin: float) -> int | None:
-    """Test rows at which the same effect would clear the margin, None if no number would.
-
-    The standard error falls with the square root of the rows; the effect is taken as it is.
-    """
-    room = margin - comparison.effect
-    if room <= 0:
-        return None
-    return math.ceil(comparison.rows * ((comparison.upper - comparison.effect) / room) ** 2)
-
-
-def rounded_up(bound: float) -> float:
-    """A bound to a tenth of a percent, never to the flattering side."""
-    return math.ceil(round(1000 * bound, 6)) / 1000
-
-
-def _challenger_metrics(evidence: Evidence) -> Metrics | None:
+def challenger_metrics(evidence: Evidence) -> Metrics | None:
     """None where a prediction is not finite, which another check reports."""
     ours = evidence.challenger
     if ours.metrics is None and not ours.non_finite:
@@ -126,18 +155,24 @@ def _challenger_metrics(evidence: Evidence) -> Metrics | None:
     return ours.metrics
 
 
-def _nothing_to_compare(name: str) -> CheckResult:
+def nothing_to_compare(name: str) -> CheckResult:
+    """What a comparison says where `sane-predictions` has failed."""
     return CheckResult(
         name, "not applicable", "The challenger has predictions that are not finite."
     )
 
 
-def _checked(comparison: Comparison | None, evidence: Evidence, policy: GatePolicy) -> Comparison:
+def checked(comparison: Comparison | None, evidence: Evidence, policy: GatePolicy) -> Comparison:
     """The comparison, or ValueError where it is not one of tonight's rows at the policy's level."""
     if comparison is None:
         raise ValueError("the models were not compared")
     if comparison.rows != evidence.test_rows:
         raise ValueError(f"compared on {comparison.rows} rows, not all {evidence.test_rows}")
+    return checked_level(comparison, policy)
+
+
+def checked_level(comparison: Comparison, policy: GatePolicy) -> Comparison:
+    """The comparison, or ValueError where it is not finite or not at the policy's confidence."""
     if comparison.interval.confidence != policy.confidence:
         raise ValueError(
             f"compared at a confidence of {comparison.interval.confidence}, not {policy.confidence}"
@@ -145,52 +180,3 @@ def _checked(comparison: Comparison | None, evidence: Evidence, policy: GatePoli
     if not all(map(math.isfinite, (comparison.effect, comparison.se, comparison.upper))):
         raise ValueError("the comparison is not finite")
     return comparison
-
-
-def _figures(comparison: Comparison) -> dict[str, float]:
-    return {
-        "effect": comparison.effect,
-        "upper": comparison.upper,
-        "lower_two_sided": comparison.interval.lower,
-        "upper_two_sided": comparison.interval.upper,
-        "se": comparison.se,
-        "se_independent": comparison.se_independent,
-        "rows": comparison.rows,
-        "clusters": comparison.clusters,
-    }
-
-
-def _standing(ours: Metrics, comparison: Comparison) -> str:
-    """The first half of a sentence that ends with the other model's error."""
-    start = f"The challenger's error is {ours.rmse.value:,.0f} {UNIT}"
-    if comparison.effect == 0:
-        return f"{start}, exactly"
-    direction = "above" if comparison.effect > 0 else "below"
-    return f"{start}, {_percent(abs(comparison.effect))} {direction}"
-
-
-def _interval(comparison: Comparison) -> str:
-    interval = comparison.interval
-    limits = " to ".join(f"{100 * limit:+.1f}" for limit in (interval.lower, interval.upper))
-    return f"{_percent(interval.confidence, 2)} interval {limits} %"
-
-
-def _bound(upper: float) -> str:
-    if upper > 0:
-        return f"at most {_percent(upper)} worse"
-    return f"at least {_percent(-upper)} better" if upper < 0 else "not worse"
-
-
-def _settled_by(rows: int | None) -> str:
-    if rows is None:
-        return "no number of test rows would settle it"
-    # Two digits: the estimate is rough, and should look so.
-    step = 10 ** max(len(str(rows)) - 2, 0)
-    return f"about {math.ceil(rows / step) * step:,} test rows would settle it"
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    """A share in words: no digit where it is whole, more where it would read as nothing."""
-    if 0 < share < 0.0005:
-        digits = 3
-    return f"{100 * share:.{digits}f}".rstrip("0").removesuffix(".") + " %"

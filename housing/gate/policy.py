@@ -1,11 +1,15 @@
 """What the gate demands, as one frozen object: each threshold has its name and bounds here.
 
-How a threshold is applied belongs to the check that names it.
+How a threshold is applied belongs to the check that names it. A field is never renamed or taken
+away: policies of old verdicts are read back. A new one has a default.
 """
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Rule = Literal["no_regression", "superior", "non_inferior"]
+DriftAction = Literal["report", "inconclusive", "keep"]
 
 
 class GatePolicy(BaseModel):
@@ -15,13 +19,16 @@ class GatePolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # --- the decision
+
     metric: Literal["rmse"] = Field(
         "rmse", description="The figure that decides; the others are reported beside it."
     )
-    rule: Literal["no_regression"] = Field(
+    rule: Rule = Field(
         "no_regression",
         description="no_regression: the challenger's error is not above the champion's, and the "
-        "upper bound of its change is within the margin.",
+        "upper bound of its change is within the margin. superior: the upper bound is at or below "
+        "zero. non_inferior: the upper bound is within the margin, wherever the error itself lies.",
     )
     margin: float = Field(
         0.01,
@@ -38,13 +45,113 @@ class GatePolicy(BaseModel):
         le=10,
         description="Side of a location cell in degrees; districts of one cell err together.",
     )
+    approval: bool = Field(
+        default=False, description="Whether a person must approve what the gate would promote."
+    )
+    approval_hours: float = Field(
+        24.0, gt=0, le=8760, description="Hours after which a promotion not approved is dropped."
+    )
+
+    # --- what the judgement rests on
+
     min_test_rows: int = Field(
         500, ge=2, description="Test rows below which nothing is decided on any figure."
     )
+    max_rejected_share: float = Field(
+        0.2, ge=0, le=1, description="Largest share of tonight's rows that may be turned away."
+    )
+    rejected_min_rows: int = Field(
+        50, ge=1, description="Rows read tonight below which the share turned away is not judged."
+    )
+    drift_action: DriftAction = Field(
+        "report",
+        description="What drift does: report (a finding, nothing more), inconclusive or keep.",
+    )
+    drift_min_rows: int = Field(
+        100, ge=2, description="Rows on both sides below which no column is said to drift."
+    )
+    drift_effect: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Smallest effect that counts as drift: Kolmogorov-Smirnov distance of a "
+        "number, total variation of a category or of the share of missing values.",
+    )
+    drift_false_discoveries: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of columns said to drift that may be said so by chance.",
+    )
+
+    # --- how the model does, beside the decision
+
     baseline_margin: float = Field(
         0.05,
         ge=0,
         lt=1,
         description="How far the error must lie below that of each baseline, relative to the "
         "baseline's and at the confidence above (0.05 is 5 %).",
+    )
+    evidence_confidence: float = Field(
+        0.95,
+        ge=0.5,
+        lt=1,
+        description="Confidence at which a regression on some of the rows (slices, recent rows, "
+        "rows below the label's cap) counts as shown.",
+    )
+    slice_min_rows: int = Field(
+        50, ge=2, description="Test rows below which a slice is not judged."
+    )
+    slice_margin: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Rise of the error on a slice beyond which evidence blocks (Holm over slices).",
+    )
+    recent_min_rows: int = Field(
+        100, ge=2, description="Never-used test rows below which they are not judged by themselves."
+    )
+    recent_margin: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="Rise of the error on never-used test rows beyond which evidence blocks.",
+    )
+    ratchet_margin: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="How far the error may lie above that of the best former champion.",
+    )
+    ratchet_champions: int = Field(
+        5, ge=0, le=100, description="Former champions to look back at, newest first; 0 for none."
+    )
+    capped_margin: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Rise of the error on rows below the label's cap beyond which evidence blocks.",
+    )
+
+    # --- service
+
+    latency_budget_ms: float = Field(
+        500.0,
+        gt=0,
+        le=600_000,
+        description="Longest median time of a prediction for one row, milliseconds.",
+    )
+    artifact_budget_mb: float = Field(
+        500.0, gt=0, le=1e6, description="Largest stored artifact, in millions of bytes."
+    )
+    preflight: bool = Field(
+        default=True,
+        description="Whether the stored artifact is loaded in a fresh process and must give the "
+        "same predictions there; takes a few seconds, beside the rest of the evaluation.",
+    )
+    wear_warning: int = Field(
+        60,
+        ge=1,
+        description="Decisions served by a test set from which on its wear is warned about.",
     )

@@ -46,8 +46,9 @@ def _checks(report: NightReport) -> Iterator[str]:
         return
     other = [c for c in report.verdict.checks if c.outcome not in ("passed", "not applicable")]
     passed = sum(check.outcome == "passed" for check in report.verdict.checks)
+    asked = passed + len(other)
     lines = [f"- **{c.name}** ({c.outcome}): {escape(c.sentence)}" for c in other]
-    yield "\n".join([f"{passed} of {len(report.verdict.checks)} checks passed.", *lines])
+    yield "\n".join([f"{passed} of the {asked} checks that apply passed.", *lines])
 
 
 def _models(report: NightReport) -> Iterator[str]:

@@ -3,7 +3,7 @@
 What is said about a check is said by the gate; layout belongs to `night` and `markdown`.
 """
 
-from housing.gate.model_checks import rounded_up
+from housing.gate.words import rounded_up
 from housing.records import BatchSummary, Comparison, Interval
 from housing.report.content import NightReport
 
@@ -14,6 +14,7 @@ HEADLINES = {
     "kept": "Champion kept",
     "inconclusive": "Inconclusive: champion kept",
     "held": "On hold: champion kept",
+    "awaiting approval": "Awaiting approval",
     "nothing new": "Nothing new tonight",
     "dry run": "Dry run: nothing was changed",
     "done": "Done",
@@ -37,6 +38,11 @@ def next_step(report: NightReport) -> str:
             return (
                 f"Nothing to do: {report.challenger or 'the challenger'} is now the champion. "
                 'To take it back: housing rollback --reason "..."'
+            )
+        case "awaiting approval":
+            return (
+                f"Decide: housing approve r{report.run}, or housing reject r{report.run}. "
+                f"Until then {serving} stays in service."
             )
         case "inconclusive":
             errors = report.verdict and any(c.outcome == "error" for c in report.verdict.checks)

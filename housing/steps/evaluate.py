@@ -10,25 +10,29 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
 from housing.errors import Corrupt, LeakFound
+from housing.evaluation.compare import Mask
 from housing.gate.check import judge
-from housing.gate.evidence import Evidence, Predictions, TestRows, gather
+from housing.gate.evidence import Evidence
+from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
 from housing.gate.policy import GatePolicy
 from housing.records import Verdict
 from housing.settings import Settings
+from housing.steps import circumstances
 from housing.steps.night import Night
+from housing.steps.preflight import preflight
 from housing.steps.tune import keys_digest, training_side
-from housing.store import artifacts, batches, datasets, holds, profiles, registry
+from housing.store import artifacts, datasets, holds, profiles, registry
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
-from housing.store.runs import last_completed_night
 from housing.store.segments import KEY_COLUMN, put_frame, record_blob
-from housing.store.tables import evaluations, utc_now
-from housing.training.fit import fit_baselines
+from housing.store.tables import blobs, evaluations, models, utc_now
+from housing.training.fit import bag_members, fit_baselines
 
 
 @dataclass(frozen=True)
@@ -55,61 +59,130 @@ def evaluation_key(challenger: int, champion: int | None, version: int, policy: 
 
 
 def evaluate(
-    store: Store, night: Night, version: int, challenger: int, settings: Settings
+    store: Store,
+    night: Night,
+    version: int,
+    challenger: int,
+    settings: Settings,
 ) -> Judged:
     """Measure, judge and record; the same inputs are judged once."""
-    policy = settings.gate
+    return judge_against(store, night.run, version, challenger, settings)
+
+
+def judge_against(
+    store: Store, run: int, version: int, challenger: int, settings: Settings
+) -> Judged:
+    """The verdict on a challenger against the champion of now, on the test side of a version."""
     with store.read() as connection:
         champion = registry.champion(connection)
-        key = evaluation_key(challenger, champion, version, policy)
+        key = evaluation_key(challenger, champion, version, settings.gate)
         known = registry.evaluation_with_key(connection, key)
         if known is None and champion == challenger:
             # An earlier run got as far as the promotion and no further.
             known = registry.promoting_evaluation(connection, challenger)
-        ours = registry.model(connection, challenger)
-        theirs = None if champion is None else registry.model(connection, champion)
-        read_rows, rejected_rows = tonight(connection)
         on_hold = holds.why_not(connection, challenger)
     if known is not None:
         return judged_of(known, on_hold)
-    frame = datasets.read(store, version)
-    profiles.confirm(store, version, frame)
-    test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
-    predicted = {"challenger": _predictions(store, ours, test, version)}
-    if theirs is not None:
-        predicted["champion"] = _predictions(store, theirs, test, version)
-    baselines = fit_baselines(*training_side(frame), seed=settings.search.seed)
-    evidence = gather(
-        _test_rows(test, version),
-        predicted["challenger"],
-        predicted.get("champion"),
-        {name: m.predict(test) for name, m in baselines.items()},
-        policy,
-        read_rows=read_rows,
-        rejected_rows=rejected_rows,
-    )
-    verdict = judge(evidence, policy)
-    row = _record(store, night, key, evidence, verdict, policy, _as_frame(test, predicted))
+    evidence, predictions = measure_all(store, version, challenger, champion, settings)
+    verdict = judge(evidence, settings.gate)
+    row = _record(store, run, key, evidence, verdict, settings.gate, predictions)
     return judged_of(row, on_hold)
 
 
-def tonight(connection: Connection) -> tuple[int, int]:
-    """Rows read and rejected since the last night that came to its end."""
-    last = last_completed_night(connection)
-    came = batches.since(connection, 0 if last is None else last.id)
-    return sum(row.read_rows for row in came), sum(row.rejected_rows for row in came)
+def measure_all(
+    store: Store, version: int, challenger: int, champion: int | None, settings: Settings
+) -> tuple[Evidence, pd.DataFrame]:
+    """The evidence, and challenger's and champion's predictions of the test rows."""
+    with store.read() as connection:
+        ours = registry.model(connection, challenger)
+        theirs = None if champion is None else registry.model(connection, champion)
+        former = _former(connection, champion, challenger, settings.gate)
+        came = circumstances.tonight(connection)
+        served = circumstances.decisions(connection, version, challenger)
+    with preflight(store, settings, ours) as fresh_process:
+        frame = datasets.read(store, version)
+        profiles.confirm(store, version, frame)
+        test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
+        scored = [_Scored.of(store, row, test, version) for row in (ours, theirs) if row]
+        baselines = fit_baselines(*training_side(frame), seed=settings.search.seed)
+        rivals = Rivals(
+            scored[1].predictions if theirs else None,
+            {name: m.predict(test) for name, m in baselines.items()},
+            [_Scored.of(store, row, test, version).predictions for row in former],
+        )
+        features = test[list(schema.FEATURES)]
+        found = Circumstances(
+            read_rows=sum(row.read_rows for row in came),
+            rejected_rows=sum(row.rejected_rows for row in came),
+            decisions=served,
+            drift=() if theirs is None else circumstances.drift(store, theirs, frame, came),
+            costs=circumstances.costs(store, ours, [s.model for s in scored], features),
+            preflight=None if fresh_process is None else fresh_process.result(),
+        )
+    fresh = None
+    if theirs is not None:
+        keys = test[KEY_COLUMN].to_numpy()
+        fresh = circumstances.fresh_rows(store, version, challenger, keys)
+    rows = _test_rows(test, version, fresh)
+    evidence = gather(rows, scored[0].predictions, rivals, settings.gate, found)
+    return evidence, _as_frame(test, scored)
 
 
-def _test_rows(test: pd.DataFrame, version: int) -> TestRows:
+def _former(
+    connection: Connection, champion: int | None, challenger: int, policy: GatePolicy
+) -> list[Row[Any]]:
+    """Champions of before that are still kept, newest first; none that was taken back."""
+    if champion is None:
+        return []
+    taken_back = {
+        line.from_model for line in registry.history(connection) if line.operation == "rollback"
+    }
+    left_out = {champion, challenger, *taken_back}
+    ids = [m for m in registry.former_champions(connection) if m not in left_out]
+    kept = sa.select(models).join(blobs, blobs.c.digest == models.c.artifact)
+    rows = connection.execute(kept.where(models.c.id.in_(ids), blobs.c.pruned_at.is_(None)))
+    return sorted(rows, key=lambda row: ids.index(row.id))[: policy.ratchet_champions]
+
+
+def _test_rows(test: pd.DataFrame, version: int, fresh: Mask | None) -> TestRows:
     longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
-    return TestRows(version, longitude, latitude, test[schema.TARGET].to_numpy())
+    actual = test[schema.TARGET].to_numpy()
+    return TestRows(
+        version,
+        longitude,
+        latitude,
+        actual,
+        slices={
+            f"{schema.CATALOGUE[grouping.column].label} {name}": codes == code
+            for grouping in schema.SLICES
+            for codes in [grouping.codes(test)]
+            for code, name in enumerate(grouping.names())
+        },
+        fresh=fresh,
+        capped=None if schema.LABEL_CAP is None else actual >= schema.LABEL_CAP,
+    )
 
 
-def _predictions(store: Store, model: Row[Any], test: pd.DataFrame, version: int) -> Predictions:
-    overlap = prove_disjoint(store, model, test[KEY_COLUMN].to_numpy(), version)
-    fitted = artifacts.get_model(store, model.artifact)
-    values = np.asarray(fitted.predict(test[list(schema.FEATURES)]), dtype=np.float64)
-    return Predictions(model.id, model.artifact, values, model.train_rows, overlap)
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """A fitted model and what it says of tonight's test rows."""
+
+    model: Any
+    predictions: Predictions
+
+    @classmethod
+    def of(cls, store: Store, row: Row[Any], test: pd.DataFrame, version: int) -> "_Scored":
+        """Load a model, prove it apart from the test rows, and ask it and its members."""
+        overlap = prove_disjoint(store, row, test[KEY_COLUMN].to_numpy(), version)
+        model, features = artifacts.get_model(store, row.artifact), test[list(schema.FEATURES)]
+        values = np.asarray(model.predict(features), dtype=np.float64)
+        members = tuple(
+            np.asarray(member.predict(features), dtype=np.float64) for member in bag_members(model)
+        )
+        return cls(
+            model,
+            Predictions(row.id, row.artifact, values, row.train_rows, overlap, members),
+        )
 
 
 def prove_disjoint(store: Store, model: Row[Any], test_keys: Any, version: int) -> int:
@@ -133,14 +206,15 @@ def prove_disjoint(store: Store, model: Row[Any], test_keys: Any, version: int) 
     return overlap
 
 
-def _as_frame(test: pd.DataFrame, predicted: dict[str, Predictions]) -> pd.DataFrame:
-    columns = {name: p.values for name, p in predicted.items()}
+def _as_frame(test: pd.DataFrame, scored: list[_Scored]) -> pd.DataFrame:
+    roles = ("challenger", "champion")
+    columns = {role: s.predictions.values for role, s in zip(roles, scored, strict=False)}
     return test[[KEY_COLUMN, *schema.COORDINATES, schema.TARGET]].assign(**columns)
 
 
 def _record(
     store: Store,
-    night: Night,
+    run: int,
     key: str,
     evidence: Evidence,
     verdict: Verdict,
@@ -160,7 +234,7 @@ def _record(
                 evidence=TypeAdapter(Evidence).dump_python(evidence, mode="json"),
                 verdict=TypeAdapter(Verdict).dump_python(verdict, mode="json"),
                 outcome=verdict.outcome,
-                run=night.run,
+                run=run,
                 created_at=utc_now(),
             )
         )

@@ -20,6 +20,7 @@ def of_verdict(run: int, version: int, judged: Judged, *, dry_run: bool) -> Nigh
         "promote": "promoted",
         "keep": "kept",
         "inconclusive": "inconclusive",
+        "awaiting approval": "awaiting approval",
     }[judged.outcome]
     sentence = judged.sentence
     if outcome == "promoted" and judged.on_hold:

@@ -1,22 +1,34 @@
 """Whether there is anything to do tonight: answered from SQL alone, so an idle night is short."""
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.settings import Settings
 from housing.steps.evaluate import Judged, judged_of
 from housing.steps.tune import plan_of, search_key
-from housing.store import holds, profiles, registry, searches
+from housing.store import approvals, holds, profiles, registry, searches
 from housing.store.engine import Store
 from housing.store.tables import evaluations, runs
+
+_FATES = {
+    "waiting": "awaiting approval",
+    "approved": "approved",
+    "rejected": "rejected",
+    "expired": "not approved in time",
+    "overtaken": "overtaken by another champion",
+}
+"""What became of a promotion that a person was asked about."""
 
 
 def settled(store: Store, version: int, settings: Settings) -> Judged | None:
     """The verdict on this version under these settings, if it stands and was carried out.
 
-    None where a model must still be searched, fitted, judged or promoted, or where the team has
-    not been told yet: a night that died on the way is taken up where it was. A challenger that is
-    on hold is settled as it is; once it is released, its verdict is taken up again.
+    None where a model must still be searched, fitted, judged or promoted (or a person asked), or
+    where the team has not been told yet: a night that died on the way is taken up where it was. A
+    challenger that is on hold is settled as it is; once it is released, its verdict is taken up
+    again.
     """
     with store.read() as connection:
         profile = profiles.get(connection, version)
@@ -31,8 +43,10 @@ def settled(store: Store, version: int, settings: Settings) -> Judged | None:
         judged = _newest(connection, model.id, version, settings)
         if judged is None or not _concluded(connection, model.id, version):
             return None
-        carried_out = not judged.promotes or registry.champion(connection) == model.id
-        return judged if carried_out else None
+        asked = approvals.of_evaluation(connection, judged.evaluation)
+        if registry.champion(connection) == model.id or not judged.promotes:
+            return judged
+        return None if asked is None else replace(judged, outcome=_FATES[asked.status])
 
 
 def _newest(

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from housing.store import approvals, datasets, holds, ledger, profiles, registry, runs, searches
 from housing.store import batches as stored
-from housing.store import datasets, holds, ledger, profiles, registry, runs, searches
 from housing.store import lease as leases
 from housing.store.tables import (
     batches,
@@ -263,8 +263,23 @@ def show_run(connection: Connection, id_: int) -> dict[str, Any]:
             for s in connection.execute(steps)
         ],
         "verdict": None if evaluation is None else evaluation.verdict,
+        "approval": _approval(approvals.of_run(connection, id_)),
         "batches": list_batches(connection, run=id_),
         "trials": _trials(connection, row),
+    }
+
+
+def _approval(row: Row[Any] | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "status": row.status,
+        "challenger": named("m", row.challenger),
+        "asked_at": time(row.asked_at),
+        "expires_at": time(row.expires_at),
+        "decided_at": time(row.decided_at),
+        "decided_by": row.decided_by,
+        "reason": row.reason,
     }
 
 
@@ -325,6 +340,11 @@ def _needs(connection: Connection, last: Row[Any] | None) -> Sequence[str]:
         f"b{row.id} ({row.name}) is held: {row.message} "
         f"`housing dataset accept b{row.id}` lets it in."
         for row in connection.execute(held)
+    ]
+    needs += [
+        f"r{row.run} would promote m{row.challenger}: `housing approve r{row.run}` or "
+        f"`housing reject r{row.run}`, until {time(row.expires_at)}."
+        for row in approvals.waiting(connection, utc_now())
     ]
     if last is not None and last.status == "failed":
         needs.append(f"r{last.id}, the last night, {last.status}: {last.error}")

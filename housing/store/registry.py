@@ -145,6 +145,12 @@ def evaluation(connection: Connection, id_: int) -> Row[Any]:
     return row
 
 
+def evaluation_of_run(connection: Connection, run: int) -> Row[Any] | None:
+    """The verdict that a run came to, or None where it came to none."""
+    query = sa.select(evaluations).where(evaluations.c.run == run).order_by(evaluations.c.id)
+    return connection.execute(query.limit(1)).one_or_none()
+
+
 def evaluation_with_key(connection: Connection, key: str) -> Row[Any] | None:
     """The evaluation of exactly these inputs, or None."""
     query = sa.select(evaluations).where(evaluations.c.key == key)

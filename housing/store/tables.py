@@ -89,7 +89,7 @@ runs = Table(
     _id(),
     Column("kind", String(20), nullable=False),  # nightly, ingest, rollback, backfill
     Column("status", String(20), nullable=False),  # running, completed, failed, cancelled, crashed
-    Column("outcome", String(20)),  # promoted, kept, inconclusive, nothing new, dry run, done
+    Column("outcome", String(20)),  # promoted, kept, ... of records.RunOutcome
     Column("sentence", Text),
     Column("parameters", JSON, nullable=False),
     Column("not_taken", JSON),  # files that it looked at and that could not be read, or not yet
@@ -373,6 +373,24 @@ backups = Table(
     Column("detail", Text, nullable=False),
     _time("verified_at", nullable=True),
     _time("pruned_at", nullable=True),
+)
+
+# What the gate would promote and a person must approve. The row changes once: from waiting.
+approvals = Table(
+    "approvals",
+    metadata,
+    _id(),
+    _link("run", "runs.id"),  # the night that asked
+    Column(
+        "evaluation", ForeignKey("evaluations.id", ondelete="RESTRICT"), nullable=False, unique=True
+    ),
+    Column("status", String(20), nullable=False),  # waiting, approved, rejected, expired, overtaken
+    _time("asked_at"),
+    _time("expires_at"),
+    _time("decided_at", nullable=True),
+    Column("decided_by", String(200)),
+    Column("reason", Text),
+    _link("repeated", "evaluations.id", nullable=True),  # the comparison with a newer champion
 )
 
 APPEND_ONLY = (ledger, split_ledger, split_parts, split_counts, dataset_versions, trials)

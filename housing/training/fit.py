@@ -105,11 +105,15 @@ def built_in_importances(model: Any) -> dict[str, float]:
     Mean over the members of a bag that share the feature's name; empty for a model without any
     (linear models, histogram boosting).
     """
-    members = model.estimators_ if isinstance(model, VotingRegressor) else [model]
-    own = [_feature_importances(member) for member in members]
+    own = [_feature_importances(member) for member in bag_members(model) or [model]]
     names = sorted({name for each in own for name in each})
     mean = {name: sum(each.get(name, 0.0) for each in own) / len(own) for name in names}
     return dict(sorted(mean.items(), key=lambda item: -item[1]))
+
+
+def bag_members(model: Any) -> list[Any]:
+    """The fitted models whose mean a bag is; none for a model of one seed."""
+    return list(model.estimators_) if isinstance(model, VotingRegressor) else []
 
 
 def _feature_importances(member: Pipeline) -> dict[str, float]:

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from housing.errors import NotMeasurable
-from housing.evaluation.compare import compare, location_cells
+from housing.evaluation.compare import (
+    compare,
+    compare_errors,
+    compare_groups,
+    location_cells,
+    paired_errors,
+)
+from housing.evaluation.metrics import measure
 
 
 def night(seed=0, cells=150, mean_rows=8, gain=0.97):
@@ -203,3 +210,79 @@ def test_a_comparison_of_four_thousand_rows_takes_well_under_a_millisecond():
         compare(truth, champion, challenger, codes, confidence=0.95)
         times.append(time.perf_counter() - start)
     assert min(times) < 1e-3
+
+
+# --- other figures, by the same oracle ------------------------------------------------------
+
+
+def resamples(codes, draws=3000):
+    """Weights of each row in bootstraps over cells, shape (draws, n)."""
+    cells = codes.max() + 1
+    rng = np.random.default_rng(1)
+    return rng.multinomial(cells, np.full(cells, 1 / cells), size=draws)[:, codes]
+
+
+def test_the_mean_absolute_error_has_its_interval():
+    truth, champion, challenger, codes = night()
+    found = compare_errors(
+        paired_errors(truth, champion, challenger, codes), "mae", confidence=0.95
+    )
+    ours, theirs = np.abs(challenger - truth), np.abs(champion - truth)
+    assert found.effect == pytest.approx(ours.mean() / theirs.mean() - 1, rel=1e-12)
+    weights = resamples(codes)
+    oracle = (weights @ ours) / (weights @ theirs) - 1
+    assert found.se == pytest.approx(oracle.std(), rel=0.06)
+
+
+def test_some_of_the_rows_have_theirs():
+    truth, champion, challenger, codes = night()
+    rows = truth < 200_000
+    found = compare_errors(
+        paired_errors(truth, champion, challenger, codes).of(rows), confidence=0.95
+    )
+    weights = resamples(codes) * rows
+    oracle = effects(truth, champion, challenger, weights)
+    assert found.rows == rows.sum()
+    assert found.se == pytest.approx(oracle.std(), rel=0.08)
+
+
+def test_one_models_figures_have_clustered_intervals():
+    truth, champion, _, codes = night()
+    found = measure(truth, champion, 0.95, codes)
+    weights = resamples(codes)
+    n = weights.sum(axis=1)
+    rmse = np.sqrt(weights @ (champion - truth) ** 2 / n)
+    mae = weights @ np.abs(champion - truth) / n
+    for interval, oracle in ((found.rmse_clustered, rmse), (found.mae_clustered, mae)):
+        half = (interval.upper - interval.lower) / 2
+        assert half == pytest.approx(1.976 * oracle.std(), rel=0.06)
+    assert found.rmse_clustered.value == found.rmse.value
+    assert found.mae_clustered.value == found.mae
+
+
+def test_in_a_single_cell_there_is_no_clustered_interval():
+    truth, champion, _, codes = night()
+    found = measure(truth, champion, 0.95, np.zeros_like(codes))
+    assert (found.rmse_clustered, found.mae_clustered) == (None, None)
+
+
+def test_two_groups_of_rows_are_set_beside_each_other():
+    truth, champion, _, codes = night()
+    rows = np.random.default_rng(0).random(len(truth)) < 0.3
+    found = compare_groups(champion - truth, rows, codes, confidence=0.95)
+    squared, weights = (champion - truth) ** 2, resamples(codes)
+    logs = 0.5 * np.log(
+        (weights @ (squared * rows) / (weights @ rows))
+        / (weights @ (squared * ~rows) / (weights @ ~rows))
+    )
+    assert found.value == pytest.approx((squared[rows].mean() / squared[~rows].mean()) ** 0.5 - 1)
+    half = (np.log1p(found.upper) - np.log1p(found.lower)) / 2
+    assert half == pytest.approx(1.976 * logs.std(), rel=0.06)
+
+
+@pytest.mark.parametrize("rows", [[True], [False, False, False]])
+def test_a_group_of_fewer_than_two_rows_is_not_compared(rows):
+    mask = np.zeros(6, dtype=bool)
+    mask[: len(rows)] = rows
+    with pytest.raises(NotMeasurable, match="groups have"):
+        compare_groups(np.arange(1.0, 7.0), mask, np.arange(6), confidence=0.95)

@@ -5,8 +5,19 @@ from statistics import NormalDist
 
 import pytest
 
-from housing.gate.evidence import Baseline, Contender, Evidence
-from housing.records import Comparison, Interval, Metrics
+from housing.gate.evidence import (
+    SHAPE,
+    Baseline,
+    Contender,
+    Costs,
+    Evidence,
+    Former,
+    Luck,
+    Part,
+    Preflight,
+    Wear,
+)
+from housing.records import ColumnDrift, Comparison, Drift, Interval, Metrics
 
 ROWS = 4_000
 
@@ -40,6 +51,36 @@ def contender(id, rmse, rows=ROWS):
     )
 
 
+def part(effect=-0.04, se=0.02, rows=400, name="income <=1.5", confidence=0.95):
+    return Part(name, rows, comparison(effect, se, confidence, rows))
+
+
+def column(effect=0.02, q=0.5, rows=500, name="population", kind="number"):
+    return ColumnDrift(name, kind, 16_000, rows, effect, q, q, 0.1, ("a",), (1.0,), (1.0,))
+
+
+def drift(*columns, current="rows of tonight"):
+    return Drift("training rows of m7", current, 16_000, 500, columns or (column(),))
+
+
+def beside(effect, se, confidence, rows):
+    """What is measured beside the deciding comparison where there is a champion."""
+    return {
+        "mae": comparison(effect, se, confidence, rows),
+        "slices": (
+            part(effect, 4 * se, confidence=confidence),
+            part(effect, 5 * se, 300, "ocean INLAND", confidence),
+            part(effect, 9 * se, 49, "ocean ISLAND", confidence),
+        ),
+        "recent": part(effect, 5 * se, 200, "never-used rows", confidence),
+        "uncapped": part(effect, se, rows - 200, "rows below the cap", confidence),
+        "former": Former(5, 2, 40_100.0, comparison(effect - 0.002, se, confidence, rows)),
+        "champion_luck": Luck((40_100.0, 40_200.0, 40_150.0), 0.002),
+        "wear": Wear(12, 200, metrics(41_000.0, 200), metrics(39_900.0, rows - 200), None),
+        "drift": (drift(), drift(current="active dataset")),
+    }
+
+
 @pytest.fixture(scope="session")
 def make_evidence():
     """A night whose challenger (m8) has the given relative change against champion and baseline."""
@@ -70,6 +111,11 @@ def make_evidence():
                 "median": Baseline(metrics(110_000.0, rows), worst),
                 "linear": Baseline(metrics(70_000.0, rows), against),
             },
+            shape=SHAPE,
+            luck=Luck((38_500.0, 38_600.0, 38_450.0), 0.002),
+            costs=Costs(40.0, 38.0 if champion else None, 2_000_000),
+            preflight=Preflight(0.0, 2.5),
+            **(beside(effect, se, confidence, rows) if champion else {}),
         )
         return dataclasses.replace(evidence, **changes)
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from housing.errors import HousingError
 from housing.gate.check import CHECKS, judge
-from housing.gate.evidence import Predictions, TestRows, gather
+from housing.gate.evidence import Costs, Preflight
+from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
 from housing.gate.policy import GatePolicy
 from housing.records import CheckResult
 
@@ -28,6 +29,9 @@ class Says:
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return CheckResult(self.name, self.outcome, f"Check {self.name} is {self.outcome}.")
+
+    def needs(self, evidence, policy):
+        return "Nothing."
 
 
 def changed(evidence, who, **facts):
@@ -70,6 +74,16 @@ def test_the_first_night_needs_every_check_that_applies(make_evidence, champion)
         (changed(night, "challenger", digest=""), POLICY, "inconclusive", "identity"),
         (night, GatePolicy(baseline_margin=0.6), "keep", "beats-baseline"),
         (replace(night, baselines={}), POLICY, "inconclusive", "beats-baseline"),
+        (replace(night, rejected_rows=400), POLICY, "keep", "rejected-share"),
+        (replace(night, costs=Costs(501, None, 1)), POLICY, "keep", "latency"),
+        (replace(night, costs=Costs(1, None, 10**9)), POLICY, "keep", "artifact-size"),
+        (replace(night, preflight=Preflight(0.1, 1)), POLICY, "keep", "preflight"),
+        (
+            replace(night, preflight=Preflight(None, 1, not_run="no process")),
+            POLICY,
+            "inconclusive",
+            "preflight",
+        ),
     ]:
         verdict = judge(evidence, policy)
         assert verdict.outcome == outcome
@@ -151,13 +165,13 @@ def test_all_that_failed_is_named(make_evidence):
     verdict = judge(evidence, POLICY)
     assert verdict.outcome == "keep"
     assert "2 of the 16,000 training rows of m7" in verdict.sentence
-    assert verdict.sentence.endswith("1 more failed: no-regression.")
+    assert verdict.sentence.endswith("3 more failed: no-regression, capped-labels, ratchet.")
 
 
 # --- properties -----------------------------------------------------------------------------
 
 effects = st.floats(-0.9, 2, allow_nan=False)
-errors = st.floats(0, 0.2, allow_nan=False)
+errors = st.floats(1e-6, 0.2, allow_nan=False)  # 0 is a model compared with itself
 
 
 @given(effects, errors, effects, errors, st.booleans())
@@ -185,9 +199,7 @@ def test_larger_residuals_on_real_rows_never_fare_better(seed, scale, factor):
     for times in (1, factor):
         challenger = Predictions(8, "8", actual + times * own, 2_400, 0)
         baselines = {"median": np.full(n, np.median(actual))}
-        evidence = gather(
-            test, challenger, champion, baselines, POLICY, read_rows=0, rejected_rows=0
-        )
+        evidence = gather(test, challenger, Rivals(champion, baselines), POLICY, Circumstances())
         outcomes.append(RANK[judge(evidence, POLICY).outcome])
     assert outcomes[1] <= outcomes[0]
 

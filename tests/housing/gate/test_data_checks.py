@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from housing.gate.data_checks import Identity, LeakProof, TestRowCount
+from housing.gate.data_checks import DriftFound, Identity, LeakProof, RejectedShare, TestRowCount
 from housing.gate.policy import GatePolicy
+from housing.records import Drift
+from tests.housing.gate.conftest import column, drift
 
 POLICY = GatePolicy()
 
@@ -71,3 +73,76 @@ def test_the_leak_proof_holds_for_the_first_model_too(make_evidence):
     assert LeakProof().run(evidence, POLICY).outcome == "passed"
     leaking = replace(evidence, challenger=replace(evidence.challenger, test_overlap=3))
     assert LeakProof().run(leaking, POLICY).outcome == "failed"
+
+
+def test_equal_predictions_are_a_model_compared_with_itself(make_evidence):
+    result = Identity().run(make_evidence(0.0, 0.0), POLICY)
+    assert result.outcome == "failed"
+    assert "predicts exactly what the champion, m7, does" in result.sentence
+    assert Identity().run(make_evidence(0.0, 1e-9), POLICY).outcome == "passed"
+    assert Identity().run(make_evidence(-0.01, 0.0), POLICY).outcome == "passed"
+
+
+# --- rejected share -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("read", "rejected", "outcome"),
+    [
+        (100, 20, "passed"),
+        (100, 21, "failed"),
+        (0, 0, "not applicable"),
+        (100, 0, "passed"),
+        (50, 50, "failed"),
+        (49, 49, "not applicable"),
+    ],
+)
+def test_too_many_rows_turned_away(make_evidence, read, rejected, outcome):
+    evidence = make_evidence(read_rows=read, rejected_rows=rejected)
+    result = RejectedShare().run(evidence, GatePolicy(max_rejected_share=0.2))
+    assert result.outcome == outcome
+    if read:
+        assert f"{rejected} of " in result.sentence
+
+
+@pytest.mark.parametrize("rejected", [-1, 101])
+def test_counts_that_cannot_be_are_a_fault(make_evidence, rejected):
+    with pytest.raises(ValueError, match="of 100 rows"):
+        RejectedShare().run(make_evidence(read_rows=100, rejected_rows=rejected), POLICY)
+
+
+# --- drift ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome"),
+    [("report", "passed"), ("inconclusive", "unsure"), ("keep", "failed")],
+)
+def test_the_policy_says_what_drift_does(make_evidence, action, outcome):
+    evidence = make_evidence(drift=(drift(column(0.3, 0.001)), drift()))
+    result = DriftFound().run(evidence, GatePolicy(drift_action=action))
+    assert result.outcome == outcome
+    assert "Drift in the rows of tonight: population 0.30." in result.sentence
+    assert result.figures == {"rows of tonight": {"population (number)": 0.3}}
+
+
+@pytest.mark.parametrize(
+    ("change", "there"),
+    [
+        ({}, True),
+        ({"effect": 0.0999}, False),
+        ({"q": 0.0501}, False),
+        ({"rows": 99}, False),
+    ],
+)
+def test_drift_takes_rows_an_effect_and_more_than_chance(make_evidence, change, there):
+    facts = {"effect": 0.1, "q": 0.05, "rows": 100} | change
+    policy = GatePolicy(drift_action="keep")
+    result = DriftFound().run(make_evidence(drift=(drift(column(**facts)),)), policy)
+    assert (result.outcome == "failed") is there
+
+
+def test_without_rows_to_compare_drift_says_nothing(make_evidence):
+    empty = Drift("training rows of m7", "rows of tonight", 0, 0, ())
+    for evidence in (make_evidence(drift=(empty,)), make_evidence(champion=None)):
+        assert DriftFound().run(evidence, POLICY).outcome == "not applicable"

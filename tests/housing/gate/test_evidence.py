@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 from housing.evaluation.compare import compare, location_cells
 from housing.evaluation.metrics import measure
 from housing.gate.check import judge
-from housing.gate.evidence import Evidence, Predictions, TestRows, gather
+from housing.gate.evidence import Evidence
+from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
 from housing.gate.policy import GatePolicy
 
 ADAPTER = TypeAdapter(Evidence)
@@ -31,8 +32,9 @@ def night():
 def gathered(night, policy=None, **changes):
     test, challenger, champion, baselines = night
     parts = {"challenger": challenger, "champion": champion, "baselines": baselines, **changes}
-    policy = policy or GatePolicy()
-    return gather(test, **parts, policy=policy, read_rows=500, rejected_rows=4)
+    rivals = Rivals(parts["champion"], parts["baselines"])
+    found = Circumstances(read_rows=500, rejected_rows=4)
+    return gather(test, parts["challenger"], rivals, policy or GatePolicy(), found)
 
 
 @pytest.mark.parametrize("policy", [GatePolicy(), GatePolicy(confidence=0.8, cell_degrees=1)])
@@ -46,8 +48,12 @@ def test_the_policy_says_how_to_measure(night, policy):
     assert evidence.baselines["median"].comparison == compare(
         test.actual, baselines["median"], challenger.values, cells, confidence=policy.confidence
     )
-    assert evidence.challenger.metrics == measure(test.actual, challenger.values, policy.confidence)
-    assert evidence.champion.metrics == measure(test.actual, champion.values, policy.confidence)
+    assert evidence.challenger.metrics == measure(
+        test.actual, challenger.values, policy.confidence, cells
+    )
+    assert evidence.champion.metrics == measure(
+        test.actual, champion.values, policy.confidence, cells
+    )
     assert judge(evidence, policy).outcome == "promote"
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from housing.gate.evidence import Baseline
-from housing.gate.model_checks import BeatsBaseline, NoRegression, SanePredictions, rows_needed
+from housing.gate.model_checks import BeatsBaseline, NoRegression, SanePredictions
 from housing.gate.policy import GatePolicy
+from housing.gate.rules import rows_needed
 
 POLICY = GatePolicy()
 

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from housing.evaluation.drift import measure_drift
 from housing.gate.check import judge
-from housing.gate.evidence import Predictions, TestRows, gather
+from housing.gate.evidence import Costs, Preflight
+from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
 from housing.gate.policy import GatePolicy
 from housing.records import (
     BatchSummary,
@@ -19,6 +21,7 @@ from housing.records import (
     Trial,
 )
 from housing.report.content import NightReport, QuarantinedRow, TestSet
+from housing.sources.simulated.scenarios import Drift, simulate
 
 START = datetime(2026, 11, 24, 2, tzinfo=UTC)
 
@@ -33,7 +36,17 @@ def rows():
     rng = np.random.default_rng(7)
     n = 800
     actual = np.minimum(rng.uniform(50_000, 550_000, n), 500_001)
-    return TestRows(3, rng.uniform(-124, -114, n), rng.uniform(32, 42, n), actual)
+    part = rng.integers(0, 6, n)
+    return TestRows(
+        3,
+        rng.uniform(-124, -114, n),
+        rng.uniform(32, 42, n),
+        actual,
+        slices={f"ocean proximity {chr(65 + i)}": part == i for i in range(6)}
+        | {"ocean proximity ISLAND": np.arange(n) < 3},
+        fresh=np.arange(n) >= n - 120,
+        capped=actual >= 500_001,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -41,15 +54,31 @@ def make_report(rows):
     """The report of a night whose challenger makes `factor` times the champion's errors."""
     rng = np.random.default_rng(8)
     errors = rng.normal(0, 40_000, len(rows.actual))
+    seeds = rng.normal(0, 8_000, len(errors))
+    drifts = tuple(
+        measure_drift(
+            simulate(3_000, 1), simulate(400, 1, night=night, drift=Drift(price_a_night=0.3)),
+            names=("training rows of m7", current),
+        )
+        for night, current in ((1, "rows of tonight"), (0, "active dataset"))
+    )  # fmt: skip
     policy = GatePolicy()
 
     def make(factor=0.9, *, champion=True, **changes):
         old = Predictions(7, "sha256:7", np.maximum(rows.actual + errors, 1), 3_000, 0)
-        new = Predictions(8, "sha256:8", np.maximum(rows.actual + factor * errors, 1), 3_100, 0)
+        values = np.maximum(rows.actual + factor * errors, 1)
+        members = tuple(values + s * seeds for s in (-1, 0.5, 0.5))
+        new = Predictions(8, "sha256:8", values, 3_100, 0, members)
+        former = [Predictions(5, "sha256:5", rows.actual + 1.02 * errors, 2_900, 0)]
         baselines = {"median": np.full(len(errors), np.median(rows.actual))}
-        evidence = gather(
-            rows, new, old if champion else None, baselines, policy, read_rows=9, rejected_rows=2
-        )
+        found = Circumstances(
+            200, 2, 14,
+            drifts if champion else (),
+            Costs(41.3, 39.8 if champion else None, 1_900_000),
+            Preflight(0.0, 2.4),
+        )  # fmt: skip
+        rivals = Rivals(old, baselines, former) if champion else Rivals(None, baselines)
+        evidence = gather(rows, new, rivals, policy, found)
         verdict = judge(evidence, policy)
         outcomes = {"promote": "promoted", "keep": "kept", "inconclusive": "inconclusive"}
         report = NightReport(

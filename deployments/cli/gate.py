@@ -1,0 +1,152 @@
+"""Commands about the gate: what it sees, what would change its mind, and a person's decision."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from deployments.cli import identify
+from deployments.cli.output import EXIT_CODES, AsJson, console, emit_json
+from housing.settings import load_settings
+from housing.store.opening import open_store
+
+app = typer.Typer()
+gate_app = typer.Typer(help="What the gate can see, and what would change its mind.")
+app.add_typer(gate_app, name="gate")
+
+Run = Annotated[str | None, typer.Argument(help="A night, e.g. r7; the last verdict if left out.")]
+Decided = Annotated[str, typer.Argument(metavar="RUN", help="The night that asks, e.g. r7.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept for ever.")]
+
+OUTCOME_STYLE = {"passed": "green", "failed": "red", "error": "red", "unsure": "yellow"}
+RULES = ("no_regression", "superior", "non_inferior")
+
+
+def _recorded(run: str | None) -> Any:
+    from housing.steps.gate import recorded
+
+    number = None if run is None else identify.parse(run, allowed="r")[1]
+    with open_store(load_settings()) as store:
+        return recorded(store, number)
+
+
+@gate_app.command()
+def power(run: Run = None, as_json: AsJson = False) -> None:
+    """How often a challenger that is truly worse or better passes, with that night's test rows."""
+    from housing.gate.power import rows_for
+    from housing.steps.gate import power as characteristic
+
+    found = _recorded(run)
+    own = characteristic(found)
+    gains = {gain: rows_for(found.comparison, found.policy, gain) for gain in (0.005, 0.01, 0.02)}
+    if as_json:
+        rows = {f"{gain:g}": needed for gain, needed in gains.items()}
+        emit_json({**asdict(own), "sentence": own.sentence, "rows_for_gain": rows})
+        return
+    console.print(escape(own.sentence))
+    rules = {
+        rule: dict(characteristic(found, found.policy.model_copy(update={"rule": rule})).curve)
+        for rule in RULES
+    }
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("true change of the error", justify="right")
+    for rule in RULES:
+        label = rule.replace("_", " ")
+        table.add_column(f"[reverse]{label}[/]" if rule == own.rule else label, justify="right")
+    for change in (-0.05, -0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.05):
+        table.add_row(f"{change:+.1%}", *(f"{rules[rule][change]:.2%}" for rule in RULES))
+    console.print("", table, "")
+    for gain, needed in gains.items():
+        said = "no number of test rows" if needed is None else f"about {needed:,} test rows"
+        console.print(f"To promote a true gain of {gain:.1%} in 80% of nights: {said}.")
+
+
+@gate_app.command()
+def explain(run: Run = None, as_json: AsJson = False) -> None:
+    """What each check found, and what it would need to change its mind."""
+    from housing.steps.gate import explain as explained
+
+    found = _recorded(run)
+    checks = explained(found)
+    if as_json:
+        sentence = found.verdict.sentence
+        emit_json(
+            {
+                "run": found.run and f"r{found.run}",
+                "outcome": found.verdict.outcome,
+                "sentence": sentence,
+                "checks": [asdict(check) for check in checks],
+            }
+        )
+        return
+    console.print(escape(found.verdict.sentence), "")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("check", "outcome", "found", "what would change it"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("check", "outcome"))
+    for check in checks:
+        style = OUTCOME_STYLE.get(check.outcome, "dim")
+        table.add_row(
+            check.name, f"[{style}]{check.outcome}[/]", escape(check.sentence), escape(check.needs)
+        )
+    console.print(table)
+
+
+@app.command()
+def approve(run: Decided, reason: Reason = "approved", as_json: AsJson = False) -> None:
+    """Promote what a night asks for; compared again if the champion has changed since."""
+    from housing.steps.approval import approve as decide
+
+    _decide(decide, run, reason, as_json=as_json)
+
+
+@app.command()
+def reject(run: Decided, reason: Reason, as_json: AsJson = False) -> None:
+    """Keep the champion instead of what a night asks for."""
+    from housing.steps.approval import reject as decide
+
+    _decide(decide, run, reason, as_json=as_json)
+
+
+def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
+    number, settings = identify.parse(run, allowed="r")[1], load_settings()
+    with open_store(settings) as store:
+        decided = decide(store, settings, number, reason)
+    if as_json:
+        emit_json(asdict(decided))
+    else:
+        style = "green" if decided.status == "approved" else "yellow"
+        console.print(f"[bold {style}]{decided.status.upper()}[/]  {escape(decided.sentence)}")
+    if decided.status == "overtaken":
+        raise typer.Exit(EXIT_CODES["kept"])
+
+
+def print_replayed(run: int, *, as_json: bool) -> None:
+    """Judge a night's verdict again and say whether it still agrees; exit code 1 if not."""
+    found = _recorded(f"r{run}")
+    replayed = found.replayed
+    if as_json:
+        emit_json({"run": f"r{run}", "agrees": replayed.agrees, **asdict(replayed)})
+    else:
+        _print_replayed(replayed)
+    if not replayed.agrees:
+        raise typer.Exit(1)
+
+
+def _print_replayed(replayed: Any) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("check", "recorded", "judged again"):
+        table.add_column(heading)
+    again = {result.name: result.outcome for result in replayed.now.checks}
+    for result in replayed.recorded.checks:
+        table.add_row(result.name, result.outcome, again.get(result.name, "-"))
+    console.print(f"recorded:     {escape(replayed.recorded.sentence)}")
+    console.print(f"judged again: {escape(replayed.now.sentence)}", "")
+    console.print(table, "")
+    if replayed.not_asked:
+        console.print(f"Not asked then: {', '.join(replayed.not_asked)}.")
+    if replayed.agrees:
+        console.print("[bold green]It still agrees[/]: the same evidence gives the same verdict.")
+    for difference in replayed.differences:
+        console.print(f"[bold red]It does not agree[/]: {escape(difference)}.")

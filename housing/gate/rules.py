@@ -1,0 +1,35 @@
+"""The rules by which a change of the error is judged, and how many rows each would take."""
+
+import math
+
+from housing.gate.policy import GatePolicy
+from housing.records import CheckOutcome, Comparison
+
+
+def limit(policy: GatePolicy) -> float:
+    """Where the upper bound of the change must end."""
+    return 0.0 if policy.rule == "superior" else policy.margin
+
+
+def outcome(comparison: Comparison, policy: GatePolicy) -> CheckOutcome:
+    """Passed, failed, or unsure where the change is allowed and only its bound is too wide.
+
+    no_regression  change <= 0 and bound <= margin
+    superior       bound <= 0
+    non_inferior   bound <= margin
+    """
+    allowed = policy.margin if policy.rule == "non_inferior" else 0.0
+    if comparison.effect > allowed:
+        return "failed"
+    return "passed" if comparison.upper <= limit(policy) else "unsure"
+
+
+def rows_needed(comparison: Comparison, bound: float) -> int | None:
+    """Test rows at which the same effect would have its bound at `bound`, None if no number would.
+
+    The standard error falls with the square root of the rows; the effect is taken as it is.
+    """
+    room = bound - comparison.effect
+    if room <= 0:
+        return None
+    return math.ceil(comparison.rows * ((comparison.upper - comparison.effect) / room) ** 2)

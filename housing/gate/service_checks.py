@@ -1,0 +1,94 @@
+"""Checks of what the challenger would be in service: fast, small, and the same when loaded anew."""
+
+from housing.gate.evidence import Evidence
+from housing.gate.policy import GatePolicy
+from housing.records import CheckResult
+
+NOT_MEASURED = "It was not measured on that night."
+
+SAME = 1e-9
+"""Largest relative difference of a prediction that counts as the same one."""
+
+
+class Latency:
+    """A prediction for one row takes no longer than `latency_budget_ms`, in the median."""
+
+    name = "latency"
+
+    def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
+        """Failed beyond the budget; as fast as the machine of the night was."""
+        if evidence.costs is None:
+            return CheckResult(self.name, "not applicable", NOT_MEASURED)
+        ours, budget = evidence.costs.latency_ms, policy.latency_budget_ms
+        theirs = evidence.costs.champion_latency_ms
+        beside = "" if theirs is None else f" (the champion {theirs:,.1f} ms)"
+        sentence = (
+            f"A prediction for one row takes {ours:,.1f} ms{beside}; "
+            f"the budget is {budget:,.0f} ms."
+        )
+        figures = {"latency_ms": ours, "champion_latency_ms": theirs, "budget_ms": budget}
+        return CheckResult(self.name, "failed" if ours > budget else "passed", sentence, figures)
+
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """The factor between time and budget."""
+        if evidence.costs is None:
+            return "It needs a night on which it is measured."
+        factor = policy.latency_budget_ms / evidence.costs.latency_ms
+        return f"It turns where a prediction takes {factor:.2g} times as long."
+
+
+class ArtifactSize:
+    """The stored artifact is no larger than `artifact_budget_mb`."""
+
+    name = "artifact-size"
+
+    def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
+        """Failed beyond the budget."""
+        if evidence.costs is None:
+            return CheckResult(self.name, "not applicable", NOT_MEASURED)
+        size, budget = evidence.costs.artifact_bytes, policy.artifact_budget_mb * 1e6
+        sentence = f"The artifact has {size / 1e6:,.1f} MB; the budget is {budget / 1e6:,.0f} MB."
+        figures = {"artifact_bytes": size, "budget_bytes": budget}
+        return CheckResult(self.name, "failed" if size > budget else "passed", sentence, figures)
+
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """The factor between size and budget."""
+        if evidence.costs is None:
+            return "It needs a night on which it is measured."
+        factor = policy.artifact_budget_mb * 1e6 / evidence.costs.artifact_bytes
+        return f"It turns where the artifact is {factor:.2g} times as large."
+
+
+class PreflightRun:
+    """The stored artifact, loaded in a fresh process, gives the predictions it was stored with."""
+
+    name = "preflight"
+
+    def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
+        """Failed where it cannot be loaded there or differs; an error where nobody could look."""
+        if not policy.preflight:
+            return CheckResult(self.name, "not applicable", "The policy does not ask for it.")
+        found = evidence.preflight
+        if found is None:
+            return CheckResult(self.name, "not applicable", NOT_MEASURED)
+        figures = {"worst": found.worst, "seconds": found.seconds}
+        if found.not_run:
+            raise RuntimeError(found.not_run)
+        if found.fault or found.worst is None:
+            sentence = f"In a fresh process the stored artifact cannot be used: {found.fault}."
+            return CheckResult(self.name, "failed", sentence, figures)
+        if not found.worst <= SAME:
+            sentence = (
+                f"In a fresh process the stored artifact's predictions differ by up to "
+                f"{found.worst:.2g} of what they were."
+            )
+            return CheckResult(self.name, "failed", sentence, figures)
+        sentence = (
+            f"Loaded in a fresh process ({found.seconds:.1f} s), the stored artifact gives the "
+            "same predictions."
+        )
+        return CheckResult(self.name, "passed", sentence, figures)
+
+    def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
+        """A single prediction decides."""
+        return f"A single prediction that differs by more than {SAME:g} of itself fails it."

@@ -1,0 +1,156 @@
+"""A promotion that waits for a person: asked by the night, decided at any front end, or expired.
+
+Waiting holds no lease and no process: it is a row in SQL. Where the champion has changed since,
+the comparison is made again before anything is promoted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.engine import Row
+
+from housing.errors import NotPossible
+from housing.notify import Message, send_all
+from housing.settings import Settings
+from housing.steps.evaluate import Judged, judge_against, judged_of
+from housing.steps.promote import back_up
+from housing.store import approvals, registry
+from housing.store.engine import Store
+from housing.store.registry import Change
+from housing.store.runs import actor
+from housing.store.runs import get as get_run
+from housing.store.tables import utc_now
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What became of a promotion that waited."""
+
+    run: int
+    status: str  # approved, rejected or overtaken
+    challenger: int
+    champion: int | None  # in force after the decision
+    sentence: str
+
+
+def ask(store: Store, run: int, judged: Judged, settings: Settings) -> Judged:
+    """Have a verdict wait for a person; the same verdict, as one that waits."""
+    with store.write() as connection:
+        row = approvals.ask(
+            connection, run=run, evaluation=judged.evaluation, hours=settings.gate.approval_hours
+        )
+    until = row.expires_at.strftime("%Y-%m-%d %H:%M")
+    sentence = (
+        f"Awaiting approval until {until} UTC: `housing approve r{row.run}` promotes "
+        f"m{judged.challenger}, `housing reject r{row.run}` keeps the champion. {judged.sentence}"
+    )
+    return replace(judged, outcome="awaiting approval", sentence=sentence)
+
+
+def approve(store: Store, settings: Settings, run: int, reason: str) -> Decided:
+    """Promote what a run asked for; compared again where the champion has changed since.
+
+    NotPossible where the run asked for nothing, or it was decided or expired before. A decision
+    whose promotion was cut off is finished by approving again.
+    """
+    row = _open(store, run, unfinished="approved")
+    judged, repeated = _still_right(store, settings, row)
+    if judged.outcome != "promote":
+        _decide(store, row, "overtaken", f"{reason} (compared again: {judged.outcome})", repeated)
+        sentence = (
+            f"m{row.challenger} is not promoted: the champion has changed since, and the "
+            f"comparison with it says: {judged.sentence}"
+        )
+        return _told(store, settings, row, "overtaken", sentence)
+    back_up(store, row.challenger)
+    _decide(store, row, "approved", reason, repeated)
+    registry.change_champion(
+        store,
+        Change(
+            operation="promote",
+            to_model=row.challenger,
+            expected=judged.champion,
+            actor=actor(),
+            reason=f"approved: {reason}. {judged.sentence}",
+            evaluation=judged.evaluation,
+            run=run,
+        ),
+    )
+    sentence = f"m{row.challenger} is promoted, approved by {actor()}: {reason}."
+    return _told(store, settings, row, "approved", sentence)
+
+
+def reject(store: Store, settings: Settings, run: int, reason: str) -> Decided:
+    """Keep the champion. NotPossible where the run asked for nothing, or it was decided before."""
+    row = _open(store, run)
+    _decide(store, row, "rejected", reason, None)
+    sentence = f"m{row.challenger} is not promoted, rejected by {actor()}: {reason}."
+    return _told(store, settings, row, "rejected", sentence)
+
+
+def expire(store: Store, settings: Settings) -> Sequence[int]:
+    """Drop what nobody decided in time, and say so; returns the runs that had asked."""
+    with store.write() as connection:
+        late = approvals.expire(connection, utc_now())
+    for row in late:
+        sentence = f"Nobody approved in time what r{row.run} would promote: the champion stays."
+        send_all(Message("kept", sentence, f"r{row.run}"), settings.notify)
+    return [int(row.run) for row in late]
+
+
+def _open(store: Store, run: int, unfinished: str | None = None) -> Row[Any]:
+    """What the run asked, if it may still be decided."""
+    with store.write() as connection:
+        get_run(connection, run)
+        approvals.expire(connection, utc_now())
+        row = approvals.of_run(connection, run)
+        promoted = row is not None and row.challenger in registry.former_champions(connection)
+    if row is None:
+        raise NotPossible(
+            what=f"Deciding on r{run}",
+            why="it asked for no approval; `housing status` lists what waits.",
+        )
+    if row.status == unfinished and not promoted:
+        return row
+    if row.status != "waiting":
+        by = f" by {row.decided_by}" if row.decided_by else ""
+        raise NotPossible(
+            what=f"Deciding on r{run}",
+            why=f"it was {row.status}{by} at {row.decided_at:%Y-%m-%d %H:%M} UTC ({row.reason}).",
+        )
+    return row
+
+
+def _still_right(store: Store, settings: Settings, row: Row[Any]) -> tuple[Judged, int | None]:
+    """The verdict against the champion of now, and the evaluation that repeated it, if any."""
+    with store.read() as connection:
+        champion = registry.champion(connection)
+        asked = registry.evaluation(connection, row.evaluation)
+    if champion == asked.champion:
+        return judged_of(asked), None
+    again = judge_against(store, row.run, row.version, row.challenger, settings)
+    return again, again.evaluation
+
+
+def _decide(store: Store, row: Row[Any], status: str, reason: str, repeated: int | None) -> None:
+    with store.write() as connection:
+        changed = approvals.decide(
+            connection,
+            row.id,
+            status,
+            by=actor(),
+            reason=reason,
+            repeated=repeated,
+            expected=row.status,
+        )
+    if not changed:
+        raise NotPossible(what=f"Deciding on r{row.run}", why="somebody else was first.")
+
+
+def _told(store: Store, settings: Settings, row: Row[Any], status: str, sentence: str) -> Decided:
+    with store.read() as connection:
+        champion = registry.champion(connection)
+    event = "promoted" if status == "approved" else "kept"
+    send_all(Message(event, sentence, f"r{row.run}"), settings.notify)
+    return Decided(row.run, status, row.challenger, champion, sentence)

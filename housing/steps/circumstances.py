@@ -1,0 +1,142 @@
+"""What is found of a night beside predictions: fresh rows, drift, wear of the test set, costs."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing import schema
+from housing.evaluation.compare import Mask
+from housing.evaluation.drift import measure_drift
+from housing.gate.evidence import Costs
+from housing.keys import Keys
+from housing.records import Drift
+from housing.store import batches, datasets
+from housing.store.datasets import SIDE_COLUMN
+from housing.store.engine import Store
+from housing.store.runs import last_completed_night
+from housing.store.segments import KEY_COLUMN, get_table, to_frame
+from housing.store.tables import batches as batch_table
+from housing.store.tables import blobs, evaluations, version_batches
+
+LATENCY_CALLS = 15
+"""Predictions of one row whose median is the latency."""
+
+
+def tonight(connection: Connection) -> list[Row[Any]]:
+    """Batches that came in since the last night that came to its end."""
+    last = last_completed_night(connection)
+    return list(batches.since(connection, 0 if last is None else last.id))
+
+
+# --- rows that no decision has used ----------------------------------------------------------
+
+
+def decisions(connection: Connection, version: int, challenger: int) -> int:
+    """Verdicts on other challengers whose test rows were partly those of `version`."""
+    members = datasets.get(connection, version).batches
+    query = (
+        sa.select(sa.func.count(sa.distinct(evaluations.c.id)))
+        .select_from(evaluations.join(version_batches, _held_then()))
+        .where(evaluations.c.challenger != challenger, version_batches.c.batch.in_(members))
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _held_then() -> sa.ColumnElement[bool]:
+    """The batch was in the version that the evaluation was about."""
+    spans = version_batches.c
+    return sa.and_(
+        spans.first_version <= evaluations.c.version,
+        sa.or_(spans.last_version.is_(None), spans.last_version >= evaluations.c.version),
+    )
+
+
+def fresh_rows(store: Store, version: int, challenger: int, keys: Keys) -> Mask:
+    """Which of the test rows (n,) were in no version on which another challenger was judged."""
+    with store.read() as connection:
+        members = set(datasets.get(connection, version).batches)
+        query = (
+            sa.select(sa.distinct(version_batches.c.batch))
+            .select_from(evaluations.join(version_batches, _held_then()))
+            .where(evaluations.c.challenger != challenger)
+        )
+        used = set(connection.execute(query).scalars())
+        parts = {
+            row.id: row.segment
+            for row in connection.execute(
+                sa.select(batch_table.c.id, batch_table.c.segment).where(
+                    batch_table.c.id.in_(members | used), batch_table.c.segment.is_not(None)
+                )
+            )
+        }
+    fresh = np.isin(keys, _keys(store, parts, members - used))
+    if fresh.any():
+        fresh[fresh] = ~np.isin(keys[fresh], _keys(store, parts, used))
+    return fresh
+
+
+def _keys(store: Store, segments: dict[int, str], wanted: set[int]) -> Keys:
+    columns = [
+        get_table(store, segments[b], (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
+        for b in sorted(wanted)
+        if b in segments
+    ]
+    return np.concatenate(columns) if columns else np.empty(0, dtype=np.int64)
+
+
+# --- drift -----------------------------------------------------------------------------------
+
+
+def drift(
+    store: Store, champion: Row[Any], frame: pd.DataFrame, came: list[Row[Any]]
+) -> tuple[Drift, ...]:
+    """Tonight's rows and the active dataset against the champion's training rows.
+
+    `frame` holds all rows of the active version, `came` tonight's batches.
+    """
+    columns = list(schema.CATALOGUE)
+    trained = datasets.read(store, champion.version)
+    reference = trained.loc[~trained[SIDE_COLUMN], columns]
+    name = f"training rows of m{champion.id}"
+    found = []
+    fresh = _accepted(store, came)
+    if fresh is not None:
+        found.append(measure_drift(reference, fresh, names=(name, "rows of tonight")))
+    found.append(measure_drift(reference, frame[columns], names=(name, "active dataset")))
+    return tuple(found)
+
+
+def _accepted(store: Store, came: list[Row[Any]]) -> pd.DataFrame | None:
+    parts = [
+        to_frame(get_table(store, batch.segment, tuple(schema.CATALOGUE)))
+        for batch in came
+        if batch.segment is not None and batch.status != "held"
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
+# --- costs -----------------------------------------------------------------------------------
+
+
+def costs(store: Store, challenger: Row[Any], models: list[Any], rows: pd.DataFrame) -> Costs:
+    """Time and size in service; `models` are the fitted challenger and, if any, champion."""
+    with store.read() as connection:
+        query = sa.select(blobs.c.size).where(blobs.c.digest == challenger.artifact)
+        size = int(connection.execute(query).scalar_one())
+    times = [_latency(model, rows) for model in models]
+    return Costs(times[0], times[1] if len(times) > 1 else None, size)
+
+
+def _latency(model: Any, rows: pd.DataFrame) -> float:
+    """Milliseconds of a prediction for one row: the median of several, the first left out."""
+    took = []
+    for call in range(LATENCY_CALLS + 1):
+        row = rows.iloc[[call % len(rows)]]
+        began = time.perf_counter()
+        model.predict(row)
+        took.append(time.perf_counter() - began)
+    return float(np.median(took[1:])) * 1000

@@ -1,0 +1,124 @@
+"""Commands about the gate, on a home with two nights."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import Result
+
+from housing.errors import NotPossible, UnknownId
+from housing.gate.check import CHECKS
+from housing.settings import load_settings
+from housing.steps import approval
+from housing.steps.evaluate import Judged
+from housing.store import registry
+from housing.store.opening import open_store
+from housing.store.tables import evaluations
+from tests.deployments.conftest import Housing
+
+
+@pytest.fixture
+def own(housing: Housing, seen_nights: Path, tmp_path: Path, monkeypatch: Any) -> Housing:
+    """The same on a copy, for tests that change something."""
+    shutil.copytree(seen_nights, tmp_path / "copy")
+    monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "copy"))
+    return housing
+
+
+def as_json(housing: Housing, *arguments: str, code: int = 0) -> Any:
+    result = housing(*arguments, "--json")
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def refused(result: Result, error: type[Exception], why: str) -> None:
+    assert isinstance(result.exception, error), result.output
+    assert why in str(result.exception)
+
+
+def test_power_says_the_two_numbers_and_the_curve(housing: Housing) -> None:
+    found = as_json(housing, "gate", "power", "r2")
+    assert found == as_json(housing, "gate", "power")  # the newest verdict
+    rates = [rate for _, rate in found["curve"]]
+    assert rates == sorted(rates, reverse=True)
+    assert 0 <= found["passes"] <= 1
+    text = " ".join(housing("gate", "power").stdout.split())
+    assert "lets a 1 % regression through in" in text
+    assert "no regression" in text
+    assert "To promote a true gain of 1.0% in 80% of nights: about" in text
+
+
+def test_explain_has_a_line_for_every_check(housing: Housing) -> None:
+    found = as_json(housing, "gate", "explain", "r2")
+    assert [check["name"] for check in found["checks"]] == [check.name for check in CHECKS]
+    assert all(check["needs"] for check in found["checks"])
+    text = housing("gate", "explain").stdout
+    assert "what would change it" in text
+    assert "no-regression" in text
+
+
+def test_a_night_without_a_champion_to_compare_with(housing: Housing) -> None:
+    refused(housing("gate", "power", "r1"), NotPossible, "was not against a champion")
+    assert as_json(housing, "gate", "explain", "r1")["outcome"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "why"),
+    [
+        (("gate", "power", "r9"), UnknownId, "r9"),
+        (("gate", "explain", "m1"), NotPossible, "an id reads like r3"),
+        (("show", "m1", "--verdict"), NotPossible, "an id reads like r3"),
+        (("approve", "r2"), NotPossible, "asked for no approval"),
+        (("reject", "r9", "--reason", "why not"), UnknownId, "r9"),
+    ],
+)
+def test_wrong_questions_are_refused_by_name(
+    housing: Housing, arguments: tuple[str, ...], error: type[Exception], why: str
+) -> None:
+    refused(housing(*arguments), error, why)
+
+
+def test_nothing_judged_yet(housing: Housing, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "empty"))
+    refused(housing("gate", "explain"), NotPossible, "nothing has been judged yet")
+
+
+def test_a_verdict_is_judged_again(housing: Housing) -> None:
+    for run in ("r1", "r2"):
+        found = as_json(housing, "show", run, "--verdict")
+        assert found["agrees"]
+        assert found["now"] == found["recorded"]
+    assert "It still agrees" in housing("show", "r2", "--verdict").stdout
+
+
+def test_a_verdict_that_does_not_follow_from_its_evidence_is_told(own: Housing) -> None:
+    with open_store(load_settings()) as store, store.write() as connection:
+        row = connection.execute(sa.select(evaluations).where(evaluations.c.run == 2)).one()
+        forged = {**row.verdict, "outcome": "promote" if row.outcome != "promote" else "keep"}
+        connection.execute(
+            evaluations.update().where(evaluations.c.id == row.id).values(verdict=forged)
+        )
+    found = as_json(own, "show", "r2", "--verdict", code=1)
+    assert not found["agrees"]
+    assert found["differences"][0].startswith("the verdict was")
+    assert "It does not agree" in own("show", "r2", "--verdict").stdout
+
+
+def test_a_person_decides(own: Housing) -> None:
+    def waits() -> None:
+        with open_store(load_settings()) as store:
+            with store.read() as connection:
+                row = registry.newest_evaluation(connection, 1)
+            assert row is not None
+            judged = Judged(row.id, 1, None, "promote", "Yes.")
+            approval.ask(store, 1, judged, load_settings())
+
+    waits()
+    assert any("housing approve r1" in n for n in as_json(own, "status")["needs_a_person"])
+    decided = as_json(own, "reject", "r1", "--reason", "not now")
+    assert (decided["status"], decided["champion"]) == ("rejected", 2)
+    assert as_json(own, "show", "r1")["approval"]["reason"] == "not now"
+    refused(own("approve", "r1"), NotPossible, "it was rejected by")

@@ -1,0 +1,87 @@
+"""The operating characteristic against simulated nights, and the two numbers in words."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from housing.gate import rules
+from housing.gate.policy import GatePolicy
+from housing.gate.power import chance, cut, operating_characteristic, rows_for
+from tests.housing.gate.conftest import comparison
+
+RULES = ("no_regression", "superior", "non_inferior")
+
+
+def at(effect, se, clusters=700):
+    from dataclasses import replace
+
+    from scipy.stats import t
+
+    found = comparison(effect, se)
+    return replace(found, clusters=clusters, upper=effect + t.ppf(0.95, clusters - 1) * se)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(st.floats(-0.05, 0.05), st.floats(1e-4, 0.05))
+def test_what_lies_at_most_at_the_cut_passes_and_nothing_else(rule, effect, se):
+    policy, found = GatePolicy(rule=rule), at(effect, se)
+    if abs(effect - cut(found, policy)) > 1e-9:
+        assert (rules.outcome(found, policy) == "passed") is (effect <= cut(found, policy))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("true", [-0.015, -0.004, 0.0, 0.004, 0.01])
+@pytest.mark.parametrize("se", [0.003, 0.006])
+def test_the_predicted_rate_is_that_of_simulated_nights(rule, true, se):
+    policy = GatePolicy(rule=rule)
+    effects = np.random.default_rng(3).normal(true, se, 4_000)
+    rate = np.mean([rules.outcome(at(e, se), policy) == "passed" for e in effects])
+    predicted = chance(at(0.0, se), policy, true)
+    assert rate == pytest.approx(predicted, abs=4 * (predicted * (1 - predicted) / 4_000) ** 0.5)
+
+
+def test_the_luck_of_training_widens_it():
+    found, policy = at(0.0, 0.003), GatePolicy()
+    assert chance(found, policy, 0.01, luck=0.004) == chance(at(0.0, 0.005), policy, 0.01)
+
+
+def test_the_two_numbers():
+    found = operating_characteristic(at(-0.01, 0.003), GatePolicy())
+    assert found.passes == pytest.approx(chance(at(0, 0.003), GatePolicy(), 0.01))
+    assert chance(at(0, 0.003), GatePolicy(), -found.gain_needed) == pytest.approx(0.8)
+    assert found.no_change == pytest.approx(0.5)
+    assert found.sentence == (
+        "On 4,000 test rows the rule no_regression lets a 1 % regression through in 0.043 % of "
+        "nights and needs a 0.25 % gain to be promoted in 80 % of nights."
+    )
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(st.floats(1e-4, 0.05))
+def test_a_worse_challenger_never_passes_more_often(rule, se):
+    curve = operating_characteristic(at(0.0, se), GatePolicy(rule=rule)).curve
+    rates = [rate for _, rate in curve]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_without_any_noise_the_rule_is_a_step():
+    found = operating_characteristic(comparison(-0.01, 0.0), GatePolicy())
+    assert {rate for change, rate in found.curve if change > 0} == {0.0}
+    assert {rate for change, rate in found.curve if change <= 0} == {1.0}
+    assert found.gain_needed is None
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("gain", [0.004, 0.015])
+def test_with_the_rows_it_asks_for_the_gain_is_found(rule, gain):
+    found, policy = at(0.0, 0.01), GatePolicy(rule=rule)
+    needed = rows_for(found, policy, gain)
+    for times, enough in ((1.001, True), (0.99, False)):
+        shrunk = at(0.0, 0.01 * (found.rows / (times * needed)) ** 0.5)
+        assert (chance(shrunk, policy, -gain) >= 0.8) is enough
+
+
+def test_no_number_of_rows_finds_a_gain_that_is_none():
+    assert rows_for(at(0.0, 0.01), GatePolicy(), 0.0) is None
+    assert rows_for(at(0.0, 0.01), GatePolicy(rule="superior"), -0.01) is None

@@ -1,0 +1,100 @@
+"""Old verdicts are judged again: records of each shape, and what a changed check looks like."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from housing.gate.check import CHECKS, judge
+from housing.gate.evidence import Evidence, read
+from housing.gate.policy import GatePolicy
+from housing.gate.replay import replay
+from housing.records import CheckResult, Verdict
+
+SHAPE_1 = json.loads(Path(__file__).with_name("shape_1.json").read_text())
+"""What the first release wrote for a promotion, two that were kept, and a first night."""
+
+
+def stored(evidence, policy=None):
+    policy = policy or GatePolicy()
+    verdict = judge(evidence, policy)
+    return json.loads(
+        json.dumps(
+            {
+                "evidence": TypeAdapter(Evidence).dump_python(evidence, mode="json"),
+                "policy": policy.model_dump(mode="json"),
+                "verdict": TypeAdapter(Verdict).dump_python(verdict, mode="json"),
+            }
+        )
+    )
+
+
+@pytest.mark.parametrize("record", SHAPE_1)
+def test_records_of_the_first_shape_are_read_and_agree(record):
+    assert read(record["evidence"]).shape == 1
+    found = replay(**record)
+    assert found.agrees, found.differences
+    assert found.now.sentence == found.recorded.sentence
+    assert {"slices", "ratchet", "drift", "preflight"} <= set(found.not_asked)
+
+
+@pytest.mark.parametrize("record", SHAPE_1)
+def test_what_an_old_record_does_not_hold_is_never_passed(record):
+    verdict = judge(read(record["evidence"]), GatePolicy.model_validate(record["policy"]))
+    outcomes = {r.name: r.outcome for r in verdict.checks}
+    for name in ("slices", "recent-rows", "capped-labels", "ratchet", "drift", "preflight"):
+        assert outcomes[name] == "not applicable"
+
+
+@pytest.mark.parametrize("effect", [-0.04, -0.005, 0.03])
+def test_records_of_today_agree(make_evidence, effect):
+    found = replay(**stored(make_evidence(effect, 0.01)))
+    assert found.agrees
+    assert found.not_asked == ()
+    assert found.now == found.recorded
+
+
+def test_a_policy_that_was_changed_in_the_record_is_noticed(make_evidence):
+    record = stored(make_evidence(-0.005, 0.009))
+    record["policy"]["margin"] = 0.0
+    found = replay(**record)
+    assert found.differences == (
+        "the verdict was promote and is inconclusive",
+        "the check no-regression said passed and says unsure",
+    )
+
+
+def test_figures_that_were_changed_in_the_record_are_noticed(make_evidence):
+    record = stored(make_evidence(0.03))
+    record["evidence"]["comparison"]["effect"] = -0.03
+    record["evidence"]["comparison"]["upper"] = -0.02
+    assert not replay(**record).agrees
+
+
+class Stricter:
+    """What a later release may make of a check."""
+
+    name = "sane-predictions"
+
+    def run(self, evidence, policy):
+        return CheckResult(self.name, "failed", "Stricter now.")
+
+    def needs(self, evidence, policy):
+        return "Nothing."
+
+
+def test_a_check_that_changed_its_mind_or_is_gone_is_named(make_evidence):
+    record = stored(make_evidence())
+    others = tuple(c for c in CHECKS if c.name not in ("sane-predictions", "latency"))
+    found = replay(**record, checks=(*others, Stricter()))
+    assert "the check sane-predictions said passed and says failed" in found.differences
+    assert "the check latency said passed and says nothing: it is gone" in found.differences
+    assert found.differences[0] == "the verdict was promote and is keep"
+
+
+def test_a_record_with_fields_of_a_later_release_is_read(make_evidence):
+    record = stored(make_evidence())
+    record["evidence"] |= {"shape": 3, "moon": {"phase": 0.5}}
+    assert replace(read(record["evidence"]), shape=2) == make_evidence()

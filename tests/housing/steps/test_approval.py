@@ -1,0 +1,185 @@
+"""A promotion that waits for a person: every way in which it can end."""
+
+import threading
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import NotPossible, UnknownId
+from housing.settings import Settings, load_settings
+from housing.steps import approval
+from housing.steps.evaluate import Judged
+from housing.steps.night import Night, conclude
+from housing.steps.outcome import nothing_new, of_verdict
+from housing.steps.settled import settled
+from housing.store import listings, registry
+from housing.store.engine import Store
+from housing.store.tables import approvals, evaluations, ledger
+from tests.housing.steps.conftest import Land
+from tests.housing.steps.test_nights import Ran, champion, count, run_night
+
+
+@pytest.fixture
+def asked(store: Store, night: Night, land: Land, monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """A first night whose promotion waits."""
+    monkeypatch.setenv("HOUSING_GATE__APPROVAL", "true")
+    land("a.csv")
+    ran = run_night(store, night, promoting=False)
+    assert ran.judged.outcome == "promote", ran.judged.sentence
+    waits = approval.ask(store, night.run, ran.judged, load_settings())
+    assert waits.outcome == "awaiting approval"
+    conclude(store, night, of_verdict(night.run, ran.version, waits, dry_run=False))
+    return ran
+
+
+def status(store: Store) -> dict[str, Any]:
+    with store.read() as connection:
+        row = connection.execute(sa.select(approvals)).one()
+    return dict(row._mapping)
+
+
+def late(store: Store) -> None:
+    """As if the time to decide were over."""
+    with store.write() as connection:
+        connection.execute(approvals.update().values(expires_at=approvals.c.asked_at))
+
+
+def test_what_waits_is_promoted_by_nobody_else(store: Store, night: Night, asked: Ran) -> None:
+    assert champion(store) is None
+    stands = settled(store, asked.version, load_settings())
+    assert stands is not None
+    assert (stands.evaluation, stands.outcome) == (asked.judged.evaluation, "awaiting approval")
+    with store.read() as connection:
+        (need,) = listings.status(connection)["needs_a_person"]
+        shown = listings.show_run(connection, night.run)
+    assert f"`housing approve r{night.run}`" in need
+    assert shown["outcome"] == "awaiting approval"
+    assert shown["approval"]["status"] == "waiting"
+
+
+def test_asking_twice_asks_once(store: Store, night: Night, asked: Ran) -> None:
+    approval.ask(store, night.run, asked.judged, load_settings())
+    assert count(store, approvals) == 1
+
+
+def test_approving_promotes_and_is_recorded(store: Store, night: Night, asked: Ran) -> None:
+    decided = approval.approve(store, load_settings(), night.run, "looks right")
+    assert (decided.status, decided.champion) == ("approved", asked.challenger)
+    assert champion(store) == asked.challenger
+    with store.read() as connection:
+        line = registry.history(connection)[0]
+        assert listings.status(connection)["needs_a_person"] == []
+    assert "approved: looks right" in line.reason
+    assert (line.run, line.evaluation) == (night.run, asked.judged.evaluation)
+    assert status(store)["decided_by"]
+    with pytest.raises(NotPossible, match="it was approved by"):
+        approval.approve(store, load_settings(), night.run, "again")
+    with pytest.raises(NotPossible, match="it was approved by"):
+        approval.reject(store, load_settings(), night.run, "too late")
+    assert count(store, ledger) == 1
+
+
+def test_rejecting_keeps_and_the_next_night_does_not_ask_again(
+    store: Store, night: Night, asked: Ran
+) -> None:
+    assert approval.reject(store, load_settings(), night.run, "not now").status == "rejected"
+    assert champion(store) is None
+    stands = settled(store, asked.version, load_settings())
+    assert stands is not None
+    assert "(m1, rejected)" in nothing_new(night.run, asked.version, stands).sentence
+    with pytest.raises(NotPossible, match=r"it was rejected by .* \(not now\)"):
+        approval.approve(store, load_settings(), night.run, "after all")
+
+
+def test_what_nobody_decides_expires_into_keep(store: Store, night: Night, asked: Ran) -> None:
+    assert approval.expire(store, load_settings()) == []
+    late(store)
+    with pytest.raises(NotPossible, match="it was expired"):
+        approval.approve(store, load_settings(), night.run, "overslept")
+    assert champion(store) is None
+    assert settled(store, asked.version, load_settings()) is not None
+    assert approval.expire(store, load_settings()) == []  # found by the refusal already
+
+
+def test_expiry_names_the_runs(store: Store, night: Night, asked: Ran) -> None:
+    late(store)
+    assert approval.expire(store, load_settings()) == [night.run]
+    assert status(store)["status"] == "expired"
+
+
+def test_a_run_that_asked_nothing_or_is_not_there(
+    store: Store, night: Night, small: Settings
+) -> None:
+    with pytest.raises(NotPossible, match="asked for no approval"):
+        approval.approve(store, small, night.run, "why not")
+    with pytest.raises(UnknownId, match="r99"):
+        approval.reject(store, small, 99, "why not")
+
+
+def test_after_a_change_of_champion_the_comparison_is_repeated(
+    store: Store, night: Night, land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land("a.csv")
+    first = run_night(store, night)
+    land("b.csv", seed=1)
+    second = run_night(store, night, promoting=False)
+    asked = Judged(second.judged.evaluation, second.challenger, first.challenger, "promote", "Yes.")
+    approval.ask(store, night.run, asked, load_settings())
+    land("c.csv", seed=2)
+    third = run_night(store, night, promoting=False)
+    registry.change_champion(
+        store, registry.Change("promote", third.challenger, first.challenger, "test", "meanwhile")
+    )
+    before = count(store, evaluations)
+    decided = approval.approve(store, load_settings(), night.run, "go")
+    assert count(store, evaluations) == before + 1
+    row = status(store)
+    with store.read() as connection:
+        again = registry.evaluation(connection, row["repeated"])
+    assert (again.challenger, again.champion) == (second.challenger, third.challenger)
+    if again.outcome == "promote":
+        assert (decided.status, champion(store)) == ("approved", second.challenger)
+    else:
+        assert (decided.status, champion(store)) == ("overtaken", third.challenger)
+        assert "the champion has changed since" in decided.sentence
+
+
+def test_a_promotion_that_was_cut_off_is_finished_by_approving_again(
+    store: Store, night: Night, asked: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "change_champion", dies)
+        with pytest.raises(KeyboardInterrupt):
+            approval.approve(store, load_settings(), night.run, "go")
+    assert (status(store)["status"], champion(store)) == ("approved", None)
+    with pytest.raises(NotPossible, match="it was approved"):
+        approval.reject(store, load_settings(), night.run, "no")
+    approval.approve(store, load_settings(), night.run, "go on")
+    assert champion(store) == asked.challenger
+
+
+def test_of_two_who_decide_at_once_one_is_first(store: Store, night: Night, asked: Ran) -> None:
+    ends: list[str] = []
+    ready = threading.Barrier(2)
+
+    def decide(how: Any, why: str) -> None:
+        ready.wait()
+        try:
+            ends.append(how(store, load_settings(), night.run, why).status)
+        except NotPossible:
+            ends.append("refused")
+
+    threads = [
+        threading.Thread(target=decide, args=(how, why))
+        for how, why in ((approval.approve, "yes"), (approval.reject, "no"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ends) in (["approved", "refused"], ["refused", "rejected"])
+    assert champion(store) == (asked.challenger if "approved" in ends else None)
