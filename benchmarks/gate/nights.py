@@ -1,0 +1,201 @@
+"""Nights on the real table: nothing changed, or a change of known size was planted.
+
+A night is a pair of bags of the pool (`benchmarks.gate.pool`), one as champion, one as
+challenger, in an order drawn once, judged on the test side of their split by the whole gate.
+Both come from one recipe, so by exchange of the two no pair favours the challenger: the true
+change of the RECIPE is zero. A planted change multiplies the challenger's residuals by 1 + x:
+the same recipe, truly worse (or better) by x. Beside each rule stands the gate that promotes
+where the challenger's RMSE is at most the champion's, on the same rows.
+
+    python -m benchmarks.gate.nights housing.csv POOL
+"""
+
+import argparse
+import os
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.gate import pool, results
+from benchmarks.gate.pool import Split
+from housing import schema
+from housing.evaluation.compare import compare
+from housing.gate.check import judge
+from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.policy import GatePolicy
+from housing.gate.power import chance
+
+RULES = ("no_regression", "superior", "non_inferior")
+CHANGES = (-0.05, -0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.05)
+POLICY = GatePolicy(preflight=False)
+
+
+def pairs(splits: list[Split]) -> Iterator[tuple[int, Split, int, int]]:
+    """All pairs of bags of one split, each once, champion first."""
+    rng = np.random.default_rng(0)
+    for number, split in enumerate(splits):
+        for one, other in combinations(range(len(split.predicted)), 2):
+            champion, challenger = (one, other) if rng.random() < 0.5 else (other, one)
+            yield number, split, champion, challenger
+
+
+def test_rows(split: Split) -> TestRows:
+    """The test side with its slices and capped labels, as the nightly step makes it."""
+    longitude, latitude = (split.rows[name].to_numpy() for name in schema.COORDINATES)
+    slices = {
+        f"{grouping.column} {name}": codes == code
+        for grouping in schema.SLICES
+        for codes in [grouping.codes(split.rows)]
+        for code, name in enumerate(grouping.names())
+    }
+    capped = split.actual >= schema.LABEL_CAP
+    return TestRows(1, longitude, latitude, split.actual, slices=slices, capped=capped)
+
+
+def night(split: Split, champion: int, challenger: int, change: float, bag: int) -> dict[str, Any]:
+    """Judge one pair; what each rule and the gate of points said."""
+    ours, theirs = (split.predicted[b][:bag].mean(axis=0) for b in (challenger, champion))
+    ours = split.actual + (1 + change) * (ours - split.actual)
+    ours = np.maximum(ours, 1.0)  # a planted loss may push a price below zero
+    members = tuple(split.predicted[challenger][:bag]) if bag > 1 else ()
+    median = np.full(len(ours), np.median(split.actual))
+    evidence = gather(
+        test_rows(split),
+        Predictions(2, "challenger", ours, 1, 0, members),
+        Rivals(Predictions(1, "champion", theirs, 1, 0), {"median": median}),
+        POLICY,
+        Circumstances(),
+    )
+    found = evidence.comparison
+    verdicts = {rule: judge(evidence, POLICY.model_copy(update={"rule": rule})) for rule in RULES}
+    return {
+        "effect": found.effect,
+        "se": found.se,
+        "se_independent": found.se_independent,
+        "luck": None if evidence.luck is None else evidence.luck.spread,
+        "points": evidence.challenger.metrics.rmse.value <= evidence.champion.metrics.rmse.value,
+        "failed": sorted(r.name for r in verdicts["non_inferior"].checks if r.outcome == "failed"),
+        "outcome": {rule: verdict.outcome for rule, verdict in verdicts.items()},
+        "rule_alone": {
+            rule: next(r.outcome for r in verdict.checks if r.name == "no-regression") == "passed"
+            for rule, verdict in verdicts.items()
+        },
+        "comparison": found,
+    }
+
+
+def rate(hits: list[bool], group: list[int]) -> dict[str, float]:
+    """Share, and its standard error clustered by split: pairs of one split share bags."""
+    y = np.asarray(hits, dtype=float)
+    sums = np.bincount(group, weights=y - y.mean())
+    occupied = len(set(group))
+    error = float(np.sqrt(occupied / (occupied - 1) * (sums @ sums)) / len(y))
+    return {"rate": float(y.mean()), "se": error}
+
+
+def measure(splits: list[Split], bag: int, change: float, luck: float) -> dict[str, Any]:
+    """All pairs at one planted change."""
+    found = [(number, night(split, a, b, change, bag)) for number, split, a, b in pairs(splits)]
+    group = [number for number, _ in found]
+    nights = [n for _, n in found]
+    figures: dict[str, Any] = {
+        "nights": len(nights),
+        "effect_mean": float(np.mean([n["effect"] for n in nights])),
+        "effect_sd": float(np.std([n["effect"] for n in nights])),
+        "se_mean": float(np.mean([n["se"] for n in nights])),
+        "se_ratio": float(np.mean([n["se"] / n["se_independent"] for n in nights])),
+        "points": rate([n["points"] for n in nights], group),
+        "blocked_by": {
+            name: float(np.mean([name in n["failed"] for n in nights]))
+            for name in sorted({x for n in nights for x in n["failed"]})
+        },
+    }
+    for rule in RULES:
+        policy = POLICY.model_copy(update={"rule": rule})
+        outcomes = [n["outcome"][rule] for n in nights]
+        figures[rule] = {
+            "promote": rate([o == "promote" for o in outcomes], group),
+            "keep": float(np.mean([o == "keep" for o in outcomes])),
+            "inconclusive": float(np.mean([o == "inconclusive" for o in outcomes])),
+            "rule_alone": rate([n["rule_alone"][rule] for n in nights], group),
+            "predicted": float(
+                np.mean([chance(n["comparison"], policy, change, luck=luck) for n in nights])
+            ),
+            "predicted_without_luck": float(
+                np.mean([chance(n["comparison"], policy, change) for n in nights])
+            ),
+        }
+    return figures
+
+
+def cell_sizes(splits: list[Split], bag: int) -> dict[str, float]:
+    """Clustered over independent standard error by the side of a cell, mean over pairs."""
+    from housing.evaluation.compare import location_cells
+
+    found = {}
+    for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0):
+        ratios = []
+        for _, split, a, b in pairs(splits):
+            places = (split.rows[name].to_numpy() for name in schema.COORDINATES)
+            cells = location_cells(*places, size)
+            ours, theirs = (split.predicted[m][:bag].mean(axis=0) for m in (b, a))
+            c = compare(split.actual, theirs, ours, cells, confidence=0.95)
+            ratios.append(c.se / c.se_independent)
+        found[f"{size:g}"] = float(np.mean(ratios))
+    return found
+
+
+def training_luck(splits: list[Split], bag: int) -> float:
+    """Standard deviation of a pair's change that the test rows do not explain."""
+    nights = [night(split, a, b, 0.0, bag) for _, split, a, b in pairs(splits)]
+    spread = np.mean([n["effect"] ** 2 for n in nights])
+    explained = np.mean([n["se"] ** 2 for n in nights])
+    return float(np.sqrt(max(spread - explained, 0.0)))
+
+
+def main() -> None:
+    """Judge all nights and keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("var/benchmarks/pool"))
+    options = parser.parse_args()
+    if options.table is None:
+        parser.error("name the reference table, or set HOUSING_CENSUS")
+    splits = pool.load(options.table, options.folder)
+    figures: dict[str, Any] = {
+        "splits": len(splits),
+        "bags": len(splits[0].predicted),
+        "members": pool.MEMBERS,
+        "test_rows": len(splits[0].actual),
+        "trained_share": pool.TRAINED_SHARE,
+    }
+    for bag in (1, pool.MEMBERS):
+        luck = training_luck(splits, bag)
+        rmse = [
+            float(np.sqrt(np.mean((b[:bag].mean(axis=0) - s.actual) ** 2)))
+            for s in splits
+            for b in s.predicted
+        ]
+        figures[f"bag_{bag}"] = {
+            "rmse_mean": float(np.mean(rmse)),
+            "training_luck": luck,
+            "cell_ratio": cell_sizes(splits, bag),
+            "changes": {f"{c:g}": measure(splits, bag, c, luck) for c in CHANGES},
+        }
+        print(f"bag of {bag}: luck {luck:.3%}", flush=True)
+        for change, row in figures[f"bag_{bag}"]["changes"].items():
+            shown = "  ".join(
+                f"{rule} {row[rule]['promote']['rate']:.3f} ({row[rule]['predicted']:.3f})"
+                for rule in RULES
+            )
+            print(
+                f"{float(change):+.3f}  >= {row['points']['rate']:.3f}  {shown}", row["blocked_by"]
+            )
+    results.save("nights", figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Where figures are kept: one JSON file a benchmark, from which docs/gate.md is made."""
+
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def save(name: str, figures: Mapping[str, Any]) -> None:
+    """Keep the figures of a benchmark, with when and on what they were made."""
+    FOLDER.mkdir(exist_ok=True)
+    made = {
+        "made": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    text = json.dumps({**made, **figures}, indent=1, default=_plain)
+    (FOLDER / f"{name}.json").write_text(text + "\n")
+    print(f"kept in {FOLDER / name}.json")
+
+
+def load(name: str) -> dict[str, Any]:
+    """The figures of a benchmark."""
+    found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else list(value)
