@@ -160,6 +160,12 @@ class Comparison:
     se_independent: float  # as if rows were independent
     interval: Interval  # two-sided, from `se`
     upper: float  # one-sided upper bound of `effect` at the policy's confidence
+    df: float | None = None  # of Student's t; None in evidence of before: clusters - 1
+
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom of the limits."""
+        return self.clusters - 1 if self.df is None else self.df
 
 
 # --- drift ----------------------------------------------------------------------------------

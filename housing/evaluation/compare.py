@@ -84,7 +84,7 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
     b the champion's, and r = (mean a / mean b) ** p, row i moves r by
     p r (a_i / mean a - b_i / mean b) / n; p is 1/2 for squared errors. The deciding one sums rows
     of a cell first, because neighbouring districts err together; its limits use Student's t with
-    cells - 1 degrees of freedom.
+    the effective number of cells - 1 degrees of freedom (`clustered_se`).
     NotMeasurable: fewer than two rows or two cells, a champion without error.
     """
     n, power = len(errors.cells), 0.5 if loss == "rmse" else 1.0
@@ -102,20 +102,21 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
     influence = np.zeros(n)
     if our_mean > 0:
         influence = (power * ratio) * (ours / our_mean - theirs / their_mean)
-    se, clusters = clustered_se(influence, errors.cells)
-    if clusters < 2:
+    clustered = clustered_se(influence, errors.cells)
+    if clustered.clusters < 2:
         raise NotMeasurable(what=_WHAT, why="all test rows lie in one location cell")
     se_independent = float(np.sqrt(influence @ influence / (n * (n - 1))))
-    two_sided, one_sided = stdtrit(clusters - 1, [(1 + confidence) / 2, confidence]).tolist()
-    effect = ratio - 1
+    two_sided, one_sided = stdtrit(clustered.df, [(1 + confidence) / 2, confidence]).tolist()
+    effect, se = ratio - 1, clustered.se
     return Comparison(
         rows=n,
-        clusters=clusters,
+        clusters=clustered.clusters,
         effect=effect,
         se=se,
         se_independent=se_independent,
         interval=Interval(effect, effect - two_sided * se, effect + two_sided * se, confidence),
         upper=effect + one_sided * se,
+        df=clustered.df,
     )
 
 
@@ -138,11 +139,12 @@ def compare_groups(errors: Values, rows: Mask, cells: Cells, *, confidence: floa
         (squared / means[0] - 1) / (2 * counts[0]),
         -(squared / means[1] - 1) / (2 * counts[1]),
     )
-    se, clusters = clustered_se(influence * len(errors), cells)
-    if clusters < 2:
+    clustered = clustered_se(influence * len(errors), cells)
+    if clustered.clusters < 2:
         raise NotMeasurable(what=what, why="all rows lie in one location cell")
-    middle, half = 0.5 * np.log(means[0] / means[1]), stdtrit(clusters - 1, (1 + confidence) / 2)
-    value, lower, upper = np.expm1([middle, middle - half * se, middle + half * se]).tolist()
+    middle = 0.5 * np.log(means[0] / means[1])
+    half = stdtrit(clustered.df, (1 + confidence) / 2) * clustered.se
+    value, lower, upper = np.expm1([middle, middle - half, middle + half]).tolist()
     return Interval(value, lower, upper, confidence)
 
 
@@ -151,7 +153,7 @@ def regression_p_value(comparison: Comparison, margin: float) -> float:
     beyond = comparison.effect - margin
     if comparison.se == 0:
         return 0.0 if beyond > 0 else 1.0
-    return float(stdtr(comparison.clusters - 1, -beyond / comparison.se))
+    return float(stdtr(comparison.degrees, -beyond / comparison.se))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

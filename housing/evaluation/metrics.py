@@ -3,6 +3,7 @@
 Comparing two models belongs to `compare`; whether a figure is good enough belongs to the gate.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,23 +65,39 @@ def measure(
 def _clustered(
     value: float, influence: Values, cells: npt.NDArray[np.integer[Any]], confidence: float
 ) -> Interval:
-    """Student's interval with cells - 1 degrees of freedom."""
-    se, clusters = clustered_se(influence - influence.mean(), cells)
-    half = float(stdtrit(clusters - 1, (1 + confidence) / 2)) * se
+    """Student's interval of one figure, clustered."""
+    found = clustered_se(influence - influence.mean(), cells)
+    half = float(stdtrit(found.df, (1 + confidence) / 2)) * found.se
     return Interval(value, max(value - half, 0.0), value + half, confidence)
 
 
-def clustered_se(influence: Values, cells: npt.NDArray[np.integer[Any]]) -> tuple[float, int]:
-    """Standard error of a mean whose rows err together within a cell, and the cells occupied.
+@dataclass(frozen=True)
+class Clustered:
+    """A standard error over clusters, and the degrees of freedom of its Student's t."""
+
+    se: float
+    clusters: int
+    df: float
+
+
+def clustered_se(influence: Values, cells: npt.NDArray[np.integer[Any]]) -> Clustered:
+    """Standard error of a mean whose rows err together within a cell.
 
     `influence` (n,): how far each row, times n, moves the figure; its sum must be about zero.
-    `cells` (n,): small integers from 0. With fewer than two cells the error is infinite.
+    `cells` (n,): small integers from 0. Cells differ in size (a city's hold a hundred rows), so
+    what counts is their effective number, 1 / sum of squared shares of the rows: it corrects the
+    bias of the sum of squares and gives the degrees of freedom, less one. With cells of one size
+    that is their number. With fewer than two cells the error is infinite.
     """
-    clusters = int(np.count_nonzero(np.bincount(cells, minlength=1)))
+    counts = np.bincount(cells, minlength=1)
+    clusters = int(np.count_nonzero(counts))
     if clusters < 2:
-        return float("inf"), clusters
+        return Clustered(float("inf"), clusters, 0.0)
+    n = len(influence)
+    effective = float(n) ** 2 / float(counts.astype(np.float64) @ counts)
     sums = np.bincount(cells, weights=influence)
-    return float(np.sqrt(clusters / (clusters - 1) * (sums @ sums))) / len(influence), clusters
+    se = float(np.sqrt(effective / (effective - 1) * (sums @ sums))) / n
+    return Clustered(se, clusters, effective - 1)
 
 
 def count_unusable(y_pred: Values) -> tuple[int, int]:

@@ -62,7 +62,7 @@ def _rate(chance: float) -> str:
 
 def cut(comparison: Comparison, policy: GatePolicy, rule: Rule | None = None) -> float:
     """The largest measured change that passes the rule, at this comparison's standard error."""
-    half = float(stdtrit(comparison.clusters - 1, policy.confidence)) * comparison.se
+    half = float(stdtrit(comparison.degrees, policy.confidence)) * comparison.se
     match rule or policy.rule:
         case "superior":
             return -half
@@ -110,7 +110,7 @@ def rows_for(comparison: Comparison, policy: GatePolicy, gain: float) -> int | N
 
     The standard error falls with the square root of the rows.
     """
-    z, t = float(ndtri(DETECTION)), float(stdtrit(comparison.clusters - 1, policy.confidence))
+    z, t = float(ndtri(DETECTION)), float(stdtrit(comparison.degrees, policy.confidence))
     demands = {
         "superior": [(z + t, gain)],
         "non_inferior": [(z + t, policy.margin + gain)],

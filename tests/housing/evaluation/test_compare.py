@@ -1,6 +1,7 @@
 """The paired comparison against bootstraps, its invariances and its degenerate cases."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from housing.evaluation.compare import (
     location_cells,
     paired_errors,
 )
-from housing.evaluation.metrics import measure
+from housing.evaluation.metrics import clustered_se, measure
 
 
 def night(seed=0, cells=150, mean_rows=8, gain=0.97):
@@ -66,15 +67,43 @@ def test_one_row_a_cell_makes_both_errors_the_same():
     assert found.clusters == found.rows == len(codes)
 
 
-def test_limits_are_students_with_cells_less_one():
+def test_limits_are_students_with_the_effective_number_of_cells_less_one():
     truth, champion, challenger, codes = night(cells=5)
     found = compare(truth, champion, challenger, codes, confidence=0.9)
-    assert found.clusters == 5
-    assert found.upper == pytest.approx(found.effect + stats.t.ppf(0.9, 4) * found.se)
-    half = stats.t.ppf(0.95, 4) * found.se
+    shares = np.bincount(codes) / len(codes)
+    df = 1 / np.sum(shares**2) - 1
+    assert 2 < df < 4
+    assert (found.clusters, found.degrees) == (5, pytest.approx(df))
+    assert found.upper == pytest.approx(found.effect + stats.t.ppf(0.9, df) * found.se)
+    half = stats.t.ppf(0.95, df) * found.se
     assert found.interval.lower == pytest.approx(found.effect - half)
     assert found.interval.upper == pytest.approx(found.effect + half)
     assert (found.interval.value, found.interval.confidence) == (found.effect, 0.9)
+
+
+def test_cells_of_one_size_count_each():
+    truth, champion, challenger, _ = night()
+    codes = np.arange(1200) % 40
+    found = compare(*(column[:1200] for column in (truth, champion, challenger)), codes,
+                    confidence=0.95)  # fmt: skip
+    assert found.degrees == pytest.approx(39)
+
+
+def test_a_large_cell_does_not_make_the_error_too_small():
+    """Rows alike in nothing, one cell with half of them: the mean square is the true variance."""
+    codes = np.concatenate([np.zeros(60, dtype=int), np.repeat(np.arange(1, 13), 5)])
+    rng = np.random.default_rng(3)
+    squares = []
+    for _ in range(4_000):
+        influence = rng.normal(size=len(codes))
+        squares.append(clustered_se(influence - influence.mean(), codes).se ** 2)
+    assert np.mean(squares) == pytest.approx(1 / len(codes), rel=0.06)
+
+
+def test_evidence_of_before_has_the_cells_less_one():
+    truth, champion, challenger, codes = night()
+    found = compare(truth, champion, challenger, codes, confidence=0.95)
+    assert replace(found, df=None).degrees == found.clusters - 1
 
 
 def test_the_effect_is_the_relative_change_of_the_rmse():
