@@ -3,7 +3,13 @@
 Frozen objects, each field described and bounded; what they do belongs in those packages.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+KEPT = "kept"
+"""Stands for the newest challenger that was not promoted."""
 
 
 class ServeOptions(BaseModel):
@@ -48,8 +54,38 @@ class ServeOptions(BaseModel):
     max_connections: int = Field(
         1_000, ge=1, le=100_000, description="Connections of one worker; more are turned away."
     )
+    log: Literal["inputs", "answers", "off"] = Field(
+        "inputs",
+        description="What the prediction log keeps: what was asked and answered, the answers "
+        "alone, or nothing.",
+    )
+    log_days: int = Field(30, ge=1, le=3650, description="Days after which logged answers go.")
+    log_seconds: float = Field(
+        5.0, ge=0.1, le=3600, description="Logged answers are written this often."
+    )
+    log_buffer: int = Field(
+        100_000,
+        ge=1_000,
+        le=10_000_000,
+        description="Answers that may wait to be written; further ones are counted and dropped.",
+    )
+    log_per_request: int = Field(
+        1_000, ge=1, le=1_000_000, description="Answers of one file that are logged, evenly spread."
+    )
+    shadow: str = Field(
+        "",
+        description="A model that is scored beside the champion and never answers: m5, or `kept` "
+        "for the newest challenger that was not promoted; empty for none.",
+    )
     allowed_hosts: tuple[str, ...] = Field(
         ("127.0.0.1", "localhost", "[::1]"),
         description="Host names that are answered while no API token is set, so that no foreign "
         "web page can ask through a visitor's browser.",
     )
+
+    @field_validator("shadow")
+    @classmethod
+    def _a_model(cls, value: str) -> str:
+        if value not in ("", KEPT) and not re.fullmatch(r"m\d{1,18}", value):
+            raise ValueError(f"it is neither a model such as m5 nor {KEPT!r}")
+        return value

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from deployments import environment
 from deployments.cli.output import EXIT_CODES, AsJson, console, listing
+from housing.errors import NotPossible
 from housing.settings import load_settings
 
 app = typer.Typer()
@@ -49,15 +50,29 @@ def retrain(
 @app.command()
 def ingest(
     files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.")],
+    labels: Annotated[
+        bool, typer.Option("--labels", help="The files hold true prices for answers given before.")
+    ] = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="The files are samples that a person has filled in.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Only bring data in; the next night takes it into the dataset."""
+    """Only bring data in; the next night takes it into the dataset.
+
+    With --labels true prices alone, joined to earlier answers: `district_id` or the columns that
+    identify a district, and the price.
+    """
     from housing.steps.intake import ingest_files
+    from housing.steps.labels import ingest_audit, ingest_labels
     from housing.store.opening import open_store
 
+    if labels and audit:
+        raise NotPossible(what="--labels with --audit", why="a file is one or the other.")
     settings = load_settings()
+    bring_in = ingest_labels if labels else ingest_audit if audit else ingest_files
     with open_store(settings) as store:
-        summary = ingest_files(store, settings, files)
+        summary = bring_in(store, settings, files)
     rows = [
         {
             "batch": None if b.id is None else f"b{b.id}",

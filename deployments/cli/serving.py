@@ -1,4 +1,4 @@
-"""Commands that answer: serve, predict."""
+"""Commands that answer, and that ask a person: serve, predict, audit."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +12,8 @@ from deployments.serving import serve as run_until_stopped
 from housing.settings import load_settings
 
 app = typer.Typer()
+audit_app = typer.Typer(help="What a person should look at.")
+app.add_typer(audit_app, name="audit")
 
 
 @app.command()
@@ -63,3 +65,30 @@ def predict(
             console.print(f"{done.faulty:,} rows are no districts; the column `error` says why.")
     if done.faulty:
         raise typer.Exit(1)
+
+
+@audit_app.command("sample")
+def audit_sample(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="CSV file to write; it must not be there yet.")
+    ] = Path("audit.csv"),
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Districts.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the random part.")] = 0,
+    rival: Annotated[
+        str | None,
+        typer.Option(help="Model to compare with, e.g. m3; the newest other one if left out."),
+    ] = None,
+) -> None:
+    """Districts for a person to check: widest intervals, largest disagreements, some at random.
+
+    Fill in the price and bring the file back with `housing ingest --audit audit.csv`.
+    """
+    from deployments.cli import identify
+    from housing.steps.audit import write_sample
+    from housing.store.opening import open_store
+
+    other = None if rival is None else identify.parse(rival, allowed="m")[1]
+    with open_store(load_settings()) as store:
+        rows = write_sample(store, output, count, seed=seed, rival=other)
+    console.print(f"{rows:,} districts: {escape(str(output))}")
+    console.print(f"Fill in the price, then: housing ingest --audit {escape(str(output))}")

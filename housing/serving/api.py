@@ -79,6 +79,13 @@ async def districts_of(request: Request, adapter: TypeAdapter[Any]) -> list[dict
     return read(adapter, await request.body())
 
 
+def ids_of(rows: Sequence[Mapping[str, Any]]) -> list[str | None] | None:
+    """The districts' own ids, or None where none has one."""
+    if not any(ID_COLUMN in row for row in rows):
+        return None
+    return [row.get(ID_COLUMN) for row in rows]
+
+
 @router.post(
     "/predict",
     responses={200: {"model": Answer}, **_BODY_PROBLEMS},
@@ -89,8 +96,9 @@ async def predict(request: Request) -> Response:
     state = state_of(request)
     served = state.champion()
     rows = await districts_of(request, state.question)
-    answers = await state.batcher.answer(served, columns_of(rows), len(rows))
-    state.note(served, rows, answers)
+    columns = columns_of(rows)
+    answers = await state.batcher.answer(served, columns, len(rows))
+    state.note(served, columns, answers, ids_of(rows))
     return json_answer(_answer(served, rows, answers))
 
 
@@ -106,6 +114,7 @@ async def explain_one(request: Request) -> Response:
     rows = await districts_of(request, state.one_question)
     columns = columns_of(rows)
     answers = await state.batcher.answer(served, columns, 1)
+    state.note(served, columns, answers, ids_of(rows))
     found = await state.aside(explain, served, columns)
     row = rows[0]
     contributions = [

@@ -1,5 +1,6 @@
 """The application of one worker, put together: store, follower, door, endpoints, description."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,10 +19,12 @@ from housing.serving.batcher import Batcher
 from housing.serving.follower import Follower
 from housing.serving.guard import Guard, Limit, Rules
 from housing.serving.inputs import Fault, InvalidRequest, question
+from housing.serving.log import PredictionLog
 from housing.serving.metrics import Metrics
 from housing.serving.openapi import describe
 from housing.serving.problems import Refused, problem
 from housing.serving.served import Served
+from housing.serving.shadow import Shadow
 from housing.serving.state import State, state_of
 from housing.settings import Settings, load_settings
 from housing.store.opening import open_store
@@ -38,11 +41,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         state = _state(chosen, metrics)
         app.state.housing = state
         await state.follower.start()
+        state.log.start()
         try:
             yield
         finally:
             await state.follower.stop()
             state.batcher.close()
+            await asyncio.to_thread(state.log.close)
             state.threads.shutdown(wait=False, cancel_futures=True)
             state.store.close()
 
@@ -74,10 +79,17 @@ def _state(settings: Settings, metrics: Metrics) -> State:
         metrics.model.set(served.model)
         metrics.ledger.set(served.seq)
 
+    follower = Follower(store, options, settings.notify, swapped)
     return State(
         settings=settings,
         store=store,
-        follower=Follower(store, options, settings.notify, swapped),
+        follower=follower,
+        log=PredictionLog(
+            store,
+            options,
+            shadow=Shadow(store, options, lambda: follower.current),
+            on_drop=metrics.log_dropped.inc,
+        ),
         batcher=Batcher(),
         metrics=metrics,
         question=question(options.max_rows),

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
@@ -41,8 +40,8 @@ MOST_UNPACKED = 200
 """Bytes of a Parquet file once unpacked, for each packed byte; tables reach about 10."""
 UNPACKED_ALWAYS = 64 * 2**20  # bytes for which that ratio is not looked at
 
-Seen = Callable[[Columns, Answers, npt.NDArray[np.int64]], None]
-"""Told of each chunk: valid rows, their answers, and their numbers in the chunk."""
+Seen = Callable[[Columns, Answers], None]
+"""Told of each chunk: its valid rows and their answers."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def _answered(served: Served, table: pa.Table, seen: Seen) -> tuple[pa.Table, in
         for name, values in found.items():
             values[good] = getattr(answers, name)
         flags[good] = answers.extrapolates
-        seen(valid, answers, good)
+        seen(valid, answers)
     for name, values in found.items():
         table = table.append_column(name, pa.array(values, from_pandas=True))
     mask = np.ones(len(errors), dtype=np.bool_)

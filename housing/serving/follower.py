@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from housing.notify import Message, NotifySettings, send_all
 from housing.options import ServeOptions
 from housing.serving.served import Served, load
-from housing.store import alerts, registry
+from housing.store import alerts, ledger
 from housing.store.engine import Store
 from housing.store.tables import utc_now
 
@@ -24,7 +24,7 @@ log = logging.getLogger("housing")
 
 @dataclass(frozen=True)
 class Head:
-    """The newest line of the ledger, as far as serving needs it."""
+    """The line of the ledger that is in force, as far as serving needs it."""
 
     seq: int
     model: int
@@ -43,11 +43,10 @@ class Failure:
 
 
 def read_head(store: Store) -> Head | None:
-    """The newest line, or None before the first promotion."""
+    """The line that made the champion what it is, or None before the first promotion."""
     with store.read() as connection:
-        line = registry.head(connection)
-        champion = registry.champion(connection)
-    return None if line is None or champion is None else Head(line.seq, champion, line.at)
+        line = ledger.in_force(connection)
+    return None if line is None else Head(line.seq, line.to_model, line.at)
 
 
 class Follower:
@@ -112,8 +111,8 @@ class Follower:
     def _is_current(self, head: Head) -> bool:
         if self.current is None or self.current.model != head.model:
             return False
-        if self.current.seq != head.seq:  # a line that did not change the champion
-            self.current = replace(self.current, seq=head.seq)
+        if self.current.seq != head.seq:  # made champion again while it was champion here
+            self.current = replace(self.current, seq=head.seq, since=head.at)
         self.failure = None
         return True
 

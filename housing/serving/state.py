@@ -1,7 +1,7 @@
 """What the endpoints of one worker share: the store, the follower, the batcher, the numbers."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +12,14 @@ from starlette.requests import Request
 
 from housing.serving.batcher import Batcher
 from housing.serving.follower import Follower
+from housing.serving.inputs import Columns
+from housing.serving.log import Entry, PredictionLog, thinned
 from housing.serving.metrics import Metrics
 from housing.serving.problems import Refused
 from housing.serving.served import Answers, Served
 from housing.settings import Settings
 from housing.store.engine import Store
+from housing.store.tables import utc_now
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,6 +37,7 @@ class State:
     follower: Follower
     batcher: Batcher
     metrics: Metrics
+    log: PredictionLog
     question: TypeAdapter[Any]
     one_question: TypeAdapter[Any]
     scratch: Path  # folder of uploads under way
@@ -56,12 +60,20 @@ class State:
             return "The ledger cannot be read; /ready says why."
         return "There is no champion yet. `housing retrain` makes the first one."
 
-    def note(self, served: Served, rows: Sequence[Mapping[str, Any]], answers: Answers) -> None:
-        """Count what was answered."""
-        self.metrics.districts.labels(served.name).inc(len(rows))
+    def note(
+        self,
+        served: Served,
+        columns: Columns,
+        answers: Answers,
+        ids: Sequence[str | None] | None = None,
+    ) -> None:
+        """Count and log what was answered."""
+        entry = Entry(utc_now(), served, columns, answers, ids)
+        self.metrics.districts.labels(served.name).inc(entry.rows)
         extrapolated = int(answers.extrapolates.sum())
         if extrapolated:
             self.metrics.extrapolated.inc(extrapolated)
+        self.log.put(thinned(entry, self.settings.serve.log_per_request))
 
     async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run something slow beside the event loop."""

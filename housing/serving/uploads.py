@@ -76,11 +76,12 @@ async def _arrived(request: Request, upload: Path) -> str:
 
 def _score(state: State, served: Served, upload: Path, answers: Path, form: str) -> Scored:
     try:
-        done = score(served, upload, answers, name="the file", kind=form)
+        done = score(
+            served, upload, answers, name="the file", kind=form,
+            seen=lambda columns, found: state.note(served, columns, found),
+        )  # fmt: skip
     except FileUnreadable as error:
         raise Refused(400, f"{error}.") from error
-    state.metrics.districts.labels(served.name).inc(done.answered)
-    state.metrics.extrapolated.inc(done.extrapolated)
     state.metrics.rejected.inc(done.faulty)
     return done
 

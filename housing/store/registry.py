@@ -53,6 +53,13 @@ def model(connection: Connection, id_: int) -> Row[Any]:
     return row
 
 
+def newest_rival(connection: Connection, champion: int) -> int | None:
+    """The newest model that is not the champion, or None where there is no other."""
+    query = sa.select(models.c.id).where(models.c.id != champion).order_by(models.c.id.desc())
+    found: int | None = connection.execute(query.limit(1)).scalar()
+    return found
+
+
 def register(store: Store, facts: Mapping[str, Any], artifact: Blob, golden: Blob) -> int:
     """Make a fitted model known; its blobs must be durable. Returns its id."""
     with store.write() as connection:

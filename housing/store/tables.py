@@ -301,6 +301,53 @@ companions = Table(
     _time("created_at"),
 )
 
+# Answers that were given, a file of them at a time; the answers themselves are in the segment.
+prediction_batches = Table(
+    "prediction_batches",
+    metadata,
+    _id(),
+    _link("segment", "blobs.digest"),
+    Column("rows", BigInteger, nullable=False),  # that are in the segment
+    Column("models", JSON, nullable=False),  # rows by model: {"m7": 120}
+    Column("has_inputs", Boolean(create_constraint=False), nullable=False),
+    _time("first_at"),
+    _time("last_at"),
+    _time("recorded_at"),
+)
+
+# True prices that came without the rest of their district, or from a person who checked it.
+label_batches = Table(
+    "label_batches",
+    metadata,
+    _id(),
+    Column("digest", Digest, nullable=False, unique=True),  # of the delivered content
+    Column("name", Text, nullable=False),
+    Column("origin", String(40), nullable=False),  # labels, audit
+    Column("rows", BigInteger, nullable=False),
+    Column("rejected_rows", BigInteger, nullable=False),
+    Column("message", Text, nullable=False),
+    _link("segment", "blobs.digest", nullable=True),  # key, label; none where no row was a label
+    _link("run", "runs.id", nullable=True),
+    _time("recorded_at"),
+)
+
+# One look of the monitor at what came in and was answered since the last one.
+monitor_windows = Table(
+    "monitor_windows",
+    metadata,
+    _id(),
+    _link("model", "models.id"),
+    Column("source", String(20), nullable=False),  # answers or batches
+    Column("rows", BigInteger, nullable=False),
+    Column("labelled", BigInteger, nullable=False),
+    Column("cursor", JSON, nullable=False),  # up to which records it has looked
+    Column("signals", JSON, nullable=False),  # each signal with its figures and state
+    Column("errors", JSON, nullable=False),  # live error by model
+    Column("actions", JSON, nullable=False),  # what it alerted, and what it started
+    _link("run", "runs.id", nullable=True),
+    _time("recorded_at"),
+)
+
 # What was told to the team once, whoever noticed it: several servers watch the same ledger.
 alerts = Table(
     "alerts",
@@ -398,5 +445,6 @@ APPEND_ONLY = (ledger, split_ledger, split_parts, split_counts, dataset_versions
 
 Index("ix_batches_run", batches.c.run)
 Index("ix_version_batches_last", version_batches.c.last_version)
+Index("ix_prediction_batches_last", prediction_batches.c.last_at)
 Index("ix_models_version", models.c.version)
 Index("ix_readiness_model", readiness.c.model)

@@ -1,0 +1,84 @@
+"""Answers that were given, and true prices that came later, in SQL and as Parquet segments.
+
+Joining the two belongs to `steps.outcomes`; when answers are written, to `serving.log`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.store.engine import Store
+from housing.store.segments import put_frame, record_blob
+from housing.store.tables import blobs, label_batches, prediction_batches, utc_now
+
+AT = "at"
+MODEL = "model"
+
+
+def add(store: Store, frame: pd.DataFrame, *, has_inputs: bool) -> None:
+    """Keep answers: `at` (datetime64, UTC), `model` (number), `key`, and what was said."""
+    segment = put_frame(store, frame)
+    counts = frame[MODEL].value_counts()
+    with store.unfenced().write() as connection:
+        connection.execute(
+            prediction_batches.insert().values(
+                segment=record_blob(connection, segment, "answers"),
+                rows=len(frame),
+                models={f"m{model}": int(count) for model, count in counts.items()},
+                has_inputs=has_inputs,
+                first_at=frame[AT].min().to_pydatetime(),
+                last_at=frame[AT].max().to_pydatetime(),
+                recorded_at=utc_now(),
+            )
+        )
+
+
+def since(connection: Connection, id_: int) -> Sequence[Row[Any]]:
+    """Batches of answers after one, oldest first."""
+    query = sa.select(prediction_batches).where(prediction_batches.c.id > id_)
+    return connection.execute(query.order_by(prediction_batches.c.id)).all()
+
+
+def expire(store: Store, before: datetime) -> int:
+    """Drop answers given before an instant; returns how many batches of them went.
+
+    Rows first, bytes after: a process that dies between them leaves bytes that nothing names.
+    """
+    with store.unfenced().write() as connection:
+        old = prediction_batches.c.last_at < before
+        query = sa.select(prediction_batches.c.segment).where(old)
+        segments = set(connection.execute(query).scalars())
+        gone = connection.execute(prediction_batches.delete().where(old)).rowcount
+        segments -= set(connection.execute(sa.select(prediction_batches.c.segment)).scalars())
+        where = blobs.c.digest.in_(segments)
+        found = connection.execute(sa.select(blobs.c.digest, blobs.c.suffix).where(where)).all()
+        connection.execute(blobs.update().where(where).values(pruned_at=utc_now()))
+    for row in found:
+        store.blobs.drop(row.digest, row.suffix)
+    return int(gone)
+
+
+def label_batch_with(connection: Connection, digest: str) -> Row[Any] | None:
+    """The batch of labels with this content, or None."""
+    query = sa.select(label_batches).where(label_batches.c.digest == digest)
+    return connection.execute(query).one_or_none()
+
+
+def label_batches_all(connection: Connection) -> Sequence[Row[Any]]:
+    """Every batch of labels, oldest first."""
+    return connection.execute(sa.select(label_batches).order_by(label_batches.c.id)).all()
+
+
+def add_labels(store: Store, labels: pd.DataFrame, facts: dict[str, Any]) -> int:
+    """Keep true prices (`key`, `label`); returns the id of the batch."""
+    segment = put_frame(store, labels) if len(labels) else None
+    with store.write() as connection:
+        digest = None if segment is None else record_blob(connection, segment, "labels")
+        new = label_batches.insert().values(
+            **facts, rows=len(labels), segment=digest, recorded_at=utc_now()
+        )
+        return int(connection.execute(new.returning(label_batches.c.id)).scalar_one())
