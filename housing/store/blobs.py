@@ -53,15 +53,6 @@ class BlobStore(Place):
             raise Corrupt(what=self.at(name), why="its bytes do not have the recorded sha256")
         return data
 
-    def drop(self, digest: str, suffix: str) -> None:
-        """Remove bytes that nothing refers to any more; those gone already are no fault."""
-        try:
-            self._fs.rm_file(self.path(digest, suffix))
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise _explain(error, self.url) from error
-
     def _intact(self, blob: Blob) -> bool:
         """Whether the same bytes are there already; a damaged copy is written anew."""
         try:

@@ -11,6 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from housing.store.blobs import name_of
 from housing.store.engine import Store
 from housing.store.segments import put_frame, record_blob
 from housing.store.tables import blobs, label_batches, prediction_batches, utc_now
@@ -58,7 +59,7 @@ def expire(store: Store, before: datetime) -> int:
         found = connection.execute(sa.select(blobs.c.digest, blobs.c.suffix).where(where)).all()
         connection.execute(blobs.update().where(where).values(pruned_at=utc_now()))
     for row in found:
-        store.blobs.drop(row.digest, row.suffix)
+        store.blobs.remove(name_of(row.digest, row.suffix))
     return int(gone)
 
 
