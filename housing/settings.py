@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from housing.errors import SettingsInvalid
 from housing.gate.policy import GatePolicy
 from housing.notify import NotifySettings
-from housing.options import ServeOptions
+from housing.options import MonitorOptions, ServeOptions
 from housing.quality import QualityPolicy
 from housing.sources import SOURCES
 from housing.training.plan import SearchPlan
@@ -103,6 +103,10 @@ class Settings(BaseSettings):
         None, description="When set, the prediction API asks for it everywhere but on /health."
     )
     serve: ServeOptions = Field(default_factory=ServeOptions, description="The prediction API.")
+    monitor: MonitorOptions = Field(
+        default_factory=lambda: MonitorOptions.model_validate({}),
+        description="What is watched between two nights.",
+    )
 
     @field_validator("api_token")
     @classmethod

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from deployments.cli import changes, gate, listings, nights, schema, serving, upkeep
+from deployments.cli import changes, gate, listings, monitor, nights, schema, serving, upkeep
 
 
 class _Interrupted(BaseException):
@@ -41,6 +41,7 @@ for part in (
     gate.app,
     upkeep.app,
     serving.app,
+    monitor.app,
     schema.app,
 ):
     app.registered_commands += part.registered_commands

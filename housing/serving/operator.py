@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from housing.errors import NoRollbackTarget
 from housing.serving.state import State
-from housing.store import listings, registry
+from housing.store import holds, listings, registry, windows
 from housing.store.listings import named
 from housing.store.listings import time as as_text
 
@@ -39,6 +40,9 @@ def overview(state: State) -> dict[str, Any]:
             "errors": list(_errors(connection)),
             "ledger": listings.list_history(connection, LINES),
             "nights": listings.list_runs(connection, LINES),
+            "holds": _holds(connection),
+            "readiness": _readiness(connection),
+            **_watched(connection),
         }
 
 
@@ -54,3 +58,57 @@ def _errors(connection: Connection) -> Iterator[dict[str, Any]]:
                 "outcome": row.outcome,
                 **contender["metrics"]["rmse"],
             }
+
+
+def _holds(connection: Connection) -> list[str]:
+    found = holds.held(connection)
+    return [f"m{id_}" for id_ in found.models] + [f"b{id_}" for id_ in found.batches]
+
+
+def _readiness(connection: Connection) -> dict[str, str]:
+    """Whether a rollback has somewhere to go; that its model still loads is the doctor's to say."""
+    try:
+        target = registry.previous_champion(connection)
+    except NoRollbackTarget as error:
+        return {"state": "none", "sentence": str(error)}
+    return {"state": f"m{target}", "sentence": "`housing rollback` goes back to it"}
+
+
+def _watched(connection: Connection) -> dict[str, Any]:
+    """The newest look of the monitor: signals, alarms, live errors."""
+    newest = windows.newest(connection)
+    if not newest:
+        return {"drift": None, "live": [], "alarms": []}
+    signals = [(row, signal) for row in newest for signal in row.signals]
+    shown = [_signal(row.source, s) for row, s in signals if s["fired"]]
+    last = max(newest, key=lambda row: row.id)
+    when = as_text(last.recorded_at)
+    sentence = f"Last look {when}: {len(signals)} signals, {len(shown)} beyond their limit."
+    return {
+        "drift": {"sentence": sentence, "rows": shown},
+        "live": [_live(error) for error in last.errors],
+        "alarms": [s["sentence"] for _, s in signals if s["alarm"]],
+    }
+
+
+def _signal(source: str, signal: dict[str, Any]) -> dict[str, Any]:
+    figures = {
+        name: None if signal[name] is None else f"{signal[name]:.3g}"
+        for name in ("effect", "q_value")
+    }
+    state = "alarm" if signal["alarm"] else "fired once"
+    return {"name": f"{source}: {signal['name']}", **figures, "state": state,
+            "sentence": signal["sentence"]}  # fmt: skip
+
+
+def _live(error: dict[str, Any]) -> dict[str, Any]:
+    rmse, covered = error["rmse"], error["covered"]
+    return {
+        "model": error["model"] + (" (shadow)" if error["shadow"] else ""),
+        "rows": error["rows"],
+        "rmse": f"{rmse['value']:,.0f}",
+        "interval": f"{rmse['lower']:,.0f} to {rmse['upper']:,.0f}",
+        "covered": None if covered is None else f"{covered['value']:.1%}",
+        "first": error["first"][:10],
+        "last": error["last"][:10],
+    }

@@ -55,6 +55,7 @@ class Served:
     model: int
     seq: int  # line of the ledger that made it champion; 0 for one that is not
     since: datetime
+    trained_at: datetime
     artifact: str  # digest
     version: int  # dataset
     family: str
@@ -150,6 +151,7 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
         model=model,
         seq=seq,
         since=since or row.created_at,
+        trained_at=row.created_at,
         artifact=row.artifact,
         version=row.version,
         family=row.family,

@@ -1,0 +1,1 @@
+"""What is watched between two nights: inputs, answers, live errors, age; pure, of tables."""

@@ -1,0 +1,62 @@
+"""What grows old, and what is turned away: staleness of model and data, rejected share."""
+
+from datetime import datetime, timedelta
+
+from housing.monitoring.signals import Signal
+from housing.options import MonitorOptions
+
+
+def age_signals(
+    now: datetime, trained_at: datetime, data_at: datetime | None, options: MonitorOptions
+) -> list[Signal]:
+    """Champion and data against their longest ages; `data_at` None where nothing ever came."""
+    found = [_old("the champion", "was trained", now - trained_at, options.champion_days)]
+    if data_at is not None:
+        found.append(_old("the data", "last came in", now - data_at, options.data_days))
+    return found
+
+
+def _old(what: str, words: str, age: timedelta, limit: float) -> Signal:
+    days = age.total_seconds() / 86_400
+    return Signal(
+        name=f"age of {what}",
+        kind="stale",
+        fired=days > limit,
+        sentence=f"{what} {words} {days:.1f} days ago, {limit:g} are allowed",
+        rows=0,
+        effect=days,
+        limit=limit,
+    )
+
+
+def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[Signal]:
+    """Rows that intake turned away, of all that came since the last look."""
+    if read < options.min_upstream_rows:
+        return []
+    share = rejected / read
+    return [
+        Signal(
+            name="rejected rows",
+            kind="rejected",
+            fired=share > options.max_rejected_share,
+            sentence=f"{share:.1%} of {read:,} rows were turned away by intake, "
+            f"{options.max_rejected_share:.0%} are allowed",
+            rows=read,
+            effect=share,
+            limit=options.max_rejected_share,
+        )
+    ]
+
+
+def held_signal(names: tuple[str, ...]) -> Signal:
+    """Whole batches that intake holds, e.g. for another unit."""
+    return Signal(
+        name="held batches",
+        kind="upstream",
+        fired=bool(names),
+        sentence=f"{len(names)} batches are held by intake: {', '.join(names)}"
+        if names
+        else "no batch is held",
+        rows=0,
+        effect=float(len(names)),
+    )

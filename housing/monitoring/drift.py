@@ -1,0 +1,140 @@
+"""Whether what is asked, and what is answered, still looks like what the champion was made of.
+
+Effect size, least number of rows and false-discovery rate over all columns and the predictions
+together: a p-value alone would cry on every large window. Units and categories are upstream's
+doing and are told apart from a world that changes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import log10
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from housing.evaluation.drift import adjusted, found, measure_drift, number_drift
+from housing.monitoring.signals import Signal
+from housing.options import MonitorOptions
+from housing.records import ColumnDrift, Drift
+from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS
+
+Floats = npt.NDArray[np.float64]
+PREDICTIONS = "predictions"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the champion was made of: training features, and its answers for the test rows."""
+
+    features: pd.DataFrame
+    predicted: Floats
+
+
+def drift_signals(
+    reference: Reference, current: pd.DataFrame, predicted: Floats, options: MonitorOptions
+) -> list[Signal]:
+    """A signal for each column and one for the predictions; none where there are too few rows."""
+    if len(current) < options.min_rows:
+        return []
+    names = [name for name in FEATURES if name in current.columns]
+    measured = measure_drift(
+        reference.features[names], current[names], names=("training rows", "now")
+    )
+    own = number_drift(PREDICTIONS, reference.predicted, predicted)
+    every = adjusted([*measured.columns, own])
+    whole = Drift("", "", len(reference.features), len(current), every)
+    fired = found(
+        whole,
+        min_rows=options.min_rows,
+        min_effect=options.min_effect,
+        discovery_rate=options.discovery_rate,
+    )
+    return [_signal(column, column in fired, options) for column in every]
+
+
+def _signal(column: ColumnDrift, fired: bool, options: MonitorOptions) -> Signal:
+    predictions = column.column == PREDICTIONS
+    name = f"{column.column} missing" if column.kind == "missing" else column.column
+    label = "the predictions" if predictions else CATALOGUE[column.column].label
+    if column.kind == "missing":
+        label = f"gaps in {label}"
+    what = "shares differ by" if column.kind != "number" else "distributions differ by"
+    shift = "" if column.shift is None else f", shifted by {column.shift:.2f} standard deviations"
+    return Signal(
+        name=name,
+        kind="predictions" if predictions else "drift",
+        fired=fired,
+        sentence=f"{label}: {what} {column.effect:.0%} of the rows{shift}",
+        rows=column.rows,
+        effect=column.effect,
+        limit=options.min_effect,
+        q_value=column.q_value,
+    )
+
+
+def upstream_signals(
+    reference: pd.DataFrame, current: pd.DataFrame, options: MonitorOptions
+) -> list[Signal]:
+    """Columns in another unit, and categories that the champion has never seen."""
+    if len(current) < options.min_upstream_rows:
+        return []
+    return [*_units(reference, current), *_categories(reference, current, options)]
+
+
+def _units(reference: pd.DataFrame, current: pd.DataFrame) -> Iterator[Signal]:
+    for name in NUMBERS:
+        if name not in current.columns or name not in reference.columns:
+            continue
+        before, now = (np.nanquantile(t[name], QUARTILES) for t in (reference, current))
+        power = slip(before, now)
+        yield Signal(
+            name=f"{name} unit",
+            kind="upstream",
+            fired=power != 0,
+            sentence=f"{CATALOGUE[name].label}: median {now[1]:,.6g} where it was {before[1]:,.6g} "
+            f"{CATALOGUE[name].unit}" + (", as if in another unit" if power else ""),
+            rows=len(current),
+            effect=float(10.0**power),
+        )
+
+
+QUARTILES = (0.25, 0.5, 0.75)
+NEAR = 0.15
+"""Decimal orders by which all three quartiles may miss the same power of ten."""
+
+
+def slip(before: Sequence[float] | Floats, now: Sequence[float] | Floats) -> int:
+    """The power of ten by which all quartiles are off; 0 for none."""
+    if min(before) <= 0 or min(now) <= 0:
+        return 0
+    orders = [log10(b / a) for a, b in zip(before, now, strict=True)]
+    power = round(orders[1])
+    return power if all(abs(order - power) <= NEAR for order in orders) else 0
+
+
+def _categories(
+    reference: pd.DataFrame, current: pd.DataFrame, options: MonitorOptions
+) -> Iterator[Signal]:
+    for name in CATEGORIES:
+        if name not in current.columns:
+            continue
+        seen = set(reference[name].dropna().astype(str))
+        share = float((~current[name].dropna().astype(str).isin(seen)).mean())
+        gone = sorted(
+            str(c)
+            for c, usual in reference[name].value_counts(normalize=True).items()
+            if usual >= options.usual_share and c not in set(current[name])
+        )
+        words = f"{share:.1%} of rows of a category never seen in training"
+        if gone:
+            words += f"; none of {', '.join(gone)}"
+        yield Signal(
+            name=f"{name} categories",
+            kind="upstream",
+            fired=share > options.max_unseen_share or bool(gone),
+            sentence=f"{CATALOGUE[name].label}: {words}",
+            rows=len(current),
+            effect=share,
+            limit=options.max_unseen_share,
+        )
