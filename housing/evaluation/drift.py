@@ -81,10 +81,14 @@ def number_drift(name: str, reference: Floats, current: Floats) -> ColumnDrift:
         p_value=float(test.pvalue),
         q_value=float(test.pvalue),
         shift=shift,
-        groups=tuple(f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges)),
+        groups=tuple(f"{_number(a)} to {_number(b)}" for a, b in pairwise(edges)),
         reference_shares=_shares(reference, edges),
         shares=_shares(current, edges),
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _edges(reference: Floats) -> Floats:

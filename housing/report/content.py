@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from housing.gate.evidence import Evidence
+from housing.gate.evidence import Evidence, Wear
 from housing.gate.policy import GatePolicy
 from housing.records import (
     BatchSummary,
@@ -77,4 +77,5 @@ class NightReport:
     dataset: DatasetProfile | None = None
     steps: tuple[StepTime, ...] = ()
     history: tuple[tuple[datetime, Interval], ...] = ()  # champion's RMSE (US dollars), a night
+    wear: tuple[tuple[datetime, Wear], ...] = ()  # of the test set, a night
     settings: Mapping[str, str] = field(default_factory=dict)  # those that mattered; no secrets

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from housing.report import wording
 from housing.report.content import NightReport
-from housing.report.night import MODEL_FIGURES
+from housing.report.night import MODEL_FIGURES, seen
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]|~$]|(?<=www)\.|:(?=//)|!(?=\[)|^[#+\-=]")
 """What is markup anywhere, what makes a link of an address, what starts a heading or a list."""
@@ -68,6 +68,10 @@ def _models(report: NightReport) -> Iterator[str]:
     yield "\n".join(rows)
     if evidence.comparison is not None:
         yield f"Change of the error: **{wording.changed(evidence.comparison)}**"
+        yield f"The luck of training is not in that: {wording.luck(evidence.luck)}."
+    could = seen(report)
+    if could is not None:
+        yield f"What the gate can see: {escape(could.sentence)}"
 
 
 def _intake(report: NightReport) -> Iterator[str]:

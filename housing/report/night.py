@@ -7,22 +7,31 @@ layout is in `templates/`.
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from housing.gate import rules
+from housing.gate.data_checks import drift_found
 from housing.gate.evidence import Contender
+from housing.gate.power import OperatingCharacteristic, operating_characteristic
 from housing.records import Metrics
-from housing.report import plots, wording
+from housing.report import gate_plots, plots, wording
 from housing.report.canvas import Plot
 from housing.report.content import NightReport
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+DRIFTED_SHOWN = 4
+"""Columns that drifted of which a report has a picture each."""
+
 MODEL_FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
     (f"Error (RMSE, {plots.UNIT})", lambda m: wording.dollars(m.rmse.value)),
     ("its interval", lambda m: wording.limits(m.rmse)),
+    ("the same, clustered", lambda m: wording.optional(m.rmse_clustered)),
     (f"Mean absolute error ({plots.UNIT})", lambda m: wording.dollars(m.mae)),
+    ("its interval, clustered", lambda m: wording.optional(m.mae_clustered)),
     ("R²", lambda m: f"{m.r2:.3f}"),
     ("Within 10 % of the price", lambda m: wording.share(m.within_10)),
     ("Within 20 % of the price", lambda m: wording.share(m.within_20)),
@@ -40,6 +49,9 @@ def render(report: NightReport) -> str:
         headline=wording.HEADLINES[report.outcome],
         next_step=wording.next_step(report),
         decision=decision(report),
+        checks=wording.by_urgency(report.verdict.checks) if report.verdict else (),
+        seen=seen(report),
+        **_gate_plots(report),
         models=list(_models(report)),
         model_figures=MODEL_FIGURES,
         baselines=report.evidence.baselines if report.evidence else {},
@@ -63,7 +75,8 @@ def decision(report: NightReport) -> Plot | None:
     if evidence.champion is not None:
         if evidence.comparison is None:
             return None
-        return plots.decision({"": evidence.comparison}, policy.margin, "tolerated up to")
+        label = "must end below" if policy.rule == "superior" else "tolerated up to"
+        return plots.decision({"": evidence.comparison}, rules.limit(policy), label)
     baselines = {
         f"against {name}": baseline.comparison
         for name, baseline in evidence.baselines.items()
@@ -72,6 +85,34 @@ def decision(report: NightReport) -> Plot | None:
     if not baselines:
         return None
     return plots.decision(baselines, -policy.baseline_margin, "required:")
+
+
+def seen(report: NightReport) -> OperatingCharacteristic | None:
+    """What tonight's gate could see, where it compared with a champion."""
+    evidence, policy = report.evidence, report.policy
+    if evidence is None or policy is None or evidence.comparison is None:
+        return None
+    return operating_characteristic(evidence.comparison, policy)
+
+
+def _gate_plots(report: NightReport) -> dict[str, Any]:
+    """Pictures of slices, of what the gate can see, of drift and of wear, as far as there are."""
+    evidence, policy, could = report.evidence, report.policy, seen(report)
+    wear = gate_plots.wear(report.wear)
+    if evidence is None or policy is None:
+        return {"forest": None, "characteristic": None, "drift": None, "drifted": [], "wear": wear}
+    effect = None if evidence.comparison is None else evidence.comparison.effect
+    drifted = [(c, d) for d in evidence.drift for c in drift_found(d, policy)]
+    return {
+        "forest": gate_plots.forest(evidence, policy),
+        "characteristic": could and gate_plots.characteristic(could, effect),
+        "drift": gate_plots.drift_effects(evidence.drift, policy),
+        "drifted": [
+            gate_plots.drift_shares(column, drift, number)
+            for number, (column, drift) in enumerate(drifted[:DRIFTED_SHOWN])
+        ],
+        "wear": wear,
+    }
 
 
 def _models(report: NightReport) -> Iterator[tuple[str, str, Contender]]:
@@ -100,6 +141,8 @@ def _environment() -> Environment:
         bound=wording.bound,
         unbroken=wording.unbroken,
         changed=wording.changed,
+        luck=wording.luck,
+        change=wording.change,
         duration=wording.duration,
         # Plots are made here from figures; matplotlib escapes the names that they carry.
         svg=lambda plot: Markup(plot.svg.decode()),  # noqa: S704

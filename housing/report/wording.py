@@ -3,8 +3,9 @@
 What is said about a check is said by the gate; layout belongs to `night` and `markdown`.
 """
 
+from housing.gate.evidence import Luck
 from housing.gate.words import rounded_up
-from housing.records import BatchSummary, Comparison, Interval
+from housing.records import BatchSummary, CheckResult, Comparison, Interval
 from housing.report.content import NightReport
 
 MINUS = "\N{MINUS SIGN}"
@@ -73,6 +74,28 @@ def limits(interval: Interval) -> str:
     """The limits of an interval in US dollars, and its confidence."""
     confidence = share(interval.confidence, 0)
     return f"{dollars(interval.lower)} to {dollars(interval.upper)} ({confidence})"
+
+
+def optional(interval: Interval | None) -> str:
+    """The limits of an interval that old evidence may not have."""
+    return "not measured" if interval is None else limits(interval)
+
+
+def luck(found: Luck | None) -> str:
+    """The luck of training beside an interval that does not hold it."""
+    if found is None:
+        return "not measured: a model of one seed"
+    seeds = " to ".join(dollars(v) for v in (min(found.rmse), max(found.rmse)))
+    return (
+        f"another bag of {len(found.rmse)} seeds would move its error by about "
+        f"{share(found.spread, 2)} (single seeds: {seeds})"
+    )
+
+
+def by_urgency(checks: tuple[CheckResult, ...]) -> tuple[CheckResult, ...]:
+    """What a person must see first: what did not pass, then what passed, then the rest."""
+    order = ("failed", "error", "unsure", "passed", "not applicable")
+    return tuple(sorted(checks, key=lambda check: order.index(check.outcome)))
 
 
 def share(value: float, digits: int = 1) -> str:

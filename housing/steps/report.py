@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
-from housing.gate.evidence import Evidence
+from housing.gate import evidence as records
+from housing.gate.evidence import Wear
 from housing.gate.policy import GatePolicy
 from housing.records import Interval, NightResult, Verdict
 from housing.report.content import NightReport, QuarantinedRow, TestSet
@@ -66,6 +67,7 @@ def collect(store: Store, settings: Settings, run: int, result: NightResult) -> 
             dataset=None if result.version is None else profiles.get(connection, result.version),
             steps=runs.steps(connection, run),
             history=tuple(_history(connection)),
+            wear=tuple(_wear(connection)),
             settings=_shown(settings),
         )
         if result.challenger is not None:
@@ -83,6 +85,7 @@ def notices(connection: Connection, settings: Settings) -> Iterator[str]:
             "SIMULATED DISTRICTS: the dataset holds made-up rows "
             f"({', '.join(f'b{b}' for b in simulated)}); its models say nothing of real houses."
         )
+    yield from _worn(connection, settings.gate)
     if settings.backup_on_same_disk:
         yield (
             "The backup is on the same disk as the original: it will not survive that disk. "
@@ -109,7 +112,7 @@ def _with_models(
     return replace(
         report,
         champion="" if champion is None else _name(registry.model(connection, champion)),
-        evidence=TypeAdapter(Evidence).validate_python(evaluation.evidence),
+        evidence=records.read(evaluation.evidence),
         policy=GatePolicy.model_validate(evaluation.policy),
         verdict=TypeAdapter(Verdict).validate_python(evaluation.verdict),
         test=_test_set(store, evaluation),
@@ -131,11 +134,38 @@ def _test_set(store: Store, evaluation: Row[Any]) -> TestSet:
 def _history(connection: Connection) -> Iterator[tuple[datetime, Interval]]:
     """The error of each night's champion-to-be, as it was measured that night."""
     for row in reversed(registry.newest_evaluations(connection, HISTORY_SHOWN)):
-        evidence = TypeAdapter(Evidence).validate_python(row.evidence)
+        evidence = records.read(row.evidence)
         promoted = row.outcome == "promote" or evidence.champion is None
         contender = evidence.challenger if promoted else evidence.champion
         if contender is not None and contender.metrics is not None:
             yield row.created_at, contender.metrics.rmse
+
+
+def _wear(connection: Connection) -> Iterator[tuple[datetime, Wear]]:
+    """How used each night's test set was."""
+    for row in reversed(registry.newest_evaluations(connection, HISTORY_SHOWN)):
+        evidence = records.read(row.evidence)
+        if evidence.wear is not None:
+            yield row.created_at, evidence.wear
+
+
+def _worn(connection: Connection, policy: GatePolicy) -> Iterator[str]:
+    """What the newest verdict says of the test set, where that is a warning."""
+    newest = registry.newest_evaluations(connection, 1)
+    wear = records.read(newest[0].evidence).wear if newest else None
+    if wear is None:
+        return
+    if wear.difference is not None and wear.difference.lower > 0:
+        yield (
+            f"The test set flatters: on {wear.fresh_rows:,} rows that no decision has used, the "
+            f"champion's error is {wear.difference.value:.1%} higher than on the rest, beyond "
+            "chance."
+        )
+    if wear.decisions >= policy.wear_warning:
+        yield (
+            f"The test set has served {wear.decisions:,} decisions; what is chosen by it again "
+            "and again comes to fit it. Fresh rows are the remedy."
+        )
 
 
 def _quarantine(store: Store, came: Sequence[Row[Any]]) -> Iterator[QuarantinedRow]:

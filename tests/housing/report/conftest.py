@@ -55,6 +55,7 @@ def make_report(rows):
     rng = np.random.default_rng(8)
     errors = rng.normal(0, 40_000, len(rows.actual))
     seeds = rng.normal(0, 8_000, len(errors))
+    own = rng.normal(0, 10_000, len(errors))
     drifts = tuple(
         measure_drift(
             simulate(3_000, 1), simulate(400, 1, night=night, drift=Drift(price_a_night=0.3)),
@@ -66,7 +67,7 @@ def make_report(rows):
 
     def make(factor=0.9, *, champion=True, **changes):
         old = Predictions(7, "sha256:7", np.maximum(rows.actual + errors, 1), 3_000, 0)
-        values = np.maximum(rows.actual + factor * errors, 1)
+        values = np.maximum(rows.actual + factor * errors + own, 1)
         members = tuple(values + s * seeds for s in (-1, 0.5, 0.5))
         new = Predictions(8, "sha256:8", values, 3_100, 0, members)
         former = [Predictions(5, "sha256:5", rows.actual + 1.02 * errors, 2_900, 0)]

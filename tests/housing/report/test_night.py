@@ -56,6 +56,7 @@ def test_the_page_reads_in_the_order_of_what_matters(make_report, promoted):
         "Promoted",
         report.sentence,
         "The decision",
+        "Where it is better, and where worse",
         "What was checked",
         "no-regression",
         "The models",
@@ -111,7 +112,7 @@ def test_every_picture_has_words_and_ids_are_unique(promoted):
     page = Page(promoted)
     plots = [value for _, name, value in page.attributes if (name, value) == ("class", "plot")]
     labels = [value for _, name, value in page.attributes if name == "aria-label"]
-    assert len(plots) == len(labels) == 6
+    assert len(plots) == len(labels) == 10
     assert all(len(label) > 20 for label in labels)
     ids = [value for _, name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))
