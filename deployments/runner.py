@@ -1,17 +1,94 @@
-"""Serves all deployments: `python -m deployments.runner`, started and watched by `housing up`."""
+"""Serves all deployments: `python -m deployments.runner`, a part of `housing up` and of compose."""
 
-from prefect import serve
+import asyncio
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+from prefect.client.orchestration import get_client
+from prefect.deployments.runner import RunnerDeployment
+from prefect.runner.runner import Runner
+
+from deployments import lifeline
 from deployments.catalogue import DEPLOYMENTS
-from housing.settings import load_settings
+from deployments.lateness import skip_older
+from deployments.reconcile import reconcile
+from housing.settings import Settings, load_settings
+from housing.store.opening import open_store
+
+AT_ONCE = 4  # runs; only one of them is a night
+STOP_SECONDS = 45.0  # for runs to stop safely, of the 60 that whoever stops us gives
+
+log = logging.getLogger("housing")
+
+
+class Gentle(Runner):
+    """A runner that lets its runs stop safely: Prefect's own kills them when it is told to end."""
+
+    leaving = False
+
+    def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
+        """Pass the signal on to the runs; leave once they have ended."""
+        if self.leaving:
+            super().handle_sigterm(*args, **kwargs)
+        self.leaving = True
+        threading.Thread(target=_stop_runs, daemon=True).start()
+
+
+def _stop_runs() -> None:
+    asked: set[int] = set()
+    deadline = time.monotonic() + STOP_SECONDS
+    while (left := children()) and time.monotonic() < deadline:
+        for pid in left - asked:  # one that began meanwhile as well
+            os.kill(pid, signal.SIGTERM)
+        asked |= left
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def children() -> set[int]:
+    """Living processes that this one started; none where the kernel does not tell (no /proc)."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, *_ = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(parent) == os.getpid() and state != "Z":
+            found.add(int(stat.parent.name))
+    return found
 
 
 def main() -> None:
-    """Register the deployments and run what is due, until stopped."""
+    """Put right what the last one left behind, register the deployments, run what is due."""
+    lifeline.hold()
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%F %T")
+    log.setLevel(logging.INFO)
     settings = load_settings()
-    built = [deployment.build(settings) for deployment in DEPLOYMENTS]
-    # Schedules stay on through a restart: a night must not be lost to an upgrade.
-    serve(*built, pause_on_shutdown=False, limit=4)
+    put_right(settings)
+    # Built outside of the loop: inside of it this method of Prefect's is another one.
+    asyncio.run(serve([deployment.build(settings) for deployment in DEPLOYMENTS]))
+
+
+def put_right(settings: Settings) -> None:
+    """Before anything is taken up: the dead are marked, and of late nights the newest is left."""
+    with open_store(settings) as store, get_client(sync_client=True) as client:
+        for sentence in (*reconcile(client, store, settings), *skip_older(client)):
+            log.info(sentence)
+
+
+async def serve(built: Sequence[RunnerDeployment]) -> None:
+    """Until SIGTERM. Schedules stay on through a restart: no night is lost to an upgrade."""
+    runner = Gentle(name="housing", pause_on_shutdown=False, limit=AT_ONCE)
+    for deployment in built:
+        await runner.aadd_deployment(deployment)
+    print(f"Serving {', '.join(d.name for d in built)}.", flush=True)  # noqa: T201 - its log
+    await runner.start()
 
 
 if __name__ == "__main__":

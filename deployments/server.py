@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployments.lifeline import let_go, start_tied
 from housing.errors import HousingError
 from housing.store.blobs import write_durably
 
@@ -65,35 +66,41 @@ class Server:
                 self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-        self.process.wait()
+        let_go(self.process)
 
 
-def start(home: Path, *, port: int | None = None, ui: bool = False) -> Server:
-    """Start a server on loopback; it is not ready yet when this returns."""
+def start(home: Path, *, port: int | None = None) -> Server:
+    """Start a server for one night on loopback; it is not ready yet when this returns."""
     port = port or free_port()
-    url = f"http://{_LOCAL}:{port}/api"
+    url = api_url(port)
     log = home / "prefect" / "server.log"
-    environment = {
-        **os.environ,
+    return Server(
+        start_tied(command(port), {**os.environ, **environment(url, ui=False)}, log), url, log
+    )
+
+
+def api_url(port: int) -> str:
+    """The address of the API of a server on this machine."""
+    return f"http://{_LOCAL}:{port}/api"
+
+
+def command(port: int, *, reports: Path | None = None) -> tuple[str, ...]:
+    """The program, with the folder of reports that it shows beside its UI."""
+    shown = () if reports is None else ("--reports", str(reports))
+    return (sys.executable, "-m", "deployments.api", "--port", str(port), *shown)
+
+
+def environment(url: str, *, ui: bool) -> dict[str, str]:
+    """What a server is told beside what `environment.prepare` tells all."""
+    told = {
         "PREFECT_API_URL": url,
         "PREFECT_UI_ENABLED": "1" if ui else "0",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }
     if not ui:
         # A server for one night needs no scheduler, no late-run marking and no telemetry.
-        environment["PREFECT__SERVER_EPHEMERAL"] = "1"
-    factory = "prefect.server.api.server:create_app"
-    arguments = ["-m", "uvicorn", "--factory", factory, "--host", _LOCAL, "--port", str(port)]
-    with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and constants
-            [sys.executable, *arguments, "--log-level", "warning", "--lifespan", "on"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C is ours to pass on, in order
-        )
-    return Server(process, url, log)
+        told["PREFECT__SERVER_EPHEMERAL"] = "1"
+    return told
 
 
 def free_port() -> int:

@@ -1,21 +1,29 @@
-"""`housing up`: the server and the runner as child processes, in order up and in reverse down."""
+"""`housing up`: its parts as child processes, kept alive, in order up and in reverse down.
+
+What dies is started again, after a pause that doubles with each death in a row. What is alive and
+does not answer for a minute is killed first.
+"""
 
 import os
 import signal
+import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 from deployments import server as servers
-from deployments.server import Server
+from deployments.lifeline import let_go, start_tied
+from deployments.parts import Part, parts
 from housing.errors import HousingError
 
-STOP_SECONDS = 60.0
-"""A running night gets this long to stop safely before it is killed."""
-
-PORT = 4200
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a part is started again
+WELL_AFTER = 60.0  # seconds alive after which a death is a new one and not the last one again
+ASK_EVERY, UNANSWERED = 5.0, 12  # seconds between two questions; how many in a row may fail
 
 
 class PortTaken(HousingError):
@@ -24,75 +32,182 @@ class PortTaken(HousingError):
     template = "Port {port} is taken. Stop what listens there, or use `housing up --port N`."
 
 
-def up(home: Path, port: int, say: Callable[[str], None]) -> None:
-    """Run until SIGINT or SIGTERM; then the runner stops first, and the server last."""
-    if not _free(port):
-        raise PortTaken(port=port)
-    stopping = _catch_signals()
-    say("Starting the Prefect server (some 10 s) ...")
-    server = servers.start(home, port=port, ui=True)
-    runner: subprocess.Popen[bytes] | None = None
-    try:
-        server.wait_until_ready()
-        servers.announce(home, server.url)
-        runner = _start_runner(server)
-        ui = server.url.removesuffix("/api")
-        say(f"Prefect UI:  {ui}")
-        say(f"Deployments: {ui}/v2/deployments  (nightly, rollback, backfill)")
-        say("Ctrl-C stops everything.")
-        while not stopping():
-            time.sleep(0.2)
-            for name, process in (("server", server.process), ("runner", runner)):
-                if process.poll() is not None:
-                    say(f"The {name} ended with code {process.returncode}; stopping.")
-                    raise servers.ServerUnavailable(
-                        url=server.url,
-                        why=f"the {name} ended",
-                        next_step=f"Its log is in {server.log.parent}; run `housing up` again.",
-                    )
-    finally:
-        say("Stopping ...")
-        if runner is not None:
-            _stop(runner)
-        servers.withdraw(home)
-        server.stop()
-        say("Stopped.")
+class AlreadyUp(HousingError):
+    """Two of them on one home would run each night twice."""
+
+    template = "`housing up` runs on {home} already. Stop it first, or set HOUSING_HOME."
 
 
-def _start_runner(server: Server) -> subprocess.Popen[bytes]:
-    log = server.log.with_name("runner.log")
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "deployments.runner"],
-            env={**os.environ, "PREFECT_API_URL": server.url},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+Say = Callable[[str], None]
+
+
+@dataclass
+class Watched:
+    """A part and its process of now."""
+
+    part: Part
+    process: subprocess.Popen[bytes] | None = None
+    deaths: int = 0  # in a row
+    began: float = 0.0
+    again_at: float = 0.0
+    asked_at: float = 0.0
+    unanswered: int = 0
+
+    def start(self) -> None:
+        """Begin, with a log of its own."""
+        environment = {**os.environ, **self.part.environment}
+        self.process = start_tied(self.part.command, environment, self.part.log)
+        self.began = self.asked_at = time.monotonic()
+        self.unanswered = 0
+
+    def code(self) -> int | None:
+        """The exit code, once it has ended."""
+        return None if self.process is None else self.process.poll()
+
+    def note_death(self) -> float:
+        """Count it; returns the seconds to wait before the next start."""
+        now = time.monotonic()
+        if self.process is not None:
+            let_go(self.process)
+        self.deaths = 1 if now - self.began > WELL_AFTER else self.deaths + 1
+        pause: float = min(FIRST_PAUSE * 2.0 ** (self.deaths - 1), LONGEST_PAUSE)
+        self.process, self.again_at = None, now + pause
+        return pause
+
+    def hangs(self) -> bool:
+        """Whether it is alive and has not answered for long."""
+        now = time.monotonic()
+        if self.part.answers is None or now - self.asked_at < ASK_EVERY:
+            return False
+        self.unanswered = 0 if self.part.answers() else self.unanswered + 1
+        self.asked_at = time.monotonic()
+        return self.unanswered >= UNANSWERED
+
+    def stop(self, impatient: Callable[[], bool]) -> None:
+        """SIGTERM, then patience, then SIGKILL to it and what it started."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + self.part.stop_seconds
+        while self.process.poll() is None and time.monotonic() < deadline and not impatient():
+            time.sleep(0.05)
+        if self.process.poll() is None:
+            self.kill()
+        let_go(self.process)
+
+    def kill(self) -> None:
+        """SIGKILL to it and what it started."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            let_go(self.process)
+
+
+def up(home: Path, port: int, say: Say) -> None:
+    """Run until SIGINT or SIGTERM; a second one does not wait for a running night."""
+    with _only_one(home):
+        if not _free(port):
+            raise PortTaken(port=port)
+        stopping = _catch_signals()
+        watched = [Watched(part) for part in parts(home, port)]
+        try:
+            _start_all(watched, say, stopping)
+            if not stopping():
+                servers.announce(home, servers.api_url(port))
+                _say_where(port, say)
+            while not stopping():
+                time.sleep(0.2)
+                for one in watched:
+                    _look_after(one, say)
+        finally:
+            _stop_all(watched, home, say, lambda: stopping() > 1)
+
+
+def _start_all(watched: Sequence[Watched], say: Say, stopping: Callable[[], int]) -> None:
+    """One after the other, each once the one before it answers; ServerUnavailable if not."""
+    say("Starting the Prefect server (some 10 s at first) ...")
+    for one in watched:
+        one.start()
+        deadline = time.monotonic() + servers.START_SECONDS
+        while one.part.answers is not None and not one.part.answers() and not stopping():
+            if one.code() is not None or time.monotonic() > deadline:
+                why = "it took too long" if one.code() is None else f"it ended with {one.code()}"
+                raise servers.ServerUnavailable(
+                    url=one.part.name, why=why, next_step=f"Its log is {one.part.log}."
+                )
+            time.sleep(0.05)
+        if stopping():
+            return
+
+
+def _say_where(port: int, say: Say) -> None:
+    ui = servers.api_url(port).removesuffix("/api")
+    say(f"Prefect UI:  {ui}")
+    say(f"Deployments: {ui}/v2/deployments")
+    say("Ctrl-C stops everything.")
+
+
+def _look_after(one: Watched, say: Say) -> None:
+    """Start again what has ended; end what hangs."""
+    name = one.part.name
+    if one.process is None:
+        if time.monotonic() >= one.again_at:
+            one.start()
+            say(f"The {name} is started again.")
+        return
+    code = one.code()
+    if code is None and one.hangs():
+        say(f"The {name} has not answered for {ASK_EVERY * UNANSWERED:.0f} s and is killed.")
+        one.kill()
+        code = one.code()
+    if code is not None:
+        pause = one.note_death()
+        say(
+            f"The {name} ended ({_in_words(code)}; {last_line(one.part.log)}); "
+            f"it is started again in {pause:.0f} s."
         )
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+def _in_words(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
+
+
+def last_line(log: Path) -> str:
+    """The last thing a log says, for people who will not open it at once."""
+    with log.open(errors="replace") as lines:
+        said = [line.strip() for line in deque(lines, 20) if line.strip()]
+    return f"{log}: {said[-1][:200]}" if said else f"its log {log} is empty"
+
+
+def _stop_all(
+    watched: Sequence[Watched], home: Path, say: Say, impatient: Callable[[], bool]
+) -> None:
+    say("Stopping; a running night stops safely, and the next one goes on where it was ...")
+    servers.withdraw(home)
+    for one in reversed(watched):
+        one.stop(impatient)
+    say("Stopped.")
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    with (home / "prefect" / "up.lock").open("w") as lock:
         try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+            flock(lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyUp(home=home) from error
+        yield
 
 
-def _catch_signals() -> Callable[[], bool]:
-    """Note SIGINT and SIGTERM instead of dying of them; returns whether one came."""
+def _catch_signals() -> Callable[[], int]:
+    """Note SIGINT and SIGTERM instead of dying of them; returns how many came."""
     came: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: came.append(received))
-    return lambda: bool(came)
+    return lambda: len(came)
 
 
 def _free(port: int) -> bool:
-    import socket
-
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -4,15 +4,22 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.nightly import DEFAULTS, nightly
-from flows.states import named
+from flows.states import named, refusals_named
 from housing.records import NightResult
 from housing.steps.night import NightlyParameters
 from tasks.datasets import freeze, split
 from tasks.ingest import ingest
 from tasks.night import conclude, night_run
+from tasks.run import dated
 
 
-@flow(name="backfill", description=__doc__, persist_result=False)
+@flow(
+    name="backfill",
+    description=__doc__,
+    flow_run_name=lambda: dated("backfill"),
+    persist_result=False,
+)
+@refusals_named
 def backfill(parameters: NightlyParameters = DEFAULTS) -> State[NightResult]:
     """One dataset version a batch, oldest first, so that each can be taken back by itself."""
     with night_run("backfill", parameters) as night:

@@ -3,7 +3,7 @@
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.states import named
+from flows.states import named, refusals_named
 from housing.records import NightResult
 from housing.steps.night import NightlyParameters
 from housing.steps.outcome import nothing_new, of_verdict
@@ -14,12 +14,19 @@ from tasks.night import conclude, night_run, standing_verdict
 from tasks.notify import notify
 from tasks.promote import back_up, promote
 from tasks.report import report
+from tasks.run import dated
 from tasks.tune import fit, tune
 
 DEFAULTS = NightlyParameters()
 
 
-@flow(name="nightly", description=__doc__, persist_result=False)
+@flow(
+    name="nightly",
+    description=__doc__,
+    flow_run_name=lambda: dated("nightly"),
+    persist_result=False,
+)
+@refusals_named
 def nightly(parameters: NightlyParameters = DEFAULTS) -> State[NightResult]:
     """Bring in rows, freeze and split them, search, compare, promote without regression, report."""
     with night_run("nightly", parameters) as night:

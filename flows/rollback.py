@@ -5,8 +5,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel, ConfigDict, Field
 
+from flows.states import refusals_named
 from housing.steps.promote import RolledBack
 from tasks.promote import roll_back
+from tasks.run import dated, say
 
 
 class RollbackParameters(BaseModel):
@@ -31,8 +33,15 @@ class RollbackParameters(BaseModel):
     )
 
 
-@flow(name="rollback", description=__doc__, persist_result=False)
+@flow(
+    name="rollback",
+    description=__doc__,
+    flow_run_name=lambda: dated("rollback"),
+    persist_result=False,
+)
+@refusals_named
 def rollback(parameters: RollbackParameters) -> State[RolledBack]:
     """Load the former champion, see that it still gives its golden predictions, and switch."""
     done = roll_back(parameters.model, parameters.reason, parameters.batch)
+    say(f"m{done.to_model} instead of m{done.from_model}", [f"m{done.to_model}"])
     return Completed(name="Rolled back", message=done.message().sentence, data=done)

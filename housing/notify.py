@@ -6,23 +6,53 @@ because a chat server was down. What is worth a message is decided by who sends 
 
 import json
 import logging
+import smtplib
+import ssl
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from email.message import EmailMessage
+from typing import Any, Literal, Protocol, get_args
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 log = logging.getLogger("housing")
+
+Event = Literal[
+    "promoted",
+    "kept",
+    "inconclusive",
+    "dry run",
+    "failed",
+    "rolled back",
+    "quarantined",
+    "drift",
+    "missed",  # a night that did not happen
+    "approval needed",
+    "backup not verified",
+    "reload failed",
+]
+EVENTS: tuple[str, ...] = get_args(Event)
+
+NEEDS_A_PERSON = frozenset(
+    {"failed", "missed", "backup not verified", "reload failed", "approval needed", "drift"}
+)
+"""Events that somebody should look at; the others only tell."""
 
 
 @dataclass(frozen=True)
 class Message:
     """What happened, in one sentence, and the id to look it up by."""
 
-    event: str  # promoted, kept, inconclusive, failed, rolled back, ...
+    event: str  # of EVENTS
     sentence: str
     subject: str  # r12, m7, b3
+
+    @property
+    def headline(self) -> str:
+        """For a subject line."""
+        return f"housing: {self.event} ({self.subject})"
 
 
 class NotifySettings(BaseModel):
@@ -30,18 +60,80 @@ class NotifySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    events: tuple[str, ...] = Field(
+        EVENTS,
+        description="Events that leave this machine, with commas; the log gets all. There are: "
+        + ", ".join(EVENTS)
+        + ".",
+    )
     webhook_url: SecretStr | None = Field(
         None, description="Receives each message as a JSON object by POST."
     )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="Mail server, e.g. smtps://user:password@mail.example.com or "
+        "smtp://mail.example.com:587. A password is sent encrypted or, beyond this machine, not "
+        "at all; special characters in it are written as in web addresses, @ as %40.",
+    )
+    mail_from: str = Field("housing@localhost", description="Sender of mails.")
+    mail_to: tuple[str, ...] = Field((), description="Who gets mails, with commas.")
+    apprise_urls: tuple[SecretStr, ...] = Field(
+        (),
+        description="Anything else that Apprise reaches (Slack, Teams, Telegram, ntfy, ...): its "
+        "addresses, with commas.",
+    )
+    alive_url: SecretStr | None = Field(
+        None,
+        description="Fetched after each night that came to its end, and after nothing else. A "
+        "service that expects it tells you when this whole machine is down.",
+    )
+    missed_after_minutes: int = Field(
+        60,
+        ge=0,
+        le=1440,
+        description="A night that has not begun so long after its time is told as missed; "
+        "0 tells nobody.",
+    )
+    timeout_seconds: float = Field(5.0, gt=0, le=60, description="Patience with one channel.")
 
-    @field_validator("webhook_url")
+    @field_validator("events")
+    @classmethod
+    def _known_events(cls, events: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [event for event in events if event not in EVENTS]
+        if unknown:
+            raise ValueError(f"there is no event {', '.join(unknown)}")
+        return events
+
+    @field_validator("webhook_url", "alive_url")
     @classmethod
     def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not url.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("it must begin with http:// or https://")
         return url
 
-    timeout_seconds: float = Field(5.0, gt=0, le=60, description="Patience with one channel.")
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+                raise ValueError("it must be smtp://HOST:PORT or smtps://HOST:PORT")
+            _ = parts.port  # a ValueError of its own where it is none
+        return url
+
+    @field_validator("apprise_urls")
+    @classmethod
+    def _reachable(cls, urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for position, url in enumerate(urls, 1):
+            if not _apprise().add(url.get_secret_value()):
+                raise ValueError(f"Apprise does not know what address {position} is")
+        return urls
+
+    @model_validator(mode="after")
+    def _mail_is_complete(self) -> "NotifySettings":
+        if (self.smtp_url is None) != (not self.mail_to):
+            raise ValueError("mail needs both SMTP_URL and MAIL_TO")
+        return self
 
 
 class Notifier(Protocol):
@@ -54,7 +146,8 @@ class Notifier(Protocol):
 
 def to_log(message: Message, settings: NotifySettings) -> None:
     """Into the program's own log."""
-    log.info("%s %s: %s", message.subject, message.event, message.sentence)
+    level = logging.WARNING if message.event in NEEDS_A_PERSON else logging.INFO
+    log.log(level, "%s %s: %s", message.subject, message.event, message.sentence)
 
 
 def to_webhook(message: Message, settings: NotifySettings) -> None:
@@ -70,13 +163,71 @@ def to_webhook(message: Message, settings: NotifySettings) -> None:
         pass
 
 
-NOTIFIERS: Mapping[str, Notifier] = {"log": to_log, "webhook": to_webhook}
+def to_mail(message: Message, settings: NotifySettings) -> None:
+    """As a plain mail to all who are named."""
+    if settings.smtp_url is None:
+        return
+    mail = EmailMessage()
+    mail["Subject"] = message.headline
+    mail["From"], mail["To"] = settings.mail_from, ", ".join(settings.mail_to)
+    mail.set_content(f"{message.sentence}\n\n`housing show {message.subject}` tells more.\n")
+    url = urlsplit(settings.smtp_url.get_secret_value())
+    with _mail_server(url, settings.timeout_seconds) as server:
+        if url.username is not None:
+            server.login(unquote(url.username), unquote(url.password or ""))
+        server.send_message(mail)
+
+
+def _mail_server(url: SplitResult, timeout: float) -> smtplib.SMTP:
+    """A connection that is encrypted where the server can, and must be where a password follows."""
+    host, context = url.hostname or "", ssl.create_default_context()
+    if url.scheme == "smtps":
+        return smtplib.SMTP_SSL(host, url.port or 465, timeout=timeout, context=context)
+    server = smtplib.SMTP(host, url.port or 25, timeout=timeout)
+    server.ehlo()
+    if server.has_extn("starttls"):
+        server.starttls(context=context)
+        server.ehlo()
+    elif url.username is not None and host not in ("127.0.0.1", "::1", "localhost"):
+        server.close()
+        raise ConnectionError("the mail server does not encrypt, so it gets no password")
+    return server
+
+
+def to_apprise(message: Message, settings: NotifySettings) -> None:
+    """Over whatever Apprise reaches."""
+    if not settings.apprise_urls:
+        return
+    channels = _apprise()
+    for url in settings.apprise_urls:
+        channels.add(url.get_secret_value())
+    kind = "warning" if message.event in NEEDS_A_PERSON else "info"
+    if not channels.notify(body=message.sentence, title=message.headline, notify_type=kind):
+        raise ConnectionError("at least one address did not take it")
+
+
+def _apprise() -> Any:
+    # A large library; most homes have no such address.
+    import apprise
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages hold the addresses
+    return apprise.Apprise()
+
+
+NOTIFIERS: Mapping[str, Notifier] = {
+    "log": to_log,
+    "webhook": to_webhook,
+    "mail": to_mail,
+    "apprise": to_apprise,
+}
 
 
 def send_all(message: Message, settings: NotifySettings) -> tuple[str, ...]:
     """Send over every channel; returns the names of those that failed."""
     failed = []
     for name, notifier in NOTIFIERS.items():
+        if name != "log" and message.event not in settings.events:
+            continue
         try:
             notifier(message, settings)
         except Exception as error:  # noqa: BLE001 - whatever a channel does, the night goes on
@@ -84,3 +235,17 @@ def send_all(message: Message, settings: NotifySettings) -> tuple[str, ...]:
             log.warning("The channel %s failed (%s).", name, type(error).__name__)
             failed.append(name)
     return tuple(failed)
+
+
+def say_alive(settings: NotifySettings) -> bool:
+    """Tell whoever watches this machine from outside that a night came to its end."""
+    if settings.alive_url is None:
+        return True
+    try:
+        with urllib.request.urlopen(  # noqa: S310 - http and https only
+            settings.alive_url.get_secret_value(), timeout=settings.timeout_seconds
+        ):
+            return True
+    except Exception as error:  # noqa: BLE001 - as above
+        log.warning("The address of ALIVE_URL did not answer (%s).", type(error).__name__)
+        return False

@@ -4,6 +4,7 @@ No behaviour beyond what follows from the fields; no table, frame or model insid
 the store's integers; people see them with their letter (v3 a dataset version, m7 a model).
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,6 +62,16 @@ class IntakeSummary:
     def accepted(self) -> int:
         """Rows that came in."""
         return sum(b.accepted for b in self.batches if b.status == "accepted")
+
+    @property
+    def sentence(self) -> str:
+        """For a log: what was looked at, and what became of it."""
+        if not self.batches:
+            return "nothing new"
+        counts = Counter(batch.status for batch in self.batches)
+        states = ", ".join(f"{count} {status}" for status, count in counts.items())
+        rejected = sum(b.rejected for b in self.batches)
+        return f"{states}; {self.accepted:,} rows came in, {rejected:,} were turned away"
 
 
 # --- datasets -------------------------------------------------------------------------------

@@ -2,20 +2,25 @@
 
 from prefect import task
 
+from housing import progress
 from housing.steps import datasets
 from housing.steps.night import Night, step
 from tasks.options import PLAIN
 
 
-@task(name="freeze", **PLAIN)
+@task(name="freeze", task_run_name="freeze r{night.run}", **PLAIN)
 def freeze(night: Night) -> int:
     """A new dataset version of what came in; returns the id of the active one."""
     with step(night, "freeze") as (store, _):
-        return datasets.freeze(store, night).id
+        version = datasets.freeze(store, night)
+        progress.report("freeze", 1, 1, f"v{version.id}, of {len(version.batches)} batches")
+    return version.id
 
 
-@task(name="split", **PLAIN)
+@task(name="split", task_run_name="split r{night.run}", **PLAIN)
 def split(night: Night) -> int:
     """Give each new district its side for ever; returns how many there were."""
     with step(night, "split") as (store, settings):
-        return datasets.assign_sides(store, settings)
+        new = datasets.assign_sides(store, settings)
+        progress.report("split", 1, 1, f"{new:,} new districts got their side")
+    return new

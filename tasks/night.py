@@ -6,11 +6,14 @@ from contextlib import contextmanager
 from prefect import task
 from prefect.runtime import flow_run
 
+from housing import progress
+from housing.notify import say_alive
 from housing.records import NightResult
 from housing.steps import night as steps
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night, NightlyParameters
 from housing.steps.settled import settled
+from tasks import run
 from tasks.options import PLAIN
 
 
@@ -21,15 +24,22 @@ def night_run(kind: str, parameters: NightlyParameters) -> Iterator[Night]:
         yield night
 
 
-@task(name="look for work", **PLAIN)
+@task(name="look for work", task_run_name="look for work on v{version}", **PLAIN)
 def standing_verdict(night: Night, version: int) -> Judged | None:
     """The verdict that stands on this version, or None where there is work to do."""
     with steps.step(night, "look for work") as (store, settings):
-        return settled(store, version, settings)
+        judged = settled(store, version, settings)
+        found = "there is work to do" if judged is None else f"v{version} was judged before"
+        progress.report("look for work", 1, 1, found)
+    return judged
 
 
-@task(name="conclude", **PLAIN)
+@task(name="conclude", task_run_name="conclude r{night.run}", **PLAIN)
 def conclude(night: Night, result: NightResult) -> NightResult:
     """Record how the night ended."""
-    with steps.step(night, "conclude") as (store, _):
-        return steps.conclude(store, night, result)
+    with steps.step(night, "conclude") as (store, settings):
+        final = steps.conclude(store, night, result)
+        progress.report("conclude", 1, 1, f"{final.outcome}; champion m{final.champion}")
+    say_alive(settings.notify)
+    run.say(final.outcome, [final.outcome])
+    return final

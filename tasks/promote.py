@@ -2,6 +2,7 @@
 
 from prefect import task
 
+from housing import progress
 from housing.notify import send_all
 from housing.settings import load_settings
 from housing.steps import promote as steps
@@ -10,23 +11,30 @@ from housing.steps.evaluate import Judged
 from housing.steps.night import Night, step
 from housing.steps.promote import RolledBack
 from housing.store.opening import open_store
+from tasks.events import emit
 from tasks.options import PLAIN
 
 
-@task(name="back up", retries=2, retry_delay_seconds=5, **PLAIN)
+@task(name="back up", task_run_name="back up m{model}", retries=2, retry_delay_seconds=5, **PLAIN)
 def back_up(night: Night, model: int) -> int:
     """Copy the model and its data to the second place and read them back; returns bytes."""
     with step(night, "back up") as (store, _):
-        return steps.back_up(store, model)
+        copied = steps.back_up(store, model)
+        progress.report("back up", 1, 1, f"m{model} and its data: {copied / 1e6:,.1f} MB verified")
+    return copied
 
 
-@task(name="promote", **PLAIN)
+@task(name="promote", task_run_name="promote m{judged.challenger}", **PLAIN)
 def promote(night: Night, judged: Judged) -> Judged:
     """Make the challenger champion, in one transaction; or ask a person, if the policy does."""
     with step(night, "promote") as (store, settings):
         if settings.gate.approval:
-            return ask(store, night.run, judged, settings)
-        steps.promote(store, night, judged)
+            judged = ask(store, night.run, judged, settings)
+            progress.report("promote", 1, 1, judged.sentence)
+        else:
+            line = steps.promote(store, night, judged)
+            said = f"m{judged.challenger} is champion (ledger line {line})"
+            progress.report("promote", 1, 1, said)
     return judged
 
 
@@ -37,4 +45,5 @@ def roll_back(model: int | None, reason: str, batch: int | None) -> RolledBack:
     with open_store(settings) as store:
         done = steps.roll_back(store, model, reason, batch=batch)
     send_all(done.message(), settings.notify)
+    emit(done.message())
     return done

@@ -99,4 +99,4 @@ def up(
 
     settings = load_settings()
     environment.prepare(settings.home)
-    run_until_stopped(settings.home, port, lambda text: console.print(escape(text)))
+    run_until_stopped(settings.home, port, lambda text: console.print(escape(text), soft_wrap=True))

@@ -4,6 +4,7 @@ A run that dies is marked by the next one; what it finished is found again by co
 the run, so nothing is computed twice.
 """
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ from housing import progress
 from housing.errors import AnotherNightRuns, HousingError
 from housing.records import NightResult, StepTime
 from housing.settings import SOURCE_NAMES, Settings, load_settings
+from housing.steps import tell
 from housing.store import lease, registry, runs
 from housing.store.engine import Store
 from housing.store.opening import open_store
 from housing.training.candidates import CANDIDATES
+
+log = logging.getLogger("housing")
 
 
 class NightlyParameters(BaseModel):
@@ -100,7 +104,7 @@ def _start(store: Store, kind: str, shown: dict[str, Any], flow_run: str | None,
     with store.fenced(token).write() as connection:
         run = runs.start(connection, kind, shown, flow_run)
         lease.name_run(connection, run)
-    runs.mark_dead(store)  # all others that say they run: we hold what they would need
+    tell.died(store, load_settings())  # all others that say they run: we hold what they would need
     return run
 
 
@@ -112,6 +116,8 @@ def _recorded(store: Store, night: Night) -> Iterator[None]:
     except BaseException as error:
         status = "failed" if isinstance(error, Exception) else "cancelled"
         runs.finish(store, night.run, status, error=_in_words(error))
+        if status == "failed":
+            tell.failed(load_settings(), night.run, _in_words(error))
         raise
 
 
@@ -126,15 +132,27 @@ def _in_words(error: BaseException) -> str:
 
 @contextmanager
 def step(night: Night, name: str) -> Iterator[tuple[Store, Settings]]:
-    """Open the store for one step of the night, fenced, and record how long the step took."""
+    """Open the store for one step of the night, fenced, and record how long the step took.
+
+    The last thing that the step reported as its progress is kept with it and logged.
+    """
     settings = night.parameters.settings(load_settings())
+    said: list[str] = []
+
+    def listen(step: str, done: int, total: int, message: str) -> None:
+        if step == name and message:
+            said.append(message)
+
     with open_store(settings, token=night.token) as store:
         progress.report(name, 0, 0)
         began = time.perf_counter()
-        yield store, settings
+        with progress.heard_by(listen):
+            yield store, settings
         seconds = time.perf_counter() - began
-        runs.note_step(store, night.run, StepTime(name, seconds))
-        progress.report(name, 1, 1, f"{seconds:.1f} s")
+        detail = said[-1] if said else ""
+        runs.note_step(store, night.run, StepTime(name, seconds, detail))
+        log.info("%s: %s (%.1f s)", name, detail or "done", seconds)
+        progress.report(name, 1, 1, f"{seconds:.1f} s  {detail}")
 
 
 def conclude(store: Store, night: Night, result: NightResult) -> NightResult:

@@ -34,10 +34,11 @@ HISTORY_SHOWN = 60
 
 @dataclass(frozen=True)
 class Written:
-    """A report on disk: the night's result with its path, and the short text for the UI."""
+    """A report on disk: the night's result with its path, the short text and the parts."""
 
     result: NightResult
     summary: str
+    report: NightReport
 
 
 def write(store: Store, settings: Settings, night: Night, result: NightResult) -> Written:
@@ -45,7 +46,7 @@ def write(store: Store, settings: Settings, night: Night, result: NightResult) -
     path = report_path(settings, night.run)
     report = replace(collect(store, settings, night.run, result), location=str(path))
     write_durably(path, render(report).encode())
-    return Written(replace(result, report=str(path)), summary(report))
+    return Written(replace(result, report=str(path)), summary(report), report)
 
 
 def collect(store: Store, settings: Settings, run: int, result: NightResult) -> NightReport:

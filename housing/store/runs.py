@@ -38,6 +38,12 @@ def refuse(connection: Connection, kind: str, parameters: dict[str, Any], why: s
     return _insert(connection, kind, parameters, **ended)
 
 
+def miss(connection: Connection, kind: str, parameters: dict[str, Any], why: str) -> int:
+    """Note that a run was due and did not begin; returns its id."""
+    ended = {"status": "missed", "error": why, "finished_at": utc_now()}
+    return _insert(connection, kind, parameters, **ended)
+
+
 def _insert(connection: Connection, kind: str, parameters: dict[str, Any], **facts: Any) -> int:
     values = {"kind": kind, "parameters": parameters, "actor": actor(), "started_at": utc_now()}
     new = runs.insert().values(**values, **facts).returning(runs.c.id)

@@ -1,155 +1,192 @@
-"""`housing up`: a real server and runner; the nightly flow started as its UI starts it."""
+"""`housing up`: a real server, runner and watch; deaths of its parts; the way down."""
 
-import json
-import os
+import re
 import signal
 import subprocess
 import sys
-import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deployments.server import free_port
-from housing.sources.simulated.scenarios import simulate
-from tests.nights import SMALL
+from tests.deployments.running import PROGRAMS, Up, until
+from tests.nights import landing_rows
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("up")]
 
-
-class Up:
-    """A running `housing up` and its API."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.port = free_port()
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("HOUSING_", "PREFECT_"))}
-        settings = {
-            **SMALL,
-            "HOUSING_SEARCH__FAMILIES": "linear",
-            "HOUSING_HOME": str(home),
-            "HOUSING_SCHEDULE": "0 2 * * *",
-            "HOUSING_TIMEZONE": "Europe/Berlin",
-            "PYTHONUNBUFFERED": "1",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.cli.entry", "up", "--port", str(self.port)],
-            env={**kept, **settings},
-            cwd=home.parent,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def post(self, path: str, body: Any) -> Any:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/api{path}",
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return json.load(response)
-
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{self.port}/api{path}", timeout=10
-        ) as response:
-            return json.load(response)
-
-    def deployments(self) -> dict[str, Any]:
-        try:
-            return {d["name"]: d for d in self.post("/deployments/filter", {})}
-        except OSError:
-            return {}
-
-
-def wait_for(what: Any, seconds: float, why: str) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.3)
-    pytest.fail(why)
+LONG = {"families": ["forest"], "n_iter": 25}
+"""A night long enough to be hit in the middle."""
 
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    home = tmp_path_factory.mktemp("up") / "home"
-    (home / "landing").mkdir(parents=True)
-    simulate(600, 0).to_csv(home / "landing" / "a.csv", index=False)
-    running = Up(home)
+    running = Up(tmp_path_factory.mktemp("up") / "home")
+    landing_rows(0, 600).to_csv(running.home / "landing" / "a.csv", index=False)
     try:
-        wait_for(lambda: len(running.deployments()) == 3, 90, "the deployments never appeared")
+        until(lambda: "nightly" in running.deployments(), 90, "the deployments never appeared")
         yield running
     finally:
-        if running.process.poll() is None:
-            running.process.kill()
-        running.process.wait()
+        running.stop()
+        print(running.output())
 
 
 def test_the_schedule_makes_runs(up: Up) -> None:
     nightly = up.deployments()["nightly"]
     schedule = nightly["schedules"][0]["schedule"]
     assert (schedule["cron"], schedule["timezone"]) == ("0 2 * * *", "Europe/Berlin")
-    assert nightly["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     scheduled = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-    wait_for(
-        lambda: up.post("/flow_runs/count", scheduled) > 0, 60, "the scheduler made no run at all"
-    )
+    until(lambda: up.ask("flow_runs/count", scheduled) > 0, 60, "the scheduler made no run at all")
 
 
-def test_the_nightly_flow_runs_by_hand(up: Up) -> None:
-    nightly = up.deployments()["nightly"]
-    run = up.post(f"/deployments/{nightly['id']}/create_flow_run", {})
-    done = wait_for(
-        lambda: (
-            (found := up.get(f"/flow_runs/{run['id']}"))["state"]["type"]
-            in ("COMPLETED", "FAILED", "CRASHED")
-            and found
-        ),
-        120,
-        "the run never ended",
-    )
+def test_a_night_by_hand_tells_what_it_does(up: Up) -> None:
+    done = up.ended(up.run())
     assert done["state"]["type"] == "COMPLETED", done["state"]
-    assert done["state"]["name"] in ("Promoted", "Kept")
-    assert list((up.home / "reports").glob("night-r1.html"))
+    assert done["state"]["name"] in ("Promoted", "Kept", "Inconclusive")
+    outcome = done["state"]["name"].lower()
+    assert re.fullmatch(
+        rf"nightly \d{{4}}-\d\d-\d\d: v1, m1 against the baselines, {outcome}", done["name"]
+    )
+    assert {"housing", "nightly", "v1", "m1", outcome} <= set(done["tags"])
+
+    def lines() -> list[str]:
+        found = up.ask(
+            "logs/filter",
+            {"logs": {"flow_run_id": {"any_": [done["id"]]}}, "sort": "TIMESTAMP_ASC"},
+        )
+        said = [entry["message"] for entry in found if entry["message"].endswith(" s)")]
+        return said if said and said[-1].startswith("conclude: ") else []
+
+    said = until(lines, 30, "the log never came")
+    assert re.fullmatch(
+        r"ingest: 1 accepted; 600 rows came in, 0 were turned away \(\d+\.\d s\)", said[0]
+    )
+    assert any(re.match(r"tune: best error so far [\d,]+ US dollars", line) for line in said)
+    steps = [line.partition(":")[0] for line in said]
+    assert len(steps) == len(set(steps)), "one line a step"
+
+
+def test_its_report_is_linked_and_served_beside_the_ui(up: Up) -> None:
+    artifacts = up.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["report"]}}})
+    link = re.search(r"\]\((http[^)]+)\)", artifacts[0]["data"])
+    assert link is not None
+    with urllib.request.urlopen(link[1], timeout=20) as response:
+        assert b"<html" in response.read()
+        assert response.headers["Content-Security-Policy"] == "script-src 'none'"
+    for path in ("night-r99.html", "..%2fhousing.db", "../housing.db", "night-r1.html.txt"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://127.0.0.1:{up.port}/reports/{path}", timeout=20)
 
 
 def test_a_value_out_of_range_is_refused_before_a_run_exists(up: Up) -> None:
-    nightly = up.deployments()["nightly"]
-    before = up.post("/flow_runs/count", {})
-    with pytest.raises(urllib.error.HTTPError, match=r"409|422"):
-        up.post(
-            f"/deployments/{nightly['id']}/create_flow_run",
-            {"parameters": {"parameters": {"n_iter": 0}}, "enforce_parameter_schema": True},
-        )
-    assert up.post("/flow_runs/count", {}) == before
+    before = up.ask("flow_runs/count", {})
+    for deployment, bad in (
+        ("nightly", {"n_iter": 0}),
+        ("nightly", {"n_iter": "many"}),
+        ("nightly", {"colour": "red"}),
+        ("rollback", {"reason": "x"}),
+        ("rollback", {"model": 1}),
+    ):
+        with pytest.raises(urllib.error.HTTPError, match=r"409|422"):
+            up.run(deployment, **bad)
+    assert up.ask("flow_runs/count", {}) == before
 
 
-def test_a_second_one_says_that_the_port_is_taken(up: Up) -> None:
-    second = subprocess.run(
+def test_a_refusal_is_a_sentence_and_no_stack_trace(up: Up) -> None:
+    done = up.ended(up.run("rollback", reason="there is none to go back to"))
+    assert done["state"]["type"] == "FAILED"
+    assert "There is nothing to roll back to" in done["state"]["message"]
+    found = up.ask("logs/filter", {"logs": {"flow_run_id": {"any_": [done["id"]]}}})
+    assert not [entry for entry in found if "Traceback" in entry["message"]]
+
+
+def _second(up: Up, **settings: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         [sys.executable, "-m", "deployments.cli.entry", "up", "--port", str(up.port)],
-        env={**os.environ, "HOUSING_HOME": str(up.home)},
+        env={**up.environment, "COLUMNS": "200", **settings},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert second.returncode == 1
-    assert f"Port {up.port} is taken" in second.stderr
 
 
-def test_it_goes_down_in_order_on_one_signal(up: Up) -> None:
+def test_a_second_one_is_refused(up: Up, tmp_path: Path) -> None:
+    same = _second(up)
+    assert same.returncode == 1
+    assert f"runs on {up.home} already" in same.stderr.replace("\n", "")
+    other = _second(up, HOUSING_HOME=str(tmp_path / "other"))
+    assert other.returncode == 1
+    assert f"Port {up.port} is taken" in other.stderr
+
+
+@pytest.mark.parametrize("part", ["watch", "runner", "server"])
+def test_a_part_that_is_killed_comes_back(up: Up, part: str) -> None:
+    before = up.pids(part)
+    up.kill(part)
+    until(lambda: f"The {part} ended (signal SIGKILL" in up.output(), 5, "nothing was said")
+    until(lambda: f"The {part} is started again." in up.output(), 9, "it never came back")
+    assert up.pids(part) != before
+
+
+def test_and_then_a_night_runs(up: Up) -> None:
+    landing_rows(1, 100).to_csv(up.home / "landing" / "after.csv", index=False)
+    done = up.ended(until(up.run, 60, "no run could be asked for"))
+    assert done["state"]["type"] == "COMPLETED", done["state"]
+    assert up.housing("batches")[0]["name"] == "after.csv"
+
+
+def test_a_night_lives_through_the_server_and_a_second_one_is_skipped(up: Up) -> None:
+    landing_rows(2, 100).to_csv(up.home / "landing" / "server-dies.csv", index=False)
+    first = up.run(**LONG)
+    up.searching(first)
+    second = up.run()
+    up.kill("server")
+    assert up.pids("flow"), "the night ended with the server"
+    second = up.ended(second)
+    assert (second["state"]["type"], second["state"]["name"]) == ("CANCELLED", "Skipped")
+    assert "has been running since" in second["state"]["message"]
+    done = up.ended(first)
+    assert done["state"]["type"] == "COMPLETED", done["state"]
+
+
+def test_when_runner_and_flow_die_the_next_night_runs(up: Up) -> None:
+    landing_rows(5, 100).to_csv(up.home / "landing" / "both-die.csv", index=False)
+    run = up.run(**LONG)
+    up.searching(run)
+    up.kill("runner")
+    up.kill("flow")
+    done = up.ended(run, 60)
+    assert done["state"]["type"] == "CRASHED"
+    assert up.housing("runs")[0]["status"] == "crashed"
+    next_one = up.ended(until(up.run, 60, "no run could be asked for"))
+    assert next_one["state"]["type"] == "COMPLETED", next_one["state"]
+
+
+def test_it_goes_down_in_order_on_one_signal_and_a_running_night_stops_safely(up: Up) -> None:
     assert (up.home / "prefect" / "server.json").exists()
+    landing_rows(7, 100).to_csv(up.home / "landing" / "stopped.csv", index=False)
+    run = up.run(**LONG)
+    up.searching(run)
     up.process.send_signal(signal.SIGTERM)
-    output, _ = up.process.communicate(timeout=60)
-    assert up.process.returncode == 0, output
-    assert "Prefect UI:" in output
-    assert output.rstrip().endswith("Stopped.")
+    assert up.process.wait(60) == 0, up.output()
+    assert up.output().rstrip().endswith("Stopped.")
     assert not (up.home / "prefect" / "server.json").exists()
-    left = subprocess.run(["pgrep", "-f", str(up.port)], capture_output=True, check=False)
-    assert left.stdout == b"", "a process stayed behind"
+    for part in PROGRAMS:
+        assert not up.pids(part), f"the {part} stayed behind"
+    newest = up.housing("runs")[0]
+    assert newest["status"] == "cancelled"
+    assert "interrupted (TerminationSignal)" in up.housing("show", newest["run"])["error"]
+
+
+def test_killed_itself_it_leaves_nothing_behind_and_comes_up_again(up: Up) -> None:
+    up.start()
+    until(lambda: "nightly" in up.deployments(), 90, "it did not come up again")
+    until(lambda: up.pids("runner") and up.pids("watch"), 30, "not all parts came up")
+    up.process.kill()
+    up.process.wait()
+    until(lambda: not any(up.pids(part) for part in PROGRAMS), 60, "a part outlived `housing up`")
+    up.start()
+    done = up.ended(until(up.run, 90, "no run could be asked for"))
+    assert done["state"]["type"] == "COMPLETED", done["state"]

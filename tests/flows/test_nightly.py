@@ -95,7 +95,52 @@ def test_the_ui_gets_an_artifact_and_a_row_a_task(small: Settings) -> None:
     by_key = {artifact.key: artifact for artifact in artifacts}
     assert "RMSE" in by_key["verdict"].data
     assert by_key["tune-progress"].data == 100
-    assert {task.name.rsplit("-", 1)[0] for task in tasks} >= {"ingest", "tune", "evaluate"}
+    assert "/reports/night-r1.html" in by_key["report"].data
+    assert "challenger m1 (forest)" in by_key["models"].data
+    for key in ("decision", "search", "predicted-vs-actual", "error-map"):
+        assert by_key[key].data.startswith("data:image/svg+xml;base64,"), key
+    assert {task.name for task in tasks} >= {
+        "ingest r1",
+        "tune on v1",
+        "fit the best of search 1",
+        "evaluate m1 on v1",
+        "promote m1",
+        "report r1",
+    }
+
+
+def test_a_refusal_has_no_stack_trace_and_is_told(
+    small: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = nightly(return_state=True)
+    assert state.is_failed()
+    assert str(state.message) == str(state.result(raise_on_failure=False))
+    assert "There is nothing to train on" in str(state.message)
+    assert "Traceback" not in caplog.text
+    assert "r1 failed: " in caplog.text
+
+
+def test_an_error_that_nobody_expected_keeps_its_stack_trace(
+    small: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("tasks.datasets.datasets.freeze", broken)
+    state = nightly(return_state=True)
+    assert state.is_failed()
+    assert "Traceback" in caplog.text
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
+def test_rows_that_were_turned_away_are_told_and_in_the_event_feed(
+    small: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    land(small, "a.csv")
+    assert small.landing_dir is not None
+    (small.landing_dir / "b.csv").write_text("no,table\n1,2\n")
+    _, result = run(dry_run=True)
+    assert f"r{result.run} quarantined: Not to be read: b.csv." in caplog.text
 
 
 def test_parameters_are_checked_before_anything_runs(small: Settings) -> None:

@@ -2,14 +2,22 @@
 
 import json
 import logging
+import smtplib
 import threading
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message as Mail
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 from pydantic import SecretStr, ValidationError
 
-from housing.notify import Message, NotifySettings, send_all
+from deployments.server import free_port
+from housing.notify import EVENTS, Message, NotifySettings, say_alive, send_all
+from housing.settings import load_settings
 
 MESSAGE = Message("promoted", "m2 is champion.", "r7")
 
@@ -29,6 +37,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.got.append(json.loads(body))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.server.got.append({"path": self.path})
         self.send_response(self.server.status)
         self.end_headers()
 
@@ -83,3 +96,172 @@ def test_without_an_address_the_webhook_is_silent() -> None:
 def test_only_web_addresses_are_taken(url: str) -> None:
     with pytest.raises(ValidationError, match="http"):
         NotifySettings(webhook_url=SecretStr(url))
+
+
+def test_only_the_events_that_are_wanted_leave_the_machine(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = _settings(receiver.server_port).model_copy(update={"events": ("failed",)})
+    with caplog.at_level(logging.INFO, logger="housing"):
+        assert send_all(MESSAGE, settings) == ()
+        assert send_all(Message("failed", "No rows.", "r8"), settings) == ()
+    assert [got["event"] for got in receiver.got] == ["failed"]
+    assert "m2 is champion." in caplog.text, "the log gets all"
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_each_event_arrives(receiver: Receiver, event: str) -> None:
+    assert send_all(Message(event, "So it is.", "r1"), _settings(receiver.server_port)) == ()
+    assert receiver.got == [{"event": event, "sentence": "So it is.", "subject": "r1"}]
+
+
+# --- mail -----------------------------------------------------------------------------------
+
+
+class Mailbox:
+    """What a real mail server on this machine was given, and by whom."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[list[str], Mail]] = []
+        self.logins: list[tuple[bytes, bytes]] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.content, bytes)
+        self.mails.append((envelope.rcpt_tos, message_from_bytes(envelope.content)))
+        return "250 OK"
+
+    def authenticate(self, server: Any, session: Any, envelope: Any, way: str, data: Any) -> Any:
+        assert isinstance(data, LoginPassword)
+        self.logins.append((data.login, data.password))
+        return AuthResult(success=data.password == b"p@ss", handled=False)
+
+
+@pytest.fixture
+def mail() -> Iterator[tuple[Mailbox, int]]:
+    box = Mailbox()
+    server = Controller(
+        box,
+        hostname="127.0.0.1",
+        port=free_port(),
+        authenticator=box.authenticate,
+        auth_require_tls=False,
+    )
+    server.start()
+    yield box, server.port
+    server.stop()
+
+
+def _by_mail(url: str, **more: Any) -> NotifySettings:
+    return NotifySettings(
+        smtp_url=SecretStr(url), mail_from="night@x.org", mail_to=("a@x.org", "b@x.org"), **more
+    )
+
+
+def test_a_mail_says_it_all(mail: tuple[Mailbox, int]) -> None:
+    box, port = mail
+    said = Message("failed", "The café\u2019s file: 7 % of rows\nare wrong.", "r7")
+    assert send_all(said, _by_mail(f"smtp://127.0.0.1:{port}")) == ()
+    ((to, got),) = box.mails
+    assert to == ["a@x.org", "b@x.org"]
+    assert got["Subject"] == "housing: failed (r7)"
+    assert got["From"] == "night@x.org"
+    text = got.get_payload(decode=True)
+    assert isinstance(text, bytes)
+    assert "The café\u2019s file: 7 % of rows\nare wrong." in text.decode().replace("\r", "")
+    assert "`housing show r7`" in text.decode()
+    assert box.logins == []
+
+
+def test_a_password_may_hold_anything(mail: tuple[Mailbox, int]) -> None:
+    box, port = mail
+    assert send_all(MESSAGE, _by_mail(f"smtp://me%40x.org:p%40ss@127.0.0.1:{port}")) == ()
+    assert box.logins == [(b"me@x.org", b"p@ss")]
+    assert len(box.mails) == 1
+
+
+def test_a_wrong_password_fails_the_channel_and_is_not_shown(
+    mail: tuple[Mailbox, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    box, port = mail
+    assert send_all(MESSAGE, _by_mail(f"smtp://me:hunter2@127.0.0.1:{port}")) == ("mail",)
+    assert box.mails == []
+    assert "The channel mail failed (SMTPAuthenticationError)" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_a_password_is_not_sent_in_clear_to_another_machine(
+    mail: tuple[Mailbox, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, port = mail
+    connect = smtplib.SMTP
+    monkeypatch.setattr(  # the name of a far machine leads to the server here
+        smtplib, "SMTP", lambda host, to, **options: connect("127.0.0.1", to, **options)
+    )
+    assert send_all(MESSAGE, _by_mail(f"smtp://me:p%40ss@mail.far:{port}")) == ("mail",)
+    assert (box.logins, box.mails) == ([], [])
+    assert send_all(MESSAGE, _by_mail(f"smtp://mail.far:{port}")) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"smtp_url": "smtp://h"}, "both SMTP_URL and MAIL_TO"),
+        ({"mail_to": ("a@x.org",)}, "both SMTP_URL and MAIL_TO"),
+        ({"smtp_url": "http://h", "mail_to": ("a@x.org",)}, "smtp://HOST:PORT"),
+        ({"smtp_url": "smtp://", "mail_to": ("a@x.org",)}, "smtp://HOST:PORT"),
+        ({"smtp_url": "smtp://h:x", "mail_to": ("a@x.org",)}, "[Pp]ort"),
+        ({"events": ("failed", "sneezed")}, "there is no event sneezed"),
+        ({"apprise_urls": ("nonsense",)}, "Apprise does not know what address 1 is"),
+        ({"apprise_urls": ("json://h", "quantum://h")}, "address 2"),
+        ({"missed_after_minutes": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_impossible_channels_are_named(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        NotifySettings(**given)
+
+
+def test_channels_come_from_the_environment(home: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOUSING_NOTIFY__SMTP_URL", "smtps://me:hunter2@mail.x.org")
+    monkeypatch.setenv("HOUSING_NOTIFY__MAIL_TO", "a@x.org, b@x.org")
+    monkeypatch.setenv("HOUSING_NOTIFY__APPRISE_URLS", "json://h/a,json://h/hunter2")
+    monkeypatch.setenv("HOUSING_NOTIFY__EVENTS", "failed, rolled back")
+    found = load_settings().notify
+    assert found.mail_to == ("a@x.org", "b@x.org")
+    assert found.events == ("failed", "rolled back")
+    assert len(found.apprise_urls) == 2
+    assert "hunter2" not in repr(found)
+
+
+# --- Apprise --------------------------------------------------------------------------------
+
+
+def test_apprise_reaches_what_it_knows(receiver: Receiver) -> None:
+    url = SecretStr(f"json://127.0.0.1:{receiver.server_port}/hunter2")
+    assert send_all(MESSAGE, NotifySettings(apprise_urls=(url,))) == ()
+    (got,) = receiver.got
+    assert (got["title"], got["message"]) == ("housing: promoted (r7)", "m2 is champion.")
+
+
+@pytest.mark.parametrize("receiver", [500], indirect=True)
+def test_apprise_that_fails_is_named_without_its_address(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = SecretStr(f"json://127.0.0.1:{receiver.server_port}/hunter2")
+    assert send_all(MESSAGE, NotifySettings(apprise_urls=(url,))) == ("apprise",)
+    assert "The channel apprise failed" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+# --- from outside ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("receiver", "said"), [(200, True), (500, False)], indirect=["receiver"])
+def test_who_watches_from_outside_is_told_that_a_night_ended(
+    receiver: Receiver, said: bool
+) -> None:
+    url = SecretStr(f"http://127.0.0.1:{receiver.server_port}/ping/abc")
+    assert say_alive(NotifySettings(alive_url=url)) is said
+    assert receiver.got == [{"path": "/ping/abc"}]
+    assert say_alive(NotifySettings())

@@ -1,0 +1,49 @@
+"""The Prefect server's process: `python -m deployments.api --port N`.
+
+Prefect's own app, with the nights' reports beside it. Nothing of the domain is imported here: the
+time until it answers is what a night without a running server waits for.
+"""
+
+import argparse
+import gc
+from pathlib import Path
+from typing import Any
+
+from deployments import lifeline
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    lifeline.hold()
+    parser = argparse.ArgumentParser(prog="python -m deployments.api")
+    parser.add_argument("--port", type=int, default=4200)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--reports", type=Path, help="Folder of the nights' reports.")
+    chosen = parser.parse_args()
+    # A few thousand modules come in and none goes: looking for garbage meanwhile costs a fifth.
+    gc.disable()
+    import uvicorn
+    from prefect.server.api.server import create_app
+    from prefect.settings import get_current_settings
+
+    app: Any = create_app()
+    gc.freeze()
+    gc.enable()
+    if chosen.reports is not None:
+        from deployments.reports import beside
+
+        secret = get_current_settings().server.api.auth_string
+        app = beside(app, chosen.reports, None if secret is None else secret.get_secret_value())
+    uvicorn.run(
+        app,
+        host=chosen.host,
+        port=chosen.port,
+        log_level="warning",
+        lifespan="on",
+        # A browser keeps its event stream open for as long as it is there; it is not waited for.
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    main()

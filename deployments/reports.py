@@ -1,0 +1,57 @@
+"""The nights' reports over HTTP, on the Prefect server's own address, for links in its UI.
+
+Behind the same user and password as the API, where one is set. Only the report of a run by its
+number; nothing else of the folder is to be had.
+"""
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
+
+ADDRESS = re.compile(r"/reports/(night-r[1-9][0-9]{0,17}\.html)")
+
+
+def beside(inner: App, folder: Path, secret: str | None) -> App:
+    """`inner`, but for the addresses of reports; `secret` is USER:PASSWORD, or None for anyone."""
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        found = scope["type"] == "http" and ADDRESS.fullmatch(scope["path"])
+        if not found:
+            await inner(scope, receive, send)
+            return
+        answer = _answer(Request(scope), folder / found[1], secret)
+        await answer(scope, receive, send)
+
+    return app
+
+
+def _answer(request: Request, path: Path, secret: str | None) -> Response:
+    if secret is not None and not _knows(request, secret):
+        ask = {"WWW-Authenticate": 'Basic realm="housing"'}
+        return PlainTextResponse("The user and password of the Prefect UI, please.", 401, ask)
+    if request.method not in ("GET", "HEAD"):
+        return PlainTextResponse("Reports can only be read.", 405, {"Allow": "GET, HEAD"})
+    if not path.is_file():
+        return PlainTextResponse(f"There is no {path.name}.", 404)
+    # What a report shows of landing files is escaped; should that ever fail, no script runs.
+    headers = {"Content-Security-Policy": "script-src 'none'", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, media_type="text/html", headers=headers)
+
+
+def _knows(request: Request, secret: str) -> bool:
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    try:
+        given = base64.b64decode(credentials, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return scheme.lower() == "basic" and hmac.compare_digest(given, secret.encode())

@@ -1,0 +1,66 @@
+"""The watch: `python -m deployments.watch`, a part of `housing up` and a service of compose.
+
+Every few seconds it brings the orchestrator's records in line with who is alive, and sees that
+each night happens: it is the dead man's switch, and no scheduler's word is taken for it.
+"""
+
+import logging
+import signal
+import threading
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import PrefectException
+from sqlalchemy.exc import SQLAlchemyError
+
+from deployments import lifeline
+from deployments.lateness import make_up, skip_older
+from deployments.reconcile import reconcile
+from housing.errors import HousingError
+from housing.settings import Settings, load_settings
+from housing.store.engine import Store
+from housing.store.opening import open_store
+
+EVERY = 10.0  # seconds
+
+log = logging.getLogger("housing")
+
+
+def one_round(client: SyncPrefectClient, store: Store, settings: Settings) -> list[str]:
+    """Everything that is watched, once; says what was put right."""
+    said = reconcile(client, store, settings)
+    said += skip_older(client)
+    said += make_up(client, store, settings)
+    return said
+
+
+def watch(stopped: threading.Event) -> None:
+    """Round after round; a server or database that is away now is asked again later."""
+    settings = load_settings()
+    away = False
+    while not stopped.is_set():
+        try:
+            with open_store(settings) as store, get_client(sync_client=True) as client:
+                for sentence in one_round(client, store, settings):
+                    log.info(sentence)
+            away = False
+        except (HousingError, SQLAlchemyError, PrefectException, httpx.HTTPError, OSError) as error:
+            if not away:
+                log.warning("Not watching just now: %s", error)
+            away = True
+        stopped.wait(EVERY)
+
+
+def main() -> None:
+    """Watch until SIGTERM."""
+    lifeline.hold()
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%F %T")
+    log.setLevel(logging.INFO)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    watch(stopped)
+
+
+if __name__ == "__main__":
+    main()

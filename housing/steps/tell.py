@@ -1,0 +1,57 @@
+"""What the team is told beside the verdict of a night: one function a situation.
+
+What a message says is decided here, once for the flows, the command line and the watch; over which
+channels it goes belongs to `housing.notify`.
+"""
+
+from datetime import datetime
+
+from sqlalchemy.engine import Row
+
+from housing.notify import Message, send_all
+from housing.records import IntakeSummary
+from housing.settings import Settings
+from housing.store import runs
+from housing.store.engine import Store
+
+
+def failed(settings: Settings, run: int, why: str) -> None:
+    """A run ended by an error."""
+    send_all(Message("failed", why, f"r{run}"), settings.notify)
+
+
+def died(store: Store, settings: Settings) -> list[int]:
+    """Mark runs whose process is gone, and say so; returns their ids."""
+    dead: list[Row[tuple[object]]] = list(runs.mark_dead(store))
+    for row in dead:
+        sentence = (
+            f"The {row.kind} run r{row.id} was cut short: its process is gone. "
+            "The next one goes on where it was."
+        )
+        send_all(Message("failed", sentence, f"r{row.id}"), settings.notify)
+    return [row.id for row in dead]
+
+
+def quarantined(settings: Settings, run: int, summary: IntakeSummary) -> Message | None:
+    """Rows or files that did not come in; None, and no message, where all did."""
+    rows = sum(batch.rejected for batch in summary.batches if batch.status == "accepted")
+    held = [f"{b.name} (b{b.id})" for b in summary.batches if b.status == "held"]
+    unreadable = [batch.name for batch in summary.batches if batch.status == "unreadable"]
+    parts = [f"{rows:,} rows were turned away"] if rows else []
+    parts += [f"held back as a whole: {', '.join(held)}"] if held else []
+    parts += [f"not to be read: {', '.join(unreadable)}"] if unreadable else []
+    if not parts:
+        return None
+    text = "; ".join(parts)
+    message = Message("quarantined", f"{text[0].upper()}{text[1:]}.", f"r{run}")
+    send_all(message, settings.notify)
+    return message
+
+
+def missed(store: Store, settings: Settings, due: datetime, next_step: str) -> str:
+    """No night began at its time: kept among the runs, told, and returned as a sentence."""
+    sentence = f"The night due at {due:%Y-%m-%d %H:%M %Z} has not begun. {next_step}"
+    with store.write() as connection:
+        run = runs.miss(connection, "nightly", {"due": due.isoformat()}, sentence)
+    send_all(Message("missed", sentence, f"r{run}"), settings.notify)
+    return sentence

@@ -1,0 +1,54 @@
+"""What an operator reads in the log of a run: our own lines, and no stack trace for a refusal.
+
+The domain logs to the standard logger `housing` and knows no orchestrator; here its lines are
+passed on to the run that they belong to.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
+
+from housing.errors import HousingError
+
+_OURS = logging.getLogger("housing")
+_THEIRS = ("prefect.flow_runs", "prefect.task_runs")
+
+
+class _ToRun(logging.Handler):
+    """Passes a line on to the flow or task run under way."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            get_run_logger().log(record.levelno, record.getMessage())
+        except MissingContextError:
+            return  # a thread of ours beside the run
+
+
+def in_one_line(record: logging.LogRecord) -> bool:
+    """Take the stack trace off an error that says what to do next; a filter that lets all pass."""
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    if isinstance(error, HousingError):
+        record.msg, record.args = str(error), ()
+        record.exc_info, record.exc_text = None, None
+    return True
+
+
+@contextmanager
+def operator_logs() -> Iterator[None]:
+    """Pass our lines on for the length of the block."""
+    handler, before = _ToRun(), (_OURS.level, _OURS.propagate)
+    _OURS.addHandler(handler)
+    _OURS.setLevel(logging.INFO)
+    _OURS.propagate = False  # else the console has each line twice
+    for name in _THEIRS:
+        logging.getLogger(name).addFilter(in_one_line)
+    try:
+        yield
+    finally:
+        for name in _THEIRS:
+            logging.getLogger(name).removeFilter(in_one_line)
+        _OURS.removeHandler(handler)
+        _OURS.level, _OURS.propagate = before
