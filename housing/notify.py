@@ -29,14 +29,15 @@ Event = Literal[
     "quarantined",
     "drift",
     "missed",  # a night that did not happen
-    "approval needed",
+    "awaiting approval",
+    "held",  # the gate would promote, and a hold forbids it
     "backup not verified",
     "reload failed",
 ]
 EVENTS: tuple[str, ...] = get_args(Event)
 
 NEEDS_A_PERSON = frozenset(
-    {"failed", "missed", "backup not verified", "reload failed", "approval needed", "drift"}
+    {"failed", "missed", "backup not verified", "reload failed", "awaiting approval", "drift"}
 )
 """Events that somebody should look at; the others only tell."""
 
