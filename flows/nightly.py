@@ -13,6 +13,7 @@ from tasks.ingest import ingest
 from tasks.night import conclude, night_run, standing_verdict
 from tasks.notify import notify
 from tasks.promote import back_up, promote
+from tasks.readiness import readiness
 from tasks.report import report
 from tasks.run import dated
 from tasks.tune import fit, tune
@@ -33,6 +34,7 @@ def nightly(parameters: NightlyParameters = DEFAULTS) -> State[NightResult]:
         ingest(night)
         version = freeze(night)
         split(night)
+        readiness(night)
         judged = standing_verdict(night, version)
         if judged is not None:
             return named(conclude(night, nothing_new(night.run, version, judged)))

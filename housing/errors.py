@@ -102,14 +102,20 @@ class DiskFull(HousingError):
 class Corrupt(HousingError):
     """Stored bytes are not the bytes whose digest the database holds."""
 
-    template = "{what} is corrupt: {why}. `housing doctor` names every damaged object."
+    template = (
+        "{what} is corrupt: {why}. `housing doctor` names every damaged object, "
+        "`housing heal` copies back what the backup has."
+    )
     exit_code = 5
 
 
 class BlobMissing(Corrupt):
     """A stored object that the database refers to is not there."""
 
-    template = "{what} is missing from {place}. `housing doctor` names every missing object."
+    template = (
+        "{what} is missing from {place}. `housing doctor` names every missing object, "
+        "`housing heal` copies back what the backup has."
+    )
 
 
 class SignatureWrong(Corrupt):
@@ -153,8 +159,8 @@ class Pruned(HousingError):
     """Bytes that retention has dropped."""
 
     template = (
-        "{what} was pruned on {day}: it was older than what is retained. `housing reproduce` "
-        "trains a model again from recorded facts."
+        "{what} was pruned on {day}: it was older than what is retained. `housing reproduce "
+        "ID --keep` trains a model again from recorded facts."
     )
     exit_code = 2
 

@@ -20,6 +20,7 @@ from housing.gate.policy import GatePolicy
 from housing.notify import NotifySettings
 from housing.options import MonitorOptions, ServeOptions
 from housing.quality import QualityPolicy
+from housing.retention import RetentionPolicy
 from housing.sources import SOURCES
 from housing.training.plan import SearchPlan
 
@@ -98,6 +99,9 @@ class Settings(BaseSettings):
         default_factory=lambda: GatePolicy.model_validate({}), description="When to promote."
     )
     search: SearchPlan = Field(default_factory=SearchPlan, description="What to try each night.")
+    retention: RetentionPolicy = Field(
+        default_factory=lambda: RetentionPolicy.model_validate({}), description="What to keep."
+    )
     quality: QualityPolicy = Field(default_factory=QualityPolicy, description="What to let in.")
     api_token: SecretStr | None = Field(
         None, description="When set, the prediction API asks for it everywhere but on /health."

@@ -21,6 +21,7 @@ SMALL: Mapping[str, str] = {
     "HOUSING_SEARCH__N_ITER": "2",
     "HOUSING_SEARCH__FOLDS": "2",
     "HOUSING_SEARCH__N_JOBS": "1",
+    "HOUSING_RETENTION__TRY_CHAMPIONS": "false",  # a process of its own takes seconds to start
     "HOUSING_GATE__MIN_TEST_ROWS": "50",
     "HOUSING_GATE__BASELINE_MARGIN": "0",
     "HOUSING_GATE__CONFIDENCE": "0.5",

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from housing.notify import Message, send_all
 from housing.records import NightResult
-from housing.steps import datasets, evaluate, intake, promote, report, tune
+from housing.steps import datasets, evaluate, intake, promote, readiness, report, tune
 from housing.steps.night import Night, NightlyParameters, conclude, night_run, step
 from housing.steps.outcome import nothing_new, of_verdict
 from housing.steps.settled import settled
@@ -26,6 +26,8 @@ def _work(night: Night) -> NightResult:
         version = datasets.freeze(store, night).id
     with step(night, "split") as (store, settings):
         datasets.assign_sides(store, settings)
+    with step(night, "readiness") as (store, settings):
+        readiness.check_and_tell(store, settings)
     with step(night, "look for work") as (store, settings):
         judged = settled(store, version, settings)
     if judged is not None:

@@ -45,10 +45,16 @@ def status(as_json: AsJson = False) -> None:
             "running now": found["running"],
             "on hold": [f"{hold['held']}: {hold['reason']}" for hold in found["holds"]]
             or "nothing",
+            "ready to go back to": _readiness(found["readiness"]),
             "needs a person": found["needs_a_person"] or "nothing",
         },
         as_json=False,
     )
+
+
+def _readiness(rows: list[dict[str, Any]]) -> str:
+    marks = {True: "green", False: "RED", None: "not tried"}
+    return ", ".join(f"{row['model']} {marks[row['ready']]}" for row in rows) or "no champion yet"
 
 
 def _brief(values: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -1,16 +1,21 @@
 """Commands of upkeep: what keeps the store sound, and says whether it is."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
+from deployments.cli import identify
 from deployments.cli.bars import Bars
 from deployments.cli.output import AsJson, console, emit_json, listing
 from housing import progress
 from housing.settings import load_settings
 from housing.store.opening import open_store
+
+if TYPE_CHECKING:
+    from housing.steps.doctor import Examined
+    from housing.steps.reproduce import Reproduced
 
 app = typer.Typer()
 backup_app = typer.Typer(help="Copies of the whole store: made, tried, restored.")
@@ -101,6 +106,139 @@ def list_backups(as_json: AsJson = False) -> None:
         rows = backups(store)
     columns = ("backup", "state", "created_at", "champion", "blobs", "bytes", "detail")
     listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look at everything, change nothing: what is not as it should be, and what mends it.
+
+    Returns 5 where something is damaged.
+    """
+    from housing.steps.doctor import examine
+
+    settings = load_settings()
+    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        found = examine(store, settings)
+    if as_json:
+        emit_json({**asdict(found), "broken": found.broken})
+    else:
+        _print_findings(found)
+    if found.broken:
+        raise typer.Exit(5)
+
+
+def _print_findings(found: "Examined") -> None:
+    sick = {finding.area for finding in found.findings}
+    well = [area for area in found.looked_at if area not in sick]
+    console.print(f"[green]in order:[/] {', '.join(well) or 'nothing'}")
+    for finding in found.findings:
+        colour = "red" if finding.severity == "broken" else "yellow"
+        console.print(f"[bold {colour}]{finding.area}[/]: {escape(finding.what)}")
+        console.print(f"    mend: {escape(finding.mend)}")
+
+
+@app.command()
+def heal(as_json: AsJson = False) -> None:
+    """Copy back from the backup whatever is damaged or missing in the store.
+
+    Returns 5 where something cannot be.
+    """
+    from housing.steps.heal import heal as heal_store
+
+    with (
+        open_store(load_settings()) as store,
+        Bars(visible=not as_json) as bars,
+        progress.heard_by(bars),
+    ):
+        done = heal_store(store)
+    if as_json:
+        emit_json(asdict(done))
+    else:
+        console.print(f"{len(done.healed)} objects were copied back from the backup.")
+        for problem in done.lost:
+            console.print(f"[bold red]{escape(problem)}[/]")
+    if done.lost:
+        raise typer.Exit(5)
+
+
+@app.command()
+def readiness(as_json: AsJson = False) -> None:
+    """Load every champion that may be gone back to, in a fresh process; 5 where one fails."""
+    from housing.steps.readiness import check
+
+    settings = load_settings()
+    with open_store(settings) as store:
+        found = check(store, settings, anew=True)
+    rows = [{**asdict(one), "model": f"m{one.model}"} for one in found.tried]
+    listing(rows, ("model", "ready", "seconds", "detail"), as_json=as_json)
+    if found.red:
+        raise typer.Exit(5)
+
+
+@app.command()
+def prune(
+    older_than: Annotated[
+        int | None,
+        typer.Option(
+            metavar="DAYS", min=1, help="Age in days; HOUSING_RETENTION__DAYS if left out."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would go, and change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Drop what retention no longer needs; never what may have to be gone back to."""
+    from housing.steps.prune import prune as prune_store
+
+    settings = load_settings()
+    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        done = prune_store(store, settings, days=older_than, dry_run=dry_run)
+    if as_json:
+        emit_json({**asdict(done), "dry_run": dry_run})
+        return
+    verb = "would go" if dry_run else "dropped"
+    console.print(
+        f"{verb}: {done.blobs:,} objects ({done.bytes:,} bytes), {done.orphans:,} stray files, "
+        f"{done.backups:,} backups with {done.copies:,} copies that only they had."
+    )
+
+
+@app.command()
+def reproduce(
+    model: Annotated[str, typer.Argument(help="A model, e.g. m3.")],
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest relative difference of a prediction.")
+    ] = 1e-9,
+    keep: Annotated[
+        bool, typer.Option(help="Store it again if it has the same bytes: after a prune or a loss.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model again from what is recorded of it, and compare; 1 where it differs."""
+    from housing.steps.reproduce import reproduce as train_again
+
+    number, settings = identify.parse(model, allowed="m")[1], load_settings()
+    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        done = train_again(store, settings, number, tolerance=tolerance, keep=keep)
+    if as_json:
+        emit_json({**asdict(done), "same": done.same})
+    else:
+        _print_reproduced(done)
+    if not done.same:
+        raise typer.Exit(1)
+
+
+def _print_reproduced(done: "Reproduced") -> None:
+    verdict = "[bold green]reproduced[/]" if done.same else "[bold red]not reproduced[/]"
+    console.print(f"m{done.model}: {verdict}; {'the same' if done.same_bytes else 'other'} bytes.")
+    if done.worst is not None:
+        console.print(
+            f"Largest relative difference to {done.compared_with}: {done.worst:.2g} over "
+            f"{done.rows:,} rows (tolerance {done.tolerance:.2g})."
+        )
+    for name, (then, now) in done.libraries.items():
+        console.print(f"[yellow]{name} was {then} and is {now}.[/]")
+    if done.kept:
+        console.print("It is stored again.")
 
 
 @app.command()

@@ -5,6 +5,7 @@ here takes a path, so no file that a user names can ever be loaded as a model. T
 skops', of which only the types of `trusted` are loaded; joblib's where skops has none.
 """
 
+import hashlib
 import io
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,16 @@ GOLDEN_TOLERANCE = 1e-9
 
 def put_model(store: Store, model: Any) -> Blob:
     """Store a fitted model, signed; NotPossible where it holds a type that is not trusted."""
+    return signed(store, store.blobs.put(*_packed(model)))
+
+
+def digest_of(model: Any) -> str:
+    """The digest that a fitted model would be stored under."""
+    return hashlib.sha256(_packed(model)[0]).hexdigest()
+
+
+def _packed(model: Any) -> tuple[bytes, str]:
+    """A model's bytes and their format."""
     plain, suffix = skops_format.dump(model, TRUSTED_TYPES), FORMAT
     if plain is None:
         buffer = io.BytesIO()
@@ -44,7 +55,7 @@ def put_model(store: Store, model: Any) -> Blob:
     packed = pa.BufferOutputStream()
     with pa.CompressedOutputStream(packed, "zstd") as stream:
         stream.write(plain)
-    return signed(store, store.blobs.put(packed.getvalue().to_pybytes(), suffix))
+    return packed.getvalue().to_pybytes(), suffix
 
 
 def signed(store: Store, blob: Blob) -> Blob:

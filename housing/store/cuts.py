@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +28,7 @@ FOLDER = "cuts"
 FORMAT = 1
 MANIFEST = "manifest.json"
 KEY_FILE = "signing.key"
+_TIME = "%Y%m%dT%H%M%S.%fZ"
 _LISTING = "housing backup list"
 
 
@@ -72,7 +73,15 @@ class Manifest:
 
 def new_id() -> str:
     """A cut's id: the time, so that ids sort by age, and a few digits against a collision."""
-    return f"{utc_now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    return f"{utc_now():{_TIME}}-{secrets.token_hex(3)}"
+
+
+def taken_at(id_: str) -> datetime:
+    """When a cut was taken, by its id (UTC); the beginning of time for what is no id."""
+    try:
+        return datetime.strptime(id_.partition("-")[0], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def dump_tables(connection: Connection) -> dict[str, bytes]:

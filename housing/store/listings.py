@@ -10,7 +10,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing.store import approvals, datasets, holds, ledger, profiles, registry, runs, searches
+from housing.store import (
+    approvals,
+    datasets,
+    holds,
+    ledger,
+    profiles,
+    registry,
+    retained,
+    runs,
+    searches,
+)
 from housing.store import batches as stored
 from housing.store import lease as leases
 from housing.store.tables import (
@@ -181,6 +191,20 @@ def list_holds(connection: Connection) -> Rows:
     ]
 
 
+def list_readiness(connection: Connection) -> Rows:
+    """What the last trial of each champion said that may be gone back to; the newest first."""
+    known = retained.trials(connection)
+    return [
+        {
+            "model": named("m", model),
+            "ready": row.ready if (row := known.get(model)) is not None else None,
+            "detail": row.detail if row is not None else "not tried yet",
+            "checked_at": time(row.checked_at) if row is not None else None,
+        }
+        for model in retained.with_bytes(connection, registry.former_champions(connection))
+    ]
+
+
 # --- one thing ------------------------------------------------------------------------------
 
 
@@ -317,6 +341,7 @@ def status(connection: Connection) -> dict[str, Any]:
         "last_night": None if last is None else _run(last),
         "running": holder.owner if holder is not None and alive else None,
         "holds": list_holds(connection),
+        "readiness": list_readiness(connection),
         "needs_a_person": list(_needs(connection, last)),
     }
 
@@ -337,6 +362,11 @@ def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
 def _needs(connection: Connection, last: Row[Any] | None) -> Sequence[str]:
     held = sa.select(batches).where(batches.c.status == "held").order_by(batches.c.id)
     needs = [
+        f"{one['model']} could not be gone back to: {one['detail']}"
+        for one in list_readiness(connection)
+        if one["ready"] is False
+    ]
+    needs += [
         f"b{row.id} ({row.name}) is held: {row.message} "
         f"`housing dataset accept b{row.id}` lets it in."
         for row in connection.execute(held)

@@ -24,6 +24,7 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 def open_store(settings: Settings, *, token: int | None = None) -> Store:
     """The store, ready to use; StoreUnavailable or SchemaTooNew say why it is not."""
     _make_home(settings.home)
+    _make_database_file(settings.database_url.get_secret_value())
     store = Store(
         engine=create_engine(settings.database_url.get_secret_value()),
         blobs=BlobStore(settings.blob_url),
@@ -91,6 +92,17 @@ def _upgrade(connection: Connection, to: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, to)
+
+
+def _make_database_file(url: str) -> None:
+    """Have a new SQLite file be its owner's alone; what SQLite writes beside it follows it."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or "?" in url:
+        return
+    try:
+        os.close(os.open(url.removeprefix(prefix), os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError:
+        return  # whoever opens the database says it better
 
 
 def _make_home(home: Path) -> None:

@@ -112,6 +112,14 @@ class Place:
             raise self._error(error) from error
         return True
 
+    def rename(self, name: str, new: str) -> None:
+        """Give a local file another name; where that is taken, the file is deleted."""
+        path, target = Path(self.at(name)), Path(self.at(new))
+        if target.exists():
+            self.remove(name)
+        else:
+            self._explained(lambda: path.rename(target))
+
     def modified(self, name: str) -> datetime:
         """When a file was last written or kept (UTC)."""
         at: datetime = self._explained(lambda: self._fs.modified(self.at(name)))

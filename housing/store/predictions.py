@@ -60,6 +60,8 @@ def expire(store: Store, before: datetime) -> int:
         connection.execute(blobs.update().where(where).values(pruned_at=utc_now()))
     for row in found:
         store.blobs.remove(name_of(row.digest, row.suffix))
+    with store.unfenced().write() as connection:
+        connection.execute(blobs.update().where(where).values(deleted_at=utc_now()))
     return int(gone)
 
 

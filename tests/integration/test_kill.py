@@ -18,8 +18,8 @@ from tests.nights import contents, landing_rows
 pytestmark = pytest.mark.prefect
 
 STEPS = (
-    "ingest", "freeze", "split", "look for work", "tune", "fit", "evaluate", "back up", "promote",
-    "report", "notify", "conclude",
+    "ingest", "freeze", "split", "readiness", "look for work", "tune", "fit", "evaluate", "back up",
+    "promote", "report", "notify", "conclude",
 )  # fmt: skip
 
 MakeHome = Callable[[str], Path]
@@ -71,7 +71,7 @@ def test_a_killed_night_goes_on_where_it_was(
                 connection.execute(sa.select(trials.c.draw, trials.c.recorded_at)).all()  # type: ignore[arg-type]
             )
     assert {draw: kept[draw] for draw in finished} == finished, "a finished trial was done again"
-    assert len(finished) == (1 if step == "tune" else 0 if STEPS.index(step) < 4 else 2)
+    assert len(finished) == (1 if step == "tune" else 0 if STEPS.index(step) < 5 else 2)
     assert (home / "reports" / "night-r2.html").is_file()
 
 

@@ -1,0 +1,257 @@
+"""The doctor looks at everything and mends nothing: findings, each with what mends it."""
+
+import itertools
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+
+from housing import progress
+from housing.errors import Corrupt, HousingError
+from housing.settings import Settings
+from housing.steps import readiness
+from housing.steps.evaluate import prove_disjoint
+from housing.steps.prune import BLOB_NAME, SCRATCH_NAME
+from housing.store import artifacts, cuts, datasets, lease, registry, retained
+from housing.store.datasets import SIDE_COLUMN
+from housing.store.engine import NIGHT, UPKEEP, Store
+from housing.store.opening import HEAD, schema_version
+from housing.store.segments import KEY_COLUMN
+from housing.store.soundness import unsound
+from housing.store.tables import backups, blobs, ledger, runs, utc_now
+
+CLOCK_SLACK = timedelta(minutes=2)
+BACKUP_AGE = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be.
+
+    `broken`: what was stored is damaged or contradicts itself. `care`: nothing is lost yet.
+    """
+
+    area: str
+    severity: Literal["broken", "care"]
+    what: str
+    mend: str  # a command, or what a person has to do
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What was looked at, and what was found."""
+
+    looked_at: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether something is damaged."""
+        return any(finding.severity == "broken" for finding in self.findings)
+
+
+def examine(store: Store, settings: Settings) -> Examined:
+    """Look at all of it; the examinations are independent, so one that fails is a finding too."""
+    findings: list[Finding] = []
+    for number, (area, look) in enumerate(EXAMINATIONS.items()):
+        progress.report("doctor", number, len(EXAMINATIONS), area)
+        try:
+            findings += look(store, settings)
+        except HousingError as error:
+            findings.append(Finding(area, "broken", str(error), "mend what this names, then again"))
+    progress.report("doctor", len(EXAMINATIONS), len(EXAMINATIONS))
+    return Examined(tuple(EXAMINATIONS), tuple(findings))
+
+
+def _database(store: Store, settings: Settings) -> Iterator[Finding]:
+    for problem in unsound(store):
+        yield Finding("database", "broken", problem, "`housing backup restore` in an empty HOME")
+    with store.read() as connection:
+        found = schema_version(connection)
+    if found != HEAD:
+        yield Finding(
+            "database", "care", f"the schema is at {found}, not {HEAD}", "`housing migrate`"
+        )
+
+
+def _objects(store: Store, settings: Settings) -> Iterator[Finding]:
+    with store.read() as connection:
+        live = sa.select(blobs).where(blobs.c.pruned_at.is_(None)).order_by(blobs.c.digest)
+        rows = connection.execute(live).all()
+        half = sa.select(sa.func.count()).where(
+            blobs.c.pruned_at.is_not(None), blobs.c.deleted_at.is_(None)
+        )
+        marked = connection.execute(half).scalar_one()
+    for number, row in enumerate(rows, start=1):
+        progress.report("objects", number, len(rows))
+        try:
+            store.blobs.get(row.digest, row.suffix)
+        except Corrupt as error:
+            yield Finding("objects", "broken", f"{row.kind} {error}", _cure(store, row))
+    if marked:
+        what = f"{marked} objects were marked by a prune that did not come to its end"
+        yield Finding("objects", "care", what, "`housing prune`")
+
+
+def _cure(store: Store, row: sa.Row[tuple[object, ...]]) -> str:
+    try:
+        store.backup.get(row.digest, row.suffix)
+    except HousingError:
+        if row.kind == "model":
+            return "no whole copy in the backup: `housing reproduce` trains a model again"
+        return "no whole copy in the backup: restore an older backup, or bring the file in again"
+    return "`housing heal` (the backup has a whole copy)"
+
+
+def _strays(store: Store, settings: Settings) -> Iterator[Finding]:
+    with store.read() as connection:
+        known = set(connection.execute(sa.select(blobs.c.digest)).scalars())
+    old = utc_now() - timedelta(hours=settings.retention.orphan_hours)
+    strays = [
+        name
+        for name in store.blobs.names()
+        if (SCRATCH_NAME.fullmatch(name) or _digest(name) not in {None, *known})
+        and store.blobs.modified(name) < old
+    ]
+    if strays:
+        what = f"{len(strays)} files that nothing names, e.g. {strays[0]}"
+        yield Finding("strays", "care", what, "`housing prune`")
+
+
+def _digest(name: str) -> str | None:
+    found = BLOB_NAME.fullmatch(name)
+    return found["digest"] if found else None
+
+
+def _signatures(store: Store, settings: Settings) -> Iterator[Finding]:
+    with store.read() as connection:
+        query = sa.select(blobs).where(blobs.c.kind == "model", blobs.c.pruned_at.is_(None))
+        rows = connection.execute(query).all()
+    for row in rows:
+        try:
+            artifacts.check_signature(store, row)
+        except HousingError as error:
+            yield Finding("signatures", "broken", str(error), "what the message says")
+
+
+def _private(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Files for their owner alone: models carry training rows, the key vouches for them."""
+    places = [settings.home / "keys", Path(store.engine.url.database or "")]
+    places += [Path(p.url.removeprefix("file://")) for p in (store.blobs, store.backup) if p.local]
+    open_ = [path for place in places for path in _open_to_others(place)]
+    if open_:
+        what = f"{len(open_)} files or folders can be read by others, e.g. {open_[0]}"
+        yield Finding("permissions", "care", what, f"`chmod -R go= {open_[0]}`")
+
+
+def _open_to_others(place: Path) -> Iterator[Path]:
+    if not place.exists() or os.name != "posix":
+        return
+    for path in (place, *(place.rglob("*") if place.is_dir() else ())):
+        if path.lstat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) and not path.is_symlink():
+            yield path
+
+
+def _runs(store: Store, settings: Settings) -> Iterator[Finding]:
+    with store.read() as connection:
+        for name in (NIGHT, UPKEEP):
+            holder = lease.holder(connection, name)
+            if holder is not None and holder.held and not holder.alive(utc_now()):
+                what = f"the lease `{name}` is held by {holder.owner}, which is gone"
+                yield Finding("leases", "care", what, "nothing: whoever needs it takes it over")
+        holder = lease.holder(connection)
+        living = holder.run if holder is not None and holder.alive(utc_now()) else None
+        query = sa.select(runs.c.id).where(runs.c.status == "running")
+        dead = [run for run in connection.execute(query).scalars() if run != living]
+    if dead and living is None:
+        what = f"{', '.join(f'r{run}' for run in dead)} say that they run, and nobody does"
+        yield Finding("leases", "care", what, "`housing retrain` marks them and goes on")
+
+
+def _clock(store: Store, settings: Settings) -> Iterator[Finding]:
+    with store.read() as connection:
+        newest = connection.execute(sa.select(sa.func.max(runs.c.started_at))).scalar()
+        lines = connection.execute(
+            sa.select(ledger.c.seq, ledger.c.at).order_by(ledger.c.seq)
+        ).all()
+        if connection.dialect.name == "postgresql":
+            skew = abs(
+                connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one() - utc_now()
+            )
+            if skew > CLOCK_SLACK:
+                what = f"this clock and the database server's differ by {skew}"
+                yield Finding("clock", "care", what, "set the clocks (leases rely on them)")
+    if newest is not None and newest > utc_now() + CLOCK_SLACK:
+        what = f"a run began at {newest:%Y-%m-%d %H:%M} UTC, which is to come"
+        yield Finding("clock", "care", what, "set this machine's clock")
+    for before, line in itertools.pairwise(lines):
+        if line.at < before.at - CLOCK_SLACK:
+            what = f"line {line.seq} of the ledger is older than line {before.seq}"
+            yield Finding("clock", "care", what, "set the clocks of the machines that write here")
+
+
+def _backup(store: Store, settings: Settings) -> Iterator[Finding]:
+    whole = cuts.ids(store.backup)
+    if not whole:
+        yield Finding(
+            "backup", "care", "there is none of the whole store", "`housing backup create`"
+        )
+        return
+    if utc_now() - cuts.taken_at(whole[-1]) > BACKUP_AGE:
+        what = f"the newest, {whole[-1]}, is older than {BACKUP_AGE.days} days"
+        yield Finding("backup", "care", what, "`housing backup create`")
+    with store.read() as connection:
+        query = sa.select(backups).where(backups.c.cut == whole[-1])
+        row = connection.execute(query).first()
+    if row is None or row.verified is None:
+        yield Finding("backup", "care", f"{whole[-1]} was never tried", "`housing backup verify`")
+    elif not row.verified:
+        what = f"{whole[-1]} is not good: {row.detail}"
+        yield Finding("backup", "broken", what, "`housing backup create`, then verify")
+    if settings.backup_on_same_disk:
+        what = "it is on the same disk as the original"
+        yield Finding("backup", "care", what, "set HOUSING_BACKUP_URL to another one")
+
+
+def _readiness(store: Store, settings: Settings) -> Iterator[Finding]:
+    for one in readiness.check(store, settings, anew=True).red:
+        what = f"m{one.model} could not be gone back to: {one.detail}"
+        yield Finding("readiness", "broken", what, "`housing heal`, or what the message says")
+
+
+def _split(store: Store, settings: Settings) -> Iterator[Finding]:
+    """The leak proof, for every champion that may be gone back to, on the active test set."""
+    with store.read() as connection:
+        policy, active = settings.retention, datasets.active(connection)
+        models = [
+            registry.model(connection, id_)
+            for id_ in retained.champions(connection, policy, policy.days)
+        ]
+    if active is None or not models:
+        return
+    frame = datasets.read(store, active.id, columns=())
+    keys = frame.loc[frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
+    for model in models:
+        try:
+            prove_disjoint(store, model, keys, active.id)
+        except HousingError as error:
+            yield Finding("split", "broken", str(error), "restore a backup from before")
+
+
+EXAMINATIONS = {
+    "database": _database,
+    "objects": _objects,
+    "strays": _strays,
+    "signatures": _signatures,
+    "permissions": _private,
+    "leases": _runs,
+    "clock": _clock,
+    "backup": _backup,
+    "split": _split,
+    "readiness": _readiness,
+}

@@ -1,0 +1,99 @@
+"""Which models may have to be gone back to, and which bytes nothing needs any more.
+
+Answers from SQL alone; what is done about it is for `steps.prune`.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.retention import RetentionPolicy
+from housing.store.ledger import SWITCHES
+from housing.store.tables import (
+    backup_copies,
+    blobs,
+    evaluations,
+    ledger,
+    metadata,
+    models,
+    readiness,
+    utc_now,
+)
+
+
+def champions(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[int, ...]:
+    """Champions that are kept: in force at any time of the last `days`, and the latest few.
+
+    The newest first; those whose bytes are gone already are not among them.
+    """
+    since = utc_now() - timedelta(days=max(days, policy.horizon_days))
+    query = sa.select(ledger.c.to_model, ledger.c.at).where(ledger.c.operation.in_(SWITCHES))
+    kept: dict[int, None] = {}
+    in_force_until: datetime | None = None
+    for model, at in connection.execute(query.order_by(ledger.c.seq.desc())):
+        young = in_force_until is None or in_force_until >= since
+        if young or len(kept) < policy.champions:
+            kept.setdefault(model)
+        in_force_until = at
+    return with_bytes(connection, tuple(kept))
+
+
+def with_bytes(connection: Connection, wanted: Sequence[int]) -> tuple[int, ...]:
+    """Those of the models whose bytes have not been pruned, in the same order."""
+    query = (
+        sa.select(models.c.id)
+        .join(blobs, blobs.c.digest.in_((models.c.artifact, models.c.golden)))
+        .where(blobs.c.pruned_at.is_not(None))
+    )
+    gone = set(connection.execute(query).scalars())
+    return tuple(model for model in wanted if model not in gone)
+
+
+def trials(connection: Connection) -> dict[int, Row[Any]]:
+    """What the last trial of each champion that was ever tried has said."""
+    last = sa.select(sa.func.max(readiness.c.id)).group_by(readiness.c.model)
+    rows = connection.execute(sa.select(readiness).where(readiness.c.id.in_(last)))
+    return {row.model: row for row in rows}
+
+
+def droppable(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[str, ...]:
+    """Digests of live blobs that only models and evaluations which are not kept refer to."""
+    before = utc_now() - timedelta(days=max(days, policy.horizon_days))
+    wanted: set[str] = set()
+    for table, column in _links():
+        query = sa.select(column).where(column.is_not(None)).distinct()
+        if table is models:
+            query = query.where(
+                _young(models, before) | models.c.id.in_(_kept(connection, policy, days))
+            )
+        elif table is evaluations:
+            kept = evaluations.c.challenger.in_(_kept(connection, policy, days))
+            query = query.where(_young(evaluations, before) | kept)
+        wanted |= set(connection.execute(query).scalars())
+    live = sa.select(blobs.c.digest).where(
+        blobs.c.pruned_at.is_(None), _young(blobs, before).is_(False)
+    )
+    return tuple(
+        d for d in connection.execute(live.order_by(blobs.c.digest)).scalars() if d not in wanted
+    )
+
+
+def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[int, ...]:
+    return champions(connection, policy, days)
+
+
+def _young(table: sa.Table, before: datetime) -> sa.ColumnElement[bool]:
+    return table.c.created_at >= before
+
+
+def _links() -> Iterator[tuple[sa.Table, sa.Column[str]]]:
+    """Every column that refers to a blob, but for the note that there is a copy of it."""
+    for table in metadata.sorted_tables:
+        if table is backup_copies:
+            continue
+        for column in table.columns:
+            if any(key.column is blobs.c.digest for key in column.foreign_keys):
+                yield table, column

@@ -1,0 +1,256 @@
+"""Pruning: what goes, what stays, and that nothing is lost by it."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import AnotherNightRuns, NotPossible, Pruned, SettingsInvalid
+from housing.settings import Settings, load_settings
+from housing.steps import backup, promote, prune
+from housing.store import artifacts, holds, lease, registry, retained
+from housing.store.engine import UPKEEP, Store
+from housing.store.ledger import Why
+from housing.store.segments import record_blob
+from housing.store.tables import blobs, models, runs, utc_now
+from tests.housing.steps.test_backup import original as original
+from tests.housing.steps.test_backup import seen as seen
+
+Later = Callable[[int], None]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Later:
+    """Have pruning believe that so many days have passed."""
+
+    def pass_days(days: int) -> None:
+        def then() -> object:
+            return utc_now() + timedelta(days=days)
+
+        for module in (retained, prune):
+            monkeypatch.setattr(module, "utc_now", then)
+
+    return pass_days
+
+
+@pytest.fixture
+def challengers(original: Store) -> list[int]:
+    """Three models that never were champion, each with an artifact and golden rows of its own."""
+    made = []
+    with original.read() as connection:
+        row = dict(registry.model(connection, 2)._mapping)
+    for number in range(3):
+        model = artifacts.get_model(original, row["artifact"])
+        model.set_params(model__random_state=number + 100)
+        facts = {
+            k: v for k, v in row.items() if k not in ("id", "artifact", "golden", "created_at")
+        }
+        golden = original.blobs.put(f"golden {number}".encode(), "parquet")
+        artifact = artifacts.put_model(original, model)
+        made.append(registry.register(original, {**facts, "bag": number + 10}, artifact, golden))
+    return made
+
+
+def files(store: Store, model: int) -> list[Path]:
+    with store.read() as connection:
+        row = registry.model(connection, model)
+    return [
+        Path(store.blobs.path(row.artifact, artifacts.FORMAT)),
+        Path(store.blobs.path(row.golden, "parquet")),
+    ]
+
+
+def test_challengers_go_and_whatever_was_champion_stays(
+    original: Store, seen: Settings, challengers: list[int], later: Later
+) -> None:
+    assert prune.prune(original, seen).blobs == 0
+    later(91)
+    looked = prune.prune(original, seen, dry_run=True)
+    assert all(path.exists() for model in challengers for path in files(original, model))
+    done = prune.prune(original, seen)
+    assert done == looked
+    assert done.blobs == 6
+    for model in challengers:
+        assert not any(path.exists() for path in files(original, model))
+        with original.read() as connection:
+            digest = registry.model(connection, model).artifact
+        with pytest.raises(Pruned, match="housing reproduce"):
+            artifacts.get_model(original, digest)
+    for model in (1, 2):
+        assert all(path.exists() for path in files(original, model))
+    assert promote.roll_back(original, None, "it still works").to_model == 1
+    assert prune.prune(original, seen).blobs == 0
+    with original.read() as connection:
+        kinds = connection.execute(sa.select(runs.c.kind, runs.c.sentence)).all()
+    assert (
+        "prune",
+        "Dropped: 6 blobs, " + f"{done.bytes:,} bytes, 0 orphans, 0 backups, 0 copies",
+    ) in [tuple(row) for row in kinds]
+
+
+def test_old_champions_go_once_newer_ones_are_enough(
+    original: Store,
+    seen: Settings,
+    challengers: list[int],
+    later: Later,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for new, old in zip(challengers, [2, *challengers], strict=False):
+        registry.change_champion(original, registry.Change("promote", new, old, "test", "test"))
+    monkeypatch.setenv("HOUSING_RETENTION__CHAMPIONS", "3")
+    later(89)
+    assert prune.prune(original, load_settings()).blobs == 0
+    later(91)
+    assert prune.prune(original, load_settings()).blobs > 0
+    for model, stays in ((1, False), (2, False), *((c, True) for c in challengers)):
+        assert all(path.exists() for path in files(original, model)) == stays, model
+    holds.hold(original, "m", 1, Why("test", "test"))
+    holds.release(original, "m", 1, Why("test", "test"))
+    with pytest.raises(Pruned, match="m1 was pruned"):
+        promote.roll_back(original, 1, "too late")
+
+
+def test_the_champion_of_long_ago_stays_while_it_is_in_force(
+    original: Store, seen: Settings, later: Later
+) -> None:
+    later(3000)
+    prune.prune(original, seen)
+    assert all(path.exists() for path in files(original, 2))
+    assert all(path.exists() for path in files(original, 1))  # of the latest few
+
+
+def test_the_horizon_is_not_gone_inside(
+    original: Store, seen: Settings, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NotPossible, match=r"rollback horizon is 30 days.*HORIZON_DAYS"):
+        prune.prune(original, seen, days=29)
+    monkeypatch.setenv("HOUSING_RETENTION__DAYS", "10")
+    with pytest.raises(SettingsInvalid, match="inside the rollback horizon"):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["night", UPKEEP])
+def test_it_waits_for_nobody(original: Store, seen: Settings, name: str) -> None:
+    with (
+        lease.holding(original, owner="somebody else", name=name),
+        pytest.raises(AnotherNightRuns, match="somebody else"),
+    ):
+        prune.prune(original, seen)
+
+
+def test_files_that_nothing_names_are_swept_away_when_old(
+    original: Store, seen: Settings, tmp_path: Path
+) -> None:
+    orphan = original.blobs.put(b"never recorded", "bin")
+    fresh = original.blobs.put(b"about to be recorded", "bin")
+    path = Path(original.blobs.path(orphan.digest, "bin"))
+    scratch = path.parent / ".writing-abc"
+    scratch.write_bytes(b"half")
+    stranger = Path(original.blobs.url) / "README.txt"
+    stranger.write_text("somebody's own")
+    for old in (path, scratch, stranger):
+        os.utime(old, (time.time() - 90_000, time.time() - 90_000))
+    assert prune.prune(original, seen).orphans == 2
+    assert not path.exists()
+    assert not scratch.exists()
+    assert stranger.exists()
+    assert original.blobs.get(fresh.digest, "bin")
+
+
+def test_a_file_that_is_stored_again_while_it_is_swept_is_kept(
+    original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at its age and its end, a writer stores the same bytes and records them."""
+    orphan = original.blobs.put(b"stored twice", "bin")
+    path = Path(original.blobs.path(orphan.digest, "bin"))
+    os.utime(path, (0, 0))
+    rename = Path.rename
+
+    def store_first(self: Path, target: Path) -> Path:
+        if self == path:
+            with original.unfenced().write() as connection:
+                record_blob(connection, original.blobs.put(b"stored twice", "bin"), "segment")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", store_first)
+    assert prune.prune(original, seen).orphans == 0
+    assert original.blobs.get(orphan.digest, "bin") == b"stored twice"
+
+
+def test_a_sweep_that_was_killed_halfway_is_mended(original: Store, seen: Settings) -> None:
+    path = files(original, 2)[0]
+    path.rename(path.with_name(path.name + ".doomed"))
+    prune.prune(original, seen)
+    assert path.exists()
+
+
+def test_old_backups_go_and_their_copies_with_them(
+    original: Store,
+    seen: Settings,
+    challengers: list[int],
+    later: Later,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOUSING_RETENTION__BACKUPS", "2")
+    settings = load_settings()
+    first, second, third = (backup.create(original, settings).id for _ in range(3))
+    assert backup.verify(original, settings, first).good
+    before = len(list(original.backup.names()))
+    later(29)
+    assert prune.prune(original, settings).backups == 0
+    later(91)
+    done = prune.prune(original, settings)
+    assert done.backups == 0, "the last good one stays, and the two latest"
+    assert backup.verify(original, settings, third).good
+    assert prune.prune(original, settings).backups == 1
+    left = [row["backup"] for row in backup.listing(original)]
+    assert sorted(left) == sorted([second, third])
+    assert backup.verify(original, settings, second).good
+    fourth, fifth = (backup.create(original, settings).id for _ in range(2))
+    assert backup.verify(original, settings, fifth).good
+    done = prune.prune(original, settings)
+    assert done.backups == 2
+    assert done.copies == 6  # the challengers', which only the dropped backups had
+    assert len(list(original.backup.names())) < before
+    for id_ in (fourth, fifth):
+        assert backup.verify(original, settings, id_).good
+
+
+def test_a_damaged_manifest_stops_the_sweep_of_copies(
+    original: Store, seen: Settings, later: Later
+) -> None:
+    cut = backup.create(original, seen)
+    orphan = original.backup.put(b"left over", "bin")
+    path = Path(original.backup.at(f"cuts/{cut.id}/manifest.json"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    later(91)
+    assert prune.prune(original, seen).copies == 0
+    path.write_bytes(whole)
+    assert prune.prune(original, seen).copies == 1
+    assert not Path(original.backup.path(orphan.digest, "bin")).exists()
+
+
+def test_what_was_pruned_can_be_stored_again(
+    original: Store, seen: Settings, challengers: list[int], later: Later
+) -> None:
+    model = artifacts.get_model(original, _artifact(original, challengers[0]))
+    later(91)
+    prune.prune(original, seen)
+    blob = artifacts.put_model(original, model)
+    with original.write() as connection:
+        record_blob(connection, blob, "model")
+        assert connection.execute(sa.select(models.c.id).where(models.c.artifact == blob.digest))
+    assert artifacts.get_model(original, blob.digest) is not None
+    with original.read() as connection:
+        row = connection.execute(sa.select(blobs).where(blobs.c.digest == blob.digest)).one()
+    assert (row.pruned_at, row.deleted_at) == (None, None)
+
+
+def _artifact(store: Store, model: int) -> str:
+    with store.read() as connection:
+        return str(registry.model(connection, model).artifact)

@@ -1,0 +1,70 @@
+"""A model trained again from what is recorded of it."""
+
+from pathlib import Path
+
+import pytest
+
+from housing.errors import Corrupt
+from housing.settings import Settings
+from housing.steps.reproduce import reproduce
+from housing.store import artifacts, registry
+from housing.store.engine import Store
+from housing.store.tables import blobs, models, utc_now
+from housing.training.candidates import CANDIDATES
+from tests.housing.steps.test_backup import original as original
+from tests.housing.steps.test_backup import seen as seen
+from tests.nights import small_forest
+
+
+@pytest.fixture(autouse=True)
+def _the_forest_of_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CANDIDATES, "forest", small_forest())  # type: ignore[arg-type]
+
+
+def test_it_is_the_same_model_to_the_byte(original: Store, seen: Settings) -> None:
+    done = reproduce(original, seen, 2)
+    assert (done.same, done.same_bytes, done.worst) == (True, True, 0.0)
+    assert done.compared_with == "the stored model"
+    assert done.rows > 800
+    assert done.libraries == {}
+    assert not done.kept
+
+
+def test_another_recipe_is_seen(
+    original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with original.write() as connection:
+        connection.execute(models.update().where(models.c.id == 2).values(seed=7))
+    done = reproduce(original, seen, 2)
+    assert not done.same
+    assert done.worst is not None
+    assert done.worst > done.tolerance
+    assert reproduce(original, seen, 2, tolerance=10.0).same
+
+
+def test_a_model_that_was_pruned_or_lost_comes_back(original: Store, seen: Settings) -> None:
+    with original.read() as connection:
+        row = registry.model(connection, 1)
+    with original.write() as connection:
+        this = blobs.c.digest == row.artifact
+        connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))
+    Path(original.blobs.path(row.artifact, artifacts.FORMAT)).unlink()
+    looked = reproduce(original, seen, 1)
+    assert (looked.same, looked.compared_with, looked.kept) == (True, "its golden rows", False)
+    assert reproduce(original, seen, 1, keep=True).kept
+    assert artifacts.get_model(original, row.artifact) is not None
+    assert reproduce(original, seen, 1).compared_with == "the stored model"
+
+
+def test_other_libraries_are_named(original: Store, seen: Settings) -> None:
+    with original.write() as connection:
+        then = {"scikit-learn": "0.1"}
+        connection.execute(models.update().where(models.c.id == 2).values(libraries=then))
+    assert reproduce(original, seen, 2).libraries["scikit-learn"][0] == "0.1"
+
+
+def test_other_training_rows_are_refused(original: Store, seen: Settings) -> None:
+    with original.write() as connection:
+        connection.execute(models.update().where(models.c.id == 2).values(train_keys="0" * 64))
+    with pytest.raises(Corrupt, match="training districts are not those recorded with m2"):
+        reproduce(original, seen, 2)
