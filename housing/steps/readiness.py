@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -102,11 +101,19 @@ def _stale(models: Sequence[int], known: dict[int, Row[Any]], here: str) -> bool
 def in_fresh_process(settings: Settings, models: Sequence[int]) -> list[Tried]:
     """Have a new process load the models; one that dies leaves the rest not ready."""
     progress.report("readiness", 0, len(models))
-    command = [sys.executable, "-m", "housing.steps.rehearsal", *map(str, models)]
+    asked = {
+        "models": list(models),
+        "home": str(settings.home),
+        "database_url": settings.database_url.get_secret_value(),
+        "blob_url": settings.blob_url,
+        "backup_url": settings.backup_url,
+    }
+    if settings.signing_key is not None:
+        asked["signing_key"] = settings.signing_key.get_secret_value()
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and numbers
-            command,
-            env=_environment_of(settings),
+        done = subprocess.run(
+            [sys.executable, "-m", "housing.steps.rehearsal"],
+            input=json.dumps(asked),  # no secret stands in a process list
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
@@ -124,16 +131,3 @@ def in_fresh_process(settings: Settings, models: Sequence[int]) -> list[Tried]:
 
 def _tried(line: str) -> Tried:
     return Tried(**json.loads(line))
-
-
-def _environment_of(settings: Settings) -> dict[str, str]:
-    """The settings in force, for a child: some may have come by the command line."""
-    names = {
-        "HOUSING_HOME": str(settings.home),
-        "HOUSING_DATABASE_URL": settings.database_url.get_secret_value(),
-        "HOUSING_BLOB_URL": settings.blob_url,
-        "HOUSING_BACKUP_URL": settings.backup_url,
-    }
-    if settings.signing_key is not None:
-        names["HOUSING_SIGNING_KEY"] = settings.signing_key.get_secret_value()
-    return {**os.environ, **names}

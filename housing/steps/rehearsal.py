@@ -1,7 +1,8 @@
 """One model after the other, loaded and asked for its golden predictions: a process of its own.
 
-`python -m housing.steps.rehearsal 3 7` prints a line of JSON a model. Run by `readiness`: only a
-fresh process says whether the libraries of now can load what those of then have written.
+Reads settings and the models' numbers as JSON from standard input, and prints a line of JSON a
+model. Run by `readiness`: only a fresh process says whether the libraries of now can load what
+those of then have written.
 """
 
 import json
@@ -46,9 +47,11 @@ def try_model(store: Store, model: int) -> Tried:
 
 
 def main() -> None:
-    """Try the models whose numbers are the arguments."""
-    with open_store(load_settings()) as store:
-        for model in map(int, sys.argv[1:]):
+    """Answer what standard input asks."""
+    asked = json.load(sys.stdin)
+    models = asked.pop("models")
+    with open_store(load_settings(**asked)) as store:
+        for model in models:
             sys.stdout.write(json.dumps(asdict(try_model(store, model))) + "\n")
             sys.stdout.flush()
 
