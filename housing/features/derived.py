@@ -16,6 +16,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 Floats = npt.NDArray[np.float64]
 
+MIDDLE_LATITUDE = 37.0
+"""Degrees; where a degree of longitude is measured for the whole table."""
+
 LOWEST_INCOME = 0.01
 """10,000 US dollars a year. A median income of 0 is legal, its logarithm is not: floor it here."""
 
@@ -37,15 +40,44 @@ def log_income(income: Floats) -> Floats:
     return np.log(np.maximum(income, LOWEST_INCOME))
 
 
+def log_ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Natural logarithm of a ratio of counts, shape (n,), each of them at least one."""
+    return log_count(numerator) - log_count(denominator)
+
+
+def as_it_is(values: Floats) -> Floats:
+    """The column itself, shape (n,)."""
+    return values
+
+
+def east(longitude: Floats) -> Floats:
+    """Longitude in degrees of latitude, shape (n,): one step is as far as one to the north."""
+    shrunk: Floats = longitude * np.cos(np.deg2rad(MIDDLE_LATITUDE))
+    return shrunk
+
+
+def rotated(longitude: Floats, latitude: Floats, degrees: float) -> Floats:
+    """Place along an axis that is turned from the east to the north by `degrees`, shape (n,)."""
+    angle = np.deg2rad(degrees)
+    along: Floats = east(longitude) * np.cos(angle) + latitude * np.sin(angle)
+    return along
+
+
+def distance_to(longitude: Floats, latitude: Floats, place: float, parallel: float) -> Floats:
+    """Distance to a place at longitude `place`, latitude `parallel`; degrees of latitude, (n,)."""
+    return np.hypot(east(longitude - place), latitude - parallel)
+
+
 @dataclass(frozen=True)
 class Derived:
-    """One derived column; `inputs` are the arguments of `function`, in order."""
+    """One derived column; the arguments of `function` are `inputs`, in order, then `constants`."""
 
     name: str
     unit: str
     reason: str
     inputs: tuple[str, ...]
     function: Callable[..., Floats]
+    constants: tuple[float, ...] = ()
 
 
 _SKEWED = "Counts differ by orders of magnitude; a linear model needs them on a log scale"
@@ -78,6 +110,52 @@ LOGS: tuple[Derived, ...] = (
     ),
 )  # fmt: skip
 
+_PLACE = ("longitude", "latitude")
+_DEGREES = "degrees of latitude"
+
+ROTATIONS: tuple[Derived, ...] = tuple(
+    Derived(
+        f"along_{degrees}", _DEGREES,
+        "Coast and valleys run askew, and a tree cuts only along its columns",
+        _PLACE, rotated, (degrees,),
+    )
+    for degrees in (30, 45, 60, 120, 135, 150)
+)  # fmt: skip
+
+CITIES = {
+    "los_angeles": (-118.24, 34.05), "san_diego": (-117.16, 32.72), "san_jose": (-121.89, 37.34),
+    "san_francisco": (-122.42, 37.77), "fresno": (-119.79, 36.74), "sacramento": (-121.49, 38.58),
+}  # fmt: skip
+"""Longitude and latitude of the largest cities of the census of 1990, degrees."""
+
+DISTANCES: tuple[Derived, ...] = tuple(
+    Derived(
+        f"distance_{city}", _DEGREES, "Houses cost more near work",
+        _PLACE, distance_to, place,
+    )
+    for city, place in CITIES.items()
+)  # fmt: skip
+
+_LIKENESS = "By it districts are told that are alike"
+
+COVARIATES: tuple[Derived, ...] = (
+    Derived("east", _DEGREES, _LIKENESS, ("longitude",), east),
+    Derived("north", _DEGREES, _LIKENESS, ("latitude",), as_it_is),
+    LOGS[-1],
+    Derived("age", "years", _LIKENESS, ("housing_median_age",), as_it_is),
+    Derived(
+        "log_rooms_per_house", "log rooms a household", _LIKENESS,
+        ("total_rooms", "households"), log_ratio,
+    ),
+    Derived(
+        "log_people_per_house", "log people a household", _LIKENESS,
+        ("population", "households"), log_ratio,
+    ),
+    RATIOS[0],
+    LOGS[2],
+)  # fmt: skip
+"""What neighbours are compared by: the place, and after it the logarithm of income first."""
+
 
 def inputs_of(columns: Sequence[Derived]) -> tuple[str, ...]:
     """The table's columns that `columns` read, each once, in order of first use."""
@@ -91,7 +169,9 @@ def compute(values: Floats | pd.DataFrame, columns: Sequence[Derived]) -> Floats
     """
     array = np.asarray(values, dtype=np.float64)
     place = {name: i for i, name in enumerate(inputs_of(columns))}
-    derived = [c.function(*(array[:, place[name]] for name in c.inputs)) for c in columns]
+    derived = [
+        c.function(*(array[:, place[name]] for name in c.inputs), *c.constants) for c in columns
+    ]
     return np.column_stack(derived)
 
 

@@ -1,17 +1,31 @@
 """Assembles the derived and spatial features into what a model family is given.
 
-Two recipes: `recipe` (imputed, scaled, logs: for anything) and `lean` (raw numbers with gaps
-left open: for boosted trees, which need neither). Not here: how a single feature is computed.
-Both take frames of `schema.FEATURES` and end in float64 with `get_feature_names_out`.
+Two recipes: `recipe` (imputed, scaled, logs: for anything) and `neighbourhood` (all that is known
+of a district and those around it, gaps left open: for trees). Not here: how a single feature is
+computed. Both take frames of `schema.FEATURES` and end in float64 with `get_feature_names_out`.
 """
+
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from housing.features.derived import LOGS, RATIOS, Derived, inputs_of, transformer
+from housing.features.derived import (
+    COVARIATES,
+    DISTANCES,
+    LOGS,
+    RATIOS,
+    ROTATIONS,
+    Derived,
+    inputs_of,
+    transformer,
+)
+from housing.features.neighbours import NeighbourStatistics, SimilarDistricts, similar_names
 from housing.features.spatial import ClusterSimilarity
+from housing.features.statistics import GROUPS
 from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, NUMBERS
 
 
@@ -36,16 +50,77 @@ def recipe(seed: int) -> ColumnTransformer:
     )
 
 
-def lean(seed: int) -> ColumnTransformer:
-    """Every number as it is, ratios, cluster similarity, one-hot; NaN stays NaN."""
+SIMILAR = "similar"
+SCALES = (10, 30)
+
+ROW_GROUPS: Mapping[str, tuple[Derived, ...]] = {
+    "ratios": RATIOS,
+    "rotations": ROTATIONS,
+    "distances": DISTANCES,
+}
+"""Groups of features that a row has by itself."""
+
+FEATURE_GROUPS = (*ROW_GROUPS, *GROUPS, SIMILAR)
+"""Groups of `neighbourhood` that can be left out; the table's own columns cannot."""
+
+
+def neighbourhood(_seed: int) -> ColumnTransformer:
+    """Every number as it is, what follows from it, and what neighbouring districts say.
+
+    Gaps stay gaps in the table's own columns. It is fitted with the labels, and holds them: a model
+    with it is as confidential as they are.
+    """
+    look = FeatureUnion(
+        [
+            ("statistics", NeighbourStatistics()),
+            *((f"{SIMILAR}_{scale}", SimilarDistricts(scale)) for scale in SCALES),
+        ]
+    )
+    near = Pipeline(
+        [
+            ("derive", transformer(COVARIATES)),
+            ("fill", SimpleImputer(strategy="median", keep_empty_features=True)),
+            ("look", look),
+        ]
+    )
     return ColumnTransformer(
         [
             ("number", "passthrough", [name for name in FEATURES if name in NUMBERS]),
-            ("derived", transformer(RATIOS), list(inputs_of(RATIOS))),
-            ("geo", ClusterSimilarity(random_state=seed), list(COORDINATES)),
             ("category", _one_hot(), list(CATEGORIES)),
+            *(
+                (name, transformer(derived), list(inputs_of(derived)))
+                for name, derived in ROW_GROUPS.items()
+            ),
+            ("near", near, list(inputs_of(COVARIATES))),
         ]
     )
+
+
+def leave_out(preprocess: Any, groups: Collection[str]) -> None:
+    """Drop groups of FEATURE_GROUPS from an unfitted `neighbourhood`; others have none of them."""
+    if "near" not in preprocess.get_params():
+        return
+    changes: dict[str, Any] = {name: "drop" for name in ROW_GROUPS if name in groups}
+    kept = tuple(name for name in GROUPS if name not in groups)
+    if kept:
+        changes["near__look__statistics__groups"] = kept
+    else:
+        changes["near__look__statistics"] = "drop"
+    if SIMILAR in groups:
+        changes |= {f"near__look__{SIMILAR}_{scale}": "drop" for scale in SCALES}
+    preprocess.set_params(**changes)
+
+
+def group_of(feature: str) -> str:
+    """The group to which a feature of `neighbourhood` belongs, by its name; "" for a column's."""
+    return _GROUP_OF.get(feature.split("__")[-1], "")
+
+
+_GROUP_OF = {
+    **{derived.name: group for group, all_ in ROW_GROUPS.items() for derived in all_},
+    **{name: group for group, each in GROUPS.items() for name in each.names(len(COVARIATES) - 2)},
+    **{name: SIMILAR for scale in SCALES for name in similar_names(scale)},
+}
 
 
 def _scaled(derived: tuple[Derived, ...]) -> Pipeline:

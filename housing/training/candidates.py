@@ -6,16 +6,21 @@ beat; they are fitted, never searched. Not here: how draws are made, scored or r
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from scipy.stats import loguniform, randint, uniform
 from sklearn.dummy import DummyRegressor
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeRegressor
 
-from housing.features.preprocess import lean, recipe
+from housing.features.preprocess import neighbourhood, recipe
 from housing.records import Draw
 
 CLUSTERS = "preprocess__geo__n_clusters"
@@ -32,7 +37,8 @@ class Candidate:
     `build` takes the seed of everything random inside and returns an unfitted pipeline with the
     steps `preprocess` and `model`. `space` maps its parameter names to a list of values or to a
     scipy distribution. `cost` estimates one fit (seconds at 10,000 rows) from a draw's
-    parameters; it orders the work and decides nothing else.
+    parameters; it orders the work and decides nothing else. `extra` is a package that only this
+    family needs, and the name of the project's extra that brings it.
     """
 
     name: str
@@ -40,6 +46,12 @@ class Candidate:
     explanation: str
     space: Mapping[str, Any] = field(default_factory=dict)
     cost: Callable[[Mapping[str, Any]], float] = _constant_cost
+    extra: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """Whether the package that it needs is there."""
+        return not self.extra or find_spec(self.extra) is not None
 
 
 def _pipeline(preprocess: Any, model: Any) -> Pipeline:
@@ -63,16 +75,36 @@ def _forest_cost(parameters: Mapping[str, Any]) -> float:
 
 
 def _boosting(seed: int) -> Pipeline:
-    # One KMeans start: with this many centres the best of ten is no better, and costs more than
-    # the trees. Early stopping would hold back rows and make the number of trees a matter of luck.
-    preprocess = lean(seed).set_params(geo__n_init=1)
+    # Early stopping would hold back rows and make the number of trees a matter of luck.
     model = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
-    return _pipeline(preprocess, model)
+    return _pipeline(neighbourhood(seed), model)
 
 
 def _boosting_cost(parameters: Mapping[str, Any]) -> float:
-    trees = float(parameters["model__max_iter"]) * float(parameters["model__max_leaf_nodes"])
-    return trees * (40 + float(parameters[CLUSTERS])) * 1e-6
+    return float(parameters["model__max_iter"]) * float(parameters["model__max_leaf_nodes"]) * 1e-4
+
+
+def _lightgbm(seed: int) -> Pipeline:
+    from lightgbm import LGBMRegressor
+
+    model = LGBMRegressor(
+        n_jobs=1, random_state=seed, subsample=0.8, subsample_freq=1, verbose=-1,
+        deterministic=True, force_col_wise=True,
+    )  # fmt: skip
+    return _pipeline(neighbourhood(seed), model)
+
+
+def _lightgbm_cost(parameters: Mapping[str, Any]) -> float:
+    return float(parameters["model__n_estimators"]) * float(parameters["model__num_leaves"]) * 1e-4
+
+
+def _extra_trees(seed: int) -> Pipeline:
+    model = ExtraTreesRegressor(n_estimators=100, random_state=seed)
+    return _pipeline(neighbourhood(seed), model)
+
+
+def _extra_trees_cost(parameters: Mapping[str, Any]) -> float:
+    return 10 * float(parameters["model__max_features"])
 
 
 def _median(_seed: int) -> Pipeline:
@@ -87,19 +119,38 @@ CANDIDATES: Mapping[str, Candidate] = {
     "boosting": Candidate(
         "boosting",
         _boosting,
-        "Histogram gradient boosting on raw numbers, ratios and many clusters: the most accurate",
-        # No gamma: each similarity falls with distance whatever gamma is, and a tree sees only
-        # the order of values.
+        "Histogram gradient boosting on the table's columns and what neighbours say: the default",
         {
-            CLUSTERS: randint(60, 101),
-            "model__max_iter": randint(300, 501),
-            "model__learning_rate": loguniform(0.05, 0.1),
-            "model__max_leaf_nodes": randint(30, 61),
-            "model__min_samples_leaf": randint(3, 16),
+            "model__max_iter": randint(250, 401),
+            "model__learning_rate": loguniform(0.04, 0.08),
+            "model__max_leaf_nodes": randint(20, 46),
+            "model__min_samples_leaf": randint(5, 21),
             "model__l2_regularization": loguniform(0.1, 10),
-            "model__max_features": uniform(0.05, 0.1),
+            "model__max_features": uniform(0.1, 0.3),
         },
         _boosting_cost,
+    ),
+    "lightgbm": Candidate(
+        "lightgbm",
+        _lightgbm,
+        "LightGBM on the same features; needs the extra `lightgbm`",
+        {
+            "model__n_estimators": randint(250, 401),
+            "model__learning_rate": loguniform(0.04, 0.08),
+            "model__num_leaves": randint(20, 46),
+            "model__min_child_samples": randint(5, 21),
+            "model__reg_lambda": loguniform(0.1, 10),
+            "model__colsample_bytree": uniform(0.2, 0.4),
+        },
+        _lightgbm_cost,
+        extra="lightgbm",
+    ),
+    "extra-trees": Candidate(
+        "extra-trees",
+        _extra_trees,
+        "100 trees with random cuts on the same features: errs elsewhere than boosting does",
+        {"model__min_samples_leaf": randint(1, 4), "model__max_features": uniform(0.2, 0.4)},
+        _extra_trees_cost,
     ),
     "forest": Candidate(
         "forest",

@@ -57,6 +57,10 @@ class SearchPlan(BaseModel):
             raise ValueError(
                 f"there is no model family {', '.join(unknown)}; there are {', '.join(CANDIDATES)}"
             )
+        for name in families:
+            if not CANDIDATES[name].installed:
+                extra = CANDIDATES[name].extra
+                raise ValueError(f"{name} is not installed: pip install 'housing-nightly[{extra}]'")
         return families
 
     @field_validator("n_jobs")

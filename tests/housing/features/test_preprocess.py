@@ -3,7 +3,13 @@ import pandas as pd
 import pytest
 
 from housing import schema
-from housing.features.preprocess import lean, recipe
+from housing.features.preprocess import (
+    FEATURE_GROUPS,
+    group_of,
+    leave_out,
+    neighbourhood,
+    recipe,
+)
 
 
 def table(rows: int, seed: int = 0) -> pd.DataFrame:
@@ -27,21 +33,25 @@ def table(rows: int, seed: int = 0) -> pd.DataFrame:
     return frame.astype(schema.dtypes(schema.FEATURES))[list(schema.FEATURES)]
 
 
+PRICES = np.random.default_rng(5).uniform(50_000, 500_000, 200)
+
+
 @pytest.fixture
 def districts() -> pd.DataFrame:
     return table(200)
 
 
-@pytest.mark.parametrize("build", [recipe, lean])
+@pytest.mark.parametrize("build", [recipe, neighbourhood])
 def test_output_is_named_and_float64_and_a_row_alone_is_the_row_in_a_batch(build, districts):
-    fitted = build(1).fit(districts)
+    fitted = build(1).fit(districts, PRICES)
     together = fitted.transform(districts)
     names = list(fitted.get_feature_names_out())
     assert together.dtype == np.float64
     assert together.shape == (200, len(names))
     assert len(set(names)) == len(names)
     for i in (0, 1, 199):
-        np.testing.assert_array_equal(fitted.transform(districts.iloc[[i]])[0], together[i])
+        alone = fitted.transform(districts.iloc[[i]])[0]
+        np.testing.assert_allclose(alone, together[i], rtol=1e-9, atol=1e-9)
 
 
 def test_recipe_has_the_columns_of_the_reference_scaled_and_without_gaps(districts):
@@ -62,18 +72,18 @@ def test_recipe_fills_a_gap_with_the_median_before_it_derives(districts):
     np.testing.assert_array_equal(fitted.transform(districts), fitted.transform(filled))
 
 
-def test_lean_leaves_numbers_and_gaps_as_they_are(districts):
-    fitted = lean(1).fit(districts)
+def test_neighbourhood_leaves_numbers_and_gaps_as_they_are(districts):
+    fitted = neighbourhood(1).fit(districts, PRICES)
     values = pd.DataFrame(fitted.transform(districts), columns=fitted.get_feature_names_out())
     for name in schema.FEATURES:
         if name in schema.NUMBERS:
             np.testing.assert_array_equal(values[f"number__{name}"], districts[name])
-    assert values["derived__bedrooms_per_room"].isna().sum() == 20
+    assert values["ratios__bedrooms_per_room"].isna().sum() == 20
 
 
-@pytest.mark.parametrize("build", [recipe, lean])
+@pytest.mark.parametrize("build", [recipe, neighbourhood])
 def test_every_catalogue_category_has_a_column_and_an_unknown_one_is_all_zeros(build, districts):
-    fitted = build(1).fit(districts)
+    fitted = build(1).fit(districts, PRICES)
     names = [n for n in fitted.get_feature_names_out() if n.startswith("category__")]
     categories = schema.CATALOGUE["ocean_proximity"].categories
     assert names == [f"category__ocean_proximity_{c}" for c in categories]
@@ -84,9 +94,9 @@ def test_every_catalogue_category_has_a_column_and_an_unknown_one_is_all_zeros(b
     assert (values[names] == 0).all()
 
 
-@pytest.mark.parametrize("build", [recipe, lean])
+@pytest.mark.parametrize("build", [recipe, neighbourhood])
 def test_column_order_of_the_frame_does_not_matter(build, districts):
-    fitted = build(1).fit(districts)
+    fitted = build(1).fit(districts, PRICES)
     turned = districts[list(reversed(schema.FEATURES))]
     np.testing.assert_array_equal(fitted.transform(districts), fitted.transform(turned))
 
@@ -100,3 +110,33 @@ def test_the_seed_decides_the_clusters(districts):
 def test_a_column_that_is_all_gaps_keeps_the_shape(districts):
     districts["total_bedrooms"] = np.nan
     assert recipe(1).fit_transform(districts).shape == (200, 24)
+
+
+def test_no_row_is_trained_with_its_own_price(districts):
+    before = neighbourhood(1).fit_transform(districts, PRICES)
+    for i in (0, 10, 77):  # 0 and 10 have a gap, which is filled before neighbours are looked for
+        other = np.where(np.arange(200) == i, 10 * PRICES, PRICES)
+        np.testing.assert_array_equal(
+            neighbourhood(1).fit_transform(districts, other)[i], before[i]
+        )
+
+
+@pytest.mark.parametrize("group", FEATURE_GROUPS)
+def test_a_group_can_be_left_out_and_only_its_features_go(group, districts):
+    whole, part = neighbourhood(1), neighbourhood(1)
+    leave_out(part, [group])
+    names = list(whole.fit(districts, PRICES).get_feature_names_out())
+    left = list(part.fit(districts, PRICES).get_feature_names_out())
+    assert set(left) < set(names)
+    assert {group_of(name) for name in set(names) - set(left)} == {group}
+    assert group not in {group_of(name) for name in left}
+    kept = [names.index(name) for name in left]
+    np.testing.assert_array_equal(part.transform(districts), whole.transform(districts)[:, kept])
+
+
+def test_all_groups_can_be_left_out(districts):
+    bare = neighbourhood(1)
+    leave_out(bare, FEATURE_GROUPS)
+    names = bare.fit(districts, PRICES).get_feature_names_out()
+    assert {group_of(name) for name in names} == {""}
+    assert bare.transform(districts).shape == (200, len(names)) == (200, 13)

@@ -1,0 +1,186 @@
+"""Finds the training districts around a row: transformers that hold training rows and their labels.
+
+Belongs here: who is a neighbour. Not here: which columns are given (`preprocess`), what is computed
+from neighbours (`statistics`), and what the place alone says (`spatial`, `derived`).
+
+Leak-free by construction: a row never sees a training row with the very same inputs, and so never
+its own label, be it in `fit_transform`, in `transform` or in the server. Training rows with the
+same inputs are one row with their mean label, so hiding one hides all. A district that is served
+and was trained on is therefore answered like any other: by its neighbours. In cross-validation the
+labels of the other folds are all that `fit` is given.
+"""
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.spatial import cKDTree
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from housing.features.statistics import GROUPS, NEAREST, Floats, Near, weighted_mean
+
+Integers = npt.NDArray[np.int64]
+
+CHUNK_ROWS = 2048
+"""Rows that are worked on at once: it bounds memory, and decides nothing else."""
+
+
+class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Keeps the training rows and their labels, and finds the nearest ones of any row.
+
+    Columns: two coordinates in degrees (one, where there are but two columns), then covariates, of
+    which the first must be a logarithm that prices grow with. Fitted attributes are plain:
+    `places_` coordinates; `rows_` (m, places_ + c), distinct and standardised; `labels_` (m,);
+    `mean_` and `deviation_` (c,).
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Keep the rows, shape (n, places_ + c), and their labels, shape (n,)."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            dtype=np.float64,
+            y_numeric=True,
+            ensure_min_samples=2,
+            ensure_min_features=2,
+        )
+        self.places_ = min(2, X.shape[1] - 1)
+        self.mean_ = X[:, self.places_ :].mean(axis=0)
+        deviation = X[:, self.places_ :].std(axis=0)
+        self.deviation_ = np.where(deviation > 0, deviation, 1.0)
+        self.rows_, self.labels_ = _distinct(self._standardised(X), np.asarray(y, np.float64))
+        self._tree = self._grown()
+        return self
+
+    def _standardised(self, X: Floats) -> Floats:
+        """Coordinates as they are, the first covariate centred, the others standardised."""
+        covariates = X[:, self.places_ :] - self.mean_
+        covariates[:, 1:] /= self.deviation_[1:]
+        return np.hstack([X[:, : self.places_], covariates])
+
+    def _place(self, rows: Floats) -> Floats:
+        """Where a row lies in the space in which nearness is meant."""
+        raise NotImplementedError
+
+    def _grown(self) -> cKDTree:
+        return cKDTree(self._place(self.rows_), balanced_tree=False)
+
+    def _index(self) -> cKDTree:
+        """Grown anew where a stored model is loaded: a tree is no plain array."""
+        if "_tree" not in self.__dict__:
+            self._tree = self._grown()
+        return self._tree
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_tree", None)
+        return state
+
+    def _near(self, rows: Floats, k: int) -> tuple[Integers, Floats]:
+        """Training rows nearest to each row, and how far, shape (n, k); never the row itself.
+
+        Where there are fewer than k, the farthest is repeated.
+        """
+        wanted = min(k + 1, len(self.rows_))
+        distance, index = self._index().query(self._place(rows), k=[*range(1, wanted + 1)])
+        who, where = np.nonzero(distance == 0)
+        same = (self.rows_[index[who, where]] == rows[who]).all(axis=1)
+        itself = np.full(len(rows), wanted)
+        itself[who[same]] = where[same]
+        # From the row itself on, each column is the one behind it.
+        column = np.arange(wanted - 1)
+        column = column + (column >= itself[:, None])
+        column = column[:, np.minimum(np.arange(k), wanted - 2)]
+        return np.take_along_axis(index, column, axis=1), np.take_along_axis(distance, column, 1)
+
+    def transform(self, X: Any) -> Floats:
+        """Features of each row, shape (n, features); NaN where it has no neighbour but itself."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        rows = self._standardised(X)
+        features = np.full((len(rows), len(self.get_feature_names_out())), np.nan)
+        if len(self.rows_) > 1:
+            for start in range(0, len(rows), CHUNK_ROWS):
+                chunk = slice(start, start + CHUNK_ROWS)
+                features[chunk] = self._features(rows[chunk])
+        return features
+
+    def _features(self, rows: Floats) -> Floats:
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+def _distinct(rows: Floats, labels: Floats) -> tuple[Floats, Floats]:
+    """Each distinct row once, in order of first sight, with the mean of its labels."""
+    frame = pd.DataFrame(rows)
+    if not frame.duplicated().any():
+        return rows, labels
+    means = pd.Series(labels).groupby([frame[name] for name in frame], sort=False).mean()
+    return means.index.to_frame().to_numpy(dtype=np.float64), means.to_numpy()
+
+
+class NeighbourStatistics(_LooksUp):
+    """Statistics of the labels and covariates of the nearest training districts.
+
+    `groups` are names of `statistics.GROUPS`.
+    """
+
+    def __init__(self, groups: tuple[str, ...] | list[str] = tuple(GROUPS)) -> None:
+        self.groups = groups
+
+    def _place(self, rows: Floats) -> Floats:
+        return rows[:, : self.places_]
+
+    def _features(self, rows: Floats) -> Floats:
+        index, distance = self._near(rows, NEAREST)
+        near = Near(distance, self.labels_[index], self.rows_[index], rows, self.places_)
+        return np.hstack([GROUPS[name].function(near) for name in self.groups])
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """One name a feature."""
+        check_is_fitted(self)
+        covariates = self.rows_.shape[1] - self.places_
+        names = [name for group in self.groups for name in GROUPS[group].names(covariates)]
+        return np.array(names, dtype=object)
+
+
+class SimilarDistricts(_LooksUp):
+    """Prices of the training districts that are most alike in place and covariates together.
+
+    scale: standard deviations of a covariate that count as much as one degree.
+    count: districts that are looked at.
+    """
+
+    def __init__(self, scale: float = 10, count: int = 15) -> None:
+        self.scale = scale
+        self.count = count
+
+    def _place(self, rows: Floats) -> Floats:
+        p = self.places_
+        return np.hstack([rows[:, :p] * self.scale, rows[:, p:]])
+
+    def _features(self, rows: Floats) -> Floats:
+        index, distance = self._near(rows, self.count)
+        price = self.labels_[index]
+        weight = 1 / (distance + 0.1)
+        return np.column_stack(
+            [weighted_mean(price, weight), price[:, :5].mean(axis=1), price.std(axis=1)]
+        )
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """One name a feature."""
+        check_is_fitted(self)
+        return np.array(similar_names(self.scale), dtype=object)
+
+
+def similar_names(scale: float) -> list[str]:
+    """Names of the features of `SimilarDistricts`."""
+    return [f"similar_price_{what}_{scale:g}" for what in ("weighted", "mean_5", "std")]

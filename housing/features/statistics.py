@@ -1,0 +1,152 @@
+"""Statistics of a row's nearest training districts: pure functions, one registry row a group.
+
+Belongs here: what is computed from neighbours once they are found. Not here: how they are found,
+and why a row is never among its own neighbours (`neighbours`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+NEAREST = 30
+"""Neighbours that are looked at."""
+
+COUNTS = (5, 10, 30)
+SOFTENING = 0.01
+"""Degrees added to a distance before it divides: two districts may share their coordinates."""
+
+RIDGE = 1.0
+"""Of the local regression, in squared standard deviations of a covariate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """The nearest training districts of n rows, k each, nearest first."""
+
+    distance: Floats  # degrees, shape (n, k)
+    price: Floats  # US dollars, shape (n, k)
+    theirs: Floats  # place in degrees and standardised covariates, shape (n, k, places + c)
+    own: Floats  # the same of the row itself, shape (n, places + c)
+    places: int  # coordinates
+
+
+@dataclass(frozen=True)
+class Group:
+    """Features that are computed together; `function` gives one column a name.
+
+    `names` depend on the number of covariates, as some groups have one feature for each.
+    """
+
+    unit: str
+    reason: str
+    names: Callable[[int], tuple[str, ...]]
+    function: Callable[[Near], Floats]
+
+
+def _prices(near: Near) -> Floats:
+    weight = 1 / (near.distance + SOFTENING)
+    parts = []
+    for k in COUNTS:
+        price = near.price[:, :k]
+        parts += [price.mean(axis=1), weighted_mean(price, weight[:, :k]), price.std(axis=1)]
+    few = near.price[:, : COUNTS[0]]
+    parts += [few.min(axis=1), few.max(axis=1), near.price[:, 0]]
+    return np.column_stack(parts)
+
+
+def _scaled_prices(near: Near) -> Floats:
+    """Prices a unit of the first covariate, which is a logarithm, times the row's own."""
+    ratio = near.price * np.exp(near.own[:, None, near.places] - near.theirs[:, :, near.places])
+    weight = 1 / (near.distance + SOFTENING)
+    return np.column_stack([weighted_mean(ratio[:, :k], weight[:, :k]) for k in COUNTS])
+
+
+def _covariates(near: Near) -> Floats:
+    few, many = (near.theirs[:, :k, near.places :].mean(axis=1) for k in COUNTS[1:])
+    return np.hstack([few, near.own[:, near.places :] - many])
+
+
+def _distances(near: Near) -> Floats:
+    return near.distance[:, [0, *(k - 1 for k in COUNTS)]]
+
+
+def _regression(near: Near) -> Floats:
+    """A ridge regression of price on covariates and place around each row, weighted by nearness.
+
+    Its value at the row and its slope in the first covariate, shape (n, 2); tricube weights after
+    Cleveland and Devlin (1988), Locally Weighted Regression.
+    """
+    reach = near.distance[:, -1:] + SOFTENING
+    weight = (1 - (near.distance / (1.01 * reach)) ** 3) ** 3
+    centred = near.theirs - near.own[:, None]
+    centred[:, :, : near.places] /= reach[:, :, None]
+    middle = weighted_mean(near.price, weight)
+    design = np.concatenate([np.ones((*weight.shape, 1)), centred], axis=2)
+    weighted = (design * weight[:, :, None]).transpose(0, 2, 1)
+    gram = weighted @ design
+    diagonal = np.arange(1, gram.shape[1])
+    gram[:, diagonal, diagonal] += RIDGE
+    moments = weighted @ (near.price - middle[:, None])[:, :, None]
+    solution = np.linalg.solve(gram, moments)[:, :, 0]
+    highest, lowest = near.price.max(axis=1), near.price.min(axis=1)
+    spread = highest - lowest
+    value = np.clip(solution[:, 0] + middle, lowest - spread, highest + spread)
+    return np.column_stack([value, solution[:, 1 + near.places]])
+
+
+def weighted_mean(values: Floats, weight: Floats) -> Floats:
+    """Mean of each row, shape (n,); both have shape (n, k)."""
+    total: Floats = np.einsum("nk,nk->n", values, weight) / weight.sum(axis=1)
+    return total
+
+
+def _fixed(*names: str) -> Callable[[int], tuple[str, ...]]:
+    return lambda _covariates: names
+
+
+def _of_covariates(covariates: int) -> tuple[str, ...]:
+    means = [f"near_mean_{i}" for i in range(covariates)]
+    return (*means, *(f"above_near_{i}" for i in range(covariates)))
+
+
+_US = "US dollars"
+
+GROUPS: Mapping[str, Group] = {
+    "prices": Group(
+        _US,
+        "Houses cost what houses around them cost",
+        _fixed(
+            *(f"near_price_{what}_{k}" for k in COUNTS for what in ("mean", "weighted", "std")),
+            *(f"near_price_{what}" for what in ("min", "max", "nearest")),
+        ),
+        _prices,
+    ),
+    "scaled-prices": Group(
+        _US,
+        "What neighbours pay for a dollar of income tells more than what they pay",
+        _fixed(*(f"near_price_scaled_{k}" for k in COUNTS)),
+        _scaled_prices,
+    ),
+    "covariates": Group(
+        "standard deviations",
+        "A district is rich or crowded by comparison with those around it",
+        _of_covariates,
+        _covariates,
+    ),
+    "density": Group(
+        "degrees",
+        "Where districts lie dense there is a town",
+        _fixed(*(f"near_distance_{k}" for k in (1, *COUNTS))),
+        _distances,
+    ),
+    "regression": Group(
+        _US,
+        "What a straight line through the neighbours' prices says of a district like this one",
+        _fixed("near_fit_value", "near_fit_slope"),
+        _regression,
+    ),
+}
