@@ -232,6 +232,15 @@ class SearchFailed(HousingError):
     template = "All {draws} draws of the search failed; the first said: {first}"
 
 
+class ClusterUnavailable(HousingError):
+    """The Dask scheduler that is named cannot do the work."""
+
+    template = (
+        "The Dask scheduler {address} cannot be used: {why}. Start it and its workers "
+        "(`dask scheduler`, `dask worker ADDRESS`), or unset HOUSING_DASK_ADDRESS to compute here."
+    )
+
+
 class NoRollbackTarget(HousingError):
     """There is no former champion to go back to."""
 

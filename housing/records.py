@@ -114,6 +114,17 @@ class Draw:
 
 
 @dataclass(frozen=True)
+class Score:
+    """One draw on one fold."""
+
+    draw: int  # index of the draw
+    fold: int
+    rmse: float  # US dollars; infinity where it failed
+    seconds: float  # wall time of fitting and predicting
+    error: str = ""  # why it failed, or ""
+
+
+@dataclass(frozen=True)
 class Trial:
     """One draw, scored by cross-validation on the training side."""
 
@@ -121,13 +132,25 @@ class Trial:
     fold_rmse: tuple[float, ...]  # US dollars, one a fold; empty where the draw failed
     seconds: float  # wall time of all its fits
     error: str = ""  # why it failed, or ""
+    stopped: bool = False  # it was so far behind after some folds that the others were spared
 
     @property
     def rmse(self) -> float:
-        """Mean over folds (US dollars), or infinity for a failed draw: it can never win."""
-        if self.error:
-            return float("inf")
-        return sum(self.fold_rmse) / len(self.fold_rmse)
+        """Mean over folds (US dollars), or infinity where it failed or was stopped."""
+        return float("inf") if self.error or self.stopped else self.so_far
+
+    @property
+    def so_far(self) -> float:
+        """Mean over the folds that it was scored on (US dollars), infinity where there are none."""
+        return sum(self.fold_rmse) / len(self.fold_rmse) if self.fold_rmse else float("inf")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of those whose mean is the challenger: a draw, fitted with a seed."""
+
+    draw: Draw
+    seed: int
 
 
 # --- evaluation -----------------------------------------------------------------------------

@@ -102,6 +102,11 @@ class Settings(BaseSettings):
     retention: RetentionPolicy = Field(
         default_factory=lambda: RetentionPolicy.model_validate({}), description="What to keep."
     )
+    dask_address: str | None = Field(
+        None,
+        description="Address of a Dask scheduler, e.g. tcp://10.0.0.5:8786, on whose workers draws "
+        "are scored and models fitted; they need this package and its libraries.",
+    )
     quality: QualityPolicy = Field(default_factory=QualityPolicy, description="What to let in.")
     api_token: SecretStr | None = Field(
         None, description="When set, the prediction API asks for it everywhere but on /health."

@@ -123,8 +123,10 @@ def _distinct(rows: Floats, labels: Floats) -> tuple[Floats, Floats]:
     frame = pd.DataFrame(rows)
     if not frame.duplicated().any():
         return rows, labels
-    means = pd.Series(labels).groupby([frame[name] for name in frame], sort=False).mean()
-    return means.index.to_frame().to_numpy(dtype=np.float64), means.to_numpy()
+    twins = frame.groupby(list(frame), sort=False).ngroup().to_numpy()
+    first = np.unique(twins, return_index=True)[1]
+    means: Floats = np.bincount(twins, weights=labels) / np.bincount(twins)
+    return rows[first], means
 
 
 class NeighbourStatistics(_LooksUp):

@@ -98,7 +98,7 @@ def neighbourhood(_seed: int) -> ColumnTransformer:
 
 def leave_out(preprocess: Any, groups: Collection[str]) -> None:
     """Drop groups of FEATURE_GROUPS from an unfitted `neighbourhood`; others have none of them."""
-    if "near" not in preprocess.get_params():
+    if not groups or not has_groups(preprocess):
         return
     changes: dict[str, Any] = {name: "drop" for name in ROW_GROUPS if name in groups}
     kept = tuple(name for name in GROUPS if name not in groups)
@@ -109,6 +109,11 @@ def leave_out(preprocess: Any, groups: Collection[str]) -> None:
     if SIMILAR in groups:
         changes |= {f"near__look__{SIMILAR}_{scale}": "drop" for scale in SCALES}
     preprocess.set_params(**changes)
+
+
+def has_groups(preprocess: Any) -> bool:
+    """Whether a pipeline's first step is a `neighbourhood`."""
+    return "near" in {name for name, *_ in getattr(preprocess, "transformers", ())}
 
 
 def group_of(feature: str) -> str:

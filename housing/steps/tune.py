@@ -2,24 +2,32 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
 
 import pandas as pd
 
 from housing import progress, schema
 from housing.errors import NothingToTrainOn
 from housing.keys import Keys
-from housing.records import DatasetProfile, Trial
+from housing.records import DatasetProfile, Draw, Score, Trial
 from housing.settings import Settings
 from housing.steps.night import Night
 from housing.store import artifacts, datasets, profiles, registry, searches
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
-from housing.store.segments import KEY_COLUMN
-from housing.training.fit import fit, golden_rows, importances, library_versions
+from housing.store.segments import KEY_COLUMN, put_frame
+from housing.training.candidates import CANDIDATES
+from housing.training.draws import fits_space
+from housing.training.fit import fit_members, golden_rows, library_versions, members_of
 from housing.training.plan import SearchPlan
 from housing.training.plan import search_key as plan_key
-from housing.training.search import best, draws, run_search
+from housing.training.search import Found, best, run_search
+from housing.training.worth import worth
+
+PREDICTED = "predicted"
+"""Column of the out-of-fold predictions, beside the key: one row a training district."""
 
 GOLDEN_ROWS = 50
 """Rows whose predictions are kept with a model, to tell later whether it still gives them."""
@@ -67,33 +75,71 @@ def tune(store: Store, night: Night, version: int, settings: Settings) -> int:
         version=version,
         plan=plan.model_dump(mode="json"),
         run=night.run,
+        warm=_warm(store, version, plan),
     )
-    _run(store, search, plan, X, y)
-    searches.finish(store, search)
+    with store.read() as connection:
+        if searches.get(connection, search).finished_at is not None:
+            return search
+    found = _run(store, search, plan, X, y, settings.dask_address or "")
+    keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()[found.rows]
+    oof = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
+    choice = {
+        "models": [[draw, count] for draw, count in found.choice.models.items()],
+        "cv_rmse": found.choice.rmse,
+    }
+    searches.finish(store, search, choice, put_frame(store, oof))
     return search
 
 
-def _run(store: Store, search: int, plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
+def _warm(store: Store, version: int, plan: SearchPlan) -> list[Draw]:
+    """What was best in the nights before, as far as tonight's spaces still hold it; each once."""
     with store.read() as connection:
-        done = list(searches.trials_of(connection, search))
-    total = len(draws(plan))
-    progress.report("tune", len(done), total, _so_far(done))
-
-    def keep(trial: Trial) -> None:
-        searches.record(store, search, trial)
-        done.append(trial)
-        progress.report("tune", len(done), total, _so_far(done))
-
-    run_search(X, y, plan, done=tuple(done), on_trial=keep)
+        others = searches.best_of_others(connection, version, plan.warm)
+    fitting = [draw for draw in others if fits_space(draw, plan, CANDIDATES)]
+    return [d for i, d in enumerate(fitting) if not any(_same(d, e) for e in fitting[:i])]
 
 
-def _so_far(trials: Sequence[Trial]) -> str:
-    good = [t for t in trials if not t.error]
-    return f"best error so far {min(t.rmse for t in good):,.0f} US dollars" if good else ""
+def _same(one: Draw, other: Draw) -> bool:
+    return (one.family, one.parameters) == (other.family, other.parameters)
+
+
+def _run(
+    store: Store, search: int, plan: SearchPlan, X: pd.DataFrame, y: pd.Series, dask: str
+) -> Found:
+    with store.read() as connection:
+        warm = searches.warm_of(searches.get(connection, search))
+        scored = list(searches.scores_of(connection, search))
+        ended = {trial.draw.index: trial for trial in searches.trials_of(connection, search)}
+    done = tuple(scored)
+    total = plan.folds * (plan.n_iter + len(warm))  # at most: draws that are stopped save theirs
+
+    def tell() -> None:
+        progress.report("tune", len(scored), total, _so_far(ended.values()))
+
+    def keep_score(score: Score) -> None:
+        searches.record_score(store, search, score)
+        scored.append(score)
+        tell()
+
+    def keep_trial(trial: Trial) -> None:
+        if trial.draw.index not in ended:
+            searches.record(store, search, trial)
+            ended[trial.draw.index] = trial
+            tell()
+
+    tell()
+    return run_search(
+        X, y, plan, warm=warm, done=done, on_score=keep_score, on_trial=keep_trial, dask=dask
+    )
+
+
+def _so_far(trials: Iterable[Trial]) -> str:
+    lowest = min((t.rmse for t in trials), default=float("inf"))
+    return f"best error so far {lowest:,.0f} US dollars" if lowest < float("inf") else ""
 
 
 def fit_challenger(store: Store, night: Night, search: int, settings: Settings) -> int:
-    """Fit the search's best draw on the whole training side and register it; returns its id."""
+    """Fit what the search chose on the whole training side and register it; returns its id."""
     with store.read() as connection:
         row = searches.get(connection, search)
         known = registry.model_of_search(connection, search, settings.search.bag)
@@ -101,15 +147,20 @@ def fit_challenger(store: Store, night: Night, search: int, settings: Settings) 
             return int(known.id)
         trials = searches.trials_of(connection, search)
     plan, winner = plan_of(settings, row.version), best(tuple(trials))
+    members = members_of(dict(row.models), {t.draw.index: t.draw for t in trials}, plan.seed)
     frame = datasets.read(store, row.version)
     X, y = training_side(frame)
     began = time.perf_counter()
-    model = fit(X, y, winner.draw, seed=plan.seed, bag=plan.bag, workers=plan.workers)
+    fitted = fit_members(
+        X, y, members,
+        workers=plan.workers, without=plan.without, dask=settings.dask_address or "",
+        also=partial(worth, winner.draw, plan),
+    )  # fmt: skip
     fit_seconds = time.perf_counter() - began
     rows = golden_rows(X, GOLDEN_ROWS, plan.seed)
     train_keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
-    artifact = artifacts.put_model(store, model)
-    golden = artifacts.put_golden(store, rows, model.predict(rows))
+    artifact = artifacts.put_model(store, fitted.model)
+    golden = artifacts.put_golden(store, rows, fitted.model.predict(rows))
     facts = {
         "search": search,
         "bag": plan.bag,
@@ -117,11 +168,14 @@ def fit_challenger(store: Store, night: Night, search: int, settings: Settings) 
         "draw": winner.draw.index,
         "family": winner.draw.family,
         "parameters": dict(winner.draw.parameters),
+        "members": [asdict(member) for member in members],
         "seed": plan.seed,
-        "cv_rmse": winner.rmse,
+        "cv_rmse": row.cv_rmse,
+        "oof": row.oof,
         "train_rows": len(y),
         "train_keys": keys_digest(train_keys),
-        "importances": importances(model, X, y, seed=plan.seed),
+        "importances": fitted.also.columns,
+        "groups": fitted.also.groups,
         "libraries": library_versions(),
         "fit_seconds": fit_seconds,
         "run": night.run,

@@ -251,6 +251,22 @@ searches = Table(
     _link("run", "runs.id", nullable=True),
     _time("started_at"),
     _time("finished_at", nullable=True),
+    Column("warm", JSON),  # draws of other nights that are tried beside fresh ones
+    Column("models", JSON),  # how many models of which draw make the challenger; once finished
+    Column("cv_rmse", Float),  # US dollars, of their mean
+    _link("oof", "blobs.digest", nullable=True),  # its out-of-fold predictions
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("search", ForeignKey("searches.id"), primary_key=True, autoincrement=False),
+    Column("draw", Integer, primary_key=True, autoincrement=False),
+    Column("fold", Integer, primary_key=True, autoincrement=False),
+    Column("rmse", Float),  # US dollars; null where it failed
+    Column("seconds", Float, nullable=False),
+    Column("error", Text, nullable=False),
+    _time("recorded_at"),
 )
 
 trials = Table(
@@ -264,6 +280,7 @@ trials = Table(
     Column("rmse", Float),  # mean over folds; null for a failed draw
     Column("seconds", Float, nullable=False),
     Column("error", Text, nullable=False),
+    Column("stopped", Boolean(create_constraint=False)),  # by the race, after some folds
     _time("recorded_at"),
 )
 
@@ -288,6 +305,9 @@ models = Table(
     Column("fit_seconds", Float, nullable=False),
     _link("run", "runs.id", nullable=True),
     _time("created_at"),
+    Column("members", JSON),  # draws and seeds whose mean it is; none is `bag` seeds of its draw
+    Column("groups", JSON),  # what each group of features is worth
+    _link("oof", "blobs.digest", nullable=True),  # out-of-fold predictions: key, predicted
     UniqueConstraint("search", "bag"),
 )
 
@@ -440,7 +460,7 @@ approvals = Table(
     _link("repeated", "evaluations.id", nullable=True),  # the comparison with a newer champion
 )
 
-APPEND_ONLY = (ledger, split_ledger, split_parts, split_counts, dataset_versions, trials)
+APPEND_ONLY = (ledger, split_ledger, split_parts, split_counts, dataset_versions, scores, trials)
 """Tables on which the migrations put triggers against UPDATE and DELETE."""
 
 Index("ix_batches_run", batches.c.run)

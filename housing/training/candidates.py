@@ -4,7 +4,7 @@ A family is a builder, a space and one line in `CANDIDATES`. `BASELINES` are wha
 beat; they are fitted, never searched. Not here: how draws are made, scored or refitted.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -20,7 +20,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeRegressor
 
-from housing.features.preprocess import neighbourhood, recipe
+from housing.features.preprocess import leave_out, neighbourhood, recipe
 from housing.records import Draw
 
 CLUSTERS = "preprocess__geo__n_clusters"
@@ -188,10 +188,26 @@ BASELINES: Mapping[str, Candidate] = {
 }
 
 
-def pipeline(draw: Draw, seed: int, candidates: Mapping[str, Candidate] = CANDIDATES) -> Pipeline:
+def unfitted(
+    family: str,
+    seed: int,
+    candidates: Mapping[str, Candidate] = CANDIDATES,
+    without: Collection[str] = (),
+) -> Pipeline:
+    """A family's unfitted pipeline without some groups of features."""
+    built: Pipeline = candidates[family].build(seed)
+    leave_out(built["preprocess"], without)
+    return built
+
+
+def pipeline(
+    draw: Draw,
+    seed: int,
+    candidates: Mapping[str, Candidate] = CANDIDATES,
+    without: Collection[str] = (),
+) -> Pipeline:
     """The unfitted pipeline of a draw.
 
     Raises KeyError for a family that is not there, ValueError for a parameter it does not have.
     """
-    built: Pipeline = candidates[draw.family].build(seed)
-    return built.set_params(**draw.parameters)
+    return unfitted(draw.family, seed, candidates, without).set_params(**draw.parameters)

@@ -5,7 +5,8 @@ the test side (`evaluation`) and keeping a model (`store`).
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -13,18 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.ensemble import VotingRegressor
-from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch
 
 from housing import schema
-from housing.records import Draw
+from housing.records import Draw, Member
 from housing.training.candidates import BASELINES, CANDIDATES, Candidate, pipeline
-from housing.training.workers import one_thread, one_thread_each
+from housing.training.plan import describe
+from housing.training.workers import in_parallel, one_thread
+
+ALSO = -1
+"""Stands for what is computed beside the fits."""
 
 LIBRARIES = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
-
-IMPORTANCE_ROWS = 2000
-IMPORTANCE_REPEATS = 3
 
 
 def fit(
@@ -39,16 +41,87 @@ def fit(
 ) -> Any:
     """Fit a draw on all rows: its pipeline, or the mean of `bag` of them, each with its own seed.
 
-    X has shape (n, features), y (n,). Seeds are `seed`, `seed + 1`, ...; a bag is scikit-learn's
-    VotingRegressor, whose members are named after their seeds. The same rows, draw, seed and bag
-    give the same predictions to the bit, whatever `workers` is.
+    Seeds are `seed`, `seed + 1`, ...; otherwise as `fit_members`.
+    """
+    members = [Member(draw, seed + i) for i in range(bag)]
+    return fit_members(X, y, members, workers=workers, candidates=candidates).model
+
+
+def members_of(models: Mapping[int, int], draws: Mapping[int, Draw], seed: int) -> list[Member]:
+    """So many models of each draw (both by the draw's index), each with a seed of its own."""
+    chosen = [draws[index] for index in sorted(models) for _ in range(models[index])]
+    return [Member(draw, seed + i) for i, draw in enumerate(chosen)]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted model, and what was computed beside it (or None)."""
+
+    model: Any
+    also: Any = None
+
+
+def fit_members(
+    X: pd.DataFrame,
+    y: npt.ArrayLike,
+    members: Sequence[Member],
+    *,
+    workers: int = 1,
+    without: Collection[str] = (),
+    candidates: Mapping[str, Candidate] = CANDIDATES,
+    dask: str = "",
+    also: Callable[[pd.DataFrame, Any], Any] | None = None,
+) -> Fitted:
+    """Fit members on all rows: the pipeline of the only one, or the mean of several.
+
+    X has shape (n, features), y (n,). A mean is scikit-learn's VotingRegressor, whose estimators
+    are named after their seeds; where all members compute the same features, it is the last step of
+    one pipeline that computes them once. The same rows and members give the same predictions to the
+    bit, whatever `workers` and `dask` are. `also` is called with X and y by a worker that is free.
     """
     labels = np.asarray(y, dtype=np.float64)
-    if bag == 1:
-        return _fit_alone(pipeline(draw, seed, candidates), X, labels, workers)
-    members = [(f"seed_{s}", pipeline(draw, s, candidates)) for s in range(seed, seed + bag)]
-    with one_thread_each(workers):
-        return VotingRegressor(members).fit(X, labels)
+    pipelines = [pipeline(each.draw, each.seed, candidates, without) for each in members]
+    if len(members) == 1:
+        model = _fit_alone(pipelines[0], X, labels, workers)
+        return Fitted(model, None if also is None else also(X, labels))
+    shared = pipelines[0]["preprocess"] if _same_features(pipelines) else None
+    models, inputs = pipelines, X
+    if shared is not None:
+        models = [built["model"] for built in pipelines]
+        with one_thread():
+            inputs = pipelines[0][:-1].fit_transform(X, labels)
+    tasks: list[tuple[Any, ...]] = [
+        (i, _fitted, each, inputs, labels) for i, each in enumerate(models)
+    ]
+    if also is not None:
+        tasks.insert(0, (ALSO, also, X, labels))  # first, as it may well be the longest
+    results = dict(in_parallel(_numbered, tasks, workers, dask))
+    mean = _mean([f"seed_{each.seed}" for each in members], models, results)
+    if shared is not None:
+        mean = Pipeline([("preprocess", shared), ("model", mean)])
+    return Fitted(mean, results.get(ALSO))
+
+
+def _same_features(pipelines: Sequence[Pipeline]) -> bool:
+    features = [describe(built["preprocess"]) for built in pipelines]
+    return all(each == features[0] for each in features)
+
+
+def _numbered(number: int, function: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
+    return number, function(*arguments)
+
+
+def _fitted(model: Any, X: Any, y: npt.NDArray[np.float64]) -> Any:
+    return model.fit(X, y)
+
+
+def _mean(names: Sequence[str], models: Sequence[Any], fitted: Mapping[int, Any]) -> Any:
+    """The mean of models that were fitted elsewhere: what VotingRegressor's own `fit` would set,
+    had it a way to fit by joblib and on Dask alike."""
+    mean = VotingRegressor(list(zip(names, models, strict=True)))
+    mean.estimators_ = [fitted[i] for i in range(len(models))]
+    mean.named_estimators_ = Bunch(**dict(zip(names, mean.estimators_, strict=True)))
+    return mean
 
 
 def _fit_alone(
@@ -73,47 +146,26 @@ def fit_baselines(X: pd.DataFrame, y: npt.ArrayLike, *, seed: int) -> dict[str, 
     }
 
 
-def importances(
-    model: Any, X: pd.DataFrame, y: npt.ArrayLike, *, seed: int, rows: int = IMPORTANCE_ROWS
-) -> dict[str, float]:
-    """Share of each raw column in what the model knows, largest first; shares sum to 1.
-
-    By permutation: how much the mean squared error grows when one column is shuffled, on a sample
-    of at most `rows` TRAINING rows. It works for any model, says what the model relies on rather
-    than how well that generalises, and splits what correlated columns share. All zero where no
-    column matters.
-    """
-    sample = _sample(len(X), rows, seed)
-    with one_thread():
-        result = permutation_importance(
-            model,
-            X.iloc[sample],
-            np.asarray(y, dtype=np.float64)[sample],
-            scoring="neg_mean_squared_error",
-            n_repeats=IMPORTANCE_REPEATS,
-            random_state=seed,
-        )
-    growth = np.maximum(result.importances_mean, 0.0)
-    shares = growth / (growth.sum() or 1.0)
-    order = np.argsort(-shares, kind="stable")
-    return {str(X.columns[i]): float(shares[i]) for i in order}
-
-
 def built_in_importances(model: Any) -> dict[str, float]:
     """The model's own importance of each feature after preprocessing, largest first.
 
     Mean over the members of a bag that share the feature's name; empty for a model without any
     (linear models, histogram boosting).
     """
-    own = [_feature_importances(member) for member in bag_members(model) or [model]]
+    own = [_feature_importances(each) for each in bag_members(model) or [model]]
     names = sorted({name for each in own for name in each})
     mean = {name: sum(each.get(name, 0.0) for each in own) / len(own) for name in names}
     return dict(sorted(mean.items(), key=lambda item: -item[1]))
 
 
 def bag_members(model: Any) -> list[Any]:
-    """The fitted models whose mean a bag is; none for a model of one seed."""
-    return list(model.estimators_) if isinstance(model, VotingRegressor) else []
+    """The fitted models whose mean a bag is, as pipelines of their own; none for a single model."""
+    if isinstance(model, VotingRegressor):
+        return list(model.estimators_)
+    if isinstance(model[-1], VotingRegressor):
+        steps = model.steps[:-1]
+        return [Pipeline([*steps, ("model", each)]) for each in model[-1].estimators_]
+    return []
 
 
 def _feature_importances(member: Pipeline) -> dict[str, float]:
@@ -143,9 +195,3 @@ def golden_rows(X: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that a model's predictions depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
-
-
-def _sample(n: int, rows: int, seed: int) -> npt.NDArray[np.int64]:
-    """Row numbers without replacement, ascending, so that a sample of all rows is all rows."""
-    chosen = np.random.default_rng(seed).permutation(n)[:rows]
-    return np.sort(chosen)

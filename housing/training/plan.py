@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import joblib
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from housing.training.candidates import CANDIDATES, Candidate
+from housing.features.preprocess import FEATURE_GROUPS
+from housing.training.candidates import CANDIDATES, Candidate, unfitted
 
 ALL_CORES = -1
 
@@ -39,8 +40,46 @@ class SearchPlan(BaseModel):
     seed: int = Field(
         default=42, ge=0, lt=2**32, description="Seed of the draws, of the folds and of every fit"
     )
+    seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=7 * 86_400,
+        description="Wall time of the search in seconds; draws are then made until it is used up, "
+        "and `n_iter` says how many are raced at a time",
+    )
+    race: float = Field(
+        default=0.003,
+        ge=0,
+        le=1,
+        description="A draw is stopped after a fold when its error so far is more than this share "
+        "above the best on the same folds. It cannot be the best unless two draws' ratio moves "
+        "by more than this between folds; 0 scores every draw on every fold",
+    )
+    warm: int = Field(
+        default=1,
+        ge=0,
+        le=100,
+        description="Best draws of the last nights that are tried again beside fresh ones",
+    )
+    rows: int = Field(
+        default=100_000,
+        ge=1000,
+        description="Training rows that draws are scored on, drawn at random where there are "
+        "more; the challenger is fitted on all",
+    )
+    without: tuple[str, ...] = Field(
+        default=(), description=f"Features that are left out, of {', '.join(FEATURE_GROUPS)}"
+    )
     bag: int = Field(
-        default=1, ge=1, le=50, description="Models, each with its own seed, whose mean is refitted"
+        default=3,
+        ge=1,
+        le=50,
+        description="Models, each with its own seed, whose mean is the challenger",
+    )
+    ensemble: bool = Field(
+        default=True,
+        description="Choose the bag's members among the best draws by their predictions of unseen "
+        "folds; off, all are the best draw with other seeds",
     )
     n_jobs: int = Field(
         default=ALL_CORES,
@@ -63,6 +102,14 @@ class SearchPlan(BaseModel):
                 raise ValueError(f"{name} is not installed: pip install 'housing-nightly[{extra}]'")
         return families
 
+    @field_validator("without")
+    @classmethod
+    def _known_groups(cls, without: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(without) - set(FEATURE_GROUPS)):
+            there = ", ".join(FEATURE_GROUPS)
+            raise ValueError(f"there are no features {', '.join(unknown)}; there are {there}")
+        return tuple(sorted(set(without)))
+
     @field_validator("n_jobs")
     @classmethod
     def _some_worker(cls, n_jobs: int) -> int:
@@ -79,18 +126,18 @@ class SearchPlan(BaseModel):
 
 
 def search_key(plan: SearchPlan, candidates: Mapping[str, Candidate] = CANDIDATES) -> str:
-    """Digest of all that decides a search's scores beside the rows: 64 hexadecimal digits.
+    """Digest of what decides a search's scores and choice beside the rows: 64 hexadecimal digits.
 
     Covers the plan, each family's space and its pipeline with every parameter. Does not cover
-    `n_jobs` and `bag`, which change no score, nor the code of functions and library versions,
-    which the caller records.
+    `n_jobs`, which changes no score, nor the code of functions, library versions and the draws of
+    other nights, which the caller records.
     """
     facts = {
-        "plan": plan.model_dump(exclude={"n_jobs", "bag"}),
+        "plan": plan.model_dump(exclude={"n_jobs"}),
         "families": {
             name: {
-                "space": _describe(candidates[name].space),
-                "pipeline": _describe(candidates[name].build(plan.seed)),
+                "space": describe(candidates[name].space),
+                "pipeline": describe(unfitted(name, plan.seed, candidates, plan.without)),
             }
             for name in plan.families
         },
@@ -98,7 +145,7 @@ def search_key(plan: SearchPlan, candidates: Mapping[str, Candidate] = CANDIDATE
     return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _describe(thing: Any) -> Any:
+def describe(thing: Any) -> Any:
     """A JSON value that changes when `thing` does, and is the same in every process.
 
     Raises TypeError for a kind of object that it cannot describe.
@@ -106,12 +153,12 @@ def _describe(thing: Any) -> Any:
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
     if isinstance(thing, list | tuple):
-        return [_describe(item) for item in thing]
+        return [describe(item) for item in thing]
     if isinstance(thing, Mapping):
-        return {str(key): _describe(value) for key, value in thing.items()}
+        return {str(key): describe(value) for key, value in thing.items()}
     if hasattr(thing, "rvs"):
-        return [thing.dist.name, _describe(thing.args), _describe(thing.kwds)]
-    return [_name(thing), _describe(_parts(thing))]
+        return [thing.dist.name, describe(thing.args), describe(thing.kwds)]
+    return [_name(thing), describe(_parts(thing))]
 
 
 def _name(thing: Any) -> str:

@@ -1,69 +1,44 @@
-"""Random search: draws, folds, and their scores in parallel, one recorded trial at a time.
+"""Random search: draws scored on folds in parallel, raced, and recorded fold by fold.
 
-The draws and scores are those of scikit-learn's RandomizedSearchCV over the union of the
-families' spaces; what it has not are trials that are handed over as they end, resumption, and
-one thread a worker. Not here: spaces (`candidates`), and where trials are kept (the caller).
+With `race` 0, draws and scores are those of scikit-learn's RandomizedSearchCV over the union of the
+families' spaces; what it has not are scores that are handed over as they come, resumption, features
+that are computed once a fold, and one thread a worker. Not here: which points there are (`draws`),
+who goes on (`race`), what is made of the best (`ensemble`), and where scores are kept (the caller).
 """
 
 import time
-import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import root_mean_squared_error
-from sklearn.model_selection import KFold, ParameterSampler
 
 from housing.errors import SearchFailed
-from housing.records import Draw, Trial
+from housing.records import Draw, Score, Trial
 from housing.training.candidates import CANDIDATES, Candidate
+from housing.training.draws import Fold, Rows, draws, endless, folds, sample
+from housing.training.ensemble import POOL, Choice, choose
 from housing.training.plan import SearchPlan
+from housing.training.race import survivors, total
+from housing.training.scoring import Scored, Sides, Task, feature_key, prepare, score
 from housing.training.workers import in_parallel
 
-Rows = npt.NDArray[np.int64]
-Fold = tuple[Rows, Rows]
+Floats = npt.NDArray[np.float64]
+OnScore = Callable[[Score], object]
 OnTrial = Callable[[Trial], object]
 
-FAMILY = "family"
-"""Marks a draw's family in the sampled dict. It has one value, so choosing it takes nothing from
-the random stream."""
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search found."""
 
-def draws(plan: SearchPlan, candidates: Mapping[str, Candidate] = CANDIDATES) -> tuple[Draw, ...]:
-    """The points that ParameterSampler gives for the families' spaces and the plan's seed.
-
-    Parameters are plain int, float, str, bool or None. Where every space is a list of values and
-    together they hold fewer than `n_iter` points, there are only as many draws.
-    """
-    spaces = [{FAMILY: [name], **candidates[name].space} for name in plan.families]
-    sampler = ParameterSampler(spaces, plan.n_iter, random_state=plan.seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The total space of parameters", UserWarning)
-        points = list(sampler)
-    return tuple(
-        Draw(index, str(point.pop(FAMILY)), {name: _plain(v) for name, v in point.items()})
-        for index, point in enumerate(points)
-    )
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def folds(rows: int, plan: SearchPlan) -> tuple[Fold, ...]:
-    """Row numbers to train on and to score on, one pair a fold.
-
-    Without `shuffle` these are the folds of RandomizedSearchCV(cv=plan.folds); with it those of
-    KFold(plan.folds, shuffle=True, random_state=plan.seed).
-    """
-    random_state = plan.seed if plan.shuffle else None
-    splitter = KFold(plan.folds, shuffle=plan.shuffle, random_state=random_state)
-    return tuple(splitter.split(np.empty(rows)))
+    trials: tuple[Trial, ...]  # in order of their draws
+    choice: Choice  # of draws for the challenger
+    rows: Rows  # numbers of the rows that were scored, ascending; `choice.predicted` is theirs
 
 
 def run_search(
@@ -71,39 +46,42 @@ def run_search(
     y: npt.ArrayLike,
     plan: SearchPlan,
     *,
-    done: Iterable[Trial] = (),
+    warm: Sequence[Draw] = (),
+    done: Iterable[Score] = (),
+    on_score: OnScore = lambda _score: None,
     on_trial: OnTrial = lambda _trial: None,
     candidates: Mapping[str, Candidate] = CANDIDATES,
-) -> tuple[Trial, ...]:
-    """Score every draw of the plan by cross-validation; trials in order of their draws.
+    dask: str = "",
+) -> Found:
+    """Score the plan's draws, and those of `warm`, by cross-validation.
 
-    X has shape (n, features), y (n,). Draws of `done` are not computed again. `on_trial` is
-    called here, in the calling process, as soon as a draw's last fold is in, not in draw order.
-    A draw that fails is a trial with an error.
+    X has shape (n, features), y (n,). Scores in `done`, of an earlier call with the same arguments,
+    are not computed again; `on_score` is called with each new one, and `on_trial` with each trial,
+    as soon as it is known, in the calling process. A draw that fails is a trial with an error.
 
-    Raises SearchFailed where all draws failed, ValueError where a trial of `done` belongs to
-    another search. A worker that is killed from outside ends the search; trials handed over stay.
+    Raises SearchFailed where all draws failed, ValueError where a score of `done` belongs to no
+    draw. A worker that is killed from outside ends the search; scores handed over stay.
     """
-    wanted = draws(plan, candidates)
-    trials = {trial.draw.index: _checked(trial, wanted) for trial in done}
-    missing = [draw for draw in wanted if draw.index not in trials]
-    # The longest first: what is left for the end is short, so that all workers end together.
-    missing.sort(key=lambda draw: -candidates[draw.family].cost(draw.parameters))
+    rows = sample(len(X), plan)
+    whole = len(rows) == len(X)
     labels = np.asarray(y, dtype=np.float64)
-    splits = folds(len(X), plan)
-    tasks = [
-        (candidates[draw.family].build, draw, plan.seed, X, labels, split)
-        for draw in missing
-        for split in enumerate(splits)
-    ]
-    with closing(in_parallel(_score, tasks, plan.workers)) as scores:
-        for trial in _trials(scores, plan.folds):
-            trials[trial.draw.index] = trial
-            on_trial(trial)
-    ordered = tuple(trials[draw.index] for draw in wanted)
-    if all(trial.error for trial in ordered):
-        raise SearchFailed(draws=len(ordered), first=ordered[0].error)
-    return ordered
+    search = _Search(
+        X if whole else X.iloc[rows], labels if whole else labels[rows], plan, candidates, dask,
+        on_score, on_trial,
+    )  # fmt: skip
+    search.take(done)
+    began = time.monotonic() - search.spent
+    for batch in _batches(plan, candidates, warm):
+        search.run(batch)
+        took = time.monotonic() - began
+        # A batch that would end too late is not begun; one of the same size takes as long.
+        late = plan.seconds is None or took + took / search.batches > plan.seconds
+        if late and not search.knows_beyond(batch):
+            break
+    trials = tuple(search.trials[index] for index in sorted(search.trials))
+    if all(trial.error for trial in trials):
+        raise SearchFailed(draws=len(trials), first=trials[0].error)
+    return Found(trials, search.chosen(), rows)
 
 
 def best(trials: Iterable[Trial]) -> Trial:
@@ -111,60 +89,176 @@ def best(trials: Iterable[Trial]) -> Trial:
     return min(trials, key=lambda trial: (trial.rmse, trial.draw.index))
 
 
-@dataclass(frozen=True)
-class _Score:
-    """One draw on one fold."""
-
-    draw: Draw
-    fold: int
-    rmse: float
-    seconds: float
-    error: str = ""
-
-
-def _score(
-    build: Callable[[int], Any],
-    draw: Draw,
-    seed: int,
-    X: pd.DataFrame,
-    y: npt.NDArray[np.float64],
-    split: tuple[int, Fold],
-) -> _Score:
-    """Fit on one side of a fold, score on the other: no step ever sees the other side's labels."""
-    number, (train, test) = split
-    started = time.perf_counter()
-    rmse, error = float("inf"), ""
-    try:
-        model = build(seed).set_params(**draw.parameters)
-        model.fit(X.iloc[train], y[train])
-        rmse = float(root_mean_squared_error(y[test], model.predict(X.iloc[test])))
-    except Exception as failure:  # noqa: BLE001 - whatever a draw raises is recorded as its result
-        error = f"{type(failure).__name__}: {failure}"
-    return _Score(draw, number, rmse, time.perf_counter() - started, error)
+def _batches(
+    plan: SearchPlan, candidates: Mapping[str, Candidate], warm: Sequence[Draw]
+) -> Iterator[tuple[Draw, ...]]:
+    """The draws that are raced together; one batch, unless wall time is the limit."""
+    first = draws(plan, candidates, warm)
+    yield first
+    if plan.seconds is None:
+        return
+    more = islice(endless(plan, candidates), plan.n_iter, None)
+    shift = len(first) - plan.n_iter
+    while batch := tuple(islice(more, plan.n_iter)):
+        yield tuple(Draw(d.index + shift, d.family, d.parameters) for d in batch)
 
 
-def _trials(scores: Iterable[_Score], folds_each: int) -> Iterator[Trial]:
-    """A trial as soon as the last of its folds is in."""
-    waiting: dict[int, list[_Score]] = defaultdict(list)
-    for score in scores:
-        of_draw = waiting[score.draw.index]
-        of_draw.append(score)
-        if len(of_draw) == folds_each:
-            yield _trial(sorted(waiting.pop(score.draw.index), key=lambda s: s.fold))
+@dataclass(eq=False)
+class _Search:
+    """A search under way."""
 
+    X: pd.DataFrame
+    y: Floats
+    plan: SearchPlan
+    candidates: Mapping[str, Candidate]
+    dask: str
+    on_score: OnScore
+    on_trial: OnTrial
+    scores: dict[tuple[int, int], Score] = field(default_factory=dict)
+    predicted: dict[tuple[int, int], Floats] = field(default_factory=dict)
+    trials: dict[int, Trial] = field(default_factory=dict)
+    batches: int = 0
 
-def _trial(scores: list[_Score]) -> Trial:
-    error = next((score.error for score in scores if score.error), "")
-    return Trial(
-        draw=scores[0].draw,
-        fold_rmse=() if error else tuple(score.rmse for score in scores),
-        seconds=sum(score.seconds for score in scores),
-        error=error,
-    )
+    def __post_init__(self) -> None:
+        self.folds: tuple[Fold, ...] = folds(len(self.X), self.plan)
+        self.labels = [(self.y[train], self.y[test]) for train, test in self.folds]
+        self.sides: dict[tuple[str, int], Sides] = {}
 
+    def take(self, done: Iterable[Score]) -> None:
+        """Scores of an earlier call."""
+        self.scores = {(each.draw, each.fold): each for each in done}
 
-def _checked(trial: Trial, wanted: tuple[Draw, ...]) -> Trial:
-    index = trial.draw.index
-    if not 0 <= index < len(wanted) or wanted[index] != trial.draw:
-        raise ValueError(f"trial {index} ({trial.draw.family}) was not drawn by this plan")
-    return trial
+    @property
+    def spent(self) -> float:
+        """Seconds of wall time that the scores so far took, as well as it can be told."""
+        return sum(each.seconds for each in self.scores.values()) / self.plan.workers
+
+    def knows_beyond(self, batch: Sequence[Draw]) -> bool:
+        """Whether an earlier call had come further."""
+        return any(index > batch[-1].index for index, _ in self.scores)
+
+    def run(self, batch: Sequence[Draw]) -> None:
+        """Race draws against each other and against the best so far; each becomes a trial."""
+        self.batches += 1
+        unknown = {index for index, _ in self.scores} - {draw.index for draw in batch}
+        if self.plan.seconds is None and unknown:
+            raise ValueError(f"there is no draw {min(unknown)} in this search")
+        alive = {draw.index: draw for draw in batch}
+        every = range(self.plan.folds)
+        rounds = [[fold] for fold in every] if self.plan.race else [list(every)]
+        for number, which in enumerate(rounds, start=1):
+            self._score([(draw, fold) for draw in alive.values() for fold in which], alive)
+            if number < len(rounds):
+                alive = self._going_on(alive, number)
+        for draw in alive.values():
+            self._end(draw)
+
+    def _going_on(self, alive: Mapping[int, Draw], count: int) -> dict[int, Draw]:
+        """Those of the race that are not too far behind after `count` folds."""
+        rivals = [t.draw.index for t in self.trials.values() if not t.error and not t.stopped]
+        sums = {
+            index: total([self.scores[index, fold].rmse for fold in range(count)])
+            for index in (*alive, *rivals)
+        }
+        going = set(survivors(sums, self.plan.race))
+        for index, draw in alive.items():
+            if index not in going:
+                self._end(draw)
+        return {index: draw for index, draw in alive.items() if index in going}
+
+    def _end(self, draw: Draw) -> None:
+        """A draw is done with: it is a trial from here on."""
+        if draw.index in self.trials:
+            return
+        its = [self.scores[draw.index, f] for f in range(self.plan.folds)
+               if (draw.index, f) in self.scores]  # fmt: skip
+        error = next((each.error for each in its if each.error), "")
+        trial = Trial(
+            draw=draw,
+            fold_rmse=() if error else tuple(each.rmse for each in its),
+            seconds=sum(each.seconds for each in its),
+            error=error,
+            stopped=not error and len(its) < self.plan.folds,
+        )
+        self.trials[draw.index] = trial
+        self.on_trial(trial)
+
+    def _score(self, wanted: Sequence[tuple[Draw, int]], alive: Mapping[int, Draw]) -> None:
+        """Score draws on folds, those that are not yet; without a race, trials end on the way."""
+        missing = [(draw, fold) for draw, fold in wanted if (draw.index, fold) not in self.scores]
+        for draw in alive.values():
+            self._end_if_whole(draw)
+        with closing(self._scored(missing)) as results:
+            for result in results:
+                index, fold = result.score.draw, result.score.fold
+                self.scores[index, fold] = result.score
+                self.predicted[index, fold] = result.predicted
+                self.on_score(result.score)
+                self._end_if_whole(alive[index])
+
+    def _end_if_whole(self, draw: Draw) -> None:
+        if all((draw.index, fold) in self.scores for fold in range(self.plan.folds)):
+            self._end(draw)
+
+    def _scored(self, wanted: Sequence[tuple[Draw, int]]) -> Any:
+        """Results as they come. The longest are begun first, so that all workers end together."""
+        tasks = [self._task(draw, fold) for draw, fold in wanted]
+        tasks.sort(key=lambda task: -self.candidates[task.draw.family].cost(task.draw.parameters))
+        self._prepare(tasks)
+        arguments = [(task, *self._data(task)) for task in tasks]
+        return in_parallel(score, arguments, self.plan.workers, self.dask)
+
+    def _task(self, draw: Draw, fold: int) -> Task:
+        build = self.candidates[draw.family].build
+        task = Task(draw, fold, self.plan.seed, self.plan.without, build)
+        # Features that no draw has a say in are the same for all of a family: computed once.
+        return task.sharing(feature_key(task))
+
+    def _prepare(self, tasks: Sequence[Task]) -> None:
+        """Compute the features that several tasks share."""
+        new = {(t.key, t.fold): t for t in tasks if t.key and (t.key, t.fold) not in self.sides}
+        arguments = [(task, self.X, self.y, self.folds[task.fold]) for task in new.values()]
+        with closing(in_parallel(prepare, arguments, self.plan.workers, self.dask)) as results:
+            for key, fold, sides in results:
+                self.sides[key, fold] = sides
+
+    def _data(self, task: Task) -> tuple[Any, ...]:
+        """A fold's features where they are shared, or else its rows, and its labels."""
+        place = task.key, task.fold
+        if place not in self.sides:
+            train, test = self.folds[task.fold]
+            self.sides[place] = Sides(self.X.iloc[train], self.X.iloc[test])
+        return self.sides[place], *self.labels[task.fold]
+
+    def chosen(self) -> Choice:
+        """Members of the challenger; predictions that an earlier call had are made again."""
+        plan = self.plan
+        complete = [t for t in self.trials.values() if t.rmse < float("inf")]
+        complete.sort(key=lambda trial: (trial.rmse, trial.draw.index))
+        pool = complete[: POOL if plan.ensemble and plan.bag > 1 else 1]
+        missing = [
+            (t.draw, f) for t in pool for f in range(plan.folds)
+            if (t.draw.index, f) not in self.predicted
+        ]  # fmt: skip
+        with closing(self._scored(missing)) as results:
+            for result in results:
+                self._check(result)
+                self.predicted[result.score.draw, result.score.fold] = result.predicted
+        tests = [test for _, test in self.folds]
+        whole = {}
+        for trial in pool:
+            values = np.empty(len(self.y))
+            for fold, test in enumerate(tests):
+                values[test] = self.predicted[trial.draw.index, fold]
+            whole[trial.draw.index] = values
+        return choose(whole, self.y, tests, plan.bag)
+
+    def _check(self, again: Scored) -> None:
+        first = self.scores[again.score.draw, again.score.fold]
+        if again.score.error:
+            raise SearchFailed(draws=1, first=again.score.error)
+        if not np.isclose(first.rmse, again.score.rmse, rtol=1e-6, atol=0):
+            why = (
+                f"draw {first.draw} scored {first.rmse:,.2f} before and {again.score.rmse:,.2f} now"
+            )
+            raise SearchFailed(draws=1, first=f"{why}: the data or the libraries have changed")

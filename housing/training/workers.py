@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,12 +49,23 @@ def one_thread_each(workers: int) -> Iterator[None]:
 
 
 def in_parallel(
-    function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], workers: int
+    function: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    workers: int,
+    dask: str = "",
 ) -> Generator[Any, None, None]:
     """Results of `function` as they come, in any order.
 
-    Closing the generator, or an interrupt, ends the workers without waiting for their tasks.
+    In processes of this machine, or on the workers of the Dask scheduler at the address `dask`.
+    Closing the generator, or an interrupt, ends the work without waiting for its tasks.
     """
+    if not arguments:
+        return
+    if dask:
+        from housing.training.cluster import on_cluster
+
+        yield from on_cluster(function, arguments, dask)
+        return
     with one_thread_each(workers):
         results = Parallel(return_as="generator_unordered", batch_size=1)(
             delayed(function)(*each) for each in arguments

@@ -37,7 +37,12 @@ def small_forest(seed: int) -> Pipeline:
 
 
 def small_space(name: str, **changes: Any) -> Mapping[str, Any]:
-    return {**CANDIDATES[name].space, CLUSTERS: randint(3, 10), **changes}
+    space = {**CANDIDATES[name].space, **changes}
+    return {**space, CLUSTERS: randint(3, 10)} if CLUSTERS in space else space
+
+
+def small_extra_trees(seed: int) -> Pipeline:
+    return CANDIDATES["extra-trees"].build(seed).set_params(model__n_estimators=5)
 
 
 SMALL: Mapping[str, Candidate] = {
@@ -45,6 +50,10 @@ SMALL: Mapping[str, Candidate] = {
     "boosting": replace(
         CANDIDATES["boosting"], space=small_space("boosting", model__max_iter=randint(5, 20))
     ),
+    "lightgbm": replace(
+        CANDIDATES["lightgbm"], space=small_space("lightgbm", model__n_estimators=randint(5, 20))
+    ),
+    "extra-trees": replace(CANDIDATES["extra-trees"], build=small_extra_trees),
     "forest": replace(CANDIDATES["forest"], build=small_forest, space=small_space("forest")),
     "tree": replace(CANDIDATES["tree"], space=small_space("tree")),
     "linear": replace(CANDIDATES["linear"], space=small_space("linear")),

@@ -1,7 +1,7 @@
 import json
 import time
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,20 +12,27 @@ from sklearn.model_selection import KFold, ParameterSampler, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
 from housing.errors import SearchFailed
-from housing.records import Draw, Trial
-from housing.training.candidates import CANDIDATES
+from housing.records import Draw, Score, Trial
+from housing.training.candidates import CANDIDATES, pipeline
+from housing.training.draws import draws, folds
 from housing.training.fit import fit
 from housing.training.plan import SearchPlan
-from housing.training.search import best, draws, folds, run_search
+from housing.training.search import best, run_search
 from tests.housing.training import families
 from tests.housing.training.families import (
     SMALL,
     build_failing,
     build_line,
     build_recording,
+    build_slow,
     numbers,
     only,
 )
+
+
+def plain(**changes):
+    """A plan whose scores are RandomizedSearchCV's: every draw on every fold."""
+    return SearchPlan(**{"race": 0, "bag": 1, **changes})
 
 
 def randomized_search(plan, candidates, cv):
@@ -65,9 +72,9 @@ def assert_same_scores(trials, oracle, plan):
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_scores_are_those_of_randomized_search_cv(shuffle, census_path):
     X, y, _, _ = families.reference_split(census_path)
-    X, y = X[:1000], y[:1000]
-    plan = SearchPlan(families=tuple(SMALL), n_iter=10, n_jobs=2, seed=3, shuffle=shuffle)
-    trials = run_search(X, y, plan, candidates=SMALL)
+    X, y = X[:500], y[:500]
+    plan = plain(families=tuple(SMALL), n_iter=7, n_jobs=2, seed=29, shuffle=shuffle)
+    trials = run_search(X, y, plan, candidates=SMALL).trials
     assert {trial.draw.family for trial in trials} == set(SMALL)
     cv = KFold(3, shuffle=True, random_state=plan.seed) if shuffle else 3
     assert_same_scores(trials, randomized_search(plan, SMALL, cv).fit(X, y), plan)
@@ -77,9 +84,9 @@ def test_scores_are_those_of_randomized_search_cv(shuffle, census_path):
 @pytest.mark.timeout(1200)
 def test_the_full_reference_search_is_that_of_randomized_search_cv(census_path):
     X, y, X_test, y_test = families.reference_split(census_path)
-    plan = SearchPlan(families=("forest",), n_iter=10, shuffle=False, n_jobs=2)
+    plan = plain(families=("forest",), n_iter=10, shuffle=False, n_jobs=2)
     begun = time.perf_counter()
-    trials = run_search(X, y, plan)
+    trials = run_search(X, y, plan).trials
     ours = time.perf_counter() - begun
     oracle = randomized_search(plan, CANDIDATES, cv=3).set_params(refit=False)
     oracle.fit(X, y)
@@ -98,7 +105,7 @@ def test_the_full_reference_search_is_that_of_randomized_search_cv(census_path):
 )
 @settings(max_examples=50)
 def test_draws_are_those_of_parameter_sampler(names, seed, n_iter):
-    plan = SearchPlan(families=tuple(names), seed=seed, n_iter=n_iter)
+    plan = plain(families=tuple(names), seed=seed, n_iter=n_iter)
     spaces = [CANDIDATES[name].space for name in names]
     oracle = list(ParameterSampler(spaces, n_iter, random_state=seed))
     drawn = draws(plan)
@@ -112,7 +119,7 @@ def test_draws_are_those_of_parameter_sampler(names, seed, n_iter):
 
 
 def test_a_space_of_lists_gives_no_point_twice_and_no_warning():
-    plan = SearchPlan(families=("linear",), n_iter=10)
+    plan = plain(families=("linear",), n_iter=10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         drawn = draws(plan, only(build_line, {"model__slope": [1, 2, 3]}))
@@ -131,7 +138,7 @@ def test_steps_are_fitted_on_the_training_rows_of_a_fold_and_on_no_other():
     X, y = numbers(30)
     X.index += 1000
     y = y + 5
-    plan = SearchPlan(families=("linear",), n_iter=1, n_jobs=1)
+    plan = plain(families=("linear",), n_iter=1, n_jobs=1)
     families.SEEN.clear()
     run_search(X, y, plan, candidates=only(build_recording, {"preprocess": [families.Recorder()]}))
     seen = [(rows, labels) for method, rows, labels in families.SEEN if method == "fit"]
@@ -143,50 +150,140 @@ def test_steps_are_fitted_on_the_training_rows_of_a_fold_and_on_no_other():
 
 def test_one_worker_and_two_give_the_same_bits(census_path):
     X, y, _, _ = families.reference_split(census_path)
-    plan = SearchPlan(families=("boosting", "linear", "forest"), n_iter=4, folds=2)
+    plan = plain(families=("boosting", "linear", "forest"), n_iter=4, folds=2, bag=3)
     one, two = (
         run_search(X[:1000], y[:1000], plan.model_copy(update={"n_jobs": n}), candidates=SMALL)
         for n in (1, 2)
     )
-    assert [trial.fold_rmse for trial in one] == [trial.fold_rmse for trial in two]
-    assert [trial.draw for trial in one] == [trial.draw for trial in two]
+    assert [trial.fold_rmse for trial in one.trials] == [trial.fold_rmse for trial in two.trials]
+    assert [trial.draw for trial in one.trials] == [trial.draw for trial in two.trials]
+    np.testing.assert_array_equal(one.choice.predicted, two.choice.predicted)
 
 
+@pytest.mark.parametrize("race", [0, 0.1])
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_what_is_done_is_not_done_again(n_jobs):
+def test_what_is_done_is_not_done_again(n_jobs, race):
     X, y = numbers(60)
-    plan = SearchPlan(families=("linear",), n_iter=6, n_jobs=n_jobs)
+    plan = plain(families=("linear",), n_iter=6, n_jobs=n_jobs, race=race, bag=3)
     line = only(build_line)
-    whole = run_search(X, y, plan, candidates=line)
-    planted = [Trial(whole[i].draw, (1e-6, 1e-6, 1e-6), 0.0) for i in (1, 4)]
-    new: list[Trial] = []
-    resumed = run_search(X, y, plan, done=planted, on_trial=new.append, candidates=line)
-    assert sorted(trial.draw.index for trial in new) == [0, 2, 3, 5]
-    assert [resumed[1], resumed[4]] == planted
-    for i in (0, 2, 3, 5):
-        assert resumed[i].fold_rmse == whole[i].fold_rmse
-    assert best(resumed).draw.index == 1
-    nothing: list[Trial] = []
-    again = run_search(X, y, plan, done=resumed, on_trial=nothing.append, candidates=line)
-    assert again == resumed
-    assert not nothing
+    scores: list[Score] = []
+    whole = run_search(X, y, plan, on_score=scores.append, candidates=line)
+    for kept in (0, 1, 7, len(scores)):
+        new: list[Score] = []
+        trials: list[Trial] = []
+        resumed = run_search(
+            X, y, plan,
+            done=scores[:kept], on_score=new.append, on_trial=trials.append, candidates=line,
+        )  # fmt: skip
+        done = {(s.draw, s.fold) for s in scores[:kept]}
+        assert len(new) == len(scores) - kept
+        assert not done & {(s.draw, s.fold) for s in new}
+        assert [t.fold_rmse for t in resumed.trials] == [t.fold_rmse for t in whole.trials]
+        assert sorted(t.draw.index for t in trials) == list(range(6))
+        assert resumed.choice.models == whole.choice.models
+        np.testing.assert_array_equal(resumed.choice.predicted, whole.choice.predicted)
 
 
-def test_trials_of_another_search_are_refused():
+def test_recorded_scores_are_believed_unless_the_best_cannot_be_made_again():
+    X, y = numbers(60)
+    plan = plain(families=("linear",), n_iter=3, n_jobs=1)
+    planted = [Score(2, fold, 1e-6, 0.0) for fold in range(3)]
+    with pytest.raises(SearchFailed, match="the data or the libraries have changed"):
+        run_search(X, y, plan, done=planted, candidates=only(build_line))
+
+
+def test_scores_of_another_search_are_refused():
     X, y = numbers(30)
-    plan = SearchPlan(families=("linear",), n_iter=2, n_jobs=1)
-    stranger = draws(plan.model_copy(update={"seed": 1}), only(build_line))[0]
-    for draw in (stranger, Draw(2, "linear", {})):
-        with pytest.raises(ValueError, match="not drawn by this plan"):
-            run_search(X, y, plan, done=[Trial(draw, (1.0,), 0)], candidates=only(build_line))
+    plan = plain(families=("linear",), n_iter=2, n_jobs=1)
+    with pytest.raises(ValueError, match="no draw 2 in this search"):
+        run_search(X, y, plan, done=[Score(2, 0, 1.0, 0)], candidates=only(build_line))
+
+
+def test_a_race_finds_the_same_best_and_spares_the_others_folds(census_path):
+    X, y, _, _ = families.reference_split(census_path)
+    X, y = X[:1500], y[:1500]
+    plan = plain(families=("tree", "linear"), n_iter=12, n_jobs=2)
+    whole = run_search(X, y, plan, candidates=SMALL).trials
+    raced = run_search(X, y, plan.model_copy(update={"race": 0.05}), candidates=SMALL).trials
+    assert best(raced).draw == best(whole).draw
+    stopped = [t for t in raced if t.stopped]
+    assert stopped
+    for trial, full in zip(raced, whole, strict=True):
+        assert trial.fold_rmse == full.fold_rmse[: len(trial.fold_rmse)]
+        assert trial.stopped == (len(trial.fold_rmse) < plan.folds)
+        assert (trial.rmse == float("inf")) == trial.stopped
+
+
+def test_draws_of_other_nights_are_tried_after_the_fresh_ones():
+    X, y = numbers(60)
+    plan = plain(families=("linear",), n_iter=3, n_jobs=1)
+    line = only(build_line)
+    fresh = run_search(X, y, plan, candidates=line).trials
+    right = Draw(77, "linear", {"model__slope": 0.3})
+    found = run_search(X, y, plan, warm=[right], candidates=line)
+    assert found.trials[:3] == tuple(
+        replace(t, seconds=f.seconds) for t, f in zip(fresh, found.trials, strict=False)
+    )
+    assert best(found.trials).draw == Draw(3, "linear", {"model__slope": 0.3})
+
+
+def test_wall_time_as_the_budget():
+    X, y = numbers(60)
+    slow = only(build_slow)
+    plan = plain(families=("linear",), n_iter=2, n_jobs=1, seconds=2.5, folds=2)
+    began = time.monotonic()
+    scores: list[Score] = []
+    trials = run_search(X, y, plan, on_score=scores.append, candidates=slow).trials
+    assert time.monotonic() - began < 3.5
+    assert len(trials) >= 2
+    assert len(trials) % 2 == 0
+    everything = draws(plan.model_copy(update={"n_iter": len(trials)}), slow)
+    assert tuple(t.draw for t in trials) == everything
+    # what an earlier call has spent counts
+    again = run_search(X, y, plan, done=scores, candidates=slow).trials
+    assert again == trials
+
+
+def test_no_more_rows_are_scored_than_wanted():
+    X, y = numbers(3000)
+    plan = plain(families=("linear",), n_iter=2, n_jobs=1, rows=1000)
+    found = run_search(X, y, plan, candidates=only(build_line))
+    assert len(found.rows) == len(found.choice.predicted) == 1000
+    assert len(set(found.rows)) == 1000
+    picked = run_search(X.iloc[found.rows], y.iloc[found.rows], plan, candidates=only(build_line))
+    assert [t.fold_rmse for t in picked.trials] == [t.fold_rmse for t in found.trials]
+
+
+def test_out_of_fold_predictions_are_of_models_that_never_saw_the_row(census_path):
+    X, y, _, _ = families.reference_split(census_path)
+    X, y = X[:900], y[:900].to_numpy()
+    plan = plain(families=("tree", "linear"), n_iter=4, n_jobs=1, bag=4)
+    found = run_search(X, y, plan, candidates=SMALL)
+    by_index = {t.draw.index: t.draw for t in found.trials}
+    expected = np.zeros(900)
+    for train, test in folds(900, plan):
+        for index, count in found.choice.models.items():
+            model = pipeline(by_index[index], plan.seed, SMALL).fit(X.iloc[train], y[train])
+            expected[test] += model.predict(X.iloc[test]) * count / 4
+    np.testing.assert_allclose(found.choice.predicted, expected, rtol=1e-9)
+    assert sum(found.choice.models.values()) == 4
+
+
+def test_labels_without_any_meaning_cannot_be_predicted(census_path):
+    """Features that let a row's own label through would do well on the folds they were made for."""
+    X, _, _, _ = families.reference_split(census_path)
+    y = np.random.default_rng(0).normal(2e5, 1e5, 1500)
+    plan = plain(families=("boosting",), n_iter=1, n_jobs=1)
+    (trial,) = run_search(X[:1500], y, plan, candidates=SMALL).trials
+    assert trial.rmse > 0.97 * y.std()
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_failing_draw_is_a_trial_with_an_error_and_the_others_go_on(n_jobs):
     X, y = numbers(60)
-    plan = SearchPlan(families=("linear",), n_iter=8, n_jobs=n_jobs)
+    plan = plain(families=("linear",), n_iter=8, n_jobs=n_jobs)
     seen: list[Trial] = []
-    trials = run_search(X, y, plan, on_trial=seen.append, candidates=only(build_failing))
+    trials = run_search(X, y, plan, on_trial=seen.append, candidates=only(build_failing)).trials
     assert len(seen) == 8
     for trial in trials:
         slope = trial.draw.parameters["model__slope"]
@@ -202,7 +299,7 @@ def test_a_failing_draw_is_a_trial_with_an_error_and_the_others_go_on(n_jobs):
 
 def test_a_parameter_that_a_family_does_not_have_is_a_failed_draw():
     X, y = numbers(30)
-    plan = SearchPlan(families=("linear",), n_iter=2, n_jobs=1)
+    plan = plain(families=("linear",), n_iter=2, n_jobs=1)
     space = {"model__slope": [0.3], "model__nonsense": [1, 2]}
     with pytest.raises(SearchFailed, match=r"All 2 draws.*Invalid parameter 'nonsense'"):
         run_search(X, y, plan, candidates=only(build_line, space))
@@ -210,7 +307,7 @@ def test_a_parameter_that_a_family_does_not_have_is_a_failed_draw():
 
 def test_a_search_in_which_all_fails_says_so_after_handing_over_its_trials():
     X, y = numbers(30)
-    plan = SearchPlan(families=("linear",), n_iter=2, n_jobs=1)
+    plan = plain(families=("linear",), n_iter=2, n_jobs=1)
     seen: list[Trial] = []
     steep = only(build_failing, {"model__slope": [0.8, 0.9]})
     with pytest.raises(SearchFailed, match=r"All 2 draws of the search failed; .* too steep"):
@@ -227,10 +324,10 @@ def test_an_error_of_the_caller_ends_the_search(n_jobs):
         raise FullError
 
     X, y = numbers(60)
-    plan = SearchPlan(families=("linear",), n_iter=6, n_jobs=n_jobs)
+    plan = plain(families=("linear",), n_iter=6, n_jobs=n_jobs)
     with pytest.raises(FullError):
         run_search(X, y, plan, on_trial=refuse, candidates=only(build_line))
-    assert len(run_search(X, y, plan, candidates=only(build_line))) == 6
+    assert len(run_search(X, y, plan, candidates=only(build_line)).trials) == 6
 
 
 def test_the_best_is_the_lowest_mean_and_of_equals_the_first():

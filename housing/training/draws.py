@@ -1,0 +1,90 @@
+"""The points that a search tries, and the folds that it scores them on.
+
+Draws are those of scikit-learn's ParameterSampler over the union of the families' spaces, then the
+best of other nights. Not here: the spaces (`candidates`), and how points are scored (`search`).
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import KFold, ParameterSampler
+
+from housing.records import Draw
+from housing.training.candidates import CANDIDATES, Candidate
+from housing.training.plan import SearchPlan
+
+Rows = npt.NDArray[np.int64]
+Fold = tuple[Rows, Rows]
+
+FAMILY = "family"
+"""Marks a draw's family in the sampled dict. It has one value, so choosing it takes nothing from
+the random stream."""
+
+MOST_DRAWS = 10_000
+"""Of a search that is limited by wall time alone."""
+
+
+def draws(
+    plan: SearchPlan,
+    candidates: Mapping[str, Candidate] = CANDIDATES,
+    warm: Sequence[Draw] = (),
+) -> tuple[Draw, ...]:
+    """The first `n_iter` points that ParameterSampler gives, and after them those of `warm`.
+
+    Parameters are plain int, float, str, bool or None. Where every space is a list of values and
+    together they hold fewer than `n_iter` points, there are only as many draws.
+    """
+    fresh = tuple(islice(endless(plan, candidates), plan.n_iter))
+    again = (Draw(len(fresh) + i, w.family, w.parameters) for i, w in enumerate(warm))
+    return (*fresh, *again)
+
+
+def endless(plan: SearchPlan, candidates: Mapping[str, Candidate] = CANDIDATES) -> Iterator[Draw]:
+    """ParameterSampler's points for the families' spaces and the plan's seed, one after the other.
+
+    Only spaces that are all lists are sampled without replacement, and so depend on how many
+    points are wanted; they end after `n_iter`.
+    """
+    spaces = [{FAMILY: [name], **candidates[name].space} for name in plan.families]
+    finite = all(isinstance(v, list) for space in spaces for v in space.values())
+    wanted = plan.n_iter if finite else max(plan.n_iter, MOST_DRAWS)
+    sampler = ParameterSampler(spaces, wanted, random_state=plan.seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The total space of parameters", UserWarning)
+        for index, point in enumerate(sampler):
+            family = str(point.pop(FAMILY))
+            yield Draw(index, family, {name: _plain(value) for name, value in point.items()})
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def fits_space(draw: Draw, plan: SearchPlan, candidates: Mapping[str, Candidate]) -> bool:
+    """Whether a draw of another night can be tried in this one: same family, same parameters."""
+    return draw.family in plan.families and set(draw.parameters) == set(
+        candidates[draw.family].space
+    )
+
+
+def sample(rows: int, plan: SearchPlan) -> Rows:
+    """Row numbers that draws are scored on, ascending: all, or `plan.rows` of them at random."""
+    if rows <= plan.rows:
+        return np.arange(rows)
+    chosen = np.random.default_rng(plan.seed).permutation(rows)[: plan.rows]
+    return np.sort(chosen)
+
+
+def folds(rows: int, plan: SearchPlan) -> tuple[Fold, ...]:
+    """Row numbers to train on and to score on, one pair a fold.
+
+    Without `shuffle` these are the folds of RandomizedSearchCV(cv=plan.folds); with it those of
+    KFold(plan.folds, shuffle=True, random_state=plan.seed).
+    """
+    random_state = plan.seed if plan.shuffle else None
+    splitter = KFold(plan.folds, shuffle=plan.shuffle, random_state=random_state)
+    return tuple(splitter.split(np.empty(rows)))

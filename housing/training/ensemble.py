@@ -1,0 +1,51 @@
+"""Which draws' mean is the challenger, chosen by their predictions of folds they never saw.
+
+Greedy selection with replacement: Caruana, Niculescu-Mizil, Crew, Ksikes (2004), Ensemble Selection
+from Libraries of Models. The test side is never looked at. Not here: how models are fitted (`fit`).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+POOL = 8
+"""Best trials among which the members are chosen: few, as each more is one more chance to be lucky
+on these folds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Members of an ensemble of equal models, and what it predicted of rows it never saw."""
+
+    models: Mapping[int, int]  # draw -> how many models of it, ascending by draw
+    rmse: float  # US dollars, mean over folds
+    predicted: Floats  # one a row that was scored, shape (n,)
+
+
+def choose(
+    predicted: Mapping[int, Floats], y: Floats, tests: Sequence[npt.NDArray[np.int64]], size: int
+) -> Choice:
+    """Choose `size` models among draws, one after the other, each the one that helps most.
+
+    predicted: out-of-fold predictions of each draw, shape (n,); tests: rows of each fold.
+    """
+    order = sorted(predicted)
+    chosen: Counter[int] = Counter()
+    total = np.zeros(len(y))
+    for count in range(1, size + 1):
+        errors = [_rmse((total + predicted[draw]) / count, y, tests) for draw in order]
+        best = order[int(np.argmin(errors))]
+        chosen[best] += 1
+        total = total + predicted[best]
+    mean = total / size
+    return Choice(dict(sorted(chosen.items())), _rmse(mean, y, tests), mean)
+
+
+def _rmse(predicted: Floats, y: Floats, tests: Sequence[npt.NDArray[np.int64]]) -> float:
+    squared = np.square(predicted - y)
+    return float(np.mean([np.sqrt(squared[rows].mean()) for rows in tests]))

@@ -1,0 +1,101 @@
+"""What a worker does: compute the features of a fold, fit a draw on them, score it.
+
+Functions of plain arguments that run in any process. Not here: which of them run (`search`).
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import root_mean_squared_error
+from sklearn.pipeline import Pipeline
+
+from housing.features.preprocess import leave_out
+from housing.records import Draw, Score
+from housing.training.draws import Fold
+from housing.training.plan import describe
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One draw on one fold; `key` names the features that it shares with others, "" for none."""
+
+    draw: Draw
+    fold: int
+    seed: int
+    without: tuple[str, ...]
+    build: Callable[[int], Pipeline]
+    key: str = ""
+
+    def sharing(self, key: str) -> "Task":
+        """The same task with features that are computed beforehand."""
+        return replace(self, key=key)
+
+    def pipeline(self) -> Pipeline:
+        """The draw's unfitted pipeline."""
+        built = self.build(self.seed)
+        leave_out(built["preprocess"], self.without)
+        return built.set_params(**self.draw.parameters)
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The rows of a fold that are trained on, and those that are scored; rows or features."""
+
+    train: Any
+    test: Any
+    error: str = ""  # why there are no features, or ""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A score and what was predicted for the fold's rows (empty where it failed)."""
+
+    score: Score
+    predicted: Floats
+
+
+def feature_key(task: Task) -> str:
+    """Names the features of a task, or "" where its draw has a say in them, or is impossible."""
+    if any(name.startswith("preprocess") for name in task.draw.parameters):
+        return ""
+    try:
+        return json.dumps(describe(task.pipeline()["preprocess"]), sort_keys=True)
+    except (TypeError, ValueError):  # it will fail as what it is: a draw that cannot be scored
+        return ""
+
+
+def prepare(task: Task, X: pd.DataFrame, y: Floats, fold: Fold) -> tuple[str, int, Sides]:
+    """Features of a fold, learnt on its training rows alone."""
+    train, test = fold
+    try:
+        preprocess = task.pipeline()[:-1]
+        learnt = preprocess.fit_transform(X.iloc[train], y[train])
+        sides = Sides(learnt, preprocess.transform(X.iloc[test]))
+    except Exception as failure:  # noqa: BLE001 - it is recorded as the result of each draw
+        sides = Sides(None, None, f"{type(failure).__name__}: {failure}")
+    return task.key, task.fold, sides
+
+
+def score(task: Task, sides: Sides, y_train: Floats, y_test: Floats) -> Scored:
+    """Fit on one side of a fold, score on the other: no step ever sees the other side's labels."""
+    began = time.perf_counter()
+    rmse, error, predicted = float("inf"), sides.error, np.empty(0)
+    try:
+        if not error:
+            model: Any = task.pipeline()
+            model = model[-1] if task.key else model
+            model.fit(sides.train, y_train)
+            predicted = np.asarray(model.predict(sides.test), dtype=np.float64)
+            rmse = float(root_mean_squared_error(y_test, predicted))
+    except Exception as failure:  # noqa: BLE001 - whatever a draw raises is recorded as its result
+        error = f"{type(failure).__name__}: {failure}"
+    seconds = time.perf_counter() - began
+    return Scored(Score(task.draw.index, task.fold, rmse, seconds, error), predicted)
