@@ -22,6 +22,9 @@ SMALL: Mapping[str, str] = {
     "HOUSING_SEARCH__FOLDS": "2",
     "HOUSING_SEARCH__N_JOBS": "1",
     "HOUSING_RETENTION__TRY_CHAMPIONS": "false",  # a process of its own takes seconds to start
+    "HOUSING_SEARCH__BAG": "1",
+    "HOUSING_SEARCH__RACE": "0",
+    "HOUSING_SEARCH__WARM": "0",
     "HOUSING_GATE__MIN_TEST_ROWS": "50",
     "HOUSING_GATE__BASELINE_MARGIN": "0",
     "HOUSING_GATE__CONFIDENCE": "0.5",

@@ -32,7 +32,7 @@ from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, put_frame, record_blob
 from housing.store.tables import blobs, evaluations, models, utc_now
-from housing.training.fit import bag_members, fit_baselines
+from housing.training.fit import fit_baselines, members_say
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class _Scored:
         model, features = artifacts.get_model(store, row.artifact), test[list(schema.FEATURES)]
         values = np.asarray(model.predict(features), dtype=np.float64)
         members = tuple(
-            np.asarray(member.predict(features), dtype=np.float64) for member in bag_members(model)
+            np.asarray(values, dtype=np.float64) for values in members_say(model, features)
         )
         return cls(
             model,

@@ -9,15 +9,14 @@ from sqlalchemy.engine import Row
 
 from housing import progress, schema
 from housing.errors import Corrupt, HousingError
-from housing.records import Draw
 from housing.settings import Settings
-from housing.steps.tune import GOLDEN_ROWS, keys_digest, training_side
+from housing.steps.tune import GOLDEN_ROWS, keys_digest, refit, training_side
 from housing.store import artifacts, datasets, registry
 from housing.store.artifacts import GOLDEN_TOLERANCE
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, get_table, record_blob, to_frame
-from housing.training.fit import fit, golden_rows, library_versions
+from housing.training.fit import golden_rows, library_versions
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,8 @@ def reproduce(
     keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
     _must_be_the_rows(row, keys)
     X, y = training_side(frame)
-    draw = Draw(row.draw, row.family, row.parameters)
     progress.report("fit", 0, 0, f"m{model} again")
-    again = fit(X, y, draw, seed=row.seed, bag=row.bag, workers=settings.search.workers)
+    again = refit(store, row, X, y, settings)
     same_bytes = artifacts.digest_of(again) == row.artifact
     then, rows, source = _old_predictions(store, row, frame)
     worst = None if then is None else _worst(again.predict(rows), then)

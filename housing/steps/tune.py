@@ -5,13 +5,15 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import pandas as pd
+from sqlalchemy.engine import Row
 
 from housing import progress, schema
 from housing.errors import NothingToTrainOn
 from housing.keys import Keys
-from housing.records import DatasetProfile, Draw, Score, Trial
+from housing.records import DatasetProfile, Draw, Member, Score, Trial
 from housing.settings import Settings
 from housing.steps.night import Night
 from housing.store import artifacts, datasets, profiles, registry, searches
@@ -181,3 +183,17 @@ def fit_challenger(store: Store, night: Night, search: int, settings: Settings) 
         "run": night.run,
     }
     return registry.register(store, facts, artifact, golden)
+
+
+def refit(store: Store, model: Row[Any], X: pd.DataFrame, y: pd.Series, settings: Settings) -> Any:
+    """A registered model fitted again on the same rows: its members, without what was left out."""
+    with store.read() as connection:
+        plan = searches.get(connection, model.search).plan
+    draw = Draw(model.draw, model.family, model.parameters)
+    members = [Member(Draw(**each["draw"]), each["seed"]) for each in model.members or ()]
+    members = members or [Member(draw, model.seed + i) for i in range(model.bag)]
+    return fit_members(
+        X, y, members,
+        workers=settings.search.workers, without=plan.get("without", ()),
+        dask=settings.dask_address or "",
+    ).model  # fmt: skip

@@ -254,7 +254,7 @@ searches = Table(
     Column("warm", JSON),  # draws of other nights that are tried beside fresh ones
     Column("models", JSON),  # how many models of which draw make the challenger; once finished
     Column("cv_rmse", Float),  # US dollars, of their mean
-    _link("oof", "blobs.digest", nullable=True),  # its out-of-fold predictions
+    Column("oof", ForeignKey("blobs.digest")),  # its out-of-fold predictions
 )
 
 scores = Table(
@@ -307,7 +307,7 @@ models = Table(
     _time("created_at"),
     Column("members", JSON),  # draws and seeds whose mean it is; none is `bag` seeds of its draw
     Column("groups", JSON),  # what each group of features is worth
-    _link("oof", "blobs.digest", nullable=True),  # out-of-fold predictions: key, predicted
+    Column("oof", ForeignKey("blobs.digest")),  # out-of-fold predictions: key, predicted
     UniqueConstraint("search", "bag"),
 )
 

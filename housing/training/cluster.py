@@ -7,7 +7,7 @@ tasks and its copies of the data with it; both are sent again, to those that are
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from housing.errors import ClusterUnavailable
 

@@ -168,6 +168,14 @@ def bag_members(model: Any) -> list[Any]:
     return []
 
 
+def members_say(model: Any, X: pd.DataFrame) -> list[Any]:
+    """What each member of a bag predicts, shape (n,) each; features that they share come once."""
+    if isinstance(model, Pipeline) and isinstance(model[-1], VotingRegressor):
+        features = model[:-1].transform(X)
+        return [each.predict(features) for each in model[-1].estimators_]
+    return [each.predict(X) for each in bag_members(model)]
+
+
 def _feature_importances(member: Pipeline) -> dict[str, float]:
     values = getattr(member[-1], "feature_importances_", None)
     if values is None:

@@ -54,7 +54,7 @@ def test_a_derived_feature(monkeypatch: pytest.MonkeyPatch) -> None:
     added = recipe("Add a derived feature")["PEOPLE_PER_ROOM"]
     monkeypatch.setattr(preprocess, "RATIOS", (*preprocess.RATIOS, added))
     frame = simulate(200, 0)
-    fitted = preprocess.lean(0).fit(frame[list(schema.FEATURES)], frame[schema.TARGET])
+    fitted = preprocess.recipe(0).fit(frame[list(schema.FEATURES)], frame[schema.TARGET])
     assert any("people_per_room" in name for name in fitted.get_feature_names_out())
 
 
@@ -63,7 +63,7 @@ def test_a_model_family(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = simulate(300, 0)
     X, y = frame[list(schema.FEATURES)], frame[schema.TARGET]
     plan = SearchPlan(families=("lasso",), n_iter=2, folds=2, n_jobs=1)
-    trials = run_search(X, y, plan, on_trial=lambda trial: None)
+    trials = run_search(X, y, plan).trials
     assert [trial.error for trial in trials] == ["", ""]
     assert clone(CANDIDATES["lasso"].build(0)) is not None
 

@@ -55,8 +55,8 @@ def test_a_killed_night_goes_on_where_it_was(
     undisturbed: dict[str, Any],
 ) -> None:
     home = new_home("killed")
-    # Before the fourth commit of the search one trial is in and the other is being written.
-    commit = 4 if step == "tune" else 1
+    # Before the sixth commit of the search one trial is in, and a score of the other comes next.
+    commit = 6 if step == "tune" else 1
     assert fork_night(home, Blow(signal.SIGKILL, step, commit)) == -signal.SIGKILL
     with open_home(home) as store, store.read() as connection:
         finished = dict(

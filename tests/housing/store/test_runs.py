@@ -1,12 +1,14 @@
 """Runs with their steps, and searches with their trials, as they are recorded and read again."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
 from housing.errors import UnknownId
-from housing.records import Draw, StepTime, Trial
+from housing.records import Draw, Score, StepTime, Trial
 from housing.store import datasets, runs, searches
+from housing.store.segments import put_frame
 from housing.store.tables import searches as searches_table
 
 
@@ -94,14 +96,56 @@ def test_trials_come_back_as_they_were_in_order_of_their_draws(store, search):
         searches.record(store, search, good)
 
 
+def test_scores_come_back_as_they_were_and_are_written_once(store, search):
+    scores = [Score(0, 0, 1 / 3, 0.5), Score(0, 1, float("inf"), 0.1, "it did not fit")]
+    for score in reversed(scores):
+        searches.record_score(store, search, score)
+    with store.read() as connection:
+        assert list(searches.scores_of(connection, search)) == scores
+    with pytest.raises(sa.exc.IntegrityError):
+        searches.record_score(store, search, scores[0])
+
+
+def test_a_stopped_trial_is_no_winner(store, search):
+    stopped = Trial(Draw(0, "forest", {"depth": 1}), (1.0,), 0.1, stopped=True)
+    searches.record(store, search, stopped)
+    with store.read() as connection:
+        (back,) = searches.trials_of(connection, search)
+    assert back == stopped
+    assert back.rmse == float("inf")
+    assert back.so_far == 1.0
+
+
 def test_a_search_ends_once(store, search):
-    searches.finish(store, search)
+    oof = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
+    searches.finish(store, search, {"models": [[0, 3]], "cv_rmse": 1.5}, oof)
     with store.read() as connection:
-        first = searches.get(connection, search).finished_at
-    searches.finish(store, search)
+        first = searches.get(connection, search)
+    searches.finish(store, search, {"models": [[1, 3]], "cv_rmse": 9.0}, oof)
     with store.read() as connection:
-        assert searches.get(connection, search).finished_at == first
+        assert searches.get(connection, search) == first
+        assert (first.models, first.cv_rmse, first.oof) == ([[0, 3]], 1.5, oof.digest)
         assert connection.execute(sa.select(searches_table)).one().id == search
+
+
+def test_the_best_of_other_nights_are_those_of_finished_searches(store, search):
+    for draw, rmse in ((0, 3.0), (1, 2.0)):
+        searches.record(store, search, Trial(Draw(draw, "forest", {"depth": draw}), (rmse,), 0.1))
+    with store.read() as connection:
+        version = searches.get(connection, search).version
+        assert searches.best_of_others(connection, version + 1, 5) == []  # not finished
+    oof = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
+    searches.finish(store, search, {"models": [[1, 1]], "cv_rmse": 2.0}, oof)
+    with store.read() as connection:
+        assert searches.best_of_others(connection, version, 5) == []  # not of another night
+        warm = searches.best_of_others(connection, version + 1, 5)
+        assert warm == [Draw(1, "forest", {"depth": 1})]
+    again = searches.begin(
+        store, key="c" * 64, version=version, plan={}, run=start(store), warm=warm
+    )
+    with store.read() as connection:
+        assert searches.warm_of(searches.get(connection, again)) == tuple(warm)
+        assert searches.warm_of(searches.get(connection, search)) == ()
 
 
 def test_numpy_parameters_are_refused_rather_than_changed(store, search):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 import sqlalchemy as sa
 
-from housing.records import Draw, Trial
+from housing.records import Draw, Score, Trial
 from housing.store import datasets, registry, searches, split
 from housing.store.registry import Change
 from housing.store.tables import APPEND_ONLY, backup_copies, batches, metadata, runs, utc_now
@@ -22,6 +22,7 @@ def filled(store, districts, add_batch, add_model):
     trial = Trial(Draw(0, "test", {"depth": 3}), (1.0, 2.0), seconds=0.1)
     with store.read() as connection:
         search = registry.model(connection, model).search
+    searches.record_score(store, search, Score(0, 0, 1.0, 0.1))
     searches.record(store, search, trial)
     registry.change_champion(store, Change("promote", model, None, "test", "test"))
     return store
@@ -56,7 +57,8 @@ def test_history_cannot_be_changed(filled, table):
 
 def test_the_history_of_decisions_is_append_only():
     assert {table.name for table in APPEND_ONLY} >= {
-        "ledger", "split_ledger", "split_parts", "split_counts", "dataset_versions", "trials",
+        "ledger", "split_ledger", "split_parts", "split_counts", "dataset_versions", "scores",
+        "trials",
     }  # fmt: skip
 
 

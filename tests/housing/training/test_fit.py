@@ -10,11 +10,13 @@ from housing.records import Draw
 from housing.training.candidates import BASELINES, pipeline
 from housing.training.fit import (
     LIBRARIES,
+    bag_members,
     built_in_importances,
     fit,
     fit_baselines,
     golden_rows,
     library_versions,
+    members_say,
 )
 from tests.housing.training import families
 
@@ -58,6 +60,9 @@ def test_a_bag_is_the_mean_of_its_seeds(districts):
     assert list(bag["model"].named_estimators_) == ["seed_5", "seed_6", "seed_7"]
     members = [fit(X, y, draw("boosting"), seed=s).predict(X_test) for s in (5, 6, 7)]
     np.testing.assert_array_equal(bag.predict(X_test), np.mean(members, axis=0))
+    np.testing.assert_array_equal(members_say(bag, X_test), members)
+    alone = [member.predict(X_test) for member in bag_members(bag)]
+    np.testing.assert_array_equal(alone, members)
     assert not np.array_equal(members[0], members[1])
 
 

@@ -45,6 +45,5 @@ def downgrade() -> None:
 def _link_to_blob(table: str) -> None:
     """A nullable foreign key. Spelled in SQL: SQLite takes one only with its column."""
     sqlite = op.get_bind().dialect.name == "sqlite"
-    name = f"CONSTRAINT fk_{table}_oof "
-    rule = "REFERENCES blobs (digest) ON DELETE RESTRICT"
-    op.execute(f"ALTER TABLE {table} ADD COLUMN oof VARCHAR(64) {'' if sqlite else name}{rule}")
+    name = "" if sqlite else f"CONSTRAINT fk_{table}_oof "
+    op.execute(f"ALTER TABLE {table} ADD COLUMN oof VARCHAR(64) {name}REFERENCES blobs (digest)")

@@ -1,0 +1,35 @@
+"""Each family as it is stored: what skops gives back predicts the same."""
+
+import numpy as np
+import pytest
+
+from housing.records import Draw, Member
+from housing.store import skops_format
+from housing.store.trusted import TRUSTED_TYPES
+from housing.training.candidates import CANDIDATES
+from housing.training.draws import draws
+from housing.training.fit import fit_members
+from housing.training.plan import SearchPlan
+from tests.housing.training import families
+
+
+@pytest.mark.parametrize("family", CANDIDATES)
+@pytest.mark.parametrize("bag", [1, 2])
+def test_a_stored_model_predicts_the_same(family, bag, census_path):
+    X, y, X_test, _ = families.reference_split(census_path)
+    draw = draws(SearchPlan(families=(family,), n_iter=1), families.SMALL)[0]
+    members = [Member(draw, seed) for seed in range(bag)]
+    model = fit_members(X[:400], y[:400], members, candidates=families.SMALL).model
+    stored = skops_format.dump(model, TRUSTED_TYPES)
+    assert stored is not None, "skops cannot store it, so it would be pickled"
+    again = skops_format.load(stored, TRUSTED_TYPES)
+    np.testing.assert_array_equal(again.predict(X_test[:300]), model.predict(X_test[:300]))
+
+
+def test_a_mean_of_families_is_stored_too(census_path):
+    X, y, X_test, _ = families.reference_split(census_path)
+    mixed = [Member(Draw(0, "boosting", {"model__max_iter": 5}), 1), Member(Draw(1, "tree", {}), 2)]
+    model = fit_members(X[:400], y[:400], mixed, candidates=families.SMALL).model
+    stored = skops_format.dump(model, TRUSTED_TYPES)
+    again = skops_format.load(stored, TRUSTED_TYPES)
+    np.testing.assert_array_equal(again.predict(X_test[:300]), model.predict(X_test[:300]))
