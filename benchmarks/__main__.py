@@ -5,6 +5,7 @@ import sys
 
 BENCHMARKS = {
     "split": ("benchmarks.split", "adding 1,000 rows to a small and to a large dataset"),
+    "orchestration": ("benchmarks.orchestration", "what the orchestrator costs a night"),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
 }
 
@@ -14,7 +15,7 @@ def main() -> int:
     if len(sys.argv) < 2 or sys.argv[1] not in BENCHMARKS:
         print("Usage: python -m benchmarks NAME [ARGUMENTS]\n")
         for name, (_, what) in BENCHMARKS.items():
-            print(f"  {name:<12} {what}")
+            print(f"  {name:<14} {what}")
         return 0 if len(sys.argv) < 2 else 2
     module, _ = BENCHMARKS[sys.argv[1]]
     sys.argv = sys.argv[1:]

@@ -12,10 +12,16 @@ from prefect import Flow
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 
+from flows.alarm import alarm
+from flows.approval import approval
 from flows.backfill import backfill
+from flows.backup import backup
+from flows.monitor import monitor
 from flows.nightly import nightly
 from flows.rollback import rollback
 from housing.settings import Settings
+
+OFF = "off"
 
 
 @dataclass(frozen=True)
@@ -24,24 +30,38 @@ class Deployment:
 
     name: str
     flow: Flow[Any, Any]
-    schedule: Callable[[Settings], str] | None = None  # a cron expression of the settings
-    parameters: tuple[tuple[str, Any], ...] = ()
+    schedule: Callable[[Settings], str] | None = None  # a cron expression of the settings, or off
+    parameters: Callable[[Settings], dict[str, Any]] | None = None
+    tags: tuple[str, ...] = ("housing",)  # runs with this one are told of where they fail
 
     def build(self, settings: Settings) -> RunnerDeployment:
         """What the orchestrator is told."""
-        cron = None if self.schedule is None else self.schedule(settings)
+        cron = OFF if self.schedule is None else self.schedule(settings)
         return self.flow.to_deployment(
             name=self.name,
-            schedule=Cron(cron, timezone=settings.timezone) if cron else None,
+            schedule=None if cron == OFF else Cron(cron, timezone=settings.timezone),
             description=self.flow.description,
-            tags=["housing", self.name],
-            parameters=dict(self.parameters),
+            tags=[*self.tags, self.name],
+            parameters={} if self.parameters is None else self.parameters(settings),
             enforce_parameter_schema=True,
         )  # type: ignore[return-value]
 
 
+def _as_set(_: Settings) -> dict[str, Any]:
+    return {"parameters": {}}
+
+
+def _full_search(settings: Settings) -> dict[str, Any]:
+    return {"parameters": {"n_iter": settings.search_draws}}
+
+
 DEPLOYMENTS: tuple[Deployment, ...] = (
-    Deployment("nightly", nightly, lambda s: s.schedule, parameters=(("parameters", {}),)),
+    Deployment("nightly", nightly, lambda s: s.schedule, _as_set),
+    Deployment("search", nightly, lambda s: s.schedule_search, _full_search),
+    Deployment("backfill", backfill, None, _as_set),
     Deployment("rollback", rollback),
-    Deployment("backfill", backfill, parameters=(("parameters", {}),)),
+    Deployment("approval", approval),
+    Deployment("monitor", monitor, lambda s: s.schedule_monitor),
+    Deployment("backup", backup, lambda s: s.schedule_backup),
+    Deployment("alarm", alarm, tags=()),
 )

@@ -28,7 +28,7 @@ NIGHT_SECONDS = 60.0
 """A running night gets this long to stop safely."""
 
 
-def parts(home: Path, port: int) -> tuple[Part, ...]:
+def parts(home: Path, port: int, api_port: int) -> tuple[Part, ...]:
     """The server first: the others ask it. Down they go the other way round."""
     url = server.api_url(port)
     logs = home / "prefect"
@@ -49,4 +49,10 @@ def parts(home: Path, port: int) -> tuple[Part, ...]:
             stop_seconds=NIGHT_SECONDS,
         ),
         Part("watch", (*module, "deployments.watch"), logs / "watch.log", {"PREFECT_API_URL": url}),
+        Part(
+            "prediction API",
+            (*module, "deployments.predicting", str(api_port)),
+            logs / "predicting.log",
+            answers=lambda: server.answers(f"http://127.0.0.1:{api_port}"),
+        ),
     )

@@ -15,6 +15,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.runner.runner import Runner
 
 from deployments import lifeline
+from deployments.automations import install
 from deployments.catalogue import DEPLOYMENTS
 from deployments.lateness import skip_older
 from deployments.reconcile import reconcile
@@ -23,6 +24,8 @@ from housing.store.opening import open_store
 
 AT_ONCE = 4  # runs; only one of them is a night
 STOP_SECONDS = 45.0  # for runs to stop safely, of the 60 that whoever stops us gives
+
+REPORT_SECONDS = 1.0  # for the word of how a run ended to reach the server
 
 log = logging.getLogger("housing")
 
@@ -34,13 +37,12 @@ class Gentle(Runner):
 
     def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
         """Pass the signal on to the runs; leave once they have ended."""
-        if self.leaving:
-            super().handle_sigterm(*args, **kwargs)
-        self.leaving = True
-        threading.Thread(target=_stop_runs, daemon=True).start()
+        if not self.leaving:
+            self.leaving = True
+            threading.Thread(target=_stop_runs_and_leave, daemon=True).start()
 
 
-def _stop_runs() -> None:
+def _stop_runs_and_leave() -> None:
     asked: set[int] = set()
     deadline = time.monotonic() + STOP_SECONDS
     while (left := children()) and time.monotonic() < deadline:
@@ -48,7 +50,12 @@ def _stop_runs() -> None:
             os.kill(pid, signal.SIGTERM)
         asked |= left
         time.sleep(0.1)
-    os.kill(os.getpid(), signal.SIGTERM)
+    if asked:
+        time.sleep(REPORT_SECONDS)
+    for pid in children():
+        os.kill(pid, signal.SIGKILL)
+    logging.shutdown()
+    os._exit(0)  # the way out through Prefect's event loop is a stack trace, and nothing is left
 
 
 def children() -> set[int]:
@@ -85,8 +92,9 @@ def put_right(settings: Settings) -> None:
 async def serve(built: Sequence[RunnerDeployment]) -> None:
     """Until SIGTERM. Schedules stay on through a restart: no night is lost to an upgrade."""
     runner = Gentle(name="housing", pause_on_shutdown=False, limit=AT_ONCE)
-    for deployment in built:
-        await runner.aadd_deployment(deployment)
+    ids = {deployment.name: await runner.aadd_deployment(deployment) for deployment in built}
+    with get_client(sync_client=True) as client:
+        install(client, ids)
     print(f"Serving {', '.join(d.name for d in built)}.", flush=True)  # noqa: T201 - its log
     await runner.start()
 

@@ -29,7 +29,7 @@ ASK_EVERY, UNANSWERED = 5.0, 12  # seconds between two questions; how many in a 
 class PortTaken(HousingError):
     """Another program listens where the server should."""
 
-    template = "Port {port} is taken. Stop what listens there, or use `housing up --port N`."
+    template = "Port {port} is taken. Stop what listens there, or use `housing up {option} N`."
 
 
 class AlreadyUp(HousingError):
@@ -103,18 +103,19 @@ class Watched:
             let_go(self.process)
 
 
-def up(home: Path, port: int, say: Say) -> None:
+def up(home: Path, port: int, api_port: int, say: Say) -> None:
     """Run until SIGINT or SIGTERM; a second one does not wait for a running night."""
     with _only_one(home):
-        if not _free(port):
-            raise PortTaken(port=port)
+        for wanted, option in ((port, "--port"), (api_port, "--api-port")):
+            if not _free(wanted):
+                raise PortTaken(port=wanted, option=option)
         stopping = _catch_signals()
-        watched = [Watched(part) for part in parts(home, port)]
+        watched = [Watched(part) for part in parts(home, port, api_port)]
         try:
             _start_all(watched, say, stopping)
             if not stopping():
                 servers.announce(home, servers.api_url(port))
-                _say_where(port, say)
+                _say_where(port, api_port, say)
             while not stopping():
                 time.sleep(0.2)
                 for one in watched:
@@ -140,10 +141,11 @@ def _start_all(watched: Sequence[Watched], say: Say, stopping: Callable[[], int]
             return
 
 
-def _say_where(port: int, say: Say) -> None:
+def _say_where(port: int, api_port: int, say: Say) -> None:
     ui = servers.api_url(port).removesuffix("/api")
     say(f"Prefect UI:  {ui}")
     say(f"Deployments: {ui}/v2/deployments")
+    say(f"Predictions: http://127.0.0.1:{api_port}")
     say("Ctrl-C stops everything.")
 
 

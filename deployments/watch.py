@@ -4,9 +4,11 @@ Every few seconds it brings the orchestrator's records in line with who is alive
 each night happens: it is the dead man's switch, and no scheduler's word is taken for it.
 """
 
+import argparse
 import logging
 import signal
 import threading
+from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -18,6 +20,7 @@ from deployments.lateness import make_up, skip_older
 from deployments.reconcile import reconcile
 from housing.errors import HousingError
 from housing.settings import Settings, load_settings
+from housing.steps.approval import expire
 from housing.store.engine import Store
 from housing.store.opening import open_store
 
@@ -31,11 +34,15 @@ def one_round(client: SyncPrefectClient, store: Store, settings: Settings) -> li
     said = reconcile(client, store, settings)
     said += skip_older(client)
     said += make_up(client, store, settings)
+    said += [f"Nobody decided in time on what r{run} asked" for run in expire(store, settings)]
     return said
 
 
-def watch(stopped: threading.Event) -> None:
-    """Round after round; a server or database that is away now is asked again later."""
+def watch(stopped: threading.Event, beat: Path | None = None) -> None:
+    """Round after round; a server or database that is away now is asked again later.
+
+    `beat` is touched after each round that found both, for a health check.
+    """
     settings = load_settings()
     away = False
     while not stopped.is_set():
@@ -44,6 +51,8 @@ def watch(stopped: threading.Event) -> None:
                 for sentence in one_round(client, store, settings):
                     log.info(sentence)
             away = False
+            if beat is not None:
+                beat.touch()
         except (HousingError, SQLAlchemyError, PrefectException, httpx.HTTPError, OSError) as error:
             if not away:
                 log.warning("Not watching just now: %s", error)
@@ -54,12 +63,15 @@ def watch(stopped: threading.Event) -> None:
 def main() -> None:
     """Watch until SIGTERM."""
     lifeline.hold()
+    parser = argparse.ArgumentParser(prog="python -m deployments.watch")
+    parser.add_argument("--beat", type=Path, help="File that is touched after each good round.")
+    chosen = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%F %T")
     log.setLevel(logging.INFO)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    watch(stopped)
+    watch(stopped, chosen.beat)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,16 @@ class Settings(BaseSettings):
     )
     test_share: float = Field(0.2, gt=0.01, lt=0.9, description="Share of rows kept for testing.")
     schedule: str = Field("0 2 * * *", description="Cron expression of the nightly run.")
+    schedule_search: str = Field(
+        "0 4 * * 0", description="Cron expression of the full search, or off."
+    )
+    search_draws: int = Field(60, ge=1, le=10_000, description="Draws of the full search.")
+    schedule_monitor: str = Field(
+        "30 * * * *", description="Cron expression of the monitor's looks, or off."
+    )
+    schedule_backup: str = Field(
+        "0 6 * * *", description="Cron expression of the backup and its trial restore, or off."
+    )
     timezone: str = Field("UTC", description="Time zone of the schedule, e.g. Europe/Berlin.")
     notify: NotifySettings = Field(
         default_factory=lambda: NotifySettings.model_validate({}), description="Where messages go."
@@ -147,6 +157,11 @@ class Settings(BaseSettings):
         if not _is_cron(value):
             raise ValueError("it is not a cron expression such as 0 2 * * * (at 2:00 every day)")
         return value
+
+    @field_validator("schedule_search", "schedule_monitor", "schedule_backup")
+    @classmethod
+    def _cron_or_off(cls, value: str) -> str:
+        return value if value == "off" else cls._cron(value)
 
     @field_validator("timezone")
     @classmethod

@@ -39,7 +39,8 @@ def conclude(night: Night, result: NightResult) -> NightResult:
     """Record how the night ended."""
     with steps.step(night, "conclude") as (store, settings):
         final = steps.conclude(store, night, result)
-        progress.report("conclude", 1, 1, f"{final.outcome}; champion m{final.champion}")
+        champion = "none" if final.champion is None else f"m{final.champion}"
+        progress.report("conclude", 1, 1, f"{final.outcome}; champion {champion}")
     say_alive(settings.notify)
     run.say(final.outcome, [final.outcome])
     return final

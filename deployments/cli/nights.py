@@ -92,11 +92,21 @@ def ingest(
 
 @app.command()
 def up(
-    port: Annotated[int, typer.Option(help="Port of the Prefect UI, on loopback.")] = 4200,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the Prefect UI, on loopback.")
+    ] = 4200,
+    api_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the prediction API, on loopback.")
+    ] = 8000,
 ) -> None:
-    """Prefect server, schedules and runner; one Ctrl-C ends them all, in order."""
+    """Prefect server, schedules, runner, watch and prediction API; one Ctrl-C ends them all.
+
+    A part that dies is started again. A second Ctrl-C does not wait for a running night.
+    """
     from deployments.supervisor import up as run_until_stopped
 
     settings = load_settings()
     environment.prepare(settings.home)
-    run_until_stopped(settings.home, port, lambda text: console.print(escape(text), soft_wrap=True))
+    run_until_stopped(
+        settings.home, port, api_port, lambda text: console.print(escape(text), soft_wrap=True)
+    )

@@ -20,10 +20,10 @@ from housing.store.opening import open_store
 def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     """Run the flow once; returns the outcome. Errors of the flow are raised here."""
     settings = load_settings()
-    with open_store(settings):
-        pass  # what is wrong with the store is said before anything is started
     environment.prepare(settings.home, quiet=True)
     with server_for_a_night(settings.home) as (server, _):
+        with open_store(settings):
+            pass  # what is wrong with the store is said while the server is still starting
         with errors.status("Starting: loading libraries and the Prefect server ..."):
             from flows.nightly import nightly
 

@@ -104,6 +104,12 @@ LEASED = ("nightly", "backfill")
 """Kinds of run that hold the night's lease while they run."""
 
 
+def has_row(connection: Connection, flow_run: str) -> bool:
+    """Whether a run of the orchestrator's is one of ours, which tells how it ended by itself."""
+    query = sa.select(runs.c.id).where(runs.c.flow_run == flow_run).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def get(connection: Connection, run: int) -> Row[Any]:
     """One run; UnknownId where there is none."""
     row = connection.execute(sa.select(runs).where(runs.c.id == run)).one_or_none()

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from deployments.server import free_port
+from housing.schema import TARGET
 from tests.nights import SMALL, landing_rows
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ class Stack:
         self.folder = folder
         self.environment = {**os.environ, **environment}
         self.command = _compose()
-        self.port = environment["PREFECT_PORT"]
+        self.port, self.predictions = environment["PREFECT_PORT"], environment["PREDICTIONS_PORT"]
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         """Run a compose command; returns what it printed."""
@@ -85,9 +86,9 @@ class Stack:
         with urllib.request.urlopen(request, timeout=20) as response:
             return json.load(response)
 
-    def night(self) -> dict[str, Any]:
-        """Run the deployment `nightly` and wait for its end."""
-        found = _until(lambda: self.api("deployments/name/nightly/nightly"))
+    def night(self, name: str = "nightly/nightly") -> dict[str, Any]:
+        """Run a deployment and wait for its end."""
+        found = _until(lambda: self.api(f"deployments/name/{name}"))
         run = self.api(f"deployments/{found['id']}/create_flow_run", {})
 
         def ended() -> dict[str, Any] | None:
@@ -150,7 +151,8 @@ def stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     landing_rows(0, 600).to_csv(landing / "a.csv", index=False)
     small = {name: value for name, value in SMALL.items() if name != "HOUSING_SOURCE"}
     (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in small.items()))
-    stack = Stack(folder, {**images, "LANDING": str(landing), "PREFECT_PORT": str(free_port())})
+    ports = {name: str(free_port()) for name in ("PREFECT_PORT", "PREDICTIONS_PORT")}
+    stack = Stack(folder, {**images, "LANDING": str(landing), **ports})
     try:
         stack.compose("up", "-d", "--no-build")
         yield stack
@@ -196,7 +198,7 @@ def test_nothing_is_open_beyond_loopback(stack: Stack) -> None:
 
 
 def test_our_containers_run_without_rights(stack: Stack) -> None:
-    for service in ("prefect", "worker"):
+    for service in ("prefect", "worker", "watch", "predictions"):
         identity = stack.compose(
             "exec", "-T", service, "sh", "-c", "id -u; touch /opt/x || echo no"
         )
@@ -206,15 +208,52 @@ def test_our_containers_run_without_rights(stack: Stack) -> None:
         assert password not in environment, "a secret is in the container's configuration"
 
 
-def test_the_worker_has_no_way_out(stack: Stack) -> None:
-    look = "import socket; socket.create_connection(('1.1.1.1', 443), 3)"
-    said = stack.compose(
-        "exec", "-T", "worker", "sh", "-c", f'python -c "{look}" 2>/dev/null && echo out || echo in'
-    )
-    assert said.strip() == "in"
+def test_the_database_has_no_way_out(stack: Stack) -> None:
+    container = stack.compose("ps", "-q", "postgres").strip()
+    shown = json.loads(subprocess.check_output(["docker", "inspect", container]))[0]
+    names = list(shown["NetworkSettings"]["Networks"])
+    networks = json.loads(subprocess.check_output(["docker", "network", "inspect", *names]))
+    assert networks
+    assert all(network["Internal"] for network in networks)
 
 
-@pytest.mark.parametrize("service", ["worker", "prefect", "postgres"])
+def test_predictions_want_the_token(stack: Stack) -> None:
+    districts = landing_rows(0, 3).drop(columns=TARGET).to_dict("records")
+    body = json.dumps({"districts": districts}).encode()
+    token = (stack.folder / "secrets" / "api_token").read_text()
+
+    def ask(headers: dict[str, str]) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{stack.predictions}/predict",
+            data=body,
+            headers={"Content-Type": "application/json", **headers},
+        )
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return json.load(response)
+
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        ask({})
+    assert len(_until(lambda: ask({"Authorization": f"Bearer {token}"}))["predictions"]) == 3
+
+
+def test_the_report_is_behind_the_password_of_the_ui(stack: Stack) -> None:
+    address = f"http://127.0.0.1:{stack.port}/reports/night-r1.html"
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(address, timeout=20)
+    secret = (stack.folder / "secrets" / "prefect_auth").read_bytes()
+    knowing = {"Authorization": f"Basic {b64encode(secret).decode()}"}
+    with urllib.request.urlopen(
+        urllib.request.Request(address, headers=knowing), timeout=20
+    ) as response:
+        assert b"<html" in response.read()
+
+
+def test_a_backup_is_made_and_tried(stack: Stack) -> None:
+    run = stack.night("backup/backup")
+    assert (run["state"]["type"], run["state"]["name"]) == ("COMPLETED", "Verified"), run["state"]
+
+
+@pytest.mark.parametrize("service", ["worker", "prefect", "postgres", "watch", "predictions"])
 def test_a_killed_part_comes_back_and_the_next_night_runs(stack: Stack, service: str) -> None:
     container = stack.compose("ps", "-q", service).strip()
     pid = subprocess.check_output(["docker", "inspect", "-f", "{{.State.Pid}}", container])

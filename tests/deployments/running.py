@@ -23,6 +23,7 @@ PROGRAMS = {
     "server": "deployments.api",
     "runner": "deployments.runner",
     "watch": "deployments.watch",
+    "prediction API": "deployments.predicting",
     "flow": "prefect.engine",
 }
 
@@ -30,10 +31,12 @@ PROGRAMS = {
 class Up:
     """A running `housing up` on a home of its own."""
 
+    command = (sys.executable, "-m", "deployments.cli.entry", "up")
+
     def __init__(self, home: Path, settings: Mapping[str, str] = {}) -> None:
         (home / "landing").mkdir(parents=True, exist_ok=True)
         self.home = home
-        self.port = free_port()
+        self.port, self.api_port = free_port(), free_port()
         self.said = home.parent / f"{home.name}.said"
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HOUSING_", "PREFECT_"))}
         self.environment = {
@@ -43,6 +46,9 @@ class Up:
             "HOUSING_HOME": str(home),
             "HOUSING_SCHEDULE": "0 2 * * *",
             "HOUSING_TIMEZONE": "Europe/Berlin",
+            "HOUSING_SCHEDULE_SEARCH": "off",
+            "HOUSING_SCHEDULE_MONITOR": "off",
+            "HOUSING_SCHEDULE_BACKUP": "off",
             **settings,
         }
         self.process = self.start()
@@ -51,7 +57,7 @@ class Up:
         """Begin, also once more on the same home."""
         with self.said.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "deployments.cli.entry", "up", "--port", str(self.port)],
+                [*self.command, "--port", str(self.port), "--api-port", str(self.api_port)],
                 env=self.environment,
                 cwd=self.home.parent,
                 stdout=output,

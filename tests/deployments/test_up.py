@@ -121,7 +121,7 @@ def test_a_second_one_is_refused(up: Up, tmp_path: Path) -> None:
     assert f"Port {up.port} is taken" in other.stderr
 
 
-@pytest.mark.parametrize("part", ["watch", "runner", "server"])
+@pytest.mark.parametrize("part", ["watch", "runner", "server", "prediction API"])
 def test_a_part_that_is_killed_comes_back(up: Up, part: str) -> None:
     before = up.pids(part)
     up.kill(part)

@@ -1,0 +1,100 @@
+"""Automations of the orchestrator, as data, and their installation, which may be done twice.
+
+A second pair of eyes: nights are watched by `watch`, which asks the lease. These see the runs that
+hold none (rollback, backup, ...). A switch that somebody set in the UI stays as it is.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState, RunDeployment
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+
+SILENCE = timedelta(minutes=15)
+"""Without a heartbeat for so long a run counts as dead; a server may be away for a while."""
+
+HEARTBEAT = "prefect.flow-run.heartbeat"
+SIGNS_OF_LIFE = frozenset(
+    {HEARTBEAT}
+    | {
+        f"prefect.flow-run.{state}"
+        for state in (
+            *("Completed", "Failed", "Cancelled", "Crashed"),
+            *("Suspended", "Paused", "Scheduled", "AwaitingRetry"),  # it waits, and has no process
+        )
+    }
+)
+OURS = ResourceSpecification.model_validate(
+    {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.housing"}
+)
+RUNS = ResourceSpecification.model_validate({"prefect.resource.id": "prefect.flow-run.*"})
+
+
+def automations(deployments: Mapping[str, UUID]) -> tuple[AutomationCore, ...]:
+    """All of them; `deployments` are ids by name."""
+    return (
+        AutomationCore(
+            name="housing: a run without a heartbeat is crashed",
+            description="Runs that wait for a person have none and are left alone.",
+            trigger=EventTrigger(
+                after={HEARTBEAT},
+                expect=set(SIGNS_OF_LIFE),
+                match=RUNS,
+                match_related=OURS,
+                for_each={"prefect.resource.id"},
+                posture=Posture.Proactive,
+                threshold=1,
+                within=SILENCE,
+            ),
+            actions=[
+                ChangeFlowRunState(state=StateType.CRASHED, message="Its heartbeat has stopped.")
+            ],
+        ),
+        AutomationCore(
+            name="housing: a run that failed or crashed is told",
+            description="Over the channels of HOUSING_NOTIFY__...; nights tell by themselves.",
+            trigger=EventTrigger(
+                expect={"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
+                match=RUNS,
+                match_related=OURS,
+                posture=Posture.Reactive,
+                threshold=1,
+            ),
+            actions=[
+                RunDeployment(
+                    source="selected",
+                    deployment_id=deployments["alarm"],
+                    parameters={
+                        "flow_run": {
+                            "__prefect_kind": "jinja",
+                            "template": "{{ event.resource.id }}",
+                        }
+                    },
+                )
+            ],
+        ),
+        AutomationCore(
+            name="housing: drift starts a full search",
+            description="Off until it is switched on here.",
+            enabled=False,
+            trigger=EventTrigger(expect={"drift.detected"}, posture=Posture.Reactive, threshold=1),
+            actions=[RunDeployment(source="selected", deployment_id=deployments["search"])],
+        ),
+    )
+
+
+def install(client: SyncPrefectClient, deployments: Mapping[str, UUID]) -> None:
+    """Bring all of them up to date; those that are there keep their switch."""
+    for wanted in automations(deployments):
+        found = client.read_automations_by_name(wanted.name)
+        if not found:
+            client.create_automation(wanted)
+            continue
+        kept = wanted.model_copy(update={"enabled": found[0].enabled})
+        client.update_automation(found[0].id, kept)
+        for doubled in found[1:]:
+            client.delete_automation(doubled.id)

@@ -1,0 +1,45 @@
+"""What a person decides on a night that asked; at a terminal `housing approve|reject` do it."""
+
+from typing import Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows.states import refusals_named
+from housing.steps.approval import Decided
+from tasks.run import dated, say
+from tasks.upkeep import decide
+
+
+class ApprovalParameters(BaseModel):
+    """Which night asked, and the answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: int = Field(
+        ge=1, title="Run", description="Number of the night that asked (12 for r12); see its state."
+    )
+    decision: Literal["approve", "reject"] = Field(
+        title="Decision",
+        description="approve promotes its challenger, compared again where the champion has "
+        "changed since; reject keeps the champion.",
+    )
+    reason: str = Field(
+        min_length=3, title="Reason", description="Why; it is kept in the ledger for ever."
+    )
+
+
+@flow(
+    name="approval",
+    description=__doc__,
+    flow_run_name=lambda: dated("approval"),
+    persist_result=False,
+)
+@refusals_named
+def approval(parameters: ApprovalParameters) -> State[Decided]:
+    """Carry the decision out."""
+    done = decide(parameters.run, parameters.decision, parameters.reason)
+    say(f"r{parameters.run} {done.status}", [f"r{parameters.run}", f"m{done.challenger}"])
+    return Completed(name=done.status.capitalize(), message=done.sentence, data=done)

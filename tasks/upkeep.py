@@ -1,0 +1,84 @@
+"""What happens beside the nights: a decision of a person, a look at what was answered, a backup."""
+
+from uuid import UUID
+
+from prefect import task
+from prefect.client.orchestration import get_client
+from prefect.logging import get_run_logger
+
+from housing.errors import Corrupt
+from housing.notify import Message, send_all
+from housing.settings import load_settings
+from housing.steps import approval, backup
+from housing.steps.approval import Decided
+from housing.steps.backup import Cut, Verified
+from housing.steps.monitor import Look
+from housing.steps.monitor import monitor as look_once
+from housing.store.opening import open_store
+from housing.store.runs import has_row
+from tasks.events import emit
+from tasks.options import PLAIN
+
+
+@task(name="decide", task_run_name="{decision} r{run}", **PLAIN)
+def decide(run: int, decision: str, reason: str) -> Decided:
+    """Promote what a night asked for, or keep the champion."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        act = approval.approve if decision == "approve" else approval.reject
+        done = act(store, settings, run, reason)
+    event = "promoted" if done.status == "approved" else "kept"
+    emit(Message(event, done.sentence, f"r{run}"))
+    return done
+
+
+@task(name="look", **PLAIN)
+def look() -> Look:
+    """Drift, live error and staleness since the last look."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        seen = look_once(store, settings)
+    for sentence in seen.told:
+        emit(Message("drift", sentence, f"m{seen.model}"))
+    rows = sum(window.rows for window in seen.windows)
+    get_run_logger().info("m%d: %d rows seen, %d alarms", seen.model, rows, len(seen.told))
+    return seen
+
+
+@task(name="copy the store", **PLAIN)
+def copy_store() -> Cut:
+    """A cut of the whole store in the backup place."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        cut = backup.create(store, settings)
+    get_run_logger().info("%s: %d objects, %d bytes new", cut.id, cut.blobs, cut.copied)
+    return cut
+
+
+@task(name="try the copy", **PLAIN)
+def try_copy(cut: str) -> Verified:
+    """Restore a cut into a scratch folder; Corrupt, and the team is told, where it is not good."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        found = backup.verify(store, settings, cut)
+    if not found.good:
+        said = f"The backup {found.id} is not good: {'; '.join(found.problems)}"
+        send_all(message := Message("backup not verified", said, found.id), settings.notify)
+        emit(message)
+        raise Corrupt(what=f"the backup {found.id}", why="; ".join(found.problems))
+    return found
+
+
+@task(name="tell", **PLAIN)
+def tell_of(flow_run: str) -> str:
+    """Tell of a run of the orchestrator's that has no row of its own; returns what was said."""
+    settings = load_settings()
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(UUID(flow_run.rpartition(".")[2]))
+    with open_store(settings) as store, store.read() as connection:
+        if has_row(connection, str(run.id)):
+            return ""
+    why = "" if run.state is None else f"{run.state.name}: {run.state.message}"
+    said = f"The run {run.name} did not come to its end. {why}"
+    send_all(Message("failed", said, run.name), settings.notify)
+    return said

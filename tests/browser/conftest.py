@@ -1,0 +1,58 @@
+"""A real browser on a real `housing up`; what it saw is kept under tests/screenshots."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.ui import Ui
+from tests.deployments.running import Up, until
+from tests.nights import landing_rows
+
+SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
+
+
+def _chromium() -> str:
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("there is no chromium on this machine; name one with CHROMIUM")
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def up(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """With a gate that lets some gain through and nights that take a few seconds."""
+    running = Up(tmp_path_factory.mktemp("ui") / "home", {"HOUSING_SEARCH__FAMILIES": "forest"})
+    landing_rows(0, 600).to_csv(running.home / "landing" / "a.csv", index=False)
+    try:
+        until(lambda: "alarm" in running.deployments(), 120, "the deployments never appeared")
+        yield running
+    finally:
+        running.stop()
+        print(running.output())
+
+
+@pytest.fixture
+def ui(up: Up, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Ui]:
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page: Page = context.new_page()
+    page.set_default_timeout(30_000)
+    folder = SCREENSHOTS / request.node.name.replace("/", "-")
+    shutil.rmtree(folder, ignore_errors=True)
+    driven = Ui(page, up, folder)
+    try:
+        yield driven
+    finally:
+        driven.shoot("end")
+        context.close()

@@ -1,0 +1,110 @@
+"""What an operator does in the UI: run, read, take back, cancel, approve."""
+
+import re
+
+import pytest
+
+from tests.browser.ui import Ui
+from tests.deployments.running import until
+from tests.nights import landing_rows
+
+pytestmark = [
+    pytest.mark.prefect,
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+def _land(ui: Ui, night: int, rows: int = 200) -> None:
+    landing_rows(night, rows).to_csv(ui.up.home / "landing" / f"{night}.csv", index=False)
+
+
+def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
+    run = ui.quick_run("nightly")
+    done = ui.ended(run, "Promoted")
+    assert re.search(r": v1, m1 against the baselines, promoted$", done["name"])
+    ui.artifacts()
+    for key in ("verdict", "models", "decision", "search", "report", "tune-progress"):
+        ui.page.get_by_text(key, exact=True).first.wait_for()
+    ui.shoot("artifacts")
+    for key in ("decision", "models", "verdict"):
+        found = ui.up.ask(
+            "artifacts/filter",
+            {"artifacts": {"key": {"any_": [key]}, "flow_run_id": {"any_": [done["id"]]}}},
+        )
+        ui.go(f"artifacts/artifact/{found[0]['id']}")
+        if key == "decision":
+            ui.page.locator("img[src^='data:image/svg']").first.wait_for()
+            width = "document.querySelector(\"img[src^='data:image/svg']\").naturalWidth > 100"
+            ui.page.wait_for_function(width)
+        else:
+            ui.page.get_by_text("R²").first.wait_for()
+        ui.shoot(f"artifact-{key}")
+    ui.go(f"runs/flow-run/{done['id']}")
+    ui.artifacts()
+    href = f"http://127.0.0.1:{ui.up.port}/reports/night-r1.html"
+    ui.page.goto(href)
+    ui.page.get_by_text("PROMOTED", exact=False).first.wait_for()
+    ui.shoot("report")
+
+
+def test_a_custom_run_takes_its_parameters(ui: Ui) -> None:
+    _land(ui, 1)
+    run = ui.custom_run("nightly", **{"N Iter": "3", "Seed": "7"})
+    assert run["parameters"]["parameters"]["n_iter"] == 3
+    assert run["parameters"]["parameters"]["seed"] == 7
+    done = ui.up.ended(run)
+    assert done["state"]["type"] == "COMPLETED"
+    ui.ended(run, done["state"]["name"])
+    shown = ui.up.housing("runs")[0]["run"]
+    assert ui.up.housing("show", shown)["parameters"]["n_iter"] == 3
+
+
+def test_a_rollback_changes_the_champion(ui: Ui) -> None:
+    """Two champions first, whatever the gate says of tonight's rows."""
+    for night in range(2, 8):
+        if len({line["to"] for line in ui.up.housing("history")}) > 1:
+            break
+        _land(ui, night, 2000)
+        ui.up.ended(ui.up.run(families=["forest"]))
+    before = ui.up.housing("champion")["to"]
+    assert before != "m1", "no second champion"
+    run = ui.custom_run("rollback", Reason="complaints from the field")
+    ui.ended(run, "Rolled back")
+    after = ui.up.housing("history")
+    line = next(line for line in after if line["operation"] == "rollback")
+    assert (line["from"], line["reason"]) == (before, "complaints from the field")
+    assert ui.up.housing("champion")["to"] == line["to"] != before
+
+
+def test_a_form_without_a_reason_is_refused(ui: Ui) -> None:
+    runs = ui.up.ask("flow_runs/count", {})
+    ui.deployment("rollback")
+    ui.page.get_by_role("button", name="Run", exact=True).click()
+    custom = ui.page.get_by_role("menuitem", name="Custom run")
+    if custom.count():
+        custom.click()
+    ui.page.wait_for_url("**/run?*")
+    ui.page.get_by_role("button", name="Submit").click()
+    ui.page.wait_for_timeout(1000)
+    ui.shoot("refused")
+    assert ui.up.ask("flow_runs/count", {}) == runs
+
+
+def test_a_run_is_cancelled_and_nothing_is_half_done(ui: Ui) -> None:
+    _land(ui, 20, 300)
+    champion = ui.up.housing("champion")
+    run = ui.up.run(families=["forest"], n_iter=200)
+    ui.up.searching(run)
+    ui.go(f"runs/flow-run/{run['id']}")
+    ui.cancel()
+    done = ui.ended(run, "Cancelled")
+    assert done["state"]["type"] == "CANCELLED"
+    newest = until(
+        lambda: (row := ui.up.housing("runs")[0])["status"] != "running" and row, 30, "it runs on"
+    )
+    assert newest["status"] == "cancelled"
+    assert ui.up.housing("champion") == champion
+    again = ui.up.ended(ui.up.run(families=["forest"], n_iter=3))
+    assert again["state"]["type"] == "COMPLETED"
