@@ -38,8 +38,7 @@ def look() -> Look:
     settings = load_settings()
     with open_store(settings) as store:
         seen = look_once(store, settings)
-    for sentence in seen.told:
-        emit(Message("drift", sentence, f"m{seen.model}"))
+    emit(Message("drift", " ".join(seen.told), f"m{seen.model}") if seen.told else None)
     rows = sum(window.rows for window in seen.windows)
     get_run_logger().info("m%d: %d rows seen, %d alarms", seen.model, rows, len(seen.told))
     return seen

@@ -30,11 +30,9 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
-def up(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """With a gate that lets some gain through and nights that take a few seconds."""
-    running = Up(tmp_path_factory.mktemp("ui") / "home", {"HOUSING_SEARCH__FAMILIES": "forest"})
-    landing_rows(0, 600).to_csv(running.home / "landing" / "a.csv", index=False)
+def _up(home: Path, **settings: str) -> Iterator[Up]:
+    running = Up(home, {"HOUSING_SEARCH__FAMILIES": "forest", **settings})
+    landing_rows(0, 600).to_csv(home / "landing" / "a.csv", index=False)
     try:
         until(lambda: "alarm" in running.deployments(), 120, "the deployments never appeared")
         yield running
@@ -43,8 +41,21 @@ def up(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
         print(running.output())
 
 
+@pytest.fixture(scope="module")
+def up(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """Whose nights promote by themselves."""
+    yield from _up(tmp_path_factory.mktemp("ui") / "home")
+
+
+@pytest.fixture(scope="module")
+def asking(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """Whose nights ask a person."""
+    yield from _up(tmp_path_factory.mktemp("asking") / "home", HOUSING_GATE__APPROVAL="true")
+
+
 @pytest.fixture
-def ui(up: Up, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Ui]:
+def ui(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Ui]:
+    up: Up = request.getfixturevalue(getattr(request, "param", "up"))
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     page: Page = context.new_page()
     page.set_default_timeout(30_000)

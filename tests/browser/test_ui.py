@@ -108,3 +108,21 @@ def test_a_run_is_cancelled_and_nothing_is_half_done(ui: Ui) -> None:
     assert ui.up.housing("champion") == champion
     again = ui.up.ended(ui.up.run(families=["forest"], n_iter=3))
     assert again["state"]["type"] == "COMPLETED"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ui", ["asking"], indirect=True)
+def test_a_person_rejects_and_approves(ui: Ui) -> None:
+    for night, decision, state in ((1, "reject", "Rejected"), (2, "approve", "Approved")):
+        run = ui.quick_run("nightly")
+        done = ui.ended(run, "Awaiting approval")
+        assert f"housing approve r{ui.up.housing('runs')[0]['run'][1:]}" in done["state"]["message"]
+        number = ui.up.housing("runs")[0]["run"][1:]
+        decided = ui.custom_run(
+            "approval", Run=number, Decision=f"={decision}", Reason="seen by a person"
+        )
+        ui.ended(decided, state)
+        _land(ui, 30 + night, 600)
+    lines = ui.up.housing("history")
+    assert len(lines) == 1
+    assert lines[0]["reason"].startswith("approved: seen by a person")

@@ -1,6 +1,5 @@
 """Prefect's UI as a person uses it: pages, buttons, forms; a picture of each step."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +47,23 @@ class Ui:
             custom.click()
         self.page.wait_for_url("**/run?*")
         for label, value in fields.items():
-            field = self.page.get_by_label(re.compile(rf"^{label}\b", re.IGNORECASE)).first
-            if value.startswith("="):
-                field.click()
-                self.page.get_by_role("option", name=value[1:]).first.click()
-            else:
-                field.fill(value)
+            self._fill(label, value)
         self.shoot("form")
         self.page.get_by_role("button", name="Submit").click()
         return self._to_the_run()
+
+    def _fill(self, label: str, value: str) -> None:
+        """A field by its label; one that may stay empty is switched on first."""
+        below = f"//*[text()='{label}' or text()='{label} (Optional)']/following::"
+        optional = self.page.get_by_text(f"{label} (Optional)", exact=True).count()
+        if optional:
+            self.page.locator(f"xpath={below}*[text()='int' or text()='str'][1]").click()
+        field = self.page.locator(f"xpath=({below}*[self::input or self::textarea])[1]")
+        if value.startswith("="):
+            self.page.locator(f"xpath=({below}button[@role='combobox'])[1]").click()
+            self.page.get_by_role("option", name=value[1:]).first.click()
+        else:
+            field.fill(value)
 
     def _to_the_run(self) -> dict[str, Any]:
         self.page.get_by_role("button", name="View run").click()

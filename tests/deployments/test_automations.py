@@ -1,0 +1,63 @@
+"""Automations: twice installed they are there once; a switch stays; who waits is spared."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+
+from deployments.automations import SIGNS_OF_LIFE, automations, install
+from flows.alarm import alarm
+from flows.nightly import nightly
+
+pytestmark = pytest.mark.prefect
+
+
+@pytest.fixture
+def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def deployments(client: SyncPrefectClient) -> Iterator[dict[str, uuid.UUID]]:
+    ids = {
+        "alarm": alarm.to_deployment(name="alarm-of-a-test").apply(),
+        "search": nightly.to_deployment(name="search-of-a-test").apply(),
+    }
+    yield ids
+    for automation in client.read_automations():
+        client.delete_automation(automation.id)
+    for id_ in ids.values():
+        client.delete_deployment(id_)
+
+
+def test_installing_twice_changes_nothing(
+    client: SyncPrefectClient, deployments: dict[str, uuid.UUID]
+) -> None:
+    install(client, deployments)
+    first = {a.name: a.id for a in client.read_automations()}
+    assert set(first) == {a.name for a in automations(deployments)}
+    install(client, deployments)
+    assert {a.name: a.id for a in client.read_automations()} == first
+
+
+def test_a_switch_of_a_person_stays(
+    client: SyncPrefectClient, deployments: dict[str, uuid.UUID]
+) -> None:
+    install(client, deployments)
+    by_name = {a.name: a for a in client.read_automations()}
+    drift = by_name["housing: drift starts a full search"]
+    told = by_name["housing: a run that failed or crashed is told"]
+    assert (drift.enabled, told.enabled) == (False, True)
+    client.resume_automation(drift.id)
+    client.pause_automation(told.id)
+    install(client, deployments)
+    after = {a.name: a.enabled for a in client.read_automations()}
+    assert after[drift.name] is True
+    assert after[told.name] is False
+
+
+@pytest.mark.parametrize("state", ["Suspended", "Paused", "Completed", "Crashed"])
+def test_who_waits_or_has_ended_needs_no_heartbeat(state: str) -> None:
+    assert f"prefect.flow-run.{state}" in SIGNS_OF_LIFE

@@ -1,0 +1,111 @@
+"""Flows beside the nights: approvals, backups, the monitor, alarms."""
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ParameterTypeError
+from prefect.states import Failed
+
+from flows.alarm import alarm
+from flows.approval import ApprovalParameters, approval
+from flows.backup import backup
+from flows.monitor import monitor
+from flows.nightly import nightly
+from housing.settings import Settings
+from housing.store import registry
+from housing.store.opening import open_store
+from tests.nights import landing_rows
+
+pytestmark = pytest.mark.prefect
+
+
+def _land(settings: Settings, night: int) -> None:
+    folder = settings.landing_dir
+    assert folder is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    landing_rows(night).to_csv(folder / f"{night}.csv", index=False)
+
+
+def _champion(settings: Settings) -> int | None:
+    with open_store(settings) as store, store.read() as connection:
+        return registry.champion(connection)
+
+
+def test_a_person_rejects_and_approves(small: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOUSING_GATE__APPROVAL", "true")
+    for run, decision, champion in ((1, "reject", None), (2, "approve", 2)):
+        _land(small, run)
+        state = nightly(return_state=True)
+        assert state.name == "Awaiting approval"
+        assert f"`housing approve r{run}`" in str(state.message)
+        asked = ApprovalParameters(run=run, decision=decision, reason="seen by a person")
+        decided = approval(asked, return_state=True)
+        assert decided.is_completed()
+        assert decided.name in ("Approved", "Rejected")
+        assert _champion(small) == champion
+        again = approval(asked, return_state=True)
+        assert again.is_failed()
+        assert "Deciding on" in str(again.message)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"run": 0, "decision": "approve", "reason": "good"},
+        {"run": 1, "decision": "perhaps", "reason": "good"},
+        {"run": 1, "decision": "approve", "reason": "x"},
+    ],
+)
+def test_a_decision_must_be_one(small: Settings, given: dict[str, object]) -> None:
+    with pytest.raises(ParameterTypeError):
+        approval(given)
+
+
+def test_a_backup_is_made_and_tried(small: Settings) -> None:
+    _land(small, 0)
+    nightly()
+    state = backup(return_state=True)
+    assert (state.type.value, state.name) == ("COMPLETED", "Verified")
+
+
+def test_a_backup_that_is_not_good_fails_and_is_told(
+    small: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from housing.steps import backup as steps
+
+    _land(small, 0)
+    nightly()
+    real = steps.verify
+    monkeypatch.setattr(
+        steps, "verify", lambda *a: replace(real(*a), problems=("a digest is wrong",))
+    )
+    state = backup(return_state=True)
+    assert state.is_failed()
+    assert "a digest is wrong" in str(state.message)
+    assert "backup not verified: The backup" in caplog.text
+
+
+def test_the_monitor_looks(small: Settings) -> None:
+    refused = monitor(return_state=True)
+    assert refused.is_failed()
+    assert "there is no champion yet" in str(refused.message)
+    _land(small, 0)
+    nightly()
+    assert monitor(return_state=True).name in ("Quiet", "Alarm")
+
+
+def test_a_run_that_could_not_tell_is_told_and_a_night_is_not_told_twice(
+    small: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(backup, name="backup 2026-11-25")
+        client.set_flow_run_state(run.id, Failed(message="no disk"), force=True)
+    state = alarm(f"prefect.flow-run.{run.id}", return_state=True)
+    assert state.name == "Told"
+    said = "failed: The run backup 2026-11-25 did not come to its end. Failed: no disk"
+    assert said in caplog.text
+    night = nightly(return_state=True)
+    assert night.is_failed()
+    told = alarm(f"prefect.flow-run.{night.state_details.flow_run_id}", return_state=True)
+    assert told.name == "Told before"
