@@ -7,6 +7,9 @@ night to night as draws of a search do (each a random point of a small space, no
 cross-validation: some nights' challengers are truly worse). The true error of a model on a night
 is that on FRESH districts of that night's world, without pollution, which no gate sees.
 
+A fifth year is planted: every night the same model, its errors larger by another DECAY, as with a
+source that goes stale. No single step is large.
+
 What the gate sees is what it sees in a real night but for preflight, costs and drift: slices,
 never-used rows, capped labels, the ratchet over the last five champions.
 
@@ -15,7 +18,7 @@ never-used rows, capped labels, the ratchet over the last five champions.
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from sklearn.pipeline import Pipeline
 from benchmarks.gate import results
 from housing import schema
 from housing.features.preprocess import lean
+from housing.gate import rules
 from housing.gate.check import judge
 from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
 from housing.gate.policy import GatePolicy
@@ -55,6 +59,7 @@ POLICIES: Mapping[str, GatePolicy] = {
     ),
     "no_regression, margin 2 %": GatePolicy(preflight=False, margin=0.02),
 }
+DECAYING, DECAY = "a model that decays", 0.0005
 POINTS = ">= of points"
 BAD = 0.01  # a promotion whose true error is more than this above the champion's, relative
 AROUND = 2  # probes on either side that say how a promotion truly was, as one alone is noisy
@@ -185,6 +190,14 @@ def _fit_all(
     return np.stack(predicted), np.stack(truth)
 
 
+def decaying(year: Year) -> Year:
+    """The first challenger all year, a little worse every night."""
+    factor = (1 + DECAY * np.arange(NIGHTS))[:, None]
+    actual = year.test[schema.TARGET].to_numpy()
+    predicted = np.maximum(actual + factor * (year.predicted[0] - actual), 1.0)
+    return replace(year, predicted=predicted, truth=factor * year.truth[0])
+
+
 def under(year: Year, policy: GatePolicy | None) -> dict[str, Any]:
     """The year under one policy, or under the gate of points (None)."""
     champions, promotions, bad, blocked = [0], [], [], {}
@@ -232,7 +245,7 @@ def _judge(
             {"median": np.full(len(actual), np.median(actual))},
             [
                 Predictions(c + 1, f"c{c}", year.predicted[c][there].astype(float), 1, 0)
-                for c in champions[-2::-1][: policy.ratchet_champions]
+                for c in rules.spread(champions[-2::-1], policy.ratchet_champions)
             ],
         ),
         policy,
@@ -267,9 +280,12 @@ def main() -> None:
         live(options.only, options.folder)
         return
     figures: dict[str, Any] = {"nights": NIGHTS, "first": FIRST, "a_night": A_NIGHT, "years": {}}
-    for name in SCENARIOS:
+    for name in (*SCENARIOS, DECAYING):
         print(name, flush=True)
-        year = live(name, options.folder)
+        calm = next(iter(SCENARIOS))
+        year = (
+            decaying(live(calm, options.folder)) if name == DECAYING else live(name, options.folder)
+        )
         best = [float(np.min(year.truth[: n + 1, p])) for p, n in enumerate(year.probes)]
         newest = [float(year.truth[n, p]) for p, n in enumerate(year.probes)]
         found = {POINTS: under(year, None)}

@@ -125,7 +125,11 @@ class GatePolicy(BaseModel):
         description="How far the error may lie above that of the best former champion.",
     )
     ratchet_champions: int = Field(
-        5, ge=0, le=100, description="Former champions to look back at, newest first; 0 for none."
+        5,
+        ge=0,
+        le=100,
+        description="Former champions to look back at, spread evenly from the newest to the oldest "
+        "that is kept; 0 for none.",
     )
     capped_margin: float = Field(
         0.01,

@@ -1,9 +1,13 @@
 """The rules by which a change of the error is judged, and how many rows each would take."""
 
 import math
+from collections.abc import Sequence
+from typing import TypeVar
 
 from housing.gate.policy import GatePolicy
 from housing.records import CheckOutcome, Comparison
+
+Item = TypeVar("Item")
 
 
 def limit(policy: GatePolicy) -> float:
@@ -33,3 +37,15 @@ def rows_needed(comparison: Comparison, bound: float) -> int | None:
     if room <= 0:
         return None
     return math.ceil(comparison.rows * ((comparison.upper - comparison.effect) / room) ** 2)
+
+
+def spread(history: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of a history, evenly over it, both ends among them; the first where one.
+
+    A slide is seen only from far enough back, a sudden change only from near by.
+    """
+    if len(history) <= most:
+        return list(history)
+    if most < 2:
+        return list(history[:most])
+    return [history[round(i * (len(history) - 1) / (most - 1))] for i in range(most)]

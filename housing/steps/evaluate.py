@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Row
 from housing import schema
 from housing.errors import Corrupt, LeakFound
 from housing.evaluation.compare import Mask
+from housing.gate import rules
 from housing.gate.check import judge
 from housing.gate.evidence import Evidence
 from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
@@ -131,7 +132,7 @@ def measure_all(
 def _former(
     connection: Connection, champion: int | None, challenger: int, policy: GatePolicy
 ) -> list[Row[Any]]:
-    """Champions of before that are still kept, newest first; none that was taken back."""
+    """Champions of before that are still kept, from the newest to the oldest; none taken back."""
     if champion is None:
         return []
     taken_back = {
@@ -141,7 +142,8 @@ def _former(
     ids = [m for m in registry.former_champions(connection) if m not in left_out]
     kept = sa.select(models).join(blobs, blobs.c.digest == models.c.artifact)
     rows = connection.execute(kept.where(models.c.id.in_(ids), blobs.c.pruned_at.is_(None)))
-    return sorted(rows, key=lambda row: ids.index(row.id))[: policy.ratchet_champions]
+    newest_first = sorted(rows, key=lambda row: ids.index(row.id))
+    return rules.spread(newest_first, policy.ratchet_champions)
 
 
 def _test_rows(test: pd.DataFrame, version: int, fresh: Mask | None) -> TestRows:

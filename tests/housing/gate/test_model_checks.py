@@ -7,7 +7,7 @@ import pytest
 from housing.gate.evidence import Baseline
 from housing.gate.model_checks import BeatsBaseline, NoRegression, SanePredictions
 from housing.gate.policy import GatePolicy
-from housing.gate.rules import rows_needed
+from housing.gate.rules import rows_needed, spread
 
 POLICY = GatePolicy()
 
@@ -229,3 +229,21 @@ def test_the_sentence_about_baselines(make_evidence):
         "The challenger's error is 38,400 US dollars, 50 % below the 70,000 of the linear "
         "baseline; at least 5 % below is required."
     )
+
+
+# --- how far back the ratchet looks ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("most", "chosen"),
+    [
+        (0, []),
+        (1, [0]),
+        (2, [0, 9]),
+        (4, [0, 3, 6, 9]),
+        (10, list(range(10))),
+        (99, list(range(10))),
+    ],
+)
+def test_both_ends_of_the_history_are_looked_at(most, chosen):
+    assert spread(list(range(10)), most) == chosen
