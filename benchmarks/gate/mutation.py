@@ -186,6 +186,7 @@ def main() -> int:
     with contextlib.suppress(FileNotFoundError):
         if options.module:
             figures = results.load("mutation")
+            figures = {"modules": figures["modules"]}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_of_the_project(folder)
@@ -194,7 +195,7 @@ def main() -> int:
             return 1
         for module in options.module or MODULES:
             figures["modules"][module] = _module(folder, module)
-    results.save("mutation", figures)
+            results.save("mutation", figures)
     return 0
 
 

@@ -22,6 +22,10 @@ from housing.schema import CATALOGUE
 Floats = npt.NDArray[np.float64]
 Gaps = npt.NDArray[np.bool_]
 
+_MOST_ROWS = 100_000
+"""Rows of a number column that are compared; of more, every k-th. So many leave an effect
+uncertain by less than 0.01, and a million would take ten times as long."""
+
 _BINS = 20
 _TAILS = (0.005, 0.995)
 """Quantiles of the reference between which bins are of equal width; outer rows fall into the
@@ -67,8 +71,9 @@ def number_drift(name: str, reference: Floats, current: Floats) -> ColumnDrift:
     The shift is in standard deviations of the reference, None where those are zero.
     `q_value` is the p-value until `adjusted` says otherwise.
     """
-    test = ks_2samp(reference, current, method="asymp")
-    distance = float(wasserstein_distance(reference, current))
+    before, now = (side[:: -(-len(side) // _MOST_ROWS)] for side in (reference, current))
+    test = ks_2samp(before, now, method="asymp")
+    distance = float(wasserstein_distance(before, now))
     spread = float(reference.std())
     shift = distance / spread if spread > 0 else None
     edges = _edges(reference)

@@ -174,3 +174,14 @@ def test_the_same_world_is_seldom_found_to_drift():
         for seed in range(1, 121)
     )
     assert hits <= 14  # of 120; 6 expected, and 14 is beyond 99.7 % of draws
+
+
+def test_a_very_large_table_is_thinned_and_counted_whole():
+    rng = np.random.default_rng(6)
+    a, b = rng.normal(size=250_000), rng.normal(0.2, 1, size=1_000)
+    drifted = number_drift("households", a, b)
+    assert (drifted.reference_rows, drifted.rows) == (250_000, 1_000)
+    assert drifted.effect == pytest.approx(
+        number_drift("households", a[:90_000], b).effect, abs=0.01
+    )
+    assert sum(drifted.reference_shares) == pytest.approx(1)

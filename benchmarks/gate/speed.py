@@ -1,0 +1,95 @@
+"""How long a verdict takes, once the predictions are there: at 4 thousand and 1 million test rows.
+
+A verdict is all of `gather` (champion, two baselines, one former champion, slices, never-used
+rows, capped labels, a bag's luck) and `judge`, and its operating characteristic; loading models
+and predicting is the models' time. Drift between two tables of the size of the test set is timed
+beside it: it is measured once a night.
+
+    python -m benchmarks.gate.speed
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.gate import results
+from housing import schema
+from housing.evaluation.drift import measure_drift
+from housing.gate.check import judge
+from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.policy import GatePolicy
+from housing.gate.power import operating_characteristic
+from housing.sources.simulated.scenarios import simulate
+
+SIZES = (4_128, 1_000_000)
+GOALS = {4_128: 0.05, 1_000_000: 2.0}  # seconds
+REPEATS = {4_128: 25, 1_000_000: 5}
+
+
+def timed(call: Callable[[], Any], repeats: int) -> dict[str, float]:
+    """Median and worst of several calls, seconds; the first is left out."""
+    took = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        call()
+        took.append(time.perf_counter() - began)
+    return {"median": float(np.median(took[1:])), "worst": max(took[1:])}
+
+
+def case(rows: int) -> tuple[Any, Any]:
+    """A verdict to be called, and a measurement of drift."""
+    small = simulate(min(rows, 50_000), 1)
+    frame = small.iloc[np.arange(rows) % len(small)].reset_index(drop=True)
+    rng = np.random.default_rng(0)
+    actual = frame[schema.TARGET].to_numpy()
+    longitude, latitude = (
+        frame[name].to_numpy() + rng.normal(0, 0.2, rows) for name in schema.COORDINATES
+    )
+    slices = {
+        f"{g.column} {name}": codes == code
+        for g in schema.SLICES
+        for codes in [g.codes(frame)]
+        for code, name in enumerate(g.names())
+    }
+    test = TestRows(
+        1, longitude, latitude, actual, slices,
+        rng.random(rows) < 0.1, actual >= (schema.LABEL_CAP or np.inf),
+    )  # fmt: skip
+    errors = rng.normal(0, 40_000, rows)
+    said = [np.maximum(actual + errors + rng.normal(0, 9_000, rows), 1.0) for _ in range(6)]
+    challenger = Predictions(9, "9", np.mean(said[:3], axis=0), 1, 0, tuple(said[:3]))
+    median, line = np.full(rows, np.median(actual)), actual + 2 * errors
+    rivals = Rivals(
+        Predictions(8, "8", said[3], 1, 0),
+        {"median": median, "linear": line},
+        [Predictions(7, "7", said[4], 1, 0)],
+    )
+    policy = GatePolicy(preflight=False)
+
+    def verdict() -> None:
+        evidence = gather(test, challenger, rivals, policy, Circumstances())
+        judge(evidence, policy)
+        operating_characteristic(evidence.comparison, policy)
+
+    other = simulate(min(rows, 50_000), 2)
+    fresh = other.iloc[np.arange(rows) % len(other)].reset_index(drop=True)
+    return verdict, lambda: measure_drift(frame, fresh, names=("before", "now"))
+
+
+def main() -> None:
+    """Time both sizes."""
+    figures: dict[str, Any] = {"verdict": {}, "drift": {}, "goals": GOALS}
+    for rows in SIZES:
+        verdict, drift = case(rows)
+        figures["verdict"][str(rows)] = timed(verdict, REPEATS[rows])
+        figures["drift"][str(rows)] = timed(drift, 3)
+        took, beside = (figures[name][str(rows)]["median"] for name in ("verdict", "drift"))
+        goal = f"goal {1000 * GOALS[rows]:,.0f}"
+        print(f"{rows:>9,} rows: verdict {1000 * took:,.1f} ms ({goal}), drift {beside:.2f} s")
+    results.save("speed", figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What would change a check's mind: the figures in the words, on both sides of each limit."""
+
+from dataclasses import replace
+
+import pytest
+
+from housing.gate.check import CHECKS
+from housing.gate.data_checks import DriftFound, RejectedShare, TestRowCount
+from housing.gate.evidence import Costs, Former
+from housing.gate.model_checks import BeatsBaseline, NoRegression
+from housing.gate.part_checks import CappedLabels, Ratchet, RecentRows, Slices
+from housing.gate.policy import GatePolicy
+from housing.gate.service_checks import ArtifactSize, Latency
+from tests.housing.gate.conftest import column, comparison, drift, part
+
+POLICY = GatePolicy()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+@pytest.mark.parametrize("champion", [40_000.0, None])
+def test_every_check_says_it_of_every_night(make_evidence, check, champion):
+    assert check.needs(make_evidence(champion=champion), POLICY).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (490, "It passes with 10 more test rows."),
+        (499, "It passes with 1 more test rows."),
+        (500, "It turns with 1 test rows fewer."),
+        (509, "It turns with 10 test rows fewer."),
+    ],
+)
+def test_test_rows(make_evidence, rows, words):
+    assert TestRowCount().needs(make_evidence(rows=rows), GatePolicy(min_test_rows=500)) == words
+
+
+def test_rejected_share(make_evidence):
+    evidence = make_evidence(read_rows=500, rejected_rows=4)
+    words = RejectedShare().needs(evidence, GatePolicy(max_rejected_share=0.2))
+    assert words == "It passes with at most 100 of 500 rows turned away."
+
+
+def test_drift_names_the_largest_effect(make_evidence):
+    found = drift(column(0.07), column(0.09, name="households"), column(0.02, name="total_rooms"))
+    words = DriftFound().needs(make_evidence(drift=(found,)), POLICY)
+    assert words.startswith("A finding takes 100 rows, an effect of 0.1 and an adjusted p-value")
+    assert words.endswith("The largest effect is households's: 0.09.")
+    assert "largest" not in DriftFound().needs(make_evidence(drift=()), POLICY)
+
+
+@pytest.mark.parametrize(
+    ("effect", "words"),
+    [
+        (-0.2, "It fails once the error rises by about 15 % of the baseline."),
+        (-0.05, "It fails once the error rises by about 0 % of the baseline."),
+        (0.0, "It passes once the error falls by about 5 % of the baseline; at the error as it is, "
+              "no number of test rows would settle it."),
+    ],
+)  # fmt: skip
+def test_baselines(make_evidence, effect, words):
+    evidence = make_evidence(baseline_effect=effect, baseline_se=0.0)
+    assert BeatsBaseline().needs(evidence, POLICY) == words
+
+
+def test_baselines_that_could_be_settled(make_evidence):
+    words = BeatsBaseline().needs(make_evidence(baseline_effect=-0.06, baseline_se=0.02), POLICY)
+    assert "falls by about 2.3 % of the baseline" in words
+    assert "about 44,000 test rows would settle it" in words
+
+
+@pytest.mark.parametrize(
+    ("rule", "effect", "most"),
+    [
+        ("no_regression", -0.005, "-0.64"),
+        ("no_regression", -0.1, "-0.64"),
+        ("superior", -0.005, "-1.64"),
+        ("non_inferior", 0.02, "-0.64"),
+    ],
+)
+def test_the_change_that_would_pass(make_evidence, rule, effect, most):
+    words = NoRegression().needs(make_evidence(effect, 0.01), GatePolicy(rule=rule))
+    assert f"measured change is at most {most} %; it was {100 * effect:+.2f} %." in words
+    unsure = rule == "superior" or effect == -0.005
+    assert ("would settle it; there are 4,000" in words) is unsure
+
+
+def test_a_narrow_bound_leaves_only_the_sign(make_evidence):
+    words = NoRegression().needs(make_evidence(-0.005, 0.001), POLICY)
+    assert "at most +0.00 %" in words
+    rule = GatePolicy(rule="non_inferior")
+    assert "at most +0.84 %" in NoRegression().needs(make_evidence(-0.005, 0.001), rule)
+
+
+def test_the_nearest_slice(make_evidence):
+    parts = (part(0.0, 0.02, 400, "far"), part(0.08, 0.02, 300, "near"), part(0.3, 0.2, 49, "few"))
+    words = Slices().needs(make_evidence(slices=parts), POLICY)
+    assert "the nearest is near with 0.13 (change +8.0 %" in words
+    assert "at or below 0.05" in words
+    small = make_evidence(slices=(part(rows=49),))
+    assert Slices().needs(small, POLICY) == "It needs a slice of at least 50 test rows."
+
+
+@pytest.mark.parametrize(
+    ("check", "where", "limit"), [(RecentRows(), "recent", 100), (CappedLabels(), "uncapped", 50)]
+)
+def test_the_change_that_would_be_evidence(make_evidence, check, where, limit):
+    policy = GatePolicy(recent_margin=0.02, capped_margin=0.02)
+    enough = make_evidence(**{where: part(0.01, 0.02, limit)})
+    assert check.needs(enough, policy) == (
+        "It fails where the change on them is above about +5.3 %; it was +1.0 %."
+    )
+    few = make_evidence(**{where: part(0.01, 0.02, limit - 1)})
+    needs = f"It needs {limit} such rows to be judged; there are {limit - 1}."
+    assert check.needs(few, policy) == needs
+    assert check.needs(make_evidence(**{where: None}), policy).endswith("there are 0.")
+
+
+@pytest.mark.parametrize(
+    ("effect", "words"),
+    [
+        (-0.02, "It fails once the error rises by about 3 % of m5's."),
+        (0.01, "It fails once the error rises by about 0 % of m5's."),
+        (0.03, "It passes once the error falls by about 2 % of m5's."),
+    ],
+)
+def test_the_ratchet(make_evidence, effect, words):
+    evidence = make_evidence(former=Former(5, 1, 1.0, comparison(effect, 0.01)))
+    assert Ratchet().needs(evidence, POLICY) == words
+    none = replace(evidence, former=None)
+    assert "needs a former champion" in Ratchet().needs(none, POLICY)
+
+
+def test_budgets(make_evidence):
+    evidence = make_evidence(costs=Costs(50.0, None, 2_000_000))
+    policy = GatePolicy(latency_budget_ms=100, artifact_budget_mb=10)
+    assert "takes 2 times as long" in Latency().needs(evidence, policy)
+    assert "is 5 times as large" in ArtifactSize().needs(evidence, policy)
+
+
+def test_one_training_row_is_enough_to_prove_something(make_evidence):
+    from housing.gate.data_checks import LeakProof
+
+    evidence = make_evidence()
+    one = replace(evidence, challenger=replace(evidence.challenger, training_rows=1))
+    assert LeakProof().run(one, POLICY).outcome == "passed"
