@@ -5,7 +5,17 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from deployments.cli import changes, gate, listings, monitor, nights, schema, serving, upkeep
+from deployments.cli import (
+    changes,
+    gate,
+    listings,
+    monitor,
+    nights,
+    replay,
+    schema,
+    serving,
+    upkeep,
+)
 
 
 class _Interrupted(BaseException):
@@ -39,6 +49,7 @@ for part in (
     listings.app,
     changes.app,
     gate.app,
+    replay.app,
     upkeep.app,
     serving.app,
     monitor.app,

@@ -77,7 +77,8 @@ class BeatsBaseline:
         nearest = max(compared, key=lambda c: c.upper)
         away = nearest.upper + policy.baseline_margin
         if away <= 0:
-            return f"It fails once the error rises by about {words.percent(abs(away))} of the baseline."
+            rise = words.percent(abs(away))
+            return f"It fails once the error rises by about {rise} of the baseline."
         rows = rules.rows_needed(nearest, -policy.baseline_margin)
         return (
             f"It passes once the error falls by about {words.percent(away)} of the baseline; at "

@@ -1,0 +1,205 @@
+"""`housing replay`: many nights in fast motion, in a folder of their own.
+
+Each night is the flow, as ever. Nothing of the installation is touched: the replay has its own
+home with its own database, and tells nobody. What the settings say of gate, search and quality
+holds there too.
+"""
+
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from pydantic import BaseModel
+from rich.markup import escape
+
+from deployments.cli.output import AsJson, console, emit_json, errors
+from housing.errors import NotPossible, SourceUnavailable
+from housing.settings import PREFIX, Settings, load_settings
+from housing.sources import SOURCES
+from housing.sources.simulated.scenarios import SCENARIOS
+
+app = typer.Typer()
+
+KEPT_GROUPS = ("gate", "search", "quality")
+"""Settings that decide what a night does, and hold in a replay as well."""
+
+FIRST_SHARE = 0.5
+"""Share of the reference table that is there on the first night; the rest comes night by night."""
+
+BARS_WAIT = "night {night} of {nights} ..."
+
+
+@app.command()
+def replay(
+    nights: Annotated[int, typer.Option(min=1, max=1000, help="How many nights.")] = 5,
+    scenario: Annotated[
+        str | None,
+        typer.Option(help=f"Simulated districts: {', '.join(SCENARIOS)}. Without: the census."),
+    ] = None,
+    n_iter: Annotated[int, typer.Option(min=1, help="Draws of each night's search.")] = 3,
+    families: Annotated[
+        str | None, typer.Option(help="Model families to draw from, with commas.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Nights in fast motion, on the census or on simulated districts; touches nothing else."""
+    if scenario is not None and scenario not in SCENARIOS:
+        raise NotPossible(what=f"Replaying {scenario!r}", why=f"there are {', '.join(SCENARIOS)}.")
+    base = load_settings()
+    folder = _own_folder(base.home)
+    batches = None if scenario else _cut(_census(base), nights)
+    _move_to(folder, base, scenario)
+    chosen: dict[str, Any] = {"n_iter": n_iter, "seed": base.search.seed}
+    if families is not None:
+        chosen |= {"families": tuple(families.replace(" ", "").split(","))}
+    rows = []
+    for row in _live(nights, batches, chosen):
+        rows.append(row)
+        if not as_json:
+            _print(row)
+    if as_json:
+        emit_json({"home": str(folder), "nights": rows})
+        return
+    console.print(f"\nIts home is {escape(str(folder))}; the last report is {rows[-1]['report']}.")
+    console.print(f"Ask it with HOUSING_HOME={escape(str(folder))} housing history")
+
+
+def _own_folder(home: Path) -> Path:
+    """A new folder; an earlier replay's stays as it is."""
+    number = 1
+    while (folder := home / "replays" / str(number)).exists():
+        number += 1
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _census(settings: Settings) -> pd.DataFrame:
+    """The reference table, as its source delivers it; SourceUnavailable where it cannot be had."""
+    from housing.steps.intake import options
+
+    for delivery in SOURCES["census"](options(settings)).deliveries(_NothingSeen()):
+        found: Any = delivery
+        if found.simulated:
+            break
+        frame: pd.DataFrame = found.read().frame
+        return frame
+    raise SourceUnavailable(
+        source="census",
+        why="the reference table cannot be had here",
+        next_step="Name a copy with HOUSING_CENSUS, or replay a scenario: --scenario calm.",
+    )
+
+
+class _NothingSeen:
+    """A store that has not seen anything."""
+
+    def batch_with(self, digest: str) -> None:
+        """None."""
+
+    def watermark(self, source: str) -> None:
+        """None."""
+
+    def has_reference(self) -> bool:
+        """Not yet."""
+        return False
+
+
+def _cut(table: pd.DataFrame, nights: int) -> list[pd.DataFrame]:
+    """The table in an order drawn once: a large first part, and equal parts for later nights."""
+    shuffled = table.sample(frac=1, random_state=0)
+    first = len(shuffled) if nights == 1 else int(FIRST_SHARE * len(shuffled))
+    later = max(nights - 1, 1)
+    edges = [first + round(i * (len(shuffled) - first) / later) for i in range(later + 1)]
+    parts = [shuffled.iloc[:first], *(shuffled.iloc[a:b] for a, b in pairwise(edges))]
+    return parts[:nights]
+
+
+def _move_to(folder: Path, base: Settings, scenario: str | None) -> None:
+    """Have this process, and what it starts, live in the folder with what decides a night."""
+    kept = {
+        f"{PREFIX}{group.upper()}__{name.upper()}": value
+        for group in KEPT_GROUPS
+        for name, value in _set(getattr(base, group))
+    }
+    for name in [n for n in os.environ if n.startswith(PREFIX)]:
+        del os.environ[name]
+    os.environ |= kept | {
+        "HOUSING_HOME": str(folder),
+        "HOUSING_SEED": str(base.seed),
+        "HOUSING_TEST_SHARE": str(base.test_share),
+        "HOUSING_SOURCE": "landing" if scenario is None else "simulated",
+        "HOUSING_SETTLE_SECONDS": "0",
+        "HOUSING_SIMULATED_ROWS": str(base.simulated_rows),
+    }
+    if scenario is not None:
+        os.environ["HOUSING_SCENARIO"] = scenario
+    os.chdir(folder)  # no `.env` with an address of the team in it
+
+
+def _set(group: BaseModel) -> Iterator[tuple[str, str]]:
+    """Fields of a group that differ from their default, as the environment spells them."""
+    for name, field in type(group).model_fields.items():
+        value = getattr(group, name)
+        if value != field.get_default(call_default_factory=True):
+            yield name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _live(
+    nights: int, batches: list[pd.DataFrame] | None, chosen: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """One night after the other by the flow; a night that fails is told and the next one comes."""
+    from deployments import environment
+    from deployments.server import server_for_a_night
+
+    settings = load_settings()
+    environment.prepare(settings.home, quiet=True)
+    with server_for_a_night(settings.home) as (server, _):
+        with errors.status("Starting: loading libraries and the Prefect server ..."):
+            from flows.nightly import nightly
+            from housing.steps.night import NightlyParameters
+
+            parameters = NightlyParameters(**chosen)
+            parameters.settings(settings)
+            if server is not None:
+                server.wait_until_ready()
+        for night in range(1, nights + 1):
+            if batches is not None:
+                _land(settings, batches[night - 1], night)
+            with errors.status(BARS_WAIT.format(night=night, nights=nights)):
+                result = nightly(parameters, return_state=True).result(raise_on_failure=False)
+            yield _row(night, result)
+
+
+def _land(settings: Settings, batch: pd.DataFrame, night: int) -> None:
+    folder = settings.landing_dir or settings.home / "landing"
+    folder.mkdir(parents=True, exist_ok=True)
+    batch.to_csv(folder / f"night-{night:04d}.csv", index=False)
+
+
+def _row(night: int, result: Any) -> dict[str, Any]:
+    if isinstance(result, BaseException):
+        return {
+            "night": night, "outcome": "failed", "challenger": None, "champion": None,
+            "sentence": str(result), "report": None,
+        }  # fmt: skip
+    return {
+        "night": night,
+        "outcome": result.outcome,
+        "challenger": result.challenger and f"m{result.challenger}",
+        "champion": result.champion and f"m{result.champion}",
+        "sentence": result.sentence,
+        "report": result.report,
+    }
+
+
+def _print(row: dict[str, Any]) -> None:
+    colour = {"promoted": "green", "failed": "red", "nothing new": "dim"}.get(
+        row["outcome"], "yellow"
+    )
+    champion = row["champion"] or "none"
+    start = f"night {row['night']:>3}  [{colour}]{row['outcome']:<13}[/]  champion {champion:<5}"
+    console.print(f"{start} {escape(row['sentence'])}")

@@ -1,0 +1,61 @@
+"""Nights in fast motion: real ones, in a folder of their own, telling nobody."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from deployments.cli.replay import _cut, _set
+from housing.gate.policy import GatePolicy
+from tests.deployments.conftest import Command
+from tests.nights import SMALL
+
+
+@pytest.mark.parametrize("nights", [1, 2, 5])
+def test_the_table_is_dealt_out_whole_and_once(nights: int) -> None:
+    table = pd.DataFrame({"row": range(101)})
+    parts = _cut(table, nights)
+    assert len(parts) == nights
+    assert sorted(pd.concat(parts)["row"]) == list(range(101))
+    assert [p["row"].tolist() for p in parts] == [p["row"].tolist() for p in _cut(table, nights)]
+    if nights > 1:
+        assert len(parts[0]) == 50
+        assert {len(part) for part in parts[1:]} <= {51 // (nights - 1), 51 // (nights - 1) + 1}
+
+
+def test_what_decides_a_night_is_carried_over() -> None:
+    assert dict(_set(GatePolicy(rule="superior", margin=0.02))) == {
+        "rule": "superior",
+        "margin": "0.02",
+    }
+    assert dict(_set(GatePolicy())) == {}
+
+
+def test_two_nights_of_a_scenario(command: Command, tmp_path: Path) -> None:
+    settings = {
+        name: value
+        for name, value in SMALL.items()
+        if name.startswith(("HOUSING_GATE", "HOUSING_SEA"))
+    }
+    # The team's address is no place for invented nights: it would be an error to ask it.
+    (tmp_path / ".env").write_text("HOUSING_NOTIFY__WEBHOOK_URL=http://127.0.0.1:9/never\n")
+    ran = command(
+        "replay", "--nights", "2", "--scenario", "slow drift", "--families", "linear",
+        "--n-iter", "1", "--json", HOUSING_SIMULATED_ROWS="600", **settings,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert [night["night"] for night in found["nights"]] == [1, 2]
+    assert "failed" not in {night["outcome"] for night in found["nights"]}
+    home = Path(found["home"])
+    assert home == tmp_path / "home" / "replays" / "1"
+    assert Path(found["nights"][1]["report"]).is_relative_to(home)
+    assert not (tmp_path / "home" / "housing.db").exists(), "the installation's own is not touched"
+    assert "127.0.0.1:9" not in ran.stderr
+
+
+def test_a_scenario_that_is_not_there(command: Command) -> None:
+    ran = command("replay", "--scenario", "earthquake")
+    assert ran.returncode == 2
+    assert "there are calm, slow drift" in ran.stderr
