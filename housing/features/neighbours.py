@@ -100,7 +100,10 @@ class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Any) -> Floats:
         """Features of each row, shape (n, features); NaN where it has no neighbour but itself."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.looked_up(validate_data(self, X, dtype=np.float64, reset=False))
+
+    def looked_up(self, X: Floats) -> Floats:
+        """`transform` of what is known to be float64 without gaps, shape (n, places_ + c)."""
         rows = self._standardised(X)
         features = np.full((len(rows), len(self.get_feature_names_out())), np.nan)
         if len(self.rows_) > 1:
