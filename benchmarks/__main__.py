@@ -6,6 +6,7 @@ import sys
 BENCHMARKS = {
     "split": ("benchmarks.split", "adding 1,000 rows to a small and to a large dataset"),
     "orchestration": ("benchmarks.orchestration", "what the orchestrator costs a night"),
+    "quality": ("benchmarks.quality", "time and error beside the reference recipe"),
     "prediction": ("benchmarks.prediction", "one row and batches, fast and through the frame"),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
 }

@@ -5,6 +5,7 @@ tasks and its copies of the data with it; both are sent again, to those that are
 """
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -23,11 +24,11 @@ def on_cluster(
     with _client(address) as client:
         shared = _Shared(client)
         attempts = dict.fromkeys(range(len(arguments)), 0)
-        running = {_submit(client, shared, function, arguments[i]): i for i in attempts}
+        running = {_submit(client, shared, function, arguments[i]): (i, 0) for i in attempts}
         try:
             while running:
                 future = _next(running)
-                number = running.pop(future)
+                number, sent = running.pop(future)
                 if future.status == "finished":
                     result = future.result()
                     future.release()
@@ -37,8 +38,9 @@ def on_cluster(
                 if attempts[number] >= ATTEMPTS or not _lost(future):
                     future.result()  # raises what the task raised
                     raise ClusterUnavailable(address=address, why="its workers keep dying")
-                shared.forget()
-                running[_submit(client, shared, function, arguments[number])] = number
+                shared.forget(sent)
+                again = _submit(client, shared, function, arguments[number])
+                running[again] = number, shared.sending
         finally:
             for future in running:
                 future.cancel()
@@ -51,7 +53,7 @@ def _client(address: str) -> Any:
         why = "the package is not installed: pip install 'housing-nightly[dask]'"
         raise ClusterUnavailable(address=address, why=why) from error
     try:
-        client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+        client: Any = Client(address, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError, ValueError) as error:
         why = str(error) or type(error).__name__
         raise ClusterUnavailable(address=address, why=why) from error
@@ -63,11 +65,14 @@ def _client(address: str) -> Any:
     return client
 
 
-def _next(running: dict[Any, int]) -> Any:
+def _next(running: dict[Any, tuple[int, int]]) -> Any:
+    """A future that has come to an end: finished, failed, or lost with its worker."""
     from distributed import wait
+    from distributed.client import FuturesCancelledError
 
     wait_for: Any = wait
-    wait_for(list(running), return_when="FIRST_COMPLETED")
+    with suppress(FuturesCancelledError):  # the lost one is among those looked at next
+        wait_for(list(running), return_when="FIRST_COMPLETED")
     return next(f for f in running if f.status != "pending")
 
 
@@ -84,10 +89,15 @@ class _Shared:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._sent: dict[int, tuple[Any, Any]] = {}  # id -> the object, kept alive, and its future
+        self._old: list[Any] = []  # what was sent before: tasks that wait for it shall not lose it
+        self.sending = 0
 
-    def forget(self) -> None:
-        """Send everything anew when it is next wanted."""
-        self._sent.clear()
+    def forget(self, sending: int) -> None:
+        """What was sent the `sending`-th time may be lost: send it anew when it is next wanted."""
+        if sending == self.sending:
+            self._old.append(self._sent)
+            self._sent = {}
+            self.sending += 1
 
     def __call__(self, thing: Any) -> Any:
         if not _is_data(thing):

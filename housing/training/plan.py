@@ -29,7 +29,7 @@ class SearchPlan(BaseModel):
         description="Model families to draw from, each with equal chance; "
         "a family that is named twice is drawn twice as often",
     )
-    n_iter: int = Field(default=10, ge=1, le=10_000, description="Draws")
+    n_iter: int = Field(default=6, ge=1, le=10_000, description="Draws")
     folds: int = Field(default=3, ge=2, le=20, description="Folds of the cross-validation")
     shuffle: bool = Field(
         default=True,
