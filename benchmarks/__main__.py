@@ -8,6 +8,14 @@ BENCHMARKS = {
     "orchestration": ("benchmarks.orchestration", "what the orchestrator costs a night"),
     "quality": ("benchmarks.quality", "time and error beside the reference recipe"),
     "prediction": ("benchmarks.prediction", "one row and batches, fast and through the frame"),
+    "gate-pool": ("benchmarks.gate.pool", "models for nights on which nothing changed"),
+    "gate-nights": ("benchmarks.gate.nights", "nothing changed, or a planted change: what passes"),
+    "gate-simulated": ("benchmarks.gate.simulated", "the same where the true error is known"),
+    "gate-coverage": ("benchmarks.gate.coverage", "the interval where neighbours err alike"),
+    "gate-year": ("benchmarks.gate.year", "a year of nights under each policy"),
+    "gate-speed": ("benchmarks.gate.speed", "a verdict at 4 thousand and at a million rows"),
+    "gate-mutation": ("benchmarks.gate.mutation", "the gate's code, changed place by place"),
+    "gate-page": ("benchmarks.gate.page", "docs/gate.md from the kept figures"),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
 }
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from benchmarks.gate import results
+from benchmarks.gate.mutation import MODULES
 from housing.gate.check import CHECKS
 from housing.report.canvas import LOOK, Plot, canvas, finished
 from housing.report.wording import change, share
@@ -19,7 +20,6 @@ from housing.report.wording import change, share
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = Path(__file__).with_name("gate.in.md")
 RULES = ("no_regression", "superior", "non_inferior")
-_changes = FuncFormatter(lambda value, _: change(value, 0))
 _shares = FuncFormatter(lambda value, _: share(value, 0))
 
 
@@ -139,6 +139,12 @@ def mutation_table(figures: Mapping[str, Any]) -> str:
     return table(["module", "mutants", "survived"], [*rows, ["all", *map(str, total)]])
 
 
+def not_run(figures: Mapping[str, Any]) -> str:
+    """Which modules have not been mutated since the figures were made."""
+    left = [f"`{name}`" for name in MODULES if name not in figures["modules"]]
+    return f"Not run yet: {', '.join(left)}." if left else "Every module of the gate was run."
+
+
 def survivors(figures: Mapping[str, Any]) -> str:
     """Each survivor by name, so that anyone can judge it."""
     lines = [
@@ -177,7 +183,7 @@ def passing(figures: Mapping[str, Any]) -> Plot:
 
 def _labelled(axes: Axes) -> None:
     axes.axvline(0, color=LOOK.faint, lw=0.8, ls=":")
-    axes.xaxis.set_major_formatter(_changes)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: change(value, 1)))
     axes.yaxis.set_major_formatter(_shares)
     axes.set_xlabel("true change of the challenger's error: further left is better")
     axes.set_ylabel("promoted")
@@ -194,13 +200,15 @@ def years(figures: Mapping[str, Any], scenario: str, name: str) -> Plot:
         for number, policy in enumerate(shown):
             row = year["policies"][policy]
             axes.step(
-                year["probes"], row["error"], where="post", lw=1.6,
+                year["probes"],
+                [e / b - 1 for e, b in zip(row["error"], year["best"], strict=True)],
+                where="post", lw=1.6,
                 color=LOOK.families[number], label=f"{policy} ({row['promotions']})",
             )  # fmt: skip
         axes.set_xlabel(f"night of the year ({scenario})")
-        axes.set_ylabel("champion's true error\n(RMSE, US dollars)")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:,.0f}k"))
-        axes.legend(title="policy (promotions)")
+        axes.set_ylabel("champion's true error above\nthe best challenger's so far")
+        axes.yaxis.set_major_formatter(_shares)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, title="policy (promotions)")
         return finished(figure, name, f"The champion's true error over a year: {scenario}.")
 
 
@@ -225,6 +233,8 @@ def page() -> str:
         "nights": three["changes"]["0"]["nights"],
         "splits": nights["splits"],
         "bags": nights["bags"],
+        "drawn": change(three["changes"]["0"]["effect_mean"], 2),
+        "not_run": not_run(results.load("mutation")),
         "rows": f"{nights['test_rows']:,}",
         "error": percent(max(three["changes"]["0"][r]["promote"]["se"] for r in RULES)),
         "se_1": percent(one["changes"]["0"]["se_mean"], 2),

@@ -4,6 +4,7 @@ No threshold is applied here; the policy only says how to measure.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -223,10 +224,11 @@ def _wear(
     fresh = test.fresh
     few = min(int(fresh.sum()), int((~fresh).sum())) < policy.recent_min_rows
     difference = None
-    if not few:
-        difference = compare_groups(
-            errors.champion, fresh, errors.cells, confidence=policy.confidence
-        )
+    with suppress(NotMeasurable):  # too few rows of a kind, or none with an error
+        if not few:
+            difference = compare_groups(
+                errors.champion, fresh, errors.cells, confidence=policy.confidence
+            )
     return Wear(
         decisions=decisions,
         fresh_rows=int(fresh.sum()),

@@ -22,7 +22,7 @@ from housing.store.segments import KEY_COLUMN, get_table, to_frame
 from housing.store.tables import batches as batch_table
 from housing.store.tables import blobs, evaluations, version_batches
 
-LATENCY_CALLS = 15
+LATENCY_CALLS = 7
 """Predictions of one row whose median is the latency."""
 
 

@@ -134,3 +134,11 @@ def test_a_challenger_that_cannot_be_measured_is_compared_with_nothing(night):
     assert (evidence.mae, evidence.slices, evidence.recent, evidence.former) == (
         None, (), None, None,
     )  # fmt: skip
+
+
+def test_a_champion_without_error_on_the_fresh_rows_is_no_fault(night):
+    rows, challenger, champion, _ = night
+    exact = replace(champion, values=np.where(rows.fresh, rows.actual, champion.values))
+    wear = gather(rows, challenger, Rivals(exact), POLICY, Circumstances()).wear
+    assert wear.difference is None
+    assert wear.fresh.rmse.value == 0
