@@ -1,8 +1,8 @@
 """Models for nights on which nothing changed: one recipe, many seeds, many training resamples.
 
 For each of SPLITS splits of the real table (the project's own stratified split, another seed
-each), BAGS times a random 95 % of the training side is drawn and MEMBERS models of the default
-family are fitted on it, each with its own seed. What is kept are their predictions of that
+each), BAGS times a random 95 % of the training side is drawn and MEMBERS models of one recipe
+are fitted on it, each with its own seed. What is kept are their predictions of that
 split's test side, so that any pair of bags can be judged later at no cost. A model that is there
 already is not fitted again.
 
@@ -17,30 +17,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.gate.family import fitted, middling
 from housing import schema
 from housing.evaluation.compare import location_cells
 from housing.keys import district_keys
-from housing.records import Draw
-from housing.training.fit import fit
 from housing.training.split import SplitRule, assign, strata
 
 SPLITS, BAGS, MEMBERS = 12, 7, 3
 TEST_SHARE = 0.2
 TRAINED_SHARE = 0.95  # of the training side; a champion of last week has seen fewer rows too
-DRAW = Draw(
-    0,
-    "boosting",
-    {
-        "preprocess__geo__n_clusters": 80,
-        "model__max_iter": 300,
-        "model__learning_rate": 0.08,
-        "model__max_leaf_nodes": 40,
-        "model__min_samples_leaf": 8,
-        "model__l2_regularization": 1.0,
-        "model__max_features": 0.1,
-    },
-)
-"""The middle of the default search space, for every model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +67,8 @@ def fit_bag(frame: pd.DataFrame, test: np.ndarray, split: int, bag: int, folder:
     predicted = []
     for member in range(MEMBERS):
         seed = 10_000 * split + 100 * bag + member
-        model = fit(train[list(schema.FEATURES)], train[schema.TARGET], DRAW, seed=seed)
+        X, y = train[list(schema.FEATURES)], train[schema.TARGET].to_numpy()
+        model = fitted(middling(seed), X, y)
         predicted.append(model.predict(frame.loc[test, list(schema.FEATURES)]))
     partial = done.with_suffix(".part.npy")
     np.save(partial, np.asarray(predicted, dtype=np.float32))

@@ -18,14 +18,14 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.gate import results
-from benchmarks.gate.pool import DRAW, MEMBERS, sides
+from benchmarks.gate.family import fitted, middling
+from benchmarks.gate.pool import MEMBERS, sides
 from housing import schema
 from housing.evaluation.compare import compare, location_cells
 from housing.gate import rules
 from housing.gate.policy import GatePolicy
 from housing.gate.power import chance
 from housing.sources.simulated.scenarios import simulate
-from housing.training.fit import fit
 
 WORLDS, SETS, ROWS = 6, 200, 4_128
 FIRST = 20_640
@@ -59,8 +59,8 @@ def world(number: int, folder: Path) -> dict[str, np.ndarray]:
 
 def _bag(train: pd.DataFrame, seed: int) -> list[Any]:
     part = train.sample(frac=0.95, random_state=seed)
-    X, y = part[list(schema.FEATURES)], part[schema.TARGET]
-    return [fit(X, y, DRAW, seed=seed + member) for member in range(MEMBERS)]
+    X, y = part[list(schema.FEATURES)], part[schema.TARGET].to_numpy()
+    return [fitted(middling(seed + member), X, y) for member in range(MEMBERS)]
 
 
 def nights(worlds: list[dict[str, np.ndarray]], change: float) -> list[Any]:

@@ -24,12 +24,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
 from benchmarks.gate import results
+from benchmarks.gate.family import boosting
 from housing import schema
-from housing.features.preprocess import lean
 from housing.gate import rules
 from housing.gate.check import judge
 from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
@@ -97,17 +96,14 @@ def rows_of(scenario: Scenario, night: int) -> pd.DataFrame:
 def recipe(seed: int) -> Pipeline:
     """A random point of a small space."""
     rng = np.random.default_rng(seed)
-    model = HistGradientBoostingRegressor(
-        max_iter=int(rng.integers(40, 101)),
-        learning_rate=float(rng.uniform(0.08, 0.2)),
-        max_leaf_nodes=int(rng.integers(10, 41)),
-        min_samples_leaf=int(rng.integers(5, 31)),
-        max_features=float(rng.uniform(0.1, 0.6)),
-        early_stopping=False,
-        random_state=seed,
-    )
-    geo = lean(seed).set_params(geo__n_init=1, geo__n_clusters=int(rng.integers(10, 26)))
-    return Pipeline([("preprocess", geo), ("model", model)])
+    settings = {
+        "max_iter": int(rng.integers(40, 101)),
+        "learning_rate": float(rng.uniform(0.08, 0.2)),
+        "max_leaf_nodes": int(rng.integers(10, 41)),
+        "min_samples_leaf": int(rng.integers(5, 31)),
+        "max_features": float(rng.uniform(0.1, 0.6)),
+    }
+    return boosting(seed, clusters=int(rng.integers(10, 26)), **settings)
 
 
 def live(name: str, folder: Path) -> Year:

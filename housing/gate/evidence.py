@@ -59,10 +59,10 @@ class Former:
 
 @dataclass(frozen=True)
 class Luck:
-    """The luck of training: what other seeds did to a model, from the members of its bag."""
+    """The luck of training: what other members (seeds, draws) did, from those of the bag."""
 
     rmse: tuple[float, ...]  # US dollars, one a member
-    spread: float  # standard deviation of the bag's RMSE over seeds, relative to it (jackknife)
+    spread: float  # standard deviation of the bag's RMSE over members, relative to it (jackknife)
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,11 @@ def optional(interval: Interval | None) -> str:
 def luck(found: Luck | None) -> str:
     """The luck of training beside an interval that does not hold it."""
     if found is None:
-        return "not measured: a model of one seed"
-    seeds = " to ".join(dollars(v) for v in (min(found.rmse), max(found.rmse)))
+        return "not measured: a single model"
+    alone = " to ".join(dollars(v) for v in (min(found.rmse), max(found.rmse)))
     return (
-        f"another bag of {len(found.rmse)} seeds would move its error by about "
-        f"{share(found.spread, 2)} (single seeds: {seeds})"
+        f"another {len(found.rmse)} members of its bag would move its error by about "
+        f"{share(found.spread, 2)} (each alone: {alone})"
     )
 
 

@@ -60,8 +60,8 @@ def test_the_two_numbers_stand_in_page_and_summary(report):
 
 def test_the_luck_of_training_stands_beside_the_interval(report):
     page = render(report)
-    assert "another bag of 3 seeds would move its error by about" in page
-    assert "Champion: not measured: a model of one seed" in page
+    assert "another 3 members of its bag would move its error by about" in page
+    assert "Champion: not measured: a single model" in page
     assert wording.luck(report.evidence.luck) in summary(report)
 
 
