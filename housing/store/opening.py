@@ -95,14 +95,19 @@ def _upgrade(connection: Connection, to: str) -> None:
 
 
 def _make_database_file(url: str) -> None:
-    """Have a new SQLite file be its owner's alone; what SQLite writes beside it follows it."""
+    """Have a new SQLite file be its owner's alone; what SQLite writes beside it follows it.
+
+    One that is there is never opened: to close any descriptor of it would drop the locks that
+    this process's other connections hold (POSIX), and another process could take away the log
+    that they use.
+    """
     prefix = "sqlite:///"
     if not url.startswith(prefix) or "?" in url:
         return
     try:
-        os.close(os.open(url.removeprefix(prefix), os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(os.open(url.removeprefix(prefix), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError:
-        return  # whoever opens the database says it better
+        return  # it is there, or whoever opens the database says it better
 
 
 def _make_home(home: Path) -> None:

@@ -1,6 +1,8 @@
 """Opening, migrating, and what a database that cannot be used says."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -393,3 +395,25 @@ def test_a_home_that_fills_up_while_it_is_made_is_made_once_there_is_space(
     ballast.unlink()
     with open_store(load_settings()) as store:
         assert count(store, runs_table) == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_opening_again_keeps_the_locks_that_this_process_holds(store, settings):
+    """A process that closes any descriptor of a file loses its locks on it (POSIX). Another one
+    that opens and closes the database would then take itself for the last, and drop the log
+    that is in use here: the next statement would fail with a disk I/O error."""
+    other = (
+        "import sys; from housing.settings import load_settings;"
+        "from housing.store.opening import open_store\n"
+        "with open_store(load_settings()) as s, s.read() as c: pass"
+    )
+    start(store)
+    with store.read() as outer:
+        outer.execute(sa.select(runs_table.c.id)).all()
+        with open_store(settings):
+            pass
+        subprocess.run([sys.executable, "-c", other], check=True, timeout=120)
+        for _ in range(3):
+            with open_store(settings) as again:
+                start(again)
+    assert count(store, runs_table) == 4
