@@ -16,6 +16,9 @@ BENCHMARKS = {
     "gate-speed": ("benchmarks.gate.speed", "a verdict at 4 thousand and at a million rows"),
     "gate-mutation": ("benchmarks.gate.mutation", "the gate's code, changed place by place"),
     "gate-page": ("benchmarks.gate.page", "docs/gate.md from the kept figures"),
+    "serving-load": ("benchmarks.serving.load", "requests a second, beside a plain server"),
+    "serving-soak": ("benchmarks.serving.soak", "ten minutes of load while champions change"),
+    "drift": ("benchmarks.serving.drift", "how soon detectors speak, and how often for nothing"),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
 }
 

@@ -1,0 +1,1 @@
+"""What serving and monitoring are worth, beside what a user would write without them."""

@@ -1,0 +1,218 @@
+"""`python -m benchmarks drift`: how soon each detector speaks, and how often for nothing.
+
+Simulated nights of 300 districts, beside what many projects do: `ks_2samp` of each column, an alarm
+wherever p < 0.05. The model is fitted once on night 0 and never again: what is measured is whether
+somebody would have been told.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.stats import ks_2samp
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.model_selection import KFold
+
+from housing import schema
+from housing.monitoring.drift import Reference, drift_signals, upstream_signals
+from housing.monitoring.errors import ABOVE, OUTSIDE, Labelled, Promise, error_signals, shares
+from housing.monitoring.signals import Signal, judged
+from housing.options import MonitorOptions
+from housing.serving import companion as companions
+from housing.serving.inputs import columns_of_frame
+from housing.serving.places import distances
+from housing.sources.simulated.scenarios import Drift, simulate
+
+ROWS, NIGHT_ROWS, ONSET = 8_000, 300, 10
+FEATURES = list(schema.FEATURES)
+INCOME = schema.STRATA[0].column
+LEVEL = 0.05  # of the plain test
+
+
+@dataclass
+class World:
+    """A model of night 0 and all that the monitor compares with."""
+
+    model: HistGradientBoostingRegressor
+    reference: Reference
+    promise: Promise
+    companion: companions.Companion
+    places: object
+    train: pd.DataFrame
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """Prices."""
+        return self.model.predict(_numbers(frame))
+
+    def labelled(self, frame: pd.DataFrame, predicted: np.ndarray) -> Labelled:
+        """With the promised interval."""
+        columns = columns_of_frame(frame)
+        nearest, _ = distances(self.places, columns)  # type: ignore[arg-type]
+        assert self.companion.interval is not None
+        half = self.companion.interval.half_width(
+            predicted,
+            self.places.nearby_at(nearest),  # type: ignore[attr-defined]
+            companions.group_matrix(columns),
+        )
+        actual = frame[schema.TARGET].to_numpy(float)
+        return Labelled(actual, predicted, predicted - half, predicted + half)
+
+
+def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    codes = {name: frame[name].cat.codes for name in schema.CATEGORIES}
+    return frame[FEATURES].assign(**codes)
+
+
+def build(seed: int) -> World:
+    """Fit on night 0."""
+    table = simulate(ROWS, seed)
+    train, test = table.iloc[: ROWS * 4 // 5], table.iloc[ROWS * 4 // 5 :]
+    y = train[schema.TARGET].to_numpy(float)
+    oof = np.zeros(len(train))
+    for a, b in KFold(3, shuffle=True, random_state=0).split(train):
+        fold = HistGradientBoostingRegressor(random_state=0).fit(_numbers(train.iloc[a]), y[a])
+        oof[b] = fold.predict(_numbers(train.iloc[b]))
+    model = HistGradientBoostingRegressor(random_state=0).fit(_numbers(train), y)
+    predicted = model.predict(_numbers(test))
+    companion, places = companions.build(
+        companions.rows_of(train, oof), companions.rows_of(test, predicted)
+    )
+    world = World(
+        model, Reference(train[FEATURES], predicted), Promise(0.1, 0.5), companion, places, train
+    )
+    seen = shares(world.labelled(test, predicted))
+    world.promise = Promise(seen[OUTSIDE], seen[ABOVE])
+    return world
+
+
+Scenario = Callable[[int, int], pd.DataFrame]  # seed, night
+
+
+def _calm(seed: int, night: int) -> pd.DataFrame:
+    return simulate(NIGHT_ROWS, seed, night=night + 1)
+
+
+def _slow(seed: int, night: int) -> pd.DataFrame:
+    grown = max(night - ONSET, 0)
+    frame = _calm(seed, night)
+    frame[INCOME] = (frame[INCOME] * 1.001**grown).clip(upper=15.0001)
+    frame[schema.TARGET] = (frame[schema.TARGET] * 1.003**grown).clip(upper=500_001)
+    return frame
+
+
+def _sudden(seed: int, night: int) -> pd.DataFrame:
+    return simulate(NIGHT_ROWS, seed, night=night + 1, drift=Drift(jump_night=ONSET + 1, jump=1.3))
+
+
+def _slip(seed: int, night: int) -> pd.DataFrame:
+    frame = _calm(seed, night)
+    if night >= ONSET:
+        frame[INCOME] /= 10  # within every range: intake's row rules do not see it
+    return frame
+
+
+def _region(seed: int, night: int) -> pd.DataFrame:
+    """From the onset on only the south is delivered."""
+    if night < ONSET:
+        return _calm(seed, night)
+    frame = simulate(4 * NIGHT_ROWS, seed, night=night + 1)
+    return frame[frame[schema.COORDINATES[1]] < 34.5].head(NIGHT_ROWS).reset_index(drop=True)
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "slow": _slow, "sudden": _sudden, "unit slip": _slip, "one region": _region,
+}  # fmt: skip
+
+GROUPS: dict[str, Callable[[Signal], bool]] = {
+    "drift of columns": lambda s: s.kind == "drift",
+    "drift of predictions": lambda s: s.kind == "predictions",
+    "upstream": lambda s: s.kind == "upstream",
+    "error, sudden": lambda s: s.kind == "error" and "adding up" not in s.name,
+    "error, gradual": lambda s: s.kind == "error" and "adding up" in s.name,
+    "any of them": lambda _: True,
+}
+PLAIN = "ks_2samp p < 0.05"
+
+
+@dataclass
+class Year:
+    """Alarms by detector, night by night."""
+
+    alarms: dict[str, list[bool]] = field(default_factory=dict)
+
+    def note(self, name: str, alarm: bool) -> None:
+        """One more night."""
+        self.alarms.setdefault(name, []).append(alarm)
+
+
+def watch(world: World, nights: Iterator[pd.DataFrame]) -> Year:
+    """Let every detector look at the nights in turn."""
+    options, year = MonitorOptions(), Year()
+    earlier: list[frozenset[str]] = []
+    sums: dict[str, float] = {}
+    for frame in nights:
+        predicted = world.predict(frame)
+        found, sums = error_signals(world.labelled(frame, predicted), world.promise, sums, options)
+        found += drift_signals(world.reference, frame[FEATURES], predicted, options)
+        found += upstream_signals(world.reference.features, frame[FEATURES], options)
+        signals = judged(found, earlier, options)
+        earlier.append(frozenset(s.name for s in signals if s.fired))
+        for name, belongs in GROUPS.items():
+            year.note(name, any(s.alarm and belongs(s) for s in signals))
+        year.note(PLAIN, _plain(world, frame))
+    return year
+
+
+def _plain(world: World, frame: pd.DataFrame) -> bool:
+    return any(
+        ks_2samp(world.train[name].dropna(), frame[name].dropna()).pvalue < LEVEL
+        for name in FEATURES
+        if name not in schema.CATEGORIES
+    )
+
+
+def main() -> None:
+    """Print delays and false alarms."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--years", type=int, default=2, help="calm years")
+    parser.add_argument("--repeats", type=int, default=5, help="of each scenario")
+    parser.add_argument("--nights", type=int, default=60, help="of each scenario, from the onset")
+    chosen = parser.parse_args()
+    detectors = [*GROUPS, PLAIN]
+    worlds = [build(seed) for seed in range(max(chosen.repeats, chosen.years))]
+    calm = [
+        watch(worlds[y], (_calm(y, night) for night in range(365))) for y in range(chosen.years)
+    ]
+    delays = {
+        name: [
+            watch(worlds[r], (tell(r, n) for n in range(ONSET, ONSET + chosen.nights)))
+            for r in range(chosen.repeats)
+        ]
+        for name, tell in SCENARIOS.items()
+    }
+    print(f"{NIGHT_ROWS} rows a night; nights until the first alarm, median of {chosen.repeats}")
+    print(f"{'detector':<22}" + "".join(f"{n:>12}" for n in SCENARIOS) + "  calm: alarms a year")
+    for detector in detectors:
+        cells = "".join(f"{_delay(delays[name], detector):>12}" for name in SCENARIOS)
+        false = np.mean([sum(_onsets(year.alarms[detector])) for year in calm])
+        days = np.mean([sum(year.alarms[detector]) for year in calm])
+        print(f"{detector:<22}{cells}  {false:.1f} ({days:.1f} nights)")
+
+
+def _delay(years: list[Year], detector: str) -> str:
+    first = [
+        y.alarms[detector].index(True) + 1 if any(y.alarms[detector]) else np.inf for y in years
+    ]
+    middle = float(np.median(first))
+    return "never" if np.isinf(middle) else f"{middle:.0f}"
+
+
+def _onsets(alarms: list[bool]) -> list[bool]:
+    """Nights on which an alarm begins: one that stays on is one alarm."""
+    return [now and not before for before, now in zip([False, *alarms], alarms, strict=False)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""A home with two champions to serve, made once and kept: the default family on the census table.
+
+Without the table (HOUSING_CENSUS) simulated districts take its place, and the figures say so.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import joblib
+import pandas as pd
+
+from housing.settings import load_settings
+from housing.sources.simulated.scenarios import simulate
+from housing.steps import datasets, intake, promote, tune
+from housing.steps.evaluate import evaluate
+from housing.steps.night import NightlyParameters, conclude, night_run
+from housing.steps.outcome import of_verdict
+from housing.store import artifacts, registry
+from housing.store.opening import open_store
+
+SETTINGS = {
+    "HOUSING_SOURCE": "landing", "HOUSING_SETTLE_SECONDS": "0", "HOUSING_SEARCH__N_ITER": "1",
+    "HOUSING_SEARCH__FOLDS": "2",
+}  # fmt: skip
+
+
+def make(home: Path) -> None:
+    """Two nights, two champions; a home that is there already is left alone."""
+    os.environ.update({**SETTINGS, "HOUSING_HOME": str(home)})
+    if (home / "model.joblib").exists():
+        return
+    landing = home / "landing"
+    landing.mkdir(parents=True, exist_ok=True)
+    census = os.environ.get("HOUSING_CENSUS")
+    rows = pd.read_csv(census) if census else simulate(20_640, 0)
+    rows = rows.sample(frac=1, random_state=0)
+    for part, chunk in (("a", rows[:19_000]), ("b", rows[19_000:])):
+        chunk.to_csv(landing / f"{part}.csv", index=False)
+        _night()
+    settings = load_settings()
+    with open_store(settings) as store, store.read() as connection:
+        artifact = registry.model(connection, 2).artifact
+        joblib.dump(artifacts.get_model(store, artifact), home / "model.joblib")
+
+
+def _night() -> None:
+    settings = load_settings()
+    with night_run("nightly", NightlyParameters()) as night, open_store(settings) as store:
+        intake.bring_in(store, settings, run=night.run)
+        version = datasets.freeze(store, night).id
+        datasets.assign_sides(store, settings)
+        search = tune.tune(store, night, version, settings)
+        challenger = tune.fit_challenger(store, night, search, settings)
+        judged = evaluate(store, night, version, challenger, settings)
+        promote.back_up(store, challenger)
+        with store.read() as connection:
+            before = registry.champion(connection)
+        if before != challenger:  # whatever the gate says: there shall be two champions
+            change = registry.Change("promote", challenger, before, "benchmark", "benchmark")
+            registry.change_champion(store, change)
+        conclude(store, night, of_verdict(night.run, version, judged, dry_run=True))
+
+
+def free_port() -> int:
+    """A port of loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(command: list[str], port: int, ready: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A server process, once it answers `ready`."""
+    process = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 90
+        while time.monotonic() < end and process.poll() is None:
+            with suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{ready}", timeout=2).read()
+                break
+            time.sleep(0.2)
+        time.sleep(3)  # every worker
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def housing_server(port: int, workers: int) -> list[str]:
+    """`housing serve`."""
+    return ["deployments.cli.entry", "serve", "--port", str(port), "--workers", str(workers)]
+
+
+def plain_server(port: int, workers: int) -> list[str]:
+    """The plain one."""
+    return [
+        "uvicorn", "benchmarks.serving.plain:app", "--port", str(port),
+        "--workers", str(workers), "--log-level", "warning",
+    ]  # fmt: skip

@@ -1,0 +1,148 @@
+"""`python -m benchmarks serving-soak`: load while the champion changes every two seconds.
+
+Counts what must be none: requests that fail, answers by a version that was not champion at the
+time (give or take the two seconds in which servers follow), prices that no version gives; and
+watches the workers' memory. tests/housing/serving/test_follower.py is its short form.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from threading import Event, Thread
+
+import pandas as pd
+
+from benchmarks.serving import homes
+from housing import schema
+from housing.settings import load_settings
+from housing.store import registry
+from housing.store.opening import open_store
+from housing.store.registry import Change
+
+EVERY = 2.0  # seconds
+FOLLOW = 2.0  # seconds that servers have
+CONNECTIONS = 4
+Answer = tuple[float, float, int, str, float]  # asked, answered, status, model, price
+
+
+def main() -> None:
+    """Print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = (chosen.home or Path(folder) / "home").resolve()
+        homes.make(home)
+        os.environ["HOUSING_SERVE__LOG_SECONDS"] = "1"
+        port = homes.free_port()
+        with homes.server(homes.housing_server(port, 2), port, "/ready") as process:
+            _run(home, port, process.pid, chosen.minutes * 60)
+
+
+def _run(home: Path, port: int, pid: int, seconds: float) -> None:
+    frame = pd.read_csv(home / "landing" / "b.csv")[list(schema.FEATURES)].dropna()
+    body = json.dumps({"districts": frame.iloc[:1].to_dict(orient="records")}).encode()
+    answers: list[Answer] = []
+    memory: list[tuple[float, int]] = []
+    stop = Event()
+    changing = Thread(target=_change, args=(stop,))
+    watching = Thread(target=_watch, args=(stop, pid, memory))
+    changing.start()
+    watching.start()
+    asyncio.run(_ask_all(port, body, time.time() + seconds, answers))
+    stop.set()
+    changing.join()
+    watching.join()
+    _report(answers, memory)
+
+
+def _change(stop: Event) -> None:
+    with open_store(load_settings()) as store:
+        while not stop.wait(EVERY):
+            with store.read() as connection:
+                current = registry.champion(connection)
+            to = 1 if current == 2 else 2
+            operation = "rollback" if to == 1 else "promote"
+            change = Change(operation, to, current, "soak", "soak")
+            registry.change_champion(store, change)
+
+
+def _watch(stop: Event, pid: int, memory: list[tuple[float, int]]) -> None:
+    began = time.time()
+    while not stop.wait(2.0):
+        memory.append((time.time() - began, _resident(pid)))
+
+
+def _resident(pid: int) -> int:
+    """Resident KiB of the workers of a server, as ps counts them."""
+    done = subprocess.run(
+        ["ps", "-o", "rss=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    return sum(int(text) for text in done.stdout.split())
+
+
+async def _ask_all(port: int, body: bytes, until: float, answers: list[Answer]) -> None:
+    request = (
+        f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    await asyncio.gather(*(_ask(port, request, until, answers) for _ in range(CONNECTIONS)))
+
+
+async def _ask(port: int, request: bytes, until: float, answers: list[Answer]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    while (asked := time.time()) < until:
+        try:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            content = json.loads(await reader.readexactly(length))
+            status = int(head[9:12])
+            price = content["predictions"][0]["predicted"] if status == 200 else 0.0
+            answers.append((asked, time.time(), status, content.get("model", ""), price))
+        except (OSError, EOFError, ValueError):
+            answers.append((asked, time.time(), 0, "", 0.0))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.close()
+
+
+def _report(answers: list[Answer], memory: list[tuple[float, int]]) -> None:
+    with open_store(load_settings()) as store, store.read() as connection:
+        lines = [x for x in registry.history(connection) if x.operation in ("promote", "rollback")]
+    times = sorted((line.at.timestamp(), f"m{line.to_model}") for line in lines)
+    began, ended = answers[0][0], answers[-1][1]
+    changes = sum(began < at < ended for at, _ in times)
+    failed = sum(status != 200 for _, _, status, _, _ in answers)
+    wrong = sum(
+        model not in _in_force(times, asked - FOLLOW, answered)
+        for asked, answered, status, model, _ in answers
+        if status == 200
+    )
+    pairs = {(model, price) for _, _, status, model, price in answers if status == 200}
+    print(f"{len(answers):,} requests in {ended - began:.0f} s, {changes} changes of the champion")
+    print(f"failed: {failed}")
+    print(f"by a version that was not champion at the time: {wrong}")
+    print(f"prices for one question: {len(pairs)} (one a version: {len({m for m, _ in pairs})})")
+    print(f"answers by model: {dict(Counter(model for *_, model, _ in answers))}")
+    quarter = max(len(memory) // 4, 1)
+    first, last = (
+        sum(kib for _, kib in part) / len(part) / 1024
+        for part in (memory[quarter : 2 * quarter] or memory, memory[-quarter:])
+    )
+    print(f"workers' memory: {first:.1f} MiB in the second quarter, {last:.1f} MiB in the last")
+
+
+def _in_force(times: list[tuple[float, str]], begin: float, end: float) -> set[str]:
+    before = [model for at, model in times if at <= begin]
+    return {*before[-1:], *(model for at, model in times if begin < at <= end)}
+
+
+if __name__ == "__main__":
+    main()
