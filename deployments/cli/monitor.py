@@ -1,13 +1,15 @@
-"""`housing monitor`: one look at what happened since the last one."""
+"""Between two nights, and about a model: monitor, card, export."""
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from deployments.cli import identify
 from deployments.cli.output import AsJson, cell, console, emit_json
 from housing.settings import load_settings
 
@@ -78,3 +80,44 @@ def _retrain(*, as_json: bool) -> None:
     from deployments.cli.retrain import run_night
 
     run_night({"dry_run": False}, as_json=as_json, began=time.perf_counter())
+
+
+@app.command()
+def card(
+    model: Annotated[
+        str | None, typer.Argument(help="A model, e.g. m7; the champion if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The model card of a version, as Markdown and HTML: what it is, how good, and where not."""
+    from housing.steps.card import write
+    from housing.steps.predict import champion_of
+    from housing.store.opening import open_store
+
+    settings = load_settings()
+    with open_store(settings) as store:
+        chosen = champion_of(store) if model is None else identify.parse(model, allowed="m")[1]
+        text, page = write(store, settings, chosen)
+    if as_json:
+        emit_json({"model": f"m{chosen}", "markdown": str(text), "html": str(page)})
+        return
+    console.print(f"m{chosen}: {escape(str(text))}\n    {escape(str(page))}")
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="A model, e.g. m7.")],
+    to: Annotated[str, typer.Option(help="skops; onnx and mlflow say why not.")] = "skops",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder; export-m7 if left out.")
+    ] = None,
+) -> None:
+    """A stored model as files for other programs, read back and checked before they count."""
+    from housing.steps.export import export as write
+    from housing.store.opening import open_store
+
+    number = identify.parse(model, allowed="m")[1]
+    with open_store(load_settings()) as store:
+        paths = write(store, number, to, output or Path(f"export-m{number}"))
+    for path in paths:
+        console.print(escape(str(path)))

@@ -22,10 +22,10 @@ History = Sequence[tuple[datetime, Mapping[str, float]]]
 
 
 def distance(history: History) -> Plot | None:
-    """Signals against their limits over time; None where there is no window."""
-    if not history:
-        return None
+    """Signals against their limits over time; None where nothing was measured."""
     names = sorted({name for _, values in history for name in values})
+    if not names:
+        return None
     peak = {name: max(values.get(name, 0.0) for _, values in history) for name in names}
     shown = sorted(names, key=lambda name: -peak[name])[:MOST_LINES]
     with canvas(7.2, 2.8) as (figure, axes):

@@ -36,6 +36,7 @@ PROBLEMS: Mapping[int | str, dict[str, Any]] = {
     for status, words in {
         400: "The body cannot be read",
         401: "A token is needed",
+        404: "It is not there",
         408: "The body did not arrive in time",
         413: "The body is too large",
         415: "The body is of a kind that is not read here",

@@ -4,6 +4,7 @@ Only the files named here can be asked for; a path is never made from a request.
 nothing from elsewhere, so they work without the internet.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from housing.serving.answers import UNIT, Form, Map, Recorded
 from housing.serving.api import PROBLEMS, asked, json_answer
 from housing.serving.inputs import district_at
 from housing.serving.operator import overview
+from housing.serving.problems import Refused
 from housing.serving.served import Served
 from housing.serving.state import state_of
 
@@ -126,6 +128,31 @@ async def district(
             "kilometres": kilometres,
         }
     )
+
+
+_STYLE = re.compile(rb"<style>.*?</style>", re.DOTALL)
+_LINK = b'<link rel="stylesheet" href="/static/style.css">'
+
+
+@router.get(
+    "/model/card",
+    responses={
+        200: {"description": "The champion's model card", "content": {"text/html": {}}},
+        **asked(404, 503),
+    },
+)
+async def card(request: Request) -> Response:
+    """The champion's model card, where one has been written."""
+    state = state_of(request)
+    served = state.champion()
+    path = state.settings.home / "reports" / f"card-{served.name}.html"
+    try:
+        content = await state.aside(path.read_bytes)
+    except FileNotFoundError:
+        words = f"{served.name} has no card yet; `housing card {served.name}` writes it."
+        raise Refused(404, words) from None
+    # The door lets no style inside a page through; a card stands alone elsewhere and has one.
+    return Response(_STYLE.sub(_LINK, content, count=1), media_type="text/html; charset=utf-8")
 
 
 @router.get("/operator/data", responses={200: {"description": "What the operator's page shows"}})

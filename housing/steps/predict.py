@@ -25,7 +25,7 @@ def predict_file(store: Store, source: Path, target: Path, *, model: int | None)
         raise FileUnreadable(file=str(source), why="there is no such file")
     if target.exists() and target.samefile(source):
         raise NotPossible(what=f"Writing {target.name}", why="it is the file that is asked about.")
-    served = load(store, _champion(store) if model is None else model)
+    served = load(store, champion_of(store) if model is None else model)
     try:
         with tempfile.TemporaryDirectory(prefix=".predict-", dir=target.parent) as folder:
             scratch = Path(folder) / target.name
@@ -40,7 +40,8 @@ def predict_file(store: Store, source: Path, target: Path, *, model: int | None)
     return done
 
 
-def _champion(store: Store) -> int:
+def champion_of(store: Store) -> int:
+    """The champion's id; NotPossible before the first promotion."""
     with store.read() as connection:
         champion = registry.champion(connection)
     if champion is None:

@@ -1,0 +1,54 @@
+"""`housing monitor`, `housing card`, `housing export`, `housing audit sample`, `housing ingest`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.deployments.conftest import Command, Housing
+
+
+def test_a_look_is_shown_and_recorded(housing: Housing) -> None:
+    done = housing("monitor", "--json")
+    said = json.loads(done.output)
+    assert done.exit_code == 3  # b3 is held
+    assert said["model"] == 2
+    assert [w["source"] for w in said["windows"]][-1] == "clock"
+    assert Path(said["report"]).read_text().startswith("<!doctype html>")
+    assert "held" in housing("monitor").output
+
+
+def test_a_card_of_the_champion(housing: Housing) -> None:
+    done = housing("card", "--json")
+    said = json.loads(done.output)
+    assert done.exit_code == 0
+    assert said["model"] == "m2"
+    assert "Model card of m2" in Path(said["html"]).read_text()
+
+
+def test_an_export(housing: Housing, tmp_path: Path) -> None:
+    done = housing("export", "m1", "-o", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "model.skops").exists()
+    assert "no converter" in str(housing("export", "m1", "--to", "onnx").exception)
+
+
+def test_a_sample_for_a_person(housing: Housing, tmp_path: Path) -> None:
+    path = tmp_path / "audit.csv"
+    done = housing("audit", "sample", "-o", str(path), "-n", "12")
+    assert done.exit_code == 0, done.output
+    assert len(path.read_text().splitlines()) == 13
+    assert "may hold prices" in str(housing("audit", "sample", "-o", str(path)).exception)
+
+
+def test_labels_and_audit_exclude_each_other(housing: Housing, tmp_path: Path) -> None:
+    done = housing("ingest", "--labels", "--audit", str(tmp_path / "x.csv"))
+    assert "one or the other" in str(done.exception)
+
+
+@pytest.mark.parametrize("line", ["monitor", "card", "audit sample"])
+def test_an_empty_home_says_what_is_missing(command: Command, line: str) -> None:
+    done = command(*line.split())
+    assert done.returncode == 2
+    assert "housing retrain" in done.stderr
+    assert "Traceback" not in done.stderr
