@@ -75,6 +75,9 @@ def live(errors: Sequence[tuple[datetime, str, Mapping[str, float]]], unit: str)
 
 
 def _dates(axes: Any) -> None:
+    low, high = axes.dataLim.intervalx  # days
+    if high - low < 1:  # looks of one day stand in the middle of it
+        axes.set_xlim((low + high) / 2 - 0.5, (low + high) / 2 + 0.5)
     locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]

@@ -8,9 +8,10 @@ from sqlalchemy.engine import Connection
 from housing import schema
 from housing.errors import NotPossible
 from housing.notify import Message
+from housing.serving.served import companion_of
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night
-from housing.store import artifacts, datasets, ledger, registry
+from housing.store import artifacts, companions, datasets, ledger, registry
 from housing.store.backup import copy_verified, heal
 from housing.store.engine import Store
 from housing.store.registry import Change
@@ -29,7 +30,12 @@ def back_up(store: Store, model: int) -> int:
             .where(batches.c.id.in_(members))
         )
         parts = connection.execute(query).all()
+    # Servers need it within a second of the promotion; made now, they only read it.
+    companion_of(store, row, artifacts.get_model(store, row.artifact))
+    with store.read() as connection:
+        beside = companions.get(connection, model)
     digests = [row.artifact, row.golden, *(d for part in parts for d in part)]
+    digests += [] if beside is None else [beside.places]
     return copy_verified(store, digests)
 
 

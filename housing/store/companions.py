@@ -24,7 +24,7 @@ def get(connection: Connection, model: int) -> Row[Any] | None:
 def put(store: Store, model: int, facts: Mapping[str, Any], places: pd.DataFrame) -> None:
     """Keep a companion; where another process was first, its equal one stays."""
     blob = put_frame(store, places)
-    with store.unfenced().write() as connection:
+    with store.write() as connection:
         if get(connection, model) is None:
             digest = record_blob(connection, blob, "places")
             connection.execute(
