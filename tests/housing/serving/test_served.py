@@ -1,0 +1,58 @@
+"""A loaded champion: the fast way agrees with the slow one, and intervals come of real residuals."""
+
+import numpy as np
+import pytest
+
+from housing import schema
+from housing.serving.companion import build, rows_of
+from housing.serving.inputs import columns_of_frame, frame_of
+from housing.serving.served import load, out_of_fold, predictor
+from housing.sources.simulated.scenarios import simulate
+from housing.store import datasets, registry
+from housing.store.datasets import SIDE_COLUMN
+from housing.store.engine import Store
+from housing.training.candidates import CANDIDATES
+from housing.training.predict import predictor as fast_predictor
+
+FEATURES = list(schema.FEATURES)
+
+
+def test_the_default_family_is_asked_the_fast_way_with_equal_numbers() -> None:
+    table = simulate(600, 0)
+    model = CANDIDATES["boosting"].build(0)
+    model.set_params(model__max_iter=10).fit(table[FEATURES], table[schema.TARGET])
+    rows = simulate(50, 0, night=1)[FEATURES]
+    rows.loc[3, next(c.name for c in schema.COLUMNS if c.nullable)] = np.nan
+    assert fast_predictor(model).features is not None
+    predict = predictor(model, rows)
+    assert predict(columns_of_frame(rows)) == pytest.approx(model.predict(rows), rel=1e-9)
+
+
+def test_columns_and_frames_are_the_same_rows() -> None:
+    frame = simulate(30, 3)[FEATURES]
+    again = frame_of(columns_of_frame(frame))
+    assert again.equals(frame)
+
+
+def test_the_interval_comes_of_the_residuals_that_the_search_kept(own_store: Store) -> None:
+    served = load(own_store, 2)
+    assert served.companion.interval is not None
+    answers = served.answer(columns_of_frame(simulate(50, 0, night=1)))
+    assert (answers.lower <= answers.predicted).all()
+    assert (answers.predicted <= answers.upper).all()
+    covered = served.companion.coverage
+    assert covered is not None
+    assert covered.lower <= 0.9 <= covered.upper
+
+
+def test_without_kept_residuals_there_is_no_interval_and_it_says_why(own_store: Store) -> None:
+    with own_store.read() as connection:
+        row = registry.model(connection, 2)
+    frame = datasets.read(own_store, row.version)
+    train, test = frame[~frame[SIDE_COLUMN]], frame[frame[SIDE_COLUMN]]
+    known = out_of_fold(own_store, row, train)
+    assert known is not None
+    assert len(known) == len(train)
+    companion, _ = build(rows_of(train, None), rows_of(test, None))
+    assert companion.interval is None
+    assert "not kept" in companion.why_no_interval
