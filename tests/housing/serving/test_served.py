@@ -1,4 +1,4 @@
-"""A loaded champion: the fast way agrees with the slow one, and intervals come of real residuals."""
+"""A loaded champion: the fast way agrees with the slow one, intervals come of real residuals."""
 
 import numpy as np
 import pytest
