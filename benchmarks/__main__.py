@@ -18,6 +18,7 @@ BENCHMARKS = {
     "gate-page": ("benchmarks.gate.page", "docs/gate.md from the kept figures"),
     "serving-load": ("benchmarks.serving.load", "requests a second, beside a plain server"),
     "serving-soak": ("benchmarks.serving.soak", "ten minutes of load while champions change"),
+    "coverage": ("benchmarks.serving.coverage", "unseen prices inside the promised interval"),
     "drift": ("benchmarks.serving.drift", "how soon detectors speak, and how often for nothing"),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
 }
