@@ -18,6 +18,7 @@ from flows.backfill import backfill
 from flows.backup import backup
 from flows.monitor import monitor
 from flows.nightly import nightly
+from flows.prune import prune
 from flows.rollback import rollback
 from housing.settings import Settings
 
@@ -63,5 +64,6 @@ DEPLOYMENTS: tuple[Deployment, ...] = (
     Deployment("approval", approval),
     Deployment("monitor", monitor, lambda s: s.schedule_monitor),
     Deployment("backup", backup, lambda s: s.schedule_backup),
+    Deployment("prune", prune, lambda s: s.schedule_prune),
     Deployment("alarm", alarm, tags=()),
 )

@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     schedule_backup: str = Field(
         "0 6 * * *", description="Cron expression of the backup and its trial restore, or off."
     )
+    schedule_prune: str = Field("0 7 * * 0", description="Cron expression of the prune, or off.")
     timezone: str = Field("UTC", description="Time zone of the schedule, e.g. Europe/Berlin.")
     notify: NotifySettings = Field(
         default_factory=lambda: NotifySettings.model_validate({}), description="Where messages go."
@@ -158,7 +159,7 @@ class Settings(BaseSettings):
             raise ValueError("it is not a cron expression such as 0 2 * * * (at 2:00 every day)")
         return value
 
-    @field_validator("schedule_search", "schedule_monitor", "schedule_backup")
+    @field_validator("schedule_search", "schedule_monitor", "schedule_backup", "schedule_prune")
     @classmethod
     def _cron_or_off(cls, value: str) -> str:
         return value if value == "off" else cls._cron(value)

@@ -14,6 +14,7 @@ from housing.steps.approval import Decided
 from housing.steps.backup import Cut, Verified
 from housing.steps.monitor import Look
 from housing.steps.monitor import monitor as look_once
+from housing.steps.prune import Pruned, prune
 from housing.store.opening import open_store
 from housing.store.runs import has_row
 from tasks.events import emit
@@ -66,6 +67,14 @@ def try_copy(cut: str) -> Verified:
         emit(message)
         raise Corrupt(what=f"the backup {found.id}", why="; ".join(found.problems))
     return found
+
+
+@task(name="drop what is old", **PLAIN)
+def drop_old() -> Pruned:
+    """What retention no longer needs."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        return prune(store, settings)
 
 
 @task(name="tell", **PLAIN)

@@ -49,6 +49,7 @@ class Up:
             "HOUSING_SCHEDULE_SEARCH": "off",
             "HOUSING_SCHEDULE_MONITOR": "off",
             "HOUSING_SCHEDULE_BACKUP": "off",
+            "HOUSING_SCHEDULE_PRUNE": "off",
             **settings,
         }
         self.process = self.start()

@@ -10,6 +10,7 @@ from flows.approval import ApprovalParameters, approval
 from flows.backup import backup
 from flows.monitor import monitor
 from flows.nightly import nightly
+from flows.prune import prune
 from housing.settings import Settings
 from housing.store import registry
 from housing.store.opening import open_store
@@ -84,6 +85,14 @@ def test_a_backup_that_is_not_good_fails_and_is_told(
     assert state.is_failed()
     assert "a digest is wrong" in str(state.message)
     assert "backup not verified: The backup" in caplog.text
+
+
+def test_nothing_that_is_needed_is_pruned(small: Settings) -> None:
+    _land(small, 0)
+    nightly()
+    state = prune(return_state=True)
+    assert (state.name, state.message) == ("Pruned", "0 objects and 0 backups: 0 bytes.")
+    assert _champion(small) == 1
 
 
 def test_the_monitor_looks(small: Settings) -> None:
