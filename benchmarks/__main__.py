@@ -20,6 +20,7 @@ BENCHMARKS = {
     "serving-soak": ("benchmarks.serving.soak", "ten minutes of load while champions change"),
     "coverage": ("benchmarks.serving.coverage", "unseen prices inside the promised interval"),
     "drift": ("benchmarks.serving.drift", "how soon detectors speak, and how often for nothing"),
+    "deaths": ("benchmarks.deaths", "kill -9 of each part in the middle of a night"),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
 }
 

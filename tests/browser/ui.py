@@ -54,16 +54,15 @@ class Ui:
 
     def _fill(self, label: str, value: str) -> None:
         """A field by its label; one that may stay empty is switched on first."""
-        below = f"//*[text()='{label}' or text()='{label} (Optional)']/following::"
-        optional = self.page.get_by_text(f"{label} (Optional)", exact=True).count()
-        if optional:
-            self.page.locator(f"xpath={below}*[text()='int' or text()='str'][1]").click()
-        field = self.page.locator(f"xpath=({below}*[self::input or self::textarea])[1]")
+        named = f"normalize-space(.)='{label}' or normalize-space(.)='{label} (Optional)'"
+        found = self.page.locator(f"xpath=//label[{named}]").first
+        if "Optional" in found.inner_text():
+            found.locator("xpath=(following::*[text()='int' or text()='str'])[1]").click()
         if value.startswith("="):
-            self.page.locator(f"xpath=({below}button[@role='combobox'])[1]").click()
+            found.locator("xpath=(following::*[text()='Select'])[1]").click()
             self.page.get_by_role("option", name=value[1:]).first.click()
         else:
-            field.fill(value)
+            found.locator("xpath=(following::*[self::input or self::textarea])[1]").fill(value)
 
     def _to_the_run(self) -> dict[str, Any]:
         self.page.get_by_role("button", name="View run").click()

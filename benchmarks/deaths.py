@@ -1,0 +1,68 @@
+"""kill -9 of each part in the middle of a night, under a schedule of every minute, hands off.
+
+Prints what became of the night that was hit, and how long it took until a night had come to its
+end again. With a schedule of once a day the watch begins a night that was cut short by itself.
+"""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.deployments.running import Up, until
+from tests.nights import landing_rows
+
+SETTINGS = {
+    "HOUSING_SCHEDULE": "* * * * *",
+    "HOUSING_SEARCH__FAMILIES": "forest",
+    "HOUSING_SEARCH__N_ITER": "40",
+}
+KILLED = (("flow",), ("runner",), ("runner", "flow"), ("server",), ("watch",))
+
+
+def _searching(up: Up) -> dict[str, Any] | None:
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
+    for run in up.ask("flow_runs/filter", wanted):
+        artifacts = up.ask("artifacts/filter", {"sort": "CREATED_DESC", "limit": 20})
+        mine = [a for a in artifacts if a["flow_run_id"] == run["id"]]
+        if any(a["key"] == "tune-progress" and 0 < a["data"] < 90 for a in mine):
+            found: dict[str, Any] = run
+            return found
+    return None
+
+
+def one(up: Up, parts: tuple[str, ...], night: int) -> str:
+    """Kill the parts in mid-search; a line for the table."""
+    name = f"{'-'.join(parts)}.csv"
+    landing_rows(night, 300).to_csv(up.home / "landing" / name, index=False)
+    run = until(lambda: _searching(up), 200, "no night was searching")
+    before = {row["run"] for row in up.housing("runs") if row["status"] == "completed"}
+    for part in parts:
+        up.kill(part)
+    died = time.monotonic()
+
+    def done() -> list[dict[str, Any]]:
+        rows = [r for r in up.housing("runs") if r["kind"] == "nightly"]
+        return [r for r in rows if r["status"] == "completed" and r["run"] not in before]
+
+    until(done, 300, "no night came to its end")
+    seconds = time.monotonic() - died
+    became = up.ended(run)["state"]["name"]
+    return f"| {' and '.join(parts)} | {became} | {seconds:.0f} s |"
+
+
+def main() -> None:
+    """Print the table."""
+    with TemporaryDirectory() as folder:
+        up = Up(Path(folder) / "home", SETTINGS)
+        landing_rows(0, 600).to_csv(up.home / "landing" / "first.csv", index=False)
+        try:
+            print("| killed in mid-night | the night | until a night had ended |\n|---|---|---:|")
+            for night, parts in enumerate(KILLED, 1):
+                print(one(up, parts, night), flush=True)
+        finally:
+            up.stop()
+
+
+if __name__ == "__main__":
+    main()
