@@ -69,6 +69,7 @@ class NightReport:
     trials: tuple[Trial, ...] = ()
     best: int | None = None  # index of the draw that was refitted
     importances: Mapping[str, float] = field(default_factory=dict)  # column -> importance
+    groups: Mapping[str, float] = field(default_factory=dict)  # group of features -> share
     importance_unit: str = "share of all importance"  # what the axis says
     test: TestSet | None = None
 

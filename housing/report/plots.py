@@ -98,7 +98,7 @@ def search(trials: Sequence[Trial], best: int | None) -> Plot | None:
         for trial in scored:
             if trial.draw.index == best:
                 axes.annotate(
-                    dollars(trial.rmse), (best, min(trial.fold_rmse)), (0, -12),
+                    dollars(trial.so_far), (best, min(trial.fold_rmse)), (0, -12),
                     textcoords="offset points", ha="center", fontweight="bold",
                 )  # fmt: skip
         axes.margins(x=0.05, y=0.15)
@@ -107,10 +107,13 @@ def search(trials: Sequence[Trial], best: int | None) -> Plot | None:
         axes.set_xlabel("draw")
         axes.set_ylabel(f"error on unseen folds\n(RMSE, {UNIT})")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, handletextpad=0.3)
-        first = min(scored, key=lambda trial: trial.rmse)
+        first = min(scored, key=lambda trial: (trial.rmse, trial.so_far))
+        count = sum(trial.stopped for trial in scored)
+        stopped = f" and {count} were stopped as too far behind" if count else ""
         alt = (
-            f"Scores of {len(trials)} draws, of which {len(failed)} failed. The lowest error is "
-            f"{dollars(first.rmse)} {UNIT}: draw {first.draw.index}, {first.draw.family}."
+            f"Scores of {len(trials)} draws, of which {len(failed)} failed{stopped}. "
+            f"The lowest error is {dollars(first.so_far)} {UNIT}: draw {first.draw.index}, "
+            f"{first.draw.family}."
         )
         return finished(figure, "search", alt)
 
@@ -118,18 +121,19 @@ def search(trials: Sequence[Trial], best: int | None) -> Plot | None:
 def _draw_family(axes: Axes, number: int, trials: Sequence[Trial], edge: float) -> None:
     style = number % len(LOOK.families)
     color, marker = LOOK.families[style], LOOK.markers[style]
-    shown = [trial for trial in trials if trial.rmse <= edge]
+    shown = [trial for trial in trials if trial.so_far <= edge]
     for trial in shown:
         ends = (min(trial.fold_rmse), min(max(trial.fold_rmse), edge))
         axes.plot([trial.draw.index] * 2, ends, color=color, lw=1.2, alpha=0.7)
     where = [trial.draw.index for trial in shown]
     label = named(trials[0].draw.family) if trials else None
-    axes.plot(where, [trial.rmse for trial in shown], marker, color=color, ms=6, label=label)
+    axes.plot(where, [trial.so_far for trial in shown], marker, color=color, ms=6, label=label)
     for trial in trials:
-        if trial.rmse > edge:
+        if trial.so_far > edge:
             axes.plot([trial.draw.index], [edge], marker, color=color, ms=6, fillstyle="none")
             axes.annotate(
-                f"\N{UPWARDS ARROW}{dollars(trial.rmse / 1000)}k", (trial.draw.index, edge), (0, 6),
+                f"\N{UPWARDS ARROW}{dollars(trial.so_far / 1000)}k",
+                (trial.draw.index, edge), (0, 6),
                 textcoords="offset points", ha="center", fontsize=LOOK.font_size - 2,
             )  # fmt: skip
 
@@ -138,9 +142,9 @@ def _upper_edge(scored: Sequence[Trial]) -> float:
     """The score above which a draw is marked at the edge: a hopeless one would else press all
     others into one line.
     """
-    scores = np.array([trial.rmse for trial in scored])
+    scores = np.array([trial.so_far for trial in scored])
     middle, best = float(np.median(scores)), float(scores.min())
-    spread = max(max(trial.fold_rmse) for trial in scored if trial.rmse <= middle)
+    spread = max(max(trial.fold_rmse) for trial in scored if trial.so_far <= middle)
     return max(best + LOOK.search_range * (middle - best), spread)
 
 

@@ -106,6 +106,7 @@ def _with_models(
         trials=trials,
         best=best(trials).draw.index,
         importances=model.importances,
+        groups=model.groups or {},
     )
     if evaluation is None:
         return report

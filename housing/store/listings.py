@@ -223,6 +223,8 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         "cv_rmse": row.cv_rmse,
         "fit_seconds": row.fit_seconds,
         "importances": row.importances,
+        "groups": row.groups,
+        "members": row.members,
         "libraries": row.libraries,
         "artifact": row.artifact,
         "created_at": time(row.created_at),
@@ -315,7 +317,8 @@ def _trials(connection: Connection, run: Row[Any]) -> Rows:
         {
             "draw": trial.draw.index,
             "family": trial.draw.family,
-            "rmse": None if trial.error else trial.rmse,
+            "rmse": None if trial.rmse == float("inf") else trial.rmse,
+            "stopped": trial.stopped,
             "seconds": trial.seconds,
             "parameters": trial.draw.parameters,
             "error": trial.error,

@@ -188,3 +188,11 @@ def test_drawing_changes_no_global_state(cloud):
 def test_pyplot_is_not_needed():
     code = "import sys, housing.report.night; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_stopped_draw_is_shown_where_it_was_stopped_and_is_never_the_best():
+    stopped = Trial(Draw(1, "forest", {}), (40_000.0,), 1.0, stopped=True)
+    plot = plots.search([trial(0, 42_000), stopped], best=0)
+    assert "1 were stopped" in plot.alt
+    assert re.search(r"lowest error is 42\D?000", plot.alt)
+    assert "inf" not in plot.alt

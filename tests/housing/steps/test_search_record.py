@@ -1,0 +1,93 @@
+"""What a night records of its search: scores, stopped draws, members, out-of-fold predictions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from housing.records import Draw
+from housing.settings import load_settings
+from housing.steps import datasets as dataset_steps
+from housing.steps import intake, tune
+from housing.store import artifacts, datasets, registry, searches
+from housing.store.listings import show_model
+from housing.store.segments import get_table
+from housing.store.tables import blobs
+from housing.training.candidates import CANDIDATES
+
+
+@pytest.fixture
+def searched(store, night, land, monkeypatch):
+    for name, value in {"BAG": "3", "RACE": "0.02", "N_ITER": "4", "FAMILIES": "tree"}.items():
+        monkeypatch.setenv(f"HOUSING_SEARCH__{name}", value)
+    land("a.csv", rows=600)
+    settings = load_settings()
+    intake.bring_in(store, settings, run=night.run)
+    version = dataset_steps.freeze(store, night).id
+    dataset_steps.assign_sides(store, settings)
+    return version, tune.tune(store, night, version, settings)
+
+
+def test_out_of_fold_predictions_are_one_row_a_training_district(store, night, searched):
+    version, search = searched
+    challenger = tune.fit_challenger(store, night, search, load_settings())
+    frame = datasets.read(store, version)
+    with store.read() as connection:
+        model = registry.model(connection, challenger)
+        kind = connection.execute(sa.select(blobs.c.kind).where(blobs.c.digest == model.oof))
+        assert kind.scalar_one() == "oof"
+    table: pd.DataFrame = get_table(store, model.oof).to_pandas()
+    assert list(table.columns) == ["key", "predicted"]
+    training = frame[~frame["test"]]
+    assert list(table["key"]) == list(training["key"])
+    errors = table["predicted"].to_numpy() - training["median_house_value"].to_numpy()
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(model.cv_rmse, rel=0.02)
+    assert len(model.members) == model.bag == 3
+    assert len({member["seed"] for member in model.members}) == 3
+
+
+def test_scores_and_stopped_draws_are_recorded_and_a_second_call_does_nothing(
+    store, night, searched
+):
+    version, search = searched
+    with store.read() as connection:
+        scores, trials = (
+            searches.scores_of(connection, search),
+            searches.trials_of(connection, search),
+        )
+    assert len(trials) == 4
+    for trial in trials:
+        its = [s.rmse for s in scores if s.draw == trial.draw.index]
+        assert tuple(its) == trial.fold_rmse
+    assert tune.tune(store, night, version, load_settings()) == search
+    with store.read() as connection:
+        assert searches.scores_of(connection, search) == scores
+
+
+def test_the_next_night_tries_the_best_draw_again(store, night, searched, land, monkeypatch):
+    monkeypatch.setenv("HOUSING_SEARCH__WARM", "2")
+    land("b.csv", seed=1, rows=300)
+    settings = load_settings()
+    intake.bring_in(store, settings, run=night.run)
+    version = dataset_steps.freeze(store, night).id
+    dataset_steps.assign_sides(store, settings)
+    search = tune.tune(store, night, version, settings)
+    with store.read() as connection:
+        last = min(searches.trials_of(connection, searched[1]), key=lambda t: t.rmse).draw
+        warm = searches.warm_of(searches.get(connection, search))
+        trials = searches.trials_of(connection, search)
+    assert warm == (last,)
+    assert trials[-1].draw == Draw(4, last.family, last.parameters)
+
+
+def test_a_challenger_of_several_draws_is_fitted_again_to_the_same_bytes(store, night, searched):
+    version, search = searched
+    challenger = tune.fit_challenger(store, night, search, load_settings())
+    with store.read() as connection:
+        model = registry.model(connection, challenger)
+        shown = show_model(connection, challenger)
+    X, y = tune.training_side(datasets.read(store, version))
+    again = tune.refit(store, model, X, y, load_settings())
+    assert artifacts.digest_of(again) == model.artifact
+    assert shown["members"] == model.members
+    assert set(CANDIDATES) >= {member["draw"]["family"] for member in model.members}
