@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.base import clone
 from sklearn.ensemble import VotingRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
@@ -112,7 +113,7 @@ def _numbered(number: int, function: Callable[..., Any], *arguments: Any) -> tup
 
 
 def _fitted(model: Any, X: Any, y: npt.NDArray[np.float64]) -> Any:
-    return model.fit(X, y)
+    return clone(model).fit(X, y)
 
 
 def _mean(names: Sequence[str], models: Sequence[Any], fitted: Mapping[int, Any]) -> Any:

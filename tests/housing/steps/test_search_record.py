@@ -80,7 +80,9 @@ def test_the_next_night_tries_the_best_draw_again(store, night, searched, land, 
     assert trials[-1].draw == Draw(4, last.family, last.parameters)
 
 
-def test_a_challenger_of_several_draws_is_fitted_again_to_the_same_bytes(store, night, searched):
+def test_a_challenger_of_several_draws_is_fitted_again_to_the_same_predictions(
+    store, night, searched
+):
     version, search = searched
     challenger = tune.fit_challenger(store, night, search, load_settings())
     with store.read() as connection:
@@ -88,6 +90,8 @@ def test_a_challenger_of_several_draws_is_fitted_again_to_the_same_bytes(store, 
         shown = show_model(connection, challenger)
     X, y = tune.training_side(datasets.read(store, version))
     again = tune.refit(store, model, X, y, load_settings())
-    assert artifacts.digest_of(again) == model.artifact
+    stored = artifacts.get_model(store, model.artifact)
+    # Not the same bytes: a tree's nodes hold padding that nobody sets.
+    np.testing.assert_array_equal(again.predict(X), stored.predict(X))
     assert shown["members"] == model.members
     assert set(CANDIDATES) >= {member["draw"]["family"] for member in model.members}
