@@ -50,6 +50,7 @@ def test_a_first_night_and_an_idle_one(small: Settings) -> None:
         "ingest",
         "freeze",
         "split",
+        "readiness",
         "look for work",
         "tune",
         "fit",
