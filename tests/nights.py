@@ -50,8 +50,10 @@ def landing_rows(night: int = 0, rows: int = 1200) -> pd.DataFrame:
 
 NOT_COMPARED = {
     # when and by which process, not what
-    "runs", "run_steps", "leases", "backup_copies", "alembic_version",
+    "runs", "run_steps", "leases", "backup_copies", "backups", "readiness", "alerts",
+    "alembic_version",
 }  # fmt: skip
+TIMED_CHECKS = {"latency", "preflight"}
 VOLATILE = {"run", "seconds", "fit_seconds", "message"}
 
 
@@ -66,5 +68,23 @@ def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:
                 c for c in table.columns if c.name not in VOLATILE and not c.name.endswith("at")
             ]
             rows = connection.execute(sa.select(*columns)).all()
-            found[table.name] = sorted(tuple(map(repr, row)) for row in rows)
+            found[table.name] = sorted(tuple(map(_told, row)) for row in rows)
     return found
+
+
+def _told(value: Any) -> str:
+    return repr(_without_clock(value) if isinstance(value, dict) else value)
+
+
+def _without_clock(value: Any) -> Any:
+    """Evidence and verdicts without what a stopwatch has said."""
+    if isinstance(value, dict):
+        return {
+            name: _without_clock(part)
+            for name, part in value.items()
+            if "latency" not in name and name != "seconds"
+        }
+    if isinstance(value, list):
+        timed = [isinstance(part, dict) and part.get("name") in TIMED_CHECKS for part in value]
+        return [_without_clock(p) for p, is_timed in zip(value, timed, strict=True) if not is_timed]
+    return value

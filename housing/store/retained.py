@@ -11,10 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.retention import RetentionPolicy
+from housing.store import holds
 from housing.store.ledger import SWITCHES
 from housing.store.tables import (
+    approvals,
     backup_copies,
     blobs,
+    dataset_versions,
     evaluations,
     ledger,
     metadata,
@@ -62,27 +65,39 @@ def trials(connection: Connection) -> dict[int, Row[Any]]:
 def droppable(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[str, ...]:
     """Digests of live blobs that only models and evaluations which are not kept refer to."""
     before = utc_now() - timedelta(days=max(days, policy.horizon_days))
+    kept = _kept(connection, policy, days)
     wanted: set[str] = set()
     for table, column in _links():
         query = sa.select(column).where(column.is_not(None)).distinct()
         if table is models:
-            query = query.where(
-                _young(models, before) | models.c.id.in_(_kept(connection, policy, days))
-            )
+            query = query.where(_young(models, before) | models.c.id.in_(kept))
         elif table is evaluations:
-            kept = evaluations.c.challenger.in_(_kept(connection, policy, days))
-            query = query.where(_young(evaluations, before) | kept)
+            query = query.where(_young(evaluations, before) | evaluations.c.challenger.in_(kept))
         wanted |= set(connection.execute(query).scalars())
-    live = sa.select(blobs.c.digest).where(
-        blobs.c.pruned_at.is_(None), _young(blobs, before).is_(False)
-    )
-    return tuple(
-        d for d in connection.execute(live.order_by(blobs.c.digest)).scalars() if d not in wanted
-    )
+    live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None), blobs.c.created_at < before)
+    found = connection.execute(live.order_by(blobs.c.digest)).scalars()
+    return tuple(digest for digest in found if digest not in wanted)
 
 
-def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[int, ...]:
-    return champions(connection, policy, days)
+def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int]:
+    """Models that somebody may go back to, or that the next night may still promote.
+
+    The latter are those of the active dataset version, those on hold, and those a person is asked
+    about: their verdicts can be taken up however old they are.
+    """
+    newest = sa.select(sa.func.max(dataset_versions.c.id)).scalar_subquery()
+    active = sa.select(models.c.id).where(models.c.version == newest)
+    asked = (
+        sa.select(evaluations.c.challenger)
+        .join(approvals, approvals.c.evaluation == evaluations.c.id)
+        .where(approvals.c.status == "waiting")
+    )
+    return {
+        *champions(connection, policy, days),
+        *holds.held(connection).models,
+        *connection.execute(active).scalars(),
+        *connection.execute(asked).scalars(),
+    }
 
 
 def _young(table: sa.Table, before: datetime) -> sa.ColumnElement[bool]:

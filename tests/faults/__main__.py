@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import random
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,22 +11,35 @@ from typing import Any
 from tests.faults.campaign import Campaign, Trial
 from tests.faults.operations import OPERATIONS
 from tests.faults.servers import CAMPAIGNS
-from tests.faults.shim import FILE_FAULTS, NETWORK_FAULTS, SERVER_FAULTS, build
+from tests.faults.shim import FILE_FAULTS, NETWORK_FAULTS, SERVER_FAULTS, Fault, build
 
 FAULTS = {"sqlite": FILE_FAULTS, "postgresql": (*NETWORK_FAULTS, *SERVER_FAULTS)}
 
 
-def sweep(campaign: Campaign, database: str, every: int) -> None:
-    """Each `every`-th operation, failed in each way."""
+def places(campaign: Campaign, database: str, every: int) -> list[tuple[str, Fault, int]]:
+    """Each `every`-th operation, with each fault; other operations for each fault."""
+    found = []
     for operation in OPERATIONS:
         for fault in FAULTS[database]:
             total = campaign.operations_of(operation, fault)
-            first = len(campaign.trials) % every + 1  # not the same operations for each fault
-            for at in range(first, total + 1, every):
-                trial = campaign.attempt(operation, fault, at)
-                for problem in trial.problems:
-                    print(f"{database} {operation} {fault.name} {at}: {problem}", flush=True)
+            first = len(found) % every + 1
+            found += [(operation, fault, at) for at in range(first, total + 1, every)]
             print(f"{database} {operation} {fault.name}: {total} operations", flush=True)
+    return found
+
+
+def sweep(campaign: Campaign, database: str, chosen: argparse.Namespace) -> None:
+    """Try them in random order, so that a run which is cut short has seen something of all."""
+    todo = places(campaign, database, chosen.every)
+    random.Random(chosen.seed).shuffle(todo)
+    for number, (operation, fault, at) in enumerate(todo[: chosen.number], start=1):
+        trial = campaign.attempt(operation, fault, at)
+        for problem in trial.problems:
+            print(f"{database} {operation} {fault.name} {at}: {problem}", flush=True)
+        if number % 25 == 0:
+            bad = sum(bool(t.problems) for t in campaign.trials)
+            fired = sum(bool(t.fired) for t in campaign.trials)
+            print(f"{database}: {fired} faults, {bad} illegal states so far", flush=True)
 
 
 def figures(database: str, trials: list[Trial]) -> list[dict[str, Any]]:
@@ -52,7 +66,9 @@ def figures(database: str, trials: list[Trial]) -> list[dict[str, Any]]:
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--every", type=int, default=3, help="try each N-th operation")
+    parser.add_argument("--every", type=int, default=1, help="try each N-th operation")
+    parser.add_argument("--number", type=int, help="so many of them at most, on each database")
+    parser.add_argument("--seed", type=int, default=0, help="of the order that they are tried in")
     parser.add_argument("--database", choices=CAMPAIGNS, help="only this one")
     parser.add_argument("--json", type=Path, help="where the figures go")
     chosen = parser.parse_args()
@@ -64,7 +80,7 @@ def main() -> None:
             if library is None:
                 raise SystemExit("There is no C compiler (cc) to build the fault library with.")
             with CAMPAIGNS[name](Path(folder), library) as campaign:
-                sweep(campaign, name, chosen.every)
+                sweep(campaign, name, chosen)
                 found += figures(name, campaign.trials)
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -23,6 +23,7 @@ from housing.store.engine import Store
 from housing.store.opening import open_store
 from housing.store.tables import blobs, ledger
 from tests.faults.databases import Databases
+from tests.faults.operations import OPERATIONS
 from tests.faults.shim import SERVER_FAULTS, Fault, Plan
 from tests.nights import SMALL, contents, landing_rows
 
@@ -105,6 +106,9 @@ class Campaign:
                 problems.append(f"{table} has rows of neither before nor after")
             if (old & new) - found:
                 problems.append(f"{table} has lost rows")
+        if operation == "backup":
+            answer = self._ask("verify")
+            problems += [] if answer["end"] == "done" else [f"a bad backup: {answer['said']}"]
         if now["ledger"] not in (before["ledger"], after["ledger"]):
             problems.append("the ledger is between before and after")
         if finished and now != after:
@@ -115,15 +119,19 @@ class Campaign:
         """Do it again without a fault, then one night more."""
         with open_store(load_settings()) as store:
             done = contents(store)["ledger"] == self._after[operation]["ledger"]
-        if operation == "night" or not done:
+        if operation != "rollback" or not done:
             answer = self._ask(operation)
             if answer["end"] != "done":
                 return [f"the next {operation} ended as {answer['end']}: {answer['said']}"]
         with open_store(load_settings()) as store:
-            differs = contents(store) != self._after[operation]
+            now, after = contents(store), self._after[operation]
+        differs = [table for table, rows in now.items() if rows != after[table]]
+        if operation in ("backup", "prune"):
+            answer = self._ask("verify")
+            differs += [] if answer["end"] == "done" else [str(answer["said"])]
         answer = self._ask("night")
         return [
-            *(["another end than without a fault"] if differs else []),
+            *([f"another end than without a fault: {differs}"] if differs else []),
             *([] if answer["end"] == "done" else [f"the next night failed: {answer['said']}"]),
         ]
 
@@ -143,14 +151,27 @@ class Campaign:
         self._enter(second)
         self._must("night")
         self._leave(second)
+        third = self.folder / "backup"
+        self._clone(second, third)
+        self._leave(third)
+        fourth = self.folder / "prune"
+        self._clone(third, fourth)
+        self._enter(fourth)
+        for night, helper in enumerate(("dry night", "dry night", "backup", "backup"), start=2):
+            landing_rows(night, 300).to_csv(fourth / "landing" / f"{night}.csv", index=False)
+            self._must(helper)  # the challenger of the first is of no use any more
+        self._leave(fourth)
         self._before, self._after = {}, {}
-        for operation in ("night", "rollback"):
-            with self._copy(operation):
+        for operation in OPERATIONS:
+            with self._copy(operation) as home:
+                files = _files(home)
                 self._before[operation] = self._contents()
                 self._must(operation)
                 self._after[operation] = self._contents()
-            changed = self._before[operation]["ledger"] != self._after[operation]["ledger"]
-            assert changed, f"the {operation} must change the champion"
+                changed = self._before[operation]["ledger"] != self._after[operation]["ledger"]
+                assert changed == (operation in ("night", "rollback")), operation
+                if operation in ("backup", "prune"):
+                    assert _files(home) != files, f"the {operation} must do something"
 
     def _must(self, operation: str) -> None:
         answer = self._ask(operation)
@@ -164,6 +185,7 @@ class Campaign:
         self.plan.watch(home, home / "prefect")
         self._environment = {
             **SMALL,
+            "HOUSING_GATE__PREFLIGHT": "false",  # a process of its own, which takes seconds
             "HOUSING_HOME": str(home),
             "HOUSING_DATABASE_URL": self.databases.url(home),
         }
@@ -217,6 +239,10 @@ class Campaign:
         self._host.communicate(timeout=30)
 
 
+def _files(home: Path) -> set[Path]:
+    return {path for path in home.rglob("*") if path.suffix not in (".db-wal", ".db-shm")}
+
+
 def _broken(store: Store) -> list[str]:
     """Damage that is illegal at any time."""
     problems = []
@@ -230,7 +256,8 @@ def _broken(store: Store) -> list[str]:
         if list(seqs) != list(range(1, len(seqs) + 1)):
             problems.append(f"the ledger has the numbers {seqs}")
         registry.champion(connection)
-        rows = connection.execute(sa.select(blobs.c.digest, blobs.c.suffix)).all()
+        live = sa.select(blobs.c.digest, blobs.c.suffix).where(blobs.c.pruned_at.is_(None))
+        rows = connection.execute(live).all()
     for digest, suffix in rows:
         store.blobs.get(digest, suffix)  # raises unless the bytes are right
     return problems

@@ -12,7 +12,7 @@ import traceback
 
 from housing.errors import HousingError
 from housing.training.candidates import CANDIDATES
-from tests.faults.operations import OPERATIONS
+from tests.faults.operations import HELPERS, OPERATIONS
 from tests.nights import small_forest
 
 
@@ -45,7 +45,7 @@ def _run(operation: str, environment: dict[str, str]) -> dict[str, object]:
 def _child(operation: str, environment: dict[str, str]) -> dict[str, str]:
     os.environ.update(environment)
     try:
-        OPERATIONS[operation]()
+        {**OPERATIONS, **HELPERS}[operation]()
     except HousingError as error:
         return {"end": "expected", "said": f"{type(error).__name__}: {error}"}
     except BaseException:  # noqa: BLE001 - whatever it is, the campaign is told

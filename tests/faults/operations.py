@@ -1,10 +1,18 @@
 """What faults are tried on: operations that change the store, as a person or a night runs them."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
+from unittest.mock import patch
 
+from housing.errors import Corrupt
 from housing.settings import load_settings
+from housing.steps import backup as backups
+from housing.steps import prune as pruning
+from housing.steps.night import NightlyParameters
 from housing.steps.promote import roll_back
+from housing.store import retained
 from housing.store.opening import open_store
+from housing.store.tables import utc_now
 from tests.plain_nights import plain_night
 
 
@@ -13,10 +21,57 @@ def night() -> None:
     plain_night()
 
 
+def dry_night() -> None:
+    """A night whose challenger is never champion."""
+    plain_night(NightlyParameters(dry_run=True))
+
+
 def rollback() -> None:
     """Back to the champion before."""
     with open_store(load_settings()) as store:
         roll_back(store, None, "a fault is tried on it")
 
 
-OPERATIONS: Mapping[str, Callable[[], None]] = {"night": night, "rollback": rollback}
+def backup() -> None:
+    """A cut of the whole store."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        backups.create(store, settings)
+
+
+def verify() -> None:
+    """Every cut that is whole must be good, and there must be one."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        listed = [row["backup"] for row in backups.listing(store)]
+        for cut in listed:
+            found = backups.verify(store, settings, cut)
+            if not found.good:
+                raise Corrupt(what=cut, why="; ".join(found.problems))
+
+
+def prune() -> None:
+    """Pruning in a hundred days, when challengers and old backups may go."""
+    settings = load_settings()
+
+    def then() -> object:
+        return utc_now() + timedelta(days=100)
+
+    with (
+        open_store(settings) as store,
+        patch.object(retained, "utc_now", then),
+        patch.object(pruning, "utc_now", then),
+    ):
+        pruning.prune(store, settings)
+
+
+OPERATIONS: Mapping[str, Callable[[], None]] = {
+    "night": night,
+    "rollback": rollback,
+    "backup": backup,
+    "prune": prune,
+}
+"""What faults are tried on."""
+
+HELPERS: Mapping[str, Callable[[], None]] = {"dry night": dry_night, "verify": verify}
+"""What prepares homes, and examines them."""

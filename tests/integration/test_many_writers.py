@@ -1,0 +1,174 @@
+"""Processes that promote, roll back, hold, release, prune and back up against one another."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import (
+    AnotherNightRuns,
+    ChampionChanged,
+    NoRollbackTarget,
+    NotPossible,
+    OnHold,
+)
+from housing.settings import Settings, load_settings
+from housing.steps import backup, promote, prune
+from housing.store import holds, registry
+from housing.store.engine import Store
+from housing.store.ledger import Why
+from housing.store.opening import open_store
+from housing.store.soundness import unsound
+from housing.store.tables import blobs, models
+
+ROOT = Path(__file__).parents[2]
+REFUSALS = (AnotherNightRuns, ChampionChanged, NoRollbackTarget, NotPossible, OnHold)
+"""What a writer may be told; anything else, a locked database above all, is a failure."""
+
+BY_HAND = "held by hand"
+
+
+@pytest.fixture
+def shared(
+    seen_nights: Path, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """A store with eight models, on either database: restored from a cut of one night's home."""
+    for name in [n for n in os.environ if n.startswith("HOUSING_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(seen_nights, tmp_path / "seen")
+    source = load_settings(home=tmp_path / "seen", backup_url=str(tmp_path / "backup"))
+    with open_store(source) as store:
+        backup.create(store, source)
+    shutil.copytree(source.home / "keys", tmp_path / "home" / "keys")
+    monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOUSING_DATABASE_URL", database_url)
+    monkeypatch.setenv("HOUSING_BACKUP_URL", str(tmp_path / "backup"))
+    settings = load_settings()
+    backup.restore(settings)
+    with open_store(settings) as store, store.write() as connection:
+        row = dict(registry.model(connection, 2)._mapping)
+        for bag in range(10, 16):
+            connection.execute(models.insert().values({**row, "id": bag, "bag": bag}))
+    return settings
+
+
+def _write(times: int, seed: int) -> None:
+    """A writer: so many decisions at random; prints what came of them as JSON."""
+    chance, done = random.Random(seed), Counter[str]()
+    often = [weight for weight, _ in DECISIONS.values()]
+    settings = load_settings()
+    with open_store(settings) as store:
+        for _ in range(times):
+            kind = chance.choices(list(DECISIONS), often)[0]
+            try:
+                DECISIONS[kind][1](store, settings, chance)
+                done[kind] += 1
+            except REFUSALS as error:
+                done[type(error).__name__] += 1
+    sys.stdout.write(json.dumps(done))
+
+
+def _promote(store: Store, settings: Settings, chance: random.Random) -> None:
+    with store.read() as connection:
+        champion = registry.champion(connection)
+        ids = connection.execute(sa.select(models.c.id)).scalars().all()
+    new = chance.choice([id_ for id_ in ids if id_ != champion])
+    registry.change_champion(store, registry.Change("promote", new, champion, "writer", "test"))
+
+
+def _roll_back(store: Store, settings: Settings, chance: random.Random) -> None:
+    promote.roll_back(store, None, "test")
+
+
+def _hold(store: Store, settings: Settings, chance: random.Random) -> None:
+    holds.hold(store, "m", chance.randrange(10, 16), Why("writer", BY_HAND))
+
+
+def _release(store: Store, settings: Settings, chance: random.Random) -> None:
+    with store.read() as connection:
+        held = list(holds.held(connection).models)
+    if not held:
+        raise NotPossible(what="Releasing", why="nothing is on hold.")
+    holds.release(store, "m", chance.choice(held), Why("writer", "release"))
+
+
+def _prune(store: Store, settings: Settings, chance: random.Random) -> None:
+    prune.prune(store, settings)
+
+
+def _back_up(store: Store, settings: Settings, chance: random.Random) -> None:
+    backup.create(store, settings)
+
+
+Decision = Callable[[Store, Settings, random.Random], None]
+
+DECISIONS: dict[str, tuple[int, Decision]] = {
+    "promote": (60, _promote),
+    "rollback": (25, _roll_back),
+    "hold": (20, _hold),
+    "release": (20, _release),
+    "prune": (3, _prune),
+    "backup": (2, _back_up),
+}
+"""What writers do, and how often."""
+
+
+def _race(settings: Settings, writers: int, times: int) -> Counter[str]:
+    """Let them write; returns what was done, after all that must hold was checked."""
+    with open_store(settings) as store, store.read() as connection:
+        before = registry.history(connection)
+    code = f"from tests.integration.test_many_writers import _write; _write({times}, {{}})"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code.format(seed)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in range(writers)
+    ]
+    answers = []
+    for process in running:
+        out, err = process.communicate(timeout=3600)
+        assert process.returncode == 0, err[-2000:]
+        answers.append(Counter(json.loads(out)))
+    done = sum(answers, Counter[str]())
+    assert sum(done.values()) == writers * times
+    with open_store(settings) as store:
+        assert unsound(store) == []
+        with store.read() as connection:
+            lines = registry.history(connection)
+            live = connection.execute(sa.select(blobs).where(blobs.c.pruned_at.is_(None))).all()
+        written = Counter(line.operation for line in lines[: len(lines) - len(before)])
+        by_hand = sum(line.operation == "hold" and line.reason == BY_HAND for line in lines)
+        for kind in ("promote", "rollback", "release"):
+            assert written[kind] == done[kind], f"a {kind} is lost"
+        assert by_hand == done["hold"], "a hold is lost"
+        assert lines[len(lines) - len(before) :] == before, "history was rewritten"
+        for row in live:
+            store.blobs.get(row.digest, row.suffix)
+        backup.create(store, settings)
+        assert backup.verify(store, settings).good
+    return done
+
+
+def test_a_few_writers_leave_one_linear_ledger(shared: Settings) -> None:
+    done = _race(shared, 4, 12)
+    assert done["promote"]
+
+
+@pytest.mark.slow
+def test_eight_writers_of_two_hundred_decisions(shared: Settings) -> None:
+    done = _race(shared, 8, 200)
+    print(shared.database_url.get_secret_value().partition(":")[0], dict(done))
+    assert all(done[kind] for kind in DECISIONS)
