@@ -118,13 +118,17 @@ def _listen(binding: Binding) -> socket.socket:
         # Named as TCP, or asyncio leaves Nagle's algorithm on and each answer waits 40 ms.
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((binding.host, binding.port))
-            listening.listen(BACKLOG)
-        except OSError:
-            listening.close()
-            raise
-        return listening
+        _bound(listening, binding)
     except OSError as error:
         why = error.strerror or str(error)
         raise PortTaken(host=binding.host, port=binding.port, why=why) from error
+    return listening
+
+
+def _bound(listening: socket.socket, binding: Binding) -> None:
+    try:
+        listening.bind((binding.host, binding.port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
