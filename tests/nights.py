@@ -54,7 +54,13 @@ NOT_COMPARED = {
     "alembic_version",
 }  # fmt: skip
 TIMED_CHECKS = {"latency", "preflight"}
-VOLATILE = {"run", "seconds", "fit_seconds", "message"}
+VOLATILE = {"run", "seconds", "fit_seconds", "message", "signature"}
+"""A signature is one of the digest, which is compared, and of the home's own key."""
+
+
+def compared(table: sa.Table) -> list[sa.Column[Any]]:
+    """The columns that are equal for equal histories."""
+    return [c for c in table.columns if c.name not in VOLATILE and not c.name.endswith("at")]
 
 
 def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:
@@ -64,10 +70,7 @@ def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:
         for table in metadata.sorted_tables:
             if table.name in NOT_COMPARED:
                 continue
-            columns = [
-                c for c in table.columns if c.name not in VOLATILE and not c.name.endswith("at")
-            ]
-            rows = connection.execute(sa.select(*columns)).all()
+            rows = connection.execute(sa.select(*compared(table))).all()
             found[table.name] = sorted(tuple(map(_told, row)) for row in rows)
     return found
 

@@ -34,7 +34,8 @@ def test_another_recipe_is_seen(
     original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with original.write() as connection:
-        connection.execute(models.update().where(models.c.id == 2).values(seed=7))
+        members = [{**each, "seed": 7} for each in registry.model(connection, 2).members]
+        connection.execute(models.update().where(models.c.id == 2).values(members=members))
     done = reproduce(original, seen, 2)
     assert not done.same
     assert done.worst is not None
