@@ -88,8 +88,7 @@ class Up:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=20) as response:
-            said = response.read()
+        said = _answer(request)
         return json.loads(said) if said else None
 
     def deployments(self) -> dict[str, Any]:
@@ -157,6 +156,20 @@ class Up:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait()
+
+
+def _answer(request: urllib.request.Request) -> bytes:
+    """Its body; while the server's SQLite is busy (503: nothing was done) we wait, as Prefect's
+    own client does."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return bytes(response.read())
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
 
 
 def until(look: Callable[[], T | None], seconds: float, why: str) -> T:

@@ -84,10 +84,10 @@ def client(champion_home: Path) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def own_home(champion_home: Path, tmp_path: Path) -> Path:
-    """A home of the test's own, with m1 and m2."""
+def own_home(seen_nights: Path, tmp_path: Path) -> Path:
+    """A home of the test's own, with m1 and m2, of which nobody has asked anything yet."""
     home = tmp_path / "home"
-    shutil.copytree(champion_home, home)
+    shutil.copytree(seen_nights, home)
     return home
 
 
