@@ -10,6 +10,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 
 from deployments.cli.output import errors
 
@@ -20,11 +21,11 @@ class Bars:
     def __init__(self, *, visible: bool) -> None:
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
-            TextColumn("{task.description:<14}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description:<14}", table_column=Column(min_width=14, no_wrap=True)),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[message]}"),
+            TextColumn("{task.fields[message]}", table_column=Column(ratio=1, no_wrap=True)),
             console=errors,
             disable=not visible,
         )
