@@ -12,6 +12,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 
@@ -88,6 +89,16 @@ def named(name: str) -> str:
 def thinned(rows: int) -> slice:
     """Every k-th row, so that a cloud never holds more points than can be seen."""
     return slice(None, None, max(-(-rows // LOOK.most_points), 1))
+
+
+def dates(axes: Axes) -> None:
+    """Dates along the x-axis, of nights or looks; call it when all of them are drawn."""
+    low, high = axes.dataLim.intervalx  # days
+    if high - low < 1:  # those of one day stand in the middle of it
+        axes.set_xlim((low + high) / 2 - 0.5, (low + high) / 2 + 0.5)
+    locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def finished(figure: Figure, name: str, alt: str) -> Plot:

@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from housing.gate.evidence import Evidence, Wear
 from housing.gate.policy import GatePolicy
 from housing.gate.power import OperatingCharacteristic
 from housing.records import ColumnDrift, Comparison, Drift, Interval
-from housing.report.canvas import LOOK, Plot, canvas, finished, named
+from housing.report.canvas import LOOK, Plot, canvas, dates, finished, named
 from housing.report.wording import change, count, share
 
 _DASHED = (0, (4, 2))
@@ -194,10 +193,8 @@ def wear(nights: Sequence[tuple[datetime, Wear]]) -> Plot | None:
         right.set_ylabel("champion's error on\nfresh rows, against used")
         right.spines["right"].set_visible(True)
         right.yaxis.set_major_formatter(_changes)
-        locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         axes.margins(x=0.05)
+        dates(axes)
         alt = (
             f"Wear of the test set over {len(ordered)} nights: {ordered[-1][1].decisions} "
             f"decisions served by now."

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from housing.records import Comparison, Interval, Trial
-from housing.report.canvas import LOOK, Plot, canvas, finished, named, thinned
+from housing.report.canvas import LOOK, Plot, canvas, dates, finished, named, thinned
 from housing.report.content import TestSet
 from housing.report.wording import bound, change, dollars, share
 from housing.schema import CATALOGUE, COORDINATES, LABEL_CAP, TARGET
@@ -242,11 +241,9 @@ def history(nights: Sequence[tuple[datetime, Interval]]) -> Plot:
             dollars(values[-1]), (days[-1], values[-1]), (8, 0), va="center",
             textcoords="offset points", fontweight="bold", annotation_clip=False,
         )  # fmt: skip
-        locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         axes.yaxis.set_major_formatter(_thousands)
         axes.margins(x=0.08, y=0.15)
+        dates(axes)
         axes.set_ylabel(f"champion's error\n(RMSE, {UNIT})")
         alt = (
             f"The champion's error over {len(values)} nights: first {dollars(values[0])}, last "

@@ -9,9 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-from housing.report.canvas import LOOK, Plot, canvas, finished, named
+from housing.report.canvas import LOOK, Plot, canvas, dates, finished, named
 
 STYLE = Path(__file__).parent / "templates" / "page.css"
 MOST_LINES = 5
@@ -39,7 +37,7 @@ def distance(history: History) -> Plot | None:
             "limit", (0, 1), (2, 3), ("axes fraction", "data"), textcoords="offset points",
             color=LOOK.bad,
         )  # fmt: skip
-        _dates(axes)
+        dates(axes)
         axes.set_ylim(bottom=0)
         axes.set_ylabel("effect / limit")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, handletextpad=0.3)
@@ -68,19 +66,10 @@ def live(errors: Sequence[tuple[datetime, str, Mapping[str, float]]], unit: str)
                 days, values, yerr=ends, color=LOOK.families[style], marker=LOOK.markers[style],
                 ms=4, lw=1.2, elinewidth=2, label=model,
             )  # fmt: skip
-        _dates(axes)
+        dates(axes)
         axes.set_ylabel(f"live error\n(RMSE, {unit})")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=5)
         return finished(figure, "live", f"Live error of {len(errors)} looks by model.")
-
-
-def _dates(axes: Any) -> None:
-    low, high = axes.dataLim.intervalx  # days
-    if high - low < 1:  # looks of one day stand in the middle of it
-        axes.set_xlim((low + high) / 2 - 0.5, (low + high) / 2 + 0.5)
-    locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def page(title: str, parts: Sequence[str]) -> str:

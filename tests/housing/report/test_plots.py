@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -149,6 +149,14 @@ def test_history_ends_with_tonight():
     plot = plots.history(nights)
     assert "41,000" in texts(plot)
     assert "first 42,000, last 41,000, highest 43,000" in plot.alt
+
+
+@pytest.mark.parametrize("apart", [timedelta(0), timedelta(microseconds=3), timedelta(seconds=2)])
+def test_nights_by_hand_within_seconds_have_a_picture_without_a_warning(apart):
+    first = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    interval = Interval(40_000.0, 39_000.0, 41_000.0)
+    plot = plots.history([(first, interval), (first + apart, interval)])
+    assert b"12:00" in plot.svg  # the axis is the day that they are of
 
 
 def test_names_stay_text():
