@@ -14,10 +14,10 @@ from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
-SILENCE = timedelta(minutes=15)
-"""Without a heartbeat for so long a run counts as dead; a server may be away for a while."""
-
 HEARTBEAT = "prefect.flow-run.heartbeat"
+BEGAN = "prefect.flow-run.Running"
+"""A run may die before its first heartbeat has left it: its silence counts from here."""
+
 SIGNS_OF_LIFE = frozenset(
     {HEARTBEAT}
     | {
@@ -34,21 +34,23 @@ OURS = ResourceSpecification.model_validate(
 RUNS = ResourceSpecification.model_validate({"prefect.resource.id": "prefect.flow-run.*"})
 
 
-def automations(deployments: Mapping[str, UUID]) -> tuple[AutomationCore, ...]:
-    """All of them; `deployments` are ids by name."""
+def automations(
+    deployments: Mapping[str, UUID], silence: timedelta = timedelta(minutes=15)
+) -> tuple[AutomationCore, ...]:
+    """All of them; `deployments` are ids by name. After `silence` a run counts as dead."""
     return (
         AutomationCore(
             name="housing: a run without a heartbeat is crashed",
             description="Runs that wait for a person have none and are left alone.",
             trigger=EventTrigger(
-                after={HEARTBEAT},
+                after={HEARTBEAT, BEGAN},
                 expect=set(SIGNS_OF_LIFE),
                 match=RUNS,
                 match_related=OURS,
                 for_each={"prefect.resource.id"},
                 posture=Posture.Proactive,
                 threshold=1,
-                within=SILENCE,
+                within=silence,
             ),
             actions=[
                 ChangeFlowRunState(state=StateType.CRASHED, message="Its heartbeat has stopped.")
@@ -87,9 +89,13 @@ def automations(deployments: Mapping[str, UUID]) -> tuple[AutomationCore, ...]:
     )
 
 
-def install(client: SyncPrefectClient, deployments: Mapping[str, UUID]) -> None:
+def install(
+    client: SyncPrefectClient,
+    deployments: Mapping[str, UUID],
+    silence: timedelta = timedelta(minutes=15),
+) -> None:
     """Bring all of them up to date; those that are there keep their switch."""
-    for wanted in automations(deployments):
+    for wanted in automations(deployments, silence):
         found = client.read_automations_by_name(wanted.name)
         if not found:
             client.create_automation(wanted)

@@ -19,11 +19,11 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled
+from prefect.states import Completed
 
 from housing.settings import Settings
 from housing.steps import tell
@@ -38,7 +38,7 @@ DEPLOYMENT = f"{NIGHTLY}/{NIGHTLY}"
 PATIENCE = timedelta(minutes=2)
 """So long after its time a night may begin by itself, before it is taken up."""
 
-ON_ITS_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED)
+ON_ITS_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING)
 
 
 def last_due(settings: Settings, now: datetime) -> datetime:
@@ -49,11 +49,14 @@ def last_due(settings: Settings, now: datetime) -> datetime:
 
 def skip_older(client: SyncPrefectClient) -> Iterator[str]:
     """Of several nights of the schedule that wait, leave the newest; says which are skipped."""
-    scheduled = [run for run in _due(client, utc_now(), StateType.SCHEDULED) if run.auto_scheduled]
+    waiting = _due(client, utc_now(), StateType.SCHEDULED)
+    # One that has run before waited for a person's answer, and is being resumed.
+    scheduled = [run for run in waiting if run.auto_scheduled and run.run_count == 0]
     for run in scheduled[:-1]:
         newest = scheduled[-1].expected_start_time
         why = f"It is late, and the night of {newest:%Y-%m-%d %H:%M} UTC does its work"
-        client.set_flow_run_state(run.id, Cancelled(name="Skipped", message=why), force=True)
+        skipped: State[None] = Completed(name="Skipped", message=why)
+        client.set_flow_run_state(run.id, skipped, force=True)
         yield f"The run {run.name} is skipped: {why}"
 
 
@@ -115,12 +118,9 @@ def _due(client: SyncPrefectClient, now: datetime, *types: StateType) -> list[Fl
 
 
 def _called_off(client: SyncPrefectClient, due: datetime, now: datetime) -> bool:
-    """Whether a person cancelled a night since it was due: then it is not begun again."""
-    cancelled = _due(client, now, StateType.CANCELLED, StateType.CANCELLING)
-    return any(
-        run.start_time is not None and run.start_time >= due and run.state_name != "Skipped"
-        for run in cancelled
-    )
+    """Whether a person cancelled or halted a night since it was due: it is not begun again."""
+    found = _due(client, now, StateType.CANCELLED, StateType.CANCELLING, StateType.PAUSED)
+    return any(run.start_time is not None and run.start_time >= due for run in found)
 
 
 def _since(store: Store, due: datetime, *statuses: str) -> bool:

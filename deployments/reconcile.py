@@ -7,23 +7,22 @@ one that should and does not is dead. Suspended runs wait for a person and are n
 
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.states import Crashed
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.states import Completed, Crashed
 from sqlalchemy.engine import Row
 
 from housing.settings import Settings
-from housing.steps import tell
+from housing.steps import approval, tell
 from housing.store import lease, runs
 from housing.store.engine import Store
-from housing.store.tables import runs as run_rows
 from housing.store.tables import utc_now
+from tasks.run import add_to_name
 
 UNFINISHED = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
@@ -43,7 +42,7 @@ WITHOUT_ROW = timedelta(hours=6)
 def reconcile(client: SyncPrefectClient, store: Store, settings: Settings) -> list[str]:
     """Mark the dead in both stores; says what was done. A second call does nothing."""
     said = [f"r{run} is crashed: its process is gone" for run in tell.died(store, settings)]
-    for run in _unfinished(client):
+    for run in _in_state(client, *UNFINISHED):
         why = death(store, run, utc_now())
         if why is not None:
             # By force: the usual rules would leave the concurrency slot with the dead.
@@ -52,10 +51,22 @@ def reconcile(client: SyncPrefectClient, store: Store, settings: Settings) -> li
     return said
 
 
-def _unfinished(client: SyncPrefectClient) -> list[FlowRun]:
-    wanted = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(UNFINISHED)))
-    )
+def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
+    """End suspended runs whose question was decided at a terminal, or by nobody in time."""
+    said = []
+    for run in _in_state(client, StateType.PAUSED):
+        row = _newest_row(store, run)
+        done = None if row is None else approval.became(store, int(row.id))
+        if done is not None:
+            ended: State[None] = Completed(name=done.status.capitalize(), message=done.sentence)
+            client.set_flow_run_state(run.id, ended, force=True)
+            add_to_name(client, run, done.status, [done.status])
+            said.append(f"The run {run.name} waits no longer: {done.sentence}")
+    return said
+
+
+def _in_state(client: SyncPrefectClient, *types: StateType) -> list[FlowRun]:
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types))))
     return client.read_flow_runs(flow_run_filter=wanted, limit=200)
 
 
@@ -72,13 +83,14 @@ def death(store: Store, run: FlowRun, now: datetime) -> str | None:
     # Either it is about to end in Prefect's store too, or it is on its way up again.
     ended = newest.finished_at
     patience = STARTING if began > ended else GONE if newest.status == "crashed" else ENDING
+    if newest.outcome == "awaiting approval" and began > ended:
+        patience = WITHOUT_ROW  # it carries out what a person answered, which has no row
     return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= patience else None
 
 
 def _newest_row(store: Store, run: FlowRun) -> Row[tuple[object, ...]] | None:
-    query = sa.select(run_rows).where(run_rows.c.flow_run == str(run.id))
     with store.read() as connection:
-        return connection.execute(query.order_by(run_rows.c.id.desc()).limit(1)).one_or_none()
+        return runs.newest_of(connection, str(run.id))
 
 
 def _holds_the_lease(store: Store, row: Row[tuple[object, ...]], now: datetime) -> bool:

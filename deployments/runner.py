@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def main() -> None:
     settings = load_settings()
     put_right(settings)
     # Built outside of the loop: inside of it this method of Prefect's is another one.
-    asyncio.run(serve([deployment.build(settings) for deployment in DEPLOYMENTS]))
+    silence = timedelta(minutes=settings.notify.silent_after_minutes)
+    asyncio.run(serve([deployment.build(settings) for deployment in DEPLOYMENTS], silence))
 
 
 def put_right(settings: Settings) -> None:
@@ -89,12 +91,12 @@ def put_right(settings: Settings) -> None:
             log.info(sentence)
 
 
-async def serve(built: Sequence[RunnerDeployment]) -> None:
+async def serve(built: Sequence[RunnerDeployment], silence: timedelta) -> None:
     """Until SIGTERM. Schedules stay on through a restart: no night is lost to an upgrade."""
     runner = Gentle(name="housing", pause_on_shutdown=False, limit=AT_ONCE)
     ids = {deployment.name: await runner.aadd_deployment(deployment) for deployment in built}
     with get_client(sync_client=True) as client:
-        install(client, ids)
+        install(client, ids, silence)
     print(f"Serving {', '.join(d.name for d in built)}.", flush=True)  # noqa: T201 - its log
     await runner.start()
 

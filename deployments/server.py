@@ -151,14 +151,19 @@ def running(home: Path) -> str | None:
 
 
 @contextmanager
-def server_for_a_night(home: Path) -> Iterator[tuple[Server | None, str]]:
-    """A running server, or a temporary one that is still starting when the block begins."""
-    url = running(home)
+def server_for_a_night(
+    home: Path, begun: Server | None = None
+) -> Iterator[tuple[Server | None, str]]:
+    """A running server, or a temporary one that is still starting when the block begins.
+
+    `begun` is one that was started for this.
+    """
+    url = running(home) if begun is None else None
     if url is not None:
         os.environ["PREFECT_API_URL"] = url
         yield None, url
         return
-    server = start(home)
+    server = begun or start(home)
     os.environ["PREFECT_API_URL"] = server.url
     try:
         yield server, server.url

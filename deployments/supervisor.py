@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -104,7 +104,8 @@ class Watched:
 
 
 def up(home: Path, port: int, api_port: int, say: Say) -> None:
-    """Run until SIGINT or SIGTERM; a second one does not wait for a running night."""
+    """Run until SIGINT, SIGTERM or SIGHUP; a second one does not wait for a running night."""
+    say = _whoever_listens(say)
     with _only_one(home):
         for wanted, option in ((port, "--port"), (api_port, "--api-port")):
             if not _free(wanted):
@@ -122,6 +123,16 @@ def up(home: Path, port: int, api_port: int, say: Say) -> None:
                     _look_after(one, say)
         finally:
             _stop_all(watched, home, say, lambda: stopping() > 1)
+
+
+def _whoever_listens(say: Say) -> Say:
+    """`say`, which may fail: a terminal that was closed must not keep us from ending in order."""
+
+    def said(text: str) -> None:
+        with suppress(OSError):
+            say(text)
+
+    return said
 
 
 def _start_all(watched: Sequence[Watched], say: Say, stopping: Callable[[], int]) -> None:
@@ -202,10 +213,14 @@ def _only_one(home: Path) -> Iterator[None]:
 
 
 def _catch_signals() -> Callable[[], int]:
-    """Note SIGINT and SIGTERM instead of dying of them; returns how many came."""
+    """Note signals to end instead of dying of them; returns how many came.
+
+    SIGHUP is a terminal that was closed; where it is ignored, by `nohup`, it stays so.
+    """
     came: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: came.append(received))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:
+            signal.signal(number, lambda received, _: came.append(received))
     return lambda: len(came)
 
 

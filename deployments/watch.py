@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from deployments import lifeline
 from deployments.lateness import make_up, skip_older
-from deployments.reconcile import reconcile
+from deployments.reconcile import end_decided, reconcile
 from housing.errors import HousingError
 from housing.settings import Settings, load_settings
 from housing.steps.approval import expire
@@ -35,6 +35,7 @@ def one_round(client: SyncPrefectClient, store: Store, settings: Settings) -> li
     said += skip_older(client)
     said += make_up(client, store, settings)
     said += [f"Nobody decided in time on what r{run} asked" for run in expire(store, settings)]
+    said += end_decided(client, store)
     return said
 
 

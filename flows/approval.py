@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flows.states import refusals_named
 from housing.steps.approval import Decided
+from tasks.approval import decide
 from tasks.run import dated, say
-from tasks.upkeep import decide
 
 
 class ApprovalParameters(BaseModel):

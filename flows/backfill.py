@@ -6,6 +6,7 @@ from prefect.client.schemas.objects import State
 from flows.nightly import DEFAULTS, nightly
 from flows.states import named, refusals_named
 from housing.records import NightResult
+from housing.steps.approval import Decided
 from housing.steps.night import NightlyParameters
 from tasks.datasets import freeze, split
 from tasks.ingest import ingest
@@ -20,7 +21,7 @@ from tasks.run import dated
     persist_result=False,
 )
 @refusals_named
-def backfill(parameters: NightlyParameters = DEFAULTS) -> State[NightResult]:
+def backfill(parameters: NightlyParameters = DEFAULTS) -> State[NightResult | Decided]:
     """One dataset version a batch, oldest first, so that each can be taken back by itself."""
     with night_run("backfill", parameters) as night:
         while ingest(night, at_most=1).stored:

@@ -3,10 +3,13 @@
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.states import named, refusals_named
+from flows.asking import settled
+from flows.states import refusals_named
 from housing.records import NightResult
+from housing.steps.approval import Decided
 from housing.steps.night import NightlyParameters
 from housing.steps.outcome import nothing_new, of_verdict
+from tasks.approval import asked_before
 from tasks.datasets import freeze, split
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
@@ -28,7 +31,12 @@ DEFAULTS = NightlyParameters()
     persist_result=False,
 )
 @refusals_named
-def nightly(parameters: NightlyParameters = DEFAULTS) -> State[NightResult]:
+def nightly(parameters: NightlyParameters = DEFAULTS) -> State[NightResult | Decided]:
+    """One night and, where the policy asks a person, the wait for the answer, with no process."""
+    return settled(asked_before() or one_night(parameters))
+
+
+def one_night(parameters: NightlyParameters) -> NightResult:
     """Bring in rows, freeze and split them, search, compare, promote without regression, report."""
     with night_run("nightly", parameters) as night:
         ingest(night)
@@ -37,7 +45,7 @@ def nightly(parameters: NightlyParameters = DEFAULTS) -> State[NightResult]:
         readiness(night)
         judged = standing_verdict(night, version)
         if judged is not None:
-            return named(conclude(night, nothing_new(night.run, version, judged)))
+            return conclude(night, nothing_new(night.run, version, judged))
         search = tune(night, version)
         challenger = fit(night, search)
         judged = evaluate(night, version, challenger)
@@ -46,4 +54,4 @@ def nightly(parameters: NightlyParameters = DEFAULTS) -> State[NightResult]:
             judged = promote(night, judged)
         result = report(night, of_verdict(night.run, version, judged, dry_run=parameters.dry_run))
         notify(night, result)
-        return named(conclude(night, result))
+        return conclude(night, result)

@@ -5,17 +5,18 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Completed, Failed
 
 from housing.errors import AnotherNightRuns, HousingError
 from housing.records import NightResult
+from housing.steps.approval import Decided
 from tasks.logs import operator_logs
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def named(result: NightResult) -> State[NightResult]:
+def named(result: NightResult) -> State[NightResult | Decided]:
     """A completed state that carries the outcome's name and sentence."""
     return Completed(name=result.outcome.capitalize(), message=result.sentence, data=result)
 
@@ -29,7 +30,7 @@ def refusals_named(flow: Callable[P, State[T]]) -> Callable[P, State[T]]:
             try:
                 return flow(*args, **kwargs)
             except AnotherNightRuns as error:
-                return Cancelled(name="Skipped", message=str(error), data=error)
+                return Completed(name="Skipped", message=str(error), data=error)
             except HousingError as error:
                 return Failed(message=str(error), data=error)
 

@@ -95,6 +95,13 @@ class NotifySettings(BaseModel):
         description="A night that has not begun so long after its time is told as missed; "
         "0 tells nobody.",
     )
+    silent_after_minutes: float = Field(
+        15.0,
+        ge=1,
+        le=1440,
+        description="A run of the orchestrator's that has given no sign of life for so long is "
+        "crashed and told; one that waits for a person is left alone. Signs come every 30 seconds.",
+    )
     timeout_seconds: float = Field(5.0, gt=0, le=60, description="Patience with one channel.")
 
     @field_validator("events")

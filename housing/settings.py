@@ -7,10 +7,12 @@ are only given their place and their defaults.
 import os
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeGuard
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cronsim import CronSim, CronSimError
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -218,19 +220,15 @@ def _is_group(kind: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-_CRON_LAST = (59, 23, 31, 12, 7)  # minute, hour, day of the month, month, day of the week
-_CRON_FIELD = re.compile(r"[\dA-Za-z*,/#?-]+")
-
-
 def _is_cron(text: str) -> bool:
-    """Whether a schedule may be one: five fields and no number beyond its field's last."""
-    fields = text.split()
-    if len(fields) != len(_CRON_LAST):
+    """Whether a schedule is one, of five fields, whose time comes at all."""
+    if len(text.split()) != 5 or re.search(r"\dL", text, re.IGNORECASE):
+        return False  # 5L, the last Friday, is read by the watch and not by the orchestrator
+    try:
+        next(CronSim(text, datetime(2026, 1, 1)))
+    except (CronSimError, StopIteration):
         return False
-    return all(
-        _CRON_FIELD.fullmatch(field) and all(int(n) <= last for n in re.findall(r"\d+", field))
-        for field, last in zip(fields, _CRON_LAST, strict=True)
-    )
+    return True
 
 
 def _existing_parent(path: Path) -> Path:

@@ -11,6 +11,8 @@ EVENTS: Mapping[str, str] = {
     "kept": "model.kept",
     "inconclusive": "model.inconclusive",
     "dry run": "model.judged",
+    "held": "model.held",
+    "awaiting approval": "model.awaiting_approval",
     "rolled back": "model.rolled_back",
     "quarantined": "batch.quarantined",
     "drift": "drift.detected",

@@ -27,8 +27,11 @@ class _ToRun(logging.Handler):
             return  # a thread of ours beside the run
 
 
-def in_one_line(record: logging.LogRecord) -> bool:
-    """Take the stack trace off an error that says what to do next; a filter that lets all pass."""
+def worth_reading(record: logging.LogRecord) -> bool:
+    """Drop the line that a task has ended well, which our own line says with figures; take the
+    stack trace off an error that says what to do next."""
+    if record.getMessage() == "Finished in state Completed()":
+        return False
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
     if isinstance(error, HousingError):
         record.msg, record.args = str(error), ()
@@ -44,11 +47,11 @@ def operator_logs() -> Iterator[None]:
     _OURS.setLevel(logging.INFO)
     _OURS.propagate = False  # else the console has each line twice
     for name in _THEIRS:
-        logging.getLogger(name).addFilter(in_one_line)
+        logging.getLogger(name).addFilter(worth_reading)
     try:
         yield
     finally:
         for name in _THEIRS:
-            logging.getLogger(name).removeFilter(in_one_line)
+            logging.getLogger(name).removeFilter(worth_reading)
         _OURS.removeHandler(handler)
         _OURS.level, _OURS.propagate = before

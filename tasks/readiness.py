@@ -8,7 +8,7 @@ from housing.steps.readiness import Ready
 from tasks.options import PLAIN
 
 
-@task(name="readiness", **PLAIN)
+@task(name="readiness", task_run_name="readiness r{night.run}", **PLAIN)
 def readiness(night: Night) -> Ready:
     """Load every retained champion in a fresh process, once a day; a red one fails nothing."""
     with step(night, "readiness") as (store, settings):

@@ -5,16 +5,21 @@ from datetime import UTC, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.runtime import flow_run
 
 from housing.settings import load_settings
+
+WAITS = "awaiting approval"
 
 
 def dated(kind: str) -> str:
     """`nightly 2026-11-25`: the day for which a run was meant, where the schedule is at home."""
     meant: datetime = flow_run.get_scheduled_start_time() or datetime.now(UTC)
-    return f"{kind} {meant.astimezone(ZoneInfo(load_settings().timezone)):%Y-%m-%d}"
+    name = f"{kind} {meant.astimezone(ZoneInfo(load_settings().timezone)):%Y-%m-%d}"
+    before = flow_run.get_name() or ""  # of a run that is resumed, with what was said already
+    return before if before.startswith(f"{name}: ") else name
 
 
 def say(text: str, tags: Iterable[str] = ()) -> None:
@@ -23,6 +28,12 @@ def say(text: str, tags: Iterable[str] = ()) -> None:
     if not run:
         return
     with get_client(sync_client=True) as client:
-        found = client.read_flow_run(run)
-        said = f"{found.name}{', ' if ':' in found.name else ': '}{text}"
-        client.update_flow_run(run, name=said, tags=sorted({*found.tags, *tags}))
+        add_to_name(client, client.read_flow_run(run), text, tags)
+
+
+def add_to_name(client: SyncPrefectClient, run: FlowRun, text: str, tags: Iterable[str]) -> None:
+    """The same for any run; of one that is answered it is no longer said that it waits."""
+    before = run.name.removesuffix(f", {WAITS}")
+    said = f"{before}{', ' if ':' in before else ': '}{text}"
+    kept = {*run.tags} if text == WAITS else {*run.tags} - {WAITS}
+    client.update_flow_run(run.id, name=said, tags=sorted({*kept, *tags}))

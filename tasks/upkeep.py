@@ -1,4 +1,4 @@
-"""What happens beside the nights: a decision of a person, a look at what was answered, a backup."""
+"""What happens beside the nights: a look at what was answered, a backup, a prune."""
 
 from uuid import UUID
 
@@ -9,8 +9,7 @@ from prefect.logging import get_run_logger
 from housing.errors import Corrupt
 from housing.notify import Message, send_all
 from housing.settings import load_settings
-from housing.steps import approval, backup
-from housing.steps.approval import Decided
+from housing.steps import backup
 from housing.steps.backup import Cut, Verified
 from housing.steps.monitor import Look
 from housing.steps.monitor import monitor as look_once
@@ -19,18 +18,6 @@ from housing.store.opening import open_store
 from housing.store.runs import has_row
 from tasks.events import emit
 from tasks.options import PLAIN
-
-
-@task(name="decide", task_run_name="{decision} r{run}", **PLAIN)
-def decide(run: int, decision: str, reason: str) -> Decided:
-    """Promote what a night asked for, or keep the champion."""
-    settings = load_settings()
-    with open_store(settings) as store:
-        act = approval.approve if decision == "approve" else approval.reject
-        done = act(store, settings, run, reason)
-    event = "promoted" if done.status == "approved" else "kept"
-    emit(Message(event, done.sentence, f"r{run}"))
-    return done
 
 
 @task(name="look", **PLAIN)

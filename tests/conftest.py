@@ -15,9 +15,19 @@ from deployments.server import Server, send_what_is_left, start
 from housing.settings import Settings, load_settings
 from housing.store.engine import Store
 from housing.store.opening import open_store
+from tests.postgres import Postgres, postgres_with
 from tests.seen_nights import seen_nights as seen_nights
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make test-postgresql`."""
+    parser.addoption(
+        "--postgresql",
+        action="store_true",
+        help="Flows with both stores, ours and the orchestrator's, on the system's PostgreSQL.",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -60,12 +70,26 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def both_stores(request: pytest.FixtureRequest) -> Iterator[Postgres | None]:
+    """With --postgresql the server that both stores are on; else None, and they are on SQLite."""
+    if not request.config.getoption("--postgresql"):
+        yield None
+        return
+    with postgres_with("theirs") as server:
+        yield server
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, both_stores: Postgres | None) -> Path:
     """An empty HOUSING_HOME, and no other setting of the developer's."""
     for name in [n for n in os.environ if n.startswith("HOUSING_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "home"))
+    if both_stores is not None:
+        ours = f"ours_{uuid.uuid4().hex}"
+        both_stores.new_database(ours)
+        monkeypatch.setenv("HOUSING_DATABASE_URL", both_stores.url(ours))
     monkeypatch.chdir(tmp_path)  # no .env of the developer's either
     return tmp_path / "home"
 
@@ -88,10 +112,15 @@ def store(settings: Settings) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def prefect_server(
+    tmp_path_factory: pytest.TempPathFactory, both_stores: Postgres | None
+) -> Iterator[Server]:
     """A real Prefect server of this session's own."""
     home = tmp_path_factory.mktemp("prefect-home")
     environment.prepare(home)
+    if both_stores is not None:
+        os.environ |= both_stores.settings("none", "theirs")
+        del os.environ["HOUSING_DATABASE_URL"]  # each test has one of its own
     server = start(home)
     try:
         server.wait_until_ready()

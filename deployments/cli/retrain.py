@@ -1,12 +1,14 @@
 """`housing retrain`: the flow, with bars on the terminal and the verdict as a table."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from deployments import environment
+from deployments import early, environment
 from deployments.cli.bars import Bars
 from deployments.cli.output import console, emit_json, errors
 from deployments.server import server_for_a_night
@@ -21,7 +23,7 @@ def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     """Run the flow once; returns the outcome. Errors of the flow are raised here."""
     settings = load_settings()
     environment.prepare(settings.home, quiet=True)
-    with server_for_a_night(settings.home) as (server, _):
+    with server_for_a_night(settings.home, early.taken(settings.home)) as (server, _):
         with open_store(settings):
             pass  # what is wrong with the store is said while the server is still starting
         with errors.status("Starting: loading libraries and the Prefect server ..."):
@@ -30,13 +32,22 @@ def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
             parameters = _parameters(chosen)
             if server is not None:
                 server.wait_until_ready()
-        with Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        with without_heartbeats(), Bars(visible=not as_json) as bars, progress.heard_by(bars):
             state = nightly(parameters, return_state=True)
     result: Any = state.result(raise_on_failure=False)
     if isinstance(result, BaseException):
         raise result
     _show(settings, result.run, as_json=as_json, seconds=time.perf_counter() - began)
     return str(result.outcome)
+
+
+@contextmanager
+def without_heartbeats() -> Iterator[None]:
+    """Nobody listens to those of a run at a terminal, and their end costs a second."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
 
 
 def _parameters(chosen: dict[str, Any]) -> Any:

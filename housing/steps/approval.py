@@ -28,7 +28,7 @@ class Decided:
     """What became of a promotion that waited."""
 
     run: int
-    status: str  # approved, rejected or overtaken
+    status: str  # approved, rejected, overtaken or expired
     challenger: int
     champion: int | None  # in force after the decision
     sentence: str
@@ -97,6 +97,27 @@ def expire(store: Store, settings: Settings) -> Sequence[int]:
         sentence = f"Nobody approved in time what r{row.run} would promote: the champion stays."
         send_all(Message("kept", sentence, f"r{row.run}"), settings.notify)
     return [int(row.run) for row in late]
+
+
+def became(store: Store, run: int) -> Decided | None:
+    """What became of what a run asked; None where it asked nothing, or may still be decided.
+
+    An approval whose promotion was cut off may still be, by approving again.
+    """
+    with store.read() as connection:
+        row = approvals.of_run(connection, run)
+        champion = registry.champion(connection)
+        promoted = row is not None and row.challenger in registry.former_champions(connection)
+    if row is None or (row.status == "approved" and not promoted):
+        return None
+    if row.status == "waiting" and row.expires_at > utc_now():
+        return None
+    status = "expired" if row.status == "waiting" else str(row.status)
+    by = f" by {row.decided_by}: {row.reason}" if row.decided_by else ": nobody decided in time"
+    done = "is promoted" if status == "approved" else "is not promoted"
+    return Decided(
+        run, status, row.challenger, champion, f"m{row.challenger} {done}, {status}{by}."
+    )
 
 
 def _open(store: Store, run: int, unfinished: str | None = None) -> Row[Any]:

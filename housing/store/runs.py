@@ -110,6 +110,12 @@ def has_row(connection: Connection, flow_run: str) -> bool:
     return connection.execute(query).first() is not None
 
 
+def newest_of(connection: Connection, flow_run: str) -> Row[Any] | None:
+    """The last row that a run of the orchestrator's made, or None where it made none."""
+    query = sa.select(runs).where(runs.c.flow_run == flow_run).order_by(runs.c.id.desc())
+    return connection.execute(query.limit(1)).one_or_none()
+
+
 def get(connection: Connection, run: int) -> Row[Any]:
     """One run; UnknownId where there is none."""
     row = connection.execute(sa.select(runs).where(runs.c.id == run)).one_or_none()

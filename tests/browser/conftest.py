@@ -65,5 +65,6 @@ def ui(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Ui]:
     try:
         yield driven
     finally:
-        driven.shoot("end")
+        if page.url != "about:blank":
+            driven.shoot("end")
         context.close()

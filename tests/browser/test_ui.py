@@ -5,7 +5,6 @@ import re
 import pytest
 
 from tests.browser.ui import Ui
-from tests.deployments.running import until
 from tests.nights import landing_rows
 
 pytestmark = [
@@ -90,39 +89,3 @@ def test_a_form_without_a_reason_is_refused(ui: Ui) -> None:
     ui.page.wait_for_timeout(1000)
     ui.shoot("refused")
     assert ui.up.ask("flow_runs/count", {}) == runs
-
-
-def test_a_run_is_cancelled_and_nothing_is_half_done(ui: Ui) -> None:
-    _land(ui, 20, 300)
-    champion = ui.up.housing("champion")
-    run = ui.up.run(families=["forest"], n_iter=200)
-    ui.up.searching(run)
-    ui.go(f"runs/flow-run/{run['id']}")
-    ui.cancel()
-    done = ui.ended(run, "Cancelled")
-    assert done["state"]["type"] == "CANCELLED"
-    newest = until(
-        lambda: (row := ui.up.housing("runs")[0])["status"] != "running" and row, 30, "it runs on"
-    )
-    assert newest["status"] == "cancelled"
-    assert ui.up.housing("champion") == champion
-    again = ui.up.ended(ui.up.run(families=["forest"], n_iter=3))
-    assert again["state"]["type"] == "COMPLETED"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("ui", ["asking"], indirect=True)
-def test_a_person_rejects_and_approves(ui: Ui) -> None:
-    for night, decision, state in ((1, "reject", "Rejected"), (2, "approve", "Approved")):
-        run = ui.quick_run("nightly")
-        done = ui.ended(run, "Awaiting approval")
-        assert f"housing approve r{ui.up.housing('runs')[0]['run'][1:]}" in done["state"]["message"]
-        number = ui.up.housing("runs")[0]["run"][1:]
-        decided = ui.custom_run(
-            "approval", Run=number, Decision=f"={decision}", Reason="seen by a person"
-        )
-        ui.ended(decided, state)
-        _land(ui, 30 + night, 600)
-    lines = ui.up.housing("history")
-    assert len(lines) == 1
-    assert lines[0]["reason"].startswith("approved: seen by a person")

@@ -25,6 +25,10 @@ class Ui:
     def go(self, path: str) -> None:
         self.page.goto(f"http://127.0.0.1:{self.up.port}/v2/{path}")
 
+    def rest(self) -> None:
+        """Away from pages that draw all the time."""
+        self.page.goto("about:blank")
+
     def deployment(self, name: str) -> None:
         """To a deployment's page, from the list."""
         self.go("deployments")
@@ -86,3 +90,22 @@ class Ui:
         self.page.get_by_role("menuitem", name="Cancel").click()
         self.shoot("cancel")
         self.page.get_by_role("button", name="Cancel Flow Run").click()
+
+    def resume(self, run: dict[str, Any], decision: str, reason: str) -> dict[str, Any]:
+        """Answer the form of a run that waits; the run, once it has ended."""
+        self.go(f"runs/flow-run/{run['id']}")
+        self.page.get_by_text("Suspended", exact=True).first.wait_for()
+        self.shoot("suspended")
+        self.page.get_by_role("button", name="Open menu").first.click()
+        self.page.get_by_role("menuitem", name="Resume").click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_label("Select Decision").click()
+        self.page.get_by_role("option", name=decision).first.click()
+        dialog.locator("textarea").fill(reason)
+        self.shoot("answer")
+        dialog.get_by_role("button", name="Resume", exact=True).click()
+        done = self.up.ended(run)
+        self.page.get_by_text(done["state"]["name"], exact=True).first.wait_for()
+        self.shoot("answered")
+        self.rest()
+        return done

@@ -81,12 +81,13 @@ class Up:
 
     # --- the orchestrator ---------------------------------------------------------------------
 
-    def ask(self, path: str, body: Any = None) -> Any:
-        """GET, or POST where there is a body."""
+    def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
+        """GET, or POST where there is a body, or as `method` says."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api/{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
+            method=method,
         )
         said = _answer(request)
         return json.loads(said) if said else None

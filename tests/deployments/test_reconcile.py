@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Cancelled, Pending, Running, Scheduled, Suspended
+from prefect.states import Cancelled, Completed, Pending, Running, Scheduled, Suspended
 
 from deployments import lateness
 from deployments.lateness import last_due, make_up, skip_older
@@ -166,6 +166,22 @@ def test_of_late_nights_the_newest_is_left(
     assert "does its work" in str(states[0].message)
 
 
+def test_a_night_that_is_resumed_is_not_a_late_one(
+    client: SyncPrefectClient, deployment: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resumed, late = (_late(client, deployment, hours) for hours in (24, 0.1))
+    client.set_flow_run_state(resumed.id, Running(), force=True)
+    client.set_flow_run_state(resumed.id, Scheduled(name="Resuming"), force=True)
+    found = lateness._due
+
+    def as_scheduled(*arguments: object) -> list[FlowRun]:
+        return [r.model_copy(update={"auto_scheduled": True}) for r in found(*arguments)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lateness, "_due", as_scheduled)
+    assert list(skip_older(client)) == []
+    assert client.read_flow_run(late.id).state_type.value == "SCHEDULED"
+
+
 @pytest.fixture
 def missed_night(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> datetime:
     """Half an hour after a night that did not begin; the deployment is older than that."""
@@ -189,7 +205,7 @@ def test_a_night_that_never_began_is_begun_once(
     found = client.read_flow_runs()
     made = [run for run in found if "made up for" in run.tags and run.deployment_id == deployment]
     assert len(made) == 1
-    client.set_flow_run_state(made[0].id, Cancelled(name="Skipped"), force=True)
+    client.set_flow_run_state(made[0].id, Completed(name="Skipped"), force=True)
     assert list(make_up(client, store, settings)) == [], "once a due time"
 
 

@@ -3,8 +3,9 @@
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ParameterTypeError
-from prefect.states import Failed
+from prefect.states import Failed, Suspended
 
+from deployments.reconcile import end_decided
 from flows.alarm import alarm
 from flows.approval import ApprovalParameters, approval
 from flows.backup import backup
@@ -12,6 +13,7 @@ from flows.monitor import monitor
 from flows.nightly import nightly
 from flows.prune import prune
 from housing.settings import Settings
+from housing.steps.approval import reject
 from housing.store import registry
 from housing.store.opening import open_store
 from tests.nights import landing_rows
@@ -46,6 +48,26 @@ def test_a_person_rejects_and_approves(small: Settings, monkeypatch: pytest.Monk
         again = approval(asked, return_state=True)
         assert again.is_failed()
         assert "Deciding on" in str(again.message)
+
+
+def test_a_run_that_waits_is_ended_once_it_is_decided_elsewhere(
+    small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOUSING_GATE__APPROVAL", "true")
+    _land(small, 1)
+    run = nightly(return_state=True).state_details.flow_run_id
+    with open_store(small) as store, get_client(sync_client=True) as client:
+        client.set_flow_run_state(run, Suspended(), force=True)
+        assert end_decided(client, store) == [], "it may still be decided"
+        assert client.read_flow_run(run).state_name == "Suspended"
+        reject(store, small, 1, "not today")
+        [said] = end_decided(client, store)
+        ended = client.read_flow_run(run)
+        assert end_decided(client, store) == []
+    assert "waits no longer: m1 is not promoted, rejected by " in said
+    assert (ended.state_name, ended.state.type.value) == ("Rejected", "COMPLETED")
+    assert ended.name.endswith(": v1, m1 against the baselines, rejected")
+    assert "awaiting approval" not in ended.tags
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""A promotion that waits for a person: the question as a form in the UI, and the decision."""
+
+from datetime import timedelta
+from typing import Literal
+
+from prefect import suspend_flow_run, task
+from prefect.context import FlowRunContext
+from prefect.input import RunInput
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from housing.notify import Message
+from housing.records import NightResult
+from housing.settings import load_settings
+from housing.steps import approval
+from housing.steps.approval import Decided
+from housing.store import runs
+from housing.store.opening import open_store
+from tasks.events import emit
+from tasks.options import PLAIN
+
+LONGER = timedelta(days=1)
+"""After the question has run out we end the run, by name; the orchestrator, a day later, would."""
+
+
+class Answer(RunInput):
+    """What a person answers in the UI."""
+
+    decision: Literal["approve", "reject"] = Field(
+        title="Decision",
+        description="approve promotes the challenger, compared again where the champion has "
+        "changed since; reject keeps the champion.",
+    )
+    reason: str = Field(
+        min_length=3, title="Reason", description="Why; it is kept in the ledger for ever."
+    )
+
+
+def asked_before() -> NightResult | None:
+    """The night that this run has been already: one that waited begins anew when it is resumed."""
+    known = flow_run.get_id()
+    with open_store(load_settings()) as store, store.read() as connection:
+        row = known and runs.newest_of(connection, known)
+    if not row or row.outcome != "awaiting approval":
+        return None
+    return NightResult(
+        row.id, row.outcome, row.sentence, row.version, row.challenger, row.champion, row.report
+    )
+
+
+def may_wait(result: NightResult) -> bool:
+    """Whether there is a question, and a run that somebody could resume: one of a deployment."""
+    context = FlowRunContext.get()
+    run = context and context.flow_run
+    resumable = bool(run and run.deployment_id and not run.parent_task_run_id)
+    return resumable and result.outcome == "awaiting approval"
+
+
+def wait_for_answer(result: NightResult) -> Answer:
+    """Suspend this run with a form; it has no process until it is resumed, and then is answered."""
+    hours = load_settings().gate.approval_hours
+    return suspend_flow_run(
+        wait_for_input=Answer.with_initial_data(description=result.sentence),
+        timeout=int((timedelta(hours=hours) + LONGER).total_seconds()),
+        key=f"r{result.run}",
+    )
+
+
+@task(name="decide", task_run_name="{decision} r{run}", **PLAIN)
+def decide(run: int, decision: str, reason: str) -> Decided:
+    """Promote what a night asked for, or keep the champion."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        act = approval.approve if decision == "approve" else approval.reject
+        done = act(store, settings, run, reason)
+    event = "promoted" if done.status == "approved" else "kept"
+    emit(Message(event, done.sentence, f"r{run}"))
+    return done
+
+
+@task(name="was it decided", task_run_name="was r{run} decided", **PLAIN)
+def decided_elsewhere(run: int) -> Decided | None:
+    """What somebody else decided while this run waited, or that nobody did in time."""
+    with open_store(load_settings()) as store:
+        return approval.became(store, run)

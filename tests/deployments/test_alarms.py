@@ -1,0 +1,111 @@
+"""Automations seen at work on a real `housing up`: what fails, dies or drifts starts something.
+
+A run that waits for a person has no heartbeat, and outlives one that is dead.
+"""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from housing.notify import Message
+from housing.settings import load_settings
+from housing.store.opening import open_store
+from tasks.events import emit
+from tests.deployments.running import Up, until
+from tests.housing.test_notify import Receiver
+from tests.nights import landing_rows
+
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(400), pytest.mark.xdist_group("alarms")]
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[Receiver]:
+    """A webhook's receiver."""
+    server = Receiver(200)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def up(told: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    settings = {
+        "HOUSING_SEARCH__FAMILIES": "forest",
+        "HOUSING_GATE__APPROVAL": "true",
+        "HOUSING_NOTIFY__WEBHOOK_URL": f"http://127.0.0.1:{told.server_port}/",
+        "HOUSING_NOTIFY__SILENT_AFTER_MINUTES": "1",
+    }
+    running = Up(tmp_path_factory.mktemp("alarms") / "home", settings)
+    landing_rows(0, 600).to_csv(running.home / "landing" / "a.csv", index=False)
+    try:
+        until(lambda: len(_automations(running)) == 3, 120, "the automations never appeared")
+        yield running
+    finally:
+        running.stop()
+        print(running.output(), told.got)
+
+
+def _automations(up: Up) -> dict[str, Any]:
+    return {a["name"]: a for a in up.ask("automations/filter", {})}
+
+
+def _told_of(told: Receiver, run: dict[str, Any]) -> str | None:
+    found = [m["sentence"] for m in told.got if m["subject"] == run["name"]]
+    assert len(found) < 2, "told twice"
+    return found[0] if found else None
+
+
+def test_a_run_that_failed_is_told(up: Up, told: Receiver) -> None:
+    failed = up.ended(up.run("rollback", reason="there is none to go back to"))
+    assert failed["state"]["type"] == "FAILED"
+    said = until(lambda: _told_of(told, failed), 60, "nobody was told")
+    assert "There is nothing to roll back to" in said
+
+
+def test_the_dead_are_crashed_and_told_and_who_waits_for_a_person_is_spared(
+    up: Up, told: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = up.run()
+    until(lambda: up.see(waits)["state"]["name"] == "Suspended", 120, "it does not wait")
+    installed = {name: found["id"] for name, found in _automations(up).items()}
+
+    monkeypatch.setenv("HOUSING_HOME", str(up.home))
+    with open_store(load_settings()) as store, store.write():  # a backup has to wait for this
+        dies = up.run("backup")
+        until(lambda: up.see(dies)["state"]["type"] == "RUNNING", 25, "it never began")
+        up.kill("runner")
+        up.kill("flow")
+    until(lambda: up.pids("runner"), 30, "the runner did not come back")
+    dead = up.ended(dies, 150)
+    assert (dead["state"]["type"], dead["state"]["message"]) == (
+        "CRASHED",
+        "Its heartbeat has stopped.",
+    )
+    said = until(lambda: _told_of(told, dead), 60, "nobody was told")
+    assert said.endswith("Crashed: Its heartbeat has stopped.")
+    assert up.see(waits)["state"]["name"] == "Suspended", "it was older than the dead one"
+    assert {name: found["id"] for name, found in _automations(up).items()} == installed
+
+
+def test_drift_starts_a_full_search_once_that_is_switched_on(up: Up) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    drift = _automations(up)["housing: drift starts a full search"]
+    id_ = up.deployments()["search"]["id"]
+    wanted = {"flow_runs": {"deployment_id": {"any_": [id_]}}}
+    assert up.ask("flow_runs/count", wanted) == 0
+    up.ask(f"automations/{drift['id']}", {"enabled": True}, "PATCH")
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{up.port}/api"}):
+        emit(Message("drift", "median_income drifts", "m1"))
+        _send()
+    [search] = until(lambda: up.ask("flow_runs/filter", wanted), 60, "no search was started")
+    assert up.ended(search)["state"]["type"] == "COMPLETED"
+
+
+def _send() -> None:
+    from prefect.events.worker import EventsWorker
+
+    EventsWorker.drain_all(timeout=10)
