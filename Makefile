@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: retrain test soak check up bench lock clean format docs
+.PHONY: retrain test test-postgresql soak check up bench lock clean format docs
 
 retrain: $(VENV)/.run-installed  ## one night now
 	@$(BIN)/housing retrain
@@ -14,6 +14,10 @@ up: $(VENV)/.run-installed  ## Prefect server, schedules and runner, until Ctrl-
 
 test: $(VENV)/.dev-installed  ## the suite, with the short forms of the soaks
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal
+
+test-postgresql: $(VENV)/.dev-installed  ## all flows, both stores on the system's PostgreSQL
+	$(BIN)/python -m pytest --postgresql -m "not slow" tests/flows tests/deployments/test_reconcile.py \
+	  tests/deployments/test_automations.py tests/deployments/test_clock.py
 
 soak: $(VENV)/.dev-installed  ## full-size runs: the reference search, a kill at every commit
 	$(BIN)/python -m pytest -m slow --timeout 3600

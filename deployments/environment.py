@@ -28,7 +28,6 @@ def prepare(home: Path, *, quiet: bool = False) -> None:
         "PREFECT_CLI_PROMPT": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # HOUSING_NOTIFY__SILENT_AFTER_MINUTES: twice
     }
     if quiet:
         defaults["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"

@@ -78,6 +78,8 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%F %T")
     log.setLevel(logging.INFO)
     settings = load_settings()
+    # Of its runs; twice as often as HOUSING_NOTIFY__SILENT_AFTER_MINUTES can be.
+    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
     put_right(settings)
     # Built outside of the loop: inside of it this method of Prefect's is another one.
     silence = timedelta(minutes=settings.notify.silent_after_minutes)

@@ -12,7 +12,7 @@ from tasks.progress import shown_in_ui
 @task(name="tune", task_run_name="tune on v{version}", **PLAIN)
 def tune(night: Night, version: int) -> int:
     """Search, or go on with a search that was interrupted; returns its id."""
-    with step(night, "tune") as (store, settings), shown_in_ui("tune", settings.search.n_iter):
+    with step(night, "tune") as (store, settings), shown_in_ui("tune"):
         return steps.tune(store, night, version, settings)
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from housing.settings import load_settings
+from housing.store.engine import Store
+from housing.store.opening import open_store
 from tests.browser.ui import Ui
 from tests.deployments.running import Up, until
 from tests.nights import landing_rows
@@ -68,3 +71,11 @@ def ui(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Ui]:
         if page.url != "about:blank":
             driven.shoot("end")
         context.close()
+
+
+@pytest.fixture
+def store(ui: Ui, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """The store below the server of `ui`."""
+    monkeypatch.setenv("HOUSING_HOME", str(ui.up.home))
+    with open_store(load_settings()) as opened:
+        yield opened

@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
+from housing.store import registry
+from housing.store.engine import Store
 from housing.store.tables import approvals, utc_now
 from tests.browser.ui import Ui
 from tests.deployments.running import until
@@ -37,43 +38,45 @@ def _asks(ui: Ui, night: int, rows: int = 600) -> dict[str, Any]:
     return found
 
 
-def test_it_is_rejected_and_there_is_no_champion(ui: Ui) -> None:
+def _history(store: Store) -> list[Any]:
+    with store.read() as connection:
+        return list(registry.history(connection))
+
+
+def test_it_is_rejected_and_there_is_no_champion(ui: Ui, store: Store) -> None:
     done = ui.resume(_asks(ui, 1), "reject", "not before the audit")
     assert done["state"]["name"] == "Rejected"
     assert done["state"]["message"].startswith("m1 is not promoted, rejected by ")
-    assert ui.up.housing("history") == []
+    assert _history(store) == []
 
 
-def test_nobody_decides_in_time(ui: Ui) -> None:
+def test_nobody_decides_in_time(ui: Ui, store: Store) -> None:
     run = _asks(ui, 2)
-    engine = sa.create_engine(f"sqlite:///{ui.up.home / 'housing.db'}")
-    with engine.begin() as connection:  # as if its day were over
+    with store.write() as connection:  # as if its day were over
         connection.execute(approvals.update().values(expires_at=utc_now() - timedelta(seconds=1)))
-    engine.dispose()
     done = ui.up.ended(run, 60)
     assert (done["state"]["type"], done["state"]["name"]) == ("COMPLETED", "Expired")
     assert done["state"]["message"] == "m2 is not promoted, expired: nobody decided in time."
-    assert ui.up.housing("history") == []
+    assert _history(store) == []
 
 
-def test_it_is_approved_and_the_champion_changes(ui: Ui) -> None:
+def test_it_is_approved_and_the_champion_changes(ui: Ui, store: Store) -> None:
     done = ui.resume(_asks(ui, 3), "approve", "seen by a person")
     assert done["state"]["name"] == "Approved"
     said = r": v3, m3 against the baselines, approved$"
     assert re.search(said, done["name"]), done["name"]
     assert {"approved", "v3", "m3"} <= set(done["tags"])
-    [line] = ui.up.housing("history")
-    assert line["to"] == ui.up.housing("champion")["to"] == "m3"
-    assert line["reason"].startswith("approved: seen by a person")
+    [line] = _history(store)
+    assert (line.operation, line.to_model) == ("promote", 3)
+    assert line.reason.startswith("approved: seen by a person")
 
 
-def test_it_is_approved_at_a_terminal_and_the_run_says_so(ui: Ui) -> None:
+def test_it_is_approved_at_a_terminal_and_the_run_says_so(ui: Ui, store: Store) -> None:
     run = _asks(ui, 4, rows=4000)  # of which it learns more than its champion did
     ui.go(f"runs/flow-run/{run['id']}")
-    number = ui.up.housing("runs")[0]["run"]
-    ui.up.housing("approve", number, "--reason", "seen at a terminal")
+    ui.up.housing("approve", "r4", "--reason", "seen at a terminal")
     done = ui.ended(run, "Approved")
     assert (done["state"]["type"], done["state"]["name"]) == ("COMPLETED", "Approved")
     assert done["state"]["message"].startswith("m4 is promoted, approved by ")
     assert done["state"]["message"].endswith(": seen at a terminal.")
-    assert ui.up.housing("champion")["to"] == "m4"
+    assert _history(store)[0].to_model == 4

