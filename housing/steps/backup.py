@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from housing import progress, schema
+from housing import progress
 from housing.errors import (
     Corrupt,
     HousingError,
@@ -197,8 +197,7 @@ def _replay_champion(store: Store) -> None:
         if champion is None:
             return
         row = registry.model(connection, champion)
-    fitted = artifacts.get_model(store, row.artifact)
-    artifacts.replay_golden(store, row.golden, lambda X: fitted.predict(X[list(schema.FEATURES)]))
+    artifacts.rehearse(store, row.artifact, row.golden)
 
 
 OF_NO_VALUE = ("leases", "backups", "backup_copies")

@@ -26,7 +26,7 @@ from housing.records import Verdict
 from housing.settings import Settings
 from housing.steps import circumstances
 from housing.steps.night import Night
-from housing.steps.preflight import preflight
+from housing.steps.preflight import TIMEOUT_SECONDS, preflight
 from housing.steps.tune import keys_digest, training_side
 from housing.store import artifacts, datasets, holds, profiles, registry
 from housing.store.datasets import SIDE_COLUMN
@@ -118,7 +118,7 @@ def measure_all(
             decisions=served,
             drift=() if theirs is None else circumstances.drift(store, theirs, frame, came),
             costs=circumstances.costs(store, ours, [s.model for s in scored], features),
-            preflight=None if fresh_process is None else fresh_process.result(),
+            preflight=None if fresh_process is None else fresh_process.result(TIMEOUT_SECONDS),
         )
     fresh = None
     if theirs is not None:

@@ -1,12 +1,12 @@
 """Promotion and rollback: the two ways in which the champion changes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
-from housing import schema
-from housing.errors import NotPossible
+from housing.errors import Corrupt, NotPossible
 from housing.notify import Message
 from housing.serving.served import companion_of
 from housing.steps.evaluate import Judged
@@ -118,11 +118,22 @@ def roll_back(
         hold_batches=() if batch is None else (batch,),
     )
     registry.check_eligible(store, change)
-    healed = heal(store, (row.artifact, row.golden))
-    fitted = artifacts.get_model(store, row.artifact)
-    artifacts.replay_golden(store, row.golden, lambda X: fitted.predict(X[list(schema.FEATURES)]))
+    healed = _rehearsed(store, row)
     seq = registry.change_champion(store, change)
     return RolledBack(seq, chosen, current, undone, change.hold_batches, healed)
+
+
+def _rehearsed(store: Store, row: Row[Any]) -> tuple[str, ...]:
+    """Try the model; returns what had to be copied back from the backup first."""
+    try:
+        artifacts.rehearse(store, row.artifact, row.golden)
+    except Corrupt:
+        healed = heal(store, (row.artifact, row.golden))
+        if not healed:  # its bytes are those that were stored
+            raise
+        artifacts.rehearse(store, row.artifact, row.golden)
+        return healed
+    return ()
 
 
 def _must_be_former(connection: Connection, chosen: int, current: int | None) -> None:

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,10 +11,11 @@ from typing import Any
 from sqlalchemy.engine import Row
 
 from housing import progress
+from housing.gate.evidence import Preflight
 from housing.notify import Message, send_all
 from housing.settings import Settings
-from housing.steps.rehearsal import Tried
-from housing.store import retained
+from housing.steps.rehearsal import Rehearsal
+from housing.store import registry, retained
 from housing.store.engine import Store
 from housing.store.tables import readiness, utc_now
 from housing.training.fit import library_versions
@@ -26,6 +25,16 @@ PATIENCE_SECONDS = 600
 
 STALE_AFTER = timedelta(hours=20)
 """A second night of the same day, in the same environment, does not try again."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Whether a model could be loaded and said what it said before; `detail` says why not."""
+
+    model: int
+    ready: bool
+    detail: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def check(store: Store, settings: Settings, *, anew: bool = False) -> Ready:
     if not models or not (anew or _stale(models, known, here)):
         rows = (known[model] for model in models)
         return Ready(tuple(Tried(r.model, r.ready, r.detail, r.seconds) for r in rows))
-    tried = in_fresh_process(settings, models)
+    tried = in_fresh_process(store, settings, models)
     with store.write() as connection:
         for one in tried:
             connection.execute(
@@ -98,36 +107,22 @@ def _stale(models: Sequence[int], known: dict[int, Row[Any]], here: str) -> bool
     )
 
 
-def in_fresh_process(settings: Settings, models: Sequence[int]) -> list[Tried]:
+def in_fresh_process(store: Store, settings: Settings, models: Sequence[int]) -> list[Tried]:
     """Have a new process load the models; one that dies leaves the rest not ready."""
     progress.report("readiness", 0, len(models))
-    asked = {
-        "models": list(models),
-        "home": str(settings.home),
-        "database_url": settings.database_url.get_secret_value(),
-        "blob_url": settings.blob_url,
-        "backup_url": settings.backup_url,
-    }
-    if settings.signing_key is not None:
-        asked["signing_key"] = settings.signing_key.get_secret_value()
+    with store.read() as connection:
+        rows = [registry.model(connection, model) for model in models]
+    rehearsal = Rehearsal(store, settings, [(row.artifact, row.golden) for row in rows])
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "housing.steps.rehearsal"],
-            input=json.dumps(asked),  # no secret stands in a process list
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-        said, ended = done.stdout, f"ended with code {done.returncode}: {done.stderr[-300:]}"
-    except subprocess.TimeoutExpired as error:
-        said = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
-        ended = f"did not answer within {PATIENCE_SECONDS} s"
-    found = {one.model: one for one in map(_tried, said.splitlines())}
+        found = rehearsal.answers(PATIENCE_SECONDS)
+    finally:
+        rehearsal.stop()
     progress.report("readiness", len(models), len(models))
-    missing = f"the fresh process {ended}"
-    return [found.get(model, Tried(model, False, missing, 0.0)) for model in models]
+    return [_as_tried(model, one) for model, one in zip(models, found, strict=True)]
 
 
-def _tried(line: str) -> Tried:
-    return Tried(**json.loads(line))
+def _as_tried(model: int, found: Preflight) -> Tried:
+    if found.worst is not None:
+        detail = f"golden predictions within {found.worst:.1e}"
+        return Tried(model, True, detail, found.seconds)
+    return Tried(model, False, found.fault or found.not_run, found.seconds)

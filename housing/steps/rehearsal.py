@@ -1,59 +1,130 @@
-"""One model after the other, loaded and asked for its golden predictions: a process of its own.
+"""Stored models in a fresh process: loaded, and asked for their golden predictions.
 
-Reads settings and the models' numbers as JSON from standard input, and prints a line of JSON a
-model. Run by `readiness`: only a fresh process says whether the libraries of now can load what
-those of then have written.
+What a server that starts tomorrow would load. The process that fitted a model has modules, caches
+and patches that a new one has not, and only a new one says whether the libraries of now can load
+what those of then have written. The child reads what it needs from standard input, so no address
+with a secret stands in a process list, and prints a line of JSON a model.
 """
 
 import json
+import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import Any
 
-from housing import schema
-from housing.errors import HousingError
-from housing.settings import load_settings
-from housing.store import artifacts, registry
+from pydantic import TypeAdapter, ValidationError
+
+from housing.errors import Corrupt, HousingError
+from housing.gate.evidence import Preflight
+from housing.settings import Settings, load_settings
+from housing.store import artifacts
 from housing.store.engine import Store
 from housing.store.opening import open_store
 
-
-@dataclass(frozen=True)
-class Tried:
-    """Whether a model could be loaded and said what it said before; `detail` says why not."""
-
-    model: int
-    ready: bool
-    detail: str
-    seconds: float
+ANSWER = TypeAdapter(Preflight)
 
 
-def try_model(store: Store, model: int) -> Tried:
+class Rehearsal:
+    """Models being tried in another process, each a pair of digests: artifact and golden rows."""
+
+    def __init__(
+        self, store: Store, settings: Settings, models: Sequence[tuple[str, str]]
+    ) -> None:
+        self._began, self._models = time.perf_counter(), len(models)
+        asked = {
+            "home": str(settings.home),
+            "database_url": store.engine.url.render_as_string(hide_password=False),
+            "blob_url": settings.blob_url,
+            "backup_url": settings.backup_url,
+            "models": list(models),
+        }
+        if settings.signing_key is not None:
+            asked["signing_key"] = settings.signing_key.get_secret_value()
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "housing.steps.rehearsal"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if self._child.stdin is not None:
+            # A child that is gone already is told by what it did not answer.
+            with suppress(BrokenPipeError):
+                self._child.stdin.write(json.dumps(asked))
+                self._child.stdin.close()
+            self._child.stdin = None
+
+    def answers(self, timeout: float) -> list[Preflight]:
+        """One a model, in their order; those that a dead or slow process owes were not run."""
+        try:
+            out, err = self._child.communicate(timeout=timeout)
+            last = (err.strip().splitlines() or ["it said nothing"])[-1]
+            ended = f"the process ended with {self._child.returncode}: {last[:300]}"
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            out, _ = self._child.communicate()
+            ended = f"there was no answer within {timeout:g} s"
+        found = list(map(_told, out.splitlines()))[: self._models]
+        missing = Preflight(None, time.perf_counter() - self._began, not_run=ended)
+        whole = [missing if one is None else one for one in found]
+        return whole + [missing] * (self._models - len(whole))
+
+    def result(self, timeout: float) -> Preflight:
+        """The answer about the only model; its seconds are those since the process was asked for."""
+        (found,) = self.answers(timeout)
+        return replace(found, seconds=time.perf_counter() - self._began)
+
+    def stop(self) -> None:
+        """End the process, if it still runs."""
+        if self._child.poll() is None:
+            self._child.kill()
+            self._child.communicate()
+
+
+def _told(line: str) -> Preflight | None:
+    """A line of the child's; None for half a one."""
+    try:
+        return ANSWER.validate_json(line)
+    except ValidationError:
+        return None
+
+
+def try_model(store: Store, artifact: str, golden: str) -> Preflight:
     """Load a model and replay its golden predictions, whatever comes of it."""
     began = time.perf_counter()
+    found: dict[str, Any] = {"worst": None}
     try:
-        with store.read() as connection:
-            row = registry.model(connection, model)
-        fitted = artifacts.get_model(store, row.artifact)
-        worst = artifacts.replay_golden(
-            store, row.golden, lambda X: fitted.predict(X[list(schema.FEATURES)])
-        )
-        ready, detail = True, f"golden predictions within {worst:.1e}"
+        found["worst"] = artifacts.rehearse(store, artifact, golden)
+    except Corrupt as error:
+        found["fault"] = str(error).rstrip(".")
     except HousingError as error:
-        ready, detail = False, str(error)
-    except Exception as error:  # noqa: BLE001 - whatever a library does, the others are tried too
-        ready, detail = False, f"{type(error).__name__}: {error}"
-    return Tried(model, ready, detail, time.perf_counter() - began)
+        found["not_run"] = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from predicting is the finding
+        found["fault"] = f"{type(error).__name__}: {error}"
+    return Preflight(**found, seconds=time.perf_counter() - began)
 
 
 def main() -> None:
     """Answer what standard input asks."""
     asked = json.load(sys.stdin)
     models = asked.pop("models")
-    with open_store(load_settings(**asked)) as store:
-        for model in models:
-            sys.stdout.write(json.dumps(asdict(try_model(store, model))) + "\n")
-            sys.stdout.flush()
+    try:
+        store = open_store(load_settings(**asked))
+    except HousingError as error:
+        for _ in models:
+            _say(Preflight(None, 0.0, not_run=str(error)))
+        return
+    with store:
+        for artifact, golden in models:
+            _say(try_model(store, artifact, golden))
+
+
+def _say(found: Preflight) -> None:
+    sys.stdout.write(json.dumps(asdict(found)) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

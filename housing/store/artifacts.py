@@ -17,6 +17,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from housing import schema
 from housing.errors import Corrupt, HousingError, Pruned
 from housing.store import skops_format
 from housing.store.blobs import Blob
@@ -24,6 +25,7 @@ from housing.store.engine import Store
 from housing.store.segments import get_table, put_frame, to_frame
 from housing.store.tables import blobs
 from housing.store.trusted import TRUSTED_TYPES
+from housing.training.workers import one_thread
 
 FORMAT = "skops.zst"
 PICKLED = "joblib.zst"
@@ -108,6 +110,17 @@ def _row(connection: Connection, digest: str) -> Row[Any]:
 def put_golden(store: Store, rows: pd.DataFrame, predictions: np.ndarray[Any, Any]) -> Blob:
     """Store a few rows with what the model says of them now."""
     return put_frame(store, rows.assign(**{PREDICTION: predictions}).reset_index(drop=True))
+
+
+def rehearse(store: Store, artifact: str, golden: str) -> float:
+    """Load a model and have it predict its golden rows again; the worst relative difference.
+
+    Corrupt where it exceeds GOLDEN_TOLERANCE; otherwise as `get_model`. In one thread: for a few
+    rows, waking others takes longer than they save.
+    """
+    with one_thread():
+        model = get_model(store, artifact)
+        return replay_golden(store, golden, lambda X: model.predict(X[list(schema.FEATURES)]))
 
 
 def replay_golden(store: Store, digest: str, predict: Callable[[pd.DataFrame], Any]) -> float:

@@ -2,7 +2,8 @@
 
 skops names objects by their address in memory, writes what is referred to twice twice over, and
 stamps the clock into its zip. Here the names become numbers in order of appearance, a second
-mention becomes a reference (which skops' reader resolves), and no time is kept.
+mention becomes a reference (which skops' reader resolves), and no time is kept. Boosted trees are
+packed (`packed_trees`).
 """
 
 import io
@@ -11,6 +12,7 @@ import zipfile
 from typing import Any
 
 from housing.errors import NotPossible
+from housing.store.packed_trees import pack, unpack
 
 _SHARED = frozenset({"ObjectNode", "TreeNode"})
 """Kinds of entry of which a second mention is written as a reference."""
@@ -28,7 +30,7 @@ def dump(model: Any, trusted: tuple[str, ...]) -> bytes | None:
     from skops.io.exceptions import UnsupportedTypeException
 
     try:
-        raw = skops.io.dumps(model)
+        raw = skops.io.dumps(pack(model))
     except UnsupportedTypeException:
         return None
     strange = sorted(set(skops.io.get_untrusted_types(data=raw)) - set(trusted))
@@ -44,7 +46,7 @@ def load(data: bytes, trusted: tuple[str, ...]) -> Any:
     """A model from the bytes of `dump`; skops refuses what is not trusted."""
     import skops.io
 
-    return skops.io.loads(data, trusted=list(trusted))
+    return unpack(skops.io.loads(data, trusted=list(trusted)))
 
 
 def _repeatable(raw: bytes) -> bytes:

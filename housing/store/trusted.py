@@ -20,6 +20,7 @@ TRUSTED_TYPES: tuple[str, ...] = (
     "housing.features.neighbours.NeighbourStatistics",
     "housing.features.neighbours.SimilarDistricts",
     "housing.features.spatial.ClusterSimilarity",
+    "housing.store.packed_trees.PackedTrees",
     # an optional family's: its trees are text within
     "collections.OrderedDict",
     "collections.defaultdict",

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from housing.settings import Settings, load_settings
 from housing.steps.night import Night
-from housing.steps.preflight import Begun, preflight
+from housing.steps.preflight import TIMEOUT_SECONDS, preflight
+from housing.steps.rehearsal import Rehearsal
 from housing.store import artifacts, registry
 from housing.store.engine import Store
 from housing.store.segments import get_table, record_blob, to_frame
@@ -45,13 +46,13 @@ def test_predictions_that_are_not_those_that_were_stored(
     blob = artifacts.put_golden(store, golden, wrong)
     with store.write() as connection:
         record_blob(connection, blob, "golden")
-    found = Begun(store, load_settings(), row.artifact, blob.digest).result()
+    found = Rehearsal(store, load_settings(), [(row.artifact, blob.digest)]).result(TIMEOUT_SECONDS)
     assert "golden predictions differ by up to 0.001" in found.fault
     assert (found.worst, found.not_run) == (None, "")
 
     path = Path(store.blobs.path(row.artifact, _suffix(store, row.artifact)))
     path.write_bytes(path.read_bytes()[:-7])
-    found = Begun(store, load_settings(), row.artifact, row.golden).result()
+    found = Rehearsal(store, load_settings(), [(row.artifact, row.golden)]).result(TIMEOUT_SECONDS)
     assert "corrupt" in found.fault
     assert found.seconds > 0
 
@@ -63,14 +64,14 @@ def _suffix(store: Store, digest: str) -> str:
 
 
 def test_no_answer_is_no_finding(store: Store, small: Settings) -> None:
-    begun = Begun(store, small, "0" * 64, "0" * 64)
+    begun = Rehearsal(store, small, [("0" * 64, "0" * 64)])
     found = begun.result(timeout=0.01)
     assert "no answer within" in found.not_run
     assert found.fault == ""
     begun.stop()
-    begun = Begun(store, small, "0" * 64, "0" * 64)
+    begun = Rehearsal(store, small, [("0" * 64, "0" * 64)])
     begun._child.kill()
-    assert "the process ended with -9" in begun.result().not_run
+    assert "the process ended with -9" in begun.result(TIMEOUT_SECONDS).not_run
 
 
 def test_the_process_ends_with_what_it_accompanies(

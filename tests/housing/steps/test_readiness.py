@@ -1,5 +1,6 @@
 """Whether former champions could be gone back to, asked of a fresh process."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,32 +64,33 @@ def test_a_damaged_champion_is_red_and_the_team_is_told(
 
 
 def test_a_process_that_dies_leaves_the_rest_red(
-    seen: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     script = tmp_path / "python"
     script.write_text(
         "#!/bin/sh\n"
-        """echo '{"model": 2, "ready": true, "detail": "", "seconds": 0.1}'\n"""
+        """echo '{"worst": 0.0, "seconds": 0.1}'\n"""
+        """echo '{"worst": 0.0, "sec'\n"""
         "kill -9 $$\n"
     )
     script.chmod(0o755)
-    monkeypatch.setattr(readiness.sys, "executable", str(script))
-    two, one = readiness.in_fresh_process(seen, (2, 1))
+    monkeypatch.setattr(sys, "executable", str(script))
+    two, one = readiness.in_fresh_process(original, seen, (2, 1))
     assert (two.ready, one.ready) == (True, False)
-    assert "ended with code -9" in one.detail
+    assert "ended with -9" in one.detail
 
 
 def test_a_process_that_hangs_leaves_the_rest_red(
-    seen: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\nexec sleep 60\n")
     script.chmod(0o755)
-    monkeypatch.setattr(readiness.sys, "executable", str(script))
+    monkeypatch.setattr(sys, "executable", str(script))
     monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 0.5)
-    (one,) = readiness.in_fresh_process(seen, (1,))
+    (one,) = readiness.in_fresh_process(original, seen, (1,))
     assert not one.ready
-    assert "did not answer" in one.detail
+    assert "no answer within" in one.detail
 
 
 def test_libraries_that_cannot_load_what_was_stored_are_seen(
