@@ -1,0 +1,1 @@
+"""What is promised of reliability, measured; the figures of soaks are kept here too."""
