@@ -22,7 +22,11 @@ BENCHMARKS = {
     "drift": ("benchmarks.serving.drift", "how soon detectors speak, and how often for nothing"),
     "deaths": ("benchmarks.deaths", "kill -9 of each part in the middle of a night"),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
-    "reliability": ("benchmarks.reliability", "rollback, backup and the restore drill"),
+    "reliability": ("benchmarks.reliability.rollback", "rollback and the restore drill"),
+    "reliability-page": (
+        "benchmarks.reliability.page",
+        "docs/reliability.md from the kept figures",
+    ),
 }
 
 

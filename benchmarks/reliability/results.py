@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent / "results"
+FOLDER = Path(__file__).parent / "figures"
 ASKED = "KEEP_FIGURES"
 """Environment variable by which a soak in the tests is told to keep what it has found."""
 

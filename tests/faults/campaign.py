@@ -16,15 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
+from housing.errors import HousingError
 from housing.settings import load_settings
 from housing.store import registry
 from housing.store.engine import Store
 from housing.store.opening import open_store
 from housing.store.tables import blobs, ledger, searches
+from tests.faults import disk as disks
+from tests.faults import trace
 from tests.faults.databases import Databases
+from tests.faults.disk import NOT_KEPT, Disk, Survival
 from tests.faults.operations import OPERATIONS
 from tests.faults.shim import SERVER_FAULTS, Fault, Plan
+from tests.faults.trace import Event
 from tests.nights import SMALL, compared, contents, landing_rows
 
 Contents = dict[str, list[tuple[object, ...]]]
@@ -41,6 +47,23 @@ class Trial:
     end: str  # done, expected, unexpected, killed
     said: str
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an operation did to the files of a home that was, at first, all on the disk."""
+
+    operation: str
+    home: Path
+    start: dict[str, bytes | None]
+    events: list[Event]
+
+    def disk(self, after: int) -> Disk:
+        """The disk and its cache after so many of the events."""
+        disk = Disk(self.start)
+        for event in self.events[:after]:
+            disk.do(event)
+        return disk
 
 
 @dataclass
@@ -86,6 +109,43 @@ class Campaign:
             answer = self._ask(operation)
             assert answer["end"] == "done", answer
             return plan.lift()[0]
+
+    # --- a loss of power ------------------------------------------------------------------
+
+    def record(self, operation: str, doing: str = "") -> Record:
+        """Do it (or `doing` in its place), recorded; the record must explain all that it left."""
+        with self._copy(operation) as home:
+            start = _everything(home)
+            with self.plan.recording() as path:
+                answer = self._ask(doing or operation)
+            assert answer["end"] == "done", answer
+            events, left = trace.read(path), _everything(home)
+        record = Record(operation, home, start, events)
+        assert record.disk(len(events)).after_loss(disks.everything()) == left, "not all recorded"
+        return record
+
+    def lose_power(
+        self, record: Record, after: int, survival: Survival, *, go_on: bool = True
+    ) -> list[str]:
+        """What is wrong after a loss of power that followed so many events.
+
+        After the last one the operation has said that it is done, so it must be.
+        """
+        found = record.disk(after).after_loss(survival)
+        with self._copy(record.operation) as home:
+            for path in home.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            for name, data in found.items():
+                if data is None:
+                    Path(name).mkdir(mode=0o700, exist_ok=True)
+                else:
+                    Path(name).write_bytes(data)
+            done = after == len(record.events)
+            try:
+                problems = self._examine(record.operation, finished=done)
+            except (HousingError, SQLAlchemyError) as error:
+                return [f"it cannot be opened or read: {error}"]
+            return problems + (self._go_on(record.operation) if go_on else [])
 
     def _plan_of(self, fault: Fault) -> Plan:
         if fault not in SERVER_FAULTS:
@@ -238,6 +298,16 @@ class Campaign:
     def close(self) -> None:
         """End the host."""
         self._host.communicate(timeout=30)
+
+
+def _everything(home: Path) -> dict[str, bytes | None]:
+    """Path and content of all files of a home; None for a folder."""
+    paths = [home, *home.rglob("*")]
+    return {
+        str(path): None if path.is_dir() else path.read_bytes()
+        for path in paths
+        if not path.name.endswith(NOT_KEPT) and "prefect" not in path.parts
+    }
 
 
 def _files(home: Path) -> set[Path]:

@@ -1,5 +1,6 @@
 """What faults are tried on: operations that change the store, as a person or a night runs them."""
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from unittest.mock import patch
@@ -10,7 +11,7 @@ from housing.steps import backup as backups
 from housing.steps import prune as pruning
 from housing.steps.night import NightlyParameters
 from housing.steps.promote import roll_back
-from housing.store import retained
+from housing.store import engine, retained
 from housing.store.opening import open_store
 from housing.store.tables import utc_now
 from tests.plain_nights import plain_night
@@ -24,6 +25,18 @@ def night() -> None:
 def dry_night() -> None:
     """A night whose challenger is never champion."""
     plain_night(NightlyParameters(dry_run=True))
+
+
+def careless_night() -> None:
+    """A night whose files are not synced: what a loss of power must be seen to spoil."""
+    with patch.object(os, "fsync", lambda _: None):
+        plain_night()
+
+
+def hasty_night() -> None:
+    """A night whose database does not wait for the disk."""
+    with patch.object(engine, "_PRAGMAS", (*engine._PRAGMAS, "synchronous=OFF")):
+        plain_night()
 
 
 def rollback() -> None:
@@ -73,5 +86,10 @@ OPERATIONS: Mapping[str, Callable[[], None]] = {
 }
 """What faults are tried on."""
 
-HELPERS: Mapping[str, Callable[[], None]] = {"dry night": dry_night, "verify": verify}
-"""What prepares homes, and examines them."""
+HELPERS: Mapping[str, Callable[[], None]] = {
+    "dry night": dry_night,
+    "careless night": careless_night,
+    "hasty night": hasty_night,
+    "verify": verify,
+}
+"""What prepares homes, examines them, and shows that the examination can fail."""

@@ -4,11 +4,15 @@
  * processes) and the C library. What to do is read from a file that the test maps as well; only
  * operations on paths below `prefix` and on sockets of PostgreSQL are counted. After the method of
  * SQLite's own tests (sqlite.org/testing.html, anomaly testing).
+ *
+ * It also records: each operation that changes a file or a folder, each sync and each message to
+ * PostgreSQL, in the order in which they were done, with the bytes (trace.py reads it).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -33,11 +37,13 @@ struct plan {
     int64_t lasting;    /* whether all later ones fail too */
     int64_t classes;    /* which are counted */
     int64_t fired;      /* how many were failed */
+    int64_t recording;  /* whether operations are recorded */
     char prefix[512];   /* folder whose files are counted */
     char avoid[512];    /* folder below it whose files are not */
 };
 
 static struct plan *plan;
+static char record_path[4096]; /* beside the plan */
 static unsigned char kind[65536]; /* of each descriptor: 0 not ours, else a class */
 
 __attribute__((constructor)) static void begin(void) {
@@ -48,6 +54,8 @@ __attribute__((constructor)) static void begin(void) {
     void *map = mmap(NULL, sizeof *plan, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map != MAP_FAILED) plan = map;
     syscall(SYS_close, fd);
+    strncpy(record_path, path, sizeof record_path - 8);
+    strcat(record_path, ".trace");
 }
 
 static int below(const char *path, const char *folder) {
@@ -99,10 +107,48 @@ static void mark(int fd, unsigned char k) { if (fd >= 0 && fd < 65536) kind[fd] 
     static __typeof__(&name) real; \
     if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
+/* --- the record ------------------------------------------------------------------------- */
+
+struct event {
+    int64_t what;  /* a letter */
+    int64_t inode; /* of the file or folder */
+    int64_t at;    /* offset, size or flags */
+    int64_t sizes[3]; /* of path, to, data, which follow */
+};
+
+static int turn; /* one operation at a time, so that the order is that of the record */
+
+static int begin_turn(void) {
+    if (!plan || !plan->recording) return 0;
+    while (__atomic_exchange_n(&turn, 1, __ATOMIC_ACQUIRE)) sched_yield();
+    return 1;
+}
+static void end_turn(int mine) { if (mine) __atomic_store_n(&turn, 0, __ATOMIC_RELEASE); }
+
+static int64_t inode_of(int fd) {
+    struct stat found;
+    return fstat(fd, &found) ? -1 : (int64_t)found.st_ino;
+}
+
+static void note(char what, int64_t inode, int64_t at, const char *path, const char *to,
+                 const void *data, size_t n) {
+    struct event e = {what, inode, at, {strlen(path), strlen(to), (int64_t)n}};
+    struct iovec parts[] = {{&e, sizeof e}, {(void *)path, strlen(path)},
+                            {(void *)to, strlen(to)}, {(void *)data, n}};
+    int saved = errno;
+    int fd = syscall(SYS_openat, AT_FDCWD, record_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    size_t size = sizeof e + strlen(path) + strlen(to) + n;
+    if (fd < 0 || syscall(SYS_writev, fd, parts, 4) != (long)size) abort();
+    syscall(SYS_close, fd);
+    errno = saved;
+}
+
 /* --- names ------------------------------------------------------------------------------ */
 
-static int opened(int fd, const char *path) {
+static int opened(int fd, const char *path, int flags, int recorded) {
     mark(fd, ours(path) ? WRITES : 0);
+    if (recorded && fd >= 0 && kind_of(fd)) note('O', inode_of(fd), flags & O_TRUNC, path, "", "", 0);
+    end_turn(recorded);
     return fd;
 }
 
@@ -114,7 +160,8 @@ static int opened(int fd, const char *path) {
             va_list rest; va_start(rest, flags); mode = va_arg(rest, mode_t); va_end(rest); \
         } \
         if ((flags & (O_CREAT | O_TRUNC)) && ours(path) && fails(WRITES)) return -1; \
-        return opened(real(path, flags, mode), path); \
+        int recorded = begin_turn(); \
+        return opened(real(path, flags, mode), path, flags, recorded); \
     }
 OPEN(open)
 OPEN(open64)
@@ -127,39 +174,31 @@ OPEN(open64)
             va_list rest; va_start(rest, flags); mode = va_arg(rest, mode_t); va_end(rest); \
         } \
         if ((flags & (O_CREAT | O_TRUNC)) && ours(path) && fails(WRITES)) return -1; \
-        return opened(real(at, path, flags, mode), path); \
+        int recorded = begin_turn(); \
+        return opened(real(at, path, flags, mode), path, flags, recorded); \
     }
 OPENAT(openat)
 OPENAT(openat64)
 
-int rename(const char *from, const char *to) {
-    REAL(rename);
-    return ours(to) && fails(WRITES) ? -1 : real(from, to);
-}
-int renameat(int a, const char *from, int b, const char *to) {
-    REAL(renameat);
-    return ours(to) && fails(WRITES) ? -1 : real(a, from, b, to);
-}
-int unlink(const char *path) {
-    REAL(unlink);
-    return ours(path) && fails(WRITES) ? -1 : real(path);
-}
-int unlinkat(int at, const char *path, int flags) {
-    REAL(unlinkat);
-    return ours(path) && fails(WRITES) ? -1 : real(at, path, flags);
-}
-int mkdir(const char *path, mode_t mode) {
-    REAL(mkdir);
-    return ours(path) && fails(WRITES) ? -1 : real(path, mode);
-}
-int mkdirat(int at, const char *path, mode_t mode) {
-    REAL(mkdirat);
-    return ours(path) && fails(WRITES) ? -1 : real(at, path, mode);
-}
-int link(const char *from, const char *to) {
-    REAL(link);
-    return ours(to) && fails(WRITES) ? -1 : real(from, to);
-}
+#define NAME(what, name, path, to, call, ...) \
+    int name(__VA_ARGS__) { \
+        REAL(name); \
+        if (!ours(path)) return call; \
+        if (fails(WRITES)) return -1; \
+        int recorded = begin_turn(); \
+        int done = call; \
+        if (recorded && !done) note(what, 0, 0, path, to, "", 0); \
+        end_turn(recorded); \
+        return done; \
+    }
+NAME('R', rename, to, from, real(from, to), const char *from, const char *to)
+NAME('R', renameat, to, from, real(a, from, b, to), int a, const char *from, int b, const char *to)
+NAME('L', link, to, from, real(from, to), const char *from, const char *to)
+NAME('U', unlink, path, "", real(path), const char *path)
+NAME('U', unlinkat, path, "", real(at, path, flags), int at, const char *path, int flags)
+NAME('U', rmdir, path, "", real(path), const char *path)
+NAME('M', mkdir, path, "", real(path, mode), const char *path, mode_t mode)
+NAME('M', mkdirat, path, "", real(at, path, mode), int at, const char *path, mode_t mode)
 
 /* --- descriptors ------------------------------------------------------------------------ */
 
@@ -174,8 +213,19 @@ static int class_of(int fd, int file) {
     return k == NETWORK ? NETWORK : k ? file : 0;
 }
 
+static void wrote(int fd, int class, const struct iovec *parts, int n, off_t at, ssize_t done) {
+    if (class == NETWORK) at = 0;
+    else if (at < 0) at = lseek(fd, 0, SEEK_CUR) - done;
+    for (int i = 0; i < n && done > 0; i++) {
+        ssize_t size = (ssize_t)parts[i].iov_len < done ? (ssize_t)parts[i].iov_len : done;
+        note(class == NETWORK ? 'S' : 'W', inode_of(fd), at, "", "", parts[i].iov_base, size);
+        at += size;
+        done -= size;
+    }
+}
+
 #define HALF(size) ((size) / 2)
-#define WRITE(name, call, half, ...) \
+#define WRITE(name, call, half, parts, count, at, ...) \
     ssize_t name(__VA_ARGS__) { \
         REAL(name); \
         int class = class_of(fd, WRITES); \
@@ -186,20 +236,28 @@ static int class_of(int fd, int file) {
             errno = (int)plan->error; \
             return -1; \
         } \
-        return call; \
+        int recorded = class ? begin_turn() : 0; \
+        ssize_t done = call; \
+        if (recorded && done > 0) wrote(fd, class, parts, count, at, done); \
+        end_turn(recorded); \
+        return done; \
     }
-WRITE(write, real(fd, data, n), (void)!real(fd, data, HALF(n)), int fd, const void *data, size_t n)
-WRITE(pwrite, real(fd, data, n, at), (void)!real(fd, data, HALF(n), at),
+#define PLAIN(name, call, half, at, ...) \
+    WRITE(name, call, half, (&(const struct iovec){(void *)data, n}), 1, at, __VA_ARGS__)
+PLAIN(write, real(fd, data, n), (void)!real(fd, data, HALF(n)), -1,
+      int fd, const void *data, size_t n)
+PLAIN(pwrite, real(fd, data, n, at), (void)!real(fd, data, HALF(n), at), at,
       int fd, const void *data, size_t n, off_t at)
-WRITE(pwrite64, real(fd, data, n, at), (void)!real(fd, data, HALF(n), at),
+PLAIN(pwrite64, real(fd, data, n, at), (void)!real(fd, data, HALF(n), at), at,
       int fd, const void *data, size_t n, off64_t at)
-WRITE(writev, real(fd, parts, n), (void)!real(fd, parts, HALF(n)),
+WRITE(writev, real(fd, parts, n), (void)!real(fd, parts, HALF(n)), parts, n, -1,
       int fd, const struct iovec *parts, int n)
-WRITE(pwritev, real(fd, parts, n, at), (void)!real(fd, parts, HALF(n), at),
+WRITE(pwritev, real(fd, parts, n, at), (void)!real(fd, parts, HALF(n), at), parts, n, at,
       int fd, const struct iovec *parts, int n, off_t at)
-WRITE(send, real(fd, data, n, flags), (void)!real(fd, data, HALF(n), flags),
+PLAIN(send, real(fd, data, n, flags), (void)!real(fd, data, HALF(n), flags), -1,
       int fd, const void *data, size_t n, int flags)
-WRITE(sendto, real(fd, data, n, flags, to, size), (void)!real(fd, data, HALF(n), flags, to, size),
+PLAIN(sendto, real(fd, data, n, flags, to, size),
+      (void)!real(fd, data, HALF(n), flags, to, size), -1,
       int fd, const void *data, size_t n, int flags, const struct sockaddr *to, socklen_t size)
 
 #define READ(name, call, ...) \
@@ -214,20 +272,21 @@ READ(pread, real(fd, data, n, at), int fd, void *data, size_t n, off_t at)
 READ(pread64, real(fd, data, n, at), int fd, void *data, size_t n, off64_t at)
 READ(recv, real(fd, data, n, flags), int fd, void *data, size_t n, int flags)
 
-#define SYNC(name, ...) \
-    int name(int fd __VA_OPT__(, off_t size)) { \
+#define SYNC(what, name, size, call, ...) \
+    int name(__VA_ARGS__) { \
         REAL(name); \
-        return class_of(fd, WRITES) == WRITES && fails(WRITES) ? -1 \
-            : real(fd __VA_OPT__(, size)); \
+        if (class_of(fd, WRITES) != WRITES) return call; \
+        if (fails(WRITES)) return -1; \
+        int recorded = begin_turn(); \
+        int done = call; \
+        if (recorded && !done) note(what, inode_of(fd), size, "", "", "", 0); \
+        end_turn(recorded); \
+        return done; \
     }
-SYNC(fsync)
-SYNC(fdatasync)
-SYNC(ftruncate, size)
-
-int ftruncate64(int fd, off64_t size) {
-    REAL(ftruncate64);
-    return class_of(fd, WRITES) == WRITES && fails(WRITES) ? -1 : real(fd, size);
-}
+SYNC('F', fsync, 0, real(fd), int fd)
+SYNC('F', fdatasync, 0, real(fd), int fd)
+SYNC('T', ftruncate, size, real(fd, size), int fd, off_t size)
+SYNC('T', ftruncate64, size, real(fd, size), int fd, off64_t size)
 
 int connect(int fd, const struct sockaddr *to, socklen_t size) {
     REAL(connect);

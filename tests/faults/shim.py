@@ -6,6 +6,8 @@ import os
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,8 @@ SOURCE = Path(__file__).with_name("shim.c")
 WRITES, READS, NETWORK = 1, 2, 4
 KILL, TORN, FAIL = 1, 2, 3
 
-_LAYOUT = struct.Struct("7q512s512s")
+_LAYOUT = struct.Struct("8q512s512s")
+_RECORDING = 7 * 8  # where it stands
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,23 @@ class Plan:
 
     def watch(self, prefix: Path, avoid: Path) -> None:
         """Count operations below `prefix`, but not those below `avoid`."""
-        _LAYOUT.pack_into(
-            self._memory, 0, 0, 0, 0, 0, 0, 0, 0, str(prefix).encode(), str(avoid).encode()
-        )
+        _LAYOUT.pack_into(self._memory, 0, *[0] * 8, str(prefix).encode(), str(avoid).encode())
 
     def order(self, fault: Fault, at: int) -> None:
         """Begin to count; the `at`-th operation fails (0 none does)."""
         numbers = (0, at, fault.action, fault.error, fault.lasting, fault.classes, 0)
         struct.pack_into("7q", self._memory, 0, *numbers)
+
+    @contextmanager
+    def recording(self) -> Iterator[Path]:
+        """Record operations while the block runs; yields the file that `trace.read` reads."""
+        path = self.path.with_name(f"{self.path.name}.trace")
+        path.unlink(missing_ok=True)
+        struct.pack_into("q", self._memory, _RECORDING, 1)
+        try:
+            yield path
+        finally:
+            struct.pack_into("q", self._memory, _RECORDING, 0)
 
     def lift(self) -> tuple[int, int]:
         """Fail no more; returns how many operations there were, and how many failed."""

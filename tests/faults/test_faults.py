@@ -11,11 +11,15 @@ from tempfile import TemporaryDirectory
 import pytest
 import sqlalchemy as sa
 
+from benchmarks.reliability.results import keep
 from housing.settings import load_settings
 from housing.store.opening import open_store
 from housing.store.tables import metadata
+from tests.faults import disk
 from tests.faults.campaign import Campaign
 from tests.faults.operations import OPERATIONS
+from tests.faults.order import files_named, out_of_order
+from tests.faults.power import lose_power, losses
 from tests.faults.servers import CAMPAIGNS
 from tests.faults.shim import FILE_FAULTS, KILL, NETWORK_FAULTS, SERVER_FAULTS, WRITES, Fault, build
 
@@ -104,3 +108,62 @@ def test_a_fault_that_comes_too_late_does_nothing(on_sqlite: Campaign) -> None:
     fault = Fault("kill", KILL, WRITES)
     trial = on_sqlite.attempt("rollback", fault, 10_000)
     assert (trial.fired, trial.end, trial.problems) == (0, "done", ())
+
+
+# --- a loss of power --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_bytes_are_durable_before_their_names_and_before_sql(
+    on_sqlite: Campaign, operation: str
+) -> None:
+    record = on_sqlite.record(operation)
+    assert out_of_order(record) == []
+    if operation in ("night", "backup"):
+        assert files_named(record) > 5, "nothing was looked at"
+
+
+def test_bytes_are_durable_before_postgresql_is_told(on_postgresql: Campaign) -> None:
+    record = on_postgresql.record("night")
+    assert out_of_order(record) == []
+    assert any(event.what == "S" and b"INSERT INTO blobs" in event.data for event in record.events)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_power_is_lost(on_sqlite: Campaign, operation: str) -> None:
+    record = on_sqlite.record(operation)
+    todo = losses(record, every=len(record.events) // 4)
+    assert len(todo) >= 15
+    assert sum(lose_power(on_sqlite, record, todo, go_on=9), []) == []
+
+
+def test_a_store_that_does_not_sync_is_seen(on_sqlite: Campaign) -> None:
+    """The order is broken, and the loss of power that follows is seen to spoil the store."""
+    record = on_sqlite.record("night", "careless night")
+    said = "\n".join(out_of_order(record))
+    assert "got its name before it was synced" in said
+    assert "SQL was told of" in said
+    assert "is not durable" in said
+    end = len(record.events)
+    (problem,) = on_sqlite.lose_power(record, end, disk.names_only(), go_on=False)
+    assert "corrupt" in problem
+
+
+def test_a_database_that_does_not_wait_for_the_disk_is_seen(on_sqlite: Campaign) -> None:
+    record = on_sqlite.record("night", "hasty night")
+    end = len(record.events)
+    problems = on_sqlite.lose_power(record, end, disk.nothing(), go_on=False)
+    assert "it said done and was not" in problems
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_power_is_lost_at_every_operation(on_sqlite: Campaign, operation: str) -> None:
+    record = on_sqlite.record(operation)
+    problems: list[str] = []
+    for tried, found in enumerate(lose_power(on_sqlite, record, losses(record), 20), start=1):
+        problems += found
+        figures = {"operation": operation, "losses": tried, "illegal": len(problems)}
+        keep(f"power-{operation}", figures)
+    print(figures)
+    assert problems == []

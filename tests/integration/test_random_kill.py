@@ -29,6 +29,8 @@ LESS = {"HOUSING_SEARCH__N_ITER": "1"}  # the command's forest is of full size
 
 Start = Callable[["Home"], "subprocess.Popen[bytes]"]
 
+PATIENCE_SECONDS = 900
+
 
 @dataclass(frozen=True)
 class Home:
@@ -88,7 +90,7 @@ def _kill_at_random(
     """Returns how many kills there were, and how many hit a night that had begun and not ended."""
     quiet = new_home("quiet")
     began = time.monotonic()
-    assert start(quiet).wait(240) == 0
+    assert start(quiet).wait(PATIENCE_SECONDS) == 0
     lasts = time.monotonic() - began
     with _open(quiet) as store:
         undisturbed = contents(store)
@@ -100,7 +102,7 @@ def _kill_at_random(
         time.sleep(lasts * chance.uniform(0.4, 1.0))
         victim.send_signal(signal.SIGKILL)
         victim.wait(30)
-        assert start(home).wait(240) == 0
+        assert start(home).wait(PATIENCE_SECONDS) == 0
         with _open(home) as store:
             assert contents(store) == undisturbed, f"kill {number}"
             with store.read() as connection:
