@@ -1,4 +1,4 @@
-"""The challenger's stored artifact tried in a fresh process, beside what else the night measures."""
+"""The challenger's stored artifact tried in a fresh process, beside what the night measures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

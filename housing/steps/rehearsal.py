@@ -30,9 +30,7 @@ ANSWER = TypeAdapter(Preflight)
 class Rehearsal:
     """Models being tried in another process, each a pair of digests: artifact and golden rows."""
 
-    def __init__(
-        self, store: Store, settings: Settings, models: Sequence[tuple[str, str]]
-    ) -> None:
+    def __init__(self, store: Store, settings: Settings, models: Sequence[tuple[str, str]]) -> None:
         self._began, self._models = time.perf_counter(), len(models)
         asked = {
             "home": str(settings.home),
@@ -73,7 +71,7 @@ class Rehearsal:
         return whole + [missing] * (self._models - len(whole))
 
     def result(self, timeout: float) -> Preflight:
-        """The answer about the only model; its seconds are those since the process was asked for."""
+        """The answer about the only model; its seconds count from when the process began."""
         (found,) = self.answers(timeout)
         return replace(found, seconds=time.perf_counter() - self._began)
 
