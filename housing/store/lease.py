@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -40,10 +40,10 @@ class Holder:
     expires_at: datetime
 
     def alive(self, now: datetime) -> bool:
-        """Whether it may still be at work: not expired, and on this host also still running."""
+        """Whether it may still be at work: not expired, and where we can look, still running."""
         if not self.held or now >= self.expires_at:
             return False
-        if self.host != socket.gethostname():
+        if self.host != here():
             return True
         return process_start(self.pid) == self.process_started
 
@@ -70,7 +70,7 @@ def acquire(store: Store, *, owner: str, name: str = NIGHT) -> int:
         values = {
             "token": token,
             "owner": owner,
-            "host": socket.gethostname(),
+            "host": here(),
             "pid": os.getpid(),
             "process_started": process_start(os.getpid()),
             "run": None,
@@ -137,6 +137,18 @@ def beating(store: Store, token: int, name: str = NIGHT) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(timeout=HEARTBEAT.total_seconds())
+
+
+def here() -> str:
+    """Where a pid means the same process: a host by name and boot, and in it a space of pids.
+
+    Two hosts, or two containers, may have the same name, and each a process 1.
+    """
+    parts = [socket.gethostname()]
+    with suppress(OSError):  # a kernel that does not tell: then the name has to do
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(parts)
 
 
 def process_start(pid: int) -> float:

@@ -1,0 +1,225 @@
+"""Two hosts of one PostgreSQL: each a process with a host name, pids and a /proc of its own.
+
+Both are process 1 of their host, so a pid says nothing to the other; they reach the server by TCP.
+"""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+
+from housing.settings import Settings
+from housing.store import registry
+from housing.store.opening import open_store
+from tests.integration.test_many_writers import shared as shared
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+ROOT = Path(__file__).parents[2]
+ENTER = ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
+EXPIRES_SECONDS = 4.0
+
+SCRIPT = """
+import json, os, socket, sys
+from datetime import timedelta
+from housing.errors import HousingError
+from housing.settings import load_settings
+from housing.store import lease, registry
+from housing.store.opening import open_store
+from housing.store.registry import Change
+from housing.store.tables import runs, utc_now
+
+lease.EXPIRES_AFTER = timedelta(seconds=float(sys.argv[1]))
+store = open_store(load_settings())
+fenced = store
+
+def acquire():
+    global fenced
+    token = lease.acquire(store, owner=f"the night of ann@{socket.gethostname()}")
+    fenced = store.fenced(token)
+    return token
+
+def promote(to, expected):
+    return registry.change_champion(fenced, Change("promote", to, expected, "a host", "tried"))
+
+def write():
+    with fenced.write() as connection:
+        connection.execute(runs.update().values(sentence=socket.gethostname()))
+
+def alive():
+    with store.read() as connection:
+        return lease.holder(connection).alive(utc_now())
+
+def look():
+    return [socket.gethostname(), os.getpid()]
+
+for line in sys.stdin:
+    name, *arguments = json.loads(line)
+    try:
+        answer = {"answer": globals()[name](*arguments)}
+    except HousingError as error:
+        answer = {"error": type(error).__name__, "said": str(error)}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+class Host:
+    """A process that stands for a host; it is asked to do things and answers."""
+
+    def __init__(self, name: str) -> None:
+        script = f'hostname {name}; exec {sys.executable} -c "$1" {EXPIRES_SECONDS}'
+        self.process = subprocess.Popen(
+            [*ENTER, "sh", "-c", script, "sh", SCRIPT],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        )  # fmt: skip
+
+    def ask(self, *what: object) -> dict[str, Any]:
+        """Have it do something; the answer, or the error and what it said."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+        found: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return found
+
+    def kill(self) -> None:
+        """As when its power fails."""
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def by_tcp(shared: Settings) -> Iterator[str]:
+    """The address of the server's socket by way of a port on loopback."""
+    url = make_url(shared.database_url.get_secret_value())
+    folder = str(url.query["host"])
+    listening = socket.create_server(("127.0.0.1", 0))
+    opened = [listening]
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:  # one of them was killed
+            return
+
+    def serve() -> None:
+        while True:
+            try:
+                one, _ = listening.accept()
+            except OSError:  # the test is over
+                return
+            other = socket.socket(socket.AF_UNIX)
+            opened.extend((one, other))
+            other.connect(f"{folder}/.s.PGSQL.5432")
+            for pair in ((one, other), (other, one)):
+                threading.Thread(target=copy, args=pair, daemon=True).start()
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    address = url.set(host="127.0.0.1", port=listening.getsockname()[1], query={})
+    yield address.render_as_string(hide_password=False)
+    listening.shutdown(socket.SHUT_RDWR)
+    server.join()
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def host(by_tcp: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Host]]:
+    """Starts hosts by name."""
+    if shutil.which("unshare") is None:
+        pytest.skip("there is no unshare (util-linux) to make hosts with")
+    tried = subprocess.run([*ENTER, "hostname", "tried"], capture_output=True, text=True)
+    if tried.returncode:
+        pytest.skip(f"namespaces of one's own are not permitted here: {tried.stderr.strip()}")
+    monkeypatch.setenv("HOUSING_DATABASE_URL", by_tcp)
+    hosts: list[Host] = []
+
+    def start(name: str) -> Host:
+        hosts.append(Host(name))
+        assert hosts[-1].ask("look") == {"answer": [name, 1]}
+        return hosts[-1]
+
+    yield start
+    for one in hosts:
+        one.kill()
+
+
+def _wait_until_expired(host: Host) -> None:
+    deadline = time.monotonic() + 10 * EXPIRES_SECONDS
+    while host.ask("alive")["answer"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_of_two_hosts_with_the_same_champion_in_mind_one_wins(
+    host: Callable[[str], Host], shared: Settings
+) -> None:
+    hosts = [host("here"), host("there")]
+    with open_store(shared) as store, store.read() as connection:
+        champion, seq = registry.champion(connection), registry.head(connection).seq
+    wins = [0, 0]
+    with ThreadPoolExecutor(2) as both:
+        for round_ in range(20):
+            to = 10 + round_ % 6
+            found = list(both.map(lambda h, to=to, now=champion: h.ask("promote", to, now), hosts))
+            errors = [one["error"] for one in found if "error" in one]
+            assert errors == ["ChampionChanged"], found
+            wins[0 if "answer" in found[0] else 1] += 1
+            champion = to
+    said = next(one["said"] for one in found if "error" in one)
+    assert f"m{champion}" in said
+    with open_store(shared) as store, store.read() as connection:
+        lines = registry.history(connection)
+    assert [line.seq for line in reversed(lines)] == list(range(1, seq + 21))
+    assert min(wins) > 0, "they did not meet"
+
+
+def test_a_night_on_another_host_is_waited_for_taken_over_and_fenced_off(
+    host: Callable[[str], Host],
+) -> None:
+    here, there = host("here"), host("there")
+    token = here.ask("acquire")["answer"]
+    refused = there.ask("acquire")
+    assert refused["error"] == "AnotherNightRuns"
+    assert "the night of ann@here" in refused["said"]
+    assert here.ask("write") == {"answer": None}
+    _wait_until_expired(there)
+    assert there.ask("acquire") == {"answer": token + 1}
+    for what in (["write"], ["promote", 10, 2]):
+        stale = here.ask(*what)
+        assert stale["error"] == "LeaseLost"
+        assert "the night of ann@there holds it now" in stale["said"]
+    assert there.ask("write") == {"answer": None}
+
+
+def test_a_host_that_is_gone_is_waited_for_until_its_lease_expires(
+    host: Callable[[str], Host],
+) -> None:
+    here, there = host("here"), host("there")
+    token = here.ask("acquire")["answer"]
+    here.kill()
+    assert there.ask("acquire")["error"] == "AnotherNightRuns", "it cannot know"
+    _wait_until_expired(there)
+    assert there.ask("acquire") == {"answer": token + 1}
+
+
+def test_a_host_of_the_same_name_is_another_all_the_same(host: Callable[[str], Host]) -> None:
+    """Its process 1 lives, and is not the owner: by pid alone the night would be taken from it."""
+    one, other = host("twin"), host("twin")
+    assert "answer" in one.ask("acquire")
+    assert other.ask("alive") == {"answer": True}
+    assert other.ask("acquire")["error"] == "AnotherNightRuns"
+    assert one.ask("write") == {"answer": None}
