@@ -1,7 +1,7 @@
-"""The nights' reports over HTTP, on the Prefect server's own address, for links in its UI.
+"""The nights' reports and model cards over HTTP, on the Prefect server's own address, for its UI.
 
-Behind the same user and password as the API, where one is set. Only the report of a run by its
-number; nothing else of the folder is to be had.
+Behind the same user and password as the API, where one is set. Only the report of a run and the
+card of a model by their numbers; nothing else of the folder is to be had.
 """
 
 import base64
@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 
-ADDRESS = re.compile(r"/reports/(night-r[1-9][0-9]{0,17}\.html)")
+ADDRESS = re.compile(r"/reports/((?:night-r|card-m)[1-9][0-9]{0,17}\.html)")
 
 
 def beside(inner: App, folder: Path, secret: str | None) -> App:

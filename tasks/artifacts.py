@@ -25,6 +25,10 @@ def show(written: Written) -> None:
         create_table_artifact(
             key="models", table=table, description="Both models on tonight's test set."
         )
+    if written.card:
+        create_markdown_artifact(
+            key="model-card", markdown=written.card, description="The challenger, for people."
+        )
     for picture in pictures(written.report):
         create_image_artifact(
             key=picture.key, image_url=picture.data_uri, description=picture.title

@@ -100,7 +100,4 @@ def housing_server(port: int, workers: int) -> list[str]:
 
 def plain_server(port: int, workers: int) -> list[str]:
     """The plain one."""
-    return [
-        "uvicorn", "benchmarks.serving.plain:app", "--port", str(port),
-        "--workers", str(workers), "--log-level", "warning",
-    ]  # fmt: skip
+    return ["benchmarks.serving.plain", str(port), str(workers)]

@@ -1,7 +1,7 @@
 """`python -m benchmarks serving-load`: requests a second and latency, beside a plain server.
 
-Both with two workers, the same model, the same questions, the same client in a process of its own,
-one after the other on an otherwise quiet machine. The client shares the two cores with the server.
+Both with two workers, the same model, the same questions, the same client in a process of its own
+(`client`: its two ways of asking), one after the other. Client and server share the cores.
 """
 
 import argparse
@@ -11,44 +11,75 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import psutil
 
-from benchmarks.serving import homes
+from benchmarks.serving import homes, pages, results
 from housing import schema
 
 WORKERS = 2
-CASES = ((1, 1), (1, 4), (1, 16), (1_000, 2))
-"""Districts a request, connections."""
+CASES: tuple[tuple[int, int, float | None], ...] = (
+    (1, 1, None), (1, 4, None), (1, 16, None), (1, 16, 1_000.0), (1_000, 2, None),
+)  # fmt: skip
+"""Districts a request, connections, offered requests a second (None: a closed loop)."""
+GOAL_RATE, GOAL_P99_MS = 1_000, 5.0
 
 
 def main() -> None:
-    """Print a table and the ratios."""
+    """Measure both, print the table, keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, help="kept between runs; a temporary one if left out")
-    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = (chosen.home or Path(folder) / "home").resolve()
         homes.make(home)
+        os.environ["PLAIN_MODEL"] = str(home / "model.joblib")
         bodies = _bodies(home, Path(folder))
-        found = {}
-        for name, command in (("housing", homes.housing_server), ("plain", homes.plain_server)):
-            port = homes.free_port()
-            ready = "/ready" if name == "housing" else "/openapi.json"
-            os.environ["PLAIN_MODEL"] = str(home / "model.joblib")
-            with homes.server(command(port, WORKERS), port, ready):
-                for rows, connections in CASES:
-                    found[name, rows, connections] = _measure(
-                        port, bodies[rows], chosen.seconds, connections
-                    )
-    _show(found)
+        cases = [_case(bodies, case, chosen.seconds) for case in CASES]
+    figures = {
+        "workers": WORKERS, "cores": os.cpu_count(), "seconds": chosen.seconds,
+        "busy": max(os.getloadavg()[2] - WORKERS, 0) > WORKERS, "load": os.getloadavg(),
+        "census": bool(os.environ.get("HOUSING_CENSUS")),
+        "goal_rate": GOAL_RATE, "goal_p99_ms": GOAL_P99_MS, "cases": cases,
+    }  # fmt: skip
+    print(pages.load(figures))
+    results.save("load", figures)
+
+
+def _case(
+    bodies: dict[int, Path], case: tuple[int, int, float | None], seconds: float
+) -> dict[str, Any]:
+    """One case against both servers, each started for it."""
+    rows, connections, rate = case
+    found: dict[str, Any] = {"rows": rows, "connections": connections, "rate": rate}
+    for name, command, ready in (
+        ("housing", homes.housing_server, "/ready"),
+        ("plain", homes.plain_server, "/openapi.json"),
+    ):
+        port = homes.free_port()
+        with homes.server(command(port, WORKERS), port, ready) as process:
+            before = _cpu(process.pid)
+            measured = _measure(port, bodies[rows], seconds, connections, rate)
+            asked = measured["requests"] * (1 + 1.5 / seconds)  # with those of the warm-up
+            measured["server_us"] = 1e6 * (_cpu(process.pid) - before) / asked
+        found[name] = measured
+        print(f"{rows} rows, {connections} connections, {rate or 'no'} rate, {name}: {measured}")
+    return found
+
+
+def _cpu(pid: int) -> float:
+    """Processor seconds of a server and its workers."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(sum(one.cpu_times()[:2]) for one in family)
 
 
 def _bodies(home: Path, folder: Path) -> dict[int, Path]:
     frame = pd.read_csv(home / "landing" / "b.csv")[list(schema.FEATURES)].dropna()
     found = {}
-    for rows in {rows for rows, _ in CASES}:
+    for rows in {rows for rows, *_ in CASES}:
         path = folder / f"{rows}.json"
         districts = frame.iloc[:rows].to_dict(orient="records")
         path.write_text(json.dumps({"districts": districts}))
@@ -56,30 +87,16 @@ def _bodies(home: Path, folder: Path) -> dict[int, Path]:
     return found
 
 
-def _measure(port: int, body: Path, seconds: float, connections: int) -> dict[str, float]:
+def _measure(
+    port: int, body: Path, seconds: float, connections: int, rate: float | None
+) -> dict[str, float]:
     command = [
-        sys.executable, "-m", "benchmarks.serving.client", f"http://127.0.0.1:{port}", "/predict",
-        str(body), str(seconds), str(connections),
+        sys.executable, "-m", "benchmarks.serving.client", f"http://127.0.0.1:{port}/predict",
+        str(body), str(seconds), str(connections), *([] if rate is None else [str(rate)]),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
-
-
-def _show(found: dict[tuple[str, int, int], dict[str, float]]) -> None:
-    print(f"{WORKERS} workers, client on the same cores")
-    print("rows  connections  server    requests/s   rows/s     p50 ms   p99 ms  failed")
-    for rows, connections in CASES:
-        for name in ("housing", "plain"):
-            m = found[name, rows, connections]
-            rate = m["requests_per_second"]
-            print(
-                f"{rows:>4}  {connections:>11}  {name:<8} {rate:>11,.1f} {rate * rows:>9,.0f} "
-                f"{m['p50_ms']:>9.2f} {m['p99_ms']:>8.2f} {m['failed']:>7,.0f}"
-            )
-        ours, theirs = (found[n, rows, connections] for n in ("housing", "plain"))
-        ratio = ours["requests_per_second"] / theirs["requests_per_second"]
-        print(f"      ratio of requests/s: {ratio:.1f}")
 
 
 if __name__ == "__main__":

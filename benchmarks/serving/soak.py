@@ -17,8 +17,9 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pandas as pd
+from scipy.stats import theilslopes
 
-from benchmarks.serving import homes
+from benchmarks.serving import homes, pages, results
 from housing import schema
 from housing.settings import load_settings
 from housing.store import registry
@@ -32,7 +33,7 @@ Answer = tuple[float, float, int, str, float]  # asked, answered, status, model,
 
 
 def main() -> None:
-    """Print the counts."""
+    """Print the counts and keep them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -126,17 +127,27 @@ def _report(answers: list[Answer], memory: list[tuple[float, int]]) -> None:
         if status == 200
     )
     pairs = {(model, price) for _, _, status, model, price in answers if status == 200}
-    print(f"{len(answers):,} requests in {ended - began:.0f} s, {changes} changes of the champion")
-    print(f"failed: {failed}")
-    print(f"by a version that was not champion at the time: {wrong}")
-    print(f"prices for one question: {len(pairs)} (one a version: {len({m for m, _ in pairs})})")
-    print(f"answers by model: {dict(Counter(model for *_, model, _ in answers))}")
     quarter = max(len(memory) // 4, 1)
-    first, last = (
-        sum(kib for _, kib in part) / len(part) / 1024
-        for part in (memory[quarter : 2 * quarter] or memory, memory[-quarter:])
-    )
-    print(f"workers' memory: {first:.1f} MiB in the second quarter, {last:.1f} MiB in the last")
+    parts = (memory[quarter : 2 * quarter] or memory, memory[-quarter:])
+    figures = {
+        "requests": len(answers), "seconds": ended - began, "changes": changes,
+        "connections": CONNECTIONS, "every": EVERY, "follow": FOLLOW, "failed": failed,
+        "wrong": wrong, "prices": len(pairs), "versions": len({m for m, _ in pairs}),
+        "answers_by_model": dict(Counter(model for *_, model, _ in answers)),
+        "memory_mib": [sum(kib for _, kib in part) / len(part) / 1024 for part in parts],
+        "slope_mib_a_minute": _slope(memory[len(memory) // 2 :]),
+    }  # fmt: skip
+    print(pages.soak(figures))
+    results.save("soak", figures)
+
+
+def _slope(memory: list[tuple[float, int]]) -> list[float]:
+    """MiB a minute by the median of all slopes (Theil and Sen), and its 95 % limits."""
+    if len(memory) < 3:
+        return [float("nan")] * 3
+    times, sizes = zip(*memory, strict=True)
+    found = theilslopes(sizes, times, 0.95)
+    return [float(x) * 60 / 1024 for x in (found.slope, found.low_slope, found.high_slope)]
 
 
 def _in_force(times: list[tuple[float, str]], begin: float, end: float) -> set[str]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from deployments.cli.output import AsJson, console, emit_json
 from deployments.serving import PORT, Binding
@@ -65,6 +66,48 @@ def predict(
             console.print(f"{done.faulty:,} rows are no districts; the column `error` says why.")
     if done.faulty:
         raise typer.Exit(1)
+
+
+@app.command()
+def shadow(
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Answers of the last days; all if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How far the shadow is from the champion on what was really asked, by version and day."""
+    from datetime import timedelta
+
+    from housing.serving.disagreement import disagreements
+    from housing.store.opening import open_store
+    from housing.store.tables import utc_now
+
+    with open_store(load_settings()) as store:
+        since = None if days is None else utc_now() - timedelta(days=days)
+        found = disagreements(store, since=since)
+    if as_json:
+        emit_json([vars(one) for one in found])
+        return
+    if not found:
+        console.print(
+            "No logged answer has a shadow's. HOUSING_SERVE__SHADOW=m5, or =kept, asks one."
+        )
+        return
+    table = Table(
+        "models", "day", "answers", "mean", "half", "90 %", "largest", "higher", "outside"
+    )
+    for one in found:
+        beyond = "" if one.beyond is None else f"{one.beyond:.1%}"
+        figures = (f"{x:,.0f}" for x in (one.mean, one.median, one.p90, one.largest))
+        models = f"{one.shadow} beside {one.champion}"
+        table.add_row(
+            models, one.day or "all", f"{one.rows:,}", *figures, f"{one.higher:.0%}", beyond
+        )
+    console.print(table)
+    console.print(
+        "US dollars between the two; `outside`: share of the shadow's prices outside the "
+        "champion's interval."
+    )
 
 
 @audit_app.command("sample")

@@ -59,6 +59,7 @@ class NightReport:
     sentence: str
     notices: tuple[str, ...] = ()  # what must not be overlooked, e.g. simulated districts
     location: str = ""  # path or address of the HTML page
+    card: str = ""  # path of the challenger's model card, HTML; its Markdown lies beside it
 
     challenger: str = ""  # as people know it: "m8 (hist_gradient_boosting)"
     champion: str = ""  # the one that challenger was compared with

@@ -37,6 +37,8 @@ def summary(report: NightReport) -> str:
     started = report.started_at.strftime("%Y-%m-%d %H:%M")
     place = f" Full report: {_code(report.location)}" if report.location else ""
     blocks.append(f"Night {report.run}, {started} UTC.{place}")
+    if report.card:
+        blocks[-1] += f" The challenger's model card: {_code(report.card)}"
     return wording.writable("\n\n".join(blocks) + "\n")
 
 

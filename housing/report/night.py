@@ -6,7 +6,7 @@ layout is in `templates/`.
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -58,6 +58,7 @@ def render(report: NightReport) -> str:
         totals=wording.totals(report.batches),
         search=plots.search(report.trials, report.best),
         failures=[trial for trial in report.trials if trial.error],
+        card=PurePath(report.card).name,  # it lies beside the report
         importances=plots.importances(importances, unit) if importances else None,
         predicted=plots.predicted_vs_actual(test) if test else None,
         map=plots.error_map(test) if test else None,

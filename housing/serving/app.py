@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +32,10 @@ from housing.store.opening import open_store
 
 log = logging.getLogger("housing")
 
+SWITCH_SECONDS = 0.0005
+"""A thread that works beside the answers (log, files, reload) makes them wait no longer than this
+for the interpreter; Python's own 5 ms would be most of what an answer may take."""
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application; uvicorn's workers call it without arguments."""
@@ -38,6 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        sys.setswitchinterval(SWITCH_SECONDS)
         state = _state(chosen, metrics)
         app.state.housing = state
         await state.follower.start()

@@ -1,8 +1,10 @@
 """Questions that come at the same moment are put to the model together.
 
-A model answers sixty-four rows in hardly more time than one, so while it is at work further
-questions gather, and go as one table. Each keeps the `Served` it came with: a table holds one
-version only. Large questions go their own way, so that small ones do not wait behind them.
+A model answers ten rows in little more time than one, so questions that are there when it is free
+go as one table. Each keeps the `Served` it came with: a table holds one version only. A quick model
+is asked on the event loop itself: handing a millisecond's work to a thread and fighting over the
+interpreter's lock costs more than the work. A slow model, and a large question, go to a thread, so
+that others do not wait behind them.
 """
 
 import asyncio
@@ -15,7 +17,10 @@ from housing.serving.inputs import Columns
 from housing.serving.served import Answers, Served, single_threaded
 
 LARGE = 64
-"""Rows from which on a question is answered by itself."""
+"""Rows from which on a question is answered by itself, and no further one joins a table."""
+
+QUICK_SECONDS = 0.003
+"""A model that answers one row within this is asked on the event loop."""
 
 
 @dataclass
@@ -27,13 +32,14 @@ class _Waiting:
 
 
 class Batcher:
-    """Answers questions of one event loop on two threads: one for small ones, one for large."""
+    """Answers the questions of one event loop."""
 
     def __init__(self) -> None:
         self._small = ThreadPoolExecutor(1, thread_name_prefix="answer", initializer=_quiet)
         self._large = ThreadPoolExecutor(1, thread_name_prefix="table", initializer=_quiet)
         self._waiting: list[_Waiting] = []
         self._busy = False
+        self._limits = single_threaded()  # of this thread, for what is asked on the loop
 
     async def answer(self, served: Served, columns: Columns, rows: int) -> Answers:
         """What `served` says of some rows."""
@@ -43,21 +49,41 @@ class Batcher:
         waiting = _Waiting(served, columns, rows, loop.create_future())
         self._waiting.append(waiting)
         if not self._busy:
-            self._next(loop)
+            self._busy = True
+            loop.call_soon(self._next, loop)  # once all that has arrived by now is in
         return await waiting.answer
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._waiting:
+        batch = self._taken()
+        if not batch:
             self._busy = False
             return
-        self._busy = True
-        served = self._waiting[0].served
-        batch = [w for w in self._waiting if w.served is served]
-        self._waiting = [w for w in self._waiting if w.served is not served]
+        served = batch[0].served
+        if served.seconds <= QUICK_SECONDS:
+            try:
+                _deliver(batch, _together(served, batch))
+            except Exception as error:  # noqa: BLE001 - goes to whoever asked
+                _fail(batch, error)
+            loop.call_soon(self._next, loop)  # what came meanwhile is read before
+            return
         work = loop.run_in_executor(self._small, _together, served, batch)
-        work.add_done_callback(lambda done: self._deliver(loop, batch, done))
+        work.add_done_callback(lambda done: self._done(loop, batch, done))
 
-    def _deliver(
+    def _taken(self) -> list[_Waiting]:
+        """The next questions for one version, at most `LARGE` rows of them."""
+        batch: list[_Waiting] = []
+        left: list[_Waiting] = []
+        rows = 0
+        for waiting in self._waiting:
+            if waiting.served is self._waiting[0].served and rows + waiting.rows <= LARGE:
+                batch.append(waiting)
+                rows += waiting.rows
+            else:
+                left.append(waiting)
+        self._waiting = left
+        return batch
+
+    def _done(
         self,
         loop: asyncio.AbstractEventLoop,
         batch: list[_Waiting],
@@ -65,15 +91,10 @@ class Batcher:
     ) -> None:
         self._next(loop)
         error = done.exception()
-        at = 0
-        for waiting in batch:
-            if waiting.answer.cancelled():
-                pass
-            elif error is not None:
-                waiting.answer.set_exception(error)
-            else:
-                waiting.answer.set_result(_part(done.result(), at, waiting.rows))
-            at += waiting.rows
+        if error is not None:
+            _fail(batch, error)
+        else:
+            _deliver(batch, done.result())
 
     def close(self) -> None:
         """End the threads."""
@@ -92,7 +113,23 @@ def _together(served: Served, batch: list[_Waiting]) -> Answers:
     return served.answer({n: np.concatenate([w.columns[n] for w in batch]) for n in names})
 
 
+def _deliver(batch: list[_Waiting], answers: Answers) -> None:
+    at = 0
+    for waiting in batch:
+        if not waiting.answer.done():  # its client may have left
+            waiting.answer.set_result(_part(answers, at, waiting.rows))
+        at += waiting.rows
+
+
+def _fail(batch: list[_Waiting], error: BaseException) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)
+
+
 def _part(answers: Answers, at: int, rows: int) -> Answers:
+    if rows == len(answers.predicted):
+        return answers
     end = at + rows
     return Answers(
         predicted=answers.predicted[at:end],

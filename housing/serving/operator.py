@@ -6,13 +6,18 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from housing.errors import NoRollbackTarget
+from housing.retention import RetentionPolicy
+from housing.serving.disagreement import Disagreement, disagreements
 from housing.serving.state import State
-from housing.store import holds, listings, registry, windows
+from housing.store import holds, listings, registry, retained, windows
 from housing.store.listings import named
 from housing.store.listings import time as as_text
 
 NIGHTS = 30
 """Evaluations in the history of the error."""
+
+NEWEST_BATCHES = 100
+"""Batches of logged answers in which champion and shadow are compared."""
 
 LINES = 10
 """Lines of the ledger and nights that are listed."""
@@ -23,6 +28,7 @@ def overview(state: State) -> dict[str, Any]:
     follower = state.follower
     served = follower.current
     companion = None if served is None else served.companion
+    shadow = [_shadow(d) for d in disagreements(state.store, newest=NEWEST_BATCHES)]
     with state.store.read() as connection:
         found = listings.status(connection)
         return {
@@ -42,6 +48,8 @@ def overview(state: State) -> dict[str, Any]:
             "nights": listings.list_runs(connection, LINES),
             "holds": _holds(connection),
             "readiness": _readiness(connection),
+            "retained": list(_retained(connection, state.settings.retention)),
+            "shadow": shadow,
             **_watched(connection),
         }
 
@@ -63,6 +71,34 @@ def _errors(connection: Connection) -> Iterator[dict[str, Any]]:
 def _holds(connection: Connection) -> list[str]:
     found = holds.held(connection)
     return [f"m{id_}" for id_ in found.models] + [f"b{id_}" for id_ in found.batches]
+
+
+def _retained(connection: Connection, policy: RetentionPolicy) -> Iterator[dict[str, Any]]:
+    """What the nightly trial in a fresh process said of each champion that is kept."""
+    tried = retained.trials(connection)
+    for model in retained.champions(connection, policy, policy.days):
+        trial = tried.get(model)
+        state = "not tried yet" if trial is None else "ready" if trial.ready else "NOT READY"
+        yield {
+            "model": named("m", model),
+            "state": state,
+            "tried_at": None if trial is None else as_text(trial.checked_at),
+            "seconds": None if trial is None else f"{trial.seconds:.2f}",
+            "sentence": "" if trial is None else trial.detail,
+        }
+
+
+def _shadow(found: Disagreement) -> dict[str, Any]:
+    beyond = "" if found.beyond is None else f"{found.beyond:.1%}"
+    return {
+        "models": f"{found.shadow} beside {found.champion}",
+        "day": found.day or "all",
+        "rows": found.rows,
+        "mean": f"{found.mean:,.0f}",
+        "quantiles": f"{found.median:,.0f} / {found.p90:,.0f} / {found.largest:,.0f}",
+        "higher": f"{found.higher:.0%}",
+        "beyond": beyond,
+    }
 
 
 def _readiness(connection: Connection) -> dict[str, str]:

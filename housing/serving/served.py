@@ -4,8 +4,10 @@ One request uses one `Served` from its first row to its last, so no answer mixes
 Which one is in force belongs in `follower`.
 """
 
+import statistics
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +32,9 @@ from housing.store.segments import KEY_COLUMN, get_table, to_frame
 from housing.training.predict import predictor as fast_predictor
 
 Floats = npt.NDArray[np.float64]
+
+WARM_ANSWERS = 5
+"""Given before a model is served: nobody waits for what is built at first use."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Served:
     predict: Callable[[Columns], Floats]
     companion: Companion
     places: Places
+    seconds: float = 0.0  # processor time that an answer for one row takes
 
     @property
     def name(self) -> str:
@@ -173,8 +179,18 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
         companion=companion,
         places=places,
     )
-    served.answer(columns_of([typical_row(companion)] * 2))  # builds what is built at first use
-    return served
+    return replace(served, seconds=_seconds(served))
+
+
+def _seconds(served: Served) -> float:
+    """How long one row takes, in the middle of a few; builds what is built at first use."""
+    row = columns_of([typical_row(served.companion)])
+    taken = []
+    for _ in range(1 + WARM_ANSWERS):
+        began = time.thread_time()
+        served.answer(row)
+        taken.append(time.thread_time() - began)
+    return statistics.median(taken[1:])
 
 
 def typical_row(companion: Companion) -> dict[str, Any]:

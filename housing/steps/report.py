@@ -1,5 +1,6 @@
 """The night's report, gathered from what SQL remembers and rendered to one HTML file."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
+from housing.errors import HousingError
 from housing.gate import evidence as records
 from housing.gate.evidence import Wear
 from housing.gate.policy import GatePolicy
@@ -18,12 +20,15 @@ from housing.report.content import NightReport, QuarantinedRow, TestSet
 from housing.report.markdown import summary
 from housing.report.night import render
 from housing.settings import Settings
+from housing.steps import card
 from housing.steps.night import Night
 from housing.store import batches, datasets, profiles, registry, runs, searches
 from housing.store.blobs import write_durably
 from housing.store.engine import Store
 from housing.store.segments import get_table
 from housing.training.search import best
+
+log = logging.getLogger("housing")
 
 QUARANTINE_SHOWN = 20
 """Rejected rows of a night that a report shows; all of them are kept."""
@@ -34,19 +39,36 @@ HISTORY_SHOWN = 60
 
 @dataclass(frozen=True)
 class Written:
-    """A report on disk: the night's result with its path, the short text and the parts."""
+    """A report on disk: the night's result with its path, the short text, the parts, the card."""
 
     result: NightResult
     summary: str
     report: NightReport
+    card: str = ""  # the challenger's model card, Markdown
 
 
 def write(store: Store, settings: Settings, night: Night, result: NightResult) -> Written:
     """Render the report of a night into HOME/reports."""
     path = report_path(settings, night.run)
-    report = replace(collect(store, settings, night.run, result), location=str(path))
+    text, page = _card(store, settings, result)
+    report = replace(collect(store, settings, night.run, result), location=str(path), card=page)
     write_durably(path, render(report).encode())
-    return Written(replace(result, report=str(path)), summary(report), report)
+    return Written(replace(result, report=str(path)), summary(report), report, text)
+
+
+def _card(store: Store, settings: Settings, result: NightResult) -> tuple[str, str]:
+    """The challenger's model card: its Markdown and the path of its page; empty without one.
+
+    What hinders a card must not take the report away, which says why a night ended as it did.
+    """
+    if result.challenger is None:
+        return "", ""
+    try:
+        text, page = card.write(store, settings, result.challenger)
+        return text.read_text(), str(page)
+    except HousingError as error:
+        log.warning("m%d has no model card: %s", result.challenger, error)
+        return "", ""
 
 
 def collect(store: Store, settings: Settings, run: int, result: NightResult) -> NightReport:

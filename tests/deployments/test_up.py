@@ -72,9 +72,21 @@ def test_its_report_is_linked_and_served_beside_the_ui(up: Up) -> None:
     link = re.search(r"\]\((http[^)]+)\)", artifacts[0]["data"])
     assert link is not None
     with urllib.request.urlopen(link[1], timeout=20) as response:
-        assert b"<html" in response.read()
+        report = response.read().decode()
+        assert "<html" in report
         assert response.headers["Content-Security-Policy"] == "script-src 'none'"
-    for path in ("night-r99.html", "..%2fhousing.db", "../housing.db", "night-r1.html.txt"):
+    card = re.search(r'href="(card-m\d+\.html)"', report)
+    assert card is not None, "the challenger's model card is linked"
+    place = link[1].rpartition("/")[0]
+    with urllib.request.urlopen(f"{place}/{card[1]}", timeout=20) as response:
+        assert b"Model card of m" in response.read()
+    for path in (
+        "night-r99.html",
+        "card-m99.html",
+        "..%2fhousing.db",
+        "../housing.db",
+        "night-r1.html.txt",
+    ):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"http://127.0.0.1:{up.port}/reports/{path}", timeout=20)
 

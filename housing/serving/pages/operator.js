@@ -34,6 +34,12 @@ function show(data) {
     seq: "Line", at: "When", operation: "What", from: "From", to: "To", actor: "Who", reason: "Why",
   }, "Nothing has been promoted yet."));
   byId("live").replaceChildren(live(data.live || []));
+  byId("shadow").replaceChildren(table(data.shadow, {
+    models: "Models", day: "Day", rows: "Answers", mean: "Mean difference", quantiles: "Half / 90 % within / largest", higher: "Shadow higher", beyond: "Outside the interval",
+  }, "No shadow was asked: HOUSING_SERVE__SHADOW names one."));
+  byId("ready").replaceChildren(table(data.retained, {
+    model: "Model", state: "State", tried_at: "Tried", seconds: "Seconds", sentence: "In words",
+  }, "No champion is kept yet."));
   byId("drift").replaceChildren(drift(data.drift || null));
 }
 
@@ -73,9 +79,15 @@ function table(rows, columns, none) {
     const value = row[name];
     return value === null || value === undefined ? "" : /_at$|^at$/.test(name) ? day(value) : String(value);
   };
-  const body = rows.map((row) => make("tr", {}, ...Object.keys(columns).map((name) => make("td", {}, text(row, name)))));
+  const body = rows.map((row) => make("tr", {}, ...Object.keys(columns).map((name) => make("td", marks(name, row[name]), text(row, name)))));
   return make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Table" },
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
+}
+
+// Green and red, and never by colour alone: the words say it too.
+function marks(name, value) {
+  if (name !== "state") return {};
+  return { class: value === "ready" ? "good" : value === "NOT READY" || value === "alarm" ? "bad" : "" };
 }
 
 function errors(nights) {

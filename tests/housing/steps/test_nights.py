@@ -365,8 +365,28 @@ def test_a_report_says_what_happened(
     assert "not-a-number" in page
     assert "<b>rich</b>" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert written.summary
     assert pd.notna(written.result.report)
+    card = f"card-m{ran.challenger}"
+    assert f'<a href="{card}.html">' in page  # it lies beside the report
+    assert written.card == (small.home / "reports" / f"{card}.md").read_text()
+    assert written.card.startswith(f"# Model card of m{ran.challenger}")
+    assert f"{card}.html" in written.summary
+
+
+def test_a_card_that_cannot_be_made_leaves_the_report(
+    store: Store, night: Night, land: Land, small: Settings
+) -> None:
+    land("a.csv")
+    ran = run_night(store, night)
+    with store.read() as connection:
+        digest = registry.model(connection, ran.challenger).artifact
+    Path(store.blobs.path(digest, artifacts.FORMAT)).write_bytes(b"damaged")
+    result = of_verdict(night.run, ran.version, ran.judged, dry_run=False)
+    written = write(store, small, night, result)
+    page = Path(str(written.result.report)).read_text()
+    assert written.card == ""
+    assert "card-m" not in page
+    assert ran.judged.sentence.split(";")[0] in " ".join(html.unescape(page).split())
 
 
 def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(

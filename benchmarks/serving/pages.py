@@ -1,0 +1,158 @@
+"""The tables of docs/serving.md and docs/monitoring.md, made from the kept figures.
+
+A table stands between two comments, `<!-- table NAME -->` and `<!-- end -->`; what is between them
+is written by the benchmark and never by hand. A test holds the pages equal to what this makes.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving import results
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("serving.md", "monitoring.md")
+BLOCK = re.compile(r"(<!-- table ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+COMMANDS = {
+    "load": "serving-load", "soak": "serving-soak", "coverage": "coverage", "drift": "drift",
+}  # fmt: skip
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; the first column to the left."""
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def drift(figures: Mapping[str, Any]) -> str:
+    """Nights until the first alarm, and alarms of a calm year."""
+    words = (
+        f"{figures['night_rows']} districts a night, nights from the change until the first alarm "
+        f"(median of {figures['repeats']}; watched for {figures['nights']}), and alarms in a calm "
+        f"year (mean of {figures['years']})."
+    )
+    head = ["detector", *figures["scenarios"], "alarms in a calm year (nights)"]
+    rows = [
+        [
+            name,
+            *("never" if delay is None else f"{delay:g}" for delay in row["delays"]),
+            f"{row['alarms']:g} ({row['alarm_nights']:g})",
+        ]
+        for name, row in figures["detectors"].items()
+    ]
+    return f"{words}\n\n{table(head, rows)}"
+
+
+def load(figures: Mapping[str, Any]) -> str:
+    """Requests a second and latency of both servers, with the goal."""
+    rows = []
+    for case in figures["cases"]:
+        offered = "as many as it takes" if case["rate"] is None else f"{case['rate']:,.0f} a second"
+        for name in ("housing", "plain"):
+            m = case[name]
+            rows.append(
+                [
+                    f"{case['rows']:,} on {case['connections']}, {offered}",
+                    "`housing serve`" if name == "housing" else "plain",
+                    f"{m['requests_per_second']:,.0f}",
+                    f"{m['p50_ms']:,.1f}",
+                    f"{m['p99_ms']:,.1f}",
+                    f"{m['failed']:,}",
+                    f"{m['server_us']:,.0f}",
+                ]
+            )
+    goal = next(c["housing"] for c in figures["cases"] if c["rate"] == figures["goal_rate"])
+    kept = goal["requests_per_second"] >= 0.99 * figures["goal_rate"]
+    met = kept and goal["p99_ms"] <= figures["goal_p99_ms"]
+    words = (
+        f"{figures['workers']} workers on {figures['cores']} cores, which the client shares; "
+        f"{figures['seconds']:g} s a case; load average {figures['load'][0]:.1f} at the end"
+        f"{'' if figures['census'] else '; simulated districts'}. Goal: {figures['goal_rate']:,} "
+        f"requests/s at p99 {figures['goal_p99_ms']:g} ms: "
+        f"{'met' if met else 'MISSED'}, {goal['requests_per_second']:,.0f} at p99 "
+        f"{goal['p99_ms']:.1f} ms."
+    )
+    head = [
+        "districts a request, connections, offered", "server", "requests/s", "p50, ms", "p99, ms",
+        "failed", "server, µs of processor a request",
+    ]  # fmt: skip
+    return f"{words}\n\n{table(head, rows)}"
+
+
+def soak(figures: Mapping[str, Any]) -> str:
+    """What must be none, and the memory."""
+    rows = [
+        ["requests", f"{figures['requests']:,}"],
+        ["changes of the champion", f"{figures['changes']:,}"],
+        ["failed requests", f"{figures['failed']:,}"],
+        ["answers of a version that was not champion at the time", f"{figures['wrong']:,}"],
+        ["prices for one question, versions", f"{figures['prices']}, {figures['versions']}"],
+        [
+            "workers' memory, second and last quarter",
+            "{:.0f}, {:.0f} MiB".format(*figures["memory_mib"]),
+        ],
+        [
+            "its slope over the second half, with its 95 % limits",
+            "{:+.2f} [{:+.2f}; {:+.2f}] MiB a minute".format(*figures["slope_mib_a_minute"]),
+        ],
+    ]  # fmt: skip
+    words = (
+        f"{figures['seconds'] / 60:.1f} minutes of load on {figures['connections']} connections, "
+        f"two workers, promotions and rollbacks every {figures['every']:g} s; a version counts as "
+        f"champion until {figures['follow']:g} s after the ledger's line."
+    )
+    return f"{words}\n\n{table(['', 'found'], rows)}"
+
+
+def coverage(figures: Mapping[str, Any]) -> str:
+    """Shares inside the interval, with what a slice of that size can tell."""
+    low, high = figures["goal"]
+    rows = []
+    for row in figures["slices"]:
+        held = low <= row["value"] <= high
+        possible = row["lower"] <= high and row["upper"] >= low
+        rows.append(
+            [
+                row["name"],
+                f"{row['rows']:,}",
+                f"{row['value']:.1%} [{row['lower']:.1%}; {row['upper']:.1%}]",
+                f"{row['error']:.1%}",
+                "within" if held else "outside, by no more than chance" if possible else "OUTSIDE",
+            ]
+        )
+    words = (
+        f"{figures['nominal']:.0%} promised, {low:.0%} to {high:.0%} wanted; {figures['models']}."
+    )
+    head = ["test districts", "rows", "inside [95 % limits]", "standard error", "88-92 %"]
+    return f"{words}\n\n{table(head, rows)}"
+
+
+TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "load": load, "soak": soak, "coverage": coverage, "drift": drift,
+}  # fmt: skip
+
+
+def block(name: str) -> str:
+    """What stands between the comments of a table."""
+    figures = results.load(name)
+    command = f"`python -m benchmarks {COMMANDS[name]}`"
+    if figures is None:
+        return f"Not measured yet: {command}.\n"
+    return f"{command}, {figures['made']}: {TABLES[name](figures)}\n"
+
+
+def page(name: str) -> str:
+    """A page with its tables as they are to be."""
+    text = (DOCS / name).read_text()
+    return BLOCK.sub(lambda found: found[1] + block(found[2]) + found[3], text)
+
+
+def write() -> None:
+    """Write the tables into both pages."""
+    for name in PAGES:
+        (DOCS / name).write_text(page(name))
+
+
+if __name__ == "__main__":
+    write()
