@@ -7,15 +7,19 @@ start. Prefect's own temporary server stands beside it.
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
+from benchmarks import results
+from benchmarks.results import Row
 from deployments import environment
 from deployments.server import send_what_is_left, start
+from housing.records import NightResult
 from housing.settings import load_settings
 from housing.store import runs
 from housing.store.opening import open_store
@@ -43,7 +47,7 @@ def _step_seconds(run: int) -> float:
         return sum(step.seconds for step in runs.steps(connection, run))
 
 
-def against_a_server(home: Path) -> None:
+def against_a_server(home: Path) -> list[Row]:
     """Nights in this process, by the flow and without it, alternately."""
     from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
 
@@ -55,26 +59,32 @@ def against_a_server(home: Path) -> None:
 
         _land(home, "first", 0)
         nightly()  # imports and first connections are no night's
-        night, idle, plain_idle = [], [], []
+        walls, domains, idle, plain_idle = [], [], [], []
         for round_ in range(ROUNDS):
             _land(home, f"round-{round_}", round_ + 1)
-            began = time.perf_counter()
-            result = nightly()
-            night.append(time.perf_counter() - began - _step_seconds(result.run))
-            began = time.perf_counter()
-            nightly()
-            idle.append(time.perf_counter() - began)
-            began = time.perf_counter()
-            plain_night()
-            plain_idle.append(time.perf_counter() - began)
+            seconds, result = _timed(nightly)
+            walls.append(seconds)
+            domains.append(_step_seconds(result.run))
+            idle.append(_timed(nightly)[0])
+            plain_idle.append(_timed(plain_night)[0])
         send_what_is_left()
     server.stop()
-    print(f"a night over its domain calls    {_shown(night)}   goal: at most 3 s")
-    print(f"an uneventful night              {_shown(idle)}   goal: at most 2 s")
-    print(f"the same without the flow        {_shown(plain_idle)}")
+    over = [wall - domain for wall, domain in zip(walls, domains, strict=True)]
+    return [
+        Row("night, beside its domain calls", median(walls), median(domains), "s"),
+        Row("night, over its domain calls", median(over), 0, "s", median(over) <= 3, "3 s"),
+        Row("uneventful night, beside none", median(idle), median(plain_idle), "s",
+            median(idle) <= 2, "2 s"),
+    ]  # fmt: skip
 
 
-def without_a_server(home: Path) -> None:
+def _timed(night: Callable[[], NightResult]) -> tuple[float, NightResult]:
+    began = time.perf_counter()
+    result = night()
+    return time.perf_counter() - began, result
+
+
+def without_a_server() -> list[Row]:
     """`housing retrain` as a process, and the flow on the temporary server of Prefect's own."""
     ours, theirs = [], []
     command = [sys.executable, "-m", "deployments.cli.entry", "retrain", "--json"]
@@ -87,20 +97,14 @@ def without_a_server(home: Path) -> None:
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", PREFECTS_OWN], capture_output=True, check=True)
         theirs.append(time.perf_counter() - began)
-    print(f"housing retrain, second start    {_shown(ours)}   goal: at most 5 s over domain calls")
-    print(f"on Prefect's temporary server    {_shown(theirs)}")
-    ratio = statistics.median(ours) / statistics.median(theirs)
-    print(f"ratio of the medians             {ratio:.2f}")
-
-
-def _shown(seconds: list[float]) -> str:
-    return (
-        f"{statistics.median(seconds):5.2f} s (of {', '.join(f'{s:.2f}' for s in sorted(seconds))})"
-    )
+    return [
+        Row("retrain over its domain calls", median(ours), median(theirs), "s",
+            median(ours) <= 5, "5 s"),
+    ]  # fmt: skip
 
 
 def main() -> None:
-    """Print both sides."""
+    """Print both sides, and keep them."""
     with TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         for name in [n for n in os.environ if n.startswith(("HOUSING_", "PREFECT_"))]:
@@ -108,8 +112,9 @@ def main() -> None:
         os.environ.update({**SETTINGS, "HOUSING_HOME": str(home)})
         environment.prepare(home, quiet=True)
         os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
-        against_a_server(home)
-        without_a_server(home)
+        rows = [*against_a_server(home), *without_a_server()]
+    what = f"medians of {ROUNDS}; beside retrain, the same night on Prefect's own temporary server"
+    results.show("orchestration", rows, what)
 
 
 if __name__ == "__main__":

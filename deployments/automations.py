@@ -101,6 +101,25 @@ def install(
             client.create_automation(wanted)
             continue
         kept = wanted.model_copy(update={"enabled": found[0].enabled})
-        client.update_automation(found[0].id, kept)
+        if not _same(found[0], kept):
+            client.update_automation(found[0].id, kept)
         for doubled in found[1:]:
             client.delete_automation(doubled.id)
+
+
+def _same(found: AutomationCore, wanted: AutomationCore) -> bool:
+    """Whether an update would change nothing; it would still forget whose heartbeats have stopped.
+
+    A runner that dies with its run comes back and installs: the dead must not be forgotten by that.
+    """
+    fields = set(AutomationCore.model_fields)
+    return _plain(found.model_dump(include=fields)) == _plain(wanted.model_dump(include=fields))
+
+
+def _plain(value: object) -> object:
+    """In one form whatever the order of sets, with no ids of the server's own."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if k != "id"}
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

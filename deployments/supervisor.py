@@ -108,7 +108,7 @@ def up(home: Path, port: int, api_port: int, say: Say) -> None:
     say = _whoever_listens(say)
     with _only_one(home):
         for wanted, option in ((port, "--port"), (api_port, "--api-port")):
-            if not _free(wanted):
+            if not _free(wanted) or (option == "--api-port" and wanted == port):
                 raise PortTaken(port=wanted, option=option)
         stopping = _catch_signals()
         watched = [Watched(part) for part in parts(home, port, api_port)]

@@ -149,11 +149,11 @@ class Up:
             os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """The end of a test: nothing of it stays behind."""
+        """The end of a test, by SIGTERM: in order, and nothing of it stays behind."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(90)
+                assert self.process.wait(90) == 0, self.output()
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait()

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -32,14 +33,24 @@ def deployments(client: SyncPrefectClient) -> Iterator[dict[str, uuid.UUID]]:
         client.delete_deployment(id_)
 
 
+def _updated(client: SyncPrefectClient) -> dict[str, str]:
+    found = client._client.post("/automations/filter", json={}).json()
+    return {automation["name"]: automation["updated"] for automation in found}
+
+
 def test_installing_twice_changes_nothing(
     client: SyncPrefectClient, deployments: dict[str, uuid.UUID]
 ) -> None:
     install(client, deployments)
     first = {a.name: a.id for a in client.read_automations()}
     assert set(first) == {a.name for a in automations(deployments)}
+    updated = _updated(client)
     install(client, deployments)
     assert {a.name: a.id for a in client.read_automations()} == first
+    assert _updated(client) == updated, "an update forgets whose heartbeats have stopped"
+    install(client, deployments, timedelta(minutes=3))
+    assert {a.name: a.id for a in client.read_automations()} == first
+    assert _updated(client) != updated
 
 
 def test_a_switch_of_a_person_stays(

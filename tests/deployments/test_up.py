@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from deployments.server import free_port
+from deployments.supervisor import PortTaken
+from deployments.supervisor import up as supervise
 from tests.deployments.running import PROGRAMS, Up, until
 from tests.nights import landing_rows
 
@@ -133,6 +136,13 @@ def test_a_second_one_is_refused(up: Up, tmp_path: Path) -> None:
     assert f"Port {up.port} is taken" in other.stderr
 
 
+def test_one_port_for_both_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prefect").mkdir()
+    port = free_port()
+    with pytest.raises(PortTaken, match=r"is taken.*`housing up --api-port N`"):
+        supervise(tmp_path, port, port, print)
+
+
 @pytest.mark.parametrize("part", ["watch", "prediction API"])
 def test_a_part_that_is_killed_comes_back(up: Up, part: str) -> None:
     before = up.pids(part)
@@ -180,12 +190,14 @@ def test_killed_itself_it_leaves_nothing_behind_and_comes_up_again(up: Up) -> No
     until(lambda: up.pids("runner") and up.pids("watch"), 30, "not all parts came up")
 
 
-def test_it_goes_down_in_order_on_one_signal_and_a_running_night_stops_safely(up: Up) -> None:
+def test_it_goes_down_in_order_when_its_terminal_is_closed_and_a_running_night_stops_safely(
+    up: Up,
+) -> None:
     assert (up.home / "prefect" / "server.json").exists()
     landing_rows(7, 100).to_csv(up.home / "landing" / "stopped.csv", index=False)
     run = until(lambda: up.run(**LONG), 60, "no run could be asked for")
     up.searching(run)
-    up.process.send_signal(signal.SIGTERM)
+    up.process.send_signal(signal.SIGHUP)  # its terminal is closed
     assert up.process.wait(60) == 0, up.output()
     assert up.output().rstrip().endswith("Stopped.")
     assert not (up.home / "prefect" / "server.json").exists()
