@@ -25,7 +25,7 @@ def _progress_shown(ui: Ui, artifact: str) -> float:
     ui.go(f"artifacts/artifact/{artifact}")
     said = ui.page.get_by_text(re.compile(r"^Progress: [\d.]+%$")).first.inner_text()
     assert re.fullmatch(r"Progress: \d{1,3}(\.\d)?%", said), said
-    ui.page.get_by_text(re.compile(r"^tune: \d+ of \d+\. best error so far")).first.wait_for()
+    ui.page.get_by_text(re.compile(r"^tune: \d+ of 24\.")).first.wait_for()
     return float(said.removeprefix("Progress: ").removesuffix("%"))
 
 
