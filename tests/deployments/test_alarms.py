@@ -61,7 +61,7 @@ def _told_of(told: Receiver, run: dict[str, Any]) -> str | None:
 def test_a_run_that_failed_is_told(up: Up, told: Receiver) -> None:
     failed = up.ended(up.run("rollback", reason="there is none to go back to"))
     assert failed["state"]["type"] == "FAILED"
-    said = until(lambda: _told_of(told, failed), 60, "nobody was told")
+    said = until(lambda: _told_of(told, failed), 150, "nobody was told")
     assert "There is nothing to roll back to" in said
 
 
@@ -84,7 +84,7 @@ def test_the_dead_are_crashed_and_told_and_who_waits_for_a_person_is_spared(
         "CRASHED",
         "Its heartbeat has stopped.",
     )
-    said = until(lambda: _told_of(told, dead), 60, "nobody was told")
+    said = until(lambda: _told_of(told, dead), 150, "nobody was told")
     assert said.endswith("Crashed: Its heartbeat has stopped.")
     assert up.see(waits)["state"]["name"] == "Suspended", "it was older than the dead one"
     assert {name: found["id"] for name, found in _automations(up).items()} == installed

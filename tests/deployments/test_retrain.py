@@ -5,8 +5,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from deployments.cli.main import app
 from deployments.server import Server
+from housing.errors import HousingError
 from housing.sources.simulated.scenarios import simulate
 from tests.deployments.conftest import Command
 from tests.nights import SMALL
@@ -50,16 +53,41 @@ def test_it_uses_a_server_that_runs(
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"),
     [
-        (("--n-iter", "0"), {}, "n-iter"),
         (("--families", "quantum"), {}, "there is no model family quantum"),
         (("--source", "nowhere"), {}, "nowhere"),
         ((), {"HOUSING_COLOUR": "red"}, "HOUSING_COLOUR is not a setting"),
         ((), {"HOUSING_GATE__MARGIN": "-1", "HOUSING_SEED": "x"}, "HOUSING_SEED"),
         ((), {"HOUSING_DATABASE_URL": "mysql://u@h/d"}, "HOUSING_DATABASE_URL"),
         ((), {"HOUSING_TIMEZONE": "Mars/Olympus"}, "HOUSING_TIMEZONE"),
+        ((), {"HOUSING_SCHEDULE": "0 2 30 2 *"}, "HOUSING_SCHEDULE"),
     ],
 )
-def test_an_impossible_request_is_named_before_anything_starts(
+def test_an_impossible_request_is_named(
+    home: Path,
+    prefect_api: str,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    settings: dict[str, str],
+    said: str,
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    error = CliRunner().invoke(app, ["retrain", *arguments]).exception
+    assert isinstance(error, HousingError)
+    assert error.exit_code == 2
+    assert said in str(error)
+    assert not (home / "housing.db").exists() or not settings, "something was begun"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        (("--n-iter", "0"), {}, "n-iter"),
+        ((), {"HOUSING_TIMEZONE": "Mars/Olympus"}, "HOUSING_TIMEZONE"),
+    ],
+)
+def test_it_is_named_before_anything_starts(
     command: Command, arguments: tuple[str, ...], settings: dict[str, str], said: str
 ) -> None:
     ran = command("retrain", *arguments, **settings)

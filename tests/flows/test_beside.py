@@ -1,5 +1,8 @@
 """Flows beside the nights: approvals, backups, the monitor, alarms."""
 
+from collections.abc import Callable
+from datetime import timedelta
+
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ParameterTypeError
@@ -15,7 +18,9 @@ from flows.prune import prune
 from housing.settings import Settings
 from housing.steps.approval import reject
 from housing.store import registry
+from housing.store.engine import Store
 from housing.store.opening import open_store
+from housing.store.tables import approvals, utc_now
 from tests.nights import landing_rows
 
 pytestmark = pytest.mark.prefect
@@ -50,8 +55,25 @@ def test_a_person_rejects_and_approves(small: Settings, monkeypatch: pytest.Monk
         assert "Deciding on" in str(again.message)
 
 
+def _run_out(store: Store) -> None:
+    with store.write() as connection:
+        late = utc_now() - timedelta(seconds=1)
+        connection.execute(approvals.update().values(expires_at=late))
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "happens"),
+    [
+        ("Rejected", "rejected by ", lambda store, settings: reject(store, settings, 1, "not now")),
+        ("Expired", "expired: nobody decided in time", lambda store, _: _run_out(store)),
+    ],
+)
 def test_a_run_that_waits_is_ended_once_it_is_decided_elsewhere(
-    small: Settings, monkeypatch: pytest.MonkeyPatch
+    small: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    why: str,
+    happens: Callable[[Store, Settings], object],
 ) -> None:
     monkeypatch.setenv("HOUSING_GATE__APPROVAL", "true")
     _land(small, 1)
@@ -60,13 +82,13 @@ def test_a_run_that_waits_is_ended_once_it_is_decided_elsewhere(
         client.set_flow_run_state(run, Suspended(), force=True)
         assert end_decided(client, store) == [], "it may still be decided"
         assert client.read_flow_run(run).state_name == "Suspended"
-        reject(store, small, 1, "not today")
+        happens(store, small)
         [said] = end_decided(client, store)
         ended = client.read_flow_run(run)
         assert end_decided(client, store) == []
-    assert "waits no longer: m1 is not promoted, rejected by " in said
-    assert (ended.state_name, ended.state.type.value) == ("Rejected", "COMPLETED")
-    assert ended.name.endswith(": v1, m1 against the baselines, rejected")
+    assert f"waits no longer: m1 is not promoted, {why}" in said
+    assert (ended.state_name, ended.state.type.value) == (state, "COMPLETED")
+    assert ended.name.endswith(f": v1, m1 against the baselines, {state.lower()}")
     assert "awaiting approval" not in ended.tags
 
 
