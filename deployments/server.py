@@ -6,6 +6,7 @@ starts here rather than inside Prefect so that it comes up while this process is
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -47,7 +48,7 @@ class Server:
             if self.process.poll() is not None:
                 raise ServerUnavailable(
                     url=self.url,
-                    why=f"it ended with code {self.process.returncode}",
+                    why=f"it ended with code {self.process.returncode}{full(self.log)}",
                     next_step=f"Its log is {self.log}.",
                 )
             if time.monotonic() > deadline:
@@ -67,6 +68,15 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         let_go(self.process)
+
+
+LEAST_FREE = 1_000_000
+"""Bytes without which a server cannot begin."""
+
+
+def full(log: Path) -> str:
+    """What to add where a program did not begin and its disk is full: its log cannot say it."""
+    return "; the disk is full" if shutil.disk_usage(log.parent).free < LEAST_FREE else ""
 
 
 def start(home: Path, *, port: int | None = None) -> Server:

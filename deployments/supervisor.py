@@ -32,6 +32,12 @@ class PortTaken(HousingError):
     template = "Port {port} is taken. Stop what listens there, or use `housing up {option} N`."
 
 
+class DoesNotComeUp(HousingError):
+    """A part that ends before it answers, at the first start of all."""
+
+    template = "The {part} does not come up ({why}); {last}"
+
+
 class AlreadyUp(HousingError):
     """Two of them on one home would run each night twice."""
 
@@ -136,17 +142,16 @@ def _whoever_listens(say: Say) -> Say:
 
 
 def _start_all(watched: Sequence[Watched], say: Say, stopping: Callable[[], int]) -> None:
-    """One after the other, each once the one before it answers; ServerUnavailable if not."""
+    """One after the other, each once the one before it answers; DoesNotComeUp if not."""
     say("Starting the Prefect server (some 10 s at first) ...")
     for one in watched:
         one.start()
         deadline = time.monotonic() + servers.START_SECONDS
         while one.part.answers is not None and not one.part.answers() and not stopping():
             if one.code() is not None or time.monotonic() > deadline:
-                why = "it took too long" if one.code() is None else f"it ended with {one.code()}"
-                raise servers.ServerUnavailable(
-                    url=one.part.name, why=why, next_step=f"Its log is {one.part.log}."
-                )
+                code, log = one.code(), one.part.log
+                why = "it takes too long" if code is None else _in_words(code) + servers.full(log)
+                raise DoesNotComeUp(part=one.part.name, why=why, last=last_line(log))
             time.sleep(0.05)
         if stopping():
             return

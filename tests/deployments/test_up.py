@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from deployments.parts import Part
 from deployments.server import free_port
-from deployments.supervisor import PortTaken
+from deployments.supervisor import DoesNotComeUp, PortTaken
 from deployments.supervisor import up as supervise
 from tests.deployments.running import PROGRAMS, Up, until
 from tests.nights import landing_rows
@@ -141,6 +142,18 @@ def test_one_port_for_both_is_refused(tmp_path: Path) -> None:
     port = free_port()
     with pytest.raises(PortTaken, match=r"is taken.*`housing up --api-port N`"):
         supervise(tmp_path, port, port, print)
+
+
+def test_a_part_that_cannot_begin_is_named_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "prefect").mkdir()
+    words = Part("server", ("sh", "-c", "echo no room; exit 3"), tmp_path / "log", answers=bool)
+    monkeypatch.setattr("deployments.supervisor.parts", lambda *_: (words,))
+    monkeypatch.setattr("deployments.server.LEAST_FREE", 2**62)
+    monkeypatch.setattr("deployments.supervisor._catch_signals", lambda: lambda: 0)
+    with pytest.raises(DoesNotComeUp, match=r"server .*code 3; the disk is full\); .*log: no room"):
+        supervise(tmp_path, free_port(), free_port(), print)
 
 
 @pytest.mark.parametrize("part", ["watch", "prediction API"])
