@@ -10,6 +10,8 @@ and was trained on is therefore answered like any other: by its neighbours. In c
 labels of the other folds are all that `fit` is given.
 """
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import numpy as np
@@ -20,12 +22,16 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from housing.features.curve import along_curve
 from housing.features.statistics import GROUPS, NEAREST, Floats, Near, weighted_mean
 
 Integers = npt.NDArray[np.int64]
 
-CHUNK_ROWS = 2048
+CHUNK_ROWS = 1024
 """Rows that are worked on at once: it bounds memory, and decides nothing else."""
+
+LEAF_ROWS = 32
+"""Training rows in a leaf of the search tree: faster than scipy's 10 in many dimensions."""
 
 
 class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -36,6 +42,11 @@ class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     `places_` coordinates; `rows_` (m, places_ + c), distinct and standardised; `labels_` (m,);
     `mean_` and `deviation_` (c,).
     """
+
+    slack = 0.0
+    """A neighbour that is found is at most 1 + slack times as far as the one that might be."""
+
+    n_jobs: int | None = None
 
     def fit(self, X: Any, y: Any) -> Self:
         """Keep the rows, shape (n, places_ + c), and their labels, shape (n,)."""
@@ -67,7 +78,7 @@ class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _grown(self) -> cKDTree:
-        return cKDTree(self._place(self.rows_), balanced_tree=False)
+        return cKDTree(self._place(self.rows_), leafsize=LEAF_ROWS, balanced_tree=False)
 
     def _index(self) -> cKDTree:
         """Grown anew where a stored model is loaded: a tree is no plain array."""
@@ -86,7 +97,9 @@ class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Where there are fewer than k, the farthest is repeated.
         """
         wanted = min(k + 1, len(self.rows_))
-        distance, index = self._index().query(self._place(rows), k=[*range(1, wanted + 1)])
+        ranks = [*range(1, wanted + 1)]
+        # However large the slack, what is at no distance at all is always found: the row itself.
+        distance, index = self._index().query(self._place(rows), k=ranks, eps=self.slack)
         who, where = np.nonzero(distance == 0)
         same = (self.rows_[index[who, where]] == rows[who]).all(axis=1)
         itself = np.full(len(rows), wanted)
@@ -104,12 +117,17 @@ class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def looked_up(self, X: Floats) -> Floats:
         """`transform` of what is known to be float64 without gaps, shape (n, places_ + c)."""
-        rows = self._standardised(X)
-        features = np.full((len(rows), len(self.get_feature_names_out())), np.nan)
-        if len(self.rows_) > 1:
-            for start in range(0, len(rows), CHUNK_ROWS):
-                chunk = slice(start, start + CHUNK_ROWS)
-                features[chunk] = self._features(rows[chunk])
+        features = np.full((len(X), len(self.get_feature_names_out())), np.nan)
+        if len(self.rows_) < 2:
+            return features
+        order = along_curve(X[:, : self.places_])
+
+        def fill(start: int) -> None:
+            chunk = order[start : start + CHUNK_ROWS]
+            features[chunk] = self._features(self._standardised(X[chunk]))
+
+        self._index()  # once, before threads ask for it
+        in_threads(fill, range(0, len(X), CHUNK_ROWS), self.n_jobs or 1)
         return features
 
     def _features(self, rows: Floats) -> Floats:
@@ -119,6 +137,16 @@ class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags: Tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def in_threads(function: Callable[[int], None], items: Iterable[int], threads: int) -> None:
+    """Call `function` with each item; with one thread in this one."""
+    if threads == 1:
+        for item in items:
+            function(item)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(function, items))
 
 
 def _distinct(rows: Floats, labels: Floats) -> tuple[Floats, Floats]:
@@ -135,11 +163,15 @@ def _distinct(rows: Floats, labels: Floats) -> tuple[Floats, Floats]:
 class NeighbourStatistics(_LooksUp):
     """Statistics of the labels and covariates of the nearest training districts.
 
-    `groups` are names of `statistics.GROUPS`.
+    groups: names of `statistics.GROUPS`.
+    n_jobs: threads that share the rows; it decides nothing else.
     """
 
-    def __init__(self, groups: tuple[str, ...] | list[str] = tuple(GROUPS)) -> None:
+    def __init__(
+        self, groups: tuple[str, ...] | list[str] = tuple(GROUPS), n_jobs: int | None = None
+    ) -> None:
         self.groups = groups
+        self.n_jobs = n_jobs
 
     def _place(self, rows: Floats) -> Floats:
         return rows[:, : self.places_]
@@ -160,13 +192,20 @@ class NeighbourStatistics(_LooksUp):
 class SimilarDistricts(_LooksUp):
     """Prices of the training districts that are most alike in place and covariates together.
 
+    In ten dimensions the exact neighbours cost twice to three times as much as ones that may be
+    twice as far, and on average are not 1 % farther: `slack` is 1.
+
     scale: standard deviations of a covariate that count as much as one degree.
     count: districts that are looked at.
+    n_jobs: threads that share the rows; it decides nothing else.
     """
 
-    def __init__(self, scale: float = 10, count: int = 15) -> None:
+    slack = 1.0
+
+    def __init__(self, scale: float = 10, count: int = 15, n_jobs: int | None = None) -> None:
         self.scale = scale
         self.count = count
+        self.n_jobs = n_jobs
 
     def _place(self, rows: Floats) -> Floats:
         p = self.places_

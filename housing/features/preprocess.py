@@ -5,7 +5,8 @@ of a district and those around it, gaps left open: for trees). Not here: how a s
 computed. Both take frames of `schema.FEATURES` and end in float64 with `get_feature_names_out`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sklearn.compose import ColumnTransformer
@@ -109,6 +110,22 @@ def leave_out(preprocess: Any, groups: Collection[str]) -> None:
     if SIMILAR in groups:
         changes |= {f"near__look__{SIMILAR}_{scale}": "drop" for scale in SCALES}
     preprocess.set_params(**changes)
+
+
+@contextmanager
+def in_threads_of(preprocess: Any, threads: int) -> Iterator[None]:
+    """Neighbours are looked up by so many threads in the block; the numbers are the same."""
+    given = preprocess.get_params() if has_groups(preprocess) else {}
+    looks = ("statistics", *(f"{SIMILAR}_{scale}" for scale in SCALES))
+    names = [name for look in looks if (name := f"near__look__{look}__n_jobs") in given]
+    if not names:
+        yield
+        return
+    preprocess.set_params(**dict.fromkeys(names, threads))
+    try:
+        yield
+    finally:
+        preprocess.set_params(**{name: given[name] for name in names})
 
 
 def has_groups(preprocess: Any) -> bool:

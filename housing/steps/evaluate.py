@@ -33,7 +33,8 @@ from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, put_frame, record_blob
 from housing.store.tables import blobs, evaluations, models, utc_now
-from housing.training.fit import fit_baselines, members_say
+from housing.training.fit import fit_baselines
+from housing.training.predict import said_by_each
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,13 @@ def measure_all(
         frame = datasets.read(store, version)
         profiles.confirm(store, version, frame)
         test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
-        scored = [_Scored.of(store, row, test, version) for row in (ours, theirs) if row]
+        threads = settings.search.workers
+        scored = [_Scored.of(store, row, test, version, threads) for row in (ours, theirs) if row]
         baselines = fit_baselines(*training_side(frame), seed=settings.search.seed)
         rivals = Rivals(
             scored[1].predictions if theirs else None,
             {name: m.predict(test) for name, m in baselines.items()},
-            [_Scored.of(store, row, test, version).predictions for row in former],
+            [_Scored.of(store, row, test, version, threads).predictions for row in former],
         )
         features = test[list(schema.FEATURES)]
         found = Circumstances(
@@ -173,14 +175,14 @@ class _Scored:
     predictions: Predictions
 
     @classmethod
-    def of(cls, store: Store, row: Row[Any], test: pd.DataFrame, version: int) -> "_Scored":
+    def of(
+        cls, store: Store, row: Row[Any], test: pd.DataFrame, version: int, threads: int
+    ) -> "_Scored":
         """Load a model, prove it apart from the test rows, and ask it and its members."""
         overlap = prove_disjoint(store, row, test[KEY_COLUMN].to_numpy(), version)
-        model, features = artifacts.get_model(store, row.artifact), test[list(schema.FEATURES)]
-        values = np.asarray(model.predict(features), dtype=np.float64)
-        members = tuple(
-            np.asarray(values, dtype=np.float64) for values in members_say(model, features)
-        )
+        model = artifacts.get_model(store, row.artifact)
+        said = said_by_each(model, test, threads)
+        values, members = said.mean(axis=0), tuple(said) if len(said) > 1 else ()
         return cls(
             model,
             Predictions(row.id, row.artifact, values, row.train_rows, overlap, members),

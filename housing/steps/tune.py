@@ -22,7 +22,7 @@ from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, put_frame
 from housing.training.candidates import CANDIDATES
 from housing.training.draws import fits_space
-from housing.training.fit import fit_members, golden_rows, library_versions, members_of
+from housing.training.fit import EVERY_ROW, fit_members, golden_rows, library_versions, members_of
 from housing.training.plan import SearchPlan
 from housing.training.plan import search_key as plan_key
 from housing.training.search import Found, best, run_search
@@ -155,8 +155,8 @@ def fit_challenger(store: Store, night: Night, search: int, settings: Settings) 
     began = time.perf_counter()
     fitted = fit_members(
         X, y, members,
-        workers=plan.workers, without=plan.without, dask=settings.dask_address or "",
-        also=partial(worth, winner.draw, plan),
+        workers=plan.workers, without=plan.without, rows=plan.member_rows,
+        dask=settings.dask_address or "", also=partial(worth, winner.draw, plan),
     )  # fmt: skip
     fit_seconds = time.perf_counter() - began
     rows = golden_rows(X, GOLDEN_ROWS, plan.seed)
@@ -195,5 +195,5 @@ def refit(store: Store, model: Row[Any], X: pd.DataFrame, y: pd.Series, settings
     return fit_members(
         X, y, members,
         workers=settings.search.workers, without=plan.get("without", ()),
-        dask=settings.dask_address or "",
+        rows=plan.get("member_rows", EVERY_ROW), dask=settings.dask_address or "",
     ).model  # fmt: skip

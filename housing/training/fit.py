@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from housing import schema
+from housing.features.preprocess import in_threads_of
 from housing.records import Draw, Member
 from housing.training.candidates import BASELINES, CANDIDATES, Candidate, pipeline
 from housing.training.plan import describe
@@ -26,6 +27,12 @@ from housing.training.workers import in_parallel, one_thread
 
 ALSO = -1
 """Stands for what is computed beside the fits."""
+
+EVERY_ROW = 2**62
+"""Stands for no limit."""
+
+BASELINE_ROWS = 100_000
+"""Training rows that a baseline is fitted on, at random: a line learns no more from millions."""
 
 LIBRARIES = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
 
@@ -69,6 +76,7 @@ def fit_members(
     *,
     workers: int = 1,
     without: Collection[str] = (),
+    rows: int = EVERY_ROW,
     candidates: Mapping[str, Candidate] = CANDIDATES,
     dask: str = "",
     also: Callable[[pd.DataFrame, Any], Any] | None = None,
@@ -77,8 +85,10 @@ def fit_members(
 
     X has shape (n, features), y (n,). A mean is scikit-learn's VotingRegressor, whose estimators
     are named after their seeds; where all members compute the same features, it is the last step of
-    one pipeline that computes them once. The same rows and members give the same predictions to the
-    bit, whatever `workers` and `dask` are. `also` is called with X and y by a worker that is free.
+    one pipeline that computes them once. Of more than `rows` rows, each of several members is
+    fitted on so many, no two on the same as far as they reach; shared features are still learnt
+    from all. The same rows and members give the same predictions to the bit, whatever `workers` and
+    `dask` are. `also` is called with X and y by a worker that is free.
     """
     labels = np.asarray(y, dtype=np.float64)
     pipelines = [pipeline(each.draw, each.seed, candidates, without) for each in members]
@@ -89,10 +99,12 @@ def fit_members(
     models, inputs = pipelines, X
     if shared is not None:
         models = [built["model"] for built in pipelines]
-        with one_thread():
+        with one_thread(), in_threads_of(shared, workers):
             inputs = pipelines[0][:-1].fit_transform(X, labels)
+    parts = _parts(len(labels), rows, len(members), members[0].seed)
     tasks: list[tuple[Any, ...]] = [
-        (i, _fitted, each, inputs, labels) for i, each in enumerate(models)
+        (i, _fitted, model, *_take(inputs, labels, part))
+        for i, (model, part) in enumerate(zip(models, parts, strict=True))
     ]
     if also is not None:
         tasks.insert(0, (ALSO, also, X, labels))  # first, as it may well be the longest
@@ -101,6 +113,23 @@ def fit_members(
     if shared is not None:
         mean = Pipeline([("preprocess", shared), ("model", mean)])
     return Fitted(mean, results.get(ALSO))
+
+
+def _parts(n: int, rows: int, members: int, seed: int) -> list[npt.NDArray[np.int64] | None]:
+    """Numbers of each member's rows, ascending; None for all."""
+    if n <= rows:
+        return [None] * members
+    order = np.random.default_rng(seed).permutation(n)
+    takes = [np.arange(i * rows, (i + 1) * rows) % n for i in range(members)]
+    return [np.sort(order[take]) for take in takes]
+
+
+def _take(
+    X: Any, y: npt.NDArray[np.float64], part: npt.NDArray[np.int64] | None
+) -> tuple[Any, Any]:
+    if part is None:
+        return X, y
+    return (X.iloc[part] if isinstance(X, pd.DataFrame) else X[part]), y[part]
 
 
 def _same_features(pipelines: Sequence[Pipeline]) -> bool:
@@ -139,8 +168,11 @@ def _fit_alone(
 
 
 def fit_baselines(X: pd.DataFrame, y: npt.ArrayLike, *, seed: int) -> dict[str, Any]:
-    """What a model has to beat, fitted on the same rows, by name."""
+    """What a model has to beat, fitted on the same rows (or `BASELINE_ROWS` of them), by name."""
     labels = np.asarray(y, dtype=np.float64)
+    if len(labels) > BASELINE_ROWS:
+        some = np.sort(np.random.default_rng(seed).permutation(len(labels))[:BASELINE_ROWS])
+        X, labels = X.iloc[some], labels[some]
     return {
         name: _fit_alone(baseline.build(seed), X, labels, workers=1)
         for name, baseline in BASELINES.items()
@@ -167,14 +199,6 @@ def bag_members(model: Any) -> list[Any]:
         steps = model.steps[:-1]
         return [Pipeline([*steps, ("model", each)]) for each in model[-1].estimators_]
     return []
-
-
-def members_say(model: Any, X: pd.DataFrame) -> list[Any]:
-    """What each member of a bag predicts, shape (n,) each; features that they share come once."""
-    if isinstance(model, Pipeline) and isinstance(model[-1], VotingRegressor):
-        features = model[:-1].transform(X)
-        return [each.predict(features) for each in model[-1].estimators_]
-    return [each.predict(X) for each in bag_members(model)]
 
 
 def _feature_importances(member: Pipeline) -> dict[str, float]:

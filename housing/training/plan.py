@@ -62,10 +62,16 @@ class SearchPlan(BaseModel):
         description="Best draws of the last nights that are tried again beside fresh ones",
     )
     rows: int = Field(
-        default=100_000,
+        default=25_000,
         ge=1000,
         description="Training rows that draws are scored on, drawn at random where there are "
         "more; the challenger is fitted on all",
+    )
+    member_rows: int = Field(
+        default=500_000,
+        ge=1000,
+        description="Training rows that a model of a bag is fitted on. Where there are more, each "
+        "takes others, and what it knows of neighbours is still learnt from all",
     )
     without: tuple[str, ...] = Field(
         default=(), description=f"Features that are left out, of {', '.join(FEATURE_GROUPS)}"

@@ -6,7 +6,6 @@ histogram boosting, alone or as a mean; any other model is asked as it is. Its a
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 from sklearn.pipeline import Pipeline
 
 from housing import schema
+from housing.features.curve import along_curve
 from housing.features.derived import COVARIATES, compute, inputs_of
+from housing.features.neighbours import in_threads
 from housing.features.preprocess import ROW_GROUPS, has_groups
 
 Floats = npt.NDArray[np.float64]
@@ -27,20 +28,38 @@ TOLERANCE = 1e-9
 """Relative; sums in another order differ in their last bits."""
 
 FEW = 16
-"""Rows up to which all trees are walked side by side; for more, scikit-learn's loop is faster."""
+"""Rows up to which all trees are walked side by side; of more, tree by tree over binned rows."""
 
 CHUNK_ROWS = 8192
+CHECKED_ROWS = 100
+"""Rows of which the fast and the plain way are compared before the fast one is trusted."""
 
 
 def predictor(model: Any, threads: int = 1) -> "Predictor":
-    """The fastest way there is to ask a fitted model; `threads` share the features of a batch."""
+    """The fastest way there is to ask a fitted model; `threads` share a batch."""
     if isinstance(model, Pipeline) and has_groups(model["preprocess"]):
         features = Features.of(model["preprocess"])
-        last = model[-1]
-        estimators = last.estimators_ if isinstance(last, VotingRegressor) else [last]
+        estimators = _models(model[-1])
         boosted = all(isinstance(each, HistGradientBoostingRegressor) for each in estimators)
-        return Predictor(model, features, Trees.of(estimators) if boosted else None, threads)
-    return Predictor(model, None, None, threads)
+        return Predictor(
+            model,
+            features,
+            Trees.of(estimators) if boosted else None,
+            BinnedTrees.of(estimators) if boosted else None,
+            threads,
+        )
+    return Predictor(model, threads=threads)
+
+
+def said_by_each(model: Any, frame: pd.DataFrame, threads: int = 1) -> Floats:
+    """What each model of a mean says of a frame's rows, shape (models, n); a single one: (1, n).
+
+    The fast way, unless it disagrees with the model on the first rows.
+    """
+    fast = predictor(model, threads)
+    if fast.features is None or not fast.agrees(frame.iloc[:CHECKED_ROWS]):
+        return _each(model, frame[list(schema.FEATURES)])
+    return fast.each({name: frame[name].to_numpy() for name in schema.FEATURES})
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +67,9 @@ class Predictor:
     """Answers for one fitted model."""
 
     model: Any
-    features: "Features | None"
-    trees: "Trees | None"
+    features: "Features | None" = None
+    trees: "Trees | None" = None
+    binned: "BinnedTrees | None" = None
     threads: int = 1
 
     def predict(self, columns: Columns) -> Floats:
@@ -60,19 +80,29 @@ class Predictor:
         """
         if self.features is None:
             return np.asarray(self.model.predict(as_frame(columns)), dtype=np.float64)
-        values = self._features(self.features, columns)
-        if self.trees is not None and len(values) <= FEW:
-            return self.trees.predict(values)
-        return np.asarray(self.model[-1].predict(values), dtype=np.float64)
+        if self.trees is not None and len(columns[NUMBERS[0]]) <= FEW:
+            return self.trees.predict(self.features.compute(*split_columns(columns)))
+        mean: Floats = self.each(columns).mean(axis=0)
+        return mean
 
-    def _features(self, features: "Features", columns: Columns) -> Floats:
-        numbers, categories = split_columns(columns)
-        chunks = [slice(i, i + CHUNK_ROWS) for i in range(0, len(numbers), CHUNK_ROWS)]
-        if len(chunks) <= 1 or self.threads == 1:
-            return np.vstack([features.compute(numbers[c], categories[c]) for c in chunks])
-        with ThreadPoolExecutor(self.threads) as pool:
-            parts = pool.map(lambda c: features.compute(numbers[c], categories[c]), chunks)
-            return np.vstack(list(parts))
+    def each(self, columns: Columns) -> Floats:
+        """What each model of a mean says, shape (models, n); one model is a mean of itself."""
+        if self.features is None:
+            return _each(self.model, as_frame(columns))
+        features, (numbers, categories) = self.features, split_columns(columns)
+        said = np.empty((len(_models(self.model[-1])), len(numbers)))
+        # Rows that are near each other are worked on together; `along_curve` says why.
+        order = along_curve(numbers[:, PLACE])
+
+        def answer(start: int) -> None:
+            rows = order[start : start + CHUNK_ROWS]
+            values = features.compute(numbers[rows], categories[rows])
+            said[:, rows] = (
+                self.binned.each(values) if self.binned else _each(self.model[-1], values)
+            )
+
+        in_threads(answer, range(0, len(order), CHUNK_ROWS), self.threads)
+        return said
 
     def agrees(self, frame: pd.DataFrame) -> bool:
         """Whether it says of these rows what the model does, of many at once and of a few."""
@@ -88,8 +118,17 @@ class Predictor:
         )
 
 
+def _models(model: Any) -> list[Any]:
+    return list(model.estimators_) if isinstance(model, VotingRegressor) else [model]
+
+
+def _each(model: Any, X: Any) -> Floats:
+    return np.array([each.predict(X) for each in _models(model)], dtype=np.float64)
+
+
 NUMBERS = tuple(name for name in schema.FEATURES if name in schema.NUMBERS)
 CATEGORIES = schema.CATEGORIES
+PLACE = [NUMBERS.index(name) for name in schema.COORDINATES]
 
 
 def split_columns(columns: Columns) -> tuple[Floats, npt.NDArray[Any]]:
@@ -101,7 +140,7 @@ def split_columns(columns: Columns) -> tuple[Floats, npt.NDArray[Any]]:
 
 def as_frame(columns: Columns) -> pd.DataFrame:
     """The frame that a model is given: typed as after validation."""
-    frame = pd.DataFrame({name: list(columns[name]) for name in schema.FEATURES})
+    frame = pd.DataFrame({name: columns[name] for name in schema.FEATURES})
     return frame.astype(schema.dtypes(schema.FEATURES))
 
 
@@ -173,7 +212,7 @@ class Trees:
         first = np.repeat(roots, [len(each) for each in nodes])
         itself = np.arange(len(whole))
         return cls(
-            baseline=float(np.mean([np.ravel(model._baseline_prediction)[0] for model in models])),
+            baseline=float(np.mean([_baseline(model) for model in models])),
             roots=roots,
             feature=np.where(leaf, 0, whole["feature_idx"]).astype(np.int64),
             threshold=whole["num_threshold"].astype(np.float64),
@@ -194,3 +233,79 @@ class Trees:
             node = np.where(left, self.left[node], self.right[node])
         total: Floats = self.value[node].sum(axis=1) + self.baseline
         return total
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """Where a model's trees may cut: a bin a feature is one byte a row in place of eight."""
+
+    edges: tuple[Floats, ...]  # of each feature, ascending; a bin holds its upper edge
+    gap: int  # the bin of a value that is not there
+
+    @classmethod
+    def of(cls, model: Any) -> "Bins":
+        """Read them from a fitted HistGradientBoostingRegressor."""
+        mapper = model._bin_mapper
+        edges = tuple(np.asarray(each, dtype=np.float64) for each in mapper.bin_thresholds_)
+        return cls(edges, int(mapper.missing_values_bin_idx_))
+
+    def same(self, other: "Bins") -> bool:
+        """Whether a row has the same bins by both."""
+        return self.gap == other.gap and all(map(np.array_equal, self.edges, other.edges))
+
+    def of_rows(self, X: Floats) -> npt.NDArray[np.uint8]:
+        """The bin of each value, shape (n, features)."""
+        found = np.empty(X.shape, dtype=np.uint8)
+        for place, edges in enumerate(self.edges):
+            values = X[:, place]
+            found[:, place] = np.where(
+                np.isnan(values), self.gap, np.searchsorted(edges, values, side="left")
+            )
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class BinnedModel:
+    """The trees of one boosted model."""
+
+    bins: int  # which of the bins of `BinnedTrees`
+    baseline: float
+    trees: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BinnedTrees:
+    """Boosted models for many rows: scikit-learn's loops, over bytes in place of numbers.
+
+    A block of rows stays in the processor's cache while all trees are asked.
+    """
+
+    bins: tuple[Bins, ...]  # models with the same share them
+    models: tuple[BinnedModel, ...]
+
+    @classmethod
+    def of(cls, models: Sequence[Any]) -> "BinnedTrees":
+        """Read fitted HistGradientBoostingRegressors without categorical splits."""
+        distinct: list[Bins] = []
+        read = []
+        for model in models:
+            bins = Bins.of(model)
+            place = next((i for i, each in enumerate(distinct) if each.same(bins)), len(distinct))
+            distinct += [bins] if place == len(distinct) else []
+            trees = tuple(tree for (tree,) in model._predictors)
+            read.append(BinnedModel(place, _baseline(model), trees))
+        return cls(tuple(distinct), tuple(read))
+
+    def each(self, X: Floats) -> Floats:
+        """Predictions of each model, shape (models, n)."""
+        binned = [bins.of_rows(X) for bins in self.bins]
+        said = np.empty((len(self.models), len(X)))
+        for values, model in zip(said, self.models, strict=True):
+            values[:] = model.baseline
+            for tree in model.trees:
+                values += tree.predict_binned(binned[model.bins], self.bins[model.bins].gap, 1)
+        return said
+
+
+def _baseline(model: Any) -> float:
+    return float(np.ravel(model._baseline_prediction)[0])

@@ -123,7 +123,7 @@ def test_the_stored_state_is_plain_and_the_tree_is_grown_anew():
     before = fitted.transform(places(9, seed=5))
     state = fitted.__getstate__()
     assert "_tree" not in state
-    plain = (np.ndarray, int, float, str, tuple)
+    plain = (np.ndarray, int, float, str, tuple, type(None))
     assert all(isinstance(value, plain) for value in state.values()), state
     again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.transform(places(9, seed=5)), before)

@@ -6,18 +6,20 @@ from sklearn.ensemble import VotingRegressor
 from sklearn.metrics import root_mean_squared_error
 
 from housing import schema
-from housing.records import Draw
+from housing.records import Draw, Member
 from housing.training.candidates import BASELINES, pipeline
 from housing.training.fit import (
     LIBRARIES,
+    _parts,
     bag_members,
     built_in_importances,
     fit,
     fit_baselines,
+    fit_members,
     golden_rows,
     library_versions,
-    members_say,
 )
+from housing.training.predict import said_by_each
 from tests.housing.training import families
 
 DRAWS = {
@@ -60,7 +62,7 @@ def test_a_bag_is_the_mean_of_its_seeds(districts):
     assert list(bag["model"].named_estimators_) == ["seed_5", "seed_6", "seed_7"]
     members = [fit(X, y, draw("boosting"), seed=s).predict(X_test) for s in (5, 6, 7)]
     np.testing.assert_array_equal(bag.predict(X_test), np.mean(members, axis=0))
-    np.testing.assert_array_equal(members_say(bag, X_test), members)
+    np.testing.assert_allclose(said_by_each(bag, X_test), members, rtol=1e-12)
     alone = [member.predict(X_test) for member in bag_members(bag)]
     np.testing.assert_array_equal(alone, members)
     assert not np.array_equal(members[0], members[1])
@@ -120,3 +122,31 @@ def test_library_versions_name_what_predictions_depend_on():
     versions = library_versions()
     assert list(versions) == ["python", *LIBRARIES]
     assert versions["numpy"] == np.__version__
+
+
+def test_of_many_rows_members_take_different_ones_and_features_are_learnt_from_all(districts):
+    X, y, X_test, y_test = districts
+    members = [Member(draw("boosting"), seed) for seed in (5, 6)]
+    whole = fit_members(X, y, members, rows=len(X)).model
+    parts, again = (fit_members(X, y, members, rows=1500, workers=n).model for n in (1, 2))
+    np.testing.assert_array_equal(parts.predict(X_test), again.predict(X_test))
+    looks = [dict(m["preprocess"].named_transformers_["near"]["look"].transformer_list)
+             for m in (whole, parts)]  # fmt: skip
+    np.testing.assert_array_equal(*(look["statistics"].rows_ for look in looks))
+    seen = [
+        sum(int(tree.nodes["count"][0]) for (tree,) in each._predictors[:1])
+        for each in parts["model"].estimators_
+    ]
+    assert seen == [1500, 1500]
+    one, other = (each.predict(parts[:-1].transform(X_test)) for each in parts["model"].estimators_)
+    assert not np.array_equal(one, other)
+    error, all_ = (root_mean_squared_error(y_test, m.predict(X_test)) for m in (parts, whole))
+    assert error < 1.1 * all_
+
+
+def test_rows_of_members_cover_all_and_overlap_only_where_they_must():
+    parts = _parts(10, 4, 3, seed=1)
+    assert [len(p) for p in parts] == [4, 4, 4]
+    assert set(np.concatenate(parts)) == set(range(10))
+    assert not set(parts[0]) & set(parts[1])
+    assert _parts(10, 10, 2, seed=1) == [None, None]
