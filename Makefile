@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: retrain test test-postgresql soak check up bench lock clean format docs
+.PHONY: retrain test test-postgresql soak check up bench flaml lock clean format docs
 
 retrain: $(VENV)/.run-installed  ## one night now
 	@$(BIN)/housing retrain
@@ -33,8 +33,14 @@ format: $(VENV)/.dev-installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev-installed
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.dev-installed  ## every row of the goals in a quick form
+	$(BIN)/python -m benchmarks bench
+
+# A peer to be compared with, in an environment of its own: it is no part of the project.
+FLAML ?= build/flaml
+flaml:  ## for `python -m benchmarks quality --flaml build/flaml/bin/python`
+	$(PYTHON) -m venv $(FLAML)
+	$(FLAML)/bin/python -m pip install --quiet "flaml[automl]==2.7.0"
 
 # The lock files carry pins and hashes and no address, so any index serves.
 lock:

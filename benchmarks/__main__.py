@@ -4,6 +4,12 @@ import runpy
 import sys
 
 BENCHMARKS = {
+    "bench": ("benchmarks.bench", "every row of the goals in a quick form, as one table"),
+    "intake": ("benchmarks.intake", "CSV into the store with every check, and the split"),
+    "night": ("benchmarks.night", "a night of 2 million rows: seconds and memory by part"),
+    "families": ("benchmarks.families", "what each family and group of features is worth"),
+    "search": ("benchmarks.search", "the search beside RandomizedSearchCV, and what a race saves"),
+    "performance-page": ("benchmarks.page", "docs/performance.md from the kept figures"),
     "split": ("benchmarks.split", "adding 1,000 rows to a small and to a large dataset"),
     "orchestration": ("benchmarks.orchestration", "what the orchestrator costs a night"),
     "quality": ("benchmarks.quality", "time and error beside the reference recipe"),
@@ -35,7 +41,7 @@ def main() -> int:
     if len(sys.argv) < 2 or sys.argv[1] not in BENCHMARKS:
         print("Usage: python -m benchmarks NAME [ARGUMENTS]\n")
         for name, (_, what) in BENCHMARKS.items():
-            print(f"  {name:<14} {what}")
+            print(f"  {name:<17} {what}")
         return 0 if len(sys.argv) < 2 else 2
     module, _ = BENCHMARKS[sys.argv[1]]
     sys.argv = sys.argv[1:]

@@ -4,7 +4,6 @@ Memory that processes share (files mapped by several workers, pages of a fork) c
 kernel's proportional set size, not the sum of resident sizes.
 """
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -57,8 +56,3 @@ def _proportional_kib(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1])
     return 0
-
-
-def own() -> int:
-    """This process."""
-    return os.getpid()

@@ -7,17 +7,29 @@ file is no part of the night. `--profile` runs the same steps in this process in
 table of the functions in which the time goes.
 """
 
+import argparse
+import cProfile
 import json
 import os
+import pstats
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
+from benchmarks import results
 from benchmarks.memory import Watch
+from housing.settings import load_settings
 from housing.sources.simulated.scenarios import simulate
+from housing.store import runs
+from housing.store.opening import open_store
+from housing.store.tables import runs as runs_table
+from tests.plain_nights import plain_night
 
 ROWS = 2_000_000
 BIG = 1_000_000
@@ -26,16 +38,16 @@ SHOWN = 25
 """Functions of a profile that are kept."""
 
 CHUNK = 250_000
-FINE = 6  # decimals of the coordinates: millions of districts need more of them than the census has
 
 
-def landing(folder: Path, rows: int, seed: int = 0) -> Path:
-    """Districts as a CSV file; they differ, as no two chunks share their seed."""
-    folder.mkdir(parents=True)
-    path = folder / "districts.csv"
-    for number, start in enumerate(range(0, rows, CHUNK)):
-        chunk = simulate(min(CHUNK, rows - start), seed, night=number)
-        chunk.to_csv(path, mode="a", index=False, header=not number)
+def landing(folder: Path, rows: int, first: int = 0) -> Path:
+    """Districts as a CSV file, written chunk by chunk; `first` tells files of one table apart."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"districts-{first:010d}.csv"
+    for start in range(0, rows, CHUNK):
+        night = (first + start) // CHUNK  # each chunk has a seed of its own
+        chunk = simulate(min(CHUNK, rows - start), 0, night=night)
+        chunk.to_csv(path, mode="a", index=False, header=not start)
     return path
 
 
@@ -62,12 +74,76 @@ def retrain(home: Path) -> tuple[dict[str, Any], float, Watch, float]:
 
 
 def parts(
-    steps: list[Mapping[str, Any]], watch: Watch, began: float, wall: float
+    home: Path, run: int, watch: Watch, began: float, wall: float
 ) -> Iterator[tuple[str, float, float]]:
-    """Name, seconds and peak GiB of each step, and of all that is between and around them."""
-    inside = 0.0
+    """Name, seconds and peak GiB of each step of a run, and of all that is around them."""
+    with open_store(load_settings(home=home)) as store, store.read() as connection:
+        steps = runs.steps(connection, run)
+        begins = connection.execute(sa.select(runs_table.c.started_at)).scalars().first()
+    at, inside = begins.timestamp() if begins else began, 0.0
     for step in steps:
-        end = step["ended"]
-        yield step["name"], step["seconds"], watch.peak(end - step["seconds"], end)
-        inside += step["seconds"]
+        # Steps follow each other; what the orchestrator does between them is small beside them.
+        yield step.name, step.seconds, watch.peak(at, at + step.seconds + 1)
+        at, inside = at + step.seconds, inside + step.seconds
     yield "start, orchestration, end", wall - inside, watch.peak()
+
+
+def profiled(home: Path) -> list[dict[str, object]]:
+    """The same steps in this process, under the profiler: the functions that took longest."""
+    os.environ.update({k: v for k, v in environment(home).items() if k.startswith("HOUSING_")})
+    profile = cProfile.Profile()
+    profile.enable()
+    plain_night()
+    profile.disable()
+    found = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    here = [
+        {
+            "function": f"{_module(path)}:{name}",
+            "calls": calls,
+            "own": own,
+            "with_callees": whole,
+        }
+        for (path, _, name), (_, calls, own, whole, _) in found.items()
+        if "/housing/" in path
+    ]
+    return sorted(here, key=lambda row: -float(str(row["with_callees"])))[:SHOWN]
+
+
+def _module(path: str) -> str:
+    return path.rpartition("/housing/")[2].removesuffix(".py").replace("/", ".")
+
+
+def main() -> None:
+    """Measure one night, part by part."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--profile", action="store_true", help="where the time goes instead")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        landing(home / "landing", options.rows)
+        if options.profile:
+            rows = profiled(home)
+            results.keep("night-profile", {"rows": options.rows, "functions": rows})
+            for row in rows:
+                print(f"{row['with_callees']:>9.2f} s {row['own']:>8.2f} s  {row['function']}")
+            return
+        answer, wall, watch, began = retrain(home)
+        found = list(parts(home, answer["run"], watch, began, wall))
+    big = options.rows >= BIG
+    shown = [
+        results.Row("whole night", wall, SECONDS_GOAL if big else 0.0, "s",
+                    wall <= SECONDS_GOAL if big else None, f"{SECONDS_GOAL:g} s"),
+        results.Row("peak memory", watch.peak(), GIB_GOAL if big else 0.0, "GiB",
+                    watch.peak() <= GIB_GOAL if big else None, f"{GIB_GOAL:g} GiB"),
+        *(results.Row(f"{name}, seconds", seconds, wall, "s") for name, seconds, _ in found),
+        *(results.Row(f"{name}, peak", gib, watch.peak(), "GiB") for name, _, gib in found),
+    ]  # fmt: skip
+    results.show(
+        f"night-{options.rows}", shown,
+        f"{options.rows:,} rows from a CSV file to the report ({answer['outcome']})",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

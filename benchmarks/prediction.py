@@ -9,21 +9,27 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from benchmarks import results
 from housing import schema
+from housing.features.curve import along_curve
+from housing.features.derived import COVARIATES, compute
 from housing.records import Member
 from housing.training.draws import draws
 from housing.training.fit import fit_members
 from housing.training.plan import SearchPlan
-from housing.training.predict import predictor
+from housing.training.predict import CHUNK_ROWS, PLACE, predictor, split_columns
+from housing.training.workers import one_thread
 
 ONE_ROW_GOAL_MS = 5.0
 BATCH_GOAL = 300_000
 SINGLE_ROWS = 400
+PART_ROWS = 40_000
 
 
 def around(table: pd.DataFrame, rows: int, seed: int = 0) -> pd.DataFrame:
@@ -48,6 +54,36 @@ def latencies(call: Callable[[int], object], n: int) -> np.ndarray:
         call(i)
         taken.append(1e3 * (time.perf_counter() - began))
     return np.array(taken)
+
+
+def parts(model: Pipeline, rows: pd.DataFrame) -> dict[str, float]:
+    """Processor microseconds a row of each part of a batch, one thread."""
+    taken: dict[str, float] = {}
+
+    def measured(name: str, call: Callable[[], Any]) -> Any:
+        began = time.process_time()
+        found = call()
+        taken[name] = 1e6 * (time.process_time() - began) / len(rows)
+        return found
+
+    with one_thread():
+        fast = predictor(model)
+        numbers, categories = measured("columns", lambda: split_columns(columns(rows)))
+        order = along_curve(numbers[:, PLACE])
+        values = measured("all features", lambda: fast.features.compute(
+            numbers[order], categories[order]))  # fmt: skip
+        near = compute(numbers[order][:, fast.features.near_inputs], COVARIATES)
+        near = np.where(np.isnan(near), fast.features.fill, near)
+        for look in fast.features.looks:
+            scale = getattr(look, "scale", None)
+            name = "nearest on the map" if scale is None else f"most alike, scale {scale:g}"
+            measured(f"of these, {name}", lambda look=look: look.looked_up(near))
+        measured("binning", lambda: [bins.of_rows(values) for bins in fast.binned.bins])
+        measured("binning and trees, in blocks", lambda: [
+            fast.binned.each(values[i : i + CHUNK_ROWS])
+            for i in range(0, len(values), CHUNK_ROWS)])  # fmt: skip
+        measured("trees without binning, by scikit-learn", lambda: model[-1].predict(values))
+    return taken
 
 
 def main() -> None:
@@ -93,6 +129,7 @@ def main() -> None:
             results.Row("largest relative difference", worst, 0.0, "", worst <= 1e-9, "1e-9"),
         ],
         f"a mean of {plan.bag} models, through `training.predict` and through the frame",
+        parts=parts(model, many.iloc[:PART_ROWS]),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks import results
 from housing import schema
 from housing.settings import Settings
 from housing.store import batches, datasets, split
@@ -151,12 +152,16 @@ def main() -> None:
 
 
 def _show(small: Dataset, large: Dataset) -> None:
-    print(f"{NIGHT:,} more rows, median of {len(small.nights)} nights:")
-    for step in (*small.nights[0].steps, "all"):
-        ours, theirs = large.median(step), small.median(step)
-        print(f"{step:>12}: {theirs * 1e3:8.1f} ms {ours * 1e3:8.1f} ms {ours / theirs:6.2f} x")
-    met = large.median("all") <= GOAL * small.median("all")
-    print(f"goal for all: at most {GOAL} x: {'met' if met else 'missed'}")
+    steps = [*small.nights[0].steps, "all"]
+    both = {step: (1e3 * large.median(step), 1e3 * small.median(step)) for step in steps}
+    met = both["all"][0] <= GOAL * both["all"][1]
+    rows = [results.Row(step, *both[step], "ms") for step in steps[:-1]]
+    rows.append(results.Row("all", *both["all"], "ms", met, f"{GOAL} x"))
+    results.show(
+        "split", rows,
+        f"{NIGHT:,} more rows in {large.rows:,} districts and in {small.rows:,}, "
+        f"median of {len(small.nights)} nights each",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -152,6 +152,8 @@ def fit_challenger(store: Store, night: Night, search: int, settings: Settings) 
     members = members_of(dict(row.models), {t.draw.index: t.draw for t in trials}, plan.seed)
     frame = datasets.read(store, row.version)
     X, y = training_side(frame)
+    train_keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
+    del frame  # of millions of rows, memory that the fit wants
     began = time.perf_counter()
     fitted = fit_members(
         X, y, members,
@@ -160,7 +162,6 @@ def fit_challenger(store: Store, night: Night, search: int, settings: Settings) 
     )  # fmt: skip
     fit_seconds = time.perf_counter() - began
     rows = golden_rows(X, GOLDEN_ROWS, plan.seed)
-    train_keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
     artifact = artifacts.put_model(store, fitted.model)
     golden = artifacts.put_golden(store, rows, fitted.model.predict(rows))
     facts = {

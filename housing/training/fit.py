@@ -106,6 +106,7 @@ def fit_members(
         (i, _fitted, model, *_take(inputs, labels, part))
         for i, (model, part) in enumerate(zip(models, parts, strict=True))
     ]
+    del inputs  # of millions of rows, the parts are all that is wanted
     if also is not None:
         tasks.insert(0, (ALSO, also, X, labels))  # first, as it may well be the longest
     results = dict(in_parallel(_numbered, tasks, workers, dask))

@@ -68,7 +68,7 @@ class SearchPlan(BaseModel):
         "more; the challenger is fitted on all",
     )
     member_rows: int = Field(
-        default=500_000,
+        default=300_000,
         ge=1000,
         description="Training rows that a model of a bag is fitted on. Where there are more, each "
         "takes others, and what it knows of neighbours is still learnt from all",

@@ -53,6 +53,14 @@ SMALL: Mapping[str, Candidate] = {
     "lightgbm": replace(
         CANDIDATES["lightgbm"], space=small_space("lightgbm", model__n_estimators=randint(5, 20))
     ),
+    "boosting-slow": replace(
+        CANDIDATES["boosting-slow"],
+        space=small_space("boosting-slow", model__max_iter=randint(5, 20)),
+    ),
+    "lightgbm-slow": replace(
+        CANDIDATES["lightgbm-slow"],
+        space=small_space("lightgbm-slow", model__n_estimators=randint(5, 20)),
+    ),
     "extra-trees": replace(CANDIDATES["extra-trees"], build=small_extra_trees),
     "forest": replace(CANDIDATES["forest"], build=small_forest, space=small_space("forest")),
     "tree": replace(CANDIDATES["tree"], space=small_space("tree")),

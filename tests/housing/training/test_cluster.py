@@ -1,14 +1,8 @@
 """A night's search and fits on a real Dask scheduler with workers as processes of their own."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,46 +12,19 @@ from housing.records import Draw, Member
 from housing.training.fit import fit_members
 from housing.training.plan import SearchPlan
 from housing.training.search import run_search
+from tests.clusters import a_scheduler, free_port, two_workers, worker
 from tests.housing.training import families
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of distributed's own
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
-ROOT = Path(__file__).parents[3]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def dask(kind: str, *arguments: str) -> Iterator[subprocess.Popen]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_" + kind, *arguments],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(20)
-
-
-@contextmanager
-def worker(address: str) -> Iterator[subprocess.Popen]:
-    with dask("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard") as process:
-        yield process
 
 
 @pytest.fixture
 def scheduler() -> Iterator[str]:
-    port = free_port()
-    with dask("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"):
-        yield f"tcp://127.0.0.1:{port}"
+    with a_scheduler() as address:
+        yield address
 
 
 def test_one_worker_is_killed_in_the_middle_and_the_result_is_the_same(scheduler, census_path):
@@ -66,7 +33,7 @@ def test_one_worker_is_killed_in_the_middle_and_the_result_is_the_same(scheduler
     plan = SearchPlan(families=("boosting", "tree"), n_iter=6, n_jobs=1, race=0, bag=2)
     here = run_search(X, y, plan, candidates=families.SMALL)
     with worker(scheduler) as victim, worker(scheduler):
-        _two_workers(scheduler)
+        two_workers(scheduler)
         scored = []
 
         def strike(score):
@@ -83,13 +50,6 @@ def test_one_worker_is_killed_in_the_middle_and_the_result_is_the_same(scheduler
     np.testing.assert_array_equal(there.choice.predicted, here.choice.predicted)
     near = fit_members(X, y, members).model
     np.testing.assert_array_equal(far.predict(X_test), near.predict(X_test))
-
-
-def _two_workers(address: str) -> None:
-    from distributed import Client
-
-    with Client(address, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):

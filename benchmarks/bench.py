@@ -1,0 +1,92 @@
+"""`make bench`: every row of the goals in a quick form, one after the other, as one table.
+
+`python -m benchmarks bench [--full]`. Quick means smaller tables and fewer draws: the ratios tell
+whether something has become slower, and goals that need the full size are not judged. `--full` is
+what docs/performance.md is made from; it wants a quiet machine and about an hour. Figures are kept
+as JSON (of a quick run in `benchmarks/out`), failures are named, and the others go on.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import FOLDER
+
+QUICK: dict[str, list[str]] = {
+    "quality": ["--draws", "2"],
+    "search": ["--draws", "2", "--trees", "10", "--raced", "4"],
+    "intake": ["--rows", "200000"],
+    "split": ["--rows", "1000000", "--nights", "15"],
+    "night": ["--rows", "50000"],
+    "prediction": ["--rows", "50000"],
+    "orchestration": [],
+    "gate-speed": [],
+    "reliability": [],
+    "serving-load": ["--seconds", "2"],
+}
+FULL: dict[str, list[str]] = {
+    **QUICK,
+    "quality": ["--night", "--budget", "--cells"],
+    "search": [],
+    "intake": [],
+    "split": [],
+    "night": [],
+    "prediction": [],
+    "serving-load": [],
+}
+OUT = Path(__file__).with_name("out")
+
+
+def run(name: str, arguments: list[str], folder: Path) -> tuple[float, int]:
+    """One benchmark as a process of its own: seconds and exit code; its output is shown."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "benchmarks", name, *arguments]
+    print(f"\n$ python -m benchmarks {' '.join([name, *arguments])}", flush=True)
+    code = subprocess.run(
+        command, env={**os.environ, "BENCHMARK_RESULTS": str(folder)}, check=False
+    ).returncode
+    return time.perf_counter() - began, code
+
+
+def table(folder: Path, since: float) -> list[str]:
+    """A line a figure that was kept since then: both sides, their ratio, the goal."""
+    lines = [f"{'':<14}{'':<36}{'ours':>13}{'theirs':>13}  {'':<9}{'ratio':>8}"]
+    for path in sorted(folder.glob("*.json")):
+        if path.stat().st_mtime < since:
+            continue
+        found: dict[str, Any] = json.loads(path.read_text())
+        for row in found.get("rows", ()):
+            ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
+            verdict = {True: "met", False: "MISSED", None: ""}[row["met"]]
+            lines.append(
+                f"{found['benchmark']:<14}{row['name']:<36}{row['ours']:>13,.4g}"
+                f"{row['theirs']:>13,.4g}  {row['unit']:<9}{ratio:>8}  {verdict}"
+            )
+    return lines
+
+
+def main() -> int:
+    """Run all, or those that are named; 1 where one failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", choices=[*QUICK, []], help="these only")
+    parser.add_argument("--full", action="store_true", help="at the size of the goals")
+    options = parser.parse_args()
+    chosen, folder = (FULL, FOLDER) if options.full else (QUICK, OUT)
+    since, failed = time.time() - 1, []
+    for name in options.names or chosen:
+        took, code = run(name, chosen[name], folder)
+        print(f"  ({took:.0f} s)")
+        failed += [name] if code else []
+    print("\n" + "\n".join(table(folder, since)))
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+"""docs/performance.md and its pictures, made from the kept figures: `performance-page`.
+
+What the page says beside the figures stands in performance.in.md here; a test holds the page equal
+to what this makes. A benchmark that was never run to its end is named as not measured.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks import results
+from housing.report.canvas import LOOK, Plot, canvas, finished
+
+DOCS = Path(__file__).parents[1] / "docs"
+TEXT = Path(__file__).with_name("performance.in.md")
+PICTURES = DOCS / "performance"
+
+ORDER = {
+    "quality": "quality --night --budget --cells --flaml build/flaml/bin/python",
+    "search": "search",
+    "intake-1000000": "intake",
+    "intake-20000000": "intake --rows 20000000 --files 2",
+    "split": "split",
+    "night-2000000": "night",
+    "prediction": "prediction",
+}
+"""Kept figures in the order of the page, and the command that makes each."""
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; the first column to the left."""
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def number(value: float) -> str:
+    """Four digits that count."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def goals() -> str:
+    """Every row that was measured: both sides, their ratio, and the goal where there is one."""
+    rows = []
+    for name, command in ORDER.items():
+        found = results.load(name)
+        if found is None:
+            rows.append([f"`{command}`", "**not measured yet**", "", "", "", ""])
+            continue
+        for place, row in enumerate(found["rows"]):
+            if name.startswith("night") and (
+                "seconds" in row["name"] or "peak" in row["name"][-4:]
+            ):
+                continue  # the parts have a table of their own
+            ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f} x"
+            verdict = {True: "met", False: "**missed**", None: ""}[row["met"]]
+            theirs = number(row["theirs"]) if row["theirs"] else ""
+            rows.append(
+                [
+                    f"`{command}`" if not place else "",
+                    row["name"], f"{number(row['ours'])} {row['unit']}", theirs, ratio,
+                    f"{row['goal']}: {verdict}" if row["goal"] else "",
+                ]
+            )  # fmt: skip
+    return table(["command", "figure", "ours", "beside", "ratio", "goal"], rows)
+
+
+def machines() -> str:
+    """When and on what each was measured."""
+    rows = []
+    for name in (*ORDER, "families", "night-profile"):
+        found = results.load(name)
+        if found is not None:
+            m = found["machine"]
+            rows.append(
+                [
+                    name, found["at"][:16].replace("T", " "), str(m["cores"]),
+                    f"{m['memory_gib']:g} GiB", m["python"], m["libraries"]["scikit-learn"],
+                    " ".join(f"{x:g}" for x in m["load"]),
+                ]
+            )  # fmt: skip
+    head = ["", "at (UTC)", "cores", "memory", "Python", "scikit-learn", "load at the end"]
+    return table(head, rows) if rows else "Nothing has been measured yet."
+
+
+def parts() -> str:
+    """Seconds and memory of the parts of a night of 2 million rows."""
+    found = results.load("night-2000000")
+    if found is None:
+        return "Not measured yet: `python -m benchmarks night`."
+    figures = {row["name"]: row["ours"] for row in found["rows"]}
+    names = [n.removesuffix(", seconds") for n in figures if n.endswith(", seconds")]
+    rows = [[n, f"{figures[f'{n}, seconds']:.1f}", f"{figures[f'{n}, peak']:.2f}"] for n in names]
+    return table(["part", "seconds", "peak GiB"], rows)
+
+
+def profile() -> str:
+    """The functions of the project in which a night spends its time."""
+    found = results.load("night-profile")
+    if found is None:
+        return "Not profiled yet: `python -m benchmarks night --rows 20000 --profile`."
+    rows = [
+        [
+            f"`{row['function']}`",
+            str(row["calls"]),
+            f"{row['with_callees']:.2f}",
+            f"{row['own']:.2f}",
+        ]
+        for row in found["functions"]
+    ]
+    head = ["function", "calls", "seconds with all that it calls", "of its own"]
+    return f"A night of {found['rows']:,} rows.\n\n" + table(head, rows)
+
+
+def families() -> str:
+    """Error and processor time of each family."""
+    found = results.load("families")
+    if found is None:
+        return "Families are not measured yet: `python -m benchmarks families`."
+    rows = [[r["name"], f"{r['rmse']:,.0f}", f"{r['seconds']:.1f}"] for r in found["families"]]
+    said = (
+        f"One setting each on the same features and folds; processor seconds of a fit on "
+        f"{found['rows_fitted']:,} rows with one thread (`families`).\n\n"
+    )
+    return said + table(["family", "cross-validated RMSE", "processor seconds"], rows)
+
+
+def groups() -> str:
+    """Error of the default family without each group of features."""
+    found = results.load("families")
+    if found is None:
+        return ""
+    rows = [
+        [f"without {r['without']}" if r["without"] else "all features", f"{r['rmse']:,.0f}"]
+        for r in found["groups"]
+    ]
+    return table(["boosting, 300 trees", "cross-validated RMSE"], rows)
+
+
+def prediction() -> str:
+    """Processor microseconds a row of each part of a batch."""
+    found = results.load("prediction")
+    if found is None or "parts" not in found:
+        return "Not measured yet: `python -m benchmarks prediction`."
+    rows = [[name, f"{value:.1f}"] for name, value in found["parts"].items()]
+    return table(["part of a batch", "processor microseconds a row"], rows)
+
+
+def sides() -> str:
+    """What each side of the comparison chose."""
+    found = results.load("quality-curves")
+    if found is None:
+        return ""
+    rows = [
+        [name, f"{s['wall']:.0f} s", f"{s['cv']:,.0f}", f"{s['test']:,.0f}", _chose(s["facts"])]
+        for name, s in found["sides"].items()
+    ]
+    return table(["side", "time", "cross-validated RMSE", "test RMSE", "chose"], rows)
+
+
+def _chose(facts: dict[str, Any]) -> str:
+    if "members" in facts:
+        fits = f"{facts['draws']} draws, {facts['fits']} of {facts['of_fits']} fits"
+        return f"{fits}, a mean of {len(facts['members'])}"
+    if "estimator" in facts:
+        return f"{facts['estimator']} (FLAML {facts['version']})"
+    return f"{facts['draws']} draws"
+
+
+def curves() -> Plot:
+    """Best cross-validated error so far by time, a line a side; a point where it had refitted."""
+    found = results.load("quality-curves")
+    with canvas(6.4, 3.2) as (figure, axes):
+        for place, (name, side) in enumerate(() if found is None else found["sides"].items()):
+            color = LOOK.families[place % len(LOOK.families)]
+            seconds = [max(t, 0.1) for t, _ in side["curve"]]
+            errors = [e / 1000 for _, e in side["curve"]]
+            axes.step(seconds, errors, where="post", color=color, lw=1.6, label=name)
+            axes.plot(seconds[-1:], errors[-1:], "o", color=color, ms=5)
+        axes.set_xscale("log")
+        axes.set_xlabel("seconds since the search began")
+        axes.set_ylabel("best cross-validated RMSE,\nthousand US dollars")
+        if found is not None:
+            axes.legend()
+        return finished(figure, "curves", "Error against time, a line a side of the comparison.")
+
+
+def pictures() -> Iterator[tuple[str, Plot]]:
+    """File name and picture of what was measured."""
+    if results.load("quality-curves") is not None:
+        yield "curves.svg", curves()
+
+
+def page() -> str:
+    """The text with every figure filled in."""
+    facts: dict[str, Callable[[], str]] = {
+        "goals": goals,
+        "machines": machines,
+        "parts": parts,
+        "profile": profile,
+        "sides": sides,
+        "families": families,
+        "groups": groups,
+        "prediction": prediction,
+        "curves": lambda: (
+            "![Error against time](performance/curves.svg)"
+            if results.load("quality-curves")
+            else "Not measured yet."
+        ),
+    }
+    text = TEXT.read_text()
+    for name, made in facts.items():
+        text = text.replace(f"{{{{{name}}}}}", made())
+    return text
+
+
+def main() -> None:
+    """Write the page and its pictures."""
+    PICTURES.mkdir(exist_ok=True)
+    for name, plot in pictures():
+        (PICTURES / name).write_bytes(plot.svg)
+    (DOCS / "performance.md").write_text(page())
+    print("docs/performance.md")
+
+
+if __name__ == "__main__":
+    main()

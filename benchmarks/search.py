@@ -1,0 +1,97 @@
+"""The search beside scikit-learn's RandomizedSearchCV, and the race beside a search without one.
+
+`python -m benchmarks search housing.csv`: the same draws of the reference family on the same folds,
+so the scores have to be the same to 1e-9; then the default family with and without the race, both
+with the same draws. Two jobs each. `--draws 3 --trees 20` is a trial.
+"""
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import KFold, RandomizedSearchCV
+from sklearn.pipeline import Pipeline
+
+from benchmarks import results
+from benchmarks.reference import recipe
+from housing import schema
+from housing.training.candidates import CANDIDATES
+from housing.training.plan import SearchPlan
+from housing.training.search import Found, best, run_search
+
+JOBS = 2
+TOLERANCE, RACE_WALL, RACE_ERROR = 1e-9, 0.5, 1.01
+FAMILY = "forest"
+
+
+def _grown(trees: int, seed: int) -> Pipeline:
+    built: Pipeline = CANDIDATES[FAMILY].build(seed)
+    return built.set_params(model__n_estimators=trees)
+
+
+def timed(X: pd.DataFrame, y: pd.Series, plan: SearchPlan, **more: object) -> tuple[Found, float]:
+    """A search and its seconds."""
+    began = time.perf_counter()
+    found = run_search(X, y, plan, **more)
+    return found, time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure both pairs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    parser.add_argument("--draws", type=int, default=6, help="of the reference family")
+    parser.add_argument("--trees", type=int, default=100, help="of each of its forests")
+    parser.add_argument("--raced", type=int, default=12, help="draws of the default family")
+    options = parser.parse_args()
+    if options.table is None:
+        parser.error("name the reference table, or set HOUSING_CENSUS")
+    train, _ = recipe.split(pd.read_csv(options.table))
+    X, y = train.astype(schema.dtypes())[list(schema.FEATURES)], train[schema.TARGET]
+
+    plan = SearchPlan(families=(FAMILY,), n_iter=options.draws, race=0, bag=1, n_jobs=JOBS, warm=0)
+    build = partial(_grown, options.trees)
+    small = {FAMILY: replace(CANDIDATES[FAMILY], build=build)}
+    theirs = RandomizedSearchCV(
+        build(plan.seed), dict(CANDIDATES[FAMILY].space), n_iter=plan.n_iter,
+        cv=KFold(plan.folds, shuffle=True, random_state=plan.seed),
+        scoring="neg_root_mean_squared_error", random_state=plan.seed, n_jobs=JOBS, refit=False,
+    )  # fmt: skip
+    began = time.perf_counter()
+    theirs.fit(X, y)
+    their_wall = time.perf_counter() - began
+    mine, my_wall = timed(X, y, plan, candidates=small)
+    gap = float(
+        np.max(np.abs([t.rmse for t in mine.trials] / -theirs.cv_results_["mean_test_score"] - 1))
+    )
+
+    whole = SearchPlan(n_iter=options.raced, race=0, n_jobs=JOBS, warm=0)
+    unraced, unraced_wall = timed(X, y, whole)
+    raced, raced_wall = timed(X, y, whole.model_copy(update={"race": SearchPlan().race}))
+    fits = [sum(len(t.fold_rmse) for t in found.trials) for found in (raced, unraced)]
+    errors = [best(found.trials).rmse for found in (raced, unraced)]
+    results.show(
+        "search",
+        [
+            results.Row("the same draws: time", my_wall, their_wall, "s",
+                        my_wall <= their_wall, "1 x"),
+            results.Row("the same draws: largest difference", gap, 0.0, "",
+                        gap <= TOLERANCE, f"{TOLERANCE:g}"),
+            results.Row("raced: time", raced_wall, unraced_wall, "s",
+                        raced_wall <= RACE_WALL * unraced_wall, f"{RACE_WALL} x"),
+            results.Row("raced: fits", *fits, "fits"),
+            results.Row("raced: best cross-validated RMSE", *errors, "dollars",
+                        errors[0] <= RACE_ERROR * errors[1], f"{RACE_ERROR} x"),
+        ],
+        f"{options.draws} forests of {options.trees} trees beside RandomizedSearchCV, "
+        f"{options.raced} draws of the default family beside themselves without a race",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
