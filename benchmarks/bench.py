@@ -47,9 +47,9 @@ def run(name: str, arguments: list[str], folder: Path) -> tuple[float, int]:
     began = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks", name, *arguments]
     print(f"\n$ python -m benchmarks {' '.join([name, *arguments])}", flush=True)
-    code = subprocess.run(
-        command, env={**os.environ, "BENCHMARK_RESULTS": str(folder)}, check=False
-    ).returncode
+    apart = {"GATE_RESULTS": str(folder / "gate")} if folder == OUT else {}
+    given = {**os.environ, "BENCHMARK_RESULTS": str(folder), **apart}
+    code = subprocess.run(command, env=given, check=False).returncode
     return time.perf_counter() - began, code
 
 

@@ -1,6 +1,7 @@
 """Where figures are kept: one JSON file a benchmark, from which docs/gate.md is made."""
 
 import json
+import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-FOLDER = Path(__file__).parent / "results"
+FOLDER = Path(os.environ.get("GATE_RESULTS", Path(__file__).parent / "results"))
+"""GATE_RESULTS keeps a trial apart from the figures of the page."""
 
 
 def save(name: str, figures: Mapping[str, Any]) -> None:
     """Keep the figures of a benchmark, with when and on what they were made."""
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     made = {
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
         "python": platform.python_version(),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gate import results
+from benchmarks.results import Row, show
 from housing import schema
 from housing.evaluation.drift import measure_drift
 from housing.gate.check import judge
@@ -89,6 +90,11 @@ def main() -> None:
         goal = f"goal {1000 * GOALS[rows]:,.0f}"
         print(f"{rows:>9,} rows: verdict {1000 * took:,.1f} ms ({goal}), drift {beside:.2f} s")
     results.save("speed", figures)
+    rows = []
+    for size in SIZES:
+        ms, limit = 1e3 * figures["verdict"][str(size)]["median"], 1e3 * GOALS[size]
+        rows.append(Row(f"verdict, {size:,} rows", ms, limit, "ms", ms <= limit, f"{limit:g} ms"))
+    show("gate-speed", rows, "a verdict beside what it may take")
 
 
 if __name__ == "__main__":
