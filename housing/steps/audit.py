@@ -15,8 +15,8 @@ from housing.serving.inputs import columns_of_frame
 from housing.serving.served import load
 from housing.steps.outcomes import answers
 from housing.store import datasets, registry
-from housing.store.blobs import write_durably
 from housing.store.engine import Store
+from housing.store.place import write_page
 from housing.store.predictions import AT
 from housing.store.segments import KEY_COLUMN
 
@@ -100,5 +100,5 @@ def write_sample(store: Store, path: Path, count: int, *, seed: int, rival: int 
             what=f"Writing {path}", why="it is there, and may hold prices already. Name another."
         )
     found = sample(store, count, seed=seed, rival=rival)
-    write_durably(path.resolve(), found.to_csv(index=False).encode())
+    write_page(path.resolve(), found.to_csv(index=False).encode())
     return len(found)

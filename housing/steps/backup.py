@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from housing import progress
 from housing.errors import (
+    BlobMissing,
     Corrupt,
     HousingError,
     KeyMissing,
@@ -84,10 +85,7 @@ def create(store: Store, settings: Settings) -> Cut:
     moment; nights may go on meanwhile. AnotherNightRuns while another backup or prune is at work.
     """
     with lease.holding(store, owner=f"the backup of {actor()}", name=UPKEEP) as fenced:
-        with store.read() as connection:
-            dumps = cuts.dump_tables(connection)
-            facts = cuts.facts_of(connection, HEAD)
-        copied = copy_new(store, facts["blobs"])
+        dumps, facts, copied = _one_moment(store)
         key = store.signer.key_to_keep()
         manifest = cuts.write(store.backup, cuts.new_id(), facts, dumps, key)
         record_cut(fenced, manifest)
@@ -99,6 +97,25 @@ def create(store: Store, settings: Settings) -> Cut:
         copied,
         store.backup.cipher is not None,
     )
+
+
+def _one_moment(store: Store) -> tuple[dict[str, bytes], dict[str, Any], int]:
+    """The database, what a manifest says of it, and bytes copied of the objects that it refers to.
+
+    Servers drop answers that are too old whenever they like; where one went meanwhile, the moment
+    is a later one.
+    """
+    while True:
+        with store.read() as connection:
+            dumps = cuts.dump_tables(connection)
+            facts = cuts.facts_of(connection, HEAD)
+        try:
+            return dumps, facts, copy_new(store, facts["blobs"])
+        except BlobMissing:
+            with store.read() as connection:
+                live = set(cuts.live_blobs(connection))
+            if live >= set(facts["blobs"]):  # nobody dropped it: it is lost
+                raise
 
 
 def verify(store: Store, settings: Settings, cut: str | None = None) -> Verified:

@@ -16,10 +16,10 @@ from housing.serving.inputs import columns_of_frame
 from housing.serving.served import Served, load
 from housing.settings import Settings
 from housing.store import datasets, registry, searches
-from housing.store.blobs import write_durably
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.listings import time as as_text
+from housing.store.place import write_page
 from housing.training.candidates import CANDIDATES
 
 
@@ -28,7 +28,7 @@ def write(store: Store, settings: Settings, model: int) -> tuple[Path, Path]:
     facts = collect(store, model)
     paths = tuple(settings.home / "reports" / f"card-m{model}.{kind}" for kind in ("md", "html"))
     for path, text in zip(paths, (markdown(facts), rendered(facts)), strict=True):
-        write_durably(path, text.encode())
+        write_page(path, text.encode())
     return paths[0], paths[1]
 
 

@@ -16,8 +16,8 @@ from housing.serving.companion import Companion
 from housing.serving.served import load
 from housing.store import artifacts, registry
 from housing.store.artifacts import PREDICTION
-from housing.store.blobs import write_durably
 from housing.store.engine import Store
+from housing.store.place import write_page
 from housing.store.segments import get_table, to_frame
 from housing.store.trusted import TRUSTED_TYPES
 
@@ -59,7 +59,7 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
     facts = _facts(served.model_facts, served.companion, _types(data))
     contents = (data, facts, golden.to_csv(index=False).encode())
     for path, content in zip(paths, contents, strict=True):
-        write_durably(path.resolve(), content)
+        write_page(path.resolve(), content)
     return paths
 
 

@@ -23,8 +23,8 @@ from housing.settings import Settings
 from housing.steps import card
 from housing.steps.night import Night
 from housing.store import batches, datasets, profiles, registry, runs, searches
-from housing.store.blobs import write_durably
 from housing.store.engine import Store
+from housing.store.place import write_page
 from housing.store.segments import get_table
 from housing.training.search import best
 
@@ -52,7 +52,7 @@ def write(store: Store, settings: Settings, night: Night, result: NightResult) -
     path = report_path(settings, night.run)
     text, page = _card(store, settings, result)
     report = replace(collect(store, settings, night.run, result), location=str(path), card=page)
-    write_durably(path, render(report).encode())
+    write_page(path, render(report).encode())
     return Written(replace(result, report=str(path)), summary(report), report, text)
 
 

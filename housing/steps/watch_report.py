@@ -11,8 +11,8 @@ from housing.report.watch import distance, live, page, picture, table
 from housing.schema import CATALOGUE, TARGET
 from housing.settings import Settings
 from housing.store import windows
-from housing.store.blobs import write_durably
 from housing.store.engine import Store
+from housing.store.place import write_page
 
 SOURCES = {
     "answers": "What was asked and answered",
@@ -36,7 +36,7 @@ def write(store: Store, settings: Settings) -> Path:
             errors = [(r.recorded_at, e["model"], e["rmse"]) for r in rows for e in r.errors]
     drawn = live(errors, CATALOGUE[TARGET].unit)
     parts += ["<h2>Error as it is lived</h2>", picture(drawn, "No answer has a true price yet.")]
-    write_durably(path, page("Between the nights", parts).encode())
+    write_page(path, page("Between the nights", parts).encode())
     return path
 
 

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 ENCRYPTED = ".enc"
 DOOMED = ".doomed"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Place:
@@ -158,7 +159,7 @@ class Place:
             raise self._error(OSError(None, f"{type(error).__name__}: {error}")) from error
 
     def _error(self, error: OSError) -> DiskFull | StoreUnavailable:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             return DiskFull(place=self.url)
         return StoreUnavailable(
             what=f"The blob store {self.url}",
@@ -185,6 +186,20 @@ def write_durably(path: Path, data: bytes) -> None:
         Path(scratch).unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def write_page(path: Path, data: bytes) -> None:
+    """As `write_durably`, for what a person reads; an error names the folder and what to do."""
+    try:
+        write_durably(path, data)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(place=path.parent) from error
+        raise StoreUnavailable(
+            what=f"The folder {path.parent}",
+            why=error.strerror or str(error),
+            next_step="Make it writable, and run the same command again.",
+        ) from error
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Bytes under their digest: whole or not at all, checked at each reading, for the owner alone."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from housing.errors import BlobMissing, Corrupt, DiskFull, StoreUnavailable
 from housing.store.blobs import BlobStore, write_durably
+from housing.store.place import write_page
 
 DATA = b"districts" * 100
 
@@ -199,3 +201,18 @@ def test_a_read_only_disk_can_be_read_and_says_that_it_cannot_be_written(small_d
     assert blobs.put(DATA, "bin") == blob  # it is there already
     with pytest.raises(StoreUnavailable, match=r"Read-only file system.*HOUSING_BLOB_URL"):
         blobs.put(b"other", "bin")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(errno.ENOSPC, DiskFull), (errno.EIO, StoreUnavailable)]
+)
+def test_a_page_that_cannot_be_written_names_its_folder(tmp_path, monkeypatch, code, said):
+    def fails(handle):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails)
+        with pytest.raises(said, match="reports"):
+            write_page(tmp_path / "reports" / "r1.html", b"page")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    write_page(tmp_path / "reports" / "r1.html", b"page")
