@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.reliability.results import keep
 from tests.deployments.running import Up, until
 from tests.nights import landing_rows
 
@@ -31,8 +32,8 @@ def _searching(up: Up) -> dict[str, Any] | None:
     return None
 
 
-def one(up: Up, parts: tuple[str, ...], night: int) -> str:
-    """Kill the parts in mid-search; a line for the table."""
+def one(up: Up, parts: tuple[str, ...], night: int) -> dict[str, Any]:
+    """Kill the parts in mid-search; what became of the night, and when one had ended again."""
     name = f"{'-'.join(parts)}.csv"
     landing_rows(night, 300).to_csv(up.home / "landing" / name, index=False)
     run = until(lambda: _searching(up), 200, "no night was searching")
@@ -48,7 +49,7 @@ def one(up: Up, parts: tuple[str, ...], night: int) -> str:
     until(done, 300, "no night came to its end")
     seconds = time.monotonic() - died
     became = up.ended(run)["state"]["name"]
-    return f"| {' and '.join(parts)} | {became} | {seconds:.0f} s |"
+    return {"killed": " and ".join(parts), "night": became, "seconds": round(seconds)}
 
 
 def main() -> None:
@@ -58,8 +59,11 @@ def main() -> None:
         landing_rows(0, 600).to_csv(up.home / "landing" / "first.csv", index=False)
         try:
             print("| killed in mid-night | the night | until a night had ended |\n|---|---|---:|")
+            rows = []
             for night, parts in enumerate(KILLED, 1):
-                print(one(up, parts, night), flush=True)
+                rows.append(one(up, parts, night))
+                print(f"| {' | '.join(map(str, rows[-1].values()))} s |", flush=True)
+            keep("deaths", {"rows": rows})
         finally:
             up.stop()
 

@@ -17,6 +17,10 @@ from housing.store.packed_trees import pack, unpack
 _SHARED = frozenset({"ObjectNode", "TreeNode"})
 """Kinds of entry of which a second mention is written as a reference."""
 
+_VALUES = "JsonNode"
+"""Numbers and texts, each of which is told apart: whether two equal ones are one object depends on
+where they came from, a search or SQL, and says nothing of the model."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SCHEMA = "schema.json"
 
@@ -65,6 +69,7 @@ class _Names:
 
     def __init__(self) -> None:
         self._ids: dict[int, int] = {}
+        self._numbers = 0
         self.files: dict[str, str] = {}
 
     def rewritten(self, node: Any) -> Any:
@@ -75,8 +80,10 @@ class _Names:
             return node
         kept = dict(node)
         if isinstance(node.get("__loader__"), str) and "__id__" in node:
-            seen = node["__id__"] in self._ids
-            kept["__id__"] = self._ids.setdefault(node["__id__"], len(self._ids) + 1)
+            seen = node["__id__"] in self._ids and node["__loader__"] != _VALUES
+            self._numbers += not seen
+            kept["__id__"] = self._ids[node["__id__"]] if seen else self._numbers
+            self._ids[node["__id__"]] = kept["__id__"]
             if seen and node["__loader__"] in _SHARED:
                 return {"__id__": kept["__id__"]}
         if isinstance(node.get("file"), str):

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.reliability.results import save
 from tests.faults.campaign import Campaign, Trial
 from tests.faults.operations import OPERATIONS
 from tests.faults.servers import CAMPAIGNS
@@ -71,6 +72,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the order that they are tried in")
     parser.add_argument("--database", choices=CAMPAIGNS, help="only this one")
     parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--keep", action="store_true", help="as figures of docs/reliability.md")
     chosen = parser.parse_args()
     found: list[dict[str, Any]] = []
     for name in [chosen.database] if chosen.database else CAMPAIGNS:
@@ -81,7 +83,10 @@ def main() -> None:
                 raise SystemExit("There is no C compiler (cc) to build the fault library with.")
             with CAMPAIGNS[name](Path(folder), library) as campaign:
                 sweep(campaign, name, chosen)
-                found += figures(name, campaign.trials)
+                lines = figures(name, campaign.trials)
+                found += lines
+                if chosen.keep:
+                    save(f"faults-{name}", {"lines": lines, "note": ""})
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=1) + "\n")
     faults, illegal = (sum(line[key] for line in found) for key in ("faults", "illegal"))

@@ -163,7 +163,7 @@ def test_power_is_lost_at_every_operation(on_sqlite: Campaign, operation: str) -
     problems: list[str] = []
     for tried, found in enumerate(lose_power(on_sqlite, record, losses(record), 20), start=1):
         problems += found
-        figures = {"operation": operation, "losses": tried, "illegal": len(problems)}
-        keep(f"power-{operation}", figures)
+        figures = {"operation": operation, "events": len(record.events), "losses": tried}
+        keep(f"power-{operation}", {**figures, "illegal": len(problems)})
     print(figures)
     assert problems == []

@@ -5,15 +5,17 @@ from pathlib import Path
 import pytest
 
 from housing.errors import Corrupt
-from housing.settings import Settings
+from housing.settings import Settings, load_settings
 from housing.steps.reproduce import reproduce
 from housing.store import artifacts, registry
 from housing.store.engine import Store
+from housing.store.opening import open_store
 from housing.store.tables import blobs, models, utc_now
 from housing.training.candidates import CANDIDATES
 from tests.housing.steps.test_backup import original as original
 from tests.housing.steps.test_backup import seen as seen
-from tests.nights import small_forest
+from tests.nights import SMALL, landing_rows, small_forest
+from tests.plain_nights import plain_night
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +71,25 @@ def test_other_training_rows_are_refused(original: Store, seen: Settings) -> Non
         connection.execute(models.update().where(models.c.id == 2).values(train_keys="0" * 64))
     with pytest.raises(Corrupt, match="training districts are not those recorded with m2"):
         reproduce(original, seen, 2)
+
+
+@pytest.mark.parametrize("families", ["boosting,extra-trees", "lightgbm"])
+def test_challengers_of_nights_with_neighbours_bags_and_blends(
+    families: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real nights of the real families, each with a bag chosen among draws."""
+    if "lightgbm" in families:
+        pytest.importorskip("lightgbm", reason="an optional family that is not installed")
+    (home / "landing").mkdir(parents=True)
+    landing_rows(0, 500).to_csv(home / "landing" / "a.csv", index=False)
+    drawn = {"FAMILIES": families, "N_ITER": "2", "BAG": "3", "ENSEMBLE": "true"}
+    for name, value in {**SMALL, **{f"HOUSING_SEARCH__{k}": v for k, v in drawn.items()}}.items():
+        monkeypatch.setenv(name, value)
+    plain_night()
+    settings = load_settings()
+    with open_store(settings) as store:
+        with store.read() as connection:
+            assert len(registry.model(connection, 1).members) == 3
+        done = reproduce(store, settings, 1)
+    assert (done.worst, done.compared_with) == (0.0, "the stored model")
+    assert done.same_bytes
