@@ -6,12 +6,16 @@ command ends without it ends by its lifeline.
 """
 
 import os
+import time
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from deployments import environment
 from deployments.server import Server, running, start
+
+BEGAN = time.perf_counter()
+"""When the program began, but for some hundredths of a second: libraries come in after this."""
 
 _begun: dict[Path, Server] = {}
 

@@ -1,13 +1,12 @@
 """Commands that run: retrain, ingest, up."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from deployments import environment
+from deployments import early, environment
 from deployments.cli.output import EXIT_CODES, AsJson, console, listing
 from housing.errors import NotPossible
 from housing.settings import load_settings
@@ -35,7 +34,6 @@ def retrain(
     """
     from deployments.cli.retrain import run_night
 
-    began = time.perf_counter()
     chosen = {
         "source": source,
         "n_iter": n_iter,
@@ -43,7 +41,7 @@ def retrain(
         "seed": seed,
         "dry_run": dry_run,
     }
-    outcome = run_night(chosen, as_json=as_json, began=began)
+    outcome = run_night(chosen, as_json=as_json, began=early.BEGAN)
     raise typer.Exit(EXIT_CODES[outcome])
 
 

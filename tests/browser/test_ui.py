@@ -50,10 +50,11 @@ def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
         else:
             ui.page.get_by_text("R²").first.wait_for()
         ui.shoot(f"artifact-{key}")
-    ui.go(f"runs/flow-run/{done['id']}")
-    ui.artifacts()
-    href = f"http://127.0.0.1:{ui.up.port}/reports/night-r1.html"
-    ui.page.goto(href)
+    wanted = {"artifacts": {"key": {"any_": ["report"]}, "flow_run_id": {"any_": [done["id"]]}}}
+    ui.go(f"artifacts/artifact/{ui.up.ask('artifacts/filter', wanted)[0]['id']}")
+    link = ui.page.get_by_role("link", name="The full report").first
+    ui.page.goto(str(link.get_attribute("href")))
+    assert ui.page.url == f"http://127.0.0.1:{ui.up.port}/reports/night-r1.html"
     ui.page.get_by_text("PROMOTED", exact=False).first.wait_for()
     ui.shoot("report")
 
