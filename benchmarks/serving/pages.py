@@ -87,6 +87,10 @@ def soak(figures: Mapping[str, Any]) -> str:
         ["changes of the champion", f"{figures['changes']:,}"],
         ["failed requests", f"{figures['failed']:,}"],
         ["answers of a version that was not champion at the time", f"{figures['wrong']:,}"],
+        [
+            "latest answer of a former champion, after the ledger's line",
+            f"{figures['longest_behind']:.2f} s",
+        ],
         ["prices for one question, versions", f"{figures['prices']}, {figures['versions']}"],
         [
             "workers' memory, second and last quarter",

@@ -129,10 +129,12 @@ def _report(answers: list[Answer], memory: list[tuple[float, int]]) -> None:
     pairs = {(model, price) for _, _, status, model, price in answers if status == 200}
     quarter = max(len(memory) // 4, 1)
     parts = (memory[quarter : 2 * quarter] or memory, memory[-quarter:])
+    behind = [_behind(times, asked, model) for asked, *_, model, _ in answers if model]
     figures = {
         "requests": len(answers), "seconds": ended - began, "changes": changes,
         "connections": CONNECTIONS, "every": EVERY, "follow": FOLLOW, "failed": failed,
         "wrong": wrong, "prices": len(pairs), "versions": len({m for m, _ in pairs}),
+        "longest_behind": max(behind),
         "answers_by_model": dict(Counter(model for *_, model, _ in answers)),
         "memory_mib": [sum(kib for _, kib in part) / len(part) / 1024 for part in parts],
         "slope_mib_a_minute": _slope(memory[len(memory) // 2 :]),
@@ -148,6 +150,12 @@ def _slope(memory: list[tuple[float, int]]) -> list[float]:
     times, sizes = zip(*memory, strict=True)
     found = theilslopes(sizes, times, 0.95)
     return [float(x) * 60 / 1024 for x in (found.slope, found.low_slope, found.high_slope)]
+
+
+def _behind(times: list[tuple[float, str]], asked: float, model: str) -> float:
+    """Seconds since the ledger's newest line named another model than the one that answered."""
+    before = [(at, named) for at, named in times if at <= asked]
+    return asked - before[-1][0] if before and before[-1][1] != model else 0.0
 
 
 def _in_force(times: list[tuple[float, str]], begin: float, end: float) -> set[str]:

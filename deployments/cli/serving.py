@@ -1,5 +1,6 @@
 """Commands that answer, and that ask a person: serve, predict, audit."""
 
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -93,21 +94,17 @@ def shadow(
             "No logged answer has a shadow's. HOUSING_SERVE__SHADOW=m5, or =kept, asks one."
         )
         return
-    table = Table(
-        "models", "day", "answers", "mean", "half", "90 %", "largest", "higher", "outside"
-    )
-    for one in found:
-        beyond = "" if one.beyond is None else f"{one.beyond:.1%}"
-        figures = (f"{x:,.0f}" for x in (one.mean, one.median, one.p90, one.largest))
-        models = f"{one.shadow} beside {one.champion}"
-        table.add_row(
-            models, one.day or "all", f"{one.rows:,}", *figures, f"{one.higher:.0%}", beyond
-        )
-    console.print(table)
-    console.print(
-        "US dollars between the two; `outside`: share of the shadow's prices outside the "
-        "champion's interval."
-    )
+    for (champion, name), rows in groupby(found, lambda one: (one.champion, one.shadow)):
+        table = Table(title=f"{name} beside {champion}: US dollars between them")
+        for head in ("day", "answers", "mean", "half", "90 %", "largest", "higher", "outside"):
+            table.add_column(head, no_wrap=True)
+        for one in rows:
+            beyond = "" if one.beyond is None else f"{one.beyond:.1%}"
+            figures = (f"{x:,.0f}" for x in (one.mean, one.median, one.p90, one.largest))
+            day = one.day or "all"
+            table.add_row(day, f"{one.rows:,}", *figures, f"{one.higher:.0%}", beyond)
+        console.print(table)
+    console.print("higher, outside: shares in which the shadow says more, is outside the interval")
 
 
 @audit_app.command("sample")

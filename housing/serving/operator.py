@@ -107,7 +107,7 @@ def _readiness(connection: Connection) -> dict[str, str]:
         target = registry.previous_champion(connection)
     except NoRollbackTarget as error:
         return {"state": "none", "sentence": str(error)}
-    return {"state": f"m{target}", "sentence": "`housing rollback` goes back to it"}
+    return {"state": f"m{target}", "sentence": "housing rollback goes back to it"}
 
 
 def _watched(connection: Connection) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _watched(connection: Connection) -> dict[str, Any]:
     signals = [(row, signal) for row in newest for signal in row.signals]
     shown = [_signal(row.source, s) for row, s in signals if s["fired"]]
     last = max(newest, key=lambda row: row.id)
-    when = as_text(last.recorded_at)
+    when = f"{last.recorded_at:%Y-%m-%d %H:%M} UTC"
     sentence = f"Last look {when}: {len(signals)} signals, {len(shown)} beyond their limit."
     return {
         "drift": {"sentence": sentence, "rows": shown},

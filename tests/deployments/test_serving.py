@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,14 @@ import pandas as pd
 import pytest
 
 from housing import schema
+from housing.options import ServeOptions
+from housing.serving.inputs import columns_of_frame
+from housing.serving.log import Entry, PredictionLog
+from housing.serving.served import load
+from housing.settings import load_settings
 from housing.sources.simulated.scenarios import simulate
+from housing.store.opening import open_store
+from housing.store.tables import utc_now
 from tests.deployments.conftest import Command, Housing
 from tests.nights import SMALL
 
@@ -51,6 +59,23 @@ def test_faulty_rows_are_said_and_counted(housing: Housing, districts: Path) -> 
     assert done.exit_code == 1
     assert "29 of 30" in done.output
     assert "1 rows are no districts" in done.output
+
+
+def test_the_shadow_is_compared_for_programs_and_people(
+    housing: Housing, seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOUSING_HOME", str(shutil.copytree(seen_nights, tmp_path / "home")))
+    assert "HOUSING_SERVE__SHADOW" in housing("shadow").output
+    assert json.loads(housing("shadow", "--json").output) == []
+    with open_store(load_settings()) as store:
+        columns = columns_of_frame(simulate(20, 3))
+        champion, other = load(store, 2), load(store, 1)
+        log = PredictionLog(store, ServeOptions(), shadow=lambda: other)
+        log.put(Entry(utc_now(), champion, columns, champion.answer(columns)))
+        log.write()
+    said = json.loads(housing("shadow", "--days", "1", "--json").output)
+    assert [(one["shadow"], one["champion"], one["rows"]) for one in said] == [("m1", "m2", 20)] * 2
+    assert "m1 beside m2" in housing("shadow").output
 
 
 @pytest.mark.parametrize(

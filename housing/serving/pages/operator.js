@@ -62,7 +62,7 @@ function cards(data) {
   const last = data.errors[data.errors.length - 1];
   return [
     card("Champion", champion && champion.model, champion && `${champion.family}, since ${day(champion.since)}`),
-    card("Answering here", data.serving, data.behind ? "behind the ledger" : "as the ledger says"),
+    card("Answering here", data.serving, data.behind ? "behind the ledger" : !champion || champion.model === data.serving ? "as the ledger says" : `switching to ${champion.model}`),
     card("Error (RMSE)", last && rounded(last.value), last && `${rounded(last.lower)} to ${rounded(last.upper)}`),
     card("Interval holds", data.coverage && percent(data.coverage.value, 1), data.coverage && `of ${data.coverage.rows} test districts; ${percent(data.coverage.nominal)} promised`),
     card("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows} districts` : ""),

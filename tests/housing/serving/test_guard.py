@@ -1,6 +1,7 @@
 """The door: tokens, host names, headers, slow and broken clients, and nothing of the inside."""
 
 import base64
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
+from housing import schema
+from housing.sources.simulated.scenarios import simulate
 from tests.housing.serving.conftest import only_settings, running
 
 TOKEN = "correct horse battery staple"
@@ -192,3 +196,48 @@ def test_a_short_token_is_no_token(own_home: Path) -> None:
     ):
         pass
     assert "hunter2" not in str(caught.value)
+
+
+def _memory(port: int) -> int:
+    """Resident bytes of the process that listens on a port."""
+    (pid,) = {
+        one.pid for one in psutil.net_connections("tcp")
+        if one.status == psutil.CONN_LISTEN and one.laddr.port == port
+    }  # fmt: skip
+    return int(psutil.Process(pid).memory_info().rss)
+
+
+def test_memory_stays_bounded_under_large_files_and_slow_clients(served: Any) -> None:
+    """120 MB of a file with 10,000 districts, and 100 clients that never finish their 1.9 MB."""
+    frame = simulate(10_000, 5)[list(schema.FEATURES)].assign(note="x" * 12_000)
+    body = frame.to_csv(index=False).encode()
+    assert len(body) > 120_000_000
+    with served() as address, contextlib.ExitStack() as open_ones:
+        port = int(address.rpartition(":")[2])
+        small = frame.drop(columns="note").head(500).to_csv(index=False).encode()
+        for content in (small, small):  # what is built at first use is no leak
+            _upload(address, content)
+        before = _memory(port)
+        for _ in range(100):
+            slow = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            slow.sendall(
+                b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 1900000\r\n\r\n" + b" " * 100_000
+            )
+        answer = _upload(address, body)
+        assert answer.headers["x-rows"] == "10000"
+        assert answer.headers["x-rows-faulty"] == "0"
+        grown = _memory(port) - before
+        assert grown < 80_000_000, f"{grown / 1e6:.0f} MB for 120 MB of a file and 10 MB of bodies"
+        assert httpx.get(f"{address}/ready", timeout=30).status_code == 200
+
+
+def _upload(address: str, content: bytes) -> httpx.Response:
+    answer = httpx.post(
+        f"{address}/predict/batch",
+        content=content,
+        headers={"content-type": "text/csv"},
+        timeout=120,
+    )
+    assert answer.status_code == 200, answer.text
+    return answer
