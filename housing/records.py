@@ -190,11 +190,12 @@ class Comparison:
     rows: int
     clusters: int  # location cells; neighbouring districts are not independent
     effect: float
-    se: float  # clustered standard error of `effect`: the deciding one
+    se: float  # standard error of `effect` among neighbours: the deciding one
     se_independent: float  # as if rows were independent
     interval: Interval  # two-sided, from `se`
     upper: float  # one-sided upper bound of `effect` at the policy's confidence
     df: float | None = None  # of Student's t; None in evidence of before: clusters - 1
+    reach: float | None = None  # degrees over which neighbours are taken to err alike
 
     @property
     def degrees(self) -> float:

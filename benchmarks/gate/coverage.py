@@ -1,102 +1,191 @@
 """Does the 95 % interval hold the true change where neighbouring districts err alike?
 
-The places are those of the real test side; the errors of two equally good models are drawn anew
-each time: a part of their own, and a part that neighbours share, a Gaussian field with a given
-length. Both models share most of it, as two fits of one recipe do. The true change is zero by
-symmetry, so the share of intervals that hold zero is the coverage. The rows' own scale varies
-(dear districts err more), which gives the heavy tails of real squared errors.
+The places are those of the real test side, of another split for each of SPLITS. The errors of two
+equally good models are drawn anew each time: a part of their own, and a part that neighbours
+share, a Gaussian field whose correlation falls to 0.61 at the given length and to 0.14 at twice
+it. Both models share most of it, as two fits of one recipe do. The true change is zero by symmetry,
+so the share of intervals that hold zero is the coverage. The rows' own scale varies (dear
+districts err more), which gives the heavy tails of real squared errors.
+
+Beside the interval stand the one that takes rows as independent and the one clustered by cells of
+0.1 degrees, and how wide it is against the narrowest that would do: 1.96 true standard errors.
 
     python -m benchmarks.gate.coverage housing.csv
 """
 
 import argparse
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy.spatial.distance import pdist, squareform
+from scipy.special import stdtrit
 
 from benchmarks.gate import results
 from benchmarks.gate.pool import sides, table
 from housing import schema
-from housing.evaluation.compare import compare, location_cells
+from housing.evaluation.compare import compare_errors, paired_errors
+from housing.evaluation.metrics import measure
+from housing.evaluation.nearness import location_cells, places
 
-DRAWS = 1_500
-LENGTHS = (0.02, 0.05, 0.1)  # degrees; 0.1 is about 10 km
-SHARES = (0.0, 0.1, 0.2, 0.3)  # of each part's variance that neighbours share
-SIZES = (0.02, 0.05, 0.1, 0.2, 0.5)  # sides of a cell, degrees
-TERMS = 100
-DEFAULT = 0.1  # the policy's
-AGREE = 0.9  # correlation of the two models' errors
+DRAWS, SPLITS, AT_ONCE = 900, (42, 1, 2), 100
+CASES = (
+    (0, 0.0), (1, 0.1), (1, 0.3), (2, 0.1), (2, 0.3), (5, 0.1), (5, 0.3),
+    (10, 0.1), (10, 0.3), (20, 0.1), (20, 0.3), (50, 0.1), (50, 0.3),
+)  # fmt: skip
+"""Length in km, and the share of each part's variance that neighbours share."""
+KM = 111.2  # a degree of latitude
 SHRINK = 0.8  # a degree of longitude against one of latitude
+AGREE = 0.9  # correlation of the two models' errors
+SLICES = ("INLAND", "NEAR BAY", "NEAR OCEAN")
+JITTER = 1e-5  # keeps the matrix of a smooth field positive
+CELL = 0.1
 
 
-def field(rng: np.random.Generator, places: np.ndarray, length: float) -> np.ndarray:
-    """A smooth Gaussian field of mean 0 and variance 1 at the places (n, 2), drawn anew.
+class Side:
+    """A test side: where its rows lie, and fields over them."""
 
-    Random Fourier features of a Gaussian kernel (Rahimi and Recht, 2007).
-    """
-    waves = rng.normal(size=(2, TERMS)) / length
-    phases = rng.uniform(0, 2 * np.pi, TERMS)
-    return np.cos(places @ waves + phases) @ rng.normal(size=TERMS) * np.sqrt(2.0 / TERMS)
+    def __init__(self, test: pd.DataFrame) -> None:
+        self.rows = len(test)
+        self.scale = test[schema.TARGET].to_numpy() / 1e5
+        longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
+        self.where = places(longitude, latitude, CELL)
+        self.cells = location_cells(longitude, latitude, CELL)
+        place = KM * np.column_stack([longitude * SHRINK, latitude])
+        self.squares = squareform(pdist(place, "sqeuclidean")).astype(np.float32)
+        grouping = next(g for g in schema.SLICES if SLICES[0] in g.names())
+        codes, names = grouping.codes(test), list(grouping.names())
+        self.slices = {name: codes == names.index(name) for name in SLICES}
+
+    def field(self, length: float) -> np.ndarray:
+        """A root of the field's covariance, shape (rows, rows)."""
+        covariance = np.exp(self.squares / (-2 * length**2))
+        covariance[np.diag_indices(self.rows)] += JITTER
+        return np.linalg.cholesky(covariance)
 
 
-def part(rng: np.random.Generator, places: np.ndarray, length: float, share: float) -> np.ndarray:
-    """Errors of variance 1, of which `share` is shared by neighbours."""
-    own = rng.normal(size=len(places))
-    if not share:
+def parts(
+    rng: np.random.Generator, rows: int, root: np.ndarray | None, share: float
+) -> np.ndarray:
+    """Errors of variance 1, of which `share` is shared by neighbours, shape (rows, AT_ONCE)."""
+    own = rng.standard_normal((rows, AT_ONCE), dtype=np.float32)
+    if root is None:
         return own
-    return np.sqrt(share) * field(rng, places, length) + np.sqrt(1 - share) * own
+    common = root @ rng.standard_normal((rows, AT_ONCE), dtype=np.float32)
+    return np.float32(share**0.5) * common + np.float32((1 - share) ** 0.5) * own
 
 
-def errors(
-    rng: np.random.Generator, places: np.ndarray, scale: np.ndarray, length: float, share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Errors of two equally good models, shape (n,) each."""
-    common = part(rng, places, length, share)
-    both = [
-        np.sqrt(AGREE) * common + np.sqrt(1 - AGREE) * part(rng, places, length, share)
-        for _ in range(2)
+def pairs(
+    rng: np.random.Generator, side: Side, root: np.ndarray | None, share: float, draws: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Errors of two equally good models, shape (rows,) each."""
+    for _ in range(0, draws, AT_ONCE):
+        common = parts(rng, side.rows, root, share)
+        one, other = (
+            side.scale[:, None]
+            * (AGREE**0.5 * common + (1 - AGREE) ** 0.5 * parts(rng, side.rows, root, share))
+            for _ in range(2)
+        )
+        yield from zip(one.T.astype(np.float64), other.T.astype(np.float64), strict=True)
+
+
+def by_cells(one: np.ndarray, other: np.ndarray, cells: np.ndarray) -> float:
+    """Half the width of the interval clustered by cells, with as many degrees as those count for.
+
+    What the gate had before neighbours of other cells counted.
+    """
+    ours, theirs = other**2, one**2
+    ratio = np.sqrt(ours.mean() / theirs.mean())
+    influence = 0.5 * ratio * (ours / ours.mean() - theirs / theirs.mean())
+    sums, counts = np.bincount(cells, weights=influence), np.bincount(cells).astype(float)
+    effective = counts.sum() ** 2 / (counts @ counts)
+    se = np.sqrt(effective / (effective - 1) * (sums @ sums)) / len(one)
+    return float(stdtrit(effective - 1, 0.975) * se)
+
+
+def measured(side: Side, length: float, share: float, seed: int, draws: int) -> pd.DataFrame:
+    """Of each draw what each interval held, and how wide it was."""
+    rng = np.random.default_rng([seed, int(length), int(100 * share)])
+    root = side.field(length) if share else None
+    zero, found = np.zeros(side.rows), []
+    for one, other in pairs(rng, side, root, share, draws):
+        errors = paired_errors(zero, one, other, side.where)
+        rmse = compare_errors(errors, confidence=0.95)
+        single = measure(zero, one, 0.95, side.where).rmse_clustered
+        found.append(
+            {
+                "split": seed,
+                "effect": rmse.effect,
+                "half": rmse.interval.upper - rmse.effect,
+                "independent_se": rmse.se_independent,
+                "reach": rmse.reach,
+                "df": rmse.degrees,
+                "rmse": _holds(rmse),
+                "upper": rmse.upper >= 0,
+                "mae": _holds(compare_errors(errors, "mae", confidence=0.95)),
+                "by_cells": abs(rmse.effect) <= by_cells(one, other, side.cells),
+                "independent": abs(rmse.effect) <= 1.96 * rmse.se_independent,
+                "level": single.value,
+                "level_lower": single.lower,
+                "level_upper": single.upper,
+                **{
+                    name: _holds(compare_errors(errors.of(rows), confidence=0.95))
+                    for name, rows in side.slices.items()
+                },
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def _holds(comparison: Any) -> bool:
+    return bool(comparison.interval.lower <= 0 <= comparison.interval.upper)
+
+
+def summary(found: pd.DataFrame) -> dict[str, float]:
+    """Coverage of each interval and the width of the deciding one."""
+    true = float(found["effect"].std())
+    # The true RMSE of one model is the root of the mean of squares over all draws of a split.
+    level = np.sqrt((found["level"] ** 2).groupby(found["split"]).transform("mean"))
+    names = ("rmse", "upper", "mae", "by_cells", "independent", *SLICES)
+    return {
+        **{name: float(found[name].mean()) for name in names},
+        "single": float(found["level_lower"].le(level).mul(found["level_upper"].ge(level)).mean()),
+        "se_ratio": true / float(np.sqrt(np.mean(found["independent_se"] ** 2))),
+        "width": float(found["half"].median()) / (1.96 * true),
+        "width_mean": float(found["half"].mean()) / (1.96 * true),
+        "reach": float(found["reach"].mean()),
+        "df": float(found["df"].median()),
+    }
+
+
+def case(path: Path, length: float, share: float, draws: int) -> Mapping[str, Any]:
+    """One line: all splits together, and the coverage of each."""
+    frame = table(path)
+    each = [
+        measured(Side(frame[sides(frame, split)]), length, share, split, draws // len(SPLITS))
+        for split in SPLITS
     ]
-    return scale * both[0], scale * both[1]
-
-
-def measure(places: np.ndarray, scale: np.ndarray, length: float, share: float) -> dict[str, Any]:
-    """Coverage at each size of a cell, and of the interval that takes rows as independent."""
-    rng = np.random.default_rng(int(1000 * length + 10 * share))
-    cells = {size: location_cells(places[:, 0] / SHRINK, places[:, 1], size) for size in SIZES}
-    held: dict[str, list[bool]] = {f"{size:g}": [] for size in SIZES} | {"independent": []}
-    zero, ratios = np.zeros(len(places)), []
-    for _ in range(DRAWS):
-        one, other = errors(rng, places, scale, length, share)
-        for size in SIZES:
-            c = compare(zero, one, other, cells[size], confidence=0.95)
-            held[f"{size:g}"].append(c.interval.lower <= 0 <= c.interval.upper)
-            if size == DEFAULT:
-                ratios.append(c.se / c.se_independent)
-        held["independent"].append(abs(c.effect) <= 1.96 * c.se_independent)
-    coverage = {name: float(np.mean(found)) for name, found in held.items()}
-    return {**coverage, "se_ratio": float(np.mean(ratios))}
+    by_split = [float(found["rmse"].mean()) for found in each]
+    together = summary(pd.concat(each, ignore_index=True))
+    return {"length": length, "share": share, **together, "by_split": by_split}
 
 
 def main() -> None:
     """Measure and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    parser.add_argument("--draws", type=int, default=DRAWS)
     options = parser.parse_args()
     if options.table is None:
         parser.error("name the reference table, or set HOUSING_CENSUS")
-    frame = table(options.table)
-    test = frame[sides(frame, 42)]
-    longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
-    places = np.column_stack([longitude * SHRINK, latitude])
-    scale = test[schema.TARGET].to_numpy() / 1e5
-    figures: dict[str, Any] = {"draws": DRAWS, "rows": len(test), "coverage": []}
-    for length in LENGTHS:
-        for share in SHARES[length != LENGTHS[0] :]:  # without sharing the length does not matter
-            row = {"length": length, "share": share, **measure(places, scale, length, share)}
-            figures["coverage"].append(row)
-            print(row, flush=True)
+    figures: dict[str, Any] = {"draws": options.draws, "splits": len(SPLITS), "coverage": []}
+    for length, share in CASES:
+        row = case(options.table, length, share, options.draws)
+        figures["coverage"].append(row)
+        print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
     results.save("coverage", figures)
 
 

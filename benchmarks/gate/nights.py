@@ -23,6 +23,7 @@ from benchmarks.gate import pool, results
 from benchmarks.gate.pool import Split
 from housing import schema
 from housing.evaluation.compare import compare
+from housing.evaluation.nearness import Places
 from housing.gate.check import judge
 from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
 from housing.gate.policy import GatePolicy
@@ -131,21 +132,45 @@ def measure(splits: list[Split], bag: int, change: float, luck: float) -> dict[s
     return figures
 
 
-def cell_sizes(splits: list[Split], bag: int) -> dict[str, float]:
-    """Clustered over independent standard error by the side of a cell, mean over pairs."""
-    from housing.evaluation.compare import location_cells
+def unlike(splits: list[Split]) -> Iterator[tuple[Split, str, np.ndarray, np.ndarray]]:
+    """Pairs of the first bag with a model of another family, and of these with one another."""
+    for split in splits:
+        models = {"boosting": split.predicted[0].mean(axis=0), **split.others}
+        for one, other in combinations(models, 2):
+            yield split, f"{other} against {one}", models[one], models[other]
 
-    found = {}
-    for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0):
-        ratios = []
-        for _, split, a, b in pairs(splits):
-            places = (split.rows[name].to_numpy() for name in schema.COORDINATES)
-            cells = location_cells(*places, size)
-            ours, theirs = (split.predicted[m][:bag].mean(axis=0) for m in (b, a))
-            c = compare(split.actual, theirs, ours, cells, confidence=0.95)
-            ratios.append(c.se / c.se_independent)
-        found[f"{size:g}"] = float(np.mean(ratios))
-    return found
+
+def reaches(found: list[tuple[Split, np.ndarray, np.ndarray]]) -> dict[str, Any]:
+    """Standard error over the one of independent rows: as chosen, and by each kernel alone."""
+    chosen, alone = [], []
+    for split, theirs, ours in found:
+        c = compare(split.actual, theirs, ours, split.where, confidence=0.95)
+        chosen.append((c.se / c.se_independent, c.reach, c.degrees))
+        alone.append([])
+        for kernel in split.where.kernels:
+            only = Places(split.where.codes, (kernel,))
+            c = compare(split.actual, theirs, ours, only, confidence=0.95)
+            alone[-1].append(c.se / c.se_independent)
+    ratio, reach, df = np.mean(chosen, axis=0)
+    kernels = found[0][0].where.kernels
+    means = np.mean(alone, axis=0)
+    by = {f"{k.reach:g}": float(mean) for k, mean in zip(kernels, means, strict=True)}
+    return {"pairs": len(found), "ratio": ratio, "reach": reach, "df": df, "alone": by}
+
+
+def all_reaches(splits: list[Split]) -> dict[str, Any]:
+    """How far real errors are alike: bags of one recipe, single models of it, other families."""
+    same = {
+        f"one recipe, bags of {bag}" if bag > 1 else "one recipe, single seeds": [
+            (split, *(split.predicted[m][:bag].mean(axis=0) for m in (a, b)))
+            for _, split, a, b in pairs(splits)
+        ]
+        for bag in (pool.MEMBERS, 1)
+    }
+    others: dict[str, list[tuple[Split, np.ndarray, np.ndarray]]] = {}
+    for split, name, theirs, ours in unlike(splits):
+        others.setdefault(name, []).append((split, theirs, ours))
+    return {name: reaches(found) for name, found in (same | others).items()}
 
 
 def training_luck(splits: list[Split], bag: int) -> float:
@@ -182,7 +207,6 @@ def main() -> None:
         figures[f"bag_{bag}"] = {
             "rmse_mean": float(np.mean(rmse)),
             "training_luck": luck,
-            "cell_ratio": cell_sizes(splits, bag),
             "changes": {f"{c:g}": measure(splits, bag, c, luck) for c in CHANGES},
         }
         print(f"bag of {bag}: luck {luck:.3%}", flush=True)
@@ -194,6 +218,9 @@ def main() -> None:
             print(
                 f"{float(change):+.3f}  >= {row['points']['rate']:.3f}  {shown}", row["blocked_by"]
             )
+    figures["reaches"] = all_reaches(splits)
+    for name, row in figures["reaches"].items():
+        print(f"{name:<32}", row)
     results.save("nights", figures)
 
 

@@ -3,7 +3,8 @@
 For each of SPLITS splits of the real table (the project's own stratified split, another seed
 each), BAGS times a random 95 % of the training side is drawn and MEMBERS models of one recipe
 are fitted on it, each with its own seed. What is kept are their predictions of that
-split's test side, so that any pair of bags can be judged later at no cost. A model that is there
+split's test side, so that any pair of bags can be judged later at no cost. One model of each of
+OTHERS is fitted on the first bag's rows, for pairs of unlike families. A model that is there
 already is not fitted again.
 
     python -m benchmarks.gate.pool housing.csv FOLDER
@@ -19,11 +20,18 @@ import pandas as pd
 
 from benchmarks.gate.family import fitted, middling
 from housing import schema
-from housing.evaluation.compare import location_cells
+from housing.evaluation.nearness import Places, places
 from housing.keys import district_keys
+from housing.training.candidates import CANDIDATES
 from housing.training.split import SplitRule, assign, strata
 
-SPLITS, BAGS, MEMBERS = 12, 7, 3
+SPLITS, BAGS, MEMBERS = 10, 7, 3
+OTHERS = {
+    "extra-trees": {"model__max_features": 0.4},
+    "forest": {"model__max_features": 8},
+    "linear": {"model__alpha": 1.0},
+}
+"""Families beside the default one, and their settings."""
 TEST_SHARE = 0.2
 TRAINED_SHARE = 0.95  # of the training side; a champion of last week has seen fewer rows too
 
@@ -33,9 +41,10 @@ class Split:
     """A test side of n rows and what the pool's models say of it."""
 
     actual: np.ndarray  # US dollars, shape (n,)
-    cells: np.ndarray  # location cells of 0.1 degrees, shape (n,)
+    where: Places  # in cells of 0.1 degrees
     rows: pd.DataFrame  # the catalogue columns of the test rows
     predicted: np.ndarray  # US dollars, shape (BAGS, MEMBERS, n)
+    others: dict[str, np.ndarray]  # of each of OTHERS, shape (n,)
 
 
 def table(path: Path) -> pd.DataFrame:
@@ -56,6 +65,21 @@ def fit_all(path: Path, folder: Path) -> None:
         test = sides(frame, split)
         for bag in range(BAGS):
             fit_bag(frame, test, split, bag, folder)
+        for name in OTHERS:
+            fit_other(frame, test, split, name, folder)
+
+
+def trained(frame: pd.DataFrame, test: np.ndarray, split: int, bag: int) -> pd.DataFrame:
+    """The rows of a bag."""
+    return frame[~test].sample(frac=TRAINED_SHARE, random_state=1000 * split + bag)
+
+
+def keep(done: Path, predicted: np.ndarray) -> None:
+    """Whole or not at all."""
+    partial = done.with_suffix(".part.npy")
+    np.save(partial, predicted.astype(np.float32))
+    partial.replace(done)
+    print(done.stem, flush=True)
 
 
 def fit_bag(frame: pd.DataFrame, test: np.ndarray, split: int, bag: int, folder: Path) -> None:
@@ -63,17 +87,24 @@ def fit_bag(frame: pd.DataFrame, test: np.ndarray, split: int, bag: int, folder:
     done = folder / f"s{split:02d}-b{bag}.npy"
     if done.exists():
         return
-    train = frame[~test].sample(frac=TRAINED_SHARE, random_state=1000 * split + bag)
-    predicted = []
+    train, predicted = trained(frame, test, split, bag), []
     for member in range(MEMBERS):
         seed = 10_000 * split + 100 * bag + member
         X, y = train[list(schema.FEATURES)], train[schema.TARGET].to_numpy()
         model = fitted(middling(seed), X, y)
         predicted.append(model.predict(frame.loc[test, list(schema.FEATURES)]))
-    partial = done.with_suffix(".part.npy")
-    np.save(partial, np.asarray(predicted, dtype=np.float32))
-    partial.replace(done)
-    print(f"split {split + 1} of {SPLITS}, bag {bag + 1} of {BAGS}", flush=True)
+    keep(done, np.asarray(predicted))
+
+
+def fit_other(frame: pd.DataFrame, test: np.ndarray, split: int, name: str, folder: Path) -> None:
+    """Fit one model of another family on the rows of the first bag."""
+    done = folder / f"s{split:02d}-{name}.npy"
+    if done.exists():
+        return
+    train = trained(frame, test, split, 0)
+    model = CANDIDATES[name].build(split).set_params(**OTHERS[name])
+    fitted(model, train[list(schema.FEATURES)], train[schema.TARGET].to_numpy())
+    keep(done, model.predict(frame.loc[test, list(schema.FEATURES)]))
 
 
 def load(path: Path, folder: Path) -> list[Split]:
@@ -82,16 +113,18 @@ def load(path: Path, folder: Path) -> list[Split]:
     found = []
     for split in range(SPLITS):
         files = [folder / f"s{split:02d}-b{bag}.npy" for bag in range(BAGS)]
-        if not all(file.exists() for file in files):
+        others = {name: folder / f"s{split:02d}-{name}.npy" for name in OTHERS}
+        if not all(file.exists() for file in (*files, *others.values())):
             continue
         rows = frame[sides(frame, split)].reset_index(drop=True)
-        places = (rows[name].to_numpy() for name in schema.COORDINATES)
+        coordinates = (rows[name].to_numpy() for name in schema.COORDINATES)
         found.append(
             Split(
                 rows[schema.TARGET].to_numpy(),
-                location_cells(*places, 0.1),
+                places(*coordinates, 0.1),
                 rows,
                 np.stack([np.load(file) for file in files]).astype(np.float64),
+                {name: np.load(file).astype(np.float64) for name, file in others.items()},
             )
         )
     return found

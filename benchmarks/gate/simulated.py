@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.gate import results
-from benchmarks.gate.family import fitted, middling
+from benchmarks.gate.family import fitted, plain
 from benchmarks.gate.pool import MEMBERS, sides
 from housing import schema
-from housing.evaluation.compare import compare, location_cells
+from housing.evaluation.compare import compare
+from housing.evaluation.nearness import places
 from housing.gate import rules
 from housing.gate.policy import GatePolicy
 from housing.gate.power import chance
@@ -33,19 +34,20 @@ CHANGES = (-0.05, -0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.05)
 RULES = ("no_regression", "superior", "non_inferior")
 
 
-def world(number: int, folder: Path) -> dict[str, np.ndarray]:
+def world(number: int, folder: Path) -> dict[str, Any]:
     """Test rows and the predictions of two bags, shape (SETS * ROWS,); kept in the folder."""
     done = folder / f"world-{number}.npz"
     if not done.exists():
         frame = simulate(FIRST, 100 + number)
         train = frame[~sides(frame, number)]
         bags = [_bag(train, 50 * number + 10 * b) for b in range(2)]
-        parts: dict[str, list[np.ndarray]] = {"actual": [], "cells": [], "one": [], "other": []}
+        names = ("actual", "longitude", "latitude", "one", "other")
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for night in range(1, SETS + 1):
             rows = simulate(ROWS, 100 + number, night=night)
-            places = [rows[name].to_numpy() for name in schema.COORDINATES]
             parts["actual"].append(rows[schema.TARGET].to_numpy())
-            parts["cells"].append(location_cells(*places, 0.1))
+            for name, column in zip(("longitude", "latitude"), schema.COORDINATES, strict=True):
+                parts[name].append(rows[column].to_numpy())
             for name, bag in zip(("one", "other"), bags, strict=True):
                 X = rows[list(schema.FEATURES)]
                 parts[name].append(np.mean([m.predict(X) for m in bag], axis=0))
@@ -60,19 +62,22 @@ def world(number: int, folder: Path) -> dict[str, np.ndarray]:
 def _bag(train: pd.DataFrame, seed: int) -> list[Any]:
     part = train.sample(frac=0.95, random_state=seed)
     X, y = part[list(schema.FEATURES)], part[schema.TARGET].to_numpy()
-    return [fitted(middling(seed + member), X, y) for member in range(MEMBERS)]
+    return [fitted(plain(seed + member), X, y) for member in range(MEMBERS)]
 
 
-def nights(worlds: list[dict[str, np.ndarray]], change: float) -> list[Any]:
+def nights(worlds: list[dict[str, Any]], change: float) -> list[Any]:
     """One comparison a test set, the challenger truly worse by `change`."""
     found = []
     for w in worlds:
         rmse = [float(np.sqrt(np.mean((w[m] - w["actual"]) ** 2))) for m in ("one", "other")]
         factor = (1 + change) * rmse[0] / rmse[1]
         challenger = w["actual"] + factor * (w["other"] - w["actual"])
+        coordinates = zip(w["longitude"], w["latitude"], strict=True)
+        where = w.get("where") or [places(*each, 0.1) for each in coordinates]
+        w["where"] = where  # the same for every planted change
         found += [
             compare(*columns, confidence=0.95)
-            for columns in zip(w["actual"], w["one"], challenger, w["cells"], strict=True)
+            for columns in zip(w["actual"], w["one"], challenger, where, strict=True)
         ]
     return found
 

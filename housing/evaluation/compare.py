@@ -5,75 +5,54 @@ Everything is paired: what both models find hard cancels out. No threshold and n
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
 from housing.errors import NotMeasurable
-from housing.evaluation.metrics import Values, clustered_se, finite_columns
+from housing.evaluation.metrics import finite_columns
+from housing.evaluation.nearness import Mask, Places, Values, spatial_error
 from housing.records import Comparison, Interval
 
-Cells = npt.NDArray[np.integer[Any]]
-Mask = npt.NDArray[np.bool_]
 Loss = Literal["rmse", "mae"]
 
 _WHAT = "the change of the error"
-_BORDER_DIGITS = 6
-"""Cell numbers are rounded to this many digits before the floor: 0.3 is on a border of a grid
-of 0.1 degrees and must not fall to either side with the last bit of its binary form."""
-
-
-def location_cells(longitude: Values, latitude: Values, size_degrees: float) -> Cells:
-    """Cell of a fixed longitude-latitude grid in which each row lies; shape (n,).
-
-    The grid is anchored at (0, 0), so rows share a cell whatever other rows there are; the codes
-    are dense, 0 to the number of occupied cells - 1. Coordinates must be finite.
-    """
-    column, row = (
-        np.floor(np.round(np.asarray(values, dtype=np.float64) / size_degrees, _BORDER_DIGITS))
-        for values in (longitude, latitude)
-    )
-    width = np.ptp(row) + 1 if len(row) else 1
-    _, codes = np.unique(column * width + row, return_inverse=True)
-    return codes.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class PairedErrors:
-    """Prediction less truth of two models on the same rows; columns of shape (n,).
-
-    `cells` are small integers from 0, as `location_cells` gives them.
-    """
+    """Prediction less truth of two models on the same rows, and where those lie; shape (n,)."""
 
     champion: Values
     challenger: Values
-    cells: Cells
+    places: Places
 
     def of(self, rows: Mask) -> "PairedErrors":
         """The same for some of the rows."""
-        return PairedErrors(self.champion[rows], self.challenger[rows], self.cells[rows])
+        return PairedErrors(self.champion[rows], self.challenger[rows], self.places.of(rows))
 
 
 def paired_errors(
-    y: Values, champion_pred: Values, challenger_pred: Values, cells: Cells
+    y: Values, champion_pred: Values, challenger_pred: Values, where: Places
 ) -> PairedErrors:
     """The errors of both models; NotMeasurable: fewer than two rows, or a value not finite."""
+    if len(where.codes) != len(y):
+        raise ValueError(f"{len(y)} rows lie at {len(where.codes)} places")
     truth, champion, challenger = finite_columns(_WHAT, y, champion_pred, challenger_pred)
-    return PairedErrors(champion - truth, challenger - truth, cells)
+    return PairedErrors(champion - truth, challenger - truth, where)
 
 
 def compare(
     y: Values,
     champion_pred: Values,
     challenger_pred: Values,
-    cells: Cells,
+    where: Places,
     *,
     confidence: float,
 ) -> Comparison:
     """Relative change of the RMSE, challenger against champion; see `compare_errors`."""
-    errors = paired_errors(y, champion_pred, challenger_pred, cells)
+    errors = paired_errors(y, champion_pred, challenger_pred, where)
     return compare_errors(errors, confidence=confidence)
 
 
@@ -82,12 +61,11 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
 
     The standard errors come from the delta method on the paired losses: with a the challenger's,
     b the champion's, and r = (mean a / mean b) ** p, row i moves r by
-    p r (a_i / mean a - b_i / mean b) / n; p is 1/2 for squared errors. The deciding one sums rows
-    of a cell first, because neighbouring districts err together; its limits use Student's t with
-    the effective number of cells - 1 degrees of freedom (`clustered_se`).
+    p r (a_i / mean a - b_i / mean b) / n; p is 1/2 for squared errors. The deciding one takes it
+    that neighbouring districts err together (`spatial_error`).
     NotMeasurable: fewer than two rows or two cells, a champion without error.
     """
-    n, power = len(errors.cells), 0.5 if loss == "rmse" else 1.0
+    n, power = len(errors.champion), 0.5 if loss == "rmse" else 1.0
     if n < 2:
         raise NotMeasurable(what=_WHAT, why=f"it takes two test rows, there are {n}")
     ours, theirs = (
@@ -99,32 +77,34 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
         raise NotMeasurable(what=_WHAT, why="the model compared with makes no error at all")
     ratio = (our_mean / their_mean) ** power
     # A challenger without any error stays so on every resample: its rows move nothing.
-    influence = np.zeros(n)
+    influence, weights = np.zeros(n), np.ones(n)
     if our_mean > 0:
-        influence = (power * ratio) * (ours / our_mean - theirs / their_mean)
-    clustered = clustered_se(influence, errors.cells)
-    if clustered.clusters < 2:
+        ours, theirs = ours / our_mean, theirs / their_mean
+        influence, weights = (power * ratio) * (ours - theirs), ours + theirs
+    spatial = spatial_error(influence, errors.places, weights)
+    if spatial.cells < 2:
         raise NotMeasurable(what=_WHAT, why="all test rows lie in one location cell")
     se_independent = float(np.sqrt(influence @ influence / (n * (n - 1))))
-    two_sided, one_sided = stdtrit(clustered.df, [(1 + confidence) / 2, confidence]).tolist()
-    effect, se = ratio - 1, clustered.se
+    two_sided, one_sided = stdtrit(spatial.df, [(1 + confidence) / 2, confidence]).tolist()
+    effect, se = ratio - 1, spatial.se
     return Comparison(
         rows=n,
-        clusters=clustered.clusters,
+        clusters=spatial.cells,
         effect=effect,
         se=se,
         se_independent=se_independent,
         interval=Interval(effect, effect - two_sided * se, effect + two_sided * se, confidence),
         upper=effect + one_sided * se,
-        df=clustered.df,
+        df=spatial.df,
+        reach=spatial.reach,
     )
 
 
-def compare_groups(errors: Values, rows: Mask, cells: Cells, *, confidence: float) -> Interval:
+def compare_groups(errors: Values, rows: Mask, where: Places, *, confidence: float) -> Interval:
     """How far one model's RMSE on some rows lies from that on the others, relative to these.
 
     `errors` and `rows` of shape (n,). By the delta method on the logarithm of the ratio,
-    clustered. NotMeasurable: fewer than two rows on a side, no error on one, a single cell.
+    among neighbours. NotMeasurable: fewer than two rows on a side, no error on one, a single cell.
     """
     what = "one model's error on two groups of rows"
     counts = int(rows.sum()), int((~rows).sum())
@@ -139,11 +119,11 @@ def compare_groups(errors: Values, rows: Mask, cells: Cells, *, confidence: floa
         (squared / means[0] - 1) / (2 * counts[0]),
         -(squared / means[1] - 1) / (2 * counts[1]),
     )
-    clustered = clustered_se(influence * len(errors), cells)
-    if clustered.clusters < 2:
+    spatial = spatial_error(influence * len(errors), where)
+    if spatial.cells < 2:
         raise NotMeasurable(what=what, why="all rows lie in one location cell")
     middle = 0.5 * np.log(means[0] / means[1])
-    half = stdtrit(clustered.df, (1 + confidence) / 2) * clustered.se
+    half = stdtrit(spatial.df, (1 + confidence) / 2) * spatial.se
     value, lower, upper = np.expm1([middle, middle - half, middle + half]).tolist()
     return Interval(value, lower, upper, confidence)
 

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 
 from housing.records import Comparison, Drift, Interval, Json, Metrics
 
-SHAPE = 2
+SHAPE = 3
 """1: comparison and baselines. 2: slices, recent rows, ratchet, capped labels, drift, luck,
-wear, costs and preflight as well."""
+wear, costs and preflight as well. 3: how far each comparison's neighbours reach."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Wear:
     fresh_rows: int  # test rows that none of them used
     fresh: Metrics | None  # the champion on these; None where there are too few
     used: Metrics | None  # and on the rest
-    difference: Interval | None  # RMSE on fresh rows relative to the rest, clustered
+    difference: Interval | None  # RMSE on fresh rows relative to the rest, among neighbours
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,14 @@ import numpy as np
 
 from housing.errors import NotMeasurable
 from housing.evaluation.compare import (
-    Cells,
-    Mask,
     PairedErrors,
     compare,
     compare_errors,
     compare_groups,
-    location_cells,
     paired_errors,
 )
-from housing.evaluation.metrics import Values, count_unusable, measure
+from housing.evaluation.metrics import count_unusable, measure
+from housing.evaluation.nearness import Mask, Places, Values, places
 from housing.gate.evidence import (
     SHAPE,
     Baseline,
@@ -93,15 +91,15 @@ def gather(
     found: Circumstances,
 ) -> Evidence:
     """All that the gate judges from. NotMeasurable: see `measure` and `compare`."""
-    cells = location_cells(test.longitude, test.latitude, policy.cell_degrees)
-    measured = _Measured(test, cells, challenger.values, policy)
+    where = places(test.longitude, test.latitude, policy.cell_degrees)
+    measured = _Measured(test, where, challenger.values, policy)
     champion = rivals.champion
     ours = measured.contender(challenger)
     theirs = None if champion is None else measured.contender(champion)
     usable = ours.metrics is not None
     errors = None
     if usable and champion is not None and theirs is not None and theirs.metrics is not None:
-        errors = paired_errors(test.actual, champion.values, challenger.values, cells)
+        errors = paired_errors(test.actual, champion.values, challenger.values, where)
     return Evidence(
         version=test.version,
         test_rows=len(test.actual),
@@ -137,7 +135,7 @@ class _Measured:
     """Tonight's rows and the challenger on them: what every model is held against."""
 
     test: TestRows
-    cells: Cells
+    where: Places
     challenger: Values
     policy: GatePolicy
 
@@ -146,7 +144,7 @@ class _Measured:
         metrics = None
         if not non_finite:
             metrics = measure(
-                self.test.actual, model.values, self.policy.confidence, cells=self.cells
+                self.test.actual, model.values, self.policy.confidence, self.where
             )
         return Contender(
             id=model.id,
@@ -161,7 +159,7 @@ class _Measured:
     def against(self, other: Values) -> Comparison:
         """The challenger against another model."""
         return compare(
-            self.test.actual, other, self.challenger, self.cells, confidence=self.policy.confidence
+            self.test.actual, other, self.challenger, self.where, confidence=self.policy.confidence
         )
 
     def best_former(self, former: Sequence[Predictions]) -> Former | None:
@@ -227,7 +225,7 @@ def _wear(
     with suppress(NotMeasurable):  # too few rows of a kind, or none with an error
         if not few:
             difference = compare_groups(
-                errors.champion, fresh, errors.cells, confidence=policy.confidence
+                errors.champion, fresh, errors.places, confidence=policy.confidence
             )
     return Wear(
         decisions=decisions,
@@ -240,4 +238,4 @@ def _wear(
 
 def _on(test: TestRows, errors: PairedErrors, rows: Mask, policy: GatePolicy) -> Metrics:
     actual = test.actual[rows]
-    return measure(actual, actual + errors.champion[rows], policy.confidence, errors.cells[rows])
+    return measure(actual, actual + errors.champion[rows], policy.confidence, errors.places.of(rows))

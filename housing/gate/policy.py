@@ -43,7 +43,8 @@ class GatePolicy(BaseModel):
         0.1,
         gt=0,
         le=10,
-        description="Side of a location cell in degrees; districts of one cell err together.",
+        description="Side of the smallest location cell in degrees. Districts err alike over 2 to "
+        "24 sides of a cell; how many is chosen from the data, for each figure.",
     )
     approval: bool = Field(
         default=False, description="Whether a person must approve what the gate would promote."

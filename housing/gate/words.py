@@ -63,7 +63,7 @@ def roughly(rows: int) -> str:
     return f"{math.ceil(rows / step) * step:,}"
 
 
-def figures(comparison: Comparison) -> dict[str, float]:
+def figures(comparison: Comparison) -> dict[str, float | None]:
     """A comparison for machines."""
     return {
         "effect": comparison.effect,
@@ -74,4 +74,6 @@ def figures(comparison: Comparison) -> dict[str, float]:
         "se_independent": comparison.se_independent,
         "rows": comparison.rows,
         "clusters": comparison.clusters,
+        "df": comparison.degrees,
+        "reach_degrees": comparison.reach,
     }

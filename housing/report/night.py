@@ -29,9 +29,9 @@ DRIFTED_SHOWN = 4
 MODEL_FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
     (f"Error (RMSE, {plots.UNIT})", lambda m: wording.dollars(m.rmse.value)),
     ("its interval", lambda m: wording.limits(m.rmse)),
-    ("the same, clustered", lambda m: wording.optional(m.rmse_clustered)),
+    ("the same, among neighbours", lambda m: wording.optional(m.rmse_clustered)),
     (f"Mean absolute error ({plots.UNIT})", lambda m: wording.dollars(m.mae)),
-    ("its interval, clustered", lambda m: wording.optional(m.mae_clustered)),
+    ("its interval, among neighbours", lambda m: wording.optional(m.mae_clustered)),
     ("R²", lambda m: f"{m.r2:.3f}"),
     ("Within 10 % of the price", lambda m: wording.share(m.within_10)),
     ("Within 20 % of the price", lambda m: wording.share(m.within_20)),

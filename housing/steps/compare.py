@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from housing import schema
-from housing.evaluation.compare import compare, location_cells
+from housing.evaluation.compare import compare
 from housing.evaluation.metrics import measure
+from housing.evaluation.nearness import places
 from housing.gate.policy import GatePolicy
 from housing.records import Comparison, Metrics
 from housing.steps.evaluate import prove_disjoint
@@ -41,10 +42,10 @@ def side_by_side(
         model = artifacts.get_model(store, row.artifact)
         predicted.append(np.asarray(model.predict(test[list(schema.FEATURES)]), dtype=np.float64))
     longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
-    cells = location_cells(longitude, latitude, policy.cell_degrees)
+    where = places(longitude, latitude, policy.cell_degrees)
     return SideBySide(
         version,
         measure(actual, predicted[0], policy.confidence),
         measure(actual, predicted[1], policy.confidence),
-        compare(actual, predicted[0], predicted[1], cells, confidence=policy.confidence),
+        compare(actual, predicted[0], predicted[1], where, confidence=policy.confidence),
     )

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from housing.evaluation.compare import compare, location_cells
+from housing.evaluation.compare import compare
 from housing.evaluation.metrics import measure
+from housing.evaluation.nearness import places
 from housing.gate.check import judge
 from housing.gate.evidence import Evidence
 from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
@@ -41,18 +42,18 @@ def gathered(night, policy=None, **changes):
 def test_the_policy_says_how_to_measure(night, policy):
     test, challenger, champion, baselines = night
     evidence = gathered(night, policy)
-    cells = location_cells(test.longitude, test.latitude, policy.cell_degrees)
+    where = places(test.longitude, test.latitude, policy.cell_degrees)
     assert evidence.comparison == compare(
-        test.actual, champion.values, challenger.values, cells, confidence=policy.confidence
+        test.actual, champion.values, challenger.values, where, confidence=policy.confidence
     )
     assert evidence.baselines["median"].comparison == compare(
-        test.actual, baselines["median"], challenger.values, cells, confidence=policy.confidence
+        test.actual, baselines["median"], challenger.values, where, confidence=policy.confidence
     )
     assert evidence.challenger.metrics == measure(
-        test.actual, challenger.values, policy.confidence, cells
+        test.actual, challenger.values, policy.confidence, where
     )
     assert evidence.champion.metrics == measure(
-        test.actual, champion.values, policy.confidence, cells
+        test.actual, champion.values, policy.confidence, where
     )
     assert judge(evidence, policy).outcome == "promote"
 

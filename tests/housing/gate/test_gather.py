@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from housing.evaluation.compare import compare, location_cells
+from housing.evaluation.compare import compare
+from housing.evaluation.nearness import places
 from housing.evaluation.metrics import measure
 from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
 from housing.gate.policy import GatePolicy
@@ -43,9 +44,9 @@ def gathered(night, former=(), rows=None, **changes):
 
 def against(night, rows):
     test, challenger, champion, _ = night
-    cells = location_cells(test.longitude, test.latitude, POLICY.cell_degrees)
+    where = places(test.longitude, test.latitude, POLICY.cell_degrees)
     return compare(
-        test.actual[rows], champion.values[rows], challenger.values[rows], cells[rows],
+        test.actual[rows], champion.values[rows], challenger.values[rows], where.of(rows),
         confidence=POLICY.confidence,
     )  # fmt: skip
 

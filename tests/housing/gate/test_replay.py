@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from housing.gate.check import CHECKS, judge
-from housing.gate.evidence import Evidence, read
+from housing.gate.evidence import SHAPE, Evidence, read
 from housing.gate.policy import GatePolicy
 from housing.gate.replay import replay
 from housing.records import CheckResult, Verdict
@@ -96,5 +96,5 @@ def test_a_check_that_changed_its_mind_or_is_gone_is_named(make_evidence):
 
 def test_a_record_with_fields_of_a_later_release_is_read(make_evidence):
     record = stored(make_evidence())
-    record["evidence"] |= {"shape": 3, "moon": {"phase": 0.5}}
-    assert replace(read(record["evidence"]), shape=2) == make_evidence()
+    record["evidence"] |= {"shape": SHAPE + 1, "moon": {"phase": 0.5}}
+    assert replace(read(record["evidence"]), shape=SHAPE) == make_evidence()
