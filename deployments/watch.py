@@ -20,7 +20,7 @@ from deployments.lateness import make_up, skip_older
 from deployments.reconcile import end_decided, reconcile
 from housing.errors import HousingError
 from housing.settings import Settings, load_settings
-from housing.steps.approval import expire
+from housing.steps import tell
 from housing.store.engine import Store
 from housing.store.opening import open_store
 
@@ -34,7 +34,9 @@ def one_round(client: SyncPrefectClient, store: Store, settings: Settings) -> li
     said = reconcile(client, store, settings)
     said += skip_older(client)
     said += make_up(client, store, settings)
-    said += [f"Nobody decided in time on what r{run} asked" for run in expire(store, settings)]
+    said += [
+        f"Nobody decided in time on what r{run} asked" for run in tell.unanswered(store, settings)
+    ]
     said += end_decided(client, store)
     return said
 

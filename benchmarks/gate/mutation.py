@@ -6,6 +6,10 @@ changes: a comparison at its border (< and <=), a comparison turned round (< and
 `or`, a dropped `not`, `min` and `max`, `any` and `all`, + and -, a number by one. Not changed:
 texts, subscripts, digits to which a figure is rounded for people.
 
+A mutant takes about a second: each runs in a fork of one process that has the libraries
+imported and the tests compiled. What survives and cannot matter is named with its reason in
+EQUIVALENT.
+
     python -m benchmarks.gate.mutation [--module gate/rules]
 """
 
@@ -17,7 +21,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,12 +50,27 @@ MODULES = {
     "gate/replay": _tests("replay"),
     "gate/gather": _tests("gather", "evidence"),
     "gate/policy": _tests("policy", "part_checks", "data_checks"),
+    "gate/words": _tests("model_checks", "part_checks"),
     "evaluation/compare": (
         "tests/housing/evaluation/test_compare.py",
         *_tests("part_checks", "gather"),
     ),
     "evaluation/drift": ("tests/housing/evaluation/test_drift.py", *_tests("data_checks")),
+    "evaluation/metrics": (
+        "tests/housing/evaluation/test_metrics.py",
+        "tests/housing/evaluation/test_compare.py",
+    ),
+    "evaluation/nearness": (
+        "tests/housing/evaluation/test_nearness.py",
+        "tests/housing/evaluation/test_compare.py",
+    ),
 }
+EQUIVALENT: Mapping[tuple[str, str, str], str] = {
+    ("gate/rules", "LtE -> Lt", "if len(history) <= most:"): (
+        "both ways give the whole history where there are as many as are asked for"
+    ),
+}
+"""Survivors that change nothing that anyone could see: module, change, line -> why."""
 BORDER = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 TURNED = {
     ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE,
@@ -151,6 +170,8 @@ def noticed(folder: Path, tests: tuple[str, ...]) -> bool:
             options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header"]
             # The fixtures of the whole suite start servers, which no test of the gate needs.
             options += ["--confcutdir", "tests/housing"]
+            # hypothesis is imported already, which its plugin would warn about.
+            options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
             os._exit(int(pytest.main([*options, *tests])))
         os._exit(99)
     signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
@@ -175,10 +196,13 @@ def copy_of_the_project(folder: Path) -> None:
 
 def preload() -> None:
     """Third-party libraries, once for all forks; nothing of ours, which is what changes."""
+    import hypothesis  # noqa: F401
     import matplotlib  # noqa: F401
     import pandas  # noqa: F401
     import pydantic  # noqa: F401
     import pytest  # noqa: F401
+    import scipy.sparse  # noqa: F401
+    import scipy.spatial  # noqa: F401
     import scipy.stats  # noqa: F401
     import sklearn.ensemble  # noqa: F401
     import sqlalchemy  # noqa: F401
@@ -190,7 +214,6 @@ def main() -> int:
     parser.add_argument("--module", choices=list(MODULES), action="append")
     options = parser.parse_args()
     preload()
-    sys.dont_write_bytecode = True
     sys.path[:] = [p for p in sys.path if p not in ("", str(ROOT))]
     for name in [n for n in sys.modules if n.split(".")[0] in ("housing", "tests")]:
         del sys.modules[name]
@@ -215,15 +238,20 @@ def _kept() -> dict[str, Any]:
 def _module(folder: Path, module: str) -> dict[str, Any]:
     path = folder / "housing" / f"{module}.py"
     source = path.read_text()
+    sys.dont_write_bytecode = False  # the tests are compiled once
     if noticed(folder, MODULES[module]):
         raise SystemExit(f"{module}: its tests fail without any change; nothing can be said")
+    sys.dont_write_bytecode = True  # a mutant never is: two of one second could be mixed up
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+        compiled.unlink()
     survived, count = [], 0
     for mutant in mutants(source):
         count += 1
         path.write_text(mutant.source)
         if not noticed(folder, MODULES[module]):
             line = source.splitlines()[mutant.line - 1].strip()
-            survived.append({"line": mutant.line, "change": mutant.change, "code": line})
+            why = EQUIVALENT.get((module, mutant.change, line), "")
+            survived.append({"line": mutant.line, "change": mutant.change, "code": line, "why": why})
             print(f"  survived: {module}:{mutant.line} {mutant.change}: {line}", flush=True)
     path.write_text(source)
     print(f"{module}: {count} mutants, {len(survived)} survived", flush=True)

@@ -4,7 +4,6 @@ Waiting holds no lease and no process: it is a row in SQL. Where the champion ha
 the comparison is made again before anything is promoted.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +12,10 @@ from sqlalchemy.engine import Row
 from housing.errors import NotPossible
 from housing.notify import Message, send_all
 from housing.settings import Settings
+from housing.steps import tell
 from housing.steps.evaluate import Judged, judge_against, judged_of
 from housing.steps.promote import back_up
-from housing.store import approvals, registry
+from housing.store import approvals, registry, runs
 from housing.store.engine import Store
 from housing.store.registry import Change
 from housing.store.runs import actor
@@ -54,7 +54,7 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Decided:
     NotPossible where the run asked for nothing, or it was decided or expired before. A decision
     whose promotion was cut off is finished by approving again.
     """
-    row = _open(store, run, unfinished="approved")
+    row = _open(store, settings, run, unfinished="approved")
     judged, repeated = _still_right(store, settings, row)
     if judged.outcome != "promote":
         _decide(store, row, "overtaken", f"{reason} (compared again: {judged.outcome})", repeated)
@@ -83,20 +83,10 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Decided:
 
 def reject(store: Store, settings: Settings, run: int, reason: str) -> Decided:
     """Keep the champion. NotPossible where the run asked for nothing, or it was decided before."""
-    row = _open(store, run)
+    row = _open(store, settings, run)
     _decide(store, row, "rejected", reason, None)
     sentence = f"m{row.challenger} is not promoted, rejected by {actor()}: {reason}."
     return _told(store, settings, row, "rejected", sentence)
-
-
-def expire(store: Store, settings: Settings) -> Sequence[int]:
-    """Drop what nobody decided in time, and say so; returns the runs that had asked."""
-    with store.write() as connection:
-        late = approvals.expire(connection, utc_now())
-    for row in late:
-        sentence = f"Nobody approved in time what r{row.run} would promote: the champion stays."
-        send_all(Message("kept", sentence, f"r{row.run}"), settings.notify)
-    return [int(row.run) for row in late]
 
 
 def became(store: Store, run: int) -> Decided | None:
@@ -120,11 +110,11 @@ def became(store: Store, run: int) -> Decided | None:
     )
 
 
-def _open(store: Store, run: int, unfinished: str | None = None) -> Row[Any]:
+def _open(store: Store, settings: Settings, run: int, unfinished: str | None = None) -> Row[Any]:
     """What the run asked, if it may still be decided."""
-    with store.write() as connection:
+    tell.unanswered(store, settings)
+    with store.read() as connection:
         get_run(connection, run)
-        approvals.expire(connection, utc_now())
         row = approvals.of_run(connection, run)
         promoted = row is not None and row.challenger in registry.former_champions(connection)
     if row is None:
@@ -173,5 +163,6 @@ def _told(store: Store, settings: Settings, row: Row[Any], status: str, sentence
     with store.read() as connection:
         champion = registry.champion(connection)
     event = "promoted" if status == "approved" else "kept"
+    runs.note(store, row.run, outcome=event, sentence=sentence, champion=champion)
     send_all(Message(event, sentence, f"r{row.run}"), settings.notify)
     return Decided(row.run, status, row.challenger, champion, sentence)

@@ -105,6 +105,7 @@ def _start(store: Store, kind: str, shown: dict[str, Any], flow_run: str | None,
         run = runs.start(connection, kind, shown, flow_run)
         lease.name_run(connection, run)
     tell.died(store, load_settings())  # all others that say they run: we hold what they would need
+    tell.unanswered(store, load_settings())
     return run
 
 

@@ -11,8 +11,9 @@ from sqlalchemy.engine import Row
 from housing.notify import Message, send_all
 from housing.records import IntakeSummary
 from housing.settings import Settings
-from housing.store import runs
+from housing.store import approvals, runs
 from housing.store.engine import Store
+from housing.store.tables import utc_now
 
 
 def failed(settings: Settings, run: int, why: str) -> None:
@@ -30,6 +31,20 @@ def died(store: Store, settings: Settings) -> list[int]:
         )
         send_all(Message("failed", sentence, f"r{row.id}"), settings.notify)
     return [row.id for row in dead]
+
+
+def unanswered(store: Store, settings: Settings) -> list[int]:
+    """Drop promotions on which nobody decided in time, and say so; returns the runs that asked.
+
+    The watch does it every few seconds and every night at its start, whoever started it.
+    """
+    with store.write() as connection:
+        late = approvals.expire(connection, utc_now())
+    for row in late:
+        sentence = f"Nobody approved in time what r{row.run} would promote: the champion stays."
+        runs.note(store, row.run, outcome="kept", sentence=sentence)
+        send_all(Message("kept", sentence, f"r{row.run}"), settings.notify)
+    return [int(row.run) for row in late]
 
 
 def quarantined(settings: Settings, run: int, summary: IntakeSummary) -> Message | None:

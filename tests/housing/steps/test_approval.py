@@ -8,13 +8,14 @@ import sqlalchemy as sa
 
 from housing.errors import NotPossible, UnknownId
 from housing.settings import Settings, load_settings
-from housing.steps import approval
+from housing.steps import approval, tell
 from housing.steps.evaluate import Judged
-from housing.steps.night import Night, conclude
+from housing.steps.night import Night, NightlyParameters, conclude, night_run
 from housing.steps.outcome import nothing_new, of_verdict
 from housing.steps.settled import settled
 from housing.store import listings, registry
 from housing.store.engine import Store
+from housing.store.opening import open_store
 from housing.store.tables import approvals, evaluations, ledger
 from tests.housing.steps.conftest import Land
 from tests.housing.steps.test_nights import Ran, champion, count, run_night
@@ -93,19 +94,52 @@ def test_rejecting_keeps_and_the_next_night_does_not_ask_again(
 
 
 def test_what_nobody_decides_expires_into_keep(store: Store, night: Night, asked: Ran) -> None:
-    assert approval.expire(store, load_settings()) == []
+    assert tell.unanswered(store, load_settings()) == []
     late(store)
     with pytest.raises(NotPossible, match="it was expired"):
         approval.approve(store, load_settings(), night.run, "overslept")
     assert champion(store) is None
     assert settled(store, asked.version, load_settings()) is not None
-    assert approval.expire(store, load_settings()) == []  # found by the refusal already
+    assert tell.unanswered(store, load_settings()) == []  # found by the refusal already
 
 
 def test_expiry_names_the_runs(store: Store, night: Night, asked: Ran) -> None:
     late(store)
-    assert approval.expire(store, load_settings()) == [night.run]
+    assert tell.unanswered(store, load_settings()) == [night.run]
     assert status(store)["status"] == "expired"
+    with store.read() as connection:
+        shown = listings.show_run(connection, night.run)
+    assert shown["outcome"] == "kept"
+    assert shown["sentence"].startswith("Nobody approved in time")
+
+
+def test_the_next_night_drops_what_nobody_decided(small: Settings, land: Land) -> None:
+    """Without a server and its watch too: nights from cron are enough."""
+    with open_store(small) as store:
+        land("a.csv")
+        with night_run("nightly", NightlyParameters()) as first:
+            ran = run_night(store, first, promoting=False)
+            waits = approval.ask(store, first.run, ran.judged, small)
+            conclude(store, first, of_verdict(first.run, ran.version, waits, dry_run=False))
+        with night_run("nightly", NightlyParameters()):
+            assert status(store)["status"] == "waiting"
+        late(store)
+        with night_run("nightly", NightlyParameters()):
+            assert status(store)["status"] == "expired"
+        assert champion(store) is None
+        with store.read() as connection:
+            assert listings.show_run(connection, first.run)["outcome"] == "kept"
+
+
+@pytest.mark.parametrize(("decision", "outcome"), [("approve", "promoted"), ("reject", "kept")])
+def test_the_run_that_asked_says_what_became_of_it(
+    store: Store, night: Night, asked: Ran, decision: str, outcome: str
+) -> None:
+    getattr(approval, decision)(store, load_settings(), night.run, "seen")
+    with store.read() as connection:
+        shown = listings.show_run(connection, night.run)
+    assert shown["outcome"] == outcome
+    assert shown["champion"] == ("m1" if decision == "approve" else None)
 
 
 def test_a_run_that_asked_nothing_or_is_not_there(

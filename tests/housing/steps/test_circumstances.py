@@ -1,6 +1,7 @@
 """What the step measures beside the comparison, on nights whose facts are known by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
@@ -116,3 +117,29 @@ def test_a_test_set_that_flatters_is_told(store: Store, land: Land) -> None:
             sa.update(evaluations).where(evaluations.c.id == row.id).values(evidence=worn)
         )
         assert any("error is 20.0% higher" in n for n in notices(connection, load_settings()))
+
+
+class Clocked:
+    """A model whose predictions take known times on a clock of its own."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        self.seconds, self.now, self.asked = seconds, 0.0, []
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def predict(self, rows: pd.DataFrame) -> None:
+        self.asked.append(rows.index.tolist())
+        self.now += self.seconds[len(self.asked) - 1]
+
+
+def test_latency_is_the_median_of_seven_rows_after_one_to_warm_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = Clocked([9.0, 0.001, 0.002, 0.003, 0.004, 5.0, 6.0, 7.0])
+    monkeypatch.setattr(circumstances, "time", model)
+    rows = pd.DataFrame({"x": range(5)})
+    assert circumstances._latency(model, rows) == pytest.approx(4.0)
+    assert model.asked == [[0], [1], [2], [3], [4], [0], [1], [2]]  # a row each, round and round
+    assert len(model.asked) == circumstances.LATENCY_CALLS + 1
+
