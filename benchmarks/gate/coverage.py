@@ -7,8 +7,9 @@ it. Both models share most of it, as two fits of one recipe do. The true change 
 so the share of intervals that hold zero is the coverage. The rows' own scale varies (dear
 districts err more), which gives the heavy tails of real squared errors.
 
-Beside the interval stand the one that takes rows as independent and the one clustered by cells of
-0.1 degrees, and how wide it is against the narrowest that would do: 1.96 true standard errors.
+Beside the interval stand what it might have been: rows as independent, clustered by cells of 0.1
+degrees, each kernel always, the widest of all kernels. Widths are against the narrowest that would
+do: 1.96 true standard errors.
 
     python -m benchmarks.gate.coverage housing.csv
 """
@@ -28,8 +29,7 @@ from benchmarks.gate import results
 from benchmarks.gate.pool import sides, table
 from housing import schema
 from housing.evaluation.compare import compare_errors, paired_errors
-from housing.evaluation.metrics import measure
-from housing.evaluation.nearness import location_cells, places
+from housing.evaluation.nearness import Places, location_cells, places
 
 DRAWS, SPLITS, AT_ONCE = 900, (42, 1, 2), 100
 CASES = (
@@ -53,6 +53,7 @@ class Side:
         self.scale = test[schema.TARGET].to_numpy() / 1e5
         longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
         self.where = places(longitude, latitude, CELL)
+        self.alone = {f"{k.reach:g}": Places(self.where.codes, (k,)) for k in self.where.kernels}
         self.cells = location_cells(longitude, latitude, CELL)
         place = KM * np.column_stack([longitude * SHRINK, latitude])
         self.squares = squareform(pdist(place, "sqeuclidean")).astype(np.float32)
@@ -67,9 +68,7 @@ class Side:
         return np.linalg.cholesky(covariance)
 
 
-def parts(
-    rng: np.random.Generator, rows: int, root: np.ndarray | None, share: float
-) -> np.ndarray:
+def parts(rng: np.random.Generator, rows: int, root: np.ndarray | None, share: float) -> np.ndarray:
     """Errors of variance 1, of which `share` is shared by neighbours, shape (rows, AT_ONCE)."""
     own = rng.standard_normal((rows, AT_ONCE), dtype=np.float32)
     if root is None:
@@ -114,10 +113,8 @@ def measured(side: Side, length: float, share: float, seed: int, draws: int) -> 
     for one, other in pairs(rng, side, root, share, draws):
         errors = paired_errors(zero, one, other, side.where)
         rmse = compare_errors(errors, confidence=0.95)
-        single = measure(zero, one, 0.95, side.where).rmse_clustered
         found.append(
             {
-                "split": seed,
                 "effect": rmse.effect,
                 "half": rmse.interval.upper - rmse.effect,
                 "independent_se": rmse.se_independent,
@@ -128,9 +125,7 @@ def measured(side: Side, length: float, share: float, seed: int, draws: int) -> 
                 "mae": _holds(compare_errors(errors, "mae", confidence=0.95)),
                 "by_cells": abs(rmse.effect) <= by_cells(one, other, side.cells),
                 "independent": abs(rmse.effect) <= 1.96 * rmse.se_independent,
-                "level": single.value,
-                "level_lower": single.lower,
-                "level_upper": single.upper,
+                **_alone(side, one, other),
                 **{
                     name: _holds(compare_errors(errors.of(rows), confidence=0.95))
                     for name, rows in side.slices.items()
@@ -140,6 +135,16 @@ def measured(side: Side, length: float, share: float, seed: int, draws: int) -> 
     return pd.DataFrame(found)
 
 
+def _alone(side: Side, one: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """Half the width by each kernel always."""
+    zero = np.zeros(side.rows)
+    found = {}
+    for reach, where in side.alone.items():
+        c = compare_errors(paired_errors(zero, one, other, where), confidence=0.95)
+        found[f"alone {reach}"] = c.interval.upper - c.effect
+    return found
+
+
 def _holds(comparison: Any) -> bool:
     return bool(comparison.interval.lower <= 0 <= comparison.interval.upper)
 
@@ -147,17 +152,32 @@ def _holds(comparison: Any) -> bool:
 def summary(found: pd.DataFrame) -> dict[str, float]:
     """Coverage of each interval and the width of the deciding one."""
     true = float(found["effect"].std())
-    # The true RMSE of one model is the root of the mean of squares over all draws of a split.
-    level = np.sqrt((found["level"] ** 2).groupby(found["split"]).transform("mean"))
     names = ("rmse", "upper", "mae", "by_cells", "independent", *SLICES)
     return {
         **{name: float(found[name].mean()) for name in names},
-        "single": float(found["level_lower"].le(level).mul(found["level_upper"].ge(level)).mean()),
+        "candidates": candidates(found, true),
         "se_ratio": true / float(np.sqrt(np.mean(found["independent_se"] ** 2))),
         "width": float(found["half"].median()) / (1.96 * true),
         "width_mean": float(found["half"].mean()) / (1.96 * true),
         "reach": float(found["reach"].mean()),
         "df": float(found["df"].median()),
+    }
+
+
+def candidates(found: pd.DataFrame, true: float) -> dict[str, dict[str, float]]:
+    """Coverage and mean width of what might have been chosen."""
+    alone = {name: found[name] for name in found if name.startswith("alone")}
+    halves = {
+        **{f"{name.removeprefix('alone ')}° always": half for name, half in alone.items()},
+        "the widest of all": pd.concat(alone, axis=1).max(axis=1),
+        "reach from the data": found["half"],
+    }
+    return {
+        name: {
+            "coverage": float(found["effect"].abs().le(half).mean()),
+            "width": float(half.mean()) / (1.96 * true),
+        }
+        for name, half in halves.items()
     }
 
 

@@ -3,11 +3,13 @@
 A verdict is all of `gather` (champion, two baselines, one former champion, slices, never-used
 rows, capped labels, a bag's luck) and `judge`, and its operating characteristic; loading models
 and predicting is the models' time. Drift between two tables of the size of the test set is timed
-beside it: it is measured once a night.
+beside it: it is measured once a night. Processor seconds count on a machine that does other work
+too; --quiet says that this one does not, and keeps the wall seconds as well.
 
-    python -m benchmarks.gate.speed
+    python -m benchmarks.gate.speed [--quiet]
 """
 
+import argparse
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,14 +31,19 @@ GOALS = {4_128: 0.05, 1_000_000: 2.0}  # seconds
 REPEATS = {4_128: 25, 1_000_000: 5}
 
 
-def timed(call: Callable[[], Any], repeats: int) -> dict[str, float]:
-    """Median and worst of several calls, seconds; the first is left out."""
-    took = []
+def timed(call: Callable[[], Any], repeats: int) -> dict[str, dict[str, float]]:
+    """Median and worst of several calls, processor and wall seconds; the first is left out."""
+    took: dict[str, list[float]] = {"processor": [], "wall": []}
+    clocks = {"processor": time.process_time, "wall": time.perf_counter}
     for _ in range(repeats + 1):
-        began = time.perf_counter()
+        began = {name: clock() for name, clock in clocks.items()}
         call()
-        took.append(time.perf_counter() - began)
-    return {"median": float(np.median(took[1:])), "worst": max(took[1:])}
+        for name, clock in clocks.items():
+            took[name].append(clock() - began[name])
+    return {
+        name: {"median": float(np.median(found[1:])), "worst": max(found[1:])}
+        for name, found in took.items()
+    }
 
 
 def case(rows: int) -> tuple[Any, Any]:
@@ -81,14 +88,21 @@ def case(rows: int) -> tuple[Any, Any]:
 
 def main() -> None:
     """Time both sizes."""
-    figures: dict[str, Any] = {"verdict": {}, "drift": {}, "goals": GOALS}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quiet", action="store_true", help="nothing else runs on this machine")
+    quiet = parser.parse_args().quiet
+    figures: dict[str, Any] = {"quiet": quiet, "verdict": {}, "drift": {}, "goals": GOALS}
     for rows in SIZES:
         verdict, drift = case(rows)
         figures["verdict"][str(rows)] = timed(verdict, REPEATS[rows])
         figures["drift"][str(rows)] = timed(drift, 3)
-        took, beside = (figures[name][str(rows)]["median"] for name in ("verdict", "drift"))
-        goal = f"goal {1000 * GOALS[rows]:,.0f}"
-        print(f"{rows:>9,} rows: verdict {1000 * took:,.1f} ms ({goal}), drift {beside:.2f} s")
+        for clock in ("processor", *(["wall"] if quiet else [])):
+            took, beside = (figures[n][str(rows)][clock]["median"] for n in ("verdict", "drift"))
+            goal = f"goal {1000 * GOALS[rows]:,.0f}"
+            print(
+                f"{rows:>9,} rows: verdict {1000 * took:,.1f} ms {clock} ({goal}), "
+                f"drift {beside:.2f} s"
+            )
     results.save("speed", figures)
     rows = []
     for size in SIZES:

@@ -18,7 +18,8 @@ from scipy.optimize import linprog
 from scipy.stats import beta
 
 from housing.errors import NotMeasurable
-from housing.evaluation.metrics import Values, finite_columns
+from housing.evaluation.metrics import finite_columns
+from housing.evaluation.nearness import Values
 from housing.records import Interval
 
 Floats = npt.NDArray[np.float64]

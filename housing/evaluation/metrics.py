@@ -58,9 +58,7 @@ def measure(
     )
 
 
-def _clustered(
-    value: float, influence: Values, where: Places, confidence: float
-) -> Interval:
+def _clustered(value: float, influence: Values, where: Places, confidence: float) -> Interval:
     """Student's interval of one figure, among neighbours."""
     found = spatial_error(influence - influence.mean(), where)
     half = float(stdtrit(found.df, (1 + confidence) / 2)) * found.se

@@ -143,9 +143,7 @@ class _Measured:
         non_finite, non_positive = count_unusable(model.values)
         metrics = None
         if not non_finite:
-            metrics = measure(
-                self.test.actual, model.values, self.policy.confidence, self.where
-            )
+            metrics = measure(self.test.actual, model.values, self.policy.confidence, self.where)
         return Contender(
             id=model.id,
             digest=model.digest,
@@ -238,4 +236,6 @@ def _wear(
 
 def _on(test: TestRows, errors: PairedErrors, rows: Mask, policy: GatePolicy) -> Metrics:
     actual = test.actual[rows]
-    return measure(actual, actual + errors.champion[rows], policy.confidence, errors.places.of(rows))
+    return measure(
+        actual, actual + errors.champion[rows], policy.confidence, errors.places.of(rows)
+    )

@@ -1,8 +1,8 @@
 """What a gate can and cannot see: the chance that a challenger passes, by how good it truly is.
 
 The measured change of the error is its true change plus the luck of the test rows, whose size
-is tonight's standard error among neighbours. Under normal luck the chance of passing the deciding rule
-follows; the other checks can only lower it. Pure functions of a comparison and a policy.
+is tonight's standard error among neighbours. Under normal luck the chance of passing the deciding
+rule follows; the other checks can only lower it. Pure functions of a comparison and a policy.
 """
 
 import math

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
-from housing.evaluation.compare import Mask
 from housing.evaluation.drift import measure_drift
+from housing.evaluation.nearness import Mask
 from housing.gate.evidence import Costs
 from housing.keys import Keys
 from housing.records import Drift

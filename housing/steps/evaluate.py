@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Row
 
 from housing import schema
 from housing.errors import Corrupt, LeakFound
-from housing.evaluation.compare import Mask
+from housing.evaluation.nearness import Mask
 from housing.gate import rules
 from housing.gate.check import judge
 from housing.gate.evidence import Evidence

@@ -18,7 +18,6 @@ from housing.evaluation.compare import (
 from housing.evaluation.metrics import measure
 from housing.evaluation.nearness import places
 
-
 APART = 50.0
 """Degrees between the cells of a night, beyond any reach: each is a cluster of its own."""
 
@@ -70,7 +69,7 @@ def test_the_independent_error_is_that_of_a_bootstrap_over_rows(seed):
 
 
 def test_one_row_a_cell_makes_both_errors_the_same():
-    truth, champion, challenger, where = night()
+    truth, champion, challenger, _ = night()
     found = compare(truth, champion, challenger, apart(np.arange(len(truth))), confidence=0.95)
     assert found.se == pytest.approx(found.se_independent, rel=2e-3)
     assert found.clusters == found.rows == len(truth)
@@ -237,7 +236,7 @@ def test_one_models_figures_have_clustered_intervals():
 
 
 def test_in_a_single_cell_there_is_no_clustered_interval():
-    truth, champion, _, where = night()
+    truth, champion, *_ = night()
     found = measure(truth, champion, 0.95, apart(np.zeros(len(truth))))
     assert (found.rmse_clustered, found.mae_clustered) == (None, None)
 

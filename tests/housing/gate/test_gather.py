@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from housing.evaluation.compare import compare
-from housing.evaluation.nearness import places
 from housing.evaluation.metrics import measure
+from housing.evaluation.nearness import places
 from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
 from housing.gate.policy import GatePolicy
 

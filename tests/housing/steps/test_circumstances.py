@@ -142,4 +142,3 @@ def test_latency_is_the_median_of_seven_rows_after_one_to_warm_up(
     assert circumstances._latency(model, rows) == pytest.approx(4.0)
     assert model.asked == [[0], [1], [2], [3], [4], [0], [1], [2]]  # a row each, round and round
     assert len(model.asked) == circumstances.LATENCY_CALLS + 1
-
