@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.integer[Any]]
 Mask = npt.NDArray[np.bool_]
 
-REACHES = ((2, 1), (4, 1), (8, 2), (12, 2), (16, 4), (24, 4))
+REACHES = ((2, 1), (4, 1), (8, 2), (12, 3), (16, 4), (24, 6))
 """How far a kernel reaches, and the side of the cells that it pairs, both in sides of a cell."""
 
 BEYOND_CHANCE = 1.0
@@ -217,9 +217,8 @@ class _Step:
 class _Sums:
     """Two columns of numbers (the figure's, and their roots) summed over cells."""
 
-    signed: Floats  # shape (cells, 2)
-    squared: Floats  # shape (cells, 2)
-    weights: Floats  # of the mean that was taken off, shape (cells, 2), sums 1
+    # Signed, weights (of the mean that was taken off, sum 1), squared; each of both columns.
+    columns: Floats  # shape (cells, 6)
     total: Floats  # of the squares, shape (2,)
     fourth: Floats  # of the fourth powers, shape (2,)
 
@@ -236,19 +235,22 @@ class _Sums:
         rows = summed(None)
         by = np.column_stack([rows if weights is None else summed(weights), rows])
         return cls(
-            np.column_stack([summed(column) for column in columns]),
-            np.column_stack([summed(square) for square in squares]),
-            by / by.sum(axis=0),
+            np.column_stack(
+                [
+                    *(summed(column) for column in columns),
+                    by / by.sum(axis=0),
+                    *(summed(square) for square in squares),
+                ]
+            ),
             np.array([square.sum() for square in squares]),
             np.array([square @ square for square in squares]),
         )
 
     def under(self, kernel: Kernel) -> list[_Step]:
         """Variance among neighbours against that of independent rows, of either column."""
-        signed, squared, weights = (
-            kernel.merge @ sums for sums in (self.signed, self.squared, self.weights)
-        )
-        around = kernel.weights @ np.hstack([signed, weights])
+        merged = kernel.merge @ self.columns
+        signed, weights, squared = merged[:, :2], merged[:, 2:4], merged[:, 4:]
+        around = kernel.weights @ merged[:, :4]
         mean = around[:, 2:]
         # What taking the mean off leaves of each row's variance, summed over the rows.
         kept = 1 + _dot(weights, mean) - 2 * _dot(squared, mean) / self.total
