@@ -218,6 +218,16 @@ def survivors(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines) or "None."
 
 
+def earlier(figures: Mapping[str, Any]) -> str:
+    """A warning where the interval has changed since the figures were made."""
+    if figures.get("interval") == results.INTERVAL:
+        return ""
+    return (
+        "**These figures are of an earlier interval**, clustered by cells of 0.1 degrees, which was "
+        "narrower; they have not been made again since.\n"
+    )
+
+
 def checks_table() -> str:
     """Every check in the order in which it is asked."""
     lines = ["| check | what it asks |", "|---|---|"]
@@ -325,8 +335,11 @@ def page() -> str:
         "draws": coverage["draws"],
         "places": coverage["splits"],
         "width_0": f"{100 * (coverage['coverage'][0]['width'] - 1):.0f} %",
+        "width_mean_0": f"{100 * (coverage['coverage'][0]['width_mean'] - 1):.0f} %",
         "reaches": reach_table(nights),
         "year": year_table(year),
+        "year_earlier": earlier(year),
+        "worlds_earlier": earlier(worlds),
         "speed": speed_table(results.load("speed")),
         "speed_where": speed_where(results.load("speed")),
         "mutation": mutation_table(results.load("mutation")),

@@ -13,6 +13,9 @@ import numpy as np
 FOLDER = Path(os.environ.get("GATE_RESULTS", Path(__file__).parent / "results"))
 """GATE_RESULTS keeps a trial apart from the figures of the page."""
 
+INTERVAL = "reach from the data"
+"""By which figures that rest on an interval are told from those of an earlier one."""
+
 
 def save(name: str, figures: Mapping[str, Any]) -> None:
     """Keep the figures of a benchmark, with when and on what they were made."""

@@ -111,6 +111,7 @@ def main() -> None:
     options = parser.parse_args()
     worlds = [world(number, options.folder) for number in range(WORLDS)]
     figures = {"worlds": WORLDS, "sets": SETS, "test_rows": ROWS, "changes": {}}
+    figures["interval"] = results.INTERVAL
     for change in CHANGES:
         row = measure(nights(worlds, change), change)
         figures["changes"][f"{change:g}"] = row

@@ -276,6 +276,7 @@ def main() -> None:
         live(options.only, options.folder)
         return
     figures: dict[str, Any] = {"nights": NIGHTS, "first": FIRST, "a_night": A_NIGHT, "years": {}}
+    figures["interval"] = results.INTERVAL
     for name in (*SCENARIOS, DECAYING):
         print(name, flush=True)
         calm = next(iter(SCENARIOS))
