@@ -223,8 +223,8 @@ def earlier(figures: Mapping[str, Any]) -> str:
     if figures.get("interval") == results.INTERVAL:
         return ""
     return (
-        "**These figures are of an earlier interval**, clustered by cells of 0.1 degrees, which was "
-        "narrower; they have not been made again since.\n"
+        "**These figures are of an earlier interval**, clustered by cells of 0.1 degrees, which "
+        "was narrower; they have not been made again since.\n"
     )
 
 
