@@ -37,4 +37,9 @@ def test_the_goals_are_met_by_what_was_measured() -> None:
         assert rate(figures["-0.015"]["no_regression"]) >= 0.8
     assert nights["0"]["nights"] >= 200
     speed = results.load("speed")
-    assert all(speed["verdict"][rows]["median"] <= goal for rows, goal in speed["goals"].items())
+    for clock in ("processor", *(["wall"] if speed["quiet"] else [])):
+        took = {rows: speed["verdict"][rows][clock]["median"] for rows in speed["goals"]}
+        assert all(took[rows] <= goal for rows, goal in speed["goals"].items()), took
+    for row in results.load("coverage")["coverage"]:
+        if row["length"] <= 20:  # km; beyond it the page says what is missed
+            assert 0.93 <= row["rmse"] <= 0.97, row
