@@ -14,13 +14,14 @@ from housing.steps.evaluate import Judged
 from housing.steps.night import Night, NightlyParameters
 from housing.steps.settled import settled
 from tasks import run
+from tasks.ending import told_once_more
 from tasks.options import PLAIN
 
 
 @contextmanager
 def night_run(kind: str, parameters: NightlyParameters) -> Iterator[Night]:
     """Hold the lease while the flow runs; the run's row names the flow run."""
-    with steps.night_run(kind, parameters, flow_run.get_id()) as night:
+    with told_once_more(), steps.night_run(kind, parameters, flow_run.get_id()) as night:
         yield night
 
 
