@@ -9,6 +9,7 @@ from housing import schema
 from housing.gate import evidence as records
 from housing.gate.evidence import Evidence
 from housing.settings import Settings, load_settings
+from housing.sources.simulated.scenarios import simulate
 from housing.steps import circumstances, promote
 from housing.steps.night import NightlyParameters, conclude, night_run
 from housing.steps.outcome import of_verdict
@@ -130,7 +131,7 @@ class Clocked:
         return self.now
 
     def predict(self, rows: pd.DataFrame) -> None:
-        self.asked.append(rows.iloc[:, 0].tolist())
+        self.asked.append(rows[schema.FEATURES[0]].tolist())
         self.now += self.seconds[len(self.asked) - 1]
 
 
@@ -139,7 +140,7 @@ def test_latency_is_the_median_of_seven_rows_after_one_to_warm_up(
 ) -> None:
     model = Clocked([9.0, 0.001, 0.002, 0.003, 0.004, 5.0, 6.0, 7.0])
     monkeypatch.setattr(circumstances, "time", model)
-    rows = pd.DataFrame({name: range(5) for name in schema.FEATURES})
+    rows = simulate(5, seed=1).assign(**{schema.FEATURES[0]: range(5)})
     assert circumstances._latency(model, rows) == pytest.approx(4.0)
     assert model.asked == [[0], [1], [2], [3], [4], [0], [1], [2]]  # a row each, round and round
     assert len(model.asked) == circumstances.LATENCY_CALLS + 1

@@ -56,7 +56,8 @@ def test_what_was_rolled_back_leaves_no_gap_in_the_numbers(store):
             raise ConnectionError
 
     first = start(store)
-    pytest.raises(ConnectionError, lost)
+    with pytest.raises(ConnectionError):
+        lost()
     assert (first, start(store)) == (1, 2)
 
 
