@@ -365,14 +365,15 @@ def test_a_disk_that_fills_up_undoes_the_write_and_works_again_afterwards(
                 runs_table.insert(),
                 [
                     {
+                        "id": number,
                         "kind": "t",
                         "status": "t",
                         "parameters": {"x": "x" * 10_000},
                         "actor": "t",
                         "started_at": runs.utc_now(),
                     }
-                ]
-                * 500,
+                    for number in range(1, 501)
+                ],
             )
         ballast.unlink()
         with store.write() as connection:
