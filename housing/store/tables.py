@@ -25,10 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    func,
-    select,
 )
-from sqlalchemy.engine.interfaces import ExecutionContext
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -73,19 +70,8 @@ metadata = MetaData(
 )
 
 
-def _next_number(context: ExecutionContext) -> int:
-    """One more than the highest, on both databases; for rows that are inserted one by one.
-
-    A sequence counts what was rolled back too, so that after a lost connection the same rows would
-    have other numbers. This needs one writer at a time, which the engine sees to.
-    """
-    rows = context.compiled.statement.table  # type: ignore[union-attr]
-    highest = select(func.coalesce(func.max(rows.c.id), 0))
-    return int(context.connection.execute(highest).scalar_one()) + 1
-
-
 def _id() -> Column[int]:
-    return Column("id", BigId, primary_key=True, autoincrement=True, default=_next_number)
+    return Column("id", BigId, primary_key=True, autoincrement=True)
 
 
 def _link(name: str, target: str, *, nullable: bool = False) -> Column[Any]:

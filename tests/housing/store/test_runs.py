@@ -49,18 +49,6 @@ def test_a_run_that_was_refused_is_recorded_too(store):
     assert row.finished_at is not None
 
 
-def test_what_was_rolled_back_leaves_no_gap_in_the_numbers(store):
-    def lost():
-        with store.write() as connection:
-            runs.start(connection, "nightly", {}, flow_run="")
-            raise ConnectionError
-
-    first = start(store)
-    with pytest.raises(ConnectionError):
-        lost()
-    assert (first, start(store)) == (1, 2)
-
-
 def test_the_last_night_is_the_newest_that_came_to_its_end(store):
     with store.read() as connection:
         assert runs.last_completed_night(connection) is None
