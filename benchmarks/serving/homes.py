@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import joblib
@@ -81,16 +81,23 @@ def server(command: list[str], port: int, ready: str) -> Iterator["subprocess.Po
     process = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 90
-        while time.monotonic() < end and process.poll() is None:
-            with suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}{ready}", timeout=2).read()
-                break
+        while not _answers(f"http://127.0.0.1:{port}{ready}"):
+            if time.monotonic() > end or process.poll() is not None:
+                raise SystemExit(f"{' '.join(command)} does not answer {ready}: nothing measured")
             time.sleep(0.2)
         time.sleep(3)  # every worker
         yield process
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2):
+            return True
+    except OSError:  # refused, or an answer of 4xx and 5xx
+        return False
 
 
 def housing_server(port: int, workers: int) -> list[str]:

@@ -41,7 +41,7 @@ def main() -> None:
         cases = [_case(bodies, case, chosen.seconds) for case in CASES]
     figures = {
         "workers": WORKERS, "cores": os.cpu_count(), "seconds": chosen.seconds,
-        "busy": max(os.getloadavg()[2] - WORKERS, 0) > WORKERS, "load": os.getloadavg(),
+        "load": os.getloadavg(),
         "census": bool(os.environ.get("HOUSING_CENSUS")),
         "goal_rate": GOAL_RATE, "goal_p99_ms": GOAL_P99_MS, "cases": cases,
     }  # fmt: skip

@@ -32,6 +32,9 @@ from housing.store.opening import open_store
 
 log = logging.getLogger("housing")
 
+FEWER = "Send fewer districts at once, or a CSV or Parquet file to /predict/batch."
+PARTS = "Send the file in parts, as Parquet, or allow more by HOUSING_SERVE__MAX_UPLOAD_BYTES."
+
 SWITCH_SECONDS = 0.0005
 """A thread that works beside the answers (log, files, reload) makes them wait no longer than this
 for the interpreter; Python's own 5 ms would be most of what an answer may take."""
@@ -115,8 +118,8 @@ def _rules(settings: Settings) -> Rules:
     return Rules(
         token=None if token is None else token.get_secret_value(),
         hosts=frozenset(host.lower() for host in options.allowed_hosts),
-        usual=Limit(options.max_body_bytes, options.body_seconds),
-        uploads=Limit(options.max_upload_bytes, options.upload_seconds),
+        usual=Limit(options.max_body_bytes, options.body_seconds, FEWER),
+        uploads=Limit(options.max_upload_bytes, options.upload_seconds, PARTS),
         upload_paths=frozenset({"/predict/batch"}),
     )
 

@@ -47,6 +47,7 @@ class Limit:
 
     bytes: int
     seconds: float
+    advice: str  # to who sends more
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Guard:
                 {"WWW-Authenticate": 'Basic realm="housing", charset="UTF-8"'},
             )
         if length.isdigit() and int(length) > body.limit.bytes:
-            raise BodyTooLarge(body.limit.bytes)
+            raise BodyTooLarge(body.limit.bytes, body.limit.advice)
 
 
 class _Body:
@@ -144,7 +145,7 @@ class _Body:
             self.bytes += len(message.get("body", b""))
             self.complete = not message.get("more_body", False)
             if self.bytes > self.limit.bytes:
-                raise BodyTooLarge(self.limit.bytes)
+                raise BodyTooLarge(self.limit.bytes, self.limit.advice)
         return message
 
     async def drain(self) -> None:

@@ -23,12 +23,8 @@ class Refused(Exception):
 class BodyTooLarge(Refused):
     """More bytes than a request may have; they are read no further."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            413,
-            f"The request is larger than {limit:,} bytes. Send fewer districts at once, or a CSV "
-            "or Parquet file to /predict/batch.",
-        )
+    def __init__(self, limit: int, advice: str) -> None:
+        super().__init__(413, f"The request is larger than {limit:,} bytes. {advice}")
 
 
 class BodyTooSlow(Refused):

@@ -1,6 +1,7 @@
 """What programs are answered: prices, flags, files, facts; and what bad ones are told."""
 
 import io
+import socket
 from typing import Any
 
 import httpx
@@ -178,6 +179,18 @@ def test_a_body_too_large_without_a_length_is_a_413(client: httpx.Client) -> Non
 
     answer = client.post("/predict", content=chunks(), headers={"content-type": "application/json"})
     assert answer.status_code == 413
+
+
+def test_a_file_too_large_is_told_what_helps_files(client: httpx.Client) -> None:
+    """Its length alone is enough: nothing of it is sent."""
+    with socket.create_connection((client.base_url.host, client.base_url.port), 10) as connection:
+        connection.sendall(
+            b"POST /predict/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
+            b"Content-Length: 600000000\r\nConnection: close\r\n\r\n"
+        )
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert b" 413 " in answer.split(b"\r\n")[0]
+    assert b"in parts" in answer
 
 
 def test_another_kind_of_body_is_a_415(client: httpx.Client) -> None:
