@@ -1,5 +1,6 @@
 """Nights that take seconds: small settings, a small forest, and what two stores have in common."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -56,27 +57,70 @@ NOT_COMPARED = {
 TIMED_CHECKS = {"latency", "preflight"}
 VOLATILE = {"run", "seconds", "fit_seconds", "message", "signature"}
 """A signature is one of the digest, which is compared, and of the home's own key."""
+OF_NUMBERS = {("evaluations", "key")}
+"""The key of an evaluation is of the numbers of the models that were compared."""
 
 
 def compared(table: sa.Table) -> list[sa.Column[Any]]:
     """The columns that are equal for equal histories."""
-    return [c for c in table.columns if c.name not in VOLATILE and not c.name.endswith("at")]
+    return [
+        c
+        for c in table.columns
+        if not (c.name in VOLATILE or c.name.endswith("at") or (table.name, c.name) in OF_NUMBERS)
+    ]
+
+
+Orders = Mapping[str, Mapping[int, int]]
 
 
 def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:
-    """All that a store says, but for times and who wrote it: equal for equal histories."""
+    """All that a store says, but for times and who wrote it: equal for equal histories.
+
+    Rows count by their order, not by their number: PostgreSQL's sequences never take back the
+    number of an insert that was rolled back, so a history with a fault in it has gaps.
+    """
     found = {}
     with store.read() as connection:
+        orders = {t.name: _order(connection, t) for t in metadata.sorted_tables if "id" in t.c}
         for table in metadata.sorted_tables:
             if table.name in NOT_COMPARED:
                 continue
-            rows = connection.execute(sa.select(*compared(table))).all()
-            found[table.name] = sorted(tuple(map(_told, row)) for row in rows)
+            columns = compared(table)
+            rows = connection.execute(sa.select(*columns)).all()
+            found[table.name] = sorted(
+                tuple(
+                    _told(value, column, orders) for value, column in zip(row, columns, strict=True)
+                )
+                for row in rows
+            )
     return found
 
 
-def _told(value: Any) -> str:
-    return repr(_without_clock(value) if isinstance(value, dict) else value)
+def _order(connection: sa.Connection, table: sa.Table) -> dict[int, int]:
+    """The place of each row of a table by its number."""
+    ids = connection.execute(sa.select(table.c.id).order_by(table.c.id)).scalars()
+    return {number: place for place, number in enumerate(ids, start=1)}
+
+
+def _told(value: Any, column: sa.Column[Any], orders: Orders) -> str:
+    order = orders.get(_numbers_of(column))
+    if order and isinstance(value, int):
+        return repr(order[value])
+    if isinstance(value, dict):
+        value = _without_clock(value)
+    return re.sub(MODEL_NUMBER, lambda found: str(orders["models"][int(found[0])]), repr(value))
+
+
+MODEL_NUMBER = r"(?<=\bm)\d+\b|(?<='id': )\d+\b"
+"""In sentences, m7; in evidence, the id of challenger and champion."""
+
+
+def _numbers_of(column: sa.Column[Any]) -> str | None:
+    """The table whose rows a column numbers."""
+    if column.name == "id":
+        return str(column.table.name)
+    named = (str(k.column.table.name) for k in column.foreign_keys if k.column.name == "id")
+    return next(named, None)
 
 
 def _without_clock(value: Any) -> Any:

@@ -333,6 +333,7 @@ prediction_batches = Table(
     _time("first_at"),
     _time("last_at"),
     _time("recorded_at"),
+    sqlite_autoincrement=True,  # the number of an expired one is never given again: see the monitor
 )
 
 # True prices that came without the rest of their district, or from a person who checked it.

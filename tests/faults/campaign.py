@@ -85,7 +85,7 @@ class Campaign:
 
     def attempt(self, operation: str, fault: Fault, at: int) -> Trial:
         """Try one fault on a fresh copy of the prepared home."""
-        with self._copy(operation):
+        with self.home(operation):
             plan = self._plan_of(fault)
             plan.order(fault, at)
             answer = self._ask(operation)
@@ -103,7 +103,7 @@ class Campaign:
 
     def operations_of(self, operation: str, fault: Fault) -> int:
         """How many operations there are to fail."""
-        with self._copy(operation):
+        with self.home(operation):
             plan = self._plan_of(fault)
             plan.order(fault, 0)
             answer = self._ask(operation)
@@ -114,7 +114,7 @@ class Campaign:
 
     def record(self, operation: str, doing: str = "") -> Record:
         """Do it (or `doing` in its place), recorded; the record must explain all that it left."""
-        with self._copy(operation) as home:
+        with self.home(operation) as home:
             start = _everything(home)
             with self.plan.recording() as path:
                 answer = self._ask(doing or operation)
@@ -132,7 +132,7 @@ class Campaign:
         After the last one the operation has said that it is done, so it must be.
         """
         found = record.disk(after).after_loss(survival)
-        with self._copy(record.operation) as home:
+        with self.home(record.operation) as home:
             for path in home.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             for name, data in found.items():
@@ -184,9 +184,7 @@ class Campaign:
             answer = self._ask(operation)
             if answer["end"] != "done":
                 return [f"the next {operation} ended as {answer['end']}: {answer['said']}"]
-        with open_store(load_settings()) as store:
-            now, after = contents(store), self._after[operation]
-        differs = [table for table, rows in now.items() if rows != after[table]]
+        differs = self._differs(operation)
         if operation in ("backup", "prune"):
             answer = self._ask("verify")
             differs += [] if answer["end"] == "done" else [str(answer["said"])]
@@ -195,6 +193,15 @@ class Campaign:
             *([f"another end than without a fault: {differs}"] if differs else []),
             *([] if answer["end"] == "done" else [f"the next night failed: {answer['said']}"]),
         ]
+
+    def differs_after_doing(self, operation: str) -> list[str]:
+        """The tables that are not as they are after the operation in an untouched home."""
+        self._must(operation)
+        return self._differs(operation)
+
+    def _differs(self, operation: str) -> list[str]:
+        now, after = self._contents(), self._after[operation]
+        return [table for table, rows in now.items() if rows != after[table]]
 
     # --- homes ----------------------------------------------------------------------------
 
@@ -224,7 +231,7 @@ class Campaign:
         self._leave(fourth)
         self._before, self._after = {}, {}
         for operation in OPERATIONS:
-            with self._copy(operation) as home:
+            with self.home(operation) as home:
                 files = _files(home)
                 self._before[operation] = self._contents()
                 self._must(operation)
@@ -260,7 +267,8 @@ class Campaign:
         self.databases.clone(home, copy)
 
     @contextmanager
-    def _copy(self, operation: str) -> Iterator[Path]:
+    def home(self, operation: str) -> Iterator[Path]:
+        """A copy of the home that was prepared for an operation, thrown away at the end."""
         home = self.folder / "copy"
         self._clone(self.folder / operation, home)
         self._enter(home)

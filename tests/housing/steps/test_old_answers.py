@@ -90,3 +90,15 @@ def test_what_nobody_dropped_is_still_missed(answered: Store, seen: Settings) ->
     Path(answered.blobs.path(row.digest, row.suffix)).unlink()
     with pytest.raises(BlobMissing):
         backup.create(answered, seen)
+
+
+def test_their_numbers_are_never_given_again(answered: Store) -> None:
+    """The monitor remembers up to which number it has looked."""
+    with answered.read() as connection:
+        numbers = [row.id for row in predictions.since(connection, 0)]
+    predictions.expire(answered, utc_now() + timedelta(days=1))
+    frame = pd.DataFrame({"at": [pd.Timestamp(utc_now())], "model": 2, "key": 1, "predicted": 1e5})
+    predictions.add(answered, frame, has_inputs=False)
+    with answered.read() as connection:
+        (new,) = predictions.since(connection, max(numbers))
+    assert new.id > max(numbers)
