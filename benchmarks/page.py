@@ -51,10 +51,6 @@ def goals() -> str:
             rows.append([f"`{command}`", "**not measured yet**", "", "", "", ""])
             continue
         for place, row in enumerate(found["rows"]):
-            if name.startswith("night") and (
-                "seconds" in row["name"] or "peak" in row["name"][-4:]
-            ):
-                continue  # the parts have a table of their own
             ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f} x"
             verdict = {True: "met", False: "**missed**", None: ""}[row["met"]]
             theirs = number(row["theirs"]) if row["theirs"] else ""
@@ -91,10 +87,11 @@ def parts() -> str:
     found = results.load("night-2000000")
     if found is None:
         return "Not measured yet: `python -m benchmarks night`."
-    figures = {row["name"]: row["ours"] for row in found["rows"]}
-    names = [n.removesuffix(", seconds") for n in figures if n.endswith(", seconds")]
-    rows = [[n, f"{figures[f'{n}, seconds']:.1f}", f"{figures[f'{n}, peak']:.2f}"] for n in names]
-    return table(["part", "seconds", "peak GiB"], rows)
+    rows = [
+        [p["name"], f"{p['seconds']:.1f}", f"{p['processor']:.1f}", f"{p['gib']:.2f}"]
+        for p in found["parts"]
+    ]
+    return table(["part", "wall seconds", "processor seconds", "peak GiB"], rows)
 
 
 def profile() -> str:

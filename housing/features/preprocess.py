@@ -114,7 +114,10 @@ def leave_out(preprocess: Any, groups: Collection[str]) -> None:
 
 @contextmanager
 def in_threads_of(preprocess: Any, threads: int) -> Iterator[None]:
-    """Neighbours are looked up by so many threads in the block; the numbers are the same."""
+    """Neighbours are looked up by so many threads in the block; the numbers are the same.
+
+    What is fitted in the block has no more threads after it than it would have had without.
+    """
     given = preprocess.get_params() if has_groups(preprocess) else {}
     looks = ("statistics", *(f"{SIMILAR}_{scale}" for scale in SCALES))
     names = [name for look in looks if (name := f"near__look__{look}__n_jobs") in given]
@@ -126,6 +129,16 @@ def in_threads_of(preprocess: Any, threads: int) -> Iterator[None]:
         yield
     finally:
         preprocess.set_params(**{name: given[name] for name in names})
+        for name, look in fitted_looks(preprocess):
+            look.set_params(n_jobs=given[f"near__look__{name}__n_jobs"])
+
+
+def fitted_looks(preprocess: Any) -> list[tuple[str, Any]]:
+    """The transformers of a `neighbourhood` that find neighbours, by name; none before it is
+    fitted."""
+    near = getattr(preprocess, "named_transformers_", {}).get("near", "drop")
+    looks = [] if near == "drop" else near["look"].transformer_list
+    return [(name, look) for name, look in looks if look != "drop"]
 
 
 def has_groups(preprocess: Any) -> bool:

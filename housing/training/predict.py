@@ -19,7 +19,7 @@ from housing import schema
 from housing.features.curve import along_curve
 from housing.features.derived import COVARIATES, compute, inputs_of
 from housing.features.neighbours import in_threads
-from housing.features.preprocess import ROW_GROUPS, has_groups
+from housing.features.preprocess import ROW_GROUPS, fitted_looks, has_groups
 
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
@@ -160,7 +160,7 @@ class Features:
         parts = preprocess.named_transformers_
         kept = [name for name in ROW_GROUPS if parts.get(name, "drop") != "drop"]
         near = parts["near"]
-        looks = tuple(t for _, t in near["look"].transformer_list if t != "drop")
+        looks = tuple(look for _, look in fitted_looks(preprocess))
         return cls(
             tuple(np.asarray(levels, dtype=object) for levels in parts["category"].categories_),
             tuple((name, _places(inputs_of(ROW_GROUPS[name]))) for name in kept),

@@ -1,11 +1,14 @@
 """Each family as it is stored: what skops gives back predicts the same."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from housing.records import Draw, Member
 from housing.store import skops_format
 from housing.store.trusted import TRUSTED_TYPES
+from housing.training import fit
 from housing.training.candidates import CANDIDATES
 from housing.training.draws import draws
 from housing.training.fit import fit_members
@@ -33,3 +36,21 @@ def test_a_mean_of_families_is_stored_too(census_path):
     stored = skops_format.dump(model, TRUSTED_TYPES)
     again = skops_format.load(stored, TRUSTED_TYPES)
     np.testing.assert_array_equal(again.predict(X_test[:300]), model.predict(X_test[:300]))
+
+
+@pytest.mark.parametrize("family", ["boosting", "tree"])
+def test_where_a_member_was_fitted_does_not_show_in_the_bytes(family, census_path, monkeypatch):
+    X, y, *_ = families.reference_split(census_path)
+    draw = draws(SearchPlan(families=(family,), n_iter=1), families.SMALL)[0]
+    members = [Member(draw, seed) for seed in range(2)]
+
+    def stored(workers):
+        model = fit_members(X[:400], y[:400], members, workers=workers, candidates=families.SMALL)
+        return skops_format.dump(model.model, TRUSTED_TYPES)
+
+    here = stored(workers=1)
+    assert stored(workers=2) == here
+    sent = lambda *arguments: pickle.loads(pickle.dumps(fitted(*arguments)))  # noqa: E731
+    fitted = fit._fitted
+    monkeypatch.setattr(fit, "_fitted", sent)
+    assert stored(workers=1) == here

@@ -1,0 +1,69 @@
+"""A whole night on a Dask cluster that loses a worker, beside the same night without one."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from housing import progress
+from housing.records import NightResult
+from housing.settings import load_settings
+from housing.store.opening import open_store
+from tests.clusters import a_scheduler, two_workers, worker
+from tests.nights import SMALL, contents, landing_rows
+from tests.plain_nights import plain_night
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of distributed's own
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
+
+NIGHT = {
+    **SMALL,
+    "HOUSING_SEARCH__FAMILIES": "boosting,tree",
+    "HOUSING_SEARCH__N_ITER": "6",
+    "HOUSING_SEARCH__BAG": "3",
+    "HOUSING_GATE__LATENCY_BUDGET_MS": "60000",  # what a stopwatch says is no part of the result
+}
+SCORES_BEFORE_DEATH = 3
+
+
+@pytest.fixture
+def begin(home: Path, monkeypatch: pytest.MonkeyPatch):
+    """A night in an empty home of its own: its result, and all that its store says."""
+    for name, value in NIGHT.items():
+        monkeypatch.setenv(name, value)
+
+    def run(name: str, address: str = "") -> tuple[NightResult, dict]:
+        landing = home / name / "landing"
+        landing.mkdir(parents=True)
+        landing_rows(rows=800).to_csv(landing / "a.csv", index=False)
+        monkeypatch.setenv("HOUSING_HOME", str(home / name))
+        monkeypatch.setenv("HOUSING_DASK_ADDRESS", address)
+        result = plain_night()
+        with open_store(load_settings()) as store:
+            return result, contents(store)
+
+    return run
+
+
+@pytest.mark.timeout(300)
+def test_a_night_on_a_cluster_that_loses_a_worker_is_the_night_without_one(begin):
+    near, here = begin("here")
+    with a_scheduler() as address, worker(address) as victim, worker(address):
+        two_workers(address)
+        said: list[int] = []
+
+        def strike(step: str, done: int, total: int, message: str) -> None:
+            if step == "tune" and done >= SCORES_BEFORE_DEATH and not said:
+                said.append(total - done)
+                victim.send_signal(signal.SIGKILL)
+
+        with progress.heard_by(strike):
+            far, there = begin("there", address)
+        assert victim.wait(10) == -signal.SIGKILL
+    assert said[0] > 0, "it was killed when all was done"
+    assert (far.outcome, far.sentence) == (near.outcome, near.sentence)
+    assert there.keys() == here.keys()
+    for table in here:  # the digests of the models' files are among what is compared
+        assert there[table] == here[table], table
