@@ -23,6 +23,7 @@ from housing.store import (
 )
 from housing.store import batches as stored
 from housing.store import lease as leases
+from housing.store.runs import ABANDONED, abandoned
 from housing.store.tables import (
     batches,
     dataset_versions,
@@ -132,19 +133,22 @@ def _batch(row: Row[Any], is_active: bool) -> dict[str, Any]:
 def list_runs(connection: Connection, limit: int | None = None) -> Rows:
     """All runs."""
     query = sa.select(runs_table).order_by(runs_table.c.id.desc()).limit(limit)
-    return [_run(row) for row in connection.execute(query)]
+    gone = abandoned(connection)
+    return [_run(row, gone) for row in connection.execute(query)]
 
 
-def _run(row: Row[Any]) -> dict[str, Any]:
+def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
+    """A run; of those that are `gone` it says what the next night will write of them."""
+    is_gone = row.id in gone
     seconds = (
         None if row.finished_at is None else (row.finished_at - row.started_at).total_seconds()
     )
     return {
         "run": named("r", row.id),
         "kind": row.kind,
-        "status": row.status,
+        "status": ABANDONED["status"] if is_gone else row.status,
         "outcome": row.outcome,
-        "sentence": row.sentence or row.error,
+        "sentence": ABANDONED["error"] if is_gone else row.sentence or row.error,
         "dataset": named("v", row.version),
         "challenger": named("m", row.challenger),
         "champion": named("m", row.champion),
@@ -280,7 +284,7 @@ def show_run(connection: Connection, id_: int) -> dict[str, Any]:
     judged = sa.select(evaluations).where(evaluations.c.run == id_)
     evaluation = connection.execute(judged).first()
     return {
-        **_run(row),
+        **_run(row, abandoned(connection)),
         "parameters": row.parameters,
         "not_taken": row.not_taken or [],
         "error": row.error,
@@ -337,11 +341,12 @@ def status(connection: Connection) -> dict[str, Any]:
     holder = leases.holder(connection)
     alive = holder is not None and holder.alive(utc_now())
     nights = sa.select(runs_table).where(runs_table.c.kind == "nightly")
-    last = connection.execute(nights.order_by(runs_table.c.id.desc()).limit(1)).one_or_none()
+    newest = connection.execute(nights.order_by(runs_table.c.id.desc()).limit(1)).one_or_none()
+    last = None if newest is None else _run(newest, abandoned(connection))
     return {
         "champion": None if head is None else _champion(connection, head),
         "dataset": None if active is None else _dataset(connection, active.id),
-        "last_night": None if last is None else _run(last),
+        "last_night": last,
         "running": holder.owner if holder is not None and alive else None,
         "holds": list_holds(connection),
         "readiness": list_readiness(connection),
@@ -362,7 +367,7 @@ def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _needs(connection: Connection, last: Row[Any] | None) -> Sequence[str]:
+def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]:
     held = sa.select(batches).where(batches.c.status == "held").order_by(batches.c.id)
     needs = [
         f"{one['model']} could not be gone back to: {one['detail']}"
@@ -379,6 +384,11 @@ def _needs(connection: Connection, last: Row[Any] | None) -> Sequence[str]:
         f"`housing reject r{row.run}`, until {time(row.expires_at)}."
         for row in approvals.waiting(connection, utc_now())
     ]
-    if last is not None and last.status == "failed":
-        needs.append(f"r{last.id}, the last night, {last.status}: {last.error}")
+    if last is not None and last["status"] == "failed":
+        needs.append(f"{last['run']}, the last night, failed: {last['sentence']}")
+    if last is not None and last["status"] == "crashed":
+        needs.append(
+            f"{last['run']}, the last night, did not come to its end: {last['sentence']}. "
+            "The next one goes on where it stopped; `housing retrain` is one."
+        )
     return needs

@@ -85,19 +85,25 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
     holder's cannot be at work.
     """
     with store.write() as connection:
-        current = holder(connection)
-        where = sa.and_(runs.c.status == "running", runs.c.kind.in_(LEASED))
-        if current is not None and current.alive(utc_now()):
-            if current.run is None:
-                return []  # it has only just begun, and has not said yet which run it is
-            where = sa.and_(where, runs.c.id != current.run)
+        where = runs.c.id.in_(abandoned(connection))
         dead = connection.execute(sa.select(runs).where(where)).all()
-        connection.execute(
-            runs.update()
-            .where(where)
-            .values(status="crashed", finished_at=utc_now(), error="the process is gone")
-        )
+        connection.execute(runs.update().where(where).values(finished_at=utc_now(), **ABANDONED))
         return dead
+
+
+ABANDONED = {"status": "crashed", "error": "the process is gone"}
+"""What a run whose process is gone says of itself."""
+
+
+def abandoned(connection: Connection) -> Sequence[int]:
+    """Runs that say that they run, and whose process is gone."""
+    current = holder(connection)
+    where = sa.and_(runs.c.status == "running", runs.c.kind.in_(LEASED))
+    if current is not None and current.alive(utc_now()):
+        if current.run is None:
+            return []  # it has only just begun, and has not said yet which run it is
+        where = sa.and_(where, runs.c.id != current.run)
+    return connection.execute(sa.select(runs.c.id).where(where)).scalars().all()
 
 
 LEASED = ("nightly", "backfill")

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from housing.errors import AnotherNightRuns, LeaseLost
-from housing.store import engine, lease, runs
+from housing.store import engine, lease, listings, runs
 from housing.store.engine import UPKEEP
 from housing.store.opening import open_store
 from housing.store.tables import leases
@@ -320,6 +320,30 @@ def test_a_run_without_a_living_owner_is_marked_crashed(store):
     assert row.finished_at is not None
     assert row.error == "the process is gone"
     assert runs.mark_dead(store) == []
+
+
+def test_listings_say_of_a_run_whose_process_is_gone_what_the_next_night_will_write(store):
+    token = lease.acquire(store, owner="ann")
+    run = start(store)
+    with store.fenced(token).write() as connection:
+        lease.name_run(connection, run)
+
+    def told():
+        with store.read() as connection:
+            found = listings.status(connection)
+            rows = listings.list_runs(connection)
+            shown = listings.show_run(connection, run)
+        assert rows[0]["status"] == shown["status"] == found["last_night"]["status"]
+        return found["last_night"]["status"], found["needs_a_person"]
+
+    assert told() == ("running", [])
+    lease.release(store, token)
+    said, (need,) = told()
+    assert said == "crashed"
+    assert need.startswith(f"r{run}, the last night, did not come to its end")
+    assert "`housing retrain`" in need
+    runs.mark_dead(store)
+    assert told() == (said, [need])
 
 
 def test_the_run_of_the_living_owner_is_left_alone(store):
