@@ -120,6 +120,8 @@ class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         features = np.full((len(X), len(self.get_feature_names_out())), np.nan)
         if len(self.rows_) < 2:
             return features
+        if len(X) <= CHUNK_ROWS:  # to start a thread takes longer than a row
+            return self._features(self._standardised(X))
         order = along_curve(X[:, : self.places_])
 
         def fill(start: int) -> None:
