@@ -115,12 +115,12 @@ MODEL_NUMBER = r"(?<=\bm)\d+\b|(?<='id': )\d+\b"
 """In sentences, m7; in evidence, the id of challenger and champion."""
 
 
-def _numbers_of(column: sa.Column[Any]) -> str | None:
-    """The table whose rows a column numbers."""
+def _numbers_of(column: sa.Column[Any]) -> str:
+    """The table whose rows a column numbers; empty if it numbers none."""
     if column.name == "id":
         return str(column.table.name)
     named = (str(k.column.table.name) for k in column.foreign_keys if k.column.name == "id")
-    return next(named, None)
+    return next(named, "")
 
 
 def _without_clock(value: Any) -> Any:
