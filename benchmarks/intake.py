@@ -16,8 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import results
+from benchmarks.districts import landing
 from benchmarks.memory import Watch
-from benchmarks.night import environment, landing
+from benchmarks.night import environment
 
 ROWS = 1_000_000
 RATE_GOAL = 300_000.0

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EVERY = 0.1
-"""Seconds between two looks."""
+"""Seconds between two looks, at least."""
+
+SHARE = 0.02
+"""Of the time that may be spent on looking: of many gigabytes, one look takes its time."""
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -54,11 +57,14 @@ class Watch:
         return max((s.processor for s in self.samples if s.at <= end), default=0.0) - before
 
     def _look(self) -> None:
-        while not self._end.wait(EVERY):
+        wait = EVERY
+        while not self._end.wait(wait):
+            began = time.perf_counter()
             alive = list(family(self.pid))
             kib = sum(_proportional_kib(pid) for pid in alive)
             used = sum(_processor_seconds(pid) for pid in alive)
             self.samples.append(Sample(time.time(), kib / 2**20, used))
+            wait = max(EVERY, (time.perf_counter() - began) / SHARE)
 
 
 def family(pid: int) -> Iterator[int]:

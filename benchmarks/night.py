@@ -3,15 +3,13 @@
 `python -m benchmarks night --rows 2000000`: simulated districts as one CSV file in the landing
 directory, then `housing retrain` with default settings in an empty home: intake with validation,
 version, split, search on sampled rows, refit on all, gate, backup, promotion, report. Making the
-file is no part of the night. `--profile` runs the same steps in this process instead, and keeps a
-table of the functions in which the time goes.
+file is no part of the night. `--profile` runs the same steps in this process instead, and keeps in
+which functions the processor's time goes, as a table and as a flame graph.
 """
 
 import argparse
-import cProfile
 import json
 import os
-import pstats
 import subprocess
 import sys
 import tempfile
@@ -21,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from benchmarks.districts import landing
 from benchmarks.memory import Watch
+from benchmarks.sampling import Sampler, Stack, boxes, by_function
 from housing.settings import load_settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store import runs
 from housing.store.opening import open_store
 from tests.plain_nights import plain_night
@@ -31,21 +30,11 @@ from tests.plain_nights import plain_night
 ROWS = 2_000_000
 BIG = 1_000_000
 SECONDS_GOAL, GIB_GOAL = 180.0, 4.0
-SHOWN = 25
+SHOWN = 30
 """Functions of a profile that are kept."""
 
-CHUNK = 250_000
-
-
-def landing(folder: Path, rows: int, first: int = 0) -> Path:
-    """Districts as a CSV file, written chunk by chunk; `first` tells files of one table apart."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"districts-{first:010d}.csv"
-    for start in range(0, rows, CHUNK):
-        night = (first + start) // CHUNK  # each chunk has a seed of its own
-        chunk = simulate(min(CHUNK, rows - start), 0, night=night)
-        chunk.to_csv(path, mode="a", index=False, header=not start)
-    return path
+SMALLEST = 0.003
+"""Share of all time from which on a call has a box of its own in the flame graph."""
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -96,32 +85,31 @@ def parts(home: Path, answer: dict[str, Any], watch: Watch, wall: float) -> list
     return [*found, Part("start, orchestration, end", seconds, rest, watch.peak(at))]
 
 
-def profiled(home: Path) -> list[dict[str, object]]:
-    """The same steps in this process, under the profiler: the functions that took longest."""
+def profiled(home: Path) -> dict[Stack, float]:
+    """The same steps in this process: processor seconds by stack."""
     os.environ.update({k: v for k, v in environment(home).items() if k.startswith("HOUSING_")})
-    # One worker does its work in this process, where it is seen; other work on the machine does
-    # not count as ours.
-    os.environ["HOUSING_SEARCH__N_JOBS"] = "1"
-    profile = cProfile.Profile(time.process_time)
-    profile.enable()
-    plain_night()
-    profile.disable()
-    found = pstats.Stats(profile).stats  # type: ignore[attr-defined]
-    here = [
+    os.environ["HOUSING_SEARCH__N_JOBS"] = "1"  # one worker works in this process, where it is seen
+    with Sampler() as sampler:
+        plain_night()
+    return sampler.stacks
+
+
+def show_profile(rows: int, stacks: dict[Stack, float]) -> None:
+    """Keep and print what was found."""
+    whole = sum(stacks.values())
+    found = by_function(stacks)[:SHOWN]
+    results.keep(
+        "night-profile",
         {
-            "function": f"{_module(path)}:{name}",
-            "calls": calls,
-            "own": own,
-            "with_callees": whole,
-        }
-        for (path, _, name), (_, calls, own, whole, _) in found.items()
-        if "/housing/" in path
-    ]
-    return sorted(here, key=lambda row: -float(str(row["with_callees"])))[:SHOWN]
-
-
-def _module(path: str) -> str:
-    return path.rpartition("/housing/")[2].removesuffix(".py").replace("/", ".")
+            "rows": rows,
+            "processor": whole,
+            "functions": [asdict(each) for each in found],
+            "boxes": [asdict(box) for box in boxes(stacks, smallest=whole * SMALLEST)],
+        },
+    )
+    print(f"{'processor, with callees':>24}{'by itself':>12}")
+    for each in found:
+        print(f"{each.whole:>22.1f} s{each.own:>10.1f} s  {each.function}")
 
 
 def main() -> None:
@@ -134,10 +122,7 @@ def main() -> None:
         home = Path(folder) / "home"
         landing(home / "landing", options.rows)
         if options.profile:
-            rows = profiled(home)
-            results.keep("night-profile", {"rows": options.rows, "functions": rows})
-            for row in rows:
-                print(f"{row['with_callees']:>9.2f} s {row['own']:>8.2f} s  {row['function']}")
+            show_profile(options.rows, profiled(home))
             return
         answer, wall, watch = retrain(home)
         found = parts(home, answer, watch, wall)

@@ -4,6 +4,7 @@ What the page says beside the figures stands in performance.in.md here; a test h
 to what this makes. A benchmark that was never run to its end is named as not measured.
 """
 
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from housing.report.canvas import LOOK, Plot, canvas, finished
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = Path(__file__).with_name("performance.in.md")
 PICTURES = DOCS / "performance"
+SHORTEST = 4
+"""Characters that must have room in a box of the flame graph for its name to be shown."""
 
 ORDER = {
     "quality": "quality --night --budget --cells --flaml build/flaml/bin/python",
@@ -98,18 +101,14 @@ def profile() -> str:
     """The functions of the project in which a night spends its time."""
     found = results.load("night-profile")
     if found is None:
-        return "Not profiled yet: `python -m benchmarks night --rows 20000 --profile`."
+        return "Not profiled yet: `python -m benchmarks night --rows 200000 --profile`."
     rows = [
-        [
-            f"`{row['function']}`",
-            str(row["calls"]),
-            f"{row['with_callees']:.2f}",
-            f"{row['own']:.2f}",
-        ]
+        [f"`{row['function']}`", f"{row['whole']:.1f}", f"{row['own']:.1f}"]
         for row in found["functions"]
     ]
-    head = ["function", "calls", "seconds with all that it calls", "of its own"]
-    return f"A night of {found['rows']:,} rows.\n\n" + table(head, rows)
+    head = ["function", "processor seconds, with all that it calls", "of its own"]
+    said = f"A night of {found['rows']:,} rows, {found['processor']:.0f} processor seconds.\n\n"
+    return f"{said}![Flame graph of a night](performance/profile.svg)\n\n{table(head, rows)}"
 
 
 def families() -> str:
@@ -185,10 +184,44 @@ def curves() -> Plot:
         return finished(figure, "curves", "Error against time, a line a side of the comparison.")
 
 
+def flames() -> Plot:
+    """A flame graph: each call as wide as its share of the processor's time, callees above it."""
+    found = results.load("night-profile") or {"boxes": [], "rows": 0}
+    with canvas(9.0, 5.0) as (figure, axes):
+        whole = max((box["seconds"] for box in found["boxes"]), default=1.0)
+        for box in found["boxes"]:
+            color = LOOK.families[hash_of(box["name"]) % len(LOOK.families)]
+            axes.barh(
+                box["depth"], box["seconds"], left=box["start"], height=0.94, color=color,
+                alpha=0.35, linewidth=0,
+            )  # fmt: skip
+            name = box["name"].rpartition(":")[2].rpartition(".")[2]
+            room = int(110 * box["seconds"] / whole)  # characters
+            if room >= SHORTEST:
+                text = name if len(name) <= room else f"{name[: room - 1]}…"
+                axes.text(
+                    box["start"] + 0.002 * whole, box["depth"], text, va="center", fontsize=7,
+                    clip_on=True,
+                )  # fmt: skip
+        axes.set_xlim(0, whole)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("processor seconds")
+        alt = f"Where the processor's time of a night of {found['rows']:,} rows goes."
+        return finished(figure, "profile", alt)
+
+
+def hash_of(name: str) -> int:
+    """The same in every process."""
+    return zlib.crc32(name.encode())
+
+
 def pictures() -> Iterator[tuple[str, Plot]]:
     """File name and picture of what was measured."""
     if results.load("quality-curves") is not None:
         yield "curves.svg", curves()
+    if results.load("night-profile") is not None:
+        yield "profile.svg", flames()
 
 
 def page() -> str:

@@ -13,13 +13,14 @@ from housing.records import Metrics
 from housing.report.card import CardFacts, SliceFigures, markdown, rendered
 from housing.serving.companion import MIN_SLICE_ROWS
 from housing.serving.inputs import columns_of_frame
-from housing.serving.served import Served, load
+from housing.serving.served import Floats, Served, kept_answers, load
 from housing.settings import Settings
 from housing.store import datasets, registry, searches
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.listings import time as as_text
 from housing.store.place import write_page
+from housing.store.segments import KEY_COLUMN
 from housing.training.candidates import CANDIDATES
 
 
@@ -33,7 +34,8 @@ def write(store: Store, settings: Settings, model: int) -> tuple[Path, Path]:
 
 
 def collect(store: Store, model: int) -> CardFacts:
-    """Everything that a card says; measured afresh on the test side of the model's own dataset."""
+    """Everything that a card says; measured on the test side of the model's own dataset, by the
+    answers that its verdict has kept or, where they are gone, by asking it again."""
     with store.read() as connection:
         row = registry.model(connection, model)
         champion = registry.champion(connection)
@@ -44,7 +46,8 @@ def collect(store: Store, model: int) -> CardFacts:
     served = load(store, model)
     frame = datasets.read(store, row.version)
     test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
-    metrics, median, slices = _measured(served, test)
+    answers = kept_answers(store, row, test[KEY_COLUMN].to_numpy())
+    metrics, median, slices = _measured(served, test, answers)
     companion = served.companion
     known = CANDIDATES.get(row.family)
     return CardFacts(
@@ -78,12 +81,12 @@ def collect(store: Store, model: int) -> CardFacts:
 
 
 def _measured(
-    served: Served, test: pd.DataFrame
+    served: Served, test: pd.DataFrame, answers: Floats | None
 ) -> tuple[Metrics | None, float | None, list[SliceFigures]]:
     if len(test) < 2:
         return None, None, []
     actual = test[schema.TARGET].to_numpy(np.float64)
-    predicted = served.predict(columns_of_frame(test))
+    predicted = served.predict(columns_of_frame(test)) if answers is None else answers
     try:
         metrics = measure(actual, predicted)
     except NotMeasurable:

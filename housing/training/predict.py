@@ -20,6 +20,7 @@ from housing.features.curve import along_curve
 from housing.features.derived import COVARIATES, compute, inputs_of
 from housing.features.neighbours import in_threads
 from housing.features.preprocess import ROW_GROUPS, fitted_looks, has_groups
+from housing.training.workers import one_thread
 
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
@@ -106,16 +107,17 @@ class Predictor:
 
     def agrees(self, frame: pd.DataFrame) -> bool:
         """Whether it says of these rows what the model does, of many at once and of a few."""
-        theirs = np.asarray(self.model.predict(frame[list(schema.FEATURES)]))
-        return all(
-            np.allclose(
-                self.predict({name: frame[name].to_numpy()[:n] for name in schema.FEATURES}),
-                theirs[:n],
-                rtol=TOLERANCE,
-                atol=0,
+        with one_thread():  # of hundreds of trees each, waking others takes longer than they save
+            theirs = np.asarray(self.model.predict(frame[list(schema.FEATURES)]))
+            return all(
+                np.allclose(
+                    self.predict({name: frame[name].to_numpy()[:n] for name in schema.FEATURES}),
+                    theirs[:n],
+                    rtol=TOLERANCE,
+                    atol=0,
+                )
+                for n in (len(frame), FEW)
             )
-            for n in (len(frame), FEW)
-        )
 
 
 def _models(model: Any) -> list[Any]:

@@ -6,11 +6,14 @@ import pytest
 from housing import schema
 from housing.serving.companion import build, rows_of
 from housing.serving.inputs import columns_of_frame, frame_of
-from housing.serving.served import load, out_of_fold, predictor
+from housing.serving.served import kept_answers, load, out_of_fold, predictor
 from housing.sources.simulated.scenarios import simulate
-from housing.store import datasets, registry
+from housing.store import artifacts, datasets, registry
+from housing.store.blobs import name_of
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
+from housing.store.segments import KEY_COLUMN
+from housing.store.tables import companions
 from housing.training.candidates import CANDIDATES
 from housing.training.predict import predictor as fast_predictor
 
@@ -56,3 +59,25 @@ def test_without_kept_residuals_there_is_no_interval_and_it_says_why(own_store: 
     companion, _ = build(rows_of(train, None), rows_of(test, None))
     assert companion.interval is None
     assert "not kept" in companion.why_no_interval
+
+
+def test_what_a_verdict_kept_is_what_the_model_says_and_its_loss_costs_time_alone(
+    own_store: Store,
+) -> None:
+    with own_store.read() as connection:
+        row = registry.model(connection, 2)
+        judged = registry.newest_evaluation(connection, 2)
+    assert judged is not None
+    frame = datasets.read(own_store, row.version)
+    test = frame[frame[SIDE_COLUMN]]
+    keys = test[KEY_COLUMN].to_numpy()
+    kept = kept_answers(own_store, row, keys)
+    model = artifacts.get_model(own_store, row.artifact)
+    np.testing.assert_allclose(kept, model.predict(test[FEATURES]), rtol=1e-9)
+    assert kept_answers(own_store, row, keys[1:]) is None
+    here = load(own_store, 2).companion
+    own_store.blobs.remove(name_of(judged.predictions, "parquet"))
+    assert kept_answers(own_store, row, keys) is None
+    with own_store.write() as connection:
+        connection.execute(companions.delete())
+    assert load(own_store, 2).companion.coverage == here.coverage
