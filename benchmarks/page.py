@@ -142,7 +142,8 @@ def prediction() -> str:
     if found is None or "parts" not in found:
         return "Not measured yet: `python -m benchmarks prediction`."
     rows = [[name, f"{value:.1f}"] for name, value in found["parts"].items()]
-    return table(["part of a batch", "processor microseconds a row"], rows)
+    said = f"A mean of models with {found['trees']:,} trees in all.\n\n"
+    return said + table(["part of a batch", "processor microseconds a row"], rows)
 
 
 def sides() -> str:
