@@ -76,7 +76,7 @@ class Rows:
 
     columns: Columns
     actual: Floats
-    predicted: Floats | None  # out-of-fold for training rows
+    predicted: Floats | None  # out-of-fold for training rows; NaN where that is not known
 
 
 def rows_of(frame: pd.DataFrame, predicted: Floats | None) -> Rows:
@@ -85,23 +85,26 @@ def rows_of(frame: pd.DataFrame, predicted: Floats | None) -> Rows:
 
 
 def build(train: Rows, test: Rows, *, seed: int = 0) -> tuple[Companion, Places]:
-    """The companion of a model; `train.predicted` is None where residuals are not known."""
+    """The companion of a model; `train.predicted` is None where no residual is known."""
     nearby, why = None, "its out-of-fold predictions were not kept"
+    keep = np.arange(0, len(train.actual), -(-len(train.actual) // MOST_PLACES))
+    interval = None
     if train.predicted is not None:
-        nearby = _nearby(train.columns, np.abs(train.actual - train.predicted))
-    keep = slice(None, None, -(-len(train.actual) // MOST_PLACES))
+        residual = np.abs(train.actual - train.predicted)
+        known = np.flatnonzero(~np.isnan(residual))  # of a large table, those of a sample
+        nearby = _nearby(train.columns, residual, np.union1d(keep, known))
+        try:
+            interval = fit_interval(
+                train.actual[known], train.predicted[known], nearby[known],
+                group_matrix(train.columns)[known], nominal=NOMINAL,
+            )  # fmt: skip
+        except NotMeasurable as error:
+            why = str(error)
     places = Places(
         columns={name: values[keep] for name, values in train.columns.items()},
         label=train.actual[keep],
         nearby=None if nearby is None else nearby[keep],
     )
-    interval = None
-    if train.predicted is not None and nearby is not None:
-        try:
-            groups = group_matrix(train.columns)
-            interval = fit_interval(train.actual, train.predicted, nearby, groups, nominal=NOMINAL)
-        except NotMeasurable as error:
-            why = str(error)
     covered, slices = _coverage(interval, places, test)
     companion = Companion(
         train_rows=len(train.actual),
@@ -136,17 +139,23 @@ def codes_of(grouping: schema.Bins | schema.Levels, columns: Columns) -> npt.NDA
     return values
 
 
-def _nearby(columns: Columns, distance: Floats) -> Floats:
-    """Mean residual of each row's neighbours without itself, shape (n,)."""
+def _nearby(columns: Columns, residual: Floats, rows: npt.NDArray[np.int64]) -> Floats:
+    """Mean residual of the neighbours of `rows` without the row itself, shape (n,); NaN elsewhere.
+
+    `residual`, shape (n,), is NaN where it is not known: such rows are nobody's neighbours.
+    """
     xy = flat(*(columns[name] for name in schema.COORDINATES))
-    count = min(NEARBY, len(xy) - 1)
+    known = np.flatnonzero(~np.isnan(residual))
+    count = min(NEARBY, len(known) - 1)
     if count < 1:
-        return distance
-    _, nearest = cKDTree(xy).query(xy, k=count + 1)
+        return residual
+    _, nearest = cKDTree(xy[known]).query(xy[rows], k=count + 1)
     # Of several districts in one place the tree may name any first: take out oneself, or the last.
-    own = nearest == np.arange(len(xy))[:, None]
+    own = known[nearest] == rows[:, None]
     own[~own.any(axis=1), -1] = True
-    return np.asarray(distance[nearest[~own].reshape(len(xy), count)].mean(axis=1))
+    found = np.full(len(xy), np.nan)
+    found[rows] = residual[known[nearest[~own]]].reshape(len(rows), count).mean(axis=1)
+    return found
 
 
 def _coverage(

@@ -282,13 +282,16 @@ def kept_answers(store: Store, model: Row[Any], keys: Keys) -> Floats | None:
 
 
 def out_of_fold(store: Store, model: Row[Any], train: pd.DataFrame) -> Floats | None:
-    """Out-of-fold predictions of the training rows, in their order; None where none were kept."""
+    """Out-of-fold predictions of the training rows, in their order; None where none were kept.
+
+    Of a large table the search keeps those of a sample: the others are NaN.
+    """
     digest = getattr(model, "oof", None)
     if digest is None:
         return None
     kept = get_table(store, digest).to_pandas().set_index(KEY_COLUMN)["predicted"]
     found = kept.reindex(train[KEY_COLUMN]).to_numpy(dtype=np.float64)
-    return None if np.isnan(found).any() else found
+    return None if np.isnan(found).all() else found
 
 
 def single_threaded() -> Any:

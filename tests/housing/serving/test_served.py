@@ -81,3 +81,26 @@ def test_what_a_verdict_kept_is_what_the_model_says_and_its_loss_costs_time_alon
     with own_store.write() as connection:
         connection.execute(companions.delete())
     assert load(own_store, 2).companion.coverage == here.coverage
+
+
+def test_of_a_large_table_the_residuals_of_a_sample_make_the_interval(own_store: Store) -> None:
+    with own_store.read() as connection:
+        row = registry.model(connection, 2)
+    frame = datasets.read(own_store, row.version)
+    train = frame[~frame[SIDE_COLUMN]].reset_index(drop=True)
+    test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
+    predicted = out_of_fold(own_store, row, train)
+    assert predicted is not None
+    answers = kept_answers(own_store, row, test[KEY_COLUMN].to_numpy())
+    whole, _ = build(rows_of(train, predicted), rows_of(test, answers))
+    unknown = np.arange(len(train)) % 2 == 1
+    some = np.where(unknown, np.nan, predicted)
+    half, places = build(rows_of(train, some), rows_of(test, answers))
+    assert whole.interval is not None
+    assert half.interval is not None
+    assert half.interval.rows == (~unknown).sum()
+    assert half.train_rows == len(train)
+    assert places.nearby is not None
+    assert np.isfinite(places.nearby).all(), "each place says how far off the model is around it"
+    assert half.coverage is not None
+    assert abs(half.coverage.value - whole.coverage.value) < 0.1
