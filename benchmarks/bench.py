@@ -3,7 +3,8 @@
 `python -m benchmarks bench [--full]`. Quick means smaller tables and fewer draws: the ratios tell
 whether something has become slower, and goals that need the full size are not judged. `--full` is
 what docs/performance.md is made from; it wants a quiet machine and about an hour. Figures are kept
-as JSON (of a quick run in `benchmarks/out`), failures are named, and the others go on.
+as JSON (of a quick run in `benchmarks/out`), failures are named, and the others go on. Cut short,
+the same command with `--resume` leaves out what had come to its end.
 """
 
 import argparse
@@ -40,6 +41,7 @@ FULL: dict[str, list[str]] = {
     "serving-load": [],
 }
 OUT = Path(__file__).with_name("out")
+UNDER_WAY = OUT / "bench-under-way.json"
 
 
 def run(name: str, arguments: list[str], folder: Path) -> tuple[float, int]:
@@ -57,7 +59,7 @@ def table(folder: Path, since: float) -> list[str]:
     """A line a figure that was kept since then: both sides, their ratio, the goal."""
     lines = [f"{'':<14}{'':<36}{'ours':>13}{'theirs':>13}  {'':<9}{'ratio':>8}"]
     for path in sorted(folder.glob("*.json")):
-        if path.stat().st_mtime < since:
+        if path.stat().st_mtime < since or path == UNDER_WAY:
             continue
         found: dict[str, Any] = json.loads(path.read_text())
         for row in found.get("rows", ()):
@@ -70,19 +72,36 @@ def table(folder: Path, since: float) -> list[str]:
     return lines
 
 
+def before(mode: str) -> dict[str, Any]:
+    """When the run that was cut short began, and which of its benchmarks are done."""
+    known = json.loads(UNDER_WAY.read_text()) if UNDER_WAY.exists() else {}
+    if known.get("mode") != mode:
+        raise SystemExit("there is no such run to go on with")
+    found: dict[str, Any] = known
+    return found
+
+
 def main() -> int:
     """Run all, or those that are named; 1 where one failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[*QUICK, []], help="these only")
     parser.add_argument("--full", action="store_true", help="at the size of the goals")
+    parser.add_argument("--resume", action="store_true", help="go on where such a run was cut off")
     options = parser.parse_args()
     chosen, folder = (FULL, FOLDER) if options.full else (QUICK, OUT)
-    since, failed = time.time() - 1, []
+    mode = "full" if options.full else "quick"
+    fresh = {"mode": mode, "since": time.time() - 1, "done": []}
+    state, failed = before(mode) if options.resume else fresh, []
     for name in options.names or chosen:
+        if name in state["done"]:
+            continue
         took, code = run(name, chosen[name], folder)
         print(f"  ({took:.0f} s)")
         failed += [name] if code else []
-    print("\n" + "\n".join(table(folder, since)))
+        state["done"] += [] if code else [name]
+        OUT.mkdir(exist_ok=True)
+        UNDER_WAY.write_text(json.dumps(state))
+    print("\n" + "\n".join(table(folder, state["since"])))
     if failed:
         print(f"failed: {', '.join(failed)}")
     return 1 if failed else 0

@@ -6,9 +6,7 @@ rows; other work on the machine moves them little. The test side is not looked a
 """
 
 import argparse
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from sklearn.base import clone
 
 from benchmarks import results
 from benchmarks.reference import recipe
+from benchmarks.table import add_table, reference_table
 from housing import schema
 from housing.features.preprocess import FEATURE_GROUPS
 from housing.training.candidates import CANDIDATES, unfitted
@@ -90,11 +89,9 @@ class Table:
 def main() -> None:
     """Measure families, blends, and the default family without each group."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    add_table(parser)
     options = parser.parse_args()
-    if options.table is None:
-        parser.error("name the reference table, or set HOUSING_CENSUS")
-    train, _ = recipe.split(pd.read_csv(options.table))
+    train, _ = recipe.split(pd.read_csv(reference_table(options)))
     table, default = Table(train), next(iter(SETTINGS))
     with one_thread():
         sides = table.features()

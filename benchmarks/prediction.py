@@ -6,11 +6,9 @@ challenger, of a large bag, and of one that leaves out what costs most.
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from benchmarks import results
+from benchmarks.table import add_table, reference_table
 from housing import schema
 from housing.features.curve import along_curve
 from housing.features.derived import COVARIATES, compute
@@ -181,12 +180,10 @@ def figures(kind: Kind, alone: OneRow, together: Batch) -> list[results.Row]:
 def main() -> None:
     """Measure and print both sides."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    add_table(parser)
     parser.add_argument("--rows", type=int, default=100_000, help="rows of a batch")
     options = parser.parse_args()
-    if options.table is None:
-        parser.error("name the reference table, or set HOUSING_CENSUS")
-    table = pd.read_csv(options.table).astype(schema.dtypes())
+    table = pd.read_csv(reference_table(options)).astype(schema.dtypes())
     plan = SearchPlan()
     few = around(table[list(schema.FEATURES)], SINGLE_ROWS)
     many = around(table[list(schema.FEATURES)], options.rows, seed=1)

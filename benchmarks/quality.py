@@ -10,7 +10,6 @@ chosen is kept at once; the same command with `--resume` goes on behind the last
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +31,7 @@ from benchmarks.sides import (
     raw_columns,
     reference,
 )
+from benchmarks.table import add_table, reference_table
 from housing import schema
 from housing.training.plan import SearchPlan
 
@@ -115,7 +115,7 @@ def _rows(
 def asked() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    add_table(parser)
     parser.add_argument("--draws", type=int, default=DRAWS, help="of the reference")
     parser.add_argument("--budget", action="store_true", help="also with the reference's time")
     parser.add_argument("--cells", action="store_true", help="also folds of cells of the map")
@@ -123,16 +123,13 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--flaml", type=Path, metavar="PYTHON", help="an interpreter with FLAML")
     parser.add_argument("--flaml-seconds", type=float, help="default: the reference's time")
     parser.add_argument("--resume", action="store_true", help="go on where such a run was cut off")
-    options = parser.parse_args()
-    if options.table is None:
-        parser.error("name the reference table, or set HOUSING_CENSUS")
-    return options
+    return parser.parse_args()
 
 
 def main() -> None:
     """Let all sides choose, then look at the test rows."""
     options = asked()
-    table = Path(options.table)
+    table = options.table = reference_table(options)
     train, test = recipe.split(pd.read_csv(table))
     question = {name: str(value) for name, value in vars(options).items() if name != "resume"}
     kept, cells = Sides(question, options.resume), options.cells

@@ -6,11 +6,9 @@ with the same draws. Two jobs each. `--draws 3 --trees 20` is a trial.
 """
 
 import argparse
-import os
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +17,7 @@ from sklearn.pipeline import Pipeline
 
 from benchmarks import results
 from benchmarks.reference import recipe
+from benchmarks.table import add_table, reference_table
 from housing import schema
 from housing.training.candidates import CANDIDATES
 from housing.training.plan import SearchPlan
@@ -44,14 +43,12 @@ def timed(X: pd.DataFrame, y: pd.Series, plan: SearchPlan, **more: object) -> tu
 def main() -> None:
     """Measure both pairs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    add_table(parser)
     parser.add_argument("--draws", type=int, default=6, help="of the reference family")
     parser.add_argument("--trees", type=int, default=100, help="of each of its forests")
     parser.add_argument("--raced", type=int, default=12, help="draws of the default family")
     options = parser.parse_args()
-    if options.table is None:
-        parser.error("name the reference table, or set HOUSING_CENSUS")
-    train, _ = recipe.split(pd.read_csv(options.table))
+    train, _ = recipe.split(pd.read_csv(reference_table(options)))
     X, y = train.astype(schema.dtypes())[list(schema.FEATURES)], train[schema.TARGET]
 
     plan = SearchPlan(families=(FAMILY,), n_iter=options.draws, race=0, bag=1, n_jobs=JOBS, warm=0)
