@@ -1,7 +1,8 @@
 """Peak memory and processor time of a process and all that it started, sampled while it runs.
 
 Memory that processes share (files mapped by several workers, pages of a fork) counts once: the
-kernel's proportional set size, not the sum of resident sizes.
+kernel's proportional set size, not the sum of resident sizes. Arrays that wait for a worker in a
+folder of joblib's in memory count whether or not somebody has mapped them.
 """
 
 import os
@@ -19,6 +20,7 @@ SHARE = 0.02
 """Of the time that may be spent on looking: of many gigabytes, one look takes its time."""
 
 TICKS = os.sysconf("SC_CLK_TCK")
+SHARED = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Watch:
         while not self._end.wait(wait):
             began = time.perf_counter()
             alive = list(family(self.pid))
-            kib = sum(_proportional_kib(pid) for pid in alive)
+            kib = sum(_proportional_kib(pid) + _in_memory_kib(pid) for pid in alive)
             used = sum(_processor_seconds(pid) for pid in alive)
             self.samples.append(Sample(time.time(), kib / 2**20, used))
             wait = max(EVERY, (time.perf_counter() - began) / SHARE)
@@ -77,11 +79,24 @@ def family(pid: int) -> Iterator[int]:
 
 
 def _proportional_kib(pid: int) -> int:
+    """Without what lies in files in memory."""
     with suppress(OSError):
+        facts = {}
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
+            name, _, rest = line.partition(":")
+            if name in ("Pss", "Pss_Shmem"):
+                facts[name] = int(rest.split()[0])
+        return facts.get("Pss", 0) - facts.get("Pss_Shmem", 0)
     return 0
+
+
+def _in_memory_kib(pid: int) -> int:
+    """Arrays that a process has written for its workers."""
+    total = 0
+    for file in SHARED.glob(f"joblib_memmapping_folder_{pid}_*/*"):
+        with suppress(OSError):
+            total += file.stat().st_blocks // 2
+    return total
 
 
 def _processor_seconds(pid: int) -> float:
