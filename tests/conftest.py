@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import make_url
@@ -19,6 +20,10 @@ from tests.postgres import Postgres, postgres_with
 from tests.seen_nights import seen_nights as seen_nights
 
 ROOT = Path(__file__).parents[1]
+
+# A busy machine is no fault of what is tested: no example is held against the clock.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

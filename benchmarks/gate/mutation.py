@@ -1,35 +1,42 @@
-"""Does a test fail when the gate's code is wrong? Every comparison and constant, flipped once.
+"""Does a test fail when the gate's code is wrong? Every comparison and constant, changed once.
 
-In a copy of the project each module of the gate is changed in one place at a time, and the tests
-of that module are run until the first failure. A change that no test notices has survived. The
-changes: a comparison at its border (< and <=), a comparison turned round (< and >), `and` and
-`or`, a dropped `not`, `min` and `max`, `any` and `all`, + and -, a number by one. Not changed:
-texts, subscripts, digits to which a figure is rounded for people.
+In a copy of the project each module of the gate is changed in one place at a time (`mutants`)
+and the tests of that module are run until the first failure. A change that none notices survives.
+One that never comes to an end is told by processor time, which a busy machine does not use up,
+and is counted by itself: no test has said anything about it. Examples that hypothesis draws are
+the same for every mutant, and no test is held against the clock.
 
-A mutant takes about a second: each runs in a fork of one process that has the libraries
+A mutant takes a second or two: each runs in a fork of one process that has the libraries
 imported and the tests compiled. What survives and cannot matter is named with its reason in
-EQUIVALENT.
+EQUIVALENT. Fates are kept after every mutant, and a run that was cut goes on where it was; all but
+those that a test noticed are tried again, as a test may have been written since.
 
-    python -m benchmarks.gate.mutation [--module gate/rules]
+    python -m benchmarks.gate.mutation [--module gate/rules] [--fresh]
 """
 
 import argparse
-import ast
 import contextlib
+import hashlib
 import os
+import resource
 import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.gate import results
+from benchmarks.gate.mutants import Mutant, mutants
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT = 120  # seconds; a mutant that hangs is noticed by that
+PATIENCE, LEAST = 3, 15
+"""A mutant may take this many times the processor seconds of the tests without a change, and at
+the least so many."""
+
+WALL = 10
+"""Wall seconds for each of these: a busy machine must not look like a mutant that hangs."""
 
 HERE = "tests/housing/gate"
 
@@ -40,7 +47,7 @@ def _tests(*names: str) -> tuple[str, ...]:
 
 
 MODULES = {
-    "gate/rules": _tests("model_checks", "power"),
+    "gate/rules": _tests("model_checks", "power", "part_checks"),
     "gate/check": _tests(),
     "gate/data_checks": _tests("data_checks"),
     "gate/model_checks": _tests("model_checks"),
@@ -50,7 +57,7 @@ MODULES = {
     "gate/replay": _tests("replay"),
     "gate/gather": _tests("gather", "evidence"),
     "gate/policy": _tests("policy", "part_checks", "data_checks"),
-    "gate/words": _tests("model_checks", "part_checks"),
+    "gate/words": _tests("words", "model_checks", "part_checks"),
     "evaluation/compare": (
         "tests/housing/evaluation/test_compare.py",
         *_tests("part_checks", "gather"),
@@ -71,123 +78,73 @@ EQUIVALENT: Mapping[tuple[str, str, str], str] = {
     ),
 }
 """Survivors that change nothing that anyone could see: module, change, line -> why."""
-BORDER = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
-TURNED = {
-    ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE,
-    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
-    ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
-NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
-UNTOUCHED = ("round", "percent", "roughly")  # calls whose numbers are for people
-SIGNS = {ast.Add: ast.Sub, ast.Sub: ast.Add}
+Fate = Literal["failed", "survived", "out of time"]
+LETTERS: Mapping[Fate, str] = {"failed": "f", "survived": "s", "out of time": "t"}
+"""How fates are kept: a letter a mutant, in the order of `mutants`; a blank: not tried."""
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """One changed place; `source` is the whole module with it."""
+def fate(folder: Path, tests: tuple[str, ...], most: int) -> tuple[Fate, float]:
+    """What the tests say in the copy, and their processor seconds, of which `most` are allowed.
 
-    line: int
-    change: str
-    source: str
-
-
-def mutants(source: str) -> Iterator[Mutant]:
-    """Every mutant of a module."""
-    count = len(list(_places(ast.parse(source))))
-    for number in range(count):
-        tree = ast.parse(source)
-        node, change, apply = list(_places(tree))[number]
-        apply()
-        yield Mutant(node.lineno, change, ast.unparse(ast.fix_missing_locations(tree)))
-
-
-def _places(tree: ast.AST) -> Iterator[tuple[Any, str, Any]]:
-    """Nodes that can be changed, what the change is, and how it is made."""
-    for node in _code(tree):
-        if isinstance(node, ast.Compare):
-            for i, op in enumerate(node.ops):
-                for table in (BORDER, TURNED):
-                    if new := table.get(type(op)):
-                        change = f"{type(op).__name__} -> {new.__name__}"
-                        yield node, change, _setter(node.ops, i, new())
-        elif isinstance(node, ast.BoolOp):
-            new_op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-            yield node, f"-> {type(new_op).__name__}", _attribute(node, "op", new_op)
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            yield node, "not dropped", _attribute(node, "op", ast.UAdd())
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            yield node, "minus dropped", _attribute(node, "op", ast.UAdd())
-        elif isinstance(node, ast.BinOp) and type(node.op) in SIGNS:
-            new = SIGNS[type(node.op)]
-            yield node, f"-> {new.__name__}", _attribute(node, "op", new())
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in NAMES:
-            name = NAMES[node.func.id]
-            yield node, f"-> {name}", _attribute(node.func, "id", name)
-        elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            value = node.value + 1 if isinstance(node.value, int) else node.value * 1.1 + 0.001
-            yield node, f"{node.value} -> {value:g}", _attribute(node, "value", value)
-
-
-def _code(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but texts for people, annotations and subscripts; of a Field its default alone."""
-    yield tree
-    children: list[ast.AST] = list(ast.iter_child_nodes(tree))
-    if isinstance(tree, ast.JoinedStr | ast.Subscript):
-        children = []
-    elif isinstance(tree, ast.Call):
-        name = getattr(tree.func, "id", getattr(tree.func, "attr", ""))
-        if name == "Field":
-            default = [k.value for k in tree.keywords if k.arg == "default"]
-            children = [*tree.args[:1], *default]
-        elif name in UNTOUCHED:
-            children = []
-    elif isinstance(tree, ast.AnnAssign):
-        children = [tree.value] if tree.value is not None else []
-    elif isinstance(tree, ast.arg):
-        children = []
-    for child in children:
-        yield from _code(child)
-
-
-def _setter(items: list[Any], index: int, value: Any) -> Any:
-    return lambda: items.__setitem__(index, value)
-
-
-def _attribute(node: Any, name: str, value: Any) -> Any:
-    return lambda: setattr(node, name, value)
-
-
-def noticed(folder: Path, tests: tuple[str, ...]) -> bool:
-    """Whether a test fails in the copy; in a fork, so that libraries are imported once."""
+    In a fork, so that libraries are imported once. RuntimeError: the tests could not be run.
+    """
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
-            _silence()
-            os.chdir(folder)
-            sys.path.insert(0, str(folder))
-            import pytest
-
-            # No plugins but the one that is needed: they would be half of the time.
-            os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-            options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header"]
-            options += ["-p", "_hypothesis_pytestplugin", "-p", "pytest_timeout"]
-            # The fixtures of the whole suite start servers, which no test of the gate needs.
-            options += ["--confcutdir", "tests/housing"]
-            # hypothesis is imported already, which its plugin would warn about.
-            options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-            os._exit(int(pytest.main([*options, *tests])))
+            _tested(folder, tests, most)
         os._exit(99)
-    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
-    signal.alarm(TIMEOUT)
-    _, status = os.waitpid(child, 0)
+    late: list[bool] = []
+
+    def stop(*_: Any) -> None:
+        late.append(True)
+        os.kill(child, signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(WALL * most)
+    _, status, used = os.wait4(child, 0)
     signal.alarm(0)
-    return status != 0
+    seconds = used.ru_utime + used.ru_stime
+    code = os.waitstatus_to_exitcode(status)
+    if late or code == -signal.SIGXCPU:
+        return "out of time", seconds
+    # 1: a test failed; 2: the tests could not be collected, as the module could not be imported.
+    if code not in (0, 1, 2):
+        raise RuntimeError(f"the tests ended with {code}: that says nothing about a mutant")
+    return "survived" if code == 0 else "failed", seconds
 
 
-def _silence() -> None:
+def said_of(folder: Path, module: str, most: int) -> tuple[Fate, float]:
+    """`fate` by the module's own tests and, where they notice nothing, by the others."""
+    tests, seconds = MODULES[module], 0.0
+    for part in (tests[:1], tests[1:]):
+        said, took = fate(folder, part, most)
+        seconds += took
+        if said != "survived":
+            break
+    return said, seconds
+
+
+def _tested(folder: Path, tests: tuple[str, ...], most: int) -> None:
+    """Run the tests and leave the process with pytest's exit code."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5))
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    import pytest
+
+    # No plugins but the one that is needed: they would be half of the time.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header"]
+    options += ["-p", "_hypothesis_pytestplugin", "-p", "pytest_timeout"]
+    options += ["--hypothesis-profile", "ci", "--timeout", "0"]
+    # The fixtures of the whole suite start servers, which no test of the gate needs.
+    options += ["--confcutdir", "tests/housing"]
+    # hypothesis is imported already, which its plugin would warn about.
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    os._exit(int(pytest.main([*options, *tests])))
 
 
 def copy_of_the_project(folder: Path) -> None:
@@ -211,10 +168,16 @@ def preload() -> None:
     import sqlalchemy  # noqa: F401
 
 
+def digest(module: str, folder: Path = ROOT) -> str:
+    """By which a result is known to be of the module as it is."""
+    return hashlib.sha256((folder / "housing" / f"{module}.py").read_bytes()).hexdigest()[:16]
+
+
 def main() -> int:
     """Change, test and keep what survived."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--module", choices=list(MODULES), action="append")
+    parser.add_argument("--fresh", action="store_true", help="forget what was found before")
     options = parser.parse_args()
     preload()
     sys.path[:] = [p for p in sys.path if p not in ("", str(ROOT))]
@@ -224,9 +187,7 @@ def main() -> int:
         folder = Path(name)
         copy_of_the_project(folder)
         for module in options.module or MODULES:
-            found = _module(folder, module)
-            # Kept module by module: a run that is cut off, or another beside it, loses nothing.
-            results.save("mutation", {"modules": {**_kept(), module: found}})
+            _module(folder, module, "" if options.fresh else _fates(module, folder))
     return 0
 
 
@@ -238,29 +199,60 @@ def _kept() -> dict[str, Any]:
     return modules
 
 
-def _module(folder: Path, module: str) -> dict[str, Any]:
+def _fates(module: str, folder: Path) -> str:
+    """What is known of the module as it is: a letter a mutant, as far as they were tried."""
+    found = _kept().get(module, {})
+    return str(found.get("fates", "")) if found.get("source") == digest(module, folder) else ""
+
+
+def _keep(module: str, found: Mapping[str, Any]) -> None:
+    """Keep one module's figures: another run beside this one, or a cut, loses nothing."""
+    results.save("mutation", {"modules": {**_kept(), module: dict(found)}}, quiet=True)
+
+
+def _left(changed: list[Mutant], fates: list[str], source: str) -> Iterator[dict[str, Any]]:
+    """Of the mutants that were tried, those that no test noticed."""
+    names = {letter: name for name, letter in LETTERS.items() if name != "failed"}
+    lines = source.splitlines()
+    for mutant, letter in zip(changed, fates, strict=True):
+        if letter in names:
+            line = lines[mutant.line - 1].strip()
+            yield {
+                "line": mutant.line,
+                "change": mutant.change,
+                "code": line,
+                "fate": names[letter],
+            }
+
+
+def _module(folder: Path, module: str, before: str) -> None:
     path = folder / "housing" / f"{module}.py"
-    source = path.read_text()
+    source, version = path.read_text(), digest(module, folder)
     sys.dont_write_bytecode = False  # the tests are compiled once
-    if noticed(folder, MODULES[module]):
+    said, seconds = said_of(folder, module, 3600)
+    if said != "survived":
         raise SystemExit(f"{module}: its tests fail without any change; nothing can be said")
+    most = max(LEAST, round(PATIENCE * seconds))
     sys.dont_write_bytecode = True  # a mutant never is: two of one second could be mixed up
     for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
         compiled.unlink()
-    survived, count = [], 0
-    for mutant in mutants(source):
-        count += 1
+    changed = list(mutants(source))
+    fates = list(before.ljust(len(changed)))
+    for number, mutant in enumerate(changed):
+        if fates[number] == LETTERS["failed"]:
+            continue
         path.write_text(mutant.source)
-        if not noticed(folder, MODULES[module]):
+        said, _ = said_of(folder, module, most)
+        fates[number] = LETTERS[said]
+        left = list(_left(changed, fates, source))
+        if said != "failed":
             line = source.splitlines()[mutant.line - 1].strip()
-            why = EQUIVALENT.get((module, mutant.change, line), "")
-            survived.append(
-                {"line": mutant.line, "change": mutant.change, "code": line, "why": why}
-            )
-            print(f"  survived: {module}:{mutant.line} {mutant.change}: {line}", flush=True)
+            print(f"  {said}: {module}:{mutant.line} {mutant.change}: {line}", flush=True)
+        found = {"source": version, "mutants": len(changed), "fates": "".join(fates), "left": left}
+        _keep(module, found)
     path.write_text(source)
-    print(f"{module}: {count} mutants, {len(survived)} survived", flush=True)
-    return {"mutants": count, "survived": survived}
+    counts = ", ".join(f"{fates.count(letter)} {name}" for name, letter in LETTERS.items())
+    print(f"{module}: {len(changed)} mutants: {counts}; {most} processor seconds each", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,17 @@ to what this makes.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
+from scipy.special import ndtri, stdtrit
 
 from benchmarks.gate import results
 from benchmarks.gate.coverage import SLICES as COVERED
-from benchmarks.gate.mutation import MODULES
+from benchmarks.gate.mutation import EQUIVALENT, LETTERS, MODULES, digest
 from housing.gate.check import CHECKS
 from housing.report.canvas import LOOK, Plot, canvas, finished
 from housing.report.wording import change, share
@@ -66,6 +68,73 @@ def worlds_table(figures: Mapping[str, Any]) -> str:
         for name, row in figures["changes"].items()
     ]
     return table(["true change", "`>=`", *(f"`{r}`" for r in RULES)], rows)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A measured rate beside the predicted one, and the standard error of the measured one."""
+
+    measured: float
+    predicted: float
+    error: float
+
+    @property
+    def away(self) -> float:
+        """How many of its errors the measured rate lies from the predicted one."""
+        away = abs(self.measured - self.predicted)
+        return away / self.error if self.error > 0 else 0.0
+
+
+def nights_rates(figures: Mapping[str, Any], bag: str) -> list[Rate]:
+    """The rates on the real table; pairs of a split share bags, and a rate of 0 or 1 shows no
+    error of its own: of the clustered and the predicted rate's binomial error the larger one.
+    """
+    return [
+        Rate(found["promote"]["rate"], p, max(found["promote"]["se"], _binomial(p, row["nights"])))
+        for row in figures[bag]["changes"].values()
+        for found in (row[rule] for rule in RULES)
+        for p in [found["predicted"]]
+    ]
+
+
+def worlds_rates(figures: Mapping[str, Any]) -> list[Rate]:
+    """The same where the truth is known: given the world, its test sets are independent."""
+    return [
+        Rate(row[rule]["measured"], p, _binomial(p, row["nights"]))
+        for row in figures["changes"].values()
+        for rule in RULES
+        for p in [row[rule]["predicted"]]
+    ]
+
+
+def _binomial(rate: float, count: int) -> float:
+    return float((max(rate * (1 - rate), 0.0) / count) ** 0.5)
+
+
+def agreement(rates: list[Rate], beyond: float) -> str:
+    """How far the measured rates are from the predicted ones, in errors and in points."""
+    within = sum(rate.away <= beyond for rate in rates)
+    widest = max(rates, key=lambda rate: abs(rate.measured - rate.predicted))
+    farthest = max(rate.away for rate in rates)
+    points = 100 * abs(widest.measured - widest.predicted)
+    return (
+        f"{within} of the {len(rates)} measured rates lie within {beyond:.2f} standard errors of "
+        f"the predicted one (its 95 % limit), all within {farthest:.1f}; the largest difference is "
+        f"{points:.1f} points ({percent(widest.measured)} for {percent(widest.predicted)})."
+    )
+
+
+def cautious(rates: list[Rate], beyond: float) -> str:
+    """On which side the measured rates lie that are beyond the error."""
+    far = [rate for rate in rates if rate.away > beyond]
+    if not far:
+        return ""
+    if all((rate.measured > rate.predicted) is (rate.predicted > 0.5) for rate in far):
+        return (
+            "Those beyond it all lie further from one half than predicted: the interval is a bit "
+            "wider than it need be, so the gate is sharper than it says."
+        )
+    return "Those beyond it lie on both sides."
 
 
 def coverage_table(figures: Mapping[str, Any]) -> str:
@@ -163,6 +232,40 @@ def year_table(figures: Mapping[str, Any]) -> str:
     return table(head, rows)
 
 
+CALM = ("nothing at all", "slow drift", "sudden drift", "polluted batches")
+
+
+def year_summary(figures: Mapping[str, Any]) -> str:
+    """Each rule over four years: changes, bad ones, and the error beside the gate of points."""
+    rows = []
+    for policy in (">= of points", *RULES):
+        found = [figures["years"][scenario]["policies"] for scenario in CALM]
+        beside = [
+            year[policy]["error_mean"] / year[">= of points"]["error_mean"] - 1 for year in found
+        ]
+        rows.append(
+            [
+                policy if policy.startswith(">=") else f"`{policy}`",
+                *(
+                    str(sum(year[policy][name] for year in found))
+                    for name in ("promotions", "bad_promotions")
+                ),
+                "-"
+                if policy.startswith(">=")
+                else f"{change(min(beside))} to {change(max(beside))}",
+            ]
+        )
+    return table(["policy", "promoted", "bad", "mean true error beside points, by year"], rows)
+
+
+def decayed(figures: Mapping[str, Any], policy: str) -> str:
+    """What became of the error under a model that gets worse every night."""
+    year = figures["years"]["a model that decays"]
+    row = year["policies"][policy]
+    risen = percent(row["error_last"] / year["best"][-1] - 1)
+    return f"{row['promotions']} are promoted and the error ends {risen} above the first model's"
+
+
 def speed_table(figures: Mapping[str, Any]) -> str:
     """Verdict and drift, in processor time and, where nothing else ran, in wall time."""
     rows = [
@@ -193,29 +296,56 @@ def speed_where(figures: Mapping[str, Any]) -> str:
 def mutation_table(figures: Mapping[str, Any]) -> str:
     """Mutants of each module, and of those that no test noticed which change nothing."""
     rows = []
-    for name, found in figures["modules"].items():
-        alike = sum(bool(s["why"]) for s in found["survived"])
-        left = len(found["survived"]) - alike
-        rows.append([f"`{name}`", *map(str, (found["mutants"], alike, left))])
-    total = [sum(int(row[i]) for row in rows) for i in (1, 2, 3)]
-    head = ["module", "mutants", "equivalent", "survived"]
+    for name, found in _run(figures):
+        survived = [mutant for mutant in found["left"] if mutant["fate"] == "survived"]
+        alike = sum((name, mutant["change"], mutant["code"]) in EQUIVALENT for mutant in survived)
+        counts = [_tried(found), found["fates"].count(LETTERS["failed"])]
+        counts += [found["fates"].count(LETTERS["out of time"]), alike, len(survived) - alike]
+        rows.append([f"`{name}`", *map(str, counts)])
+    total = [sum(int(row[i]) for row in rows) for i in range(1, 6)]
+    head = ["module", "mutants", "a test failed", "ran out of time", "equivalent", "survived"]
     return table(head, [*rows, ["all", *map(str, total)]])
+
+
+def _tried(found: Mapping[str, Any]) -> int:
+    return len(found["fates"].replace(" ", ""))
+
+
+def _run(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Modules that were mutated as they are now, in the order of the list."""
+    there = figures["modules"]
+    return [(n, there[n]) for n in MODULES if n in there and there[n]["source"] == digest(n)]
 
 
 def not_run(figures: Mapping[str, Any]) -> str:
     """Which modules have not been mutated since the figures were made."""
-    left = [f"`{name}`" for name in MODULES if name not in figures["modules"]]
-    return f"Not run yet: {', '.join(left)}." if left else "Every module of the gate was run."
+    run = dict(_run(figures))
+    left = [f"`{name}`" for name in MODULES if name not in run]
+    left += [
+        f"`{name}` ({_tried(found)} of {found['mutants']} mutants)"
+        for name, found in run.items()
+        if _tried(found) < found["mutants"]
+    ]
+    if left:
+        return f"Not run since these modules were changed: {', '.join(left)}."
+    return "Every module of the gate was run as it is now."
 
 
 def survivors(figures: Mapping[str, Any]) -> str:
     """Each survivor by name, and why it changes nothing where that is so."""
     lines = [
-        f"- `{name}`, {s['change']}: `{s['code']}`: {s['why'] or '**a test is missing**'}"
-        for name, found in figures["modules"].items()
-        for s in found["survived"]
+        f"- `{name}`, {s['change']}: `{s['code']}`: {_why(name, s)}"
+        for name, found in _run(figures)
+        for s in found["left"]
     ]
     return "\n".join(lines) or "None."
+
+
+def _why(module: str, mutant: Mapping[str, Any]) -> str:
+    if mutant["fate"] == "out of time":
+        return "it never comes to an end"
+    known = EQUIVALENT.get((module, mutant["change"], mutant["code"]))
+    return known or "**a test is missing**"
 
 
 def earlier(figures: Mapping[str, Any]) -> str:
@@ -316,6 +446,12 @@ def page() -> str:
         "luck_3": percent(three["training_luck"], 2),
         "aa_points": percent(three["changes"]["0"]["points"]["rate"]),
         **{f"aa_{r}": percent(three["changes"]["0"][r]["promote"]["rate"]) for r in RULES},
+        "agree_3": agreement(nights_rates(nights, "bag_3"), stdtrit(nights["splits"] - 1, 0.975)),
+        "agree_1": agreement(nights_rates(nights, "bag_1"), stdtrit(nights["splits"] - 1, 0.975)),
+        "agree_worlds": agreement(worlds_rates(worlds), ndtri(0.975)),
+        "cautious": cautious(worlds_rates(worlds), ndtri(0.975)),
+        "aa_world": percent(worlds["changes"]["0"]["no_regression"]["measured"]),
+        "aa_world_superior": percent(worlds["changes"]["0"]["superior"]["measured"]),
         "pass_1": percent(three["changes"]["0.01"]["no_regression"]["promote"]["rate"]),
         "pass_2": percent(three["changes"]["0.02"]["no_regression"]["promote"]["rate"]),
         "superior_15": percent(three["changes"]["-0.015"]["superior"]["promote"]["rate"]),
@@ -338,6 +474,9 @@ def page() -> str:
         "width_mean_0": f"{100 * (coverage['coverage'][0]['width_mean'] - 1):.0f} %",
         "reaches": reach_table(nights),
         "year": year_table(year),
+        "year_summary": year_summary(year),
+        "decay_free": decayed(year, "non_inferior, no ratchet"),
+        "decay_held": decayed(year, "non_inferior"),
         "year_earlier": earlier(year),
         "worlds_earlier": earlier(worlds),
         "speed": speed_table(results.load("speed")),

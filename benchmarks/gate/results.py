@@ -1,5 +1,6 @@
 """Where figures are kept: one JSON file a benchmark, from which docs/gate.md is made."""
 
+import hashlib
 import json
 import os
 import platform
@@ -17,7 +18,7 @@ INTERVAL = "reach from the data"
 """By which figures that rest on an interval are told from those of an earlier one."""
 
 
-def save(name: str, figures: Mapping[str, Any]) -> None:
+def save(name: str, figures: Mapping[str, Any], *, quiet: bool = False) -> None:
     """Keep the figures of a benchmark, with when and on what they were made."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     made = {
@@ -26,8 +27,21 @@ def save(name: str, figures: Mapping[str, Any]) -> None:
         "numpy": np.__version__,
     }
     text = json.dumps({**made, **figures}, indent=1, default=_plain)
-    (FOLDER / f"{name}.json").write_text(text + "\n")
-    print(f"kept in {FOLDER / name}.json")
+    # Whole or not at all: what is kept step by step may be cut at any of them.
+    partial = FOLDER / f"{name}.part"
+    partial.write_text(text + "\n")
+    partial.replace(FOLDER / f"{name}.json")
+    if not quiet:
+        print(f"kept in {FOLDER / name}.json")
+
+
+def provenance(arrays: Path) -> dict[str, str]:
+    """When kept predictions (an .npz file) were made, and a digest of what they are."""
+    found = hashlib.sha256()
+    for name, values in sorted(np.load(arrays).items()):
+        found.update(name.encode() + values.tobytes())
+    made = datetime.fromtimestamp(arrays.stat().st_mtime, UTC)
+    return {"made": made.strftime("%Y-%m-%d %H:%M UTC"), "digest": found.hexdigest()[:16]}
 
 
 def load(name: str) -> dict[str, Any]:

@@ -7,6 +7,9 @@ better by exactly the planted change. Each test set is then a night. Two more fi
 same predictions: how often the 95 % interval holds the true change, and how far a predicted
 operating characteristic lies from the measured one.
 
+Predictions that are in the folder already are judged again and not made again; when those of each
+world were made, and a digest of them, is kept with the figures. The same code gives the same bytes.
+
     python -m benchmarks.gate.simulated FOLDER
 """
 
@@ -111,6 +114,9 @@ def main() -> None:
     options = parser.parse_args()
     worlds = [world(number, options.folder) for number in range(WORLDS)]
     figures = {"worlds": WORLDS, "sets": SETS, "test_rows": ROWS, "changes": {}}
+    figures["predictions"] = [
+        results.provenance(options.folder / f"world-{number}.npz") for number in range(WORLDS)
+    ]
     figures["interval"] = results.INTERVAL
     for change in CHANGES:
         row = measure(nights(worlds, change), change)

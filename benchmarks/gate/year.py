@@ -13,6 +13,9 @@ source that goes stale. No single step is large.
 What the gate sees is what it sees in a real night but for preflight, costs and drift: slices,
 never-used rows, capped labels, the ratchet over the last five champions.
 
+Predictions that are in the folder already are judged again and not made again; when those of each
+scenario were made, and a digest of them, is kept with the figures. The same code gives the same.
+
     python -m benchmarks.gate.year FOLDER [--only SCENARIO]
 """
 
@@ -106,9 +109,14 @@ def recipe(seed: int) -> Pipeline:
     return boosting(seed, clusters=int(rng.integers(10, 26)), **settings)
 
 
+def kept_in(folder: Path, name: str) -> Path:
+    """Where a scenario's predictions are kept."""
+    return folder / f"year-{name.replace(' ', '-')}.npz"
+
+
 def live(name: str, folder: Path) -> Year:
     """Fit every night's challenger, or take them from the folder."""
-    done = folder / f"year-{name.replace(' ', '-')}.npz"
+    done = kept_in(folder, name)
     scenario, rule, seen = SCENARIOS[name], SplitRule(0.2, 42), {}
     tables, test_side = [], []
     for night in range(NIGHTS):
@@ -283,6 +291,7 @@ def main() -> None:
         year = (
             decaying(live(calm, options.folder)) if name == DECAYING else live(name, options.folder)
         )
+        source = calm if name == DECAYING else name
         best = [float(np.min(year.truth[: n + 1, p])) for p, n in enumerate(year.probes)]
         newest = [float(year.truth[n, p]) for p, n in enumerate(year.probes)]
         found = {POINTS: under(year, None)}
@@ -292,6 +301,7 @@ def main() -> None:
             error = f"mean true error {row['error_mean']:,.0f}"
             print(f"  {title:<26} {counts}, {error}", row["blocked"], flush=True)
         figures["years"][name] = {
+            "predictions": results.provenance(kept_in(options.folder, source)),
             "probes": year.probes.tolist(),
             "best": best,
             "always_newest": newest,

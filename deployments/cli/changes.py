@@ -6,7 +6,7 @@ import typer
 from rich.markup import escape
 
 from deployments.cli import identify
-from deployments.cli.output import AsJson, console, emit_json
+from deployments.cli.output import AsJson, Reason, console, emit_json
 from housing.settings import load_settings
 from housing.store import batches, datasets, holds, listings
 from housing.store.ledger import Why
@@ -16,8 +16,6 @@ from housing.store.runs import actor
 app = typer.Typer()
 dataset_app = typer.Typer(help="Change the dataset; each change is a new version.")
 app.add_typer(dataset_app, name="dataset")
-
-Reason = Annotated[str, typer.Option(help="Why; it is kept for ever.")]
 
 
 @app.command()
@@ -73,7 +71,7 @@ def hold(
 @app.command()
 def release(
     id_: Annotated[str, typer.Argument(metavar="ID", help="What is on hold: m7, b5.")],
-    reason: Annotated[str, typer.Option(help="Why; it is kept for ever.")] = "released by hand",
+    reason: Reason = "released by hand",
 ) -> None:
     """End a hold: the next night may promote it, if the gate says so."""
     letter, number = identify.parse(id_, allowed="mb")

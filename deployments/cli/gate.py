@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.cli import identify
-from deployments.cli.output import EXIT_CODES, AsJson, console, emit_json
+from deployments.cli.output import EXIT_CODES, AsJson, Reason, console, emit_json
 from housing.settings import load_settings
 from housing.store.opening import open_store
 
@@ -18,10 +18,12 @@ app.add_typer(gate_app, name="gate")
 
 Run = Annotated[str | None, typer.Argument(help="A night, e.g. r7; the last verdict if left out.")]
 Decided = Annotated[str, typer.Argument(metavar="RUN", help="The night that asks, e.g. r7.")]
-Reason = Annotated[str, typer.Option(help="Why; it is kept for ever.")]
 
 OUTCOME_STYLE = {"passed": "green", "failed": "red", "error": "red", "unsure": "yellow"}
 RULES = ("no_regression", "superior", "non_inferior")
+CHANGES = (-0.05, -0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.05)
+GAINS = (0.005, 0.01, 0.02)
+"""True changes whose chances are shown, and gains for which the rows are asked."""
 
 
 def _recorded(run: str | None) -> Any:
@@ -35,12 +37,13 @@ def _recorded(run: str | None) -> Any:
 @gate_app.command()
 def power(run: Run = None, as_json: AsJson = False) -> None:
     """How often a challenger that is truly worse or better passes, with that night's test rows."""
-    from housing.gate.power import rows_for
+    from housing.gate.power import DETECTION, rows_for
+    from housing.gate.words import percent, roughly
     from housing.steps.gate import power as characteristic
 
     found = _recorded(run)
     own = characteristic(found)
-    gains = {gain: rows_for(found.comparison, found.policy, gain) for gain in (0.005, 0.01, 0.02)}
+    gains = {gain: rows_for(found.comparison, found.policy, gain) for gain in GAINS}
     if as_json:
         rows = {f"{gain:g}": needed for gain, needed in gains.items()}
         emit_json({**asdict(own), "sentence": own.sentence, "rows_for_gain": rows})
@@ -55,12 +58,14 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
     for rule in RULES:
         label = rule.replace("_", " ")
         table.add_column(f"[reverse]{label}[/]" if rule == own.rule else label, justify="right")
-    for change in (-0.05, -0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.05):
-        table.add_row(f"{change:+.1%}", *(f"{rules[rule][change]:.2%}" for rule in RULES))
+    for change in CHANGES:
+        rates = (f"{100 * rules[rule][change]:.2f} %" for rule in RULES)
+        table.add_row(f"{100 * change:+.1f} %" if change else "none", *rates)
     console.print("", table, "")
     for gain, needed in gains.items():
-        said = "no number of test rows" if needed is None else f"about {needed:,} test rows"
-        console.print(f"To promote a true gain of {gain:.1%} in 80% of nights: {said}.")
+        said = "no number" if needed is None else f"about {roughly(needed)}"
+        often = f"{percent(gain)} in {percent(DETECTION)} of nights"
+        console.print(f"To promote a true gain of {often}: {said} test rows.")
 
 
 @gate_app.command()

@@ -26,6 +26,16 @@ LONGEST_CELL = 60
 """Characters of a cell of a listing; `housing show ID` and `--json` have all of it."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def _given(reason: str) -> str:
+    """BadParameter: nothing was said, and it would stand there for ever."""
+    if not reason.strip():
+        raise typer.BadParameter("say why: it is kept for ever.")
+    return reason
+
+
+Reason = Annotated[str, typer.Option(help="Why; it is kept for ever.", callback=_given)]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Newest N only.")]
 
 EXIT_CODES: Mapping[str, int] = {

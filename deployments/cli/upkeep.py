@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from deployments.cli import identify
 from deployments.cli.bars import Bars
-from deployments.cli.output import AsJson, console, emit_json, listing
+from deployments.cli.output import AsJson, Reason, console, emit_json, listing
 from housing import progress
 from housing.settings import load_settings
 from housing.store.opening import open_store
@@ -25,8 +25,6 @@ CutArgument = Annotated[
     str | None,
     typer.Argument(metavar="BACKUP", help="From `housing backup list`; the newest if left out."),
 ]
-
-Reason = Annotated[str, typer.Option(help="Why; it is kept for ever.")]
 
 
 @backup_app.command()

@@ -76,10 +76,13 @@ class BeatsBaseline:
             return "It needs a challenger whose predictions are finite."
         nearest = max(compared, key=lambda c: c.upper)
         away = nearest.upper + policy.baseline_margin
+        rows = rules.rows_needed(nearest, -policy.baseline_margin)
         if away <= 0:
             rise = words.percent(abs(away))
-            return f"It fails once the error rises by about {rise} of the baseline."
-        rows = rules.rows_needed(nearest, -policy.baseline_margin)
+            return (
+                f"It fails once the error rises by about {rise} of the baseline; at the error as "
+                f"it is, {words.enough(rows)}."
+            )
         return (
             f"It passes once the error falls by about {words.percent(away)} of the baseline; at "
             f"the error as it is, {words.settled_by(rows)}."
@@ -141,11 +144,13 @@ class NoRegression:
         if policy.rule == "no_regression":
             most = min(most, 0.0)
         tipping = f"It passes where the measured change is at most {100 * most:+.2f} %"
-        text = f"{tipping}; it was {100 * comparison.effect:+.2f} %."
-        if rules.outcome(comparison, policy) == "unsure":
-            rows = rules.rows_needed(comparison, rules.limit(policy))
-            text += f" At this change {words.settled_by(rows)}; there are {comparison.rows:,}."
-        return text
+        outcome = rules.outcome(comparison, policy)
+        rows = None if outcome == "failed" else rules.rows_needed(comparison, rules.limit(policy))
+        said = words.settled_by(rows) if outcome == "unsure" else words.enough(rows)
+        return (
+            f"{tipping}; it was {100 * comparison.effect:+.2f} %. At this change {said}; there "
+            f"are {comparison.rows:,}."
+        )
 
 
 def challenger_metrics(evidence: Evidence) -> Metrics | None:

@@ -6,8 +6,10 @@ ratchet, on all rows, blocks on the error itself.
 
 from collections.abc import Mapping
 
+from scipy.special import stdtrit
+
 from housing.evaluation.compare import holm, regression_p_value
-from housing.gate import words
+from housing.gate import rules, words
 from housing.gate.evidence import Evidence, Part
 from housing.gate.model_checks import challenger_metrics, checked, checked_level, nothing_to_compare
 from housing.gate.policy import GatePolicy
@@ -78,14 +80,26 @@ class Slices:
         judged = self.judged(evidence, policy)
         if not judged:
             return f"It needs a slice of at least {policy.slice_min_rows:,} test rows."
-        p_values = self.p_values(judged, policy)
-        nearest = min(p_values, key=lambda name: p_values[name])
-        return (
-            f"It fails once an adjusted p-value is at or below "
-            f"{1 - policy.evidence_confidence:.2g}; the nearest is {nearest} with "
-            f"{p_values[nearest]:.2g} (change {100 * judged[nearest].effect:+.1f} %, standard "
-            f"error {100 * judged[nearest].se:.1f} % on {judged[nearest].rows:,} rows)."
+        p_values, level = self.p_values(judged, policy), 1 - policy.evidence_confidence
+        # Holm's correction makes many p-values 1: of these the one that is smallest without it.
+        nearest = min(
+            judged, key=lambda name: regression_p_value(judged[name], policy.slice_margin)
         )
+        found = judged[nearest]
+        text = (
+            f"It fails once an adjusted p-value is at or below {level:.2g}; the nearest is that of "
+            f"{nearest}, {p_values[nearest]:.2g} (change {100 * found.effect:+.1f} %, standard "
+            f"error {100 * found.se:.1f} % on {found.rows:,} rows)."
+        )
+        rows = rules.rows_to_show(found, policy.slice_margin, level / len(judged))
+        return f"{text} {_shown_by(rows)}"
+
+
+def _shown_by(rows: int | None) -> str:
+    """How many rows of a part would turn the same change into evidence."""
+    if rows is None:
+        return "At this change no number of such rows fails it."
+    return f"At this change about {words.roughly(max(rows, 2))} such rows fail it."
 
 
 class _ShownOn:
@@ -134,13 +148,15 @@ class _ShownOn:
         """The change that would be evidence on so many rows."""
         part = self.part(evidence)
         if part is None or part.comparison is None or part.rows < self.fewest(policy):
-            rows = 0 if part is None else part.rows
-            return f"It needs {self.fewest(policy):,} such rows to be judged; there are {rows:,}."
-        half = part.comparison.upper - part.comparison.effect
+            there = 0 if part is None else part.rows
+            return f"It needs {self.fewest(policy):,} such rows to be judged; there are {there:,}."
+        found, level = part.comparison, 1 - policy.evidence_confidence
+        half = -float(stdtrit(found.degrees, level)) * found.se
+        rows = rules.rows_to_show(found, self.margin(policy), level)
         return (
             f"It fails where the change on them is above about "
-            f"{100 * (self.margin(policy) + half):+.1f} %; it was "
-            f"{100 * part.comparison.effect:+.1f} %."
+            f"{100 * (self.margin(policy) + half):+.1f} %; it was {100 * found.effect:+.1f} %. "
+            f"{_shown_by(rows)}"
         )
 
 

@@ -11,11 +11,18 @@ from dataclasses import dataclass
 
 from scipy.special import ndtr, ndtri, stdtrit
 
+from housing.gate import words
 from housing.gate.policy import GatePolicy, Rule
 from housing.records import Comparison
 
 DETECTION = 0.8
 """The rate at which a true gain counts as one that the gate can see."""
+
+ASKED = 0.01
+"""The regression that is asked about where the margin is zero."""
+
+LEAST_SHOWN = 0.0001
+"""Chances below it read as fewer than this."""
 
 CURVE = tuple(x / 400 for x in range(-20, 21))
 """True changes of the error at which the curve is drawn: -5 % to +5 % in steps of 0.25 %."""
@@ -38,32 +45,27 @@ class OperatingCharacteristic:
     @property
     def sentence(self) -> str:
         """The two numbers in words."""
-        gain = self.gain_needed
-        seen = (
-            (
-                f"needs a {100 * gain:.2g} % gain to be promoted in {DETECTION:.0%} of nights"
-                if gain is not None and gain > 0
-                else f"promotes an equal challenger in {self.no_change:.0%} of nights"
-            )
-            .replace("%", " %")
-            .replace("  %", " %")
-        )
+        seen = f"promotes an equal challenger in {_rate(self.no_change)} of nights"
+        if self.gain_needed is not None:
+            gain = words.two_digits(100 * self.gain_needed)
+            seen = f"needs a {gain} % gain to be promoted in {_rate(DETECTION)} of nights"
+        regression = words.two_digits(100 * self.regression)
         return (
-            f"On {self.rows:,} test rows the rule {self.rule} lets a {100 * self.regression:.2g} % "
-            f"regression through in {_rate(self.passes)} of nights and {seen}."
+            f"On {self.rows:,} test rows the rule {self.rule} lets a {regression} % regression "
+            f"through in {_rate(self.passes)} of nights and {seen}."
         )
 
 
 def _rate(chance: float) -> str:
-    if chance < 0.0001:
-        return "fewer than 0.01 %"
-    return f"{100 * chance:.2g} %"
+    if chance < LEAST_SHOWN:
+        return f"fewer than {words.two_digits(100 * LEAST_SHOWN)} %"
+    return f"{words.two_digits(100 * chance)} %"
 
 
-def cut(comparison: Comparison, policy: GatePolicy, rule: Rule | None = None) -> float:
+def cut(comparison: Comparison, policy: GatePolicy) -> float:
     """The largest measured change that passes the rule, at this comparison's standard error."""
     half = float(stdtrit(comparison.degrees, policy.confidence)) * comparison.se
-    match rule or policy.rule:
+    match policy.rule:
         case "superior":
             return -half
         case "non_inferior":
@@ -90,7 +92,7 @@ def operating_characteristic(
     comparison: Comparison, policy: GatePolicy, changes: Sequence[float] = CURVE
 ) -> OperatingCharacteristic:
     """The curve and the two numbers of one night's gate."""
-    regression = policy.margin or 0.01
+    regression = policy.margin or ASKED
     gain = comparison.se * float(ndtri(DETECTION)) - cut(comparison, policy)
     return OperatingCharacteristic(
         rule=policy.rule,

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import TypeVar
 
+from scipy.special import stdtrit
+
 from housing.gate.policy import GatePolicy
 from housing.records import CheckOutcome, Comparison
 
@@ -37,6 +39,18 @@ def rows_needed(comparison: Comparison, bound: float) -> int | None:
     if room <= 0:
         return None
     return math.ceil(comparison.rows * ((comparison.upper - comparison.effect) / room) ** 2)
+
+
+def rows_to_show(comparison: Comparison, margin: float, level: float) -> int | None:
+    """Rows at which the same effect would be evidence of more than `margin`; None if never.
+
+    `level` is the one-sided p-value at or below which it counts.
+    """
+    beyond = comparison.effect - margin
+    if beyond <= 0:
+        return None
+    t = -float(stdtrit(comparison.degrees, level))
+    return math.ceil(comparison.rows * (t * comparison.se / beyond) ** 2)
 
 
 def spread(history: Sequence[Item], most: int) -> list[Item]:

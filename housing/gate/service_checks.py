@@ -2,6 +2,7 @@
 
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
+from housing.gate.words import two_digits
 from housing.records import CheckResult
 
 NOT_MEASURED = "It was not measured on that night."
@@ -34,7 +35,7 @@ class Latency:
         if evidence.costs is None:
             return "It needs a night on which it is measured."
         factor = policy.latency_budget_ms / evidence.costs.latency_ms
-        return f"It turns where a prediction takes {factor:.2g} times as long."
+        return f"It turns where a prediction takes {two_digits(factor)} times as long."
 
 
 class ArtifactSize:
@@ -56,7 +57,7 @@ class ArtifactSize:
         if evidence.costs is None:
             return "It needs a night on which it is measured."
         factor = policy.artifact_budget_mb * 1e6 / evidence.costs.artifact_bytes
-        return f"It turns where the artifact is {factor:.2g} times as large."
+        return f"It turns where the artifact is {two_digits(factor)} times as large."
 
 
 class PreflightRun:

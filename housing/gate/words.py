@@ -20,6 +20,11 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}".rstrip("0").removesuffix(".") + " %"
 
 
+def two_digits(value: float) -> str:
+    """A figure to two digits, without an exponent where it is large."""
+    return f"{float(f'{value:.2g}'):,.15g}"
+
+
 def moved(effect: float) -> str:
     """A change of the error with its direction."""
     if effect == 0:
@@ -55,6 +60,13 @@ def settled_by(rows: int | None) -> str:
     if rows is None:
         return "no number of test rows would settle it"
     return f"about {roughly(rows)} test rows would settle it"
+
+
+def enough(rows: int | None) -> str:
+    """How many test rows the same figures would take to pass."""
+    if rows is None:
+        return "no number of test rows is enough"
+    return f"about {roughly(max(rows, 2))} test rows are enough"
 
 
 def roughly(rows: int) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from housing.gate import rules
 from housing.gate.evidence import Evidence, Wear
 from housing.gate.policy import GatePolicy
-from housing.gate.power import OperatingCharacteristic
+from housing.gate.power import DETECTION, OperatingCharacteristic
 from housing.records import ColumnDrift, Comparison, Drift, Interval
 from housing.report.canvas import LOOK, Plot, canvas, dates, finished, named
 from housing.report.wording import change, count, share
@@ -22,13 +23,19 @@ _changes = FuncFormatter(lambda value, _: change(value, 0))
 _shares = FuncFormatter(lambda value, _: share(value, 0))
 
 
-def forest_rows(evidence: Evidence, policy: GatePolicy) -> list[tuple[str, Comparison, float]]:
-    """What the forest plot shows: name, comparison, the rise beyond which it is a regression."""
-    rows = []
+ForestRow = tuple[str, Comparison, float | None]
+
+
+def forest_rows(evidence: Evidence, policy: GatePolicy) -> list[ForestRow]:
+    """What the forest plot shows: name, comparison, and the rise that is tolerated there.
+
+    None where no check asks about it.
+    """
+    rows: list[ForestRow] = []
     if evidence.comparison is not None:
-        rows.append(("all rows", evidence.comparison, policy.margin))
+        rows.append(("all rows", evidence.comparison, rules.limit(policy)))
     if evidence.mae is not None:
-        rows.append(("all rows, mean absolute error", evidence.mae, policy.margin))
+        rows.append(("all rows, mean absolute error", evidence.mae, None))
     beside = (
         (evidence.recent, policy.recent_margin, policy.recent_min_rows),
         (evidence.uncapped, policy.capped_margin, policy.slice_min_rows),
@@ -45,12 +52,13 @@ def forest(evidence: Evidence, policy: GatePolicy) -> Plot | None:
     rows = forest_rows(evidence, policy)
     if len(rows) < 2:
         return None
-    with canvas(6.8, 0.9 + 0.26 * len(rows)) as (figure, axes):
+    with canvas(5.0, 0.9 + 0.24 * len(rows)) as (figure, axes):
         edge = _edge([c for _, c, _ in rows])
         axes.axvline(0, color=LOOK.faint, lw=1, zorder=0)
         for y, (_, c, margin) in enumerate(rows):
             color = LOOK.bad if c.interval.lower > 0 else LOOK.good
-            axes.plot([margin, margin], [y - 0.4, y + 0.4], color=LOOK.bad, lw=1.5, ls=":")
+            if margin is not None:
+                axes.plot([margin, margin], [y - 0.4, y + 0.4], color=LOOK.bad, lw=1.5, ls=":")
             ends = np.clip([c.interval.lower, c.interval.upper], -edge, edge)
             axes.plot(ends, [y, y], color=color, lw=2)
             size = 4 + 5 * (c.rows / rows[0][1].rows) ** 0.5
@@ -60,7 +68,7 @@ def forest(evidence: Evidence, policy: GatePolicy) -> Plot | None:
         axes.spines["left"].set_visible(False)
         axes.set_xlim(-1.05 * edge, 1.05 * edge)
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(7))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(_changes)
         axes.set_xlabel("change of the error: further left is better")
         worst = max(rows, key=lambda row: row[1].effect)
@@ -80,7 +88,7 @@ def _edge(comparisons: Sequence[Comparison]) -> float:
 
 def characteristic(found: OperatingCharacteristic, effect: float | None = None) -> Plot:
     """How often a challenger passes, by how much worse or better it truly is."""
-    with canvas(6.4, 2.9) as (figure, axes):
+    with canvas(5.0, 2.6) as (figure, axes):
         x = [point[0] for point in found.curve]
         y = [point[1] for point in found.curve]
         axes.plot(x, y, color=LOOK.good, lw=2.2)
@@ -93,11 +101,14 @@ def characteristic(found: OperatingCharacteristic, effect: float | None = None) 
             color=LOOK.bad, va="bottom",
         )  # fmt: skip
         if found.gain_needed is not None:
-            axes.plot([-found.gain_needed], [0.8], "o", color=LOOK.good, ms=6)
+            axes.plot([-found.gain_needed], [DETECTION], "o", color=LOOK.good, ms=6)
+            # On the side of the curve on which tonight's line is not.
+            right = effect is not None and effect < -found.gain_needed
             axes.annotate(
-                f"{change(-found.gain_needed)} passes\nin 80 % of nights",
-                (-found.gain_needed, 0.8), (-10, -4), textcoords="offset points", ha="right",
-                va="top",
+                f"{change(-found.gain_needed)} passes\nin {share(DETECTION, 0)} of nights",
+                (-found.gain_needed, DETECTION), (10, 2) if right else (-10, -4),
+                textcoords="offset points", ha="left" if right else "right",
+                va="center" if right else "top",
             )  # fmt: skip
         if effect is not None and x[0] <= effect <= x[-1]:
             axes.axvline(effect, color=LOOK.ink, lw=1, ls=_DASHED)

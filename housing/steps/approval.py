@@ -51,10 +51,11 @@ def ask(store: Store, run: int, judged: Judged, settings: Settings) -> Judged:
 def approve(store: Store, settings: Settings, run: int, reason: str) -> Decided:
     """Promote what a run asked for; compared again where the champion has changed since.
 
-    NotPossible where the run asked for nothing, or it was decided or expired before. A decision
-    whose promotion was cut off is finished by approving again.
+    NotPossible where the run asked for nothing, it was decided or expired before, or no reason is
+    given; OnHold and Pruned where it could not be promoted: it goes on waiting. A decision whose
+    promotion was cut off is finished by approving again.
     """
-    row = _open(store, settings, run, unfinished="approved")
+    row = _open(store, settings, run, reason, unfinished="approved")
     judged, repeated = _still_right(store, settings, row)
     if judged.outcome != "promote":
         _decide(store, row, "overtaken", f"{reason} (compared again: {judged.outcome})", repeated)
@@ -63,27 +64,28 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Decided:
             f"comparison with it says: {judged.sentence}"
         )
         return _told(store, settings, row, "overtaken", sentence)
+    change = Change(
+        operation="promote",
+        to_model=row.challenger,
+        expected=judged.champion,
+        actor=actor(),
+        reason=f"approved: {reason}. {judged.sentence}",
+        evaluation=judged.evaluation,
+        run=run,
+    )
+    registry.check_eligible(store, change)  # what is on hold goes on waiting for its release
     back_up(store, row.challenger)
     _decide(store, row, "approved", reason, repeated)
-    registry.change_champion(
-        store,
-        Change(
-            operation="promote",
-            to_model=row.challenger,
-            expected=judged.champion,
-            actor=actor(),
-            reason=f"approved: {reason}. {judged.sentence}",
-            evaluation=judged.evaluation,
-            run=run,
-        ),
-    )
+    registry.change_champion(store, change)
     sentence = f"m{row.challenger} is promoted, approved by {actor()}: {reason}."
     return _told(store, settings, row, "approved", sentence)
 
 
 def reject(store: Store, settings: Settings, run: int, reason: str) -> Decided:
-    """Keep the champion. NotPossible where the run asked for nothing, or it was decided before."""
-    row = _open(store, settings, run)
+    """Keep the champion. NotPossible where the run asked for nothing, it was decided before, or no
+    reason is given.
+    """
+    row = _open(store, settings, run, reason)
     _decide(store, row, "rejected", reason, None)
     sentence = f"m{row.challenger} is not promoted, rejected by {actor()}: {reason}."
     return _told(store, settings, row, "rejected", sentence)
@@ -110,8 +112,13 @@ def became(store: Store, run: int) -> Decided | None:
     )
 
 
-def _open(store: Store, settings: Settings, run: int, unfinished: str | None = None) -> Row[Any]:
+def _open(
+    store: Store, settings: Settings, run: int, reason: str, unfinished: str | None = None
+) -> Row[Any]:
     """What the run asked, if it may still be decided."""
+    if not reason.strip():
+        why = "it takes a reason, which is kept for ever."
+        raise NotPossible(what=f"Deciding on r{run}", why=why)
     tell.unanswered(store, settings)
     with store.read() as connection:
         get_run(connection, run)

@@ -9,6 +9,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 from housing.errors import NotMeasurable
 from housing.evaluation.metrics import count_unusable, measure
+from housing.evaluation.nearness import places
 
 
 def prices(n, seed=0):
@@ -39,9 +40,10 @@ def test_mae_and_r2_are_those_of_scikit_learn():
 
 
 def test_shares_hold_their_limit():
-    truth = np.full(5, 100_000.0)
-    found = measure(truth, np.array([100_000, 110_000, 90_000, 79_000, 120_000.0]))
-    assert (found.within_10, found.within_20) == (0.6, 0.8)
+    truth = np.full(10, 100_000.0)
+    said = [100_000, 110_000, 90_000, 110_500, 120_000, 80_000, 79_000, 120_500, 5, 200_000]
+    found = measure(truth, np.array(said, dtype=float))
+    assert (found.within_10, found.within_20) == (0.3, 0.6)
 
 
 def test_a_lower_limit_below_zero_reads_as_zero():
@@ -97,3 +99,33 @@ def test_order_does_not_matter_and_the_unit_only_scales(seed, unit):
 def test_unusable_predictions_are_counted_once_each():
     values = np.array([1.0, 0.0, -3.0, np.nan, np.inf, -np.inf])
     assert count_unusable(values) == (3, 2)
+
+
+def test_unusable_predictions_are_counted_by_kind():
+    said = np.array([np.nan, np.inf, -np.inf, -1.0, 0.0, 5.0, 6.0, 7.0, 8.0])
+    assert count_unusable(said) == (3, 2)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9])
+def test_intervals_among_neighbours_have_the_unit_of_the_error(unit):
+    truth, predicted = prices(60)
+    where = places(np.arange(60) // 6 * 1.0, np.zeros(60), 0.1)
+    whole = measure(truth, predicted, where=where)
+    found = measure(unit * truth, unit * predicted, where=where)
+    for name in ("rmse_clustered", "mae_clustered"):
+        expected, got = getattr(whole, name), getattr(found, name)
+        assert (got.lower, got.upper) == pytest.approx(
+            (unit * expected.lower, unit * expected.upper)
+        )
+    assert found.r2 == pytest.approx(whole.r2)
+
+
+def test_intervals_among_neighbours_take_two_cells_and_end_at_zero():
+    truth, predicted = np.ones(8), np.ones(8)
+    predicted[0] = 100.0
+    two, one = np.repeat([0.0, 5.0], 4), np.zeros(8)
+    found = measure(truth, predicted, where=places(two, one, 0.1))
+    assert found.rmse_clustered.lower == 0 == found.mae_clustered.lower
+    assert measure(truth, predicted, where=places(one, one, 0.1)).rmse_clustered is None
+    perfect = measure(truth, truth, where=places(two, one, 0.1)).rmse_clustered
+    assert (perfect.lower, perfect.value, perfect.upper) == (0, 0, 0)

@@ -129,6 +129,29 @@ def test_too_few_fresh_rows_are_counted_and_not_measured(night):
     assert (wear.fresh_rows, wear.fresh, wear.difference) == (99, None, None)
 
 
+def test_as_many_fresh_rows_as_are_asked_for_are_measured(night):
+    enough = replace(night[0], fresh=np.arange(N) < 100)
+    assert gathered(night, rows=enough).wear.fresh is not None
+    used = replace(night[0], fresh=np.arange(N) >= 99)
+    assert gathered(night, rows=used).wear.used is None, "few of the other kind"
+
+
+def test_two_members_are_enough_for_their_luck_and_equal_ones_have_none(night):
+    rows, challenger, _, _ = night
+    two = challenger.members[:2]
+    assert gathered(night, members=two).luck.spread > 0
+    near = tuple(rows.actual + 1e-3 * (member - rows.actual) / 40_000 for member in two)
+    whole = measure(rows.actual, np.mean(near, axis=0)).rmse.value
+    assert whole < 1, "dollars"
+    luck = gathered(night, members=near).luck
+    assert luck.spread == pytest.approx(abs(luck.rmse[0] - luck.rmse[1]) / 2 / whole, rel=1e-3)
+    assert gathered(night, members=(rows.actual, rows.actual)).luck.spread == 0
+
+
+def test_what_was_not_found_of_the_night_is_nothing():
+    assert Circumstances() == Circumstances(0, 0, 0, (), None, None)
+
+
 def test_a_challenger_that_cannot_be_measured_is_compared_with_nothing(night):
     values = np.where(np.arange(N) == 5, np.nan, night[1].values)
     evidence = gathered(night, [night[2]], values=values)

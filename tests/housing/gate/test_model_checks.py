@@ -44,6 +44,7 @@ def test_a_single_unusable_prediction_fails(make_evidence, counts, outcome):
         (-0.0501, 0.0, "passed"),
         (-0.05, 0.0, "passed"),
         (-0.06, 0.02, "unsure"),
+        (-0.05, 0.02, "unsure"),
         (-0.0499, 0.0, "failed"),
         (0.1, 0.01, "failed"),
     ],
@@ -95,6 +96,15 @@ def test_a_bound_on_the_margin_is_within_it(make_evidence):
     upper = evidence.comparison.upper
     assert NoRegression().run(evidence, GatePolicy(margin=upper)).outcome == "passed"
     assert NoRegression().run(evidence, GatePolicy(margin=upper - 1e-9)).outcome == "unsure"
+
+
+@pytest.mark.parametrize(
+    ("effect", "se", "rows"), [(-0.005, 0.0095, 4_341), (-0.04, 0.005, None), (0.03, 0.005, None)]
+)
+def test_only_what_is_unsure_says_how_many_rows_would_settle_it(make_evidence, effect, se, rows):
+    result = NoRegression().run(make_evidence(effect, se), POLICY)
+    assert result.figures.get("rows_needed") == rows
+    assert ("would settle it" in result.sentence) is (rows is not None)
 
 
 def test_the_clustered_bound_decides_not_the_independent_one(make_evidence):

@@ -52,8 +52,10 @@ def test_drift_names_the_largest_effect(make_evidence):
 @pytest.mark.parametrize(
     ("effect", "words"),
     [
-        (-0.2, "It fails once the error rises by about 15 % of the baseline."),
-        (-0.05, "It fails once the error rises by about 0 % of the baseline."),
+        (-0.2, "It fails once the error rises by about 15 % of the baseline; at the error as it "
+               "is, about 2 test rows are enough."),
+        (-0.05, "It fails once the error rises by about 0 % of the baseline; at the error as it "
+                "is, no number of test rows is enough."),
         (0.0, "It passes once the error falls by about 5 % of the baseline; at the error as it is, "
               "no number of test rows would settle it."),
     ],
@@ -83,6 +85,21 @@ def test_the_change_that_would_pass(make_evidence, rule, effect, most):
     assert f"measured change is at most {most} %; it was {100 * effect:+.2f} %." in words
     unsure = rule == "superior" or effect == -0.005
     assert ("would settle it; there are 4,000" in words) is unsure
+    failed = rule == "non_inferior"
+    assert ("no number of test rows is enough; there are 4,000" in words) is failed
+
+
+@pytest.mark.parametrize(
+    ("effect", "rule", "rows"),
+    [
+        (-0.01, "no_regression", "about 680 test rows are enough; there are 4,000."),
+        (-0.02, "superior", "about 680 test rows are enough; there are 4,000."),
+        (-0.1, "no_regression", "about 23 test rows are enough; there are 4,000."),
+    ],
+)
+def test_the_rows_that_a_passing_change_takes(make_evidence, effect, rule, rows):
+    words = NoRegression().needs(make_evidence(effect, 0.005), GatePolicy(rule=rule))
+    assert words.endswith(rows)
 
 
 def test_a_narrow_bound_leaves_only_the_sign(make_evidence):
@@ -95,8 +112,13 @@ def test_a_narrow_bound_leaves_only_the_sign(make_evidence):
 def test_the_nearest_slice(make_evidence):
     parts = (part(0.0, 0.02, 400, "far"), part(0.08, 0.02, 300, "near"), part(0.3, 0.2, 49, "few"))
     words = Slices().needs(make_evidence(slices=parts), POLICY)
-    assert "the nearest is near with 0.13 (change +8.0 %" in words
+    assert "the nearest is that of near, 0.13 (change +8.0 %" in words
     assert "at or below 0.05" in words
+    assert words.endswith("At this change about 520 such rows fail it.")
+    calm = (part(-0.04, 0.02, 400, "far"), part(-0.01, 0.02, 300, "near"))
+    words = Slices().needs(make_evidence(slices=calm), POLICY)
+    assert "that of near, 1 (" in words, "corrected p-values of 1 still have an order"
+    assert words.endswith("At this change no number of such rows fails it.")
     small = make_evidence(slices=(part(rows=49),))
     assert Slices().needs(small, POLICY) == "It needs a slice of at least 50 test rows."
 
@@ -108,7 +130,13 @@ def test_the_change_that_would_be_evidence(make_evidence, check, where, limit):
     policy = GatePolicy(recent_margin=0.02, capped_margin=0.02)
     enough = make_evidence(**{where: part(0.01, 0.02, limit)})
     assert check.needs(enough, policy) == (
-        "It fails where the change on them is above about +5.3 %; it was +1.0 %."
+        "It fails where the change on them is above about +5.3 %; it was +1.0 %. At this change no "
+        "number of such rows fails it."
+    )
+    above = make_evidence(**{where: part(0.04, 0.02, 400)})
+    assert check.needs(above, policy) == (
+        "It fails where the change on them is above about +5.3 %; it was +4.0 %. At this change "
+        "about 1,100 such rows fail it."
     )
     few = make_evidence(**{where: part(0.01, 0.02, limit - 1)})
     needs = f"It needs {limit} such rows to be judged; there are {limit - 1}."
@@ -136,6 +164,9 @@ def test_budgets(make_evidence):
     policy = GatePolicy(latency_budget_ms=100, artifact_budget_mb=10)
     assert "takes 2 times as long" in Latency().needs(evidence, policy)
     assert "is 5 times as large" in ArtifactSize().needs(evidence, policy)
+    small = make_evidence(costs=Costs(0.5, None, 25_000))
+    assert "takes 200 times as long" in Latency().needs(small, policy)
+    assert "is 400 times as large" in ArtifactSize().needs(small, policy)
 
 
 def test_one_training_row_is_enough_to_prove_something(make_evidence):

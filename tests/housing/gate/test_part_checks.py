@@ -9,6 +9,7 @@ from housing.evaluation.compare import holm, regression_p_value
 from housing.gate.evidence import Former, Part
 from housing.gate.part_checks import CappedLabels, Ratchet, RecentRows, Slices
 from housing.gate.policy import GatePolicy
+from housing.gate.rules import rows_to_show
 from tests.housing.gate.conftest import comparison, part
 from tests.housing.gate.test_model_checks import unmeasured
 
@@ -62,6 +63,30 @@ def test_the_margin_and_the_confidence_move_it(make_evidence):
     assert Slices().run(evidence, GatePolicy(slice_margin=0.07)).outcome == "passed"
     assert Slices().run(evidence, GatePolicy(evidence_confidence=0.98)).outcome == "passed"
     assert Slices().run(evidence, POLICY).outcome == "failed"
+
+
+def test_a_p_value_on_the_limit_is_evidence(make_evidence):
+    policy = GatePolicy(slice_margin=0.05, recent_margin=0.05, evidence_confidence=0.5)
+    on_it = slices(make_evidence, 0.05)  # as likely above the margin as below
+    assert Slices().run(on_it, policy).outcome == "failed"
+    assert RecentRows().run(make_evidence(recent=part(0.05)), policy).outcome == "failed"
+
+
+def test_the_worst_slice_is_named_first(make_evidence):
+    result = Slices().run(slices(make_evidence, 0.2, 0.4, 0.3), POLICY)
+    assert [result.sentence.index(f"slice {i} {w}") for i, w in ((1, 40), (2, 30), (0, 20))] == (
+        sorted(result.sentence.index(f"slice {i}") for i in range(3))
+    )
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01, 0.0125])
+def test_on_the_rows_that_are_named_the_same_change_is_evidence(level):
+    few = comparison(0.08, 0.04, rows=100)
+    rows = rows_to_show(few, 0.05, level)
+    enough = replace(few, se=few.se * (few.rows / rows) ** 0.5)
+    short = replace(few, se=few.se * (few.rows / (0.99 * rows)) ** 0.5)
+    assert regression_p_value(enough, 0.05) <= level < regression_p_value(short, 0.05)
+    assert rows_to_show(comparison(0.05, 0.04), 0.05, level) is None
 
 
 @pytest.mark.parametrize(("rows", "outcome"), [(50, "failed"), (49, "not applicable")])

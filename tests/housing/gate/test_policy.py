@@ -44,3 +44,36 @@ def test_impossible_and_unknown_settings_are_refused(wrong):
 def test_a_policy_does_not_change():
     with pytest.raises(ValidationError, match="frozen"):
         GatePolicy().margin = 0.5
+
+
+def test_the_default_policy_is_the_one_whose_rates_were_measured():
+    """Changed, it is another gate: measure it again before this table follows."""
+    assert GatePolicy().model_dump() == {
+        "metric": "rmse",
+        "rule": "no_regression",
+        "margin": 0.01,
+        "confidence": 0.95,
+        "cell_degrees": 0.1,
+        "approval": False,
+        "approval_hours": 24,
+        "min_test_rows": 500,
+        "max_rejected_share": 0.2,
+        "rejected_min_rows": 50,
+        "drift_action": "report",
+        "drift_min_rows": 100,
+        "drift_effect": 0.1,
+        "drift_false_discoveries": 0.05,
+        "baseline_margin": 0.05,
+        "evidence_confidence": 0.95,
+        "slice_min_rows": 50,
+        "slice_margin": 0.05,
+        "recent_min_rows": 100,
+        "recent_margin": 0.02,
+        "ratchet_margin": 0.01,
+        "ratchet_champions": 5,
+        "capped_margin": 0.01,
+        "latency_budget_ms": 500,
+        "artifact_budget_mb": 500,
+        "preflight": True,
+        "wear_warning": 60,
+    }

@@ -1,9 +1,12 @@
 """The operating characteristic against simulated nights, and the two numbers in words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t
 
 from housing.gate import rules
 from housing.gate.policy import GatePolicy
@@ -14,10 +17,6 @@ RULES = ("no_regression", "superior", "non_inferior")
 
 
 def at(effect, se, clusters=700):
-    from dataclasses import replace
-
-    from scipy.stats import t
-
     found = comparison(effect, se)
     return replace(found, clusters=clusters, upper=effect + t.ppf(0.95, clusters - 1) * se)
 
@@ -55,6 +54,40 @@ def test_the_two_numbers():
         "On 4,000 test rows the rule no_regression lets a 1 % regression through in 0.043 % of "
         "nights and needs a 0.25 % gain to be promoted in 80 % of nights."
     )
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("se", [0.003, 0.009])
+def test_the_gain_that_is_needed_is_found_in_four_nights_of_five(rule, se):
+    found = operating_characteristic(at(0.0, se), GatePolicy(rule=rule))
+    if rule == "non_inferior" and se == 0.003:  # an equal challenger passes more often than that
+        assert found.gain_needed is None
+        assert found.no_change > 0.8
+    else:
+        assert chance(at(0.0, se), GatePolicy(rule=rule), -found.gain_needed) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("margin", "asked"), [(0.02, 0.02), (0.0, 0.01), (0.004, 0.004)])
+def test_the_regression_that_is_asked_about_is_the_margin(margin, asked):
+    found = operating_characteristic(at(0.0, 0.003), GatePolicy(rule="superior", margin=margin))
+    assert found.regression == asked
+    assert found.passes == chance(at(0.0, 0.003), GatePolicy(rule="superior"), asked)
+
+
+def test_the_curve_goes_from_five_percent_better_to_five_percent_worse():
+    changes = [change for change, _ in operating_characteristic(at(0, 0.003), GatePolicy()).curve]
+    assert changes == pytest.approx(np.arange(-20, 21) * 0.0025)
+
+
+@pytest.mark.parametrize(
+    ("passes", "words"),
+    [(0.0001, "in 0.01 % of"), (0.00009, "in fewer than 0.01 % of"), (1.0, "in 100 % of")],
+)
+def test_chances_in_words(passes, words):
+    found = replace(operating_characteristic(at(0, 0.003), GatePolicy()), passes=passes)
+    assert words in found.sentence
+    certain = replace(found, gain_needed=None, no_change=0.996)
+    assert certain.sentence.endswith("and promotes an equal challenger in 100 % of nights.")
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -36,6 +36,7 @@ def test_what_was_not_measured_is_never_passed(make_evidence, check):
         (Preflight(0.0, 1.0), "passed"),
         (Preflight(SAME, 1.0), "passed"),
         (Preflight(1.01 * SAME, 1.0), "failed"),
+        (Preflight(1e-8, 1.0), "failed"),
         (Preflight(float("nan"), 1.0), "failed"),
         (Preflight(None, 1.0, fault="ImportError: no such module"), "failed"),
         (Preflight(None, 1.0), "failed"),

@@ -28,6 +28,11 @@ def test_the_forest_shows_every_part_that_is_large_enough(report):
     ]  # fmt: skip
     assert len(rows) == 4 + 6, "the slice of three rows is left out"
     assert {margin for _, _, margin in rows[4:]} == {report.policy.slice_margin}
+    policy = report.policy
+    tolerated = [policy.margin, None, policy.recent_margin, policy.capped_margin]
+    assert [margin for _, _, margin in rows[:4]] == tolerated, "no check asks about the MAE"
+    superior = gate_plots.forest_rows(report.evidence, GatePolicy(rule="superior"))
+    assert superior[0][2] == 0
     few = Part("never-used rows", 99, report.evidence.recent.comparison)
     fewer = gate_plots.forest_rows(replace(report.evidence, recent=few), report.policy)
     assert len(fewer) == len(rows) - 1

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from housing.errors import NotPossible, UnknownId
+from housing.errors import NotPossible, OnHold, UnknownId
 from housing.settings import Settings, load_settings
 from housing.steps import approval, tell
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night, NightlyParameters, conclude, night_run
 from housing.steps.outcome import nothing_new, of_verdict
 from housing.steps.settled import settled
-from housing.store import listings, registry
+from housing.store import holds, listings, registry
 from housing.store.engine import Store
+from housing.store.ledger import Why
 from housing.store.opening import open_store
 from housing.store.tables import approvals, evaluations, ledger
 from tests.housing.steps.conftest import Land
@@ -149,6 +150,30 @@ def test_a_run_that_asked_nothing_or_is_not_there(
         approval.approve(store, small, night.run, "why not")
     with pytest.raises(UnknownId, match="r99"):
         approval.reject(store, small, 99, "why not")
+
+
+@pytest.mark.parametrize("decide", [approval.approve, approval.reject])
+def test_a_decision_takes_a_reason(store: Store, night: Night, asked: Ran, decide: Any) -> None:
+    with pytest.raises(NotPossible, match="takes a reason"):
+        decide(store, load_settings(), night.run, "  ")
+    assert status(store)["status"] == "waiting"
+
+
+def test_what_is_on_hold_goes_on_waiting(store: Store, night: Night, land: Land) -> None:
+    land("a.csv")
+    first = run_night(store, night)
+    land("b.csv", seed=1)
+    second = run_night(store, night, promoting=False)
+    with store.write() as connection:  # whatever the gate says: this is about what follows
+        connection.execute(evaluations.update().values(outcome="promote"))
+    approval.ask(store, night.run, second.judged, load_settings())
+    holds.hold(store, "m", second.challenger, Why("test", "looks odd"))
+    with pytest.raises(OnHold, match="looks odd"):
+        approval.approve(store, load_settings(), night.run, "go")
+    assert (status(store)["status"], champion(store)) == ("waiting", first.challenger)
+    holds.release(store, "m", second.challenger, Why("test", "it was right"))
+    assert approval.approve(store, load_settings(), night.run, "go").status == "approved"
+    assert champion(store) == second.challenger
 
 
 def test_after_a_change_of_champion_the_comparison_is_repeated(

@@ -1,0 +1,106 @@
+"""How figures read in sentences, at each place where the words turn."""
+
+import pytest
+
+from housing.gate import words
+from tests.housing.gate.conftest import comparison, metrics
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "said"),
+    [
+        (0.0, 1, "0 %"),
+        (0.05, 1, "5 %"),
+        (0.0503, 1, "5 %"),
+        (0.0547, 1, "5.5 %"),
+        (0.0547, 2, "5.47 %"),
+        (0.1, 2, "10 %"),
+        (0.0005, 1, "0.1 %"),
+        (0.000499, 1, "0.05 %"),
+        (0.000012, 1, "0.001 %"),
+        (-0.0001, 1, "-0 %"),
+    ],
+)
+def test_shares(share, digits, said):
+    assert words.percent(share, digits) == said
+
+
+@pytest.mark.parametrize(
+    ("bound", "rounded"),
+    [(0.0, 0.0), (0.001, 0.001), (0.0010001, 0.002), (-0.0069, -0.006), (-0.006, -0.006)],
+)
+def test_bounds_are_never_rounded_to_the_flattering_side(bound, rounded):
+    assert words.rounded_up(bound) == pytest.approx(rounded, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.0144, "0.014"), (1.0, "1"), (99.6, "100"), (104.0, "100"), (1_234.0, "1,200")],
+)
+def test_two_digits_and_no_exponent(value, said):
+    assert words.two_digits(value) == said
+
+
+@pytest.mark.parametrize(
+    ("effect", "moved", "standing"),
+    [
+        (0.0, "exactly the same", ", exactly"),
+        (0.014, "1.4 % higher", ", 1.4 % above"),
+        (-0.014, "1.4 % lower", ", 1.4 % below"),
+        (0.5, "50 % higher", ", 50 % above"),
+    ],
+)
+def test_a_change_has_its_direction(effect, moved, standing):
+    assert words.moved(effect) == moved
+    said = words.standing(metrics(40_000.4), comparison(effect, 0.01))
+    assert said == f"The challenger's error is 40,000 US dollars{standing}"
+
+
+def test_an_interval_has_its_confidence_and_both_ends():
+    assert words.interval(comparison(-0.01, 0.01)) == "95 % interval -3.0 to +1.0 %"
+    assert words.interval(comparison(-0.01, 0.01, 0.999)).startswith("99.9 % interval")
+
+
+@pytest.mark.parametrize(
+    ("upper", "said"),
+    [
+        (0.007, "at most 0.7 % worse"), (0.0, "not worse"), (-0.006, "at least 0.6 % better"),
+        (2.0, "at most 200 % worse"), (-0.7, "at least 70 % better"),
+    ],
+)  # fmt: skip
+def test_a_bound_says_what_it_bounds(upper, said):
+    assert words.bound(upper) == said
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [(1, "1"), (99, "99"), (100, "100"), (101, "110"), (4_341, "4,400"), (43_300, "44,000")],
+)
+def test_numbers_of_rows_are_rough_and_never_too_small(rows, said):
+    assert words.roughly(rows) == said
+    assert words.settled_by(rows) == f"about {said} test rows would settle it"
+
+
+def test_rows_that_no_number_would_be():
+    assert words.settled_by(None) == "no number of test rows would settle it"
+    assert words.enough(None) == "no number of test rows is enough"
+    assert words.enough(4_341) == "about 4,400 test rows are enough"
+    assert [words.enough(rows) for rows in (1, 2, 3)] == [
+        f"about {rows} test rows are enough" for rows in (2, 2, 3)
+    ]
+
+
+def test_a_comparison_for_machines_is_whole():
+    found = comparison(-0.01, 0.01)
+    assert words.figures(found) == {
+        "effect": -0.01,
+        "upper": found.upper,
+        "lower_two_sided": found.interval.lower,
+        "upper_two_sided": found.interval.upper,
+        "se": 0.01,
+        "se_independent": found.se_independent,
+        "rows": 4_000,
+        "clusters": 700,
+        "df": found.degrees,
+        "reach_degrees": None,
+    }
