@@ -142,8 +142,9 @@ class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def in_threads(function: Callable[[int], None], items: Iterable[int], threads: int) -> None:
-    """Call `function` with each item; with one thread in this one."""
-    if threads == 1:
+    """Call `function` with each item; with one thread, or for one item, in this one."""
+    items = list(items)
+    if min(threads, len(items)) <= 1:
         for item in items:
             function(item)
         return
