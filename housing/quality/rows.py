@@ -81,7 +81,7 @@ def validate(raw: RawTable, name: str) -> Validated:
     faults += _exceeding(typed)
     first = _first_fault(faults, len(frame))
     good = first < 0
-    keys = district_keys(typed.loc[good])
+    keys = district_keys(_only(typed, good))
     twice = pd.Series(keys).duplicated(keep=False).to_numpy()
     if twice.any():
         collided = np.zeros(len(frame), dtype=np.bool_)
@@ -90,7 +90,7 @@ def validate(raw: RawTable, name: str) -> Validated:
         good &= ~collided
         keys = keys[~twice]
     faults.append(_Fault("duplicate-key", "", ~good))
-    accepted = typed.loc[good].reset_index(drop=True).assign(**{KEY_COLUMN: keys})
+    accepted = _only(typed, good).reset_index(drop=True).assign(**{KEY_COLUMN: keys})
     rejected = rejected_rows(raw, frame, first, [(f.code, f.column) for f in faults])
     return Validated(
         name=name,
@@ -101,6 +101,11 @@ def validate(raw: RawTable, name: str) -> Validated:
         delivered=_quartiles(typed, frame),
         notes=raw.notes,
     )
+
+
+def _only(typed: pd.DataFrame, rows: Mask) -> pd.DataFrame:
+    """These rows; the frame itself where they are all, as a copy of millions is felt."""
+    return typed if rows.all() else typed.loc[rows]
 
 
 # --- the rules ------------------------------------------------------------------------------
