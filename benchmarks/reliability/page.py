@@ -78,11 +78,14 @@ def kills_table() -> str:
 
 def deaths_table() -> str:
     """Deaths of the parts of a running system."""
-    kept = load("deaths")
-    if kept is None:
-        return NONE
-    rows = [[row["killed"], row["night"], f"{row['seconds']:.0f} s"] for row in kept["rows"]]
-    return table(["killed in mid-night", "the night", "until a night had ended"], rows)
+    kept = [found for name in ("deaths", "deaths-postgresql") if (found := load(name))]
+    rows = [
+        [row["killed"], row["night"], f"{row['seconds']:.0f} s"]
+        for found in kept
+        for row in found["rows"]
+    ]
+    head = ["killed in mid-night", "the night", "until a night had ended"]
+    return table(head, rows) if rows else NONE
 
 
 def rollback_text() -> str:

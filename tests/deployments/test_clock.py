@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks.reliability.results import keep
 from tests.deployments.running import Up, until
 from tests.nights import landing_rows
 from tests.postgres import Postgres, installed, postgres_with
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(600), pytest.mark.xdist_group("clock")]
 
+KILLED = "PostgreSQL, both stores, for 5 s (`tests/deployments/test_clock.py`)"
 EVERY_MINUTE = {"HOUSING_SCHEDULE": "* * * * *"}
 
 
@@ -93,7 +95,12 @@ def test_both_stores_on_postgresql_which_dies_in_the_middle_of_a_night(
             300,
             "no night came to its end after PostgreSQL had died",
         )
-        print(f"a night was completed {time.monotonic() - died:.0f} s after the death; {found}")
+        seconds = round(time.monotonic() - died)
+        print(f"a night was completed {seconds} s after the death; {found}")
+        became = up.ended(night)["state"]["name"]
+        keep(
+            "deaths-postgresql", {"rows": [{"killed": KILLED, "night": became, "seconds": seconds}]}
+        )
     finally:
         up.stop()
         print(up.output())
