@@ -70,6 +70,7 @@ def _halted_in(ui: Ui, store: Store, step: str) -> dict[str, Any]:
         if _halt(ui, store, run, step):
             return run
         ui.up.ended(run)
+        until(lambda: not ui.up.pids("flow"), 30, "its process stayed")
         landing_rows(60 + attempt, 100).to_csv(
             ui.up.home / "landing" / f"again-{step}-{time.time()}.csv", index=False
         )
