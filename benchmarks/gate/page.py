@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from scipy.special import ndtri, stdtrit
+from scipy.stats import beta
 
 from benchmarks.gate import results
 from benchmarks.gate.coverage import SLICES as COVERED
@@ -122,6 +123,16 @@ def agreement(rates: list[Rate], beyond: float) -> str:
         f"the predicted one (its 95 % limit), all within {farthest:.1f}; the largest difference is "
         f"{points:.1f} points ({percent(widest.measured)} for {percent(widest.predicted)})."
     )
+
+
+def ruled_out(row: Mapping[str, Any], rule: str) -> str:
+    """What so many nights say of a rate that is near zero (Clopper and Pearson, one-sided)."""
+    nights = row["nights"]
+    passed = round(row[rule]["measured"] * nights)
+    most = percent(float(beta.ppf(0.95, passed + 1, nights - passed)), 2)
+    predicted = row[rule]["predicted"]
+    said = "below 0.01 %" if predicted < 0.0001 else percent(predicted, 2)
+    return f"{passed} of {nights:,} nights rule out more than {most}, predicted is {said}"
 
 
 def cautious(rates: list[Rate], beyond: float) -> str:
@@ -429,6 +440,8 @@ def page() -> str:
     nights, year = results.load("nights"), results.load("year")
     worlds, coverage = results.load("simulated"), results.load("coverage")
     one, three = (nights[f"bag_{bag}"] for bag in (1, 3))
+    at_margin = {"bag": {"changes": {"0.01": three["changes"]["0.01"]}}}
+    passed = nights_rates(at_margin, "bag")[RULES.index("no_regression")]
     facts = {
         "checks": checks_table(),
         "nights_1": nights_table(nights, "bag_1"),
@@ -453,6 +466,8 @@ def page() -> str:
         "aa_world": percent(worlds["changes"]["0"]["no_regression"]["measured"]),
         "aa_world_superior": percent(worlds["changes"]["0"]["superior"]["measured"]),
         "pass_1": percent(three["changes"]["0.01"]["no_regression"]["promote"]["rate"]),
+        "pass_1_error": percent(passed.error),
+        "ruled_out": ruled_out(worlds["changes"]["0.02"], "no_regression"),
         "pass_2": percent(three["changes"]["0.02"]["no_regression"]["promote"]["rate"]),
         "superior_15": percent(three["changes"]["-0.015"]["superior"]["promote"]["rate"]),
         "pass_1_world": percent(worlds["changes"]["0.01"]["no_regression"]["measured"], 2),
