@@ -76,6 +76,12 @@ EQUIVALENT: Mapping[tuple[str, str, str], str] = {
     ("gate/rules", "LtE -> Lt", "if len(history) <= most:"): (
         "both ways give the whole history where there are as many as are asked for"
     ),
+    ("gate/words", "Lt -> LtE", "if 0 < share < 0.0005:"): (
+        "nothing at all reads as 0 % with any number of digits"
+    ),
+    ("gate/words", "Gt -> GtE", 'direction = "above" if comparison.effect > 0 else "below"'): (
+        "an effect of zero has been answered in the line before"
+    ),
 }
 """Survivors that change nothing that anyone could see: module, change, line -> why."""
 Fate = Literal["failed", "survived", "out of time"]

@@ -104,10 +104,11 @@ def main() -> None:
                 f"drift {beside:.2f} s"
             )
     results.save("speed", figures)
-    rows = []
+    rows, clock = [], "wall" if quiet else "processor"
     for size in SIZES:
-        ms, limit = 1e3 * figures["verdict"][str(size)]["median"], 1e3 * GOALS[size]
-        rows.append(Row(f"verdict, {size:,} rows", ms, limit, "ms", ms <= limit, f"{limit:g} ms"))
+        ms, limit = 1e3 * figures["verdict"][str(size)][clock]["median"], 1e3 * GOALS[size]
+        name = f"verdict, {size:,} rows, {clock} time"
+        rows.append(Row(name, ms, limit, "ms", ms <= limit, f"{limit:g} ms"))
     show("gate-speed", rows, "a verdict beside what it may take")
 
 

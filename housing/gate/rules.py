@@ -49,7 +49,7 @@ def rows_to_show(comparison: Comparison, margin: float, level: float) -> int | N
     beyond = comparison.effect - margin
     if beyond <= 0:
         return None
-    t = -float(stdtrit(comparison.degrees, level))
+    t = float(stdtrit(comparison.degrees, level))  # squared below
     return math.ceil(comparison.rows * (t * comparison.se / beyond) ** 2)
 
 

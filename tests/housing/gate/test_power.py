@@ -86,6 +86,8 @@ def test_the_curve_goes_from_five_percent_better_to_five_percent_worse():
 def test_chances_in_words(passes, words):
     found = replace(operating_characteristic(at(0, 0.003), GatePolicy()), passes=passes)
     assert words in found.sentence
+    assert "lets a 9.9 % regression through" in replace(found, regression=0.099).sentence
+    assert "needs a 9.9 % gain" in replace(found, gain_needed=0.099).sentence
     certain = replace(found, gain_needed=None, no_change=0.996)
     assert certain.sentence.endswith("and promotes an equal challenger in 100 % of nights.")
 
