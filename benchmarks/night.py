@@ -72,14 +72,16 @@ class Part:
 def parts(home: Path, answer: dict[str, Any], watch: Watch, wall: float) -> list[Part]:
     """Each step of a run, and all that is around them."""
     with open_store(load_settings(home=home)) as store, store.read() as connection:
-        at = runs.get(connection, int(answer["run"].removeprefix("r"))).started_at.timestamp()
+        run = runs.get(connection, int(answer["run"].removeprefix("r")))
+    at, steps = run.started_at.timestamp(), answer["steps"]
+    # What the orchestrator does between two steps is taken to be the same between any two.
+    between = run.finished_at.timestamp() - at - sum(step["seconds"] for step in steps)
     found = []
-    for step in answer["steps"]:
-        # Steps follow each other; what the orchestrator does between them is small beside them.
-        end = at + step["seconds"]
-        found.append(Part(step["step"], step["seconds"], watch.processor(at, end),
-                          watch.peak(at, end + 1)))  # fmt: skip
-        at = end
+    for step in steps:
+        begin = at + between / len(steps)
+        at = begin + step["seconds"]
+        found.append(Part(step["step"], step["seconds"], watch.processor(begin, at),
+                          watch.peak(begin, at + 1)))  # fmt: skip
     rest = watch.processor() - sum(part.processor for part in found)
     seconds = wall - sum(part.seconds for part in found)
     return [*found, Part("start, orchestration, end", seconds, rest, watch.peak(at))]
