@@ -13,10 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 EVERY = 0.1
 """Seconds between two looks, at least."""
 
-SHARE = 0.02
+SHARE = 0.1
 """Of the time that may be spent on looking: of many gigabytes, one look takes its time."""
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -55,8 +57,13 @@ class Watch:
 
     def processor(self, begin: float = 0.0, end: float = float("inf")) -> float:
         """Processor seconds between two points in time, on all cores together."""
-        before = max((s.processor for s in self.samples if s.at <= begin), default=0.0)
-        return max((s.processor for s in self.samples if s.at <= end), default=0.0) - before
+        at = [s.at for s in self.samples]
+        used = [s.processor for s in self.samples]
+        if not at:
+            return 0.0
+        # Between two looks it is taken to have been used evenly.
+        first, last = np.interp([begin, min(end, at[-1])], at, used, left=0.0)
+        return float(last - first)
 
     def _look(self) -> None:
         wait = EVERY
