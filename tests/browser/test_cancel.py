@@ -70,7 +70,6 @@ def _halted_in(ui: Ui, store: Store, step: str) -> dict[str, Any]:
         if _halt(ui, store, run, step):
             return run
         ui.up.ended(run)
-        until(lambda: not ui.up.pids("flow"), 30, "its process stayed")
         landing_rows(60 + attempt, 100).to_csv(
             ui.up.home / "landing" / f"again-{step}-{time.time()}.csv", index=False
         )
@@ -88,7 +87,7 @@ def _halt(ui: Ui, store: Store, run: dict[str, Any], step: str) -> bool:
             if _noted(store, run, connection) != position:
                 return False
             if _runs(ui, run, step):
-                [pid] = ui.up.pids("flow")
+                [pid] = ui.up.pids("flow", run)
                 os.kill(pid, signal.SIGSTOP)
                 return True
         time.sleep(0.05)  # it was between two tasks: its turn
@@ -120,7 +119,7 @@ def _runs(ui: Ui, run: dict[str, Any], step: str) -> bool:
 
 def _cancel(ui: Ui, run: dict[str, Any]) -> None:
     """By the UI's own buttons; the night goes on once it has been told."""
-    [pid] = ui.up.pids("flow")
+    [pid] = ui.up.pids("flow", run)
     ui.go(f"runs/flow-run/{run['id']}")
     ui.cancel()
     until(lambda: _told_to_end(pid), 60, "the night was never told to end")
@@ -128,7 +127,7 @@ def _cancel(ui: Ui, run: dict[str, Any]) -> None:
     done = ui.ended(run, "Cancelled")
     assert done["state"]["type"] == "CANCELLED"
     ui.rest()
-    until(lambda: not ui.up.pids("flow"), 30, "its process stayed")
+    until(lambda: not ui.up.pids("flow", run), 30, "its process stayed")
 
 
 def _told_to_end(pid: int) -> bool:

@@ -127,8 +127,11 @@ class Up:
 
     # --- processes ----------------------------------------------------------------------------
 
-    def pids(self, part: str) -> list[int]:
-        """Processes of this home that run a part (or a flow), whoever started them."""
+    def pids(self, part: str, run: Mapping[str, Any] | None = None) -> list[int]:
+        """Processes of this home that run a part (or a flow, or one run), whoever started them."""
+        wanted = {f"HOUSING_HOME={self.home}".encode()}
+        if run is not None:
+            wanted.add(f"PREFECT__FLOW_RUN_ID={run['id']}".encode())
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
@@ -136,8 +139,7 @@ class Up:
                 environment = (entry / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue  # it has gone meanwhile, or is not ours
-            ours = f"HOUSING_HOME={self.home}".encode() in environment
-            if ours and PROGRAMS[part].encode() in command:
+            if wanted <= set(environment) and PROGRAMS[part].encode() in command:
                 found.append(int(entry.name))
         return found
 
