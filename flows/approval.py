@@ -1,7 +1,5 @@
 """What a person decides on a night that asked; at a terminal `housing approve|reject` do it."""
 
-from typing import Literal
-
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -9,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flows.states import refusals_named
 from housing.steps.approval import Decided
-from tasks.approval import decide
+from tasks.approval import Decision, Reason, decide
 from tasks.run import dated, say
 
 
@@ -21,14 +19,8 @@ class ApprovalParameters(BaseModel):
     run: int = Field(
         ge=1, title="Run", description="Number of the night that asked (12 for r12); see its state."
     )
-    decision: Literal["approve", "reject"] = Field(
-        title="Decision",
-        description="approve promotes its challenger, compared again where the champion has "
-        "changed since; reject keeps the champion.",
-    )
-    reason: str = Field(
-        min_length=3, title="Reason", description="Why; it is kept in the ledger for ever."
-    )
+    decision: Decision
+    reason: Reason
 
 
 @flow(

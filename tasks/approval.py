@@ -1,7 +1,7 @@
 """A promotion that waits for a person: the question as a form in the UI, and the decision."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from prefect import suspend_flow_run, task
 from prefect.context import FlowRunContext
@@ -23,17 +23,24 @@ LONGER = timedelta(days=1)
 """After the question has run out we end the run, by name; the orchestrator, a day later, would."""
 
 
-class Answer(RunInput):
-    """What a person answers in the UI."""
-
-    decision: Literal["approve", "reject"] = Field(
+Decision = Annotated[
+    Literal["approve", "reject"],
+    Field(
         title="Decision",
         description="approve promotes the challenger, compared again where the champion has "
         "changed since; reject keeps the champion.",
-    )
-    reason: str = Field(
-        min_length=3, title="Reason", description="Why; it is kept in the ledger for ever."
-    )
+    ),
+]
+Reason = Annotated[
+    str, Field(min_length=3, title="Reason", description="Why; it is kept in the ledger for ever.")
+]
+
+
+class Answer(RunInput):
+    """What a person answers in the UI."""
+
+    decision: Decision
+    reason: Reason
 
 
 def asked_before() -> NightResult | None:
