@@ -65,7 +65,7 @@ def test_a_night_cancelled_in_a_task_leaves_nothing_half_done(
 
 def _halted_in(ui: Ui, store: Store, step: str) -> dict[str, Any]:
     """A run whose process stands still in the middle of a task; too quick a task: once more."""
-    for attempt in range(5):
+    for attempt in range(10):
         run = ui.up.run(families=["forest"], seed=attempt)
         if _halt(ui, store, run, step):
             return run
@@ -80,6 +80,8 @@ def _halt(ui: Ui, store: Store, run: dict[str, Any], step: str) -> bool:
     position = STEPS.index(step)
     deadline = time.monotonic() + 120
     while _noted(store, run) < position:  # hard on its heels: the next task is there in no time
+        if _over(store, run):
+            return False
         assert time.monotonic() < deadline, f"the night never came to {step}"
         time.sleep(0.001)
     for _ in range(50):
@@ -101,6 +103,12 @@ def _noted(store: Store, run: dict[str, Any], connection: sa.Connection | None =
             return _noted(store, run, opened)
     row = runs.newest_of(connection, run["id"])
     return -1 if row is None or row.status != "running" else len(runs.steps(connection, row.id))
+
+
+def _over(store: Store, run: dict[str, Any]) -> bool:
+    with store.read() as connection:
+        row = runs.newest_of(connection, run["id"])
+    return row is not None and row.status != "running"
 
 
 def _runs(ui: Ui, run: dict[str, Any], step: str) -> bool:
