@@ -62,22 +62,33 @@ def load(figures: Mapping[str, Any]) -> str:
                     f"{m['server_us']:,.0f}",
                 ]
             )
-    goal = next(c["housing"] for c in figures["cases"] if c["rate"] == figures["goal_rate"])
-    kept = goal["requests_per_second"] >= 0.99 * figures["goal_rate"]
-    met = kept and not goal["failed"] and goal["p99_ms"] <= figures["goal_p99_ms"]
     words = (
         f"{figures['workers']} workers on {figures['cores']} cores, which the client shares; "
         f"{figures['seconds']:g} s a case; load average {figures['load'][0]:.1f} at the end"
-        f"{'' if figures['census'] else '; simulated districts'}. Goal: {figures['goal_rate']:,} "
-        f"requests/s at p99 {figures['goal_p99_ms']:g} ms: "
-        f"{'met' if met else 'MISSED'}, {goal['requests_per_second']:,.0f} at p99 "
-        f"{goal['p99_ms']:.1f} ms."
+        f"{'' if figures['census'] else '; simulated districts'}. {_load_goal(figures)}"
     )
     head = [
         "districts a request, connections, offered", "server", "requests/s", "p50, ms", "p99, ms",
         "failed", "server, µs of processor a request",
     ]  # fmt: skip
     return f"{words}\n\n{table(head, rows)}"
+
+
+def _load_goal(figures: Mapping[str, Any]) -> str:
+    """The goal, for each way of asking that reaches its rate: in a closed loop, and offered."""
+    rate, limit = figures["goal_rate"], figures["goal_p99_ms"]
+    said = []
+    for case in (c for c in figures["cases"] if c["rows"] == 1):
+        found = case["housing"]
+        if found["requests_per_second"] < 0.99 * rate:
+            continue
+        met = found["p99_ms"] <= limit and not found["failed"]
+        way = "one after the other" if case["rate"] is None else f"{case['rate']:,.0f} offered"
+        said.append(
+            f"{'met' if met else 'MISSED'} on {case['connections']} connections, {way} "
+            f"({found['requests_per_second']:,.0f}/s, p99 {found['p99_ms']:.1f} ms)"
+        )
+    return f"Goal: {rate:,} requests/s at p99 {limit:g} ms: {'; '.join(said) or 'MISSED'}."
 
 
 def soak(figures: Mapping[str, Any]) -> str:
