@@ -3,7 +3,7 @@
 Both `--json` and the tables on the terminal are made from these, so they never disagree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -350,7 +350,7 @@ def status(connection: Connection) -> dict[str, Any]:
         "running": holder.owner if holder is not None and alive else None,
         "holds": list_holds(connection),
         "readiness": list_readiness(connection),
-        "needs_a_person": list(_needs(connection, last)),
+        "needs_a_person": [*_needs(connection, last), *_unread(newest)],
     }
 
 
@@ -365,6 +365,15 @@ def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
         "test_rmse": _test_rmse(connection, model.id),
         "dataset": named("v", model.version),
     }
+
+
+def _unread(newest: Row[Any] | None) -> Iterator[str]:
+    """Files that the last night could not read: it may have ended well without them."""
+    if newest is None:
+        return
+    for batch in newest.not_taken or []:
+        if batch["status"] == "unreadable":
+            yield f"r{newest.id} could not read a file. {batch['message']}."
 
 
 def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]:

@@ -346,6 +346,19 @@ def test_listings_say_of_a_run_whose_process_is_gone_what_the_next_night_will_wr
     assert told() == (said, [need])
 
 
+def test_a_file_that_the_last_night_could_not_read_needs_a_person(store):
+    def needs():
+        with store.read() as connection:
+            return listings.status(connection)["needs_a_person"]
+
+    run, batch = start(store), {"name": "b.csv", "message": "b.csv: is empty (0 bytes)"}
+    left = [{**batch, "status": "unreadable"}, {**batch, "status": "waiting"}]
+    runs.finish(store, run, "completed", outcome="nothing new", not_taken=left)
+    assert needs() == [f"r{run} could not read a file. b.csv: is empty (0 bytes)."]
+    runs.finish(store, start(store), "completed", outcome="nothing new", not_taken=[])
+    assert needs() == []
+
+
 def test_the_run_of_the_living_owner_is_left_alone(store):
     dead = start(store, "backfill")
     token = lease.acquire(store, owner="ann")
