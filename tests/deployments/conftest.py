@@ -1,18 +1,26 @@
-"""The command line on a home that has seen a few nights."""
+"""The command line on a home that has seen a few nights, and the server's client."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from typer.testing import CliRunner, Result
 
 from deployments.cli.main import app
 from tests.nights import SMALL
 
 Housing = Callable[..., Result]
+
+
+@pytest.fixture
+def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
+    """Of the session's server."""
+    with get_client(sync_client=True) as opened:
+        yield opened
 
 
 @pytest.fixture

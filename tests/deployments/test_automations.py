@@ -5,19 +5,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.automations import SIGNS_OF_LIFE, automations, install
 from flows.alarm import alarm
 from flows.nightly import nightly
 
 pytestmark = pytest.mark.prefect
-
-
-@pytest.fixture
-def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
-    with get_client(sync_client=True) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Completed, Pending, Running, Scheduled, Suspended
 
@@ -38,12 +38,6 @@ def settings(home: object, prefect_api: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     with open_store(settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
-    with get_client(sync_client=True) as opened:
         yield opened
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Scheduled, Suspended
 
 from deployments import watch
@@ -23,12 +23,6 @@ from housing.store.tables import approvals
 from tests.deployments.conftest import Housing
 
 pytestmark = pytest.mark.prefect
-
-
-@pytest.fixture
-def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
-    with get_client(sync_client=True) as opened:
-        yield opened
 
 
 @pytest.fixture
