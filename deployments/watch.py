@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from deployments import lifeline
 from deployments.lateness import make_up, skip_older
 from deployments.reconcile import end_decided, reconcile
+from deployments.untold import tell_untold
 from housing.errors import HousingError
 from housing.settings import Settings, load_settings
 from housing.steps import tell
@@ -38,6 +39,7 @@ def one_round(client: SyncPrefectClient, store: Store, settings: Settings) -> li
         f"Nobody decided in time on what r{run} asked" for run in tell.unanswered(store, settings)
     ]
     said += end_decided(client, store)
+    said += tell_untold(client, store, settings)
     return said
 
 

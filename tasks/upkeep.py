@@ -15,9 +15,9 @@ from housing.steps.monitor import Look
 from housing.steps.monitor import monitor as look_once
 from housing.steps.prune import Pruned, prune
 from housing.store.opening import open_store
-from housing.store.runs import has_row
 from tasks.events import emit
 from tasks.options import PLAIN
+from tasks.run import tell_of_end
 
 
 @task(name="look", **PLAIN)
@@ -70,10 +70,5 @@ def tell_of(flow_run: str) -> str:
     settings = load_settings()
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(UUID(flow_run.rpartition(".")[2]))
-    with open_store(settings) as store, store.read() as connection:
-        if has_row(connection, str(run.id)):
-            return ""
-    why = "" if run.state is None else f"{run.state.name}: {run.state.message}"
-    said = f"The run {run.name} did not come to its end. {why}"
-    send_all(Message("failed", said, run.name), settings.notify)
-    return said
+    with open_store(settings) as store:
+        return tell_of_end(store, settings, run) or ""

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 from housing.notify import Message, send_all
 from housing.records import IntakeSummary
 from housing.settings import Settings
-from housing.store import approvals, runs
+from housing.store import alerts, approvals, runs
 from housing.store.engine import Store
 from housing.store.tables import utc_now
 
@@ -19,6 +19,24 @@ from housing.store.tables import utc_now
 def failed(settings: Settings, run: int, why: str) -> None:
     """A run ended by an error."""
     send_all(Message("failed", why, f"r{run}"), settings.notify)
+
+
+def fallen(
+    store: Store, settings: Settings, *, flow_run: str, end: str, name: str, why: str
+) -> str | None:
+    """A run of the orchestrator's that has no row of its own came to grief; returns what was said.
+
+    None where it tells by itself, or where somebody has told of this `end` (its state's id): an
+    automation and the watch both look, as events of the orchestrator may be lost or come twice.
+    """
+    with store.read() as connection:
+        if runs.has_row(connection, flow_run):
+            return None
+    said = f"The run {name} did not come to its end. {why}"
+    if not alerts.first(store, f"ended-{end}", "failed", said, name[:40]):
+        return None
+    send_all(Message("failed", said, name), settings.notify)
+    return said
 
 
 def died(store: Store, settings: Settings) -> list[int]:
