@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from deployments.cli.output import AsJson, console, emit_json, errors
 from housing.errors import NotPossible, SourceUnavailable
+from housing.quality import whole
 from housing.settings import PREFIX, Settings, load_settings
 from housing.sources import SOURCES
 from housing.sources.simulated.scenarios import SCENARIOS
@@ -85,7 +86,7 @@ def _census(settings: Settings) -> pd.DataFrame:
         found: Any = delivery
         if found.simulated:
             break
-        frame: pd.DataFrame = found.read().frame
+        frame: pd.DataFrame = whole(found.read()).frame
         return frame
     raise SourceUnavailable(
         source="census",

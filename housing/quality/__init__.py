@@ -7,7 +7,7 @@ These names are the package's face; its modules are for its own use.
 from housing.quality.batches import BATCH_RULES, BatchHistory, QualityPolicy, judge_batch, sentence
 from housing.quality.profile import profile_columns
 from housing.quality.rows import KEY_COLUMN, ROW_RULES, Validated, validate
-from housing.quality.table import BrokenLine, RawTable, row_numbers
+from housing.quality.table import BrokenLine, Raw, RawTable, row_numbers, whole
 
 __all__ = [
     "BATCH_RULES",
@@ -16,6 +16,7 @@ __all__ = [
     "BatchHistory",
     "BrokenLine",
     "QualityPolicy",
+    "Raw",
     "RawTable",
     "Validated",
     "judge_batch",
@@ -23,4 +24,5 @@ __all__ = [
     "row_numbers",
     "sentence",
     "validate",
+    "whole",
 ]

@@ -5,23 +5,24 @@ turned away for the first, in catalogue order. How a fault is
 put in words belongs in `rejections`, what becomes of a whole batch in `batches`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.keys import district_keys
+from housing.keys import Keys, district_keys
 from housing.quality import casts
 from housing.quality.casts import Mask
 from housing.quality.rejections import LONGEST_ID, rejected_rows, summary
-from housing.quality.table import RawTable
+from housing.quality.table import Raw, RawTable
 from housing.records import Rejection
 from housing.schema import (
     COLUMNS,
     ID_COLUMN,
+    KEY,
     NOT_ABOVE,
     NUMBERS,
     TIME_COLUMN,
@@ -74,46 +75,109 @@ class _Fault(NamedTuple):
     rows: Mask
 
 
-def validate(raw: RawTable, name: str) -> Validated:
-    """Split a delivered table into districts and rejected rows; `name` is used in messages."""
-    frame = raw.frame.reset_index(drop=True)
-    typed, faults = _typed(frame)
-    faults += _exceeding(typed)
-    first = _first_fault(faults, len(frame))
-    good = first < 0
-    keys = district_keys(_only(typed, good))
+def validate(raw: Raw, name: str, watch: Callable[[int], object] = lambda rows: None) -> Validated:
+    """Split a delivered table into districts and rejected rows; `name` is used in messages.
+
+    A part of it is read and checked at a time, and of its text nothing is kept but that of
+    rejected rows. `watch` is told how many rows have been checked so far.
+    """
+    parts: list[_Part] = []
+    for delivered in raw.parts():
+        parts.append(_checked(delivered))
+        watch(sum(part.read for part in parts))
+    keys = np.concatenate([part.keys for part in parts])
     twice = pd.Series(keys).duplicated(keep=False).to_numpy()
-    if twice.any():
-        collided = np.zeros(len(frame), dtype=np.bool_)
-        collided[np.flatnonzero(good)[twice]] = True
-        first[collided] = len(faults)
-        good &= ~collided
-        keys = keys[~twice]
-    faults.append(_Fault("duplicate-key", "", ~good))
-    accepted = _only(typed, good).reset_index(drop=True).assign(**{KEY_COLUMN: keys})
-    rejected = rejected_rows(raw, frame, first, [(f.code, f.column) for f in faults])
+    again = list(_turned_away(raw, parts, twice)) if twice.any() else []
+    found = pd.concat([*(part.rejected for part in parts), *again])
+    rejected = found.sort_values("line", kind="stable", ignore_index=True)
+    delivered_quartiles = _quartiles(parts)
     return Validated(
         name=name,
-        read=raw.read,
-        accepted=accepted,
+        read=sum(part.read for part in parts),
+        accepted=_accepted(parts, keys[~twice]),
         rejected=rejected,
         rejections=summary(rejected, name, raw.place),
-        delivered=_quartiles(typed, frame),
+        delivered=delivered_quartiles,
         notes=raw.notes,
     )
 
 
-def _only(typed: pd.DataFrame, rows: Mask) -> pd.DataFrame:
-    """These rows; the frame itself where they are all, as a copy of millions is felt."""
-    return typed if rows.all() else typed.loc[rows]
+# --- parts ----------------------------------------------------------------------------------
+
+
+@dataclass
+class _Part:
+    """A part of a table, checked by itself."""
+
+    read: int  # rows, broken lines among them
+    typed: dict[str, pd.Series]  # every row, good or bad
+    good: Mask
+    keys: Keys  # of the good rows
+    rejected: pd.DataFrame
+
+
+def _checked(delivered: RawTable) -> _Part:
+    frame = delivered.frame.reset_index(drop=True)
+    typed, faults = _typed(frame)
+    faults += _exceeding(typed)
+    first = _first_fault(faults, len(frame))
+    good = first < 0
+    identity = pd.DataFrame(
+        {name: typed[name][good] for name in (*KEY, ID_COLUMN) if name in typed}
+    )
+    rules = [(fault.code, fault.column) for fault in faults]
+    rejected = rejected_rows(delivered, frame, first, rules)
+    return _Part(delivered.read, typed, good, district_keys(identity), rejected)
+
+
+def _turned_away(raw: Raw, parts: list[_Part], twice: Mask) -> Iterator[pd.DataFrame]:
+    """Take districts that stand twice out of the good rows; yields their rejected rows.
+
+    Their text is read once more: of which parts they are is known when all have been read.
+    """
+    at = 0
+    for delivered, part in zip(raw.parts(), parts, strict=True):
+        collided = np.zeros(len(part.good), dtype=np.bool_)
+        collided[np.flatnonzero(part.good)[twice[at : at + len(part.keys)]]] = True
+        at += len(part.keys)
+        part.good &= ~collided
+        if collided.any():
+            frame = delivered.frame.reset_index(drop=True)
+            first = np.where(collided, 0, -1)
+            rule = ("duplicate-key", "")
+            yield rejected_rows(replace(delivered, broken=()), frame, first, [rule])
+
+
+def _accepted(parts: list[_Part], keys: Keys) -> pd.DataFrame:
+    """The good rows of all parts, which are used up: never more than one column is there twice."""
+    columns = {}
+    for name in list(parts[0].typed):
+        pieces = []
+        for part in parts:
+            values = part.typed.pop(name)
+            pieces.append(values if part.good.all() else values[part.good])
+        columns[name] = pieces[0] if len(pieces) == 1 else pd.concat(pieces)
+        columns[name].index = pd.RangeIndex(len(columns[name]))
+    return pd.DataFrame({**columns, KEY_COLUMN: keys}, copy=False)
+
+
+def _quartiles(parts: list[_Part]) -> dict[str, tuple[float, float, float]]:
+    found = {}
+    for name in NUMBERS:
+        values = np.concatenate([part.typed[name].to_numpy() for part in parts])
+        values = values[~np.isnan(values)]
+        if len(values):
+            low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), overwrite_input=True)
+            found[name] = (float(low), float(middle), float(high))
+    return found
 
 
 # --- the rules ------------------------------------------------------------------------------
 
 
-def _typed(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[_Fault]]:
+def _typed(frame: pd.DataFrame) -> tuple[dict[str, pd.Series], list[_Fault]]:
     """All columns cast, and what is wrong with each; out-of-range numbers stay as they are."""
-    typed: dict[str, object] = {}
+    typed: dict[str, pd.Series] = {}
     faults: list[_Fault] = []
     for column in COLUMNS:
         check = _number_column if column.kind == "number" else _category_column
@@ -125,12 +189,10 @@ def _typed(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[_Fault]]:
     if TIME_COLUMN in frame:
         typed[TIME_COLUMN], bad = casts.times(frame[TIME_COLUMN])
         faults.append(_Fault("not-a-date", TIME_COLUMN, bad))
-    return pd.DataFrame(typed, index=frame.index), faults
+    return typed, faults
 
 
-def _number_column(
-    column: Column, delivered: pd.Series
-) -> tuple[npt.NDArray[np.float64], list[_Fault]]:
+def _number_column(column: Column, delivered: pd.Series) -> tuple[pd.Series, list[_Fault]]:
     read = casts.numbers(delivered)
     low = -np.inf if column.minimum is None else column.minimum
     high = np.inf if column.maximum is None else column.maximum
@@ -141,7 +203,7 @@ def _number_column(
     ]
     if not column.nullable:
         faults.append(_Fault("missing", column.name, read.missing))
-    return read.values, faults
+    return pd.Series(read.values), faults
 
 
 def _category_column(column: Column, delivered: pd.Series) -> tuple[pd.Series, list[_Fault]]:
@@ -150,10 +212,10 @@ def _category_column(column: Column, delivered: pd.Series) -> tuple[pd.Series, l
     if not column.nullable:
         faults.append(_Fault("missing", column.name, missing))
     values = pd.Categorical.from_codes(codes, categories=pd.Index(column.categories))
-    return pd.Series(values, index=delivered.index), faults
+    return pd.Series(values), faults
 
 
-def _exceeding(typed: pd.DataFrame) -> list[_Fault]:
+def _exceeding(typed: Mapping[str, pd.Series]) -> list[_Fault]:
     return [
         _Fault("exceeds", part, (typed[part] > typed[whole]).to_numpy())
         for part, whole in NOT_ABOVE
@@ -166,14 +228,3 @@ def _first_fault(faults: list[_Fault], rows: int) -> npt.NDArray[np.int64]:
     for index, fault in enumerate(faults):
         first[fault.rows & (first < 0)] = index
     return first
-
-
-def _quartiles(typed: pd.DataFrame, frame: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
-    found = {}
-    for name in NUMBERS:
-        values = typed[name].to_numpy()
-        values = values[~np.isnan(values)]
-        if len(values):
-            low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
-            found[name] = (float(low), float(middle), float(high))
-    return found

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from housing.quality import RawTable
+from housing.quality import Raw
 from housing.records import BatchSummary
 from housing.sources.files import ReadLimits
 
@@ -87,7 +87,7 @@ class Delivery:
     size: int  # bytes
     simulated: bool
     watermark: str | None  # what `Seen.watermark` must answer once this is stored
-    read: Callable[[], RawTable]
+    read: Callable[[], Raw]
 
 
 class Source(Protocol):

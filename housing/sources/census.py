@@ -15,14 +15,13 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from housing.errors import FileUnreadable, SourceUnavailable
-from housing.quality import RawTable
 from housing.records import BatchSummary
 from housing.sources.base import Delivery, Seen, SourceOptions
 from housing.sources.delimited import parse_csv
 from housing.sources.download import NotFetched, Patience, fetch, store_file
 from housing.sources.files import load, shown
 from housing.sources.simulated.source import bootstrap
-from housing.sources.tabular import FORMATS, is_table, parser_of
+from housing.sources.tabular import FORMATS, FileTable, is_table, parser_of
 
 DIGEST = "8a3727f4cf54ac1a327f69b1d5b4db54c5834ea81c6e4efc0d163300022a685e"
 """sha256 of the reference table's CSV."""
@@ -129,7 +128,7 @@ def _is_reference(content: bytes) -> bool:
     return hashlib.sha256(content).hexdigest() == DIGEST
 
 
-def _read(options: SourceOptions, name: str, content: bytes, digest: str) -> RawTable:
+def _read(options: SourceOptions, name: str, content: bytes, digest: str) -> FileTable:
     # `load` and `_member` have unpacked what was packed, so the text is parsed as it is.
     parse = parser_of(Path(name)) if is_table(Path(name)) else parse_csv
     raw = parse(bytearray(content), name, options.limits)

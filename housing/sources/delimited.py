@@ -6,6 +6,7 @@ the line is broken. Reading numbers and categories out of the text belongs in `q
 
 import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,32 +15,62 @@ from pyarrow import csv as arrow_csv
 
 from housing.errors import FileUnreadable
 from housing.quality import BrokenLine, RawTable
+from housing.quality.table import Place
 from housing.schema import CATALOGUE
 from housing.sources.encoding import plain_text
 from housing.sources.files import ReadLimits
 from housing.sources.header import Header, read_header
 
 _BLOCK = 1 << 22  # bytes
+_PART = 1 << 23  # bytes
 _DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'", ":": "':'"}
 _TEXT = 1_000  # characters of a broken line that are kept
 
 
-def parse_csv(data: bytearray, name: str, limits: ReadLimits) -> RawTable:
+@dataclass(frozen=True)
+class CsvText:
+    """The text of a table of districts, whose lines are cut into columns a part at a time."""
+
+    data: bytearray  # UTF-8 with LF line ends, the header included
+    start: int  # where line 2 begins
+    width: int  # fields of a line
+    header: Header
+    notes: tuple[str, ...]
+    place: Place = "line"
+
+    def parts(self) -> Iterator[RawTable]:
+        """Some 8 MiB of whole lines each: a field ends on its line, or the line is broken."""
+        line = 2
+        for text in self._pieces():
+            table, lines, broken = _rows(text, line, self.width, self.header)
+            line += text.count(b"\n")
+            yield RawTable(table.to_pandas(), lines, broken, self.place)
+
+    def _pieces(self) -> Iterator[bytearray]:
+        at = self.start
+        while True:
+            end = self.data.find(b"\n", at + _PART) + 1 or len(self.data)
+            yield self.data[at:end]
+            at = end
+            if at >= len(self.data):
+                return
+
+
+def parse_csv(data: bytearray, name: str, limits: ReadLimits) -> CsvText:
     """All lines of a CSV file as text; FileUnreadable where it is no table of districts."""
     data = plain_text(data, name)
-    head, _, _ = data.partition(b"\n")
-    names = _cells(head.decode(), name)
+    end = data.find(b"\n") + 1 or len(data)
+    head = data[:end].decode().removesuffix("\n")
+    names = _cells(head, name)
     if len(names) > limits.max_columns:
         why = f"line 1 names {len(names):,} columns, at most {limits.max_columns:,} are read"
         raise FileUnreadable(file=name, why=why)
-    _refuse_other_delimiter(head.decode(), names, name)
+    _refuse_other_delimiter(head, names, name)
     header = read_header(names, name)
-    table, lines, broken = _rows(data, len(head) + 1, len(names), header)
     notes = header.notes
     if not data.endswith(b"\n"):
         notes = (*notes, "the last line has no line break: was the file cut short?")
-    frame = table.to_pandas()
-    return RawTable(frame=frame, lines=lines, broken=broken, place="line", notes=notes)
+    return CsvText(data, end, len(names), header, notes)
 
 
 def _cells(line: str, name: str) -> list[str]:
@@ -63,48 +94,55 @@ def _refuse_other_delimiter(line: str, names: Sequence[str], name: str) -> None:
 
 
 def _rows(
-    data: bytearray, start: int, width: int, header: Header
+    text: bytearray, first: int, width: int, header: Header
 ) -> tuple[pa.Table, npt.NDArray[np.int64], tuple[BrokenLine, ...]]:
-    """The wanted columns, the line number of each row, and the lines that could not be cut."""
-    body = len(data) - start
-    lines = data.count(b"\n", start) + (body > 0 and not data.endswith(b"\n"))
-    if lines <= 0:
+    """The wanted columns, the number of each row's line, and the lines that could not be cut.
+
+    `first` is the number of the text's first line.
+    """
+    lines = text.count(b"\n") + (not text.endswith(b"\n")) if text else 0
+    if not lines:
         empty = pa.table({name: pa.array([], pa.string()) for name in header.positions})
         return empty, np.empty(0, dtype=np.int64), ()
-    if data.find(b'"', start) < 0:
-        found = _cut(data, width, header, quoted=False)
+    if b'"' not in text:
+        found = _cut(text, first, width, header, quoted=False)
     else:
-        found = _cut(data, width, header, quoted=True)
-        if found is None or found[0].num_rows + len(found[1]) != lines:
-            found = _cut_line_by_line(data[start:].decode(), width, header)
+        found = _cut(text, first, width, header, quoted=True)
+        if found is None or _lost(found[0].num_rows, found[1], lines):
+            found = _cut_line_by_line(text.decode(), first, width, header)
     assert found is not None
     table, broken = found
     bad = np.array([line.line for line in broken], dtype=np.int64)
-    numbers = np.setdiff1d(np.arange(2, lines + 2, dtype=np.int64), bad, assume_unique=True)
-    if b"\n\n" in data:
-        filled = ~np.isin(numbers, _blank_lines(data))
+    numbers = np.setdiff1d(np.arange(first, first + lines), bad, assume_unique=True)
+    if text.startswith(b"\n") or b"\n\n" in text:
+        filled = ~np.isin(numbers, _blank_lines(text, first))
         table, numbers = table.filter(pa.array(filled)), numbers[filled]
     return table, numbers, tuple(line for line in broken if line.text.strip())
 
 
+def _lost(rows: int, broken: Sequence[BrokenLine], lines: int) -> bool:
+    """Whether a quotation mark may have swallowed lines, or been the reason that one is broken."""
+    return rows + len(broken) != lines or any('"' in line.text for line in broken)
+
+
 def _cut(
-    data: bytearray, width: int, header: Header, *, quoted: bool
+    text: bytearray, first: int, width: int, header: Header, *, quoted: bool
 ) -> tuple[pa.Table, list[BrokenLine]] | None:
     """All lines at once; None where quotation marks made it lose its way."""
     broken: list[BrokenLine] = []
 
     def keep(row: arrow_csv.InvalidRow) -> str:
-        broken.append(_miscounted(row.number, row.text, row.actual_columns, width))
+        broken.append(_miscounted(first - 1 + row.number, row.text, row.actual_columns, width))
         return "skip"
 
     columns = [f"f{index}" for index in range(width)]
     wanted = [columns[index] for index in header.positions.values()]
     try:
         table = arrow_csv.read_csv(
-            pa.BufferReader(pa.py_buffer(data)),
+            pa.BufferReader(pa.py_buffer(text)),
             read_options=arrow_csv.ReadOptions(
                 # Only one thread knows the number of a line that it cannot cut.
-                use_threads=False, block_size=_BLOCK, column_names=columns, skip_rows=1,
+                use_threads=False, block_size=_BLOCK, column_names=columns,
             ),
             parse_options=arrow_csv.ParseOptions(
                 quote_char='"' if quoted else False,
@@ -128,11 +166,13 @@ def _miscounted(line: int, text: str, fields: int, width: int) -> BrokenLine:
     return BrokenLine(line, "fields", text[:_TEXT], why)
 
 
-def _cut_line_by_line(text: str, width: int, header: Header) -> tuple[pa.Table, list[BrokenLine]]:
+def _cut_line_by_line(
+    text: str, first: int, width: int, header: Header
+) -> tuple[pa.Table, list[BrokenLine]]:
     """The slow way, a line at a time, for files whose quotation marks do not add up."""
     columns: list[list[str]] = [[] for _ in header.positions]
     broken: list[BrokenLine] = []
-    for number, line in enumerate(_lines(text), start=2):
+    for number, line in enumerate(_lines(text), start=first):
         try:
             cells = next(csv.reader([line], strict=True), [])
         except csv.Error as error:
@@ -153,7 +193,7 @@ def _lines(text: str) -> Iterator[str]:
     yield from text.removesuffix("\n").split("\n")
 
 
-def _blank_lines(data: bytearray) -> npt.NDArray[np.int64]:
+def _blank_lines(text: bytearray, first: int) -> npt.NDArray[np.int64]:
     """Numbers of the lines that hold nothing at all."""
-    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
-    return np.flatnonzero(np.diff(ends, prepend=-1) == 1).astype(np.int64) + 1
+    ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n"))
+    return np.flatnonzero(np.diff(ends, prepend=-1) == 1).astype(np.int64) + first

@@ -43,7 +43,7 @@ def plain_text(data: bytearray, name: str) -> bytearray:
         data = data[len(_UTF8_MARK) :]
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if not data.strip():
+    if not data or data.isspace():
         raise FileUnreadable(
             file=name, why=f"is empty ({len(data)} bytes). It needs a header and a line a district"
         )

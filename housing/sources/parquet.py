@@ -4,6 +4,11 @@ Numbers become float64, ids and categories text, times datetime64[us, UTC]. What
 belongs in `quality`.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from housing.errors import FileUnreadable
-from housing.quality import RawTable, row_numbers
+from housing.quality import RawTable, row_numbers, table
+from housing.quality.table import Place
 from housing.schema import ID_COLUMN, NUMBERS, TIME_COLUMN
 from housing.sources.files import ReadLimits
 from housing.sources.header import read_header
@@ -20,27 +26,67 @@ _MAGIC = b"PAR1"
 _TAIL = 8  # bytes: length of the footer, magic
 
 
-def parse_parquet(data: bytearray, name: str, limits: ReadLimits) -> RawTable:
+@dataclass(frozen=True)
+class ParquetRows:
+    """A Parquet file of districts, of which a part at a time is unpacked."""
+
+    data: bytearray
+    name: str
+    columns: Mapping[str, str]  # column of the catalogue -> as the file calls it
+    notes: tuple[str, ...]
+    place: Place = "row"
+
+    def parts(self) -> Iterator[RawTable]:
+        """At most `PART_ROWS` rows each; FileUnreadable where the file is damaged."""
+        at = 1
+        with _damage_named(self.name):
+            for rows in _tables(_opened(self.data), list(self.columns.values())):
+                frame = self._frame(rows)
+                yield RawTable(frame, row_numbers(len(frame)) + (at - 1), place=self.place)
+                at += len(frame)
+
+    def _frame(self, rows: pa.Table) -> pd.DataFrame:
+        return pd.DataFrame({ours: _plain(ours, rows[its]) for ours, its in self.columns.items()})
+
+
+def parse_parquet(data: bytearray, name: str, limits: ReadLimits) -> ParquetRows:
     """All rows of a Parquet file; FileUnreadable where it is no table of districts."""
     _check_frame(data, name, limits)
-    try:
-        file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)))
+    with _damage_named(name):
+        file = _opened(data)
         _check_size(file.metadata, name, limits)
-        header = read_header(file.schema_arrow.names, name, "the schema")
-        for column in header.positions:
-            _check_type(column, file.schema_arrow.field(header.positions[column]).type, name)
-        columns = [file.schema_arrow.names[at] for at in header.positions.values()]
-        table = file.read(columns=columns, use_threads=False).select(columns)
-        series = {
-            column: _plain(column, table.column(at)) for at, column in enumerate(header.positions)
-        }
+        schema = file.schema_arrow
+        header = read_header(schema.names, name, "the schema")
+        for column, at in header.positions.items():
+            _check_type(column, schema.field(at).type, name)
+        columns = {column: schema.names[at] for column, at in header.positions.items()}
+    return ParquetRows(data, name, columns, header.notes)
+
+
+def _opened(data: bytearray) -> pq.ParquetFile:
+    return pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)))
+
+
+def _tables(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
+    """Its rows in parts; one without rows where there are none."""
+    batches = file.iter_batches(table.PART_ROWS, columns=columns, use_threads=False)
+    first = next(batches, None)
+    if first is None:
+        yield file.schema_arrow.empty_table()
+        return
+    for batch in chain((first,), batches):
+        yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowException, OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no reason"
         raise FileUnreadable(
             file=name, why=f"is a damaged Parquet file ({first}). Write it again"
         ) from error
-    frame = pd.DataFrame(series)
-    return RawTable(frame, row_numbers(len(frame)), place="row", notes=header.notes)
 
 
 def _check_frame(data: bytearray, name: str, limits: ReadLimits) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from housing.errors import FileUnreadable
-from housing.quality import RawTable
-from housing.sources.delimited import parse_csv
+from housing.sources.delimited import CsvText, parse_csv
 from housing.sources.files import ReadLimits, load, shown
-from housing.sources.parquet import parse_parquet
+from housing.sources.parquet import ParquetRows, parse_parquet
 
-Parser = Callable[[bytearray, str, ReadLimits], RawTable]
+FileTable = CsvText | ParquetRows
+Parser = Callable[[bytearray, str, ReadLimits], FileTable]
 
 FORMATS: Mapping[str, Parser] = {
     ".csv": parse_csv,
@@ -35,7 +35,7 @@ def parser_of(path: Path) -> Parser:
     raise FileUnreadable(file=shown(path), why=f"is not a table; these are read: {known}")
 
 
-def read_table(path: Path, limits: ReadLimits, *, digest: str | None = None) -> RawTable:
+def read_table(path: Path, limits: ReadLimits, *, digest: str | None = None) -> FileTable:
     """Read a table file; with `digest`, only if its bytes are still those.
 
     Raises FileUnreadable for whatever is wrong with the file as a whole: its message names the

@@ -1,6 +1,7 @@
 """From what a source delivers to a stored batch: read, split into good and bad rows, keep both."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -61,7 +62,8 @@ def take(
         if isinstance(found, BatchSummary):
             taken.append(found)
             continue
-        taken.append(_take_one(store, settings, found, run))
+        said = partial(_checked, found.name, len(taken))
+        taken.append(_take_one(store, settings, found, run, said))
         progress.report("ingest", len(taken), 0, taken[-1].message)
         if at_most is not None and IntakeSummary(tuple(taken)).stored >= at_most:
             break
@@ -78,10 +80,14 @@ def _all(sources: list[Source], seen: StoredBatches) -> Iterator[Delivery | Batc
 
 
 def _take_one(
-    store: Store, settings: Settings, delivery: Delivery, run: int | None
+    store: Store,
+    settings: Settings,
+    delivery: Delivery,
+    run: int | None,
+    watch: Callable[[int], None],
 ) -> BatchSummary:
     try:
-        validated = validate(delivery.read(), delivery.name)
+        validated = validate(delivery.read(), delivery.name, watch)
     except FileUnreadable as error:
         return nothing_read(delivery.source, delivery.name, "unreadable", str(error))
     policy = settings.quality
@@ -102,6 +108,10 @@ def _take_one(
         message=sentence(validated, reasons, history, policy),
     )
     return batches.add(store, new, run)
+
+
+def _checked(name: str, files: int, rows: int) -> None:
+    progress.report("ingest", files, 0, f"{name}: {rows:,} rows checked")
 
 
 def _history(store: Store, source: str, recent: int) -> BatchHistory:

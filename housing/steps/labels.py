@@ -18,7 +18,7 @@ from pyarrow import csv as arrow_csv
 
 from housing.errors import FileUnreadable
 from housing.keys import district_keys
-from housing.quality import RawTable, casts
+from housing.quality import RawTable, casts, whole
 from housing.quality.rejections import LONGEST_ID
 from housing.records import BatchSummary, IntakeSummary
 from housing.schema import CATALOGUE, ID_COLUMN, KEY, TARGET
@@ -157,7 +157,7 @@ class Audited:
 
 
 def _filled_in(delivery: Delivery) -> RawTable:
-    raw = delivery.read()
+    raw = whole(delivery.read())
     empty = casts.numbers(raw.frame[TARGET]).missing
     return replace(raw, frame=raw.frame[~empty].reset_index(drop=True), lines=raw.lines[~empty])
 

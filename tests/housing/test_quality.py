@@ -1,6 +1,8 @@
 import dataclasses
 import io
 import json
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -21,6 +23,7 @@ from housing.quality import (
     sentence,
     validate,
 )
+from housing.quality import table as tables
 from housing.schema import CATALOGUE, NUMBERS, TARGET, dtypes
 from housing.sources.simulated.scenarios import simulate
 
@@ -269,6 +272,85 @@ def test_validation_keeps_up_with_300_thousand_rows_a_second():
     assert len(result.accepted) > 99_000
     # A tenth of the goal: a busy machine must not fail it, a row-by-row loop must.
     assert len(many) / seconds > 30_000
+
+
+# --- parts ----------------------------------------------------------------------------------
+
+
+def in_parts(frame: pd.DataFrame, broken: tuple[BrokenLine, ...] = (), rows: int = 7):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "PART_ROWS", rows)
+        return checked(frame, broken=broken)
+
+
+def assert_same(one, other) -> None:
+    pd.testing.assert_frame_equal(one.accepted, other.accepted)
+    pd.testing.assert_frame_equal(one.rejected, other.rejected)
+    assert (one.read, one.rejections, one.delivered) == (
+        other.read,
+        other.rejections,
+        other.delivered,
+    )
+
+
+def test_a_table_is_judged_in_parts_as_it_is_whole(rows):
+    rows.loc[3, "population"] = "x"
+    rows.loc[50, "median_income"] = "-1"
+    rows = pd.concat([rows, rows.iloc[[1, 30]]], ignore_index=True)  # twins far apart
+    rows.insert(0, "district_id", [f"d{i % 60}" if i % 2 else "" for i in range(62)])
+    rows["surveyed_at"] = ["2024-12-31", "yesterday"] * 31
+    broken = (BrokenLine(99, "fields", "1,2", "2 fields where the header has 10"),)
+    at_once, parts = checked(rows, broken=broken), in_parts(rows, broken)
+    assert_same(at_once, parts)
+    counts = {r.code: r.rows for r in parts.rejections}
+    assert counts["not-a-date"] > 20
+    assert counts["fields"] == 1
+
+
+def test_twins_in_two_parts_are_both_turned_away_with_their_text(rows):
+    rows = pd.concat([rows, rows.iloc[[2, 2, 40]]], ignore_index=True)
+    found = in_parts(rows)
+    assert found.rejected["line"].tolist() == [4, 42, 62, 63, 64]
+    assert set(found.rejected["code"]) == {"duplicate-key"}
+    raws = [json.loads(text) for text in found.rejected["raw"]]
+    assert raws[0] == raws[2] == raws[3] == rows.iloc[2].to_dict()
+    assert raws[1] == raws[4] == rows.iloc[40].to_dict()
+    assert_same(found, checked(rows))
+
+
+def test_who_waits_hears_how_far_it_is(rows):
+    heard: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "PART_ROWS", 25)
+        validate(raw(rows), "a.csv", heard.append)
+    assert heard == [25, 50, 60]
+
+
+PEAK = """
+import sys
+import pyarrow as pa
+from housing.quality import validate
+from housing.sources import delimited
+from housing.sources.files import ReadLimits
+text = bytearray(sys.stdin.buffer.read())
+delimited._PART = len(text) // int(sys.argv[1])
+found = validate(delimited.parse_csv(text, "a.csv", ReadLimits()), "a.csv")
+print(len(found.accepted), pa.default_memory_pool().max_memory())
+"""
+"""Prints a table's rows, and the most bytes that Arrow had, which holds delivered text."""
+
+
+def test_of_a_large_file_the_text_of_one_part_is_in_memory():
+    text = simulate(20_000, seed=5).to_csv(index=False).encode()
+
+    def peak(parts: int) -> int:
+        command = [sys.executable, "-c", PEAK, str(parts)]
+        said = subprocess.run(command, input=text, stdout=subprocess.PIPE, check=True).stdout
+        rows, peak = map(int, said.split())
+        assert rows == 20_000
+        return peak
+
+    assert peak(20) < 0.2 * peak(1)
 
 
 # --- batches --------------------------------------------------------------------------------

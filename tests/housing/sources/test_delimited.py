@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from housing.errors import FileUnreadable
-from housing.quality import validate
+from housing.quality import validate, whole
 from housing.schema import CATALOGUE
+from housing.sources import delimited
 from housing.sources.delimited import parse_csv
 from housing.sources.files import ReadLimits
 
@@ -18,7 +19,7 @@ ROW = "-122.23,37.88,41,880,129,322,126,8.3252,452600,NEAR BAY"
 
 def read(text: str | bytes, **limits):
     data = text.encode() if isinstance(text, str) else text
-    return parse_csv(bytearray(data), "a.csv", ReadLimits(**limits))
+    return whole(parse_csv(bytearray(data), "a.csv", ReadLimits(**limits)))
 
 
 def complaint(text: str | bytes, **limits) -> str:
@@ -175,3 +176,29 @@ def test_any_bytes_at_all_end_as_a_table_or_a_message(content):
 def test_any_text_below_a_header_is_split_without_loss(text):
     result = validate(read(f"{HEADER}\n{text}".replace("\0", "")), "a.csv")
     assert len(result.accepted) + len(result.rejected) == result.read
+
+
+QUOTED = ROW.replace("NEAR BAY", '"NEAR BAY"')
+LINES = st.lists(st.sampled_from([ROW, QUOTED, "", "x", '"', '1,"2']))
+
+
+@given(LINES, st.booleans(), st.sampled_from([1, 60, 100, 300]))
+def test_in_parts_a_file_reads_as_in_one(lines, ends, size):
+    text = "\n".join([HEADER, *lines]) + "\n" * ends
+    at_once = read(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "_PART", size)
+        parts = list(parse_csv(bytearray(text.encode()), "a.csv", ReadLimits()).parts())
+        in_parts = read(text)
+    assert len(parts) <= 1 + len(text) // size
+    pd.testing.assert_frame_equal(in_parts.frame, at_once.frame)
+    assert in_parts.lines.tolist() == at_once.lines.tolist()
+    assert (in_parts.broken, in_parts.notes) == (at_once.broken, at_once.notes)
+
+
+def test_no_part_is_larger_than_it_may_be(table, monkeypatch):
+    monkeypatch.setattr(delimited, "_PART", 200)
+    text = parse_csv(bytearray(table.encode()), "a.csv", ReadLimits())
+    sizes = [part.read for part in text.parts()]
+    assert (sum(sizes), max(sizes) <= 5) == (40, True)
+    assert [part.read for part in text.parts()] == sizes, "they can be gone through again"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from housing.errors import FileUnreadable
+from housing.quality import whole
 from housing.sources.files import ReadLimits, fingerprint, load, shown
 from housing.sources.tabular import read_table
 
@@ -31,7 +32,7 @@ def test_gzip_is_unpacked_in_one_part_or_many(tmp_path, table):
     many = tmp_path / "many.csv.gz"
     many.write_bytes(parts + b"\0" * 100)
     assert load(one, LIMITS) == load(many, LIMITS) == table.encode()
-    assert read_table(many, LIMITS).read == 40
+    assert whole(read_table(many, LIMITS)).read == 40
 
 
 def test_a_gzip_that_is_none(tmp_path, table):
@@ -113,7 +114,7 @@ def test_a_file_that_changed_after_it_was_announced(tmp_path, table):
     path = tmp_path / "a.csv"
     path.write_text(table)
     digest = fingerprint(path).digest
-    assert read_table(path, LIMITS, digest=digest).read == 40
+    assert whole(read_table(path, LIMITS, digest=digest)).read == 40
     path.write_text(table + table.splitlines()[1] + "\n")
     assert "changed while it was being read" in complaint(path, digest=digest)
 
@@ -132,7 +133,7 @@ def test_a_link_to_a_file_is_read(tmp_path, table):
     (tmp_path / "b.csv").write_text(table)
     path = tmp_path / "a.csv"
     path.symlink_to(tmp_path / "b.csv")
-    assert read_table(path, LIMITS).read == 40
+    assert whole(read_table(path, LIMITS)).read == 40
 
 
 def test_a_link_to_itself(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from housing.errors import FileUnreadable
-from housing.quality import validate
+from housing.quality import table, validate, whole
 from housing.schema import CATALOGUE, NUMBERS, dtypes
 from housing.sources.files import ReadLimits
 from housing.sources.parquet import parse_parquet
@@ -25,7 +25,7 @@ def packed(table: pa.Table | pd.DataFrame, **options) -> bytearray:
 
 
 def read(data: bytearray, **limits):
-    return parse_parquet(data, "a.parquet", ReadLimits(**limits))
+    return whole(parse_parquet(data, "a.parquet", ReadLimits(**limits)))
 
 
 def complaint(data, **limits) -> str:
@@ -147,3 +147,28 @@ def test_a_flipped_byte_is_a_table_or_a_message(at, flip):
     result = validate(raw, "a.parquet")
     assert len(result.accepted) + len(result.rejected) == result.read
     assert set(NUMBERS) <= set(raw.frame)
+
+
+@pytest.mark.parametrize("row_group", [7, 1_000])
+def test_in_parts_a_file_reads_as_in_one(districts, monkeypatch, row_group):
+    data = packed(districts, row_group_size=row_group)
+    at_once = read(data)
+    monkeypatch.setattr(table, "PART_ROWS", 15)
+    file = parse_parquet(data, "a.parquet", ReadLimits())
+    for _ in range(2):
+        sizes = [len(part.frame) for part in file.parts()]
+        assert (sum(sizes), max(sizes) <= 15) == (40, True)
+    in_parts = read(data)
+    pd.testing.assert_frame_equal(in_parts.frame, at_once.frame)
+    assert in_parts.lines.tolist() == at_once.lines.tolist() == list(range(1, 41))
+
+
+def test_damage_in_a_later_part_is_named(districts, monkeypatch):
+    monkeypatch.setattr(table, "PART_ROWS", 15)
+    data = packed(districts, row_group_size=20, use_dictionary=False, compression="NONE")
+    second = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data))).metadata.row_group(1).column(0)
+    data[second.data_page_offset : second.data_page_offset + 8] = b"\xff" * 8
+    parts = parse_parquet(data, "a.parquet", ReadLimits()).parts()
+    assert len(next(parts).frame) == 15
+    with pytest.raises(FileUnreadable, match=r"a\.parquet: is a damaged Parquet file"):
+        list(parts)

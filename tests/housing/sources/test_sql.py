@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from housing.errors import SourceUnavailable
-from housing.quality import validate
+from housing.quality import validate, whole
 from housing.schema import CATALOGUE
 from housing.sources import SOURCES
 from housing.sources.simulated.scenarios import simulate
@@ -43,14 +43,14 @@ def rows(seed: int, count: int = 5) -> pd.DataFrame:
 
 
 def populations(delivery) -> list[float]:
-    return sorted(delivery.read().frame["population"])
+    return sorted(whole(delivery.read()).frame["population"])
 
 
 def test_all_rows_come_first_and_then_only_the_new_ones(source, seen, append):
     append(rows(1), DAYS[0])
     append(rows(2), DAYS[1])
     (first,) = source.deliveries(seen)
-    assert (first.source, first.simulated, first.read().read) == ("sql", False, 10)
+    assert (first.source, first.simulated, whole(first.read()).read) == ("sql", False, 10)
     seen.store(first)
     append(rows(3), DAYS[2])
     (second,) = source.deliveries(seen)
@@ -100,7 +100,7 @@ def test_rows_without_a_watermark_are_told_of(source, seen, append):
     append(rows(1), DAYS[0])
     append(rows(2), None)
     (delivery,) = source.deliveries(seen)
-    assert delivery.read().read == 5
+    assert whole(delivery.read()).read == 5
     assert delivery.read().notes[-1] == "5 rows without written were not read"
 
 
