@@ -124,6 +124,25 @@ def families() -> str:
     return said + table(["family", "cross-validated RMSE", "processor seconds"], rows)
 
 
+def handed() -> str:
+    """Features handed over as they are, in half the bytes, and with codes of categories."""
+    found = results.load("families")
+    if found is None or "handed" not in found:
+        return "Not measured yet: `python -m benchmarks families`."
+    rows = [
+        [
+            f"{r['name']}: {r['way']}",
+            f"{r['rmse']:,.0f}",
+            f"{r['seconds']:.1f}",
+            f"{r['furthest']:,.0f}",
+        ]
+        for r in found["handed"]
+    ]
+    head = ["features handed over as", "cross-validated RMSE", "processor seconds",
+            "largest difference of a prediction, USD"]  # fmt: skip
+    return table(head, rows)
+
+
 def groups() -> str:
     """Error of the default family without each group of features."""
     found = results.load("families")
@@ -234,6 +253,7 @@ def page() -> str:
         "profile": profile,
         "sides": sides,
         "families": families,
+        "handed": handed,
         "groups": groups,
         "prediction": prediction,
         "curves": lambda: (
