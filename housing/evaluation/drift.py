@@ -138,9 +138,7 @@ def _counted(
 ) -> ColumnDrift:
     shares = reference / reference.sum(), current / current.sum()
     seen = (reference + current) > 0  # a level that neither has tells nothing
-    p_value = 1.0
-    if seen.sum() > 1:
-        p_value = float(chi2_contingency(np.array([reference, current])[:, seen])[1])
+    p_value = float(chi2_contingency(np.array([reference, current])[:, seen])[1])
     return ColumnDrift(
         column=name,
         kind=kind,

@@ -66,6 +66,34 @@ def test_a_constant_column_can_drift_too():
     assert (moved.effect, moved.shift) == (1, None)
 
 
+def test_bins_are_of_equal_width_between_the_outer_half_percents():
+    drifted = number_drift("households", np.arange(1_001.0), np.arange(10.0))
+    # Quantiles by hand: 5 and 995; twenty bins between them are 49.5 wide.
+    assert len(drifted.groups) == 20
+    assert drifted.groups[:2] == ("5 to 54.5", "54.5 to 104")
+    assert drifted.groups[-1] == "945.5 to 995"
+
+
+def test_a_value_on_an_edge_is_in_the_bin_above_and_outer_ones_in_the_last():
+    now = np.array([-50.0, 5.0, 54.4, 54.5, 104.0, 994.9, 995.0, 2_000.0])
+    drifted = number_drift("households", np.arange(1_001.0), now)
+    assert drifted.shares == (3 / 8, 1 / 8, 1 / 8, *[0] * 16, 3 / 8)
+
+
+def test_every_bin_has_a_share_though_no_row_is_in_it():
+    drifted = number_drift("households", np.arange(1_001.0), np.full(9, 5.0))
+    assert drifted.shares == (1, *[0] * 19)
+    assert len(drifted.reference_shares) == len(drifted.groups) == 20
+
+
+def test_numbers_from_a_thousand_on_are_told_whole():
+    bins = number_drift("households", np.arange(2_001.0), np.arange(10.0)).groups
+    assert bins[9:11] == ("901 to 1,000", "1,000 to 1,099")
+    assert number_drift("households", np.arange(101.0), np.arange(10.0)).groups[0] == "0.5 to 5.45"
+    far = number_drift("households", np.full(9, 12_345.678), np.arange(10.0)).groups
+    assert far == ("12,346 to 12,346",)
+
+
 def test_total_variation_is_half_the_sum_of_the_differences():
     levels = schema.CATALOGUE[schema.CATEGORIES[0]].categories
     kind = pd.CategoricalDtype(list(levels))
@@ -82,6 +110,23 @@ def test_a_category_that_nothing_has_changes_nothing():
     one = pd.Series([levels[0]] * 5, dtype=pd.CategoricalDtype(list(levels)))
     drifted = category_drift(schema.CATEGORIES[0], one, one)
     assert (drifted.effect, drifted.p_value) == (0, 1)
+
+
+def test_levels_that_a_text_column_has_not_are_counted_as_none():
+    levels = schema.CATALOGUE[schema.CATEGORIES[0]].categories
+    before, now = pd.Series([levels[0]] * 4), pd.Series([levels[0]] * 3 + ["no such level"])
+    drifted = category_drift(schema.CATEGORIES[0], before, now)
+    assert drifted.reference_shares == (1, *[0] * len(levels))
+    assert drifted.shares == (0.75, *[0] * (len(levels) - 1), 0.25)
+
+
+def test_a_level_of_a_single_row_counts_in_the_chi_square_test():
+    levels = schema.CATALOGUE[schema.CATEGORIES[0]].categories[:3]
+    before, now = (pd.Series(np.repeat(levels, counts)) for counts in ((5, 5, 0), (5, 4, 1)))
+    # By hand: half of the totals 10, 9, 1 are expected, so that the sum of squares is
+    # 2 (0.25 / 4.5 + 0.25 / 0.5) = 10 / 9, of which exp(-x / 2) is the chance at two degrees.
+    p_value = category_drift(schema.CATEGORIES[0], before, now).p_value
+    assert p_value == pytest.approx(np.exp(-5 / 9))
 
 
 def test_a_category_without_a_value_is_a_level_of_its_own():
@@ -185,3 +230,10 @@ def test_a_very_large_table_is_thinned_and_counted_whole():
         number_drift("households", a[:90_000], b).effect, abs=0.01
     )
     assert sum(drifted.reference_shares) == pytest.approx(1)
+
+
+def test_a_hundred_thousand_rows_are_compared_whole_and_of_one_more_every_second():
+    now = np.zeros(10)
+    other = np.arange(100_001) % 2.0  # every second row is 0
+    assert number_drift("households", other[:100_000], now).effect == 0.5
+    assert number_drift("households", other, now).effect == 0
