@@ -28,9 +28,10 @@ BEYOND_CHANCE = 1.0
 """Standard errors by which a longer reach must raise the variance to count. A reach that is too
 short makes the interval too narrow, one that is too long only wider: so little proof is asked."""
 
-LEAST_DF, LEAST_KEPT = 3.0, 0.4
-"""A kernel that leaves fewer degrees of freedom, or a smaller share of the variance once the mean
-is taken off, cannot be told from a constant: a longer one than the first is then not asked."""
+LEAST_DF = 3.0
+"""A kernel that leaves fewer degrees of freedom cannot be told from a constant: a longer one than
+the first is then not asked. With so many, taking off the mean leaves at least 1 - 1 / sqrt(3) of
+the variance (Jensen's inequality), which is enough to put the rest back."""
 
 MOST_CELLS = 30_000
 """Occupied cells; where there are more, their side is doubled."""
@@ -132,7 +133,7 @@ def _bartlett(cells: npt.NDArray[np.int64], steps: int) -> csr_array:
     count = len(cells)
     pairs = np.zeros((0, 2), dtype=np.int64)
     if count:
-        near = cKDTree(cells).query_pairs(steps - 0.5, p=np.inf, output_type="ndarray")
+        near = cKDTree(cells).query_pairs(steps - 1, p=np.inf, output_type="ndarray")
         pairs = near.astype(np.int64)
     one, other = pairs.T
     weight = np.prod(1 - np.abs(cells[one] - cells[other]) / steps, axis=1)
@@ -177,7 +178,7 @@ def spatial_error(influence: Values, where: Places, weights: Values | None = Non
     seen = [(1.0, 0.0)]
     for kernel in where.kernels:
         step, shape = sums.under(kernel)
-        if steps and (step.df < LEAST_DF or step.kept < LEAST_KEPT):
+        if steps and step.df < LEAST_DF:
             break
         steps.append(step)
         seen.append((shape.ratio, shape.noise))
@@ -210,7 +211,6 @@ class _Step:
     ratio: float  # of the variance to that of independent rows
     noise: float  # standard deviation of the ratio, were rows independent
     df: float
-    kept: float  # share of independent rows' variance that is left without the mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +264,6 @@ class _Sums:
                 ratio.tolist(),
                 noise.tolist(),
                 (self.total**2 / among).tolist(),
-                kept.tolist(),
                 strict=True,
             )
         ]

@@ -58,6 +58,12 @@ def test_a_border_does_not_move_with_the_last_bit(size):
     assert np.array_equal(codes[: len(borders)], codes[len(borders) :])
 
 
+def test_what_lies_within_half_a_millionth_of_a_side_is_on_the_border():
+    below = 0.3 - SIDE * np.array([3e-7, 6e-7])
+    codes = location_cells(np.array([0.25, 0.35, *below]), np.zeros(4), SIDE)
+    assert codes.tolist() == [0, 1, 1, 0]
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 1.0]))
 def test_cells_are_those_of_the_grid(seed, size):
     rng = np.random.default_rng(seed)
@@ -96,6 +102,23 @@ def test_kernels_reach_from_two_to_twenty_four_sides():
         assert (kernel.merge.sum(axis=0) == 1).all()
         assert (kernel.weights.diagonal() == 1).all()
         assert np.linalg.eigvalsh(kernel.weights.toarray())[0] > -1e-9
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("first", [0, -7, -8])
+def test_long_reaches_pair_coarser_cells_of_a_fixed_grid(axis, first):
+    """Two places six sides apart. By hand: coarse cells of one, two, three, four and six sides."""
+    along, across = SIDE * (np.array([first, first + 6]) + 0.5), np.full(2, 0.05)
+    where = places(*((along, across), (across, along))[axis], SIDE)
+    pairs = [kernel.weights.toarray() for kernel in where.kernels]
+    assert [pair[0, -1] for pair in pairs] == [0, 0, 1 / 4, 2 / 4, 3 / 4, 3 / 4]
+
+
+def test_thirty_thousand_cells_are_paired_and_one_more_are_made_larger():
+    longitude = np.repeat(5.0 * np.arange(15_001), 2) + np.tile([0.05, 0.15], 15_001)
+    found = [places(longitude[:n], np.zeros(n), SIDE) for n in (30_000, 30_001)]
+    assert [where.cells for where in found] == [30_000, 15_001]
+    assert [where.kernels[0].reach for where in found] == pytest.approx([2 * SIDE, 4 * SIDE])
 
 
 def test_far_more_cells_than_can_be_paired_are_made_larger(monkeypatch):
@@ -151,6 +174,17 @@ def test_what_the_mean_takes_with_it_is_put_back(level):
     assert np.mean(squares) == pytest.approx(1 / 400, rel=0.08)
 
 
+def test_what_the_mean_takes_is_put_back_though_it_takes_nearly_all():
+    """Two neighbours, one with nearly all of the variance, and of the mean."""
+    influence = np.array([1.0, -0.99, -0.01])
+    where = only(places(np.array([0.05, 0.05, 0.15]), np.zeros(3), SIDE), 0)
+    # By hand: half of the small cell's share of the variance is kept, and is all that is seen.
+    squares = influence**2
+    assert spatial_error(influence, where, squares).se == pytest.approx(
+        squares.sum() ** 0.5 / 3, rel=1e-3
+    )
+
+
 def test_degrees_of_freedom_are_satterthwaites():
     """Clusters apart from one another, of unlike variance."""
     codes = np.repeat(np.arange(4), [10, 10, 20, 40])
@@ -161,6 +195,14 @@ def test_degrees_of_freedom_are_satterthwaites():
     alike = spatial_error(np.tile([1.0, -1.0], 40), places(50.0 * np.repeat(np.arange(40), 2),
                                                            np.zeros(80), SIDE))  # fmt: skip
     assert alike.df == pytest.approx(39)
+
+
+def test_neighbours_count_for_the_degrees_of_freedom_by_their_weight_squared():
+    """Five pairs of neighbours, weighed by a half: 20 squares in all, 2 + 2 / 4 each among them."""
+    longitude = np.repeat([[50.0 * pair, 50.0 * pair + SIDE] for pair in range(5)], 2)
+    influence = np.tile([1.0, -1.0], 10)
+    found = spatial_error(influence, only(places(longitude, np.zeros(20), SIDE), 0))
+    assert found.df == pytest.approx(10**2 / (5 * 2.5) - 1)
 
 
 def test_the_degrees_of_freedom_are_never_below_one():
@@ -183,6 +225,9 @@ def test_the_degrees_of_freedom_are_never_below_one():
         ([(1.0, 0.0), (1.0, 0.1), (1.3, 0.2)], 2),
         ([(1.0, 0.0), (1.5, 0.1), (1.4, 0.2)], 1),
         ([(1.0, 0.0), (1.0, 0.1), (1.1, 0.1), (1.1, 0.3)], 2),
+        # Exactly what chance does is not beyond it; where it does nothing more, any rise is.
+        ([(1.0, 0.0), (1.5, 0.5)], 0),
+        ([(1.0, 0.0), (1.5, 0.2), (1.51, 0.1)], 2),
     ],
 )
 def test_it_reaches_as_far_as_the_variance_grows_beyond_chance(seen, level):
@@ -221,6 +266,36 @@ def test_where_all_rows_lie_close_together_only_the_shortest_is_asked():
         assert spatial_error(value - value.mean(), where).reach <= 0.4 + 1e-9
 
 
+@pytest.mark.parametrize(("pairs", "alike", "level"), [(5, 3, 0), (5, 4, 1), (8, 5, 1)])
+def test_the_first_reach_is_held_against_rows_alike_in_nothing(pairs, alike, level):
+    """Of 1,100 rows apart some lie in pairs, weighed by a half, of which some err alike.
+
+    By hand, in rows: were rows independent, chance would move the variance by sqrt(pairs). Seen
+    are the alike pairs less the others, and one row for the mean: 2 against 2.2, 4 against 2.2,
+    3 against 2.8.
+    """
+    longitude = 5.0 * np.arange(1_100)
+    longitude[1 : 2 * pairs : 2] = longitude[0 : 2 * pairs : 2] + SIDE
+    influence = np.tile([1.0, -1.0], 550)
+    influence[1 : 2 * alike : 2] = 1
+    influence[-2 * alike :: 2] = -1
+    where = only(places(longitude + 0.05, np.zeros(1_100), SIDE), 0, 1)
+    assert influence.sum() == 0
+    assert spatial_error(influence, where).reach == where.kernels[level].reach
+
+
+@pytest.mark.parametrize(("groups", "level"), [([1, 1, -1, -1, 1, -1], 1), ([1, 1, -1, -1], 0)])
+def test_a_longer_kernel_takes_three_degrees_of_freedom(groups, level):
+    """Groups far apart, of two cells of two rows each, which the longer kernel takes for one."""
+    cells = np.arange(len(groups))
+    longitude = np.repeat(60.0 * (cells // 2) + 3 * SIDE * (cells % 2) + 0.05, 2)
+    influence = np.repeat(groups, 2).astype(float)
+    if len(groups) == 6:
+        influence[8:] = [1, -1, 1, -1]
+    where = only(places(longitude, np.zeros(len(longitude)), SIDE), 0, 5)
+    assert spatial_error(influence, where).reach == where.kernels[level].reach
+
+
 @pytest.mark.parametrize(
     ("length", "least", "most"), [(0.0, 0.91, 0.99), (0.1, 0.91, 0.99), (0.2, 0.91, 0.99)]
 )
@@ -244,7 +319,7 @@ def test_the_interval_holds_the_truth_where_neighbours_err_alike(length, least, 
 
 def test_a_single_cell_says_nothing_of_its_error():
     found = spatial_error(np.array([1.0, -1.0]), places(np.zeros(2), np.zeros(2), SIDE))
-    assert (found.se, found.cells, found.df) == (np.inf, 1, 0.0)
+    assert (found.se, found.cells, found.df, found.reach) == (np.inf, 1, 0.0, 0.0)
 
 
 def test_two_neighbouring_cells_are_enough():
