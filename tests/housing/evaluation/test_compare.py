@@ -153,6 +153,23 @@ def test_two_rows_in_two_cells_are_enough_for_a_wide_interval():
     assert found.interval.upper - found.interval.lower > 1
 
 
+def test_the_independent_error_of_two_rows_by_hand():
+    champion, challenger = np.array([2.0, -2.0]), np.array([1.0, 3.0])
+    errors = paired_errors(np.zeros(2), champion, challenger, apart(np.arange(2)))
+    found = compare_errors(errors, "mae", confidence=0.95)
+    # Row by row the change is 1/2 - 1 and 3/2 - 1: a spread of sqrt(1/2) over sqrt(2) rows.
+    assert (found.effect, found.se_independent) == (0, pytest.approx(0.5))
+
+
+def test_errors_below_one_have_their_interval_too():
+    """In millions of dollars, say: the mean square is then far below one."""
+    truth, champion, challenger, where = night(cells=12)
+    one = compare(truth, champion, challenger, where, confidence=0.95)
+    other = compare(truth / 1e6, champion / 1e6, challenger / 1e6, where, confidence=0.95)
+    assert other.se == pytest.approx(one.se, rel=1e-6)
+    assert other.se_independent == pytest.approx(one.se_independent, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -261,3 +278,12 @@ def test_a_group_of_fewer_than_two_rows_is_not_compared(rows):
     mask[: len(rows)] = rows
     with pytest.raises(NotMeasurable, match="groups have"):
         compare_groups(np.arange(1.0, 7.0), mask, apart(np.arange(6)), confidence=0.95)
+
+
+def test_two_rows_a_group_in_two_cells_are_enough_and_one_cell_is_not():
+    errors, rows = np.array([2.0, -4.0, 1.0, 3.0]), np.array([True, True, False, False])
+    found = compare_groups(errors, rows, apart(np.array([0, 1, 0, 1])), confidence=0.95)
+    assert found.value == pytest.approx((10 / 5) ** 0.5 - 1)
+    assert -1 < found.lower < found.value < found.upper < np.inf
+    with pytest.raises(NotMeasurable, match="one location cell"):
+        compare_groups(errors, rows, apart(np.zeros(4)), confidence=0.95)

@@ -148,6 +148,12 @@ def test_two_members_are_enough_for_their_luck_and_equal_ones_have_none(night):
     assert gathered(night, members=(rows.actual, rows.actual)).luck.spread == 0
 
 
+def test_a_bag_with_one_broken_member_says_nothing_of_its_luck(night):
+    one, *others = night[1].members
+    broken = np.where(np.arange(N) == 5, np.nan, one)
+    assert gathered(night, members=(broken, *others)).luck is None
+
+
 def test_what_was_not_found_of_the_night_is_nothing():
     assert Circumstances() == Circumstances(0, 0, 0, (), None, None)
 
