@@ -77,8 +77,18 @@ EQUIVALENT: Mapping[tuple[str, str, str], str] = {
         "both ways give the whole history where there are as many as are asked for"
     ),
     ("gate/words", "Lt -> LtE", "if 0 < share < 0.0005:"): (
-        "nothing at all reads as 0 % with any number of digits"
+        "nothing at all reads as 0 % with one digit, two or three, and nobody asks for none"
     ),
+    (
+        "gate/gather",
+        "-> Sub",
+        "actual, actual + errors.champion[rows], policy.confidence, errors.places.of(rows)",
+    ): ("the figures of a model are made of how far it is from the truth, not on which side"),
+    (
+        "evaluation/nearness",
+        "1 -> 2",
+        "low, span = where.min(axis=0), np.ptp(where, axis=0) + 1",
+    ): ("with a longer row the same cells are numbered in the same order, and read back alike"),
     ("gate/words", "Gt -> GtE", 'direction = "above" if comparison.effect > 0 else "below"'): (
         "an effect of zero has been answered in the line before"
     ),
