@@ -2,7 +2,8 @@
 
 `python -m benchmarks bench [--full]`. Quick means smaller tables and fewer draws: the ratios tell
 whether something has become slower, and goals that need the full size are not judged. `--full` is
-what docs/performance.md is made from; it wants a quiet machine and about an hour. Figures are kept
+what docs/performance.md is made from; it wants a quiet machine and about an hour. FLAML is among
+the sides of `quality` once `make flaml` has installed it. Figures are kept
 as JSON (of a quick run in `benchmarks/out`), failures are named, and the others go on. Cut short,
 the same command with `--resume` leaves out what had come to its end.
 """
@@ -40,6 +41,9 @@ FULL: dict[str, list[str]] = {
     "prediction": [],
     "serving-load": [],
 }
+PEER = Path("build/flaml/bin/python")
+"""Where `make flaml` puts the peer; without it, `bench` does without."""
+
 OUT = Path(__file__).with_name("out")
 UNDER_WAY = OUT / "bench-under-way.json"
 
@@ -95,7 +99,8 @@ def main() -> int:
     for name in options.names or chosen:
         if name in state["done"]:
             continue
-        took, code = run(name, chosen[name], folder)
+        peer = ["--flaml", str(PEER)] if name == "quality" and PEER.exists() else []
+        took, code = run(name, [*chosen[name], *peer], folder)
         print(f"  ({took:.0f} s)")
         failed += [name] if code else []
         state["done"] += [] if code else [name]

@@ -4,14 +4,13 @@ Draws are those of scikit-learn's ParameterSampler over the union of the familie
 best of other nights. Not here: the spaces (`candidates`), and how points are scored (`search`).
 """
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import KFold, ParameterSampler
+from sklearn.model_selection import KFold, ParameterGrid, ParameterSampler
 
 from housing.records import Draw
 from housing.training.candidates import CANDIDATES, Candidate
@@ -46,18 +45,27 @@ def draws(
 def endless(plan: SearchPlan, candidates: Mapping[str, Candidate] = CANDIDATES) -> Iterator[Draw]:
     """ParameterSampler's points for the families' spaces and the plan's seed, one after the other.
 
-    Only spaces that are all lists are sampled without replacement, and so depend on how many
-    points are wanted; they end after `n_iter`.
+    With a limit of wall time few may be tried, and families take turns: none has all of the time
+    by chance. Only spaces that are all lists are sampled without replacement, and so depend on how
+    many points are wanted; they end after `n_iter`.
     """
     spaces = [{FAMILY: [name], **candidates[name].space} for name in plan.families]
+    points = _sampled(spaces, plan.n_iter, np.random.RandomState(plan.seed))
+    if plan.seconds is not None and len(spaces) > 1:
+        states = [np.random.RandomState([plan.seed, place]) for place in range(len(spaces))]
+        each = [_sampled([s], plan.n_iter, own) for s, own in zip(spaces, states, strict=True)]
+        points = (point for turn in zip_longest(*each) for point in turn if point is not None)
+    for index, point in enumerate(points):
+        family = str(point.pop(FAMILY))
+        yield Draw(index, family, {name: _plain(value) for name, value in point.items()})
+
+
+def _sampled(
+    spaces: list[dict[str, Any]], n_iter: int, random_state: np.random.RandomState
+) -> Iterator[dict[str, Any]]:
     finite = all(isinstance(v, list) for space in spaces for v in space.values())
-    wanted = plan.n_iter if finite else max(plan.n_iter, MOST_DRAWS)
-    sampler = ParameterSampler(spaces, wanted, random_state=plan.seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The total space of parameters", UserWarning)
-        for index, point in enumerate(sampler):
-            family = str(point.pop(FAMILY))
-            yield Draw(index, family, {name: _plain(value) for name, value in point.items()})
+    wanted = min(n_iter, len(ParameterGrid(spaces))) if finite else max(n_iter, MOST_DRAWS)
+    return iter(ParameterSampler(spaces, wanted, random_state=random_state))
 
 
 def _plain(value: Any) -> Any:

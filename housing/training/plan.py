@@ -26,8 +26,8 @@ class SearchPlan(BaseModel):
 
     families: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default=("boosting",),
-        description="Model families to draw from, each with equal chance; "
-        "a family that is named twice is drawn twice as often",
+        description="Model families to draw from, each with equal chance or, where wall time is "
+        "the limit, in turn; a family that is named twice is drawn twice as often",
     )
     n_iter: int = Field(default=6, ge=1, le=10_000, description="Draws")
     folds: int = Field(default=3, ge=2, le=20, description="Folds of the cross-validation")

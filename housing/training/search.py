@@ -146,6 +146,9 @@ class _Search:
         alive = {draw.index: draw for draw in batch}
         every = range(self.plan.folds)
         rounds = [[fold] for fold in every] if self.plan.race else [list(every)]
+        # Every fold's features will be needed, whoever is left then: all workers at them at once.
+        pairs = [(draw, fold) for draw in alive.values() for fold in every]
+        self._prepare([self._task(*each) for each in pairs if self._lacks(*each)])
         for number, which in enumerate(rounds, start=1):
             self._score([(draw, fold) for draw in alive.values() for fold in which], alive)
             if number < len(rounds):
@@ -185,7 +188,7 @@ class _Search:
 
     def _score(self, wanted: Sequence[tuple[Draw, int]], alive: Mapping[int, Draw]) -> None:
         """Score draws on folds, those that are not yet; without a race, trials end on the way."""
-        missing = [(draw, fold) for draw, fold in wanted if (draw.index, fold) not in self.scores]
+        missing = [each for each in wanted if self._lacks(*each)]
         for draw in alive.values():
             self._end_if_whole(draw)
         with closing(self._scored(missing)) as results:
@@ -195,6 +198,9 @@ class _Search:
                 self.predicted[index, fold] = result.predicted
                 self.on_score(result.score)
                 self._end_if_whole(alive[index])
+
+    def _lacks(self, draw: Draw, fold: int) -> bool:
+        return (draw.index, fold) not in self.scores
 
     def _end_if_whole(self, draw: Draw) -> None:
         if all((draw.index, fold) in self.scores for fold in range(self.plan.folds)):

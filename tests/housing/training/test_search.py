@@ -126,6 +126,23 @@ def test_a_space_of_lists_gives_no_point_twice_and_no_warning():
     assert sorted(draw.parameters["model__slope"] for draw in drawn) == [1, 2, 3]
 
 
+def test_with_wall_time_as_the_limit_families_take_turns():
+    names = ("boosting", "extra-trees", "boosting")
+    drawn = draws(SearchPlan(families=names, n_iter=7, seconds=60))
+    assert [draw.family for draw in drawn] == [names[at % 3] for at in range(7)]
+    assert [draw.index for draw in drawn] == list(range(7))
+    assert len({json.dumps(draw.parameters) for draw in drawn}) == 7, "twice is not the same twice"
+    alone = SearchPlan(families=("boosting",), n_iter=5)
+    assert draws(alone.model_copy(update={"seconds": 60.0})) == draws(alone)
+
+
+def test_families_that_have_run_out_of_points_miss_their_turn():
+    few, more = ({"model__slope": values} for values in ([1, 2], [1, 2, 3, 4]))
+    spaces = only(build_line, few) | {"tree": only(build_line, more)["linear"]}
+    found = draws(SearchPlan(families=("linear", "tree"), n_iter=5, seconds=60), spaces)
+    assert [draw.family for draw in found] == ["linear", "tree", "linear", "tree", "tree"]
+
+
 def test_folds_are_those_of_scikit_learn():
     for shuffle, oracle in ((False, KFold(4)), (True, KFold(4, shuffle=True, random_state=9))):
         ours = folds(10, SearchPlan(folds=4, seed=9, shuffle=shuffle))
