@@ -33,6 +33,8 @@ from benchmarks.sides import (
 )
 from benchmarks.table import add_table, reference_table
 from housing import schema
+from housing.features.preprocess import SIMILAR
+from housing.features.statistics import GROUPS
 from housing.training.plan import SearchPlan
 
 QUICK_WALL, QUICK_ERROR = 0.2, 0.95
@@ -46,6 +48,9 @@ LONG = {
     "bag": 12, "race": 0.01, "n_iter": 6, "n_jobs": JOBS,
 }  # fmt: skip
 """What is asked for with the reference's time, of which `SEARCH_SHARE` is for the search."""
+
+NEIGHBOURS = (*GROUPS, SIMILAR)
+"""Groups of features that are of the districts around a row; "by itself" does without."""
 
 QUICK = {"families": ("lightgbm",), "n_iter": 2, "bag": 2, "n_jobs": JOBS}
 """What is asked for where time matters most."""
@@ -120,8 +125,10 @@ def _rows(
             row(f"{name}: test RMSE", errors[name], errors["reference"], "dollars", None),
         ]
     if mine.cells is not None and theirs.cells is not None:
-        name = f"RMSE on cells of {CELL_DEGREES} degrees"
+        name, alone = f"RMSE on cells of {CELL_DEGREES} degrees", sides["by itself"].cells
         rows.append(row(name, mine.cells, theirs.cells, "dollars", None))
+        assert alone is not None
+        rows.append(row("the same without neighbours", alone, theirs.cells, "dollars", None))
     return rows
 
 
@@ -155,6 +162,11 @@ def main() -> None:
     wall = sides["reference"].wall
     default, quick = SearchPlan(n_jobs=JOBS), SearchPlan.model_validate(QUICK)
     sides["default"] = kept.side("default", lambda: ours("default", train, test, default, cells))
+    if cells:
+        alone = default.model_copy(update={"without": NEIGHBOURS})
+        sides["by itself"] = kept.side(
+            "by itself", lambda: ours("by itself", train, test, alone, cells)
+        )
     nights = {}
     if options.night:
         sides["quick"] = kept.side("quick", lambda: ours("quick", train, test, quick, False))

@@ -83,7 +83,7 @@ def ours(name: str, train: pd.DataFrame, test: pd.DataFrame, plan: SearchPlan, c
     found = run_search(X, y, plan, on_trial=note)
     draws = {trial.draw.index: trial.draw for trial in found.trials}
     members = members_of(found.choice.models, draws, plan.seed)
-    model = fit_members(X, y, members, workers=plan.workers).model
+    model = fit_members(X, y, members, workers=plan.workers, without=plan.without).model
     wall = time.perf_counter() - began
     curve.append((wall, found.choice.rmse))
     facts = {
