@@ -29,11 +29,12 @@ def fallen(
     None where it tells by itself, or where somebody has told of this `end` (its state's id): an
     automation and the watch both look, as events of the orchestrator may be lost or come twice.
     """
-    with store.read() as connection:
-        if runs.has_row(connection, flow_run):
+    key = f"ended-{end}"
+    with store.read() as connection:  # the watch asks every few seconds: no lock for that
+        if runs.has_row(connection, flow_run) or alerts.known(connection, key):
             return None
     said = f"The run {name} did not come to its end. {why}"
-    if not alerts.first(store, f"ended-{end}", "failed", said, name[:40]):
+    if not alerts.first(store, key, "failed", said, name[:40]):
         return None
     send_all(Message("failed", said, name), settings.notify)
     return said

@@ -1,18 +1,24 @@
 """Messages that several processes could send, and that the team shall get once."""
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from housing.store.engine import Store
 from housing.store.tables import alerts, utc_now
 
 
+def known(connection: Connection, key: str) -> bool:
+    """Whether an alert with this key has been noted."""
+    query = sa.select(alerts.c.key).where(alerts.c.key == key)
+    return connection.execute(query).first() is not None
+
+
 def first(store: Store, key: str, event: str, sentence: str, subject: str) -> bool:
     """Note an alert; False where one with this key has been noted before, by whomever."""
     try:
         with store.unfenced().write() as connection:
-            known = sa.select(alerts.c.key).where(alerts.c.key == key)
-            if connection.execute(known).first() is not None:
+            if known(connection, key):
                 return False
             connection.execute(
                 alerts.insert().values(
