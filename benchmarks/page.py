@@ -186,21 +186,32 @@ def _chose(facts: dict[str, Any]) -> str:
     return f"{facts['draws']} draws"
 
 
+STYLES = ("-", "--", ":")
+"""Of lines, once all colours have been used."""
+
+
 def curves() -> Plot:
     """Best cross-validated error so far by time, a line a side; a point where it had refitted."""
     found = results.load("quality-curves")
-    with canvas(6.4, 3.2) as (figure, axes):
-        for place, (name, side) in enumerate(() if found is None else found["sides"].items()):
-            color = LOOK.families[place % len(LOOK.families)]
+    sides = {} if found is None else found["sides"]
+    with canvas(7.2, 3.6) as (figure, axes):
+        for place, (name, side) in enumerate(sides.items()):
+            turn, which = divmod(place, len(LOOK.families))
+            color = LOOK.families[which]
             seconds = [max(t, 0.1) for t, _ in side["curve"]]
             errors = [e / 1000 for _, e in side["curve"]]
-            axes.step(seconds, errors, where="post", color=color, lw=1.6, label=name)
+            axes.step(seconds, errors, STYLES[turn], where="post", color=color, lw=1.6, label=name)
             axes.plot(seconds[-1:], errors[-1:], "o", color=color, ms=5)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _position: f"{value:g}")
+        # What a search had before its first good point is of no interest.
+        ends = [side["curve"][-1][1] / 1000 for side in sides.values()]
+        if ends:
+            axes.set_ylim(min(ends) - 1, max(ends) + 4)
+            axes.set_xlim(left=1)
+            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         axes.set_xlabel("seconds since the search began")
         axes.set_ylabel("best cross-validated RMSE,\nthousand US dollars")
-        if found is not None:
-            axes.legend()
         return finished(figure, "curves", "Error against time, a line a side of the comparison.")
 
 
