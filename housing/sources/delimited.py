@@ -104,13 +104,11 @@ def _rows(
     if not lines:
         empty = pa.table({name: pa.array([], pa.string()) for name in header.positions})
         return empty, np.empty(0, dtype=np.int64), ()
-    if b'"' not in text:
-        found = _cut(text, first, width, header, quoted=False)
-    else:
-        found = _cut(text, first, width, header, quoted=True)
-        if found is None or _lost(found[0].num_rows, found[1], lines):
-            found = _cut_line_by_line(text.decode(), first, width, header)
-    assert found is not None
+    found = None
+    if _plainly_quoted(text):
+        found = _cut(text, first, width, header, quoted=b'"' in text)
+    if found is None:
+        found = _cut_line_by_line(text.decode(), first, width, header)
     table, broken = found
     bad = np.array([line.line for line in broken], dtype=np.int64)
     numbers = np.setdiff1d(np.arange(first, first + lines), bad, assume_unique=True)
@@ -120,15 +118,29 @@ def _rows(
     return table, numbers, tuple(line for line in broken if line.text.strip())
 
 
-def _lost(rows: int, broken: Sequence[BrokenLine], lines: int) -> bool:
-    """Whether a quotation mark may have swallowed lines, or been the reason that one is broken."""
-    return rows + len(broken) != lines or any('"' in line.text for line in broken)
+def _plainly_quoted(text: bytearray) -> bool:
+    """Whether each quotation mark is one of two around a field of one line, with none inside.
+
+    All other text is cut line by line: the fast way would take a mark in the wrong place for good,
+    and what becomes of a line must not hang on which lines share its part.
+    """
+    if b'"' not in text:
+        return True
+    data = np.frombuffer(b"\n" + text + b"\n", dtype=np.uint8)
+    marks = np.flatnonzero(data == ord('"'))
+    if len(marks) % 2:
+        return False
+    opening, closing = marks[::2], marks[1::2]
+    breaks = np.flatnonzero(data == ord("\n"))
+    around = data[np.concatenate([opening - 1, closing + 1])]
+    fields = bool(((around == ord(",")) | (around == ord("\n"))).all())
+    return fields and np.array_equal(breaks.searchsorted(opening), breaks.searchsorted(closing))
 
 
 def _cut(
     text: bytearray, first: int, width: int, header: Header, *, quoted: bool
 ) -> tuple[pa.Table, list[BrokenLine]] | None:
-    """All lines at once; None where quotation marks made it lose its way."""
+    """All lines at once; None where that is not possible, e.g. a line is longer than a block."""
     broken: list[BrokenLine] = []
 
     def keep(row: arrow_csv.InvalidRow) -> str:
@@ -155,9 +167,7 @@ def _cut(
             ),
         )  # fmt: skip
     except pa.ArrowInvalid:
-        if quoted:
-            return None
-        raise
+        return None
     return table.rename_columns(list(header.positions)), broken
 
 
@@ -169,7 +179,7 @@ def _miscounted(line: int, text: str, fields: int, width: int) -> BrokenLine:
 def _cut_line_by_line(
     text: str, first: int, width: int, header: Header
 ) -> tuple[pa.Table, list[BrokenLine]]:
-    """The slow way, a line at a time, for files whose quotation marks do not add up."""
+    """The slow way, a line at a time: what quotation marks do ends on their line."""
     columns: list[list[str]] = [[] for _ in header.positions]
     broken: list[BrokenLine] = []
     for number, line in enumerate(_lines(text), start=first):

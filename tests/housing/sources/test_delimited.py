@@ -179,7 +179,8 @@ def test_any_text_below_a_header_is_split_without_loss(text):
 
 
 QUOTED = ROW.replace("NEAR BAY", '"NEAR BAY"')
-LINES = st.lists(st.sampled_from([ROW, QUOTED, "", "x", '"', '1,"2']))
+MISQUOTED = [ROW.replace("NEAR BAY", cell) for cell in ('"NEAR" BAY', 'NEAR "BAY"', '"NEAR ""BAY"')]
+LINES = st.lists(st.sampled_from([ROW, QUOTED, "", "x", '"', '1,"2', '"",1', *MISQUOTED]))
 
 
 @given(LINES, st.booleans(), st.sampled_from([1, 60, 100, 300]))
@@ -194,6 +195,17 @@ def test_in_parts_a_file_reads_as_in_one(lines, ends, size):
     pd.testing.assert_frame_equal(in_parts.frame, at_once.frame)
     assert in_parts.lines.tolist() == at_once.lines.tolist()
     assert (in_parts.broken, in_parts.notes) == (at_once.broken, at_once.notes)
+
+
+@pytest.mark.parametrize("others", [[], [ROW], [QUOTED], ['"']])
+def test_what_becomes_of_a_line_does_not_hang_on_the_others(others):
+    raw = read("\n".join([HEADER, MISQUOTED[0], *others]) + "\n")
+    assert [(b.line, b.code) for b in raw.broken][:1] == [(2, "quote")]
+
+
+def test_a_line_of_many_blocks_costs_itself_only():
+    raw = read("\n".join([HEADER, ROW, "x" * (3 * delimited._BLOCK), ROW]) + "\n")
+    assert ([b.line for b in raw.broken], raw.lines.tolist()) == ([3], [2, 4])
 
 
 def test_no_part_is_larger_than_it_may_be(table, monkeypatch):
