@@ -1,7 +1,8 @@
 """The points that a search tries, and the folds that it scores them on.
 
-Draws are those of scikit-learn's ParameterSampler over the union of the families' spaces, then the
-best of other nights. Not here: the spaces (`candidates`), and how points are scored (`search`).
+Draws are those of scikit-learn's ParameterSampler over the union of the families' spaces, or in
+turn over each where wall time is the limit, then the best of other nights. Not here: the spaces
+(`candidates`), and how points are scored (`search`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,9 +46,9 @@ def draws(
 def endless(plan: SearchPlan, candidates: Mapping[str, Candidate] = CANDIDATES) -> Iterator[Draw]:
     """ParameterSampler's points for the families' spaces and the plan's seed, one after the other.
 
-    With a limit of wall time few may be tried, and families take turns: none has all of the time
-    by chance. Only spaces that are all lists are sampled without replacement, and so depend on how
-    many points are wanted; they end after `n_iter`.
+    With a limit of wall time few may be tried, and families take turns, each with a sampler of its
+    own: none has all of the time by chance. Only spaces that are all lists are sampled without
+    replacement, and so depend on how many points are wanted; they end after `n_iter`.
     """
     spaces = [{FAMILY: [name], **candidates[name].space} for name in plan.families]
     points = _sampled(spaces, plan.n_iter, np.random.RandomState(plan.seed))

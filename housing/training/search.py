@@ -1,9 +1,10 @@
 """Random search: draws scored on folds in parallel, raced, and recorded fold by fold.
 
-With `race` 0, draws and scores are those of scikit-learn's RandomizedSearchCV over the union of the
-families' spaces; what it has not are scores that are handed over as they come, resumption, features
-that are computed once a fold, and one thread a worker. Not here: which points there are (`draws`),
-who goes on (`race`), what is made of the best (`ensemble`), and where scores are kept (the caller).
+With `race` 0 and no limit of wall time, draws and scores are those of scikit-learn's
+RandomizedSearchCV over the union of the families' spaces; what it has not are scores that are
+handed over as they come, resumption, features that are computed once a fold, and one thread a
+worker. Not here: which points there are (`draws`), who goes on (`race`), what is made of the best
+(`ensemble`), and where scores are kept (the caller).
 """
 
 import time
