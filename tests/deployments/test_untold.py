@@ -13,7 +13,7 @@ from deployments import untold
 from deployments.untold import tell_untold
 from flows.rollback import rollback
 from housing.settings import Settings, load_settings
-from housing.store import runs
+from housing.store import alerts, runs
 from housing.store.engine import Store
 from housing.store.opening import open_store
 from housing.store.tables import utc_now
@@ -137,3 +137,19 @@ def test_what_ended_long_ago_is_left_alone(
     monkeypatch.setattr(untold, "utc_now", lambda: utc_now() + timedelta(days=1, minutes=1))
     list(tell_untold(client, store, settings))
     assert of(told, run) == []
+
+
+@pytest.mark.usefixtures("later")
+def test_of_two_that_look_at_once_one_tells(
+    client: SyncPrefectClient,
+    store: Store,
+    settings: Settings,
+    told: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = ended(client, Failed(message="No."))
+    # Each looks before the other has told: the primary key alone can decide.
+    monkeypatch.setattr(alerts, "known", lambda _connection, _key: False)
+    assert tell_of.fn(f"prefect.flow-run.{run.id}")
+    list(tell_untold(client, store, settings))
+    assert len(of(told, run)) == 1
