@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.objects import FlowRun
-from prefect.states import Completed, Crashed, Failed, Running, Scheduled, State
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Completed, Crashed, Failed, Running, Scheduled
 
 from deployments import untold
 from deployments.untold import tell_untold
