@@ -24,6 +24,7 @@ from housing.training.plan import SearchPlan
 from housing.training.search import Found, best, run_search
 
 JOBS = 2
+DRAWS, TREES, RACED = 6, 100, 12
 TOLERANCE, RACE_WALL, RACE_ERROR = 1e-9, 0.5, 1.01
 FAMILY = "forest"
 
@@ -40,13 +41,17 @@ def timed(X: pd.DataFrame, y: pd.Series, plan: SearchPlan, **more: object) -> tu
     return found, time.perf_counter() - began
 
 
+def _goal(judged: bool, ours: float, limit: float, theirs: float) -> tuple[bool | None, str]:
+    return (ours <= limit * theirs, f"{limit:g} x") if judged else (None, "")
+
+
 def main() -> None:
     """Measure both pairs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_table(parser)
-    parser.add_argument("--draws", type=int, default=6, help="of the reference family")
-    parser.add_argument("--trees", type=int, default=100, help="of each of its forests")
-    parser.add_argument("--raced", type=int, default=12, help="draws of the default family")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="of the reference family")
+    parser.add_argument("--trees", type=int, default=TREES, help="of each of its forests")
+    parser.add_argument("--raced", type=int, default=RACED, help="draws of the default family")
     options = parser.parse_args()
     train, _ = recipe.split(pd.read_csv(reference_table(options)))
     X, y = train.astype(schema.dtypes())[list(schema.FEATURES)], train[schema.TARGET]
@@ -76,17 +81,19 @@ def main() -> None:
     whole = SearchPlan(n_iter=options.raced, race=0, n_jobs=JOBS, warm=0)
     unraced, unraced_wall = timed(X, y, whole)
     raced, raced_wall = timed(X, y, whole.model_copy(update={"race": SearchPlan().race}))
+    # Of fewer draws or smaller forests, what the start of workers takes is most of it.
+    judged = options.draws >= DRAWS and options.trees >= TREES and options.raced >= RACED
     fits = [sum(len(t.fold_rmse) for t in found.trials) for found in (raced, unraced)]
     errors = [best(found.trials).rmse for found in (raced, unraced)]
     results.show(
         "search",
         [
             results.Row("the same draws: time", my_wall, their_wall, "s",
-                        my_wall <= their_wall, "1 x"),
+                        *_goal(judged, my_wall, 1, their_wall)),
             results.Row("the same draws: largest difference", gap, 0.0, "",
                         gap <= TOLERANCE, f"{TOLERANCE:g}"),
             results.Row("raced: time", raced_wall, unraced_wall, "s",
-                        raced_wall <= RACE_WALL * unraced_wall, f"{RACE_WALL} x"),
+                        *_goal(judged, raced_wall, RACE_WALL, unraced_wall)),
             results.Row("raced: fits", *fits, "fits"),
             results.Row("raced: best cross-validated RMSE", *errors, "dollars",
                         errors[0] <= RACE_ERROR * errors[1], f"{RACE_ERROR} x"),

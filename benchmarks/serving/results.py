@@ -4,6 +4,7 @@ Saving one writes the tables of docs/serving.md and docs/monitoring.md anew (`pa
 """
 
 import json
+import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
-FOLDER = Path(__file__).parent / "results"
+KEPT = Path(__file__).parent / "results"
+FOLDER = Path(os.environ.get("SERVING_RESULTS", KEPT))
+"""SERVING_RESULTS keeps a trial apart from the figures of the pages."""
 
 
 def save(name: str, figures: Mapping[str, Any]) -> None:
     """Keep the figures of a benchmark, with when and on what they were made."""
     from benchmarks.serving import pages
 
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     made = {
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
         "python": platform.python_version(),
@@ -27,8 +30,10 @@ def save(name: str, figures: Mapping[str, Any]) -> None:
     }
     text = json.dumps({**made, **figures}, indent=1, default=_plain)
     (FOLDER / f"{name}.json").write_text(text + "\n")
-    pages.write()
-    print(f"kept in {FOLDER / name}.json; the tables of docs are written")
+    print(f"kept in {FOLDER / name}.json")
+    if FOLDER == KEPT:
+        pages.write()
+        print("the tables of docs are written")
 
 
 def load(name: str) -> dict[str, Any] | None:
