@@ -90,14 +90,14 @@ def validate(raw: Raw, name: str, watch: Callable[[int], object] = lambda rows: 
     again = list(_turned_away(raw, parts, twice)) if twice.any() else []
     found = pd.concat([*(part.rejected for part in parts), *again])
     rejected = found.sort_values("line", kind="stable", ignore_index=True)
-    delivered_quartiles = _quartiles(parts)
+    quartiles = _quartiles(parts)  # before the parts are used up
     return Validated(
         name=name,
         read=sum(part.read for part in parts),
         accepted=_accepted(parts, keys[~twice]),
         rejected=rejected,
         rejections=summary(rejected, name, raw.place),
-        delivered=delivered_quartiles,
+        delivered=quartiles,
         notes=raw.notes,
     )
 

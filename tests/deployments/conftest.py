@@ -1,8 +1,9 @@
-"""The command line on a home that has seen a few nights, and the server's client."""
+"""The command line on a home that has seen a few nights, the server's client, who is told."""
 
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,9 +12,20 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from typer.testing import CliRunner, Result
 
 from deployments.cli.main import app
+from tests.housing.test_notify import Receiver
 from tests.nights import SMALL
 
 Housing = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[Receiver]:
+    """A webhook's receiver."""
+    server = Receiver(200)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 A run that waits for a person has no heartbeat, and outlives one that is dead.
 """
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,16 +17,6 @@ from tests.housing.test_notify import Receiver
 from tests.nights import landing_rows
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(400), pytest.mark.xdist_group("alarms")]
-
-
-@pytest.fixture(scope="module")
-def told() -> Iterator[Receiver]:
-    """A webhook's receiver."""
-    server = Receiver(200)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")

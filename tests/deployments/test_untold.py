@@ -1,6 +1,5 @@
 """Runs that came to grief are told once, whatever became of the orchestrator's event of it."""
 
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -21,15 +20,6 @@ from tasks.upkeep import tell_of
 from tests.housing.test_notify import Receiver
 
 pytestmark = pytest.mark.prefect
-
-
-@pytest.fixture
-def told() -> Iterator[Receiver]:
-    server = Receiver(200)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture
