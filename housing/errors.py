@@ -90,6 +90,16 @@ class SchemaTooNew(HousingError):
     )
 
 
+class SchemaTooOld(HousingError):
+    """The database was written before the first release."""
+
+    template = (
+        "The database is at schema {found}; this release reads {oldest} and newer. Start over "
+        "with an empty HOUSING_HOME (and an empty database where HOUSING_DATABASE_URL names one), "
+        "and ingest the files again."
+    )
+
+
 class DiskFull(HousingError):
     """No space left where the system writes; what was begun has been undone."""
 

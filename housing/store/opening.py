@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from housing.errors import SchemaTooNew, StoreUnavailable
+from housing.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 from housing.settings import Settings
 from housing.store.blobs import BlobStore
 from housing.store.cipher import Cipher
@@ -15,14 +15,17 @@ from housing.store.engine import Store, create_engine
 from housing.store.signing import Signer
 from housing.store.tables import metadata
 
-HEAD = "0007"
+HEAD = "0010"
 """The newest revision this release knows; a test holds it equal to the newest script."""
+
+OLDEST = "0010"
+"""The oldest revision that can be upgraded: earlier ones were never released."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def open_store(settings: Settings, *, token: int | None = None) -> Store:
-    """The store, ready to use; StoreUnavailable or SchemaTooNew say why it is not."""
+    """The store, ready to use; StoreUnavailable, SchemaTooNew or SchemaTooOld say why it is not."""
     _make_home(settings.home)
     _make_database_file(settings.database_url.get_secret_value())
     store = Store(
@@ -54,6 +57,8 @@ def migrate(store: Store, to: str = HEAD) -> None:
         return
     if found is not None and found > HEAD:
         raise SchemaTooNew(found=found, known=HEAD)
+    if found is not None and found < OLDEST:
+        raise SchemaTooOld(found=found, oldest=OLDEST)
     with store.unfenced().write() as connection:
         found = schema_version(connection)
         if found == to:

@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import psycopg
@@ -21,6 +22,7 @@ from sqlalchemy import make_url
 from housing.errors import (
     DiskFull,
     SchemaTooNew,
+    SchemaTooOld,
     SettingsInvalid,
     StoreBusy,
     StoreUnavailable,
@@ -81,7 +83,7 @@ def test_head_is_the_newest_script_and_there_is_one_line_of_them():
     scripts = ScriptDirectory.from_config(config)
     assert scripts.get_heads() == [HEAD]
     for script in scripts.walk_revisions():
-        assert script.module.__name__.startswith(f"v{script.revision}_")
+        assert Path(script.path).name.startswith(f"v{script.revision}_")
         assert script.down_revision is None or script.down_revision < script.revision
 
 
@@ -145,6 +147,15 @@ def test_a_database_from_a_newer_release_is_left_alone(settings, store):
         open_store(settings)
     with store.read() as connection:
         assert schema_version(connection) == "9999"
+
+
+def test_a_database_from_before_the_first_release_is_left_alone(settings, store):
+    with store.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0007'"))
+    with pytest.raises(SchemaTooOld, match=r"0007.*Start over with an empty HOUSING_HOME"):
+        open_store(settings)
+    with store.read() as connection:
+        assert schema_version(connection) == "0007"
 
 
 def test_a_database_of_another_program_is_left_alone(settings, database_url):

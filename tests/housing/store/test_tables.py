@@ -8,7 +8,16 @@ import sqlalchemy as sa
 from housing.records import Draw, Score, Trial
 from housing.store import datasets, registry, searches, split
 from housing.store.registry import Change
-from housing.store.tables import APPEND_ONLY, backup_copies, batches, metadata, runs, utc_now
+from housing.store.segments import record_blob
+from housing.store.tables import (
+    APPEND_ONLY,
+    backup_copies,
+    batches,
+    metadata,
+    prediction_batches,
+    runs,
+    utc_now,
+)
 from housing.training.split import SplitRule
 
 
@@ -105,3 +114,22 @@ def test_the_views_answer_the_common_questions(filled):
         assert connection.execute(sa.text("SELECT * FROM nights")).all() == []
     assert (champion.operation, champion.actor) == ("promote", "test")
     assert (dataset.version, dataset.operation, dataset.rows) == (1, "append", None)
+
+
+def test_the_number_of_an_expired_prediction_batch_is_never_used_again(store):
+    """The monitor's cursor is such a number: a reused one would be skipped as seen."""
+
+    def add():
+        with store.write() as connection:
+            blob = record_blob(connection, store.blobs.put(b"rows", "parquet"), "predictions")
+            row = {
+                "segment": blob, "rows": 1, "models": {}, "has_inputs": True,
+                "first_at": utc_now(), "last_at": utc_now(), "recorded_at": utc_now(),
+            }  # fmt: skip
+            new = prediction_batches.insert().values(**row).returning(prediction_batches.c.id)
+            return connection.execute(new).scalar_one()
+
+    first = add()
+    with store.write() as connection:
+        connection.execute(prediction_batches.delete())
+    assert add() > first
