@@ -17,6 +17,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Completed, Crashed
 from sqlalchemy.engine import Row
 
+from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.steps import approval, tell
 from housing.store import lease, runs
@@ -83,7 +84,7 @@ def death(store: Store, run: FlowRun, now: datetime) -> str | None:
     # Either it is about to end in Prefect's store too, or it is on its way up again.
     ended = newest.finished_at
     patience = STARTING if began > ended else GONE if newest.status == "crashed" else ENDING
-    if newest.outcome == "awaiting approval" and began > ended:
+    if newest.outcome == RunOutcome.AWAITING_APPROVAL and began > ended:
         patience = WITHOUT_ROW  # it carries out what a person answered, which has no row
     return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= patience else None
 

@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import State
 
 from flows.nightly import DEFAULTS, nightly
 from flows.states import named, refusals_named
-from housing.records import NightResult
+from housing.records import NightResult, RunOutcome
 from housing.steps.approval import Decided
 from housing.steps.night import NightlyParameters
 from tasks.datasets import freeze, split
@@ -27,6 +27,6 @@ def backfill(parameters: NightlyParameters = DEFAULTS) -> State[NightResult | De
         while ingest(night, at_most=1).stored:
             freeze(night)
             split(night)
-        conclude(night, NightResult(night.run, "done", "All batches that wait are in."))
+        conclude(night, NightResult(night.run, RunOutcome.DONE, "All batches that wait are in."))
     judged: NightResult = nightly(parameters)  # type: ignore[assignment]  # the state's data
     return named(judged)

@@ -12,32 +12,25 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from email.message import EmailMessage
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from housing.records import Event
+
 log = logging.getLogger("housing")
 
-Event = Literal[
-    "promoted",
-    "kept",
-    "inconclusive",
-    "dry run",
-    "failed",
-    "rolled back",
-    "quarantined",
-    "drift",
-    "missed",  # a night that did not happen
-    "awaiting approval",
-    "held",  # the gate would promote, and a hold forbids it
-    "backup not verified",
-    "reload failed",
-]
-EVENTS: tuple[str, ...] = get_args(Event)
-
 NEEDS_A_PERSON = frozenset(
-    {"failed", "missed", "backup not verified", "reload failed", "awaiting approval", "drift"}
+    {
+        Event.FAILED,
+        Event.MISSED,
+        Event.NOT_READY,
+        Event.BACKUP_NOT_VERIFIED,
+        Event.RELOAD_FAILED,
+        Event.AWAITING_APPROVAL,
+        Event.DRIFT,
+    }
 )
 """Events that somebody should look at; the others only tell."""
 
@@ -46,9 +39,13 @@ NEEDS_A_PERSON = frozenset(
 class Message:
     """What happened, in one sentence, and the id to look it up by."""
 
-    event: str  # of EVENTS
+    event: Event
     sentence: str
     subject: str  # r12, m7, b3
+
+    def __post_init__(self) -> None:
+        """ValueError for an event that is none: over no channel would anybody hear of it."""
+        object.__setattr__(self, "event", Event(self.event))
 
     @property
     def headline(self) -> str:
@@ -61,10 +58,10 @@ class NotifySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    events: tuple[str, ...] = Field(
-        EVENTS,
+    events: tuple[Event, ...] = Field(
+        tuple(Event),
         description="Events that leave this machine, with commas; the log gets all. There are: "
-        + ", ".join(EVENTS)
+        + ", ".join(Event)
         + ".",
     )
     webhook_url: SecretStr | None = Field(
@@ -104,10 +101,11 @@ class NotifySettings(BaseModel):
     )
     timeout_seconds: float = Field(5.0, gt=0, le=60, description="Patience with one channel.")
 
-    @field_validator("events")
+    @field_validator("events", mode="before")
     @classmethod
-    def _known_events(cls, events: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [event for event in events if event not in EVENTS]
+    def _known_events(cls, events: Any) -> Any:
+        listed = events if isinstance(events, list | tuple) else ()
+        unknown = [str(event) for event in listed if event not in set(Event)]
         if unknown:
             raise ValueError(f"there is no event {', '.join(unknown)}")
         return events

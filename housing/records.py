@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal
 
 Json = Mapping[str, Any]
@@ -277,16 +278,36 @@ class StepTime:
     detail: str = ""
 
 
-RunOutcome = Literal[
-    "promoted",
-    "kept",
-    "inconclusive",
-    "held",
-    "awaiting approval",
-    "nothing new",
-    "dry run",
-    "done",
-]
+class RunOutcome(StrEnum):
+    """How a completed run ended; exit codes and headlines have one entry a member."""
+
+    PROMOTED = "promoted"
+    KEPT = "kept"
+    INCONCLUSIVE = "inconclusive"
+    HELD = "held"  # the gate would promote, and a hold forbids it
+    AWAITING_APPROVAL = "awaiting approval"
+    NOTHING_NEW = "nothing new"
+    DRY_RUN = "dry run"
+    DONE = "done"  # a run that judges no model
+
+
+class Event(StrEnum):
+    """What the team and the orchestrator are notified of: verdicts of runs, and the rest."""
+
+    PROMOTED = RunOutcome.PROMOTED
+    KEPT = RunOutcome.KEPT
+    INCONCLUSIVE = RunOutcome.INCONCLUSIVE
+    HELD = RunOutcome.HELD
+    AWAITING_APPROVAL = RunOutcome.AWAITING_APPROVAL
+    DRY_RUN = RunOutcome.DRY_RUN
+    FAILED = "failed"
+    MISSED = "missed"  # a scheduled run that did not start
+    ROLLED_BACK = "rolled back"
+    QUARANTINED = "quarantined"
+    DRIFT = "drift"  # any alarm of the monitor
+    NOT_READY = "not ready"  # a retained champion that cannot be loaded
+    BACKUP_NOT_VERIFIED = "backup not verified"
+    RELOAD_FAILED = "reload failed"
 
 
 @dataclass(frozen=True)

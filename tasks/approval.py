@@ -9,8 +9,7 @@ from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from housing.notify import Message
-from housing.records import NightResult
+from housing.records import NightResult, RunOutcome
 from housing.settings import load_settings
 from housing.steps import approval
 from housing.steps.approval import Decided
@@ -48,10 +47,16 @@ def asked_before() -> NightResult | None:
     known = flow_run.get_id()
     with open_store(load_settings()) as store, store.read() as connection:
         row = known and runs.newest_of(connection, known)
-    if not row or row.outcome != "awaiting approval":
+    if not row or row.outcome != RunOutcome.AWAITING_APPROVAL:
         return None
     return NightResult(
-        row.id, row.outcome, row.sentence, row.version, row.challenger, row.champion, row.report
+        row.id,
+        RunOutcome(row.outcome),
+        row.sentence,
+        row.version,
+        row.challenger,
+        row.champion,
+        row.report,
     )
 
 
@@ -60,7 +65,7 @@ def may_wait(result: NightResult) -> bool:
     context = FlowRunContext.get()
     run = context and context.flow_run
     resumable = bool(run and run.deployment_id and not run.parent_task_run_id)
-    return resumable and result.outcome == "awaiting approval"
+    return resumable and result.outcome is RunOutcome.AWAITING_APPROVAL
 
 
 def wait_for_answer(result: NightResult) -> Answer:
@@ -80,8 +85,7 @@ def decide(run: int, decision: str, reason: str) -> Decided:
     with open_store(settings) as store:
         act = approval.approve if decision == "approve" else approval.reject
         done = act(store, settings, run, reason)
-    event = "promoted" if done.status == "approved" else "kept"
-    emit(Message(event, done.sentence, f"r{run}"))
+    emit(done.message())
     return done
 
 

@@ -4,7 +4,7 @@ from prefect import task
 
 from housing import progress
 from housing.notify import Message, send_all
-from housing.records import NightResult
+from housing.records import Event, NightResult
 from housing.steps.night import Night, step
 from tasks.events import emit
 from tasks.options import PLAIN
@@ -13,7 +13,7 @@ from tasks.options import PLAIN
 @task(name="notify", task_run_name="notify r{night.run}", **PLAIN)
 def notify(night: Night, result: NightResult) -> None:
     """Say how the night ended on every channel that is set; a channel that fails fails nothing."""
-    message = Message(result.outcome, result.sentence, f"r{night.run}")
+    message = Message(Event(result.outcome), result.sentence, f"r{night.run}")
     with step(night, "notify") as (_, settings):
         failed = send_all(message, settings.notify)
         said = f"not delivered: {', '.join(failed)}" if failed else "delivered"

@@ -9,11 +9,12 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.runtime import flow_run
 
+from housing.records import RunOutcome
 from housing.settings import Settings, load_settings
 from housing.steps import tell
 from housing.store.engine import Store
 
-WAITS = "awaiting approval"
+WAITS = RunOutcome.AWAITING_APPROVAL.value
 FALLEN = (StateType.FAILED, StateType.CRASHED)
 
 

@@ -8,6 +8,7 @@ from prefect.logging import get_run_logger
 
 from housing.errors import Corrupt
 from housing.notify import Message, send_all
+from housing.records import Event
 from housing.settings import load_settings
 from housing.steps import backup
 from housing.steps.backup import Cut, Verified
@@ -26,7 +27,7 @@ def look() -> Look:
     settings = load_settings()
     with open_store(settings) as store:
         seen = look_once(store, settings)
-    emit(Message("drift", " ".join(seen.told), f"m{seen.model}") if seen.told else None)
+    emit(Message(Event.DRIFT, " ".join(seen.told), f"m{seen.model}") if seen.told else None)
     rows = sum(window.rows for window in seen.windows)
     get_run_logger().info("m%d: %d rows seen, %d alarms", seen.model, rows, len(seen.told))
     return seen
@@ -50,7 +51,7 @@ def try_copy(cut: str) -> Verified:
         found = backup.verify(store, settings, cut)
     if not found.good:
         said = f"The backup {found.id} is not good: {'; '.join(found.problems)}"
-        send_all(message := Message("backup not verified", said, found.id), settings.notify)
+        send_all(message := Message(Event.BACKUP_NOT_VERIFIED, said, found.id), settings.notify)
         emit(message)
         raise Corrupt(what=f"the backup {found.id}", why="; ".join(found.problems))
     return found

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from deployments.cli import identify
 from deployments.cli.output import EXIT_CODES, AsJson, Reason, console, emit_json
+from housing.records import RunOutcome
 from housing.settings import load_settings
 from housing.store.opening import open_store
 
@@ -124,7 +125,7 @@ def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
         style = "green" if decided.status == "approved" else "yellow"
         console.print(f"[bold {style}]{decided.status.upper()}[/]  {escape(decided.sentence)}")
     if decided.status == "overtaken":
-        raise typer.Exit(EXIT_CODES["kept"])
+        raise typer.Exit(EXIT_CODES[RunOutcome.KEPT])
 
 
 def print_replayed(run: int, *, as_json: bool) -> None:

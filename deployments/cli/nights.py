@@ -9,6 +9,7 @@ from rich.markup import escape
 from deployments import early, environment
 from deployments.cli.output import EXIT_CODES, AsJson, console, listing
 from housing.errors import NotPossible
+from housing.records import RunOutcome
 from housing.settings import load_settings
 
 app = typer.Typer()
@@ -42,7 +43,7 @@ def retrain(
         "dry_run": dry_run,
     }
     outcome = run_night(chosen, as_json=as_json, began=early.BEGAN)
-    raise typer.Exit(EXIT_CODES[outcome])
+    raise typer.Exit(EXIT_CODES[RunOutcome(outcome)])
 
 
 @app.command()

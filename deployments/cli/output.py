@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from housing.records import RunOutcome
+
 console = Console()
 errors = Console(stderr=True)
 
@@ -38,15 +40,15 @@ def _given(reason: str) -> str:
 Reason = Annotated[str, typer.Option(help="Why; it is kept for ever.", callback=_given)]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Newest N only.")]
 
-EXIT_CODES: Mapping[str, int] = {
-    "promoted": 0,
-    "nothing new": 0,
-    "dry run": 0,
-    "done": 0,
-    "kept": 3,
-    "held": 3,
-    "inconclusive": 4,
-    "awaiting approval": 6,
+EXIT_CODES: Mapping[RunOutcome, int] = {
+    RunOutcome.PROMOTED: 0,
+    RunOutcome.NOTHING_NEW: 0,
+    RunOutcome.DRY_RUN: 0,
+    RunOutcome.DONE: 0,
+    RunOutcome.KEPT: 3,
+    RunOutcome.HELD: 3,
+    RunOutcome.INCONCLUSIVE: 4,
+    RunOutcome.AWAITING_APPROVAL: 6,
 }
 """What `housing retrain` returns; 1 failed, 2 wrong usage, 5 something is corrupt."""
 

@@ -19,6 +19,7 @@ from rich.markup import escape
 from deployments.cli.output import AsJson, console, emit_json, errors
 from housing.errors import NotPossible, SourceUnavailable
 from housing.quality import whole
+from housing.records import Event, RunOutcome
 from housing.settings import PREFIX, Settings, load_settings
 from housing.sources import SOURCES
 from housing.sources.simulated.scenarios import SCENARIOS
@@ -184,7 +185,7 @@ def _land(settings: Settings, batch: pd.DataFrame, night: int) -> None:
 def _row(night: int, result: Any) -> dict[str, Any]:
     if isinstance(result, BaseException):
         return {
-            "night": night, "outcome": "failed", "challenger": None, "champion": None,
+            "night": night, "outcome": Event.FAILED, "challenger": None, "champion": None,
             "sentence": str(result), "report": None,
         }  # fmt: skip
     return {
@@ -198,7 +199,7 @@ def _row(night: int, result: Any) -> dict[str, Any]:
 
 
 def _print(row: dict[str, Any]) -> None:
-    colour = {"promoted": "green", "failed": "red", "nothing new": "dim"}.get(
+    colour = {RunOutcome.PROMOTED: "green", Event.FAILED: "red", RunOutcome.NOTHING_NEW: "dim"}.get(
         row["outcome"], "yellow"
     )
     champion = row["champion"] or "none"

@@ -14,6 +14,7 @@ from deployments.cli.output import console, emit_json, errors
 from deployments.server import server_for_a_night
 from housing import progress
 from housing.errors import SettingsInvalid
+from housing.records import RunOutcome
 from housing.settings import Settings, load_settings
 from housing.store import listings, runs
 from housing.store.opening import open_store
@@ -64,6 +65,14 @@ def _parameters(chosen: dict[str, Any]) -> Any:
     return parameters
 
 
+OUTCOME_STYLE = {
+    RunOutcome.PROMOTED: "green",
+    RunOutcome.KEPT: "yellow",
+    RunOutcome.INCONCLUSIVE: "yellow",
+    RunOutcome.HELD: "yellow",
+}
+
+
 def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> None:
     from housing.steps.report import notices
 
@@ -80,8 +89,7 @@ def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> Non
     _print_intake([*reversed(found["batches"]), *found["not_taken"]])
     if found["verdict"]:
         _print_checks(found["verdict"])
-    colour = {"promoted": "green", "kept": "yellow", "inconclusive": "yellow", "held": "yellow"}
-    style = colour.get(found["outcome"], "cyan")
+    style = OUTCOME_STYLE.get(found["outcome"], "cyan")
     console.print(f"[bold {style}]{found['outcome'].upper()}[/]  {escape(found['sentence'])}")
     console.print(f"champion: {found['champion'] or 'none'}   run: {found['run']}")
     if found["report"]:

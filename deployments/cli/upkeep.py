@@ -10,6 +10,7 @@ from deployments.cli import identify
 from deployments.cli.bars import Bars
 from deployments.cli.output import AsJson, Reason, console, emit_json, listing
 from housing import progress
+from housing.records import Event
 from housing.settings import load_settings
 from housing.store.opening import open_store
 
@@ -61,7 +62,7 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
         found = verify_backup(store, settings, backup)
     if not found.good:
         said = f"The backup {found.id} is not good: {'; '.join(found.problems)}"
-        send_all(Message("backup not verified", said, found.id), settings.notify)
+        send_all(Message(Event.BACKUP_NOT_VERIFIED, said, found.id), settings.notify)
     if as_json:
         emit_json({**asdict(found), "good": found.good})
     elif found.good:

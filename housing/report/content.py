@@ -16,6 +16,7 @@ from housing.gate.policy import GatePolicy
 from housing.records import (
     BatchSummary,
     DatasetProfile,
+    Event,
     Interval,
     RunOutcome,
     StepTime,
@@ -55,7 +56,7 @@ class NightReport:
 
     run: int
     started_at: datetime  # UTC
-    outcome: RunOutcome | Literal["failed"]
+    outcome: RunOutcome | Literal[Event.FAILED]
     sentence: str
     notices: tuple[str, ...] = ()  # what must not be overlooked, e.g. simulated districts
     location: str = ""  # path or address of the HTML page

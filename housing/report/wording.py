@@ -3,23 +3,26 @@
 What is said about a check is said by the gate; layout belongs to `night` and `markdown`.
 """
 
+from collections.abc import Mapping
+from typing import Literal
+
 from housing.gate.evidence import Luck
 from housing.gate.words import rounded_up
-from housing.records import BatchSummary, CheckResult, Comparison, Interval
+from housing.records import BatchSummary, CheckResult, Comparison, Event, Interval, RunOutcome
 from housing.report.content import NightReport
 
 MINUS = "\N{MINUS SIGN}"
 
-HEADLINES = {
-    "promoted": "Promoted",
-    "kept": "Champion kept",
-    "inconclusive": "Inconclusive: champion kept",
-    "held": "On hold: champion kept",
-    "awaiting approval": "Awaiting approval",
-    "nothing new": "Nothing new tonight",
-    "dry run": "Dry run: nothing was changed",
-    "done": "Done",
-    "failed": "The night failed: champion kept",
+HEADLINES: Mapping[RunOutcome | Literal[Event.FAILED], str] = {
+    RunOutcome.PROMOTED: "Promoted",
+    RunOutcome.KEPT: "Champion kept",
+    RunOutcome.INCONCLUSIVE: "Inconclusive: champion kept",
+    RunOutcome.HELD: "On hold: champion kept",
+    RunOutcome.AWAITING_APPROVAL: "Awaiting approval",
+    RunOutcome.NOTHING_NEW: "Nothing new tonight",
+    RunOutcome.DRY_RUN: "Dry run: nothing was changed",
+    RunOutcome.DONE: "Done",
+    Event.FAILED: "The night failed: champion kept",
 }
 
 MARKS = {
@@ -35,26 +38,26 @@ def next_step(report: NightReport) -> str:
     """What a person has to do about this night, if anything."""
     serving = report.champion or "No model"
     match report.outcome:
-        case "promoted":
+        case RunOutcome.PROMOTED:
             return (
                 f"Nothing to do: {report.challenger or 'the challenger'} is now the champion. "
                 'To take it back: housing rollback --reason "..."'
             )
-        case "awaiting approval":
+        case RunOutcome.AWAITING_APPROVAL:
             return (
                 f"Decide: housing approve r{report.run}, or housing reject r{report.run}. "
                 f"Until then {serving} stays in service."
             )
-        case "inconclusive":
+        case RunOutcome.INCONCLUSIVE:
             errors = report.verdict and any(c.outcome == "error" for c in report.verdict.checks)
             if errors:
                 return f"Look at the check that could not run. {serving} stays in service."
             return f"Nothing to do: {serving} stays in service, and the next night tries again."
-        case "failed":
+        case Event.FAILED:
             return f"Mend what the sentence names, then run again. {serving} stays in service."
-        case "held":
+        case RunOutcome.HELD:
             return f"{serving} stays in service until the hold that the sentence names is released."
-        case "dry run":
+        case RunOutcome.DRY_RUN:
             return f"Nothing to do. {serving} stays in service."
         case _:
             return f"Nothing to do: {serving} stays in service."

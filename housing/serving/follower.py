@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from housing.notify import Message, NotifySettings, send_all
 from housing.options import ServeOptions
+from housing.records import Event
 from housing.serving.served import Served, load
 from housing.store import alerts, ledger
 from housing.store.engine import Store
@@ -157,8 +158,8 @@ class Follower:
         subject = f"m{head.model}"
         try:
             if alerts.first(
-                self._store, f"reload failed:{head.seq}", "reload failed", sentence, subject
+                self._store, f"reload failed:{head.seq}", Event.RELOAD_FAILED, sentence, subject
             ):
-                send_all(Message("reload failed", sentence, subject), self._notify)
+                send_all(Message(Event.RELOAD_FAILED, sentence, subject), self._notify)
         except Exception as failed:  # noqa: BLE001 - the alert must not end the following
             log.warning("The failed reload could not be recorded: %s", failed)

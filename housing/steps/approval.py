@@ -11,6 +11,7 @@ from sqlalchemy.engine import Row
 
 from housing.errors import NotPossible
 from housing.notify import Message, send_all
+from housing.records import Event, RunOutcome
 from housing.settings import Settings
 from housing.steps import tell
 from housing.steps.evaluate import Judged, judge_against, judged_of
@@ -33,6 +34,11 @@ class Decided:
     champion: int | None  # in force after the decision
     sentence: str
 
+    def message(self) -> Message:
+        """The same, for the team."""
+        event = Event.PROMOTED if self.status == "approved" else Event.KEPT
+        return Message(event, self.sentence, f"r{self.run}")
+
 
 def ask(store: Store, run: int, judged: Judged, settings: Settings) -> Judged:
     """Have a verdict wait for a person; the same verdict, as one that waits."""
@@ -45,7 +51,7 @@ def ask(store: Store, run: int, judged: Judged, settings: Settings) -> Judged:
         f"Awaiting approval until {until} UTC: `housing approve r{row.run}` promotes "
         f"m{judged.challenger}, `housing reject r{row.run}` keeps the champion. {judged.sentence}"
     )
-    return replace(judged, outcome="awaiting approval", sentence=sentence)
+    return replace(judged, outcome=RunOutcome.AWAITING_APPROVAL, sentence=sentence)
 
 
 def approve(store: Store, settings: Settings, run: int, reason: str) -> Decided:
@@ -169,7 +175,8 @@ def _decide(store: Store, row: Row[Any], status: str, reason: str, repeated: int
 def _told(store: Store, settings: Settings, row: Row[Any], status: str, sentence: str) -> Decided:
     with store.read() as connection:
         champion = registry.champion(connection)
-    event = "promoted" if status == "approved" else "kept"
-    runs.note(store, row.run, outcome=event, sentence=sentence, champion=champion)
-    send_all(Message(event, sentence, f"r{row.run}"), settings.notify)
-    return Decided(row.run, status, row.challenger, champion, sentence)
+    decided = Decided(row.run, status, row.challenger, champion, sentence)
+    message = decided.message()
+    runs.note(store, row.run, outcome=message.event, sentence=sentence, champion=champion)
+    send_all(message, settings.notify)
+    return decided

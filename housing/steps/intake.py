@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from housing import progress
 from housing.errors import FileUnreadable
 from housing.quality import BatchHistory, judge_batch, sentence, validate
-from housing.records import BatchSummary, IntakeSummary
+from housing.records import BatchSummary, IntakeSummary, RunOutcome
 from housing.settings import Settings
 from housing.sources import SOURCES
 from housing.sources.base import Delivery, Source, SourceOptions, nothing_read
@@ -135,5 +135,5 @@ def ingest_files(store: Store, settings: Settings, files: list[Path]) -> IntakeS
         runs.finish(store, run, "failed", error=str(error) or type(error).__name__)
         raise
     sentence = f"{summary.stored} new batches, {summary.accepted:,} rows let in"
-    runs.finish(store, run, "completed", outcome="done", sentence=sentence)
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, sentence=sentence)
     return summary

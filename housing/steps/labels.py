@@ -20,7 +20,7 @@ from housing.errors import FileUnreadable
 from housing.keys import district_keys
 from housing.quality import RawTable, casts, whole
 from housing.quality.rejections import LONGEST_ID
-from housing.records import BatchSummary, IntakeSummary
+from housing.records import BatchSummary, IntakeSummary, RunOutcome
 from housing.schema import CATALOGUE, ID_COLUMN, KEY, TARGET
 from housing.settings import Settings
 from housing.sources.base import Delivery, Seen
@@ -46,7 +46,7 @@ def ingest_labels(store: Store, settings: Settings, files: list[Path]) -> Intake
     except BaseException as error:
         runs.finish(store, run, "failed", error=str(error))
         raise
-    runs.finish(store, run, "completed", outcome="done")
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
     return found
 
 
@@ -172,5 +172,5 @@ def ingest_audit(store: Store, settings: Settings, files: list[Path]) -> IntakeS
     except BaseException as error:
         runs.finish(store, run, "failed", error=str(error))
         raise
-    runs.finish(store, run, "completed", outcome="done")
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
     return summary

@@ -25,6 +25,7 @@ from housing.monitoring.errors import ABOVE, OUTSIDE, Labelled, Promise, error_s
 from housing.monitoring.signals import Signal, judged
 from housing.notify import Message, send_all
 from housing.options import MonitorOptions
+from housing.records import Event
 from housing.serving.inputs import columns_of_frame
 from housing.serving.served import Answers, Served, load
 from housing.settings import Settings
@@ -336,8 +337,8 @@ def _act(store: Store, settings: Settings, served: Served, found: Iterable[Windo
         told = (*told, said)
     for sentence in told:
         key = f"monitor:m{served.model}:{utc_now():%Y-%m-%dT%H:%M:%S.%f}:{sentence[:40]}"
-        if alerts.first(store, key, "drift", sentence, served.name):
-            send_all(Message("drift", sentence, served.name), settings.notify)
+        if alerts.first(store, key, Event.DRIFT, sentence, served.name):
+            send_all(Message(Event.DRIFT, sentence, served.name), settings.notify)
     return _Actions(told, retrain, target)
 
 

@@ -3,6 +3,14 @@
 from housing.records import NightResult, RunOutcome
 from housing.steps.evaluate import Judged
 
+_OUTCOMES = {
+    "promote": RunOutcome.PROMOTED,
+    "keep": RunOutcome.KEPT,
+    "inconclusive": RunOutcome.INCONCLUSIVE,
+    RunOutcome.AWAITING_APPROVAL: RunOutcome.AWAITING_APPROVAL,
+}
+"""What a verdict, or one that waits for a person, makes of the run."""
+
 
 def nothing_new(run: int, version: int, judged: Judged) -> NightResult:
     """The night found a standing verdict on the same rows and settings."""
@@ -11,21 +19,16 @@ def nothing_new(run: int, version: int, judged: Judged) -> NightResult:
         f"Nothing new: dataset v{version} and these settings were judged before "
         f"(m{judged.challenger}, {said}). Nothing was trained."
     )
-    return NightResult(run, "nothing new", sentence, version, judged.challenger)
+    return NightResult(run, RunOutcome.NOTHING_NEW, sentence, version, judged.challenger)
 
 
 def of_verdict(run: int, version: int, judged: Judged, *, dry_run: bool) -> NightResult:
     """The night came to a verdict, and carried it out unless it was a dry run."""
-    outcome: RunOutcome = {  # type: ignore[assignment]
-        "promote": "promoted",
-        "keep": "kept",
-        "inconclusive": "inconclusive",
-        "awaiting approval": "awaiting approval",
-    }[judged.outcome]
+    outcome = _OUTCOMES[judged.outcome]
     sentence = judged.sentence
-    if outcome == "promoted" and judged.on_hold:
-        outcome = "held"
+    if outcome is RunOutcome.PROMOTED and judged.on_hold:
+        outcome = RunOutcome.HELD
         sentence = f"The gate would promote m{judged.challenger}, but {judged.on_hold}. {sentence}"
     if dry_run:
-        outcome = "dry run"
+        outcome = RunOutcome.DRY_RUN
     return NightResult(run, outcome, sentence, version, judged.challenger)

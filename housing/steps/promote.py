@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.errors import Corrupt, NotPossible
 from housing.notify import Message
+from housing.records import Event
 from housing.serving.served import companion_of
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night
@@ -81,7 +82,7 @@ class RolledBack:
             f"m{self.to_model} is champion again instead of m{self.from_model}; "
             f"on hold: {', '.join(held)}"
         )
-        return Message("rolled back", sentence, f"m{self.to_model}")
+        return Message(Event.ROLLED_BACK, sentence, f"m{self.to_model}")
 
 
 def roll_back(

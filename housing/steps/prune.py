@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from housing import progress
 from housing.errors import Corrupt, NotPossible
+from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.store import cuts, lease, retained, runs
 from housing.store.blobs import name_of
@@ -70,7 +71,7 @@ def _recorded(store: Store, sweep: "_Sweep") -> Pruned:
         runs.finish(store, run, "failed", error=str(error) or type(error).__name__)
         raise
     said = ", ".join(f"{count:,} {name}" for name, count in asdict(done).items())
-    runs.finish(store, run, "completed", outcome="done", sentence=f"Dropped: {said}")
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, sentence=f"Dropped: {said}")
     return done
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Row
 from housing import progress
 from housing.gate.evidence import Preflight
 from housing.notify import Message, send_all
+from housing.records import Event
 from housing.settings import Settings
 from housing.steps.rehearsal import Rehearsal
 from housing.store import registry, retained
@@ -35,6 +36,11 @@ class Tried:
     ready: bool
     detail: str
     seconds: float
+
+    def message(self) -> Message:
+        """Of one that is not ready, for the team."""
+        sentence = f"m{self.model} could not be gone back to: {self.detail}"
+        return Message(Event.NOT_READY, sentence, f"m{self.model}")
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,7 @@ def check_and_tell(store: Store, settings: Settings) -> Ready:
         return Ready(())
     found = check(store, settings)
     for one in found.red:
-        sentence = f"m{one.model} could not be gone back to: {one.detail}"
-        send_all(Message("not ready", sentence, f"m{one.model}"), settings.notify)
+        send_all(one.message(), settings.notify)
     return found
 
 

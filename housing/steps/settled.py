@@ -5,6 +5,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.steps.evaluate import Judged, judged_of
 from housing.steps.tune import plan_of, search_key
@@ -13,7 +14,7 @@ from housing.store.engine import Store
 from housing.store.tables import evaluations, runs
 
 _FATES = {
-    "waiting": "awaiting approval",
+    "waiting": RunOutcome.AWAITING_APPROVAL,
     "approved": "approved",
     "rejected": "rejected",
     "expired": "not approved in time",

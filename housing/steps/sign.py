@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from housing.errors import Corrupt, HousingError
+from housing.records import RunOutcome
 from housing.store import artifacts, runs
 from housing.store.blobs import Blob
 from housing.store.engine import Store
@@ -52,4 +53,4 @@ def _record(store: Store, fresh: list[Blob], reason: str) -> None:
         for blob in fresh:
             this = blobs.c.digest == blob.digest
             connection.execute(blobs.update().where(this).values(signature=blob.signature))
-    runs.finish(store, run, "completed", outcome="done", sentence=said)
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, sentence=said)

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.engine import Row
 
 from housing.notify import Message, send_all
-from housing.records import IntakeSummary
+from housing.records import Event, IntakeSummary, RunOutcome
 from housing.settings import Settings
 from housing.store import alerts, approvals, runs
 from housing.store.engine import Store
@@ -18,7 +18,7 @@ from housing.store.tables import utc_now
 
 def failed(settings: Settings, run: int, why: str) -> None:
     """A run ended by an error."""
-    send_all(Message("failed", why, f"r{run}"), settings.notify)
+    send_all(Message(Event.FAILED, why, f"r{run}"), settings.notify)
 
 
 def fallen(
@@ -34,9 +34,9 @@ def fallen(
         if runs.has_row(connection, flow_run) or alerts.known(connection, key):
             return None
     said = f"The run {name} did not come to its end. {why}"
-    if not alerts.first(store, key, "failed", said, name[:40]):
+    if not alerts.first(store, key, Event.FAILED, said, name[:40]):
         return None
-    send_all(Message("failed", said, name), settings.notify)
+    send_all(Message(Event.FAILED, said, name), settings.notify)
     return said
 
 
@@ -48,7 +48,7 @@ def died(store: Store, settings: Settings) -> list[int]:
             f"The {row.kind} run r{row.id} was cut short: its process is gone. "
             "The next one goes on where it was."
         )
-        send_all(Message("failed", sentence, f"r{row.id}"), settings.notify)
+        send_all(Message(Event.FAILED, sentence, f"r{row.id}"), settings.notify)
     return [row.id for row in dead]
 
 
@@ -61,8 +61,8 @@ def unanswered(store: Store, settings: Settings) -> list[int]:
         late = approvals.expire(connection, utc_now())
     for row in late:
         sentence = f"Nobody approved in time what r{row.run} would promote: the champion stays."
-        runs.note(store, row.run, outcome="kept", sentence=sentence)
-        send_all(Message("kept", sentence, f"r{row.run}"), settings.notify)
+        runs.note(store, row.run, outcome=RunOutcome.KEPT, sentence=sentence)
+        send_all(Message(Event.KEPT, sentence, f"r{row.run}"), settings.notify)
     return [int(row.run) for row in late]
 
 
@@ -77,7 +77,7 @@ def quarantined(settings: Settings, run: int, summary: IntakeSummary) -> Message
     if not parts:
         return None
     text = "; ".join(parts)
-    message = Message("quarantined", f"{text[0].upper()}{text[1:]}.", f"r{run}")
+    message = Message(Event.QUARANTINED, f"{text[0].upper()}{text[1:]}.", f"r{run}")
     send_all(message, settings.notify)
     return message
 
@@ -87,5 +87,5 @@ def missed(store: Store, settings: Settings, due: datetime, next_step: str) -> s
     sentence = f"The night due at {due:%Y-%m-%d %H:%M %Z} has not begun. {next_step}"
     with store.write() as connection:
         run = runs.miss(connection, "nightly", {"due": due.isoformat()}, sentence)
-    send_all(Message("missed", sentence, f"r{run}"), settings.notify)
+    send_all(Message(Event.MISSED, sentence, f"r{run}"), settings.notify)
     return sentence

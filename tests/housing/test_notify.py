@@ -16,10 +16,11 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 from pydantic import SecretStr, ValidationError
 
 from deployments.server import free_port
-from housing.notify import EVENTS, Message, NotifySettings, say_alive, send_all
+from housing.notify import NOTIFIERS, Message, NotifySettings, say_alive, send_all
+from housing.records import Event
 from housing.settings import load_settings
 
-MESSAGE = Message("promoted", "m2 is champion.", "r7")
+MESSAGE = Message(Event.PROMOTED, "m2 is champion.", "r7")
 
 
 class Receiver(HTTPServer):
@@ -104,16 +105,10 @@ def test_only_the_events_that_are_wanted_leave_the_machine(
     settings = _settings(receiver.server_port).model_copy(update={"events": ("failed",)})
     with caplog.at_level(logging.INFO, logger="housing"):
         assert send_all(MESSAGE, settings) == ()
-        assert send_all(Message("failed", "No rows.", "r8"), settings) == ()
+        assert send_all(Message(Event.FAILED, "No rows.", "r8"), settings) == ()
     assert [got["event"] for got in receiver.got] == ["failed"]
     assert "m2 is champion." in caplog.text, "the log gets all"
     assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
-
-
-@pytest.mark.parametrize("event", EVENTS)
-def test_each_event_arrives(receiver: Receiver, event: str) -> None:
-    assert send_all(Message(event, "So it is.", "r1"), _settings(receiver.server_port)) == ()
-    assert receiver.got == [{"event": event, "sentence": "So it is.", "subject": "r1"}]
 
 
 # --- mail -----------------------------------------------------------------------------------
@@ -160,7 +155,7 @@ def _by_mail(url: str, **more: Any) -> NotifySettings:
 
 def test_a_mail_says_it_all(mail: tuple[Mailbox, int]) -> None:
     box, port = mail
-    said = Message("failed", "The café\u2019s file: 7 % of rows\nare wrong.", "r7")
+    said = Message(Event.FAILED, "The café\u2019s file: 7 % of rows\nare wrong.", "r7")
     assert send_all(said, _by_mail(f"smtp://127.0.0.1:{port}")) == ()
     ((to, got),) = box.mails
     assert to == ["a@x.org", "b@x.org"]
@@ -252,6 +247,34 @@ def test_apprise_that_fails_is_named_without_its_address(
     assert send_all(MESSAGE, NotifySettings(apprise_urls=(url,))) == ("apprise",)
     assert "The channel apprise failed" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+# --- every event over every channel ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("event", Event)
+def test_each_event_leaves_the_machine_over_each_channel(
+    receiver: Receiver, mail: tuple[Mailbox, int], caplog: pytest.LogCaptureFixture, event: Event
+) -> None:
+    box, port = mail
+    settings = _by_mail(
+        f"smtp://127.0.0.1:{port}",
+        webhook_url=SecretStr(f"http://127.0.0.1:{receiver.server_port}/hook"),
+        apprise_urls=(SecretStr(f"json://127.0.0.1:{receiver.server_port}/"),),
+    )
+    with caplog.at_level(logging.INFO, logger="housing"):
+        assert send_all(Message(event, "A sentence.", "r1"), settings) == ()
+    webhook, apprise = receiver.got
+    assert webhook == {"event": event.value, "sentence": "A sentence.", "subject": "r1"}
+    assert apprise["title"] == f"housing: {event.value} (r1)"
+    assert [m["Subject"] for _, m in box.mails] == [f"housing: {event.value} (r1)"]
+    assert f"r1 {event.value}: A sentence." in caplog.text
+    assert set(NOTIFIERS) == {"log", "webhook", "mail", "apprise"}, "and a channel more?"
+
+
+def test_what_is_no_event_is_refused_where_it_is_written() -> None:
+    with pytest.raises(ValueError, match="sneezed"):
+        Message("sneezed", "Nobody would get this.", "r1")  # type: ignore[arg-type]
 
 
 # --- from outside ---------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from housing.records import BatchSummary, CheckResult, Verdict
+from housing.records import BatchSummary, CheckResult, Event, RunOutcome, Verdict
 from housing.report import wording
 
 
@@ -46,6 +46,7 @@ def test_only_accepted_batches_bring_rows_in():
 
 
 def test_every_outcome_has_a_headline_and_a_next_step(make_report):
+    assert set(wording.HEADLINES) == {*RunOutcome, Event.FAILED}
     for outcome in wording.HEADLINES:
         assert wording.next_step(make_report(outcome=outcome))
 

@@ -20,6 +20,8 @@ from housing.store.opening import open_store
 from housing.store.tables import approvals, evaluations, ledger
 from tests.housing.steps.conftest import Land
 from tests.housing.steps.test_nights import Ran, champion, count, run_night
+from tests.housing.test_notify import Receiver
+from tests.housing.test_notify import receiver as receiver
 
 
 @pytest.fixture
@@ -141,6 +143,31 @@ def test_the_run_that_asked_says_what_became_of_it(
         shown = listings.show_run(connection, night.run)
     assert shown["outcome"] == outcome
     assert shown["champion"] == ("m1" if decision == "approve" else None)
+
+
+@pytest.mark.parametrize(
+    ("way", "event", "words"),
+    [
+        ("approve", "promoted", "is promoted, approved by"),
+        ("reject", "kept", "is not promoted, rejected by"),
+        ("expire", "kept", "Nobody approved in time"),
+    ],
+)
+def test_the_team_hears_of_a_decision_once(
+    store: Store, night: Night, asked: Ran, receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch, way: str, event: str, words: str,
+) -> None:  # fmt: skip
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    monkeypatch.setenv("HOUSING_NOTIFY__WEBHOOK_URL", url)
+    if way == "expire":
+        late(store)
+        tell.unanswered(store, load_settings())
+    else:
+        getattr(approval, way)(store, load_settings(), night.run, "looks right")
+    tell.unanswered(store, load_settings())
+    (got,) = receiver.got
+    assert (got["event"], got["subject"]) == (event, f"r{night.run}")
+    assert words in got["sentence"]
 
 
 def test_a_run_that_asked_nothing_or_is_not_there(

@@ -14,6 +14,8 @@ from housing.store.listings import list_readiness, status
 from housing.store.tables import readiness as table
 from tests.housing.steps.test_backup import original as original
 from tests.housing.steps.test_backup import seen as seen
+from tests.housing.test_notify import Receiver
+from tests.housing.test_notify import receiver as receiver
 
 
 def _rows(store: Store) -> int:
@@ -43,18 +45,18 @@ def test_each_champion_is_tried_in_a_fresh_process_once_a_day(
 
 
 def test_a_damaged_champion_is_red_and_the_team_is_told(
-    original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch
+    original: Store, seen: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_RETENTION__TRY_CHAMPIONS", "true")
     with original.read() as connection:
         row = registry.model(connection, 1)
     path = Path(original.blobs.path(row.artifact, artifacts.FORMAT))
     path.write_bytes(path.read_bytes()[:-1])
-    told = []
-    monkeypatch.setattr(readiness, "send_all", lambda message, _: told.append(message))
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    monkeypatch.setenv("HOUSING_NOTIFY__WEBHOOK_URL", url)
     found = readiness.check_and_tell(original, load_settings())
     assert [one.model for one in found.red] == [1]
-    assert [(m.event, m.subject) for m in told] == [("not ready", "m1")]
+    assert [(got["event"], got["subject"]) for got in receiver.got] == [("not ready", "m1")]
     assert _status(original) == [("m2", True), ("m1", False)]
     with original.read() as connection:
         needs = status(connection)["needs_a_person"]
