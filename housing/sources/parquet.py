@@ -1,7 +1,7 @@
 """Parquet bytes into a table: only the wanted columns, within limits, in three plain types.
 
-Numbers become float64, ids and categories text, times datetime64[us, UTC]. What the values mean
-belongs in `quality`.
+Numbers become float64, ids (`identifiers`) and categories text, times datetime64[us, UTC]. What
+the values mean belongs in `quality`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,6 +21,7 @@ from housing.quality.table import Place
 from housing.schema import ID_COLUMN, NUMBERS, TIME_COLUMN
 from housing.sources.files import ReadLimits
 from housing.sources.header import read_header
+from housing.sources.identifiers import id_text
 
 _MAGIC = b"PAR1"
 _TAIL = 8  # bytes: length of the footer, magic
@@ -46,7 +47,8 @@ class ParquetRows:
                 at += len(frame)
 
     def _frame(self, rows: pa.Table) -> pd.DataFrame:
-        return pd.DataFrame({ours: _plain(ours, rows[its]) for ours, its in self.columns.items()})
+        found = {ours: plain(ours, rows[its], self.name) for ours, its in self.columns.items()}
+        return pd.DataFrame(found)
 
 
 def parse_parquet(data: bytearray, name: str, limits: ReadLimits) -> ParquetRows:
@@ -133,7 +135,7 @@ def _check_type(column: str, found: pa.DataType, name: str) -> None:
         time = pa.types.is_timestamp(inner) or pa.types.is_date(inner)
         fits, wanted = text or time, "timestamps, dates or ISO 8601 text"
     elif column == ID_COLUMN:
-        fits, wanted = text or pa.types.is_integer(inner), "text or whole numbers"
+        fits, wanted = text or number, "text or whole numbers"
     else:
         fits, wanted = text, "text"
     if not fits:
@@ -142,7 +144,8 @@ def _check_type(column: str, found: pa.DataType, name: str) -> None:
         )
 
 
-def _plain(column: str, values: pa.ChunkedArray) -> pd.Series:
+def plain(column: str, values: pa.ChunkedArray, name: str) -> pd.Series:
+    """A stored column in its plain type; FileUnreadable for ids that are not exact."""
     if pa.types.is_dictionary(values.type):
         values = pc.cast(values, values.type.value_type)
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
@@ -152,6 +155,8 @@ def _plain(column: str, values: pa.ChunkedArray) -> pd.Series:
     if column in NUMBERS and not _texty(values.type):
         numbers = pc.cast(values, pa.float64(), safe=False)
         return pd.Series(np.asarray(numbers.to_numpy(), dtype=np.float64))
+    if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+        return pd.Series([id_text(value, name) for value in values.to_pylist()], dtype="str")
     return pd.Series(pc.cast(values, pa.large_string()).to_pandas(), dtype="str")
 
 

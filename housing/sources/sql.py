@@ -8,6 +8,9 @@ value again: the ties are dropped if they are exactly those already delivered, a
 more, with the newcomers, if not (a known row with known values changes nothing). A row that
 appears *below* the last watermark is never seen: give such a table a column that tells when a row
 was written.
+
+A delivery is identified by its rows, their watermarks and its number, so a row that returns to an
+earlier value is a delivery of its own, and two processes that read at once store one.
 """
 
 import hashlib
@@ -29,8 +32,10 @@ from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 from housing.errors import FileUnreadable, SourceUnavailable
 from housing.quality import RawTable, row_numbers
 from housing.records import BatchSummary
+from housing.schema import ID_COLUMN
 from housing.sources.base import Delivery, Seen, SourceOptions, nothing_read
 from housing.sources.header import read_header
+from housing.sources.identifiers import id_text
 
 _CHUNK = 10_000  # rows fetched at a time
 _UNIT = "\x1f"  # ASCII's own separator of fields
@@ -41,6 +46,7 @@ class _Mark(NamedTuple):
 
     value: str  # the highest watermark, as text from which its type can be had back
     ties: str  # digest of the rows that have it
+    delivery: int = 1  # deliveries of this source up to here
 
     def text(self) -> str:
         return json.dumps(self._asdict())
@@ -71,6 +77,11 @@ class SqlTable:
                     found, notes = _fetch(connection, table_name, column, last)
             finally:
                 engine.dispose()
+            found = _without_known(found, last)
+            if found.rows:
+                number = 1 if last is None else last.delivery + 1
+                yield _delivery(self.name, table_name, found, notes, number)
+                return
         except FileUnreadable as error:
             yield nothing_read(self.name, table_name, "unreadable", f"{error}.")
             return
@@ -79,12 +90,8 @@ class SqlTable:
         except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
             # `from None`: a driver's own message may hold what the address holds.
             raise _unavailable(url, _reason(error, url)) from None
-        found = _without_known(found, last)
-        if not found.rows:
-            said = f"{table_name} has no row that was not read before."
-            yield nothing_read(self.name, table_name, "unchanged", said)
-            return
-        yield _delivery(self.name, table_name, found, notes)
+        said = f"{table_name} has no row that was not read before."
+        yield nothing_read(self.name, table_name, "unchanged", said)
 
     def _patience(self, url: URL) -> dict[str, int]:
         """What makes the driver give up in time; SQLite would make a file that is not there."""
@@ -163,12 +170,14 @@ def _without_known(found: _Rows, last: _Mark | None) -> _Rows:
     return _Rows(found.columns, found.rows[ties:], found.marks[ties:])
 
 
-def _delivery(source: str, name: str, found: _Rows, notes: tuple[str, ...]) -> Delivery:
+def _delivery(
+    source: str, name: str, found: _Rows, notes: tuple[str, ...], number: int
+) -> Delivery:
     top = found.marks[-1]
     ties = [row for row, mark in zip(found.rows, found.marks, strict=True) if mark == top]
     frame = pd.DataFrame(
         {
-            column: _series([row[at] for row in found.rows])
+            column: _series(column, [row[at] for row in found.rows], name)
             for at, column in enumerate(found.columns)
         }
     )
@@ -176,10 +185,12 @@ def _delivery(source: str, name: str, found: _Rows, notes: tuple[str, ...]) -> D
     return Delivery(
         source=source,
         name=f"{name} up to {top}",
-        digest=_digest(found.rows),
+        digest=_digest(
+            [(number,), *((m, *row) for m, row in zip(found.marks, found.rows, strict=True))]
+        ),
         size=int(frame.memory_usage(deep=True).sum()),
         simulated=False,
-        watermark=_Mark(_text(top), _digest(ties)).text(),
+        watermark=_Mark(_text(top), _digest(ties), number).text(),
         read=partial(_same, raw),
     )
 
@@ -188,8 +199,10 @@ def _same(raw: RawTable) -> RawTable:
     return raw
 
 
-def _series(values: list[Any]) -> pd.Series:
-    """Numbers as float64 if there is nothing else among them, else text."""
+def _series(column: str, values: list[Any], table: str) -> pd.Series:
+    """Ids as text; of the others numbers as float64 if there is nothing else among them."""
+    if column == ID_COLUMN:
+        return pd.Series([id_text(value, table) for value in values], dtype="str")
     if all(value is None or _is_number(value) for value in values):
         return pd.Series(
             np.array([np.nan if value is None else float(value) for value in values], dtype=float)

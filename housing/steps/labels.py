@@ -26,6 +26,7 @@ from housing.settings import Settings
 from housing.sources.base import Delivery, Seen
 from housing.sources.files import ReadLimits, fingerprint, load, shown
 from housing.sources.landing import Landing
+from housing.sources.parquet import plain
 from housing.steps.intake import options, take
 from housing.store import predictions, runs
 from housing.store.engine import Store
@@ -130,11 +131,10 @@ def _read(path: Path, limits: ReadLimits) -> pd.DataFrame:
         else:
             table = pq.read_table(data)
         present = [c for c in wanted if c in table.column_names]
-        frame: pd.DataFrame = table.select(present).to_pandas()
+        return pd.DataFrame({c: plain(c, table[c], name) for c in present})
     except (pa.ArrowException, OSError, ValueError) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise FileUnreadable(file=name, why=f"is not a table: {said}") from error
-    return frame
 
 
 # --- audits ---------------------------------------------------------------------------------

@@ -172,3 +172,29 @@ def test_damage_in_a_later_part_is_named(districts, monkeypatch):
     assert len(next(parts).frame) == 15
     with pytest.raises(FileUnreadable, match=r"a\.parquet: is a damaged Parquet file"):
         list(parts)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.int64(),
+        pa.uint16(),
+        pa.decimal128(22, 0),
+        pa.decimal128(38, 2),
+        pa.float64(),
+        pa.string(),
+    ],
+)
+def test_an_id_is_the_same_text_whatever_its_type(districts, kind):
+    ids = pa.array([101 + i if i else None for i in range(40)]).cast(kind)
+    table = pa.Table.from_pandas(districts, preserve_index=False)
+    accepted = validate(read(packed(table.append_column("district_id", ids))), "a").accepted
+    assert accepted["district_id"][1:].tolist() == [str(101 + i) for i in range(1, 40)]
+    assert accepted["district_id"].isna().tolist() == [True] + [False] * 39
+
+
+@pytest.mark.parametrize("number", [0.5, 2.0**53])
+def test_floating_point_ids_that_are_not_exact_are_named(districts, number):
+    table = pa.Table.from_pandas(districts, preserve_index=False)
+    data = packed(table.append_column("district_id", pa.array([number] * 40)))
+    assert f"district_id holds the floating-point number {number!r}" in complaint(data)

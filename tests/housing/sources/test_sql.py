@@ -183,3 +183,103 @@ def test_an_unreachable_host_is_named(options, seen):
     names = {"sql_table": "t", "sql_watermark": "w"}
     with pytest.raises(SourceUnavailable, match=r"sql \(127\.0\.0\.1\) cannot be read"):
         list(SOURCES["sql"](options(sql_url=url, **names)).deliveries(seen))
+
+
+# --- ids and corrections, on both databases ---------------------------------------------------
+
+
+@pytest.fixture
+def other(database_url):
+    """An engine of somebody else's database, SQLite and PostgreSQL."""
+    engine = sa.create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def other_source(other, options):
+    address = SecretStr(other.url.render_as_string(hide_password=False))
+    return SOURCES["sql"](options(sql_url=address, sql_table="t", sql_watermark="written"))
+
+
+def fill(engine, ids, kind, marks=1) -> None:
+    frame = rows(1, len(ids)).assign(district_id=ids, written=marks)
+    kinds = {"district_id": kind}
+    frame.to_sql("t", engine, if_exists="append", index=False, dtype=kinds)
+
+
+def delivered_ids(source, seen) -> list[str | None]:
+    (delivery,) = source.deliveries(seen)
+    found = validate(delivery.read(), "t").accepted["district_id"]
+    return [None if pd.isna(one) else one for one in found]
+
+
+def test_whole_numbers_of_64_bits_stay_different_ids(other, other_source, seen):
+    ids = [2**63 - 1 - i for i in range(60)]
+    fill(other, ids, sa.BigInteger())
+    assert delivered_ids(other_source, seen) == [str(one) for one in ids]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids", "texts"),
+    [
+        (sa.BigInteger(), [101, None, 7], ["101", None, "7"]),
+        (sa.Text(), ["101", None, "007"], ["101", None, "007"]),
+        (sa.Float(53), [101.0, None, 7.0], ["101", None, "7"]),
+    ],
+)
+def test_an_id_is_the_same_text_whatever_its_type(other, other_source, seen, kind, ids, texts):
+    fill(other, ids, kind)
+    assert delivered_ids(other_source, seen) == texts
+
+
+@pytest.mark.parametrize("kind", ["NUMERIC(38, 0)", "NUMERIC(40, 2)"])
+def test_decimal_ids_are_exact(postgres_server, options, seen, kind):
+    address = postgres_server.replace("postgresql://", "postgresql+psycopg://")
+    engine = sa.create_engine(address)
+    ids = [10**37 + i for i in range(3)]
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE IF EXISTS decimals"))
+        frame = rows(1, 3).assign(district_id=[str(one) for one in ids], written=1)
+        frame.to_sql("decimals", connection, index=False)
+        change = f"ALTER COLUMN district_id TYPE {kind} USING district_id::numeric"
+        connection.execute(sa.text(f"ALTER TABLE decimals {change}"))
+    engine.dispose()
+    names = {"sql_table": "decimals", "sql_watermark": "written"}
+    source = SOURCES["sql"](options(sql_url=SecretStr(address), **names))
+    assert delivered_ids(source, seen) == [str(one) for one in ids]
+
+
+def test_a_floating_point_id_that_may_be_several_is_named(other, other_source, seen):
+    fill(other, [2.0**60, 1.0], sa.Float(53))
+    (answer,) = other_source.deliveries(seen)
+    assert answer.status == "unreadable"
+    assert "district_id holds the floating-point number 1.152921504606847e+18" in answer.message
+
+
+def correct(engine, value: int, mark: int) -> None:
+    with engine.begin() as connection:
+        change = "UPDATE t SET population = :value, written = :mark WHERE district_id = '1'"
+        connection.execute(sa.text(change), {"value": value, "mark": mark})
+
+
+@pytest.mark.parametrize("marks", [(2, 3, 4, 5), (2, 2, 2, 2)], ids=["each later", "all alike"])
+def test_a_correction_there_and_back_is_a_delivery_each_time(other, other_source, seen, marks):
+    fill(other, ["1", "2"], sa.Text())
+    seen.store(*other_source.deliveries(seen))
+    for value, mark in zip((10, 20, 10, 20), marks, strict=True):
+        correct(other, value, mark)
+        (delivery,) = other_source.deliveries(seen)
+        assert delivery.digest not in seen.batches
+        assert value in populations(delivery)
+        seen.store(delivery)
+        (again,) = other_source.deliveries(seen)
+        assert again.status == "unchanged"
+
+
+def test_a_watermark_that_cannot_be_read_onwards_is_named(other, other_source, seen):
+    fill(other, ["1", "2"], sa.Text(), marks=[True, True])
+    if other.dialect.name == "sqlite":
+        pytest.skip("SQLite has no booleans")
+    (answer,) = other_source.deliveries(seen)
+    assert (answer.status, "is a bool" in answer.message) == ("unreadable", True)

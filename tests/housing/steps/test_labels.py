@@ -67,6 +67,18 @@ def test_the_same_file_twice_is_a_no_op(seen: Settings, opened: Store) -> None:
     assert len(_labels(opened)) == 20
 
 
+def test_whole_number_ids_of_a_file_with_a_missing_one_stay_whole(
+    seen: Settings, opened: Store
+) -> None:
+    path = seen.home / "prices.parquet"
+    ids = pd.array([2**60 + 1, None, 2**60 + 2], dtype="Int64")
+    pd.DataFrame({schema.ID_COLUMN: ids, schema.TARGET: 2e5}).to_parquet(path)
+    ingest_labels(opened, seen, [path])
+    frame = pd.DataFrame({schema.ID_COLUMN: [str(2**60 + 1), str(2**60 + 2)]})
+    frame = frame.assign(**dict.fromkeys(schema.KEY, 0.0))
+    assert set(_labels(opened)["key"]) == set(district_keys(frame))
+
+
 def test_an_id_is_enough(seen: Settings, opened: Store) -> None:
     path = seen.home / "prices.csv"
     path.write_text(f"{schema.ID_COLUMN},{schema.TARGET}\na,100000\n,100000\nb,200000\n")

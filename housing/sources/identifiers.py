@@ -1,0 +1,34 @@
+"""The text of a row's own id, whatever type a database or a Parquet file gives it.
+
+An id is text and never a measured number: 101 as an integer, a decimal or a string is '101'.
+What an id may look like belongs in `quality`.
+"""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from housing.errors import FileUnreadable
+from housing.schema import ID_COLUMN
+
+_EXACT = 2**53  # whole numbers from here on share their floating-point value with others
+
+
+def id_text(value: Any, file: str) -> str | None:
+    """The id as text, None for a missing one.
+
+    FileUnreadable for a floating-point number that may stand for several ids.
+    """
+    if value is None or value != value:  # NaN alone differs from itself
+        return None
+    if isinstance(value, float):
+        if not value.is_integer() or abs(value) >= _EXACT:
+            why = f"{ID_COLUMN} holds the floating-point number {value!r}, and an id must be exact"
+            raise FileUnreadable(file=file, why=f"{why}. Make the column text or whole numbers")
+        return str(int(value))
+    if isinstance(value, Decimal):
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, date):
+        return value.isoformat()
+    return bytes(value).hex() if isinstance(value, bytes | memoryview) else str(value)
