@@ -3,7 +3,7 @@
 Everything is paired: what both models find hard cancels out. No threshold and no decision here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,12 +12,18 @@ from scipy.special import stdtr, stdtrit
 
 from housing.errors import NotMeasurable
 from housing.evaluation.metrics import finite_columns
-from housing.evaluation.nearness import Mask, Places, Values, spatial_error
+from housing.evaluation.nearness import Cells, Mask, Places, Values, spatial_error
 from housing.records import Comparison, Interval
 
 Loss = Literal["rmse", "mae"]
 
 _WHAT = "the change of the error"
+
+HALVES = 2000
+"""Random halves of the places: the level of a bound is then its nominal one to 0.5 %."""
+
+LEAST_BLOCKS = 30
+"""Blocks below which a division into larger ones says too little of chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +104,80 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
         df=spatial.df,
         reach=spatial.reach,
     )
+
+
+def compare_by_halves(
+    y: Values,
+    other_pred: Values,
+    challenger_pred: Values,
+    where: Places,
+    *,
+    confidence: float,
+) -> Comparison:
+    """Relative change of the RMSE against a model whose errors may be wild; shapes (n,).
+
+    The limits are quantiles of the change over random halves of the places (typical values,
+    Hartigan, 1969; randomisation over clusters, Canay, Romano and Shaikh, 2017). On each half, a
+    larger error of the other model makes the change smaller; so no error of it, however large,
+    ever raises the upper bound, as it would raise a standard error. Blocks of several sides are
+    halved, and the most cautious limits count. Of the other model, an error counts up to the range
+    of `y`, and so does a prediction that is not finite. NotMeasurable: as `compare`.
+    """
+    truth, challenger = finite_columns(_WHAT, y, challenger_pred)
+    theirs = np.square(bounded_errors(truth, other_pred))
+    ours = np.square(challenger - truth)
+    if where.cells < 2:
+        raise NotMeasurable(what=_WHAT, why="all test rows lie in one location cell")
+    if not theirs.any():
+        raise NotMeasurable(what=_WHAT, why="the model compared with makes no error at all")
+    probabilities = [(1 - confidence) / 2, (1 + confidence) / 2, confidence]
+    found = [_halved(ours, theirs, codes, probabilities) for codes in _blocks(where)]
+    limits, se = np.array([limits for limits, _ in found]), max(se for _, se in found)
+    effect = float(np.sqrt(ours.mean() / theirs.mean())) - 1
+    lower, upper_two_sided = float(limits[:, 0].min()), float(limits[:, 1].max())
+    return Comparison(
+        rows=len(truth),
+        clusters=where.cells,
+        effect=effect,
+        se=se,
+        se_independent=se,
+        interval=Interval(effect, lower, upper_two_sided, confidence),
+        upper=float(limits[:, 2].max()),
+    )
+
+
+def bounded_errors(actual: Values, predicted: Values) -> Values:
+    """Prediction less truth within +- the range of the truth; not finite counts as the range."""
+    errors = np.asarray(predicted, dtype=np.float64) - actual
+    most = float(np.ptp(actual))
+    return np.clip(np.where(np.isnan(errors), most, errors), -most, most)
+
+
+def _blocks(where: Places) -> Iterator[Cells]:
+    """The block of each row (n,), by sides of several cells, where there are enough blocks."""
+    merges = {id(kernel.merge): kernel.merge for kernel in where.kernels}
+    for number, merge in enumerate(merges.values()):
+        codes = np.unique(merge.tocsc().indices[where.codes], return_inverse=True)[1]
+        if number == 0 or codes.max() + 1 >= LEAST_BLOCKS:
+            yield codes
+
+
+def _halved(
+    ours: Values, theirs: Values, codes: Cells, probabilities: Sequence[float]
+) -> tuple[Values, float]:
+    """Quantiles of the change of the RMSE over random halves of the blocks, and its spread.
+
+    Both losses and `codes` have shape (n,). A half without a block, and one on which the other
+    model makes no error, counts as the worst there is.
+    """
+    sums = np.column_stack([np.bincount(codes, weights=loss) for loss in (ours, theirs)])
+    halves = np.random.default_rng(0).integers(0, 2, (HALVES, len(sums)), dtype=np.int8)
+    our_sum, their_sum = (halves.astype(np.float64) @ sums).T
+    known = their_sum > 0
+    change = np.sqrt(our_sum[known] / their_sum[known]) - 1
+    filled = np.full(HALVES, change.max())
+    filled[known] = change
+    return np.quantile(filled, probabilities, method="higher"), float(change.std())
 
 
 def compare_groups(errors: Values, rows: Mask, where: Places, *, confidence: float) -> Interval:

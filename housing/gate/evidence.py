@@ -12,9 +12,13 @@ from pydantic import TypeAdapter
 
 from housing.records import Comparison, Drift, Interval, Json, Metrics
 
-SHAPE = 3
+SHAPE = 4
 """1: comparison and baselines. 2: slices, recent rows, ratchet, capped labels, drift, luck,
-wear, costs and preflight as well. 3: how far each comparison's neighbours reach."""
+wear, costs and preflight as well. 3: how far each comparison's neighbours reach. 4: errors of
+baselines are bounded and compared by halves of the places; baselines that failed."""
+
+BOUNDED_BASELINES = 4
+"""The shape from which on each baseline's own outcome counts, not only the nearest one's."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,9 @@ class Contender:
 class Baseline:
     """A model without skill; `comparison` is the challenger against it."""
 
-    metrics: Metrics
+    metrics: Metrics  # of its bounded errors
     comparison: Comparison | None  # None only where the challenger has no metrics
+    bounded_rows: int = 0  # whose error counts as the range of the labels, as it is larger or NaN
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,7 @@ class Evidence:
     drift: tuple[Drift, ...] = ()
     costs: Costs | None = None
     preflight: Preflight | None = None  # None where the policy does not ask for it
+    failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> why it is left out
 
 
 def read(stored: Json) -> Evidence:

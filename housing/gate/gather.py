@@ -12,7 +12,9 @@ import numpy as np
 from housing.errors import NotMeasurable
 from housing.evaluation.compare import (
     PairedErrors,
+    bounded_errors,
     compare,
+    compare_by_halves,
     compare_errors,
     compare_groups,
     paired_errors,
@@ -69,6 +71,7 @@ class Rivals:
     champion: Predictions | None = None
     baselines: Mapping[str, Values] = field(default_factory=dict)  # name -> predictions (n,)
     former: Sequence[Predictions] = ()  # former champions
+    failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> why it has none
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,9 @@ def gather(
         champion=theirs,
         comparison=None if errors is None else compare_errors(errors, confidence=policy.confidence),
         baselines={
-            name: Baseline(
-                measure(test.actual, values, policy.confidence),
-                measured.against(values) if usable else None,
-            )
+            name: measured.baseline(values, usable=usable)
             for name, values in rivals.baselines.items()
+            if np.isfinite(values).any()
         },
         shape=SHAPE,
         mae=None if errors is None else compare_errors(errors, "mae", confidence=policy.confidence),
@@ -127,7 +128,17 @@ def gather(
         drift=found.drift,
         costs=found.costs,
         preflight=found.preflight,
+        failed_baselines={**rivals.failed_baselines, **_unusable(rivals.baselines)},
     )
+
+
+def _unusable(baselines: Mapping[str, Values]) -> dict[str, str]:
+    """The baselines that predict nothing at all, and why they are left out."""
+    return {
+        name: "no prediction is finite"
+        for name, values in baselines.items()
+        if not np.isfinite(values).any()
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +170,18 @@ class _Measured:
         return compare(
             self.test.actual, other, self.challenger, self.where, confidence=self.policy.confidence
         )
+
+    def baseline(self, values: Values, *, usable: bool) -> Baseline:
+        """A model without skill, whose wild predictions count up to the range of the labels."""
+        actual, confidence = self.test.actual, self.policy.confidence
+        errors = bounded_errors(actual, values)
+        comparison = None
+        if usable:
+            comparison = compare_by_halves(
+                actual, values, self.challenger, self.where, confidence=confidence
+            )
+        bounded = int(np.sum(errors != values - actual))
+        return Baseline(measure(actual, actual + errors, confidence), comparison, bounded)
 
     def best_former(self, former: Sequence[Predictions]) -> Former | None:
         """None where no former champion gives finite predictions, or there is none."""

@@ -5,10 +5,11 @@ to `part_checks`, what it costs in service to `service_checks`.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from housing.gate import rules, words
-from housing.gate.evidence import Evidence
+from housing.gate.evidence import BOUNDED_BASELINES, Evidence
 from housing.gate.policy import GatePolicy
 from housing.records import CheckOutcome, CheckResult, Comparison, Metrics
 
@@ -42,9 +43,9 @@ class BeatsBaseline:
     name = "beats-baseline"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Judged by the baseline that comes nearest: its upper bound must clear the margin."""
+        """The worst outcome over the baselines; one that failed is named and does not count."""
         if not evidence.baselines:
-            raise ValueError("no baseline was measured")
+            raise ValueError(f"no baseline was measured{self._failed(evidence)}")
         ours = challenger_metrics(evidence)
         if ours is None:
             return nothing_to_compare(self.name)
@@ -52,29 +53,63 @@ class BeatsBaseline:
             name: checked(baseline.comparison, evidence, policy)
             for name, baseline in evidence.baselines.items()
         }
-        nearest = max(found, key=lambda name: found[name].upper)
-        comparison = found[nearest]
-        theirs = evidence.baselines[nearest].metrics.rmse.value
-        figures = {name: words.figures(c) for name, c in found.items()}
-        sentence = f"{words.standing(ours, comparison)} the {theirs:,.0f} of the {nearest} baseline"
-        required = f"at least {words.percent(policy.baseline_margin, 2)} below is required"
-        if comparison.upper <= -policy.baseline_margin:
-            sentence += f"; {required}."
-            return CheckResult(self.name, "passed", sentence, figures)
-        if comparison.effect <= -policy.baseline_margin:
+        nearest = self.nearest(found, evidence, policy)
+        comparison, baseline = found[nearest], evidence.baselines[nearest]
+        figures: dict[str, Any] = {name: words.figures(c) for name, c in found.items()}
+        figures |= {"decided_by": nearest, "failed": dict(evidence.failed_baselines)}
+        sentence = (
+            f"{words.standing(ours, comparison)} the {baseline.metrics.rmse.value:,.0f} of the "
+            f"{nearest} baseline"
+        )
+        outcome = self.outcome(comparison, policy)
+        if outcome == "unsure":
             sentence += (
                 f", but on {comparison.rows:,} test rows it may be only "
-                f"{words.percent(max(-words.rounded_up(comparison.upper), 0.0))} below; {required}."
+                f"{words.percent(max(-words.rounded_up(comparison.upper), 0.0))} below"
             )
-            return CheckResult(self.name, "unsure", sentence, figures)
-        return CheckResult(self.name, "failed", f"{sentence}; {required}.", figures)
+        required = f"at least {words.percent(policy.baseline_margin, 2)} below is required"
+        sentence += f"; {required}{self._failed(evidence)}."
+        return CheckResult(self.name, outcome, sentence, figures)
+
+    @staticmethod
+    def outcome(comparison: Comparison, policy: GatePolicy) -> CheckOutcome:
+        """Against one baseline: failed by the error itself, unsure where only its bound is wide."""
+        if comparison.effect > -policy.baseline_margin:
+            return "failed"
+        return "passed" if comparison.upper <= -policy.baseline_margin else "unsure"
+
+    @classmethod
+    def nearest(
+        cls, found: Mapping[str, Comparison], evidence: Evidence, policy: GatePolicy
+    ) -> str:
+        """The baseline that decides: of the worst outcome, the one with the highest bound.
+
+        In evidence from before errors were bounded it is the highest bound alone.
+        """
+        severity = ("passed", "unsure", "failed")
+        if evidence.shape < BOUNDED_BASELINES:
+            return max(found, key=lambda name: found[name].upper)
+        return max(
+            found,
+            key=lambda n: (severity.index(cls.outcome(found[n], policy)), found[n].upper),
+        )
+
+    @staticmethod
+    def _failed(evidence: Evidence) -> str:
+        """Names the baselines that are left out, as the end of a sentence."""
+        failed = evidence.failed_baselines.items()
+        return "".join(f"; the {name} baseline failed ({why})" for name, why in failed)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """How far the error is from the limit."""
-        compared = [b.comparison for b in evidence.baselines.values() if b.comparison is not None]
+        compared = {
+            name: baseline.comparison
+            for name, baseline in evidence.baselines.items()
+            if baseline.comparison is not None
+        }
         if not compared:
-            return "It needs a challenger whose predictions are finite."
-        nearest = max(compared, key=lambda c: c.upper)
+            return "It needs a challenger and a baseline whose predictions are finite."
+        nearest = compared[self.nearest(compared, evidence, policy)]
         away = nearest.upper + policy.baseline_margin
         rows = rules.rows_needed(nearest, -policy.baseline_margin)
         if away <= 0:

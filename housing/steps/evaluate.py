@@ -33,7 +33,7 @@ from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, put_frame, record_blob
 from housing.store.tables import blobs, evaluations, models, utc_now
-from housing.training.fit import fit_baselines
+from housing.training.fit import predict_baselines
 from housing.training.predict import said_by_each
 
 
@@ -107,11 +107,12 @@ def measure_all(
         test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
         threads = settings.search.workers
         scored = [_Scored.of(store, row, test, version, threads) for row in (ours, theirs) if row]
-        baselines = fit_baselines(*training_side(frame), seed=settings.search.seed)
+        baselines = predict_baselines(*training_side(frame), test, seed=settings.search.seed)
         rivals = Rivals(
             scored[1].predictions if theirs else None,
-            {name: m.predict(test) for name, m in baselines.items()},
+            baselines.values,
             [_Scored.of(store, row, test, version, threads).predictions for row in former],
+            baselines.failed,
         )
         features = test[list(schema.FEATURES)]
         found = Circumstances(

@@ -25,6 +25,8 @@ from housing.training.candidates import BASELINES, CANDIDATES, Candidate, pipeli
 from housing.training.plan import describe
 from housing.training.workers import in_parallel, one_thread
 
+Floats = npt.NDArray[np.float64]
+
 ALSO = -1
 """Stands for what is computed beside the fits."""
 
@@ -168,16 +170,33 @@ def _fit_alone(
         return model.set_params(model__n_jobs=workers).fit(X, y).set_params(model__n_jobs=given)
 
 
-def fit_baselines(X: pd.DataFrame, y: npt.ArrayLike, *, seed: int) -> dict[str, Any]:
-    """What a model has to beat, fitted on the same rows (or `BASELINE_ROWS` of them), by name."""
+@dataclass(frozen=True, eq=False)
+class BaselinePredictions:
+    """What each baseline predicts of some rows, and why those that failed predict nothing."""
+
+    values: Mapping[str, Floats]  # name -> US dollars, shape (n,)
+    failed: Mapping[str, str]
+
+
+def predict_baselines(
+    X: pd.DataFrame, y: npt.ArrayLike, rows: pd.DataFrame, *, seed: int
+) -> BaselinePredictions:
+    """Fit what a model has to beat on X (or `BASELINE_ROWS` of it) and y, and predict `rows`.
+
+    A baseline that raises, or gives no number a row, is reported: it must not end a night.
+    """
     labels = np.asarray(y, dtype=np.float64)
     if len(labels) > BASELINE_ROWS:
         some = np.sort(np.random.default_rng(seed).permutation(len(labels))[:BASELINE_ROWS])
         X, labels = X.iloc[some], labels[some]
-    return {
-        name: _fit_alone(baseline.build(seed), X, labels, workers=1)
-        for name, baseline in BASELINES.items()
-    }
+    values, failed = {}, {}
+    for name, baseline in BASELINES.items():
+        try:
+            model = _fit_alone(baseline.build(seed), X, labels, workers=1)
+            values[name] = np.asarray(model.predict(rows), dtype=np.float64).reshape(len(rows))
+        except Exception as failure:  # noqa: BLE001 - recorded in the evidence by its name
+            failed[name] = f"{type(failure).__name__}: {failure}"
+    return BaselinePredictions(values, failed)
 
 
 def built_in_importances(model: Any) -> dict[str, float]:

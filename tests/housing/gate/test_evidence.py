@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from housing.evaluation.compare import compare
+from housing.evaluation.compare import compare, compare_by_halves
 from housing.evaluation.metrics import measure
 from housing.evaluation.nearness import places
 from housing.gate.check import judge
@@ -46,7 +46,7 @@ def test_the_policy_says_how_to_measure(night, policy):
     assert evidence.comparison == compare(
         test.actual, champion.values, challenger.values, where, confidence=policy.confidence
     )
-    assert evidence.baselines["median"].comparison == compare(
+    assert evidence.baselines["median"].comparison == compare_by_halves(
         test.actual, baselines["median"], challenger.values, where, confidence=policy.confidence
     )
     assert evidence.challenger.metrics == measure(

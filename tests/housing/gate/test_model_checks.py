@@ -62,7 +62,8 @@ def test_the_nearest_baseline_decides_whatever_their_order(make_evidence):
         result = BeatsBaseline().run(replace(evidence, baselines=baselines), POLICY)
         assert result.outcome == "failed"
         assert "linear baseline" in result.sentence
-        assert set(result.figures) == {"linear", "median"}
+        assert set(result.figures) == {"linear", "median", "decided_by", "failed"}
+        assert result.figures["decided_by"] == "linear"
 
 
 def test_no_baseline_is_no_proof_of_skill(make_evidence):

@@ -14,10 +14,10 @@ from housing.training.fit import (
     bag_members,
     built_in_importances,
     fit,
-    fit_baselines,
     fit_members,
     golden_rows,
     library_versions,
+    predict_baselines,
 )
 from housing.training.predict import said_by_each
 from tests.housing.training import families
@@ -78,10 +78,10 @@ def test_a_fitted_forest_is_the_pipeline_with_the_settings_it_was_given(district
 
 def test_baselines_are_fitted_and_ordered_as_one_would_think(districts):
     X, y, X_test, y_test = districts
-    fitted = fit_baselines(X, y, seed=1)
-    assert set(fitted) == set(BASELINES)
-    np.testing.assert_array_equal(fitted["median"].predict(X_test), np.median(y))
-    rmse = {name: root_mean_squared_error(y_test, m.predict(X_test)) for name, m in fitted.items()}
+    found = predict_baselines(X, y, X_test, seed=1)
+    assert (set(found.values), found.failed) == (set(BASELINES), {})
+    np.testing.assert_array_equal(found.values["median"], np.median(y))
+    rmse = {name: root_mean_squared_error(y_test, said) for name, said in found.values.items()}
     assert rmse["linear"] < 0.75 * rmse["median"]
 
 

@@ -1,0 +1,215 @@
+"""A baseline that fails protects nobody from a good model, and lets no bad one through."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from housing import schema
+from housing.evaluation.compare import bounded_errors, compare, compare_by_halves
+from housing.evaluation.nearness import places
+from housing.gate.check import judge
+from housing.gate.evidence import BOUNDED_BASELINES, Baseline
+from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.model_checks import BeatsBaseline
+from housing.gate.policy import GatePolicy
+from housing.keys import district_keys
+from housing.records import Draw
+from housing.training.candidates import BASELINES, Candidate
+from housing.training.fit import fit, predict_baselines
+from housing.training.split import SplitRule, assign, strata
+
+POLICY = GatePolicy(preflight=False)
+N = 600
+
+
+def night(seed, skill=0.8):
+    """Test rows, a challenger, and two baselines; the line's errors are `skill` above its own."""
+    rng = np.random.default_rng(seed)
+    actual = rng.uniform(50_000, 500_000, N)
+    test = TestRows(1, rng.uniform(-124, -114, N), rng.uniform(32, 42, N), actual)
+    errors = rng.normal(0, 40_000, N)
+    line = actual + errors * (1 + skill) + rng.normal(0, 15_000, N)
+    baselines = {"linear": line, "median": np.full(N, np.median(actual))}
+    challenger = Predictions(8, "8", np.maximum(actual + errors, 1.0), 2_000, 0)
+    return test, challenger, baselines
+
+
+def outcome(test, challenger, baselines, failed=None):
+    rivals = Rivals(None, baselines, failed_baselines=failed or {})
+    evidence = gather(test, challenger, rivals, POLICY, Circumstances())
+    return {r.name: r for r in judge(evidence, POLICY).checks}["beats-baseline"]
+
+
+SEVERITY = ("passed", "unsure", "failed")
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(0, 30),
+    st.sampled_from(["linear", "median"]),
+    st.floats(1.0, 1e6),
+    st.floats(0.001, 1.0),
+    st.sampled_from(["scaled", "nan", "inf"]),
+)
+def test_no_error_of_a_baseline_turns_a_pass_into_another_outcome(seed, name, factor, share, how):
+    rng = np.random.default_rng(seed)
+    # The line is so near that the limit is often close by.
+    test, challenger, baselines = night(seed, skill=rng.uniform(0.05, 0.2))
+    before = outcome(test, challenger, baselines).outcome
+    rows = rng.random(N) < share
+    wild = {"nan": np.nan, "inf": -np.inf}.get(how)
+    worse = test.actual + factor * (baselines[name] - test.actual) if wild is None else wild
+    changed = {**baselines, name: np.where(rows, worse, baselines[name])}
+    after = outcome(test, challenger, changed).outcome
+    assert SEVERITY.index(after) <= SEVERITY.index(before)
+
+
+def test_a_single_wild_prediction_leaves_a_good_model_its_promotion():
+    test, challenger, baselines = night(3)
+    assert outcome(test, challenger, baselines).outcome == "passed"
+    baselines["linear"][17] = 6e6
+    where = places(test.longitude, test.latitude, POLICY.cell_degrees)
+    theirs = compare(
+        test.actual, baselines["linear"], challenger.values, where, confidence=POLICY.confidence
+    )
+    assert theirs.upper > 0, "the plain interval cannot tell: the case is the one that is meant"
+    assert outcome(test, challenger, baselines).outcome == "passed"
+
+
+@pytest.mark.parametrize("wild", [1e12, np.nan])
+def test_an_exploding_baseline_hides_no_challenger_that_another_beats(wild):
+    """With the highest bound deciding alone, the wide one of the explosion said `unsure`."""
+    test, _, baselines = night(4)
+    bad = Predictions(9, "9", test.actual + 1.3 * np.abs(baselines["linear"] - test.actual), 9, 0)
+    exploded = np.full(N, float(np.median(test.actual)))
+    exploded[:3] = wild
+    result = outcome(test, bad, {"linear": baselines["linear"], "median": exploded})
+    assert (result.outcome, result.figures["decided_by"]) == ("failed", "linear")
+
+
+def test_on_a_wild_row_a_working_baseline_still_counts_for_what_it_is():
+    """A challenger worse than the line fails, however far the line is off on one row."""
+    test, _, baselines = night(5)
+    bad = Predictions(9, "9", np.maximum(test.actual + 90_000, 1.0), 9, 0)
+    assert outcome(test, bad, baselines).outcome == "failed"
+    baselines["linear"][0] = 1e12
+    assert outcome(test, bad, baselines).outcome == "failed"
+
+
+def test_a_baseline_that_predicts_nothing_is_named_and_does_not_count():
+    test, challenger, baselines = night(6)
+    result = outcome(test, challenger, {**baselines, "linear": np.full(N, np.nan)})
+    assert result.outcome == "passed"
+    assert "the linear baseline failed (no prediction is finite)" in result.sentence
+    assert result.figures["failed"] == {"linear": "no prediction is finite"}
+
+
+def test_without_any_baseline_that_works_nothing_is_passed():
+    test, challenger, _ = night(7)
+    result = outcome(test, challenger, {}, {"linear": "LinAlgError: x", "median": "ValueError: y"})
+    assert result.outcome == "error"
+    assert "the median baseline failed (ValueError: y)" in result.sentence
+
+
+class _Broken:
+    def fit(self, X, y):
+        raise RuntimeError("no convergence")
+
+    get_params = dict
+
+
+class _Short:
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X) - 1)
+
+    get_params = dict
+
+
+def test_a_baseline_that_raises_is_reported_and_the_others_are_fitted(monkeypatch):
+    for name, kind in (("broken", _Broken), ("short", _Short)):
+        monkeypatch.setitem(BASELINES, name, Candidate(name, lambda _, kind=kind: kind(), "none"))
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({name: rng.uniform(1, 2, 40) for name in schema.FEATURES})
+    frame["ocean_proximity"] = "INLAND"
+    found = predict_baselines(frame, rng.uniform(1, 2, 40), frame.iloc[:7], seed=1)
+    assert set(found.values) == set(BASELINES) - {"broken", "short"}
+    assert found.failed["broken"] == "RuntimeError: no convergence"
+    assert found.failed["short"].startswith("ValueError")
+
+
+def test_the_first_ten_thousand_lines_of_the_real_table_get_a_champion(census_path):
+    """There the line is 5 million dollars off on one district."""
+    frame = pd.read_csv(census_path).astype(schema.dtypes()).iloc[:10_000]
+    side = assign(district_keys(frame), strata(frame), {}, SplitRule(0.2, 42))
+    train, test = frame[~side].reset_index(drop=True), frame[side].reset_index(drop=True)
+    X, y = train[list(schema.FEATURES)], train[schema.TARGET]
+    parameters = {"model__max_iter": 150, "model__learning_rate": 0.1}
+    model = fit(X, y, Draw(0, "boosting", parameters), seed=42)
+    baselines = predict_baselines(X, y, test, seed=42)
+    assert baselines.values["linear"].max() > 3e6, "the case is the one that is meant"
+    rows = TestRows(
+        1, *(test[name].to_numpy() for name in schema.COORDINATES), test[schema.TARGET].to_numpy()
+    )
+    challenger = Predictions(1, "1", model.predict(test[list(schema.FEATURES)]), len(train), 0)
+    evidence = gather(rows, challenger, Rivals(None, baselines.values), POLICY, Circumstances())
+    verdict = judge(evidence, POLICY)
+    assert verdict.outcome == "promote", verdict.sentence
+    assert evidence.baselines["linear"].bounded_rows == 1
+    assert evidence.baselines["linear"].metrics.rmse.value < 80_000
+
+
+# --- the bound itself ------------------------------------------------------------------------
+
+
+def test_the_bound_holds_its_share_of_equal_models_and_is_not_too_wide():
+    rng, held, widths = np.random.default_rng(0), [], []
+    for _ in range(200):
+        codes = np.repeat(np.arange(120), 6)
+        town = rng.normal(0, 20_000, (2, 120))[:, codes]
+        one, other = rng.normal(0, 40_000, (2, len(codes))) + town
+        truth = np.linspace(0, 1e6, len(codes))
+        where = places(50.0 * codes, np.zeros(len(codes)), 0.1)
+        halves = compare_by_halves(truth, truth + one, truth + other, where, confidence=0.95)
+        plain = compare(truth, truth + one, truth + other, where, confidence=0.95)
+        held.append(halves.upper >= 0)
+        widths.append((halves.upper - halves.effect) / (plain.upper - plain.effect))
+    assert 0.91 <= np.mean(held) <= 0.99
+    assert 0.8 <= np.median(widths) <= 1.2
+
+
+def test_too_few_places_leave_the_worst_of_them():
+    codes = np.repeat([0, 1], 50)
+    truth = np.linspace(0, 100, 100)
+    theirs, ours = np.where(codes == 0, 2.0, 1.0), np.full(100, 1.0)
+    where = places(50.0 * codes, np.zeros(100), 0.1)
+    found = compare_by_halves(truth, truth + theirs, truth + ours, where, confidence=0.95)
+    assert found.upper == pytest.approx(0.0), "equal in the second place, half in the first"
+
+
+def test_errors_are_bounded_by_the_range_of_the_labels():
+    actual = np.array([100.0, 200.0, 300.0])
+    predicted = np.array([1e9, np.nan, -np.inf])
+    np.testing.assert_array_equal(bounded_errors(actual, predicted), [200.0, 200.0, -200.0])
+
+
+# --- old evidence ------------------------------------------------------------------------------
+
+
+def test_evidence_of_before_is_judged_by_the_nearest_baseline_alone(make_evidence):
+    evidence = make_evidence()
+    wide = make_evidence(baseline_effect=-0.7, baseline_se=0.5).baselines["linear"]
+    close = Baseline(
+        evidence.baselines["median"].metrics,
+        make_evidence(baseline_effect=-0.04, baseline_se=0.001).baselines["linear"].comparison,
+    )
+    both = replace(evidence, baselines={"linear": wide, "median": close})
+    old = replace(both, shape=BOUNDED_BASELINES - 1)
+    assert BeatsBaseline().run(old, POLICY).outcome == "unsure"
+    assert BeatsBaseline().run(both, POLICY).outcome == "failed"
