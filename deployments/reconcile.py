@@ -20,7 +20,7 @@ from sqlalchemy.engine import Row
 from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.steps import approval, tell
-from housing.store import lease, runs
+from housing.store import runs
 from housing.store.engine import Store
 from housing.store.tables import utc_now
 from tasks.run import add_to_name
@@ -80,7 +80,7 @@ def death(store: Store, run: FlowRun, now: datetime) -> str | None:
         since = now - began
         return f"nothing was heard of it for {since}" if since > patience else None
     if newest.status == "running":
-        return None if _holds_the_lease(store, newest, now) else "its process is gone"
+        return None  # or `died` would have marked it
     # Either it is about to end in Prefect's store too, or it is on its way up again.
     ended = newest.finished_at
     patience = STARTING if began > ended else GONE if newest.status == "crashed" else ENDING
@@ -92,11 +92,3 @@ def death(store: Store, run: FlowRun, now: datetime) -> str | None:
 def _newest_row(store: Store, run: FlowRun) -> Row[tuple[object, ...]] | None:
     with store.read() as connection:
         return runs.newest_of(connection, str(run.id))
-
-
-def _holds_the_lease(store: Store, row: Row[tuple[object, ...]], now: datetime) -> bool:
-    if row.kind not in runs.LEASED:
-        return True  # it needs none; its own row says that it runs
-    with store.read() as connection:
-        holder = lease.holder(connection)
-    return holder is not None and holder.run == row.id and holder.alive(now)

@@ -161,11 +161,11 @@ def _runs(store: Store, settings: Settings) -> Iterator[Finding]:
     with store.read() as connection:
         for name in (NIGHT, UPKEEP):
             holder = lease.holder(connection, name)
-            if holder is not None and holder.held and not holder.alive(utc_now()):
+            if holder is not None and holder.held and not holder.alive:
                 what = f"the lease `{name}` is held by {holder.owner}, which is gone"
                 yield Finding("leases", "care", what, "nothing: whoever needs it takes it over")
         holder = lease.holder(connection)
-        living = holder.run if holder is not None and holder.alive(utc_now()) else None
+        living = holder.run if holder is not None and holder.alive else None
         query = sa.select(runs.c.id).where(runs.c.status == "running")
         dead = [run for run in connection.execute(query).scalars() if run != living]
     if dead and living is None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +102,19 @@ class Store:
 
 def renew_lease(connection: Connection, name: str) -> None:
     """Say that the owner is alive, in a transaction that has seen that it is the owner."""
-    now = utc_now()
-    connection.execute(
-        leases.update()
-        .where(leases.c.name == name)
-        .values(heartbeat_at=now, expires_at=now + EXPIRES_AFTER)
-    )
+    beat = leases.update().where(leases.c.name == name)
+    connection.execute(beat.values(heartbeat_at=database_now(connection)))
+
+
+def database_now(connection: Connection) -> datetime:
+    """The instant by the database's clock, which is one for all its hosts.
+
+    SQLite has none of its own, and is for the processes of one host.
+    """
+    if connection.dialect.name != "postgresql":
+        return utc_now()
+    now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    return now
 
 
 def _check_fence(connection: Connection, name: str, token: int) -> None:

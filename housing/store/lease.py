@@ -2,15 +2,20 @@
 
 The orchestrator's run states say what was begun; only the lease says who is alive. Each owner
 gets a larger token than the last, and a write that carries an old one fails (`engine.Store`).
+
+No step of a clock takes the lease from a living owner. On the owner's host its process is asked.
+Elsewhere its heartbeat is compared with the database's clock, and an overdue one is watched for
+longer than a heartbeat takes before the lease passes on.
 """
 
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,10 +23,25 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from housing.errors import AnotherNightRuns, HousingError
-from housing.store.engine import EXPIRES_AFTER, HEARTBEAT, NIGHT, Store, renew_lease
-from housing.store.tables import leases, utc_now
+from housing.store.engine import (
+    EXPIRES_AFTER,
+    HEARTBEAT,
+    NIGHT,
+    Store,
+    database_now,
+    renew_lease,
+)
+from housing.store.tables import leases
 
+WATCHED = 2.5 * HEARTBEAT
+"""How long an overdue owner on another host is watched, by the watcher's monotonic clock."""
+
+_LOOK_SECONDS = 1.0
+_PROCESSES_ARE_SHOWN = Path("/proc/self/stat").exists()
 _ENDED = ("Z", "X")  # zombie, dead: states of /proc/PID/stat
+
+Beat = tuple[int, datetime]
+"""An owner's token and last heartbeat: a living owner changes it."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +57,31 @@ class Holder:
     held: bool
     acquired_at: datetime
     heartbeat_at: datetime
-    expires_at: datetime
+    silent: timedelta  # since the heartbeat, by the database's clock
 
-    def alive(self, now: datetime) -> bool:
-        """Whether it may still be at work: not expired, and where we can look, still running."""
-        if not self.held or now >= self.expires_at:
-            return False
-        if self.host != here():
-            return True
+    @property
+    def alive(self) -> bool:
+        """Whether it may still be at work; where its process can be asked, whether it is."""
+        return self.held and (self._process_lives() if self._is_local() else not self._overdue())
+
+    @property
+    def beat(self) -> Beat:
+        """What a living owner changes."""
+        return self.token, self.heartbeat_at
+
+    def gone(self, unheard: Beat | None) -> bool:
+        """Whether the lease is free: given back, its process ended, or its owner `unheard`."""
+        return not self.alive and (not self.held or self._is_local() or self.beat == unheard)
+
+    def _is_local(self) -> bool:
+        return self.host == here() and _PROCESSES_ARE_SHOWN
+
+    def _process_lives(self) -> bool:
         return process_start(self.pid) == self.process_started
+
+    def _overdue(self) -> bool:
+        # A heartbeat in the future is one from before the clock was set back.
+        return abs(self.silent) >= EXPIRES_AFTER
 
 
 def holder(connection: Connection, name: str = NIGHT) -> Holder | None:
@@ -53,18 +89,46 @@ def holder(connection: Connection, name: str = NIGHT) -> Holder | None:
     row = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
     if row is None:
         return None
-    return Holder(**{k: v for k, v in row._mapping.items() if k != "name"})
+    facts = {k: v for k, v in row._mapping.items() if k != "name"}
+    return Holder(**facts, silent=database_now(connection) - row.heartbeat_at)
+
+
+def unheard(store: Store, name: str = NIGHT) -> Beat | None:
+    """The last heartbeat of an owner on another host that is overdue, and stays away when watched.
+
+    The clock that says "overdue" may have been set. So an overdue owner is watched for `WATCHED`;
+    one that lives renews its lease meanwhile. None at once where nobody is overdue.
+    """
+    first = _read(store, name)
+    if first is None or first.alive or first.gone(None):
+        return None
+    deadline = time.monotonic() + WATCHED.total_seconds()
+    while time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+        now = _read(store, name)
+        if now is None or now.beat != first.beat:
+            return None
+    return first.beat
+
+
+def _read(store: Store, name: str) -> Holder | None:
+    with store.read() as connection:
+        return holder(connection, name)
 
 
 def acquire(store: Store, *, owner: str, name: str = NIGHT) -> int:
-    """Take the lease and return its token; AnotherNightRuns while a living owner has it."""
+    """Take the lease and return its token; AnotherNightRuns while a living owner has it.
+
+    Where the owner is on another host and overdue, this takes `WATCHED`.
+    """
+    silent = unheard(store, name)
     with store.write() as connection:
-        now, current = utc_now(), holder(connection, name)
-        if current is not None and current.alive(now):
+        now, current = database_now(connection), holder(connection, name)
+        if current is not None and not current.gone(silent):
             raise AnotherNightRuns(
                 owner=current.owner,
                 since=f"{current.acquired_at:%Y-%m-%d %H:%M} UTC",
-                heard=(now - current.heartbeat_at).total_seconds(),
+                heard=max(current.silent.total_seconds(), 0.0),
             )
         token = 1 if current is None else current.token + 1
         values = {
@@ -77,7 +141,6 @@ def acquire(store: Store, *, owner: str, name: str = NIGHT) -> int:
             "held": True,
             "acquired_at": now,
             "heartbeat_at": now,
-            "expires_at": now + EXPIRES_AFTER,
         }
         if current is None:
             connection.execute(leases.insert().values(name=name, **values))
@@ -155,9 +218,9 @@ def process_start(pid: int) -> float:
     """When a local process began (in the kernel's own ticks), or -1 where there is none.
 
     A process that has ended and only waits for its parent to notice is none. Where the kernel
-    does not tell (no /proc), a living pid counts as the owner: the lease then ends by expiry only.
+    does not tell (no /proc) it is 0 for all, and the lease ends by expiry only.
     """
-    if not Path("/proc/self/stat").exists():
+    if not _PROCESSES_ARE_SHOWN:
         return 0.0
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

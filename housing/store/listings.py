@@ -339,7 +339,7 @@ def status(connection: Connection) -> dict[str, Any]:
     head = ledger.in_force(connection)
     active = datasets.active(connection)
     holder = leases.holder(connection)
-    alive = holder is not None and holder.alive(utc_now())
+    alive = holder is not None and holder.alive
     nights = sa.select(runs_table).where(runs_table.c.kind == "nightly")
     newest = connection.execute(nights.order_by(runs_table.c.id.desc()).limit(1)).one_or_none()
     last = None if newest is None else _run(newest, abandoned(connection))

@@ -11,8 +11,8 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.errors import UnknownId
 from housing.records import BatchSummary, StepTime
+from housing.store import lease
 from housing.store.engine import Store
-from housing.store.lease import holder
 from housing.store.tables import run_steps, runs, utc_now
 
 
@@ -81,10 +81,14 @@ def finish(store: Store, run: int, status: str, **facts: Any) -> None:
 def mark_dead(store: Store) -> Sequence[Row[Any]]:
     """Mark runs whose process is gone as crashed; returns them.
 
-    Called with the lease in hand or free: a run that needs the lease and is not its living
-    holder's cannot be at work.
+    A run that needs the lease and is not its living holder's cannot be at work. Where the holder is
+    on another host and overdue, this takes `lease.WATCHED`.
     """
+    unheard = lease.unheard(store)
     with store.write() as connection:
+        current = lease.holder(connection)
+        if current is not None and not current.alive and not current.gone(unheard):
+            return []  # it was heard of again, or nobody has watched it for long enough
         where = runs.c.id.in_(abandoned(connection))
         dead = connection.execute(sa.select(runs).where(where)).all()
         connection.execute(runs.update().where(where).values(finished_at=utc_now(), **ABANDONED))
@@ -97,9 +101,9 @@ ABANDONED = {"status": "crashed", "error": "the process is gone"}
 
 def abandoned(connection: Connection) -> Sequence[int]:
     """Runs that say that they run, and whose process is gone."""
-    current = holder(connection)
+    current = lease.holder(connection)
     where = sa.and_(runs.c.status == "running", runs.c.kind.in_(LEASED))
-    if current is not None and current.alive(utc_now()):
+    if current is not None and current.alive:
         if current.run is None:
             return []  # it has only just begun, and has not said yet which run it is
         where = sa.and_(where, runs.c.id != current.run)

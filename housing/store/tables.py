@@ -129,8 +129,7 @@ leases = Table(
     Column("run", BigInteger),
     Column("held", Boolean, nullable=False),
     _time("acquired_at"),
-    _time("heartbeat_at"),
-    _time("expires_at"),
+    _time("heartbeat_at"),  # by the database's clock
 )
 
 blobs = Table(

@@ -4,7 +4,9 @@ Both are process 1 of their host, so a pid says nothing to the other; they reach
 """
 
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -31,23 +33,36 @@ EXPIRES_SECONDS = 4.0
 
 SCRIPT = """
 import json, os, socket, sys
+from contextlib import ExitStack
 from datetime import timedelta
+from housing.store import tables
+
+expires, ahead = map(float, sys.argv[1:])
+clock = tables.utc_now
+tables.utc_now = lambda: clock() + timedelta(seconds=ahead)  # before others import it
+
 from housing.errors import HousingError
 from housing.settings import load_settings
-from housing.store import lease, registry
+from housing.store import engine, lease, registry
 from housing.store.opening import open_store
 from housing.store.registry import Change
-from housing.store.tables import runs, utc_now
+from housing.store.tables import runs
 
-lease.EXPIRES_AFTER = timedelta(seconds=float(sys.argv[1]))
+lease.EXPIRES_AFTER = timedelta(seconds=expires)
+lease.HEARTBEAT = engine.HEARTBEAT = timedelta(seconds=expires / 10)
+lease.WATCHED, lease._LOOK_SECONDS = timedelta(seconds=expires / 2), 0.1
 store = open_store(load_settings())
 fenced = store
+heart = ExitStack()
 
 def acquire():
     global fenced
     token = lease.acquire(store, owner=f"the night of ann@{socket.gethostname()}")
     fenced = store.fenced(token)
     return token
+
+def beat():
+    heart.enter_context(lease.beating(store, fenced.token))
 
 def promote(to, expected):
     return registry.change_champion(fenced, Change("promote", to, expected, "a host", "tried"))
@@ -58,7 +73,7 @@ def write():
 
 def alive():
     with store.read() as connection:
-        return lease.holder(connection).alive(utc_now())
+        return lease.holder(connection).alive
 
 def look():
     return [socket.gethostname(), os.getpid()]
@@ -76,8 +91,8 @@ for line in sys.stdin:
 class Host:
     """A process that stands for a host; it is asked to do things and answers."""
 
-    def __init__(self, name: str) -> None:
-        script = f'hostname {name}; exec {sys.executable} -c "$1" {EXPIRES_SECONDS}'
+    def __init__(self, name: str, ahead: float = 0.0) -> None:
+        script = f'hostname {name}; exec {sys.executable} -c "$1" {EXPIRES_SECONDS} {ahead}'
         self.process = subprocess.Popen(
             [*ENTER, "sh", "-c", script, "sh", SCRIPT],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
@@ -91,6 +106,11 @@ class Host:
         self.process.stdin.flush()
         found: dict[str, Any] = json.loads(self.process.stdout.readline())
         return found
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to its process 1, from outside."""
+        pid = self.process.pid
+        os.kill(int(Path(f"/proc/{pid}/task/{pid}/children").read_text()), number)
 
     def kill(self) -> None:
         """As when its power fails."""
@@ -137,8 +157,8 @@ def by_tcp(shared: Settings) -> Iterator[str]:
 
 
 @pytest.fixture
-def host(by_tcp: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Host]]:
-    """Starts hosts by name."""
+def host(by_tcp: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Host]]:
+    """Starts hosts by name, each with a clock so many seconds ahead."""
     if shutil.which("unshare") is None:
         pytest.skip("there is no unshare (util-linux) to make hosts with")
     tried = subprocess.run([*ENTER, "hostname", "tried"], capture_output=True, text=True)
@@ -147,8 +167,8 @@ def host(by_tcp: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str
     monkeypatch.setenv("HOUSING_DATABASE_URL", by_tcp)
     hosts: list[Host] = []
 
-    def start(name: str) -> Host:
-        hosts.append(Host(name))
+    def start(name: str, ahead: float = 0.0) -> Host:
+        hosts.append(Host(name, ahead))
         assert hosts[-1].ask("look") == {"answer": [name, 1]}
         return hosts[-1]
 
@@ -165,7 +185,7 @@ def _wait_until_expired(host: Host) -> None:
 
 
 def test_of_two_hosts_with_the_same_champion_in_mind_one_wins(
-    host: Callable[[str], Host], shared: Settings
+    host: Callable[..., Host], shared: Settings
 ) -> None:
     hosts = [host("here"), host("there")]
     with open_store(shared) as store, store.read() as connection:
@@ -188,7 +208,7 @@ def test_of_two_hosts_with_the_same_champion_in_mind_one_wins(
 
 
 def test_a_night_on_another_host_is_waited_for_taken_over_and_fenced_off(
-    host: Callable[[str], Host],
+    host: Callable[..., Host],
 ) -> None:
     here, there = host("here"), host("there")
     token = here.ask("acquire")["answer"]
@@ -206,20 +226,60 @@ def test_a_night_on_another_host_is_waited_for_taken_over_and_fenced_off(
 
 
 def test_a_host_that_is_gone_is_waited_for_until_its_lease_expires(
-    host: Callable[[str], Host],
+    host: Callable[..., Host],
 ) -> None:
     here, there = host("here"), host("there")
     token = here.ask("acquire")["answer"]
     here.kill()
-    assert there.ask("acquire")["error"] == "AnotherNightRuns", "it cannot know"
+    assert there.ask("alive") == {"answer": True}, "it cannot know"
     _wait_until_expired(there)
     assert there.ask("acquire") == {"answer": token + 1}
 
 
-def test_a_host_of_the_same_name_is_another_all_the_same(host: Callable[[str], Host]) -> None:
+def test_a_host_of_the_same_name_is_another_all_the_same(host: Callable[..., Host]) -> None:
     """Its process 1 lives, and is not the owner: by pid alone the night would be taken from it."""
     one, other = host("twin"), host("twin")
     assert "answer" in one.ask("acquire")
     assert other.ask("alive") == {"answer": True}
     assert other.ask("acquire")["error"] == "AnotherNightRuns"
     assert one.ask("write") == {"answer": None}
+
+
+def test_a_host_whose_clock_is_wrong_takes_nothing_from_one_that_lives(
+    host: Callable[..., Host],
+) -> None:
+    here = host("here")
+    assert "answer" in here.ask("acquire")
+    here.ask("beat")
+    for ahead in (3600.0, -3600.0):
+        there = host("there", ahead)
+        assert there.ask("alive") == {"answer": True}
+        assert there.ask("acquire")["error"] == "AnotherNightRuns"
+    assert here.ask("write") == {"answer": None}
+
+
+def test_a_process_that_was_stopped_for_long_writes_nothing_when_it_goes_on(
+    host: Callable[..., Host],
+) -> None:
+    here, there = host("here"), host("there")
+    token = here.ask("acquire")["answer"]
+    here.ask("beat")
+    here.signal(signal.SIGSTOP)
+    _wait_until_expired(there)
+    assert there.ask("acquire") == {"answer": token + 1}
+    there.ask("beat")
+    here.signal(signal.SIGCONT)
+    for what in (["write"], ["promote", 10, 2], ["write"]):
+        assert here.ask(*what)["error"] == "LeaseLost"
+    assert here.ask("acquire")["error"] == "AnotherNightRuns"
+    assert there.ask("write") == {"answer": None}
+
+
+def test_a_container_that_is_started_again_takes_up_its_night(host: Callable[..., Host]) -> None:
+    """It has the name and the pid of the one before, and it is another process."""
+    before = host("worker")
+    token = before.ask("acquire")["answer"]
+    before.kill()
+    after = host("worker")
+    _wait_until_expired(after)
+    assert after.ask("acquire") == {"answer": token + 1}
