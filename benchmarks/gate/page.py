@@ -71,6 +71,40 @@ def worlds_table(figures: Mapping[str, Any]) -> str:
     return table(["true change", "`>=`", *(f"`{r}`" for r in RULES)], rows)
 
 
+REUSED = ("-0.02", "-0.015", "-0.01", "0", "0.005")
+"""True changes of which the page shows the rate on later nights."""
+
+
+def reuse_table(figures: Mapping[str, Any]) -> str:
+    """Rates on later nights on the same test rows, the predicted ones in brackets."""
+    rows = [
+        [
+            f"`{rule}`, {night}",
+            f"{percent(max(-row['shown'], 0), 2)} ({percent(row['bias'], 2)})",
+            *(
+                f"{percent(found['rate'])} ({percent(found['predicted'])})"
+                for name in REUSED
+                for found in [row["changes"][name]]
+            ),
+        ]
+        for rule in RULES
+        for night, row in figures["nights"][rule].items()
+    ]
+    changes = [change(float(name)) if float(name) else "exactly as good" for name in REUSED]
+    return table(["rule, comparison", "champion looks better by", *changes], rows)
+
+
+def reuse_rates(figures: Mapping[str, Any]) -> list["Rate"]:
+    """All rates of the simulation of later nights; its test sets are independent."""
+    return [
+        Rate(found["rate"], p, _binomial(p, figures["sets"]))
+        for nights in figures["nights"].values()
+        for row in nights.values()
+        for found in row["changes"].values()
+        for p in [found["predicted"]]
+    ]
+
+
 @dataclass(frozen=True)
 class Rate:
     """A measured rate beside the predicted one, and the standard error of the measured one."""
@@ -440,6 +474,8 @@ def page() -> str:
     nights, year = results.load("nights"), results.load("year")
     worlds, coverage = results.load("simulated"), results.load("coverage")
     one, three = (nights[f"bag_{bag}"] for bag in (1, 3))
+    reuse = results.load("reuse")
+    later = {night: reuse["nights"]["no_regression"][night] for night in ("1", "10", "40")}
     at_margin = {"bag": {"changes": {"0.01": three["changes"]["0.01"]}}}
     passed = nights_rates(at_margin, "bag")[RULES.index("no_regression")]
     facts = {
@@ -477,6 +513,13 @@ def page() -> str:
         "worlds": worlds_table(worlds),
         "world_nights": f"{worlds['changes']['0']['nights']:,}",
         "world_coverage": percent(worlds["changes"]["0"]["coverage"]),
+        "reuse": reuse_table(reuse),
+        "reuse_sets": f"{reuse['sets']:,}",
+        "reuse_rows": f"{reuse['rows']:,}",
+        "agree_reuse": agreement(reuse_rates(reuse), ndtri(0.975)),
+        **{f"reuse_bias_{n}": percent(max(-row["shown"], 0), 2) for n, row in later.items()},
+        **{f"reuse_aa_{n}": percent(row["changes"]["0"]["rate"]) for n, row in later.items()},
+        **{f"reuse_15_{n}": percent(row["changes"]["-0.015"]["rate"]) for n, row in later.items()},
         "coverage": coverage_table(coverage),
         "candidates": candidates_table(coverage),
         "covered_20": covered(coverage, 20),

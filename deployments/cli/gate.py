@@ -44,7 +44,9 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
 
     found = _recorded(run)
     own = characteristic(found)
-    gains = {gain: rows_for(found.comparison, found.policy, gain) for gain in GAINS}
+    gains = {
+        gain: rows_for(found.comparison, found.policy, gain, earlier=own.earlier) for gain in GAINS
+    }
     if as_json:
         rows = {f"{gain:g}": needed for gain, needed in gains.items()}
         emit_json({**asdict(own), "sentence": own.sentence, "rows_for_gain": rows})
@@ -63,6 +65,11 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
         rates = (f"{100 * rules[rule][change]:.2f} %" for rule in RULES)
         table.add_row(f"{100 * change:+.1f} %" if change else "none", *rates)
     console.print("", table, "")
+    first = dict(own.first_curve)[0.0]
+    console.print(
+        f"An equal challenger passes the rule {own.rule} in {percent(own.no_change)} of nights; at "
+        f"the first comparison on these rows it was {percent(first)}."
+    )
     for gain, needed in gains.items():
         said = "no number" if needed is None else f"about {roughly(needed)}"
         often = f"{percent(gain)} in {percent(DETECTION)} of nights"

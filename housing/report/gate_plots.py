@@ -91,7 +91,11 @@ def characteristic(found: OperatingCharacteristic, effect: float | None = None) 
     with canvas(5.0, 2.6) as (figure, axes):
         x = [point[0] for point in found.curve]
         y = [point[1] for point in found.curve]
-        axes.plot(x, y, color=LOOK.good, lw=2.2)
+        axes.plot(x, y, color=LOOK.good, lw=2.2, label="tonight")
+        if found.earlier:
+            first = [point[1] for point in found.first_curve]
+            axes.plot(x, first, color=LOOK.faint, lw=1.2, ls=":", label="first comparison")
+            axes.legend(loc="upper right")
         axes.fill_between(x, y, where=[v >= 0 for v in x], color=LOOK.bad, alpha=0.16, lw=0)
         axes.fill_between(x, y, where=[v <= 0 for v in x], color=LOOK.good, alpha=0.10, lw=0)
         axes.plot([found.regression], [found.passes], "o", color=LOOK.bad, ms=6)

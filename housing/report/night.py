@@ -15,7 +15,11 @@ from markupsafe import Markup
 from housing.gate import rules
 from housing.gate.data_checks import drift_found
 from housing.gate.evidence import Contender
-from housing.gate.power import OperatingCharacteristic, operating_characteristic
+from housing.gate.power import (
+    OperatingCharacteristic,
+    earlier_comparisons,
+    operating_characteristic,
+)
 from housing.records import Metrics
 from housing.report import gate_plots, plots, wording
 from housing.report.canvas import Plot
@@ -93,7 +97,9 @@ def seen(report: NightReport) -> OperatingCharacteristic | None:
     evidence, policy = report.evidence, report.policy
     if evidence is None or policy is None or evidence.comparison is None:
         return None
-    return operating_characteristic(evidence.comparison, policy)
+    return operating_characteristic(
+        evidence.comparison, policy, earlier=earlier_comparisons(evidence)
+    )
 
 
 def _gate_plots(report: NightReport) -> dict[str, Any]:

@@ -10,7 +10,11 @@ from housing.gate import evidence as records
 from housing.gate.check import CHECKS
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
-from housing.gate.power import OperatingCharacteristic, operating_characteristic
+from housing.gate.power import (
+    OperatingCharacteristic,
+    earlier_comparisons,
+    operating_characteristic,
+)
 from housing.gate.replay import Replayed, replay
 from housing.records import Comparison, Verdict
 from housing.store import registry, runs
@@ -92,7 +96,11 @@ def _of_run(connection: Connection, run: int) -> Row[Any]:
 
 def power(found: Recorded, policy: GatePolicy | None = None) -> OperatingCharacteristic:
     """What the gate of that night could see, under its own policy or another."""
-    return operating_characteristic(found.comparison, policy or found.policy)
+    return operating_characteristic(
+        found.comparison,
+        policy or found.policy,
+        earlier=earlier_comparisons(found.evidence),
+    )
 
 
 def explain(found: Recorded) -> tuple[Explained, ...]:

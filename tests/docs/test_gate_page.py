@@ -3,7 +3,7 @@
 import re
 
 from benchmarks.gate import results
-from benchmarks.gate.page import DOCS, page, pictures
+from benchmarks.gate.page import DOCS, page, pictures, reuse_rates
 from housing.gate.check import CHECKS
 
 
@@ -43,3 +43,10 @@ def test_the_goals_are_met_by_what_was_measured() -> None:
     for row in results.load("coverage")["coverage"]:
         if row["length"] <= 20:  # km; beyond it the page says what is missed
             assert 0.93 <= row["rmse"] <= 0.97, row
+
+
+def test_later_nights_pass_as_often_as_the_gate_says_of_them() -> None:
+    figures = results.load("reuse")
+    assert max(rate.away for rate in reuse_rates(figures)) < 4
+    tenth = figures["nights"]["no_regression"]["10"]
+    assert abs(tenth["bias"] + tenth["shown"]) < 0.001

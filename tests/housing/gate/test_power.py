@@ -4,13 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 
 from housing.gate import rules
 from housing.gate.policy import GatePolicy
-from housing.gate.power import chance, cut, operating_characteristic, rows_for
+from housing.gate.power import (
+    chance,
+    cut,
+    earlier_comparisons,
+    operating_characteristic,
+    rows_for,
+    selection_bias,
+)
 from tests.housing.gate.conftest import comparison
 
 RULES = ("no_regression", "superior", "non_inferior")
@@ -52,7 +59,8 @@ def test_the_two_numbers():
     assert found.no_change == pytest.approx(0.5)
     assert found.sentence == (
         "On 4,000 test rows the rule no_regression lets a 1 % regression through in 0.043 % of "
-        "nights and needs a 0.25 % gain to be promoted in 80 % of nights."
+        "nights and needs a 0.25 % gain to be promoted in 80 % of nights. These rates hold for the "
+        "first comparison on these rows; how many there were before is not recorded."
     )
 
 
@@ -89,7 +97,7 @@ def test_chances_in_words(passes, words):
     assert "lets a 9.9 % regression through" in replace(found, regression=0.099).sentence
     assert "needs a 9.9 % gain" in replace(found, gain_needed=0.099).sentence
     certain = replace(found, gain_needed=None, no_change=0.996)
-    assert certain.sentence.endswith("and promotes an equal challenger in 100 % of nights.")
+    assert "and promotes an equal challenger in 100 % of nights. " in certain.sentence
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -120,3 +128,74 @@ def test_with_the_rows_it_asks_for_the_gain_is_found(rule, gain):
 def test_no_number_of_rows_finds_a_gain_that_is_none():
     assert rows_for(at(0.0, 0.01), GatePolicy(), 0.0) is None
     assert rows_for(at(0.0, 0.01), GatePolicy(rule="superior"), -0.01) is None
+
+
+# --- later nights on the same rows -------------------------------------------------------------
+
+
+def champions(policy, se, earlier, worlds=4_000):
+    """Luck of the champion on each of many test sets, after comparisons with equal models."""
+    rng = np.random.default_rng(5)
+    champion = rng.normal(0, se / 2**0.5, worlds)
+    for _ in range(earlier):
+        challenger = rng.normal(0, se / 2**0.5, worlds)
+        passed = challenger - champion <= cut(at(0.0, se), policy)
+        champion = np.where(passed, challenger, champion)
+    return champion, rng.normal(0, se / 2**0.5, worlds)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("earlier", [1, 9, 39])
+@pytest.mark.parametrize("true", [-0.015, -0.005, 0.0, 0.005])
+def test_later_nights_on_the_same_rows_are_predicted_too(rule, earlier, true):
+    policy, se = GatePolicy(rule=rule), 0.0065
+    champion, challenger = champions(policy, se, earlier)
+    rate = np.mean(challenger + true - champion <= cut(at(0.0, se), policy))
+    predicted = chance(at(0.0, se), policy, true, earlier=earlier)
+    assert rate == pytest.approx(predicted, abs=4 * (predicted * (1 - predicted) / 4_000) ** 0.5)
+    bias = selection_bias(at(0.0, se), policy, earlier)
+    assert -champion.mean() == pytest.approx(bias, abs=4 * champion.std() / 4_000**0.5)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@settings(max_examples=20)
+@given(st.floats(1e-4, 0.05), st.integers(0, 60), st.floats(-0.03, 0.03))
+def test_each_comparison_makes_the_next_one_harder(rule, se, earlier, change):
+    policy, found = GatePolicy(rule=rule), at(0.0, se)
+    now, next_ = (chance(found, policy, change, earlier=n) for n in (earlier, earlier + 1))
+    assert next_ <= now + 1e-6
+    assert selection_bias(found, policy, earlier) >= -1e-9
+
+
+def test_the_sentence_says_for_which_night_its_rates_hold():
+    first, tenth = (
+        operating_characteristic(at(0.0, 0.0065), GatePolicy(), earlier=n) for n in (0, 9)
+    )
+    assert first.sentence.endswith("These rates hold for the first comparison on these rows.")
+    assert first.curve == first.first_curve == tenth.first_curve
+    assert dict(tenth.curve)[0.0] < dict(tenth.first_curve)[0.0] / 5
+    assert tenth.gain_needed > 1.5 * first.gain_needed
+    assert tenth.sentence.endswith(
+        "These rates hold for comparison 10 on these rows, if the challengers before were as good "
+        "as the champion: by selection its error is expected to look 0.7 % lower on them than it "
+        "is."
+    )
+
+
+@pytest.mark.parametrize(("decisions", "earlier"), [(0, 0), (1, 0), (2, 1), (12, 11)])
+def test_the_first_decision_on_the_rows_compared_with_no_champion(
+    make_evidence, decisions, earlier
+):
+    evidence = make_evidence()
+    worn = replace(evidence, wear=replace(evidence.wear, decisions=decisions))
+    assert earlier_comparisons(worn) == earlier
+    assert earlier_comparisons(replace(evidence, wear=None)) is None
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_more_rows_are_needed_on_rows_that_were_used(rule):
+    found, policy = at(0.0, 0.0065), GatePolicy(rule=rule)
+    needed = [rows_for(found, policy, 0.01, earlier=n) for n in (0, 9, 39)]
+    assert needed == sorted(set(needed))
+    shrunk = at(0.0, 0.0065 * (found.rows / needed[1]) ** 0.5)
+    assert chance(shrunk, policy, -0.01, earlier=9) == pytest.approx(0.8, abs=0.005)

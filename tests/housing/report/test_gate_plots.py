@@ -7,7 +7,7 @@ import pytest
 
 from housing.gate.evidence import Part, Wear
 from housing.gate.policy import GatePolicy
-from housing.gate.power import operating_characteristic
+from housing.gate.power import earlier_comparisons, operating_characteristic
 from housing.records import CheckResult, Interval
 from housing.report import gate_plots, wording
 from housing.report.markdown import summary
@@ -57,7 +57,10 @@ def test_a_first_night_has_no_forest_and_no_drift(make_report):
 
 
 def test_the_two_numbers_stand_in_page_and_summary(report):
-    could = operating_characteristic(report.evidence.comparison, report.policy)
+    earlier = earlier_comparisons(report.evidence)
+    assert earlier == report.evidence.wear.decisions - 1 > 0
+    could = operating_characteristic(report.evidence.comparison, report.policy, earlier=earlier)
+    assert f"These rates hold for comparison {earlier + 1} on these rows" in could.sentence
     assert could.sentence.replace(" %", "\N{NO-BREAK SPACE}%") in render(report)
     assert could.sentence.replace("_", "\\_") in summary(report)
     assert gate_plots.characteristic(could, -0.002).alt == could.sentence
