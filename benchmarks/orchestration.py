@@ -49,11 +49,20 @@ def _step_seconds(run: int) -> float:
 
 def against_a_server(home: Path) -> list[Row]:
     """Nights in this process, by the flow and without it, alternately."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
+        PREFECT_API_URL,
+        PREFECT_LOGGING_LEVEL,
+        temporary_settings,
+    )
 
     server = start(home)
     server.wait_until_ready()
-    told = {PREFECT_API_URL: server.url, PREFECT_LOGGING_LEVEL: "CRITICAL"}
+    told = {
+        PREFECT_API_AUTH_STRING: server.secret,
+        PREFECT_API_URL: server.url,
+        PREFECT_LOGGING_LEVEL: "CRITICAL",
+    }
     with temporary_settings(told):
         from flows.nightly import nightly
 

@@ -6,6 +6,7 @@ time until it answers is what a night without a running server waits for.
 
 import argparse
 import gc
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,21 @@ def main() -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
+    from deployments.middleware import guarded
+
     app: Any = create_app()
     gc.freeze()
     gc.enable()
+    api = get_current_settings().server.api
+    secret = None if api.auth_string is None else api.auth_string.get_secret_value()
     if chosen.reports is not None:
         from deployments.reports import beside
 
-        secret = get_current_settings().server.api.auth_string
-        app = beside(app, chosen.reports, None if secret is None else secret.get_secret_value())
+        app = beside(app, chosen.reports, secret)
+    try:
+        app = guarded(app, chosen.host, secret, api.cors_allowed_origins)
+    except ValueError as error:
+        sys.exit(str(error))
     uvicorn.run(
         app,
         host=chosen.host,

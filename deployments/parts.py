@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deployments import server
+from deployments import access, server
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,10 @@ NIGHT_SECONDS = 60.0
 """A running night gets this long to stop safely."""
 
 
-def parts(home: Path, port: int, api_port: int) -> tuple[Part, ...]:
+def parts(home: Path, port: int, api_port: int, secret: str) -> tuple[Part, ...]:
     """The server first: the others ask it. Down they go the other way round."""
     url = server.api_url(port)
+    client = access.client_settings(url, secret)
     logs = home / "prefect"
     module = (sys.executable, "-m")
     return (
@@ -38,17 +39,17 @@ def parts(home: Path, port: int, api_port: int) -> tuple[Part, ...]:
             "server",
             server.command(port, reports=home / "reports"),
             logs / "server.log",
-            server.environment(url, ui=True),
+            server.environment(url, secret, ui=True),
             answers=lambda: server.answers(url),
         ),
         Part(
             "runner",
             (*module, "deployments.runner"),
             logs / "runner.log",
-            {"PREFECT_API_URL": url, "PREFECT_UI_URL": url.removesuffix("/api")},
+            {**client, "PREFECT_UI_URL": url.removesuffix("/api")},
             stop_seconds=NIGHT_SECONDS,
         ),
-        Part("watch", (*module, "deployments.watch"), logs / "watch.log", {"PREFECT_API_URL": url}),
+        Part("watch", (*module, "deployments.watch"), logs / "watch.log", client),
         Part(
             "prediction API",
             (*module, "deployments.predicting", str(api_port)),

@@ -1,12 +1,9 @@
 """The nights' reports and model cards over HTTP, on the Prefect server's own address, for its UI.
 
-Behind the same user and password as the API, where one is set. Only the report of a run and the
-card of a model by their numbers; nothing else of the folder is to be had.
+Behind the same auth string as the API, where one is set: a browser that signed in has a cookie.
+Only the report of a run and the card of a model by their numbers; nothing else of the folder.
 """
 
-import base64
-import binascii
-import hmac
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
@@ -14,6 +11,8 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
+
+from deployments.middleware import knows
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -36,7 +35,7 @@ def beside(inner: App, folder: Path, secret: str | None) -> App:
 
 
 def _answer(request: Request, path: Path, secret: str | None) -> Response:
-    if secret is not None and not _knows(request, secret):
+    if secret is not None and not knows(request, secret):
         ask = {"WWW-Authenticate": 'Basic realm="housing"'}
         return PlainTextResponse("The user and password of the Prefect UI, please.", 401, ask)
     if request.method not in ("GET", "HEAD"):
@@ -46,12 +45,3 @@ def _answer(request: Request, path: Path, secret: str | None) -> Response:
     # What a report shows of landing files is escaped; should that ever fail, no script runs.
     headers = {"Content-Security-Policy": "script-src 'none'", "X-Content-Type-Options": "nosniff"}
     return FileResponse(path, media_type="text/html", headers=headers)
-
-
-def _knows(request: Request, secret: str) -> bool:
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    try:
-        given = base64.b64decode(credentials, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return scheme.lower() == "basic" and hmac.compare_digest(given, secret.encode())

@@ -13,11 +13,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployments import access
 from deployments.lifeline import let_go, start_tied
 from housing.errors import HousingError
 from housing.store.blobs import write_durably
@@ -40,6 +41,12 @@ class Server:
     process: subprocess.Popen[bytes]
     url: str
     log: Path
+    secret: str  # its auth string
+
+    @property
+    def client(self) -> dict[str, str]:
+        """Environment of a program that uses it."""
+        return access.client_settings(self.url, self.secret)
 
     def wait_until_ready(self) -> None:
         """Return when it answers; ServerUnavailable if it ends or takes too long."""
@@ -84,9 +91,9 @@ def start(home: Path, *, port: int | None = None) -> Server:
     port = port or free_port()
     url = api_url(port)
     log = home / "prefect" / "server.log"
-    return Server(
-        start_tied(command(port), {**os.environ, **environment(url, ui=False)}, log), url, log
-    )
+    secret = access.new_secret()
+    told = {**os.environ, **environment(url, secret, ui=False)}
+    return Server(start_tied(command(port), told, log), url, log, secret)
 
 
 def api_url(port: int) -> str:
@@ -100,9 +107,10 @@ def command(port: int, *, reports: Path | None = None) -> tuple[str, ...]:
     return (sys.executable, "-m", "deployments.api", "--port", str(port), *shown)
 
 
-def environment(url: str, *, ui: bool) -> dict[str, str]:
+def environment(url: str, secret: str, *, ui: bool) -> dict[str, str]:
     """What a server is told beside what `environment.prepare` tells all."""
     told = {
+        **access.server_settings(url, secret),
         "PREFECT_API_URL": url,
         "PREFECT_UI_ENABLED": "1" if ui else "0",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
@@ -132,9 +140,10 @@ def answers(url: str, timeout: float = 2.0) -> bool:
 # --- finding one --------------------------------------------------------------------------
 
 
-def announce(home: Path, url: str) -> None:
-    """Tell other commands on this machine that a server runs."""
-    write_durably(home / "prefect" / "server.json", json.dumps({"url": url}).encode())
+def announce(home: Path, url: str, secret: str) -> None:
+    """Tell other commands of this user that a server runs, and its auth string."""
+    known = access.client_settings(url, secret)
+    write_durably(home / "prefect" / "server.json", json.dumps(known).encode())
 
 
 def withdraw(home: Path) -> None:
@@ -142,45 +151,57 @@ def withdraw(home: Path) -> None:
     (home / "prefect" / "server.json").unlink(missing_ok=True)
 
 
-def running(home: Path) -> str | None:
-    """The API of a server that answers: the user's PREFECT_API_URL, or one that `up` started."""
+def running(home: Path) -> dict[str, str] | None:
+    """A client's environment for a server that answers, or None.
+
+    The server is the user's PREFECT_API_URL, or the one that `up` started.
+    """
     chosen = os.environ.get("PREFECT_API_URL")
     if chosen:
         if answers(chosen):
-            return chosen
+            return access.client_settings(chosen, None)
         raise ServerUnavailable(
             url=chosen,
             why="no answer within 2 s",
             next_step="Start it, or unset PREFECT_API_URL to run with a temporary one.",
         )
     try:
-        url = json.loads((home / "prefect" / "server.json").read_text())["url"]
+        known: dict[str, str] = json.loads((home / "prefect" / "server.json").read_text())
+        url = known["PREFECT_API_URL"]
     except (FileNotFoundError, ValueError, KeyError):
         return None
-    return str(url) if answers(url) else None
+    return known if answers(url) else None
 
 
 @contextmanager
-def server_for_a_night(
-    home: Path, begun: Server | None = None
-) -> Iterator[tuple[Server | None, str]]:
-    """A running server, or a temporary one that is still starting when the block begins.
+def server_for_a_night(home: Path, begun: Server | None = None) -> Iterator[Server | None]:
+    """A temporary server that is still starting when the block begins; None where one runs already.
 
-    `begun` is one that was started for this.
+    Within the block the environment names the server. `begun` is one that was started for this.
     """
-    url = running(home) if begun is None else None
-    if url is not None:
-        os.environ["PREFECT_API_URL"] = url
-        yield None, url
-        return
-    server = begun or start(home)
-    os.environ["PREFECT_API_URL"] = server.url
+    known = running(home) if begun is None else None
+    server = None if known is not None else begun or start(home)
+    with _environment(known if server is None else server.client):
+        try:
+            yield server
+        finally:
+            if server is not None:
+                send_what_is_left()
+                server.stop()
+
+
+@contextmanager
+def _environment(changed: Mapping[str, str] | None) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changed or ()}
+    os.environ.update(changed or {})
     try:
-        yield server, server.url
+        yield
     finally:
-        send_what_is_left()
-        server.stop()
-        del os.environ["PREFECT_API_URL"]
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def send_what_is_left() -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
+from deployments import access
 from deployments import server as servers
 from deployments.lifeline import let_go, start_tied
 from deployments.parts import Part, parts
@@ -117,12 +118,13 @@ def up(home: Path, port: int, api_port: int, say: Say) -> None:
             if not _free(wanted) or (option == "--api-port" and wanted == port):
                 raise PortTaken(port=wanted, option=option)
         stopping = _catch_signals()
-        watched = [Watched(part) for part in parts(home, port, api_port)]
+        secret = access.secret_of(home)
+        watched = [Watched(part) for part in parts(home, port, api_port, secret)]
         try:
             _start_all(watched, say, stopping)
             if not stopping():
-                servers.announce(home, servers.api_url(port))
-                _say_where(port, api_port, say)
+                servers.announce(home, servers.api_url(port), secret)
+                _say_where(port, api_port, secret, say)
             while not stopping():
                 time.sleep(0.2)
                 for one in watched:
@@ -157,9 +159,9 @@ def _start_all(watched: Sequence[Watched], say: Say, stopping: Callable[[], int]
             return
 
 
-def _say_where(port: int, api_port: int, say: Say) -> None:
+def _say_where(port: int, api_port: int, secret: str, say: Say) -> None:
     ui = servers.api_url(port).removesuffix("/api")
-    say(f"Prefect UI:  {ui}")
+    say(f"Prefect UI:  {access.sign_in_url(ui, secret)}")
     say(f"Deployments: {ui}/v2/deployments")
     say(f"Predictions: http://127.0.0.1:{api_port}")
     say("Ctrl-C stops everything.")

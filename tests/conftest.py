@@ -139,6 +139,7 @@ def prefect_server(
 def prefect_api(prefect_server: Server) -> Iterator[str]:
     """The address of the session's server, which flows in this process then use."""
     from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
         PREFECT_API_URL,
         PREFECT_LOGGING_LEVEL,
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
@@ -146,6 +147,7 @@ def prefect_api(prefect_server: Server) -> Iterator[str]:
     )
 
     changed = {
+        PREFECT_API_AUTH_STRING: prefect_server.secret,
         PREFECT_API_URL: prefect_server.url,
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False,
         PREFECT_LOGGING_LEVEL: "CRITICAL",

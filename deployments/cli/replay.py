@@ -159,7 +159,7 @@ def _live(
 
     settings = load_settings()
     environment.prepare(settings.home, quiet=True)
-    with server_for_a_night(settings.home) as (server, _):
+    with server_for_a_night(settings.home) as server:
         with errors.status("Starting: loading libraries and the Prefect server ..."):
             from flows.nightly import nightly
             from housing.steps.night import NightlyParameters

@@ -24,7 +24,7 @@ def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     """Run the flow once; returns the outcome. Errors of the flow are raised here."""
     settings = load_settings()
     environment.prepare(settings.home, quiet=True)
-    with server_for_a_night(settings.home, early.taken(settings.home)) as (server, _):
+    with server_for_a_night(settings.home, early.taken(settings.home)) as server:
         with open_store(settings):
             pass  # what is wrong with the store is said while the server is still starting
         with errors.status("Starting: loading libraries and the Prefect server ..."):

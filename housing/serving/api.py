@@ -36,6 +36,7 @@ PROBLEMS: Mapping[int | str, dict[str, Any]] = {
     for status, words in {
         400: "The body cannot be read",
         401: "A token is needed",
+        403: "A web page of another origin may not ask",
         404: "It is not there",
         408: "The body did not arrive in time",
         413: "The body is too large",
@@ -46,7 +47,7 @@ PROBLEMS: Mapping[int | str, dict[str, Any]] = {
     }.items()
 }
 
-router = APIRouter(responses={s: PROBLEMS[s] for s in (401, 421)})
+router = APIRouter(responses={s: PROBLEMS[s] for s in (401, 403, 421)})
 
 
 def body_of(schema: str, example: str) -> dict[str, Any]:

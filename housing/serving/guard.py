@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from housing.serving.origins import foreign
 from housing.serving.problems import BodyTooLarge, BodyTooSlow, Refused, problem
 
 OPEN = frozenset({"/health"})
@@ -62,7 +63,7 @@ class Rules:
 
 
 class Guard:
-    """Checks host, token and size; counts and times bodies; adds headers; observes."""
+    """Checks host, token, origin and size; counts and times bodies; adds headers; observes."""
 
     def __init__(self, app: ASGIApp, rules: Rules, observe: Observe) -> None:
         self.app, self.rules, self.observe = app, rules, observe
@@ -119,6 +120,8 @@ class Guard:
                 "log-in with any user name.",
                 {"WWW-Authenticate": 'Basic realm="housing", charset="UTF-8"'},
             )
+        if foreign(scope["headers"]):
+            raise Refused(403, "A web page of another origin may not use this server.")
         if length.isdigit() and int(length) > body.limit.bytes:
             raise BodyTooLarge(body.limit.bytes, body.limit.advice)
 

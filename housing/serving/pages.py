@@ -42,7 +42,7 @@ SIMULATED = (
     "SIMULATED DISTRICTS: this model was trained on made-up rows and says nothing of houses."
 )
 
-router = APIRouter(responses={s: PROBLEMS[s] for s in (401, 421)})
+router = APIRouter(responses={s: PROBLEMS[s] for s in (401, 403, 421)})
 
 
 def _file(name: str, media_type: str) -> Any:

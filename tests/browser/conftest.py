@@ -65,6 +65,7 @@ def ui(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Ui]:
     folder = SCREENSHOTS / request.node.name.replace("/", "-")
     shutil.rmtree(folder, ignore_errors=True)
     driven = Ui(page, up, folder)
+    driven.sign_in()
     try:
         yield driven
     finally:

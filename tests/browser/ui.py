@@ -22,6 +22,12 @@ class Ui:
         self._shots += 1
         self.page.screenshot(path=self.folder / f"{self._shots:02}-{what}.png")
 
+    def sign_in(self) -> None:
+        """By the address that `housing up` prints, and nothing else."""
+        self.page.goto(self.up.sign_in())
+        # A page that is left while it checks the auth string forgets it.
+        self.page.get_by_role("link", name="Deployments", exact=True).first.wait_for()
+
     def go(self, path: str) -> None:
         self.page.goto(f"http://127.0.0.1:{self.up.port}/v2/{path}")
 

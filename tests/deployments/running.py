@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from deployments.access import basic, sign_in_url
 from deployments.server import free_port
 from tests.nights import SMALL
 
@@ -52,6 +53,7 @@ class Up:
             "HOUSING_SCHEDULE_PRUNE": "off",
             **settings,
         }
+        self._token: dict[str, str] = {}
         self.process = self.start()
 
     def start(self) -> "subprocess.Popen[bytes]":
@@ -83,14 +85,47 @@ class Up:
 
     def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
         """GET, or POST where there is a body, or as `method` says."""
+        changes = {} if body is None else self._csrf()
+        said = self._said(path, changes, None if body is None else json.dumps(body), method)
+        return json.loads(said) if said else None
+
+    def _csrf(self) -> dict[str, str]:
+        """Headers without which the server changes nothing; they are valid for an hour."""
+        if not self._token:
+            found = json.loads(self._said("csrf-token?client=tests", {}))
+            self._token = {"Prefect-Csrf-Client": "tests", "Prefect-Csrf-Token": found["token"]}
+        return self._token
+
+    def _said(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        body: str | None = None,
+        method: str | None = None,
+    ) -> bytes:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api/{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            data=None if body is None else body.encode(),
+            headers={**self.headers(), **headers, "Content-Type": "application/json"},
             method=method,
         )
-        said = _answer(request)
-        return json.loads(said) if said else None
+        return _answer(request)
+
+    def secret(self) -> str:
+        """The auth string; KeyError before there is one."""
+        chosen = self.environment.get("PREFECT_SERVER_API_AUTH_STRING")
+        path = self.home / "prefect" / "auth"
+        if chosen is None and not path.exists():
+            raise KeyError(path)
+        return chosen or path.read_text()
+
+    def headers(self) -> dict[str, str]:
+        """What a client of the server sends."""
+        return {"Authorization": f"Basic {basic(self.secret())}"}
+
+    def sign_in(self) -> str:
+        """The address that it printed for a browser."""
+        return sign_in_url(f"http://127.0.0.1:{self.port}", self.secret())
 
     def deployments(self) -> dict[str, Any]:
         return {d["name"]: d for d in self.ask("deployments/filter", {})}

@@ -80,14 +80,18 @@ def test_the_dead_are_crashed_and_told_and_who_waits_for_a_person_is_spared(
 
 
 def test_drift_starts_a_full_search_once_that_is_switched_on(up: Up) -> None:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
     drift = _automations(up)["housing: drift starts a full search"]
     id_ = up.deployments()["search"]["id"]
     wanted = {"flow_runs": {"deployment_id": {"any_": [id_]}}}
     assert up.ask("flow_runs/count", wanted) == 0
     up.ask(f"automations/{drift['id']}", {"enabled": True}, "PATCH")
-    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{up.port}/api"}):
+    known = {
+        PREFECT_API_URL: f"http://127.0.0.1:{up.port}/api",
+        PREFECT_API_AUTH_STRING: up.secret(),
+    }
+    with temporary_settings(known):
         emit(Message("drift", "median_income drifts", "m1"))
         _send()
     [search] = until(lambda: up.ask("flow_runs/filter", wanted), 60, "no search was started")

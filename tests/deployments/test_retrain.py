@@ -45,7 +45,7 @@ def test_it_uses_a_server_that_runs(
     command: Command, tmp_path: Path, prefect_server: Server
 ) -> None:
     land(tmp_path, "a.csv")
-    ran = command("retrain", "--json", PREFECT_API_URL=prefect_server.url, **QUICK)
+    ran = command("retrain", "--json", **prefect_server.client, **QUICK)
     assert ran.returncode in (0, 3), ran.stderr
     assert not (tmp_path / "home" / "prefect" / "server.log").exists()
 
@@ -97,7 +97,7 @@ def test_it_is_named_before_anything_starts(
 
 
 def test_no_rows_is_an_error_with_the_next_step(command: Command, prefect_server: Server) -> None:
-    ran = command("retrain", PREFECT_API_URL=prefect_server.url, **QUICK)
+    ran = command("retrain", **prefect_server.client, **QUICK)
     assert ran.returncode == 1
     assert "Put a CSV file into the landing folder" in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,14 +76,14 @@ def test_its_report_is_linked_and_served_beside_the_ui(up: Up) -> None:
     artifacts = up.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["report"]}}})
     link = re.search(r"\]\((http[^)]+)\)", artifacts[0]["data"])
     assert link is not None
-    with urllib.request.urlopen(link[1], timeout=20) as response:
+    with _opened(up, link[1]) as response:
         report = response.read().decode()
         assert "<html" in report
         assert response.headers["Content-Security-Policy"] == "script-src 'none'"
     card = re.search(r'href="(card-m\d+\.html)"', report)
     assert card is not None, "the challenger's model card is linked"
     place = link[1].rpartition("/")[0]
-    with urllib.request.urlopen(f"{place}/{card[1]}", timeout=20) as response:
+    with _opened(up, f"{place}/{card[1]}") as response:
         assert b"Model card of m" in response.read()
     for path in (
         "night-r99.html",
@@ -92,7 +93,11 @@ def test_its_report_is_linked_and_served_beside_the_ui(up: Up) -> None:
         "night-r1.html.txt",
     ):
         with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(f"http://127.0.0.1:{up.port}/reports/{path}", timeout=20)
+            _opened(up, f"http://127.0.0.1:{up.port}/reports/{path}")
+
+
+def _opened(up: Up, address: str) -> Any:
+    return urllib.request.urlopen(urllib.request.Request(address, headers=up.headers()), timeout=20)
 
 
 def test_a_value_out_of_range_is_refused_before_a_run_exists(up: Up) -> None:

@@ -27,7 +27,7 @@ def fork_night(prefect_server: Server) -> Night:
         environment = {
             **SMALL,
             "HOUSING_HOME": str(home),
-            "PREFECT_API_URL": prefect_server.url,
+            **prefect_server.client,
             "PREFECT_HOME": str(home / "prefect"),
         }
         process = context.Process(target=victim.run, args=(environment, blow))

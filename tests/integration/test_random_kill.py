@@ -57,7 +57,7 @@ def start(prefect_server: Server) -> Start:
                 **LESS,
                 "HOUSING_HOME": str(home.folder),
                 "HOUSING_DATABASE_URL": home.database,
-                "PREFECT_API_URL": prefect_server.url,
+                **prefect_server.client,
             },
             cwd=home.folder,
             stdout=subprocess.DEVNULL,

@@ -37,6 +37,7 @@ def run(environment: dict[str, str], blow: Blow | None) -> None:
     strike = _Striker(blow)
     event.listen(Engine, "commit", strike.before_commit)
     from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
         PREFECT_API_URL,
         PREFECT_LOGGING_LEVEL,
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
@@ -44,6 +45,7 @@ def run(environment: dict[str, str], blow: Blow | None) -> None:
     )
 
     changed: dict[Any, Any] = {
+        PREFECT_API_AUTH_STRING: environment["PREFECT_API_AUTH_STRING"],
         PREFECT_API_URL: environment["PREFECT_API_URL"],
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False,
         PREFECT_LOGGING_LEVEL: "CRITICAL",

@@ -264,3 +264,43 @@ def _upload(address: str, content: bytes) -> httpx.Response:
     )
     assert answer.status_code == 200, answer.text
     return answer
+
+
+FOREIGN = (
+    {"origin": "http://evil.example"},
+    {"origin": "http://127.0.0.1:1"},  # another server on this machine
+    {"origin": "null"},  # a sandboxed frame, or a file
+    {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"},
+    {"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"},
+)
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_a_page_of_another_origin_cannot_ask(
+    client: httpx.Client, locked: httpx.Client, headers: dict[str, str]
+) -> None:
+    """It would enter the prediction log, which the monitor reads."""
+    asked = _districts(client)
+    for server in (client, locked):
+        answer = server.post(
+            "/predict/batch", files={"file": ("a.csv", b"a")}, headers={**_basic(TOKEN), **headers}
+        )
+        assert (answer.status_code, answer.headers["cache-control"]) == (403, "no-store")
+    assert _districts(client) == asked
+
+
+def _districts(client: httpx.Client) -> list[str]:
+    lines = client.get("/metrics").text.splitlines()
+    return [line for line in lines if line.startswith(("housing_districts", "housing_rejected"))]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_its_own_pages_can(client: httpx.Client, scheme: str) -> None:
+    own = f"{scheme}://{client.base_url.netloc.decode()}"
+    for headers in (
+        {"origin": own, "sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"},  # a link that was followed
+        {"sec-fetch-site": "none", "sec-fetch-mode": "navigate"},
+        {},
+    ):
+        assert client.get("/model", headers=headers).status_code == 200
