@@ -26,6 +26,19 @@ class Rejection:
     example: str  # first such row in words: file, line, column, value
 
 
+BatchStatus = Literal[
+    "accepted",
+    "unchanged",  # nothing in it is new
+    "empty",  # a header and nothing below
+    "rejected",  # every row broke a rule: it waits for a person
+    "held",  # it looks wrong as a whole: it waits for a person
+    "discarded",  # a person looked at it and does not want it
+    "superseded",  # the content of an earlier batch that no longer stands in the dataset
+    "unreadable",
+    "waiting",
+]
+
+
 @dataclass(frozen=True)
 class BatchSummary:
     """What became of one file (or one read of a table)."""
@@ -33,11 +46,13 @@ class BatchSummary:
     id: int | None  # None where nothing was stored (an unreadable file)
     source: str
     name: str  # file name or table as people know it
-    status: Literal["accepted", "held", "unchanged", "unreadable", "waiting"]
+    status: BatchStatus
     message: str  # one sentence for people
     read: int = 0  # rows
     accepted: int = 0  # rows
     rejected: int = 0  # rows; accepted + rejected == read
+    changed: int = 0  # accepted rows that correct a known one
+    unchanged: int = 0  # accepted rows that are in the dataset as they are
     rejections: tuple[Rejection, ...] = ()
     simulated: bool = False
 
@@ -56,7 +71,7 @@ class IntakeSummary:
     @property
     def not_taken(self) -> "IntakeSummary":
         """Those of which nothing was stored although there was something to read."""
-        left = (b for b in self.batches if b.status in ("unreadable", "waiting"))
+        left = (b for b in self.batches if b.status in ("unreadable", "superseded", "waiting"))
         return IntakeSummary(tuple(left))
 
     @property
@@ -84,7 +99,7 @@ class DatasetVersion:
 
     id: int
     parent: int | None
-    operation: Literal["append", "withdraw", "rollback"]
+    operation: Literal["append", "withdraw", "restore", "rollback"]
     reason: str
     created_at: datetime  # UTC
     batches: tuple[int, ...]  # in reading order: for a key that occurs twice the later one counts

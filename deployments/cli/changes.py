@@ -103,6 +103,28 @@ def withdraw(
 
 
 @dataset_app.command()
+def restore(
+    batch: Annotated[str, typer.Argument(help="A withdrawn batch, e.g. b3.")], reason: Reason
+) -> None:
+    """A new version with a withdrawn batch at its old place; later corrections still count."""
+    target = identify.parse(batch, allowed="b")[1]
+    with open_store(load_settings()) as store:
+        made = datasets.restore(store, target, reason=reason)
+    console.print(f"v{made.id} has b{target} again. `housing retrain` trains on it.")
+
+
+@dataset_app.command()
+def discard(
+    batch: Annotated[str, typer.Argument(help="A held or rejected batch, e.g. b3.")],
+) -> None:
+    """Close a batch that waits for a person: it never enters the dataset, its rows are kept."""
+    target = identify.parse(batch, allowed="b")[1]
+    with open_store(load_settings()) as store:
+        batches.discard(store, target)
+    console.print(f"b{target} is discarded; `housing show b{target}` still shows it.")
+
+
+@dataset_app.command()
 def accept(batch: Annotated[str, typer.Argument(help="A held batch, e.g. b3.")]) -> None:
     """Let a held batch in after all."""
     target = identify.parse(batch, allowed="b")[1]

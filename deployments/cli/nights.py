@@ -1,5 +1,6 @@
 """Commands that run: retrain, ingest, up."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,10 @@ def ingest(
     audit: Annotated[
         bool, typer.Option("--audit", help="The files are samples that a person has filled in.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Take files read before, if the dataset lacks their rows."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Only bring data in; the next night takes it into the dataset.
@@ -68,8 +73,12 @@ def ingest(
 
     if labels and audit:
         raise NotPossible(what="--labels with --audit", why="a file is one or the other.")
+    if again and (labels or audit):
+        raise NotPossible(what="--again with --labels or --audit", why="it is for whole tables.")
     settings = load_settings()
-    bring_in = ingest_labels if labels else ingest_audit if audit else ingest_files
+    bring_in = (
+        ingest_labels if labels else ingest_audit if audit else partial(ingest_files, again=again)
+    )
     with open_store(settings) as store:
         summary = bring_in(store, settings, files)
     rows = [
@@ -85,7 +94,7 @@ def ingest(
         for b in summary.batches
     ]
     listing(rows, ("batch", "status", "accepted", "rejected", "message"), as_json=as_json)
-    if any(b.status == "unreadable" for b in summary.batches):
+    if any(b.status in ("unreadable", "rejected") for b in summary.batches):
         raise typer.Exit(1)
 
 

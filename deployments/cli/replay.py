@@ -102,6 +102,10 @@ class _NothingSeen:
     def batch_with(self, digest: str) -> None:
         """None."""
 
+    def outdated_rows(self, batch: int) -> int:
+        """None."""
+        return 0
+
     def watermark(self, source: str) -> None:
         """None."""
 

@@ -113,9 +113,9 @@ def _print_intake(batches: list[dict[str, Any]]) -> None:
     table.add_column("what came in", overflow="fold", min_width=12)
     table.add_column("status")
     table.add_column("why", overflow="fold")
-    colour = {"accepted": "green", "unreadable": "red", "held": "yellow", "waiting": "yellow"}
+    colour = {"accepted": "green", "unreadable": "red", "rejected": "red"}
     for batch in batches:
-        style = colour[batch["status"]]
+        style = colour.get(batch["status"], "yellow")
         status = f"[{style}]{batch['status']}[/]"
         table.add_row(escape(batch["name"]), status, escape(batch["message"]))
     console.print(table, "")

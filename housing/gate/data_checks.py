@@ -101,24 +101,29 @@ class LeakProof:
 
 
 class RejectedShare:
-    """Not too many of tonight's rows were turned away (`max_rejected_share`)."""
+    """Few enough rows of the batches since the champion were rejected (`max_rejected_share`)."""
 
     name = "rejected-share"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed beyond the limit: what came in of such a delivery is not to be learned from."""
+        """Failed beyond the limit: what entered of such deliveries is not to be learned from.
+
+        Only batches of which rows entered the dataset after the champion's version are counted.
+        """
         read, rejected = evidence.read_rows, evidence.rejected_rows
         figures = {"read": read, "rejected": rejected, "limit": policy.max_rejected_share}
         if not read:
-            return CheckResult(self.name, "not applicable", "Nothing was read tonight.", figures)
+            sentence = "No batch has entered the dataset since the champion's version."
+            return CheckResult(self.name, "not applicable", sentence, figures)
         if not 0 <= rejected <= read:
             raise ValueError(f"{rejected} of {read} rows were rejected")
         if read < policy.rejected_min_rows:
-            sentence = f"{rejected:,} of only {read:,} rows were turned away: too few to judge."
+            sentence = f"{rejected:,} of only {read:,} rows were rejected: too few to judge."
             return CheckResult(self.name, "not applicable", sentence, figures)
         share = rejected / read
         sentence = (
-            f"{rejected:,} of {read:,} rows were turned away ({percent(share)}); up to "
+            f"{rejected:,} of {read:,} rows of the batches that entered since the champion's "
+            f"version were rejected ({percent(share)}); up to "
             f"{percent(policy.max_rejected_share, 2)} is tolerated."
         )
         outcome: CheckOutcome = "failed" if share > policy.max_rejected_share else "passed"
@@ -127,7 +132,7 @@ class RejectedShare:
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The rejected rows at which it turns."""
         most = int(policy.max_rejected_share * evidence.read_rows)
-        return f"It passes with at most {most:,} of {evidence.read_rows:,} rows turned away."
+        return f"It passes with at most {most:,} of {evidence.read_rows:,} rows rejected."
 
 
 class DriftFound:

@@ -106,7 +106,7 @@ class Evidence:
 
     version: int  # dataset version
     test_rows: int
-    read_rows: int  # brought in tonight
+    read_rows: int  # of batches that entered since the champion's version
     rejected_rows: int  # of these
     challenger: Contender
     champion: Contender | None = None

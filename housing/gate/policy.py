@@ -59,10 +59,14 @@ class GatePolicy(BaseModel):
         500, ge=2, description="Test rows below which nothing is decided on any figure."
     )
     max_rejected_share: float = Field(
-        0.2, ge=0, le=1, description="Largest share of tonight's rows that may be turned away."
+        0.2,
+        ge=0,
+        le=1,
+        description="Largest share of rejected rows in the batches that entered since the "
+        "champion's version.",
     )
     rejected_min_rows: int = Field(
-        50, ge=1, description="Rows read tonight below which the share turned away is not judged."
+        50, ge=1, description="Rows of these batches below which the share is not judged."
     )
     drift_action: DriftAction = Field(
         "report",

@@ -18,8 +18,8 @@ from housing.records import Json
 from housing.schema import CATALOGUE, CATEGORIES, NUMBERS
 
 BATCH_RULES: Mapping[str, str] = {
-    "rejected share": "too many of the rows were turned away",
-    "row count": "far more or far fewer rows than the source's recent batches",
+    "rejected share": "too many of the rows were rejected",
+    "row count": "far more or far fewer rows than the source's recent batches of at least 50 rows",
     "missing share": "a column is empty far more often than in the active dataset",
     "unit": "all quartiles of a column are off by about 10, 100, 1,000 or 10,000 times",
     "location": "a column's median is many interquartile ranges away from the active dataset's",
@@ -42,7 +42,8 @@ class QualityPolicy(BaseModel):
     recent_batches: int = Field(
         default=10,
         ge=1,
-        description="How many recent batches of a source tell its usual row count.",
+        description="How many recent batches of a source tell its usual row count; smaller ones "
+        "than MIN_ROWS are not among them.",
     )
     min_recent_batches: int = Field(
         default=5, ge=1, description="With fewer recent batches the row count is not judged."
@@ -74,22 +75,25 @@ class BatchHistory:
     """What a batch is compared with; empty for the first batch of all."""
 
     recent_rows: tuple[int, ...] = ()  # rows read in the source's last batches, newest last
+    # (of those with at least `min_rows`, which were taken)
     columns: Json | None = None  # `profile_columns` of the active dataset
 
 
 def judge_batch(
-    validated: Validated, history: BatchHistory, policy: QualityPolicy
+    validated: Validated, history: BatchHistory, policy: QualityPolicy, *, changes: bool = True
 ) -> tuple[str, ...]:
     """Reasons to hold the batch, each a sentence that begins with its rule; empty: let it in.
 
-    A batch without an accepted row is not held: there is nothing to let in later.
+    A batch without an accepted row is not held: there is nothing to let in later. Where no
+    accepted row `changes` the dataset, only what was rejected is judged.
     """
-    if validated.accepted.empty:
+    if validated.accepted.empty or validated.read < policy.min_rows:
         return ()
-    reasons = [*_row_count(validated, history, policy)]
-    if validated.read >= policy.min_rows:
-        reasons += _rejected_share(validated, policy)
-        reasons += unit_slips(validated, history, policy)
+    reasons = [*_rejected_share(validated, policy)]
+    if not changes:
+        return tuple(reasons)
+    reasons += _row_count(validated, history, policy)
+    reasons += unit_slips(validated, history, policy)
     if len(validated.accepted) >= policy.min_rows and history.columns is not None:
         columns = profile_columns(validated.accepted)
         reasons += _missing_shares(columns, history.columns, policy)
@@ -99,14 +103,20 @@ def judge_batch(
 
 
 def sentence(
-    validated: Validated, reasons: tuple[str, ...], history: BatchHistory, policy: QualityPolicy
+    validated: Validated,
+    reasons: tuple[str, ...],
+    history: BatchHistory,
+    policy: QualityPolicy,
+    known: str = "",
 ) -> str:
-    """What became of the batch, in words; `reasons` are those of `judge_batch`."""
+    """What became of the batch, in words; `reasons` are those of `judge_batch`, `known` says which
+    rows the dataset had.
+    """
     accepted, rejected = len(validated.accepted), len(validated.rejected)
     counts = f"{validated.read:,} rows read, {accepted:,} accepted, {rejected:,} rejected"
     if validated.read == 0:
         counts = "no rows in it: a header and nothing below"
-    parts = [counts]
+    parts = [counts, *([known] if known else [])]
     if rejected:
         worst = max(validated.rejections, key=lambda rejection: rejection.rows)
         parts.append(f"most often {worst.code} ({worst.rows:,}), first: {worst.example}")
@@ -134,8 +144,15 @@ def unit_slips(validated: Validated, history: BatchHistory, policy: QualityPolic
             yield (
                 f"unit: {name} has the median {quartiles[1]:,.6g} where the dataset has "
                 f"{before[1]:,.6g} ({CATALOGUE[name].unit}): about {factor} times too {way}, "
-                "as if it were in another unit"
+                f"as if it were in {_unit(power, CATALOGUE[name].unit)}"
             )
+
+
+_MULTIPLES = {-1: "tens", -2: "hundreds", -3: "thousands", -6: "millions"}
+
+
+def _unit(power: int, unit: str) -> str:
+    return f"{_MULTIPLES[power]} of {unit}" if power in _MULTIPLES else "another unit"
 
 
 def _power_of_ten(now: tuple[float, ...], before: tuple[float, ...], policy: QualityPolicy) -> int:
@@ -152,13 +169,14 @@ def _rejected_share(validated: Validated, policy: QualityPolicy) -> Iterator[str
     share = len(validated.rejected) / validated.read
     if share > policy.max_rejected_share:
         yield (
-            f"rejected share: {share:.0%} of {validated.read:,} rows were turned away, "
+            f"rejected share: {share:.0%} of {validated.read:,} rows were rejected, "
             f"at most {policy.max_rejected_share:.0%} may be"
         )
 
 
 def _row_count(validated: Validated, history: BatchHistory, policy: QualityPolicy) -> Iterator[str]:
-    recent = history.recent_rows[-policy.recent_batches :]
+    recent = [rows for rows in history.recent_rows if rows >= policy.min_rows]
+    recent = recent[-policy.recent_batches :]
     if len(recent) < policy.min_recent_batches:
         return
     usual = median(recent)

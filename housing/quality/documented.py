@@ -8,7 +8,7 @@ from housing.quality.rows import ROW_RULES
 
 def row_rules_table() -> str:
     """Codes of the row rules and what breaks them, a line each."""
-    return _table("code", "a row is turned away when", ROW_RULES)
+    return _table("code", "a row is rejected when", ROW_RULES)
 
 
 def batch_rules_table() -> str:

@@ -43,7 +43,7 @@ ROW_RULES: Mapping[str, str] = {
     "not-a-date": "a time is not ISO 8601 (`2024-12-31`, `2024-12-31T06:00:00Z`)",
     "bad-id": "a district's own id is longer than 200 characters or holds control characters",
     "exceeds": "a number is larger than the one which holds it, e.g. more bedrooms than rooms",
-    "duplicate-key": "the district stands twice or more in the batch; all its rows are turned away",
+    "duplicate-key": "the district stands twice or more in the batch; all its rows are rejected",
     "fields": "a line has more or fewer fields than the header",
     "quote": "a quotation mark on the line is not closed on it, or stands in the wrong place",
 }

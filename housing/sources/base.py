@@ -64,11 +64,34 @@ class SourceOptions(BaseModel):
     )
 
 
+class Known(Protocol):
+    """A stored batch whose content is delivered again."""
+
+    @property
+    def batch(self) -> int:
+        """Its id."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names under which its content was ever delivered."""
+
+    @property
+    def status(self) -> str:
+        """Of the batch; "withdrawn" where it was in the dataset and is not now."""
+
+    @property
+    def next_digest(self) -> str:
+        """What identifies the same content, delivered once more."""
+
+
 class Seen(Protocol):
     """What was brought in before; the store knows."""
 
-    def batch_with(self, digest: str) -> int | None:
-        """Id of the batch with this content, or None."""
+    def batch_with(self, digest: str) -> Known | None:
+        """The newest batch with this content, or None."""
+
+    def outdated_rows(self, batch: int) -> int:
+        """Rows of a batch that the dataset no longer has as they are."""
 
     def watermark(self, source: str) -> str | None:
         """Watermark of the source's last stored delivery, or None where it never had one."""
@@ -88,6 +111,7 @@ class Delivery:
     simulated: bool
     watermark: str | None  # what `Seen.watermark` must answer once this is stored
     read: Callable[[], Raw]
+    repeats: int | None = None  # batch of the same content, taken again because a person asks
 
 
 class Source(Protocol):
@@ -100,13 +124,17 @@ class Source(Protocol):
     def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
         """What there is tonight, in the order in which it should be stored.
 
-        A BatchSummary ("unchanged", "waiting" or "unreadable") stands for what need not or cannot
-        be read. Raises SourceUnavailable where the source as a whole cannot be reached.
+        A BatchSummary ("unchanged", "superseded", "waiting" or "unreadable") stands for what need
+        not or cannot be read. Raises SourceUnavailable where the source as a whole cannot be
+        reached.
         """
 
 
 def nothing_read(
-    source: str, name: str, status: Literal["unchanged", "waiting", "unreadable"], message: str
+    source: str,
+    name: str,
+    status: Literal["unchanged", "superseded", "waiting", "unreadable"],
+    message: str,
 ) -> BatchSummary:
     """The summary of something that was found and not read."""
     return BatchSummary(id=None, source=source, name=name, status=status, message=message)

@@ -1,8 +1,9 @@
 """The landing directory: files that people and other systems drop, one batch each.
 
 A file is read once (same bytes, same batch), never moved, changed or deleted, and left alone
-while it is still being written. Names are read in order, so that of two corrections of a
-district the one in the later name counts.
+while it is still being written. Known bytes under another name are compared with the dataset: if
+it no longer has their rows, the message names how they come back. Names are read in order, so that
+of two corrections of a district the one in the later name counts.
 """
 
 import time
@@ -10,14 +11,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from housing.errors import FileUnreadable, SourceUnavailable
 from housing.records import BatchSummary
-from housing.sources.base import Delivery, Seen, SourceOptions, nothing_read
+from housing.sources.base import Delivery, Known, Seen, SourceOptions, nothing_read
 from housing.sources.files import fingerprint, shown
 from housing.sources.tabular import is_table, parser_of, read_table
 
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", "~")
+
+_STATES = {
+    "withdrawn": "which was withdrawn; `housing dataset restore b{batch}` brings it back",
+    "held": "which is held; `housing show b{batch}` tells why",
+    "rejected": "of which every row was rejected; `housing show b{batch}` tells why",
+    "discarded": "which was discarded; `housing ingest --again` takes it as a new delivery",
+}
+"""What is to be known of a stored batch that is not in the dataset, by its status."""
 
 _Shape = tuple[int, int]  # size in bytes, time of last change in nanoseconds
 
@@ -29,6 +39,7 @@ class Landing:
     options: SourceOptions
     name: str = "landing"
     files: tuple[Path, ...] | None = None  # these instead of the folder's, however young they are
+    again: bool = False  # take files of known content as deliveries of their own
 
     def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
         """One answer a file; raises SourceUnavailable where the folder cannot be listed."""
@@ -50,16 +61,44 @@ class Landing:
             digest, size = fingerprint(path)
         except FileUnreadable as error:
             return nothing_read(self.name, name, "unreadable", f"{error}.")
-        known_batch = seen.batch_with(digest)
-        if known_batch is not None:
-            said = f"{name} holds the same as batch {known_batch}; nothing to do."
-            return nothing_read(self.name, name, "unchanged", said)
+        known = seen.batch_with(digest)
+        if known is not None and not self.again:
+            return self._known(name, known, seen)
         if digest in tonight:
             said = f"{name} holds the same as {tonight[digest]}; it counts once."
             return nothing_read(self.name, name, "unchanged", said)
         tonight[digest] = name
         read = partial(read_table, path, self.options.limits, digest=digest)
-        return Delivery(self.name, name, digest, size, simulated=False, watermark=None, read=read)
+        return Delivery(
+            self.name,
+            name,
+            digest if known is None else known.next_digest,
+            size,
+            simulated=False,
+            watermark=None,
+            read=read,
+            repeats=None if known is None else known.batch,
+        )
+
+    def _known(self, name: str, known: Known, seen: Seen) -> BatchSummary:
+        """What becomes of content that is stored: nothing, and how its rows come back if need be.
+
+        The file that lies there night after night is not compared: corrections of its rows are no
+        news. The same content by another name, or named by a person, is.
+        """
+        same = f"{name} holds the same as b{known.batch}"
+        fresh = self.files is not None or name not in known.names
+        if state := _STATES.get(known.status):
+            status: Literal["unchanged", "superseded"] = "superseded" if fresh else "unchanged"
+            return nothing_read(
+                self.name, name, status, f"{same}, {state.format(batch=known.batch)}."
+            )
+        outdated = seen.outdated_rows(known.batch) if fresh else 0
+        if outdated:
+            why = f"{outdated:,} of its rows have been corrected or withdrawn since"
+            how = f"`housing ingest --again {name}` takes it as a new delivery"
+            return nothing_read(self.name, name, "superseded", f"{same}; {why}. {how}.")
+        return nothing_read(self.name, name, "unchanged", f"{same}; nothing to do.")
 
     def _files(self) -> list[Path]:
         folder = self.options.landing_dir

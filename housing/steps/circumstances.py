@@ -1,4 +1,4 @@
-"""What is found of a night beside predictions: fresh rows, drift, wear of the test set, costs."""
+"""What is found beside predictions: entered and fresh rows, drift, wear of the test set, costs."""
 
 import time
 from typing import Any
@@ -14,10 +14,9 @@ from housing.evaluation.nearness import Mask
 from housing.gate.evidence import Costs
 from housing.keys import Keys
 from housing.records import Drift
-from housing.store import batches, datasets
+from housing.store import datasets
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
-from housing.store.runs import last_completed_night
 from housing.store.segments import KEY_COLUMN, get_table, to_frame
 from housing.store.tables import batches as batch_table
 from housing.store.tables import blobs, evaluations, version_batches
@@ -27,10 +26,28 @@ LATENCY_CALLS = 7
 """Predictions of one row whose median is the latency."""
 
 
-def tonight(connection: Connection) -> list[Row[Any]]:
-    """Batches that came in since the last night that came to its end."""
-    last = last_completed_night(connection)
-    return list(batches.since(connection, 0 if last is None else last.id))
+def entered(connection: Connection, version: int, champion: Row[Any] | None) -> list[Row[Any]]:
+    """Batches with new or corrected rows that the version holds and the champion's does not.
+
+    Versions decide and not nights, so the same comparison always has the same batches, and a
+    delivery of which nothing entered the dataset is not among them.
+    """
+    members = set(datasets.get(connection, version).batches)
+    if champion is not None:
+        members -= set(datasets.get(connection, champion.version).batches)
+    query = sa.select(batch_table).where(
+        batch_table.c.id.in_(members), batch_table.c.status != "unchanged"
+    )
+    return list(connection.execute(query.order_by(batch_table.c.id)))
+
+
+def rejected_share(entered: list[Row[Any]]) -> tuple[int, int]:
+    """Rows read and rejected in the batches that entered by themselves.
+
+    A batch that was held has been judged by the person who accepted it.
+    """
+    judged = [row for row in entered if row.status == "accepted"]
+    return sum(row.read_rows for row in judged), sum(row.rejected_rows for row in judged)
 
 
 # --- rows that no decision has used ----------------------------------------------------------
@@ -95,9 +112,9 @@ def _keys(store: Store, segments: dict[int, str], wanted: set[int]) -> Keys:
 def drift(
     store: Store, champion: Row[Any], frame: pd.DataFrame, came: list[Row[Any]]
 ) -> tuple[Drift, ...]:
-    """Tonight's rows and the active dataset against the champion's training rows.
+    """Entered rows and the active dataset against the champion's training rows.
 
-    `frame` holds all rows of the active version, `came` tonight's batches.
+    `frame` holds all rows of the active version, `came` the batches of `entered`.
     """
     columns = list(schema.CATALOGUE)
     trained = datasets.read(store, champion.version)
@@ -106,7 +123,11 @@ def drift(
     found = []
     fresh = _accepted(store, came)
     if fresh is not None:
-        found.append(measure_drift(reference, fresh, names=(name, "rows of tonight")))
+        found.append(
+            measure_drift(
+                reference, fresh, names=(name, f"rows that entered since v{champion.version}")
+            )
+        )
     found.append(measure_drift(reference, frame[columns], names=(name, "active dataset")))
     return tuple(found)
 
@@ -115,7 +136,7 @@ def _accepted(store: Store, came: list[Row[Any]]) -> pd.DataFrame | None:
     parts = [
         to_frame(get_table(store, batch.segment, tuple(schema.CATALOGUE)))
         for batch in came
-        if batch.segment is not None and batch.status != "held"
+        if batch.segment is not None
     ]
     return pd.concat(parts, ignore_index=True) if parts else None
 

@@ -99,7 +99,7 @@ def measure_all(
         ours = registry.model(connection, challenger)
         theirs = None if champion is None else registry.model(connection, champion)
         former = _former(connection, champion, challenger, settings.gate)
-        came = circumstances.tonight(connection)
+        came = circumstances.entered(connection, version, theirs)
         served = circumstances.decisions(connection, version, challenger)
     with preflight(store, settings, ours) as fresh_process:
         frame = datasets.read(store, version)
@@ -115,9 +115,10 @@ def measure_all(
             baselines.failed,
         )
         features = test[list(schema.FEATURES)]
+        read_rows, rejected_rows = circumstances.rejected_share(came)
         found = Circumstances(
-            read_rows=sum(row.read_rows for row in came),
-            rejected_rows=sum(row.rejected_rows for row in came),
+            read_rows=read_rows,
+            rejected_rows=rejected_rows,
             decisions=served,
             drift=() if theirs is None else circumstances.drift(store, theirs, frame, came),
             costs=circumstances.costs(store, ours, [s.model for s in scored], features),

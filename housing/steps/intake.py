@@ -1,4 +1,4 @@
-"""From what a source delivers to a stored batch: read, split into good and bad rows, keep both."""
+"""From a delivery to a stored batch: read, validate rows, compare with the dataset, keep."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,15 +8,16 @@ from pydantic import TypeAdapter
 
 from housing import progress
 from housing.errors import FileUnreadable
-from housing.quality import BatchHistory, judge_batch, sentence, validate
-from housing.records import BatchSummary, IntakeSummary, RunOutcome
+from housing.quality import BatchHistory, Validated, judge_batch, sentence, validate
+from housing.records import BatchStatus, BatchSummary, IntakeSummary, RunOutcome
 from housing.settings import Settings
 from housing.sources import SOURCES
 from housing.sources.base import Delivery, Source, SourceOptions, nothing_read
 from housing.sources.landing import Landing
-from housing.store import batches, datasets, profiles, runs
+from housing.store import batches, profiles, runs
 from housing.store.batches import NewBatch, StoredBatches
 from housing.store.engine import Store
+from housing.store.standing import Standing, compare
 
 
 def options(settings: Settings) -> SourceOptions:
@@ -90,10 +91,25 @@ def _take_one(
         validated = validate(delivery.read(), delivery.name, watch)
     except FileUnreadable as error:
         return nothing_read(delivery.source, delivery.name, "unreadable", str(error))
+    while True:  # until nobody has changed the dataset in the meantime
+        new = _judged(store, settings, delivery, validated)
+        if new.status == "unchanged" and delivery.repeats is not None:
+            said = f"{delivery.name} holds the same as b{delivery.repeats}, whose rows are current."
+            return nothing_read(delivery.source, delivery.name, "unchanged", said)
+        stored = batches.add(store, new, run)
+        if stored is not None:
+            return stored
+
+
+def _judged(store: Store, settings: Settings, delivery: Delivery, validated: Validated) -> NewBatch:
+    """The delivery as it is stored, held against the dataset as it is now."""
     policy = settings.quality
-    history = _history(store, delivery.source, policy.recent_batches)
-    reasons = judge_batch(validated, history, policy)
-    new = NewBatch(
+    history = _history(store, delivery.source, settings)
+    standing = None if validated.accepted.empty else compare(store, validated.accepted)
+    changes = standing is not None and not standing.says_nothing
+    reasons = judge_batch(validated, history, policy, changes=changes)
+    known = "" if standing is None else standing.sentence
+    return NewBatch(
         source=delivery.source,
         name=delivery.name,
         digest=delivery.digest,
@@ -104,32 +120,49 @@ def _take_one(
         accepted=validated.accepted,
         rejected=validated.rejected,
         rejections=validated.rejections,
-        held=bool(reasons),
-        message=sentence(validated, reasons, history, policy),
+        status=_status(validated, reasons, standing),
+        message=sentence(validated, reasons, history, policy, known),
+        standing=standing,
     )
-    return batches.add(store, new, run)
+
+
+def _status(
+    validated: Validated, reasons: tuple[str, ...], standing: Standing | None
+) -> BatchStatus:
+    if standing is None:
+        return "rejected" if validated.read else "empty"
+    if reasons:
+        return "held"
+    return "unchanged" if standing.says_nothing else "accepted"
 
 
 def _checked(name: str, files: int, rows: int) -> None:
     progress.report("ingest", files, 0, f"{name}: {rows:,} rows checked")
 
 
-def _history(store: Store, source: str, recent: int) -> BatchHistory:
+def _history(store: Store, source: str, settings: Settings) -> BatchHistory:
+    policy = settings.quality
     with store.read() as connection:
-        active = datasets.active(connection)
-        profile = None if active is None else profiles.get(connection, active.id)
+        profile = profiles.newest(connection)
         return BatchHistory(
-            recent_rows=batches.recent_row_counts(connection, source, recent),
+            recent_rows=batches.recent_row_counts(
+                connection, source, policy.recent_batches, policy.min_rows
+            ),
             columns=None if profile is None else profile.columns,
         )
 
 
-def ingest_files(store: Store, settings: Settings, files: list[Path]) -> IntakeSummary:
-    """Bring in the named files, as a run of its own; no model is touched."""
+def ingest_files(
+    store: Store, settings: Settings, files: list[Path], *, again: bool = False
+) -> IntakeSummary:
+    """Bring in the named files, as a run of its own; no model is touched.
+
+    With `again` also those whose content was read before, if the dataset lacks a row of it.
+    """
     with store.write() as connection:
         run = runs.start(connection, "ingest", {"files": [str(file) for file in files]})
     try:
-        source = Landing(options(settings), files=tuple(files))
+        source = Landing(options(settings), files=tuple(files), again=again)
         summary = take(store, settings, [source], run=run)
     except BaseException as error:
         runs.finish(store, run, "failed", error=str(error) or type(error).__name__)

@@ -32,7 +32,8 @@ from housing.settings import Settings
 from housing.steps.outcomes import CAME_AT, LABEL, answers, with_labels
 from housing.steps.promote import roll_back
 from housing.store import alerts, datasets, ledger, windows
-from housing.store.datasets import SIDE_COLUMN
+from housing.store.batches import NEED_A_PERSON
+from housing.store.datasets import SIDE_COLUMN, TAKEN
 from housing.store.engine import Store
 from housing.store.predictions import MODEL
 from housing.store.segments import KEY_COLUMN, get_table, to_frame
@@ -155,11 +156,15 @@ class _View:
                 sa.select(batches).where(batches.c.id > cursor["batch"]).order_by(batches.c.id)
             ).all()
             held = connection.execute(
-                sa.select(batches.c.id).where(batches.c.status == "held").order_by(batches.c.id)
+                sa.select(batches.c.id)
+                .where(batches.c.status.in_(NEED_A_PERSON))
+                .order_by(batches.c.id)
             ).scalars()
             names = tuple(f"b{id_}" for id_ in held)
             data_at = connection.execute(
-                sa.select(sa.func.max(batches.c.recorded_at)).where(batches.c.status != "held")
+                sa.select(sa.func.max(batches.c.recorded_at)).where(
+                    batches.c.status.in_(("accepted", "released"))
+                )
             ).scalar()
         trained_at = self.served.trained_at
         signals = [
@@ -253,7 +258,7 @@ class _View:
 def _new_batches(connection: Connection, after: int, members: set[int]) -> list[tuple[int, str]]:
     query = (
         sa.select(batches.c.id, batches.c.segment)
-        .where(batches.c.id > after, batches.c.status != "held", batches.c.segment.is_not(None))
+        .where(batches.c.id > after, batches.c.status.in_(TAKEN), batches.c.segment.is_not(None))
         .order_by(batches.c.id)
     )
     return [(row.id, row.segment) for row in connection.execute(query) if row.id not in members]

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from housing.schema import TARGET
 from housing.store import predictions
+from housing.store.datasets import TAKEN
 from housing.store.engine import Store
 from housing.store.predictions import AT, MODEL
 from housing.store.segments import KEY_COLUMN, get_table
@@ -67,7 +68,7 @@ def _of_batches(connection: Connection, since: datetime) -> list[tuple[str, date
     """Batches of whole districts that came since, and were let in."""
     query = sa.select(batches.c.segment, batches.c.recorded_at).where(
         batches.c.recorded_at >= since,
-        batches.c.status != "held",
+        batches.c.status.in_(TAKEN),
         batches.c.segment.is_not(None),
     )
     return [(row.segment, row.recorded_at, TARGET) for row in connection.execute(query)]

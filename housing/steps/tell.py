@@ -68,16 +68,23 @@ def unanswered(store: Store, settings: Settings) -> list[int]:
 
 def quarantined(settings: Settings, run: int, summary: IntakeSummary) -> Message | None:
     """Rows or files that did not come in; None, and no message, where all did."""
-    rows = sum(batch.rejected for batch in summary.batches if batch.status == "accepted")
+    rows = sum(b.rejected for b in summary.batches if b.status in ("accepted", "unchanged"))
     held = [f"{b.name} (b{b.id})" for b in summary.batches if b.status == "held"]
+    rejected = [
+        f"{b.name} (b{b.id}): {b.message}" for b in summary.batches if b.status == "rejected"
+    ]
+    superseded = [batch.message for batch in summary.batches if batch.status == "superseded"]
     unreadable = [batch.name for batch in summary.batches if batch.status == "unreadable"]
-    parts = [f"{rows:,} rows were turned away"] if rows else []
+    parts = [f"{rows:,} rows were rejected"] if rows else []
+    parts += [f"every row rejected: {'; '.join(rejected)}"] if rejected else []
     parts += [f"held back as a whole: {', '.join(held)}"] if held else []
     parts += [f"not to be read: {', '.join(unreadable)}"] if unreadable else []
+    parts += superseded
     if not parts:
         return None
     text = "; ".join(parts)
-    message = Message(Event.QUARANTINED, f"{text[0].upper()}{text[1:]}.", f"r{run}")
+    text = f"{text[0].upper()}{text[1:]}".removesuffix(".")
+    message = Message(Event.QUARANTINED, f"{text}.", f"r{run}")
     send_all(message, settings.notify)
     return message
 

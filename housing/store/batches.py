@@ -1,21 +1,28 @@
-"""What came in: one row a delivery, its accepted rows as a segment, the others in quarantine."""
+"""Deliveries: one row each, its accepted rows as a segment, the others in quarantine."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple, cast, get_args
 
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import NotPossible, UnknownId
-from housing.records import BatchSummary, Rejection
+from housing.records import BatchStatus, BatchSummary, Rejection
+from housing.store import datasets
+from housing.store.datasets import TAKEN
 from housing.store.engine import Store
-from housing.store.segments import put_frame, record_blob
+from housing.store.segments import get_table, put_frame, record_blob, to_frame
+from housing.store.standing import Standing, compare
 from housing.store.tables import batches, utc_now
 
 BOOTSTRAP_SOURCES = ("census",)
 """Sources that deliver a first table, once."""
+
+NEED_A_PERSON = ("held", "rejected")
+"""Statuses of batches that a person accepts, discards or has delivered again."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,18 @@ class NewBatch:
     accepted: pd.DataFrame
     rejected: pd.DataFrame
     rejections: tuple[Rejection, ...]
-    held: bool
+    status: BatchStatus
     message: str
+    standing: Standing | None = None  # of the accepted rows; None where there are none
+
+
+class KnownContent(NamedTuple):
+    """The newest batch that holds some content."""
+
+    batch: int
+    names: frozenset[str]  # under which it was ever delivered
+    status: str  # "withdrawn" where it was in the dataset and is not now
+    next_digest: str  # of the same content, delivered once more
 
 
 @dataclass(frozen=True)
@@ -42,10 +59,27 @@ class StoredBatches:
 
     store: Store
 
-    def batch_with(self, digest: str) -> int | None:
-        """Id of the batch with this content, or None."""
+    def batch_with(self, digest: str) -> KnownContent | None:
+        """The newest batch with this content, or None."""
+        found, names = None, set()
         with self.store.read() as connection:
-            return _with_digest(connection, digest)
+            while (row := _with_digest(connection, digest)) is not None:
+                found, digest = row, hashlib.sha256(digest.encode()).hexdigest()
+                names.add(row.name)
+            if found is None:
+                return None
+            gone = datasets.withdrawn(connection, found.id)
+        status = "withdrawn" if gone else found.status
+        return KnownContent(found.id, frozenset(names), status, digest)
+
+    def outdated_rows(self, batch: int) -> int:
+        """Rows of a batch that the dataset no longer has as they are."""
+        with self.store.read() as connection:
+            segment = get(connection, batch).segment
+        if segment is None:
+            return 0
+        standing = compare(self.store, to_frame(get_table(self.store, segment)))
+        return standing.new + standing.changed
 
     def watermark(self, source: str) -> str | None:
         """Watermark of the source's newest batch, or None where it never had one."""
@@ -66,50 +100,51 @@ class StoredBatches:
             return connection.execute(query).first() is not None
 
 
-def _with_digest(connection: Connection, digest: str) -> int | None:
-    found: int | None = connection.execute(
-        sa.select(batches.c.id).where(batches.c.digest == digest)
-    ).scalar()
-    return found
+def _with_digest(connection: Connection, digest: str) -> Row[Any] | None:
+    return connection.execute(sa.select(batches).where(batches.c.digest == digest)).one_or_none()
 
 
-def add(store: Store, new: NewBatch, run: int | None) -> BatchSummary:
-    """Keep a delivery: its bytes first, then its row; one that is there already is a no-op."""
+def add(store: Store, new: NewBatch, run: int | None) -> BatchSummary | None:
+    """Keep a delivery: its bytes first, then its row; one that is there already is a no-op.
+
+    None, and nothing is kept, where the dataset has changed since the rows were compared with it.
+    """
     segment = None if new.accepted.empty else put_frame(store, new.accepted)
     rejected = None if new.rejected.empty else put_frame(store, new.rejected)
     with store.write() as connection:
         known = _with_digest(connection, new.digest)
         if known is not None:
-            message = f"{new.name} holds the same as batch b{known}; nothing to do."
-            return BatchSummary(known, new.source, new.name, "unchanged", message)
-        values = {
-            "digest": new.digest,
-            "source": new.source,
-            "name": new.name,
-            "status": "held" if new.held else "accepted",
-            "message": new.message,
-            "simulated": new.simulated,
-            "size": new.size,
-            "read_rows": new.read,
-            "accepted_rows": len(new.accepted),
-            "rejected_rows": len(new.rejected),
-            "rejections": [asdict(rejection) for rejection in new.rejections],
-            "watermark": new.watermark,
-            "run": run,
-            "recorded_at": utc_now(),
-        }
+            message = f"{new.name} holds the same as b{known.id}; nothing to do."
+            return BatchSummary(known.id, new.source, new.name, "unchanged", message)
+        if new.standing is not None and new.standing.basis != datasets.basis(connection):
+            return None
+        values = _values(new) | {"run": run, "recorded_at": utc_now()}
         if segment is not None:
             values["segment"] = record_blob(connection, segment, "segment")
         if rejected is not None:
             values["rejected"] = record_blob(connection, rejected, "rejected")
-        connection.execute(batches.insert().values(**values))
-        return summary(get(connection, _require(_with_digest(connection, new.digest))))
+        insert = batches.insert().values(**values).returning(batches.c.id)
+        return summary(get(connection, connection.execute(insert).scalar_one()))
 
 
-def _require(batch: int | None) -> int:
-    if batch is None:
-        raise NotPossible(what="Reading a batch", why="it was written and is not there")
-    return batch
+def _values(new: NewBatch) -> dict[str, Any]:
+    standing = new.standing
+    return {
+        "digest": new.digest,
+        "source": new.source,
+        "name": new.name,
+        "status": new.status,
+        "message": new.message,
+        "simulated": new.simulated,
+        "size": new.size,
+        "read_rows": new.read,
+        "accepted_rows": len(new.accepted),
+        "changed_rows": 0 if standing is None else standing.changed,
+        "unchanged_rows": 0 if standing is None else standing.unchanged,
+        "rejected_rows": len(new.rejected),
+        "rejections": [asdict(rejection) for rejection in new.rejections],
+        "watermark": new.watermark,
+    }
 
 
 def get(connection: Connection, batch: int) -> Row[Any]:
@@ -126,21 +161,26 @@ def summary(row: Row[Any]) -> BatchSummary:
         id=row.id,
         source=row.source,
         name=row.name,
-        status="held" if row.status == "held" else "accepted",
+        status=cast(BatchStatus, row.status) if row.status in get_args(BatchStatus) else "accepted",
         message=row.message,
         read=row.read_rows,
         accepted=row.accepted_rows,
         rejected=row.rejected_rows,
+        changed=row.changed_rows,
+        unchanged=row.unchanged_rows,
         rejections=tuple(Rejection(**item) for item in row.rejections),
         simulated=row.simulated,
     )
 
 
-def recent_row_counts(connection: Connection, source: str, limit: int) -> tuple[int, ...]:
-    """Rows read in the source's last accepted batches, newest last."""
+def recent_row_counts(
+    connection: Connection, source: str, limit: int, at_least: int
+) -> tuple[int, ...]:
+    """Rows read in the source's last batches of `at_least` rows that were taken, newest last."""
     query = (
         sa.select(batches.c.read_rows)
-        .where(batches.c.source == source, batches.c.status != "held")
+        .where(batches.c.source == source, batches.c.status.in_(TAKEN))
+        .where(batches.c.read_rows >= at_least)
         .order_by(batches.c.id.desc())
         .limit(limit)
     )
@@ -160,3 +200,15 @@ def accept_held(store: Store, batch: int) -> None:
         if row.status != "held":
             raise NotPossible(what=f"Accepting b{batch}", why=f"it is {row.status}, not held.")
         connection.execute(batches.update().where(batches.c.id == batch).values(status="released"))
+
+
+def discard(store: Store, batch: int) -> None:
+    """Close a batch that waits for a person: it never enters the dataset, and its rows are kept."""
+    with store.write() as connection:
+        row = get(connection, batch)
+        if row.status not in NEED_A_PERSON:
+            why = (
+                f"it is {row.status}; `housing dataset withdraw` takes a batch out of the dataset."
+            )
+            raise NotPossible(what=f"Discarding b{batch}", why=why)
+        connection.execute(batches.update().where(batches.c.id == batch).values(status="discarded"))

@@ -20,6 +20,9 @@ from housing.store.tables import batches, dataset_versions, split_parts, utc_now
 
 SIDE_COLUMN = "test"
 
+TAKEN = ("accepted", "unchanged", "released")
+"""Statuses of batches whose accepted rows are in the dataset or enter it."""
+
 
 def active(connection: Connection) -> DatasetVersion | None:
     """The newest version, or None where nothing has ever come in."""
@@ -55,22 +58,32 @@ def _members(connection: Connection, version: int) -> tuple[int, ...]:
 
 
 def waiting(connection: Connection) -> tuple[int, ...]:
-    """Batches with accepted rows that no version has held yet, oldest first."""
+    """Batches with accepted rows that no version has held yet, oldest first.
+
+    Those that change nothing (`unchanged`) are among them: they enter with the next that does.
+    """
     ever = sa.select(version_batches.c.batch)
     query = (
         sa.select(batches.c.id)
-        .where(batches.c.status != "held", batches.c.segment.is_not(None))
+        .where(batches.c.status.in_(TAKEN), batches.c.segment.is_not(None))
         .where(batches.c.id.not_in(ever))
         .order_by(batches.c.id)
     )
     return tuple(connection.execute(query).scalars())
 
 
+def basis(connection: Connection) -> tuple[int, ...]:
+    """Batches whose rows a new one is compared with, in reading order: active, then waiting."""
+    current = active(connection)
+    return (*(() if current is None else current.batches), *waiting(connection))
+
+
 def append_waiting(store: Store, *, reason: str, run: int | None) -> DatasetVersion | None:
-    """A new version that also holds the waiting batches, or None where none wait."""
+    """A new version that also holds the waiting batches, or None where none changes a row."""
     with store.write() as connection:
         new = waiting(connection)
-        if not new:
+        status = sa.select(batches.c.status).where(batches.c.id.in_(new)).distinct()
+        if set(connection.execute(status).scalars()) <= {"unchanged"}:
             return None
         version = _new_version(connection, "append", reason, run)
         last = connection.execute(sa.select(sa.func.max(version_batches.c.position))).scalar() or 0
@@ -93,7 +106,44 @@ def withdraw(store: Store, batch: int, *, reason: str, run: int | None = None) -
             )
         version = _new_version(connection, "withdraw", reason, run)
         _close(connection, [batch], current.id)
+        reconsider(connection)
         return get(connection, version)
+
+
+def restore(store: Store, batch: int, *, reason: str, run: int | None = None) -> DatasetVersion:
+    """A new version with a withdrawn batch at its old place: later corrections still count."""
+    with store.write() as connection:
+        current = active(connection)
+        if current is not None and batch in current.batches:
+            raise NotPossible(what=f"Restoring b{batch}", why="it is in the active dataset.")
+        if not _was_member(connection, batch):
+            raise NotPossible(
+                what=f"Restoring b{batch}",
+                why="it has never been in the dataset; `housing batches` lists what has.",
+            )
+        version = _new_version(connection, "restore", reason, run)
+        _reopen(connection, [batch], version)
+        reconsider(connection)
+        return get(connection, version)
+
+
+def withdrawn(connection: Connection, batch: int) -> bool:
+    """Whether the batch was in the dataset and is not now."""
+    current = active(connection)
+    members = () if current is None else current.batches
+    return batch not in members and _was_member(connection, batch)
+
+
+def _was_member(connection: Connection, batch: int) -> bool:
+    query = sa.select(version_batches.c.batch).where(version_batches.c.batch == batch).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def reconsider(connection: Connection) -> None:
+    """Have waiting batches enter that changed nothing before the rows beneath them changed."""
+    ever = sa.select(version_batches.c.batch)
+    where = sa.and_(batches.c.status == "unchanged", batches.c.id.not_in(ever))
+    connection.execute(batches.update().where(where).values(status="accepted"))
 
 
 def roll_back(store: Store, target: int, *, reason: str, run: int | None = None) -> DatasetVersion:
@@ -110,6 +160,7 @@ def roll_back(store: Store, target: int, *, reason: str, run: int | None = None)
         back = [b for b in old.batches if b not in now]
         _close(connection, gone, current.id)
         _reopen(connection, back, version)
+        reconsider(connection)
         return get(connection, version)
 
 

@@ -30,7 +30,6 @@ from housing.store.tables import (
     evaluations,
     models,
     run_steps,
-    split_parts,
     utc_now,
 )
 from housing.store.tables import runs as runs_table
@@ -102,12 +101,7 @@ def list_batches(
     """All batches, or those that one run brought in."""
     active = datasets.active(connection)
     members = () if active is None else active.batches
-    query = (
-        sa.select(batches, split_parts.c.new_keys, split_parts.c.known_keys)
-        .join(split_parts, split_parts.c.batch == batches.c.id, isouter=True)
-        .order_by(batches.c.id.desc())
-        .limit(limit)
-    )
+    query = sa.select(batches).order_by(batches.c.id.desc()).limit(limit)
     if run is not None:
         query = query.where(batches.c.run == run)
     return [_batch(row, row.id in members) for row in connection.execute(query)]
@@ -123,7 +117,7 @@ def _batch(row: Row[Any], is_active: bool) -> dict[str, Any]:
         "read": row.read_rows,
         "accepted": row.accepted_rows,
         "rejected": row.rejected_rows,
-        "corrections": row.known_keys,
+        "corrections": row.changed_rows,
         "simulated": row.simulated,
         "message": row.message,
         "recorded_at": time(row.recorded_at),
@@ -253,8 +247,6 @@ def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
     """Everything recorded of a batch."""
     row = stored.get(connection, id_)
     active = datasets.active(connection)
-    query = sa.select(split_parts).where(split_parts.c.batch == id_)
-    part = connection.execute(query).one_or_none()
     return {
         "batch": named("b", row.id),
         "source": row.source,
@@ -266,8 +258,9 @@ def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
         "accepted": row.accepted_rows,
         "rejected": row.rejected_rows,
         "rejections": row.rejections,
-        "new_districts": None if part is None else part.new_keys,
-        "corrections": None if part is None else part.known_keys,
+        "new_districts": row.accepted_rows - row.changed_rows - row.unchanged_rows,
+        "corrections": row.changed_rows,
+        "known_unchanged": row.unchanged_rows,
         "simulated": row.simulated,
         "digest": row.digest,
         "segment": row.segment,
@@ -368,26 +361,35 @@ def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
 
 
 def _unread(newest: Row[Any] | None) -> Iterator[str]:
-    """Files that the last night could not read: it may have ended well without them."""
+    """Files that the last night did not read: it may have ended well without them."""
     if newest is None:
         return
     for batch in newest.not_taken or []:
         if batch["status"] == "unreadable":
             yield f"r{newest.id} could not read a file. {batch['message']}."
+        if batch["status"] == "superseded":
+            yield f"r{newest.id} left a known file alone. {batch['message']}"
+
+
+def _quarantined(batch: Row[Any]) -> str:
+    name = f"b{batch.id} ({batch.name})"
+    discard = f"`housing dataset discard b{batch.id}` closes it"
+    if batch.status == "held":
+        return (
+            f"{name} is held: {batch.message} "
+            f"`housing dataset accept b{batch.id}` lets it in, {discard}."
+        )
+    return f"{name} is rejected: {batch.message} Deliver it corrected; {discard}."
 
 
 def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]:
-    held = sa.select(batches).where(batches.c.status == "held").order_by(batches.c.id)
+    waiting = sa.select(batches).where(batches.c.status.in_(stored.NEED_A_PERSON))
     needs = [
         f"{one['model']} could not be gone back to: {one['detail']}"
         for one in list_readiness(connection)
         if one["ready"] is False
     ]
-    needs += [
-        f"b{row.id} ({row.name}) is held: {row.message} "
-        f"`housing dataset accept b{row.id}` lets it in."
-        for row in connection.execute(held)
-    ]
+    needs += [_quarantined(row) for row in connection.execute(waiting.order_by(batches.c.id))]
     needs += [
         f"r{row.run} would promote m{row.challenger}: `housing approve r{row.run}` or "
         f"`housing reject r{row.run}`, until {time(row.expires_at)}."

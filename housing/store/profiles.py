@@ -30,6 +30,12 @@ def get(connection: Connection, version: int) -> DatasetProfile | None:
     )
 
 
+def newest(connection: Connection) -> DatasetProfile | None:
+    """The facts of the newest version that has been read, or None where none has."""
+    version = connection.execute(sa.select(sa.func.max(dataset_profiles.c.version))).scalar()
+    return None if version is None else get(connection, version)
+
+
 def confirm(store: Store, version: int, frame: pd.DataFrame) -> DatasetProfile:
     """Record the facts of the whole version `frame`, or check that they are the recorded ones."""
     digest = rowset_digest(frame[["key", *schema.CATALOGUE]])

@@ -160,12 +160,15 @@ batches = Table(
     Column("digest", Digest, nullable=False, unique=True),  # of the delivered content
     Column("source", String(40), nullable=False),
     Column("name", Text, nullable=False),
-    Column("status", String(20), nullable=False),  # accepted, held, released
+    # accepted, unchanged, empty, rejected, held, released, discarded
+    Column("status", String(20), nullable=False),
     Column("message", Text, nullable=False),
     Column("simulated", Boolean, nullable=False),
     Column("size", BigInteger, nullable=False),  # bytes
     Column("read_rows", BigInteger, nullable=False),
     Column("accepted_rows", BigInteger, nullable=False),
+    Column("changed_rows", BigInteger, nullable=False, default=0),  # accepted: corrections
+    Column("unchanged_rows", BigInteger, nullable=False, default=0),  # accepted: known as they are
     Column("rejected_rows", BigInteger, nullable=False),
     Column("rejections", JSON, nullable=False),
     _link("segment", "blobs.digest", nullable=True),  # accepted rows; none where there are none
@@ -180,7 +183,7 @@ dataset_versions = Table(
     metadata,
     _id(),
     _link("parent", "dataset_versions.id", nullable=True),
-    Column("operation", String(20), nullable=False),  # append, withdraw, rollback
+    Column("operation", String(20), nullable=False),  # append, withdraw, restore, rollback
     Column("reason", Text, nullable=False),
     _link("run", "runs.id", nullable=True),
     _time("created_at"),

@@ -121,6 +121,21 @@ def test_a_value_that_breaks_a_rule(rows, column, value, code, says):
     assert code in ROW_RULES
 
 
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("limit", ["minimum", "maximum"])
+def test_a_value_exactly_at_its_limit_is_in_and_the_next_one_is_not(rows, name, limit):
+    value = getattr(CATALOGUE[name], limit)
+    beyond = float(np.nextafter(value, np.inf if limit == "maximum" else -np.inf))
+    roomy = rows.assign(total_rooms="1000000", total_bedrooms="1")
+    for typed in (roomy, roomy.assign(**{name: roomy[name].astype(float)})):
+        number = float if typed is not roomy else repr
+        at = typed.copy()
+        at.loc[3, name] = number(float(value))
+        assert checked(at).rejected.empty
+        at.loc[3, name] = number(beyond)
+        assert [(r.code, r.column) for r in checked(at).rejections] == [("range", name)]
+
+
 @pytest.mark.parametrize("value", ["", "NA", "null", " nan ", "None", "N/A"])
 def test_bedrooms_may_be_missing(rows, value):
     result = checked(with_value(rows, "total_bedrooms", value))
@@ -382,7 +397,7 @@ def test_no_slice_of_the_census_is_held(census_path):
 def test_too_many_rejected_rows(rows, history):
     rows.loc[:12, "population"] = "x"
     (reason,) = reasons(rows, history)
-    assert reason == "rejected share: 22% of 60 rows were turned away, at most 20% may be"
+    assert reason == "rejected share: 22% of 60 rows were rejected, at most 20% may be"
     rows.loc[11:12, "population"] = "3"
     assert reasons(rows, history) == ()
 
@@ -439,11 +454,35 @@ def test_row_counts_far_from_the_usual():
     (reason,) = reasons(simulate(100, 1), many)
     assert reason.startswith("row count: 100 rows where the last 5 batches had 5,000 (median)")
     assert reasons(simulate(300, 1), many) == ()
-    (reason,) = reasons(simulate(300, 1), BatchHistory(recent_rows=(10,) * 5))
-    assert reason.startswith("row count: 300 rows")
+    (reason,) = reasons(simulate(1_001, 1), BatchHistory(recent_rows=(50,) * 5))
+    assert reason.startswith("row count: 1,001 rows")
+    assert reasons(simulate(1_000, 1), BatchHistory(recent_rows=(50,) * 5)) == ()
+    assert reasons(simulate(300, 1), BatchHistory(recent_rows=(49,) * 5)) == ()
     assert reasons(simulate(100, 1), BatchHistory(recent_rows=(5_000,) * 4)) == ()
     # Only the last ten count.
     assert reasons(simulate(100, 1), BatchHistory(recent_rows=(50_000,) * 50 + (100,) * 10)) == ()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 49])
+def test_the_count_of_a_small_batch_is_not_judged(rows):
+    assert reasons(simulate(60, 1)[:rows], BatchHistory(recent_rows=(5_000,) * 9)) == ()
+
+
+def test_small_batches_do_not_say_what_is_usual():
+    mixed = BatchHistory(recent_rows=(0, 5, 300, 0, 300, 5, 300, 49, 300, 300))
+    assert reasons(simulate(300, 1), mixed) == ()
+    (reason,) = reasons(simulate(6_001, 1), mixed)
+    assert "6,001 rows where the last 5 batches had 300 (median)" in reason
+
+
+def test_known_rows_are_judged_by_what_was_rejected_alone(rows, history):
+    result = checked(rows)
+    many = BatchHistory((50_000,) * 6, history.columns)
+    assert judge_batch(result, many, POLICY) != ()
+    assert judge_batch(result, many, POLICY, changes=False) == ()
+    rows.loc[:12, "population"] = "x"
+    (reason,) = judge_batch(checked(rows), many, POLICY, changes=False)
+    assert reason.startswith("rejected share")
 
 
 def test_a_column_that_came_empty(history):
@@ -456,6 +495,73 @@ def test_a_median_that_is_far_away(history):
     frame = simulate(300, seed=7, night=1)
     frame[TARGET] = frame[TARGET] + 3_000_000
     assert any(r.startswith("location: median_house_value") for r in reasons(frame, history))
+
+
+def _with_median(history: BatchHistory, ranges: float) -> pd.DataFrame:
+    """Prices whose median lies that many interquartile ranges above the dataset's, and only it."""
+    usual = history.columns[TARGET]
+    shift = ranges * (usual["q75"] - usual["q25"])
+    return simulate(300, seed=7, night=1).assign(**{TARGET: usual["median"] + shift})
+
+
+@pytest.mark.parametrize(("ranges", "held"), [(4.99, False), (5.01, True)])
+def test_the_limit_of_a_median_is_five_interquartile_ranges(history, ranges, held):
+    found = [r for r in reasons(_with_median(history, ranges), history) if "location" in r]
+    assert bool(found) == held
+    if held:
+        assert found[0].endswith("5.0 interquartile ranges away")
+
+
+def test_a_median_below_is_as_far_as_one_above(history):
+    columns = {**history.columns, TARGET: {**history.columns[TARGET], "median": 9e6}}
+    found = reasons(simulate(300, seed=7, night=1), BatchHistory((), columns))
+    assert any(r.startswith("location: median_house_value") for r in found)
+
+
+def test_a_column_that_hardly_varies_has_no_interquartile_range(history):
+    usual = {**history.columns["population"], "q25": 7.0, "median": 7.0, "q75": 7.0}
+    columns = {**history.columns, "population": usual}
+    found = reasons(simulate(300, seed=7, night=1), BatchHistory((), columns))
+    assert not any("location: population" in r for r in found)
+
+
+@pytest.mark.parametrize(
+    ("orders", "held"),
+    [
+        (0.74, False), (0.76, True), (1.24, True), (1.26, False), (1.74, False), (1.76, True),
+        (4.24, True), (4.26, False), (5.0, False),
+        (-0.74, False), (-0.76, True), (-1.24, True), (-1.26, False), (-4.24, True), (-5.0, False),
+    ],
+)  # fmt: skip
+def test_the_limits_of_a_unit_slip(history, orders, held):
+    low, middle, high = (history.columns["population"][q] for q in ("q25", "median", "q75"))
+    numbers = np.array([low, middle, high]) * 10**orders
+    result = dataclasses.replace(
+        checked(simulate(60, seed=8)), delivered={"population": tuple(numbers)}
+    )
+    found = [r for r in judge_batch(result, history, POLICY) if r.startswith("unit: population")]
+    assert bool(found) == held
+    if held:
+        power = 10 ** round(abs(orders))
+        way = "large" if orders > 0 else "small"
+        assert f"about {power:,} times too {way}" in found[0]
+
+
+@pytest.mark.parametrize("quartile", [0, 1, 2])
+def test_one_quartile_in_place_is_no_unit_slip(history, quartile):
+    usual = [history.columns["population"][q] for q in ("q25", "median", "q75")]
+    numbers = [v if at == quartile else v * 100 for at, v in enumerate(usual)]
+    result = dataclasses.replace(
+        checked(simulate(60, seed=8)), delivered={"population": tuple(sorted(numbers))}
+    )
+    assert not [r for r in judge_batch(result, history, POLICY) if r.startswith("unit")]
+
+
+def test_a_slip_by_a_thousand_names_the_unit(history):
+    frame = simulate(300, seed=7, night=1)
+    frame[TARGET] /= 1_000
+    said = sentence(checked(frame), (), history, POLICY)
+    assert "about 1,000 times too small, as if it were in thousands of US dollars" in said
 
 
 def test_categories_that_have_nothing_in_common(history):

@@ -38,7 +38,7 @@ def test_test_rows(make_evidence, rows, words):
 def test_rejected_share(make_evidence):
     evidence = make_evidence(read_rows=500, rejected_rows=4)
     words = RejectedShare().needs(evidence, GatePolicy(max_rejected_share=0.2))
-    assert words == "It passes with at most 100 of 500 rows turned away."
+    assert words == "It passes with at most 100 of 500 rows rejected."
 
 
 def test_drift_names_the_largest_effect(make_evidence):

@@ -9,6 +9,7 @@ import pytest
 
 from housing.sources.base import SourceOptions
 from housing.sources.simulated.scenarios import simulate
+from housing.store.batches import KnownContent
 
 
 @dataclass
@@ -16,11 +17,20 @@ class Memory:
     """What the store knows, as far as sources ask."""
 
     batches: dict[str, int] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    status: str = "accepted"  # of every batch
+    outdated: int = 0  # rows of every batch
     watermarks: dict[str, str] = field(default_factory=dict)
     reference: bool = False
 
-    def batch_with(self, digest: str) -> int | None:
-        return self.batches.get(digest)
+    def batch_with(self, digest: str) -> KnownContent | None:
+        if digest not in self.batches:
+            return None
+        batch = self.batches[digest]
+        return KnownContent(batch, frozenset({self.names[batch]}), self.status, f"{digest} again")
+
+    def outdated_rows(self, batch: int) -> int:
+        return self.outdated
 
     def watermark(self, source: str) -> str | None:
         return self.watermarks.get(source)
@@ -31,6 +41,7 @@ class Memory:
     def store(self, delivery):
         """Remember a delivery as the store would."""
         self.batches[delivery.digest] = len(self.batches) + 1
+        self.names[len(self.batches)] = delivery.name
         if delivery.watermark is not None:
             self.watermarks[delivery.source] = delivery.watermark
 

@@ -67,7 +67,7 @@ def test_what_was_read_before_is_unchanged_under_any_name(options, seen, landing
     (landing / "z.csv").write_text(table)
     answers = list(source.deliveries(seen))
     assert [(a.name, a.status) for a in answers] == [("a.csv", "unchanged"), ("z.csv", "unchanged")]
-    assert answers[1].message == "z.csv holds the same as batch 1; nothing to do."
+    assert answers[1].message == "z.csv holds the same as b1; nothing to do."
 
 
 def test_two_files_with_the_same_content_count_once(options, seen, landing, table):

@@ -28,7 +28,7 @@ def new(districts):
         accepted=districts([1, 2, 3]),
         rejected=pd.DataFrame({"line": [4, 5], "code": ["range", "range"]}),
         rejections=(Rejection("range", "population", 2, "line 4: population -1"),),
-        held=False,
+        status="accepted",
         message="3 of 5 rows came in.",
     )
 
@@ -78,7 +78,7 @@ def test_a_delivery_without_a_good_row_is_kept_and_waits_for_nothing(store, new)
 
 
 def test_a_held_delivery_waits_for_a_person(store, new):
-    batch = batches.add(store, dataclasses.replace(new, held=True), run=None)
+    batch = batches.add(store, dataclasses.replace(new, status="held"), run=None)
     assert batch.status == "held"
     with store.read() as connection:
         assert datasets.waiting(connection) == ()
@@ -101,23 +101,28 @@ def test_sources_can_ask_what_was_there_before(store, new):
         delivery = dataclasses.replace(new, digest=f"{i}" * 64, watermark=watermark)
         assert seen.batch_with(delivery.digest) is None
         batch = batches.add(store, delivery, run=None)
-        assert seen.batch_with(delivery.digest) == batch.id
+        assert seen.batch_with(delivery.digest).batch == batch.id
     assert seen.watermark("landing") == "2026-01-02"
     assert seen.watermark("sql") is None
     batches.add(store, dataclasses.replace(new, source="census", digest="c" * 64), run=None)
     assert seen.has_reference()
 
 
-def test_recent_row_counts_are_of_one_source_and_leave_out_what_is_held(store, new):
-    for i, (source, read, held) in enumerate(
-        [("a", 1, False), ("a", 2, True), ("b", 3, False), ("a", 4, False), ("a", 5, False)]
-    ):
-        made = dataclasses.replace(new, source=source, read=read, held=held, digest=f"{i:064}")
+def test_recent_row_counts_are_of_one_source_and_of_batches_that_were_taken(store, new):
+    for i, (source, read, status) in enumerate(
+        [
+            ("a", 51, "accepted"), ("a", 52, "held"), ("b", 53, "accepted"), ("a", 54, "released"),
+            ("a", 55, "rejected"), ("a", 0, "empty"), ("a", 49, "accepted"), ("a", 56, "unchanged"),
+            ("a", 57, "discarded"),
+        ]
+    ):  # fmt: skip
+        made = dataclasses.replace(new, source=source, read=read, status=status, digest=f"{i:064}")
         batches.add(store, made, run=None)
     with store.read() as connection:
-        assert batches.recent_row_counts(connection, "a", 10) == (1, 4, 5)
-        assert batches.recent_row_counts(connection, "a", 2) == (4, 5)
-        assert batches.recent_row_counts(connection, "c", 2) == ()
+        assert batches.recent_row_counts(connection, "a", 10, at_least=50) == (51, 54, 56)
+        assert batches.recent_row_counts(connection, "a", 2, at_least=50) == (54, 56)
+        assert batches.recent_row_counts(connection, "a", 1, at_least=1) == (56,)
+        assert batches.recent_row_counts(connection, "c", 2, at_least=1) == ()
 
 
 def test_what_later_runs_brought_in_is_known(store, new):
