@@ -113,7 +113,8 @@ class DatasetProfile:
     rows: int  # after corrections
     train_rows: int
     test_rows: int
-    digest: str  # of the set of rows, whatever files hold them
+    unused_rows: int  # beside `rows`: near-duplicates of rows on both sides, used on neither
+    digest: str  # of the set of used rows, whatever files hold them
     columns: Json  # what `quality.profile_columns` yields: facts per catalogue column
 
 

@@ -3,7 +3,7 @@
 How well a model predicts belongs to `model_checks`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from housing.evaluation.drift import found
 from housing.gate.evidence import Contender, Evidence
@@ -68,36 +68,55 @@ class TestRowCount:
 
 
 class LeakProof:
-    """No model that is judged was trained on a row of tonight's test set."""
+    """No model that is judged was trained on a row of tonight's test set, or on a near-duplicate.
+
+    Near-duplicates have the same label and the same inputs but at most one, which few rows share.
+    """
 
     name = "leak-proof"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed on any overlap; a model without recorded training keys proves nothing."""
+        """Failed on any such row; a model without recorded training keys proves nothing."""
         models = [m for m in (evidence.challenger, evidence.champion) if m is not None]
         figures = {
-            f"m{m.id}": {"training_rows": m.training_rows, "overlap": m.test_overlap}
+            f"m{m.id}": {
+                "training_rows": m.training_rows,
+                "overlap": m.test_overlap,
+                "near_duplicates": m.near_duplicates,
+            }
             for m in models
         }
         if unknown := [f"m{m.id}" for m in models if m.training_rows <= 0]:
             raise ValueError(f"no training keys are recorded for {' and '.join(unknown)}")
-        if leaking := [m for m in models if m.test_overlap != 0]:
-            sentence = " ".join(self._leak(m, evidence.version) for m in leaking)
-            return CheckResult(self.name, "failed", sentence, figures)
+        if leaks := [leak for m in models for leak in self._leaks(m, evidence)]:
+            return CheckResult(self.name, "failed", " ".join(leaks), figures)
         trained = " and ".join(f"the {m.training_rows:,} of m{m.id}" for m in models)
-        sentence = f"None of the {evidence.test_rows:,} test rows is among {trained}."
+        looked = all(m.near_duplicates is not None for m in models)
+        also = ", nor has one a near-duplicate there" if looked else ""
+        sentence = f"None of the {evidence.test_rows:,} test rows is among {trained}{also}."
         return CheckResult(self.name, "passed", sentence, figures)
 
     @staticmethod
-    def _leak(model: Contender, version: int) -> str:
-        return (
-            f"{model.test_overlap:,} of the {model.training_rows:,} training rows of m{model.id} "
-            f"are in the test set of v{version}."
-        )
+    def _leaks(model: Contender, evidence: Evidence) -> Iterator[str]:
+        if model.test_overlap:
+            yield (
+                f"{model.test_overlap:,} of the {model.training_rows:,} training rows of "
+                f"m{model.id} are in the test set of v{evidence.version}."
+            )
+        if model.near_duplicates:
+            yield (
+                f"{model.near_duplicates:,} of the {evidence.test_rows:,} test rows of "
+                f"v{evidence.version} have a near-duplicate (the same label and inputs but at most "
+                f"one) among the training rows of m{model.id}."
+            )
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """A single shared row decides."""
-        return "A single training row in the test set fails it; no number of test rows helps."
+        return (
+            "A single training row in the test set, or a near-duplicate of one, fails it; no "
+            "number of test rows helps. `housing dataset withdraw` takes out the batch that "
+            "brought it."
+        )
 
 
 class RejectedShare:

@@ -12,10 +12,11 @@ from pydantic import TypeAdapter
 
 from housing.records import Comparison, Drift, Interval, Json, Metrics
 
-SHAPE = 4
+SHAPE = 5
 """1: comparison and baselines. 2: slices, recent rows, ratchet, capped labels, drift, luck,
 wear, costs and preflight as well. 3: how far each comparison's neighbours reach. 4: errors of
-baselines are bounded and compared by halves of the places; baselines that failed."""
+baselines are bounded and compared by halves of the places; baselines that failed. 5: test
+rows with a near-duplicate in training."""
 
 BOUNDED_BASELINES = 4
 """The shape from which on each baseline's own outcome counts, not only the nearest one's."""
@@ -32,6 +33,7 @@ class Contender:
     non_finite: int  # predictions
     non_positive: int  # finite predictions at or below zero
     metrics: Metrics | None  # None only where a prediction is not finite
+    near_duplicates: int | None = None  # test rows that have one among its training rows
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ class Predictions:
     values: Values  # US dollars, shape (n,)
     training_rows: int
     test_overlap: int
+    near_duplicates: int | None = field(default=None, kw_only=True)
     members: tuple[Values, ...] = ()  # of a bag: what each says, shape (n,)
 
 
@@ -160,6 +161,7 @@ class _Measured:
             digest=model.digest,
             training_rows=model.training_rows,
             test_overlap=model.test_overlap,
+            near_duplicates=model.near_duplicates,
             non_finite=non_finite,
             non_positive=non_positive,
             metrics=metrics,

@@ -5,7 +5,7 @@ digests and asked again. The leak proof comes first; where it fails, nothing is 
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,12 @@ from housing.steps import circumstances
 from housing.steps.night import Night
 from housing.steps.preflight import TIMEOUT_SECONDS, preflight
 from housing.steps.tune import keys_digest, training_side
-from housing.store import artifacts, datasets, holds, profiles, registry
+from housing.store import agreements, artifacts, datasets, holds, profiles, registry
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, put_frame, record_blob
 from housing.store.tables import blobs, evaluations, models, utc_now
+from housing.training.fingerprints import fingerprints
 from housing.training.fit import predict_baselines
 from housing.training.predict import said_by_each
 
@@ -106,7 +107,11 @@ def measure_all(
         profiles.confirm(store, version, frame)
         test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
         threads = settings.search.workers
-        scored = [_Scored.of(store, row, test, version, threads) for row in (ours, theirs) if row]
+        scored = [
+            _Scored.of(store, row, test, version, threads).proven(near_duplicates(store, row, test))
+            for row in (ours, theirs)
+            if row
+        ]
         baselines = predict_baselines(*training_side(frame), test, seed=settings.search.seed)
         rivals = Rivals(
             scored[1].predictions if theirs else None,
@@ -190,6 +195,10 @@ class _Scored:
             Predictions(row.id, row.artifact, values, row.train_rows, overlap, members),
         )
 
+    def proven(self, near: int) -> "_Scored":
+        """With the count of test rows that have a near-duplicate in its training."""
+        return replace(self, predictions=replace(self.predictions, near_duplicates=near))
+
 
 def prove_disjoint(store: Store, model: Row[Any], test_keys: Any, version: int) -> int:
     """The leak proof: none of the model's training districts is in tonight's test set.
@@ -210,6 +219,14 @@ def prove_disjoint(store: Store, model: Row[Any], test_keys: Any, version: int) 
             model=f"m{model.id}", overlap=overlap, rows=len(keys), version=f"v{version}"
         )
     return overlap
+
+
+def near_duplicates(store: Store, model: Row[Any], test: pd.DataFrame) -> int:
+    """How many test rows have a near-duplicate among the rows that a model was trained on."""
+    columns = (*schema.FEATURES, schema.TARGET)
+    trained = datasets.read(store, model.version, columns=columns)
+    train = fingerprints(trained[~trained[SIDE_COLUMN]])
+    return int(agreements.leaking_rows(store, fingerprints(test), train).sum())
 
 
 def _as_frame(test: pd.DataFrame, scored: list[_Scored]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 erases none; its cost is that of what changed, not of the table. Reading is columnar.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from housing.records import DatasetVersion
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, get_sides, get_table, to_frame
 from housing.store.tables import batches, dataset_versions, split_parts, utc_now, version_batches
+from housing.training.fingerprints import NEITHER, TEST
 
 SIDE_COLUMN = "test"
 
@@ -208,9 +209,29 @@ def read(store: Store, version: int, columns: Sequence[str] | None = None) -> pd
     """The rows of a version: catalogue columns (or the named ones), `key` and `test`.
 
     For a key that occurs more than once the latest batch counts. Rows stand in the order of
-    their keys, so the same set of rows is the same frame, whatever files it came in.
+    their keys, so the same set of rows is the same frame, whatever files it came in. Rows that
+    are used on neither side are not among them.
     """
-    wanted = [KEY_COLUMN, *(schema.CATALOGUE if columns is None else columns)]
+    frame = _latest_rows(store, version, schema.CATALOGUE if columns is None else columns)
+    used = frame[SIDE_COLUMN] != NEITHER
+    if not used.all():
+        frame = frame[used].reset_index(drop=True)
+    frame[SIDE_COLUMN] = frame[SIDE_COLUMN] == TEST
+    return frame
+
+
+def unused_rows(store: Store, version: int) -> int:
+    """Rows of a version that are used on neither side."""
+    with store.read() as connection:
+        members = get(connection, version).batches
+        query = sa.select(sa.func.max(split_parts.c.unused_rows))
+        if not connection.execute(query.where(split_parts.c.batch.in_(members))).scalar():
+            return 0
+    return int((_latest_rows(store, version, ())[SIDE_COLUMN] == NEITHER).sum())
+
+
+def _latest_rows(store: Store, version: int, columns: Iterable[str]) -> pd.DataFrame:
+    wanted = [KEY_COLUMN, *columns]
     with store.read() as connection:
         members = get(connection, version).batches
         parts = _parts(connection, members)

@@ -8,6 +8,7 @@ from housing import schema
 from housing.errors import Corrupt
 from housing.quality import profile_columns
 from housing.records import DatasetProfile
+from housing.store import datasets
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.rowset import rowset_digest
@@ -25,6 +26,7 @@ def get(connection: Connection, version: int) -> DatasetProfile | None:
         rows=row.rows,
         train_rows=row.train_rows,
         test_rows=row.test_rows,
+        unused_rows=row.unused_rows,
         digest=row.digest,
         columns=row.columns,
     )
@@ -64,6 +66,7 @@ def _record(store: Store, version: int, frame: pd.DataFrame, digest: str) -> Dat
         rows=len(frame),
         train_rows=len(frame) - test_rows,
         test_rows=test_rows,
+        unused_rows=datasets.unused_rows(store, version),
         digest=digest,
         columns=profile_columns(frame),
     )

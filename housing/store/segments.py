@@ -6,8 +6,6 @@ Same rows, same order, same library versions: same bytes, hence the same digest.
 import io
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,14 +17,20 @@ from housing.errors import Corrupt
 from housing.store.blobs import Blob
 from housing.store.engine import Store
 from housing.store.tables import blobs, utc_now
+from housing.training.fingerprints import NEITHER, TEST, Sides
 
 KEY_COLUMN = "key"
 
 
 def put_frame(store: Store, frame: pd.DataFrame) -> Blob:
     """Store a frame as Parquet; the row index is not kept."""
-    buffer = io.BytesIO()
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    return put_table(store, table)
+
+
+def put_table(store: Store, table: pa.Table) -> Blob:
+    """Store a table as Parquet."""
+    buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return store.blobs.put(buffer.getvalue(), "parquet")
 
@@ -42,14 +46,16 @@ def get_table(store: Store, digest: str, columns: Sequence[str] | None = None) -
         raise Corrupt(what=f"segment {digest[:12]}", why=str(error)) from error
 
 
-def put_sides(store: Store, test: npt.NDArray[np.bool_]) -> Blob:
-    """Store the side of each row of a segment."""
-    return put_frame(store, pd.DataFrame({"test": test}))
+def put_sides(store: Store, side: Sides) -> Blob:
+    """Store the side of each row of a segment: true is test, null is neither."""
+    test = pa.array(side == TEST, mask=side == NEITHER)
+    return put_table(store, pa.table({"test": test}))
 
 
-def get_sides(store: Store, digest: str) -> npt.NDArray[np.bool_]:
+def get_sides(store: Store, digest: str) -> Sides:
     """The side of each row of a segment, in its row order."""
-    sides: npt.NDArray[np.bool_] = get_table(store, digest)["test"].to_numpy()
+    test = get_table(store, digest)["test"]
+    sides: Sides = test.cast(pa.int8()).fill_null(NEITHER).to_numpy()
     return sides
 
 

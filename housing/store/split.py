@@ -1,7 +1,8 @@
 """The split ledger: the side of each district, recorded at first sight and never rewritten.
 
 The rule itself is `training.split`. Looking up a night's districts costs the night, not the
-table: SQL holds one indexed row a district, and each segment has its sides beside it in Parquet.
+table: SQL holds one indexed row a district and three of what its row agrees in, and each segment
+has its sides beside it in Parquet.
 """
 
 from typing import Any
@@ -12,16 +13,19 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.keys import Keys
-from housing.schema import STRATA
-from housing.store import bulk
+from housing.schema import CATALOGUE
+from housing.store import agreements, bulk
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, get_table, put_sides, record_blob, to_frame
 from housing.store.tables import batches, split_counts, split_parts, utc_now, version_batches
+from housing.training.fingerprints import NEITHER, TEST, Fingerprints, Sides, fingerprints
+from housing.training.near_duplicates import ties
 from housing.training.split import (
+    BatchRows,
     SplitRule,
     StratumCount,
-    assign,
     counts,
+    split_rows,
     strata,
     stratum_name,
 )
@@ -31,7 +35,8 @@ GENERATION_KEYS = 50_000
 that a night writes few pages, and many enough that there are few generations to look into (ten
 years of 1,000 new districts a night make 73)."""
 
-STRATA_COLUMNS = tuple(grouping.column for grouping in STRATA)
+GENERATION_ROWS = 4 * GENERATION_KEYS
+"""Rows after which the index of agreements begins one: a night looks up three hashes a row."""
 
 
 def unsplit(connection: Connection) -> tuple[int, ...]:
@@ -55,37 +60,78 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
         segment = connection.execute(
             sa.select(batches.c.segment).where(batches.c.id == batch)
         ).scalar_one()
-    columns = [KEY_COLUMN, *STRATA_COLUMNS]
-    frame = to_frame(get_table(store, segment, columns))
-    keys, stratum = frame[KEY_COLUMN].to_numpy(), strata(frame)
+    frame = to_frame(get_table(store, segment, [KEY_COLUMN, *CATALOGUE]))
+    keys, stratum, prints = frame[KEY_COLUMN].to_numpy(), strata(frame), fingerprints(frame)
     with store.write() as connection:
         done = _part(connection, batch)
         if done is not None:
             return done.new_keys, done.known_keys
-        known, sides = bulk.known_sides(connection, keys)
-        is_new = ~np.isin(keys, known)
-        fresh = assign(keys[is_new], stratum[is_new], _seen(connection, stratum), rule)
-        test = np.empty(len(keys), dtype=np.bool_)
-        test[is_new] = fresh
-        test[~is_new] = sides[np.searchsorted(known, keys[~is_new])]
-        bulk.insert_sides(connection, _generation(connection), keys[is_new], fresh)
-        _record_counts(connection, batch, counts(stratum[is_new], fresh))
-        connection.execute(
-            split_parts.insert().values(
-                batch=batch,
-                sides=record_blob(connection, put_sides(store, test), "sides"),
-                new_keys=int(is_new.sum()),
-                known_keys=int((~is_new).sum()),
-                recorded_at=utc_now(),
-            )
+        rows = _looked_up(connection, keys, stratum)
+        found = agreements.Found.of(connection, prints, rows.known)
+        tied = ties(prints, found.counts, found.entries, batch)
+        side = split_rows(rows, tied, _seen(connection, stratum), rule)
+        _remember(connection, batch, rows, side, (prints, found))
+        _record_part(store, connection, batch, rows, side)
+    return int((~rows.known).sum()), int(rows.known.sum())
+
+
+def _looked_up(connection: Connection, keys: Keys, stratum: npt.NDArray[np.int64]) -> BatchRows:
+    known, sides = bulk.known_sides(connection, keys)
+    is_known = np.isin(keys, known)
+    recorded = np.full(len(keys), NEITHER, dtype=np.int8)
+    recorded[is_known] = sides[np.searchsorted(known, keys[is_known])]
+    return BatchRows(keys, stratum, is_known, recorded)
+
+
+def _remember(
+    connection: Connection,
+    batch: int,
+    rows: BatchRows,
+    side: Sides,
+    looked_up: tuple[Fingerprints, agreements.Found],
+) -> None:
+    """Append new districts to the ledger, and to the index what their rows agree in."""
+    new_keys, all_rows = _recorded(connection)
+    new = ~rows.known
+    bulk.insert_sides(connection, new_keys // GENERATION_KEYS, rows.keys[new], side[new])
+    by_key = np.argsort(rows.keys)  # so that the order of rows does not matter
+    prints, found = looked_up
+    agreements.append(
+        connection,
+        (all_rows // GENERATION_ROWS, batch),
+        prints.take(by_key),
+        side[by_key],
+        agreements.Found(found.entries, found.copies[by_key], rows.known[by_key]),
+    )
+
+
+def _record_part(
+    store: Store, connection: Connection, batch: int, rows: BatchRows, side: Sides
+) -> None:
+    counted = ~rows.known & (side != NEITHER)
+    _record_counts(connection, batch, counts(rows.stratum[counted], side[counted] == TEST))
+    connection.execute(
+        split_parts.insert().values(
+            batch=batch,
+            sides=record_blob(connection, put_sides(store, side), "sides"),
+            new_keys=int((~rows.known).sum()),
+            known_keys=int(rows.known.sum()),
+            unused_rows=int((side == NEITHER).sum()),
+            recorded_at=utc_now(),
         )
-    return int(is_new.sum()), int((~is_new).sum())
+    )
 
 
-def _generation(connection: Connection) -> int:
-    """Where new districts go: it depends on how many there are, so a replay makes the same."""
-    query = sa.select(sa.func.coalesce(sa.func.sum(split_parts.c.new_keys), 0))
-    return int(connection.execute(query).scalar_one()) // GENERATION_KEYS
+def _recorded(connection: Connection) -> tuple[int, int]:
+    """New districts and rows of all batches so far: generations are counted by these, so that a
+    replay makes the same.
+    """
+    new, known = (
+        sa.func.coalesce(sa.func.sum(column), 0)
+        for column in (split_parts.c.new_keys, split_parts.c.known_keys)
+    )
+    row = connection.execute(sa.select(new, known)).one()
+    return int(row[0]), int(row[0] + row[1])
 
 
 def _part(connection: Connection, batch: int) -> Row[Any] | None:
@@ -93,8 +139,8 @@ def _part(connection: Connection, batch: int) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
-def recorded_sides(store: Store, keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
-    """Those of `keys` that the ledger has, ascending, and their sides (True is test)."""
+def recorded_sides(store: Store, keys: Keys) -> tuple[Keys, Sides]:
+    """Those of `keys` that the ledger has, ascending, and their sides."""
     with store.read() as connection:
         return bulk.known_sides(connection, keys)
 

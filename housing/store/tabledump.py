@@ -10,14 +10,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.store import bulk
-from housing.store.tables import UtcTime, metadata, split_ledger
+from housing.store.tables import UtcTime, metadata, split_agreements, split_ledger
 
 CHUNK = 50_000
 """Rows in memory at a time."""
@@ -43,8 +42,8 @@ def load(connection: Connection, table: sa.Table, data: bytes) -> int:
     """Insert the rows of a dump into an empty table; returns how many there were."""
     file = pq.ParquetFile(io.BytesIO(data))
     for batch in file.iter_batches(batch_size=CHUNK):
-        if table is split_ledger:
-            _load_sides(connection, batch)
+        if table in (split_ledger, split_agreements):
+            _load_columns(connection, table, batch)
         elif batch.num_rows:
             connection.execute(table.insert(), _records(table, batch))
     _continue_ids(connection, table)
@@ -85,14 +84,10 @@ def _records(table: sa.Table, batch: pa.RecordBatch) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _load_sides(connection: Connection, batch: pa.RecordBatch) -> None:
-    """The split ledger has a row a district: it goes in as columns."""
-    generations, keys, test = (
-        batch.column(name).to_numpy(zero_copy_only=False) for name in ("generation", "key", "test")
-    )
-    for generation in np.unique(generations):
-        mine = generations == generation
-        bulk.insert_sides(connection, int(generation), keys[mine], test[mine])
+def _load_columns(connection: Connection, table: sa.Table, batch: pa.RecordBatch) -> None:
+    """The tables of the split have rows for each district: they go in as columns."""
+    columns = (batch.column(column.name) for column in table.columns)
+    bulk.insert(connection, table, *(c.to_numpy(zero_copy_only=False) for c in columns))
 
 
 def _continue_ids(connection: Connection, table: sa.Table) -> None:

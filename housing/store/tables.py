@@ -207,6 +207,7 @@ dataset_profiles = Table(
     Column("rows", BigInteger, nullable=False),
     Column("train_rows", BigInteger, nullable=False),
     Column("test_rows", BigInteger, nullable=False),
+    Column("unused_rows", BigInteger, nullable=False),  # not among rows: on neither side
     Column("digest", Digest, nullable=False),
     Column("columns", JSON, nullable=False),
     _time("measured_at"),
@@ -220,7 +221,21 @@ split_ledger = Table(
     metadata,
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("test", Boolean(create_constraint=False), nullable=False),
+    Column("test", Boolean(create_constraint=False)),  # null: used on neither side
+    sqlite_with_rowid=False,
+)
+
+# What rows agree in, three hashes a row (`training.fingerprints`), in generations as above. Of a
+# hash that many rows share, only the first `REDELIVERIES` + 1 are kept.
+split_agreements = Table(
+    "split_agreements",
+    metadata,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # of the row, from 0
+    Column("rest", BigInteger, nullable=False),  # the inputs that the hash leaves out, packed
+    Column("test", Boolean(create_constraint=False)),  # null: used on neither side
+    Column("batch", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -231,6 +246,7 @@ split_parts = Table(
     _link("sides", "blobs.digest"),  # one side a row, in the segment's row order
     Column("new_keys", BigInteger, nullable=False),
     Column("known_keys", BigInteger, nullable=False),
+    Column("unused_rows", BigInteger, nullable=False),  # near-duplicates of rows on both sides
     _time("recorded_at"),
 )
 
@@ -463,7 +479,10 @@ approvals = Table(
     _link("repeated", "evaluations.id", nullable=True),  # the comparison with a newer champion
 )
 
-APPEND_ONLY = (ledger, split_ledger, split_parts, split_counts, dataset_versions, scores, trials)
+APPEND_ONLY = (
+    ledger, split_ledger, split_agreements, split_parts, split_counts, dataset_versions, scores,
+    trials,
+)  # fmt: skip
 """Tables on which the migrations put triggers against UPDATE and DELETE."""
 
 Index("ix_batches_run", batches.c.run)

@@ -1,9 +1,9 @@
-"""Which side a district falls on: decided once, stratified, and independent of all but its key.
+"""Which side a district falls on: decided once, stratified, by its key and its near-duplicates.
 
 Pure arithmetic on columns; the ledger that remembers the sides is `store.split`. Within a
-stratum the test side gets exactly as many of the new districts as bring its share nearest to
-the target, lowest keyed hash first - so a batch's row order, the machine and the batches of
-other strata do not matter, and a side once given is never asked for again.
+stratum the lowest keyed hashes go to the test side, as many as keep its share at the target, so a
+batch's row order, the machine and the batches of other strata do not matter. Near-duplicates
+(`training.near_duplicates`) are on one side, and a side once given stays.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.keys import Keys, keyed_hash
+from housing.keys import Keys, keyed_hash, mix
 from housing.schema import STRATA
+from housing.training.fingerprints import NEITHER, TEST, TRAIN, Mask, Sides
+from housing.training.near_duplicates import Ties, index_sides, settled
 
 
 @dataclass(frozen=True)
 class StratumCount:
-    """Districts that a stratum has ever had, and how many of them are on the test side."""
+    """Districts of a stratum that have a side, and how many of them are on the test side."""
 
     keys: int
     test_keys: int
@@ -64,10 +66,11 @@ def assign(
     rank = keyed_hash(keys, rule.seed)
     order = np.lexsort((keys, rank, stratum))
     present, start, count = np.unique(stratum[order], return_index=True, return_counts=True)
+    luck = mix(rank[order][start] + np.uint64(1)) / 2.0**64  # uniform, and of the keys alone
     quota = np.array(
         [
-            _quota(seen.get(int(s)), int(n), rule.test_share)
-            for s, n in zip(present, count, strict=True)
+            _quota(seen.get(int(s)), int(n), rule.test_share, float(u))
+            for s, n, u in zip(present, count, luck, strict=True)
         ],
         dtype=np.int64,
     )
@@ -77,11 +80,59 @@ def assign(
     return test
 
 
-def _quota(seen: StratumCount | None, new: int, share: float) -> int:
-    """How many of `new` districts go to the test side; ties of rounding go to training."""
+def _quota(seen: StratumCount | None, new: int, share: float, luck: float) -> int:
+    """How many of `new` districts go to the test side; `luck` in [0, 1) decides the rounding.
+
+    Of what the stratum lacks, a quarter of the first district is made up for, and all beyond it.
+    Would all be, then of districts that come one by one each fifth were a test row: always the
+    Friday's, where there is one a working day.
+    """
     before = seen or StratumCount(0, 0)
-    wanted = np.ceil(share * (before.keys + new) - 0.5) - before.test_keys
-    return int(np.clip(wanted, 0, new))
+    lacking = share * before.keys - before.test_keys
+    lacking -= 0.75 * np.clip(lacking, -1.0, 1.0)
+    return int(np.clip(np.floor(share * new + lacking + luck), 0, new))
+
+
+@dataclass(frozen=True, eq=False)
+class BatchRows:
+    """Rows of a batch; shape (n,) each. `recorded` is the side that a known key has."""
+
+    keys: Keys
+    stratum: npt.NDArray[np.int64]
+    known: Mask
+    recorded: Sides
+
+
+def split_rows(
+    rows: BatchRows, tied: Ties, seen: Mapping[int, StratumCount], rule: SplitRule
+) -> Sides:
+    """The side of each row of a batch, shape (n,): TEST, TRAIN, or NEITHER for one not to be used.
+
+    A known district keeps its side and a new one takes that of its near-duplicate; a row with
+    near-duplicates on both sides is used on neither. The other new districts are drawn.
+    """
+    in_index = index_sides(tied, len(rows.keys))
+    side = np.where(rows.known, rows.recorded, NEITHER).astype(np.int8)
+    side[~rows.known & (in_index == 1)] = TRAIN
+    side[~rows.known & (in_index == 2)] = TEST
+    drawn = ~rows.known & (in_index == 0)
+    fixed = ~rows.known & ~drawn & (side != NEITHER)
+    seen = _added(seen, counts(rows.stratum[fixed], side[fixed] == TEST))
+    test = assign(rows.keys[drawn], rows.stratum[drawn], seen, rule)
+    side[drawn] = np.where(test, TEST, TRAIN)
+    # Another order than the draw's: else of two districts the likelier test row would lead.
+    return settled(tied, side, rows.known, mix(keyed_hash(rows.keys, rule.seed)))
+
+
+def _added(
+    one: Mapping[int, StratumCount], other: Mapping[int, StratumCount]
+) -> dict[int, StratumCount]:
+    none = StratumCount(0, 0)
+    pairs = {code: (one.get(code, none), other.get(code, none)) for code in {*one, *other}}
+    return {
+        code: StratumCount(a.keys + b.keys, a.test_keys + b.test_keys)
+        for code, (a, b) in pairs.items()
+    }
 
 
 def counts(stratum: npt.NDArray[np.int64], test: npt.NDArray[np.bool_]) -> dict[int, StratumCount]:

@@ -61,6 +61,24 @@ def test_one_shared_row_is_a_leak(make_evidence, who):
 
 
 @pytest.mark.parametrize("who", ["challenger", "champion"])
+def test_one_near_duplicate_is_a_leak(make_evidence, who):
+    evidence = make_evidence()
+    assert "near-duplicate" not in LeakProof().run(evidence, POLICY).sentence  # not looked for
+    apart = {
+        w: replace(getattr(evidence, w), near_duplicates=0) for w in ("challenger", "champion")
+    }
+    evidence = replace(evidence, **apart)
+    passed = LeakProof().run(evidence, POLICY)
+    assert passed.outcome == "passed"
+    assert "nor has one a near-duplicate" in passed.sentence
+    leaking = replace(getattr(evidence, who), near_duplicates=1)
+    result = LeakProof().run(replace(evidence, **{who: leaking}), POLICY)
+    assert result.outcome == "failed"
+    assert f"among the training rows of m{leaking.id}" in result.sentence
+    assert result.figures[f"m{leaking.id}"]["near_duplicates"] == 1
+
+
+@pytest.mark.parametrize("who", ["challenger", "champion"])
 def test_without_training_keys_nothing_is_proven(make_evidence, who):
     evidence = make_evidence()
     unknown = replace(getattr(evidence, who), training_rows=0)

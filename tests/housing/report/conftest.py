@@ -105,7 +105,7 @@ def make_report(rows):
                 BatchSummary(None, "landing", "slow.csv", "waiting", "Still being written."),
             ),
             quarantine=(QuarantinedRow("tonight.csv", 3, "range", "median_income", "83252"),),
-            dataset=DatasetProfile(3, 4_000, 3_200, 800, "sha256:abc", {}),
+            dataset=DatasetProfile(3, 4_000, 3_200, 800, 0, "sha256:abc", {}),
             steps=(StepTime("intake", 0.5, "2 files"), StepTime("search", 75.0)),
             history=tuple(
                 (START - timedelta(days=i), Interval(40_000.0 + i, 39_000.0, 41_000.0))

@@ -1,0 +1,200 @@
+"""What rows agree in: hashes that find near-duplicates, and which agreements are rare.
+
+Near-duplicates are two rows with the same label and the same inputs but at most one. Inputs count
+at the resolution of the catalogue, and a missing value is a value. What rows share that agree in
+all inputs but one is an agreement; it tells one and the same district only where it is rare
+(`HANDFUL`, `REDELIVERIES`). Rows have three hashes, each of which leaves some inputs out, so that
+rows that differ in at most one input share the hash that leaves it out; beside each hash stand
+the inputs that it leaves out. Pure arithmetic: `store.agreements` remembers the hashes,
+`training.near_duplicates` decides by them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from housing.keys import mix
+from housing.schema import CATALOGUE, FEATURES, TARGET
+
+Words = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+Sides = npt.NDArray[np.int8]
+TRAIN, TEST, NEITHER = 0, 1, -1
+
+HANDFUL = 8
+"""Rows that may share an agreement for any two of them to be near-duplicates."""
+
+REDELIVERIES = 64
+"""The same where no two of them came in one delivery: then they may be one district, delivered
+again and again under other keys. Of a hash that more rows share, the index keeps no more."""
+
+FINEST = 1e-4
+"""Resolution of numbers for which the catalogue names none."""
+
+_MISSING = np.iinfo(np.int64).min
+_WORD = 64
+
+
+def _values(name: str) -> float:
+    """How many values a column can take, where the catalogue says in which steps."""
+    column = CATALOGUE[name]
+    if column.minimum is None or column.maximum is None or column.resolution is None:
+        return float(len(column.categories))
+    return (column.maximum - column.minimum) / column.resolution
+
+
+_FINE = max(FEATURES, key=_values)  # tells most rows apart, so two of the three hashes cover it
+_OTHERS = tuple(name for name in FEATURES if name != _FINE)
+LEFT_OUT: tuple[tuple[str, ...], ...] = (_OTHERS[0::2], _OTHERS[1::2], (_FINE,))
+"""Inputs that each hash leaves out."""
+
+PARTS = range(len(LEFT_OUT))
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprints:
+    """What rows agree in: shape (n, 3) both, one column a hash.
+
+    `hashes` cover the label and the inputs that are not left out; `rest` holds the left-out
+    ones, each cut to 64 / k bits where there are k of them.
+    """
+
+    hashes: Words
+    rest: Words
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def take(self, rows: npt.NDArray[Any]) -> "Fingerprints":
+        """Some of the rows."""
+        return Fingerprints(self.hashes[rows], self.rest[rows])
+
+
+def fingerprints(frame: pd.DataFrame) -> Fingerprints:
+    """Fingerprints of rows with all inputs and the label; shape (n, 3)."""
+    words = {name: _words(frame, name) for name in (*FEATURES, TARGET)}
+    everything = sum(words.values(), np.zeros(len(frame), dtype=np.uint64))
+    hashes = np.empty((len(frame), len(LEFT_OUT)), dtype=np.uint64)
+    rest = np.zeros_like(hashes)
+    for part, names in enumerate(LEFT_OUT):
+        covered = everything.copy()
+        width = _WORD // len(names)
+        for field, name in enumerate(names):
+            covered -= words[name]
+            cut = words[name] >> np.uint64(_WORD - width)
+            rest[:, part] |= cut << np.uint64(field * width)
+        hashes[:, part] = mix(covered + np.uint64(part + 1))
+    return Fingerprints(hashes, rest)
+
+
+def _words(frame: pd.DataFrame, name: str) -> Words:
+    """One pseudo-random word for each value of a column; shape (n,)."""
+    column = CATALOGUE[name]
+    if column.kind == "category":
+        codes = frame[name].astype(pd.CategoricalDtype(list(column.categories))).cat.codes
+        levels = np.array([_MISSING, *map(_salt, column.categories)], dtype=np.int64)
+        steps = levels[codes.to_numpy() + 1]
+    else:
+        values = frame[name].to_numpy(dtype=np.float64) / (column.resolution or FINEST)
+        known = np.isfinite(values)
+        steps = np.full(len(values), _MISSING, dtype=np.int64)
+        steps[known] = np.rint(values[known]).astype(np.int64)
+    salt = np.array([_salt(name)], dtype=np.int64).view(np.uint64)
+    return mix(steps.view(np.uint64) ^ salt)
+
+
+def _salt(text: str) -> int:
+    digest = hashlib.blake2b(text.encode(), digest_size=8, person=b"agreement").digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """All inputs but one (or all): the hash that covers most, and what counts of its rest."""
+
+    part: int
+    counts: int  # bits of the rest that must be equal
+
+
+def _agreements() -> tuple[Agreement, ...]:
+    every = 2**_WORD - 1
+    found = [Agreement(len(LEFT_OUT) - 1, every)]  # rows that differ in nothing
+    for part, names in enumerate(LEFT_OUT):
+        width = _WORD // len(names)
+        fields = (((1 << width) - 1) << (field * width) for field in range(len(names)))
+        found.extend(Agreement(part, every ^ field) for field in fields)
+    return tuple(found)
+
+
+AGREEMENTS = _agreements()
+
+
+def agreement_words(agreement: Agreement, hashes: Words, rest: Words) -> Words:
+    """What rows share that have this agreement, as one word a row; shape (n,)."""
+    return mix(hashes ^ mix(rest & np.uint64(agreement.counts)))
+
+
+# --- rarity ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """Rows under one of their hashes, as the index has them; shape (m,) each."""
+
+    part: npt.NDArray[np.int64]  # which hash
+    hashes: Words
+    rest: Words
+    side: Sides
+    delivery: npt.NDArray[np.int64]  # the batch that a row came in
+
+    def of(self, part: int) -> "Entries":
+        """Those of one hash."""
+        return self.take(self.part == part)
+
+    def take(self, chosen: Mask) -> "Entries":
+        """Some of them."""
+        where = self.part[chosen], self.hashes[chosen], self.rest[chosen]
+        return Entries(*where, self.side[chosen], self.delivery[chosen])
+
+
+def entries(rows: Fingerprints, part: int, side: Sides, delivery: int) -> Entries:
+    """Rows of one delivery under one of their hashes."""
+    n = len(rows)
+    where = np.full(n, part, dtype=np.int64), rows.hashes[:, part], rows.rest[:, part]
+    return Entries(*where, side, np.full(n, delivery, dtype=np.int64))
+
+
+def joined(parts: Sequence[Entries]) -> Entries:
+    """Entries one after another."""
+    return Entries(
+        np.concatenate([p.part for p in parts]),
+        np.concatenate([p.hashes for p in parts]),
+        np.concatenate([p.rest for p in parts]),
+        np.concatenate([p.side for p in parts]),
+        np.concatenate([p.delivery for p in parts]),
+    )
+
+
+def common_hashes(counted: Entries) -> Words:
+    """Hashes of one part that too many rows share to look through them; ascending."""
+    found, count = np.unique(counted.hashes, return_counts=True)
+    return found[count > REDELIVERIES]
+
+
+def common_words(agreement: Agreement, counted: Entries) -> Words:
+    """Words of an agreement that is not rare among `counted`, rows of its hash; ascending."""
+    words = agreement_words(agreement, counted.hashes, counted.rest)
+    found, of, count = np.unique(words, return_inverse=True, return_counts=True)
+    many = count > HANDFUL
+    if not many.any():
+        return found[:0]
+    deliveries, delivery = np.unique(counted.delivery, return_inverse=True)
+    pairs, times = np.unique((of * len(deliveries) + delivery)[many[of]], return_counts=True)
+    several = np.zeros(len(found), dtype=np.bool_)
+    several[pairs[times > 1] // len(deliveries)] = True
+    return found[(many & several) | (count > REDELIVERIES)]
