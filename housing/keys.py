@@ -7,6 +7,7 @@ plain integers in numpy, Parquet and SQL (docs/decisions/0004).
 """
 
 import hashlib
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -36,13 +37,26 @@ def keys_of_values(frame: pd.DataFrame) -> Keys:
     return state.view(np.int64)
 
 
+_KEY_AS_ID = re.compile(r"key:([0-9a-f]{16})")
+
+
 def keys_of_ids(ids: pd.Series) -> Keys:
-    """Keys from the districts' own ids, compared as text; shape (n,)."""
-    digests = (
-        hashlib.blake2b(str(value).encode(), digest_size=8, person=b"district").digest()
-        for value in ids
-    )
-    return np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64)
+    """Keys from the districts' own ids, compared as text; shape (n,).
+
+    An id as `ids_of_keys` writes it stands for the key in it.
+    """
+    return np.frombuffer(b"".join(map(_digest, map(str, ids))), dtype="<i8").astype(np.int64)
+
+
+def _digest(text: str) -> bytes:
+    if key := _KEY_AS_ID.fullmatch(text):
+        return bytes.fromhex(key[1])[::-1]
+    return hashlib.blake2b(text.encode(), digest_size=8, person=b"district").digest()
+
+
+def ids_of_keys(keys: Keys) -> list[str]:
+    """Ids for districts of which only the key is known: in a file they name the same districts."""
+    return [f"key:{word:016x}" for word in keys.view(np.uint64).tolist()]
 
 
 def district_keys(frame: pd.DataFrame) -> Keys:

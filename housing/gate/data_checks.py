@@ -70,7 +70,7 @@ class TestRowCount:
 class LeakProof:
     """No model that is judged was trained on a row of tonight's test set, or on a near-duplicate.
 
-    Near-duplicates have the same label and the same inputs but at most one, which few rows share.
+    Near-duplicates agree in all values but at most one, an agreement that few rows share.
     """
 
     name = "leak-proof"
@@ -106,8 +106,8 @@ class LeakProof:
         if model.near_duplicates:
             yield (
                 f"{model.near_duplicates:,} of the {evidence.test_rows:,} test rows of "
-                f"v{evidence.version} have a near-duplicate (the same label and inputs but at most "
-                f"one) among the training rows of m{model.id}."
+                f"v{evidence.version} have a near-duplicate (all values but at most one are the "
+                f"same) among the training rows of m{model.id}."
             )
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:

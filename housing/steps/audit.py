@@ -1,6 +1,7 @@
 """Districts for a person to check: where a look is worth most, and some at random.
 
-The file has a place for the true price; filled in, it comes back by `housing ingest --audit`.
+The file has a place for the true price; filled in, it comes back by `housing ingest --audit`, as
+the same districts: each carries its id, or its key in the place of one.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 
 from housing import schema
 from housing.errors import NotPossible
+from housing.keys import ids_of_keys
 from housing.serving.inputs import columns_of_frame
 from housing.serving.served import load
 from housing.steps.outcomes import answers
@@ -27,7 +29,7 @@ SHARES = {WIDEST: 0.4, DISAGREEMENT: 0.4, RANDOM: 0.2}
 
 
 def sample(store: Store, count: int, *, seed: int, rival: int | None = None) -> pd.DataFrame:
-    """Districts to check: features, an empty price, what the models say, and why each was picked.
+    """Districts to check: id, features, an empty price, what the models say, why each was picked.
 
     From logged answers where there are any with their inputs, else from the active dataset. The
     rival is the newest model that is not champion, unless named. NotPossible without a champion.
@@ -63,12 +65,22 @@ def _pool(store: Store) -> pd.DataFrame:
         asked = asked.drop_duplicates(KEY_COLUMN, keep="last")
         if len(asked):
             kinds = schema.dtypes(schema.FEATURES)
-            return asked[list(schema.FEATURES)].astype(kinds).reset_index(drop=True)
+            return _identified(asked.astype(kinds))
     with store.read() as connection:
         active = datasets.active(connection)
     if active is None:
         raise NotPossible(what="An audit", why="there are neither answers nor a dataset.")
-    return datasets.read(store, active.id)[list(schema.FEATURES)].reset_index(drop=True)
+    columns = (*schema.FEATURES, schema.ID_COLUMN)
+    return _identified(datasets.read(store, active.id, columns=columns))
+
+
+def _identified(rows: pd.DataFrame) -> pd.DataFrame:
+    """The features of districts and their ids: their own, or one that stands for their key."""
+    ids = pd.Series(ids_of_keys(rows[KEY_COLUMN].to_numpy()), index=rows.index, dtype="str")
+    if schema.ID_COLUMN in rows:
+        ids = rows[schema.ID_COLUMN].fillna(ids)
+    found = rows[list(schema.FEATURES)].assign(**{schema.ID_COLUMN: ids})
+    return found.reset_index(drop=True)
 
 
 def _picked(
@@ -89,7 +101,7 @@ def _picked(
     rows = np.flatnonzero(reason != "")
     picked = pool.iloc[rows].copy()
     picked[REASON], picked[schema.TARGET] = reason[rows], np.nan
-    first = [*schema.FEATURES, schema.TARGET, REASON]
+    first = [schema.ID_COLUMN, *schema.FEATURES, schema.TARGET, REASON]
     return picked[[*first, *(c for c in picked.columns if c not in first)]]
 
 

@@ -14,6 +14,7 @@ from housing.settings import Settings
 from housing.sources import SOURCES
 from housing.sources.base import Delivery, Source, SourceOptions, nothing_read
 from housing.sources.landing import Landing
+from housing.steps.identity import unknown_keys_at_known_locations
 from housing.store import batches, profiles, runs
 from housing.store.batches import NewBatch, StoredBatches
 from housing.store.engine import Store
@@ -121,7 +122,8 @@ def _judged(store: Store, settings: Settings, delivery: Delivery, validated: Val
         rejected=validated.rejected,
         rejections=validated.rejections,
         status=_status(validated, reasons, standing),
-        message=sentence(validated, reasons, history, policy, known),
+        message=sentence(validated, reasons, history, policy, known)
+        + unknown_keys_at_known_locations(store, validated.accepted),
         standing=standing,
     )
 

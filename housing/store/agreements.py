@@ -62,7 +62,8 @@ class Found:
     @property
     def counts(self) -> Mask:
         """Rows that count where they agree with others: all but a district delivered again."""
-        return ~self.known | (self.copies == 0)
+        counts: Mask = ~self.known | (self.copies == 0)
+        return counts
 
 
 def append(

@@ -230,6 +230,16 @@ def unused_rows(store: Store, version: int) -> int:
     return int((_latest_rows(store, version, ())[SIDE_COLUMN] == NEITHER).sum())
 
 
+def delivered(store: Store, version: int, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of all rows that the batches of a version hold, corrected ones among them."""
+    with store.read() as connection:
+        members = get(connection, version).batches
+        query = sa.select(batches.c.segment).where(batches.c.id.in_(members))
+        segments = connection.execute(query).scalars().all()
+    tables = [get_table(store, segment, columns) for segment in segments]
+    return to_frame(pa.concat_tables(tables, promote_options="default"))
+
+
 def _latest_rows(store: Store, version: int, columns: Iterable[str]) -> pd.DataFrame:
     wanted = [KEY_COLUMN, *columns]
     with store.read() as connection:

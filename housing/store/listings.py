@@ -30,6 +30,7 @@ from housing.store.tables import (
     evaluations,
     models,
     run_steps,
+    split_parts,
     utc_now,
 )
 from housing.store.tables import runs as runs_table
@@ -90,6 +91,7 @@ def _dataset(connection: Connection, id_: int) -> dict[str, Any]:
         "rows": None if profile is None else profile.rows,
         "train_rows": None if profile is None else profile.train_rows,
         "test_rows": None if profile is None else profile.test_rows,
+        "unused_rows": None if profile is None else profile.unused_rows,
         "digest": None if profile is None else profile.digest,
         "created_at": time(version.created_at),
     }
@@ -240,13 +242,21 @@ def show_dataset(connection: Connection, id_: int) -> dict[str, Any]:
     """Everything recorded of a dataset version."""
     profile = profiles.get(connection, id_)
     facts = _dataset(connection, id_)
-    return {**facts, "columns": None if profile is None else profile.columns}
+    unused = {"why_unused": WHY_UNUSED} if profile is not None and profile.unused_rows else {}
+    return {**facts, **unused, "columns": None if profile is None else profile.columns}
+
+
+WHY_UNUSED = (
+    "Near-duplicates (all values but at most one are the same) of rows on both sides of the "
+    "split: on either side they would give a price of the test set to the training."
+)
 
 
 def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
     """Everything recorded of a batch."""
     row = stored.get(connection, id_)
     active = datasets.active(connection)
+    unused = sa.select(split_parts.c.unused_rows).where(split_parts.c.batch == id_)
     return {
         "batch": named("b", row.id),
         "source": row.source,
@@ -261,6 +271,7 @@ def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
         "new_districts": row.accepted_rows - row.changed_rows - row.unchanged_rows,
         "corrections": row.changed_rows,
         "known_unchanged": row.unchanged_rows,
+        "unused_rows": connection.execute(unused).scalar(),  # None before it has its sides
         "simulated": row.simulated,
         "digest": row.digest,
         "segment": row.segment,

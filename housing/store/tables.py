@@ -233,7 +233,7 @@ split_agreements = Table(
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("hash", BigInteger, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),  # of the row, from 0
-    Column("rest", BigInteger, nullable=False),  # the inputs that the hash leaves out, packed
+    Column("rest", BigInteger, nullable=False),  # the values that the hash leaves out, packed
     Column("test", Boolean(create_constraint=False)),  # null: used on neither side
     Column("batch", Integer, nullable=False),
     sqlite_with_rowid=False,

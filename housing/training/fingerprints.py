@@ -1,11 +1,11 @@
 """What rows agree in: hashes that find near-duplicates, and which agreements are rare.
 
-Near-duplicates are two rows with the same label and the same inputs but at most one. Inputs count
-at the resolution of the catalogue, and a missing value is a value. What rows share that agree in
-all inputs but one is an agreement; it tells one and the same district only where it is rare
-(`HANDFUL`, `REDELIVERIES`). Rows have three hashes, each of which leaves some inputs out, so that
-rows that differ in at most one input share the hash that leaves it out; beside each hash stand
-the inputs that it leaves out. Pure arithmetic: `store.agreements` remembers the hashes,
+Near-duplicates are two rows that agree in all values, the inputs and the label, but at most one.
+Values count at the resolution of the catalogue, and a missing value is a value. What rows share
+that agree in all values but one is an agreement; it tells one and the same district only where it
+is rare (`HANDFUL`, `REDELIVERIES`). Rows have three hashes, each of which leaves some values out,
+so that rows that differ in one value share the hash that leaves it out; beside each hash stand
+the values that it leaves out. Pure arithmetic: `store.agreements` remembers the hashes,
 `training.near_duplicates` decides by them.
 """
 
@@ -50,8 +50,8 @@ def _values(name: str) -> float:
 
 _FINE = max(FEATURES, key=_values)  # tells most rows apart, so two of the three hashes cover it
 _OTHERS = tuple(name for name in FEATURES if name != _FINE)
-LEFT_OUT: tuple[tuple[str, ...], ...] = (_OTHERS[0::2], _OTHERS[1::2], (_FINE,))
-"""Inputs that each hash leaves out."""
+LEFT_OUT: tuple[tuple[str, ...], ...] = (_OTHERS[0::2], _OTHERS[1::2], (_FINE, TARGET))
+"""Values that each hash leaves out."""
 
 PARTS = range(len(LEFT_OUT))
 
@@ -60,8 +60,8 @@ PARTS = range(len(LEFT_OUT))
 class Fingerprints:
     """What rows agree in: shape (n, 3) both, one column a hash.
 
-    `hashes` cover the label and the inputs that are not left out; `rest` holds the left-out
-    ones, each cut to 64 / k bits where there are k of them.
+    `hashes` cover the values that are not left out; `rest` holds the left-out ones, each cut to
+    64 / k bits where there are k of them.
     """
 
     hashes: Words
@@ -115,7 +115,7 @@ def _salt(text: str) -> int:
 
 @dataclass(frozen=True)
 class Agreement:
-    """All inputs but one (or all): the hash that covers most, and what counts of its rest."""
+    """All values but one (or all): the hash that covers most, and what counts of its rest."""
 
     part: int
     counts: int  # bits of the rest that must be equal

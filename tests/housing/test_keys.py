@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from housing.keys import district_keys, keyed_hash, keys_of_ids, keys_of_values
+from housing.keys import district_keys, ids_of_keys, keyed_hash, keys_of_ids, keys_of_values
 from housing.schema import CATALOGUE, ID_COLUMN, KEY
 
 
@@ -112,3 +112,15 @@ def test_another_seed_is_another_order():
     keys = np.arange(1_000, dtype=np.int64)
     one, two = (np.argsort(keyed_hash(keys, seed)) for seed in (1, 2))
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.15
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))
+def test_an_id_that_stands_for_a_key_gives_this_key(keys):
+    words = np.array(keys, dtype=np.int64)
+    assert keys_of_ids(pd.Series(ids_of_keys(words), dtype="str")).tolist() == keys
+
+
+def test_only_a_whole_key_stands_for_itself():
+    near = pd.Series(["key:00000000000000ff", "key:ff", "KEY:00000000000000ff", "00000000000000ff"])
+    assert keys_of_ids(near)[0] == 255
+    assert 255 not in keys_of_ids(near)[1:]

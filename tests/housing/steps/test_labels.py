@@ -14,11 +14,14 @@ from housing.keys import district_keys
 from housing.settings import Settings
 from housing.sources.simulated.scenarios import simulate
 from housing.steps.audit import REASON, sample, write_sample
+from housing.steps.datasets import assign_sides
+from housing.steps.intake import ingest_files
 from housing.steps.labels import ingest_audit, ingest_labels
-from housing.store import batches, predictions
+from housing.store import batches, datasets, predictions
+from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.opening import open_store
-from housing.store.segments import get_table
+from housing.store.segments import KEY_COLUMN, get_table
 from tests.housing.serving.conftest import only_settings
 
 KEY_AND_PRICE = [*schema.KEY, schema.TARGET]
@@ -169,7 +172,40 @@ def test_checked_districts_come_back_with_their_origin(
         row = batches.get(connection, batch.id or 0)
     assert row.source == "audit"
     kept = get_table(opened, row.segment).to_pandas()
-    assert sorted(kept["key"]) == sorted(district_keys(frame[:6]))
+    assert sorted(kept["key"]) == sorted(district_keys(frame[:6]))  # by the ids in the file
+
+
+@pytest.mark.parametrize("ids", [True, False], ids=["with ids", "without"])
+def test_an_audited_district_comes_back_as_the_same_district(
+    seen: Settings, opened: Store, tmp_path: Path, ids: bool
+) -> None:
+    if ids:
+        delivered = simulate(400, 9)
+        delivered[schema.ID_COLUMN] = [f"id-{i}" for i in range(len(delivered))]
+        delivered.to_csv(tmp_path / "ids.csv", index=False)
+        ingest_files(opened, seen, [tmp_path / "ids.csv"])
+    before = _split(opened, seen)
+    path = tmp_path / "audit.csv"
+    write_sample(opened, path, 300, seed=0, rival=None)
+    frame = pd.read_csv(path)
+    assert frame[schema.ID_COLUMN].str.startswith("id-").any() == ids
+    values = [*schema.KEY]
+    priced = frame.drop(columns=schema.TARGET).merge(before[[*values, schema.TARGET]], on=values)
+    priced.loc[::2, schema.TARGET] += 1_000  # half of the prices are found to be others
+    priced.to_csv(path, index=False)
+    assert ingest_audit(opened, seen, [path]).batches[0].accepted == 300
+    after = _split(opened, seen)
+    assert set(after[KEY_COLUMN]) == set(before[KEY_COLUMN])
+    assert (after.groupby(values)[SIDE_COLUMN].nunique() == 1).all()
+
+
+def _split(store: Store, settings: Settings) -> pd.DataFrame:
+    datasets.append_waiting(store, reason="test", run=None)
+    assign_sides(store, settings)
+    with store.read() as connection:
+        version = datasets.active(connection)
+    assert version is not None
+    return datasets.read(store, version.id)
 
 
 def test_without_a_champion_there_is_nothing_to_audit(store: Store) -> None:

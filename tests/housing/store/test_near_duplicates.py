@@ -67,7 +67,7 @@ def newest(store):
 def twins(frame: pd.DataFrame) -> int:
     """Test rows with a near-duplicate in training: the definition in plain words of a table."""
     found = np.zeros(len(frame), dtype=bool)
-    for left_out in (None, *schema.FEATURES):
+    for left_out in (None, *COLUMNS):
         same = [name for name in COLUMNS if name != left_out]
         groups = frame.groupby(same, dropna=False, observed=True)[SIDE_COLUMN]
         rare = groups.transform("size") <= HANDFUL
@@ -103,7 +103,7 @@ def test_no_column_makes_another_district(store, settings, census, add_batch):
     bring_in(store, add_batch(store, first))
     side_of = dict(zip(first[KEY_COLUMN], sides_of(store, 1), strict=True))
     generator = np.random.default_rng(3)
-    for column in schema.FEATURES:
+    for column in COLUMNS:
         some = first.iloc[generator.permutation(len(first))[:100]]
         for name, make in (("keyed", keyed), ("ids", lambda f, c=column: with_ids(f, c))):
             twin = make(perturbed(some, column))
