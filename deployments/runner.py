@@ -11,8 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
 from prefect.runner.runner import Runner
 
 from deployments import lifeline
@@ -96,11 +97,33 @@ def put_right(settings: Settings) -> None:
 async def serve(built: Sequence[RunnerDeployment], silence: timedelta) -> None:
     """Until SIGTERM. Schedules stay on through a restart: no night is lost to an upgrade."""
     runner = Gentle(name="housing", pause_on_shutdown=False, limit=AT_ONCE)
+    with get_client(sync_client=True) as client:
+        for deployment in built:
+            keep_switches(client, deployment)
     ids = {deployment.name: await runner.aadd_deployment(deployment) for deployment in built}
     with get_client(sync_client=True) as client:
         install(client, ids, silence)
     print(f"Serving {', '.join(d.name for d in built)}.", flush=True)  # noqa: T201 - its log
     await runner.start()
+
+
+def keep_switches(client: SyncPrefectClient, deployment: RunnerDeployment) -> None:
+    """Have a registration leave alone what is switched off, and a schedule that stays as it is.
+
+    Prefect's own switches all on, and makes each schedule anew: nobody could tell then since when
+    it has been in force.
+    """
+    try:
+        found = client.read_deployment_by_name(deployment.full_name)
+    except ObjectNotFound:
+        return
+    deployment.paused = found.paused
+    for wanted in deployment.schedules or []:
+        if any(there.schedule == wanted.schedule for there in found.schedules):
+            deployment.schedules = None
+            deployment.model_fields_set.discard("schedules")  # or it would be sent as none
+        elif found.schedules:
+            wanted.active = any(there.active for there in found.schedules)
 
 
 if __name__ == "__main__":

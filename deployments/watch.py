@@ -16,7 +16,7 @@ from prefect.exceptions import PrefectException
 from sqlalchemy.exc import SQLAlchemyError
 
 from deployments import lifeline
-from deployments.lateness import make_up, skip_older
+from deployments.lateness import make_up, report_without_server, skip_older
 from deployments.reconcile import end_decided, reconcile
 from deployments.untold import tell_untold
 from housing.errors import HousingError
@@ -52,9 +52,8 @@ def watch(stopped: threading.Event, beat: Path | None = None) -> None:
     away = False
     while not stopped.is_set():
         try:
-            with open_store(settings) as store, get_client(sync_client=True) as client:
-                for sentence in one_round(client, store, settings):
-                    log.info(sentence)
+            with open_store(settings) as store:
+                _one_round(store, settings)
             away = False
             if beat is not None:
                 beat.touch()
@@ -63,6 +62,18 @@ def watch(stopped: threading.Event, beat: Path | None = None) -> None:
                 log.warning("Not watching just now: %s", error)
             away = True
         stopped.wait(EVERY)
+
+
+def _one_round(store: Store, settings: Settings) -> None:
+    try:
+        with get_client(sync_client=True) as client:
+            done = one_round(client, store, settings)
+    except (PrefectException, httpx.HTTPError):
+        for sentence in report_without_server(store, settings):
+            log.info(sentence)
+        raise
+    for sentence in done:
+        log.info(sentence)
 
 
 def main() -> None:

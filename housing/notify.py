@@ -90,7 +90,7 @@ class NotifySettings(BaseModel):
         ge=0,
         le=1440,
         description="A night that has not begun so long after its time is told as missed; "
-        "0 tells nobody.",
+        "0 tells nobody, and the night is started all the same.",
     )
     silent_after_minutes: float = Field(
         15.0,

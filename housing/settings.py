@@ -221,9 +221,16 @@ def _is_group(kind: Any) -> TypeGuard[type[BaseModel]]:
 
 
 def _is_cron(text: str) -> bool:
-    """Whether a schedule is one, of five fields, whose time comes at all."""
-    if len(text.split()) != 5 or re.search(r"\dL", text, re.IGNORECASE):
-        return False  # 5L, the last Friday, is read by the watch and not by the orchestrator
+    """Whether a schedule is one, of five fields, whose time comes at all.
+
+    It is for the orchestrator, which cannot be asked here. It reads neither 5L (the last Friday)
+    nor LW (the last weekday), nor 1#2 (the second Monday) beside a day of the month.
+    """
+    fields = text.split()
+    if len(fields) != 5 or re.search(r"\dL|LW", text, re.IGNORECASE):
+        return False
+    if "#" in fields[4] and fields[2] not in ("*", "?"):
+        return False
     try:
         next(CronSim(text, datetime(2026, 1, 1)))
     except (CronSimError, StopIteration):

@@ -4,7 +4,7 @@ What a message says is decided here, once for the flows, the command line and th
 channels it goes belongs to `housing.notify`.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy.engine import Row
 
@@ -30,8 +30,8 @@ def fallen(
     automation and the watch both look, as events of the orchestrator may be lost or come twice.
     """
     key = f"ended-{end}"
-    with store.read() as connection:  # the watch asks every few seconds: no lock for that
-        if runs.has_row(connection, flow_run) or alerts.known(connection, key):
+    with store.read() as connection:
+        if runs.has_row(connection, flow_run):
             return None
     said = f"The run {name} did not come to its end. {why}"
     if not alerts.first(store, key, Event.FAILED, said, name[:40]):
@@ -89,9 +89,15 @@ def quarantined(settings: Settings, run: int, summary: IntakeSummary) -> Message
     return message
 
 
-def missed(store: Store, settings: Settings, due: datetime, next_step: str) -> str:
-    """No night began at its time: kept among the runs, told, and returned as a sentence."""
+def missed(store: Store, settings: Settings, due: datetime, next_step: str) -> str | None:
+    """No night began at its time: kept among the runs, told, and returned as a sentence.
+
+    None where it has been told.
+    """
+    key = f"missed-{due.astimezone(UTC).isoformat()}"
     sentence = f"The night due at {due:%Y-%m-%d %H:%M %Z} has not begun. {next_step}"
+    if not alerts.first(store, key, Event.MISSED, sentence, "nightly"):
+        return None
     with store.write() as connection:
         run = runs.miss(connection, "nightly", {"due": due.isoformat()}, sentence)
     send_all(Message(Event.MISSED, sentence, f"r{run}"), settings.notify)

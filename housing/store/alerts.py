@@ -16,6 +16,9 @@ def known(connection: Connection, key: str) -> bool:
 
 def first(store: Store, key: str, event: str, sentence: str, subject: str) -> bool:
     """Note an alert; False where one with this key has been noted before, by whomever."""
+    with store.read() as connection:  # the watch asks every few seconds: no lock for that
+        if known(connection, key):
+            return False
     try:
         with store.unfenced().write() as connection:
             if known(connection, key):

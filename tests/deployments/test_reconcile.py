@@ -1,19 +1,16 @@
-"""Who is alive is asked of the lease: dead runs are crashed, late ones skipped or begun again."""
+"""Who is alive is asked of the lease: dead runs are crashed; of late ones the newest is left."""
 
-import itertools
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 import pytest
-import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Cancelled, Completed, Pending, Running, Scheduled, Suspended
+from prefect.states import Pending, Running, Scheduled, Suspended
 
 from deployments import lateness
-from deployments.lateness import last_due, make_up, skip_older
+from deployments.lateness import skip_older
 from deployments.reconcile import death, reconcile
 from flows.nightly import nightly
 from housing.settings import Settings, load_settings
@@ -21,12 +18,8 @@ from housing.store import lease, runs
 from housing.store.engine import Store
 from housing.store.opening import open_store
 from housing.store.tables import leases, utc_now
-from housing.store.tables import runs as run_rows
 
 pytestmark = pytest.mark.prefect
-
-DAYS = itertools.count(1)
-"""Each test has a night of its own: Prefect remembers for which ones it was asked."""
 
 
 @pytest.fixture
@@ -174,130 +167,3 @@ def test_a_night_that_is_resumed_is_not_a_late_one(
     monkeypatch.setattr(lateness, "_due", as_scheduled)
     assert list(skip_older(client)) == []
     assert client.read_flow_run(late.id).state_type.value == "SCHEDULED"
-
-
-@pytest.fixture
-def missed_night(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """Half an hour after a night that did not begin; the deployment is older than that."""
-    due = last_due(settings, utc_now() + timedelta(days=next(DAYS)))
-    monkeypatch.setattr(lateness, "utc_now", lambda: due.astimezone(UTC) + timedelta(minutes=30))
-    return due
-
-
-def test_a_night_that_never_began_is_begun_once(
-    store: Store,
-    client: SyncPrefectClient,
-    settings: Settings,
-    deployment: uuid.UUID,
-    missed_night: datetime,
-) -> None:
-    said = list(make_up(client, store, settings))
-    assert len(said) == 1
-    assert "it is begun now" in said[0]
-    again = list(make_up(client, store, settings))
-    assert again == [], "a run is on its way"
-    found = client.read_flow_runs()
-    made = [run for run in found if "made up for" in run.tags and run.deployment_id == deployment]
-    assert len(made) == 1
-    client.set_flow_run_state(made[0].id, Completed(name="Skipped"), force=True)
-    assert list(make_up(client, store, settings)) == [], "once a due time"
-
-
-@pytest.mark.parametrize(
-    ("status", "begun_again"),
-    [
-        ("completed", 0),
-        ("failed", 0),
-        ("running", 0),
-        ("refused", 1),
-        ("crashed", 1),
-        ("cancelled", 1),
-    ],
-)
-def test_what_counts_as_a_night(
-    store: Store,
-    client: SyncPrefectClient,
-    settings: Settings,
-    deployment: uuid.UUID,
-    missed_night: datetime,
-    status: str,
-    begun_again: int,
-) -> None:
-    with store.write() as connection:
-        id_ = runs.start(connection, "nightly", {})
-        connection.execute(
-            run_rows.update()
-            .where(run_rows.c.id == id_)
-            .values(status=status, started_at=missed_night.astimezone(UTC) + timedelta(minutes=1))
-        )
-    assert len(list(make_up(client, store, settings))) == begun_again
-
-
-def test_a_night_that_a_person_cancelled_is_not_begun_again(
-    store: Store,
-    client: SyncPrefectClient,
-    settings: Settings,
-    deployment: uuid.UUID,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    run = client.create_flow_run_from_deployment(deployment)
-    client.set_flow_run_state(run.id, Running(), force=True)
-    client.set_flow_run_state(run.id, Cancelled(), force=True)
-    due = utc_now() - timedelta(minutes=10)
-    monkeypatch.setattr(lateness, "last_due", lambda *_: due)
-    read = client.read_deployment_by_name
-
-    def older(name: str) -> object:
-        return read(name).model_copy(update={"created": due - timedelta(days=9)})
-
-    monkeypatch.setattr(client, "read_deployment_by_name", older)
-    assert list(make_up(client, store, settings)) == []
-
-
-def test_a_night_that_stays_away_is_told_once(
-    store: Store,
-    client: SyncPrefectClient,
-    settings: Settings,
-    deployment: uuid.UUID,
-    missed_night: datetime,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    client.pause_deployment(deployment)
-    assert list(make_up(client, store, settings)) == [], "paused, and the hour is not over"
-    monkeypatch.setattr(
-        lateness, "utc_now", lambda: missed_night.astimezone(UTC) + timedelta(minutes=61)
-    )
-    said = list(make_up(client, store, settings))
-    assert len(said) == 1
-    assert "has not begun. Its schedule is paused" in said[0]
-    with store.read() as connection:
-        newest = connection.execute(sa.select(run_rows).order_by(run_rows.c.id.desc())).first()
-    assert newest is not None
-    assert (newest.status, newest.error) == ("missed", said[0])
-    with store.write() as connection:  # as if it had been told after that time
-        connection.execute(
-            run_rows.update().values(started_at=missed_night.astimezone(UTC) + timedelta(hours=1))
-        )
-    assert list(make_up(client, store, settings)) == []
-
-
-def test_what_was_due_before_there_was_a_deployment_is_nobodys(
-    store: Store, client: SyncPrefectClient, settings: Settings, deployment: uuid.UUID
-) -> None:
-    assert list(make_up(client, store, settings)) == []
-
-
-@pytest.mark.parametrize(
-    ("now", "due"),
-    [
-        ("2026-11-25T02:00:00+01:00", "2026-11-24T02:00:00+01:00"),
-        ("2026-11-25T02:00:01+01:00", "2026-11-25T02:00:00+01:00"),
-        ("2026-11-24T23:30:00+00:00", "2026-11-24T02:00:00+01:00"),
-        ("2026-03-29T12:00:00+02:00", "2026-03-29T03:00:00+02:00"),  # two o'clock is left out
-    ],
-)
-def test_when_it_was_due_last(home: object, now: str, due: str) -> None:
-    settings = load_settings(schedule="0 2 * * *", timezone="Europe/Berlin")
-    found = last_due(settings, datetime.fromisoformat(now))
-    assert found == datetime.fromisoformat(due)
-    assert found.tzinfo == ZoneInfo("Europe/Berlin")

@@ -151,6 +151,8 @@ def test_all_faults_are_named_at_once(environment):
         ("SCHEDULE", "every day at two precisely", "not a cron expression"),
         ("SCHEDULE", "0 2 30 2 *", "not a cron expression"),
         ("SCHEDULE", "0 2 * * 5L", "not a cron expression"),
+        ("SCHEDULE", "0 2 LW * *", "not a cron expression"),
+        ("SCHEDULE", "0 2 1 * 1#2", "not a cron expression"),
         ("SCHEDULE", "0 2 * * * *", "not a cron expression"),
         ("HOME", "/tmp/what?", "? in it"),
         ("GATE__RULE", "always", "Input should be 'no_regression'"),

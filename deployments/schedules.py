@@ -1,0 +1,67 @@
+"""When a deployment was due, computed by the orchestrator's own schedules.
+
+Two libraries need not agree on a day on which the clocks change, and then a night begins twice.
+What is done about a night that did not begin belongs to `lateness`.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from prefect.client.schemas.objects import DeploymentSchedule
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import SCHEDULE_TYPES
+from prefect.server.schemas import schedules as server
+from pydantic import TypeAdapter
+
+_FIRST_LOOK = timedelta(days=1)
+_LONGEST_LOOK = timedelta(days=5 * 366)  # 29 February
+_LONGEST_SHIFT = timedelta(hours=25)
+"""More than any zone's clocks were ever set: times of a schedule need not come in their order."""
+
+
+def owed(deployment: DeploymentResponse, now: datetime) -> datetime | None:
+    """The newest time at which a deployment was to run, in UTC; None where there was none yet.
+
+    Of its schedules those count that are on; where all are off, what they would have asked for.
+    """
+    on = [schedule for schedule in deployment.schedules if schedule.active]
+    due = max(filter(None, (_owed(each, now) for each in on or deployment.schedules)), default=None)
+    created = deployment.created
+    if due is not None and created is not None and due < created <= now:
+        return None  # the deployment is younger
+    return due
+
+
+def _owed(deployed: DeploymentSchedule, now: datetime) -> datetime | None:
+    due, changed = last_due(deployed.schedule, now), deployed.updated
+    if due is not None and changed is not None and due < changed <= now:
+        # Set since. What it would have asked for before that counts as done by a run of the
+        # former schedule: only a run that is missing for a whole round of the new one is owed.
+        return last_due(deployed.schedule, due - timedelta(seconds=1))
+    return due
+
+
+def last_due(schedule: SCHEDULE_TYPES, now: datetime) -> datetime | None:
+    """The newest time of a schedule up to `now`, in UTC; None where there was none for years."""
+    try:
+        return asyncio.run(_last_due(schedule, now))
+    except ValueError:  # of croniter: set in the UI, and its time never comes (30 February)
+        return None
+
+
+async def _last_due(schedule: SCHEDULE_TYPES, now: datetime) -> datetime | None:
+    of_the_server = TypeAdapter(server.SCHEDULE_TYPES)  # the client's cannot compute
+    dates = of_the_server.validate_python(schedule.model_dump(mode="json")).get_dates
+    newest, look = None, _FIRST_LOOK
+    while look < _LONGEST_LOOK:
+        start = now - look if newest is None else newest + timedelta(seconds=1)
+        # Of a thousand dates at once at most: the next are asked for from the newest on.
+        found = await dates(start=start, end=now + _LONGEST_SHIFT)
+        passed = [date for date in found if date <= now and (newest is None or date > newest)]
+        if passed:
+            newest = max(passed)
+        elif newest is not None:
+            return datetime.fromtimestamp(newest.timestamp(), UTC)
+        else:
+            look *= 2
+    return None
