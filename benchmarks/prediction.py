@@ -19,7 +19,8 @@ from benchmarks import results
 from benchmarks.table import add_table, reference_table
 from housing import schema
 from housing.features.curve import along_curve
-from housing.features.derived import COVARIATES, compute
+from housing.features.derived import COVARIATES, inputs_of
+from housing.features.preprocess import fitted_looks
 from housing.records import Member
 from housing.training.draws import draws
 from housing.training.fit import fit_members
@@ -71,17 +72,18 @@ def parts(model: Pipeline, rows: pd.DataFrame) -> dict[str, float]:
         fast = predictor(model)
         numbers, categories = measured("columns", lambda: split_columns(columns(rows)))
         order = along_curve(numbers[:, PLACE])
-        values = measured("all features", lambda: fast.features.compute(
+        (part,) = fast.parts
+        values = measured("all features", lambda: part.features.compute(
             numbers[order], categories[order]))  # fmt: skip
-        near = compute(numbers[order][:, fast.features.near_inputs], COVARIATES)
-        near = np.where(np.isnan(near), fast.features.fill, near)
-        for look in fast.features.looks:
+        fitted = model["preprocess"].named_transformers_["near"]
+        near = fitted[:-1].transform(rows.iloc[order][list(inputs_of(COVARIATES))])
+        for look in fitted_looks(model["preprocess"]).values():
             scale = getattr(look, "scale", None)
             name = "nearest on the map" if scale is None else f"most alike, scale {scale:g}"
             measured(f"of these, {name}", lambda look=look: look.looked_up(near))
-        measured("binning", lambda: [bins.of_rows(values) for bins in fast.binned.bins])
+        measured("binning", lambda: [bins.of_rows(values) for bins in part.binned.bins])
         measured("binning and trees, in blocks", lambda: [
-            fast.binned.each(values[i : i + CHUNK_ROWS])
+            part.binned.each(values[i : i + CHUNK_ROWS])
             for i in range(0, len(values), CHUNK_ROWS)])  # fmt: skip
         measured("trees without binning, by scikit-learn", lambda: model[-1].predict(values))
     return taken

@@ -136,12 +136,14 @@ DISTANCES: tuple[Derived, ...] = tuple(
     for city, place in CITIES.items()
 )  # fmt: skip
 
-_LIKENESS = "By it districts are told that are alike"
+_BY_NAME = {column.name: column for column in (*RATIOS, *LOGS)}
+
+_LIKENESS = "Similarity covariate"
 
 COVARIATES: tuple[Derived, ...] = (
     Derived("east", _DEGREES, _LIKENESS, ("longitude",), east),
     Derived("north", _DEGREES, _LIKENESS, ("latitude",), as_it_is),
-    LOGS[-1],
+    _BY_NAME["log_income"],
     Derived("age", "years", _LIKENESS, ("housing_median_age",), as_it_is),
     Derived(
         "log_rooms_per_house", "log rooms a household", _LIKENESS,
@@ -151,8 +153,8 @@ COVARIATES: tuple[Derived, ...] = (
         "log_people_per_house", "log people a household", _LIKENESS,
         ("population", "households"), log_ratio,
     ),
-    RATIOS[0],
-    LOGS[2],
+    _BY_NAME["bedrooms_per_room"],
+    _BY_NAME["log_population"],
 )  # fmt: skip
 """What neighbours are compared by: the place, and after it the logarithm of income first."""
 

@@ -34,7 +34,7 @@ LEAF_ROWS = 32
 """Training rows in a leaf of the search tree: faster than scipy's 10 in many dimensions."""
 
 
-class _LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Keeps the training rows and their labels, and finds the nearest ones of any row.
 
     Columns: two coordinates in degrees (one, where there are but two columns), then covariates, of
@@ -163,7 +163,7 @@ def _distinct(rows: Floats, labels: Floats) -> tuple[Floats, Floats]:
     return rows[first], means
 
 
-class NeighbourStatistics(_LooksUp):
+class NeighbourStatistics(LooksUp):
     """Statistics of the labels and covariates of the nearest training districts.
 
     groups: names of `statistics.GROUPS`.
@@ -192,7 +192,7 @@ class NeighbourStatistics(_LooksUp):
         return np.array(names, dtype=object)
 
 
-class SimilarDistricts(_LooksUp):
+class SimilarDistricts(LooksUp):
     """Prices of the training districts that are most alike in place and covariates together.
 
     In ten dimensions the exact neighbours cost twice to three times as much as ones that may be

@@ -24,7 +24,12 @@ from housing.features.derived import (
     inputs_of,
     transformer,
 )
-from housing.features.neighbours import NeighbourStatistics, SimilarDistricts, similar_names
+from housing.features.neighbours import (
+    LooksUp,
+    NeighbourStatistics,
+    SimilarDistricts,
+    similar_names,
+)
 from housing.features.spatial import ClusterSimilarity
 from housing.features.statistics import GROUPS
 from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, NUMBERS
@@ -32,12 +37,12 @@ from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, NUMBERS
 
 def recipe(seed: int) -> ColumnTransformer:
     """The reference recipe: ratios, logs, cluster similarity, one-hot, scaled numbers."""
-    derived = (*RATIOS, *LOGS)
-    covered = {*inputs_of(derived), *COORDINATES}
+    covered = {*inputs_of((*RATIOS, *LOGS)), *COORDINATES}
     rest = [name for name in FEATURES if name in NUMBERS and name not in covered]
     return ColumnTransformer(
         [
-            ("derived", _scaled(derived), list(inputs_of(derived))),
+            ("ratios", _scaled(RATIOS), list(inputs_of(RATIOS))),
+            ("logs", _scaled(LOGS), list(inputs_of(LOGS))),
             ("geo", ClusterSimilarity(random_state=seed), list(COORDINATES)),
             ("category", _one_hot(), list(CATEGORIES)),
             (
@@ -97,19 +102,36 @@ def neighbourhood(_seed: int) -> ColumnTransformer:
     )
 
 
+def groups_of(preprocess: Any) -> frozenset[str]:
+    """The names of FEATURE_GROUPS that an unfitted preprocessing step has features of."""
+    transformers = getattr(preprocess, "transformers", ())
+    entries = {name for name, each, _ in transformers if not isinstance(each, str)}
+    found = {name for name in ROW_GROUPS if name in entries}
+    for look in _looks(preprocess).values():
+        found |= set(look.groups) if isinstance(look, NeighbourStatistics) else {SIMILAR}
+    return frozenset(found)
+
+
 def leave_out(preprocess: Any, groups: Collection[str]) -> None:
-    """Drop groups of FEATURE_GROUPS from an unfitted `neighbourhood`; others have none of them."""
-    if not groups or not has_groups(preprocess):
+    """Drop groups of FEATURE_GROUPS from an unfitted preprocessing step, as far as it has them."""
+    wanted = groups_of(preprocess) & set(groups)
+    if not wanted:
         return
-    changes: dict[str, Any] = {name: "drop" for name in ROW_GROUPS if name in groups}
-    kept = tuple(name for name in GROUPS if name not in groups)
-    if kept:
-        changes["near__look__statistics__groups"] = kept
-    else:
-        changes["near__look__statistics"] = "drop"
-    if SIMILAR in groups:
-        changes |= {f"near__look__{SIMILAR}_{scale}": "drop" for scale in SCALES}
+    changes: dict[str, Any] = {name: "drop" for name in ROW_GROUPS if name in wanted}
+    for path, look in _looks(preprocess).items():
+        if not isinstance(look, NeighbourStatistics):
+            changes |= {path: "drop"} if SIMILAR in wanted else {}
+        elif kept := tuple(name for name in look.groups if name not in wanted):
+            changes[f"{path}__groups"] = kept
+        else:
+            changes[path] = "drop"
     preprocess.set_params(**changes)
+
+
+def _looks(preprocess: Any) -> dict[str, LooksUp]:
+    """The transformers of an unfitted step that find neighbours, by the name of their parameter."""
+    given = preprocess.get_params() if hasattr(preprocess, "get_params") else {}
+    return {name: each for name, each in given.items() if isinstance(each, LooksUp)}
 
 
 @contextmanager
@@ -118,32 +140,31 @@ def in_threads_of(preprocess: Any, threads: int) -> Iterator[None]:
 
     What is fitted in the block has no more threads after it than it would have had without.
     """
-    given = preprocess.get_params() if has_groups(preprocess) else {}
-    looks = ("statistics", *(f"{SIMILAR}_{scale}" for scale in SCALES))
-    names = [name for look in looks if (name := f"near__look__{look}__n_jobs") in given]
-    if not names:
-        yield
-        return
-    preprocess.set_params(**dict.fromkeys(names, threads))
+    given = {name: look.n_jobs for name, look in _looks(preprocess).items()}
+    for look in _looks(preprocess).values():
+        look.n_jobs = threads
     try:
         yield
     finally:
-        preprocess.set_params(**{name: given[name] for name in names})
-        for name, look in fitted_looks(preprocess):
-            look.set_params(n_jobs=given[f"near__look__{name}__n_jobs"])
+        for name, look in (*_looks(preprocess).items(), *fitted_looks(preprocess).items()):
+            look.n_jobs = given.get(name)
 
 
-def fitted_looks(preprocess: Any) -> list[tuple[str, Any]]:
-    """The transformers of a `neighbourhood` that find neighbours, by name; none before it is
-    fitted."""
-    near = getattr(preprocess, "named_transformers_", {}).get("near", "drop")
-    looks = [] if near == "drop" else near["look"].transformer_list
-    return [(name, look) for name, look in looks if look != "drop"]
-
-
-def has_groups(preprocess: Any) -> bool:
-    """Whether a pipeline's first step is a `neighbourhood`."""
-    return "near" in {name for name, *_ in getattr(preprocess, "transformers", ())}
+def fitted_looks(step: Any, path: str = "") -> dict[str, LooksUp]:
+    """The fitted transformers of a step that find neighbours, by the name of their parameter;
+    none before it is fitted."""
+    if isinstance(step, LooksUp):
+        return {path: step}
+    inside = [
+        *((name, each) for name, each, _ in getattr(step, "transformers_", ())),
+        *getattr(step, "steps", ()),
+        *getattr(step, "transformer_list", ()),
+    ]
+    return {
+        at: look
+        for name, each in inside
+        for at, look in fitted_looks(each, f"{path}__{name}" if path else name).items()
+    }
 
 
 def group_of(feature: str) -> str:

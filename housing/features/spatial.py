@@ -71,7 +71,10 @@ class ClusterSimilarity(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Any) -> Floats:
         """Similarity of each row to each centre, shape (n, n_clusters_)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.similarities(validate_data(self, X, dtype=np.float64, reset=False))
+
+    def similarities(self, X: Floats) -> Floats:
+        """`transform` of what is known to be float64 without gaps, shape (n, d)."""
         similarity: Floats = cdist(X, self.centers_, "sqeuclidean")
         similarity *= -self.gamma
         np.exp(similarity, out=similarity)

@@ -138,7 +138,7 @@ class Served:
 def predictor(model: Any, golden: pd.DataFrame) -> Callable[[Columns], Floats]:
     """A fitted model as a function of columns: the fast way where there is one and it agrees."""
     fast = fast_predictor(model)
-    if fast.features is not None and fast.agrees(golden):
+    if fast.parts and fast.agrees(golden):
         return lambda columns: fast.predict(_with_words(columns))
     return lambda columns: np.asarray(model.predict(frame_of(columns)), dtype=np.float64)
 

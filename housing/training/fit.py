@@ -23,6 +23,7 @@ from housing.features.preprocess import in_threads_of
 from housing.records import Draw, Member
 from housing.training.candidates import BASELINES, CANDIDATES, Candidate, pipeline
 from housing.training.plan import describe
+from housing.training.predict import models_of
 from housing.training.workers import in_parallel, one_thread
 
 Floats = npt.NDArray[np.float64]
@@ -205,20 +206,10 @@ def built_in_importances(model: Any) -> dict[str, float]:
     Mean over the members of a bag that share the feature's name; empty for a model without any
     (linear models, histogram boosting).
     """
-    own = [_feature_importances(each) for each in bag_members(model) or [model]]
+    own = [_feature_importances(each) for each in models_of(model)]
     names = sorted({name for each in own for name in each})
     mean = {name: sum(each.get(name, 0.0) for each in own) / len(own) for name in names}
     return dict(sorted(mean.items(), key=lambda item: -item[1]))
-
-
-def bag_members(model: Any) -> list[Any]:
-    """The fitted models whose mean a bag is, as pipelines of their own; none for a single model."""
-    if isinstance(model, VotingRegressor):
-        return list(model.estimators_)
-    if isinstance(model[-1], VotingRegressor):
-        steps = model.steps[:-1]
-        return [Pipeline([*steps, ("model", each)]) for each in model[-1].estimators_]
-    return []
 
 
 def _feature_importances(member: Pipeline) -> dict[str, float]:

@@ -11,9 +11,9 @@ from hashlib import sha256
 from typing import Annotated, Any
 
 import joblib
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from housing.features.preprocess import FEATURE_GROUPS
+from housing.features.preprocess import FEATURE_GROUPS, groups_of
 from housing.training.candidates import CANDIDATES, Candidate, unfitted
 
 ALL_CORES = -1
@@ -74,7 +74,9 @@ class SearchPlan(BaseModel):
         "takes others, and what it knows of neighbours is still learnt from all",
     )
     without: tuple[str, ...] = Field(
-        default=(), description=f"Features that are left out, of {', '.join(FEATURE_GROUPS)}"
+        default=(),
+        description=f"Features that are left out, of {', '.join(FEATURE_GROUPS)}; at least one of "
+        "the families must have them",
     )
     bag: int = Field(
         default=3,
@@ -110,10 +112,20 @@ class SearchPlan(BaseModel):
 
     @field_validator("without")
     @classmethod
-    def _known_groups(cls, without: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_groups(cls, without: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Leaving out what no family has would be a search that does not do what it is asked to."""
         if unknown := sorted(set(without) - set(FEATURE_GROUPS)):
             there = ", ".join(FEATURE_GROUPS)
             raise ValueError(f"there are no features {', '.join(unknown)}; there are {there}")
+        families = dict.fromkeys(info.data.get("families", ()))  # none where they are refused
+        steps = [CANDIDATES[name].build(0)["preprocess"] for name in families]
+        had = frozenset().union(*map(groups_of, steps))
+        if families and (strange := sorted(set(without) - had)):
+            names, has = ", ".join(families), [group for group in FEATURE_GROUPS if group in had]
+            raise ValueError(
+                f"{', '.join(strange)} cannot be left out, as {names} has no such features; "
+                f"what can be left out there: {', '.join(has) or 'nothing'}"
+            )
         return tuple(sorted(set(without)))
 
     @field_validator("n_jobs")

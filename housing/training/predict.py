@@ -1,8 +1,9 @@
 """The same predictions without frames: one row in a few milliseconds, batches in bulk.
 
-A predictor reads a fitted model's own arrays once. It knows pipelines of `neighbourhood` with
-histogram boosting, alone or as a mean; any other model is asked as it is. Its answers are those of
-`model.predict(frame)` to 1e-9, which a test holds and `agrees` checks where a model is loaded.
+A predictor reads a fitted model's own arrays once. It knows pipelines whose features
+`features.arrays` can compute, alone, as a mean behind shared features, and as a mean of whole
+pipelines; any other model is asked as it is. Its answers are those of `model.predict(frame)` to
+1e-9, which a test holds and `agrees` checks where a model is loaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+    VotingRegressor,
+)
 from sklearn.pipeline import Pipeline
 
 from housing import schema
+from housing.features.arrays import CATEGORIES, NUMBERS, ArrayFeatures
 from housing.features.curve import along_curve
-from housing.features.derived import COVARIATES, compute, inputs_of
 from housing.features.neighbours import in_threads
-from housing.features.preprocess import ROW_GROUPS, fitted_looks, has_groups
 from housing.training.workers import one_thread
 
 Floats = npt.NDArray[np.float64]
@@ -38,29 +43,84 @@ CHECKED_ROWS = 100
 
 def predictor(model: Any, threads: int = 1) -> "Predictor":
     """The fastest way there is to ask a fitted model; `threads` share a batch."""
-    if isinstance(model, Pipeline) and has_groups(model["preprocess"]):
-        features = Features.of(model["preprocess"])
-        estimators = _models(model[-1])
-        boosted = all(isinstance(each, HistGradientBoostingRegressor) for each in estimators)
-        return Predictor(
-            model,
-            features,
-            Trees.of(estimators) if boosted else None,
-            BinnedTrees.of(estimators) if boosted else None,
-            threads,
-        )
-    return Predictor(model, threads=threads)
+    return Predictor(model, _parts(model) or (), threads)
 
 
 def said_by_each(model: Any, frame: pd.DataFrame, threads: int = 1) -> Floats:
-    """What each model of a mean says of a frame's rows, shape (models, n); a single one: (1, n).
+    """What each model of a mean predicts of a frame's rows, shape (models, n); one model: (1, n).
 
     The fast way, unless it disagrees with the model on the first rows.
     """
     fast = predictor(model, threads)
-    if fast.features is None or not fast.agrees(frame.iloc[:CHECKED_ROWS]):
+    if not fast.parts or not fast.agrees(frame.iloc[:CHECKED_ROWS]):
         return _each(model, frame[list(schema.FEATURES)])
     return fast.each({name: frame[name].to_numpy() for name in schema.FEATURES})
+
+
+def models_of(model: Any) -> list[Any]:
+    """The fitted models whose mean a model is, each as it is asked; one model is its own mean.
+
+    A mean is a VotingRegressor, by itself or behind the features that its models share.
+    """
+    if isinstance(model, VotingRegressor):
+        return list(model.estimators_)
+    if isinstance(model, Pipeline) and isinstance(model[-1], VotingRegressor):
+        return [Pipeline([*model.steps[:-1], ("model", each)]) for each in model[-1].estimators_]
+    return [model]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Models that share their features."""
+
+    features: ArrayFeatures
+    models: tuple[Any, ...]
+    trees: "Trees | None"  # of boosted models
+    binned: "BinnedTrees | None"
+
+    def mean(self, values: Floats) -> Floats:
+        """Mean of the models on a few rows of features."""
+        if self.trees is not None:
+            return self.trees.predict(values)
+        found: Floats = np.mean([_predict(model, values) for model in self.models], axis=0)
+        return found
+
+    def each(self, values: Floats) -> Floats:
+        """Each model on rows of features, shape (models, n)."""
+        if self.binned is not None:
+            return self.binned.each(values)
+        return np.array([_predict(model, values) for model in self.models], dtype=np.float64)
+
+
+def _parts(model: Any) -> tuple[Part, ...] | None:
+    """A model's pipelines by what they share; None where one cannot be read."""
+    if isinstance(model, VotingRegressor):
+        found = [_parts(each) for each in model.estimators_]
+        if model.weights is not None or any(part is None for part in found):
+            return None
+        return tuple(part for parts in found if parts is not None for part in parts)
+    if not isinstance(model, Pipeline) or len(model.steps) < 2:
+        return None
+    last = model[-1]
+    if isinstance(last, VotingRegressor) and last.weights is not None:
+        return None
+    features = ArrayFeatures.of(model[:-1])
+    if features is None:
+        return None
+    models = tuple(models_of(last))
+    boosted = all(isinstance(each, HistGradientBoostingRegressor) for each in models)
+    trees = (Trees.of(models), BinnedTrees.of(models)) if boosted else (None, None)
+    return (Part(features, models, *trees),)
+
+
+def _predict(model: Any, values: Floats) -> Floats:
+    """A model on rows of features; of a few, a forest without threads, which cost more."""
+    if not isinstance(model, RandomForestRegressor | ExtraTreesRegressor) or len(values) > FEW:
+        return np.asarray(model.predict(values), dtype=np.float64)
+    total, narrow = np.zeros(len(values)), values.astype(np.float32)
+    for tree in model.estimators_:
+        total += tree.tree_.predict(narrow).ravel()
+    return total / len(model.estimators_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +128,7 @@ class Predictor:
     """Answers for one fitted model."""
 
     model: Any
-    features: "Features | None" = None
-    trees: "Trees | None" = None
-    binned: "BinnedTrees | None" = None
+    parts: tuple[Part, ...] = ()  # none: the model is asked as it is
     threads: int = 1
 
     def predict(self, columns: Columns) -> Floats:
@@ -79,31 +137,35 @@ class Predictor:
         A gap is None or NaN, a category is its text. KeyError where a column is missing, ValueError
         where a value is no number.
         """
-        if self.features is None:
+        if not self.parts:
             return np.asarray(self.model.predict(as_frame(columns)), dtype=np.float64)
-        if self.trees is not None and len(columns[NUMBERS[0]]) <= FEW:
-            return self.trees.predict(self.features.compute(*split_columns(columns)))
-        mean: Floats = self.each(columns).mean(axis=0)
-        return mean
+        if len(columns[NUMBERS[0]]) > FEW:
+            mean: Floats = self.each(columns).mean(axis=0)
+            return mean
+        numbers, categories = split_columns(columns)
+        total = np.zeros(len(numbers))
+        for part in self.parts:
+            total += part.mean(part.features.compute(numbers, categories)) * len(part.models)
+        return total / sum(len(part.models) for part in self.parts)
 
     def each(self, columns: Columns) -> Floats:
-        """What each model of a mean says, shape (models, n); one model is a mean of itself."""
-        if self.features is None:
+        """What each model of a mean predicts, shape (models, n); one model is a mean of itself."""
+        if not self.parts:
             return _each(self.model, as_frame(columns))
-        features, (numbers, categories) = self.features, split_columns(columns)
-        said = np.empty((len(_models(self.model[-1])), len(numbers)))
+        numbers, categories = split_columns(columns)
+        predicted = np.empty((sum(len(part.models) for part in self.parts), len(numbers)))
         # Rows that are near each other are worked on together; `along_curve` says why.
         order = along_curve(numbers[:, PLACE])
 
         def answer(start: int) -> None:
-            rows = order[start : start + CHUNK_ROWS]
-            values = features.compute(numbers[rows], categories[rows])
-            said[:, rows] = (
-                self.binned.each(values) if self.binned else _each(self.model[-1], values)
-            )
+            rows, first = order[start : start + CHUNK_ROWS], 0
+            for part in self.parts:
+                values = part.features.compute(numbers[rows], categories[rows])
+                predicted[first : first + len(part.models), rows] = part.each(values)
+                first += len(part.models)
 
         in_threads(answer, range(0, len(order), CHUNK_ROWS), self.threads)
-        return said
+        return predicted
 
     def agrees(self, frame: pd.DataFrame) -> bool:
         """Whether it says of these rows what the model does, of many at once and of a few."""
@@ -120,16 +182,14 @@ class Predictor:
             )
 
 
-def _models(model: Any) -> list[Any]:
-    return list(model.estimators_) if isinstance(model, VotingRegressor) else [model]
+def _each(model: Any, X: pd.DataFrame) -> Floats:
+    """Each model of a mean on a frame; features that they share are computed once."""
+    if isinstance(model, Pipeline) and isinstance(model[-1], VotingRegressor):
+        values = model[:-1].transform(X)
+        return np.array([each.predict(values) for each in model[-1].estimators_], np.float64)
+    return np.array([each.predict(X) for each in models_of(model)], dtype=np.float64)
 
 
-def _each(model: Any, X: Any) -> Floats:
-    return np.array([each.predict(X) for each in _models(model)], dtype=np.float64)
-
-
-NUMBERS = tuple(name for name in schema.FEATURES if name in schema.NUMBERS)
-CATEGORIES = schema.CATEGORIES
 PLACE = [NUMBERS.index(name) for name in schema.COORDINATES]
 
 
@@ -144,50 +204,6 @@ def as_frame(columns: Columns) -> pd.DataFrame:
     """The frame that a model is given: typed as after validation."""
     frame = pd.DataFrame({name: columns[name] for name in schema.FEATURES})
     return frame.astype(schema.dtypes(schema.FEATURES))
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """A fitted `neighbourhood`, step by step on plain arrays."""
-
-    levels: tuple[npt.NDArray[Any], ...]  # of each category column
-    groups: tuple[tuple[str, npt.NDArray[np.int64]], ...]  # group -> places of its inputs
-    near_inputs: npt.NDArray[np.int64]
-    fill: Floats  # of the covariates' gaps
-    looks: tuple[Any, ...]  # fitted transformers
-
-    @classmethod
-    def of(cls, preprocess: Any) -> "Features":
-        """Read a fitted preprocessing step."""
-        parts = preprocess.named_transformers_
-        kept = [name for name in ROW_GROUPS if parts.get(name, "drop") != "drop"]
-        near = parts["near"]
-        looks = tuple(look for _, look in fitted_looks(preprocess))
-        return cls(
-            tuple(np.asarray(levels, dtype=object) for levels in parts["category"].categories_),
-            tuple((name, _places(inputs_of(ROW_GROUPS[name]))) for name in kept),
-            _places(inputs_of(COVARIATES)),
-            np.asarray(near["fill"].statistics_, dtype=np.float64),
-            looks,
-        )
-
-    def compute(self, numbers: Floats, categories: npt.NDArray[Any]) -> Floats:
-        """Features, shape (n, features), of numbers (n, numbers) and categories (n, categories)."""
-        hot = [
-            (categories[:, [i]] == levels).astype(np.float64)
-            for i, levels in enumerate(self.levels)
-        ]
-        own = [compute(numbers[:, places], ROW_GROUPS[name]) for name, places in self.groups]
-        near = []
-        if self.looks:
-            covariates = compute(numbers[:, self.near_inputs], COVARIATES)
-            covariates = np.where(np.isnan(covariates), self.fill, covariates)
-            near = [look.looked_up(covariates) for look in self.looks]
-        return np.hstack([numbers, *hot, *own, *near])
-
-
-def _places(names: Sequence[str]) -> npt.NDArray[np.int64]:
-    return np.array([NUMBERS.index(name) for name in names], dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)

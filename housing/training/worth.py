@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from housing.features.preprocess import group_of, has_groups
+from housing.features.preprocess import group_of
 from housing.records import Draw
 from housing.training.candidates import CANDIDATES, Candidate, pipeline
 from housing.training.plan import SearchPlan
@@ -74,11 +74,13 @@ def columns_worth(model: Pipeline, X: pd.DataFrame, y: Floats, seed: int) -> dic
 
 def groups_worth(model: Pipeline, X: pd.DataFrame, y: Floats, seed: int) -> dict[str, float]:
     """Share of each group of features; empty where the model's features are in no groups."""
-    if not has_groups(model["preprocess"]):
+    if not hasattr(model[:-1], "get_feature_names_out"):
         return {}
     groups: dict[str, list[int]] = {}
     for place, name in enumerate(model[:-1].get_feature_names_out()):
         groups.setdefault(group_of(str(name)) or "columns", []).append(place)
+    if set(groups) == {"columns"}:
+        return {}
     features = np.asarray(model[:-1].transform(X))
 
     def shuffled(places: list[int], order: npt.NDArray[np.int64]) -> Floats:

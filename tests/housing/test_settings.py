@@ -265,3 +265,12 @@ def test_blobs_and_backup_on_one_disk_are_known(home, environment):
     assert not load_settings().backup_on_same_disk
     environment(BACKUP_URL=f"file://{home}/backup")
     assert load_settings().backup_on_same_disk
+
+
+def test_features_that_no_chosen_family_has_are_refused_by_name(environment):
+    environment(SEARCH__FAMILIES="forest", SEARCH__WITHOUT="prices")
+    (line,) = faults()
+    assert line.startswith("HOUSING_SEARCH__WITHOUT: ")
+    assert "prices cannot be left out, as forest has no such features" in line
+    environment(SEARCH__WITHOUT="ratios")
+    assert load_settings().search.without == ("ratios",)

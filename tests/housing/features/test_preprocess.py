@@ -1,11 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.preprocessing import OneHotEncoder
 
 from housing import schema
 from housing.features.preprocess import (
     FEATURE_GROUPS,
     group_of,
+    groups_of,
     leave_out,
     neighbourhood,
     recipe,
@@ -58,9 +60,9 @@ def test_recipe_has_the_columns_of_the_reference_scaled_and_without_gaps(distric
     fitted = recipe(1).set_params(geo__n_clusters=4).fit(districts)
     values = fitted.transform(districts)
     steps = [name.split("__")[0] for name in fitted.get_feature_names_out()]
-    assert steps == ["derived"] * 8 + ["geo"] * 4 + ["category"] * 5 + ["number"]
+    assert steps == ["ratios"] * 3 + ["logs"] * 5 + ["geo"] * 4 + ["category"] * 5 + ["number"]
     assert np.isfinite(values).all()
-    scaled = values[:, [s in ("derived", "number") for s in steps]]
+    scaled = values[:, [s in ("ratios", "logs", "number") for s in steps]]
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-12)
 
@@ -140,3 +142,23 @@ def test_all_groups_can_be_left_out(districts):
     names = bare.fit(districts, PRICES).get_feature_names_out()
     assert {group_of(name) for name in names} == {""}
     assert bare.transform(districts).shape == (200, len(names)) == (200, 13)
+
+
+@pytest.mark.parametrize("group", FEATURE_GROUPS)
+@pytest.mark.parametrize("build", [recipe, neighbourhood])
+def test_what_a_step_has_goes_and_what_it_has_not_changes_nothing(build, group, districts):
+    whole, part = build(1), build(1)
+    leave_out(part, [group])
+    names, left = (
+        {str(name).split("__")[-1] for name in step.fit(districts, PRICES).get_feature_names_out()}
+        for step in (whole, part)
+    )
+    gone = {name for name in names if group_of(name) == group}
+    assert names - left == gone
+    assert bool(gone) == (group in groups_of(build(1)))
+    assert groups_of(part) == groups_of(build(1)) - {group}
+
+
+def test_other_steps_have_no_groups():
+    assert groups_of("passthrough") == groups_of(OneHotEncoder()) == frozenset()
+    leave_out("passthrough", ["prices"])

@@ -26,7 +26,7 @@ def test_the_default_family_is_asked_the_fast_way_with_equal_numbers() -> None:
     model.set_params(model__max_iter=10).fit(table[FEATURES], table[schema.TARGET])
     rows = simulate(50, 0, night=1)[FEATURES]
     rows.loc[3, next(c.name for c in schema.COLUMNS if c.nullable)] = np.nan
-    assert fast_predictor(model).features is not None
+    assert fast_predictor(model).parts
     predict = predictor(model, rows)
     assert predict(columns_of_frame(rows)) == pytest.approx(model.predict(rows), rel=1e-9)
 

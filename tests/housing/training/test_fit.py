@@ -11,7 +11,6 @@ from housing.training.candidates import BASELINES, pipeline
 from housing.training.fit import (
     LIBRARIES,
     _parts,
-    bag_members,
     built_in_importances,
     fit,
     fit_members,
@@ -19,7 +18,7 @@ from housing.training.fit import (
     library_versions,
     predict_baselines,
 )
-from housing.training.predict import said_by_each
+from housing.training.predict import models_of, said_by_each
 from tests.housing.training import families
 
 DRAWS = {
@@ -63,7 +62,7 @@ def test_a_bag_is_the_mean_of_its_seeds(districts):
     members = [fit(X, y, draw("boosting"), seed=s).predict(X_test) for s in (5, 6, 7)]
     np.testing.assert_array_equal(bag.predict(X_test), np.mean(members, axis=0))
     np.testing.assert_allclose(said_by_each(bag, X_test), members, rtol=1e-12)
-    alone = [member.predict(X_test) for member in bag_members(bag)]
+    alone = [member.predict(X_test) for member in models_of(bag)]
     np.testing.assert_array_equal(alone, members)
     assert not np.array_equal(members[0], members[1])
 
@@ -91,7 +90,7 @@ def test_built_in_importances_are_named_after_preprocessing(bag, districts):
     model = fit(X, y, draw("forest"), seed=1, bag=bag, candidates=families.SMALL)
     shares = built_in_importances(model)
     assert sum(shares.values()) == pytest.approx(1)
-    assert next(iter(shares)) == "derived__log_income"
+    assert next(iter(shares)) == "logs__log_income"
     assert "geo__cluster_7" in shares
 
 

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from scipy.stats import randint
 from sklearn.ensemble import RandomForestRegressor
 
-from housing.training.candidates import CANDIDATES
+from housing.features.preprocess import FEATURE_GROUPS, groups_of
+from housing.training.candidates import CANDIDATES, unfitted
 from housing.training.plan import SearchPlan, search_key
 
 
@@ -133,3 +134,40 @@ def test_what_cannot_be_described_is_an_error():
     forest = replace(CANDIDATES["forest"], space={"model__max_features": [object()]})
     with pytest.raises(TypeError, match="no description"):
         search_key(SearchPlan(families=("forest",)), {"forest": forest})
+
+
+@pytest.mark.parametrize(
+    ("families", "without", "message"),
+    [
+        (("forest",), ("prices",), "prices cannot be left out, as forest has no such features"),
+        (
+            ("linear", "tree"),
+            ("ratios", "similar"),
+            "similar cannot be left out, as linear, tree has",
+        ),
+    ],
+)
+def test_features_that_no_family_has_cannot_be_left_out(families, without, message):
+    with pytest.raises(ValidationError, match=message):
+        SearchPlan(families=families, without=without)
+
+
+@pytest.mark.parametrize("family", [name for name, c in CANDIDATES.items() if c.installed])
+@pytest.mark.parametrize("group", FEATURE_GROUPS)
+def test_each_family_is_refused_or_loses_the_features(family, group):
+    """Never a third: a plan that is accepted and changes no pipeline."""
+    try:
+        plan = SearchPlan(families=(family,), without=(group,))
+    except ValidationError:
+        return
+    assert search_key(plan) != search_key(SearchPlan(families=(family,)))
+    assert group not in groups_of(unfitted(family, 0, without=plan.without)["preprocess"])
+
+
+def test_one_family_that_has_them_is_enough():
+    plan = SearchPlan(families=("forest", "boosting"), without=("prices", "ratios"))
+    for family, left in (
+        ("forest", set()),
+        ("boosting", set(FEATURE_GROUPS) - {"prices", "ratios"}),
+    ):
+        assert groups_of(unfitted(family, 0, without=plan.without)["preprocess"]) == left

@@ -1,12 +1,24 @@
 import numpy as np
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from housing import schema
+from housing.features import derived, preprocess
 from housing.features.preprocess import FEATURE_GROUPS
+from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.policy import GatePolicy
 from housing.records import Draw, Member
+from housing.training.draws import draws
 from housing.training.fit import fit_members
-from housing.training.predict import predictor
+from housing.training.plan import SearchPlan
+from housing.training.predict import FEW, models_of, predictor, said_by_each
 from tests.housing.training import families
+
+FAMILIES = [name for name, each in families.SMALL.items() if each.installed]
 
 PARAMETERS = {
     "boosting": {"model__max_iter": 25, "model__max_features": 0.4},
@@ -58,6 +70,59 @@ def test_the_numbers_are_those_of_the_frame(names, threads, districts, monkeypat
 def test_what_is_left_out_is_left_out(without, districts):
     model = fitted(districts, "boosting", without=without)
     assert predictor(model).agrees(districts[2])
+
+
+@pytest.mark.parametrize("bag", [1, 2, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("same", [True, False])
+def test_every_family_is_asked_without_frames_alone_and_in_any_mean(family, bag, same, districts):
+    """Members that share their features and members that do not, by what they are."""
+    X, y, X_test = districts
+    plan = SearchPlan(families=(family,), n_iter=3)
+    drawn = draws(plan, families.SMALL)
+    members = [Member(drawn[0 if same else i], i) for i in range(bag)]
+    model = fit_members(X[:400], y[:400], members, candidates=families.SMALL).model
+    expected = model.predict(X_test)
+    each = said_by_each(model, X_test)
+    assert each.shape == (bag, len(X_test)), "as many members as were fitted"
+    np.testing.assert_allclose(each.mean(axis=0), expected, rtol=1e-12)
+    alone = [member.predict(X_test) for member in models_of(model)]
+    np.testing.assert_allclose(each, alone, rtol=1e-12)
+    fast = predictor(model)
+    assert fast.parts, "no way without frames"
+    assert fast.agrees(X_test)
+    for n in (1, 5, FEW, FEW + 1):
+        few = fast.predict(columns(X_test.iloc[:n]))
+        np.testing.assert_allclose(few, expected[:n], rtol=1e-12)
+    if bag > 1:
+        rows = TestRows(1, X_test.longitude, X_test.latitude, np.full(len(X_test), 2e5))
+        challenger = Predictions(1, "1", each.mean(axis=0), 400, 0, tuple(each))
+        found = gather(rows, challenger, Rivals(), GatePolicy(), Circumstances())
+        assert len(found.luck.rmse) == bag
+        assert found.luck.spread > 0 or (same and family == "linear")  # its seeds may agree
+
+
+def test_a_model_that_cannot_be_read_is_asked_as_it_is(districts):
+    X, y, X_test = districts
+    numbers = [name for name in schema.FEATURES if name in schema.NUMBERS]
+    odd = ColumnTransformer([("near", FunctionTransformer(np.nan_to_num), numbers)])
+    strange = Pipeline([("preprocess", odd), ("model", LinearRegression())])
+    names = ["one", "two"]
+    model = VotingRegressor([(name, strange) for name in names]).fit(X, y)
+    fast = predictor(model)
+    assert fast.parts == ()
+    np.testing.assert_array_equal(fast.predict(columns(X_test)), model.predict(X_test))
+    assert said_by_each(model, X_test).shape == (2, len(X_test))
+
+
+def test_a_feature_that_is_registered_later_does_not_change_a_fitted_model(districts, monkeypatch):
+    model = fitted(districts, "boosting")
+    more = (*derived.RATIOS, derived.LOGS[0])
+    monkeypatch.setattr(preprocess, "ROW_GROUPS", {**preprocess.ROW_GROUPS, "ratios": more})
+    monkeypatch.setattr(derived, "RATIOS", more)
+    fast = predictor(model)
+    assert fast.parts
+    assert fast.agrees(districts[2])
 
 
 def test_training_rows_get_what_they_were_trained_with(districts):

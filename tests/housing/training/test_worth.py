@@ -30,10 +30,13 @@ def test_shares_of_columns_and_groups(districts):
     assert worth(draw, plan, *districts) == found
 
 
-def test_a_family_without_groups_has_none(districts):
-    found = worth(Draw(0, "tree", {"model__min_samples_leaf": 20}), SearchPlan(), *districts)
-    assert found.groups == {}
+def test_a_family_without_neighbours_has_the_groups_that_it_has(districts):
+    draw = Draw(0, "tree", {"model__min_samples_leaf": 20})
+    found = worth(draw, SearchPlan(), *districts)
+    assert set(found.groups) == {"columns", "ratios"}
     assert next(iter(found.columns)) == "median_income"
+    bare = worth(draw, SearchPlan(families=("tree",), without=("ratios",)), *districts)
+    assert bare.groups == {}
 
 
 def test_labels_that_mean_nothing_make_nothing_worth_much(districts):

@@ -1,0 +1,162 @@
+"""A fitted preprocessing step as functions of plain arrays: the same features without frames.
+
+What a transformer is decides, and not what its step is called. Belongs here: how each kind of
+transformer computes, once it is fitted. Not here: models (`training.predict`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from housing import schema
+from housing.features.derived import compute
+from housing.features.neighbours import LooksUp
+from housing.features.spatial import ClusterSimilarity
+
+Floats = npt.NDArray[np.float64]
+Function = Callable[[Any], Any]
+
+NUMBERS = tuple(name for name in schema.FEATURES if name in schema.NUMBERS)
+CATEGORIES = schema.CATEGORIES
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Features that are computed from some columns, all numbers or all categories."""
+
+    places: npt.NDArray[np.int64]  # of the columns, in NUMBERS or CATEGORIES
+    categories: bool
+    function: Function
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayFeatures:
+    """A fitted ColumnTransformer on plain arrays, block by block, and the steps after it."""
+
+    blocks: tuple[Block, ...]
+    after: Function
+
+    @classmethod
+    def of(cls, steps: Any) -> "ArrayFeatures | None":
+        """Read the fitted steps of a pipeline before its model; None for what is not known here."""
+        try:
+            first, *others = [step for _, step in steps.steps]
+            if not isinstance(first, ColumnTransformer):
+                return None
+            return cls(tuple(_blocks(first)), _chain([_function(step) for step in others]))
+        except _NotKnown:
+            return None
+
+    def compute(self, numbers: Floats, categories: npt.NDArray[Any]) -> Floats:
+        """Features, shape (n, features), of numbers (n, NUMBERS) and categories (n, CATEGORIES)."""
+        found = [
+            block.function((categories if block.categories else numbers)[:, block.places])
+            for block in self.blocks
+        ]
+        features: Floats = self.after(np.hstack(found))
+        return features
+
+
+class _NotKnown(Exception):
+    """A transformer that has no way without frames."""
+
+
+def _blocks(columns: ColumnTransformer) -> Iterator[Block]:
+    if columns.transformer_weights:
+        raise _NotKnown
+    for _, transformer, names in columns.transformers_:
+        if isinstance(transformer, str) and transformer == "drop":
+            continue
+        names = [names] if isinstance(names, str) else list(names)
+        for known, categorical in ((NUMBERS, False), (CATEGORIES, True)):
+            if names and set(names) <= set(known):
+                places = np.array([known.index(name) for name in names], dtype=np.int64)
+                yield Block(places, categorical, _function(transformer))
+                break
+        else:
+            raise _NotKnown
+
+
+def _function(transformer: Any) -> Function:
+    """What a fitted transformer does to an array."""
+    if isinstance(transformer, str) and transformer == "passthrough":
+        return _chain([])
+    for kind, read in _KINDS.items():
+        if isinstance(transformer, kind):
+            return read(transformer)
+    raise _NotKnown
+
+
+def _chain(functions: list[Function]) -> Function:
+    def all_of_them(values: Any) -> Any:
+        for function in functions:
+            values = function(values)
+        return values
+
+    return all_of_them
+
+
+def _derived(transformer: FunctionTransformer) -> Function:
+    if transformer.func is None:
+        return _chain([])
+    if transformer.func is not compute:
+        raise _NotKnown
+    return partial(compute, columns=transformer.kw_args["columns"])
+
+
+def _filled(imputer: SimpleImputer) -> Function:
+    values = np.asarray(imputer.statistics_)
+    if imputer.add_indicator or imputer.missing_values == imputer.missing_values:
+        raise _NotKnown
+    if values.dtype.kind != "f" or np.isnan(values).any():
+        raise _NotKnown
+    return lambda rows: np.where(np.isnan(rows), values, rows)
+
+
+def _scaled(scaler: StandardScaler) -> Function:
+    mean = 0.0 if scaler.mean_ is None or not scaler.with_mean else scaler.mean_
+    scale = 1.0 if scaler.scale_ is None else scaler.scale_
+    return lambda rows: (rows - mean) / scale
+
+
+def _hot(encoder: OneHotEncoder) -> Function:
+    if encoder.handle_unknown != "ignore" or encoder.drop is not None or encoder.min_frequency:
+        raise _NotKnown
+    levels = [np.asarray(each, dtype=object) for each in encoder.categories_]
+
+    def hot(rows: npt.NDArray[Any]) -> Floats:
+        found = [(rows[:, [i]] == each).astype(np.float64) for i, each in enumerate(levels)]
+        return np.hstack(found)
+
+    return hot
+
+
+def _side_by_side(union: FeatureUnion) -> Function:
+    if union.transformer_weights:
+        raise _NotKnown
+    functions = [
+        _function(each)
+        for _, each in union.transformer_list
+        if not (isinstance(each, str) and each == "drop")
+    ]
+    return lambda rows: np.hstack([np.empty((len(rows), 0)), *(f(rows) for f in functions)])
+
+
+_KINDS: dict[type, Callable[[Any], Function]] = {
+    FunctionTransformer: _derived,
+    SimpleImputer: _filled,
+    StandardScaler: _scaled,
+    OneHotEncoder: _hot,
+    ClusterSimilarity: lambda fitted: fitted.similarities,
+    LooksUp: lambda fitted: fitted.looked_up,
+    Pipeline: lambda fitted: _chain([_function(step) for _, step in fitted.steps]),
+    FeatureUnion: _side_by_side,
+}
