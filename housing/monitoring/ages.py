@@ -49,14 +49,14 @@ def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[S
 
 
 def held_signal(names: tuple[str, ...]) -> Signal:
-    """Whole batches that intake holds, e.g. for another unit."""
+    """Whole batches that wait for a person, e.g. those in another unit."""
     return Signal(
         name="held batches",
         kind="upstream",
         fired=bool(names),
-        sentence=f"{len(names)} batches are held by intake: {', '.join(names)}"
+        sentence=f"{len(names)} batches wait for a person: {', '.join(names)}"
         if names
-        else "no batch is held",
+        else "no batch waits for a person",
         rows=0,
         effect=float(len(names)),
     )

@@ -18,7 +18,7 @@ from housing.steps.identity import unknown_keys_at_known_locations
 from housing.store import batches, profiles, runs
 from housing.store.batches import NewBatch, StoredBatches
 from housing.store.engine import Store
-from housing.store.standing import Standing, compare
+from housing.store.standing import Present, Standing
 
 
 def options(settings: Settings) -> SourceOptions:
@@ -60,12 +60,13 @@ def take(
     A single unreadable file does not: it is reported, and the others go on.
     """
     taken: list[BatchSummary] = []
+    present = Present(store)
     for found in _all(sources, StoredBatches(store)):
         if isinstance(found, BatchSummary):
             taken.append(found)
             continue
         said = partial(_checked, found.name, len(taken))
-        taken.append(_take_one(store, settings, found, run, said))
+        taken.append(_take_one(present, settings, found, run, said))
         progress.report("ingest", len(taken), 0, taken[-1].message)
         if at_most is not None and IntakeSummary(tuple(taken)).stored >= at_most:
             break
@@ -82,7 +83,7 @@ def _all(sources: list[Source], seen: StoredBatches) -> Iterator[Delivery | Batc
 
 
 def _take_one(
-    store: Store,
+    present: Present,
     settings: Settings,
     delivery: Delivery,
     run: int | None,
@@ -93,20 +94,22 @@ def _take_one(
     except FileUnreadable as error:
         return nothing_read(delivery.source, delivery.name, "unreadable", str(error))
     while True:  # until nobody has changed the dataset in the meantime
-        new = _judged(store, settings, delivery, validated)
+        new = _judged(present, settings, delivery, validated)
         if new.status == "unchanged" and delivery.repeats is not None:
             said = f"{delivery.name} holds the same as b{delivery.repeats}, whose rows are current."
             return nothing_read(delivery.source, delivery.name, "unchanged", said)
-        stored = batches.add(store, new, run)
+        stored = batches.add(present.store, new, run)
         if stored is not None:
             return stored
 
 
-def _judged(store: Store, settings: Settings, delivery: Delivery, validated: Validated) -> NewBatch:
+def _judged(
+    present: Present, settings: Settings, delivery: Delivery, validated: Validated
+) -> NewBatch:
     """The delivery as it is stored, held against the dataset as it is now."""
     policy = settings.quality
-    history = _history(store, delivery.source, settings)
-    standing = None if validated.accepted.empty else compare(store, validated.accepted)
+    history = _history(present.store, delivery.source, settings)
+    standing = None if validated.accepted.empty else present.compare(validated.accepted)
     changes = standing is not None and not standing.says_nothing
     reasons = judge_batch(validated, history, policy, changes=changes)
     known = "" if standing is None else standing.sentence
@@ -123,7 +126,7 @@ def _judged(store: Store, settings: Settings, delivery: Delivery, validated: Val
         rejections=validated.rejections,
         status=_status(validated, reasons, standing),
         message=sentence(validated, reasons, history, policy, known)
-        + unknown_keys_at_known_locations(store, validated.accepted),
+        + unknown_keys_at_known_locations(present.store, validated.accepted),
         standing=standing,
     )
 

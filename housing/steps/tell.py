@@ -73,13 +73,11 @@ def quarantined(settings: Settings, run: int, summary: IntakeSummary) -> Message
     rejected = [
         f"{b.name} (b{b.id}): {b.message}" for b in summary.batches if b.status == "rejected"
     ]
-    superseded = [batch.message for batch in summary.batches if batch.status == "superseded"]
     unreadable = [batch.name for batch in summary.batches if batch.status == "unreadable"]
     parts = [f"{rows:,} rows were rejected"] if rows else []
     parts += [f"every row rejected: {'; '.join(rejected)}"] if rejected else []
     parts += [f"held back as a whole: {', '.join(held)}"] if held else []
     parts += [f"not to be read: {', '.join(unreadable)}"] if unreadable else []
-    parts += superseded
     if not parts:
         return None
     text = "; ".join(parts)

@@ -15,7 +15,7 @@ from housing.store import datasets
 from housing.store.datasets import TAKEN
 from housing.store.engine import Store
 from housing.store.segments import get_table, put_frame, record_blob, to_frame
-from housing.store.standing import Standing, compare
+from housing.store.standing import Present, Standing
 from housing.store.tables import batches, utc_now
 
 BOOTSTRAP_SOURCES = ("census",)
@@ -78,7 +78,7 @@ class StoredBatches:
             segment = get(connection, batch).segment
         if segment is None:
             return 0
-        standing = compare(self.store, to_frame(get_table(self.store, segment)))
+        standing = Present(self.store).compare(to_frame(get_table(self.store, segment)))
         return standing.new + standing.changed
 
     def watermark(self, source: str) -> str | None:
@@ -95,7 +95,11 @@ class StoredBatches:
 
     def has_reference(self) -> bool:
         """Whether a first table (census, or simulated in its place) is already in."""
-        query = sa.select(batches.c.id).where(batches.c.source.in_(BOOTSTRAP_SOURCES)).limit(1)
+        query = (
+            sa.select(batches.c.id)
+            .where(batches.c.source.in_(BOOTSTRAP_SOURCES), batches.c.status.in_((*TAKEN, "held")))
+            .limit(1)
+        )
         with self.store.read() as connection:
             return connection.execute(query).first() is not None
 

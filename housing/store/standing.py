@@ -5,7 +5,7 @@ and in the batches that wait to enter it. The split ledger answers whether a key
 seen, so a delivery of new rows reads no segment.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,26 +45,57 @@ class Standing:
             return ""
         if self.says_nothing:
             return "every accepted row is in the dataset as it is: no new version"
-        return f"{self.new:,} new, {self.changed:,} corrections, {self.unchanged:,} known unchanged"
+        corrections = f"{self.changed:,} correction{'s' * (self.changed != 1)}"
+        return f"{self.new:,} new, {corrections}, {self.unchanged:,} known unchanged"
 
 
-def compare(store: Store, frame: pd.DataFrame) -> Standing:
-    """Compare accepted rows (catalogue columns and `key`, each key once) with the present ones."""
-    keys = frame[KEY_COLUMN].to_numpy()
-    with store.read() as connection:
-        basis = datasets.basis(connection)
-        parts = _parts(connection, basis)
-        seen = np.isin(keys, bulk.known_sides(connection, keys)[0])
-    left, changed = np.ones(len(keys), dtype=np.bool_), 0
-    for part in reversed(parts):  # the newest row of a key counts
-        wanted = left if part.sides is None else left & seen
-        if not wanted.any():
-            continue
-        rows, differ = _differing(store, part.segment, frame, wanted)
-        left[rows] = False
-        changed += int(differ.sum())
-    new = int(left.sum())
-    return Standing(basis, new, changed, len(keys) - new - changed)
+@dataclass(frozen=True)
+class Present:
+    """The rows that are in the dataset now, for one intake: it reads no segment's keys twice."""
+
+    store: Store
+    keys: dict[str, Keys] = field(default_factory=dict)  # by digest of the segment
+
+    def compare(self, frame: pd.DataFrame) -> Standing:
+        """Compare accepted rows (catalogue columns and `key`, each key once) with these."""
+        ours = frame[KEY_COLUMN].to_numpy()
+        with self.store.read() as connection:
+            basis = datasets.basis(connection)
+            parts = _parts(connection, basis)
+            seen = np.isin(ours, bulk.known_sides(connection, ours)[0])
+        left, changed = np.ones(len(ours), dtype=np.bool_), 0
+        for part in reversed(parts):  # the newest row of a key counts
+            wanted = left if part.sides is None else left & seen
+            if not wanted.any():
+                continue
+            hits = np.flatnonzero(np.isin(self._keys(part.segment), ours[wanted]))
+            if len(hits):
+                rows, differ = self._differing(part.segment, hits, frame)
+                left[rows] = False
+                changed += int(differ.sum())
+        new = int(left.sum())
+        return Standing(basis, new, changed, len(ours) - new - changed)
+
+    def _keys(self, segment: str) -> Keys:
+        if segment not in self.keys:
+            column = get_table(self.store, segment, (KEY_COLUMN,))[KEY_COLUMN]
+            self.keys[segment] = column.to_numpy()
+        return self.keys[segment]
+
+    def _differing(
+        self, segment: str, hits: npt.NDArray[np.int64], frame: pd.DataFrame
+    ) -> tuple[npt.NDArray[np.int64], Mask]:
+        """Rows of `frame` that the segment has at `hits`, and which of these differ there."""
+        ours = frame[KEY_COLUMN].to_numpy()
+        order = np.argsort(ours)
+        rows = order[np.searchsorted(ours, self._keys(segment)[hits], sorter=order)]
+        names = list(schema.CATALOGUE)
+        theirs = to_frame(get_table(self.store, segment, names).take(hits))
+        mine = frame[names].iloc[rows]
+        differ = np.zeros(len(rows), dtype=np.bool_)
+        for name in names:
+            differ |= ~_equal(mine[name], theirs[name])
+        return rows, differ
 
 
 def _parts(connection: Connection, basis: tuple[int, ...]) -> list[Row[Any]]:
@@ -76,26 +107,6 @@ def _parts(connection: Connection, basis: tuple[int, ...]) -> list[Row[Any]]:
     )
     found = {row.id: row for row in connection.execute(query)}
     return [found[batch] for batch in basis]
-
-
-def _differing(
-    store: Store, segment: str, frame: pd.DataFrame, wanted: Mask
-) -> tuple[npt.NDArray[np.int64], Mask]:
-    """Which of the wanted rows of `frame` the segment has, and which of these differ there."""
-    there: Keys = get_table(store, segment, (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
-    keys = frame[KEY_COLUMN].to_numpy()
-    hits = np.flatnonzero(np.isin(there, keys[wanted]))
-    if not len(hits):
-        return hits, np.zeros(0, dtype=np.bool_)
-    order = np.argsort(keys)
-    rows = order[np.searchsorted(keys, there[hits], sorter=order)]
-    names = list(schema.CATALOGUE)
-    theirs = to_frame(get_table(store, segment, names).take(hits))
-    ours = frame[names].iloc[rows]
-    differ = np.zeros(len(rows), dtype=np.bool_)
-    for name in names:
-        differ |= ~_equal(ours[name], theirs[name])
-    return rows, differ
 
 
 def _equal(ours: pd.Series, theirs: pd.Series) -> Mask:

@@ -80,6 +80,43 @@ def test_a_batch_is_withdrawn_and_brought_back(copied: Housing) -> None:
     assert [v["batches"] for v in versions] == [["b1", "b2"], ["b1"], ["b1", "b2"], ["b1"]]
 
 
+def test_a_withdrawn_batch_is_restored(copied: Housing) -> None:
+    copied("dataset", "withdraw", "b2", "--reason", "polluted")
+    assert "v4 has b2 again" in copied("dataset", "restore", "b2", "--reason", "it was not").stdout
+    versions = json.loads(copied("datasets", "--json").stdout)
+    assert (versions[0]["operation"], versions[0]["batches"]) == ("restore", ["b1", "b2"])
+    assert isinstance(copied("dataset", "restore", "b2", "--reason", "r").exception, NotPossible)
+
+
+def test_a_batch_that_waits_is_discarded(copied: Housing) -> None:
+    def waiting() -> list[str]:
+        return list(json.loads(copied("status", "--json").stdout)["needs_a_person"])
+
+    assert any("`housing dataset discard b3` closes it" in need for need in waiting())
+    assert "b3 is discarded" in copied("dataset", "discard", "b3").stdout
+    assert not any("b3" in need for need in waiting())
+    assert json.loads(copied("show", "b3", "--json").stdout)["status"] == "discarded"
+    assert isinstance(copied("dataset", "accept", "b3").exception, NotPossible)
+    assert isinstance(copied("dataset", "discard", "b1").exception, NotPossible)
+
+
+def test_ingest_again_takes_a_known_file_whose_rows_were_corrected(
+    copied: Housing, tmp_path: Path
+) -> None:
+    from housing.sources.simulated.scenarios import simulate
+
+    def statuses(*arguments: str) -> list[str]:
+        return [row["status"] for row in json.loads(copied("ingest", *arguments, "--json").stdout)]
+
+    table, paths = simulate(200, 9), [str(tmp_path / name) for name in ("a.csv", "b.csv")]
+    table.to_csv(paths[0], index=False)
+    table.assign(median_income=1.0).to_csv(paths[1], index=False)
+    assert statuses(*paths) == ["accepted", "accepted"]
+    assert statuses(*paths) == ["superseded", "unchanged"]
+    assert statuses("--again", *paths) == ["accepted", "accepted"]
+    assert isinstance(copied("ingest", "--again", "--labels", paths[0]).exception, NotPossible)
+
+
 def test_a_held_batch_is_let_in(copied: Housing) -> None:
     assert "b3 (c.csv) is let in" in copied("dataset", "accept", "b3").stdout
     again = copied("dataset", "accept", "b3")

@@ -130,7 +130,7 @@ def test_only_changed_rows_are_corrections(
     assert (found.status, found.accepted, found.changed, found.unchanged) == (
         "accepted", 125, 1, 119,
     )  # fmt: skip
-    assert "5 new, 1 corrections, 119 known unchanged" in found.message
+    assert "5 new, 1 correction, 119 known unchanged" in found.message
     night_of_data(store)
     with store.read() as connection:
         newest = listings.list_batches(connection)[0]

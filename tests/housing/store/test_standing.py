@@ -13,15 +13,16 @@ from housing.errors import NotPossible
 from housing.store import batches, datasets, split, standing
 from housing.store.batches import NewBatch
 from housing.store.segments import KEY_COLUMN
+from housing.store.standing import Present
 from housing.training.split import SplitRule
 
 RULE = SplitRule(test_share=0.25, seed=1)
 COLUMNS = [KEY_COLUMN, *schema.CATALOGUE]
 
 
-def deliver(store, frame: pd.DataFrame, digest: str, status: str | None = None):
+def deliver(store, frame: pd.DataFrame, digest: str, status: str | None = None, present=None):
     """Store a delivery as intake does, without batch rules."""
-    found = standing.compare(store, frame)
+    found = (present or Present(store)).compare(frame)
     status = status or ("unchanged" if found.says_nothing else "accepted")
     new = NewBatch(
         source="landing", name="a.csv", digest=hashlib.sha256(digest.encode()).hexdigest(), size=1,
@@ -51,15 +52,15 @@ def counted(found) -> tuple[int, int, int]:
 
 
 def test_new_changed_and_unchanged_rows_are_told_apart(store, districts):
-    assert counted(standing.compare(store, districts(range(50)))) == (50, 0, 0)
+    assert counted(Present(store).compare(districts(range(50)))) == (50, 0, 0)
     deliver(store, districts(range(50)), "1")
     mixed = pd.concat([districts(range(10)), districts(range(10, 13), 1), districts([50, 51])])
     expected = (2, 3, 10)
-    assert counted(standing.compare(store, mixed)) == expected, "while the first one waits"
+    assert counted(Present(store).compare(mixed)) == expected, "while the first one waits"
     datasets.append_waiting(store, reason="r", run=None)
-    assert counted(standing.compare(store, mixed)) == expected, "before the split"
+    assert counted(Present(store).compare(mixed)) == expected, "before the split"
     freeze(store)
-    assert counted(standing.compare(store, mixed.sample(frac=1, random_state=1))) == expected
+    assert counted(Present(store).compare(mixed.sample(frac=1, random_state=1))) == expected
     summary = deliver(store, mixed, "2")
     assert (summary.accepted, summary.changed, summary.unchanged) == (15, 3, 10)
 
@@ -73,7 +74,7 @@ def test_a_correction_of_any_one_column_counts(store, districts, column):
     a, b = frame[column].astype(object), corrected[column].astype(object)
     differ = int((~((a == b) | (a.isna() & b.isna()))).sum())
     assert differ > 0
-    assert counted(standing.compare(store, corrected)) == (0, differ, 20 - differ)
+    assert counted(Present(store).compare(corrected)) == (0, differ, 20 - differ)
 
 
 def test_a_delivery_of_known_rows_makes_no_version_and_is_remembered(store, districts):
@@ -124,9 +125,25 @@ def test_a_withdrawn_batch_comes_back_at_its_place(store, districts):
         datasets.restore(store, 1, reason="r")
 
 
+def test_one_intake_reads_the_keys_of_a_segment_once(store, districts, monkeypatch):
+    present = Present(store)
+    read = []
+    loaded = standing.get_table
+    monkeypatch.setattr(standing, "get_table", lambda *a: read.append(a[2]) or loaded(*a))
+    for number in range(6):
+        deliver(store, districts(range(10 * number, 10 * number + 10)), str(number), None, present)
+    assert read == [("key",)] * 5, "each waiting batch once, and no row of it"
+    freeze(store)
+    fresh = Present(store)
+    assert counted(fresh.compare(districts(range(100, 110)))) == (10, 0, 0)
+    assert len(read) == 5, "of new rows the split ledger knows enough"
+    assert counted(fresh.compare(districts([59, 200]))) == (1, 0, 1)
+    assert [columns == ("key",) for columns in read[5:]] == [True, False]
+
+
 def test_what_changed_since_the_comparison_is_compared_again(store, districts):
     frame = districts(range(10))
-    found = standing.compare(store, frame)
+    found = Present(store).compare(frame)
     deliver(store, frame, "first")
     late = NewBatch(
         source="landing", name="b.csv", digest="b" * 64, size=1, simulated=True, watermark=None,
