@@ -25,6 +25,8 @@ BENCHMARKS = {
     "serving-load": ("benchmarks.serving.load", "requests a second, beside a plain server"),
     "serving-soak": ("benchmarks.serving.soak", "ten minutes of load while champions change"),
     "coverage": ("benchmarks.serving.coverage", "unseen prices inside the promised interval"),
+    "alarms": ("benchmarks.serving.alarms", "false alarms of live error, delay of a true one"),
+    "matching": ("benchmarks.serving.matching", "what matching late prices with answers reads"),
     "drift": ("benchmarks.serving.drift", "how soon detectors speak, and how often for nothing"),
     "deaths": ("benchmarks.deaths", "kill -9 of each part in the middle of a night"),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),

@@ -125,19 +125,16 @@ class MonitorOptions(BaseModel):
         50, ge=10, description="True prices from which on a live error is judged."
     )
     false_alarm: float = Field(
-        0.001, gt=0, lt=0.5, description="Chance of a false sudden alarm a window."
+        0.01,
+        gt=0,
+        lt=0.5,
+        description="Chance of a false alarm of live error for a champion and month.",
     )
     cluster_factor: float = Field(
         2.0,
         ge=1,
         le=100,
         description="Rows that count as one: neighbouring districts err together.",
-    )
-    cusum_slack: float = Field(
-        0.5, ge=0, le=5, description="What a window may be off, in standard errors, for free."
-    )
-    cusum_limit: float = Field(
-        6.0, gt=0, le=100, description="Sum of the rest at which a gradual change is an alarm."
     )
     champion_days: float = Field(30.0, gt=0, description="Days after which a champion is stale.")
     data_days: float = Field(3.0, gt=0, description="Days without data after which it is stale.")
@@ -148,6 +145,12 @@ class MonitorOptions(BaseModel):
         "alert",
         description="What a live error beyond its limit does; a rollback only while the champion "
         "is on probation.",
+    )
+    rollback_confidence: float = Field(
+        0.99,
+        gt=0.5,
+        lt=1,
+        description="Confidence with which the former champion must be better on the same rows.",
     )
     probation_days: float = Field(
         7.0, gt=0, description="Days after a promotion in which a live error may take it back."

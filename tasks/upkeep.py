@@ -27,7 +27,7 @@ def look() -> Look:
     settings = load_settings()
     with open_store(settings) as store:
         seen = look_once(store, settings)
-    emit(Message(Event.DRIFT, " ".join(seen.told), f"m{seen.model}") if seen.told else None)
+    emit(*seen.messages)
     rows = sum(window.rows for window in seen.windows)
     get_run_logger().info("m%d: %d rows seen, %d alarms", seen.model, rows, len(seen.told))
     return seen

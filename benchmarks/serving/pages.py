@@ -16,6 +16,7 @@ PAGES = ("serving.md", "monitoring.md")
 BLOCK = re.compile(r"(<!-- table ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 COMMANDS = {
     "load": "serving-load", "soak": "serving-soak", "coverage": "coverage", "drift": "drift",
+    "alarms": "alarms", "matching": "matching",
 }  # fmt: skip
 
 
@@ -143,8 +144,69 @@ def coverage(figures: Mapping[str, Any]) -> str:
     return f"{words}\n\n{table(head, rows)}"
 
 
+def alarms(figures: Mapping[str, Any]) -> str:
+    """Calm champions with an alarm, and days until an alarm where the error is larger."""
+    champions, goal = figures["champions"], figures["goal"]
+    rows = [
+        [
+            f"{c['labels']:,}, {c['cadence']}",
+            f"{c['alarms'] / champions:.1%} [{c['limits'][0]:.1%}; {c['limits'][1]:.1%}]",
+            _goal(c["alarms"] / champions, c["limits"], goal),
+            _delay(c["worse"]),
+            _delay(c["later"]),
+        ]
+        for c in figures["cases"]
+    ]
+    words = (
+        f"{champions:,} simulated champions a row, watched for {figures['days']} days; a test set "
+        f"of {figures['test_rows']:,} rows on which the champion was the best of "
+        f"{figures['candidates']} equal candidates. Median days until the alarm (share of "
+        f"champions with one within the {figures['days']} days); a change on day "
+        f"{figures['later']} leaves {figures['days'] - figures['later']}."
+    )
+    worse = f"error +{figures['worse']:.0%}"
+    head = [
+        "labels a window", "calm champions with a false alarm in a month [95 % limits]",
+        f"goal {goal:.0%}", f"{worse} from the first label on", f"{worse} from day "
+        f"{figures['later']} on",
+    ]  # fmt: skip
+    return f"{words}\n\n{table(head, rows)}"
+
+
+def _goal(share: float, limits: list[float], goal: float) -> str:
+    """Met only where the whole interval is within the goal."""
+    return "met" if limits[1] <= goal else "not shown" if share <= goal else "MISSED"
+
+
+def _delay(found: Mapping[str, Any]) -> str:
+    days = "not within the month" if found["days"] is None else f"{found['days']:.2g} days"
+    return f"{days} ({found['share']:.0%})"
+
+
+def matching(figures: Mapping[str, Any]) -> str:
+    """What one run of the monitor reads, measured and extrapolated."""
+    rows = [
+        [
+            f"{case['answers']:,}{' (extrapolated)' if case['extrapolated'] else ''}",
+            f"{case['files']:,}",
+            f"{case['read_mb']:,.1f}",
+            f"{case['seconds']:,.2f}",
+            "" if case["peak_mb"] is None else f"{case['peak_mb']:,.1f}",
+        ]
+        for case in figures["cases"]
+    ]
+    words = (
+        f"{figures['labels']:,} late prices matched with logged answers, in files of "
+        f"{figures['rows_a_file']:,}; the last row is a day at {figures['rate']:,} answers a "
+        "second."
+    )
+    head = ["answers", "files", "MB decoded", "s", "peak memory of the run, MB"]
+    return f"{words}\n\n{table(head, rows)}"
+
+
 TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "load": load, "soak": soak, "coverage": coverage, "drift": drift,
+    "alarms": alarms, "matching": matching,
 }  # fmt: skip
 
 

@@ -128,7 +128,11 @@ def coverage(actual: Values, lower: Values, upper: Values, *, confidence: float 
     All columns of shape (n,). NotMeasurable for fewer than two rows.
     """
     y, low, high = finite_columns("the coverage of the interval", actual, lower, upper)
-    inside, n = int(np.sum((y >= low) & (y <= high))), len(y)
+    return coverage_of(int(np.sum((y >= low) & (y <= high))), len(y), confidence=confidence)
+
+
+def coverage_of(inside: int, n: int, *, confidence: float = 0.95) -> Interval:
+    """The same from counts: how many of `n` >= 1 rows are inside."""
     tail = (1 - confidence) / 2
     least = float(beta.ppf(tail, inside, n - inside + 1)) if inside else 0.0
     most = float(beta.ppf(1 - tail, inside + 1, n - inside)) if inside < n else 1.0

@@ -1,32 +1,29 @@
 """Whether the champion is still as good as promised, from prices that came after its answers.
 
 Two questions that heavy tails cannot spoil: how many prices lie outside the promised interval, and
-how many above the predicted one. Each is a share with a known expectation, so each window has a
-control limit (sudden), and the standardised shares of all windows add up in a CUSUM (gradual:
-Page, 1954). Neighbouring districts err together, so rows count as fewer than they are.
+how many above the predicted one. Both shares are promised by the test rows, which are finitely many
+and on which the champion was selected; `evidence` weighs that. Neighbouring districts err together,
+so rows count as fewer than they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.stats import betabinom
 
+from housing.monitoring.evidence import SELECTION, log_evidence
 from housing.monitoring.signals import Signal
 from housing.options import MonitorOptions
 
 Floats = npt.NDArray[np.float64]
 
 OUTSIDE, ABOVE = "prices outside the interval", "prices above the predicted"
-
-
-@dataclass(frozen=True)
-class Promise:
-    """Shares measured on the test rows when the champion was made."""
-
-    outside: float
-    above: float
+BELOW = "prices below the predicted"
+SOURCES = 2
+"""Of labels: answers, and districts of new batches. Each has its share of the false alarms."""
 
 
 @dataclass(frozen=True)
@@ -39,64 +36,105 @@ class Labelled:
     upper: Floats
 
 
-Sums = Mapping[str, float]
-"""State of the CUSUMs, carried from window to window of one champion."""
+class Counts(NamedTuple):
+    """Labelled rows, those outside the interval, and those above the predicted price.
 
-_SUMS = (("outside up", OUTSIDE, 1.0), ("above up", ABOVE, 1.0), ("above down", ABOVE, -1.0))
+    Numbers, or arrays of one shape. Those of the test rows are the promise.
+    """
+
+    rows: Any
+    outside: Any
+    above: Any
 
 
-def shares(rows: Labelled) -> dict[str, float]:
-    """Observed shares; NaN limits count as no interval, hence as inside."""
+QUESTIONS = ((OUTSIDE, "outside", 1), (ABOVE, "above", 1), (BELOW, "above", -1))
+"""Name of each signal, the count that it is about, and whether that rises or falls."""
+
+
+def counted(rows: Labelled) -> Counts:
+    """Counts of some rows; a NaN limit counts as no interval, hence as inside."""
     outside = (rows.actual < rows.lower) | (rows.actual > rows.upper)
-    return {OUTSIDE: float(outside.mean()), ABOVE: float((rows.actual > rows.predicted).mean())}
+    above = rows.actual > rows.predicted
+    return Counts(len(rows.actual), int(outside.sum()), int(above.sum()))
+
+
+def total(windows: Sequence[Counts]) -> Counts:
+    """All rows of some windows together."""
+    return Counts(*(sum(column) for column in zip(*windows, strict=True)))
+
+
+def log_evidences(
+    promised: Counts, windows: Counts, options: MonitorOptions
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Log evidence of each question after each window; counts have the shape (windows, ...)."""
+    return {
+        name: log_evidence(
+            (getattr(promised, count), promised.rows),
+            (getattr(windows, count), windows.rows),
+            way=way,
+            design_effect=options.cluster_factor,
+        )
+        for name, count, way in QUESTIONS
+    }
+
+
+def log_limit(options: MonitorOptions) -> float:
+    """Log evidence from which on a question is an alarm."""
+    return float(np.log(SOURCES * len(QUESTIONS) / options.false_alarm))
 
 
 def error_signals(
-    rows: Labelled, promise: Promise, sums: Sums, options: MonitorOptions
-) -> tuple[list[Signal], dict[str, float]]:
-    """Signals of one window, and the sums after it; none, and the same sums, for too few rows."""
-    n = len(rows.actual)
-    if n < options.min_labels:
-        return [], dict(sums)
-    expected = {OUTSIDE: promise.outside, ABOVE: promise.above}
-    seen = shares(rows)
-    effective = n / options.cluster_factor
-    scores = {
-        name: (seen[name] - p) / max(np.sqrt(p * (1 - p) / effective), 1e-9)
-        for name, p in expected.items()
-    }
-    limit = float(norm.isf(options.false_alarm / 3))  # three one-sided questions a window
-    found = [
-        _sudden(OUTSIDE, seen[OUTSIDE], promise.outside, scores[OUTSIDE], limit, n),
-        _sudden(ABOVE, seen[ABOVE], promise.above, abs(scores[ABOVE]), limit, n),
+    windows: Sequence[Counts], promised: Counts, options: MonitorOptions
+) -> list[Signal]:
+    """Signals after all windows of one champion, oldest first; none where there are no windows."""
+    if not windows:
+        return []
+    columns = Counts(*(np.array(column) for column in zip(*windows, strict=True)))
+    limit = log_limit(options)
+    return [
+        _signal(name, float(found[-1]), limit, windows, promised)
+        for name, found in log_evidences(promised, columns, options).items()
     ]
-    after: dict[str, float] = {}
-    for key, name, way in _SUMS:
-        score = way * float(np.clip(scores[name], -limit, limit))
-        after[key] = float(max(0.0, sums.get(key, 0.0) + score - options.cusum_slack))
-        found.append(
-            Signal(
-                name=f"{name}, adding up ({'more' if way > 0 else 'fewer'})",
-                kind="error",
-                fired=bool(after[key] > options.cusum_limit),
-                sentence=f"CUSUM of {name} is {after[key]:.1f}, alarm above "
-                f"{options.cusum_limit:g}",
-                rows=n,
-                effect=after[key],
-                limit=options.cusum_limit,
-            )
-        )
-    return found, after
 
 
-def _sudden(name: str, seen: float, promised: float, score: float, limit: float, n: int) -> Signal:
+def breaks_promise(found: Counts, promised: Counts, options: MonitorOptions) -> str:
+    """The first question on which some rows are beyond the exact limit, or "".
+
+    The limit of a beta-binomial count at the confidence of a rollback, hence far stricter than an
+    alarm: a model that is to take over must not be close to one.
+    """
+    effect = options.cluster_factor
+    for name, count, way in QUESTIONS:
+        hits, before = getattr(found, count), getattr(promised, count)
+        if way < 0:
+            hits, before = found.rows - hits, promised.rows - before
+        a, b = (n / (effect * SELECTION) + 0.5 for n in (before, promised.rows - before))
+        n, k = round(found.rows / effect), round(hits / effect)
+        if betabinom.sf(k - 1, n, a, b) < 1 - options.rollback_confidence:
+            return f"{hits / found.rows:.1%} {name}, {before / promised.rows:.1%} of its test rows"
+    return ""
+
+
+def _signal(
+    name: str, found: float, limit: float, windows: Sequence[Counts], promised: Counts
+) -> Signal:
+    newest, every = windows[-1], total(windows)
+    now, so_far, before = (f"{_share(name, c):.1%}" for c in (newest, every, promised))
     return Signal(
         name=name,
         kind="error",
-        fired=bool(score > limit),
-        sentence=f"{seen:.1%} of {n:,} {name}, {promised:.1%} promised "
-        f"({score:.1f} standard errors, alarm above {limit:.1f})",
-        rows=n,
-        effect=float(score),
+        fired=found > limit,
+        sentence=f"{now} of {newest.rows:,} {name}, {so_far} of all {every.rows:,} since its "
+        f"promotion, {before} of its {promised.rows:,} test rows (log evidence of a change "
+        f"{found:.1f}, alarm above {limit:.1f})",
+        rows=newest.rows,
+        effect=max(found, 0.0),
         limit=limit,
     )
+
+
+def _share(name: str, counts: Counts) -> float:
+    if name == OUTSIDE:
+        return float(counts.outside / counts.rows)
+    above = float(counts.above / counts.rows)
+    return above if name == ABOVE else 1 - above

@@ -1,28 +1,51 @@
-"""Answers joined with what turned out to be true: the error of each version as it is lived.
+"""True prices joined with the answers that were given before they came.
 
-A label counts for an answer only if it came after it: the price of a district that was known
-already, perhaps to the model itself, says nothing about how well prices are foretold.
+A price counts once: for the newest answer of each model before the first price that the district
+ever had. A district that the model was made of, or that had a price before it was asked about, says
+nothing about how well prices are predicted, however often it is delivered; neither does a withdrawn
+batch. Reading goes on from a cursor over the labels; answers are read a file at a time, of each the
+keys, and the other columns where a key has a new price.
 """
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.schema import TARGET
-from housing.store import predictions
-from housing.store.datasets import TAKEN
+from housing.store import datasets, predictions
 from housing.store.engine import Store
 from housing.store.predictions import AT, MODEL
 from housing.store.segments import KEY_COLUMN, get_table
 from housing.store.tables import batches
+from housing.store.tables import models as models_table
 
-LABEL, CAME_AT = "label", "came_at"
+LABEL, CAME_AT, ORIGIN, ANSWERS_OF = "label", "came_at", "origin", "answers_of"
+SHADOW, SHADOW_PREDICTED = "shadow_model", "shadow_predicted"
 ANSWER_COLUMNS = (
-    AT, MODEL, KEY_COLUMN, "predicted", "lower", "upper", "extrapolates",
-    "shadow_model", "shadow_predicted",
+    AT, MODEL, KEY_COLUMN, "predicted", "lower", "upper", "extrapolates", SHADOW, SHADOW_PREDICTED,
 )  # fmt: skip
+MATCHED_COLUMNS = (*ANSWER_COLUMNS, ANSWERS_OF, LABEL, CAME_AT, ORIGIN)
+
+Keys = npt.NDArray[np.int64]
+Cursor = dict[str, Any]
+START: Mapping[str, Any] = {"batch": 0, "skipped": (), "labels": 0}
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """Something that holds true prices: a batch of the dataset, or labels by themselves."""
+
+    origin: str  # b5, l3
+    segment: str
+    column: str
+    came_at: datetime
 
 
 def answers(store: Store, *, after: int = 0, inputs: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -37,46 +60,172 @@ def answers(store: Store, *, after: int = 0, inputs: tuple[str, ...] = ()) -> pd
     return found
 
 
-def with_labels(store: Store, given: pd.DataFrame) -> pd.DataFrame:
-    """The answers whose true price came after them, with `label` and `came_at`; each once."""
-    if given.empty:
-        return given.assign(**{LABEL: pd.Series(dtype=float), CAME_AT: pd.Series(dtype=object)})
-    labels = _labels(store, given[AT].min().to_pydatetime(), set(given[KEY_COLUMN]))
-    joined = given.reset_index(names="answer").merge(labels, on=KEY_COLUMN)
-    joined = joined[joined[CAME_AT] > joined[AT]]
-    # Of several labels the first that came: a later correction would judge with hindsight twice.
-    first = joined.sort_values(CAME_AT, kind="stable").drop_duplicates("answer")
-    matched: pd.DataFrame = first.sort_values("answer").drop(columns="answer")
-    return matched.reset_index(drop=True)
+# --- where prices come from -----------------------------------------------------------------
 
 
-def _labels(store: Store, since: datetime, wanted: set[int]) -> pd.DataFrame:
+def standing_batches(connection: Connection) -> set[int]:
+    """Batches whose rows count: those of the active dataset, and those that wait for it."""
+    active = datasets.active(connection)
+    return {*(active.batches if active else ()), *datasets.waiting(connection)}
+
+
+def advance(cursor: Mapping[str, Any], known: set[int], standing: set[int]) -> Cursor:
+    """A cursor beyond all batches of now; one that does not stand may come to stand later."""
+    newest = max(known, default=cursor["batch"])
+    return {**cursor, "batch": newest, "skipped": sorted(known - standing)}
+
+
+def is_new(batch: int, cursor: Mapping[str, Any]) -> bool:
+    """Whether a standing batch has not been looked at."""
+    return batch > cursor["batch"] or batch in cursor["skipped"]
+
+
+def new_sources(store: Store, cursor: Mapping[str, Any]) -> tuple[list[LabelSource], Cursor]:
+    """Sources of labels beyond a cursor, and the cursor beyond them."""
     with store.read() as connection:
-        sources = [*_of_batches(connection, since), *_alone(connection, since)]
-    parts = []
-    for digest, came_at, column in sources:
-        table = get_table(store, digest, (KEY_COLUMN, column)).to_pandas()
-        table = table[table[KEY_COLUMN].isin(wanted)].rename(columns={column: LABEL})
-        parts.append(table.assign(**{CAME_AT: came_at}))
-    if not parts:
-        return pd.DataFrame({KEY_COLUMN: [], LABEL: [], CAME_AT: pd.to_datetime([], utc=True)})
-    labels: pd.DataFrame = pd.concat(parts, ignore_index=True)
-    return labels
+        standing = standing_batches(connection)
+        known = set(connection.execute(sa.select(batches.c.id)).scalars())
+        every = _sources(connection, standing)
+        labels = max((s.id for s in predictions.label_batches_all(connection)), default=0)
+    after = {**advance(cursor, known, standing), "labels": max(labels, cursor["labels"])}
+    return [s for s in every if _beyond(s, cursor)], after
 
 
-def _of_batches(connection: Connection, since: datetime) -> list[tuple[str, datetime, str]]:
-    """Batches of whole districts that came since, and were let in."""
-    query = sa.select(batches.c.segment, batches.c.recorded_at).where(
-        batches.c.recorded_at >= since,
-        batches.c.status.in_(TAKEN),
-        batches.c.segment.is_not(None),
-    )
-    return [(row.segment, row.recorded_at, TARGET) for row in connection.execute(query)]
+def _beyond(source: LabelSource, cursor: Mapping[str, Any]) -> bool:
+    number = int(source.origin[1:])
+    return number > cursor["labels"] if source.origin[0] == "l" else is_new(number, cursor)
 
 
-def _alone(connection: Connection, since: datetime) -> list[tuple[str, datetime, str]]:
-    return [
-        (row.segment, row.recorded_at, LABEL)
-        for row in predictions.label_batches_all(connection)
-        if row.segment is not None and row.recorded_at >= since
+def _sources(connection: Connection, standing: set[int]) -> list[LabelSource]:
+    """Everything that holds prices now, in the order in which it came."""
+    query = sa.select(batches.c.id, batches.c.segment, batches.c.recorded_at)
+    found = [
+        LabelSource(f"b{row.id}", row.segment, TARGET, row.recorded_at)
+        for row in connection.execute(query.where(batches.c.segment.is_not(None)))
+        if row.id in standing
     ]
+    found += [
+        LabelSource(f"l{row.id}", row.segment, LABEL, row.recorded_at)
+        for row in predictions.label_batches_all(connection)
+        if row.segment is not None
+    ]
+    return sorted(found, key=lambda source: source.came_at)
+
+
+# --- matching -------------------------------------------------------------------------------
+
+
+def matched(store: Store, cursor: Mapping[str, Any]) -> tuple[pd.DataFrame, Cursor]:
+    """Answers whose district got its first price beyond the cursor, and the cursor beyond it.
+
+    A row for each model and district, with `label`, `came_at`, `origin` and `answers_of`, the
+    number of the file of answers.
+    """
+    sources, after = new_sources(store, cursor)
+    with store.read() as connection:
+        files = predictions.given_before(
+            connection, max((s.came_at for s in sources), default=None)
+        )
+    labels = _labels(store, [s for s in sources if files and s.came_at > files[0].first_at])
+    parts = [_of_file(store, row, labels) for row in files] if len(labels) else []
+    found = pd.concat([p for p in parts if len(p)] or [pd.DataFrame(columns=list(MATCHED_COLUMNS))])
+    found = found.sort_values(AT, kind="stable").drop_duplicates([MODEL, KEY_COLUMN], keep="last")
+    return _without_known(store, found.reset_index(drop=True)), after
+
+
+def _labels(store: Store, sources: list[LabelSource]) -> pd.DataFrame:
+    """Key, label, came_at and origin of the first price of each district among some sources."""
+    parts = []
+    for source in sources:
+        table = get_table(store, source.segment, (KEY_COLUMN, source.column)).to_pandas()
+        table = table.rename(columns={source.column: LABEL})
+        table[CAME_AT], table[ORIGIN] = pd.Timestamp(source.came_at), source.origin
+        parts.append(table)
+    if not parts:
+        return pd.DataFrame({KEY_COLUMN: np.zeros(0, np.int64)})
+    frame: pd.DataFrame = pd.concat(parts, ignore_index=True)
+    return frame.drop_duplicates(KEY_COLUMN, keep="first").sort_values(KEY_COLUMN)
+
+
+def _of_file(store: Store, row: Any, labels: pd.DataFrame) -> pd.DataFrame:
+    """The answers of one file that have a new label; a model's newest for each district."""
+    wanted = labels[KEY_COLUMN].to_numpy(np.int64)
+    table = predictions.rows_of_keys(store, row.segment, wanted, ANSWER_COLUMNS)
+    if table is None:
+        return pd.DataFrame(columns=list(MATCHED_COLUMNS))
+    joined: pd.DataFrame = table.to_pandas().merge(labels, on=KEY_COLUMN)
+    joined = joined[joined[CAME_AT] > joined[AT]].sort_values(AT, kind="stable")
+    return joined.drop_duplicates([MODEL, KEY_COLUMN], keep="last").assign(**{ANSWERS_OF: row.id})
+
+
+def _without_known(store: Store, found: pd.DataFrame) -> pd.DataFrame:
+    """Without districts that had a price before, or that the model was made of."""
+    if found.empty:
+        return found
+    wanted = found[KEY_COLUMN].to_numpy(np.int64)
+    with store.read() as connection:
+        sources = _sources(connection, standing_batches(connection))
+    first: dict[int, datetime] = {}
+    for source in sources:  # oldest first
+        for key in _present(store, source.segment, wanted):
+            first.setdefault(int(key), source.came_at)
+    fresh = np.array([first.get(k) == c for k, c in zip(wanted, found[CAME_AT], strict=True)])
+    for model in found[MODEL].unique():
+        of_model = (found[MODEL] == model).to_numpy()
+        fresh[of_model] &= ~np.isin(wanted[of_model], made_of(store, int(model), wanted))
+    return found[fresh].reset_index(drop=True)
+
+
+def made_of(store: Store, model: int, wanted: Keys) -> Keys:
+    """Those of some keys that are in the dataset version from which a model was made."""
+    with store.read() as connection:
+        query = sa.select(models_table.c.version).where(models_table.c.id == model)
+        version = connection.execute(query).scalar_one()
+        segments = segments_of(connection, datasets.get(connection, version).batches)
+    return known_keys(store, segments, wanted)
+
+
+def segments_of(connection: Connection, members: tuple[int, ...] | set[int]) -> list[str]:
+    """Segments of some batches."""
+    query = sa.select(batches.c.id, batches.c.segment).where(batches.c.segment.is_not(None))
+    return [row.segment for row in connection.execute(query) if row.id in members]
+
+
+def known_keys(store: Store, segments: list[str], wanted: Keys) -> Keys:
+    """Those of some keys that are in one of the segments."""
+    left, found = np.unique(wanted), [np.zeros(0, dtype=np.int64)]
+    for digest in segments:
+        if not len(left):
+            break
+        here = _present(store, digest, left)
+        found.append(here)
+        left = np.setdiff1d(left, here, assume_unique=True)
+    return np.concatenate(found)
+
+
+def _present(store: Store, digest: str, wanted: Keys) -> Keys:
+    keys = get_table(store, digest, (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
+    return np.intersect1d(keys, wanted)
+
+
+def inputs_of(store: Store, rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    """What was asked in matched rows, where the log has it: `key`, `model` and the columns."""
+    parts = list(_asked(store, rows, columns))
+    if not parts:
+        return pd.DataFrame(columns=[KEY_COLUMN, *columns])
+    found = pd.concat(parts, ignore_index=True)
+    return found.dropna(subset=[c for c in columns if c in found and found[c].dtype == object])
+
+
+def _asked(store: Store, rows: pd.DataFrame, columns: tuple[str, ...]) -> Iterator[pd.DataFrame]:
+    with store.read() as connection:
+        files = {row.id: row for row in predictions.since(connection, 0) if row.has_inputs}
+    for number, part in rows.groupby(ANSWERS_OF):
+        if number not in files:
+            continue
+        keys = part[KEY_COLUMN].to_numpy(np.int64)
+        wanted = (AT, MODEL, KEY_COLUMN, *columns)
+        table = predictions.rows_of_keys(store, files[number].segment, keys, wanted)
+        if table is not None and set(columns) <= set(table.column_names):
+            asked = table.to_pandas().drop_duplicates([AT, MODEL, KEY_COLUMN], keep="last")
+            yield part[[AT, MODEL, KEY_COLUMN]].merge(asked, on=[AT, MODEL, KEY_COLUMN])

@@ -3,17 +3,23 @@
 Joining the two belongs to `steps.outcomes`; when answers are written, to `serving.log`.
 """
 
+import io
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from housing.errors import BlobMissing
 from housing.store.blobs import name_of
 from housing.store.engine import Store
-from housing.store.segments import put_frame, record_blob
+from housing.store.segments import KEY_COLUMN, put_frame, record_blob
 from housing.store.tables import blobs, label_batches, prediction_batches, utc_now
 
 AT = "at"
@@ -42,6 +48,40 @@ def since(connection: Connection, id_: int) -> Sequence[Row[Any]]:
     """Batches of answers after one, oldest first."""
     query = sa.select(prediction_batches).where(prediction_batches.c.id > id_)
     return connection.execute(query.order_by(prediction_batches.c.id)).all()
+
+
+def given_before(connection: Connection, instant: datetime | None) -> Sequence[Row[Any]]:
+    """Batches with answers of before an instant, oldest first; none for None."""
+    if instant is None:
+        return ()
+    query = sa.select(prediction_batches).where(prediction_batches.c.first_at < instant)
+    return connection.execute(query.order_by(prediction_batches.c.first_at)).all()
+
+
+def rows_of_keys(
+    store: Store, segment: str, keys: npt.NDArray[np.int64], columns: Sequence[str]
+) -> pa.Table | None:
+    """The rows of one batch that are about some keys, or None where there are none.
+
+    Other columns than the keys are decoded only where there are such rows. None also where the
+    batch has expired meanwhile.
+    """
+    try:
+        data = store.blobs.get(segment, "parquet")
+    except BlobMissing:
+        with store.read() as connection:
+            query = sa.select(prediction_batches.c.id).where(
+                prediction_batches.c.segment == segment
+            )
+            if connection.execute(query).first() is not None:
+                raise
+        return None
+    file = pq.ParquetFile(io.BytesIO(data))
+    here = np.isin(file.read(columns=[KEY_COLUMN])[KEY_COLUMN].to_numpy(), keys)
+    if not here.any():
+        return None
+    present = [c for c in columns if c in file.schema_arrow.names]
+    return file.read(columns=present).filter(pa.array(here))
 
 
 def expire(store: Store, before: datetime) -> int:

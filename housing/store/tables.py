@@ -380,6 +380,7 @@ monitor_windows = Table(
     Column("rows", BigInteger, nullable=False),
     Column("labelled", BigInteger, nullable=False),
     Column("cursor", JSON, nullable=False),  # up to which records it has looked
+    Column("counts", JSON, nullable=False),  # by batch of labels: rows, outside, above
     Column("signals", JSON, nullable=False),  # each signal with its figures and state
     Column("errors", JSON, nullable=False),  # live error by model
     Column("actions", JSON, nullable=False),  # what it alerted, and what it started
@@ -488,5 +489,6 @@ APPEND_ONLY = (
 Index("ix_batches_run", batches.c.run)
 Index("ix_version_batches_last", version_batches.c.last_version)
 Index("ix_prediction_batches_last", prediction_batches.c.last_at)
+Index("ix_monitor_windows_source", monitor_windows.c.source, monitor_windows.c.model)
 Index("ix_models_version", models.c.version)
 Index("ix_readiness_model", readiness.c.model)

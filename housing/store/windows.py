@@ -27,6 +27,14 @@ def recent(
     return rows[::-1]
 
 
+def counts(connection: Connection, source: str, model: int) -> Sequence[dict[str, list[int]]]:
+    """Labelled rows of each window of a champion by origin, oldest first: rows, outside, above."""
+    query = sa.select(monitor_windows.c.counts).where(
+        monitor_windows.c.source == source, monitor_windows.c.model == model
+    )
+    return connection.execute(query.order_by(monitor_windows.c.id)).scalars().all()
+
+
 def newest(connection: Connection) -> Sequence[Row[Any]]:
     """The newest window of each source."""
     ids = sa.select(sa.func.max(monitor_windows.c.id)).group_by(monitor_windows.c.source)
@@ -34,8 +42,8 @@ def newest(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(query.order_by(monitor_windows.c.source)).all()
 
 
-def add(store: Store, facts: Mapping[str, Any]) -> int:
-    """Record a window; returns its id."""
+def add(store: Store, run: Sequence[Mapping[str, Any]]) -> None:
+    """Record the windows of one run, all or none of them."""
     with store.write() as connection:
-        new = monitor_windows.insert().values(**facts, recorded_at=utc_now())
-        return int(connection.execute(new.returning(monitor_windows.c.id)).scalar_one())
+        for facts in run:
+            connection.execute(monitor_windows.insert().values(**facts, recorded_at=utc_now()))

@@ -21,3 +21,16 @@ def test_what_was_measured_is_the_whole_run() -> None:
     soak, drift = results.load("soak"), results.load("drift")
     assert soak is None or (soak["seconds"] > 595 and soak["failed"] == soak["wrong"] == 0)
     assert drift is None or (drift["years"] >= 2 and drift["repeats"] >= 3)
+
+
+def test_false_alarms_were_measured_on_enough_champions() -> None:
+    found = results.load("alarms")
+    assert found is not None
+    assert found["champions"] >= 500
+    assert {c["labels"] for c in found["cases"] if c["cadence"] == "hourly"} == {
+        50,
+        300,
+        1000,
+        3000,
+    }
+    assert all(c["alarms"] <= found["goal"] * found["champions"] for c in found["cases"])

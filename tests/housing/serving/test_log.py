@@ -18,7 +18,7 @@ from housing.serving.inputs import columns_of_frame
 from housing.serving.log import SHADOW, SHADOW_PREDICTED, Entry, PredictionLog
 from housing.serving.served import load
 from housing.sources.simulated.scenarios import simulate
-from housing.steps.outcomes import answers, with_labels
+from housing.steps.outcomes import START, answers, matched
 from housing.store import predictions
 from housing.store.engine import Store
 from housing.store.tables import blobs, prediction_batches, utc_now
@@ -171,13 +171,14 @@ def test_a_label_counts_only_for_answers_given_before_it(own_store: Store) -> No
     labels = pd.DataFrame({"key": keys[:4], "label": [1e5, 2e5, 3e5, 4e5]})
     facts = {"digest": "0" * 64, "name": "x", "origin": "labels", "rejected_rows": 0, "message": ""}
     predictions.add_labels(own_store, labels, facts)
-    found = with_labels(own_store, answers(own_store))
+    found, _ = matched(own_store, START)
+    found = found.set_index("key").loc[keys[:4]]
     assert found["label"].tolist() == [1e5, 2e5, 3e5, 4e5]
     assert (found["at"] < now).all()
 
 
 def test_without_answers_there_is_nothing_to_join(own_store: Store) -> None:
-    assert with_labels(own_store, answers(own_store)).empty
+    assert matched(own_store, START)[0].empty
 
 
 def test_clients_are_answered_while_the_log_is_stuck(own_home: Path, own_store: Store) -> None:

@@ -130,7 +130,7 @@ def _dearer(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{schema.TARGET: frame[schema.TARGET] * 1.6})
 
 
-def test_a_live_error_beyond_its_limit_is_told(
+def test_a_live_error_beyond_its_limit_is_an_alarm(
     seen_nights: Path, tmp_path: Path, told: list[Message]
 ) -> None:
     with _home(seen_nights, tmp_path) as (settings, store):
@@ -141,33 +141,8 @@ def test_a_live_error_beyond_its_limit_is_told(
             assert registry.champion(connection) == 2
 
 
-def test_a_policy_of_rollback_takes_the_champion_back(
-    seen_nights: Path, tmp_path: Path, told: list[Message]
-) -> None:
-    with _home(seen_nights, tmp_path, HOUSING_MONITOR__ON_ERROR="rollback") as (settings, store):
-        (look,) = _nights(settings, store, _dearer, 1)
-        assert look.rolled_back_to == 1
-        with store.read() as connection:
-            assert registry.champion(connection) == 1
-            assert "live error" in registry.history(connection)[-1].reason or any(
-                "live error" in (line.reason or "") for line in registry.history(connection)
-            )
-        assert any("was rolled back to m1" in message.sentence for message in told)
-
-
-def test_after_its_probation_a_champion_is_not_taken_back(
-    seen_nights: Path, tmp_path: Path
-) -> None:
-    with _home(
-        seen_nights, tmp_path,
-        HOUSING_MONITOR__ON_ERROR="rollback", HOUSING_MONITOR__PROBATION_DAYS="1e-9",
-    ) as (settings, store):  # fmt: skip
-        (look,) = _nights(settings, store, _dearer, 1)
-        assert look.rolled_back_to is None
-
-
-def _answered(store: Store, frame: pd.DataFrame) -> None:
-    served = load(store, 2)
+def _answered(store: Store, frame: pd.DataFrame, model: int = 2) -> None:
+    served = load(store, model)
     log = PredictionLog(store, ServeOptions())
     columns = columns_of_frame(frame)
     log.put(Entry(utc_now() - timedelta(minutes=5), served, columns, served.answer(columns)))

@@ -1,0 +1,145 @@
+"""Whether a live error takes the champion back: only to a model that is better on the same rows.
+
+A world that changed spoils every model alike, and a rollback would lose what the champion is better
+at. So the target answers the rows on which the champion broke its promise; it must err less there,
+paired, and keep its own promise. docs/monitoring.md has the states.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from housing import schema
+from housing.errors import Corrupt, HousingError, NoRollbackTarget, NotMeasurable
+from housing.evaluation.compare import compare
+from housing.evaluation.nearness import places
+from housing.monitoring.errors import breaks_promise, counted
+from housing.records import Comparison
+from housing.serving.inputs import columns_of_frame
+from housing.serving.served import Served, load
+from housing.settings import Settings
+from housing.steps import promises
+from housing.steps.outcomes import made_of
+from housing.steps.promote import RolledBack, roll_back
+from housing.store import ledger, registry
+from housing.store.backup import heal
+from housing.store.engine import Store
+from housing.store.segments import KEY_COLUMN
+from housing.store.tables import ledger as lines
+from housing.store.tables import utc_now
+
+FEWEST_ROWS = 20
+"""Rows on which two models are compared."""
+
+REMEDY = "`housing retrain` fits a model to the rows of today"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a live-error alarm; `cause` is the same for the same reason."""
+
+    cause: str
+    sentence: str
+    done: RolledBack | None = None
+    failed: bool = False  # the next run tries again, on the same rows
+
+
+def decide(
+    store: Store,
+    settings: Settings,
+    served: Served,
+    rows: Callable[[], pd.DataFrame],
+    reason: str,
+) -> Decision:
+    """Roll back, or say why not. `rows` yields those of the window: key, features and price."""
+    why_not = _ineligible(store, settings, served)
+    if why_not is not None:
+        return why_not
+    try:
+        with store.read() as connection:
+            target = ledger.previous_champion(connection)
+    except NoRollbackTarget as error:
+        return Decision("no target", f"{error}; {REMEDY}")
+    try:
+        better, sentence = _better(store, settings, served, target, rows())
+        if not better:
+            return Decision(f"m{target} is not better", f"{sentence}; {REMEDY}")
+        done = roll_back(store, target, f"live error beyond its limit: {reason}. {sentence}")
+    except HousingError as error:
+        said = f"{served.name} could not be rolled back to m{target}: {error} The next run of "
+        return Decision(f"{type(error).__name__}: {error}", f"{said}the monitor tries again.",
+                        failed=True)  # fmt: skip
+    return Decision("done", f"{served.name} was rolled back to m{target}: {sentence}", done)
+
+
+def _ineligible(store: Store, settings: Settings, served: Served) -> Decision | None:
+    """Only a promotion is taken back, once, and in its probation."""
+    with store.read() as connection:
+        query = sa.select(lines.c.operation).where(
+            lines.c.seq >= served.seq, lines.c.operation.in_((*ledger.SWITCHES, "restore"))
+        )
+        operation = connection.execute(query.order_by(lines.c.seq.desc()).limit(1)).scalar_one()
+    if operation != "promote":
+        words = f"{served.name} came by a {operation} and is not taken back by itself; {REMEDY}"
+        return Decision(f"came by {operation}", words)
+    days = settings.monitor.probation_days
+    if utc_now() - served.since > timedelta(days=days):
+        words = f"{served.name} has been champion for more than {days:g} days; {REMEDY}"
+        return Decision("after probation", words)
+    return None
+
+
+def _better(
+    store: Store, settings: Settings, served: Served, target: int, rows: pd.DataFrame
+) -> tuple[bool, str]:
+    """Whether the target is better on rows that neither model was made of; and the figures."""
+    keys = rows[KEY_COLUMN].to_numpy(np.int64)
+    rows = rows[~np.isin(keys, made_of(store, target, keys))]
+    if len(rows) < FEWEST_ROWS:
+        return False, (
+            f"m{target} cannot be compared: only {len(rows)} rows of the window were logged with "
+            "what was asked and are new to both models"
+        )
+    former = _whole(store, target)
+    actual = rows[schema.TARGET].to_numpy(np.float64)
+    columns = columns_of_frame(rows)
+    theirs, ours = former.answer(columns), served.answer(columns)
+    try:
+        longitude, latitude = (rows[name].to_numpy(np.float64) for name in schema.COORDINATES)
+        where = places(longitude, latitude, settings.gate.cell_degrees)
+        found = compare(actual, ours.predicted, theirs.predicted, where,
+                        confidence=settings.monitor.rollback_confidence)  # fmt: skip
+    except NotMeasurable as error:
+        return False, f"m{target} cannot be compared with {served.name}: {error}"
+    given = counted(promises.labelled(rows, theirs))
+    promised = promises.of(store, former)
+    broken = breaks_promise(given, promised, settings.monitor)
+    figures = _figures(target, served, found)
+    if found.upper >= 0:
+        return False, f"{figures}: not better, so the world has changed"
+    if broken:
+        return False, f"{figures}, but {broken}, so the world has changed"
+    return True, figures
+
+
+def _whole(store: Store, model: int) -> Served:
+    """A model, its bytes copied back from the backup where they are damaged or missing here."""
+    try:
+        return load(store, model)
+    except Corrupt:
+        with store.read() as connection:
+            row = registry.model(connection, model)
+        if not heal(store, (row.artifact, row.golden)):
+            raise
+        return load(store, model)
+
+
+def _figures(target: int, served: Served, found: Comparison) -> str:
+    return (
+        f"m{target} on the same {found.rows:,} rows: RMSE {found.effect:+.1%} against "
+        f"{served.name}, upper limit {found.upper:+.1%}"
+    )

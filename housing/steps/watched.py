@@ -1,0 +1,237 @@
+"""What one run of the monitor gathers through the champion's eyes: three windows, judged.
+
+Rows come from `steps.arrivals`, prices of answers from `steps.outcomes`; what is done about an
+alarm belongs to `steps.monitor`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from housing import schema
+from housing.monitoring.ages import age_signals, held_signal, rejected_signal
+from housing.monitoring.drift import Reference, drift_signals, upstream_signals
+from housing.monitoring.errors import Counts, Labelled, counted, error_signals, total
+from housing.monitoring.signals import Signal, judged
+from housing.options import MonitorOptions
+from housing.serving.inputs import columns_of_frame
+from housing.serving.served import Served
+from housing.steps import arrivals, outcomes, promises
+from housing.steps.lived import lived_errors
+from housing.steps.outcomes import LABEL, ORIGIN
+from housing.store import datasets, windows
+from housing.store.batches import NEED_A_PERSON
+from housing.store.engine import Store
+from housing.store.predictions import MODEL
+from housing.store.tables import batches, utc_now
+
+ANSWERS, BATCHES, CLOCK = "answers", "batches", "clock"
+BROUGHT = ("accepted", "released")
+"""Statuses of batches with rows that were new or changed."""
+Cursor = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one source showed."""
+
+    source: str
+    rows: int
+    signals: tuple[Signal, ...]
+    counts: Mapping[str, Counts] = field(default_factory=dict)  # of rows with a price, by origin
+    known: frozenset[str] = frozenset()  # alarms of the window before it
+    previous: int = 0  # id of the window before it
+
+    @property
+    def labelled(self) -> int:
+        """Rows with a price."""
+        return sum(int(c.rows) for c in self.counts.values())
+
+    @property
+    def alarms(self) -> tuple[Signal, ...]:
+        """Signals that are alarms."""
+        return tuple(signal for signal in self.signals if signal.alarm)
+
+    @property
+    def new_alarms(self) -> tuple[Signal, ...]:
+        """Alarms that the window before it did not have."""
+        return tuple(signal for signal in self.alarms if signal.name not in self.known)
+
+
+class View:
+    """What one run sees; `windows` gathers and judges it, the other attributes follow from it."""
+
+    def __init__(self, store: Store, options: MonitorOptions, served: Served) -> None:
+        self.store, self.options, self.served = store, options, served
+        with store.read() as connection:
+            self._standing = outcomes.standing_batches(connection)
+            self._before = {s: windows.last(connection, s) for s in (ANSWERS, BATCHES, CLOCK)}
+        self._after: dict[str, Cursor] = {}
+        self._arrived: pd.DataFrame | None = None
+        clock = self._cursor(CLOCK, {"batch": 0, "labels": {**outcomes.START}})
+        matched, self._labels = outcomes.matched(store, clock["labels"])
+        self._lived = lived_errors(clock.get("lived", ()), matched)
+        late = pd.concat([arrivals.that_waited(clock.get("late", ())), matched], ignore_index=True)
+        self._late = late[late[MODEL] == served.model]
+
+    @property
+    def errors(self) -> tuple[dict[str, Any], ...]:
+        """Live error by model, where there is more than one price."""
+        return tuple({k: v for k, v in e.items() if k != "sums"}
+                     for e in self._lived if e["rows"] > 1)  # fmt: skip
+
+    def windows(self) -> list[Window]:
+        """Those with enough to judge; the clock's is always there and the last."""
+        found = (self._answers(), self._batches(), self._clock())
+        return [window for window in found if window is not None]
+
+    def rows_of(self, source: str) -> pd.DataFrame:
+        """The rows with a price of a window: `key`, features and price."""
+        if source == ANSWERS:
+            return arrivals.rows_of_late(self.store, self._late)
+        return pd.DataFrame() if self._arrived is None else self._arrived
+
+    def cursor(self, window: Window, again: bool, answers_again: bool) -> Cursor:
+        """Where the next run goes on; before the window's rows where it is to judge them again."""
+        row = self._before[window.source]
+        if again:
+            return {} if row is None else dict(row.cursor)
+        if window.source != CLOCK:
+            return self._after[window.source]
+        judged_now = len(self._late) >= self.options.min_labels and not answers_again
+        late = [] if judged_now else arrivals.to_wait(self._late)
+        kept = {"labels": self._labels, "lived": self._lived, "late": late}
+        return {**self._after[CLOCK], **kept}
+
+    # --- the three sources ------------------------------------------------------------------
+
+    def _answers(self) -> Window | None:
+        """Answers logged with their inputs since the last window, and prices that came later."""
+        before = self._cursor(ANSWERS, {"batch": 0})["batch"]
+        logged = arrivals.logged(self.store, self.served.model, before)
+        enough = logged.rows >= self.options.min_rows
+        priced = len(self._late) >= self.options.min_labels
+        if not enough and not priced:
+            return None
+        signals: list[Signal] = []
+        if enough:
+            frame = arrivals.sample(self.store, self.served.model, logged)
+            signals = self._inputs(frame, frame["predicted"].to_numpy(np.float64))
+        self._after[ANSWERS] = {"batch": logged.newest if enough else before}
+        counts = _by_origin(self._late) if priced else {}
+        return self._window(ANSWERS, logged.rows if enough else 0, signals, counts)
+
+    def _batches(self) -> Window | None:
+        """Districts of new batches: their prices are known, so the champion predicts each."""
+        cursor = self._cursor(BATCHES, {"batch": self._newest_member(), "skipped": []})
+        found = arrivals.of_batches(self.store, self.served.version, cursor)
+        frame = found.frame
+        if len(frame) < self.options.min_rows:
+            return None
+        said = self.served.answer(columns_of_frame(frame))
+        signals = self._inputs(frame[list(schema.FEATURES)], said.predicted)
+        self._after[BATCHES], self._arrived = found.cursor, frame
+        names = {LABEL: frame[schema.TARGET], ORIGIN: frame[ORIGIN]}
+        for name in ("predicted", "lower", "upper"):
+            names[name] = pd.Series(getattr(said, name))
+        return self._window(BATCHES, len(frame), signals, _by_origin(pd.DataFrame(names)))
+
+    def _clock(self) -> Window:
+        """Ages, and what intake rejected or holds since the last run."""
+        cursor = self._cursor(CLOCK, {"batch": 0})
+        with self.store.read() as connection:
+            rows = connection.execute(sa.select(batches).order_by(batches.c.id)).all()
+        came = [row for row in rows if row.id > cursor["batch"] and self._counts(row)]
+        times = [r.recorded_at for r in rows if r.id in self._standing and r.status in BROUGHT]
+        read, rejected = (
+            sum(getattr(row, f"{n}_rows") for row in came) for n in ("read", "rejected")
+        )
+        newest = max(times, default=None)
+        signals = [
+            *age_signals(utc_now(), self.served.trained_at, newest, self.options),
+            *rejected_signal(read, rejected, self.options),
+            held_signal(tuple(f"b{row.id}" for row in rows if row.status in NEED_A_PERSON)),
+        ]
+        self._after[CLOCK] = {"batch": max((row.id for row in rows), default=0)}
+        return self._window(CLOCK, 0, signals, {})
+
+    def _counts(self, row: Row[Any]) -> bool:
+        """Whether a batch counts: one that was withdrawn does not."""
+        return row.id in self._standing or row.segment is None or row.status in NEED_A_PERSON
+
+    # --- judging ----------------------------------------------------------------------------
+
+    def _window(
+        self, source: str, rows: int, signals: list[Signal], counts: Mapping[str, Counts]
+    ) -> Window:
+        """A window with its alarms, beside the windows of this champion whose batches stand."""
+        with self.store.read() as connection:
+            recent = windows.recent(connection, source, model=self.served.model)
+            history = windows.counts(connection, source, self.served.model) if counts else ()
+        if counts:
+            judged_before = [self._still(by_origin) for by_origin in history]
+            every = [c for c in (*judged_before, total([*counts.values()])) if c is not None]
+            signals = [*signals, *error_signals(every, self._promise, self.options)]
+        standing = [row for row in recent if all(map(self._stands, row.counts))]
+        fired = [frozenset(s["name"] for s in row.signals if s["fired"])
+                 for row in standing if source not in row.actions.get("failed", ())]  # fmt: skip
+        last = standing[-1].signals if standing else ()
+        return Window(
+            source=source,
+            rows=rows,
+            signals=judged(signals, fired, self.options),
+            counts=counts,
+            known=frozenset(s["name"] for s in last if s["alarm"]),
+            previous=recent[-1].id if recent else 0,
+        )
+
+    def _still(self, by_origin: Mapping[str, list[int]]) -> Counts | None:
+        """What is left of the counts of a window without batches withdrawn since."""
+        left = [Counts(*found) for origin, found in by_origin.items() if self._stands(origin)]
+        return total(left) if left else None
+
+    def _stands(self, origin: str) -> bool:
+        return origin[0] != "b" or int(origin[1:]) in self._standing
+
+    def _inputs(self, frame: pd.DataFrame, predicted: Any) -> list[Signal]:
+        features = list(schema.FEATURES)
+        train, test = self._sides
+        reference = Reference(train[features], self.served.answer(columns_of_frame(test)).predicted)
+        return [
+            *drift_signals(reference, frame[features], predicted, self.options),
+            *upstream_signals(train[features], frame[features], self.options),
+        ]
+
+    @cached_property
+    def _promise(self) -> Counts:
+        return promises.of_test_rows(self.served, self._sides[1])
+
+    @cached_property
+    def _sides(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return promises.sides(self.store, self.served.version)
+
+    def _newest_member(self) -> int:
+        with self.store.read() as connection:
+            return max(datasets.get(connection, self.served.version).batches, default=0)
+
+    def _cursor(self, source: str, start: Cursor) -> Cursor:
+        row = self._before[source]
+        return start if row is None else {**start, **row.cursor}
+
+
+def _by_origin(rows: pd.DataFrame) -> dict[str, Counts]:
+    """Counts of rows with `label`, `predicted`, `lower`, `upper` and `origin`."""
+    return {
+        str(origin): counted(
+            Labelled(
+                *(part[n].to_numpy(np.float64) for n in (LABEL, "predicted", "lower", "upper"))
+            )
+        )
+        for origin, part in rows.groupby(ORIGIN)
+    }
