@@ -55,14 +55,17 @@ class Timing:
 
 
 def districts(keys: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-    """Rows with what the split reads: the key and the columns of the strata."""
+    """Rows with what the split reads: the key, and the columns of the catalogue."""
     frame = pd.DataFrame({KEY_COLUMN: keys})
-    for grouping in schema.STRATA:
-        if isinstance(grouping, schema.Bins):
-            frame[grouping.column] = rng.gamma(4.0, 1.0, len(keys))
+    for column in schema.COLUMNS:
+        if column.kind == "category":
+            codes = rng.integers(0, len(column.categories), len(keys))
+            frame[column.name] = pd.Categorical.from_codes(codes, list(column.categories))
         else:
-            codes = rng.integers(0, len(grouping.names()), len(keys))
-            frame[grouping.column] = pd.Categorical.from_codes(codes, list(grouping.names()))
+            resolution = column.resolution or 1e-4
+            share = np.minimum(rng.gamma(4.0, 0.05, len(keys)), 1.0)
+            values = column.minimum + share * (column.maximum - column.minimum)
+            frame[column.name] = np.rint(values / resolution) * resolution
     return frame
 
 
@@ -92,7 +95,7 @@ def _batch(frame: pd.DataFrame, serial: int) -> NewBatch:
         accepted=frame,
         rejected=frame.head(0),
         rejections=(),
-        held=False,
+        status="accepted",
         message="",
     )
 

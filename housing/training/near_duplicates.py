@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from housing.training.fingerprints import (
     AGREEMENTS,
@@ -160,9 +161,9 @@ def meeting(test: Fingerprints, train: Fingerprints) -> Met:
     """For each hash, the rows of either side whose hash the other side has too."""
     found = []
     for part in PARTS:
-        in_test = np.isin(test.hashes[:, part], train.hashes[:, part])
-        shared = np.unique(test.hashes[in_test, part])
-        found.append((in_test, np.isin(train.hashes[:, part], shared)))
+        ours, theirs = test.hashes[:, part], train.hashes[:, part]
+        in_train = pd.Series(theirs).isin(ours).to_numpy()  # a hash table: numpy would sort
+        found.append((np.isin(ours, theirs[in_train]), in_train))
     return found
 
 

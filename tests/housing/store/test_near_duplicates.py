@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from housing import schema
+from housing.evaluation.compare import compare
+from housing.evaluation.nearness import places
 from housing.keys import district_keys
 from housing.store import agreements, datasets, profiles, split
 from housing.store.datasets import SIDE_COLUMN
@@ -293,3 +298,34 @@ def test_rows_that_the_split_has_never_seen_count_as_rare(store, census):
     both = pd.concat([census, perturbed(census.head(10), "median_income")], ignore_index=True)
     both[SIDE_COLUMN] = np.arange(len(both)) < 500
     assert leaks(store, both).sum() == 10
+
+
+def nearest(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
+    """Prices by a model that remembers every row: what leaks most."""
+    model = make_pipeline(StandardScaler(), KNeighborsRegressor(1))
+    numbers = [name for name in schema.NUMBERS if name != schema.TARGET]
+    model.fit(train[numbers].fillna(0), train[schema.TARGET])
+    return model.predict(test[numbers].fillna(0))
+
+
+@pytest.mark.parametrize("make", [keyed, with_ids], ids=["without ids", "with others"])
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_no_single_column_makes_a_better_challenger(blank_sqlite, census, add_batch, make, share):
+    """A challenger that also has the perturbed rows is never judged better by them."""
+    names = {"name": "perturbed"} if make is with_ids else {}
+    for column in schema.FEATURES:
+        with blank_sqlite() as store:
+            bring_in(store, add_batch(store, with_ids(census, "first")))
+            before = datasets.read(store, 1)
+            some = perturbed(census.sample(frac=share, random_state=11), column)
+            bring_in(store, add_batch(store, make(some, **names)))
+            after = datasets.read(store, 2)
+        test = after[after[SIDE_COLUMN]]
+        champion, challenger = (
+            nearest(frame[~frame[SIDE_COLUMN]], test) for frame in (before, after)
+        )
+        where = places(test["longitude"].to_numpy(), test["latitude"].to_numpy(), 0.1)
+        actual = test[schema.TARGET].to_numpy()
+        found = compare(actual, champion, challenger, where, confidence=0.95)
+        assert found.effect > -0.01, column
+        assert found.upper > 0, column
