@@ -36,8 +36,8 @@ def unknown_keys_at_known_locations(store: Store, accepted: pd.DataFrame) -> str
         return ""
     return (
         f" {at_known:.0%} of its rows lie at locations of the dataset, and {new.mean():.0%} are "
-        f"new districts by their keys: if they are known ones whose values changed, deliver them "
-        f"with the column `{schema.ID_COLUMN}`, so that they count as corrections."
+        f"new districts by their keys. Where they are known ones with other values, only the same "
+        f"`{schema.ID_COLUMN}` in both deliveries makes them corrections."
     )
 
 

@@ -5,15 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from housing import schema
 from housing.store import bulk, datasets, split
 from housing.store.opening import open_store
 from housing.store.segments import KEY_COLUMN, get_sides
-from housing.store.tables import split_agreements, split_counts, split_ledger, split_parts
+from housing.store.tables import batches, split_agreements, split_counts, split_ledger, split_parts
 from housing.training.split import SplitRule, strata, stratum_name
 
 RULE = SplitRule(test_share=0.2, seed=42)
@@ -206,6 +208,25 @@ def test_batches_are_split_in_reading_order(store, districts, add_batch):
     split.split_batch(store, ids[0], RULE)
     with store.read() as connection:
         assert split.unsplit(connection) == tuple(ids[1:])
+
+
+def test_a_batch_that_a_person_let_in_later_is_read_and_split_later(store, districts, add_batch):
+    """Reading order is that of the versions, and not of the batches' numbers."""
+    held = add_batch(store, districts(range(30), revision=1), status="held")
+    first = add_batch(store, districts(range(20, 60)))
+    datasets.append_waiting(store, reason="test", run=None)
+    with store.write() as connection:
+        released = batches.update().where(batches.c.id == held).values(status="released")
+        connection.execute(released)
+    datasets.append_waiting(store, reason="test", run=None)
+    with store.read() as connection:
+        assert split.unsplit(connection) == (first, held)
+    assert split.split_batch(store, first, RULE) == (40, 0)
+    assert split.split_batch(store, held, RULE) == (20, 10)
+    read = datasets.read(store, 2).set_index(KEY_COLUMN)
+    again = districts(range(30), revision=1).set_index(KEY_COLUMN)
+    names = list(schema.CATALOGUE)
+    pd.testing.assert_frame_equal(read.loc[again.index, names], again[names])  # the later counts
 
 
 def test_a_batch_that_waits_or_is_held_has_no_sides_yet(store, districts, add_batch):
