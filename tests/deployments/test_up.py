@@ -200,12 +200,23 @@ def test_when_runner_and_flow_die_the_next_night_runs(up: Up) -> None:
 
 
 def test_killed_itself_it_leaves_nothing_behind_and_comes_up_again(up: Up) -> None:
+    """What a person had switched off is off when it is up again."""
+    before = up.deployments()["nightly"]
+    schedule = f"deployments/{before['id']}/schedules/{before['schedules'][0]['id']}"
+    up.ask(schedule, {"active": False}, "PATCH")
     up.process.kill()
     up.process.wait()
     until(lambda: not any(up.pids(part) for part in PROGRAMS), 60, "a part outlived `housing up`")
     up.start()
     until(lambda: "nightly" in up.deployments(), 90, "it did not come up again")
     until(lambda: up.pids("runner") and up.pids("watch"), 30, "not all parts came up")
+
+    def registered() -> Any:
+        found = up.deployments()["nightly"]
+        return found if found["updated"] != before["updated"] else None
+
+    after = until(registered, 60, "the runner registered nothing")
+    assert [each["active"] for each in after["schedules"]] == [False]
 
 
 def test_it_goes_down_in_order_when_its_terminal_is_closed_and_a_running_night_stops_safely(
