@@ -19,7 +19,7 @@ from housing.steps.evaluate import prove_disjoint
 from housing.steps.prune import BLOB_NAME, SCRATCH_NAME
 from housing.store import artifacts, cuts, datasets, lease, registry, retained
 from housing.store.datasets import SIDE_COLUMN
-from housing.store.engine import NIGHT, UPKEEP, Store
+from housing.store.engine import NIGHT, UPKEEP, Store, database_now
 from housing.store.opening import HEAD, schema_version
 from housing.store.segments import KEY_COLUMN
 from housing.store.soundness import unsound
@@ -179,13 +179,10 @@ def _clock(store: Store, settings: Settings) -> Iterator[Finding]:
         lines = connection.execute(
             sa.select(ledger.c.seq, ledger.c.at).order_by(ledger.c.seq)
         ).all()
-        if connection.dialect.name == "postgresql":
-            skew = abs(
-                connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one() - utc_now()
-            )
-            if skew > CLOCK_SLACK:
-                what = f"this clock and the database server's differ by {skew}"
-                yield Finding("clock", "care", what, "set the clocks (leases rely on them)")
+        skew = abs(database_now(connection) - utc_now())
+    if skew > CLOCK_SLACK:
+        what = f"this clock and the database server's differ by {skew}"
+        yield Finding("clock", "care", what, "set the clocks (the watch compares times of both)")
     if newest is not None and newest > utc_now() + CLOCK_SLACK:
         what = f"a run began at {newest:%Y-%m-%d %H:%M} UTC, which is to come"
         yield Finding("clock", "care", what, "set this machine's clock")

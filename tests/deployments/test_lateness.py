@@ -175,6 +175,21 @@ def test_what_was_due_before_there_was_a_deployment_is_nobodys(
     assert look() == []
 
 
+def test_on_a_day_on_which_clocks_are_set_forward_one_night_runs(
+    store: Store, client: SyncPrefectClient, look: Look, set_clock: Clock
+) -> None:
+    """Prefect starts it at 00:00 UTC; to other libraries it is due at 01:00."""
+    berlin = Cron(CRON, timezone="Europe/Berlin")
+    made = nightly.to_deployment(name="nightly", schedule=berlin).apply()
+    midnight = datetime(2027, 3, 28, tzinfo=UTC)
+    ran(store, "completed", midnight + timedelta(seconds=5))
+    for minutes in range(3, 180, 20):
+        set_clock(midnight + timedelta(minutes=minutes))
+        assert look() == []
+    assert started(client, made) == []
+    client.delete_deployment(made)
+
+
 def test_a_night_waits_for_who_has_the_lease_and_starts_once_more_after_a_refusal(
     store: Store, client: SyncPrefectClient, deployment: uuid.UUID, due: datetime, look: Look
 ) -> None:
