@@ -23,7 +23,12 @@ _DATE = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
 )
-_CONTROL = r"[\x00-\x1f\x7f]"
+_BLANKS = " \t"
+"""What may stand around a value. Any other white space, and every control character, is a part of
+it: such a file is damaged, or was not written for us."""
+
+_ODD = r"[\x00-\x1f\x7f-\x{9f}]|^[\p{Z}\x{feff}\x{200b}]|[\p{Z}\x{feff}\x{200b}]$"
+"""In an id: control characters anywhere, and white space at its ends that nobody can see."""
 
 
 class Numbers(NamedTuple):
@@ -53,7 +58,7 @@ def mask_of(array: pa.ChunkedArray) -> Mask:
 
 def _words(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Mask]:
     """Values without surrounding blanks, and which of them are missing."""
-    trimmed = pc.utf8_trim_whitespace(text)
+    trimmed = pc.utf8_trim(text, characters=_BLANKS)
     absent = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(MISSING_WORDS, text.type))
     return trimmed, mask_of(pc.or_(absent, pc.is_null(text)))
 
@@ -137,7 +142,7 @@ def identifiers(column: pd.Series, longest: int) -> tuple[pd.Series, Mask]:
     """Read a column as districts' own ids, NaN where none, and which are too long or not text."""
     trimmed, missing = _words(text_of(column))
     bad = pc.or_(
-        pc.greater(pc.utf8_length(trimmed), longest), pc.match_substring_regex(trimmed, _CONTROL)
+        pc.greater(pc.utf8_length(trimmed), longest), pc.match_substring_regex(trimmed, _ODD)
     )
     ids = pc.if_else(pa.array(missing), pa.scalar(None, trimmed.type), trimmed)
     return pd.Series(ids.to_pandas(), index=column.index, dtype="str"), mask_of(bad) & ~missing

@@ -117,7 +117,7 @@ async def explain_one(request: Request) -> Response:
     columns = columns_of(rows)
     answers = await state.batcher.answer(served, columns, 1)
     state.note(served, columns, answers, ids_of(rows))
-    found = await state.aside(explain, served, columns)
+    found = await state.within(state.explaining, explain, served, columns)
     row = rows[0]
     contributions = [
         {"feature": name, "value": _value(row, GROUPS[name]), "amount": amount}

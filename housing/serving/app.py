@@ -57,7 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await state.follower.stop()
             state.batcher.close()
             await asyncio.to_thread(state.log.close)
-            state.threads.shutdown(wait=False, cancel_futures=True)
+            state.end_threads()
             state.store.close()
 
     app = FastAPI(

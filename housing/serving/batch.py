@@ -29,16 +29,16 @@ from housing.schema import (
 )
 from housing.serving.inputs import NUMBER_FEATURES, Columns, complaint
 from housing.serving.served import Answers, Served
+from housing.sources.files import ReadLimits
+from housing.sources.parquet import ParquetTable, check_type
 
 ANSWERS = ("predicted", "lower", "upper", "extrapolates", "model", "error")
 """Columns that are added to those of the file."""
 
 CHUNK_ROWS = 20_000
 BLOCK_BYTES = 1 << 20
-MOST_COLUMNS = 1_000
-MOST_UNPACKED = 200
-"""Bytes of a Parquet file once unpacked, for each packed byte; tables reach about 10."""
-UNPACKED_ALWAYS = 64 * 2**20  # bytes for which that ratio is not looked at
+LIMITS = ReadLimits(max_bytes=2**50, max_rows=2**40)
+"""A file may be of any length, as only some rows of it are there at a time; not of any shape."""
 
 Seen = Callable[[Columns, Answers], None]
 """Told of each chunk: its valid rows and their answers."""
@@ -151,8 +151,8 @@ WANTED = (*FEATURES, ID_COLUMN, TIME_COLUMN, TARGET)
 def _present(names: Sequence[str], name: str, where: str) -> list[int]:
     """Positions of the wanted columns among a file's; FileUnreadable names what is missing."""
     clean = [column.strip() for column in names]
-    if len(clean) > MOST_COLUMNS:
-        why = f"has {len(clean):,} columns, at most {MOST_COLUMNS:,} are read"
+    if len(clean) > LIMITS.max_columns:
+        why = f"has {len(clean):,} columns, at most {LIMITS.max_columns:,} are read"
         raise FileUnreadable(file=name, why=why)
     required = [c for c in FEATURES if not CATALOGUE[c].nullable]
     missing = [column for column in required if column not in clean]
@@ -223,24 +223,13 @@ def _miscounted(row: arrow_csv.InvalidRow) -> str:
 
 
 def _parquet_chunks(path: Path, name: str) -> Iterator[pa.Table]:
-    try:
-        file = pq.ParquetFile(path)
-        metadata = file.metadata
-        unpacked = sum(
-            metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)
-        )
-        if unpacked > max(UNPACKED_ALWAYS, path.stat().st_size * MOST_UNPACKED):
-            raise FileUnreadable(
-                file=name, why=f"unpacks to {unpacked:,} bytes, which no table of districts does"
-            )
-        names = file.schema_arrow.names
-        columns = [names[at] for at in _present(names, name, "the schema")]
-        for batch in file.iter_batches(CHUNK_ROWS, columns=columns, use_threads=False):
-            table = pa.Table.from_batches([batch]).select(columns)
-            yield _complete(table.rename_columns([column.strip() for column in columns]))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        why = f"is a damaged Parquet file ({_first_line(error)}). Write it again"
-        raise FileUnreadable(file=name, why=why) from error
+    file = ParquetTable(path, name, LIMITS)
+    columns = [file.names[at] for at in _present(file.names, name, "the schema")]
+    clean = [column.strip() for column in columns]
+    for ours, its in zip(clean, columns, strict=True):
+        check_type(ours, file.type_of(its), name)
+    for table in file.batches(columns, CHUNK_ROWS):
+        yield _complete(table.rename_columns(clean))
 
 
 def _complete(table: pa.Table) -> pa.Table:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -25,7 +26,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ASIDE_THREADS = 2
-"""Threads for what is slower than a prediction: explanations, files, pages."""
+"""Threads for what is slower than a prediction and yet soon done: metrics, facts, pages."""
+
+FILE_THREADS = 2
+"""Files that are answered at once; further ones wait, and nothing else waits behind them."""
+
+EXPLAIN_THREADS = 1
+"""Explanations at once."""
 
 
 @dataclass
@@ -42,7 +49,13 @@ class State:
     one_question: TypeAdapter[Any]
     scratch: Path  # folder of uploads under way
     threads: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(ASIDE_THREADS, thread_name_prefix="aside")
+        default_factory=partial(ThreadPoolExecutor, ASIDE_THREADS, "aside")
+    )
+    files: ThreadPoolExecutor = field(
+        default_factory=partial(ThreadPoolExecutor, FILE_THREADS, "file")
+    )
+    explaining: ThreadPoolExecutor = field(
+        default_factory=partial(ThreadPoolExecutor, EXPLAIN_THREADS, "explain")
     )
 
     def champion(self) -> Served:
@@ -76,9 +89,24 @@ class State:
         self.log.put(thinned(entry, self.settings.serve.log_per_request))
 
     async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run something slow beside the event loop."""
+        """Run something beside the event loop that is soon done."""
+        return await self.within(self.threads, work, *args, **kwargs)
+
+    async def within(
+        self,
+        threads: ThreadPoolExecutor,
+        work: Callable[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run something in `threads` of this state."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, lambda: work(*args, **kwargs))
+        return await loop.run_in_executor(threads, lambda: work(*args, **kwargs))
+
+    def end_threads(self) -> None:
+        """Begin nothing more."""
+        for threads in (self.threads, self.files, self.explaining):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def state_of(request: Request) -> State:

@@ -39,7 +39,7 @@ async def answer_file(request: Request, state: State, served: Served) -> Respons
     try:
         upload, answers = Path(folder.name) / "upload", Path(folder.name) / "answers"
         form = await _arrived(request, upload)
-        done = await state.aside(_score, state, served, upload, answers, form)
+        done = await state.within(state.files, _score, state, served, upload, answers, form)
     except BaseException:
         folder.cleanup()
         raise

@@ -18,12 +18,14 @@ from housing.quality import BrokenLine, RawTable
 from housing.quality.table import Place
 from housing.schema import CATALOGUE
 from housing.sources.encoding import plain_text
-from housing.sources.files import ReadLimits
+from housing.sources.files import ReadLimits, memory_named
 from housing.sources.header import Header, read_header
 
 _BLOCK = 1 << 22  # bytes
 _PART = 1 << 23  # bytes
 _DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'", ":": "':'"}
+MOST_BROKEN = 250_000
+"""Broken lines of one file that are kept and reported; a file with more of them is no table."""
 _TEXT = 1_000  # characters of a broken line that are kept
 
 
@@ -36,15 +38,37 @@ class CsvText:
     width: int  # fields of a line
     header: Header
     notes: tuple[str, ...]
+    name: str
+    limits: ReadLimits
     place: Place = "line"
 
     def parts(self) -> Iterator[RawTable]:
-        """Some 8 MiB of whole lines each: a field ends on its line, or the line is broken."""
-        line = 2
+        """Some 8 MiB of whole lines each: a field ends on its line, or the line is broken.
+
+        FileUnreadable where there are too many lines, whole or broken.
+        """
+        line, refused = 2, 0
         for text in self._pieces():
-            table, lines, broken = _rows(text, line, self.width, self.header)
+            with memory_named(self.name):
+                table, lines, broken = self._cut(text, line)
             line += text.count(b"\n")
+            refused += len(broken)
+            if refused > MOST_BROKEN:
+                raise self._too_broken()
+            if line - 2 > self.limits.max_rows:
+                why = f"holds more than {self.limits.max_rows:,} lines. Split it into smaller files"
+                raise FileUnreadable(file=self.name, why=why)
             yield RawTable(table.to_pandas(), lines, broken, self.place)
+
+    def _cut(self, text: bytearray, line: int) -> "_Rows":
+        try:
+            return _rows(text, line, self.width, self.header)
+        except _TooBroken:
+            raise self._too_broken() from None
+
+    def _too_broken(self) -> FileUnreadable:
+        why = f"more than {MOST_BROKEN:,} lines cannot be cut into the header's columns"
+        return FileUnreadable(file=self.name, why=f"{why}. Export it again")
 
     def _pieces(self) -> Iterator[bytearray]:
         at = self.start
@@ -70,7 +94,7 @@ def parse_csv(data: bytearray, name: str, limits: ReadLimits) -> CsvText:
     notes = header.notes
     if not data.endswith(b"\n"):
         notes = (*notes, "the last line has no line break: was the file cut short?")
-    return CsvText(data, end, len(names), header, notes)
+    return CsvText(data, end, len(names), header, notes, name, limits)
 
 
 def _cells(line: str, name: str) -> list[str]:
@@ -93,9 +117,14 @@ def _refuse_other_delimiter(line: str, names: Sequence[str], name: str) -> None:
             )
 
 
-def _rows(
-    text: bytearray, first: int, width: int, header: Header
-) -> tuple[pa.Table, npt.NDArray[np.int64], tuple[BrokenLine, ...]]:
+class _TooBroken(Exception):
+    """More broken lines than are kept of a file."""
+
+
+_Rows = tuple[pa.Table, npt.NDArray[np.int64], tuple[BrokenLine, ...]]
+
+
+def _rows(text: bytearray, first: int, width: int, header: Header) -> _Rows:
     """The wanted columns, the number of each row's line, and the lines that could not be cut.
 
     `first` is the number of the text's first line.
@@ -145,7 +174,7 @@ def _cut(
 
     def keep(row: arrow_csv.InvalidRow) -> str:
         broken.append(_miscounted(first - 1 + row.number, row.text, row.actual_columns, width))
-        return "skip"
+        return "skip" if len(broken) <= MOST_BROKEN else "error"
 
     columns = [f"f{index}" for index in range(width)]
     wanted = [columns[index] for index in header.positions.values()]
@@ -167,6 +196,8 @@ def _cut(
             ),
         )  # fmt: skip
     except pa.ArrowInvalid:
+        if len(broken) > MOST_BROKEN:
+            raise _TooBroken from None
         return None
     return table.rename_columns(list(header.positions)), broken
 
@@ -183,6 +214,8 @@ def _cut_line_by_line(
     columns: list[list[str]] = [[] for _ in header.positions]
     broken: list[BrokenLine] = []
     for number, line in enumerate(_lines(text), start=first):
+        if len(broken) > MOST_BROKEN:
+            raise _TooBroken
         try:
             cells = next(csv.reader([line], strict=True), [])
         except csv.Error as error:

@@ -17,6 +17,7 @@ class _Mark(NamedTuple):
 _MARKS = (
     _Mark(b"PAR1", "a Parquet file", "Give it the suffix .parquet"),
     _Mark(b"\x1f\x8b", "gzip", "Give it the suffix .csv.gz"),
+    _Mark(b"\x28\xb5\x2f\xfd", "packed with zstd", "Deliver it as .csv or .csv.gz"),
     _Mark(b"PK\x03\x04", "a zip archive or an Excel workbook", "Export the sheet as CSV UTF-8"),
     _Mark(b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Export the sheet as CSV UTF-8"),
     _Mark(b"SQLite format 3\0", "a SQLite database", "Export the table as CSV UTF-8"),

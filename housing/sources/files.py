@@ -92,6 +92,16 @@ def load(
     return content
 
 
+@contextmanager
+def memory_named(name: str) -> Iterator[None]:
+    """Memory that is not there is FileUnreadable: other files may well be read."""
+    try:
+        yield
+    except MemoryError as error:
+        why = "needs more memory to read than there is. Split it into smaller files"
+        raise FileUnreadable(file=name, why=why) from error
+
+
 def _hashed(blocks: Iterable[bytes], seen: Any) -> Iterator[bytes]:
     for block in blocks:
         seen.update(block)

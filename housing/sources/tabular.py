@@ -8,7 +8,7 @@ from pathlib import Path
 
 from housing.errors import FileUnreadable
 from housing.sources.delimited import CsvText, parse_csv
-from housing.sources.files import ReadLimits, load, shown
+from housing.sources.files import ReadLimits, load, memory_named, shown
 from housing.sources.parquet import ParquetRows, parse_parquet
 
 FileTable = CsvText | ParquetRows
@@ -42,5 +42,6 @@ def read_table(path: Path, limits: ReadLimits, *, digest: str | None = None) -> 
     file, the line and the column where there are such, and what to do.
     """
     parse = parser_of(path)
-    content = load(path, limits, digest=digest, text=parse is parse_csv)
-    return parse(content, shown(path), limits)
+    with memory_named(shown(path)):
+        content = load(path, limits, digest=digest, text=parse is parse_csv)
+        return parse(content, shown(path), limits)

@@ -13,6 +13,7 @@ from housing.records import BatchStatus, BatchSummary, IntakeSummary, RunOutcome
 from housing.settings import Settings
 from housing.sources import SOURCES
 from housing.sources.base import Delivery, Source, SourceOptions, nothing_read
+from housing.sources.files import memory_named
 from housing.sources.landing import Landing
 from housing.steps.identity import unknown_keys_at_known_locations
 from housing.store import batches, profiles, runs
@@ -90,7 +91,8 @@ def _take_one(
     watch: Callable[[int], None],
 ) -> BatchSummary:
     try:
-        validated = validate(delivery.read(), delivery.name, watch)
+        with memory_named(delivery.name):
+            validated = validate(delivery.read(), delivery.name, watch)
     except FileUnreadable as error:
         return nothing_read(delivery.source, delivery.name, "unreadable", str(error))
     while True:  # until nobody has changed the dataset in the meantime

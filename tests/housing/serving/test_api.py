@@ -2,6 +2,7 @@
 
 import io
 import socket
+import threading
 from typing import Any
 
 import httpx
@@ -10,9 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from housing import schema
+from housing.serving import uploads
 from housing.serving.answers import Answer, Explained, ModelFacts, Ready
+from housing.serving.state import FILE_THREADS
 from housing.sources.simulated.scenarios import simulate
 from housing.store import artifacts, registry
 from housing.store.engine import Store
@@ -284,6 +289,25 @@ def _parquet_of(columns: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
+PARQUET = "application/vnd.apache.parquet"
+
+
+def _nested(value: Any) -> bytes:
+    return _parquet_of({**_frame(1).to_dict("list"), INCOME: [value]})
+
+
+def _repeated_text() -> bytes:
+    """A text of 200 kB a thousand times, each of which is written as a few bits."""
+    table = pa.Table.from_pandas(_frame(40), preserve_index=False)
+    at = table.column_names.index(CATEGORY)
+    buffer = io.BytesIO()
+    pq.write_table(
+        table.set_column(at, CATEGORY, pa.array(["x" * 200_000] * 40)), buffer,
+        use_dictionary=False, column_encoding={CATEGORY: "DELTA_BYTE_ARRAY"},
+    )  # fmt: skip
+    return buffer.getvalue()
+
+
 _HEADER = ",".join(schema.FEATURES).encode()
 
 
@@ -298,9 +322,14 @@ _HEADER = ",".join(schema.FEATURES).encode()
         ("text/csv", b"\xff\xfe\x00", "line 1 is not a CSV header"),
         ("text/csv", _HEADER + b"\n" + b"\xff,1,1,1,1,1,1,1,1\n", "CSV"),
         ("text/csv", _HEADER + b"," + _HEADER + b"\n", "twice"),
-        ("application/vnd.apache.parquet", b"PAR1", "damaged Parquet"),
-        ("application/vnd.apache.parquet", b"hello" * 100, "damaged Parquet"),
+        ("application/vnd.apache.parquet", b"PAR1", "no Parquet footer"),
+        ("application/vnd.apache.parquet", b"hello" * 100, "is called Parquet and is not"),
         ("application/vnd.apache.parquet", _parquet_of({"a": [1]}), "lacks the column"),
+        (PARQUET, _nested([1.0]), f"column {INCOME} has the type list<"),
+        (PARQUET, _nested({"a": 1.0}), f"column {INCOME} has the type struct<"),
+        (PARQUET, _nested([[{"a": [1]}]]), f"column {INCOME} has the type list<"),
+        (PARQUET, _nested(b"1"), f"column {INCOME} has the type binary"),
+        (PARQUET, _repeated_text(), "DELTA_BYTE_ARRAY"),
     ],
 )
 def test_a_broken_file_is_a_400_that_says_what_is_wrong(
@@ -394,3 +423,119 @@ def test_scanners_do_not_fill_the_metrics(client: httpx.Client) -> None:
     for i in range(5):
         client.get(f"/scan-{i}")
     assert "scan-" not in client.get("/metrics").text
+
+
+# --- what costs more to read than to send ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 1_000_000,
+        b'{"districts":' + b"[" * 1_000_000,
+        b'{"districts":[{"a":' + b'{"a":' * 300_000,
+        b'{"districts":[' + b"{}," * 600_000 + b"{}]}",
+        b'{"districts":[{' + b",".join(b'"x%d":1' % i for i in range(150_000)) + b"}]}",
+        b'{"districts":"' + b"x" * 1_500_000 + b'"}',
+        b'{"districts":[{"longitude":1' + b"0" * 1_500_000 + b"}]}",
+        b'{"districts":[{"longitude":1e' + b"9" * 1_500_000 + b"}]}",
+    ],
+    ids=["open", "deep", "nested", "many", "wide", "long", "digits", "exponent"],
+)
+def test_a_large_or_deep_json_is_a_422_and_a_short_one(client: httpx.Client, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    for path in ("/predict", "/explain"):
+        answer = client.post(path, content=body, headers=headers)
+        assert answer.status_code == 422, answer.text[:500]
+        assert len(answer.content) < 20_000
+
+
+_PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'--x\r\nContent-Disposition: form-data; name="' + b"n" * 5_000_000,
+        b"--x\r\n" + b"A: b\r\n" * 500_000,
+        b"--x\r\n" + b"A" * 5_000_000,
+        (b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n' * 50_000) + b"--x--",
+        _PART * 50_000,
+        b"\r\n" * 1_000_000,
+        b"--x--",
+    ],
+    ids=["value", "headers", "name", "parts", "files", "nothing", "end"],
+)
+def test_an_endless_form_is_a_400(client: httpx.Client, body: bytes) -> None:
+    answer = client.post(
+        "/predict/batch", content=body, headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert answer.status_code == 400, answer.text[:500]
+    assert len(answer.content) < 2_000
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    where=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+    put=st.binary(max_size=5),
+    kind=st.sampled_from(["text/csv", PARQUET, "multipart/form-data; boundary=x"]),
+)
+def test_a_damaged_file_is_never_a_defect(
+    client: httpx.Client, where: list[float], put: bytes, kind: str
+) -> None:
+    body = bytearray(
+        _parquet_of(_frame(30).to_dict("list")) if kind == PARQUET else _csv(_frame(30))
+    )
+    if kind.startswith("multipart"):
+        body = bytearray(_PART + body + b"\r\n--x--\r\n")
+    for share in where:
+        at = int(share * len(body))
+        body[at : at + len(put)] = put
+    answer = client.post("/predict/batch", content=bytes(body), headers={"content-type": kind})
+    assert answer.status_code in (200, 400), answer.text[:500]
+
+
+# --- what waits for what --------------------------------------------------------------------
+
+
+def test_long_uploads_hold_up_nothing_but_uploads(
+    client: httpx.Client, typical: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More files than threads, none of which ends before all else has been answered."""
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    real = uploads.score
+
+    def held(*args: Any, **kwargs: Any) -> Any:
+        begun.release()
+        assert go_on.wait(120)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(uploads, "score", held)
+    answered: list[int] = []
+
+    def upload() -> None:
+        headers = {"content-type": "text/csv"}
+        answer = httpx.post(
+            f"{client.base_url}/predict/batch", content=_csv(_frame()), headers=headers, timeout=120
+        )
+        answered.append(answer.status_code)
+
+    threads = [threading.Thread(target=upload) for _ in range(FILE_THREADS + 2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(FILE_THREADS):
+            assert begun.acquire(timeout=60)
+        for path in ("/metrics", "/model", "/ready", "/health", "/form", "/map", "/operator/data"):
+            assert client.get(path).status_code == 200, path
+        question = {"districts": [typical]}
+        for path in ("/predict", "/explain"):
+            assert client.post(path, json=question).status_code == 200, path
+        assert answered == []
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join()
+    assert answered == [200] * (FILE_THREADS + 2)
