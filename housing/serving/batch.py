@@ -5,6 +5,7 @@ goes anywhere. A row that is not a district is answered with what is wrong with 
 those of `inputs`; intake's own readers hold a whole file in memory, which a server cannot.
 """
 
+import codecs
 import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -171,6 +172,7 @@ def _present(names: Sequence[str], name: str, where: str) -> list[int]:
 def _csv_chunks(path: Path, name: str) -> Iterator[pa.Table]:
     header = _header(path, name)
     positions = _present(header, name, "line 1")
+    _refuse_other_encoding(path, name)
     wanted = [f"f{at}" for at in positions]
     bad: list[str] = []
 
@@ -200,6 +202,19 @@ def _csv_chunks(path: Path, name: str) -> Iterator[pa.Table]:
     except pa.ArrowInvalid as error:
         said = bad[0] if bad else _first_line(error)
         why = f"is not a CSV table: {said}. Export it again as UTF-8 with commas"
+        raise FileUnreadable(file=name, why=why) from error
+
+
+def _refuse_other_encoding(path: Path, name: str) -> None:
+    """Arrow checks the columns that are read, and not the lines that it cannot cut."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        why = f"is not a CSV table: a byte is not UTF-8 ({error.reason}). Export it again as UTF-8"
         raise FileUnreadable(file=name, why=why) from error
 
 

@@ -233,6 +233,34 @@ def test_a_table_without_rows(rows):
     assert result.accepted[list(CATALOGUE)].dtypes.to_dict() == simulate(5, 1).dtypes.to_dict()
 
 
+@pytest.mark.parametrize("around", [" ", "\t", " \t  "])
+def test_blanks_around_a_value_are_not_looked_at(rows, around):
+    for name, value in (("population", "7"), ("ocean_proximity", "INLAND"), ("district_id", "a")):
+        table = with_value(rows.assign(district_id=rows.index.astype(str)), name, value)
+        padded = with_value(table, name, f"{around}{value}{around}")
+        pd.testing.assert_frame_equal(checked(padded).accepted, checked(table).accepted)
+
+
+@pytest.mark.parametrize(
+    "odd", ["\x0b", "\x0c", "\x00", "\x1f", "\x85", "\xa0", "\u2003", "\ufeff"]
+)
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("population", "7", "not-a-number"),
+        ("total_bedrooms", "", "not-a-number"),
+        ("ocean_proximity", "INLAND", "category"),
+        ("district_id", "a", "bad-id"),
+        ("surveyed_at", "2024-01-01", "not-a-date"),
+    ],
+)
+def test_no_other_character_around_a_value_is_dropped(rows, name, value, code, odd):
+    table = rows.assign(district_id=rows.index.astype(str), surveyed_at="2024-12-31")
+    for delivered in (f"{odd}{value}", f"{value}{odd}"):
+        result = checked(with_value(table, name, delivered))
+        assert [(r.code, r.column, r.rows) for r in result.rejections] == [(code, name, 1)]
+
+
 def test_numbers_that_were_never_text():
     frame = simulate(60, seed=8)
     frame["population"] = frame["population"].astype("int64")

@@ -1,8 +1,10 @@
 """The server follows the ledger: soon, all workers together, never to an unproven model."""
 
+import gc
 import threading
 import time
 from collections import Counter
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,13 @@ import pytest
 import sqlalchemy as sa
 
 from housing.notify import NOTIFIERS
+from housing.serving.served import Served
 from housing.settings import load_settings
-from housing.store import registry
+from housing.store import ledger, registry
 from housing.store.engine import Store
 from housing.store.opening import open_store
 from housing.store.registry import Change
-from housing.store.tables import alerts, models
+from housing.store.tables import alerts, models, utc_now
 from tests.housing.serving.conftest import Started, only_settings, running, until
 
 
@@ -179,3 +182,62 @@ def _check_agreement(answers: list[tuple[float, float, int, str, float]]) -> Non
     ordered = [model for _, _, _, model, _ in sorted(answers, key=lambda a: a[1])]
     changes = sum(a != b for a, b in pairwise(ordered))
     assert 4 <= changes < 40, changes
+
+
+def test_a_ledger_whose_clock_is_ahead_delays_no_switch(
+    own_home: Path, own_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour ahead: the pause before the switch is never longer than it is meant to be."""
+    for hours in (1, -1):
+        ahead = timedelta(hours=hours)
+        with only_settings(own_home) as settings, running(settings) as client:
+            before = client.get("/ready").json()
+            target = 1 if before["model"] == "m2" else 2
+            monkeypatch.setattr(ledger, "utc_now", lambda a=ahead: utc_now() + a)
+            make_champion(own_store, target)
+            monkeypatch.undo()
+            with own_store.read() as connection:
+                written = registry.history(connection)[0].at
+            assert abs(written - utc_now() - ahead) < timedelta(minutes=30)
+            until(lambda t=target, c=client: c.get("/ready").json()["model"] == f"m{t}", 30)
+
+
+def _copy_of(store: Store, model: int, new: int) -> None:
+    """Another model with the same bytes."""
+    with store.write() as connection:
+        row = connection.execute(sa.select(models).where(models.c.id == model)).mappings().one()
+        connection.execute(models.insert().values({**row, "id": new, "bag": new}))
+
+
+def test_kept_models_answer_without_a_load_and_are_no_more_than_promised(
+    own_home: Path, own_store: Store
+) -> None:
+    """Two are kept: the champion and the one before it. The oldest goes, never the champion."""
+    with (
+        only_settings(own_home, HOUSING_SERVE__KEPT_MODELS="2") as settings,
+        running(settings) as client,
+    ):
+
+        def champion(model: int) -> None:
+            make_champion(own_store, model)
+            until(lambda: client.get("/ready").json()["model"] == f"m{model}", 30)
+
+        champion(1)
+        _copy_of(own_store, 2, 3)
+        champion(3)  # m2 is the oldest now, and leaves
+        damaged = [_damage(own_store, model) for model in (1, 2)]
+        assert all(damaged)
+        for model in (1, 3, 1, 3):  # from memory: what lies on the disk is damaged
+            champion(model)
+            question = _example(str(client.base_url))
+            assert client.post("/predict", json=question).json()["model"] == f"m{model}"
+        make_champion(own_store, 2)  # must be loaded, and cannot be
+        behind = until(lambda: client.get("/ready").json()["behind"], 30)
+        assert (behind["model"], client.get("/ready").json()["model"]) == ("m2", "m3")
+        assert len(_loaded()) <= 2
+
+
+def _loaded() -> set[int]:
+    """Distinct loaded models of this process that somebody still holds, by their places."""
+    gc.collect()
+    return {id(one.places) for one in gc.get_objects() if isinstance(one, Served) and one.seq > 0}

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from housing import schema
+from housing.serving import pages
 from housing.sources.simulated.scenarios import simulate
 from tests.housing.serving.conftest import only_settings, running
 
@@ -304,3 +305,62 @@ def test_its_own_pages_can(client: httpx.Client, scheme: str) -> None:
         {},
     ):
         assert client.get("/model", headers=headers).status_code == 200
+
+
+# --- refusals on a connection that stays open ----------------------------------------------
+
+
+def _refused(token: str) -> dict[str, tuple[str, str, dict[str, str], int]]:
+    """Method, path, headers and status of requests with a body that are refused unread."""
+    json = {"content-type": "application/json"}
+    known = {"authorization": f"Bearer {token}"}
+    return {
+        "no token": ("POST", "/predict", json, 401),
+        "foreign": ("POST", "/predict", {**known, **json, "origin": "http://evil.example"}, 403),
+        "no such path": ("POST", "/nothing", {**known, **json}, 404),
+        "no such method": ("PUT", "/predict", {**known, **json}, 405),
+        "too large": ("POST", "/predict", {**known, **json}, 413),
+        "another kind": ("POST", "/predict", {**known, "content-type": "text/plain"}, 415),
+        "a file of another kind": ("POST", "/predict/batch", {**known, **json}, 415),
+    }
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("case", _refused(TOKEN))
+def test_after_a_refusal_the_connection_is_of_use(
+    locked: httpx.Client, case: str, chunked: bool
+) -> None:
+    """The whole answer arrives, though megabytes were on their way, and so does the next one."""
+    method, path, headers, status = _refused(TOKEN)[case]
+    block, blocks = b" " * 300_000, 30 if case == "too large" else 5
+
+    def body() -> Iterator[bytes]:
+        for _ in range(blocks):
+            yield block
+
+    content = body() if chunked else block * blocks
+    with httpx.Client(base_url=locked.base_url, timeout=60) as client:
+        answer = client.request(method, path, headers=headers, content=content)
+        assert answer.status_code == status
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.json()["detail"]
+        following = client.get("/model", headers=_bearer(TOKEN))
+        assert (following.status_code, following.json()["model"]) == (200, "m2")
+
+
+def _routes(client: httpx.Client) -> list[tuple[str, str]]:
+    documented = client.get("/openapi.json").json()["paths"]
+    found = [(method.upper(), path) for path, methods in documented.items() for method in methods]
+    return [*found, ("GET", "/openapi.json"), *(("GET", path) for path in pages.FILES)]
+
+
+def test_no_answer_of_any_route_is_stored(client: httpx.Client) -> None:
+    """Prices, reports and refusals: nothing stays in a browser or a proxy."""
+    routes = _routes(client)
+    assert len(routes) > 15
+    for method, path in routes:
+        answer = client.request(method, path, content=b"{}" if method == "POST" else None)
+        assert answer.headers.get_list("cache-control") == ["no-store"], (method, path)
+        assert answer.headers["x-content-type-options"] == "nosniff", (method, path)
+        assert answer.headers["x-frame-options"] == "DENY", (method, path)
+        assert "default-src 'none'" in answer.headers["content-security-policy"], (method, path)
