@@ -26,10 +26,11 @@ from housing.steps.night import Night, conclude
 from housing.steps.outcome import of_verdict
 from housing.steps.report import write
 from housing.steps.settled import settled
-from housing.store import artifacts, datasets, holds, registry, runs, searches
+from housing.store import artifacts, datasets, holds, registry, runs, searches, split
 from housing.store.engine import Store
 from housing.store.ledger import Why
 from housing.store.tables import batches, blobs, evaluations, ledger, models, split_ledger, trials
+from housing.training.near_duplicates import Ties
 from tests.housing.steps.conftest import Land
 from tests.nights import landing_rows
 
@@ -261,6 +262,30 @@ def test_a_leak_stops_the_night(store: Store, night: Night, land: Land) -> None:
     leaked = np.append(test_keys, frame.loc[~frame["test"], "key"].to_numpy()[:3])
     with pytest.raises(LeakFound, match="3 of its"):
         prove_disjoint(store, row, leaked, ran.version)
+
+
+def test_a_near_duplicate_in_training_fails_the_leak_proof_of_the_night(
+    store: Store, night: Night, land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a split that ties no rows, the gate sees what it let through, and refuses."""
+    first = land("a.csv")
+    run_night(store, night)
+    with store.read() as connection:
+        evidence = connection.execute(sa.select(evaluations.c.evidence)).scalar_one()
+    assert evidence["challenger"]["near_duplicates"] == 0
+    nothing = np.empty(0, dtype=np.int64)
+    monkeypatch.setattr(split, "ties", lambda *_: Ties(nothing, nothing, nothing))
+    twins = pd.read_csv(first)
+    land("b.csv", frame=twins.assign(population=twins["population"] + 1))
+    ran = run_night(store, night)
+    with store.read() as connection:
+        query = sa.select(evaluations).order_by(evaluations.c.id.desc()).limit(1)
+        row = connection.execute(query).one()
+    assert row.evidence["challenger"]["near_duplicates"] > 50
+    assert row.evidence["champion"]["near_duplicates"] > 20
+    failed = [check for check in row.verdict["checks"] if check["outcome"] == "failed"]
+    assert "leak-proof" in [check["name"] for check in failed]
+    assert ran.judged.outcome != "promote"
 
 
 def test_a_split_that_is_not_the_recorded_one_is_noticed(

@@ -12,7 +12,7 @@ from housing import schema
 from housing.evaluation.compare import compare
 from housing.evaluation.nearness import places
 from housing.keys import district_keys
-from housing.store import agreements, datasets, profiles, split
+from housing.store import agreements, datasets, profiles, split, tabledump
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.opening import open_store
 from housing.store.segments import KEY_COLUMN, get_sides
@@ -183,6 +183,21 @@ def test_a_row_between_two_sides_is_used_on_neither(store, census, add_batch):
     again = add_batch(store, with_ids(middle, "middle"))
     bring_in(store, again)
     assert sides_of(store, again).tolist() == expected.tolist()
+
+
+def test_a_backup_brings_back_sides_and_agreements(blank_store, blank_sqlite, census, add_batch):
+    one, other, middle = between(census, 200)
+    with blank_store() as store, blank_sqlite() as restored:
+        bring_in(store, add_batch(store, pd.concat([one, other], ignore_index=True)))
+        bring_in(store, add_batch(store, with_ids(middle, "middle")))
+        for table in (split_ledger, split_agreements):
+            query = sa.select(table).order_by(*table.primary_key.columns)
+            with store.read() as connection:
+                rows, data = connection.execute(query).all(), tabledump.dump(connection, table)
+            with restored.write() as connection:
+                assert tabledump.load(connection, table, data) == len(rows)
+                assert connection.execute(query).all() == rows
+            assert {row.test for row in rows} == {True, False, None}
 
 
 def test_a_correction_that_meets_the_other_side_is_not_used_until_it_is_corrected_back(
