@@ -84,6 +84,9 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
     A run that needs the lease and is not its living holder's cannot be at work. Where the holder is
     on another host and overdue, this takes `lease.WATCHED`.
     """
+    with store.read() as connection:  # the watch asks every few seconds: no lock for that
+        if not abandoned(connection):
+            return []
     unheard = lease.unheard(store)
     with store.write() as connection:
         current = lease.holder(connection)

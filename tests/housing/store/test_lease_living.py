@@ -217,6 +217,7 @@ def test_a_host_that_is_gone_keeps_nothing_however_the_clock_was_set(
     set_clock(store, hours)
     other = process(watched=0.2)
     assert said(other, "mark_dead") == [run]
+    assert said(process(watched=3600), "mark_dead") == [], "it waits for nothing where none is left"
     assert said(other, "acquire", "bob") == token + 1
 
 
