@@ -199,6 +199,8 @@ def prune(
         f"{verb}: {done.blobs:,} objects ({done.bytes:,} bytes), {done.orphans:,} stray files, "
         f"{done.backups:,} backups with {done.copies:,} copies that only they had."
     )
+    if done.notice:
+        console.print(done.notice, style="yellow")
 
 
 @app.command()

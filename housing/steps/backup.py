@@ -27,7 +27,7 @@ from housing.errors import (
 )
 from housing.settings import Settings
 from housing.store import artifacts, cuts, lease, ledger, registry, tabledump
-from housing.store.backup import copy_new, record_copies, record_cut, record_trial
+from housing.store.backup import copy_new, finish_cut, record_copies, record_trial
 from housing.store.blobs import BlobStore
 from housing.store.cuts import Manifest
 from housing.store.engine import UPKEEP, Store, create_engine
@@ -88,7 +88,7 @@ def create(store: Store, settings: Settings) -> Cut:
         dumps, facts, copied = _one_moment(store)
         key = store.signer.key_to_keep()
         manifest = cuts.write(store.backup, cuts.new_id(), facts, dumps, key)
-        record_cut(fenced, manifest)
+        finish_cut(fenced, manifest)
     return Cut(
         manifest.id,
         store.backup.url,
@@ -241,7 +241,10 @@ def _bring_key(store: Store, place: BlobStore, manifest: Manifest) -> Iterator[s
 
 
 def _move_in(tried: Store, store: Store, manifest: Manifest) -> int:
-    """Copy the rows of one store into an empty one, and note in its ledger where they came from."""
+    """Copy the rows of one store into an empty one, and note in its ledger where they came from.
+
+    A prune that could have deleted what was brought back meanwhile has left a run: it is in use.
+    """
     with tried.read() as source, store.write() as target:
         if _in_use(target):
             raise NotPossible(what="Restoring a backup", why="somebody began to use the store.")

@@ -16,11 +16,12 @@ from housing.errors import Corrupt, HousingError
 from housing.settings import Settings
 from housing.steps import readiness
 from housing.steps.evaluate import prove_disjoint
-from housing.steps.prune import BLOB_NAME, SCRATCH_NAME
-from housing.store import artifacts, cuts, datasets, lease, registry, retained
+from housing.steps.prune import BLOB_NAME
+from housing.store import artifacts, cuts, datasets, deletion, lease, registry, retained
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import NIGHT, UPKEEP, Store, database_now
 from housing.store.opening import HEAD, schema_version
+from housing.store.place import is_scratch
 from housing.store.segments import KEY_COLUMN
 from housing.store.soundness import unsound
 from housing.store.tables import backups, blobs, ledger, runs, utc_now
@@ -92,7 +93,8 @@ def _objects(store: Store, settings: Settings) -> Iterator[Finding]:
         try:
             store.blobs.get(row.digest, row.suffix)
         except Corrupt as error:
-            yield Finding("objects", "broken", f"{row.kind} {error}", _cure(store, row))
+            if not deletion.is_dropped(store, row.digest):  # by a prune, since it was listed
+                yield Finding("objects", "broken", f"{row.kind} {error}", _cure(store, row))
     if marked:
         what = f"{marked} objects were marked by a prune that did not come to its end"
         yield Finding("objects", "care", what, "`housing prune`")
@@ -110,12 +112,12 @@ def _cure(store: Store, row: sa.Row[tuple[object, ...]]) -> str:
 
 def _strays(store: Store, settings: Settings) -> Iterator[Finding]:
     with store.read() as connection:
-        known = set(connection.execute(sa.select(blobs.c.digest)).scalars())
+        known = deletion.present(connection)
     old = utc_now() - timedelta(hours=settings.retention.orphan_hours)
     strays = [
         name
         for name in store.blobs.names()
-        if (SCRATCH_NAME.fullmatch(name) or _digest(name) not in {None, *known})
+        if (is_scratch(name) or _digest(name) not in {None, *known})
         and store.blobs.modified(name) < old
     ]
     if strays:

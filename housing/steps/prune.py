@@ -1,7 +1,8 @@
-"""Dropping what retention no longer needs: marked in SQL, deleted, recorded; in that order.
+"""Dropping what retention no longer needs: planned, marked in SQL, deleted, in that order.
 
 Killed anywhere it is simply run again: what is marked and not deleted is deleted then. Neither a
-night nor a backup is at work meanwhile. Nothing inside the rollback horizon is ever dropped.
+night nor a backup is at work meanwhile; whatever else stores bytes is safe by `store.deletion`.
+Nothing inside the rollback horizon is ever dropped.
 """
 
 import re
@@ -11,19 +12,17 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from housing import progress
-from housing.errors import Corrupt, NotPossible
+from housing.errors import Corrupt, HousingError, NotPossible
 from housing.records import RunOutcome
 from housing.settings import Settings
-from housing.store import cuts, lease, retained, runs
-from housing.store.blobs import name_of
+from housing.steps import tell
+from housing.store import cuts, deletion, lease, retained, runs
 from housing.store.engine import NIGHT, UPKEEP, Store
-from housing.store.place import DOOMED, Place
+from housing.store.place import Place, is_scratch
 from housing.store.runs import actor
-from housing.store.tables import backup_copies, backups, blobs, utc_now
+from housing.store.tables import backups, blobs, utc_now
 
 BLOB_NAME = re.compile(r"[0-9a-f]{2}/(?P<digest>[0-9a-f]{64})\.[a-z0-9.]+")
-SCRATCH_NAME = re.compile(r"(.*/)?\.writing-[^/]*")
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Pruned:
     orphans: int  # files that SQL does not know
     backups: int  # cuts outside of retention, and unfinished ones
     copies: int  # objects in the backup place that no kept cut refers to
+    notice: str = ""  # what a person has to look at
 
 
 def prune(
@@ -55,102 +55,96 @@ def prune(
     owner = f"the prune of {actor()}"
     with (
         lease.holding(store, owner=owner, name=NIGHT) as fenced,
-        lease.holding(store, owner=owner, name=UPKEEP),
+        lease.holding(store, owner=owner, name=UPKEEP) as upkeep,
     ):
-        if dry_run:
-            return _Sweep(fenced, settings, age).look()
-        return _recorded(fenced, _Sweep(fenced, settings, age))
+        sweep = _Sweep(fenced, upkeep, settings, age)
+        return sweep.plan().counts() if dry_run else _recorded(fenced, sweep)
 
 
 def _recorded(store: Store, sweep: "_Sweep") -> Pruned:
     with store.write() as connection:
         run = runs.start(connection, "prune", {"days": sweep.age})
+        lease.name_run(connection, run)
+    tell.died(store, sweep.settings)  # a killed one says that it runs: we hold what it would need
     try:
-        done = sweep.act()
+        done = sweep.act(sweep.plan())
     except BaseException as error:
-        runs.finish(store, run, "failed", error=str(error) or type(error).__name__)
+        why = str(error) if isinstance(error, HousingError) else f"{type(error).__name__}: {error}"
+        said = f"{why} Nothing that is needed was dropped; `housing prune` goes on from here."
+        runs.finish(store.unfenced(), run, "failed", error=said)
         raise
-    said = ", ".join(f"{count:,} {name}" for name, count in asdict(done).items())
-    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, sentence=f"Dropped: {said}")
+    counts = {name: count for name, count in asdict(done).items() if name != "notice"}
+    said = f"Dropped: {', '.join(f'{count:,} {name}' for name, count in counts.items())}"
+    said += f". {done.notice}" if done.notice else ""
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, sentence=said)
     return done
 
 
-class _Sweep:
-    """One pass over both places."""
+@dataclass(frozen=True)
+class _Plan:
+    """What a prune drops, by name; a dry run is its counts."""
 
-    def __init__(self, store: Store, settings: Settings, age: int) -> None:
-        self.store, self.policy, self.age = store, settings.retention, age
+    blobs: dict[str, int]  # digest: bytes
+    orphans: tuple[str, ...]
+    cuts: tuple[str, ...]
+    copies: tuple[str, ...]
+    notice: str
+
+    def counts(self) -> Pruned:
+        return Pruned(
+            blobs=len(self.blobs),
+            bytes=sum(self.blobs.values()),
+            orphans=len(self.orphans),
+            backups=len(self.cuts),
+            copies=len(self.copies),
+            notice=self.notice,
+        )
+
+
+class _Sweep:
+    """One pass over both places; `upkeep` is the store fenced by the lease of backups."""
+
+    def __init__(self, store: Store, upkeep: Store, settings: Settings, age: int) -> None:
+        self.store, self.upkeep = store, upkeep
+        self.settings, self.policy, self.age = settings, settings.retention, age
         self.old = utc_now() - timedelta(hours=self.policy.orphan_hours)
 
-    def look(self) -> Pruned:
-        """What would be dropped; nothing is changed."""
+    def plan(self) -> _Plan:
+        """What is to go; nothing is changed."""
         with self.store.read() as connection:
             digests = retained.droppable(connection, self.policy, self.age)
-            sizes = _sizes(connection, digests)
-        orphans = [n for n in self._orphans(self.store.blobs) if self._is_old(self.store.blobs, n)]
+            going = deletion.marked(connection) | _sizes(connection, digests)
+            known = deletion.present(connection)
+            live = set(connection.execute(_live()).scalars()) - set(going)
+        orphans = self._old_files(self.store.blobs, known)
         kept, dropped = self._cuts()
-        copies = [n for n in self._copies(kept, digests) if self._is_old(self.store.backup, n)]
-        return Pruned(len(digests), sum(sizes), len(orphans), len(dropped), len(copies))
+        wanted, notice = self._wanted(kept)
+        copies = [] if notice else self._old_files(self.store.backup, live | wanted)
+        return _Plan(going, tuple(orphans), tuple(dropped), tuple(copies), notice)
 
-    def act(self) -> Pruned:
-        """Drop it."""
-        _unrename(self.store.blobs)
-        _unrename(self.store.backup)
-        self._mark()
-        deleted, size = self._delete_marked()
-        orphans = sum(
-            self.store.blobs.sweep(n, self.old) for n in list(self._orphans(self.store.blobs))
-        )
-        kept, dropped = self._cuts()
-        for id_ in dropped:
+    def act(self, plan: _Plan) -> Pruned:
+        """Drop it; what has come into use since the plan was made stays."""
+        deleted, size = deletion.delete_marked(self.store, self._mark())
+        orphans = deletion.delete_unnamed(self.store, plan.orphans)
+        for id_ in plan.cuts:
             self._drop_cut(id_)
-        copies = self._sweep_copies(list(self._copies(kept, ())))
-        return Pruned(deleted, size, orphans, len(dropped), copies)
+        copies = deletion.delete_copies(self.upkeep, plan.copies)
+        return Pruned(deleted, size, orphans, len(plan.cuts), copies, plan.notice)
 
-    def _sweep_copies(self, names: Sequence[str]) -> int:
-        swept = [name for name in names if self.store.backup.sweep(name, self.old)]
-        digests = [name.rpartition("/")[2].partition(".")[0] for name in swept]
-        with self.store.write() as connection:
-            for part in _parts(digests):
-                here = backup_copies.c.place == self.store.backup.url
-                this = here & backup_copies.c.digest.in_(part)
-                connection.execute(backup_copies.delete().where(this))
-        return len(swept)
-
-    def _mark(self) -> None:
+    def _mark(self) -> list[str]:
         """In one transaction with the look at the ledger: a rollback comes before or after it."""
         with self.store.write() as connection:
             digests = retained.droppable(connection, self.policy, self.age)
-            for part in _parts(digests):
+            for part in deletion.batched(digests):
                 this = blobs.c.digest.in_(part)
                 connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))
-
-    def _delete_marked(self) -> tuple[int, int]:
-        marked = sa.select(blobs).where(
-            blobs.c.pruned_at.is_not(None), blobs.c.deleted_at.is_(None)
-        )
-        with self.store.read() as connection:
-            rows = connection.execute(marked).all()
-        for number, row in enumerate(rows, start=1):
-            self.store.blobs.remove(name_of(row.digest, row.suffix))
-            progress.report("prune", number, len(rows), f"{row.size:,} bytes")
-        with self.store.write() as connection:
-            for part in _parts([row.digest for row in rows]):
-                this = blobs.c.digest.in_(part)
-                connection.execute(blobs.update().where(this).values(deleted_at=utc_now()))
-        return len(rows), sum(row.size for row in rows)
-
-    def _orphans(self, place: Place) -> Iterator[str]:
-        """Files of ours that SQL does not know: written, and never recorded."""
-        with self.store.read() as connection:
-            known = set(connection.execute(sa.select(blobs.c.digest)).scalars())
-        for name in place.names():
-            found = BLOB_NAME.fullmatch(name)
-            if SCRATCH_NAME.fullmatch(name) or (found and found["digest"] not in known):
-                yield name
+            return sorted(deletion.marked(connection))
 
     def _cuts(self) -> tuple[list[str], list[str]]:
-        """Backups to keep, and those to drop: the old ones and the unfinished ones."""
+        """Backups to keep, and those to drop: the old ones, and those without a manifest.
+
+        Nobody writes one of the latter, whatever its age: we hold the lease of backups.
+        """
         place, horizon = self.store.backup, utc_now() - timedelta(days=self.policy.horizon_days)
         whole = cuts.ids(place)
         with self.store.read() as connection:
@@ -158,30 +152,36 @@ class _Sweep:
             good = [id_ for id_ in sorted(connection.execute(query).scalars()) if id_ in whole]
         safe = {*whole[-self.policy.backups :], *good[-1:]}
         kept = [id_ for id_ in whole if id_ in safe or cuts.taken_at(id_) >= horizon]
-        unfinished = [id_ for id_ in cuts.unfinished(place) if cuts.taken_at(id_) < self.old]
-        return kept, [*(id_ for id_ in whole if id_ not in kept), *unfinished]
+        return kept, [*(id_ for id_ in whole if id_ not in kept), *cuts.unfinished(place)]
 
     def _drop_cut(self, id_: str) -> None:
+        """While the lease of backups is seen to be ours: no backup relies on it as whole."""
         this = (backups.c.cut == id_) & (backups.c.place == self.store.backup.url)
-        with self.store.write() as connection:
+        with self.upkeep.write() as connection:
             connection.execute(backups.update().where(this).values(pruned_at=utc_now()))
+            cuts.disown(self.store.backup, id_)
         cuts.remove(self.store.backup, id_)
 
-    def _copies(self, kept: Sequence[str], going: Sequence[str]) -> Iterator[str]:
-        """Objects in the backup place that neither a kept cut nor the live store refers to."""
-        place = self.store.backup
-        with self.store.read() as connection:
-            live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
-            wanted = set(connection.execute(live).scalars()) - set(going)
+    def _wanted(self, kept: Sequence[str]) -> tuple[set[str], str]:
+        """What kept cuts refer to; and a notice where one of them cannot be read."""
+        wanted: set[str] = set()
         for id_ in kept:
             try:
-                wanted |= {blob.digest for blob in cuts.read(place, id_).blobs}
-            except Corrupt:
-                return  # what it refers to is not known, so nothing is swept away
-        for name in place.names():
-            found = BLOB_NAME.fullmatch(name)
-            if SCRATCH_NAME.fullmatch(name) or (found and found["digest"] not in wanted):
-                yield name
+                wanted |= {blob.digest for blob in cuts.read(self.store.backup, id_).blobs}
+            except Corrupt as error:
+                return (
+                    set(),
+                    f"No copies were dropped, as it is not known which are needed: {error}",
+                )
+        return wanted, ""
+
+    def _old_files(self, place: Place, wanted: set[str]) -> list[str]:
+        """Files of ours of some age that are not wanted: written, and never recorded.
+
+        The age is no matter of safety (`store.deletion` is): it spares a living writer the work of
+        storing its bytes again.
+        """
+        return [name for name in _unwanted(place, wanted) if self._is_old(place, name)]
 
     def _is_old(self, place: Place, name: str) -> bool:
         try:
@@ -190,21 +190,20 @@ class _Sweep:
             return False
 
 
-def _unrename(place: Place) -> None:
-    """Undo what a sweep that was killed between its two steps has left."""
-    for name in list(place.names(raw=True)):
-        if name.endswith(DOOMED):
-            place.raw().rename(name, name.removesuffix(DOOMED))
+def _unwanted(place: Place, wanted: set[str]) -> Iterator[str]:
+    for name in place.names():
+        found = BLOB_NAME.fullmatch(name)
+        if is_scratch(name) or (found and found["digest"] not in wanted):
+            yield name
 
 
-def _sizes(connection: sa.Connection, digests: Sequence[str]) -> list[int]:
-    found: list[int] = []
-    for part in _parts(digests):
-        query = sa.select(blobs.c.size).where(blobs.c.digest.in_(part))
-        found += connection.execute(query).scalars().all()
+def _live() -> sa.Select[tuple[str]]:
+    return sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
+
+
+def _sizes(connection: sa.Connection, digests: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in deletion.batched(digests):
+        query = sa.select(blobs.c.digest, blobs.c.size).where(blobs.c.digest.in_(part))
+        found |= {row.digest: row.size for row in connection.execute(query)}
     return found
-
-
-def _parts(digests: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
-    for start in range(0, len(digests), size):
-        yield digests[start : start + size]

@@ -8,6 +8,7 @@ skops', of which only the types of `trusted` are loaded; joblib's where skops ha
 import hashlib
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import joblib
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
-from housing.errors import Corrupt, HousingError, Pruned
+from housing.errors import BlobMissing, Corrupt, HousingError, Pruned
 from housing.store import skops_format
 from housing.store.blobs import Blob
 from housing.store.engine import Store
@@ -63,7 +64,7 @@ def _packed(model: Any) -> tuple[bytes, str]:
 def signed(store: Store, blob: Blob) -> Blob:
     """The address of a model together with its signature by the key here."""
     signature = store.signer.sign(_claim(blob.digest, blob.suffix))
-    return Blob(blob.digest, blob.suffix, blob.size, signature)
+    return replace(blob, signature=signature)
 
 
 def get_model(store: Store, digest: str) -> Any:
@@ -75,7 +76,7 @@ def get_model(store: Store, digest: str) -> Any:
     with store.read() as connection:
         row = _row(connection, digest)
     check_signature(store, row)
-    packed = store.blobs.get(digest, row.suffix)
+    packed = _bytes(store, row)
     try:
         with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
             plain = stream.read()
@@ -105,6 +106,15 @@ def _row(connection: Connection, digest: str) -> Row[Any]:
     if row.pruned_at is not None:
         raise Pruned(what=f"The model {digest[:12]}", day=f"{row.pruned_at:%Y-%m-%d}")
     return row
+
+
+def _bytes(store: Store, row: Row[Any]) -> bytes:
+    try:
+        return store.blobs.get(row.digest, row.suffix)
+    except BlobMissing:
+        with store.read() as connection:
+            _row(connection, row.digest)  # Pruned, where a prune has dropped it since
+        raise
 
 
 def put_golden(store: Store, rows: pd.DataFrame, predictions: np.ndarray[Any, Any]) -> Blob:

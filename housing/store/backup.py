@@ -8,7 +8,9 @@ from sqlalchemy.engine import Row
 
 from housing import progress
 from housing.errors import Corrupt
+from housing.store import cuts
 from housing.store.cuts import BlobPart, Manifest
+from housing.store.deletion import digest_in, is_dropped
 from housing.store.engine import Store
 from housing.store.tables import backup_copies, backups, blobs, utc_now
 
@@ -41,7 +43,7 @@ def copy_new(store: Store, wanted: Sequence[BlobPart]) -> int:
     with store.read() as connection:
         here = backup_copies.c.place == store.backup.url
         known = set(connection.execute(sa.select(backup_copies.c.digest).where(here)).scalars())
-    there = {name.rpartition("/")[2].partition(".")[0] for name in store.backup.names()}
+    there = {digest_in(name) for name in store.backup.names()}
     missing = [b for b in wanted if b.digest not in known or b.digest not in there]
     for number, blob in enumerate(missing, start=1):
         copy_verified(store, [blob.digest])
@@ -49,8 +51,12 @@ def copy_new(store: Store, wanted: Sequence[BlobPart]) -> int:
     return sum(blob.size for blob in missing)
 
 
-def record_cut(store: Store, manifest: Manifest) -> None:
-    """Note in SQL that a cut was written."""
+def finish_cut(store: Store, manifest: Manifest) -> None:
+    """Write a cut's manifest, which makes it one, and note it in SQL.
+
+    `store` is fenced by the lease of backups, which is seen to be held: where it is, no prune can
+    have dropped what the cut refers to.
+    """
     with store.write() as connection:
         connection.execute(
             backups.insert().values(
@@ -62,6 +68,7 @@ def record_cut(store: Store, manifest: Manifest) -> None:
                 detail="",
             )
         )
+        cuts.finish(store.backup, manifest)
 
 
 def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
@@ -97,10 +104,29 @@ def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
         try:
             store.blobs.get(row.digest, row.suffix)
         except Corrupt as error:
-            store.blobs.put(_copy_of(store, row, error), row.suffix)
-            store.blobs.get(row.digest, row.suffix)
-            healed.append(row.digest)
+            if _bring_back(store, row, error):
+                healed.append(row.digest)
     return tuple(healed)
+
+
+def _bring_back(store: Store, row: Row[Any], why: Corrupt) -> bool:
+    """Copy a blob back; False where retention has dropped it meanwhile, so that none is needed."""
+    try:
+        blob = store.blobs.put(_copy_of(store, row, why), row.suffix)
+    except Corrupt:
+        if is_dropped(store, row.digest):
+            return False
+        raise
+    with (
+        store.unfenced().write() as connection
+    ):  # a deletion in between is seen here, or sees it live
+        this = (blobs.c.digest == row.digest) & blobs.c.pruned_at.is_(None)
+        live = connection.execute(sa.select(blobs.c.digest).where(this)).first() is not None
+        if live:
+            blob.ensure_stored()
+    if live:
+        store.blobs.get(row.digest, row.suffix)
+    return live
 
 
 def _copy_of(store: Store, row: Row[Any], why: Corrupt) -> bytes:

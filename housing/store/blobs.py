@@ -5,7 +5,7 @@ read; the digest comes from SQL, never from beside the file. Knows nothing of wh
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from housing.errors import BlobMissing, Corrupt
 from housing.store.place import Place
@@ -14,12 +14,30 @@ from housing.store.place import write_durably as write_durably
 
 @dataclass(frozen=True)
 class Blob:
-    """The address of stored bytes; `size` in bytes. A model's is signed."""
+    """The address of stored bytes; `size` in bytes. A model's is signed.
+
+    A prune may delete them until a row names them: see `ensure_stored`.
+    """
 
     digest: str
     suffix: str
     size: int
     signature: str | None = None
+    place: "BlobStore | None" = field(default=None, repr=False, compare=False)
+    data: bytes = field(default=b"", repr=False, compare=False)
+
+    def ensure_stored(self) -> None:
+        """Store the bytes again if they were deleted; for whoever writes the row that names them.
+
+        Inside the transaction: deletions happen in write transactions too (`store.deletion`).
+        """
+        name = name_of(self.digest, self.suffix)
+        if self.place is None:
+            return
+        if self.place.exists(name):
+            self.place.settle(name)
+        else:
+            self.place.write(name, self.data)
 
 
 def name_of(digest: str, suffix: str) -> str:
@@ -36,11 +54,13 @@ class BlobStore(Place):
 
     def put(self, data: bytes, suffix: str) -> Blob:
         """Store bytes; when it returns they would survive a loss of power."""
-        blob = Blob(hashlib.sha256(data).hexdigest(), suffix, len(data))
-        name = name_of(blob.digest, suffix)
-        if not (self._intact(blob) and self.keep(name)):
+        digest = hashlib.sha256(data).hexdigest()
+        name = name_of(digest, suffix)
+        if self._intact(digest, suffix):
+            self.settle(name)
+        else:
             self.write(name, data)
-        return blob
+        return Blob(digest, suffix, len(data), place=self, data=data)
 
     def get(self, digest: str, suffix: str) -> bytes:
         """The bytes whose sha256 is `digest`; Corrupt if the stored ones are others."""
@@ -53,10 +73,10 @@ class BlobStore(Place):
             raise Corrupt(what=self.at(name), why="its bytes do not have the recorded sha256")
         return data
 
-    def _intact(self, blob: Blob) -> bool:
-        """Whether the same bytes are there already; a damaged copy is written anew."""
+    def _intact(self, digest: str, suffix: str) -> bool:
+        """Whether the same bytes are there already; a damaged copy is written again."""
         try:
-            self.get(blob.digest, blob.suffix)
+            self.get(digest, suffix)
         except Corrupt:
             return False
         return True

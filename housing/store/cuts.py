@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.engine import Connection
 
-from housing.errors import BlobMissing, Corrupt, UnknownId
+from housing.errors import BlobMissing, Corrupt, HousingError, UnknownId
 from housing.store import tabledump
 from housing.store.blobs import BlobStore
 from housing.store.ledger import champion
@@ -103,22 +103,39 @@ def write(
     dumps: Mapping[str, bytes],
     signing_key: str | None,
 ) -> Manifest:
-    """Write a cut whose blobs are in the place already; the manifest comes last.
+    """Write a cut whose blobs are in the place already, but for its manifest (`finish`).
 
+    Each table is read back and compared; BlobMissing or Corrupt where it is not what was written.
     `facts` are the manifest's fields but for `id`, `tables` and `signing_key`.
     """
     parts = []
     for table, data in dumps.items():
         place.write(_name(id_, f"{table}.parquet"), data)
-        part = Part(table, tabledump.rows_in(data), len(data), hashlib.sha256(data).hexdigest())
-        read_part(place, id_, part)  # raises unless what is there is what was meant
-        parts.append(part)
+        digest = hashlib.sha256(data).hexdigest()
+        parts.append(Part(table, tabledump.rows_in(data), len(data), digest))
     keeps_key = signing_key is not None and place.cipher is not None
     if signing_key is not None and keeps_key:
         place.write(_name(id_, KEY_FILE), signing_key.encode())
     manifest = Manifest(id=id_, tables=tuple(parts), signing_key=keeps_key, **facts)
-    place.write(_name(id_, MANIFEST), _sealed(manifest))
+    for part in parts:  # after all are written: all of them are there at the end
+        read_part(place, id_, part)
+    if read_key(place, manifest) != (signing_key if keeps_key else None):
+        raise Corrupt(what=place.at(_name(id_, KEY_FILE)), why="it is not the key that was written")
     return manifest
+
+
+def finish(place: Place, manifest: Manifest) -> None:
+    """Write the manifest, which makes a cut; Corrupt, and no cut, if it does not read the same."""
+    name = _name(manifest.id, MANIFEST)
+    place.write(name, _sealed(manifest))
+    try:
+        if read(place, manifest.id) != manifest:
+            raise Corrupt(what=place.at(name), why="it is not what was written")
+    except UnknownId as error:
+        raise BlobMissing(what=name, place=place.url) from error
+    except HousingError:
+        disown(place, manifest.id)
+        raise
 
 
 def facts_of(connection: Connection, schema: str) -> dict[str, Any]:
@@ -183,9 +200,13 @@ def read_key(place: Place, manifest: Manifest) -> str | None:
     return place.read(_name(manifest.id, KEY_FILE)).decode()
 
 
-def remove(place: Place, id_: str) -> None:
-    """Delete a cut's own files, the manifest first: what is left of it is no cut any more."""
+def disown(place: Place, id_: str) -> None:
+    """Delete a cut's manifest: what is left of it is no cut any more."""
     place.remove(_name(id_, MANIFEST))
+
+
+def remove(place: Place, id_: str) -> None:
+    """Delete what is left of a cut that has no manifest."""
     for name in list(place.names(f"{FOLDER}/{id_}")):
         place.remove(name)
 

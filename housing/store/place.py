@@ -21,7 +21,9 @@ from housing.store.cipher import Cipher
 T = TypeVar("T")
 
 ENCRYPTED = ".enc"
-DOOMED = ".doomed"
+SCRATCH = ".writing-"
+"""How the names of files begin that are being written, or were when their writer died."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -39,7 +41,8 @@ class Place:
 
     def at(self, name: str) -> str:
         """Where a file lies, as its file system names it."""
-        return f"{self._root}/{name}{ENCRYPTED if self.cipher else ''}"
+        encrypted = self.cipher and not is_scratch(name)
+        return f"{self._root}/{name}{ENCRYPTED if encrypted else ''}"
 
     def read(self, name: str) -> bytes:
         """A file's content; FileNotFoundError where there is none."""
@@ -52,7 +55,10 @@ class Place:
         path = self.at(name)
         sealed = self.cipher.sealed(data, name) if self.cipher else data
         if self.local:
-            self._explained(lambda: write_durably(Path(path), sealed))
+            try:
+                self._explained(lambda: write_durably(Path(path), sealed))
+            except FileNotFoundError:  # a prune took it for left over: this process slept for hours
+                self._explained(lambda: write_durably(Path(path), sealed))
         else:  # object stores show an object whole or not at all
             self._explained(lambda: self._fs.pipe_file(path, sealed))
 
@@ -60,27 +66,19 @@ class Place:
         """Whether there is such a file."""
         return bool(self._explained(lambda: self._fs.exists(self.at(name))))
 
-    def keep(self, name: str) -> bool:
-        """Say that a file is in use again: durable, and not to be swept away as old.
-
-        False where it has gone; the caller then writes it anew.
-        """
+    def settle(self, name: str) -> None:
+        """Have a file that is there, whoever wrote it, survive a loss of power."""
         if not self.local:
-            return True
+            return
         path = Path(self.at(name))
         try:
-            os.utime(path)
             sync(path)
             sync(path.parent)
         except FileNotFoundError:
-            return False
-        except PermissionError:  # a disk that can only be read loses nothing
-            return path.exists()
+            return  # it was deleted meanwhile: who records it stores it again
         except OSError as error:
-            if error.errno == errno.EROFS:
-                return path.exists()
-            raise self._error(error) from error
-        return True
+            if error.errno != errno.EROFS:  # a disk that can only be read loses nothing
+                raise self._error(error) from error
 
     def remove(self, name: str) -> None:
         """Delete a file; a no-op where there is none."""
@@ -89,45 +87,16 @@ class Place:
         except FileNotFoundError:
             return
 
-    def sweep(self, name: str, before: datetime) -> bool:
-        """Delete a file unless it was written or kept since `before`; whether it was deleted.
-
-        It is renamed first: a writer that keeps it meanwhile either is seen, or finds it gone.
-        """
-        if not self.local:
-            if self.modified(name) >= before:
-                return False
-            self.remove(name)
-            return True
-        path = Path(self.at(name))
-        doomed = path.with_name(path.name + DOOMED)
-        try:
-            path.rename(doomed)
-            if datetime.fromtimestamp(doomed.stat().st_mtime, UTC) >= before:
-                doomed.rename(path)
-                return False
-            doomed.unlink()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise self._error(error) from error
-        return True
-
-    def rename(self, name: str, new: str) -> None:
-        """Give a local file another name; where that is taken, the file is deleted."""
-        path, target = Path(self.at(name)), Path(self.at(new))
-        if target.exists():
-            self.remove(name)
-        else:
-            self._explained(lambda: path.rename(target))
-
     def modified(self, name: str) -> datetime:
-        """When a file was last written or kept (UTC)."""
+        """When a file was last written (UTC)."""
         at: datetime = self._explained(lambda: self._fs.modified(self.at(name)))
         return at if at.tzinfo else at.replace(tzinfo=UTC)
 
     def names(self, below: str = "", *, raw: bool = False) -> Iterator[str]:
-        """All files below a folder, by name; `raw` has those without the cipher's ending too."""
+        """All files below a folder, by name, and what interrupted writers left of them.
+
+        `raw` has those without the cipher's ending too.
+        """
         folder = f"{self._root}/{below}" if below else self._root
         try:
             found = self._explained(lambda: self._fs.find(folder))
@@ -136,7 +105,7 @@ class Place:
         ending = ENCRYPTED if self.cipher else ""
         for path in sorted(found):
             name = path.removeprefix(self._root).lstrip("/")
-            if raw:
+            if raw or is_scratch(name):
                 yield name
             elif name.endswith(ending) and (ending or not name.endswith(ENCRYPTED)):
                 yield name.removesuffix(ending)
@@ -163,7 +132,7 @@ class Place:
             return DiskFull(place=self.url)
         return StoreUnavailable(
             what=f"The blob store {self.url}",
-            why=error.strerror or str(error),
+            why=f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}",
             next_step="Make it writable, or point HOUSING_BLOB_URL (HOUSING_BACKUP_URL) elsewhere.",
         )
 
@@ -172,10 +141,15 @@ def _options(url: str) -> dict[str, Any]:
     return {"use_listings_cache": False} if "://" in url and not url.startswith("file:") else {}
 
 
+def is_scratch(name: str) -> bool:
+    """Whether this is a file that is being written, or was when its writer died."""
+    return name.rpartition("/")[2].startswith(SCRATCH)
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, readable by its owner alone, and sync it to disk."""
     _make_folder(path.parent)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".writing-")  # mode 0600
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=SCRATCH)  # mode 0600
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -17,13 +17,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import BlobMissing
-from housing.store.blobs import name_of
+from housing.store import deletion, retained
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, put_frame, record_blob
 from housing.store.tables import blobs, label_batches, prediction_batches, utc_now
 
 AT = "at"
 MODEL = "model"
+EXPIRED_AT_ONCE = 5_000
+"""Rows that are deleted in one transaction; databases bound the values of one statement."""
 
 
 def add(store: Store, frame: pd.DataFrame, *, has_inputs: bool) -> None:
@@ -87,22 +89,31 @@ def rows_of_keys(
 def expire(store: Store, before: datetime) -> int:
     """Drop answers given before an instant; returns how many batches of them went.
 
-    Rows first, bytes after: a process that dies between them leaves bytes that nothing names.
+    Rows first, bytes after: what a process that dies between them leaves is marked, and the next
+    prune deletes it.
     """
-    with store.unfenced().write() as connection:
-        old = prediction_batches.c.last_at < before
-        query = sa.select(prediction_batches.c.segment).where(old)
-        segments = set(connection.execute(query).scalars())
-        gone = connection.execute(prediction_batches.delete().where(old)).rowcount
-        segments -= set(connection.execute(sa.select(prediction_batches.c.segment)).scalars())
-        where = blobs.c.digest.in_(segments)
-        found = connection.execute(sa.select(blobs.c.digest, blobs.c.suffix).where(where)).all()
-        connection.execute(blobs.update().where(where).values(pruned_at=utc_now()))
-    for row in found:
-        store.blobs.remove(name_of(row.digest, row.suffix))
-    with store.unfenced().write() as connection:
-        connection.execute(blobs.update().where(where).values(deleted_at=utc_now()))
-    return int(gone)
+    gone = 0
+    while True:
+        with store.unfenced().write() as connection:
+            ids, segments = _drop_rows(connection, before)
+        deletion.delete_marked(store.unfenced(), sorted(segments))
+        gone += ids
+        if ids < EXPIRED_AT_ONCE:
+            return gone
+
+
+def _drop_rows(connection: Connection, before: datetime) -> tuple[int, set[str]]:
+    """Delete some rows and mark their segments; how many rows, and segments that none names now."""
+    query = sa.select(prediction_batches.c.id, prediction_batches.c.segment)
+    old = query.where(prediction_batches.c.last_at < before).order_by(prediction_batches.c.id)
+    rows = connection.execute(old.limit(EXPIRED_AT_ONCE)).all()
+    these = prediction_batches.c.id.in_([row.id for row in rows])
+    connection.execute(prediction_batches.delete().where(these))
+    segments = {row.segment for row in rows}
+    segments -= retained.named(connection, segments)
+    dropped = blobs.update().where(blobs.c.digest.in_(segments))
+    connection.execute(dropped.values(pruned_at=utc_now()))
+    return len(rows), segments
 
 
 def label_batch_with(connection: Connection, digest: str) -> Row[Any] | None:

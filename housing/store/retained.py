@@ -3,7 +3,7 @@
 Answers from SQL alone; what is done about it is for `steps.prune`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,6 +77,14 @@ def droppable(connection: Connection, policy: RetentionPolicy, days: int) -> tup
     live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None), blobs.c.created_at < before)
     found = connection.execute(live.order_by(blobs.c.digest)).scalars()
     return tuple(digest for digest in found if digest not in wanted)
+
+
+def named(connection: Connection, digests: Collection[str]) -> set[str]:
+    """Those of the digests that some row refers to."""
+    found: set[str] = set()
+    for _, column in _links():
+        found |= set(connection.execute(sa.select(column).where(column.in_(digests))).scalars())
+    return found
 
 
 def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int]:

@@ -105,7 +105,7 @@ ABANDONED = {"status": "crashed", "error": "the process is gone"}
 def abandoned(connection: Connection) -> Sequence[int]:
     """Runs that say that they run, and whose process is gone."""
     current = lease.holder(connection)
-    where = sa.and_(runs.c.status == "running", runs.c.kind.in_(LEASED))
+    where = sa.and_(runs.c.status == "running", runs.c.kind.in_((*LEASED, "prune")))
     if current is not None and current.alive:
         if current.run is None:
             return []  # it has only just begun, and has not said yet which run it is

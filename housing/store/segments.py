@@ -5,6 +5,7 @@ Same rows, same order, same library versions: same bytes, hence the same digest.
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -67,13 +68,20 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def record_blob(connection: Connection, blob: Blob, kind: str) -> str:
-    """Note a durable blob in SQL, in the transaction of the row that refers to it."""
+    """Note a stored blob in SQL, in the write transaction of the row that refers to it.
+
+    Its bytes are there when this returns, whatever was deleted since they were stored.
+    """
+    blob.ensure_stored()
     this = blobs.c.digest == blob.digest
-    if connection.execute(sa.select(blobs.c.digest).where(this)).first() is not None:
-        # Stored again: by the present key, and after retention had dropped it.
-        there: dict[str, str | None] = {"pruned_at": None, "deleted_at": None}
+    known = connection.execute(sa.select(blobs.c.pruned_at).where(this)).first()
+    if known is not None:
+        # Stored again: by the present key, and where retention had dropped it, as young as new.
+        there: dict[str, Any] = {"pruned_at": None, "deleted_at": None}
         if blob.signature is not None:
             there["signature"] = blob.signature
+        if known.pruned_at is not None:
+            there["created_at"] = utc_now()
         connection.execute(blobs.update().where(this).values(**there))
     else:
         connection.execute(

@@ -26,6 +26,7 @@ from housing.errors import (
 from housing.settings import Settings, load_settings
 from housing.steps import backup
 from housing.store import artifacts, cuts, lease, registry, runs
+from housing.store.blobs import BlobStore
 from housing.store.engine import UPKEEP, Store
 from housing.store.opening import open_store
 from housing.store.tables import blobs
@@ -238,6 +239,35 @@ def test_a_cut_without_its_manifest_is_none(
     assert len(cuts.unfinished(original.backup)) == 1
     assert backup.verify(original, seen).id == good.id
     assert backup.create(original, seen).id in cuts.ids(original.backup)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("file", ["models.parquet", "split_ledger.parquet", "manifest.json"])
+@pytest.mark.parametrize("how", ["one bit", "missing"])
+def test_a_file_that_does_not_read_the_same_makes_no_backup(
+    seen: Settings, monkeypatch: pytest.MonkeyPatch, encrypted: bool, file: str, how: str
+) -> None:
+    """A disk that acknowledges what it does not keep."""
+    if encrypted:
+        monkeypatch.setenv("HOUSING_BACKUP_KEY", KEY)
+    settings = load_settings()
+    with open_store(settings) as store:
+        good = backup.create(store, settings)
+        write = type(store.backup).write
+
+        def loses(place: BlobStore, name: str, data: bytes) -> None:
+            write(place, name, data)
+            if name.endswith(file):
+                path = Path(place.at(name))
+                path.unlink() if how == "missing" else flip(path, len(data) // 2)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(store.backup), "write", loses)
+            with pytest.raises((Corrupt, BackupKeyWrong, UnknownId), match=file.partition(".")[0]):
+                backup.create(store, settings)
+        assert cuts.ids(store.backup) == [good.id]
+        assert [row["backup"] for row in backup.listing(store)] == [good.id]
+        assert backup.verify(store, settings).id == good.id
 
 
 def test_a_backup_of_a_newer_release_is_left_alone(original: Store, seen: Settings) -> None:

@@ -9,12 +9,19 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from housing.errors import AnotherNightRuns, NotPossible, Pruned, SettingsInvalid
+from housing.errors import (
+    AnotherNightRuns,
+    NotPossible,
+    Pruned,
+    SettingsInvalid,
+    StoreUnavailable,
+)
 from housing.settings import Settings, load_settings
 from housing.steps import backup, promote, prune
-from housing.store import artifacts, holds, lease, registry, retained
+from housing.store import artifacts, deletion, holds, lease, registry, retained
 from housing.store.engine import UPKEEP, Store
 from housing.store.ledger import Why
+from housing.store.opening import open_store
 from housing.store.segments import record_blob
 from housing.store.tables import blobs, models, runs, utc_now
 from tests.housing.steps.test_backup import original as original
@@ -162,31 +169,101 @@ def test_files_that_nothing_names_are_swept_away_when_old(
     assert original.blobs.get(fresh.digest, "bin")
 
 
-def test_a_file_that_is_stored_again_while_it_is_swept_is_kept(
-    original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_dry_run_says_what_the_prune_then_does(
+    original: Store,
+    seen: Settings,
+    challengers: list[int],
+    later: Later,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Between the look at its age and its end, a writer stores the same bytes and records them."""
-    orphan = original.blobs.put(b"stored twice", "bin")
-    path = Path(original.blobs.path(orphan.digest, "bin"))
-    os.utime(path, (0, 0))
-    rename = Path.rename
+    """With something of every kind, what an earlier prune has marked and not deleted among it."""
+    monkeypatch.setenv("HOUSING_RETENTION__BACKUPS", "1")
+    settings = load_settings()
+    backup.create(original, settings)
+    backup.create(original, settings)
+    with original.write() as connection:
+        this = blobs.c.digest == _artifact(original, challengers[0])
+        connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))
+    original.blobs.put(b"never recorded", "bin")
+    original.backup.put(b"of no backup", "bin")
+    for place in (original.blobs, original.backup):
+        (Path(place.url) / ".writing-abc").write_bytes(b"half")
+    original.backup.write("cuts/20200101T000000.000000Z-abc/runs.parquet", b"half")
+    later(91)
+    before = _everything(original)
+    looked = prune.prune(original, settings, dry_run=True)
+    assert _everything(original) == before
+    assert prune.prune(original, settings) == looked
+    assert (looked.blobs, looked.orphans, looked.backups, looked.copies) == (6, 2, 2, 2)
+    gone = len(before) - len(_everything(original))
+    tables = sum(name.startswith("cuts/") for name in before) // 2  # of one cut; the other stays
+    assert gone == looked.blobs + looked.orphans + looked.copies + tables + 1
+    assert prune.prune(original, settings, dry_run=True) == prune.Pruned(0, 0, 0, 0, 0)
 
-    def store_first(self: Path, target: Path) -> Path:
-        if self == path:
-            with original.unfenced().write() as connection:
-                record_blob(connection, original.blobs.put(b"stored twice", "bin"), "segment")
-        return rename(self, target)
 
-    monkeypatch.setattr(Path, "rename", store_first)
-    assert prune.prune(original, seen).orphans == 0
-    assert original.blobs.get(orphan.digest, "bin") == b"stored twice"
+def _everything(store: Store) -> list[str]:
+    return [name for place in (store.blobs, store.backup) for name in place.names(raw=True)]
 
 
-def test_a_sweep_that_was_killed_halfway_is_mended(original: Store, seen: Settings) -> None:
-    path = files(original, 2)[0]
-    path.rename(path.with_name(path.name + ".doomed"))
-    prune.prune(original, seen)
-    assert path.exists()
+@pytest.mark.parametrize("key", [None, "a passphrase of the backup"])
+def test_what_a_killed_backup_leaves_goes_encrypted_or_not(
+    original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    if key is not None:
+        monkeypatch.setenv("HOUSING_BACKUP_KEY", key)
+    settings = load_settings()
+    with open_store(settings) as store:
+        store.backup.write("cuts/20200101T000000.000000Z-abc/runs.parquet", b"half")
+        path = Path(store.backup.url) / "cuts" / "20200101T000000.000000Z-def" / ".writing-abc"
+        path.parent.mkdir()
+        path.write_bytes(b"half")
+        assert prune.prune(store, settings).backups == 2
+        assert list(store.backup.names(raw=True)) == []
+
+
+def test_a_prune_that_fails_names_what_and_is_run_again(
+    original: Store, seen: Settings, challengers: list[int], later: Later
+) -> None:
+    stuck, other = (files(original, model)[0] for model in challengers[:2])
+    whole = stuck.read_bytes()
+    stuck.unlink()
+    stuck.mkdir()  # which not even root can delete as a file
+    later(91)
+    with pytest.raises(StoreUnavailable, match=f"directory: {stuck}"):
+        prune.prune(original, seen)
+    with original.read() as connection:
+        run = connection.execute(sa.select(runs).where(runs.c.kind == "prune")).one()
+        marked = deletion.marked(connection)
+    assert run.status == "failed"
+    assert str(stuck) in run.error
+    assert "`housing prune` goes on from here" in run.error
+    assert len(marked) == 6, "none is said to be deleted that is not"
+    with pytest.raises(Pruned, match="housing reproduce"):
+        artifacts.get_model(original, _artifact(original, challengers[0]))
+    stuck.rmdir()
+    stuck.write_bytes(whole)
+    assert prune.prune(original, seen).blobs == 6
+    assert not stuck.exists()
+    assert not other.exists()
+
+
+def test_a_model_that_is_pruned_while_it_is_loaded_is_said_to_be(
+    original: Store,
+    seen: Settings,
+    challengers: list[int],
+    later: Later,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later(91)
+    check = artifacts.check_signature
+
+    def prune_first(store: Store, row: sa.Row[tuple[object]]) -> None:
+        check(store, row)
+        prune.prune(original, seen)
+
+    monkeypatch.setattr(artifacts, "check_signature", prune_first)
+    with pytest.raises(Pruned, match="housing reproduce"):
+        artifacts.get_model(original, _artifact(original, challengers[0]))
 
 
 def test_old_backups_go_and_their_copies_with_them(
@@ -230,7 +307,10 @@ def test_a_damaged_manifest_stops_the_sweep_of_copies(
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])
     later(91)
-    assert prune.prune(original, seen).copies == 0
+    stopped = prune.prune(original, seen)
+    assert stopped.copies == 0
+    assert "No copies were dropped" in stopped.notice
+    assert cut.id in stopped.notice
     path.write_bytes(whole)
     assert prune.prune(original, seen).copies == 1
     assert not Path(original.backup.path(orphan.digest, "bin")).exists()
