@@ -13,7 +13,7 @@ up: $(VENV)/.run-installed  ## Prefect server, schedules and runner, until Ctrl-
 	@$(BIN)/housing up
 
 test: $(VENV)/.dev-installed  ## the suite, with the short forms of the soaks
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadgroup
 
 test-postgresql: $(VENV)/.dev-installed  ## all flows, both stores on the system's PostgreSQL
 	$(BIN)/python -m pytest --postgresql -m "not slow" tests/flows tests/deployments/test_reconcile.py \

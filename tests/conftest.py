@@ -35,6 +35,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares a costly fixture: a module's own, or the orchestrator's server.
+
+    With `--dist loadgroup` each test without a group may go to any worker, which would then set up
+    the module's fixtures once more.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def _shares(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "_fixtureinfo", None)
+    used = [] if fixtures is None else [f for fs in fixtures.name2fixturedefs.values() for f in fs]
+    own = any(each.scope in ("module", "class") for each in used)
+    return own or item.get_closest_marker("prefect") is not None
+
+
 @pytest.fixture(scope="session")
 def census_path() -> Path:
     """The reference table, where it can be had without the network."""

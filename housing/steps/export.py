@@ -4,6 +4,9 @@ skops only, so far: onnx and mlflow are refused with the reason, as what they wo
 be checked here to give the same numbers.
 """
 
+import secrets
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,7 @@ from housing.serving.served import load
 from housing.store import artifacts, registry
 from housing.store.artifacts import PREDICTION
 from housing.store.engine import Store
-from housing.store.place import write_page
+from housing.store.place import sync, write_page
 from housing.store.segments import get_table, to_frame
 from housing.store.trusted import TRUSTED_TYPES
 
@@ -34,7 +37,8 @@ TOLERANCE = 1e-9
 def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
     """Write a model into `folder`: the model, how to use it, rows to check it by.
 
-    NotPossible for a kind that cannot be written honestly, or where the folder is in use.
+    All of it or nothing. NotPossible for a kind that cannot be written honestly, or where the
+    folder is in use.
     """
     if kind in REFUSED:
         raise NotPossible(what=f"Exporting m{model} to {kind}", why=f"{REFUSED[kind]}.")
@@ -55,12 +59,27 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
         raise NotPossible(
             what=f"Exporting m{model}", why=f"read back it predicts otherwise (by {worst:.2g})."
         )
-    paths = [folder / name for name in ("model.skops", "model.json", "check.csv")]
     facts = _facts(served.model_facts, served.companion, _types(data))
-    contents = (data, facts, golden.to_csv(index=False).encode())
-    for path, content in zip(paths, contents, strict=True):
-        write_page(path.resolve(), content)
-    return paths
+    check = golden.to_csv(index=False).encode()
+    contents = {"model.skops": data, "model.json": facts, "check.csv": check}
+    _write_all(folder.resolve(), contents)
+    return [folder / name for name in contents]
+
+
+def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write a folder at once, so that two exports never share one."""
+    scratch = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    try:
+        for name, content in contents.items():
+            write_page(scratch / name, content)
+        try:
+            scratch.rename(folder)
+        except OSError as error:
+            why = f"it came into use meanwhile ({error.strerror}). Name another."
+            raise NotPossible(what=f"Writing into {folder}", why=why) from error
+        sync(folder.parent)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _types(data: bytes) -> list[str]:

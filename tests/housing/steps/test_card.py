@@ -12,6 +12,7 @@ import skops.io
 from housing import schema
 from housing.errors import NotPossible, UnknownId
 from housing.settings import Settings
+from housing.steps import export as exports
 from housing.steps.card import collect, write
 from housing.steps.export import export
 from housing.store import registry
@@ -111,3 +112,21 @@ def test_a_folder_in_use_is_left_alone(opened: Store, tmp_path: Path) -> None:
     with pytest.raises(NotPossible, match="not empty"):
         export(opened, 2, "skops", tmp_path)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["mine"]
+
+
+def test_two_exports_never_share_a_folder(
+    opened: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one is whole before the first one has written its first file."""
+    real, folder = exports.write_page, tmp_path / "out"
+
+    def second_first(path: Path, data: bytes) -> None:
+        monkeypatch.setattr(exports, "write_page", real)
+        export(opened, 1, "skops", folder)
+        real(path, data)
+
+    monkeypatch.setattr(exports, "write_page", second_first)
+    with pytest.raises(NotPossible, match="Name another"):
+        export(opened, 2, "skops", folder)
+    assert "m1" in (folder / "model.json").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "out"]
