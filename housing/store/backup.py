@@ -112,21 +112,13 @@ def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
 def _bring_back(store: Store, row: Row[Any], why: Corrupt) -> bool:
     """Copy a blob back; False where retention has dropped it meanwhile, so that none is needed."""
     try:
-        blob = store.blobs.put(_copy_of(store, row, why), row.suffix)
+        store.blobs.put(_copy_of(store, row, why), row.suffix)
+        store.blobs.get(row.digest, row.suffix)
     except Corrupt:
         if is_dropped(store, row.digest):
             return False
         raise
-    with (
-        store.unfenced().write() as connection
-    ):  # a deletion in between is seen here, or sees it live
-        this = (blobs.c.digest == row.digest) & blobs.c.pruned_at.is_(None)
-        live = connection.execute(sa.select(blobs.c.digest).where(this)).first() is not None
-        if live:
-            blob.ensure_stored()
-    if live:
-        store.blobs.get(row.digest, row.suffix)
-    return live
+    return not is_dropped(store, row.digest)
 
 
 def _copy_of(store: Store, row: Row[Any], why: Corrupt) -> bytes:

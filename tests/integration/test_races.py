@@ -6,6 +6,7 @@ prunes has a clock that is far ahead, so that no file's age protects it.
 
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,13 @@ import sqlalchemy as sa
 from housing.errors import AnotherNightRuns as RunInProgress
 from housing.settings import Settings, load_settings
 from housing.steps import backup, prune
-from housing.store import artifacts, cuts, deletion, registry
+from housing.store import artifacts, cuts, deletion, registry, retained
 from housing.store.blobs import name_of
 from housing.store.engine import UPKEEP, WRITE_LOCK, Store, create_engine
 from housing.store.opening import open_store
 from housing.store.segments import get_table, put_frame
 from housing.store.soundness import unsound
-from housing.store.tables import blobs, leases, runs
+from housing.store.tables import blobs, leases, runs, utc_now
 from tests.housing.steps.test_backup import s3 as s3
 from tests.housing.steps.test_backup import s3_server as s3_server
 from tests.integration.pausing import AFTER_PUT, Paused, Point, run
@@ -203,9 +204,13 @@ def test_a_model_is_pruned_while_it_is_kept_again(world: Settings) -> None:
 
 
 @on(1)
-def test_a_model_that_was_kept_again_is_as_young_as_a_new_one(world: Settings) -> None:
+def test_a_model_that_was_kept_again_is_as_young_as_a_new_one(
+    world: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run("prune_all") == "done"
+    old = utc_now()
     assert run("keep_again") == "done"
+    monkeypatch.setattr(retained, "utc_now", lambda: old + timedelta(days=world.retention.days))
     with open_store(world) as store:
         prune.prune(store, world)
         with store.read() as connection:
