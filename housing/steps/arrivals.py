@@ -16,10 +16,12 @@ from housing import schema
 from housing.steps import outcomes
 from housing.steps.outcomes import ANSWERS_OF, LABEL, ORIGIN
 from housing.store import datasets, predictions
+from housing.store.agreements import leaking_rows
 from housing.store.engine import Store
 from housing.store.predictions import MODEL
 from housing.store.segments import KEY_COLUMN, get_table, to_frame
 from housing.store.tables import batches
+from housing.training.fingerprints import fingerprints
 
 MOST_ROWS = 20_000
 """Rows of one window; of more, every k-th."""
@@ -100,7 +102,8 @@ class Arrived:
 def of_batches(store: Store, version: int, cursor: Mapping[str, Any]) -> Arrived:
     """Districts of standing batches beyond a cursor that neither `version` nor a batch before has.
 
-    A district that is delivered again, corrected or not, is no new one; a withdrawn batch is none.
+    A district that is delivered again, corrected or not, is no new one, and neither is a
+    near-duplicate of a known one; a withdrawn batch is none.
     """
     with store.read() as connection:
         members = {*datasets.get(connection, version).batches}
@@ -117,7 +120,18 @@ def of_batches(store: Store, version: int, cursor: Mapping[str, Any]) -> Arrived
     parts = [_of_batch(store, b, every[b], keys[::step]) for b, keys in picked.items()]
     columns = [KEY_COLUMN, *schema.CATALOGUE, ORIGIN]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    return Arrived(frame.astype(schema.dtypes()), after)
+    return Arrived(_without_copies(store, frame.astype(schema.dtypes()), before), after)
+
+
+def _without_copies(store: Store, frame: pd.DataFrame, before: Sequence[str]) -> pd.DataFrame:
+    """Without near-duplicates of rows in the segments of before, which are read one at a time."""
+    if frame.empty:
+        return frame
+    prints, copies = fingerprints(frame), np.zeros(len(frame), dtype=np.bool_)
+    for digest in before:
+        known = to_frame(get_table(store, digest, (KEY_COLUMN, *schema.CATALOGUE)))
+        copies |= leaking_rows(store, prints, fingerprints(known))
+    return frame[~copies].reset_index(drop=True)
 
 
 def _new_keys(
