@@ -1,11 +1,13 @@
 """Commands that change what is in force: rollback of models, changes of the dataset."""
 
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from deployments.cli import identify
+from deployments.cli.gate import show_decided
 from deployments.cli.output import AsJson, Reason, console, emit_json
 from housing.settings import load_settings
 from housing.store import batches, datasets, holds, listings
@@ -27,33 +29,80 @@ def rollback(
     batch: Annotated[
         str | None, typer.Option(help="A batch that caused it, e.g. b5: it goes on hold as well.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Back to the previous champion, or to a named former one; what is taken back goes on hold.
 
-    Nights go on training, but promote nothing of what is on hold until `housing release`.
+    Nights go on training, but promote nothing of what is on hold, and no model of the same recipe
+    on the same rows, until `housing release`. Says first what the next run will do.
     """
     from housing.notify import send_all
-    from housing.steps.promote import roll_back
+    from housing.steps.promote import plan_rollback, roll_back
+    from housing.steps.settled import what_next
 
     target = None if model is None else identify.parse(model, allowed="m")[1]
     cause = None if batch is None else identify.parse(batch, allowed="b")[1]
     settings = load_settings()
     with open_store(settings) as store:
-        done = roll_back(store, target, reason, batch=cause)
+        plan = plan_rollback(store, settings, target, cause)
+        if not as_json:
+            _show_plan(plan, ask=not yes and sys.stdin.isatty(), batch=cause)
+        done = roll_back(store, plan.to_model, reason, batch=cause)
+        after = what_next(store, settings)
         with store.read() as connection:
             lines = listings.list_history(connection)
     send_all(done.message(), settings.notify)
     if as_json:
         line = next(line for line in lines if line["seq"] == done.seq)
         held = [line["holds"] for line in reversed(lines) if line["seq"] > done.seq]
-        emit_json({**line, "held": held, "healed": done.healed})
+        entered = [f"b{batch}" for batch in plan.entered]
+        emit_json(
+            {**line, "held": held, "healed": done.healed, "entered": entered, "next_run": after}
+        )
         return
     for digest in done.healed:
         console.print(
             f"[yellow]{digest[:12]} was damaged or missing; its backup was copied back.[/]"
         )
     console.print(f"[bold green]{escape(done.message().sentence)}.[/]")
+    console.print(escape(after), soft_wrap=True)
+
+
+def _show_plan(plan: Any, *, ask: bool, batch: int | None) -> None:
+    """Say what a rollback does and, at a terminal, ask; typer.Abort where the answer is no."""
+    if batch is None:
+        console.print(escape(plan.suggestion), soft_wrap=True)
+    if ask:
+        console.print(escape(f"After this rollback: {plan.next_run}"), soft_wrap=True)
+        held = ", ".join(f"m{model}" for model in plan.held_models)
+        typer.confirm(
+            f"Make m{plan.to_model} champion instead of m{plan.from_model} and hold {held}?",
+            default=True,
+            abort=True,
+        )
+
+
+@app.command()
+def promote(
+    model: Annotated[str, typer.Argument(help="A stored model, e.g. m5.")],
+    reason: Reason,
+    override: Annotated[
+        bool,
+        typer.Option(help="Promote against the gate's comparisons of errors; the ledger says so."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a stored model champion by hand, judged again on the active rows and backed up first.
+
+    Without --override it must pass the gate. With it, checks that compare errors are overridden;
+    leaks, unusable predictions, the artifact, its budgets, preflight and the backup never are.
+    Returns 0 promoted, 3 kept the champion, 4 inconclusive.
+    """
+    from housing.steps.by_hand import promote_model
+
+    number = identify.parse(model, allowed="m")[1]
+    show_decided(promote_model(number, reason, override=override), as_json=as_json)
 
 
 @app.command()
@@ -73,11 +122,15 @@ def release(
     id_: Annotated[str, typer.Argument(metavar="ID", help="What is on hold: m7, b5.")],
     reason: Reason = "released by hand",
 ) -> None:
-    """End a hold: the next night may promote it, if the gate says so."""
+    """End a hold, and say what the next run will do."""
     letter, number = identify.parse(id_, allowed="mb")
-    with open_store(load_settings()) as store:
+    from housing.steps.settled import what_next
+
+    settings = load_settings()
+    with open_store(settings) as store:
         holds.release(store, letter, number, Why(actor(), reason))
-    console.print(f"{letter}{number} is released; the next night may promote it.")
+        after = what_next(store, settings)
+    console.print(escape(f"{letter}{number} is released. {after}"), soft_wrap=True)
 
 
 @dataset_app.command("rollback")

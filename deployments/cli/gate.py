@@ -122,6 +122,52 @@ def reject(run: Decided, reason: Reason, as_json: AsJson = False) -> None:
     _decide(decide, run, reason, as_json=as_json)
 
 
+@app.command()
+def judge(
+    model: Annotated[str, typer.Argument(help="A stored model, e.g. m5.")],
+    as_json: AsJson = False,
+) -> None:
+    """Judge a stored model again, against the present champion on the active rows.
+
+    Changes no champion. Returns 0 where the gate would promote it, 3 where it would keep the
+    champion, 4 inconclusive.
+    """
+    from housing.steps.by_hand import judge as judge_again
+
+    show_decided(judge_again(identify.parse(model, allowed="m")[1]), as_json=as_json)
+
+
+def show_decided(decided: Any, *, as_json: bool) -> None:
+    """Print a run by hand and end with the exit code of its outcome."""
+    result = decided.result
+    if as_json:
+        emit_json(
+            {
+                "run": f"r{result.run}",
+                "outcome": result.outcome,
+                "sentence": result.sentence,
+                "model": f"m{result.challenger}",
+                "champion": result.champion and f"m{result.champion}",
+                "dataset": f"v{result.version}",
+                "overridden": list(decided.overridden),
+                "verdict": asdict(decided.verdict),
+            }
+        )
+    else:
+        verdict = decided.verdict
+        console.print(f"The gate: {escape(verdict.sentence)}", soft_wrap=True)
+        for check in verdict.checks:
+            if check.outcome in ("failed", "unsure", "error"):
+                style = OUTCOME_STYLE[check.outcome]
+                console.print(
+                    f"[{style}]{check.outcome}[/] {check.name}: {escape(check.sentence)}",
+                    soft_wrap=True,
+                )
+        name = "WOULD PROMOTE" if result.outcome == "dry run" else result.outcome.upper()
+        console.print(f"[bold]{name}[/]  {escape(result.sentence)}", soft_wrap=True)
+    raise typer.Exit(EXIT_CODES[result.outcome])
+
+
 def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
     number, settings = identify.parse(run, allowed="r")[1], load_settings()
     with open_store(settings) as store:

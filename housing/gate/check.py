@@ -50,6 +50,12 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
+COMPARISONS = frozenset(
+    check.name for check in (BeatsBaseline, NoRegression, Slices, RecentRows, CappedLabels, Ratchet)
+)
+"""Checks that compare errors: a person may override these, and no other."""
+
+
 def judge(evidence: Evidence, policy: GatePolicy, checks: tuple[Check, ...] = CHECKS) -> Verdict:
     """The gate's answer; pure: the same evidence and policy give the same verdict, always.
 

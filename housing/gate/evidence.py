@@ -127,6 +127,13 @@ class Evidence:
     costs: Costs | None = None
     preflight: Preflight | None = None  # None where the policy does not ask for it
     failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> why it is left out
+    looks: tuple[int, ...] = ()  # other challengers that were judged on exactly these rows before
+    older: bool = False  # whether the champion is a later model than the challenger
+
+    @property
+    def repeated(self) -> bool:
+        """Whether more than one comparison has been made that could have passed by chance."""
+        return bool(self.looks) or self.older
 
 
 def read(stored: Json) -> Evidence:

@@ -85,6 +85,8 @@ class Circumstances:
     drift: tuple[Drift, ...] = ()
     costs: Costs | None = None
     preflight: Preflight | None = None
+    looks: tuple[int, ...] = ()  # other challengers judged on exactly these rows before
+    older: bool = False  # whether the champion is a later model
 
 
 def gather(
@@ -130,6 +132,8 @@ def gather(
         costs=found.costs,
         preflight=found.preflight,
         failed_baselines={**rivals.failed_baselines, **_unusable(rivals.baselines)},
+        looks=found.looks,
+        older=found.older,
     )
 
 

@@ -139,14 +139,28 @@ class NoRegression:
         if theirs is None:
             raise ValueError(f"the champion, m{evidence.champion.id}, gives no finite predictions")
         comparison = checked(evidence.comparison, evidence, policy)
+        policy = rules.in_force(evidence, policy)
         figures: dict[str, Any] = {**words.figures(comparison), "margin": policy.margin}
-        figures["rule"] = policy.rule
+        figures |= {"rule": policy.rule, "looks": list(evidence.looks)}
         start = f"{words.standing(ours, comparison)} the champion's {theirs.rmse.value:,.0f}"
         outcome = rules.outcome(comparison, policy)
         if outcome == "unsure":
             figures["rows_needed"] = rules.rows_needed(comparison, rules.limit(policy))
-        sentence = start + self._ending(comparison, policy, outcome)
+        sentence = start + self._ending(comparison, policy, outcome) + self._repeated(evidence)
         return CheckResult(self.name, outcome, sentence, figures)
+
+    @staticmethod
+    def _repeated(evidence: Evidence) -> str:
+        """Why the rule `superior` is in force, whatever the policy's own; "" where it is not."""
+        reasons = []
+        if evidence.looks:
+            others = ", ".join(f"m{model}" for model in evidence.looks)
+            reasons.append(f"{others} was judged on exactly these rows before")
+        if evidence.older:
+            reasons.append(f"m{evidence.challenger.id} is an older model than the champion")
+        if not reasons:
+            return ""
+        return f" The rule is `superior`, because {' and '.join(reasons)}."
 
     @staticmethod
     def _ending(comparison: Comparison, policy: GatePolicy, outcome: CheckOutcome) -> str:
@@ -174,6 +188,7 @@ class NoRegression:
         comparison = evidence.comparison
         if comparison is None:
             return "It needs a champion to compare with."
+        policy = rules.in_force(evidence, policy)
         half = comparison.upper - comparison.effect
         most = rules.limit(policy) - half
         if policy.rule == "no_regression":

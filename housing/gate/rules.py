@@ -6,10 +6,16 @@ from typing import TypeVar
 
 from scipy.special import stdtrit
 
+from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
 from housing.records import CheckOutcome, Comparison
 
 Item = TypeVar("Item")
+
+
+def in_force(evidence: Evidence, policy: GatePolicy) -> GatePolicy:
+    """The policy; its rule is `superior` where the same rows have been compared on before."""
+    return policy.model_copy(update={"rule": "superior"}) if evidence.repeated else policy
 
 
 def limit(policy: GatePolicy) -> float:

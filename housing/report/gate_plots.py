@@ -33,7 +33,8 @@ def forest_rows(evidence: Evidence, policy: GatePolicy) -> list[ForestRow]:
     """
     rows: list[ForestRow] = []
     if evidence.comparison is not None:
-        rows.append(("all rows", evidence.comparison, rules.limit(policy)))
+        limit = rules.limit(rules.in_force(evidence, policy))
+        rows.append(("all rows", evidence.comparison, limit))
     if evidence.mae is not None:
         rows.append(("all rows, mean absolute error", evidence.mae, None))
     beside = (

@@ -80,8 +80,9 @@ def decision(report: NightReport) -> Plot | None:
     if evidence.champion is not None:
         if evidence.comparison is None:
             return None
-        label = "must end below" if policy.rule == "superior" else "tolerated up to"
-        return plots.decision({"": evidence.comparison}, rules.limit(policy), label)
+        rule = rules.in_force(evidence, policy)
+        label = "must end below" if rule.rule == "superior" else "tolerated up to"
+        return plots.decision({"": evidence.comparison}, rules.limit(rule), label)
     baselines = {
         f"against {name}": baseline.comparison
         for name, baseline in evidence.baselines.items()

@@ -51,8 +51,14 @@ def next_step(report: NightReport) -> str:
         case RunOutcome.INCONCLUSIVE:
             errors = report.verdict and any(c.outcome == "error" for c in report.verdict.checks)
             if errors:
-                return f"Look at the check that could not run. {serving} stays in service."
-            return f"Nothing to do: {serving} stays in service, and the next night tries again."
+                return (
+                    f"Look at the check that could not run: the next run judges again. {serving} "
+                    "stays in service."
+                )
+            return (
+                f"Nothing to do: {serving} stays in service. The next run with new rows decides "
+                "again."
+            )
         case Event.FAILED:
             return f"Mend what the sentence names, then run again. {serving} stays in service."
         case RunOutcome.HELD:

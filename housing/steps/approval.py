@@ -15,10 +15,9 @@ from housing.records import Event, RunOutcome
 from housing.settings import Settings
 from housing.steps import tell
 from housing.steps.evaluate import Judged, judge_against, judged_of
-from housing.steps.promote import back_up
+from housing.steps.promote import back_up, promotion
 from housing.store import approvals, registry, runs
 from housing.store.engine import Store
-from housing.store.registry import Change
 from housing.store.runs import actor
 from housing.store.runs import get as get_run
 from housing.store.tables import utc_now
@@ -62,6 +61,10 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Decided:
     promotion was cut off is finished by approving again.
     """
     row = _open(store, settings, run, reason, unfinished="approved")
+    if _is_champion(store, row.challenger):
+        _decide(store, row, "overtaken", f"{reason} (it is the champion already)", None)
+        sentence = f"m{row.challenger} is the champion already; r{run} changes nothing."
+        return _told(store, settings, row, "overtaken", sentence)
     judged, repeated = _still_right(store, settings, row)
     if judged.outcome != "promote":
         _decide(store, row, "overtaken", f"{reason} (compared again: {judged.outcome})", repeated)
@@ -70,19 +73,13 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Decided:
             f"comparison with it says: {judged.sentence}"
         )
         return _told(store, settings, row, "overtaken", sentence)
-    change = Change(
-        operation="promote",
-        to_model=row.challenger,
-        expected=judged.champion,
-        actor=actor(),
-        reason=f"approved: {reason}. {judged.sentence}",
-        evaluation=judged.evaluation,
-        run=run,
-    )
+    change = promotion(judged, run, f"approved: {reason}. {judged.sentence}")
     registry.check_eligible(store, change)  # what is on hold goes on waiting for its release
     back_up(store, row.challenger)
     _decide(store, row, "approved", reason, repeated)
     registry.change_champion(store, change)
+    with store.write() as connection:
+        approvals.answer_all(connection, row.challenger, actor(), f"with r{run}: {reason}")
     sentence = f"m{row.challenger} is promoted, approved by {actor()}: {reason}."
     return _told(store, settings, row, "approved", sentence)
 
@@ -144,6 +141,11 @@ def _open(
             why=f"it was {row.status}{by} at {row.decided_at:%Y-%m-%d %H:%M} UTC ({row.reason}).",
         )
     return row
+
+
+def _is_champion(store: Store, model: int) -> bool:
+    with store.read() as connection:
+        return registry.champion(connection) == model
 
 
 def _still_right(store: Store, settings: Settings, row: Row[Any]) -> tuple[Judged, int | None]:

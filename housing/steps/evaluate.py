@@ -28,7 +28,16 @@ from housing.steps import circumstances
 from housing.steps.night import Night
 from housing.steps.preflight import TIMEOUT_SECONDS, preflight
 from housing.steps.tune import keys_digest, training_side
-from housing.store import agreements, artifacts, datasets, holds, profiles, registry
+from housing.store import (
+    agreements,
+    approvals,
+    artifacts,
+    datasets,
+    holds,
+    profiles,
+    registry,
+    runs,
+)
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, put_frame, record_blob
@@ -55,10 +64,37 @@ class Judged:
         return self.outcome == "promote" and not self.on_hold
 
 
-def evaluation_key(challenger: int, champion: int | None, version: int, policy: GatePolicy) -> str:
-    """What makes two evaluations the same one."""
-    text = f"{challenger}:{champion}:{version}:{policy.model_dump_json()}"
-    return hashlib.sha256(text.encode()).hexdigest()
+def evaluation_key(challenger: int, champion: int | None, content: str, settings: Settings) -> str:
+    """What a verdict stands for: rows and sides, both models, and the settings that judge."""
+    judging = f"{settings.gate.model_dump_json()}:{settings.search.seed}"  # baselines have the seed
+    return hashlib.sha256(f"{challenger}:{champion}:{content}:{judging}".encode()).hexdigest()
+
+
+def standing(
+    connection: Connection, challenger: int, champion: int | None, content: str, settings: Settings
+) -> Row[Any] | None:
+    """The evaluation that stands, or None where there is something to judge.
+
+    The newest of these inputs, but not one in which a check could not run, nor one whose approved
+    promotion was taken back. The champion is not judged: it stands by what made it champion.
+    """
+    if champion == challenger:
+        made = registry.promoting_evaluation(connection, challenger)
+        return made or registry.newest_evaluation(connection, challenger)
+    key = evaluation_key(challenger, champion, content, settings)
+    row = registry.evaluation_with_key(connection, key)
+    if row is None or _could_not_run(row):
+        return None
+    asked = approvals.of_key(connection, key)
+    used = asked is not None and asked.status == "approved"
+    if used and challenger in registry.former_champions(connection):
+        return None
+    return row
+
+
+def _could_not_run(row: Row[Any]) -> bool:
+    checks = row.verdict.get("checks", ())
+    return row.outcome == "inconclusive" and any(c["outcome"] == "error" for c in checks)
 
 
 def evaluate(
@@ -68,26 +104,37 @@ def evaluate(
     challenger: int,
     settings: Settings,
 ) -> Judged:
-    """Measure, judge and record; the same inputs are judged once."""
-    return judge_against(store, night.run, version, challenger, settings)
+    """Measure, judge and record, and note in the run's row which verdict is its; the same inputs
+    are judged once.
+    """
+    judged = judge_against(store, night.run, version, challenger, settings)
+    runs.note(store, night.run, evaluation=judged.evaluation)
+    return judged
 
 
 def judge_against(
-    store: Store, run: int, version: int, challenger: int, settings: Settings
+    store: Store,
+    run: int,
+    version: int,
+    challenger: int,
+    settings: Settings,
+    *,
+    again: bool = False,
 ) -> Judged:
-    """The verdict on a challenger against the champion of now, on the test side of a version."""
+    """The verdict on a challenger against the present champion, on the test side of a version.
+
+    One that stands is returned as it is, unless it is to be judged `again`.
+    """
+    content = profiles.measured(store, version).content
     with store.read() as connection:
         champion = registry.champion(connection)
-        key = evaluation_key(challenger, champion, version, settings.gate)
-        known = registry.evaluation_with_key(connection, key)
-        if known is None and champion == challenger:
-            # An earlier run got as far as the promotion and no further.
-            known = registry.promoting_evaluation(connection, challenger)
+        known = standing(connection, challenger, champion, content, settings)
         on_hold = holds.why_not(connection, challenger)
-    if known is not None:
+    if known is not None and not again:
         return judged_of(known, on_hold)
     evidence, predictions = measure_all(store, version, challenger, champion, settings)
     verdict = judge(evidence, settings.gate)
+    key = evaluation_key(challenger, champion, content, settings)
     row = _record(store, run, key, evidence, verdict, settings.gate, predictions)
     return judged_of(row, on_hold)
 
@@ -102,6 +149,7 @@ def measure_all(
         former = _former(connection, champion, challenger, settings.gate)
         came = circumstances.entered(connection, version, theirs)
         served = circumstances.decisions(connection, version, challenger)
+        looks = registry.judged_before(connection, version, challenger)
     with preflight(store, settings, ours) as fresh_process:
         frame = datasets.read(store, version)
         profiles.confirm(store, version, frame)
@@ -128,6 +176,8 @@ def measure_all(
             drift=() if theirs is None else circumstances.drift(store, theirs, frame, came),
             costs=circumstances.costs(store, ours, [s.model for s in scored], features),
             preflight=None if fresh_process is None else fresh_process.result(TIMEOUT_SECONDS),
+            looks=looks,
+            older=champion is not None and challenger < champion,
         )
     fresh = None
     if theirs is not None:
@@ -246,8 +296,9 @@ def _record(
 ) -> Row[Any]:
     blob = put_frame(store, predictions)
     with store.write() as connection:
-        connection.execute(
-            evaluations.insert().values(
+        new = connection.execute(
+            evaluations.insert()
+            .values(
                 key=key,
                 version=evidence.version,
                 challenger=evidence.challenger.id,
@@ -260,11 +311,9 @@ def _record(
                 run=run,
                 created_at=utc_now(),
             )
+            .returning(evaluations)
         )
-        row = registry.evaluation_with_key(connection, key)
-    if row is None:
-        raise Corrupt(what="the evaluation", why="it was written and is not there")
-    return row
+        return new.one()
 
 
 def judged_of(row: Row[Any], on_hold: str = "") -> Judged:

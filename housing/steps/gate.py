@@ -7,6 +7,7 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.errors import NotPossible
 from housing.gate import evidence as records
+from housing.gate import rules
 from housing.gate.check import CHECKS
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
@@ -95,10 +96,10 @@ def _of_run(connection: Connection, run: int) -> Row[Any]:
 
 
 def power(found: Recorded, policy: GatePolicy | None = None) -> OperatingCharacteristic:
-    """What the gate of that night could see, under its own policy or another."""
+    """What the gate of that night could see, under the rule in force then or another policy."""
     return operating_characteristic(
         found.comparison,
-        policy or found.policy,
+        policy or rules.in_force(found.evidence, found.policy),
         earlier=earlier_comparisons(found.evidence),
     )
 

@@ -15,9 +15,11 @@ _OUTCOMES = {
 def nothing_new(run: int, version: int, judged: Judged) -> NightResult:
     """The night found a standing verdict on the same rows and settings."""
     said = "promoted" if judged.promotes else "on hold" if judged.on_hold else judged.outcome
+    against = "" if judged.champion is None else f" against m{judged.champion}"
     sentence = (
-        f"Nothing new: dataset v{version} and these settings were judged before "
-        f"(m{judged.challenger}, {said}). Nothing was trained."
+        f"Nothing new: the rows of v{version} were judged before with these settings "
+        f"(m{judged.challenger}{against}, {said}). Nothing was trained. They are judged again when "
+        "rows, settings, the champion or what is on hold change."
     )
     return NightResult(run, RunOutcome.NOTHING_NEW, sentence, version, judged.challenger)
 

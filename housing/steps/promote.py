@@ -10,14 +10,16 @@ from housing.errors import Corrupt, NotPossible
 from housing.notify import Message
 from housing.records import Event
 from housing.serving.served import companion_of
+from housing.settings import Settings
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night
-from housing.store import artifacts, companions, datasets, ledger, registry
+from housing.steps.settled import next_run
+from housing.store import artifacts, companions, datasets, holds, ledger, registry
 from housing.store.backup import copy_verified, heal
 from housing.store.engine import Store
 from housing.store.registry import Change
 from housing.store.runs import actor
-from housing.store.tables import batches, split_parts
+from housing.store.tables import batches, split_parts, utc_now
 
 
 def back_up(store: Store, model: int) -> int:
@@ -50,18 +52,82 @@ def promote(store: Store, night: Night, judged: Judged) -> int:
         newest = registry.head(connection)
     if newest is not None and newest.to_model == judged.challenger:
         return int(newest.seq)  # a run that died after this step, run again
-    return registry.change_champion(
-        store,
-        Change(
-            operation="promote",
-            to_model=judged.challenger,
-            expected=judged.champion,
-            actor=actor(),
-            reason=judged.sentence,
-            evaluation=judged.evaluation,
-            run=night.run,
-        ),
+    return registry.change_champion(store, promotion(judged, night.run, judged.sentence))
+
+
+def promotion(judged: Judged, run: int, reason: str, overridden: tuple[str, ...] = ()) -> Change:
+    """The line of the ledger that carries a verdict out, whoever decides it."""
+    return Change(
+        operation="promote",
+        to_model=judged.challenger,
+        expected=judged.champion,
+        actor=actor(),
+        reason=reason,
+        evaluation=judged.evaluation,
+        run=run,
+        overridden=overridden,
     )
+
+
+@dataclass(frozen=True)
+class RollbackPlan:
+    """What a rollback would do; ids."""
+
+    to_model: int
+    from_model: int | None
+    held_models: tuple[int, ...]
+    entered: dict[int, str]  # batches in the dataset of `from_model` and not of `to_model`: names
+    next_run: str  # what the next run will do afterwards
+
+    @property
+    def suggestion(self) -> str:
+        """Which batches `--batch` could name."""
+        batches = [f"b{id_} ({name})" for id_, name in self.entered.items()]
+        pair = f"m{self.to_model} and m{self.from_model}"
+        if not batches:
+            return f"No batch entered the dataset between {pair}."
+        shown = ", ".join(batches[:SUGGESTED])
+        more = f" and {len(batches) - SUGGESTED} more" if len(batches) > SUGGESTED else ""
+        return (
+            f"Between {pair} the dataset got {shown}{more}; `--batch b{next(iter(self.entered))}` "
+            "holds every model that was trained on it as well."
+        )
+
+
+SUGGESTED = 5
+"""Batches that a suggestion names."""
+
+
+def plan_rollback(
+    store: Store, settings: Settings, target: int | None, batch: int | None = None
+) -> RollbackPlan:
+    """What `roll_back` would do, and the run after it; raises what it would raise."""
+    with store.read() as connection:
+        current, chosen, undone = _undone(connection, target, batch)
+        held = holds.held(connection)
+        new = holds.Hold(0, actor(), "taken back", utc_now())
+        would_be = holds.Holds(
+            {**dict.fromkeys(undone, new), **held.models},
+            {**({} if batch is None else {batch: new}), **held.batches},
+        )
+        return RollbackPlan(
+            chosen,
+            current,
+            undone,
+            _entered(connection, chosen, current),
+            next_run(connection, settings, chosen, would_be),
+        )
+
+
+def _entered(connection: Connection, chosen: int, current: int | None) -> dict[int, str]:
+    if current is None:
+        return {}
+    then, now = (
+        datasets.get(connection, registry.model(connection, model).version).batches
+        for model in (chosen, current)
+    )
+    query = sa.select(batches.c.id, batches.c.name).where(batches.c.id.in_(set(now) - set(then)))
+    return {row.id: row.name for row in connection.execute(query.order_by(batches.c.id))}
 
 
 @dataclass(frozen=True)
@@ -101,13 +167,8 @@ def roll_back(
     missing bytes come back from the backup.
     """
     with store.read() as connection:
-        current = registry.champion(connection)
-        chosen = registry.previous_champion(connection) if target is None else target
+        current, chosen, undone = _undone(connection, target, batch)
         row = registry.model(connection, chosen)
-        _must_be_former(connection, chosen, current)
-        if batch is not None:
-            _must_have_caused(connection, current, batch)
-        undone = ledger.undone_by(connection, chosen)
     change = Change(
         "rollback",
         chosen,
@@ -122,6 +183,19 @@ def roll_back(
     healed = _rehearsed(store, row)
     seq = registry.change_champion(store, change)
     return RolledBack(seq, chosen, current, undone, change.hold_batches, healed)
+
+
+def _undone(
+    connection: Connection, target: int | None, batch: int | None
+) -> tuple[int | None, int, tuple[int, ...]]:
+    """The champion, the one that comes instead, and all that this undoes."""
+    current = registry.champion(connection)
+    chosen = registry.previous_champion(connection) if target is None else target
+    registry.model(connection, chosen)
+    _must_be_former(connection, chosen, current)
+    if batch is not None:
+        _must_have_caused(connection, current, batch)
+    return current, chosen, ledger.undone_by(connection, chosen)
 
 
 def _rehearsed(store: Store, row: Row[Any]) -> tuple[str, ...]:

@@ -1,16 +1,22 @@
-"""Whether there is anything to do tonight: answered from SQL alone, so an idle night is short."""
+"""Whether there is anything to do tonight, and what the next run will do.
 
-from dataclasses import replace
+Both are answered from what is stored about the active rows, by content and never by a version's
+number. From SQL alone, once a version has been measured: an idle night is short.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from housing.records import RunOutcome
 from housing.settings import Settings
-from housing.steps.evaluate import Judged, judged_of
+from housing.steps.evaluate import Judged, judged_of, standing
 from housing.steps.tune import plan_of, search_key
-from housing.store import approvals, holds, profiles, registry, searches
+from housing.store import approvals, datasets, holds, profiles, registry, searches, split
 from housing.store.engine import Store
+from housing.store.holds import Holds
 from housing.store.tables import evaluations, runs
 
 _FATES = {
@@ -23,8 +29,19 @@ _FATES = {
 """What became of a promotion that a person was asked about."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """How far the work on some rows has come under some settings, against one champion."""
+
+    champion: int | None
+    searched: bool = False
+    challenger: int | None = None
+    on_hold: str = ""  # why the challenger may not be promoted
+    verdict: Row[Any] | None = None  # the evaluation that stands
+
+
 def settled(store: Store, version: int, settings: Settings) -> Judged | None:
-    """The verdict on this version under these settings, if it stands and was carried out.
+    """The verdict on this version's rows under these settings, if it stands and was carried out.
 
     None where a model must still be searched, fitted, judged or promoted (or a person asked), or
     where the team has not been told yet: a night that died on the way is taken up where it was. A
@@ -32,41 +49,98 @@ def settled(store: Store, version: int, settings: Settings) -> Judged | None:
     again.
     """
     with store.read() as connection:
-        profile = profiles.get(connection, version)
-        if profile is None:
+        if split.unsplit(connection):
             return None
-        search = searches.find(connection, search_key(profile, plan_of(settings, version)))
-        if search is None:
+    content = profiles.measured(store, version).content
+    with store.read() as connection:
+        found = stored(
+            connection, content, settings, registry.champion(connection), holds.held(connection)
+        )
+        if found.verdict is None or not _concluded(connection, found.verdict.key):
             return None
-        model = registry.model_of_search(connection, search.id, settings.search.bag)
-        if model is None:
-            return None
-        judged = _newest(connection, model.id, version, settings)
-        if judged is None or not _concluded(connection, model.id, version):
-            return None
-        asked = approvals.of_evaluation(connection, judged.evaluation)
-        if registry.champion(connection) == model.id or not judged.promotes:
+        judged = judged_of(found.verdict, found.on_hold)
+        if found.champion == found.challenger or not judged.promotes:
             return judged
+        asked = approvals.of_key(connection, found.verdict.key)
         return None if asked is None else replace(judged, outcome=_FATES[asked.status])
 
 
-def _newest(
-    connection: Connection, challenger: int, version: int, settings: Settings
-) -> Judged | None:
-    policy = settings.gate.model_dump(mode="json")
-    query = (
-        sa.select(evaluations)
-        .where(evaluations.c.challenger == challenger, evaluations.c.version == version)
-        .order_by(evaluations.c.id.desc())
+def stored(
+    connection: Connection,
+    content: str,
+    settings: Settings,
+    champion: int | None,
+    on_hold: Holds,
+) -> Found:
+    """What is stored about these rows, were `champion` in force and this on hold."""
+    found = Found(champion)
+    search = searches.find(connection, search_key(content, plan_of(settings, content)))
+    if search is None or search.finished_at is None:
+        return found
+    found = replace(found, searched=True)
+    model = registry.model_of_search(connection, search.id, settings.search.bag)
+    if model is None:
+        return found
+    return replace(
+        found,
+        challenger=model.id,
+        on_hold=holds.why_not(connection, model.id, on_hold),
+        verdict=standing(connection, model.id, champion, content, settings),
     )
-    for row in connection.execute(query):
-        if row.policy == policy:
-            return judged_of(row, holds.why_not(connection, challenger))
-    return None
 
 
-def _concluded(connection: Connection, challenger: int, version: int) -> bool:
-    query = sa.select(runs.c.id).where(
-        runs.c.status == "completed", runs.c.challenger == challenger, runs.c.version == version
-    )
+def _concluded(connection: Connection, key: str) -> bool:
+    """Whether a run that came to this verdict ended, and so told the team."""
+    alike = sa.select(evaluations.c.id).where(evaluations.c.key == key)
+    query = sa.select(runs.c.id).where(runs.c.status == "completed", runs.c.evaluation.in_(alike))
     return connection.execute(query.limit(1)).first() is not None
+
+
+# --- what the next run will do ---------------------------------------------------------------
+
+
+def what_next(store: Store, settings: Settings) -> str:
+    """What the next run will do without new rows."""
+    with store.read() as connection:
+        champion, on_hold = registry.champion(connection), holds.held(connection)
+        return next_run(connection, settings, champion, on_hold)
+
+
+def next_run(
+    connection: Connection,
+    settings: Settings,
+    champion: int | None,
+    on_hold: Holds,
+) -> str:
+    """What the next run will do without new rows, were `champion` in force and this on hold."""
+    active = datasets.active(connection)
+    waiting = datasets.waiting(connection)
+    if active is None or waiting:
+        names = ", ".join(f"b{batch}" for batch in waiting) or "the first rows"
+        return f"The next run adds {names} to the dataset, searches, and judges what it finds."
+    profile = profiles.get(connection, active.id)
+    if profile is None:
+        return (
+            f"The next run reads v{active.id}, which no run has read yet, and searches on it unless"
+            " a version with the same rows was searched before."
+        )
+    found = stored(connection, profile.content, settings, champion, on_hold)
+    return f"Without new rows the next run {_will(found, active.id)}."
+
+
+def _will(found: Found, version: int) -> str:
+    rival = "the baselines" if found.champion is None else f"m{found.champion}"
+    if found.challenger is None:
+        why = "no finished search with these settings is stored for its rows"
+        start = "fits what the search found" if found.searched else "searches again"
+        return f"{start} on v{version}{'' if found.searched else f', because {why}'}"
+    name = f"m{found.challenger}"
+    if found.challenger == found.champion:
+        return f"does nothing: {name} is the model of the rows of v{version}"
+    if found.on_hold:
+        return f"promotes nothing: of the rows of v{version} it has {name}, and {found.on_hold}"
+    if found.verdict is None:
+        return f"judges the stored {name} against {rival}, without a search"
+    if found.verdict.outcome == "promote":
+        return f"promotes the stored {name}, which was judged against {rival} before"
+    return f"does nothing: {name} was judged against {rival} before ({found.verdict.outcome})"

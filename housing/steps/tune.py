@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 from housing import progress, schema
 from housing.errors import NothingToTrainOn
 from housing.keys import Keys
-from housing.records import DatasetProfile, Draw, Member, Score, Trial
+from housing.records import Draw, Member, Score, Trial
 from housing.settings import Settings
 from housing.steps.night import Night
 from housing.store import artifacts, datasets, profiles, registry, searches
@@ -36,16 +36,19 @@ GOLDEN_ROWS = 50
 """Rows whose predictions are kept with a model, to tell later whether it still gives them."""
 
 
-def search_key(profile: DatasetProfile, plan: SearchPlan) -> str:
+def search_key(content: str, plan: SearchPlan) -> str:
     """What makes two searches the same: the rows, their sides and the plan."""
-    sides = f"{profile.train_rows}:{profile.test_rows}"
-    return hashlib.sha256(f"{profile.digest}:{sides}:{plan_key(plan)}".encode()).hexdigest()
+    return hashlib.sha256(f"{content}:{plan_key(plan)}".encode()).hexdigest()
 
 
-def plan_of(settings: Settings, version: int) -> SearchPlan:
-    """The plan of a version's search: each version draws other points than the one before."""
+def plan_of(settings: Settings, content: str) -> SearchPlan:
+    """The plan of a search on some rows: other rows, other points; the same rows, the same.
+
+    The seed follows from the content, so a version that holds the rows of an earlier one has that
+    one's search and draws no second chance.
+    """
     plan = settings.search
-    return plan.model_copy(update={"seed": (plan.seed + version) % 2**31})
+    return plan.model_copy(update={"seed": (plan.seed + int(content[:8], 16)) % 2**31})
 
 
 def keys_digest(keys: Keys) -> str:
@@ -65,7 +68,7 @@ def tune(store: Store, night: Night, version: int, settings: Settings) -> int:
     """Run the search of this version and plan, or what is left of it; returns its id."""
     frame = datasets.read(store, version)
     profile = profiles.confirm(store, version, frame)
-    plan = plan_of(settings, version)
+    plan = plan_of(settings, profile.content)
     X, y = training_side(frame)
     if len(y) < plan.folds:
         raise NothingToTrainOn(
@@ -74,7 +77,7 @@ def tune(store: Store, night: Night, version: int, settings: Settings) -> int:
         )
     search = searches.begin(
         store,
-        key=search_key(profile, plan),
+        key=search_key(profile.content, plan),
         version=version,
         plan=plan.model_dump(mode="json"),
         run=night.run,
@@ -142,14 +145,18 @@ def _so_far(trials: Iterable[Trial]) -> str:
 
 
 def fit_challenger(store: Store, night: Night, search: int, settings: Settings) -> int:
-    """Fit what the search chose on the whole training side and register it; returns its id."""
+    """Fit what the search chose on the whole training side and register it; returns its id.
+
+    A model that was fitted before is found again; one whose bytes were pruned is fitted again.
+    """
     with store.read() as connection:
         row = searches.get(connection, search)
-        known = registry.model_of_search(connection, search, settings.search.bag)
-        if known is not None:
+        plan = SearchPlan.model_validate({**row.plan, "n_jobs": settings.search.n_jobs})
+        known = registry.model_of_search(connection, search, plan.bag)
+        if known is not None and registry.pruned_at(connection, known) is None:
             return int(known.id)
         trials = searches.trials_of(connection, search)
-    plan, winner = plan_of(settings, row.version), best(tuple(trials))
+    winner = best(tuple(trials))
     members = members_of(dict(row.models), {t.draw.index: t.draw for t in trials}, plan.seed)
     frame = datasets.read(store, row.version)
     X, y = training_side(frame)
@@ -166,6 +173,8 @@ def fit_challenger(store: Store, night: Night, search: int, settings: Settings) 
     artifact = artifacts.put_model(store, fitted.model)
     with one_thread():  # for a few rows, waking others takes longer than they save
         golden = artifacts.put_golden(store, rows, fitted.model.predict(rows))
+    if known is not None:
+        return registry.bring_back(store, known, artifact, golden)
     facts = {
         "search": search,
         "bag": plan.bag,

@@ -41,6 +41,18 @@ def of_evaluation(connection: Connection, evaluation: int) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
+def of_key(connection: Connection, key: str) -> Row[Any] | None:
+    """What was asked last about any evaluation of these inputs, or None where nobody was."""
+    query = (
+        sa.select(approvals)
+        .join(evaluations, evaluations.c.id == approvals.c.evaluation)
+        .where(evaluations.c.key == key)
+        .order_by(approvals.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).one_or_none()
+
+
 def of_run(connection: Connection, run: int) -> Row[Any] | None:
     """What a run asked, or None; with the evaluation's challenger, champion and version."""
     query = (
@@ -83,6 +95,16 @@ def decide(
         )
     )
     return done.rowcount == 1
+
+
+def answer_all(connection: Connection, challenger: int, by: str, reason: str) -> None:
+    """Approve whatever waits for this challenger, which is champion now."""
+    its = sa.select(evaluations.c.id).where(evaluations.c.challenger == challenger)
+    connection.execute(
+        approvals.update()
+        .where(approvals.c.status == "waiting", approvals.c.evaluation.in_(its))
+        .values(status="approved", decided_at=utc_now(), decided_by=by, reason=reason)
+    )
 
 
 def expire(connection: Connection, now: datetime) -> Sequence[Row[Any]]:

@@ -1,23 +1,27 @@
 """Holds: models and batches that a person has taken back, whose lineage is not promoted.
 
 A hold is a line of the ledger and so is its release; what is on hold is read by replaying them.
-The lineage of a held model is the model; that of a held batch, every model that was trained on a
-dataset version which contains it. Training goes on; only promotion waits.
+The lineage of a held model is every model of the same recipe on the same rows; that of a held
+batch, every model that was trained on a dataset version which contains it. Training goes on; only
+promotion waits.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from housing.errors import NotPossible, UnknownId
 from housing.store import batches, datasets, ledger
 from housing.store.engine import Store
 from housing.store.ledger import Why
+from housing.store.tables import dataset_profiles as profiles
 from housing.store.tables import ledger as lines
-from housing.store.tables import models
+from housing.store.tables import models, searches
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,22 @@ def held(connection: Connection) -> Holds:
     return Holds(found["m"], found["b"])
 
 
-def why_not(connection: Connection, model: int) -> str:
-    """Why a model may not be promoted, for people; "" where nothing of its lineage is on hold."""
-    holds = held(connection)
+def why_not(connection: Connection, model: int, on_hold: Holds | None = None) -> str:
+    """Why a model may not be promoted, for people; "" where nothing of its lineage is on hold.
+
+    `on_hold` is what is on hold now, unless the question is what would be.
+    """
+    holds = on_hold or held(connection)
     if not holds.models and not holds.batches:
         return ""
     parts = []
     if (own := holds.models.get(model)) is not None:
         parts.append(f"m{model} is on hold ({own.reason}); `housing release m{model}` ends that")
+    parts += [
+        f"m{model} has the recipe of m{twin} on the same rows, and m{twin} is on hold "
+        f"({holds.models[twin].reason}); `housing release m{twin}` ends that"
+        for twin in _twins(connection, model, holds.models)
+    ]
     if holds.batches:
         version = connection.execute(
             sa.select(models.c.version).where(models.c.id == model)
@@ -75,6 +87,27 @@ def why_not(connection: Connection, model: int) -> str:
             if batch in holds.batches
         ]
     return "; ".join(parts)
+
+
+def _twins(connection: Connection, model: int, among: Iterable[int]) -> list[int]:
+    """Those of the other models that have the recipe of `model` on the same rows."""
+    query = (
+        sa.select(models, profiles.c.digest, profiles.c.sides, searches.c.plan)
+        .join(profiles, profiles.c.version == models.c.version)
+        .join(searches, searches.c.id == models.c.search)
+        .where(models.c.id.in_({model, *among}))
+    )
+    rows = {row.id: (row.digest, row.sides, recipe(row)) for row in connection.execute(query)}
+    ours = rows.pop(model, None)
+    return sorted(twin for twin, theirs in rows.items() if theirs == ours)
+
+
+def recipe(row: Row[Any]) -> str:
+    """What a model is made of but for its seeds: families, parameters, and features left out."""
+    draws = [member["draw"] for member in row.members or ()]
+    draws = draws or [{"family": row.family, "parameters": row.parameters}]
+    parts = {json.dumps([d["family"], d["parameters"]], sort_keys=True) for d in draws}
+    return json.dumps([sorted(parts), row.plan.get("without", [])])
 
 
 def hold(store: Store, letter: str, id_: int, why: Why) -> int:

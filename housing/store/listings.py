@@ -168,6 +168,7 @@ def ledger_line(row: Row[Any]) -> dict[str, Any]:
         "holds": named("m", row.held_model) or named("b", row.held_batch),
         "from": named("m", row.from_model),
         "to": named("m", row.to_model),
+        "overridden": row.overridden or [],
         "actor": row.actor,
         "reason": row.reason,
         "run": named("r", row.run),

@@ -29,6 +29,7 @@ def get(connection: Connection, version: int) -> DatasetProfile | None:
         unused_rows=row.unused_rows,
         digest=row.digest,
         columns=row.columns,
+        sides=row.sides,
     )
 
 
@@ -38,28 +39,45 @@ def newest(connection: Connection) -> DatasetProfile | None:
     return None if version is None else get(connection, version)
 
 
+def alike(version: sa.ColumnElement[int] | int) -> sa.Select[tuple[int]]:
+    """Query for the versions with the content of `version`, which is one of them."""
+    this, other = dataset_profiles.alias("this"), dataset_profiles.alias("other")
+    same = sa.and_(other.c.digest == this.c.digest, other.c.sides == this.c.sides)
+    return sa.select(other.c.version).join_from(this, other, same).where(this.c.version == version)
+
+
+def measured(store: Store, version: int) -> DatasetProfile:
+    """The facts of a version; its rows are read where that has never been done."""
+    with store.read() as connection:
+        known = get(connection, version)
+    return known or confirm(store, version, datasets.read(store, version))
+
+
 def confirm(store: Store, version: int, frame: pd.DataFrame) -> DatasetProfile:
     """Record the facts of the whole version `frame`, or check that they are the recorded ones."""
     digest = rowset_digest(frame[["key", *schema.CATALOGUE]])
+    sides = rowset_digest(frame[["key", SIDE_COLUMN]])
     with store.read() as connection:
         known = get(connection, version)
     if known is None:
-        return _record(store, version, frame, digest)
+        return _record(store, version, frame, digest, sides)
     if known.digest != digest:
         raise Corrupt(
             what=f"dataset v{version}",
             why=f"its rows have the digest {digest[:12]}, {known.digest[:12]} is recorded",
         )
-    if known.test_rows != frame[SIDE_COLUMN].sum():
+    if known.sides != sides:
         raise Corrupt(
             what=f"the split of dataset v{version}",
-            why=f"{frame[SIDE_COLUMN].sum()} rows are on the test side, "
-            f"{known.test_rows} are recorded",
+            why=f"its sides are not the recorded ones: {frame[SIDE_COLUMN].sum()} rows are on the "
+            f"test side, {known.test_rows} were",
         )
     return known
 
 
-def _record(store: Store, version: int, frame: pd.DataFrame, digest: str) -> DatasetProfile:
+def _record(
+    store: Store, version: int, frame: pd.DataFrame, digest: str, sides: str
+) -> DatasetProfile:
     test_rows = int(frame[SIDE_COLUMN].sum())
     profile = DatasetProfile(
         version=version,
@@ -69,6 +87,7 @@ def _record(store: Store, version: int, frame: pd.DataFrame, digest: str) -> Dat
         unused_rows=datasets.unused_rows(store, version),
         digest=digest,
         columns=profile_columns(frame),
+        sides=sides,
     )
     with store.write() as connection:
         if get(connection, version) is None:

@@ -6,6 +6,7 @@ first has won, on either database. A blob is durable before any row that names i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from housing.errors import ChampionChanged, NotPossible, OnHold, Pruned, UnknownId
-from housing.store import holds
+from housing.store import holds, profiles
 from housing.store.blobs import Blob
 from housing.store.engine import Store
 from housing.store.ledger import Why, append
@@ -43,6 +44,7 @@ class Change:
     run: int | None = None
     hold_models: tuple[int, ...] = ()  # what goes on hold by the same decision
     hold_batches: tuple[int, ...] = ()
+    overridden: tuple[str, ...] = ()  # checks of the gate against which a person promotes
 
 
 def model(connection: Connection, id_: int) -> Row[Any]:
@@ -78,6 +80,35 @@ def model_of_search(connection: Connection, search: int, bag: int) -> Row[Any] |
     return connection.execute(query).one_or_none()
 
 
+def pruned_at(connection: Connection, row: Row[Any]) -> datetime | None:
+    """When retention dropped bytes of a model, or None where it has all of them."""
+    query = sa.select(sa.func.max(blobs.c.pruned_at)).where(
+        blobs.c.digest.in_((row.artifact, row.golden))
+    )
+    found: datetime | None = connection.execute(query).scalar()
+    return found
+
+
+def must_have_bytes(connection: Connection, row: Row[Any]) -> None:
+    """Pruned where retention dropped bytes of the model."""
+    when = pruned_at(connection, row)
+    if when is not None:
+        raise Pruned(what=f"m{row.id}", day=f"{when:%Y-%m-%d}")
+
+
+def bring_back(store: Store, row: Row[Any], artifact: Blob, golden: Blob) -> int:
+    """Have the bytes of a pruned model again, once they are durable; returns its id.
+
+    Pruned where they are not the same bytes, e.g. because libraries have changed since.
+    """
+    with store.write() as connection:
+        if (artifact.digest, golden.digest) != (row.artifact, row.golden):
+            must_have_bytes(connection, row)
+        record_blob(connection, artifact, "model")
+        record_blob(connection, golden, "golden")
+    return int(row.id)
+
+
 def change_champion(store: Store, change: Change) -> int:
     """Write the next line of the ledger; ChampionChanged if another writer was first.
 
@@ -104,6 +135,7 @@ def change_champion(store: Store, change: Change) -> int:
                 change.to_model,
                 why,
                 evaluation=change.evaluation,
+                overridden=list(change.overridden) or None,
             )
             on_hold = holds.held(connection)
             for letter, ids in (("m", change.hold_models), ("b", change.hold_batches)):
@@ -133,10 +165,7 @@ def _must_be_eligible(connection: Connection, change: Change) -> None:
         why = "" if hold is None else f"it is on hold ({hold.reason}); {release}"
     if why:
         raise OnHold(model=f"m{row.id}", why=why)
-    query = sa.select(blobs.c.pruned_at).where(blobs.c.digest.in_((row.artifact, row.golden)))
-    for pruned_at in connection.execute(query).scalars():
-        if pruned_at is not None:
-            raise Pruned(what=f"m{row.id}", day=f"{pruned_at:%Y-%m-%d}")
+    must_have_bytes(connection, row)
 
 
 def _named(model_id: int | None) -> str:
@@ -159,9 +188,21 @@ def evaluation_of_run(connection: Connection, run: int) -> Row[Any] | None:
 
 
 def evaluation_with_key(connection: Connection, key: str) -> Row[Any] | None:
-    """The evaluation of exactly these inputs, or None."""
+    """The newest evaluation of exactly these inputs, or None."""
     query = sa.select(evaluations).where(evaluations.c.key == key)
-    return connection.execute(query).one_or_none()
+    return connection.execute(query.order_by(evaluations.c.id.desc()).limit(1)).one_or_none()
+
+
+def judged_before(connection: Connection, version: int, challenger: int) -> tuple[int, ...]:
+    """Other challengers judged on the rows of `version` before this one first was, in order."""
+    query = (
+        sa.select(evaluations.c.challenger)
+        .where(evaluations.c.version.in_(profiles.alike(version)))
+        .group_by(evaluations.c.challenger)
+        .order_by(sa.func.min(evaluations.c.id))
+    )
+    known = list(connection.execute(query).scalars())
+    return tuple(known[: known.index(challenger)] if challenger in known else known)
 
 
 def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.retention import RetentionPolicy
-from housing.store import holds
+from housing.store import holds, profiles
 from housing.store.ledger import SWITCHES
 from housing.store.tables import (
     approvals,
@@ -90,11 +90,12 @@ def named(connection: Connection, digests: Collection[str]) -> set[str]:
 def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int]:
     """Models that somebody may go back to, or that the next night may still promote.
 
-    The latter are those of the active dataset version, those on hold, and those a person is asked
-    about: their verdicts can be taken up however old they are.
+    The latter are those of the active rows, those on hold, and those a person is asked about: their
+    verdicts can be taken up however old they are.
     """
     newest = sa.select(sa.func.max(dataset_versions.c.id)).scalar_subquery()
-    active = sa.select(models.c.id).where(models.c.version == newest)
+    its = sa.or_(models.c.version == newest, models.c.version.in_(profiles.alike(newest)))
+    active = sa.select(models.c.id).where(its)
     asked = (
         sa.select(evaluations.c.challenger)
         .join(approvals, approvals.c.evaluation == evaluations.c.id)

@@ -113,7 +113,10 @@ def abandoned(connection: Connection) -> Sequence[int]:
     return connection.execute(sa.select(runs.c.id).where(where)).scalars().all()
 
 
-LEASED = ("nightly", "backfill")
+NIGHTS = ("nightly", "backfill")
+"""Kinds of run that bring rows in."""
+
+LEASED = (*NIGHTS, "judge", "promote")
 """Kinds of run that hold the night's lease while they run."""
 
 
@@ -157,7 +160,7 @@ def last_completed_night(connection: Connection) -> Row[Any] | None:
     """The newest nightly run that came to its end, or None."""
     query = (
         sa.select(runs)
-        .where(runs.c.kind.in_(LEASED), runs.c.status == "completed")
+        .where(runs.c.kind.in_(NIGHTS), runs.c.status == "completed")
         .order_by(runs.c.id.desc())
         .limit(1)
     )

@@ -87,7 +87,7 @@ runs = Table(
     "runs",
     metadata,
     _id(),
-    Column("kind", String(20), nullable=False),  # nightly, ingest, rollback, backfill
+    Column("kind", String(20), nullable=False),  # nightly, backfill, judge, promote
     Column("status", String(20), nullable=False),  # running, completed, failed, cancelled, crashed
     Column("outcome", String(20)),  # promoted, kept, ... of records.RunOutcome
     Column("sentence", Text),
@@ -208,7 +208,8 @@ dataset_profiles = Table(
     Column("train_rows", BigInteger, nullable=False),
     Column("test_rows", BigInteger, nullable=False),
     Column("unused_rows", BigInteger, nullable=False),  # not among rows: on neither side
-    Column("digest", Digest, nullable=False),
+    Column("digest", Digest, nullable=False),  # of the set of rows
+    Column("sides", Digest, nullable=False),  # of the set of (key, side)
     Column("columns", JSON, nullable=False),
     _time("measured_at"),
 )
@@ -403,7 +404,8 @@ evaluations = Table(
     "evaluations",
     metadata,
     _id(),
-    Column("key", Digest, nullable=False, unique=True),
+    # Rows, challenger, champion and policy; of several with the same key the newest stands.
+    Column("key", Digest, nullable=False),
     _link("version", "dataset_versions.id"),
     _link("challenger", "models.id"),
     _link("champion", "models.id", nullable=True),
@@ -432,6 +434,7 @@ ledger = Table(
     _time("at"),
     Column("held_model", ForeignKey("models.id")),  # what is put on hold, or released from it
     Column("held_batch", ForeignKey("batches.id")),
+    Column("overridden", JSON),  # checks of the gate against which a person promoted
 )
 
 # Whether a retained champion could be gone back to, each time that it was tried.
@@ -491,4 +494,5 @@ Index("ix_version_batches_last", version_batches.c.last_version)
 Index("ix_prediction_batches_last", prediction_batches.c.last_at)
 Index("ix_monitor_windows_source", monitor_windows.c.source, monitor_windows.c.model)
 Index("ix_models_version", models.c.version)
+Index("ix_evaluations_key", evaluations.c.key)
 Index("ix_readiness_model", readiness.c.model)
