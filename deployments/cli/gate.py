@@ -163,7 +163,7 @@ def show_decided(decided: Any, *, as_json: bool) -> None:
                     f"[{style}]{check.outcome}[/] {check.name}: {escape(check.sentence)}",
                     soft_wrap=True,
                 )
-        name = "WOULD PROMOTE" if result.outcome == "dry run" else result.outcome.upper()
+        name = "WOULD PROMOTE" if result.outcome is RunOutcome.DRY_RUN else result.outcome.upper()
         console.print(f"[bold]{name}[/]  {escape(result.sentence)}", soft_wrap=True)
     raise typer.Exit(EXIT_CODES[result.outcome])
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from housing.errors import NothingToTrainOn, NotPossible
 from housing.gate.check import COMPARISONS
 from housing.notify import Message, send_all
-from housing.records import CheckResult, NightResult, Verdict
+from housing.records import CheckResult, Event, NightResult, RunOutcome, Verdict
 from housing.settings import load_settings
 from housing.steps import promote
 from housing.steps.evaluate import Judged, judge_against
@@ -68,8 +68,8 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> Decided
             sentence = f"{refused} {judged.sentence}"
             return Decided(_concluded(night, replace(kept, sentence=sentence)), verdict)
         sentence = _made_champion(night, judged, reason, overridden)
-        result = NightResult(night.run, "promoted", sentence, version, model)
-        send_all(Message("promoted", result.sentence, f"r{night.run}"), settings.notify)
+        result = NightResult(night.run, RunOutcome.PROMOTED, sentence, version, model)
+        send_all(Message(Event.PROMOTED, result.sentence, f"r{night.run}"), settings.notify)
         return Decided(_concluded(night, result), verdict, overridden)
 
 

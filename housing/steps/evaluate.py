@@ -194,9 +194,9 @@ def _former(
     """Champions of before that are still kept, from the newest to the oldest; none taken back."""
     if champion is None:
         return []
-    taken_back = {
-        line.from_model for line in registry.history(connection) if line.operation == "rollback"
-    }
+    lines = registry.history(connection)
+    taken_back = {line.from_model for line in lines if line.operation == "rollback"}
+    taken_back |= {line.held_model for line in lines}  # a rollback may undo several
     left_out = {champion, challenger, *taken_back}
     ids = [m for m in registry.former_champions(connection) if m not in left_out]
     kept = sa.select(models).join(blobs, blobs.c.digest == models.c.artifact)
