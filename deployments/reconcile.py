@@ -6,6 +6,7 @@ one that should and does not is dead. Suspended runs wait for a person and are n
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
@@ -17,10 +18,9 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Completed, Crashed
 from sqlalchemy.engine import Row
 
-from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.steps import approval, tell
-from housing.store import runs
+from housing.store import approvals, runs
 from housing.store.engine import Store
 from housing.store.tables import utc_now
 from tasks.run import add_to_name
@@ -84,9 +84,14 @@ def death(store: Store, run: FlowRun, now: datetime) -> str | None:
     # Either it is about to end in Prefect's store too, or it is on its way up again.
     ended = newest.finished_at
     patience = STARTING if began > ended else GONE if newest.status == "crashed" else ENDING
-    if newest.outcome == RunOutcome.AWAITING_APPROVAL and began > ended:
+    if began > ended and _asked(store, newest):
         patience = WITHOUT_ROW  # it carries out what a person answered, which has no row
     return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= patience else None
+
+
+def _asked(store: Store, row: Row[Any]) -> bool:
+    with store.read() as connection:
+        return approvals.of_run(connection, row.id) is not None
 
 
 def _newest_row(store: Store, run: FlowRun) -> Row[tuple[object, ...]] | None:

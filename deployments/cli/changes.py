@@ -47,7 +47,7 @@ def rollback(
     with open_store(settings) as store:
         plan = plan_rollback(store, settings, target, cause)
         if not as_json:
-            _show_plan(plan, ask=not yes and sys.stdin.isatty(), batch=cause)
+            _show_plan(plan, ask=not yes and at_terminal(), batch=cause)
         done = roll_back(store, plan.to_model, reason, batch=cause)
         after = what_next(store, settings)
         with store.read() as connection:
@@ -67,6 +67,11 @@ def rollback(
         )
     console.print(f"[bold green]{escape(done.message().sentence)}.[/]")
     console.print(escape(after), soft_wrap=True)
+
+
+def at_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
 
 
 def _show_plan(plan: Any, *, ask: bool, batch: int | None) -> None:

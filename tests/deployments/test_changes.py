@@ -27,7 +27,48 @@ def test_rollback_goes_to_the_previous_champion(copied: Housing) -> None:
     line = json.loads(result.stdout)
     assert (line["operation"], line["from"], line["to"]) == ("rollback", "m2", "m1")
     assert line["reason"] == "worse in the field"
+    assert line["entered"] == ["b2"]
+    assert line["next_run"].startswith("Without new rows the next run promotes nothing: ")
+    assert "m2 is on hold (worse in the field)" in line["next_run"]
     assert json.loads(copied("champion", "--json").stdout)["to"] == "m1"
+
+
+def test_rollback_says_what_it_does_and_asks_at_a_terminal(
+    copied: Housing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployments.cli.changes.at_terminal", lambda: True)
+    refused = copied("rollback", "--reason", "worse in the field")  # no answer is no consent
+    assert refused.exit_code == 1
+    assert "`--batch b2` holds every model that was trained on it" in refused.stdout
+    assert "After this rollback: Without new rows the next run promotes nothing" in refused.stdout
+    assert json.loads(copied("champion", "--json").stdout)["to"] == "m2"
+    done = copied("rollback", "--yes", "--reason", "worse in the field")
+    assert "m1 is champion again instead of m2" in done.stdout
+    assert "the next run promotes nothing" in done.stdout
+
+
+def test_a_stored_model_is_judged_and_promoted_by_hand(copied: Housing) -> None:
+    wrong = copied("judge", "m2")
+    assert isinstance(wrong.exception, NotPossible)
+    assert "it is the champion" in str(wrong.exception)
+    judged = copied("judge", "m1", "--json")
+    found = json.loads(judged.stdout)
+    codes = {"dry run": 0, "kept": 3, "inconclusive": 4}
+    assert judged.exit_code == codes[found["outcome"]], judged.output
+    assert (found["model"], found["champion"]) == ("m1", "m2")
+    assert "m1 is an older model than the champion" in json.dumps(found["verdict"])
+    if found["outcome"] != "dry run":
+        refused = copied("promote", "m1", "--reason", "we know it")
+        assert refused.exit_code == judged.exit_code
+        assert "`--override` was not given" in refused.stdout.replace("\n", " ")
+    done = copied("promote", "m1", "--reason", "we know it", "--override", "--json")
+    assert done.exit_code == 0, done.output
+    promoted = json.loads(done.stdout)
+    line = json.loads(copied("history", "--json").stdout)[0]
+    assert (line["operation"], line["to"]) == ("promote", "m1")
+    assert line["overridden"] == promoted["overridden"]
+    assert "by hand" in line["reason"]
+    assert copied("promote", "m2").exit_code == 2  # a reason is asked for
 
 
 def test_rollback_to_a_named_champion_and_back(copied: Housing) -> None:

@@ -17,7 +17,7 @@ from housing.settings import Settings, load_settings
 from housing.store import lease, runs
 from housing.store.engine import Store
 from housing.store.opening import open_store
-from housing.store.tables import leases, utc_now
+from housing.store.tables import approvals, leases, utc_now
 
 pytestmark = pytest.mark.prefect
 
@@ -110,6 +110,27 @@ def test_a_run_on_its_way_up_again_is_given_time(store: Store, client: SyncPrefe
     resumed = client.read_flow_run(run.id)
     assert death(store, resumed, later(2)) is None
     assert death(store, resumed, later(6)) is not None
+
+
+@pytest.mark.parametrize("outcome", ["awaiting approval", "promoted"])
+def test_a_run_that_carries_out_an_approval_may_take_longer_than_five_minutes(
+    store: Store, client: SyncPrefectClient, outcome: str
+) -> None:
+    """The comparison and the backup can: while they run, and when only the end is left."""
+    run = client.create_flow_run(nightly, state=Scheduled())
+    id_ = row(store, run, "completed")
+    runs.note(store, id_, outcome=outcome)
+    with store.write() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.execute(
+            approvals.insert().values(
+                run=id_, evaluation=1, status="waiting", asked_at=utc_now(), expires_at=later(60)
+            )
+        )
+    client.set_flow_run_state(run.id, Running(), force=True)
+    resumed = client.read_flow_run(run.id)
+    assert death(store, resumed, later(60)) is None
+    assert death(store, resumed, later(60 * 7)) is not None
 
 
 def test_a_run_that_never_got_a_row(store: Store, client: SyncPrefectClient) -> None:

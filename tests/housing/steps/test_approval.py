@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from housing.errors import NotPossible, OnHold, UnknownId
 from housing.settings import Settings, load_settings
-from housing.steps import approval, tell
+from housing.steps import approval, promote, tell
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night, NightlyParameters, conclude, night_run
 from housing.steps.outcome import nothing_new, of_verdict
@@ -19,7 +19,13 @@ from housing.store.ledger import Why
 from housing.store.opening import open_store
 from housing.store.tables import approvals, evaluations, ledger
 from tests.housing.steps.conftest import Land
-from tests.housing.steps.test_nights import Ran, champion, count, run_night
+from tests.housing.steps.test_nights import (
+    Ran,
+    champion,
+    count,
+    must_be_in_the_backup,
+    run_night,
+)
 from tests.housing.test_notify import Receiver
 from tests.housing.test_notify import receiver as receiver
 
@@ -269,3 +275,46 @@ def test_of_two_who_decide_at_once_one_is_first(store: Store, night: Night, aske
         thread.join()
     assert sorted(ends) in (["approved", "refused"], ["refused", "rejected"])
     assert champion(store) == (asked.challenger if "approved" in ends else None)
+
+
+def test_what_is_approved_is_backed_up_before_it_is_champion(
+    store: Store, night: Night, asked: Ran
+) -> None:
+    """Model, golden rows, segments, sides and calibration can be read from the backup alone."""
+    approval.approve(store, load_settings(), night.run, "go")
+    must_be_in_the_backup(store, asked.challenger)
+
+
+def test_a_rollback_while_an_approval_waits_compares_with_the_champion_in_force(
+    store: Store, night: Night, land: Land
+) -> None:
+    made = []
+    for number, name in enumerate("abc"):
+        land(f"{name}.csv", seed=number)
+        made.append(run_night(store, night, promoting=False))
+        if number < 2:
+            expected = champion(store)
+            change = registry.Change("promote", made[-1].challenger, expected, "test", "forced")
+            registry.change_champion(store, change)
+    third = made[-1]
+    asked = Judged(third.judged.evaluation, third.challenger, made[1].challenger, "promote", "Yes.")
+    approval.ask(store, night.run, asked, load_settings())
+    promote.roll_back(store, None, "worse in the field")
+    decided = approval.approve(store, load_settings(), night.run, "go")
+    with store.read() as connection:
+        again = registry.evaluation(connection, status(store)["repeated"])
+    assert (again.challenger, again.champion) == (third.challenger, made[0].challenger)
+    expected = third.challenger if again.outcome == "promote" else made[0].challenger
+    assert (decided.champion, champion(store)) == (expected, expected)
+
+
+def test_what_waits_for_a_model_that_became_champion_otherwise_changes_nothing(
+    store: Store, night: Night, asked: Ran
+) -> None:
+    """Promoted without a question meanwhile, e.g. because the policy asks no longer."""
+    change = registry.Change("promote", asked.challenger, None, "test", "meanwhile")
+    registry.change_champion(store, change)
+    decided = approval.approve(store, load_settings(), night.run, "go")
+    assert (decided.status, champion(store)) == ("overtaken", asked.challenger)
+    assert "is the champion already" in decided.sentence
+    assert count(store, ledger) == 1

@@ -1,11 +1,13 @@
 """Whole nights, step by step: what comes in, what is decided, what is found again."""
 
 import html
+import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
@@ -26,10 +28,19 @@ from housing.steps.night import Night, conclude
 from housing.steps.outcome import of_verdict
 from housing.steps.report import write
 from housing.steps.settled import settled
-from housing.store import artifacts, datasets, holds, registry, runs, searches, split
+from housing.store import artifacts, companions, datasets, holds, registry, runs, searches, split
 from housing.store.engine import Store
 from housing.store.ledger import Why
-from housing.store.tables import batches, blobs, evaluations, ledger, models, split_ledger, trials
+from housing.store.tables import (
+    batches,
+    blobs,
+    evaluations,
+    ledger,
+    models,
+    split_ledger,
+    split_parts,
+    trials,
+)
 from housing.training.near_duplicates import Ties
 from tests.housing.steps.conftest import Land
 from tests.nights import landing_rows
@@ -358,6 +369,35 @@ def test_rollback_heals_a_damaged_model_from_its_backup_or_refuses(
     assert sorted(done.healed) == sorted([row.artifact, row.golden])
     assert Path(store.blobs.path(row.artifact, artifacts.FORMAT)).read_bytes() == whole
     assert champion(store) == first.challenger
+
+
+def must_be_in_the_backup(store: Store, model: int) -> None:
+    """Whatever a model needs after the loss of the first place is whole in the second."""
+    query = (
+        sa.select(batches.c.segment, split_parts.c.sides)
+        .join(split_parts, split_parts.c.batch == batches.c.id)
+        .order_by(batches.c.id)
+    )
+    with store.read() as connection:
+        row = registry.model(connection, model)
+        members = datasets.get(connection, row.version).batches
+        parts = connection.execute(query.where(batches.c.id.in_(members))).all()
+        calibration = companions.get(connection, model)
+    assert len(parts) == len(members) > 0
+    assert calibration is not None
+    tables = [row.golden, calibration.places, *(digest for part in parts for digest in part)]
+    assert store.backup.get(row.artifact, artifacts.FORMAT)
+    for digest in tables:
+        assert pq.ParquetFile(io.BytesIO(store.backup.get(digest, "parquet"))).metadata.num_rows
+
+
+def test_the_backup_holds_all_that_a_model_needs(store: Store, night: Night, land: Land) -> None:
+    land("a.csv", rows=600)
+    run_night(store, night, promoting=False)
+    land("b.csv", seed=1, rows=600)
+    ran = run_night(store, night, promoting=False)
+    promote.back_up(store, ran.challenger)
+    must_be_in_the_backup(store, ran.challenger)
 
 
 def test_the_backup_is_read_back_before_the_promotion(
