@@ -1,5 +1,7 @@
 """Backup, promotion, rollback."""
 
+import logging
+
 from prefect import task
 
 from housing import progress
@@ -10,9 +12,12 @@ from housing.steps.approval import ask
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night, step
 from housing.steps.promote import RolledBack
+from housing.steps.settled import what_next
 from housing.store.opening import open_store
 from tasks.events import emit
 from tasks.options import PLAIN
+
+log = logging.getLogger("housing")
 
 
 @task(name="back up", task_run_name="back up m{model}", retries=2, retry_delay_seconds=5, **PLAIN)
@@ -44,6 +49,7 @@ def roll_back(model: int | None, reason: str, batch: int | None) -> RolledBack:
     settings = load_settings()
     with open_store(settings) as store:
         done = steps.roll_back(store, model, reason, batch=batch)
+        log.info(what_next(store, settings))
     send_all(done.message(), settings.notify)
     emit(done.message())
     return done
