@@ -1,8 +1,9 @@
 """Who is alive is asked of the lease: dead runs are crashed; of late ones the newest is left."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
@@ -14,12 +15,18 @@ from deployments.lateness import skip_older
 from deployments.reconcile import death, reconcile
 from flows.nightly import nightly
 from housing.settings import Settings, load_settings
-from housing.store import lease, runs
+from housing.store import approvals, datasets, lease, runs
 from housing.store.engine import Store
 from housing.store.opening import open_store
-from housing.store.tables import approvals, leases, utc_now
+from housing.store.tables import leases, utc_now
+from tests.housing.store.conftest import add_batch as add_batch
+from tests.housing.store.conftest import add_evaluation as add_evaluation
+from tests.housing.store.conftest import add_model as add_model
+from tests.housing.store.conftest import districts as districts
 
 pytestmark = pytest.mark.prefect
+
+Make = Callable[..., Any]
 
 
 @pytest.fixture
@@ -40,6 +47,18 @@ def deployment(client: SyncPrefectClient) -> Iterator[uuid.UUID]:
     made = nightly.to_deployment(name="nightly", cron="0 2 * * *", paused=False).apply()
     yield made
     client.delete_deployment(made)
+
+
+@pytest.fixture
+def evaluation(
+    store: Store, districts: Make, add_batch: Make, add_model: Make, add_evaluation: Make
+) -> int:
+    """A verdict that a person can be asked about."""
+    add_batch(store, districts(range(10)))
+    version = datasets.append_waiting(store, reason="test", run=None)
+    assert version is not None
+    made: int = add_evaluation(store, version.id, add_model(store, version.id))
+    return made
 
 
 def flow_run(client: SyncPrefectClient, state: object) -> FlowRun:
@@ -114,19 +133,14 @@ def test_a_run_on_its_way_up_again_is_given_time(store: Store, client: SyncPrefe
 
 @pytest.mark.parametrize("outcome", ["awaiting approval", "promoted"])
 def test_a_run_that_carries_out_an_approval_may_take_longer_than_five_minutes(
-    store: Store, client: SyncPrefectClient, outcome: str
+    store: Store, client: SyncPrefectClient, outcome: str, evaluation: int
 ) -> None:
     """The comparison and the backup can: while they run, and when only the end is left."""
     run = client.create_flow_run(nightly, state=Scheduled())
     id_ = row(store, run, "completed")
     runs.note(store, id_, outcome=outcome)
     with store.write() as connection:
-        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        connection.execute(
-            approvals.insert().values(
-                run=id_, evaluation=1, status="waiting", asked_at=utc_now(), expires_at=later(60)
-            )
-        )
+        approvals.ask(connection, run=id_, evaluation=evaluation, hours=1)
     client.set_flow_run_state(run.id, Running(), force=True)
     resumed = client.read_flow_run(run.id)
     assert death(store, resumed, later(60)) is None
