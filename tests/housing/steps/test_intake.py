@@ -362,7 +362,7 @@ def _verdicts(home: Path, monkeypatch: pytest.MonkeyPatch, junk_on: int | None) 
     folder = home / "landing"
     folder.mkdir(parents=True)
     monkeypatch.setenv("HOUSING_LANDING_DIR", str(folder))
-    first = landing_rows(0, 700)
+    first = landing_rows(0, 1200)
     outcomes = []
     for night in range(4):
         if night < 3:
@@ -380,6 +380,7 @@ def test_a_junk_file_changes_no_verdict_then_nor_later(
     small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = _verdicts(tmp_path / "without", monkeypatch, None)
+    assert without[0][0] == "promoted", "the later nights are judged against a champion"
     assert len(without) == 4, "three nights are judged, and the fourth has nothing new"
     for night in (1, 3):
         assert _verdicts(tmp_path / f"junk{night}", monkeypatch, night) == without
