@@ -30,7 +30,7 @@ _FIELDS = ["l.rest", bulk.SIDE, "l.batch"]
 
 def entries_with(connection: Connection, hashes: list[Words]) -> Entries:
     """What the index has under hashes, of which there is one array a part."""
-    words = [np.unique(h.view(np.int64)) for h in hashes]
+    words = [h.view(np.int64) for h in hashes]
     column = split_agreements.c.hash
     found = bulk.matching(connection, column, _FIELDS, np.concatenate(words))
     part = np.zeros(len(found), dtype=np.int64)
