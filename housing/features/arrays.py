@@ -76,8 +76,10 @@ def _blocks(columns: ColumnTransformer) -> Iterator[Block]:
         if isinstance(transformer, str) and transformer == "drop":
             continue
         names = [names] if isinstance(names, str) else list(names)
+        if not names:
+            continue
         for known, categorical in ((NUMBERS, False), (CATEGORIES, True)):
-            if names and set(names) <= set(known):
+            if set(names) <= set(known):
                 places = np.array([known.index(name) for name in names], dtype=np.int64)
                 yield Block(places, categorical, _function(transformer))
                 break

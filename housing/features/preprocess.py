@@ -66,6 +66,13 @@ ROW_GROUPS: Mapping[str, tuple[Derived, ...]] = {
 }
 """Groups of features that a row has by itself."""
 
+COLUMNS: tuple[Derived, ...] = (
+    *COVARIATES,
+    *LOGS,
+    *(column for columns in ROW_GROUPS.values() for column in columns),
+)
+"""Every derived column that a model may hold."""
+
 FEATURE_GROUPS = (*ROW_GROUPS, *GROUPS, SIMILAR)
 """Groups of `neighbourhood` that can be left out; the table's own columns cannot."""
 

@@ -22,7 +22,7 @@ from housing.store.artifacts import PREDICTION
 from housing.store.engine import Store
 from housing.store.place import sync, write_page
 from housing.store.segments import get_table, to_frame
-from housing.store.trusted import TRUSTED_TYPES
+from housing.store.trusted import trusted_types
 
 REFUSED = {
     "onnx": "no converter that is installed keeps the numbers (skl2onnx cannot write histogram "
@@ -85,7 +85,8 @@ def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
 def _types(data: bytes) -> list[str]:
     """Types in the file that skops does not trust by itself and this program does."""
     found = skops.io.get_untrusted_types(data=data)
-    return [name for name in found if name in TRUSTED_TYPES]
+    trusted = trusted_types()
+    return [name for name in found if name in trusted]
 
 
 def _facts(facts: object, companion: Companion, types: list[str]) -> bytes:

@@ -19,6 +19,7 @@ from housing.steps.rehearsal import Rehearsal
 from housing.store import registry, retained
 from housing.store.engine import Store
 from housing.store.tables import readiness, utc_now
+from housing.training.candidates import CANDIDATES
 from housing.training.fit import library_versions
 
 PATIENCE_SECONDS = 600
@@ -57,7 +58,12 @@ class Ready:
 
 def environment() -> str:
     """Digest of what a model's loading depends on besides its bytes."""
-    known = {**library_versions(), "skops": version("skops"), "sklearn": version("scikit-learn")}
+    families = [each.build(0) for each in CANDIDATES.values() if each.installed]
+    known = {
+        **library_versions(*families),
+        "skops": version("skops"),
+        "sklearn": version("scikit-learn"),
+    }
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from housing.store.artifacts import GOLDEN_TOLERANCE
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, get_table, record_blob, to_frame
-from housing.training.fit import golden_rows, library_versions
+from housing.training.fit import golden_rows, installed_version, library_versions
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,9 @@ def _worst(now: Any, then: Any) -> float:
 
 
 def _changed(then: dict[str, str]) -> dict[str, tuple[str, str]]:
-    now = library_versions()
-    return {
-        name: (then.get(name, "-"), now.get(name, "-"))
-        for name in sorted({*then, *now})
-        if then.get(name) != now.get(name)
-    }
+    names = sorted({*then, *library_versions()})
+    now = {name: installed_version(name) for name in names}
+    return {name: (then.get(name, "-"), now[name]) for name in names if then.get(name) != now[name]}
 
 
 def _keep(store: Store, model: Any, X: pd.DataFrame, row: Row[Any]) -> None:

@@ -20,7 +20,7 @@ from housing.store import artifacts, datasets, profiles, registry, searches
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, put_frame
-from housing.training.candidates import CANDIDATES
+from housing.training.candidates import CANDIDATES, unfitted
 from housing.training.draws import fits_space
 from housing.training.fit import EVERY_ROW, fit_members, golden_rows, library_versions, members_of
 from housing.training.plan import SearchPlan
@@ -31,6 +31,9 @@ from housing.training.worth import worth
 
 PREDICTED = "predicted"
 """Column of the out-of-fold predictions, beside the key: one row a training district."""
+
+TOY_ROWS = 200
+"""Training rows on which a family is tried before its search."""
 
 GOLDEN_ROWS = 50
 """Rows whose predictions are kept with a model, to tell later whether it still gives them."""
@@ -86,6 +89,7 @@ def tune(store: Store, night: Night, version: int, settings: Settings) -> int:
     with store.read() as connection:
         if searches.get(connection, search).finished_at is not None:
             return search
+    check_families(plan, X, y)
     found = _run(store, search, plan, X, y, settings.dask_address or "")
     keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()[found.rows]
     oof = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
@@ -95,6 +99,22 @@ def tune(store: Store, night: Night, version: int, settings: Settings) -> int:
     }
     searches.finish(store, search, choice, put_frame(store, oof))
     return search
+
+
+def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
+    """Before hours of search: NotPossible where a family's model could not be stored and loaded.
+
+    Each family is fitted on a few rows; one that fails there is left for the search to report.
+    """
+    rows, labels = X.iloc[:TOY_ROWS], y.iloc[:TOY_ROWS]
+    for family in dict.fromkeys(plan.families):
+        model = unfitted(family, plan.seed, CANDIDATES, plan.without)
+        try:
+            with one_thread():
+                model.fit(rows, labels)
+        except Exception:  # noqa: BLE001, S112 - the search records what each of its draws raises
+            continue
+        artifacts.check_storable(model, rows.iloc[:GOLDEN_ROWS], f"a model of the family {family}")
 
 
 def _warm(store: Store, version: int, plan: SearchPlan) -> list[Draw]:
@@ -190,7 +210,7 @@ def fit_challenger(store: Store, night: Night, search: int, settings: Settings) 
         "train_keys": keys_digest(train_keys),
         "importances": fitted.also.columns,
         "groups": fitted.also.groups,
-        "libraries": library_versions(),
+        "libraries": library_versions(fitted.model),
         "fit_seconds": fit_seconds,
         "run": night.run,
     }

@@ -19,13 +19,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
-from housing.errors import BlobMissing, Corrupt, HousingError, Pruned
+from housing.errors import BlobMissing, Corrupt, HousingError, NotPossible, Pruned
 from housing.store import skops_format
 from housing.store.blobs import Blob
 from housing.store.engine import Store
 from housing.store.segments import get_table, put_frame, to_frame
 from housing.store.tables import blobs
-from housing.store.trusted import TRUSTED_TYPES
+from housing.store.trusted import trusted_types
 from housing.training.workers import one_thread
 
 FORMAT = "skops.zst"
@@ -50,7 +50,7 @@ def digest_of(model: Any) -> str:
 
 def _packed(model: Any) -> tuple[bytes, str]:
     """A model's bytes and their format."""
-    plain, suffix = skops_format.dump(model, TRUSTED_TYPES), FORMAT
+    plain, suffix = skops_format.dump(model, trusted_types()), FORMAT
     if plain is None:
         buffer = io.BytesIO()
         joblib.dump(model, buffer)
@@ -59,6 +59,34 @@ def _packed(model: Any) -> tuple[bytes, str]:
     with pa.CompressedOutputStream(packed, "zstd") as stream:
         stream.write(plain)
     return packed.getvalue().to_pybytes(), suffix
+
+
+def _unpacked(packed: bytes, suffix: str) -> Any:
+    with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
+        plain = stream.read()
+    if suffix == FORMAT:
+        return skops_format.load(plain, trusted_types())
+    return joblib.load(io.BytesIO(plain))
+
+
+def check_storable(model: Any, rows: pd.DataFrame, what: str) -> None:
+    """NotPossible where a fitted model cannot be stored, or predicts otherwise once it is loaded.
+
+    Nothing is kept. `what` names the model in the message.
+    """
+    try:
+        again = _unpacked(*_packed(model))
+        same = np.allclose(again.predict(rows), model.predict(rows), rtol=GOLDEN_TOLERANCE, atol=0)
+    except NotPossible:
+        raise
+    except Exception as error:  # whatever a strange type raises: it is the model that is at fault
+        raise NotPossible(
+            what=f"Storing {what}", why=f"{type(error).__name__}: {error}."
+        ) from error
+    if not same:
+        raise NotPossible(
+            what=f"Storing {what}", why="once it is loaded again it predicts otherwise."
+        )
 
 
 def signed(store: Store, blob: Blob) -> Blob:
@@ -78,11 +106,7 @@ def get_model(store: Store, digest: str) -> Any:
     check_signature(store, row)
     packed = _bytes(store, row)
     try:
-        with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
-            plain = stream.read()
-        if row.suffix == FORMAT:
-            return skops_format.load(plain, TRUSTED_TYPES)
-        return joblib.load(io.BytesIO(plain))
+        return _unpacked(packed, row.suffix)
     except HousingError:
         raise
     except Exception as error:  # its bytes are those that were stored: the environment has changed

@@ -40,7 +40,9 @@ def dump(model: Any, trusted: tuple[str, ...]) -> bytes | None:
     if strange:
         raise NotPossible(
             what=f"Storing a {type(model).__name__}",
-            why=f"it holds {', '.join(strange)}, which housing/store/trusted.py does not list.",
+            why=f"it holds {', '.join(strange)}, which is not trusted (housing/store/trusted.py): "
+            "a model family names the types of other packages in `trusted`, and the function of a "
+            "derived column stands in its registry.",
         )
     return _repeatable(raw)
 

@@ -38,7 +38,8 @@ class Candidate:
     steps `preprocess` and `model`. `space` maps its parameter names to a list of values or to a
     scipy distribution. `cost` estimates one fit (seconds at 10,000 rows) from a draw's
     parameters; it orders the work and decides nothing else. `extra` is a package that only this
-    family needs, and the name of the project's extra that brings it.
+    family needs, and the name of the project's extra that brings it. `trusted` names types of
+    other packages that its fitted models hold, e.g. "lightgbm.basic.Booster": they may be loaded.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Candidate:
     space: Mapping[str, Any] = field(default_factory=dict)
     cost: Callable[[Mapping[str, Any]], float] = _constant_cost
     extra: str = ""
+    trusted: tuple[str, ...] = ()
 
     @property
     def installed(self) -> bool:
@@ -115,6 +117,14 @@ def _least_squares(seed: int) -> Pipeline:
     return _pipeline(recipe(seed), LinearRegression())
 
 
+LIGHTGBM_TYPES = (
+    "collections.OrderedDict",
+    "collections.defaultdict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMRegressor",
+)
+"""What a fitted LightGBM model holds; its trees are text within."""
+
 CANDIDATES: Mapping[str, Candidate] = {
     "boosting": Candidate(
         "boosting",
@@ -144,6 +154,7 @@ CANDIDATES: Mapping[str, Candidate] = {
         },
         _lightgbm_cost,
         extra="lightgbm",
+        trusted=LIGHTGBM_TYPES,
     ),
     "boosting-slow": Candidate(
         "boosting-slow",
@@ -177,6 +188,7 @@ CANDIDATES: Mapping[str, Candidate] = {
         },
         _lightgbm_cost,
         extra="lightgbm",
+        trusted=LIGHTGBM_TYPES,
     ),
     "extra-trees": Candidate(
         "extra-trees",

@@ -5,9 +5,10 @@ the test side (`evaluation`) and keeping a model (`store`).
 """
 
 import platform
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
 import numpy as np
@@ -236,6 +237,25 @@ def golden_rows(X: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
     return X.iloc[np.sort(shuffled[order])]
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that a model's predictions depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+def library_versions(*models: Any) -> dict[str, str]:
+    """Versions of Python and of the libraries that predictions depend on, those of the estimators
+    in `models` (fitted or not) among them."""
+    names = set(LIBRARIES).union(*(_packages(model) for model in models))
+    return {"python": platform.python_version(), **{n: version(n) for n in sorted(names)}}
+
+
+def _packages(model: Any) -> set[str]:
+    """Distributions that a model's estimators come from, beside the standard library and ours."""
+    parts = [model, *(model.get_params(deep=True).values() if hasattr(model, "get_params") else ())]
+    packages = {type(part).__module__.split(".")[0] for part in parts}
+    strange = packages - {"housing", "sklearn"} - set(LIBRARIES) - sys.stdlib_module_names
+    known = packages_distributions() if strange else {}
+    return {name for package in strange for name in known.get(package, ())[:1]}
+
+
+def installed_version(name: str) -> str:
+    """Of Python or a library; "-" where it is not installed."""
+    try:
+        return platform.python_version() if name == "python" else version(name)
+    except PackageNotFoundError:
+        return "-"

@@ -1,13 +1,17 @@
 """The five recipes of CONTRIBUTING.md, each tried as it stands there."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sklearn.base import clone
 
+import housing
 from housing import schema
 from housing.gate.check import CHECKS, judge
 from housing.gate.evidence import Contender, Evidence
@@ -25,13 +29,16 @@ from housing.training.search import run_search
 PAGE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
-def recipe(heading: str) -> dict[str, Any]:
-    """Run the Python block below a heading; returns its names."""
+def blocks(heading: str) -> list[str]:
+    """The Python blocks below a heading."""
     section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
-    block = re.search(r"```python\n(.*?)```", section, flags=re.DOTALL)
-    assert block is not None
+    return re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+
+
+def recipe(heading: str) -> dict[str, Any]:
+    """Run the first Python block below a heading; returns its names."""
     names: dict[str, Any] = {"__name__": "recipe"}
-    exec(compile(block[1], heading, "exec"), names)
+    exec(compile(blocks(heading)[0], heading, "exec"), names)
     return names
 
 
@@ -56,6 +63,65 @@ def test_a_derived_feature(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = simulate(200, 0)
     fitted = preprocess.recipe(0).fit(frame[list(schema.FEATURES)], frame[schema.TARGET])
     assert any("people_per_room" in name for name in fitted.get_feature_names_out())
+
+
+ADDED = """
+from housing import schema
+from housing.features.derived import COVARIATES, LOGS, RATIOS
+from housing.records import Draw, Member
+from housing.sources.simulated.scenarios import simulate
+from housing.steps.tune import check_families
+from housing.store import artifacts
+from housing.training.fit import fit_members
+from housing.training.plan import SearchPlan
+from housing.training.predict import predictor
+
+assert (RATIOS[-1].name, LOGS[-1].name) == ("people_per_room", "log_age")
+assert [column.name for column in COVARIATES] == [
+    "east", "north", "log_income", "age", "log_rooms_per_house", "log_people_per_house",
+    "bedrooms_per_room", "log_population", "people_per_room",
+]
+rows = simulate(400, 0)
+X, y = rows[list(schema.FEATURES)].astype(schema.dtypes(schema.FEATURES)), rows[schema.TARGET]
+check_families(SearchPlan(families=("boosting", "linear")), X, y)
+for family, name in (("boosting", "ratios__people_per_room"), ("linear", "logs__log_age")):
+    model = fit_members(X, y, [Member(Draw(0, family, {}), 1)]).model
+    assert name in model[:-1].get_feature_names_out(), name
+    artifacts.check_storable(model, X[:20], family)
+    fast = predictor(model)
+    assert fast.parts and fast.agrees(X)
+print("all is well")
+"""
+
+
+def test_features_at_the_end_of_registries_and_one_with_a_function_of_its_own(
+    tmp_path: Path,
+) -> None:
+    """The recipe is followed in a copy of the package, word by word."""
+    shutil.copytree(Path(housing.__file__).parent, tmp_path / "housing")
+    module = tmp_path / "housing" / "features" / "derived.py"
+    text = module.read_text(encoding="utf-8")
+    ours = "\n".join(blocks("Add a derived feature"))
+    ours = re.sub(r"^from housing.features.derived .*\n|^import numpy .*\n", "", ours, flags=re.M)
+    assert text.count("_SKEWED = ") == 1
+    text = text.replace("_SKEWED = ", f"{ours}\n_SKEWED = ")
+    for registry, name in (
+        ("RATIOS", "PEOPLE_PER_ROOM"), ("LOGS", "LOG_AGE"), ("COVARIATES", "PEOPLE_PER_ROOM"),
+    ):  # fmt: skip
+        head, tail = text.split(f"\n{registry}: tuple[Derived, ...] = (\n")
+        rows, rest = tail.split("\n)", 1)
+        text = f"{head}\n{registry}: tuple[Derived, ...] = (\n{rows}\n    {name},\n){rest}"
+    module.write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", ADDED],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "HOUSING_HOME": str(tmp_path / "var")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout == "all is well\n", done.stderr
 
 
 def test_a_model_family(monkeypatch: pytest.MonkeyPatch) -> None:

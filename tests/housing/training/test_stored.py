@@ -7,7 +7,7 @@ import pytest
 
 from housing.records import Draw, Member
 from housing.store import skops_format
-from housing.store.trusted import TRUSTED_TYPES
+from housing.store.trusted import trusted_types
 from housing.training import fit
 from housing.training.candidates import CANDIDATES
 from housing.training.draws import draws
@@ -23,9 +23,9 @@ def test_a_stored_model_predicts_the_same(family, bag, census_path):
     draw = draws(SearchPlan(families=(family,), n_iter=1), families.SMALL)[0]
     members = [Member(draw, seed) for seed in range(bag)]
     model = fit_members(X[:400], y[:400], members, candidates=families.SMALL).model
-    stored = skops_format.dump(model, TRUSTED_TYPES)
+    stored = skops_format.dump(model, trusted_types())
     assert stored is not None, "skops cannot store it, so it would be pickled"
-    again = skops_format.load(stored, TRUSTED_TYPES)
+    again = skops_format.load(stored, trusted_types())
     np.testing.assert_array_equal(again.predict(X_test[:300]), model.predict(X_test[:300]))
 
 
@@ -33,8 +33,8 @@ def test_a_mean_of_families_is_stored_too(census_path):
     X, y, X_test, _ = families.reference_split(census_path)
     mixed = [Member(Draw(0, "boosting", {"model__max_iter": 5}), 1), Member(Draw(1, "tree", {}), 2)]
     model = fit_members(X[:400], y[:400], mixed, candidates=families.SMALL).model
-    stored = skops_format.dump(model, TRUSTED_TYPES)
-    again = skops_format.load(stored, TRUSTED_TYPES)
+    stored = skops_format.dump(model, trusted_types())
+    again = skops_format.load(stored, trusted_types())
     np.testing.assert_array_equal(again.predict(X_test[:300]), model.predict(X_test[:300]))
 
 
@@ -46,7 +46,7 @@ def test_where_a_member_was_fitted_does_not_show_in_the_bytes(family, census_pat
 
     def stored(workers):
         model = fit_members(X[:400], y[:400], members, workers=workers, candidates=families.SMALL)
-        return skops_format.dump(model.model, TRUSTED_TYPES)
+        return skops_format.dump(model.model, trusted_types())
 
     here = stored(workers=1)
     assert stored(workers=2) == here
