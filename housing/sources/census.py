@@ -7,7 +7,9 @@ Fetching bytes belongs in `download`, reading them in `tabular`.
 
 import hashlib
 import io
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -150,6 +152,6 @@ def _member(name: str, content: bytes, options: SourceOptions) -> bytes:
                     file = archive.extractfile(member)
                     if file is not None and member.size <= limit:
                         return file.read(limit)
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, zlib.error, lzma.LZMAError, OSError, EOFError) as error:
         raise FileUnreadable(file=name, why=f"is a damaged archive ({error})") from error
     raise FileUnreadable(file=name, why="is an archive without a CSV file in it")

@@ -13,20 +13,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
 from housing.errors import FileUnreadable
 from housing.keys import district_keys
 from housing.quality import RawTable, casts, whole
 from housing.quality.rejections import LONGEST_ID
+from housing.quality.table import PART_ROWS
 from housing.records import BatchSummary, IntakeSummary, RunOutcome
 from housing.schema import CATALOGUE, ID_COLUMN, KEY, TARGET
 from housing.settings import Settings
 from housing.sources.base import Delivery, Seen
 from housing.sources.files import ReadLimits, fingerprint, load, shown
 from housing.sources.landing import Landing
-from housing.sources.parquet import plain
+from housing.sources.parquet import ParquetTable, plain
 from housing.steps.intake import options, take
 from housing.store import predictions, runs
 from housing.store.engine import Store
@@ -60,7 +60,7 @@ def _one(store: Store, path: Path, limits: ReadLimits, run: int) -> BatchSummary
         if known is not None:
             said = f"{name} was brought in before; nothing to do."
             return BatchSummary(None, "labels", name, "unchanged", said)
-        labels, rejected = _labels(path, limits)
+        labels, rejected = labels_of(path, limits)
     except FileUnreadable as error:
         return BatchSummary(None, "labels", name, "unreadable", f"{error}.")
     read = len(labels) + rejected
@@ -76,7 +76,7 @@ def _one(store: Store, path: Path, limits: ReadLimits, run: int) -> BatchSummary
     )  # fmt: skip
 
 
-def _labels(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, int]:
+def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, int]:
     """Keys and true prices of a file, and how many of its rows are neither."""
     frame = _read(path, limits)
     if TARGET not in frame:
@@ -122,14 +122,16 @@ def _read(path: Path, limits: ReadLimits) -> pd.DataFrame:
     csv = path.name.lower().endswith((".csv", ".csv.gz"))
     if not csv and path.suffix.lower() != ".parquet":
         raise FileUnreadable(file=name, why="is neither .csv, .csv.gz nor .parquet")
-    data = pa.BufferReader(pa.py_buffer(load(path, limits, text=csv)))
     wanted = (ID_COLUMN, *KEY, TARGET)
+    data = load(path, limits, text=csv)
     try:
         if csv:
             convert = arrow_csv.ConvertOptions(column_types=dict.fromkeys(wanted, pa.string()))
-            table = arrow_csv.read_csv(data, convert_options=convert)
+            table = arrow_csv.read_csv(pa.py_buffer(data), convert_options=convert)
         else:
-            table = pq.read_table(data)
+            file = ParquetTable(data, name, limits)
+            columns = [c for c in wanted if c in file.names]
+            table = pa.concat_tables(file.batches(columns, PART_ROWS))
         present = [c for c in wanted if c in table.column_names]
         return pd.DataFrame({c: plain(c, table[c], name) for c in present})
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -54,11 +54,19 @@ except FileUnreadable as error:
 print(json.dumps({"said": said, "bytes": highest() - before}))
 """
 
+LABELS = READER.replace(
+    "found = validate(read_table(path, ReadLimits()), path.name)",
+    "from housing.steps.labels import labels_of; found, bad = labels_of(path, ReadLimits())",
+).replace(
+    "{len(found.accepted)} accepted, {len(found.rejected)} rejected",
+    "{len(found)} labels, {bad} rejected",
+)
 
-def read(path: Path, most: int = 2_000_000_000) -> dict[str, Any]:
+
+def read(path: Path, most: int = 2_000_000_000, reader: str = READER) -> dict[str, Any]:
     """What a reader said, and its highest resident memory beyond the start; `most` limits it."""
     done = subprocess.run(
-        [sys.executable, "-c", READER, str(path), str(most)],
+        [sys.executable, "-c", reader, str(path), str(most)],
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -259,6 +267,15 @@ def test_the_other_files_of_the_night_go_on(
     first, second = ingest_files(store, settings, [bomb, good]).batches
     assert (first.name, first.status, second.status) == ("a.parquet", "unreadable", "accepted")
     assert first.message.startswith("a.parquet: column ocean_proximity is written as DELTA")
+
+
+def test_a_file_of_labels_costs_no_more_than_another(tmp_path: Path) -> None:
+    bomb = tmp_path / "labels.parquet"
+    values = pa.array(["1" * 300_000] * 3_000).dictionary_encode()
+    _written(bomb, _with(3_000, median_house_value=values))
+    found = read(bomb, reader=LABELS)
+    assert found["said"] == "0 labels, 3000 rejected"
+    assert found["bytes"] < MOST
 
 
 # --- damage ---------------------------------------------------------------------------------
