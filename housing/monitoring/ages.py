@@ -54,9 +54,13 @@ def held_signal(names: tuple[str, ...]) -> Signal:
         name="held batches",
         kind="upstream",
         fired=bool(names),
-        sentence=f"{len(names)} batches wait for a person: {', '.join(names)}"
+        sentence=f"{_batches_wait(len(names))} for a person: {', '.join(names)}"
         if names
         else "no batch waits for a person",
         rows=0,
         effect=float(len(names)),
     )
+
+
+def _batches_wait(count: int) -> str:
+    return "1 batch waits" if count == 1 else f"{count} batches wait"

@@ -15,7 +15,7 @@ def test_a_look_is_shown_and_recorded(housing: Housing) -> None:
     assert said["model"] == 2
     assert [w["source"] for w in said["windows"]][-1] == "clock"
     assert Path(said["report"]).read_text().startswith("<!doctype html>")
-    assert "held" in housing("monitor").output
+    assert "1 batch waits for a person: b3" in housing("monitor").output
 
 
 def test_a_card_of_the_champion(housing: Housing) -> None:
