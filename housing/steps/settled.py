@@ -114,9 +114,9 @@ def next_run(
 ) -> str:
     """What the next run will do without new rows, were `champion` in force and this on hold."""
     active = datasets.active(connection)
-    waiting = datasets.waiting(connection)
-    if active is None or waiting:
-        names = ", ".join(f"b{batch}" for batch in waiting) or "the first rows"
+    entering = datasets.entering(connection)
+    if active is None or entering:
+        names = ", ".join(f"b{batch}" for batch in entering) or "the first rows"
         return f"The next run adds {names} to the dataset, searches, and judges what it finds."
     profile = profiles.get(connection, active.id)
     if profile is None:
@@ -125,10 +125,12 @@ def next_run(
             " a version with the same rows was searched before."
         )
     found = stored(connection, profile.content, settings, champion, on_hold)
-    return f"Without new rows the next run {_will(found, active.id)}."
+    asked = None if found.verdict is None else approvals.of_key(connection, found.verdict.key)
+    will = _will(found, active.id, None if asked is None else asked.status, settings.gate.approval)
+    return f"Without new rows the next run {will}."
 
 
-def _will(found: Found, version: int) -> str:
+def _will(found: Found, version: int, answer: str | None, asks: bool) -> str:
     rival = "the baselines" if found.champion is None else f"m{found.champion}"
     if found.challenger is None:
         why = "no finished search with these settings is stored for its rows"
@@ -141,6 +143,9 @@ def _will(found: Found, version: int) -> str:
         return f"promotes nothing: of the rows of v{version} it has {name}, and {found.on_hold}"
     if found.verdict is None:
         return f"judges the stored {name} against {rival}, without a search"
+    if found.verdict.outcome == "promote" and answer is not None:
+        return f"does nothing: {name} was judged against {rival} before ({_FATES[answer]})"
     if found.verdict.outcome == "promote":
-        return f"promotes the stored {name}, which was judged against {rival} before"
+        verb = "asks whether to promote" if asks else "promotes"
+        return f"{verb} the stored {name}, which was judged against {rival} before"
     return f"does nothing: {name} was judged against {rival} before ({found.verdict.outcome})"

@@ -180,10 +180,13 @@ def summary(row: Row[Any]) -> BatchSummary:
 def recent_row_counts(
     connection: Connection, source: str, limit: int, at_least: int
 ) -> tuple[int, ...]:
-    """Rows read in the source's last batches of `at_least` rows that were taken, newest last."""
+    """Rows read in the source's last batches that changed the dataset, newest last.
+
+    Batches of fewer than `at_least` rows, and those of known rows, tell no usual size.
+    """
     query = (
         sa.select(batches.c.read_rows)
-        .where(batches.c.source == source, batches.c.status.in_(TAKEN))
+        .where(batches.c.source == source, batches.c.status.in_(("accepted", "released")))
         .where(batches.c.read_rows >= at_least)
         .order_by(batches.c.id.desc())
         .limit(limit)

@@ -73,6 +73,14 @@ def waiting(connection: Connection) -> tuple[int, ...]:
     return tuple(connection.execute(query).scalars())
 
 
+def entering(connection: Connection) -> tuple[int, ...]:
+    """Batches that the next version adds: none while none of the waiting changes a row."""
+    new = waiting(connection)
+    status = sa.select(batches.c.status).where(batches.c.id.in_(new)).distinct()
+    changes = set(connection.execute(status).scalars()) - {"unchanged"}
+    return new if changes else ()
+
+
 def basis(connection: Connection) -> tuple[int, ...]:
     """Batches whose rows a new one is compared with, in reading order: active, then waiting."""
     current = active(connection)
@@ -82,9 +90,8 @@ def basis(connection: Connection) -> tuple[int, ...]:
 def append_waiting(store: Store, *, reason: str, run: int | None) -> DatasetVersion | None:
     """A new version that also holds the waiting batches, or None where none changes a row."""
     with store.write() as connection:
-        new = waiting(connection)
-        status = sa.select(batches.c.status).where(batches.c.id.in_(new)).distinct()
-        if set(connection.execute(status).scalars()) <= {"unchanged"}:
+        new = entering(connection)
+        if not new:
             return None
         version = _new_version(connection, "append", reason, run)
         last = connection.execute(sa.select(sa.func.max(version_batches.c.position))).scalar() or 0

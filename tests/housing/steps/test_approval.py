@@ -12,7 +12,7 @@ from housing.steps import approval, promote, tell
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night, NightlyParameters, conclude, night_run
 from housing.steps.outcome import nothing_new, of_verdict
-from housing.steps.settled import settled
+from housing.steps.settled import settled, what_next
 from housing.store import holds, listings, registry
 from housing.store.engine import Store
 from housing.store.ledger import Why
@@ -57,6 +57,7 @@ def late(store: Store) -> None:
 
 def test_what_waits_is_promoted_by_nobody_else(store: Store, night: Night, asked: Ran) -> None:
     assert champion(store) is None
+    assert "does nothing" in what_next(store, load_settings())
     stands = settled(store, asked.version, load_settings())
     assert stands is not None
     assert (stands.evaluation, stands.outcome) == (asked.judged.evaluation, "awaiting approval")

@@ -337,6 +337,20 @@ def test_five_rows_after_files_of_a_header_come_in(store: Store, land: Land) -> 
     assert status(store) == []
 
 
+def test_files_of_known_rows_tell_no_usual_size(store: Store, land: Land) -> None:
+    rows = landing_rows(1, 2_000)
+    land("a.csv", frame=rows.head(1_500))
+    for i in range(7):
+        land(f"known{i}.csv", frame=rows[i * 60 : (i + 1) * 60])
+    land("b.csv", frame=rows.tail(1_500))
+    found = intake.bring_in(store, load_settings(), run=None).batches
+    assert [b.status for b in found] == ["accepted", "accepted", *["unchanged"] * 7]
+    land("c.csv", frame=landing_rows(2, 1_500))
+    found = intake.bring_in(store, load_settings(), run=None).batches
+    (last,) = [b for b in found if b.name == "c.csv"]
+    assert last.status == "accepted", last.message
+
+
 # --- a junk file decides nothing -------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from scipy.stats import randint
 from housing.errors import OnHold
 from housing.records import NightResult
 from housing.settings import Settings, load_settings
-from housing.steps import by_hand
+from housing.steps import by_hand, intake
 from housing.steps.night import NightlyParameters
 from housing.steps.promote import RollbackPlan, plan_rollback, roll_back
 from housing.steps.settled import what_next
@@ -110,6 +110,21 @@ def test_after_a_rollback_the_stored_challenger_is_judged_against_the_former_cha
     assert (promoted.outcome, promoted.challenger, promoted.champion) == ("promoted", 5, 5)
     assert _count(five, searches) == searched
     assert plain_night().outcome == "nothing new"
+
+
+def test_a_delivery_of_known_rows_changes_nothing_that_is_said_of_the_next_run(
+    five: Settings,
+) -> None:
+    _back(five, 1)
+    before = _next(five)
+    assert five.landing_dir is not None
+    landing_rows(ord("b"), ROWS["b"]).head(300).to_csv(five.landing_dir / "known.csv", index=False)
+    with open_store(five) as store:
+        found = intake.bring_in(store, five, run=None)
+        assert [batch.status for batch in found.batches if batch.id] == ["unchanged"]
+    assert _next(five) == before
+    promoted = plain_night()
+    assert (promoted.outcome, promoted.challenger, promoted.version) == ("promoted", 5, 5)
 
 
 def test_what_was_taken_back_has_no_twin_until_it_is_released(five: Settings) -> None:
