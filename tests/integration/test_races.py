@@ -170,7 +170,8 @@ def test_stored_and_recorded_while_a_prune_is_about_to_delete(world: Settings) -
 def test_nobody_records_while_a_prune_deletes(world: Settings) -> None:
     """What the two above rest on: deletion and record exclude one another."""
     pruner = Paused("prune_all", DELETING).arrive()
-    with create_engine(world.database_url.get_secret_value()).connect() as connection:
+    engine = create_engine(world.database_url.get_secret_value())
+    with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.connection.execute("PRAGMA busy_timeout=0")
             with pytest.raises(sa.exc.OperationalError, match="database is locked"):
@@ -178,6 +179,7 @@ def test_nobody_records_while_a_prune_deletes(world: Settings) -> None:
         else:
             lock = sa.select(sa.func.pg_try_advisory_xact_lock(WRITE_LOCK))
             assert connection.execute(lock).scalar() is False
+    engine.dispose()
     assert pruner.finish() == "done"
     nothing_is_lost(world)
 
