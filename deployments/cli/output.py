@@ -38,7 +38,15 @@ def _given(reason: str) -> str:
 
 
 Reason = Annotated[str, typer.Option(help="Why; it is kept for ever.", callback=_given)]
-Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Newest N only.")]
+MOST_ROWS = 1_000_000
+"""Of a listing; what no store has, and every database can count to."""
+
+LONGEST_DAYS = 36_500
+"""A century: what every calendar can go back from today."""
+
+Limit = Annotated[
+    int | None, typer.Option("--limit", "-n", min=1, max=MOST_ROWS, help="Newest N only.")
+]
 
 EXIT_CODES: Mapping[RunOutcome, int] = {
     RunOutcome.PROMOTED: 0,

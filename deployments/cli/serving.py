@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from deployments.cli.output import AsJson, console, emit_json
+from deployments.cli.output import LONGEST_DAYS, MOST_ROWS, AsJson, console, emit_json
 from deployments.serving import PORT, Binding
 from deployments.serving import serve as run_until_stopped
 from housing.settings import load_settings
@@ -72,7 +72,8 @@ def predict(
 @app.command()
 def shadow(
     days: Annotated[
-        int | None, typer.Option(min=1, help="Answers of the last days; all if left out.")
+        int | None,
+        typer.Option(min=1, max=LONGEST_DAYS, help="Answers of the last days; all if left out."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -112,7 +113,9 @@ def audit_sample(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="CSV file to write; it must not be there yet.")
     ] = Path("audit.csv"),
-    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Districts.")] = 50,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, max=MOST_ROWS, help="Districts.")
+    ] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Decides the random part.")] = 0,
     rival: Annotated[
         str | None,

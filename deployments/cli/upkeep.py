@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from deployments.cli import identify
 from deployments.cli.bars import Bars
-from deployments.cli.output import AsJson, Reason, console, emit_json, listing
+from deployments.cli.output import LONGEST_DAYS, AsJson, Reason, console, emit_json, listing
 from housing import progress
 from housing.records import Event
 from housing.settings import load_settings
@@ -179,7 +179,10 @@ def prune(
     older_than: Annotated[
         int | None,
         typer.Option(
-            metavar="DAYS", min=1, help="Age in days; HOUSING_RETENTION__DAYS if left out."
+            metavar="DAYS",
+            min=1,
+            max=LONGEST_DAYS,
+            help="Age in days; HOUSING_RETENTION__DAYS if left out.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Say what would go, and change nothing.")] = False,

@@ -44,6 +44,8 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
         raise NotPossible(what=f"Exporting m{model} to {kind}", why=f"{REFUSED[kind]}.")
     if kind != "skops":
         raise NotPossible(what=f"Exporting m{model} to {kind}", why="it is skops, onnx or mlflow.")
+    if folder.exists() and not folder.is_dir():
+        raise NotPossible(what=f"Writing into {folder}", why="it is a file. Name a folder.")
     if folder.exists() and any(folder.iterdir()):
         raise NotPossible(what=f"Writing into {folder}", why="it is not empty. Name another.")
     with store.read() as connection:

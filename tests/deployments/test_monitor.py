@@ -31,6 +31,18 @@ def test_an_export(housing: Housing, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert (tmp_path / "out" / "model.skops").exists()
     assert "no converter" in str(housing("export", "m1", "--to", "onnx").exception)
+    (tmp_path / "file").touch()
+    done = housing("export", "m1", "-o", str(tmp_path / "file"))
+    assert "it is a file. Name a folder." in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "line", ["history -n {}", "models --limit {}", "prune --older-than {}", "shadow --days {}"]
+)
+def test_a_number_beyond_reason_is_wrong_usage(housing: Housing, line: str) -> None:
+    done = housing(*line.format(10**20).split())
+    assert done.exit_code == 2
+    assert "or equal to" in " ".join(done.output.split())
 
 
 def test_a_sample_for_a_person(housing: Housing, tmp_path: Path) -> None:
