@@ -100,7 +100,9 @@ def make_report(rows):
             batches=(
                 BatchSummary(
                     4, "landing", "tonight.csv", "accepted", "7 districts came in.", 9, 7, 2,
-                    (Rejection("range", "median_income", 2, "tonight.csv line 3: 83252"),),
+                    rejections=(
+                        Rejection("range", "median_income", 2, "tonight.csv line 3: 83252"),
+                    ),
                 ),
                 BatchSummary(None, "landing", "slow.csv", "waiting", "Still being written."),
             ),

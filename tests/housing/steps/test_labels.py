@@ -109,7 +109,7 @@ def test_rows_that_are_no_label_are_counted(seen: Settings, opened: Store) -> No
         ("x.csv", f"{schema.TARGET}\n1\n", "whose prices"),
         ("x.csv", "", "not a table"),
         ("x.txt", "", "neither"),
-        ("x.parquet", "hello", "not a table"),
+        ("x.parquet", "hello", "called Parquet and is not"),
         ("gone.csv", None, "vanished"),
     ],
 )
