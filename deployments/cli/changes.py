@@ -173,13 +173,16 @@ def restore(
 
 @dataset_app.command()
 def discard(
-    batch: Annotated[str, typer.Argument(help="A held or rejected batch, e.g. b3.")],
+    batch: Annotated[str, typer.Argument(help="A held, rejected or empty batch, e.g. b3.")],
 ) -> None:
     """Close a batch that waits for a person: it never enters the dataset, its rows are kept."""
     target = identify.parse(batch, allowed="b")[1]
     with open_store(load_settings()) as store:
-        batches.discard(store, target)
-    console.print(f"b{target} is discarded; `housing show b{target}` still shows it.")
+        name = batches.discard(store, target)
+    console.print(
+        escape(f"b{target} ({name}) is discarded; `housing show b{target}` still shows it."),
+        soft_wrap=True,
+    )
 
 
 @dataset_app.command()
@@ -187,7 +190,7 @@ def accept(batch: Annotated[str, typer.Argument(help="A held batch, e.g. b3.")])
     """Let a held batch in after all."""
     target = identify.parse(batch, allowed="b")[1]
     with open_store(load_settings()) as store:
-        batches.accept_held(store, target)
-        with store.read() as connection:
-            name = batches.get(connection, target).name
-    console.print(f"b{target} ({escape(name)}) is let in; `housing retrain` takes it up.")
+        name = batches.accept_held(store, target)
+    console.print(
+        escape(f"b{target} ({name}) is let in; `housing retrain` takes it up."), soft_wrap=True
+    )

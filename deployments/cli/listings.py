@@ -46,10 +46,12 @@ def status(as_json: AsJson = False) -> None:
             "on hold": [f"{hold['held']}: {hold['reason']}" for hold in found["holds"]]
             or "nothing",
             "ready to go back to": _readiness(found["readiness"]),
-            "needs a person": found["needs_a_person"] or "nothing",
+            "needs a person": len(found["needs_a_person"]) or "nothing",
         },
         as_json=False,
     )
+    for need in found["needs_a_person"]:
+        console.print(escape(f"- {need}"), soft_wrap=True, highlight=False)
 
 
 def _readiness(rows: list[dict[str, Any]]) -> str:

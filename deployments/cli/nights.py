@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from deployments import early, environment
-from deployments.cli.output import EXIT_CODES, AsJson, console, listing
+from deployments.cli.output import EXIT_CODES, AsJson, console, listing, messages
 from housing.errors import NotPossible
 from housing.records import RunOutcome
 from housing.settings import load_settings
@@ -93,7 +93,8 @@ def ingest(
         }
         for b in summary.batches
     ]
-    listing(rows, ("batch", "status", "accepted", "rejected", "message"), as_json=as_json)
+    listing(rows, ("batch", "name", "status", "accepted", "rejected"), as_json=as_json)
+    messages(() if as_json else rows)
     if any(b.status in ("unreadable", "rejected") for b in summary.batches):
         raise typer.Exit(1)
 

@@ -88,6 +88,14 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_jso
     console.print(table)
 
 
+def messages(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the `message` of each row below its `name`, whole: a command in it can be copied."""
+    for row in rows:
+        name, message = str(row["name"]), str(row["message"])
+        said = message if message.startswith(name) else f"{name}: {message}"
+        console.print(escape(said), soft_wrap=True, highlight=False)
+
+
 def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
     """Print one thing: a line a fact, nested ones indented."""
     if as_json:

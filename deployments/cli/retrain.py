@@ -10,7 +10,7 @@ from rich.table import Table
 
 from deployments import early, environment
 from deployments.cli.bars import Bars
-from deployments.cli.output import console, emit_json, errors
+from deployments.cli.output import console, emit_json, errors, messages
 from deployments.server import server_for_a_night
 from housing import progress
 from housing.errors import SettingsInvalid
@@ -112,13 +112,14 @@ def _print_intake(batches: list[dict[str, Any]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("what came in", overflow="fold", min_width=12)
     table.add_column("status")
-    table.add_column("why", overflow="fold")
     colour = {"accepted": "green", "unreadable": "red", "rejected": "red"}
     for batch in batches:
         style = colour.get(batch["status"], "yellow")
         status = f"[{style}]{batch['status']}[/]"
-        table.add_row(escape(batch["name"]), status, escape(batch["message"]))
-    console.print(table, "")
+        table.add_row(escape(batch["name"]), status)
+    console.print(table)
+    messages(batches)
+    console.print()
 
 
 def _print_checks(verdict: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ next step. What the bytes mean belongs in `delimited` and `parquet`.
 
 import hashlib
 import os
+import shlex
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
@@ -48,10 +49,26 @@ class Fingerprint(NamedTuple):
     size: int  # bytes on disk
 
 
-def shown(path: Path) -> str:
-    """The file's name as it can be printed, logged and stored, whatever characters it has."""
-    text = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+def shown(path: Path, *, whole: bool = False) -> str:
+    """The file's name (`whole`: path) as it can be printed, logged and stored."""
+    text = os.fsencode(path if whole else path.name).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shell_word(path: Path) -> str:
+    """The whole path as a word that can be pasted into bash, whatever characters it has."""
+    whole = Path(os.path.abspath(path))  # noqa: PTH100  (a link stays the link that was named)
+    if str(whole).isprintable():
+        return shlex.quote(str(whole))
+    plain = (c.isprintable() and c not in "\\'" for c in str(whole))
+    return (
+        "$'"
+        + "".join(
+            c if ok else "".join(f"\\x{byte:02x}" for byte in os.fsencode(c))
+            for c, ok in zip(str(whole), plain, strict=True)
+        )
+        + "'"
+    )
 
 
 def fingerprint(path: Path) -> Fingerprint:

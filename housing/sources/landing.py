@@ -6,6 +6,7 @@ it no longer has their rows, the message names how they come back. Names are rea
 of two corrections of a district the one in the later name counts.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,16 +17,18 @@ from typing import Literal
 from housing.errors import FileUnreadable, SourceUnavailable
 from housing.records import BatchSummary
 from housing.sources.base import Delivery, Known, Seen, SourceOptions, nothing_read
-from housing.sources.files import fingerprint, shown
+from housing.sources.files import fingerprint, shell_word, shown
 from housing.sources.tabular import is_table, parser_of, read_table
 
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", "~")
 
 _STATES = {
-    "withdrawn": "which was withdrawn; `housing dataset restore b{batch}` brings it back",
+    "withdrawn": "which was withdrawn; `housing dataset restore b{batch} --reason TEXT` brings it "
+    "back",
     "held": "which is held; `housing show b{batch}` tells why",
     "rejected": "of which every row was rejected; `housing show b{batch}` tells why",
-    "discarded": "which was discarded; `housing ingest --again` takes it as a new delivery",
+    "empty": "which holds no row; `housing show b{batch}` tells more",
+    "discarded": "which was discarded; `housing ingest --again {file}` takes it as a new delivery",
 }
 """What is to be known of a stored batch that is not in the dataset, by its status."""
 
@@ -34,7 +37,7 @@ _Shape = tuple[int, int]  # size in bytes, time of last change in nanoseconds
 
 @dataclass(frozen=True)
 class Landing:
-    """Files of one folder, in name order; folders in it are not looked into."""
+    """Files of one folder, in name order; tables in folders of it are named, not read."""
 
     options: SourceOptions
     name: str = "landing"
@@ -53,6 +56,19 @@ class Landing:
                 yield nothing_read(self.name, shown(path), "waiting", f"{shown(path)} {why}.")
             else:
                 yield self._one(path, seen, tonight)
+        if self.files is None:
+            yield from self._folders()
+
+    def _folders(self) -> Iterator[BatchSummary]:
+        """Folders with tables in them: whoever put them there expects that they are read."""
+        for folder in self._listed():
+            if _is_plain_folder(folder) and (table := _first_table(folder)) is not None:
+                name, where = f"{shown(folder)}/", shown(self.options.landing_dir, whole=True)
+                why = (
+                    f"{name} is a folder, and its tables (first {shown(table)}) are not read. "
+                    f"Move them into {where}, or begin the folder's name with a dot"
+                )
+                yield nothing_read(self.name, name, "unreadable", f"{why}.")
 
     def _one(self, path: Path, seen: Seen, tonight: dict[str, str]) -> Delivery | BatchSummary:
         name = shown(path)
@@ -63,7 +79,7 @@ class Landing:
             return nothing_read(self.name, name, "unreadable", f"{error}.")
         known = seen.batch_with(digest)
         if known is not None and not self.again:
-            return self._known(name, known, seen)
+            return self._known(path, known, seen)
         if digest in tonight:
             said = f"{name} holds the same as {tonight[digest]}; it counts once."
             return nothing_read(self.name, name, "unchanged", said)
@@ -80,27 +96,30 @@ class Landing:
             repeats=None if known is None else known.batch,
         )
 
-    def _known(self, name: str, known: Known, seen: Seen) -> BatchSummary:
+    def _known(self, path: Path, known: Known, seen: Seen) -> BatchSummary:
         """What becomes of content that is stored: nothing, and how its rows come back if need be.
 
         The file that lies there night after night is not compared: corrections of its rows are no
         news. The same content by another name, or named by a person, is.
         """
+        name = shown(path)
         same = f"{name} holds the same as b{known.batch}"
         fresh = self.files is not None or name not in known.names
         if state := _STATES.get(known.status):
             status: Literal["unchanged", "superseded"] = "superseded" if fresh else "unchanged"
-            return nothing_read(
-                self.name, name, status, f"{same}, {state.format(batch=known.batch)}."
-            )
+            said = state.format(batch=known.batch, file=shell_word(path))
+            return nothing_read(self.name, name, status, f"{same}, {said}.")
         outdated = seen.outdated_rows(known.batch) if fresh else 0
         if outdated:
             why = f"{outdated:,} of its rows have been corrected or withdrawn since"
-            how = f"`housing ingest --again {name}` takes it as a new delivery"
+            how = f"`housing ingest --again {shell_word(path)}` takes it as a new delivery"
             return nothing_read(self.name, name, "superseded", f"{same}; {why}. {how}.")
         return nothing_read(self.name, name, "unchanged", f"{same}; nothing to do.")
 
     def _files(self) -> list[Path]:
+        return [path for path in self._listed() if not _is_plain_folder(path)]
+
+    def _listed(self) -> list[Path]:
         folder = self.options.landing_dir
         try:
             if self.options.create_landing_dir:
@@ -120,9 +139,30 @@ class Landing:
 
 def _counts(path: Path) -> bool:
     """Whether a directory entry is meant as a delivery: not hidden, not unfinished."""
-    if path.name.startswith(".") or path.name.lower().endswith(_UNFINISHED):
-        return False
-    return is_table(path) or not path.is_dir()
+    return not path.name.startswith(".") and not path.name.lower().endswith(_UNFINISHED)
+
+
+def _is_plain_folder(path: Path) -> bool:
+    """A folder that is not named like a table."""
+    return path.is_dir() and not is_table(path)
+
+
+MOST_ENTRIES = 10_000
+"""Of a folder beside the files: what is looked through for tables."""
+
+
+def _first_table(folder: Path) -> Path | None:
+    """A table somewhere in a folder, links and hidden folders aside; None where there is none."""
+    left = MOST_ENTRIES
+    for _, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if _counts(Path(name)) and is_table(Path(name)):
+                return Path(name)
+        left -= len(files) + len(folders)
+        if left < 0:
+            break
+    return None
 
 
 def _growing(files: list[Path], settle_seconds: float) -> set[Path]:

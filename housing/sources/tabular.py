@@ -32,7 +32,8 @@ def parser_of(path: Path) -> Parser:
         if path.name.lower().endswith(suffix):
             return parser
     known = ", ".join(FORMATS)
-    raise FileUnreadable(file=shown(path), why=f"is not a table; these are read: {known}")
+    why = f"is not a table; these are read: {known}. Give it its true suffix, or move it elsewhere"
+    raise FileUnreadable(file=shown(path), why=why)
 
 
 def read_table(path: Path, limits: ReadLimits, *, digest: str | None = None) -> FileTable:

@@ -73,9 +73,14 @@ def take(
             break
     summary = IntakeSummary(tuple(taken))
     if run is not None:
-        left = TypeAdapter(IntakeSummary).dump_python(summary.not_taken, mode="json")
-        runs.note(store, run, not_taken=left["batches"])
+        note_not_taken(store, run, summary)
     return summary
+
+
+def note_not_taken(store: Store, run: int, summary: IntakeSummary) -> None:
+    """Keep with a run which files it looked at and could not read, or not yet."""
+    left = TypeAdapter(IntakeSummary).dump_python(summary.not_taken, mode="json")
+    runs.note(store, run, not_taken=left["batches"])
 
 
 def _all(sources: list[Source], seen: StoredBatches) -> Iterator[Delivery | BatchSummary]:
@@ -94,7 +99,7 @@ def _take_one(
         with memory_named(delivery.name):
             validated = validate(delivery.read(), delivery.name, watch)
     except FileUnreadable as error:
-        return nothing_read(delivery.source, delivery.name, "unreadable", str(error))
+        return nothing_read(delivery.source, delivery.name, "unreadable", f"{error}.")
     while True:  # until nobody has changed the dataset in the meantime
         new = _judged(present, settings, delivery, validated)
         if new.status == "unchanged" and delivery.repeats is not None:

@@ -27,7 +27,7 @@ from housing.sources.base import Delivery, Seen
 from housing.sources.files import ReadLimits, fingerprint, load, shown
 from housing.sources.landing import Landing
 from housing.sources.parquet import ParquetTable, plain
-from housing.steps.intake import options, take
+from housing.steps.intake import note_not_taken, options, take
 from housing.store import predictions, runs
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN
@@ -44,6 +44,7 @@ def ingest_labels(store: Store, settings: Settings, files: list[Path]) -> Intake
     try:
         limits = options(settings).limits
         found = IntakeSummary(tuple(_one(store, path, limits, run) for path in files))
+        note_not_taken(store, run, found)
     except BaseException as error:
         runs.finish(store, run, "failed", error=str(error))
         raise

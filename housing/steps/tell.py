@@ -73,11 +73,15 @@ def quarantined(settings: Settings, run: int, summary: IntakeSummary) -> Message
     rejected = [
         f"{b.name} (b{b.id}): {b.message}" for b in summary.batches if b.status == "rejected"
     ]
-    unreadable = [batch.name for batch in summary.batches if batch.status == "unreadable"]
+    unreadable = [
+        batch.message.removesuffix(".") for batch in summary.batches if batch.status == "unreadable"
+    ]
+    empty = [f"{b.name} (b{b.id})" for b in summary.batches if b.status == "empty"]
     parts = [f"{rows:,} rows were rejected"] if rows else []
     parts += [f"every row rejected: {'; '.join(rejected)}"] if rejected else []
     parts += [f"held back as a whole: {', '.join(held)}"] if held else []
-    parts += [f"not to be read: {', '.join(unreadable)}"] if unreadable else []
+    parts += [f"without a row: {', '.join(empty)}"] if empty else []
+    parts += [f"not to be read: {'; '.join(unreadable)}"] if unreadable else []
     if not parts:
         return None
     text = "; ".join(parts)

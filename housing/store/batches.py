@@ -21,7 +21,7 @@ from housing.store.tables import batches, utc_now
 BOOTSTRAP_SOURCES = ("census",)
 """Sources that deliver a first table, once."""
 
-NEED_A_PERSON = ("held", "rejected")
+NEED_A_PERSON = ("held", "rejected", "empty")
 """Statuses of batches that a person accepts, discards or has delivered again."""
 
 
@@ -200,22 +200,28 @@ def since(connection: Connection, run: int) -> Sequence[Row[Any]]:
     return connection.execute(query).all()
 
 
-def accept_held(store: Store, batch: int) -> None:
-    """Let a held batch in after all; the next run takes it into the dataset."""
+def accept_held(store: Store, batch: int) -> str:
+    """Let a held batch in after all, and return its name; the next run takes it in."""
     with store.write() as connection:
         row = get(connection, batch)
         if row.status != "held":
             raise NotPossible(what=f"Accepting b{batch}", why=f"it is {row.status}, not held.")
         connection.execute(batches.update().where(batches.c.id == batch).values(status="released"))
+        return str(row.name)
 
 
-def discard(store: Store, batch: int) -> None:
-    """Close a batch that waits for a person: it never enters the dataset, and its rows are kept."""
+def discard(store: Store, batch: int) -> str:
+    """Close a batch that waits for a person, and return its name.
+
+    It never enters the dataset, and its rows are kept.
+    """
     with store.write() as connection:
         row = get(connection, batch)
         if row.status not in NEED_A_PERSON:
             why = (
-                f"it is {row.status}; `housing dataset withdraw` takes a batch out of the dataset."
+                f"it is {row.status}; `housing dataset withdraw b{batch} --reason TEXT` takes a "
+                "batch out of the dataset."
             )
             raise NotPossible(what=f"Discarding b{batch}", why=why)
         connection.execute(batches.update().where(batches.c.id == batch).values(status="discarded"))
+        return str(row.name)

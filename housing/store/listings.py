@@ -3,7 +3,7 @@
 Both `--json` and the tables on the terminal are made from these, so they never disagree.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from housing.store import (
     retained,
     runs,
     searches,
+    unread,
 )
 from housing.store import batches as stored
 from housing.store import lease as leases
@@ -355,7 +356,7 @@ def status(connection: Connection) -> dict[str, Any]:
         "running": holder.owner if holder is not None and alive else None,
         "holds": list_holds(connection),
         "readiness": list_readiness(connection),
-        "needs_a_person": [*_needs(connection, last), *_unread(newest)],
+        "needs_a_person": [*_needs(connection, last), *unread.listed(connection)],
     }
 
 
@@ -372,17 +373,6 @@ def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _unread(newest: Row[Any] | None) -> Iterator[str]:
-    """Files that the last night did not read: it may have ended well without them."""
-    if newest is None:
-        return
-    for batch in newest.not_taken or []:
-        if batch["status"] == "unreadable":
-            yield f"r{newest.id} could not read a file. {batch['message']}."
-        if batch["status"] == "superseded":
-            yield f"r{newest.id} left a known file alone. {batch['message']}"
-
-
 def _quarantined(batch: Row[Any]) -> str:
     name = f"b{batch.id} ({batch.name})"
     discard = f"`housing dataset discard b{batch.id}` closes it"
@@ -391,7 +381,7 @@ def _quarantined(batch: Row[Any]) -> str:
             f"{name} is held: {batch.message} "
             f"`housing dataset accept b{batch.id}` lets it in, {discard}."
         )
-    return f"{name} is rejected: {batch.message} Deliver it corrected; {discard}."
+    return f"{name} is {batch.status}: {batch.message} Deliver it corrected; {discard}."
 
 
 def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]:

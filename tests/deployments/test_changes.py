@@ -133,7 +133,7 @@ def test_a_batch_that_waits_is_discarded(copied: Housing) -> None:
         return list(json.loads(copied("status", "--json").stdout)["needs_a_person"])
 
     assert any("`housing dataset discard b3` closes it" in need for need in waiting())
-    assert "b3 is discarded" in copied("dataset", "discard", "b3").stdout
+    assert "b3 (c.csv) is discarded" in copied("dataset", "discard", "b3").stdout
     assert not any("b3" in need for need in waiting())
     assert json.loads(copied("show", "b3", "--json").stdout)["status"] == "discarded"
     assert isinstance(copied("dataset", "accept", "b3").exception, NotPossible)

@@ -54,10 +54,17 @@ def test_unfinished_and_hidden_files_are_left_alone(options, seen, landing, tabl
     assert list(SOURCES["landing"](options()).deliveries(seen)) == []
 
 
-def test_plain_folders_are_not_looked_into(options, seen, landing, table):
-    (landing / "archive").mkdir()
-    (landing / "archive" / "a.csv").write_text(table)
-    assert list(SOURCES["landing"](options()).deliveries(seen)) == []
+def test_tables_in_folders_are_named_and_not_read(options, seen, landing, table):
+    for folder in ("2026", "notes", ".kept"):
+        (landing / folder / "11").mkdir(parents=True)
+    for place in ("2026/11/a.csv", ".kept/a.csv", "notes/11/b.txt", "notes/c.csv.part"):
+        (landing / place).write_text(table)
+    (answer,) = SOURCES["landing"](options()).deliveries(seen)
+    assert (answer.name, answer.status) == ("2026/", "unreadable")
+    assert answer.message == (
+        f"2026/ is a folder, and its tables (first a.csv) are not read. Move them into {landing}, "
+        "or begin the folder's name with a dot."
+    )
 
 
 def test_what_was_read_before_is_unchanged_under_any_name(options, seen, landing, table):
@@ -90,7 +97,8 @@ def test_what_cannot_be_read_is_said_and_the_others_go_on(options, seen, landing
     answers = list(SOURCES["landing"](options()).deliveries(seen))
     assert [getattr(a, "status", "delivery") for a in answers] == ["unreadable"] * 4 + ["delivery"]
     assert answers[1].message == (
-        "b.xlsx: is not a table; these are read: .csv, .csv.gz, .parquet."
+        "b.xlsx: is not a table; these are read: .csv, .csv.gz, .parquet. "
+        "Give it its true suffix, or move it elsewhere."
     )
 
 
