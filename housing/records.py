@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any, Literal
 
 Json = Mapping[str, Any]
@@ -118,11 +117,7 @@ class DatasetProfile:
     digest: str  # of the set of used rows, whatever files hold them
     columns: Json  # what `quality.profile_columns` yields: facts per catalogue column
     sides: str = ""  # digest of the set of (key, side)
-
-    @property
-    def content(self) -> str:
-        """What the version is, under whatever number: digest of its rows and their sides."""
-        return sha256(f"{self.digest}:{self.sides}".encode()).hexdigest()
+    content: str = ""  # digest of the values and sides of its rows, without their keys
 
 
 # --- training -------------------------------------------------------------------------------

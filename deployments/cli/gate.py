@@ -129,8 +129,9 @@ def judge(
 ) -> None:
     """Judge a stored model again, against the present champion on the active rows.
 
-    Changes no champion. Returns 0 where the gate would promote it, 3 where it would keep the
-    champion, 4 inconclusive.
+    Changes no champion, and no run uses the verdict: nights judge as if it had not been made, and
+    only a promotion by hand counts it as a look at these rows. Returns 0 where the gate would
+    promote it, 3 where it would keep the champion, 4 inconclusive.
     """
     from housing.steps.by_hand import judge as judge_again
 

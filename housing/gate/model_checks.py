@@ -146,21 +146,13 @@ class NoRegression:
         outcome = rules.outcome(comparison, policy)
         if outcome == "unsure":
             figures["rows_needed"] = rules.rows_needed(comparison, rules.limit(policy))
-        sentence = start + self._ending(comparison, policy, outcome) + self._repeated(evidence)
+        sentence = start + self._ending(comparison, policy, outcome)
+        if evidence.repeated:
+            why = rules.why_superior(
+                evidence.looks, evidence.challenger.id if evidence.older else None
+            )
+            sentence += f" The rule is `superior`, because {why}."
         return CheckResult(self.name, outcome, sentence, figures)
-
-    @staticmethod
-    def _repeated(evidence: Evidence) -> str:
-        """Why the rule `superior` is in force, whatever the policy's own; "" where it is not."""
-        reasons = []
-        if evidence.looks:
-            others = ", ".join(f"m{model}" for model in evidence.looks)
-            reasons.append(f"{others} was judged on exactly these rows before")
-        if evidence.older:
-            reasons.append(f"m{evidence.challenger.id} is an older model than the champion")
-        if not reasons:
-            return ""
-        return f" The rule is `superior`, because {' and '.join(reasons)}."
 
     @staticmethod
     def _ending(comparison: Comparison, policy: GatePolicy, outcome: CheckOutcome) -> str:

@@ -18,6 +18,22 @@ def in_force(evidence: Evidence, policy: GatePolicy) -> GatePolicy:
     return policy.model_copy(update={"rule": "superior"}) if evidence.repeated else policy
 
 
+def why_superior(looks: Sequence[int], older: int | None) -> str:
+    """Why the rule is `superior` whatever the policy's own; "" where it is not.
+
+    `looks` are the challengers judged on the same rows before, `older` the challenger if it is an
+    older model than the champion.
+    """
+    reasons = []
+    if looks:
+        *most, last = (f"m{model}" for model in looks)
+        names = f"{', '.join(most)} and {last}" if most else last
+        reasons.append(f"{names} {'were' if most else 'was'} judged on exactly these rows before")
+    if older is not None:
+        reasons.append(f"m{older} is an older model than the champion")
+    return " and ".join(reasons)
+
+
 def limit(policy: GatePolicy) -> float:
     """Where the upper bound of the change must end."""
     return 0.0 if policy.rule == "superior" else policy.margin

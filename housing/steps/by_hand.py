@@ -19,6 +19,7 @@ from housing.steps import promote
 from housing.steps.evaluate import Judged, judge_against
 from housing.steps.night import Night, NightlyParameters, conclude, night_run, step
 from housing.steps.outcome import of_verdict
+from housing.steps.settled import what_next
 from housing.store import approvals, datasets, registry, runs
 from housing.store.engine import Store
 from housing.store.opening import open_store
@@ -36,6 +37,9 @@ class Decided:
 
 def judge(model: int) -> Decided:
     """Judge a stored model again, against the present champion on the active rows.
+
+    The verdict is shown and decides nothing: no later run takes it up, and for a night it is no
+    look at these rows. For a promotion by hand it is one.
 
     UnknownId where there is no such model, NotPossible where it is the champion, Pruned where its
     bytes are gone.
@@ -65,7 +69,8 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> Decided
         overridden = tuple(check.name for check in against)
         if refused := _why_not(model, against, override=override):
             kept = of_verdict(night.run, version, judged, dry_run=False)
-            sentence = f"{refused} {judged.sentence}"
+            with step(night, "look ahead") as (store, _):
+                sentence = f"{refused} {judged.sentence} {what_next(store, settings)}"
             return Decided(_concluded(night, replace(kept, sentence=sentence)), verdict)
         sentence = _made_champion(night, judged, reason, overridden)
         result = NightResult(night.run, RunOutcome.PROMOTED, sentence, version, model)

@@ -14,12 +14,13 @@ from housing.evaluation.nearness import Mask
 from housing.gate.evidence import Costs
 from housing.keys import Keys
 from housing.records import Drift
-from housing.store import datasets
+from housing.store import agreements, datasets, registry
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, get_table, to_frame
 from housing.store.tables import batches as batch_table
 from housing.store.tables import blobs, evaluations, version_batches
+from housing.training.fingerprints import fingerprints
 from housing.training.predict import predictor
 
 LATENCY_CALLS = 7
@@ -59,7 +60,8 @@ def decisions(connection: Connection, version: int, challenger: int) -> int:
     query = (
         sa.select(sa.func.count(sa.distinct(evaluations.c.id)))
         .select_from(evaluations.join(version_batches, _held_then()))
-        .where(evaluations.c.challenger != challenger, version_batches.c.batch.in_(members))
+        .where(evaluations.c.challenger != challenger, registry.deciding())
+        .where(version_batches.c.batch.in_(members))
     )
     return int(connection.execute(query).scalar_one())
 
@@ -73,14 +75,17 @@ def _held_then() -> sa.ColumnElement[bool]:
     )
 
 
-def fresh_rows(store: Store, version: int, challenger: int, keys: Keys) -> Mask:
-    """Which of the test rows (n,) were in no version on which another challenger was judged."""
+def fresh_rows(store: Store, version: int, challenger: int, test: pd.DataFrame) -> Mask:
+    """Which test rows (n,) were in no version on which another challenger was judged, neither
+    their districts nor equal rows of other ids.
+    """
+    keys = test[KEY_COLUMN].to_numpy()
     with store.read() as connection:
         members = set(datasets.get(connection, version).batches)
         query = (
             sa.select(sa.distinct(version_batches.c.batch))
             .select_from(evaluations.join(version_batches, _held_then()))
-            .where(evaluations.c.challenger != challenger)
+            .where(evaluations.c.challenger != challenger, registry.deciding())
         )
         used = set(connection.execute(query).scalars())
         parts = {
@@ -94,6 +99,11 @@ def fresh_rows(store: Store, version: int, challenger: int, keys: Keys) -> Mask:
     fresh = np.isin(keys, _keys(store, parts, members - used))
     if fresh.any():
         fresh[fresh] = ~np.isin(keys[fresh], _keys(store, parts, used))
+    if fresh.any():
+        prints = fingerprints(test[fresh])
+        with store.read() as connection:
+            equal = agreements.equal_rows(connection, prints)
+        fresh[np.flatnonzero(fresh)[equal.row[np.isin(equal.batch, list(used))]]] = False
     return fresh
 
 

@@ -128,11 +128,15 @@ def judge_against(
     content = profiles.measured(store, version).content
     with store.read() as connection:
         champion = registry.champion(connection)
+        by_hand = runs.get(connection, run).kind in runs.BY_HAND
         known = standing(connection, challenger, champion, content, settings)
         on_hold = holds.why_not(connection, challenger)
     if known is not None and not again:
         return judged_of(known, on_hold)
-    evidence, predictions = measure_all(store, version, challenger, champion, settings)
+    with store.read() as connection:
+        looks = registry.judged_before(connection, version, challenger, by_hand=by_hand)
+    pair = challenger, champion
+    evidence, predictions = measure_all(store, version, pair, looks, settings)
     verdict = judge(evidence, settings.gate)
     key = evaluation_key(challenger, champion, content, settings)
     row = _record(store, run, key, evidence, verdict, settings.gate, predictions)
@@ -140,16 +144,23 @@ def judge_against(
 
 
 def measure_all(
-    store: Store, version: int, challenger: int, champion: int | None, settings: Settings
+    store: Store,
+    version: int,
+    pair: tuple[int, int | None],
+    looks: tuple[int, ...],
+    settings: Settings,
 ) -> tuple[Evidence, pd.DataFrame]:
-    """The evidence, and challenger's and champion's predictions of the test rows."""
+    """The evidence, and the predictions of the test rows of a challenger and the champion.
+
+    `looks` are the challengers that were judged on exactly these rows before.
+    """
+    challenger, champion = pair
     with store.read() as connection:
         ours = registry.model(connection, challenger)
         theirs = None if champion is None else registry.model(connection, champion)
         former = _former(connection, champion, challenger, settings.gate)
         came = circumstances.entered(connection, version, theirs)
         served = circumstances.decisions(connection, version, challenger)
-        looks = registry.judged_before(connection, version, challenger)
     with preflight(store, settings, ours) as fresh_process:
         frame = datasets.read(store, version)
         profiles.confirm(store, version, frame)
@@ -181,8 +192,7 @@ def measure_all(
         )
     fresh = None
     if theirs is not None:
-        keys = test[KEY_COLUMN].to_numpy()
-        fresh = circumstances.fresh_rows(store, version, challenger, keys)
+        fresh = circumstances.fresh_rows(store, version, challenger, test)
     rows = _test_rows(test, version, fresh)
     evidence = gather(rows, scored[0].predictions, rivals, settings.gate, found)
     return evidence, _as_frame(test, scored)

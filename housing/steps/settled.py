@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from housing.gate import rules
 from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.steps.evaluate import Judged, judged_of, standing
@@ -125,9 +126,22 @@ def next_run(
             " a version with the same rows was searched before."
         )
     found = stored(connection, profile.content, settings, champion, on_hold)
+    looks = registry.judged_before(connection, active.id, found.challenger)
     asked = None if found.verdict is None else approvals.of_key(connection, found.verdict.key)
     will = _will(found, active.id, None if asked is None else asked.status, settings.gate.approval)
-    return f"Without new rows the next run {will}."
+    return f"Without new rows the next run {will}{_rule(found, looks)}."
+
+
+def _rule(found: Found, looks: tuple[int, ...]) -> str:
+    """By which rule the next run judges, where that is not the policy's own."""
+    if found.verdict is not None or found.on_hold or found.champion is None:
+        return ""
+    challenger = found.challenger
+    if challenger == found.champion:
+        return ""
+    older = challenger is not None and challenger < found.champion
+    why = rules.why_superior(looks, challenger if older else None)
+    return f"; the rule is `superior`, because {why}" if why else ""
 
 
 def _will(found: Found, version: int, answer: str | None, asks: bool) -> str:

@@ -14,6 +14,7 @@ from housing.store import bulk
 from housing.store.engine import Store
 from housing.store.tables import split_agreements
 from housing.training.fingerprints import (
+    AGREEMENTS,
     NEITHER,
     PARTS,
     REDELIVERIES,
@@ -22,6 +23,7 @@ from housing.training.fingerprints import (
     Mask,
     Sides,
     Words,
+    agreement_words,
 )
 from housing.training.near_duplicates import known_copies, meeting, straddling
 
@@ -64,6 +66,36 @@ class Found:
         """Rows that count where they agree with others: all but a district delivered again."""
         counts: Mask = ~self.known | (self.copies == 0)
         return counts
+
+
+@dataclass(frozen=True, eq=False)
+class EqualRows:
+    """Pairs of a row and a batch whose rows in the index include an equal one; shape (k,) each."""
+
+    row: bulk.Integers
+    batch: bulk.Integers
+
+
+def equal_rows(connection: Connection, rows: Fingerprints) -> EqualRows:
+    """Batches in which rows of the same inputs and label came, under whatever key.
+
+    The index has a row of a known district only where its values changed, so a batch that
+    repeats a district as it was is not among them.
+    """
+    same = AGREEMENTS[0]
+    mine = agreement_words(same, rows.hashes[:, same.part], rows.rest[:, same.part])
+    hashes = [rows.hashes[:, part] if part == same.part else _NONE for part in PARTS]
+    found = entries_with(connection, hashes).of(same.part)
+    theirs = agreement_words(same, found.hashes, found.rest)
+    order = np.argsort(mine)
+    low, high = (np.searchsorted(mine[order], theirs, side) for side in ("left", "right"))
+    each = high - low
+    begins = np.repeat(np.cumsum(each) - each, each)
+    at = np.repeat(low, each) + np.arange(each.sum()) - begins
+    return EqualRows(order[at], np.repeat(found.delivery, each))
+
+
+_NONE = np.empty(0, dtype=np.uint64)
 
 
 def append(

@@ -92,12 +92,12 @@ def why_not(connection: Connection, model: int, on_hold: Holds | None = None) ->
 def _twins(connection: Connection, model: int, among: Iterable[int]) -> list[int]:
     """Those of the other models that have the recipe of `model` on the same rows."""
     query = (
-        sa.select(models, profiles.c.digest, profiles.c.sides, searches.c.plan)
+        sa.select(models, profiles.c.content, searches.c.plan)
         .join(profiles, profiles.c.version == models.c.version)
         .join(searches, searches.c.id == models.c.search)
         .where(models.c.id.in_({model, *among}))
     )
-    rows = {row.id: (row.digest, row.sides, recipe(row)) for row in connection.execute(query)}
+    rows = {row.id: (row.content, recipe(row)) for row in connection.execute(query)}
     ours = rows.pop(model, None)
     return sorted(twin for twin, theirs in rows.items() if theirs == ours)
 

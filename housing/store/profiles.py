@@ -11,7 +11,7 @@ from housing.records import DatasetProfile
 from housing.store import datasets
 from housing.store.datasets import SIDE_COLUMN
 from housing.store.engine import Store
-from housing.store.rowset import rowset_digest
+from housing.store.rowset import content_digest, rowset_digest
 from housing.store.tables import dataset_profiles, utc_now
 
 
@@ -30,6 +30,7 @@ def get(connection: Connection, version: int) -> DatasetProfile | None:
         digest=row.digest,
         columns=row.columns,
         sides=row.sides,
+        content=row.content,
     )
 
 
@@ -42,7 +43,7 @@ def newest(connection: Connection) -> DatasetProfile | None:
 def alike(version: sa.ColumnElement[int] | int) -> sa.Select[tuple[int]]:
     """Query for the versions with the content of `version`, which is one of them."""
     this, other = dataset_profiles.alias("this"), dataset_profiles.alias("other")
-    same = sa.and_(other.c.digest == this.c.digest, other.c.sides == this.c.sides)
+    same = other.c.content == this.c.content
     return sa.select(other.c.version).join_from(this, other, same).where(this.c.version == version)
 
 
@@ -88,6 +89,7 @@ def _record(
         digest=digest,
         columns=profile_columns(frame),
         sides=sides,
+        content=content_digest(frame, frame[SIDE_COLUMN].to_numpy()),
     )
     with store.write() as connection:
         if get(connection, version) is None:

@@ -25,7 +25,7 @@ from housing.store.ledger import head as head
 from housing.store.ledger import history as history
 from housing.store.ledger import previous_champion as previous_champion
 from housing.store.segments import record_blob
-from housing.store.tables import blobs, evaluations, ledger, models, utc_now
+from housing.store.tables import blobs, evaluations, ledger, models, runs, utc_now
 
 _SEQ_TAKEN = ("ledger.seq", "pk_ledger")
 """How SQLite and PostgreSQL name the rule that a line's number is used once."""
@@ -187,22 +187,38 @@ def evaluation_of_run(connection: Connection, run: int) -> Row[Any] | None:
     return connection.execute(query.limit(1)).one_or_none()
 
 
+def deciding() -> sa.ColumnElement[bool]:
+    """Whether an evaluation could change the champion: one of `housing judge` cannot."""
+    shown = sa.select(runs.c.id).where(runs.c.kind == "judge")
+    return sa.or_(evaluations.c.run.is_(None), evaluations.c.run.not_in(shown))
+
+
 def evaluation_with_key(connection: Connection, key: str) -> Row[Any] | None:
-    """The newest evaluation of exactly these inputs, or None."""
-    query = sa.select(evaluations).where(evaluations.c.key == key)
+    """The newest evaluation of exactly these inputs that could change the champion, or None."""
+    query = sa.select(evaluations).where(evaluations.c.key == key, deciding())
     return connection.execute(query.order_by(evaluations.c.id.desc()).limit(1)).one_or_none()
 
 
-def judged_before(connection: Connection, version: int, challenger: int) -> tuple[int, ...]:
-    """Other challengers judged on the rows of `version` before this one first was, in order."""
-    query = (
-        sa.select(evaluations.c.challenger)
-        .where(evaluations.c.version.in_(profiles.alike(version)))
-        .group_by(evaluations.c.challenger)
-        .order_by(sa.func.min(evaluations.c.id))
-    )
-    known = list(connection.execute(query).scalars())
-    return tuple(known[: known.index(challenger)] if challenger in known else known)
+def judged_before(
+    connection: Connection, version: int, challenger: int | None = None, *, by_hand: bool = False
+) -> tuple[int, ...]:
+    """Other challengers judged on the rows of `version` before this one first was, in order.
+
+    Only verdicts that could change the champion count; for a model that a person chose (`by_hand`)
+    also those that `housing judge` showed before.
+    """
+    here = evaluations.c.version.in_(profiles.alike(version))
+    first = sa.select(sa.func.min(evaluations.c.id)).where(here, deciding())
+    own = connection.execute(first.where(evaluations.c.challenger == challenger)).scalar()
+    query = sa.select(evaluations.c.challenger).where(here)
+    if not by_hand:
+        query = query.where(deciding())
+    if own is not None:
+        query = query.where(evaluations.c.id < own)
+    if challenger is not None:
+        query = query.where(evaluations.c.challenger != challenger)
+    query = query.group_by(evaluations.c.challenger).order_by(sa.func.min(evaluations.c.id))
+    return tuple(connection.execute(query).scalars())
 
 
 def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | None:

@@ -116,7 +116,10 @@ def abandoned(connection: Connection) -> Sequence[int]:
 NIGHTS = ("nightly", "backfill")
 """Kinds of run that bring rows in."""
 
-LEASED = (*NIGHTS, "judge", "promote")
+BY_HAND = ("judge", "promote")
+"""Kinds of run in which a person chose the model."""
+
+LEASED = (*NIGHTS, *BY_HAND)
 """Kinds of run that hold the night's lease while they run."""
 
 

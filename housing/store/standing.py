@@ -14,12 +14,12 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing import schema
 from housing.keys import Keys
 from housing.store import bulk, datasets
 from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, get_table, to_frame
 from housing.store.tables import batches, split_parts
+from housing.training.fingerprints import VALUES, row_words
 
 Mask = npt.NDArray[np.bool_]
 
@@ -89,13 +89,8 @@ class Present:
         ours = frame[KEY_COLUMN].to_numpy()
         order = np.argsort(ours)
         rows = order[np.searchsorted(ours, self._keys(segment)[hits], sorter=order)]
-        names = list(schema.CATALOGUE)
-        theirs = to_frame(get_table(self.store, segment, names).take(hits))
-        mine = frame[names].iloc[rows]
-        differ = np.zeros(len(rows), dtype=np.bool_)
-        for name in names:
-            differ |= ~_equal(mine[name], theirs[name])
-        return rows, differ
+        theirs = to_frame(get_table(self.store, segment, VALUES).take(hits))
+        return rows, row_words(frame.iloc[rows]) != row_words(theirs)
 
 
 def _parts(connection: Connection, basis: tuple[int, ...]) -> list[Row[Any]]:
@@ -107,11 +102,3 @@ def _parts(connection: Connection, basis: tuple[int, ...]) -> list[Row[Any]]:
     )
     found = {row.id: row for row in connection.execute(query)}
     return [found[batch] for batch in basis]
-
-
-def _equal(ours: pd.Series, theirs: pd.Series) -> Mask:
-    if isinstance(theirs.dtype, pd.CategoricalDtype):
-        codes = ours.astype(theirs.dtype).cat.codes.to_numpy()
-        return np.asarray(codes == theirs.cat.codes.to_numpy(), dtype=np.bool_)
-    a, b = ours.to_numpy(), theirs.to_numpy()
-    return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)), dtype=np.bool_)

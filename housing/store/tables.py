@@ -210,6 +210,8 @@ dataset_profiles = Table(
     Column("unused_rows", BigInteger, nullable=False),  # not among rows: on neither side
     Column("digest", Digest, nullable=False),  # of the set of rows
     Column("sides", Digest, nullable=False),  # of the set of (key, side)
+    # Of the set of (inputs, label, side), without keys: what is searched and judged once.
+    Column("content", Digest, nullable=False),
     Column("columns", JSON, nullable=False),
     _time("measured_at"),
 )

@@ -26,6 +26,9 @@ Mask = npt.NDArray[np.bool_]
 Sides = npt.NDArray[np.int8]
 TRAIN, TEST, NEITHER = 0, 1, -1
 
+VALUES = (*FEATURES, TARGET)
+"""Columns whose values are the content of a row; its key is not."""
+
 HANDFUL = 8
 """Rows that may share an agreement for any two of them to be near-duplicates."""
 
@@ -77,7 +80,7 @@ class Fingerprints:
 
 def fingerprints(frame: pd.DataFrame) -> Fingerprints:
     """Fingerprints of rows with all inputs and the label; shape (n, 3)."""
-    words = {name: _words(frame, name) for name in (*FEATURES, TARGET)}
+    words = {name: _words(frame, name) for name in VALUES}
     everything = sum(words.values(), np.zeros(len(frame), dtype=np.uint64))
     hashes = np.empty((len(frame), len(LEFT_OUT)), dtype=np.uint64)
     rest = np.zeros_like(hashes)
@@ -90,6 +93,14 @@ def fingerprints(frame: pd.DataFrame) -> Fingerprints:
             rest[:, part] |= cut << np.uint64(field * width)
         hashes[:, part] = mix(covered + np.uint64(part + 1))
     return Fingerprints(hashes, rest)
+
+
+def row_words(frame: pd.DataFrame) -> Words:
+    """One word for each row, the same for rows of equal inputs and label; shape (n,)."""
+    total = np.zeros(len(frame), dtype=np.uint64)
+    for name in VALUES:
+        total += _words(frame, name)
+    return mix(total)
 
 
 def _words(frame: pd.DataFrame, name: str) -> Words:

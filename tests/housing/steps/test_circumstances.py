@@ -60,14 +60,14 @@ def test_three_nights(
     evidence = evidence_of(store, second)
     frame = datasets.read(store, second.version)
     old = datasets.read(store, first.version)
-    test = frame.loc[frame["test"], "key"]
-    new = ~test.isin(old["key"])
+    test = frame[frame["test"]]
+    new = ~test["key"].isin(old["key"])
     assert evidence.wear is not None
     assert evidence.wear.decisions == 1
     assert evidence.wear.fresh_rows == new.sum() > 20
     assert evidence.recent is not None
     assert evidence.recent.rows == new.sum()
-    mask = circumstances.fresh_rows(store, second.version, second.challenger, test.to_numpy())
+    mask = circumstances.fresh_rows(store, second.version, second.challenger, test)
     assert np.array_equal(mask, new)
     tonight, dataset = evidence.drift
     assert (tonight.rows, tonight.reference_rows) == (400, int((~old["test"]).sum()))

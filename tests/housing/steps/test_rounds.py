@@ -10,7 +10,8 @@ from housing.errors import OnHold
 from housing.records import NightResult
 from housing.settings import Settings, load_settings
 from housing.steps import by_hand, intake
-from housing.steps.night import NightlyParameters
+from housing.steps import datasets as dataset_steps
+from housing.steps.night import NightlyParameters, night_run
 from housing.steps.promote import RollbackPlan, plan_rollback, roll_back
 from housing.steps.settled import what_next
 from housing.store import datasets, holds, ledger, registry
@@ -235,6 +236,62 @@ def test_a_veto_is_never_overridden(two: Settings, monkeypatch: pytest.MonkeyPat
     assert refused.result.outcome == "kept"
     assert "artifact-size cannot be overridden" in refused.result.sentence
     assert _champion(two) == 2
+
+
+def _entered(settings: Settings, name: str) -> None:
+    """Rows in the dataset, with sides, on which no run has judged."""
+    _land(settings, name, ROWS[name])
+    with night_run("ingest", NightlyParameters()) as begun, open_store(settings) as store:
+        intake.bring_in(store, settings, run=begun.run)
+        dataset_steps.freeze(store, begun)
+        dataset_steps.assign_sides(store, settings)
+
+
+def _looks(settings: Settings, run: int) -> list[int]:
+    with open_store(settings) as store, store.read() as connection:
+        row = registry.evaluation_of_run(connection, run)
+    assert row is not None
+    return list(row.evidence["looks"])
+
+
+def test_a_verdict_that_is_only_shown_is_no_look_at_the_rows(two: Settings) -> None:
+    _entered(two, "d")
+    by_hand.judge(3)
+    assert _next(two) == (
+        "Without new rows the next run searches again on v4, because no finished search with "
+        "these settings is stored for its rows."
+    )
+    night = plain_night()
+    assert (night.challenger, _looks(two, night.run)) == (4, [])
+    assert "`superior`" not in night.sentence
+    # What is shown of m3 is what a promotion of it would meet, and no night takes it up.
+    assert _looks(two, by_hand.judge(3).result.run) == [4]
+    before = _next(two)
+    by_hand.judge(4)
+    assert _next(two) == before
+
+
+def test_looks_by_hand_count_for_a_promotion_by_hand(two: Settings) -> None:
+    _entered(two, "d")
+    shown = by_hand.judge(1)
+    asked = by_hand.promote_model(3, "we want it")
+    assert (_looks(two, shown.result.run), _looks(two, asked.result.run)) == ([], [1])
+
+
+def test_a_refused_promotion_by_hand_is_a_look_and_says_so(two: Settings) -> None:
+    _entered(two, "d")
+    refused = by_hand.promote_model(3, "we want it")
+    assert refused.result.outcome != "promoted"
+    said = (
+        "the next run searches again on v4, because no finished search with these settings is "
+        "stored for its rows; the rule is `superior`, because m3 was judged on exactly these rows "
+        "before."
+    )
+    assert said in refused.result.sentence
+    assert said in _next(two)
+    night = plain_night()
+    assert _looks(two, night.run) == [3]
+    assert "The rule is `superior`, because m3 was judged" in night.sentence
 
 
 def test_a_promotion_by_hand_that_died_before_the_ledger_is_done_again(

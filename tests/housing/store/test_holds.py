@@ -4,10 +4,11 @@ import pytest
 import sqlalchemy as sa
 
 from housing.errors import ChampionChanged, NotPossible, OnHold, Pruned, UnknownId
-from housing.store import datasets, holds, ledger, registry
+from housing.store import datasets, holds, ledger, profiles, registry, split
 from housing.store.ledger import Why
 from housing.store.registry import Change
 from housing.store.tables import blobs, utc_now
+from housing.training.split import SplitRule
 
 WHY = Why("tester", "it was wrong")
 
@@ -50,6 +51,22 @@ def test_a_held_model_is_not_promoted_until_it_is_released(store, history):
     assert holds.release(store, "m", second, WHY) == line + 1
     assert held(store) == ([], [])
     promote(store, second, first)
+
+
+def test_a_model_of_the_same_rows_under_other_ids_is_a_twin(store, districts, add_batch, add_model):
+    made = []
+    for add in (0, 1000):
+        rows = districts(range(40))
+        batch = add_batch(store, rows.assign(key=rows["key"] + add))
+        version = datasets.append_waiting(store, reason="test", run=None).id
+        split.split_batch(store, batch, SplitRule(0.25, 1))
+        profiles.measured(store, version)
+        made.append(add_model(store, version))
+        datasets.withdraw(store, batch, reason="in doubt")
+    other = add_model(store, 2)
+    promote(store, other, None)
+    holds.hold(store, "m", made[0], WHY)
+    assert f"m{made[1]} has the recipe of m{made[0]} on the same rows" in why_not(store, made[1])
 
 
 def test_a_held_batch_holds_every_model_that_was_trained_on_it(store, history, add_model):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from housing import schema
 from housing.errors import Corrupt
 from housing.store import datasets, profiles, split
-from housing.store.rowset import rowset_digest
+from housing.store.rowset import content_digest, rowset_digest
 from housing.training.split import SplitRule
 
 CELLS = ["key", *schema.CATALOGUE]
@@ -136,3 +136,26 @@ def test_a_district_that_changed_sides_is_corruption(store, districts, add_batch
     frame["test"] = True
     with pytest.raises(Corrupt, match="split of dataset v1"):
         profiles.confirm(store, version, frame)
+
+
+def test_the_content_is_of_values_and_sides_not_of_keys(districts):
+    frame = districts(range(40))
+    side = np.arange(40) % 4 == 0
+    content = content_digest(frame, side)
+    order = np.random.default_rng(1).permutation(40)
+    assert content_digest(frame.iloc[order], side[order]) == content
+    assert content_digest(frame.assign(key=frame["key"] + 7), side) == content
+    twice = pd.concat([frame, frame.assign(key=-1 - frame["key"])])
+    assert content_digest(twice, np.tile(side, 2)) == content
+    whole = frame.round({name: 0 for name in schema.NUMBERS if name != "median_income"})
+    narrow = whole.astype(dict.fromkeys(schema.NUMBERS, "float32")).astype(schema.dtypes())
+    assert content_digest(narrow, side) == content_digest(whole, side)
+    assert content_digest(frame, ~side) != content
+    assert content_digest(frame.iloc[1:], side[1:]) != content
+
+
+@pytest.mark.parametrize("column", list(schema.CATALOGUE))
+def test_the_content_is_of_every_column(districts, column):
+    frame, side = districts(range(20)), np.zeros(20, dtype=bool)
+    other = frame.assign(**{column: districts(range(20), 1)[column]})
+    assert content_digest(other, side) != content_digest(frame, side)
