@@ -1,6 +1,7 @@
 """Commands that change what is in force: rollback of models, changes of the dataset."""
 
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from deployments.cli import identify
 from deployments.cli.gate import show_decided
 from deployments.cli.output import AsJson, Reason, console, emit_json
 from housing.settings import load_settings
-from housing.store import batches, datasets, holds, listings
+from housing.store import batches, copies, datasets, holds, listings
 from housing.store.ledger import Why
 from housing.store.opening import open_store
 from housing.store.runs import actor
@@ -46,8 +47,9 @@ def rollback(
     settings = load_settings()
     with open_store(settings) as store:
         plan = plan_rollback(store, settings, target, cause)
-        if not as_json:
-            _show_plan(plan, ask=not yes and at_terminal(), batch=cause)
+        ask = not yes and not as_json and at_terminal()
+        if ask:
+            _confirm(plan, suggest=cause is None)
         done = roll_back(store, plan.to_model, reason, batch=cause)
         after = what_next(store, settings)
         with store.read() as connection:
@@ -66,6 +68,8 @@ def rollback(
             f"[yellow]{digest[:12]} was damaged or missing; its backup was copied back.[/]"
         )
     console.print(f"[bold green]{escape(done.message().sentence)}.[/]")
+    if cause is None and not ask:
+        console.print(escape(plan.suggestion(done=True)), soft_wrap=True)
     console.print(escape(after), soft_wrap=True)
 
 
@@ -74,18 +78,17 @@ def at_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _show_plan(plan: Any, *, ask: bool, batch: int | None) -> None:
-    """Say what a rollback does and, at a terminal, ask; typer.Abort where the answer is no."""
-    if batch is None:
-        console.print(escape(plan.suggestion), soft_wrap=True)
-    if ask:
-        console.print(escape(f"After this rollback: {plan.next_run}"), soft_wrap=True)
-        held = ", ".join(f"m{model}" for model in plan.held_models)
-        typer.confirm(
-            f"Make m{plan.to_model} champion instead of m{plan.from_model} and hold {held}?",
-            default=True,
-            abort=True,
-        )
+def _confirm(plan: Any, *, suggest: bool) -> None:
+    """Say what a rollback would do and ask; typer.Abort where the answer is no."""
+    if suggest:
+        console.print(escape(plan.suggestion(done=False)), soft_wrap=True)
+    console.print(escape(f"After this rollback: {plan.next_run}"), soft_wrap=True)
+    held = ", ".join(f"m{model}" for model in plan.held_models)
+    typer.confirm(
+        f"Make m{plan.to_model} champion instead of m{plan.from_model} and hold {held}?",
+        default=True,
+        abort=True,
+    )
 
 
 @app.command()
@@ -117,9 +120,17 @@ def hold(
 ) -> None:
     """Keep nights from promoting a model, or any model trained on a batch."""
     letter, number = identify.parse(id_, allowed="mb")
+    why = Why(actor(), reason)
+    also: tuple[int, ...] = ()
     with open_store(load_settings()) as store:
-        holds.hold(store, letter, number, Why(actor(), reason))
+        if letter == "b":
+            also = copies.hold(store, number, why)
+        else:
+            holds.hold(store, letter, number, why)
     console.print(f"{letter}{number} is on hold. `housing release {letter}{number}` ends that.")
+    if also:
+        ids = ", ".join(f"b{batch}" for batch in also)
+        console.print(f"On hold as well, because of the same rows: {ids}.", soft_wrap=True)
 
 
 @app.command()
@@ -153,22 +164,51 @@ def dataset_rollback(
 def withdraw(
     batch: Annotated[str, typer.Argument(help="A batch, e.g. b3.")], reason: Reason
 ) -> None:
-    """A new version without one batch; later batches stay."""
+    """A new version without the rows that one batch brought; other rows of later batches stay.
+
+    Later batches that repeat its rows and bring nothing else are withdrawn with it, and
+    `housing dataset restore` brings them back with it. Those that bring other rows too are named.
+    """
     target = identify.parse(batch, allowed="b")[1]
     with open_store(load_settings()) as store:
-        made = datasets.withdraw(store, target, reason=reason)
-    console.print(f"v{made.id} is without b{target}. `housing retrain` trains on it.")
+        done = copies.withdraw(store, target, reason=reason)
+    for line in _withdrawal(target, done):
+        console.print(line, soft_wrap=True)
+
+
+def _withdrawal(batch: int, done: copies.Withdrawn) -> Iterator[str]:
+    """What a withdrawal did, and what stays of the rows."""
+    left = done.version.batches
+    then = "`housing retrain` trains on it." if left else "It is empty: nothing to train on."
+    yield f"v{done.version.id} is without b{batch}. {then}"
+    back = f"`housing dataset restore b{batch} --reason TEXT` brings all back."
+    for copy in done.copies:
+        yield f"b{copy} repeats its rows and is withdrawn as well. {back}"
+    for copy in done.discarded:
+        yield f"b{copy}, which waited to enter the dataset, repeats its rows and is discarded."
+    for one in done.staying:
+        yield (
+            f"[yellow]b{one.batch} stays, and with it {one.rows:,} rows of b{batch}[/]: it brings "
+            f"other rows too. `housing dataset withdraw b{one.batch} --reason TEXT` takes it out"
+            f"{' once it is in' if one.waits else ''}."
+        )
 
 
 @dataset_app.command()
 def restore(
     batch: Annotated[str, typer.Argument(help="A withdrawn batch, e.g. b3.")], reason: Reason
 ) -> None:
-    """A new version with a withdrawn batch at its old place; later corrections still count."""
+    """A new version with a withdrawn batch at its old place; later corrections still count.
+
+    Batches that were withdrawn with it come back with it.
+    """
     target = identify.parse(batch, allowed="b")[1]
     with open_store(load_settings()) as store:
+        with store.read() as connection:
+            also = [f"b{copy}" for copy in datasets.withdrawn_with(connection, target)]
         made = datasets.restore(store, target, reason=reason)
-    console.print(f"v{made.id} has b{target} again. `housing retrain` trains on it.")
+    names = " and ".join([f"b{target}", ", ".join(also)] if also else [f"b{target}"])
+    console.print(f"v{made.id} has {names} again. `housing retrain` trains on it.")
 
 
 @dataset_app.command()

@@ -24,6 +24,8 @@ BATCH_RULES: Mapping[str, str] = {
     "unit": "all quartiles of a column are off by about 10, 100, 1,000 or 10,000 times",
     "location": "a column's median is many interquartile ranges away from the active dataset's",
     "categories": "a category column's shares have almost nothing in common with the dataset's",
+    "kept-out rows": "rows that the dataset lacks are those of a batch that is held, discarded, "
+    "withdrawn or on hold",
 }
 """Batch rules by name and what holds a batch; each reason begins with the name."""
 

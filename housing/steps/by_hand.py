@@ -127,6 +127,7 @@ def _made_champion(night: Night, judged: Judged, reason: str, overridden: tuple[
     with step(night, "back up") as (store, _):
         promote.back_up(store, judged.challenger)
     against = f", against {', '.join(overridden)}" if overridden else ""
+    reason = reason.rstrip(".")
     why = f"by hand{against}: {reason}. {judged.sentence}"
     change = promote.promotion(judged, night.run, why, overridden)
     with step(night, "promote") as (store, _):

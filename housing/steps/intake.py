@@ -16,7 +16,7 @@ from housing.sources.base import Delivery, Source, SourceOptions, nothing_read
 from housing.sources.files import memory_named
 from housing.sources.landing import Landing
 from housing.steps.identity import unknown_keys_at_known_locations
-from housing.store import batches, profiles, runs
+from housing.store import batches, copies, profiles, runs
 from housing.store.batches import NewBatch, StoredBatches
 from housing.store.engine import Store
 from housing.store.standing import Present, Standing
@@ -119,6 +119,10 @@ def _judged(
     standing = None if validated.accepted.empty else present.compare(validated.accepted)
     changes = standing is not None and not standing.says_nothing
     reasons = judge_batch(validated, history, policy, changes=changes)
+    if standing is not None:
+        reasons += copies.reasons(
+            present.store, validated.accepted, standing.lacking, delivery.repeats
+        )
     known = "" if standing is None else standing.sentence
     return NewBatch(
         source=delivery.source,

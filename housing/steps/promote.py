@@ -14,7 +14,7 @@ from housing.settings import Settings
 from housing.steps.evaluate import Judged
 from housing.steps.night import Night
 from housing.steps.settled import next_run
-from housing.store import artifacts, companions, datasets, holds, ledger, registry
+from housing.store import artifacts, companions, copies, datasets, holds, ledger, registry
 from housing.store.backup import copy_verified, heal
 from housing.store.engine import Store
 from housing.store.registry import Change
@@ -79,18 +79,18 @@ class RollbackPlan:
     entered: dict[int, str]  # batches in the dataset of `from_model` and not of `to_model`: names
     next_run: str  # what the next run will do afterwards
 
-    @property
-    def suggestion(self) -> str:
-        """Which batches `--batch` could name."""
+    def suggestion(self, *, done: bool) -> str:
+        """Which batches may be to blame, and how one goes on hold, now or once it is `done`."""
+        if not self.entered:
+            return f"The dataset of m{self.from_model} has no batch that m{self.to_model}'s lacks."
         batches = [f"b{id_} ({name})" for id_, name in self.entered.items()]
-        pair = f"m{self.to_model} and m{self.from_model}"
-        if not batches:
-            return f"No batch entered the dataset between {pair}."
         shown = ", ".join(batches[:SUGGESTED])
         more = f" and {len(batches) - SUGGESTED} more" if len(batches) > SUGGESTED else ""
+        first = f"b{next(iter(self.entered))}"
+        hold = f"housing hold {first} --reason TEXT" if done else f"--batch {first}"
         return (
-            f"Between {pair} the dataset got {shown}{more}; `--batch b{next(iter(self.entered))}` "
-            "holds every model that was trained on it as well."
+            f"The dataset of m{self.from_model} has what m{self.to_model}'s lacks: {shown}{more}; "
+            f"`{hold}` holds every model that was trained on it as well."
         )
 
 
@@ -182,7 +182,8 @@ def roll_back(
     registry.check_eligible(store, change)
     healed = _rehearsed(store, row)
     seq = registry.change_champion(store, change)
-    return RolledBack(seq, chosen, current, undone, change.hold_batches, healed)
+    also = () if batch is None else copies.hold_copies(store, batch)
+    return RolledBack(seq, chosen, current, undone, (*change.hold_batches, *also), healed)
 
 
 def _undone(

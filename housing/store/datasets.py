@@ -103,23 +103,45 @@ def append_waiting(store: Store, *, reason: str, run: int | None) -> DatasetVers
         return get(connection, version)
 
 
-def withdraw(store: Store, batch: int, *, reason: str, run: int | None = None) -> DatasetVersion:
-    """A new version without `batch`; batches that came later stay."""
+def withdraw(
+    store: Store,
+    batch: int,
+    *,
+    reason: str,
+    run: int | None = None,
+    copies: Sequence[int] = (),
+    discarded: Sequence[int] = (),
+) -> DatasetVersion:
+    """A new version without `batch` and without `copies`, which come back with it.
+
+    `discarded` are batches that wait to enter, and then never do.
+    """
     with store.write() as connection:
-        current = active(connection)
-        if current is None or batch not in current.batches:
-            raise NotPossible(
-                what=f"Withdrawing b{batch}",
-                why="it is not in the active dataset; `housing batches` lists what is.",
-            )
+        current = must_hold(connection, batch)
         version = _new_version(connection, "withdraw", reason, run)
-        _close(connection, [batch], current.id)
+        _close(connection, [batch, *copies], current.id)
+        closed = batches.update().where(batches.c.id.in_(discarded)).values(status="discarded")
+        connection.execute(closed)
         reconsider(connection)
         return get(connection, version)
 
 
+def must_hold(connection: Connection, batch: int) -> DatasetVersion:
+    """The active version; NotPossible where it does not hold the batch."""
+    current = active(connection)
+    if current is None or batch not in current.batches:
+        raise NotPossible(
+            what=f"Withdrawing b{batch}",
+            why="it is not in the active dataset; `housing batches` lists what is.",
+        )
+    return current
+
+
 def restore(store: Store, batch: int, *, reason: str, run: int | None = None) -> DatasetVersion:
-    """A new version with a withdrawn batch at its old place: later corrections still count."""
+    """A new version with a withdrawn batch at its old place: later corrections still count.
+
+    Copies that were withdrawn with it come back with it.
+    """
     with store.write() as connection:
         current = active(connection)
         if current is not None and batch in current.batches:
@@ -130,9 +152,23 @@ def restore(store: Store, batch: int, *, reason: str, run: int | None = None) ->
                 why="it has never been in the dataset; `housing batches` lists what has.",
             )
         version = _new_version(connection, "restore", reason, run)
-        _reopen(connection, [batch], version)
+        _reopen(connection, [batch, *withdrawn_with(connection, batch)], version)
         reconsider(connection)
         return get(connection, version)
+
+
+def withdrawn_with(connection: Connection, batch: int) -> tuple[int, ...]:
+    """Copies that left the dataset when `batch` was withdrawn last and that are still out of it."""
+    spans = version_batches.c
+    last = sa.select(sa.func.max(spans.last_version)).where(spans.batch == batch).scalar_subquery()
+    query = (
+        sa.select(spans.batch)
+        .join(dataset_versions, dataset_versions.c.id == spans.last_version + 1)
+        .where(spans.last_version == last, dataset_versions.c.operation == "withdraw")
+        .where(spans.batch > batch)
+        .order_by(spans.batch)
+    )
+    return tuple(b for b in connection.execute(query).scalars() if withdrawn(connection, b))
 
 
 def withdrawn(connection: Connection, batch: int) -> bool:
@@ -252,9 +288,19 @@ def _latest_rows(store: Store, version: int, columns: Iterable[str]) -> pd.DataF
     with store.read() as connection:
         members = get(connection, version).batches
         parts = _parts(connection, members)
+        left = sa.select(sa.func.max(version_batches.c.batch)).where(
+            version_batches.c.last_version == version - 1
+        )
+        gone = None if members else connection.execute(left).scalar()
     if not members:
+        step = (
+            ""
+            if gone is None
+            else f"`housing dataset restore b{gone} --reason TEXT` brings b{gone} back, "
+        )
         raise NothingToTrainOn(
-            why=f"dataset v{version} is empty", next_step="`housing ingest FILE` brings rows in."
+            why=f"dataset v{version} is empty",
+            next_step=f"{step}`housing ingest FILE` brings {'other ' if step else ''}rows in.",
         )
     tables = [_with_sides(store, parts[batch], wanted) for batch in members]
     frame = to_frame(pa.concat_tables(tables, promote_options="default"))

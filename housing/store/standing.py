@@ -32,6 +32,7 @@ class Standing:
     new: int
     changed: int
     unchanged: int
+    lacking: Mask = field(compare=False, repr=False)  # which rows are new or changed, shape (n,)
 
     @property
     def says_nothing(self) -> bool:
@@ -63,7 +64,7 @@ class Present:
             basis = datasets.basis(connection)
             parts = _parts(connection, basis)
             seen = np.isin(ours, bulk.known_sides(connection, ours)[0])
-        left, changed = np.ones(len(ours), dtype=np.bool_), 0
+        left, changed = np.ones(len(ours), dtype=np.bool_), np.zeros(len(ours), dtype=np.bool_)
         for part in reversed(parts):  # the newest row of a key counts
             wanted = left if part.sides is None else left & seen
             if not wanted.any():
@@ -71,10 +72,9 @@ class Present:
             hits = np.flatnonzero(np.isin(self._keys(part.segment), ours[wanted]))
             if len(hits):
                 rows, differ = self._differing(part.segment, hits, frame)
-                left[rows] = False
-                changed += int(differ.sum())
-        new = int(left.sum())
-        return Standing(basis, new, changed, len(ours) - new - changed)
+                left[rows], changed[rows] = False, differ
+        counts = int(left.sum()), int(changed.sum())
+        return Standing(basis, *counts, len(ours) - sum(counts), left | changed)
 
     def _keys(self, segment: str) -> Keys:
         if segment not in self.keys:

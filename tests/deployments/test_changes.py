@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 from housing.errors import NotPossible
+from housing.settings import load_settings
+from housing.steps.datasets import assign_sides
+from housing.store import datasets
+from housing.store.engine import Store
+from housing.store.opening import open_store
 from tests.deployments.conftest import Housing
 
 
@@ -43,6 +48,9 @@ def test_rollback_says_what_it_does_and_asks_at_a_terminal(
     assert json.loads(copied("champion", "--json").stdout)["to"] == "m2"
     done = copied("rollback", "--yes", "--reason", "worse in the field")
     assert "m1 is champion again instead of m2" in done.stdout
+    changed, suggested = done.stdout.index("m1 is champion"), done.stdout.index("m2 has what m1's")
+    assert changed < suggested
+    assert "`housing hold b2 --reason TEXT` holds every model" in done.stdout
     assert "Without new rows the next run searches again on v2" in done.stdout
 
 
@@ -118,6 +126,51 @@ def test_a_batch_is_withdrawn_and_brought_back(copied: Housing) -> None:
     )
     versions = json.loads(copied("datasets", "--json").stdout)
     assert [v["batches"] for v in versions] == [["b1", "b2"], ["b1"], ["b1", "b2"], ["b1"]]
+
+
+def test_an_empty_dataset_names_the_batch_that_was_withdrawn(copied: Housing) -> None:
+    from housing.errors import NothingToTrainOn
+
+    copied("dataset", "withdraw", "b2", "--reason", "polluted")
+    assert "It is empty" in copied("dataset", "withdraw", "b1", "--reason", "polluted").stdout
+    refused = copied("judge", "m1").exception
+    assert isinstance(refused, NothingToTrainOn)
+    assert "v4 is empty. `housing dataset restore b1 --reason TEXT` brings b1 back" in str(refused)
+    assert ".." not in str(refused)
+
+
+def test_copies_leave_and_come_back_with_the_batch_that_they_repeat(
+    copied: Housing, tmp_path: Path
+) -> None:
+    from housing.sources.simulated.scenarios import simulate
+
+    table, night = simulate(300, 9), tmp_path / "night.csv"
+    table.to_csv(night, index=False)
+    ids = tmp_path / "ids.csv"
+    table.assign(district_id=[f"d{i}" for i in range(300)]).to_csv(ids, index=False)
+    for file in (night, ids):
+        assert copied("ingest", str(file)).exit_code == 0
+    with open_store(load_settings()) as store:
+        datasets.append_waiting(store, reason="night", run=None)
+        assign_sides(store, load_settings())
+        members = _members(store)
+    first, copy = members[-2:]
+    done = copied("dataset", "withdraw", f"b{first}", "--reason", "polluted").stdout
+    assert f"b{copy} repeats its rows and is withdrawn as well." in done
+    mixed = tmp_path / "mixed.csv"
+    table.sample(frac=1, random_state=1).to_csv(mixed, index=False)
+    held = copied("ingest", str(mixed)).stdout
+    assert f"rows of b{first}, which was withdrawn" in " ".join(held.split())
+    done = copied("dataset", "restore", f"b{first}", "--reason", "they were right").stdout
+    assert f"has b{first} and b{copy} again" in done
+    with open_store(load_settings()) as store:
+        assert _members(store) == members
+
+
+def _members(store: Store) -> tuple[int, ...]:
+    with store.read() as connection:
+        active = datasets.active(connection)
+    return () if active is None else active.batches
 
 
 def test_a_withdrawn_batch_is_restored(copied: Housing) -> None:

@@ -13,7 +13,7 @@ from housing.settings import Settings, load_settings
 from housing.steps import datasets as dataset_steps
 from housing.steps import intake
 from housing.steps.night import NightlyParameters, night_run
-from housing.store import datasets
+from housing.store import batches, copies, datasets
 from housing.store.opening import open_store
 from housing.store.tables import ledger, searches
 from housing.training.candidates import CANDIDATES
@@ -41,6 +41,7 @@ def _land(settings: Settings, name: str, seed: int, order: int | None = None) ->
     rows = landing_rows(seed, 3000 if name == "a.csv" else 600)
     if order is not None:
         rows = rows.sample(frac=1, random_state=order)  # the same rows are another file
+        rows["district_id"] = [f"{order}-{i}" for i in range(len(rows))]
     assert settings.landing_dir is not None
     rows.to_csv(settings.landing_dir / name, index=False)
 
@@ -68,10 +69,16 @@ def _nothing(settings: Settings, night: int) -> None:
 
 
 def _redelivered(settings: Settings, night: int) -> None:
-    """The newest batch is withdrawn, and its rows come again in another order and file."""
+    """The newest batch is withdrawn; its rows come again in another order and file, under ids of
+    their own, and a person accepts them.
+    """
     with open_store(settings) as store:
-        datasets.withdraw(store, _newest_batch(settings), reason="in doubt")
+        copies.withdraw(store, _newest_batch(settings), reason="in doubt")
     _land(settings, f"again{night}.csv", 1, order=night)
+    with open_store(settings) as store:
+        (found,) = [b for b in intake.bring_in(store, settings, run=None).batches if b.id]
+        assert (found.status, found.id is None) == ("held", False), found.message
+        batches.accept_held(store, found.id or 0)
 
 
 def _came_and_went(settings: Settings, night: int) -> None:

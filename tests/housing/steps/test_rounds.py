@@ -9,14 +9,15 @@ from scipy.stats import randint
 from housing.errors import OnHold
 from housing.records import NightResult
 from housing.settings import Settings, load_settings
-from housing.steps import by_hand, intake
+from housing.steps import by_hand, evaluate, intake
 from housing.steps import datasets as dataset_steps
 from housing.steps.night import NightlyParameters, night_run
 from housing.steps.promote import RollbackPlan, plan_rollback, roll_back
 from housing.steps.settled import what_next
-from housing.store import datasets, holds, ledger, registry
+from housing.store import artifacts, datasets, holds, ledger, registry
 from housing.store.ledger import Why
 from housing.store.opening import open_store
+from housing.store.segments import get_table, record_blob, to_frame
 from housing.store.tables import backup_copies, evaluations, models, searches
 from housing.training.candidates import CANDIDATES
 from tests.nights import SMALL, landing_rows, small_forest
@@ -102,7 +103,7 @@ def test_after_a_rollback_the_stored_challenger_is_judged_against_the_former_cha
     plan = _back(five, 1)
     assert plan.held_models == (4, 3, 2)
     assert plan.entered == {2: "b.csv", 3: "c.csv", 4: "d.csv"}
-    assert "b2 (b.csv), b3 (c.csv), b4 (d.csv); `--batch b2`" in plan.suggestion
+    assert "b2 (b.csv), b3 (c.csv), b4 (d.csv); `--batch b2`" in plan.suggestion(done=False)
     assert plan.next_run == (
         "Without new rows the next run judges the stored m5 against m1, without a search."
     )
@@ -231,11 +232,35 @@ def test_what_passes_the_gate_is_promoted_by_hand_and_nothing_is_overridden(
 
 
 def test_a_veto_is_never_overridden(two: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOUSING_GATE__ARTIFACT_BUDGET_MB", "0.000001")
-    refused = by_hand.promote_model(3, "we want it", override=True)
-    assert refused.result.outcome == "kept"
-    assert "artifact-size cannot be overridden" in refused.result.sentence
-    assert _champion(two) == 2
+    def refused(check: str) -> None:
+        done = by_hand.promote_model(3, "we want it", override=True)
+        assert (done.result.outcome, done.overridden) == ("kept", ())
+        assert f"{check} cannot be overridden" in done.result.sentence
+        assert _champion(two) == 2
+
+    with monkeypatch.context() as patch:
+        patch.setenv("HOUSING_GATE__ARTIFACT_BUDGET_MB", "0.000001")
+        refused("artifact-size")
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "near_duplicates", lambda *_: 3)
+        refused("leak-proof")
+    _spoil_golden(two, 3)
+    monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")
+    refused("preflight")
+
+
+def _spoil_golden(settings: Settings, model: int) -> None:
+    """Have a model predict something else in a fresh process than what is stored with it."""
+    with open_store(settings) as store:
+        with store.read() as connection:
+            row = registry.model(connection, model)
+        golden = to_frame(get_table(store, row.golden))
+        wrong = golden.pop(artifacts.PREDICTION).to_numpy() * 1.001
+        blob = artifacts.put_golden(store, golden, wrong)
+        with store.write() as connection:
+            digest = record_blob(connection, blob, "golden")
+            here = models.c.id == model
+            connection.execute(models.update().where(here).values(golden=digest))
 
 
 def _entered(settings: Settings, name: str) -> None:
