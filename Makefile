@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: retrain test test-postgresql soak check up bench flaml lock clean format docs
+.PHONY: retrain test test-postgresql soak check up bench flaml mutate lock clean format docs
 
 retrain: $(VENV)/.run-installed  ## one night now
 	@$(BIN)/housing retrain
@@ -42,12 +42,25 @@ flaml:  ## for `python -m benchmarks quality --flaml build/flaml/bin/python`
 	$(PYTHON) -m venv $(FLAML)
 	$(FLAML)/bin/python -m pip install --quiet "flaml[automl]==2.7.0"
 
+# make mutate MODULE="housing/gate/rules housing/store/ledger" SAMPLE=30; cosmic-ray has an environment of its own.
+SAMPLE ?= 30
+mutate: $(VENV)/.dev-installed build/mutation/.installed  ## change MODULE in random places: which changes does no test notice?
+	$(BIN)/python -m benchmarks mutation $(MODULE) --sample $(SAMPLE) $(if $(TESTS),--tests $(TESTS)) $(if $(KEEP),--keep)
+
+build/mutation/.installed: requirements/mutation.txt
+	$(PYTHON) -m venv build/mutation
+	build/mutation/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+	  --no-deps -r requirements/mutation.txt
+	@touch $@
+
 # The lock files carry pins and hashes and no address, so any index serves.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -o requirements/run.txt
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile requirements/mutation.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --no-emit-package yattag -o requirements/mutation.txt
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

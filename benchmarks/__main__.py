@@ -9,7 +9,6 @@ BENCHMARKS = {
     "night": ("benchmarks.night", "a night of 2 million rows: seconds and memory by part"),
     "families": ("benchmarks.families", "what each family and group of features is worth"),
     "search": ("benchmarks.search", "the search beside RandomizedSearchCV, and what a race saves"),
-    "performance-page": ("benchmarks.page", "docs/performance.md from the kept figures"),
     "split": ("benchmarks.split", "adding 1,000 rows to a small and to a large dataset"),
     "orchestration": ("benchmarks.orchestration", "what the orchestrator costs a night"),
     "quality": ("benchmarks.quality", "time and error beside the reference recipe"),
@@ -18,10 +17,9 @@ BENCHMARKS = {
     "gate-nights": ("benchmarks.gate.nights", "nothing changed, or a planted change: what passes"),
     "gate-simulated": ("benchmarks.gate.simulated", "the same where the true error is known"),
     "gate-coverage": ("benchmarks.gate.coverage", "the interval where neighbours err alike"),
+    "gate-reuse": ("benchmarks.gate.reuse", "later comparisons on the same test rows"),
     "gate-year": ("benchmarks.gate.year", "a year of nights under each policy"),
     "gate-speed": ("benchmarks.gate.speed", "a verdict at 4 thousand and at a million rows"),
-    "gate-mutation": ("benchmarks.gate.mutation", "the gate's code, changed place by place"),
-    "gate-page": ("benchmarks.gate.page", "docs/gate.md from the kept figures"),
     "serving-load": ("benchmarks.serving.load", "requests a second, beside a plain server"),
     "serving-soak": ("benchmarks.serving.soak", "ten minutes of load while champions change"),
     "coverage": ("benchmarks.serving.coverage", "unseen prices inside the promised interval"),
@@ -30,11 +28,9 @@ BENCHMARKS = {
     "drift": ("benchmarks.serving.drift", "how soon detectors speak, and how often for nothing"),
     "deaths": ("benchmarks.deaths", "kill -9 of each part in the middle of a night"),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
-    "reliability": ("benchmarks.reliability.rollback", "rollback and the restore drill"),
-    "reliability-page": (
-        "benchmarks.reliability.page",
-        "docs/reliability.md from the kept figures",
-    ),
+    "reliability": ("benchmarks.rollback", "rollback and the restore drill"),
+    "mutation": ("benchmarks.mutation", "changes of a module that no test notices: make mutate"),
+    "pages": ("benchmarks.pages", "the figures of docs, from benchmarks/figures"),
 }
 
 

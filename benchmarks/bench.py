@@ -45,9 +45,6 @@ PEER = Path("build/flaml/bin/python")
 """Where `make flaml` puts the peer; without it, `bench` does without."""
 
 OUT = Path(__file__).with_name("out")
-APART = {"GATE_RESULTS": "gate", "SERVING_RESULTS": "serving"}
-"""Where the figures of a quick run go that have pages of their own."""
-
 UNDER_WAY = OUT / "bench-under-way.json"
 
 
@@ -56,8 +53,7 @@ def run(name: str, arguments: list[str], folder: Path) -> tuple[float, int]:
     began = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks", name, *arguments]
     print(f"\n$ python -m benchmarks {' '.join([name, *arguments])}", flush=True)
-    apart = {name: str(folder / part) for name, part in APART.items()} if folder == OUT else {}
-    given = {**os.environ, "BENCHMARK_RESULTS": str(folder), **apart}
+    given = {**os.environ, "BENCHMARK_RESULTS": str(folder)}
     code = subprocess.run(command, env=given, check=False).returncode
     return time.perf_counter() - began, code
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.reliability.results import keep
+from benchmarks.results import save
 from tests.deployments.running import Up, until
 from tests.nights import landing_rows
 
@@ -63,7 +63,7 @@ def main() -> None:
             for night, parts in enumerate(KILLED, 1):
                 rows.append(one(up, parts, night))
                 print(f"| {' | '.join(map(str, rows[-1].values()))} s |", flush=True)
-            keep("deaths", {"rows": rows})
+            save("deaths", {"rows": rows})
         finally:
             up.stop()
 

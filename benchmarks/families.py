@@ -161,7 +161,7 @@ def main() -> None:
             groups.append({"without": group, "rmse": table.error(said)})
     for row in (*rows, *handed, *groups):
         print(row)
-    results.keep("families", {"rows_fitted": len(table.folds[0][0]), "families": rows,
+    results.save("families", {"rows_fitted": len(table.folds[0][0]), "families": rows,
                               "groups": groups, "handed": handed})  # fmt: skip
 
 

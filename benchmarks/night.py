@@ -100,7 +100,7 @@ def show_profile(rows: int, stacks: dict[Stack, float]) -> None:
     """Keep and print what was found."""
     whole = sum(stacks.values())
     found = by_function(stacks)[:SHOWN]
-    results.keep(
+    results.save(
         "night-profile",
         {
             "rows": rows,

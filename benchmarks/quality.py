@@ -191,7 +191,7 @@ def main() -> None:
         "quality", _rows(sides, errors, options.draws >= DRAWS, nights),
         f"beside the reference recipe of {options.draws} draws, on its own split",
     )  # fmt: skip
-    results.keep(
+    results.save(
         "quality-curves",
         {"sides": {name: _told(side, errors[name]) for name, side in sides.items()}},
     )

@@ -1,12 +1,15 @@
-"""How a benchmark says what it found: a table for people, JSON for `docs/performance.md`.
+"""Figures: how a benchmark prints what it found, keeps it as JSON, and loads it again.
 
-`benchmarks/kept` holds the newest figures of each; set BENCHMARK_RESULTS to keep a trial elsewhere.
-Both sides of a ratio are measured in one run. A goal that is missed is printed as missed.
+`benchmarks/figures/NAME.json` holds the newest figures of each, with time and machine; the pages
+of docs are made from them. BENCHMARK_RESULTS names another folder, for a trial. Both sides of a
+ratio are measured in one run. A goal that is missed is printed as missed.
 """
 
+import hashlib
 import json
 import os
 import platform
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,8 +17,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).with_name("kept")))
+import numpy as np
+
+KEPT = Path(__file__).with_name("figures")
+FOLDER = Path(os.environ.get("BENCHMARK_RESULTS", KEPT))
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "prefect")
+WIDTH = 160
 
 
 @dataclass(frozen=True)
@@ -60,27 +67,57 @@ def show(benchmark: str, rows: Sequence[Row], what: str = "", **more: Any) -> No
             f"{ratio:>12}  {goal}"
         )
     shown = [{**asdict(row), "ratio": row.ratio} for row in rows]
-    keep(benchmark, {"what": what, "rows": shown, **more})
+    save(benchmark, {"what": what, "rows": shown, **more})
 
 
-def keep(benchmark: str, figures: Mapping[str, Any]) -> None:
-    """Write figures with the machine and the time; what stood there before is replaced."""
+def save(benchmark: str, figures: Mapping[str, Any]) -> None:
+    """Replace the kept figures, whole or not at all; time and machine are added."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    found = {
-        "benchmark": benchmark,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        **figures,
-    }
-    text = json.dumps(found, indent=1, default=_plain)
-    (FOLDER / f"{benchmark}.json").write_text(text + "\n")
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    found = {"benchmark": benchmark, "at": at, "machine": machine(), **figures}
+    partial = FOLDER / f"{benchmark}.part"
+    partial.write_text(dumped(json.loads(json.dumps(found, default=_plain))) + "\n")
+    partial.replace(FOLDER / f"{benchmark}.json")
 
 
-def load(benchmark: str) -> dict[str, Any] | None:
-    """The kept figures of a benchmark, or None where it was never run."""
+def save_if_asked(benchmark: str, figures: Mapping[str, Any]) -> None:
+    """`save` where KEEP_FIGURES is set: for tests, which are run for other reasons."""
+    if os.environ.get("KEEP_FIGURES"):
+        save(benchmark, figures)
+
+
+def load(benchmark: str) -> Any:
+    """The kept figures as a dict, or None where none are kept."""
     path = FOLDER / f"{benchmark}.json"
-    found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
-    return found
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def provenance(arrays: Path) -> dict[str, str]:
+    """When kept predictions (an .npz file) were made, and a digest of their content."""
+    found = hashlib.sha256()
+    for name, values in sorted(np.load(arrays).items()):
+        found.update(name.encode() + values.tobytes())
+    made = datetime.fromtimestamp(arrays.stat().st_mtime, UTC)
+    return {"made": made.strftime("%Y-%m-%d %H:%M UTC"), "digest": found.hexdigest()[:16]}
+
+
+def dumped(value: Any, indent: int = 0) -> str:
+    """JSON in which a value stands on one line wherever it fits."""
+    text = json.dumps(value)
+    if len(text) + indent <= WIDTH or not isinstance(value, dict | list):
+        return text
+    pad, within = " " * (indent + 1), indent + 1
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key)}: {dumped(each, within)}" for key, each in value.items()]
+        return f"{{\n{pad}" + f",\n{pad}".join(items) + f"\n{' ' * indent}}}"
+    if all(isinstance(each, int | float) for each in value):
+        lines = textwrap.wrap(text[1:-1], WIDTH - within, break_on_hyphens=False)
+        return f"[\n{pad}" + f"\n{pad}".join(lines) + f"\n{' ' * indent}]"
+    return (
+        f"[\n{pad}"
+        + f",\n{pad}".join(dumped(each, within) for each in value)
+        + f"\n{' ' * indent}]"
+    )
 
 
 def _plain(value: Any) -> Any:

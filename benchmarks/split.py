@@ -1,6 +1,6 @@
 """What a night's 1,000 rows cost in a small dataset and in a large one, on SQLite.
 
-`python -m benchmarks.split` stores N districts, splits them, and then adds 1,000 rows several
+`python -m benchmarks split` stores N districts, splits them, and then adds 1,000 rows several
 times as a night does (deliver, freeze a version, split), at two sizes of N in turn. Goal: the
 large dataset costs at most 1.3 x.
 """

@@ -11,7 +11,7 @@ Beside the interval stand what it might have been: rows as independent, clustere
 degrees, each kernel always, the widest of all kernels. Widths are against the narrowest that would
 do: 1.96 true standard errors.
 
-    python -m benchmarks.gate.coverage housing.csv
+    python -m benchmarks gate-coverage housing.csv
 """
 
 import argparse
@@ -25,7 +25,7 @@ import pandas as pd
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import stdtrit
 
-from benchmarks.gate import results
+from benchmarks import results
 from benchmarks.gate.pool import sides, table
 from housing import schema
 from housing.evaluation.compare import compare_errors, paired_errors
@@ -206,7 +206,7 @@ def main() -> None:
         row = case(options.table, length, share, options.draws)
         figures["coverage"].append(row)
         print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
-    results.save("coverage", figures)
+    results.save("gate-coverage", figures)
 
 
 if __name__ == "__main__":

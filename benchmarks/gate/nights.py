@@ -7,7 +7,7 @@ change of the RECIPE is zero. A planted change multiplies the challenger's resid
 the same recipe, truly worse (or better) by x. Beside each rule stands the gate that promotes
 where the challenger's RMSE is at most the champion's, on the same rows.
 
-    python -m benchmarks.gate.nights housing.csv POOL
+    python -m benchmarks gate-nights housing.csv POOL
 """
 
 import argparse
@@ -19,17 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gate import pool, results
+from benchmarks import results
+from benchmarks.gate import pool
+from benchmarks.gate.cases import RULES, as_test_rows
 from benchmarks.gate.pool import Split
-from housing import schema
 from housing.evaluation.compare import compare
 from housing.evaluation.nearness import Places
 from housing.gate.check import judge
-from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.gather import Circumstances, Predictions, Rivals, gather
 from housing.gate.policy import GatePolicy
 from housing.gate.power import chance
 
-RULES = ("no_regression", "superior", "non_inferior")
 CHANGES = (-0.05, -0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.05)
 POLICY = GatePolicy(preflight=False)
 
@@ -43,19 +43,6 @@ def pairs(splits: list[Split]) -> Iterator[tuple[int, Split, int, int]]:
             yield number, split, champion, challenger
 
 
-def test_rows(split: Split) -> TestRows:
-    """The test side with its slices and capped labels, as the nightly step makes it."""
-    longitude, latitude = (split.rows[name].to_numpy() for name in schema.COORDINATES)
-    slices = {
-        f"{grouping.column} {name}": codes == code
-        for grouping in schema.SLICES
-        for codes in [grouping.codes(split.rows)]
-        for code, name in enumerate(grouping.names())
-    }
-    capped = split.actual >= schema.LABEL_CAP
-    return TestRows(1, longitude, latitude, split.actual, slices=slices, capped=capped)
-
-
 def night(split: Split, champion: int, challenger: int, change: float, bag: int) -> dict[str, Any]:
     """Judge one pair; what each rule and the gate of points said."""
     ours, theirs = (split.predicted[b][:bag].mean(axis=0) for b in (challenger, champion))
@@ -64,7 +51,7 @@ def night(split: Split, champion: int, challenger: int, change: float, bag: int)
     members = tuple(split.predicted[challenger][:bag]) if bag > 1 else ()
     median = np.full(len(ours), np.median(split.actual))
     evidence = gather(
-        test_rows(split),
+        as_test_rows(split.rows),
         Predictions(2, "challenger", ours, 1, 0, members),
         Rivals(Predictions(1, "champion", theirs, 1, 0), {"median": median}),
         POLICY,
@@ -221,7 +208,7 @@ def main() -> None:
     figures["reaches"] = all_reaches(splits)
     for name, row in figures["reaches"].items():
         print(f"{name:<32}", row)
-    results.save("nights", figures)
+    results.save("gate-nights", figures)
 
 
 if __name__ == "__main__":

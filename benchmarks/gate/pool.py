@@ -7,7 +7,7 @@ split's test side, so that any pair of bags can be judged later at no cost. One 
 OTHERS is fitted on the first bag's rows, for pairs of unlike families. A model that is there
 already is not fitted again.
 
-    python -m benchmarks.gate.pool housing.csv FOLDER
+    python -m benchmarks gate-pool housing.csv FOLDER
 """
 
 import argparse

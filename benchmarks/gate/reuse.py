@@ -7,7 +7,7 @@ judged too, without becoming champion. Beside each rate stands what `housing.gat
 from the standard error and the number of comparisons. The champion's error is taken relative to
 what all such models would have on the same test set, so that hard rows cancel out.
 
-    python -m benchmarks.gate.reuse
+    python -m benchmarks gate-reuse
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gate import results
+from benchmarks import results
+from benchmarks.gate.cases import RULES
 from housing.gate.policy import GatePolicy
 from housing.gate.power import chance, cut, selection_bias
 from housing.records import Comparison, Interval
@@ -24,7 +25,6 @@ from housing.records import Comparison, Interval
 SETS, ROWS = 1_000, 4_128
 NIGHTS = (1, 10, 40)
 CHANGES = (-0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01)
-RULES = ("no_regression", "superior", "non_inferior")
 AGREE = 0.9  # correlation of two models' errors: two fits of one recipe
 
 
@@ -102,7 +102,7 @@ def main() -> None:
         }
         for rule in RULES
     }
-    results.save("reuse", {"sets": SETS, "rows": ROWS, "nights": nights})
+    results.save("gate-reuse", {"sets": SETS, "rows": ROWS, "nights": nights})
 
 
 if __name__ == "__main__":

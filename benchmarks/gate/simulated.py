@@ -10,7 +10,7 @@ operating characteristic lies from the measured one.
 Predictions that are in the folder already are judged again and not made again; when those of each
 world were made, and a digest of them, is kept with the figures. The same code gives the same bytes.
 
-    python -m benchmarks.gate.simulated FOLDER
+    python -m benchmarks gate-simulated FOLDER
 """
 
 import argparse
@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.gate import results
+from benchmarks import results
+from benchmarks.gate.cases import INTERVAL, RULES
 from benchmarks.gate.family import fitted, plain
 from benchmarks.gate.pool import MEMBERS, sides
 from housing import schema
@@ -34,7 +35,6 @@ from housing.sources.simulated.scenarios import simulate
 WORLDS, SETS, ROWS = 6, 200, 4_128
 FIRST = 20_640
 CHANGES = (-0.05, -0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.05)
-RULES = ("no_regression", "superior", "non_inferior")
 
 
 def world(number: int, folder: Path) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def main() -> None:
     figures["predictions"] = [
         results.provenance(options.folder / f"world-{number}.npz") for number in range(WORLDS)
     ]
-    figures["interval"] = results.INTERVAL
+    figures["interval"] = INTERVAL
     for change in CHANGES:
         row = measure(nights(worlds, change), change)
         figures["changes"][f"{change:g}"] = row
@@ -125,7 +125,7 @@ def main() -> None:
             f"{rule} {row[rule]['measured']:.4f} ({row[rule]['predicted']:.4f})" for rule in RULES
         )
         print(f"{change:+.3f}  {shown}  coverage {row['coverage']:.3f}", flush=True)
-    results.save("simulated", figures)
+    results.save("gate-simulated", figures)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ and predicting is the models' time. Drift between two tables of the size of the 
 beside it: it is measured once a night. Processor seconds count on a machine that does other work
 too; --quiet says that this one does not, and keeps the wall seconds as well.
 
-    python -m benchmarks.gate.speed [--quiet]
+    python -m benchmarks gate-speed [--quiet]
 """
 
 import argparse
@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gate import results
+from benchmarks.gate.cases import as_test_rows
 from benchmarks.results import Row, show
 from housing import schema
 from housing.evaluation.drift import measure_drift
 from housing.gate.check import judge
-from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.gather import Circumstances, Predictions, Rivals, gather
 from housing.gate.policy import GatePolicy
 from housing.gate.power import operating_characteristic
 from housing.sources.simulated.scenarios import simulate
@@ -52,19 +52,9 @@ def case(rows: int) -> tuple[Any, Any]:
     frame = small.iloc[np.arange(rows) % len(small)].reset_index(drop=True)
     rng = np.random.default_rng(0)
     actual = frame[schema.TARGET].to_numpy()
-    longitude, latitude = (
-        frame[name].to_numpy() + rng.normal(0, 0.2, rows) for name in schema.COORDINATES
-    )
-    slices = {
-        f"{g.column} {name}": codes == code
-        for g in schema.SLICES
-        for codes in [g.codes(frame)]
-        for code, name in enumerate(g.names())
-    }
-    test = TestRows(
-        1, longitude, latitude, actual, slices,
-        rng.random(rows) < 0.1, actual >= (schema.LABEL_CAP or np.inf),
-    )  # fmt: skip
+    for name in schema.COORDINATES:
+        frame[name] += rng.normal(0, 0.2, rows)
+    test = as_test_rows(frame, rng.random(rows) < 0.1)
     errors = rng.normal(0, 40_000, rows)
     said = [np.maximum(actual + errors + rng.normal(0, 9_000, rows), 1.0) for _ in range(6)]
     challenger = Predictions(9, "9", np.mean(said[:3], axis=0), 1, 0, tuple(said[:3]))
@@ -103,13 +93,12 @@ def main() -> None:
                 f"{rows:>9,} rows: verdict {1000 * took:,.1f} ms {clock} ({goal}), "
                 f"drift {beside:.2f} s"
             )
-    results.save("speed", figures)
     rows, clock = [], "wall" if quiet else "processor"
     for size in SIZES:
         ms, limit = 1e3 * figures["verdict"][str(size)][clock]["median"], 1e3 * GOALS[size]
         name = f"verdict, {size:,} rows, {clock} time"
         rows.append(Row(name, ms, limit, "ms", ms <= limit, f"{limit:g} ms"))
-    show("gate-speed", rows, "a verdict beside what it may take")
+    show("gate-speed", rows, "a verdict beside what it may take", **figures)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ never-used rows, capped labels, the ratchet over the last five champions.
 Predictions that are in the folder already are judged again and not made again; when those of each
 scenario were made, and a digest of them, is kept with the figures. The same code gives the same.
 
-    python -m benchmarks.gate.year FOLDER [--only SCENARIO]
+    python -m benchmarks gate-year FOLDER [--only SCENARIO]
 """
 
 import argparse
@@ -29,12 +29,13 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from benchmarks.gate import results
+from benchmarks import results
+from benchmarks.gate.cases import INTERVAL, as_test_rows
 from benchmarks.gate.family import boosting
 from housing import schema
 from housing.gate import rules
 from housing.gate.check import judge
-from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.gather import Circumstances, Predictions, Rivals, gather
 from housing.gate.policy import GatePolicy
 from housing.keys import district_keys
 from housing.sources.simulated.scenarios import Drift, Pollution, Scenario, simulate
@@ -242,7 +243,7 @@ def _judge(
         better = np.mean((ours - actual) ** 2) <= np.mean((theirs - actual) ** 2)
         return ("promote" if better else "keep"), []
     evidence = gather(
-        _test_rows(rows, actual, year.came[there] == night),
+        as_test_rows(rows, year.came[there] == night),
         Predictions(night + 1, f"c{night}", ours, 1, 0),
         Rivals(
             Predictions(champions[-1] + 1, f"c{champions[-1]}", theirs, 1, 0),
@@ -262,18 +263,6 @@ def _judge(
     return verdict.outcome, failed if rule == "passed" else []
 
 
-def _test_rows(rows: pd.DataFrame, actual: np.ndarray, fresh: np.ndarray) -> TestRows:
-    longitude, latitude = (rows[name].to_numpy() for name in schema.COORDINATES)
-    slices = {
-        f"{g.column} {name}": codes == code
-        for g in schema.SLICES
-        for codes in [g.codes(rows)]
-        for code, name in enumerate(g.names())
-    }
-    capped = actual >= schema.LABEL_CAP
-    return TestRows(1, longitude, latitude, actual, slices, fresh, capped)
-
-
 def main() -> None:
     """Live the years and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -284,7 +273,7 @@ def main() -> None:
         live(options.only, options.folder)
         return
     figures: dict[str, Any] = {"nights": NIGHTS, "first": FIRST, "a_night": A_NIGHT, "years": {}}
-    figures["interval"] = results.INTERVAL
+    figures["interval"] = INTERVAL
     for name in (*SCENARIOS, DECAYING):
         print(name, flush=True)
         calm = next(iter(SCENARIOS))
@@ -307,7 +296,7 @@ def main() -> None:
             "always_newest": newest,
             "policies": found,
         }
-    results.save("year", figures)
+    results.save("gate-year", figures)
 
 
 if __name__ == "__main__":

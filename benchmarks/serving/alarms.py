@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, norm
 
-from benchmarks.serving import pages, results
+from benchmarks import results, serving_pages
 from housing.monitoring.errors import Counts, log_evidences, log_limit
 from housing.options import MonitorOptions
 
@@ -101,7 +101,7 @@ def main() -> None:
         "champions": chosen.champions, "test_rows": TEST_ROWS, "days": DAYS, "later": LATER,
         "worse": WORSE - 1, "goal": GOAL, "candidates": CANDIDATES, "cases": cases,
     }  # fmt: skip
-    print(pages.alarms(figures))
+    print(serving_pages.alarms(figures))
     results.save("alarms", figures)
 
 

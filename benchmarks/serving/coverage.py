@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import KFold
 
-from benchmarks.serving import pages, results
+from benchmarks import results, serving_pages
 from housing import schema
 from housing.quality import validate
 from housing.records import Draw, Interval
@@ -54,7 +54,7 @@ def main() -> None:
         "models": "one model of the default family at fixed settings on the reference table, "
         f"out-of-fold residuals of {FOLDS} folds",
     }  # fmt: skip
-    print(pages.coverage(figures))
+    print(serving_pages.coverage(figures))
     results.save("coverage", figures)
 
 

@@ -16,7 +16,7 @@ from scipy.stats import ks_2samp
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import KFold
 
-from benchmarks.serving import pages, results
+from benchmarks import results, serving_pages
 from housing import schema
 from housing.monitoring.drift import Reference, drift_signals, upstream_signals
 from housing.monitoring.errors import Counts, Labelled, counted, error_signals
@@ -203,7 +203,7 @@ def main() -> None:
         "nights": chosen.nights, "scenarios": [WORDS[name] for name in SCENARIOS],
         "detectors": {d: _row(d, delays, calm) for d in detectors},
     }  # fmt: skip
-    print(pages.drift(figures))
+    print(serving_pages.drift(figures))
     results.save("drift", figures)
 
 

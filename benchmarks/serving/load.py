@@ -16,8 +16,9 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from benchmarks.results import Row, show
-from benchmarks.serving import homes, pages, results
+from benchmarks import serving_pages
+from benchmarks.results import Row, load, show
+from benchmarks.serving import homes
 from housing import schema
 
 WORKERS = 2
@@ -41,14 +42,13 @@ def main() -> None:
         bodies = _bodies(home, Path(folder))
         cases = [_case(bodies, case, chosen.seconds) for case in CASES]
     figures = {
-        "workers": WORKERS, "cores": os.cpu_count(), "seconds": chosen.seconds,
-        "load": os.getloadavg(),
+        "workers": WORKERS, "seconds": chosen.seconds,
         "census": bool(os.environ.get("HOUSING_CENSUS")),
         "goal_rate": GOAL_RATE, "goal_p99_ms": GOAL_P99_MS, "cases": cases,
     }  # fmt: skip
-    print(pages.load(figures))
-    results.save("load", figures)
-    show("serving-load", _rows(cases), f"requests a second and 99th percentiles, {WORKERS} workers")
+    what = f"requests a second and 99th percentiles, {WORKERS} workers"
+    show("serving-load", _rows(cases), what, **figures)
+    print(serving_pages.load(load("serving-load")))
 
 
 def _rows(cases: list[dict[str, Any]]) -> list[Row]:

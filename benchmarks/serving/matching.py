@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from benchmarks.serving import pages, results
+from benchmarks import results, serving_pages
 from housing.schema import CATALOGUE, FEATURES, NUMBERS
 
 FILES, ROWS, LABELS = (50, 200, 800), 5_000, 300
@@ -114,7 +114,7 @@ def main() -> None:
         cases = [measured(files) for files in FILES]
         figures = {"labels": LABELS, "rows_a_file": ROWS, "rate": RATE,
                    "cases": [*cases, extrapolated(cases[-1])]}  # fmt: skip
-        print(pages.matching(figures))
+        print(serving_pages.matching(figures))
         results.save("matching", figures)
 
 

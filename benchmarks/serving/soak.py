@@ -19,7 +19,8 @@ from threading import Event, Thread
 import pandas as pd
 from scipy.stats import theilslopes
 
-from benchmarks.serving import homes, pages, results
+from benchmarks import results, serving_pages
+from benchmarks.serving import homes
 from housing import schema
 from housing.settings import load_settings
 from housing.store import registry
@@ -139,8 +140,8 @@ def _report(answers: list[Answer], memory: list[tuple[float, int]]) -> None:
         "memory_mib": [sum(kib for _, kib in part) / len(part) / 1024 for part in parts],
         "slope_mib_a_minute": _slope(memory[len(memory) // 2 :]),
     }  # fmt: skip
-    print(pages.soak(figures))
-    results.save("soak", figures)
+    results.save("serving-soak", figures)
+    print(serving_pages.soak(results.load("serving-soak")))
 
 
 def _slope(memory: list[tuple[float, int]]) -> list[float]:

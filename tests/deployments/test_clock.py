@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.reliability.results import keep
+from benchmarks.results import save_if_asked
 from tests.deployments.running import Up, until
 from tests.nights import landing_rows
 from tests.postgres import Postgres, installed, postgres_with
@@ -98,7 +98,7 @@ def test_both_stores_on_postgresql_which_dies_in_the_middle_of_a_night(
         seconds = round(time.monotonic() - died)
         print(f"a night was completed {seconds} s after the death; {found}")
         became = up.ended(night)["state"]["name"]
-        keep(
+        save_if_asked(
             "deaths-postgresql", {"rows": [{"killed": KILLED, "night": became, "seconds": seconds}]}
         )
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.reliability.results import save
+from benchmarks.results import save
 from tests.faults.campaign import Campaign, Trial
 from tests.faults.operations import OPERATIONS
 from tests.faults.servers import CAMPAIGNS

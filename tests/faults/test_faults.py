@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import sqlalchemy as sa
 
-from benchmarks.reliability.results import keep
+from benchmarks.results import save_if_asked
 from housing.settings import load_settings
 from housing.store.opening import open_store
 from housing.store.tables import metadata
@@ -174,6 +174,6 @@ def test_power_is_lost_at_every_operation(on_sqlite: Campaign, operation: str) -
     for tried, found in enumerate(lose_power(on_sqlite, record, losses(record), 20), start=1):
         problems += found
         figures = {"operation": operation, "events": len(record.events), "losses": tried}
-        keep(f"power-{operation}", {**figures, "illegal": len(problems)})
+        save_if_asked(f"power-{operation}", {**figures, "illegal": len(problems)})
     print(figures)
     assert problems == []

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import make_url
 
-from benchmarks.reliability.results import keep
+from benchmarks.results import save_if_asked
 from housing.errors import (
     AnotherNightRuns,
     ChampionChanged,
@@ -176,4 +176,4 @@ def test_eight_writers_of_two_hundred_decisions(shared: Settings) -> None:
     print(kind, dict(done))
     assert all(done[kind] for kind in DECISIONS)
     lost = done["ChampionChanged"]
-    keep(f"writers-{kind}", {"processes": 8, "decisions": 200, "lost_races": lost})
+    save_if_asked(f"writers-{kind}", {"processes": 8, "decisions": 200, "lost_races": lost})

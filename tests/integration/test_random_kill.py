@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from benchmarks.reliability.results import keep
+from benchmarks.results import save_if_asked
 from deployments.server import Server
 from housing.settings import load_settings
 from housing.store.engine import Store
@@ -114,7 +114,9 @@ def _kill_at_random(
         hits += "crashed" in statuses
         shutil.rmtree(home.folder)
         figures = {"database": kind, "kills": number + 1, "in_mid_night": hits, "differences": 0}
-        keep(f"kills-{kind}", figures)  # each time: a soak that is cut short has its figures too
+        save_if_asked(
+            f"kills-{kind}", figures
+        )  # each time: a soak that is cut short has its figures too
     return figures
 
 

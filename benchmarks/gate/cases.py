@@ -1,0 +1,25 @@
+"""What the gate's benchmarks share: the rules, and test rows as a run makes them."""
+
+import numpy as np
+import pandas as pd
+
+from housing import schema
+from housing.gate.gather import TestRows
+
+RULES = ("no_regression", "superior", "non_inferior")
+INTERVAL = "reach from the data"
+"""Tells figures that rest on this interval from those of an earlier one."""
+
+
+def as_test_rows(rows: pd.DataFrame, fresh: np.ndarray | None = None) -> TestRows:
+    """A test side with its slices and capped labels; `fresh`: no decision has used them."""
+    actual = rows[schema.TARGET].to_numpy()
+    longitude, latitude = (rows[name].to_numpy() for name in schema.COORDINATES)
+    slices = {
+        f"{grouping.column} {name}": codes == code
+        for grouping in schema.SLICES
+        for codes in [grouping.codes(rows)]
+        for code, name in enumerate(grouping.names())
+    }
+    capped = actual >= (schema.LABEL_CAP or np.inf)
+    return TestRows(1, longitude, latitude, actual, slices, fresh, capped)

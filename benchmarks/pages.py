@@ -1,0 +1,50 @@
+"""`python -m benchmarks pages`: the figures and pictures of docs, from benchmarks/figures.
+
+A table stands between `<!-- table NAME -->` and `<!-- end -->`; the text around it is edited in
+the page. Only docs/gate.md has figures within its sentences, and therefore a template (gate.in.md).
+A test compares every page with what this makes.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import gate_page, performance_page, reliability_page, serving_pages
+from benchmarks.markdown import Facts, fill_blocks
+
+DOCS = Path(__file__).parents[1] / "docs"
+TABLES: dict[str, Facts] = {
+    "performance.md": performance_page.TABLES,
+    "reliability.md": reliability_page.TABLES,
+    "serving.md": serving_pages.TABLES,
+    "monitoring.md": serving_pages.TABLES,
+}
+PAGES = (*TABLES, "gate.md")
+PICTURES = {"performance": performance_page.pictures, "gate": gate_page.pictures}
+
+
+def page(name: str) -> str:
+    """A page with its figures as they are to be."""
+    if name == "gate.md":
+        return gate_page.page()
+    return fill_blocks((DOCS / name).read_text(), TABLES[name])
+
+
+def pictures() -> Iterator[tuple[Path, bytes]]:
+    """Each picture and the file that it belongs in."""
+    for folder, made in PICTURES.items():
+        for name, plot in made():
+            yield DOCS / folder / name, plot.svg
+
+
+def main() -> None:
+    """Write all pages and pictures."""
+    for path, svg in pictures():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(svg)
+    for name in PAGES:
+        (DOCS / name).write_text(page(name))
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""The tables and pictures of docs/performance.md, from the kept figures.
+
+A benchmark that was never run to its end is named as not measured.
+"""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks import results
+from benchmarks.markdown import Facts, number, table
+from housing.report.canvas import LOOK, Plot, canvas, finished
+
+SHORTEST = 4
+"""Characters that must have room in a box of the flame graph for its name to be shown."""
+
+ORDER = {
+    "quality": "quality --night --budget --cells --flaml build/flaml/bin/python",
+    "search": "search",
+    "intake-1000000": "intake",
+    "intake-20000000": "intake --rows 20000000 --files 2",
+    "split": "split",
+    "night-2000000": "night",
+    "prediction": "prediction",
+}
+"""Kept figures in the order of the page, and the command that makes each."""
+
+
+def goals() -> str:
+    """Every row that was measured: both sides, their ratio, and the goal where there is one."""
+    rows = []
+    for name, command in ORDER.items():
+        found = results.load(name)
+        if found is None:
+            rows.append([f"`{command}`", "**not measured yet**", "", "", "", ""])
+            continue
+        for place, row in enumerate(found["rows"]):
+            ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f} x"
+            verdict = {True: "met", False: "**missed**", None: ""}[row["met"]]
+            theirs = number(row["theirs"]) if row["theirs"] else ""
+            rows.append(
+                [
+                    f"`{command}`" if not place else "",
+                    row["name"], f"{number(row['ours'])} {row['unit']}", theirs, ratio,
+                    f"{row['goal']}: {verdict}" if row["goal"] else "",
+                ]
+            )  # fmt: skip
+    return table(["command", "figure", "ours", "beside", "ratio", "goal"], rows)
+
+
+def machines() -> str:
+    """When and on what each was measured."""
+    rows = []
+    for name in (*ORDER, "families", "night-profile"):
+        found = results.load(name)
+        if found is not None:
+            m = found["machine"]
+            rows.append(
+                [
+                    name, found["at"][:16].replace("T", " "), str(m["cores"]),
+                    f"{m['memory_gib']:g} GiB", m["python"], m["libraries"]["scikit-learn"],
+                    " ".join(f"{x:g}" for x in m["load"]),
+                ]
+            )  # fmt: skip
+    head = ["", "at (UTC)", "cores", "memory", "Python", "scikit-learn", "load at the end"]
+    return table(head, rows) if rows else "Nothing has been measured yet."
+
+
+def parts() -> str:
+    """Seconds and memory of the parts of a night of 2 million rows."""
+    found = results.load("night-2000000")
+    if found is None:
+        return "Not measured yet: `python -m benchmarks night`."
+    rows = [
+        [p["name"], f"{p['seconds']:.1f}", f"{p['processor']:.1f}", f"{p['gib']:.2f}"]
+        for p in found["parts"]
+    ]
+    return table(["part", "wall seconds", "processor seconds", "peak GiB"], rows)
+
+
+def profile() -> str:
+    """The functions of the project in which a night spends its time."""
+    found = results.load("night-profile")
+    if found is None:
+        return "Not profiled yet: `python -m benchmarks night --rows 200000 --profile`."
+    rows = [
+        [f"`{row['function']}`", f"{row['whole']:.1f}", f"{row['own']:.1f}"]
+        for row in found["functions"]
+    ]
+    head = ["function", "processor seconds, with all that it calls", "of its own"]
+    said = f"A night of {found['rows']:,} rows, {found['processor']:.0f} processor seconds.\n\n"
+    return f"{said}![Flame graph of a night](performance/profile.svg)\n\n{table(head, rows)}"
+
+
+def families() -> str:
+    """Error and processor time of each family."""
+    found = results.load("families")
+    if found is None:
+        return "Families are not measured yet: `python -m benchmarks families`."
+    rows = [[r["name"], f"{r['rmse']:,.0f}", f"{r['seconds']:.1f}"] for r in found["families"]]
+    said = (
+        f"One setting each on the same features and folds; processor seconds of a fit on "
+        f"{found['rows_fitted']:,} rows with one thread (`families`).\n\n"
+    )
+    return said + table(["family", "cross-validated RMSE", "processor seconds"], rows)
+
+
+def handed() -> str:
+    """Features handed over as they are, in half the bytes, and with codes of categories."""
+    found = results.load("families")
+    if found is None or "handed" not in found:
+        return "Not measured yet: `python -m benchmarks families`."
+    rows = [
+        [
+            f"{r['name']}: {r['way']}",
+            f"{r['rmse']:,.0f}",
+            f"{r['seconds']:.1f}",
+            f"{r['furthest']:,.0f}",
+        ]
+        for r in found["handed"]
+    ]
+    head = ["features handed over as", "cross-validated RMSE", "processor seconds",
+            "largest difference of a prediction, USD"]  # fmt: skip
+    return table(head, rows)
+
+
+def groups() -> str:
+    """Error of the default family without each group of features."""
+    found = results.load("families")
+    if found is None:
+        return ""
+    rows = [
+        [f"without {r['without']}" if r["without"] else "all features", f"{r['rmse']:,.0f}"]
+        for r in found["groups"]
+    ]
+    return table(["boosting, 300 trees", "cross-validated RMSE"], rows)
+
+
+def prediction() -> str:
+    """Processor microseconds a row of each part of a batch."""
+    found = results.load("prediction")
+    if found is None or "parts" not in found:
+        return "Not measured yet: `python -m benchmarks prediction`."
+    rows = [[name, f"{value:.1f}"] for name, value in found["parts"].items()]
+    said = f"A mean of models with {found['trees']:,} trees in all.\n\n"
+    return said + table(["part of a batch", "processor microseconds a row"], rows)
+
+
+def sides() -> str:
+    """What each side of the comparison chose."""
+    found = results.load("quality-curves")
+    if found is None:
+        return ""
+    rows = [
+        [name, f"{s['wall']:.0f} s", f"{s['cv']:,.0f}", f"{s['test']:,.0f}", _chose(s["facts"])]
+        for name, s in found["sides"].items()
+    ]
+    return table(["side", "time", "cross-validated RMSE", "test RMSE", "chose"], rows)
+
+
+def _chose(facts: dict[str, Any]) -> str:
+    if "members" in facts:
+        fits = f"{facts['draws']} draws, {facts['fits']} of {facts['of_fits']} fits"
+        return f"{fits}, a mean of {len(facts['members'])}"
+    if "estimator" in facts:
+        return f"{facts['estimator']} (FLAML {facts['version']})"
+    return f"{facts['draws']} draws"
+
+
+STYLES = ("-", "--", ":")
+"""Of lines, once all colours have been used."""
+
+
+def curves() -> Plot:
+    """Best cross-validated error so far by time, a line a side; a point where it had refitted."""
+    found = results.load("quality-curves")
+    sides = {} if found is None else found["sides"]
+    with canvas(7.2, 3.6) as (figure, axes):
+        for place, (name, side) in enumerate(sides.items()):
+            turn, which = divmod(place, len(LOOK.families))
+            color = LOOK.families[which]
+            seconds = [max(t, 0.1) for t, _ in side["curve"]]
+            errors = [e / 1000 for _, e in side["curve"]]
+            axes.step(seconds, errors, STYLES[turn], where="post", color=color, lw=1.6, label=name)
+            axes.plot(seconds[-1:], errors[-1:], "o", color=color, ms=5)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _position: f"{value:g}")
+        # What a search had before its first good point is of no interest.
+        ends = [side["curve"][-1][1] / 1000 for side in sides.values()]
+        if ends:
+            axes.set_ylim(min(ends) - 1, max(ends) + 4)
+            axes.set_xlim(left=1)
+            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.set_xlabel("seconds since the search began")
+        axes.set_ylabel("best cross-validated RMSE,\nthousand US dollars")
+        return finished(figure, "curves", "Error against time, a line a side of the comparison.")
+
+
+def flames() -> Plot:
+    """A flame graph: each call as wide as its share of the processor's time, callees above it."""
+    found = results.load("night-profile") or {"boxes": [], "rows": 0}
+    with canvas(9.0, 5.0) as (figure, axes):
+        whole = max((box["seconds"] for box in found["boxes"]), default=1.0)
+        for box in found["boxes"]:
+            color = LOOK.families[hash_of(box["name"]) % len(LOOK.families)]
+            axes.barh(
+                box["depth"], box["seconds"], left=box["start"], height=0.94, color=color,
+                alpha=0.35, linewidth=0,
+            )  # fmt: skip
+            name = box["name"].rpartition(":")[2].rpartition(".")[2]
+            room = int(110 * box["seconds"] / whole)  # characters
+            if room >= SHORTEST:
+                text = name if len(name) <= room else f"{name[: room - 1]}…"
+                axes.text(
+                    box["start"] + 0.002 * whole, box["depth"], text, va="center", fontsize=7,
+                    clip_on=True,
+                )  # fmt: skip
+        axes.set_xlim(0, whole)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("processor seconds")
+        alt = f"Where the processor's time of a night of {found['rows']:,} rows goes."
+        return finished(figure, "profile", alt)
+
+
+def hash_of(name: str) -> int:
+    """The same in every process."""
+    return zlib.crc32(name.encode())
+
+
+def pictures() -> Iterator[tuple[str, Plot]]:
+    """File name and picture of what was measured."""
+    if results.load("quality-curves") is not None:
+        yield "curves.svg", curves()
+    if results.load("night-profile") is not None:
+        yield "profile.svg", flames()
+
+
+TABLES: Facts = {
+    "goals": goals, "machines": machines, "parts": parts, "profile": profile, "sides": sides,
+    "families": families, "handed": handed, "groups": groups, "prediction": prediction,
+    "curves": lambda: (
+        "![Error against time](performance/curves.svg)"
+        if results.load("quality-curves") else "Not measured yet."
+    ),
+}  # fmt: skip

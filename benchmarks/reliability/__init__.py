@@ -1,1 +1,0 @@
-"""What is promised of reliability, measured; the figures of soaks are kept here too."""

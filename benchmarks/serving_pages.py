@@ -1,0 +1,207 @@
+"""The tables of docs/serving.md and docs/monitoring.md, from the kept figures."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from benchmarks import results
+from benchmarks.markdown import Facts, table
+
+
+def drift(figures: Mapping[str, Any]) -> str:
+    """Nights until the first alarm, and alarms of a calm year."""
+    words = (
+        f"{figures['night_rows']} districts a night, nights from the change until the first alarm "
+        f"(median of {figures['repeats']}; watched for {figures['nights']}), and alarms in a calm "
+        f"year (mean of {figures['years']})."
+    )
+    head = ["detector", *figures["scenarios"], "alarms in a calm year (nights)"]
+    rows = [
+        [
+            name,
+            *("never" if delay is None else f"{delay:g}" for delay in row["delays"]),
+            f"{row['alarms']:g} ({row['alarm_nights']:g})",
+        ]
+        for name, row in figures["detectors"].items()
+    ]
+    return f"{words}\n\n{table(head, rows)}"
+
+
+def load(figures: Mapping[str, Any]) -> str:
+    """Requests a second and latency of both servers, with the goal."""
+    rows = []
+    for case in figures["cases"]:
+        offered = "as many as it takes" if case["rate"] is None else f"{case['rate']:,.0f} a second"
+        for name in ("housing", "plain"):
+            m = case[name]
+            rows.append(
+                [
+                    f"{case['rows']:,} on {case['connections']}, {offered}",
+                    "`housing serve`" if name == "housing" else "plain",
+                    f"{m['requests_per_second']:,.0f}",
+                    f"{m['p50_ms']:,.1f}",
+                    f"{m['p99_ms']:,.1f}",
+                    f"{m['failed']:,}",
+                    f"{m['server_us']:,.0f}",
+                ]
+            )
+    machine, census = figures["machine"], figures["census"]
+    words = (
+        f"{figures['workers']} workers on {machine['cores']} cores, which the client shares; "
+        f"{figures['seconds']:g} s a case; load average {machine['load'][0]:.1f} at the end"
+        f"{'' if census else '; simulated districts'}. {_load_goal(figures)}"
+    )
+    head = [
+        "districts a request, connections, offered", "server", "requests/s", "p50, ms", "p99, ms",
+        "failed", "server, µs of processor a request",
+    ]  # fmt: skip
+    return f"{words}\n\n{table(head, rows)}"
+
+
+def _load_goal(figures: Mapping[str, Any]) -> str:
+    """The goal, for each way of asking that reaches its rate: in a closed loop, and offered."""
+    rate, limit = figures["goal_rate"], figures["goal_p99_ms"]
+    said = []
+    for case in (c for c in figures["cases"] if c["rows"] == 1):
+        found = case["housing"]
+        if found["requests_per_second"] < 0.99 * rate:
+            continue
+        met = found["p99_ms"] <= limit and not found["failed"]
+        way = "one after the other" if case["rate"] is None else f"{case['rate']:,.0f} offered"
+        said.append(
+            f"{'met' if met else 'MISSED'} on {case['connections']} connections, {way} "
+            f"({found['requests_per_second']:,.0f}/s, p99 {found['p99_ms']:.1f} ms)"
+        )
+    return f"Goal: {rate:,} requests/s at p99 {limit:g} ms: {'; '.join(said) or 'MISSED'}."
+
+
+def soak(figures: Mapping[str, Any]) -> str:
+    """What must be none, and the memory."""
+    rows = [
+        ["requests", f"{figures['requests']:,}"],
+        ["changes of the champion", f"{figures['changes']:,}"],
+        ["failed requests", f"{figures['failed']:,}"],
+        ["answers of a version that was not champion at the time", f"{figures['wrong']:,}"],
+        [
+            "latest answer of a former champion, after the ledger's line",
+            f"{figures['longest_behind']:.2f} s",
+        ],
+        ["prices for one question, versions", f"{figures['prices']}, {figures['versions']}"],
+        [
+            "workers' memory, second and last quarter",
+            "{:.0f}, {:.0f} MiB".format(*figures["memory_mib"]),
+        ],
+        [
+            "its slope over the second half, with its 95 % limits",
+            "{:+.2f} [{:+.2f}; {:+.2f}] MiB a minute".format(*figures["slope_mib_a_minute"]),
+        ],
+    ]  # fmt: skip
+    words = (
+        f"{figures['seconds'] / 60:.1f} minutes of load on {figures['connections']} connections, "
+        f"two workers, promotions and rollbacks every {figures['every']:g} s; a version counts as "
+        f"champion until {figures['follow']:g} s after the ledger's line."
+    )
+    return f"{words}\n\n{table(['', 'found'], rows)}"
+
+
+def coverage(figures: Mapping[str, Any]) -> str:
+    """Shares inside the interval, with what a slice of that size can tell."""
+    low, high = figures["goal"]
+    rows = []
+    for row in figures["slices"]:
+        held = low <= row["value"] <= high
+        possible = row["lower"] <= high and row["upper"] >= low
+        rows.append(
+            [
+                row["name"],
+                f"{row['rows']:,}",
+                f"{row['value']:.1%} [{row['lower']:.1%}; {row['upper']:.1%}]",
+                f"{row['error']:.1%}",
+                "within" if held else "outside, by no more than chance" if possible else "OUTSIDE",
+            ]
+        )
+    words = (
+        f"{figures['nominal']:.0%} promised, {low:.0%} to {high:.0%} wanted; {figures['models']}."
+    )
+    head = ["test districts", "rows", "inside [95 % limits]", "standard error", "88-92 %"]
+    return f"{words}\n\n{table(head, rows)}"
+
+
+def alarms(figures: Mapping[str, Any]) -> str:
+    """Calm champions with an alarm, and days until an alarm where the error is larger."""
+    champions, goal = figures["champions"], figures["goal"]
+    rows = [
+        [
+            f"{c['labels']:,}, {c['cadence']}",
+            f"{c['alarms'] / champions:.1%} [{c['limits'][0]:.1%}; {c['limits'][1]:.1%}]",
+            _goal(c["alarms"] / champions, c["limits"], goal),
+            _delay(c["worse"]),
+            _delay(c["later"]),
+        ]
+        for c in figures["cases"]
+    ]
+    words = (
+        f"{champions:,} simulated champions a row, watched for {figures['days']} days; a test set "
+        f"of {figures['test_rows']:,} rows on which the champion was the best of "
+        f"{figures['candidates']} equal candidates. Median days until the alarm (share of "
+        f"champions with one within the {figures['days']} days); a change on day "
+        f"{figures['later']} leaves {figures['days'] - figures['later']}."
+    )
+    worse = f"error +{figures['worse']:.0%}"
+    head = [
+        "labels a window", "calm champions with a false alarm in a month [95 % limits]",
+        f"goal {goal:.0%}", f"{worse} from the first label on", f"{worse} from day "
+        f"{figures['later']} on",
+    ]  # fmt: skip
+    return f"{words}\n\n{table(head, rows)}"
+
+
+def _goal(share: float, limits: list[float], goal: float) -> str:
+    """Met only where the whole interval is within the goal."""
+    return "met" if limits[1] <= goal else "not shown" if share <= goal else "MISSED"
+
+
+def _delay(found: Mapping[str, Any]) -> str:
+    days = "not within the month" if found["days"] is None else f"{found['days']:.2g} days"
+    return f"{days} ({found['share']:.0%})"
+
+
+def matching(figures: Mapping[str, Any]) -> str:
+    """What one run of the monitor reads, measured and extrapolated."""
+    rows = [
+        [
+            f"{case['answers']:,}{' (extrapolated)' if case['extrapolated'] else ''}",
+            f"{case['files']:,}",
+            f"{case['read_mb']:,.1f}",
+            f"{case['seconds']:,.2f}",
+            "" if case["peak_mb"] is None else f"{case['peak_mb']:,.1f}",
+        ]
+        for case in figures["cases"]
+    ]
+    words = (
+        f"{figures['labels']:,} late prices matched with logged answers, in files of "
+        f"{figures['rows_a_file']:,}; the last row is a day at {figures['rate']:,} answers a "
+        "second."
+    )
+    head = ["answers", "files", "MB decoded", "s", "peak memory of the run, MB"]
+    return f"{words}\n\n{table(head, rows)}"
+
+
+MEASURED: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "load": ("serving-load", load), "soak": ("serving-soak", soak),
+    "coverage": ("coverage", coverage), "drift": ("drift", drift), "alarms": ("alarms", alarms),
+    "matching": ("matching", matching),
+}  # fmt: skip
+"""Table -> the benchmark that measures it, and how its figures read."""
+
+
+def block(name: str) -> str:
+    """A table with the command and the date."""
+    benchmark, made = MEASURED[name]
+    figures, command = results.load(benchmark), f"`python -m benchmarks {benchmark}`"
+    if figures is None:
+        return f"Not measured yet: {command}."
+    return f"{command}, {figures['at'][:10]}: {made(figures)}"
+
+
+TABLES: Facts = {name: partial(block, name) for name in MEASURED}

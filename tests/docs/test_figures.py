@@ -1,0 +1,106 @@
+"""The pages of docs say what was measured, and nothing else."""
+
+import re
+
+import pytest
+
+from benchmarks import gate_page, pages, performance_page, results
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.markdown import BLOCK
+from housing.gate.check import CHECKS
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_a_page_is_made_from_the_kept_figures(name) -> None:
+    made = pages.page(name)
+    assert "{{" not in made
+    assert (pages.DOCS / name).read_text() == made, "run `python -m benchmarks pages`"
+
+
+@pytest.mark.parametrize("name", pages.TABLES)
+def test_every_table_stands_in_a_page(name) -> None:
+    facts = pages.TABLES[name]
+    wherever = [other for other in pages.TABLES if pages.TABLES[other] is facts]
+    text = "".join((pages.DOCS / other).read_text() for other in wherever)
+    assert sorted(found[1] for found in BLOCK.findall(text)) == sorted(facts)
+
+
+def test_every_picture_is_what_the_figures_give() -> None:
+    made = dict(pages.pictures())
+    named = set()
+    for folder in pages.PICTURES:
+        text = (pages.DOCS / f"{folder}.md").read_text()
+        named |= {pages.DOCS / name for name in re.findall(rf"\(({folder}/[^)]+\.svg)\)", text)}
+    assert named <= set(made)
+    for path, svg in made.items():
+        assert path.read_bytes() == svg
+
+
+def test_a_figure_that_changes_changes_the_page(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    nothing = pages.page("performance.md")
+    assert nothing.count("**not measured yet**") == len(performance_page.ORDER)
+    results.show("split", [results.Row("all", 31.0, 20.0, "ms", False, "1.3 x")])
+    assert "| 31 ms | 20 | 1.550 x | 1.3 x: **missed** |" in pages.page("performance.md")
+    results.show("split", [results.Row("all", 22.0, 20.0, "ms", True, "1.3 x")])
+    assert "| 22 ms | 20 | 1.100 x | 1.3 x: met |" in pages.page("performance.md")
+
+
+@pytest.mark.parametrize("command", performance_page.ORDER.values())
+def test_every_command_of_the_performance_page_exists(command) -> None:
+    assert command.split()[0] in BENCHMARKS
+
+
+def test_the_gate_page_names_every_check() -> None:
+    text = (pages.DOCS / "gate.md").read_text()
+    assert [check.name for check in CHECKS if f"| `{check.name}` |" not in text] == []
+
+
+def test_the_goals_of_the_gate_are_met_by_what_was_measured() -> None:
+    nights = results.load("gate-nights")["bag_3"]["changes"]
+    worlds = results.load("gate-simulated")["changes"]
+    for figures, rate in (
+        (nights, lambda row: row["promote"]["rate"]),
+        (worlds, lambda row: row["measured"]),
+    ):
+        assert rate(figures["0.01"]["no_regression"]) <= 0.05
+        assert rate(figures["0.02"]["no_regression"]) <= 0.001
+        assert rate(figures["-0.015"]["no_regression"]) >= 0.8
+    assert nights["0"]["nights"] >= 200
+
+
+def test_a_verdict_takes_no_longer_than_its_goal() -> None:
+    speed = results.load("gate-speed")
+    for clock in ("processor", *(["wall"] if speed["quiet"] else [])):
+        took = {rows: speed["verdict"][rows][clock]["median"] for rows in speed["goals"]}
+        assert all(took[rows] <= goal for rows, goal in speed["goals"].items()), took
+
+
+def test_the_interval_holds_the_true_change_up_to_20_km() -> None:
+    """Beyond 20 km the page says what is missed."""
+    for row in results.load("gate-coverage")["coverage"]:
+        if row["length"] <= 20:
+            assert 0.93 <= row["rmse"] <= 0.97, row
+
+
+def test_later_comparisons_pass_as_often_as_the_gate_predicts() -> None:
+    figures = results.load("gate-reuse")
+    assert max(rate.away for rate in gate_page.reuse_rates(figures)) < 4
+    tenth = figures["nights"]["no_regression"]["10"]
+    assert abs(tenth["bias"] + tenth["shown"]) < 0.001
+
+
+def test_a_short_trial_never_stands_as_the_figure() -> None:
+    soak, drift = results.load("serving-soak"), results.load("drift")
+    assert soak["seconds"] > 595
+    assert soak["failed"] == soak["wrong"] == 0
+    assert drift["years"] >= 2
+    assert drift["repeats"] >= 3
+
+
+def test_false_alarms_were_measured_on_enough_champions() -> None:
+    found = results.load("alarms")
+    assert found["champions"] >= 500
+    hourly = {case["labels"] for case in found["cases"] if case["cadence"] == "hourly"}
+    assert hourly == {50, 300, 1000, 3000}
+    assert all(case["alarms"] <= found["goal"] * found["champions"] for case in found["cases"])
