@@ -70,7 +70,7 @@ class TestRowCount:
 class LeakProof:
     """No model that is judged was trained on a row of tonight's test set, or on a near-duplicate.
 
-    Near-duplicates agree in all values but at most one, an agreement that few rows share.
+    Near-duplicates agree in all values but at most one, and chance does not explain it.
     """
 
     name = "leak-proof"

@@ -19,7 +19,7 @@ from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN, get_table, put_sides, record_blob, to_frame
 from housing.store.tables import batches, split_counts, split_parts, utc_now, version_batches
 from housing.training.fingerprints import NEITHER, TEST, Fingerprints, Sides, fingerprints
-from housing.training.near_duplicates import ties
+from housing.training.near_duplicates import Known, ties
 from housing.training.split import (
     BatchRows,
     SplitRule,
@@ -67,10 +67,11 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
         if done is not None:
             return done.new_keys, done.known_keys
         rows = _looked_up(connection, keys, stratum)
-        found = agreements.Found.of(connection, prints, rows.known)
-        tied = ties(prints, found.counts, found.entries, batch)
+        known, before = agreements.look_up(connection, prints), agreements.frequencies(connection)
+        tied, after = ties(prints, ~rows.known, known, before)
         side = split_rows(rows, tied, _seen(connection, stratum), rule)
-        _remember(connection, batch, rows, side, (prints, found))
+        _remember(connection, batch, rows, side, (prints, known))
+        agreements.record_frequencies(connection, after)
         _record_part(store, connection, batch, rows, side)
     return int((~rows.known).sum()), int(rows.known.sum())
 
@@ -88,21 +89,16 @@ def _remember(
     batch: int,
     rows: BatchRows,
     side: Sides,
-    looked_up: tuple[Fingerprints, agreements.Found],
+    looked_up: tuple[Fingerprints, Known],
 ) -> None:
     """Append new districts to the ledger, and to the index what their rows agree in."""
     new_keys, all_rows = _recorded(connection)
     new = ~rows.known
     bulk.insert_sides(connection, new_keys // GENERATION_KEYS, rows.keys[new], side[new])
     by_key = np.argsort(rows.keys)  # so that the order of rows does not matter
-    prints, found = looked_up
-    agreements.append(
-        connection,
-        (all_rows // GENERATION_ROWS, batch),
-        prints.take(by_key),
-        side[by_key],
-        agreements.Found(found.entries, found.copies[by_key], rows.known[by_key]),
-    )
+    prints, known = looked_up
+    where, new = (all_rows // GENERATION_ROWS, batch), new[by_key]
+    agreements.append(connection, where, prints.take(by_key), side[by_key], known, new)
 
 
 def _record_part(

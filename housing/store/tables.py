@@ -229,7 +229,9 @@ split_ledger = Table(
 )
 
 # What rows agree in, three hashes a row (`training.fingerprints`), in generations as above. Of a
-# hash that many rows share, only the first `REDELIVERIES` + 1 are kept.
+# hash that many rows share, only the first `agreements.LISTED` are listed. Of the others there are
+# the words of their agreements, each once a side, and of an equal row under another key the word of
+# all values: these have negative numbers and no rest.
 split_agreements = Table(
     "split_agreements",
     metadata,
@@ -240,6 +242,14 @@ split_agreements = Table(
     Column("test", Boolean(create_constraint=False)),  # null: used on neither side
     Column("batch", Integer, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# How frequent values are (`training.chance`): one list of counts a column.
+split_values = Table(
+    "split_values",
+    metadata,
+    Column("name", String(64), primary_key=True),  # the column's
+    Column("counts", JSON, nullable=False),  # of independent rows, one a bucket of values
 )
 
 split_parts = Table(

@@ -1,16 +1,15 @@
-"""What rows agree in: hashes that find near-duplicates, and which agreements are rare.
+"""What rows agree in: hashes that find near-duplicates.
 
 Near-duplicates are two rows that agree in all values, the inputs and the label, but at most one.
 Values count at the resolution of the catalogue, and a missing value is a value. What rows share
-that agree in all values but one is an agreement; it tells one and the same district only where it
-is rare (`HANDFUL`, `REDELIVERIES`). Rows have three hashes, each of which leaves some values out,
-so that rows that differ in one value share the hash that leaves it out; beside each hash stand
-the values that it leaves out. Pure arithmetic: `store.agreements` remembers the hashes,
-`training.near_duplicates` decides by them.
+that agree in all values but one (or in all) is an agreement; whether chance explains it is for
+`training.chance`. Rows have three hashes, each of which leaves some values out, so that rows that
+differ in one value share the hash that leaves it out; beside each hash stand the values that it
+leaves out. Pure arithmetic: `store.agreements` remembers the hashes, `training.near_duplicates`
+decides by them.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +28,9 @@ TRAIN, TEST, NEITHER = 0, 1, -1
 VALUES = (*FEATURES, TARGET)
 """Columns whose values are the content of a row; its key is not."""
 
-HANDFUL = 8
-"""Rows that may share an agreement for any two of them to be near-duplicates."""
-
-REDELIVERIES = 64
-"""The same where no two of them came in one delivery: then they may be one district, delivered
-again and again under other keys. Of a hash that more rows share, the index keeps no more."""
+BUCKET_BITS = 12
+BUCKETS = 2**BUCKET_BITS
+"""Into which the values of a column are dealt by their hash, to count how frequent they are."""
 
 FINEST = 1e-4
 """Resolution of numbers for which the catalogue names none."""
@@ -61,26 +57,30 @@ PARTS = range(len(LEFT_OUT))
 
 @dataclass(frozen=True, eq=False)
 class Fingerprints:
-    """What rows agree in: shape (n, 3) both, one column a hash.
+    """What rows agree in: shape (n, 3), one column a hash.
 
     `hashes` cover the values that are not left out; `rest` holds the left-out ones, each cut to
-    64 / k bits where there are k of them.
+    64 / k bits where there are k of them. `buckets`, shape (n, 10), are those of the values.
     """
 
     hashes: Words
     rest: Words
+    buckets: npt.NDArray[np.uint16]
 
     def __len__(self) -> int:
         return len(self.hashes)
 
     def take(self, rows: npt.NDArray[Any]) -> "Fingerprints":
         """Some of the rows."""
-        return Fingerprints(self.hashes[rows], self.rest[rows])
+        return Fingerprints(self.hashes[rows], self.rest[rows], self.buckets[rows])
 
 
 def fingerprints(frame: pd.DataFrame) -> Fingerprints:
     """Fingerprints of rows with all inputs and the label; shape (n, 3)."""
     words = {name: _words(frame, name) for name in VALUES}
+    buckets = np.empty((len(frame), len(VALUES)), dtype=np.uint16)
+    for place, word in enumerate(words.values()):
+        buckets[:, place] = word >> np.uint64(_WORD - BUCKET_BITS)
     everything = sum(words.values(), np.zeros(len(frame), dtype=np.uint64))
     hashes = np.empty((len(frame), len(LEFT_OUT)), dtype=np.uint64)
     rest = np.zeros_like(hashes)
@@ -92,7 +92,7 @@ def fingerprints(frame: pd.DataFrame) -> Fingerprints:
             cut = words[name] >> np.uint64(_WORD - width)
             rest[:, part] |= cut << np.uint64(field * width)
         hashes[:, part] = mix(covered + np.uint64(part + 1))
-    return Fingerprints(hashes, rest)
+    return Fingerprints(hashes, rest, buckets)
 
 
 def row_words(frame: pd.DataFrame) -> Words:
@@ -130,19 +130,23 @@ class Agreement:
 
     part: int
     counts: int  # bits of the rest that must be equal
+    left_out: str | None  # the column, or None for all values
 
 
 def _agreements() -> tuple[Agreement, ...]:
     every = 2**_WORD - 1
-    found = [Agreement(len(LEFT_OUT) - 1, every)]  # rows that differ in nothing
+    found = [Agreement(len(LEFT_OUT) - 1, every, None)]
     for part, names in enumerate(LEFT_OUT):
         width = _WORD // len(names)
-        fields = (((1 << width) - 1) << (field * width) for field in range(len(names)))
-        found.extend(Agreement(part, every ^ field) for field in fields)
+        for field, name in enumerate(names):
+            own = ((1 << width) - 1) << (field * width)
+            found.append(Agreement(part, every ^ own, name))
     return tuple(found)
 
 
 AGREEMENTS = _agreements()
+SAME = AGREEMENTS[0]
+"""That of rows which differ in nothing."""
 
 
 def agreement_words(agreement: Agreement, hashes: Words, rest: Words) -> Words:
@@ -150,62 +154,6 @@ def agreement_words(agreement: Agreement, hashes: Words, rest: Words) -> Words:
     return mix(hashes ^ mix(rest & np.uint64(agreement.counts)))
 
 
-# --- rarity ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Entries:
-    """Rows under one of their hashes, as the index has them; shape (m,) each."""
-
-    part: npt.NDArray[np.int64]  # which hash
-    hashes: Words
-    rest: Words
-    side: Sides
-    delivery: npt.NDArray[np.int64]  # the batch that a row came in
-
-    def of(self, part: int) -> "Entries":
-        """Those of one hash."""
-        return self.take(self.part == part)
-
-    def take(self, chosen: Mask) -> "Entries":
-        """Some of them."""
-        where = self.part[chosen], self.hashes[chosen], self.rest[chosen]
-        return Entries(*where, self.side[chosen], self.delivery[chosen])
-
-
-def entries(rows: Fingerprints, part: int, side: Sides, delivery: int) -> Entries:
-    """Rows of one delivery under one of their hashes."""
-    n = len(rows)
-    where = np.full(n, part, dtype=np.int64), rows.hashes[:, part], rows.rest[:, part]
-    return Entries(*where, side, np.full(n, delivery, dtype=np.int64))
-
-
-def joined(parts: Sequence[Entries]) -> Entries:
-    """Entries one after another."""
-    return Entries(
-        np.concatenate([p.part for p in parts]),
-        np.concatenate([p.hashes for p in parts]),
-        np.concatenate([p.rest for p in parts]),
-        np.concatenate([p.side for p in parts]),
-        np.concatenate([p.delivery for p in parts]),
-    )
-
-
-def common_hashes(counted: Entries) -> Words:
-    """Hashes of one part that too many rows share to look through them; ascending."""
-    found, count = np.unique(counted.hashes, return_counts=True)
-    return found[count > REDELIVERIES]
-
-
-def common_words(agreement: Agreement, counted: Entries) -> Words:
-    """Words of an agreement that is not rare among `counted`, rows of its hash; ascending."""
-    words = agreement_words(agreement, counted.hashes, counted.rest)
-    found, of, count = np.unique(words, return_inverse=True, return_counts=True)
-    many = count > HANDFUL
-    if not many.any():
-        return found[:0]
-    deliveries, delivery = np.unique(counted.delivery, return_inverse=True)
-    pairs, times = np.unique((of * len(deliveries) + delivery)[many[of]], return_counts=True)
-    several = np.zeros(len(found), dtype=np.bool_)
-    several[pairs[times > 1] // len(deliveries)] = True
-    return found[(many & several) | (count > REDELIVERIES)]
+def words_of(agreement: Agreement, rows: Fingerprints) -> Words:
+    """The same of rows; shape (n,)."""
+    return agreement_words(agreement, rows.hashes[:, agreement.part], rows.rest[:, agreement.part])

@@ -1,94 +1,160 @@
 """Near-duplicates on the same side of the split: which rows are tied, and what follows of it.
 
-What near-duplicates are is in `training.fingerprints`. Ties are pairwise: no row is tied to
-another by way of a third.
+What near-duplicates are is in `training.fingerprints`, and which agreements chance explains in
+`training.chance`; all others tie the rows that share them, however many. Ties are pairwise: no row
+is tied to another by way of a third.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from housing.training.chance import CERTAIN, CHANCE, Frequencies
 from housing.training.fingerprints import (
     AGREEMENTS,
     NEITHER,
     PARTS,
+    SAME,
     TEST,
     TRAIN,
     Agreement,
-    Entries,
     Fingerprints,
     Mask,
     Sides,
     Words,
     agreement_words,
-    common_hashes,
-    common_words,
-    entries,
-    joined,
+    words_of,
 )
+
+Integers = npt.NDArray[np.int64]
+_BITS = (1, 2, 4)  # of TRAIN, TEST and, as the last, NEITHER
+_OF_BITS = (NEITHER, TRAIN, TEST, NEITHER)  # none, one side, the other, both
+_USED = _BITS[TRAIN] | _BITS[TEST]
+_NONE = np.empty(0, dtype=np.int64)
+
+
+def bits_of(side: Sides) -> Integers:
+    """Sides as bits: 1 training, 2 test, 4 neither; shape (n,)."""
+    return np.array(_BITS)[side]
+
+
+# --- what the index has ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What the index has of rows: some under one of their hashes, and some under their agreements.
+
+    `part` to `batch` are of the former, `words` to `word_batch` of the latter.
+    """
+
+    part: Integers
+    hashes: Words
+    rest: Words
+    side: Sides
+    batch: Integers
+    words: Words
+    word_side: Sides
+    word_batch: Integers
+
+    def sides(self, agreement: Agreement, wanted: Words) -> Integers:
+        """Sides on which the index has rows with these words, as bits; shape (n,), 0 for none."""
+        own = self.part == agreement.part
+        listed = agreement_words(agreement, self.hashes[own], self.rest[own])
+        theirs, of = np.unique(np.concatenate([listed, self.words]), return_inverse=True)
+        if not len(theirs):
+            return np.zeros(len(wanted), dtype=np.int64)
+        bits = np.zeros(len(theirs), dtype=np.int64)
+        np.bitwise_or.at(bits, of, bits_of(np.concatenate([self.side[own], self.word_side])))
+        at = np.minimum(np.searchsorted(theirs, wanted), len(theirs) - 1)
+        return np.where(theirs[at] == wanted, bits[at], 0)
+
 
 # --- ties of a batch ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Ties:
-    """Which rows of a batch share rare agreements, with one another or with the index.
+    """Which rows of a batch share agreements that chance does not explain.
 
-    `row` and `group` (k,) are the pairs of a row and a rare agreement that it has; `sides` (g,)
-    what the index has of each: bit 0 for training, bit 1 for test.
+    `row` and `group` (k,) are the pairs of a row and such an agreement that it has with others of
+    the batch or of the index; `sides` (g,) what the index has of each, as bits.
     """
 
-    row: npt.NDArray[np.int64]
-    group: npt.NDArray[np.int64]
-    sides: npt.NDArray[np.int64]
+    row: Integers
+    group: Integers
+    sides: Integers
 
 
-def known_copies(rows: Fingerprints, index: Entries) -> npt.NDArray[np.int64]:
-    """Sides on which the index has rows equal to these; shape (n,): 0 none, bits 0 training,
-    1 test, 2 neither.
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Rows of a batch by what they have of one agreement: `row` and `group` (k,), the rest (g,)."""
+
+    agreement: Agreement
+    row: Integers
+    group: Integers
+    one: Integers  # of its rows
+    sides: Integers
+
+    def unexplained(self, rows: Fingerprints, counted: Mask, frequencies: Frequencies) -> Mask:
+        """Groups that chance does not explain; shape (g,)."""
+        own = np.bincount(self.group[counted[self.row]], minlength=len(self.one))
+        own += self.sides > 0
+        mask: Mask = frequencies.expected(self.agreement, rows.buckets[self.one], own) < CHANCE
+        return mask
+
+    def later(self, tied: Mask, place: Integers) -> Integers:
+        """Rows of the tied groups but the first of each that the index does not have."""
+        first = np.full(len(self.one), len(place))
+        np.minimum.at(first, self.group, place[self.row])
+        first[self.sides > 0] = -1
+        return self.row[(tied[self.group]) & (place[self.row] > first[self.group])]
+
+
+def ties(
+    rows: Fingerprints, fresh: Mask, known: Known, before: Frequencies
+) -> tuple[Ties, Frequencies]:
+    """The ties of a batch, and the frequencies with its independent rows.
+
+    `fresh` (n,) are the rows of new districts. Of rows that are tied one counts, in whatever order
+    they come, so a second look is free of the copies that the first has found.
     """
-    same, own = AGREEMENTS[0], index.of(AGREEMENTS[0].part)
-    theirs, of = np.unique(agreement_words(same, own.hashes, own.rest), return_inverse=True)
-    mine = agreement_words(same, rows.hashes[:, same.part], rows.rest[:, same.part])
-    if not len(theirs):
-        return np.zeros(len(rows), dtype=np.int64)
-    bits = np.zeros(len(theirs), dtype=np.int64)
-    np.bitwise_or.at(bits, of, np.array([1, 2, 4])[own.side])
-    at = np.minimum(np.searchsorted(theirs, mine), len(theirs) - 1)
-    return np.where(theirs[at] == mine, bits[at], 0)
+    groups = list(_groups(rows, known))
+    place = np.argsort(np.argsort(words_of(SAME, rows), kind="stable"), kind="stable")
+    tied = [np.zeros(len(g.one), dtype=np.bool_) for g in groups]
+    counted = fresh
+    for _look in range(2):
+        after = before.plus(rows.buckets[counted])
+        found = [g.unexplained(rows, counted, after) for g in groups]
+        tied = [old | new for old, new in zip(tied, found, strict=True)]
+        counted = fresh.copy()
+        for g, mask in zip(groups, tied, strict=True):
+            counted[g.later(mask, place)] = False
+    return _joined(groups, tied), before.plus(rows.buckets[counted])
 
 
-def ties(rows: Fingerprints, counts: Mask, index: Entries, delivery: int) -> Ties:
-    """The ties of a batch. `counts` (n,) are the rows that count among those that agree."""
-    row, group, sides, groups = [_NONE], [_NONE], [_NONE], 0
+def _groups(rows: Fingerprints, known: Known) -> Iterator[_Groups]:
+    """Rows that share an agreement with another row or the index, for each agreement."""
     for part in PARTS:
-        stored = index.of(part)
-        mine = _shared(rows.hashes[:, part], stored.hashes)
-        if not len(mine):
-            continue
-        own = entries(rows.take(mine), part, np.full(len(mine), NEITHER, np.int8), delivery)
-        counted = joined([stored, own.take(counts[mine])])
-        crowded = common_hashes(counted)
-        use = ~np.isin(own.hashes, crowded)
-        mine, own = mine[use], own.take(use)
-        stored, counted = (e.take(~np.isin(e.hashes, crowded)) for e in (stored, counted))
-        for agreement in (a for a in AGREEMENTS if a.part == part):
-            words = agreement_words(agreement, own.hashes, own.rest)
-            shared, of = _rare_groups(agreement, words, stored, counted)
-            tied = of >= 0
-            row.append(mine[tied])
-            group.append(of[tied] + groups)
-            sides.append(shared)
-            groups += len(shared)
-    return Ties(np.concatenate(row), np.concatenate(group), np.concatenate(sides))
+        mine = _shared(rows.hashes[:, part], known.hashes[known.part == part])
+        for agreement in (a for a in AGREEMENTS if a.part == part and len(mine)):
+            words = words_of(agreement, rows.take(mine))
+            found, one, of, count = np.unique(
+                words, return_index=True, return_inverse=True, return_counts=True
+            )
+            sides = known.sides(agreement, found)
+            several = (count > 1) | (sides > 0)
+            number = np.where(several, np.cumsum(several) - 1, -1)[of]
+            rows_of = number >= 0
+            yield _Groups(
+                agreement, mine[rows_of], number[rows_of], mine[one[several]], sides[several]
+            )
 
 
-_NONE = np.empty(0, dtype=np.int64)
-
-
-def _shared(hashes: Words, stored: Words) -> npt.NDArray[np.int64]:
+def _shared(hashes: Words, stored: Words) -> Integers:
     """Positions of rows whose hash another row or the index has too."""
     ordered = np.sort(hashes)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
@@ -97,22 +163,15 @@ def _shared(hashes: Words, stored: Words) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.isin(hashes, np.concatenate([twice, stored])))
 
 
-def _rare_groups(
-    agreement: Agreement, words: Words, stored: Entries, counted: Entries
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Sides that the index has of each rare group of two or more; the group of each row, or -1."""
-    theirs = agreement_words(agreement, stored.hashes, stored.rest)
-    everything = np.concatenate([words, theirs])
-    found, of, count = np.unique(everything, return_inverse=True, return_counts=True)
-    rare = (count > 1) & ~np.isin(found, common_words(agreement, counted))
-    sides = np.zeros(len(found), dtype=np.int64)
-    np.bitwise_or.at(sides, of[len(words) :], np.array(_BITS)[stored.side])
-    number = np.where(rare, np.cumsum(rare) - 1, -1)
-    return sides[rare], number[of[: len(words)]]
-
-
-_BITS = (1, 2, 0)  # of TRAIN, TEST and, as the last, NEITHER
-_OF_BITS = (NEITHER, TRAIN, TEST, NEITHER)  # none, one side, the other, both
+def _joined(groups: list[_Groups], tied: list[Mask]) -> Ties:
+    row, group, sides, total = [_NONE], [_NONE], [_NONE], 0
+    for g, mask in zip(groups, tied, strict=True):
+        number = np.where(mask, np.cumsum(mask) - 1 + total, -1)[g.group]
+        row.append(g.row[number >= 0])
+        group.append(number[number >= 0])
+        sides.append(g.sides[mask])
+        total += int(mask.sum())
+    return Ties(np.concatenate(row), np.concatenate(group), np.concatenate(sides))
 
 
 def settled(tied: Ties, side: Sides, known: Mask, rank: Words) -> Sides:
@@ -132,7 +191,7 @@ def settled(tied: Ties, side: Sides, known: Mask, rank: Words) -> Sides:
     for i in np.lexsort((rank[rows], most[rows], turn)).tolist():
         own, mine, seen = int(side[rows[i]]), groups[i].tolist(), 0
         for group in mine:
-            seen |= sides[group]
+            seen |= sides[group] & _USED
         if turn[i] == 0:
             own = NEITHER if own != NEITHER and seen & ~_BITS[own] else own
         elif seen:
@@ -147,7 +206,7 @@ def settled(tied: Ties, side: Sides, known: Mask, rank: Words) -> Sides:
 def index_sides(tied: Ties, n: int) -> npt.NDArray[np.int64]:
     """Sides that the index ties each row to; shape (n,): bit 0 training, bit 1 test."""
     bits = np.zeros(n, dtype=np.int64)
-    np.bitwise_or.at(bits, tied.row, tied.sides[tied.group])
+    np.bitwise_or.at(bits, tied.row, tied.sides[tied.group] & _USED)
     return bits
 
 
@@ -167,23 +226,22 @@ def meeting(test: Fingerprints, train: Fingerprints) -> Met:
     return found
 
 
-def straddling(test: Fingerprints, train: Fingerprints, met: Met, index: Entries) -> Mask:
+def straddling(test: Fingerprints, train: Fingerprints, met: Met, frequencies: Frequencies) -> Mask:
     """Test rows that have a near-duplicate in training; shape (n,).
 
-    `met` is their `meeting`, and `index` what the split has under these hashes: whether an
-    agreement is rare is for it to say, since here may be a part of the rows alone.
+    `met` is their `meeting`. What chance explains is no leak: `frequencies` are those of all rows
+    that the split has seen, since here may be a part of them alone.
     """
     found = np.zeros(len(test), dtype=np.bool_)
-    for part, (in_test, in_train) in enumerate(met):
-        known = index.of(part)
-        crowded = common_hashes(known)
-        in_test = in_test & ~np.isin(test.hashes[:, part], crowded)
+    for agreement in AGREEMENTS:
+        in_test, in_train = met[agreement.part]
         rows = np.flatnonzero(in_test)
-        for agreement in (a for a in AGREEMENTS if a.part == part):
-            ours, theirs = (
-                agreement_words(agreement, side.hashes[chosen, part], side.rest[chosen, part])
-                for side, chosen in ((test, in_test), (train, in_train))
-            )
-            rare = ~np.isin(ours, common_words(agreement, known))
-            found[rows[rare & np.isin(ours, theirs)]] = True
+        ours, theirs = (
+            words_of(agreement, side.take(np.flatnonzero(chosen)))
+            for side, chosen in ((test, in_test), (train, in_train))
+        )
+        rows = rows[np.isin(ours, theirs)]
+        one = np.ones(len(rows), dtype=np.int64)  # of the group is counted
+        expected = frequencies.expected(agreement, test.buckets[rows], one)
+        found[rows[expected < CERTAIN]] = True
     return found

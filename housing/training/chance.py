@@ -1,0 +1,59 @@
+"""Which agreements of rows chance explains: by the frequencies of values, not by how many agree.
+
+An agreement is explained by chance where rows that have nothing to do with each other would often
+share it: the product of the frequencies of its values, times the rows, is the number of rows that
+a row would agree with by chance, were the columns independent. Columns are not, and what depends
+on each other agrees more often, so one such row in a thousand rows counts as chance already. In a
+table of fine values the product is smaller by many orders of magnitude, however many copies of a
+row were delivered: copies do not count in the frequencies.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from housing.training.fingerprints import BUCKETS, VALUES, Agreement
+
+CHANCE = 1e-3
+"""Rows expected to share an agreement from which on chance explains it."""
+
+CERTAIN = CHANCE / 10
+"""The same for rows whose sides are given: frequencies move a little as rows are added, and what
+was chance when its rows were split is no leak afterwards."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frequencies:
+    """How many independent rows have each value, by buckets of values; shape (10, 4096)."""
+
+    counts: npt.NDArray[np.int64]
+
+    @classmethod
+    def none(cls) -> "Frequencies":
+        """Of no rows."""
+        return cls(np.zeros((len(VALUES), BUCKETS), dtype=np.int64))
+
+    def plus(self, buckets: npt.NDArray[np.uint16]) -> "Frequencies":
+        """With more rows, given as their buckets, shape (n, 10)."""
+        new = [np.bincount(column, minlength=BUCKETS) for column in buckets.T]
+        return Frequencies(self.counts + np.array(new))
+
+    def expected(
+        self,
+        agreement: Agreement,
+        buckets: npt.NDArray[np.uint16],
+        own: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.float64]:
+        """Rows that would share an agreement by chance; shape (m,), as `buckets` (m, 10) and `own`.
+
+        `own` are the rows that share it in fact and are counted in the frequencies: they say
+        nothing about chance and are left out.
+        """
+        rows = np.maximum(self.counts[0].sum() - own, 0).astype(np.float64)
+        product: npt.NDArray[np.float64] = rows.copy()
+        for place, name in enumerate(VALUES):
+            if name != agreement.left_out:
+                count = np.maximum(self.counts[place, buckets[:, place]] - own, 0)
+                product *= count / np.maximum(rows, 1)
+        return product
