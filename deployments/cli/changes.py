@@ -156,8 +156,10 @@ def dataset_rollback(
     """A new version that holds the batches of an older one."""
     target = identify.parse(version, allowed="v")[1]
     with open_store(load_settings()) as store:
-        made = datasets.roll_back(store, target, reason=reason)
+        made, discarded = copies.roll_back(store, target, reason=reason)
     console.print(f"v{made.id} has the batches of v{target}. `housing retrain` trains on it.")
+    for batch in discarded:
+        console.print(_DISCARDED.format(batch=batch), soft_wrap=True)
 
 
 @dataset_app.command()
@@ -176,6 +178,9 @@ def withdraw(
         console.print(line, soft_wrap=True)
 
 
+_DISCARDED = "b{batch}, which waited to enter the dataset, repeats rows of it and is discarded."
+
+
 def _withdrawal(batch: int, done: copies.Withdrawn) -> Iterator[str]:
     """What a withdrawal did, and what stays of the rows."""
     left = done.version.batches
@@ -185,7 +190,7 @@ def _withdrawal(batch: int, done: copies.Withdrawn) -> Iterator[str]:
     for copy in done.copies:
         yield f"b{copy} repeats its rows and is withdrawn as well. {back}"
     for copy in done.discarded:
-        yield f"b{copy}, which waited to enter the dataset, repeats its rows and is discarded."
+        yield _DISCARDED.format(batch=copy)
     for one in done.staying:
         yield (
             f"[yellow]b{one.batch} stays, and with it {one.rows:,} rows of b{batch}[/]: it brings "

@@ -199,6 +199,18 @@ def withdraw(store: Store, batch: int, *, reason: str) -> Withdrawn:
     return Withdrawn(version, copies, discarded, staying)
 
 
+def roll_back(store: Store, target: int, *, reason: str) -> tuple[DatasetVersion, tuple[int, ...]]:
+    """A new version with the batches of an older one; and what waited to enter and is discarded,
+    since it would bring rows back that the older version has not.
+    """
+    with store.read() as connection:
+        current, old = datasets.active(connection), datasets.get(connection, target)
+    gone = set() if current is None else set(current.batches) - set(old.batches)
+    waiting = {c.batch for b in gone for c in of(store, b) if c.whole and c.waits}
+    discarded = tuple(sorted(waiting))
+    return datasets.roll_back(store, target, reason=reason, discarded=discarded), discarded
+
+
 def hold(store: Store, batch: int, why: Why) -> tuple[int, ...]:
     """Put a batch on hold and, where it is withdrawn, those that still repeat its rows; their ids.
 

@@ -120,10 +120,14 @@ def withdraw(
         current = must_hold(connection, batch)
         version = _new_version(connection, "withdraw", reason, run)
         _close(connection, [batch, *copies], current.id)
-        closed = batches.update().where(batches.c.id.in_(discarded)).values(status="discarded")
-        connection.execute(closed)
+        _discard(connection, discarded)
         reconsider(connection)
         return get(connection, version)
+
+
+def _discard(connection: Connection, ids: Sequence[int]) -> None:
+    where = batches.c.id.in_(ids)
+    connection.execute(batches.update().where(where).values(status="discarded"))
 
 
 def must_hold(connection: Connection, batch: int) -> DatasetVersion:
@@ -190,8 +194,18 @@ def reconsider(connection: Connection) -> None:
     connection.execute(batches.update().where(where).values(status="accepted"))
 
 
-def roll_back(store: Store, target: int, *, reason: str, run: int | None = None) -> DatasetVersion:
-    """A new version that holds the batches of `target`, which must be an older one."""
+def roll_back(
+    store: Store,
+    target: int,
+    *,
+    reason: str,
+    run: int | None = None,
+    discarded: Sequence[int] = (),
+) -> DatasetVersion:
+    """A new version that holds the batches of `target`, which must be an older one.
+
+    `discarded` are batches that wait to enter, and then never do.
+    """
     with store.write() as connection:
         current, old = active(connection), get(connection, target)
         if current is None or current.batches == old.batches:
@@ -204,6 +218,7 @@ def roll_back(store: Store, target: int, *, reason: str, run: int | None = None)
         back = [b for b in old.batches if b not in now]
         _close(connection, gone, current.id)
         _reopen(connection, back, version)
+        _discard(connection, discarded)
         reconsider(connection)
         return get(connection, version)
 

@@ -182,6 +182,24 @@ def test_a_later_batch_that_brings_other_rows_stays_and_is_named(store: Store, l
     assert _members(store) == (1, 3)
 
 
+def test_rows_that_a_rollback_takes_out_do_not_return_with_a_copy_that_waits(
+    store: Store, land: Land
+) -> None:
+    land("a.csv", frame=BASE)
+    _take(store)
+    without = _keys(store)
+    land("b.csv", frame=BAD)
+    _take(store)
+    land("c.csv", frame=BAD.iloc[::-1])
+    _take(store)
+    _, discarded = copies.roll_back(store, 1, reason="wrong")
+    assert discarded == (3,)
+    _freeze(store)
+    assert _keys(store) == without
+    datasets.roll_back(store, 2, reason="it was right")
+    assert len(_keys(store)) > len(without)
+
+
 def test_a_correction_is_no_copy_although_an_earlier_batch_has_its_values(
     store: Store, land: Land
 ) -> None:
