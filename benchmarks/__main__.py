@@ -26,7 +26,7 @@ BENCHMARKS = {
     "alarms": ("benchmarks.serving.alarms", "false alarms of live error, delay of a true one"),
     "matching": ("benchmarks.serving.matching", "what matching late prices with answers reads"),
     "drift": ("benchmarks.serving.drift", "how soon detectors speak, and how often for nothing"),
-    "deaths": ("benchmarks.deaths", "kill -9 of each part in the middle of a night"),
+    "kill-recovery": ("benchmarks.kill_recovery", "kill -9 of each process in the middle of a run"),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
     "reliability": ("benchmarks.rollback", "rollback and the restore drill"),
     "mutation": ("benchmarks.mutation", "changes of a module that no test notices: make mutate"),

@@ -18,8 +18,8 @@ import pandas as pd
 from sklearn.base import clone
 
 from benchmarks import results
+from benchmarks.data import add_table, reference_table
 from benchmarks.reference import recipe
-from benchmarks.table import add_table, reference_table
 from housing import schema
 from housing.features.preprocess import FEATURE_GROUPS
 from housing.training.candidates import CANDIDATES, unfitted
@@ -62,7 +62,7 @@ CODES: dict[str, dict[str, dict[str, Any]]] = {
     "boosting": {"settings": {"categorical_features": [0]}},
     "lightgbm": {"fitting": {"categorical_feature": [0]}},
 }
-"""How a library is told that the first column is one of categories; others cannot be told."""
+"""How a library learns that the first column is a category; others have no such setting."""
 
 
 class Table:
@@ -92,17 +92,17 @@ class Table:
         """Out-of-fold predictions and processor seconds a fit."""
         family, parameters = SETTINGS[name]
         model = CANDIDATES[family].build(SEED)[-1].set_params(**parameters, **settings)
-        said, seconds = np.empty(len(self.y)), 0.0
+        predicted, seconds = np.empty(len(self.y)), 0.0
         for (fit, score), (learnt, others) in zip(self.folds, sides, strict=True):
             began = time.process_time()
             fitted = clone(model).fit(learnt, self.y[fit], **fitting)
             seconds += time.process_time() - began
-            said[score] = fitted.predict(others)
-        return said, seconds / len(self.folds)
+            predicted[score] = fitted.predict(others)
+        return predicted, seconds / len(self.folds)
 
-    def error(self, said: np.ndarray) -> float:
+    def error(self, predicted: np.ndarray) -> float:
         """Mean RMSE over the folds, US dollars."""
-        squared = np.square(said - self.y)
+        squared = np.square(predicted - self.y)
         return float(np.mean([np.sqrt(squared[score].mean()) for _, score in self.folds]))
 
 
@@ -128,14 +128,14 @@ def handed_over(table: Table, sides: list[tuple[Any, Any]], hot: list[int]) -> l
         ways: dict[str, tuple[list[tuple[Any, Any]], dict[str, dict[str, Any]]]] = {
             "float64": (sides, {}), "float32": (single, {}),
         }  # fmt: skip
-        if told := CODES.get(SETTINGS[name][0]):
-            ways["category codes"] = (codes, told)
+        if setting := CODES.get(SETTINGS[name][0]):
+            ways["category codes"] = (codes, setting)
         plain, _ = table.predicted(name, sides)
         for way, (given, more) in ways.items():
-            said, seconds = table.predicted(name, given, **more)
-            furthest = float(np.abs(said - plain).max())
-            rows.append({"name": name, "way": way, "rmse": table.error(said), "seconds": seconds,
-                         "furthest": furthest})  # fmt: skip
+            predicted, seconds = table.predicted(name, given, **more)
+            furthest = float(np.abs(predicted - plain).max())
+            rows.append({"name": name, "way": way, "rmse": table.error(predicted),
+                         "seconds": seconds, "furthest": furthest})  # fmt: skip
     return rows
 
 
@@ -151,14 +151,14 @@ def main() -> None:
         found = {name: table.predicted(name, sides) for name in SETTINGS}
         rows = [{"name": n, "rmse": table.error(s), "seconds": t} for n, (s, t) in found.items()]
         for name, weights in BLENDS.items():
-            said = sum(weight * found[n][0] for n, weight in weights.items())
+            predicted = sum(weight * found[n][0] for n, weight in weights.items())
             seconds = sum(found[n][1] for n in weights)
-            rows.append({"name": name, "rmse": table.error(said), "seconds": seconds})
+            rows.append({"name": name, "rmse": table.error(predicted), "seconds": seconds})
         handed = handed_over(table, sides, one_hot(train))
         groups = [{"without": "", "rmse": rows[0]["rmse"]}]
         for group in FEATURE_GROUPS:
-            said, _ = table.predicted(default, table.features((group,)))
-            groups.append({"without": group, "rmse": table.error(said)})
+            predicted, _ = table.predicted(default, table.features((group,)))
+            groups.append({"without": group, "rmse": table.error(predicted)})
     for row in (*rows, *handed, *groups):
         print(row)
     results.save("families", {"rows_fitted": len(table.folds[0][0]), "families": rows,

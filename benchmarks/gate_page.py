@@ -149,8 +149,8 @@ def ruled_out(row: Mapping[str, Any], rule: str) -> str:
     passed = round(row[rule]["measured"] * nights)
     most = percent(float(beta.ppf(0.95, passed + 1, nights - passed)), 2)
     predicted = row[rule]["predicted"]
-    said = "below 0.01 %" if predicted < 0.0001 else percent(predicted, 2)
-    return f"{passed} of {nights:,} nights rule out more than {most}, predicted is {said}"
+    shown = "below 0.01 %" if predicted < 0.0001 else percent(predicted, 2)
+    return f"{passed} of {nights:,} nights rule out more than {most}, predicted is {shown}"
 
 
 def cautious(rates: list[Rate], beyond: float) -> str:
@@ -351,8 +351,8 @@ def checks_table() -> str:
     """Every check in the order in which it is asked."""
     lines = ["| check | what it asks |", "|---|---|"]
     for check in CHECKS:
-        said = (check.__doc__ or "").strip().split("\n\n")[0]
-        lines.append(f"| `{check.name}` | {' '.join(said.split())} |")
+        text = (check.__doc__ or "").strip().split("\n\n")[0]
+        lines.append(f"| `{check.name}` | {' '.join(text.split())} |")
     return "\n".join(lines)
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import results
-from benchmarks.districts import landing
+from benchmarks.data import landing
 from benchmarks.memory import Watch
-from benchmarks.night import environment
+from benchmarks.night import delivered_to
 
 ROWS = 1_000_000
 RATE_GOAL = 300_000.0
@@ -48,7 +48,10 @@ print(json.dumps({"wall": wall, "processor": processor, "split": split, "rows": 
 def brought_in(home: Path) -> tuple[dict[str, float], float]:
     """Seconds of intake and split, and the peak in GiB."""
     process = subprocess.Popen(
-        [sys.executable, "-c", INTAKE], env=environment(home), stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", INTAKE],
+        env=delivered_to(home),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with Watch(process.pid) as watch:
         out, _ = process.communicate()

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.districts import landing
+from benchmarks.data import landing
+from benchmarks.homes import HOUSING, environment
 from benchmarks.memory import Watch
 from benchmarks.sampling import Sampler, Stack, boxes, by_function
 from housing.settings import load_settings
@@ -37,19 +37,21 @@ SMALLEST = 0.003
 """Share of all time from which on a call has a box of its own in the flame graph."""
 
 
-def environment(home: Path) -> dict[str, str]:
-    """Defaults, an empty home, and a file that may be taken at once."""
-    kept = {n: v for n, v in os.environ.items() if not n.startswith(("HOUSING_", "PREFECT_"))}
-    given = {"HOME": str(home), "SOURCE": "landing", "SETTLE_SECONDS": "0"}
-    return kept | {f"HOUSING_{name}": value for name, value in given.items()}
+def delivered_to(home: Path) -> dict[str, str]:
+    """The environment of a run that takes what is in the landing directory at once."""
+    return environment(home, SOURCE="landing", SETTLE_SECONDS="0")
 
 
 def retrain(home: Path) -> tuple[dict[str, Any], float, Watch]:
     """One night as people run it: its answer, wall seconds, and what was watched."""
-    command = [sys.executable, "-m", "deployments.cli.entry", "retrain", "--json"]
+    command = [*HOUSING, "retrain", "--json"]
     clock = time.perf_counter()
     process = subprocess.Popen(
-        command, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=delivered_to(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     with Watch(process.pid) as watch:
         out, err = process.communicate()
@@ -89,7 +91,7 @@ def parts(home: Path, answer: dict[str, Any], watch: Watch, wall: float) -> list
 
 def profiled(home: Path) -> dict[Stack, float]:
     """The same steps in this process: processor seconds by stack."""
-    os.environ.update({k: v for k, v in environment(home).items() if k.startswith("HOUSING_")})
+    os.environ.update({k: v for k, v in delivered_to(home).items() if k.startswith("HOUSING_")})
     os.environ["HOUSING_SEARCH__N_JOBS"] = "1"  # one worker works in this process, where it is seen
     with Sampler() as sampler:
         plain_night()

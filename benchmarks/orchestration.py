@@ -9,17 +9,15 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks import results
+from benchmarks.homes import HOUSING, timed
 from benchmarks.results import Row
 from deployments import environment
 from deployments.server import send_what_is_left, start
-from housing.records import NightResult
 from housing.settings import load_settings
 from housing.store import runs
 from housing.store.opening import open_store
@@ -58,12 +56,12 @@ def against_a_server(home: Path) -> list[Row]:
 
     server = start(home)
     server.wait_until_ready()
-    told = {
+    connection = {
         PREFECT_API_AUTH_STRING: server.secret,
         PREFECT_API_URL: server.url,
         PREFECT_LOGGING_LEVEL: "CRITICAL",
     }
-    with temporary_settings(told):
+    with temporary_settings(connection):
         from flows.nightly import nightly
 
         _land(home, "first", 0)
@@ -71,11 +69,11 @@ def against_a_server(home: Path) -> list[Row]:
         walls, domains, idle, plain_idle = [], [], [], []
         for round_ in range(ROUNDS):
             _land(home, f"round-{round_}", round_ + 1)
-            seconds, result = _timed(nightly)
+            seconds, result = timed(nightly)
             walls.append(seconds)
             domains.append(_step_seconds(result.run))
-            idle.append(_timed(nightly)[0])
-            plain_idle.append(_timed(plain_night)[0])
+            idle.append(timed(nightly)[0])
+            plain_idle.append(timed(plain_night)[0])
         send_what_is_left()
     server.stop()
     over = [wall - domain for wall, domain in zip(walls, domains, strict=True)]
@@ -87,25 +85,16 @@ def against_a_server(home: Path) -> list[Row]:
     ]  # fmt: skip
 
 
-def _timed(night: Callable[[], NightResult]) -> tuple[float, NightResult]:
-    began = time.perf_counter()
-    result = night()
-    return time.perf_counter() - began, result
-
-
 def without_a_server() -> list[Row]:
     """`housing retrain` as a process, and the flow on the temporary server of Prefect's own."""
     ours, theirs = [], []
-    command = [sys.executable, "-m", "deployments.cli.entry", "retrain", "--json"]
+    own = [sys.executable, "-c", PREFECTS_OWN]
+    command = [*HOUSING, "retrain", "--json"]
     subprocess.run(command, capture_output=True, check=True)  # the first start makes a database
     for _ in range(ROUNDS):
-        began = time.perf_counter()
-        found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-        wall = time.perf_counter() - began
-        ours.append(wall - sum(step["seconds"] for step in found["steps"]))
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", PREFECTS_OWN], capture_output=True, check=True)
-        theirs.append(time.perf_counter() - began)
+        wall, done = timed(lambda: subprocess.run(command, capture_output=True, check=True))
+        ours.append(wall - sum(step["seconds"] for step in json.loads(done.stdout)["steps"]))
+        theirs.append(timed(lambda: subprocess.run(own, capture_output=True, check=True))[0])
     return [
         Row("retrain over its domain calls", median(ours), median(theirs), "s",
             median(ours) <= 5, "5 s"),

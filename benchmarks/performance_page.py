@@ -88,8 +88,8 @@ def profile() -> str:
         for row in found["functions"]
     ]
     head = ["function", "processor seconds, with all that it calls", "of its own"]
-    said = f"A night of {found['rows']:,} rows, {found['processor']:.0f} processor seconds.\n\n"
-    return f"{said}![Flame graph of a night](performance/profile.svg)\n\n{table(head, rows)}"
+    intro = f"A night of {found['rows']:,} rows, {found['processor']:.0f} processor seconds.\n\n"
+    return f"{intro}![Flame graph of a night](performance/profile.svg)\n\n{table(head, rows)}"
 
 
 def families() -> str:
@@ -98,11 +98,11 @@ def families() -> str:
     if found is None:
         return "Families are not measured yet: `python -m benchmarks families`."
     rows = [[r["name"], f"{r['rmse']:,.0f}", f"{r['seconds']:.1f}"] for r in found["families"]]
-    said = (
+    intro = (
         f"One setting each on the same features and folds; processor seconds of a fit on "
         f"{found['rows_fitted']:,} rows with one thread (`families`).\n\n"
     )
-    return said + table(["family", "cross-validated RMSE", "processor seconds"], rows)
+    return intro + table(["family", "cross-validated RMSE", "processor seconds"], rows)
 
 
 def handed() -> str:
@@ -142,8 +142,8 @@ def prediction() -> str:
     if found is None or "parts" not in found:
         return "Not measured yet: `python -m benchmarks prediction`."
     rows = [[name, f"{value:.1f}"] for name, value in found["parts"].items()]
-    said = f"A mean of models with {found['trees']:,} trees in all.\n\n"
-    return said + table(["part of a batch", "processor microseconds a row"], rows)
+    intro = f"A mean of models with {found['trees']:,} trees in all.\n\n"
+    return intro + table(["part of a batch", "processor microseconds a row"], rows)
 
 
 def sides() -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from benchmarks import results
-from benchmarks.table import add_table, reference_table
+from benchmarks.data import add_table, reference_table
 from housing import schema
 from housing.features.curve import along_curve
 from housing.features.derived import COVARIATES, inputs_of
@@ -125,13 +125,13 @@ def batch(model: Pipeline, rows: pd.DataFrame, threads: int) -> Batch:
 
     def timed(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
         began, processor = time.perf_counter(), time.process_time()
-        said = call()
+        predicted = call()
         taken = time.perf_counter() - began, time.process_time() - processor
-        return said, len(rows) / taken[0], len(rows) / taken[1]
+        return predicted, len(rows) / taken[0], len(rows) / taken[1]
 
-    said, ours, ours_processor = timed(lambda: fast.predict(given))
+    predicted, ours, ours_processor = timed(lambda: fast.predict(given))
     expected, theirs, theirs_processor = timed(lambda: model.predict(rows))
-    worst = float(np.max(np.abs(said / expected - 1)))
+    worst = float(np.max(np.abs(predicted / expected - 1)))
     return Batch(ours, ours_processor, theirs, theirs_processor, worst)
 
 

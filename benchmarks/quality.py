@@ -19,8 +19,7 @@ import pandas as pd
 from sklearn.metrics import root_mean_squared_error
 
 from benchmarks import results
-from benchmarks.reference import recipe
-from benchmarks.sides import (
+from benchmarks.contenders import (
     CELL_DEGREES,
     JOBS,
     Side,
@@ -31,7 +30,8 @@ from benchmarks.sides import (
     raw_columns,
     reference,
 )
-from benchmarks.table import add_table, reference_table
+from benchmarks.data import add_table, reference_table
+from benchmarks.reference import recipe
 from housing import schema
 from housing.features.preprocess import SIMILAR
 from housing.features.statistics import GROUPS
@@ -184,7 +184,7 @@ def main() -> None:
                 lambda: flaml(peer, options.flaml, *given(train, test), seconds),  # noqa: B023
             )
     errors = {
-        name: float(root_mean_squared_error(test[schema.TARGET], side.said))
+        name: float(root_mean_squared_error(test[schema.TARGET], side.predicted))
         for name, side in sides.items()
     }
     results.show(
@@ -198,7 +198,7 @@ def main() -> None:
 
 
 def _told(side: Side, error: float) -> dict[str, Any]:
-    facts = {name: value for name, value in asdict(side).items() if name != "said"}
+    facts = {name: value for name, value in asdict(side).items() if name != "predicted"}
     return {**facts, "test": error}
 
 

@@ -31,8 +31,8 @@ def faults_table() -> str:
         for fault in dict.fromkeys(line["fault"] for line in lines):
             these = [line for line in lines if line["fault"] == fault]
             ends = sum((Counter(line["ends"]) for line in these), Counter[str]())
-            told = ends["expected"] + ends["unexpected"]
-            counts = [_sum(these, "faults"), ends["done"], told, ends["killed"]]
+            reported = ends["expected"] + ends["unexpected"]
+            counts = [_sum(these, "faults"), ends["done"], reported, ends["killed"]]
             rows.append(
                 [DATABASES[database], fault, *map(str, counts), str(_sum(these, "illegal"))]
             )
@@ -64,7 +64,9 @@ def kills_table() -> str:
 
 def deaths_table() -> str:
     """Deaths of the parts of a running system."""
-    kept = [found for name in ("deaths", "deaths-postgresql") if (found := load(name))]
+    kept = [
+        found for name in ("kill-recovery", "kill-recovery-postgresql") if (found := load(name))
+    ]
     rows = [
         [row["killed"], row["night"], f"{row['seconds']:.0f} s"]
         for found in kept
@@ -80,8 +82,8 @@ def rollback_text() -> str:
     if kept is None:
         return f"`python -m benchmarks reliability`: {NONE}."
     rows = [
-        [said, f"{kept[name]['p50']:,.0f} ms", f"{kept[name]['p99']:,.0f} ms"]
-        for name, said in ROLLBACK.items()
+        [label, f"{kept[name]['p50']:,.0f} ms", f"{kept[name]['p99']:,.0f} ms"]
+        for name, label in ROLLBACK.items()
     ]
     machine = kept["machine"]
     drill, goal = kept["drill"], "met" if kept["met"] else "missed"

@@ -10,14 +10,11 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
+from benchmarks.homes import HOUSING, timed
 from benchmarks.results import Row, show
 from housing.settings import Settings, load_settings
 from housing.steps import backup, intake, promote, tune
@@ -28,18 +25,9 @@ from housing.store.engine import Store
 from housing.store.ledger import Why
 from housing.store.opening import open_store
 
-T = TypeVar("T")
-
 GOAL_MS = 200.0
 MANY = 20
-"""From how many repetitions on a 99th percentile is told."""
-
-
-def timed(what: Callable[[], T]) -> tuple[float, T]:
-    """Seconds that something takes, and what it gives."""
-    began = time.perf_counter()
-    answer = what()
-    return time.perf_counter() - began, answer
+"""Repetitions from which on a 99th percentile is printed."""
 
 
 def prepare(draws: int) -> None:
@@ -94,7 +82,7 @@ def rollbacks(store: Store, number: int, commands: int) -> Rollbacks:
         found.rehearsal.append(
             timed(lambda: artifacts.rehearse(store, row.artifact, row.golden))[0]
         )
-    command = [sys.executable, "-m", "deployments.cli.entry", "rollback", "--reason", "benchmark"]
+    command = [*HOUSING, "rollback", "--reason", "benchmark"]
     for _ in range(commands):
         done, _ = timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
         found.command.append(done)
@@ -160,9 +148,9 @@ def main() -> None:
     met = figures["whole"]["p50"] <= GOAL_MS
     print(f"champions: {model.family}, bag of {model.bag}")
     print(f"{'':<36}{'p50':>12}{'p99':>12}   of")
-    for name, said in NAMES.items():
+    for name, label in NAMES.items():
         row = figures[name]
-        print(f"{said:<36}{row['p50']:9.0f} ms{row['p99']:9.0f} ms{row['number']:5}")
+        print(f"{label:<36}{row['p50']:9.0f} ms{row['p99']:9.0f} ms{row['number']:5}")
     whole = figures["whole"]
     show(
         "rollback",

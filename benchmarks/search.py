@@ -6,7 +6,6 @@ with the same draws. Two jobs each. `--draws 3 --trees 20` is a trial.
 """
 
 import argparse
-import time
 from dataclasses import replace
 from functools import partial
 
@@ -16,12 +15,13 @@ from sklearn.model_selection import KFold, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
 from benchmarks import results
+from benchmarks.data import add_table, reference_table
+from benchmarks.homes import timed
 from benchmarks.reference import recipe
-from benchmarks.table import add_table, reference_table
 from housing import schema
 from housing.training.candidates import CANDIDATES
 from housing.training.plan import SearchPlan
-from housing.training.search import Found, best, run_search
+from housing.training.search import best, run_search
 
 JOBS = 2
 DRAWS, TREES, RACED = 6, 100, 12
@@ -32,13 +32,6 @@ FAMILY = "forest"
 def _grown(trees: int, seed: int) -> Pipeline:
     built: Pipeline = CANDIDATES[FAMILY].build(seed)
     return built.set_params(model__n_estimators=trees)
-
-
-def timed(X: pd.DataFrame, y: pd.Series, plan: SearchPlan, **more: object) -> tuple[Found, float]:
-    """A search and its seconds."""
-    began = time.perf_counter()
-    found = run_search(X, y, plan, **more)
-    return found, time.perf_counter() - began
 
 
 def _goal(judged: bool, ours: float, limit: float, theirs: float) -> tuple[bool | None, str]:
@@ -68,19 +61,18 @@ def main() -> None:
     for ours_first in (False, True):  # a machine that warms up or tires must favour neither
         for ours in (ours_first, not ours_first):
             if ours:
-                mine, wall = timed(X, y, plan, candidates=small)
+                wall, mine = timed(lambda: run_search(X, y, plan, candidates=small))
                 my_wall += wall / 2
-                continue
-            began = time.perf_counter()
-            theirs.fit(X, y)
-            their_wall += (time.perf_counter() - began) / 2
+            else:
+                their_wall += timed(lambda: theirs.fit(X, y))[0] / 2
     gap = float(
         np.max(np.abs([t.rmse for t in mine.trials] / -theirs.cv_results_["mean_test_score"] - 1))
     )
 
     whole = SearchPlan(n_iter=options.raced, race=0, n_jobs=JOBS, warm=0)
-    unraced, unraced_wall = timed(X, y, whole)
-    raced, raced_wall = timed(X, y, whole.model_copy(update={"race": SearchPlan().race}))
+    unraced_wall, unraced = timed(lambda: run_search(X, y, whole))
+    racing = whole.model_copy(update={"race": SearchPlan().race})
+    raced_wall, raced = timed(lambda: run_search(X, y, racing))
     # Of fewer draws or smaller forests, what the start of workers takes is most of it.
     judged = options.draws >= DRAWS and options.trees >= TREES and options.raced >= RACED
     fits = [sum(len(t.fold_rmse) for t in found.trials) for found in (raced, unraced)]

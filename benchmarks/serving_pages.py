@@ -61,18 +61,18 @@ def load(figures: Mapping[str, Any]) -> str:
 def _load_goal(figures: Mapping[str, Any]) -> str:
     """The goal, for each way of asking that reaches its rate: in a closed loop, and offered."""
     rate, limit = figures["goal_rate"], figures["goal_p99_ms"]
-    said = []
+    outcomes = []
     for case in (c for c in figures["cases"] if c["rows"] == 1):
         found = case["housing"]
         if found["requests_per_second"] < 0.99 * rate:
             continue
         met = found["p99_ms"] <= limit and not found["failed"]
         way = "one after the other" if case["rate"] is None else f"{case['rate']:,.0f} offered"
-        said.append(
+        outcomes.append(
             f"{'met' if met else 'MISSED'} on {case['connections']} connections, {way} "
             f"({found['requests_per_second']:,.0f}/s, p99 {found['p99_ms']:.1f} ms)"
         )
-    return f"Goal: {rate:,} requests/s at p99 {limit:g} ms: {'; '.join(said) or 'MISSED'}."
+    return f"Goal: {rate:,} requests/s at p99 {limit:g} ms: {'; '.join(outcomes) or 'MISSED'}."
 
 
 def soak(figures: Mapping[str, Any]) -> str:

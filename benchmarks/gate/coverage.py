@@ -15,7 +15,6 @@ do: 1.96 true standard errors.
 """
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.special import stdtrit
 
 from benchmarks import results
+from benchmarks.data import add_table, reference_table
 from benchmarks.gate.pool import sides, table
 from housing import schema
 from housing.evaluation.compare import compare_errors, paired_errors
@@ -196,14 +196,13 @@ def case(path: Path, length: float, share: float, draws: int) -> Mapping[str, An
 def main() -> None:
     """Measure and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    add_table(parser)
     parser.add_argument("--draws", type=int, default=DRAWS)
     options = parser.parse_args()
-    if options.table is None:
-        parser.error("name the reference table, or set HOUSING_CENSUS")
+    path = reference_table(options)
     figures: dict[str, Any] = {"draws": options.draws, "splits": len(SPLITS), "coverage": []}
     for length, share in CASES:
-        row = case(options.table, length, share, options.draws)
+        row = case(path, length, share, options.draws)
         figures["coverage"].append(row)
         print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
     results.save("gate-coverage", figures)

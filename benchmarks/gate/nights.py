@@ -11,7 +11,6 @@ where the challenger's RMSE is at most the champion's, on the same rows.
 """
 
 import argparse
-import os
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import results
+from benchmarks.data import add_table, reference_table
 from benchmarks.gate import pool
 from benchmarks.gate.cases import RULES, as_test_rows
 from benchmarks.gate.pool import Split
@@ -44,7 +44,7 @@ def pairs(splits: list[Split]) -> Iterator[tuple[int, Split, int, int]]:
 
 
 def night(split: Split, champion: int, challenger: int, change: float, bag: int) -> dict[str, Any]:
-    """Judge one pair; what each rule and the gate of points said."""
+    """Judge one pair; the outcome of each rule and of the gate of points."""
     ours, theirs = (split.predicted[b][:bag].mean(axis=0) for b in (challenger, champion))
     ours = split.actual + (1 + change) * (ours - split.actual)
     ours = np.maximum(ours, 1.0)  # a planted loss may push a price below zero
@@ -171,12 +171,10 @@ def training_luck(splits: list[Split], bag: int) -> float:
 def main() -> None:
     """Judge all nights and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    add_table(parser)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("var/benchmarks/pool"))
     options = parser.parse_args()
-    if options.table is None:
-        parser.error("name the reference table, or set HOUSING_CENSUS")
-    splits = pool.load(options.table, options.folder)
+    splits = pool.load(reference_table(options), options.folder)
     figures: dict[str, Any] = {
         "splits": len(splits),
         "bags": len(splits[0].predicted),

@@ -11,13 +11,13 @@ already is not fitted again.
 """
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.data import add_table, reference_table
 from benchmarks.gate.family import fitted, middling
 from housing import schema
 from housing.evaluation.nearness import Places, places
@@ -133,12 +133,10 @@ def load(path: Path, folder: Path) -> list[Split]:
 def main() -> None:
     """Fill the pool."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    add_table(parser)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("var/benchmarks/pool"))
     options = parser.parse_args()
-    if options.table is None:
-        parser.error("name the reference table, or set HOUSING_CENSUS")
-    fit_all(options.table, options.folder)
+    fit_all(reference_table(options), options.folder)
 
 
 if __name__ == "__main__":

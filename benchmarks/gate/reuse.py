@@ -85,8 +85,8 @@ def row(seen: list[Seen]) -> dict[str, Any]:
         "shown": float(np.mean([each.shown for each in seen])),
         "bias": float(np.mean([selection_bias(e.found, policy, earlier) for e in seen[::10]])),
         "changes": {
-            f"{x:g}": {"rate": float(rate), "predicted": float(said)}
-            for x, rate, said in zip(CHANGES, rates, predicted, strict=True)
+            f"{x:g}": {"rate": float(rate), "predicted": float(expected)}
+            for x, rate, expected in zip(CHANGES, rates, predicted, strict=True)
         },
     }
 

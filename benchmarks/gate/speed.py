@@ -56,13 +56,13 @@ def case(rows: int) -> tuple[Any, Any]:
         frame[name] += rng.normal(0, 0.2, rows)
     test = as_test_rows(frame, rng.random(rows) < 0.1)
     errors = rng.normal(0, 40_000, rows)
-    said = [np.maximum(actual + errors + rng.normal(0, 9_000, rows), 1.0) for _ in range(6)]
-    challenger = Predictions(9, "9", np.mean(said[:3], axis=0), 1, 0, tuple(said[:3]))
+    predictions = [np.maximum(actual + errors + rng.normal(0, 9_000, rows), 1.0) for _ in range(6)]
+    challenger = Predictions(9, "9", np.mean(predictions[:3], axis=0), 1, 0, tuple(predictions[:3]))
     median, line = np.full(rows, np.median(actual)), actual + 2 * errors
     rivals = Rivals(
-        Predictions(8, "8", said[3], 1, 0),
+        Predictions(8, "8", predictions[3], 1, 0),
         {"median": median, "linear": line},
-        [Predictions(7, "7", said[4], 1, 0)],
+        [Predictions(7, "7", predictions[4], 1, 0)],
     )
     policy = GatePolicy(preflight=False)
 

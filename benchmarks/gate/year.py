@@ -188,8 +188,8 @@ def _fit_all(
         known = train[train["night"] <= night]
         model = recipe(night).fit(known[features], known[schema.TARGET])
         predicted.append(np.maximum(model.predict(test[features]), 1.0).astype(np.float32))
-        said = model.predict(probes[features]).reshape(len(fresh), -1)
-        truth.append(np.sqrt(np.mean((said - actual) ** 2, axis=1)))
+        forecast = model.predict(probes[features]).reshape(len(fresh), -1)
+        truth.append(np.sqrt(np.mean((forecast - actual) ** 2, axis=1)))
         if night % 50 == 49:
             print(f"  {night + 1} of {NIGHTS} challengers", flush=True)
     return np.stack(predicted), np.stack(truth)

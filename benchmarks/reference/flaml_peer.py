@@ -2,9 +2,9 @@
 
     python flaml_peer.py FOLDER SECONDS
 
-FOLDER holds train.csv and test.csv, the target in the last column. Written into it: said.csv, the
-predictions of the test rows, and found.json: wall seconds, its best cross-validated RMSE, and how
-that fell with time. It imports nothing of this project.
+FOLDER holds train.csv and test.csv, the target in the last column. Written into it: predicted.csv,
+the predictions of the test rows, and found.json: wall seconds, the best cross-validated RMSE, and
+how that fell with time. It imports nothing of this project.
 """
 
 import json
@@ -32,7 +32,7 @@ def main():
     )  # fmt: skip
     wall = time.perf_counter() - began
     times, best, *_ = get_output_from_log(filename=str(log), time_budget=seconds)
-    np.savetxt(folder / "said.csv", found.predict(test.iloc[:, :-1]))
+    np.savetxt(folder / "predicted.csv", found.predict(test.iloc[:, :-1]))
     facts = {
         "wall": wall,
         "cv": float(found.best_loss),

@@ -2,7 +2,7 @@
 
 Simulated nights of 300 districts, beside what many projects do: `ks_2samp` of each column, an alarm
 wherever p < 0.05. The model is fitted once on night 0 and never again: what is measured is whether
-somebody would have been told.
+somebody would be notified.
 """
 
 import argparse

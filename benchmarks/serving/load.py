@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks import serving_pages
 from benchmarks.results import Row, load, show
-from benchmarks.serving import homes
+from benchmarks.serving import servers
 from housing import schema
 
 WORKERS = 2
@@ -37,7 +37,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = (chosen.home or Path(folder) / "home").resolve()
-        homes.make(home)
+        servers.make(home)
         os.environ["PLAIN_MODEL"] = str(home / "model.joblib")
         bodies = _bodies(home, Path(folder))
         cases = [_case(bodies, case, chosen.seconds) for case in CASES]
@@ -75,11 +75,11 @@ def _case(
     rows, connections, rate = case
     found: dict[str, Any] = {"rows": rows, "connections": connections, "rate": rate}
     for name, command, ready in (
-        ("housing", homes.housing_server, "/ready"),
-        ("plain", homes.plain_server, "/openapi.json"),
+        ("housing", servers.housing_server, "/ready"),
+        ("plain", servers.plain_server, "/openapi.json"),
     ):
-        port = homes.free_port()
-        with homes.server(command(port, WORKERS), port, ready) as process:
+        port = servers.free_port()
+        with servers.server(command(port, WORKERS), port, ready) as process:
             before = _cpu(process.pid)
             measured = _measure(port, bodies[rows], seconds, connections, rate)
             asked = measured["requests"] * (1 + 1.5 / seconds)  # with those of the warm-up

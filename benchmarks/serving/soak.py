@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.stats import theilslopes
 
 from benchmarks import results, serving_pages
-from benchmarks.serving import homes
+from benchmarks.serving import servers
 from housing import schema
 from housing.settings import load_settings
 from housing.store import registry
@@ -41,10 +41,10 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = (chosen.home or Path(folder) / "home").resolve()
-        homes.make(home)
+        servers.make(home)
         os.environ["HOUSING_SERVE__LOG_SECONDS"] = "1"
-        port = homes.free_port()
-        with homes.server(homes.housing_server(port, 2), port, "/ready") as process:
+        port = servers.free_port()
+        with servers.server(servers.housing_server(port, 2), port, "/ready") as process:
             _run(home, port, process.pid, chosen.minutes * 60)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import quality
-from benchmarks.sides import Side
+from benchmarks.contenders import Side
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,8 @@ def test_what_is_known_is_not_done_again() -> None:
     first.seconds("a whole night", lambda: 12.5)
     again = quality.Sides({"draws": "10"}, resume=True)
     found = again.side("reference", never)
-    assert (found.wall, found.said, list(map(tuple, found.curve))) == (
-        side.wall, side.said, side.curve,
+    assert (found.wall, found.predicted, list(map(tuple, found.curve))) == (
+        side.wall, side.predicted, side.curve,
     )  # fmt: skip
     assert again.seconds("a whole night", lambda: 0.0) == 12.5
 

@@ -99,7 +99,8 @@ def test_both_stores_on_postgresql_which_dies_in_the_middle_of_a_night(
         print(f"a night was completed {seconds} s after the death; {found}")
         became = up.ended(night)["state"]["name"]
         save_if_asked(
-            "deaths-postgresql", {"rows": [{"killed": KILLED, "night": became, "seconds": seconds}]}
+            "kill-recovery-postgresql",
+            {"rows": [{"killed": KILLED, "night": became, "seconds": seconds}]},
         )
     finally:
         up.stop()

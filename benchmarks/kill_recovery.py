@@ -63,7 +63,7 @@ def main() -> None:
             for night, parts in enumerate(KILLED, 1):
                 rows.append(one(up, parts, night))
                 print(f"| {' | '.join(map(str, rows[-1].values()))} s |", flush=True)
-            save("deaths", {"rows": rows})
+            save("kill-recovery", {"rows": rows})
         finally:
             up.stop()
 

@@ -5,9 +5,7 @@ looks at those once, when all have chosen.
 """
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from sklearn.base import clone
 from sklearn.metrics import root_mean_squared_error
 from sklearn.model_selection import GroupKFold
 
+from benchmarks.homes import HOUSING, environment, timed
 from benchmarks.reference import recipe
 from housing import schema
 from housing.records import Trial
@@ -43,7 +42,7 @@ class Side:
     wall: float  # seconds, search and refit
     cv: float  # US dollars
     curve: list[tuple[float, float]]  # seconds, best cross-validated RMSE so far
-    said: list[float]  # of the test rows, US dollars
+    predicted: list[float]  # of the test rows, US dollars
     facts: dict[str, Any] = field(default_factory=dict)
     cells: float | None = None  # RMSE of 3 folds of whole cells of the map, US dollars
 
@@ -93,9 +92,9 @@ def ours(name: str, train: pd.DataFrame, test: pd.DataFrame, plan: SearchPlan, c
         "members": [f"{each.draw.family} {each.draw.index}" for each in members],
         "plan": plan.model_dump(mode="json"),
     }
-    said = np.asarray(model.predict(test[FEATURES])).tolist()
+    predicted = np.asarray(model.predict(test[FEATURES])).tolist()
     by_place = by_cells(model, train) if cells else None
-    return Side(name, wall, found.choice.rmse, curve, said, facts, by_place)
+    return Side(name, wall, found.choice.rmse, curve, predicted, facts, by_place)
 
 
 def flaml(name: str, python: Path, train: pd.DataFrame, test: pd.DataFrame, seconds: float) -> Side:
@@ -113,10 +112,10 @@ def flaml(name: str, python: Path, train: pd.DataFrame, test: pd.DataFrame, seco
         if done.returncode:
             raise SystemExit(f"FLAML failed:\n{done.stderr[-2000:]}")
         found = json.loads((Path(folder) / "found.json").read_text())
-        said = np.loadtxt(Path(folder) / "said.csv").tolist()
+        predicted = np.loadtxt(Path(folder) / "predicted.csv").tolist()
     facts = {"estimator": found["estimator"], "version": found["version"]}
     curve = [(t, error) for t, error in found["curve"]]
-    return Side(name, found["wall"], found["cv"], curve, said, facts)
+    return Side(name, found["wall"], found["cv"], curve, predicted, facts)
 
 
 def raw_columns(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -149,20 +148,16 @@ def night(table: Path, plan: SearchPlan) -> float:
     every night.
     """
     with tempfile.TemporaryDirectory() as home:
-        environment = {n: v for n, v in os.environ.items() if not n.startswith("HOUSING_")}
-        environment |= {"HOUSING_HOME": home, "HOUSING_CENSUS": str(table.resolve())}
-        environment |= {
-            f"HOUSING_SEARCH__{name.upper()}": ",".join(value) if name == "families" else str(value)
+        settings = {
+            f"SEARCH__{name.upper()}": ",".join(value) if name == "families" else str(value)
             for name, value in plan.model_dump(exclude_unset=True).items()
         }
-        command = [sys.executable, "-m", "deployments.cli.entry", "retrain"]
+        settings["CENSUS"] = str(table.resolve())
         for source, fine in (("landing", (1,)), ("census", (0, 3, 4))):
-            began = time.perf_counter()
-            run = subprocess.run(
-                command, env=environment | {"HOUSING_SOURCE": source},
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            seconds = time.perf_counter() - began
+            given = environment(Path(home), **settings, SOURCE=source)
+            seconds, run = timed(lambda: subprocess.run(
+                [*HOUSING, "retrain"], env=given, capture_output=True, text=True, check=False,  # noqa: B023
+            ))  # fmt: skip
             if run.returncode not in fine:
                 raise SystemExit(f"the night failed:\n{run.stdout}\n{run.stderr}")
         return seconds

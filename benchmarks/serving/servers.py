@@ -16,6 +16,7 @@ from pathlib import Path
 import joblib
 import pandas as pd
 
+from benchmarks.homes import HOUSING
 from housing.settings import load_settings
 from housing.sources.simulated.scenarios import simulate
 from housing.steps import datasets, intake, promote, tune
@@ -78,7 +79,7 @@ def free_port() -> int:
 @contextmanager
 def server(command: list[str], port: int, ready: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A server process, once it answers `ready`."""
-    process = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 90
         while not _answers(f"http://127.0.0.1:{port}{ready}"):
@@ -102,9 +103,9 @@ def _answers(address: str) -> bool:
 
 def housing_server(port: int, workers: int) -> list[str]:
     """`housing serve`."""
-    return ["deployments.cli.entry", "serve", "--port", str(port), "--workers", str(workers)]
+    return [*HOUSING, "serve", "--port", str(port), "--workers", str(workers)]
 
 
 def plain_server(port: int, workers: int) -> list[str]:
     """The plain one."""
-    return ["benchmarks.serving.plain", str(port), str(workers)]
+    return [sys.executable, "-m", "benchmarks.serving.plain", str(port), str(workers)]

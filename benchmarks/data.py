@@ -1,5 +1,7 @@
-"""Simulated districts as large CSV files, for what the reference table is too small for."""
+"""The reference table, and simulated districts as large CSV files."""
 
+import argparse
+import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -7,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow.csv import WriteOptions, write_csv
 
+from housing.settings import load_settings
+from housing.sources.census import DIGEST
 from housing.sources.simulated.scenarios import simulate
 
 CHUNK = 250_000
@@ -34,3 +38,18 @@ def _lines(rows: int, night: int) -> bytes:
     write_csv(table, sink, WriteOptions(quoting_style="none"))
     lines: bytes = sink.getvalue().to_pybytes()
     return lines
+
+
+def add_table(parser: argparse.ArgumentParser) -> None:
+    """The argument that names it."""
+    parser.add_argument("table", type=Path, nargs="?", help="the reference table, a CSV file")
+
+
+def reference_table(options: argparse.Namespace) -> Path:
+    """As named, or by HOUSING_CENSUS, or the copy that a night has fetched."""
+    named = options.table or os.environ.get("HOUSING_CENSUS")
+    path = Path(named or load_settings().home / "cache" / f"census-{DIGEST[:12]}.csv")
+    if not path.is_file():
+        reason = f"there is no {path}" if named else "no night has fetched the reference table yet"
+        raise SystemExit(f"{reason}: name it, set HOUSING_CENSUS, or run `make retrain` once")
+    return path
