@@ -24,6 +24,7 @@ BENCHMARKS = {
     "serving-soak": ("benchmarks.serving.soak", "ten minutes of load while champions change"),
     "coverage": ("benchmarks.serving.coverage", "unseen prices inside the promised interval"),
     "alarms": ("benchmarks.serving.alarms", "false alarms of live error, delay of a true one"),
+    "probation": ("benchmarks.serving.probation", "wrong and right automatic rollbacks in a week"),
     "matching": ("benchmarks.serving.matching", "what matching late prices with answers reads"),
     "drift": ("benchmarks.serving.drift", "how soon detectors speak, and how often for nothing"),
     "kill-recovery": ("benchmarks.kill_recovery", "kill -9 of each process in the middle of a run"),

@@ -166,6 +166,34 @@ def _delay(found: Mapping[str, Any]) -> str:
     return f"{days} ({found['share']:.0%})"
 
 
+def probation(figures: Mapping[str, Any]) -> str:
+    """Probations that ended in a rollback, and the rows that it took."""
+    labels = sorted({c["labels"] for c in figures["cases"]})
+    changes = list(dict.fromkeys(c["change"] for c in figures["cases"]))
+    found = {(c["change"], c["labels"]): c for c in figures["cases"]}
+    rows = [[_than_before(change), *(_taken(found[change, n]) for n in labels)]
+            for change in changes]  # fmt: skip
+    words = (
+        f"Share of simulated weeks with a rollback [95 % limits], and the median of rows until "
+        f"it; {figures['looks']} looks a week, each with a live error as an alarm. Log errors have "
+        f"the tails of Student's t with three degrees of freedom, and {figures['by_cell']:.0%} of "
+        f"their variance is common to a cell; {figures['cells']:,} cells, of which few hold most "
+        f"rows. {figures['weeks']:,} weeks of equal models, a quarter as many of others."
+    )
+    head = ["error of the champion", *(f"{n:,} labels an hour" for n in labels)]
+    return f"{words}\n\n{table(head, rows)}"
+
+
+def _than_before(change: float) -> str:
+    return f"{change:+.0%}" if change else "that of the model before"
+
+
+def _taken(case: Mapping[str, Any]) -> str:
+    lower, upper = case["limits"]
+    rows = "" if case["rows"] is None else f", {case['rows']:,.0f} rows"
+    return f"{case['taken'] / case['weeks']:.1%} [{lower:.1%}; {upper:.1%}]{rows}"
+
+
 def matching(figures: Mapping[str, Any]) -> str:
     """What one run of the monitor reads, measured and extrapolated."""
     rows = [
@@ -190,7 +218,7 @@ def matching(figures: Mapping[str, Any]) -> str:
 MEASURED: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "load": ("serving-load", load), "soak": ("serving-soak", soak),
     "coverage": ("coverage", coverage), "drift": ("drift", drift), "alarms": ("alarms", alarms),
-    "matching": ("matching", matching),
+    "probation": ("probation", probation), "matching": ("matching", matching),
 }  # fmt: skip
 """Table -> the benchmark that measures it, and how its figures read."""
 

@@ -19,6 +19,7 @@ from housing.monitoring.signals import Signal
 from housing.options import MonitorOptions
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 OUTSIDE, ABOVE = "prices outside the interval", "prices above the predicted"
 BELOW = "prices below the predicted"
@@ -52,15 +53,20 @@ QUESTIONS = ((OUTSIDE, "outside", 1), (ABOVE, "above", 1), (BELOW, "above", -1))
 
 
 def counted(rows: Labelled) -> Counts:
-    """Counts of some rows; a NaN limit counts as no interval, hence as inside."""
-    outside = (rows.actual < rows.lower) | (rows.actual > rows.upper)
-    above = rows.actual > rows.predicted
+    """Counts of some rows."""
+    outside, above = outside_and_above(rows)
     return Counts(len(rows.actual), int(outside.sum()), int(above.sum()))
 
 
 def total(windows: Sequence[Counts]) -> Counts:
     """All rows of some windows together."""
     return Counts(*(sum(column) for column in zip(*windows, strict=True)))
+
+
+def outside_and_above(rows: Labelled) -> tuple[Flags, Flags]:
+    """Which prices lie outside the interval, and which above the predicted; a NaN limit is none."""
+    outside = (rows.actual < rows.lower) | (rows.actual > rows.upper)
+    return outside, rows.actual > rows.predicted
 
 
 def log_evidences(

@@ -80,12 +80,25 @@ def that_waited(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([*records], columns=[*LATE_TYPES]).astype(LATE_TYPES)
 
 
-def rows_of_late(store: Store, late: pd.DataFrame) -> pd.DataFrame:
+def rows_of_answers(store: Store, model: int, priced: pd.DataFrame) -> pd.DataFrame:
     """Key, features and price of answers with a price, where the log has what was asked."""
-    asked = outcomes.inputs_of(store, late, schema.FEATURES)
-    prices = late[[KEY_COLUMN, LABEL]].rename(columns={LABEL: schema.TARGET})
-    frame = asked.merge(prices, on=KEY_COLUMN)[[KEY_COLUMN, *schema.FEATURES, schema.TARGET]]
+    asked = outcomes.asked_and_paid(store, model, priced, schema.FEATURES)
+    frame = asked.rename(columns={LABEL: schema.TARGET})
     return frame.astype(schema.dtypes((*schema.FEATURES, schema.TARGET)))
+
+
+def rows_of_batches(store: Store, priced: pd.DataFrame) -> pd.DataFrame:
+    """Key, features and price of districts of batches; `priced` has `key` and `origin`."""
+    with store.read() as connection:
+        query = sa.select(batches.c.id, batches.c.segment)
+        segments = {f"b{row.id}": row.segment for row in connection.execute(query)}
+    parts = [
+        _of_batch(store, str(origin), segments[str(origin)], part[KEY_COLUMN].to_numpy())
+        for origin, part in priced.groupby(ORIGIN)
+    ]
+    columns = [KEY_COLUMN, *schema.FEATURES, schema.TARGET]
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return frame[columns].astype(schema.dtypes((*schema.FEATURES, schema.TARGET)))
 
 
 # --- districts of new batches ---------------------------------------------------------------
@@ -117,7 +130,7 @@ def of_batches(store: Store, version: int, cursor: Mapping[str, Any]) -> Arrived
     picked = _new_keys(store, {b: every[b] for b in new}, before) if new else {}
     rows = sum(len(keys) for keys in picked.values())
     step = max(-(-rows // MOST_ROWS), 1)
-    parts = [_of_batch(store, b, every[b], keys[::step]) for b, keys in picked.items()]
+    parts = [_of_batch(store, f"b{b}", every[b], keys[::step]) for b, keys in picked.items()]
     columns = [KEY_COLUMN, *schema.CATALOGUE, ORIGIN]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     return Arrived(_without_copies(store, frame.astype(schema.dtypes()), before), after)
@@ -148,7 +161,7 @@ def _new_keys(
     return found
 
 
-def _of_batch(store: Store, batch: int, digest: str, keys: outcomes.Keys) -> pd.DataFrame:
+def _of_batch(store: Store, origin: str, digest: str, keys: outcomes.Keys) -> pd.DataFrame:
     frame = to_frame(get_table(store, digest, (KEY_COLUMN, *schema.CATALOGUE)))
     frame = frame[frame[KEY_COLUMN].isin(keys)].drop_duplicates(KEY_COLUMN, keep="last")
-    return frame.assign(**{ORIGIN: f"b{batch}"})
+    return frame.assign(**{ORIGIN: origin})

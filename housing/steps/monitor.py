@@ -8,7 +8,6 @@ to where it went, and waits where there is too little to judge. Gathering is `st
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,9 @@ from housing.serving.served import Served, load
 from housing.settings import Settings
 from housing.steps.take_back import REMEDY, Decision, decide
 from housing.steps.watched import ANSWERS, CLOCK, View, Window
-from housing.store import alerts, ledger, windows
-from housing.store.engine import Store
+from housing.store import alerts, lease, ledger, windows
+from housing.store.engine import LOOK, Store
+from housing.store.runs import actor
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,12 @@ class Look:
 
 
 def monitor(store: Store, settings: Settings, *, run: int | None = None) -> Look:
-    """Look once; NotPossible where there is no champion yet."""
+    """Look once; NotPossible without a champion, AnotherNightRuns while another look is at work."""
+    with lease.holding(store, owner=f"the monitor of {actor()}", name=LOOK) as alone:
+        return _look(alone, settings, run)
+
+
+def _look(store: Store, settings: Settings, run: int | None) -> Look:
     with store.read() as connection:
         line = ledger.in_force(connection)
     if line is None:
@@ -81,15 +86,17 @@ def _act(store: Store, settings: Settings, view: View, found: Sequence[Window]) 
     ]
     drift = [s for _, s in fresh if s.kind in ("drift", "predictions")]
     error = [s for _, s in fresh if s.kind == "error"]
-    decisions = _decisions(store, settings, view, found)
+    broken = [window for window in found if any(s.kind == "error" for s in window.alarms)]
+    decision = _decision(store, settings, view, broken)
     about_error = [f"{served.name}, error: {s.sentence}" for s in error]
     if error and options.on_error == "alert":
         about_error.append(f"If the world has changed, {REMEDY}")
-    about_error += [d.sentence for d in decisions.values() if _unheard(store, served, d)]
+    if decision is not None and _unheard(store, served, decision):
+        about_error.append(decision.sentence)
     sentences = [f"{'. '.join(about_error)}."] if about_error else []
     sentences += [f"{served.name}, {s.kind}: {s.sentence}." for _, s in fresh if s.kind != "error"]
     messages = [Message(Event.DRIFT, sentence, served.name) for sentence in sentences]
-    done = next((d.done for d in decisions.values() if d.done), None)
+    done = None if decision is None else decision.done
     messages += [] if done is None else [done.message()]
     for message in messages:
         send_all(message, settings.notify)
@@ -98,26 +105,18 @@ def _act(store: Store, settings: Settings, view: View, found: Sequence[Window]) 
         retrain=bool(drift and options.on_drift == "retrain")
         or bool(error and options.on_error == "retrain"),
         rolled_back_to=None if done is None else done.to_model,
-        failed=tuple(source for source, decision in decisions.items() if decision.failed),
+        failed=tuple(w.source for w in broken) if decision and decision.failed else (),
     )
 
 
-def _decisions(
-    store: Store, settings: Settings, view: View, found: Sequence[Window]
-) -> dict[str, Decision]:
-    """What becomes of each window in which a live error is an alarm, up to the first rollback."""
-    decisions: dict[str, Decision] = {}
-    if settings.monitor.on_error != "rollback":
-        return decisions
-    for window in found:
-        alarms = [signal for signal in window.alarms if signal.kind == "error"]
-        if alarms:
-            rows = partial(view.rows_of, window.source)
-            decided = decide(store, settings, view.served, rows, alarms[0].sentence)
-            decisions[window.source] = decided
-            if decided.done is not None:
-                break
-    return decisions
+def _decision(
+    store: Store, settings: Settings, view: View, broken: Sequence[Window]
+) -> Decision | None:
+    """What becomes of the champion where a live error is an alarm in some window."""
+    if settings.monitor.on_error != "rollback" or not broken:
+        return None
+    reason = next(s.sentence for s in broken[0].alarms if s.kind == "error")
+    return decide(store, settings, view.served, view.rows, reason)
 
 
 def _first(store: Store, view: View, window: Window, signal: Signal) -> bool:
@@ -141,11 +140,12 @@ def _record(view: View, window: Window, actions: _Actions, run: int | None) -> d
     again = window.source in actions.failed
     return {
         "model": view.served.model,
+        "promotion": view.served.seq,
         "source": window.source,
         "rows": window.rows,
         "labelled": window.labelled,
         "cursor": view.cursor(window, again, ANSWERS in actions.failed),
-        "counts": {} if again else {k: list(c) for k, c in window.counts.items()},
+        "prices": {} if again else view.prices(window.source),
         "signals": [_plain(signal) for signal in window.signals],
         "errors": list(view.errors) if window.source == CLOCK else [],
         "actions": asdict(actions),

@@ -70,9 +70,14 @@ def standing_batches(connection: Connection) -> set[int]:
 
 
 def advance(cursor: Mapping[str, Any], known: set[int], standing: set[int]) -> Cursor:
-    """A cursor beyond all batches of now; one that does not stand may come to stand later."""
+    """A cursor beyond all batches of now; one that never stood may come to stand later.
+
+    One that has been looked at is none of them, whether it stands now or not: when it is restored,
+    what was seen of it counts again.
+    """
     newest = max(known, default=cursor["batch"])
-    return {**cursor, "batch": newest, "skipped": sorted(known - standing)}
+    skipped = {batch for batch in known - standing if is_new(batch, cursor)}
+    return {**cursor, "batch": newest, "skipped": sorted(skipped)}
 
 
 def is_new(batch: int, cursor: Mapping[str, Any]) -> bool:
@@ -208,16 +213,37 @@ def _present(store: Store, digest: str, wanted: Keys) -> Keys:
     return np.intersect1d(keys, wanted)
 
 
-def inputs_of(store: Store, rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """What was asked in matched rows, where the log has it: `key`, `model` and the columns."""
-    parts = list(_asked(store, rows, columns))
+def asked_and_paid(
+    store: Store, model: int, rows: pd.DataFrame, columns: tuple[str, ...]
+) -> pd.DataFrame:
+    """What a model was asked before the price came, and the price: `key`, the columns, `label`.
+
+    `rows` have `key`, `origin` and `answers_of`. Those that were logged without inputs, or whose
+    answers have expired, are left out.
+    """
+    parts = [
+        *_asked(store, model, rows.merge(_paid(store, rows), on=[KEY_COLUMN, ORIGIN]), columns)
+    ]
+    wanted = [KEY_COLUMN, *columns, LABEL]
     if not parts:
-        return pd.DataFrame(columns=[KEY_COLUMN, *columns])
-    found = pd.concat(parts, ignore_index=True)
-    return found.dropna(subset=[c for c in columns if c in found and found[c].dtype == object])
+        return pd.DataFrame(columns=wanted)
+    found = pd.concat(parts, ignore_index=True)[wanted]
+    return found.dropna(subset=[c for c in columns if found[c].dtype == object])
 
 
-def _asked(store: Store, rows: pd.DataFrame, columns: tuple[str, ...]) -> Iterator[pd.DataFrame]:
+def _paid(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
+    """The price of each row in the batch of labels that it names."""
+    with store.read() as connection:
+        sources = _sources(connection, standing_batches(connection))
+    named = set(rows[ORIGIN])
+    parts = [_labels(store, [source]) for source in sources if source.origin in named]
+    columns = [KEY_COLUMN, LABEL, CAME_AT, ORIGIN]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def _asked(
+    store: Store, model: int, rows: pd.DataFrame, columns: tuple[str, ...]
+) -> Iterator[pd.DataFrame]:
     with store.read() as connection:
         files = {row.id: row for row in predictions.since(connection, 0) if row.has_inputs}
     for number, part in rows.groupby(ANSWERS_OF):
@@ -227,5 +253,6 @@ def _asked(store: Store, rows: pd.DataFrame, columns: tuple[str, ...]) -> Iterat
         wanted = (AT, MODEL, KEY_COLUMN, *columns)
         table = predictions.rows_of_keys(store, files[number].segment, keys, wanted)
         if table is not None and set(columns) <= set(table.column_names):
-            asked = table.to_pandas().drop_duplicates([AT, MODEL, KEY_COLUMN], keep="last")
-            yield part[[AT, MODEL, KEY_COLUMN]].merge(asked, on=[AT, MODEL, KEY_COLUMN])
+            asked = table.to_pandas().merge(part[[KEY_COLUMN, LABEL, CAME_AT]], on=KEY_COLUMN)
+            asked = asked[(asked[MODEL] == model) & (asked[AT] < asked[CAME_AT])]
+            yield asked.sort_values(AT, kind="stable").drop_duplicates(KEY_COLUMN, keep="last")

@@ -1,8 +1,9 @@
 """Whether a live error takes the champion back: only to a model that is better on the same rows.
 
 A world that changed spoils every model alike, and a rollback would lose what the champion is better
-at. So the target answers the rows on which the champion broke its promise; it must err less there,
-paired, and keep its own promise. docs/monitoring.md has the states.
+at. So the target answers all rows with a price since the promotion; it must err less there by more
+than noise, at a level that holds over all looks, and keep its own promise. docs/monitoring.md has
+the states.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,10 @@ import pandas as pd
 import sqlalchemy as sa
 
 from housing import schema
-from housing.errors import Corrupt, HousingError, NoRollbackTarget, NotMeasurable
-from housing.evaluation.compare import compare
+from housing.errors import Corrupt, HousingError, NoRollbackTarget
 from housing.evaluation.nearness import places
 from housing.monitoring.errors import breaks_promise, counted
-from housing.records import Comparison
+from housing.monitoring.paired import FEWEST_ROWS, Paired, compared
 from housing.serving.inputs import columns_of_frame
 from housing.serving.served import Served, load
 from housing.settings import Settings
@@ -31,9 +31,6 @@ from housing.store.engine import Store
 from housing.store.segments import KEY_COLUMN
 from housing.store.tables import ledger as lines
 from housing.store.tables import utc_now
-
-FEWEST_ROWS = 20
-"""Rows on which two models are compared."""
 
 REMEDY = "`housing retrain` fits a model to the rows of today"
 
@@ -55,7 +52,7 @@ def decide(
     rows: Callable[[], pd.DataFrame],
     reason: str,
 ) -> Decision:
-    """Roll back, or say why not. `rows` yields those of the window: key, features and price."""
+    """Roll back, or say why not. `rows` yields those since the promotion: key, features, price."""
     why_not = _ineligible(store, settings, served)
     if why_not is not None:
         return why_not
@@ -65,9 +62,9 @@ def decide(
     except NoRollbackTarget as error:
         return Decision("no target", f"{error}; {REMEDY}")
     try:
-        better, sentence = _better(store, settings, served, target, rows())
-        if not better:
-            return Decision(f"m{target} is not better", f"{sentence}; {REMEDY}")
+        not_better, sentence = _better(store, settings, served, target, rows())
+        if not_better:
+            return Decision(f"m{target}: {not_better}", f"{sentence}; {REMEDY}")
         done = roll_back(store, target, f"live error beyond its limit: {reason}. {sentence}")
     except HousingError as error:
         said = f"{served.name} could not be rolled back to m{target}: {error} The next run of "
@@ -95,35 +92,31 @@ def _ineligible(store: Store, settings: Settings, served: Served) -> Decision | 
 
 def _better(
     store: Store, settings: Settings, served: Served, target: int, rows: pd.DataFrame
-) -> tuple[bool, str]:
-    """Whether the target is better on rows that neither model was made of; and the figures."""
+) -> tuple[str, str]:
+    """Why the target is not better on rows new to both models, or ""; and the figures."""
     keys = rows[KEY_COLUMN].to_numpy(np.int64)
     rows = rows[~np.isin(keys, made_of(store, target, keys))]
     if len(rows) < FEWEST_ROWS:
-        return False, (
-            f"m{target} cannot be compared: only {len(rows)} rows of the window were logged with "
-            "what was asked and are new to both models"
+        return "too few rows", (
+            f"m{target} cannot be compared yet: {len(rows)} rows since the promotion were logged "
+            f"with what was asked and are new to both models, it takes {FEWEST_ROWS}"
         )
     former = _whole(store, target)
-    actual = rows[schema.TARGET].to_numpy(np.float64)
-    columns = columns_of_frame(rows)
+    actual, columns = rows[schema.TARGET].to_numpy(np.float64), columns_of_frame(rows)
     theirs, ours = former.answer(columns), served.answer(columns)
-    try:
-        longitude, latitude = (rows[name].to_numpy(np.float64) for name in schema.COORDINATES)
-        where = places(longitude, latitude, settings.gate.cell_degrees)
-        found = compare(actual, ours.predicted, theirs.predicted, where,
-                        confidence=settings.monitor.rollback_confidence)  # fmt: skip
-    except NotMeasurable as error:
-        return False, f"m{target} cannot be compared with {served.name}: {error}"
-    given = counted(promises.labelled(rows, theirs))
-    promised = promises.of(store, former)
-    broken = breaks_promise(given, promised, settings.monitor)
+    longitude, latitude = (rows[name].to_numpy(np.float64) for name in schema.COORDINATES)
+    where = places(longitude, latitude, settings.gate.cell_degrees)
+    found = compared(actual, ours.predicted, theirs.predicted, where,
+                     confidence=settings.monitor.rollback_confidence)  # fmt: skip
     figures = _figures(target, served, found)
-    if found.upper >= 0:
-        return False, f"{figures}: not better, so the world has changed"
+    if not found.better:
+        words = "not better by more than noise: more prices will tell, or the world has changed"
+        return "not better", f"{figures}: {words}"
+    given = counted(promises.labelled(rows, theirs))
+    broken = breaks_promise(given, promises.of(store, former), settings.monitor)
     if broken:
-        return False, f"{figures}, but {broken}, so the world has changed"
-    return True, figures
+        return "its own promise", f"{figures}, but {broken}, so the world has changed"
+    return "", figures
 
 
 def _whole(store: Store, model: int) -> Served:
@@ -138,8 +131,8 @@ def _whole(store: Store, model: int) -> Served:
         return load(store, model)
 
 
-def _figures(target: int, served: Served, found: Comparison) -> str:
+def _figures(target: int, served: Served, found: Paired) -> str:
     return (
-        f"m{target} on the same {found.rows:,} rows: RMSE {found.effect:+.1%} against "
-        f"{served.name}, upper limit {found.upper:+.1%}"
+        f"m{target} on the {found.rows:,} rows since the promotion: RMSE {found.effect:+.1%} "
+        f"against {served.name}, evidence {found.score:.1f}, rollback above {found.limit:.1f}"
     )

@@ -17,19 +17,21 @@ from sqlalchemy.engine import Row
 from housing import schema
 from housing.monitoring.ages import age_signals, held_signal, rejected_signal
 from housing.monitoring.drift import Reference, drift_signals, upstream_signals
-from housing.monitoring.errors import Counts, Labelled, counted, error_signals, total
+from housing.monitoring.errors import Counts, Labelled, error_signals, outside_and_above
 from housing.monitoring.signals import Signal, judged
 from housing.options import MonitorOptions
 from housing.serving.inputs import columns_of_frame
 from housing.serving.served import Served
 from housing.steps import arrivals, outcomes, promises
 from housing.steps.lived import lived_errors
-from housing.steps.outcomes import LABEL, ORIGIN
+from housing.steps.outcomes import ANSWERS_OF, LABEL, ORIGIN
 from housing.store import datasets, windows
 from housing.store.batches import NEED_A_PERSON
 from housing.store.engine import Store
 from housing.store.predictions import MODEL
+from housing.store.segments import KEY_COLUMN
 from housing.store.tables import batches, utc_now
+from housing.store.windows import Prices
 
 ANSWERS, BATCHES, CLOCK = "answers", "batches", "clock"
 BROUGHT = ("accepted", "released")
@@ -44,14 +46,14 @@ class Window:
     source: str
     rows: int
     signals: tuple[Signal, ...]
-    counts: Mapping[str, Counts] = field(default_factory=dict)  # of rows with a price, by origin
+    counts: Mapping[str, int] = field(default_factory=dict)  # rows with a price, by origin
     known: frozenset[str] = frozenset()  # alarms of the window before it
     previous: int = 0  # id of the window before it
 
     @property
     def labelled(self) -> int:
         """Rows with a price."""
-        return sum(int(c.rows) for c in self.counts.values())
+        return sum(self.counts.values())
 
     @property
     def alarms(self) -> tuple[Signal, ...]:
@@ -73,12 +75,15 @@ class View:
             self._standing = outcomes.standing_batches(connection)
             self._before = {s: windows.last(connection, s) for s in (ANSWERS, BATCHES, CLOCK)}
         self._after: dict[str, Cursor] = {}
-        self._arrived: pd.DataFrame | None = None
+        self._prices: dict[str, Prices] = {}
         clock = self._cursor(CLOCK, {"batch": 0, "labels": {**outcomes.START}})
         matched, self._labels = outcomes.matched(store, clock["labels"])
         self._lived = lived_errors(clock.get("lived", ()), matched)
-        late = pd.concat([arrivals.that_waited(clock.get("late", ())), matched], ignore_index=True)
-        self._late = late[late[MODEL] == served.model]
+        waited = clock.get("late", ()) if clock.get("promotion") == served.seq else ()
+        late = pd.concat([arrivals.that_waited(waited), matched], ignore_index=True)
+        late = late[late[MODEL] == served.model].drop_duplicates(KEY_COLUMN)
+        stands = late[ORIGIN].map(self._stands).astype(bool)
+        self._late, self._withdrawn = late[stands], late[~stands]
 
     @property
     def errors(self) -> tuple[dict[str, Any], ...]:
@@ -91,11 +96,18 @@ class View:
         found = (self._answers(), self._batches(), self._clock())
         return [window for window in found if window is not None]
 
-    def rows_of(self, source: str) -> pd.DataFrame:
-        """The rows with a price of a window: `key`, features and price."""
-        if source == ANSWERS:
-            return arrivals.rows_of_late(self.store, self._late)
-        return pd.DataFrame() if self._arrived is None else self._arrived
+    def rows(self) -> pd.DataFrame:
+        """Every row with a price since the promotion, once each: `key`, features and price."""
+        answers, districts = (self._priced(source) for source in (ANSWERS, BATCHES))
+        found = [
+            arrivals.rows_of_answers(self.store, self.served.model, answers),
+            arrivals.rows_of_batches(self.store, districts),
+        ]
+        return pd.concat(found, ignore_index=True).drop_duplicates(KEY_COLUMN, ignore_index=True)
+
+    def prices(self, source: str) -> Prices:
+        """The rows with a price of a window of this run, as they are recorded."""
+        return self._prices.get(source, {})
 
     def cursor(self, window: Window, again: bool, answers_again: bool) -> Cursor:
         """Where the next run goes on; before the window's rows where it is to judge them again."""
@@ -105,8 +117,9 @@ class View:
         if window.source != CLOCK:
             return self._after[window.source]
         judged_now = len(self._late) >= self.options.min_labels and not answers_again
-        late = [] if judged_now else arrivals.to_wait(self._late)
-        kept = {"labels": self._labels, "lived": self._lived, "late": late}
+        late = self._withdrawn if judged_now else pd.concat([self._late, self._withdrawn])
+        kept = {"labels": self._labels, "lived": self._lived, "late": arrivals.to_wait(late),
+                "promotion": self.served.seq}  # fmt: skip
         return {**self._after[CLOCK], **kept}
 
     # --- the three sources ------------------------------------------------------------------
@@ -124,8 +137,8 @@ class View:
             frame = arrivals.sample(self.store, self.served.model, logged)
             signals = self._inputs(frame, frame["predicted"].to_numpy(np.float64))
         self._after[ANSWERS] = {"batch": logged.newest if enough else before}
-        counts = _by_origin(self._late) if priced else {}
-        return self._window(ANSWERS, logged.rows if enough else 0, signals, counts)
+        self._prices[ANSWERS] = _by_origin(self._late) if priced else {}
+        return self._window(ANSWERS, logged.rows if enough else 0, signals)
 
     def _batches(self) -> Window | None:
         """Districts of new batches: their prices are known, so the champion predicts each."""
@@ -136,11 +149,12 @@ class View:
             return None
         said = self.served.answer(columns_of_frame(frame))
         signals = self._inputs(frame[list(schema.FEATURES)], said.predicted)
-        self._after[BATCHES], self._arrived = found.cursor, frame
-        names = {LABEL: frame[schema.TARGET], ORIGIN: frame[ORIGIN]}
+        self._after[BATCHES] = found.cursor
+        names = {LABEL: frame[schema.TARGET], ORIGIN: frame[ORIGIN], KEY_COLUMN: frame[KEY_COLUMN]}
         for name in ("predicted", "lower", "upper"):
             names[name] = pd.Series(getattr(said, name))
-        return self._window(BATCHES, len(frame), signals, _by_origin(pd.DataFrame(names)))
+        self._prices[BATCHES] = _by_origin(pd.DataFrame(names))
+        return self._window(BATCHES, len(frame), signals)
 
     def _clock(self) -> Window:
         """Ages, and what intake rejected or holds since the last run."""
@@ -159,7 +173,7 @@ class View:
             held_signal(tuple(f"b{row.id}" for row in rows if row.status in NEED_A_PERSON)),
         ]
         self._after[CLOCK] = {"batch": max((row.id for row in rows), default=0)}
-        return self._window(CLOCK, 0, signals, {})
+        return self._window(CLOCK, 0, signals)
 
     def _counts(self, row: Row[Any]) -> bool:
         """Whether a batch counts: one that was withdrawn does not."""
@@ -167,18 +181,19 @@ class View:
 
     # --- judging ----------------------------------------------------------------------------
 
-    def _window(
-        self, source: str, rows: int, signals: list[Signal], counts: Mapping[str, Counts]
-    ) -> Window:
-        """A window with its alarms, beside the windows of this champion whose batches stand."""
+    def _window(self, source: str, rows: int, signals: list[Signal]) -> Window:
+        """A window with its alarms, beside the windows of this promotion whose batches stand."""
         with self.store.read() as connection:
-            recent = windows.recent(connection, source, model=self.served.model)
-            history = windows.counts(connection, source, self.served.model) if counts else ()
-        if counts:
-            judged_before = [self._still(by_origin) for by_origin in history]
-            every = [c for c in (*judged_before, total([*counts.values()])) if c is not None]
+            recent = windows.recent(connection, source, promotion=self.served.seq)
+        prices = self.prices(source)
+        if prices:
+            priced = self._priced(source).groupby("window")
+            every = [
+                Counts(len(found), int(found["outside"].sum()), int(found["above"].sum()))
+                for _, found in priced
+            ]
             signals = [*signals, *error_signals(every, self._promise, self.options)]
-        standing = [row for row in recent if all(map(self._stands, row.counts))]
+        standing = [row for row in recent if all(map(self._stands, row.prices))]
         fired = [frozenset(s["name"] for s in row.signals if s["fired"])
                  for row in standing if source not in row.actions.get("failed", ())]  # fmt: skip
         last = standing[-1].signals if standing else ()
@@ -186,15 +201,27 @@ class View:
             source=source,
             rows=rows,
             signals=judged(signals, fired, self.options),
-            counts=counts,
+            counts={origin: len(found[KEY_COLUMN]) for origin, found in prices.items()},
             known=frozenset(s["name"] for s in last if s["alarm"]),
             previous=recent[-1].id if recent else 0,
         )
 
-    def _still(self, by_origin: Mapping[str, list[int]]) -> Counts | None:
-        """What is left of the counts of a window without batches withdrawn since."""
-        left = [Counts(*found) for origin, found in by_origin.items() if self._stands(origin)]
-        return total(left) if left else None
+    def _priced(self, source: str) -> pd.DataFrame:
+        """Prices of all windows of this promotion, each district once, none that was withdrawn.
+
+        Columns: `window` from 0 on, `origin`, and those of `windows.Prices`.
+        """
+        with self.store.read() as connection:
+            history = windows.prices(connection, source, self.served.seq)
+        parts = [
+            pd.DataFrame(columns).assign(window=number, **{ORIGIN: origin})
+            for number, window in enumerate((*history, self.prices(source)))
+            for origin, columns in window.items()
+            if self._stands(origin)
+        ]
+        names = [KEY_COLUMN, "outside", "above", ANSWERS_OF, "window", ORIGIN]
+        every = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
+        return every.drop_duplicates(KEY_COLUMN, ignore_index=True)
 
     def _stands(self, origin: str) -> bool:
         return origin[0] != "b" or int(origin[1:]) in self._standing
@@ -225,13 +252,13 @@ class View:
         return start if row is None else {**start, **row.cursor}
 
 
-def _by_origin(rows: pd.DataFrame) -> dict[str, Counts]:
-    """Counts of rows with `label`, `predicted`, `lower`, `upper` and `origin`."""
+def _by_origin(rows: pd.DataFrame) -> Prices:
+    """Rows with `key`, `label`, `predicted`, `lower`, `upper`, `origin`, perhaps `answers_of`."""
+    values = (rows[n].to_numpy(np.float64) for n in (LABEL, "predicted", "lower", "upper"))
+    outside, above = outside_and_above(Labelled(*values))
+    kept = [KEY_COLUMN, "outside", "above", *rows.columns.intersection([ANSWERS_OF])]
+    flagged = rows.assign(outside=outside, above=above).astype(dict.fromkeys(kept, "int64"))
     return {
-        str(origin): counted(
-            Labelled(
-                *(part[n].to_numpy(np.float64) for n in (LABEL, "predicted", "lower", "upper"))
-            )
-        )
-        for origin, part in rows.groupby(ORIGIN)
+        str(origin): {name: part[name].tolist() for name in kept}
+        for origin, part in flagged.groupby(ORIGIN)
     }

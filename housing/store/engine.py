@@ -34,8 +34,8 @@ from housing.store.tables import leases, utc_now
 BUSY_SECONDS = 30.0
 WAL_PAUSE_SECONDS = 0.01
 WRITE_LOCK = 0x486F7573  # any constant: the advisory lock that stands for "the writer"
-NIGHT, UPKEEP = "night", "upkeep"
-"""Leases: one for runs that train and promote, one for backups and pruning."""
+NIGHT, UPKEEP, LOOK = "night", "upkeep", "look"
+"""Leases: one for runs that train and promote, one for backups and pruning, one for the monitor."""
 
 EXPIRES_AFTER = timedelta(seconds=60)
 HEARTBEAT = timedelta(seconds=10)

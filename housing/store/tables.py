@@ -389,11 +389,12 @@ monitor_windows = Table(
     metadata,
     _id(),
     _link("model", "models.id"),
-    Column("source", String(20), nullable=False),  # answers or batches
+    _link("promotion", "ledger.seq"),  # the line that made it champion: evidence is for that one
+    Column("source", String(20), nullable=False),  # answers, batches or clock
     Column("rows", BigInteger, nullable=False),
     Column("labelled", BigInteger, nullable=False),
     Column("cursor", JSON, nullable=False),  # up to which records it has looked
-    Column("counts", JSON, nullable=False),  # by batch of labels: rows, outside, above
+    Column("prices", JSON, nullable=False),  # by batch of labels, in columns: key, outside, above
     Column("signals", JSON, nullable=False),  # each signal with its figures and state
     Column("errors", JSON, nullable=False),  # live error by model
     Column("actions", JSON, nullable=False),  # what it alerted, and what it started
@@ -504,7 +505,7 @@ APPEND_ONLY = (
 Index("ix_batches_run", batches.c.run)
 Index("ix_version_batches_last", version_batches.c.last_version)
 Index("ix_prediction_batches_last", prediction_batches.c.last_at)
-Index("ix_monitor_windows_source", monitor_windows.c.source, monitor_windows.c.model)
+Index("ix_monitor_windows_source", monitor_windows.c.source, monitor_windows.c.promotion)
 Index("ix_models_version", models.c.version)
 Index("ix_evaluations_key", evaluations.c.key)
 Index("ix_readiness_model", readiness.c.model)

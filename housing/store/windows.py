@@ -9,6 +9,10 @@ from sqlalchemy.engine import Connection, Row
 from housing.store.engine import Store
 from housing.store.tables import monitor_windows, utc_now
 
+Prices = Mapping[str, Mapping[str, list[int]]]
+"""By batch of labels (b5, l3), in columns: `key`, `outside`, `above` (0 or 1), and for answers
+`answers_of`, the file that has what was asked."""
+
 
 def last(connection: Connection, source: str) -> Row[Any] | None:
     """The newest window of a source, or None."""
@@ -17,20 +21,20 @@ def last(connection: Connection, source: str) -> Row[Any] | None:
 
 
 def recent(
-    connection: Connection, source: str, *, model: int | None = None, limit: int = 100
+    connection: Connection, source: str, *, promotion: int | None = None, limit: int = 100
 ) -> Sequence[Row[Any]]:
-    """The last windows of a source, oldest first; of one champion where it is named."""
+    """The last windows of a source, oldest first; of one promotion where it is named."""
     query = sa.select(monitor_windows).where(monitor_windows.c.source == source)
-    if model is not None:
-        query = query.where(monitor_windows.c.model == model)
+    if promotion is not None:
+        query = query.where(monitor_windows.c.promotion == promotion)
     rows = connection.execute(query.order_by(monitor_windows.c.id.desc()).limit(limit)).all()
     return rows[::-1]
 
 
-def counts(connection: Connection, source: str, model: int) -> Sequence[dict[str, list[int]]]:
-    """Labelled rows of each window of a champion by origin, oldest first: rows, outside, above."""
-    query = sa.select(monitor_windows.c.counts).where(
-        monitor_windows.c.source == source, monitor_windows.c.model == model
+def prices(connection: Connection, source: str, promotion: int) -> Sequence[Prices]:
+    """Labelled rows of each window of a promotion, oldest first."""
+    query = sa.select(monitor_windows.c.prices).where(
+        monitor_windows.c.source == source, monitor_windows.c.promotion == promotion
     )
     return connection.execute(query.order_by(monitor_windows.c.id)).scalars().all()
 

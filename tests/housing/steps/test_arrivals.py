@@ -61,7 +61,7 @@ def _judged(home: Home) -> list[Any]:
     with home[1].read() as connection:
         rows = connection.execute(sa.select(monitor_windows).order_by(monitor_windows.c.id)).all()
     return [
-        (r.source, r.rows, [c for _, c in sorted(r.counts.items())],
+        (r.source, r.rows, [p for _, p in sorted(r.prices.items())],
          [(s["name"], s["fired"], s["alarm"], s["sentence"]) for s in r.signals
           if not s["name"].startswith(("age", "rejected"))])
         for r in rows if r.source != "clock"
