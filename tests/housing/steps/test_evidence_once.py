@@ -15,7 +15,7 @@ from housing.settings import load_settings
 from housing.sources.simulated.scenarios import simulate
 from housing.steps import promote
 from housing.steps.monitor import monitor
-from housing.store import datasets
+from housing.store import batches, datasets
 from housing.store.ledger import Why, append, head
 from housing.store.opening import open_store
 from housing.store.tables import monitor_windows
@@ -79,7 +79,9 @@ def test_the_same_prices_under_another_batch_count_once(home: Home, other: Home)
     for at in (home, other):
         _look(at)
     datasets.withdraw(home[1], batch, reason="doubt")
-    _enter(home, "again.csv", first.iloc[::-1].head(250))
+    again = _deliver(home, "again.csv", first.iloc[::-1].head(250))
+    batches.accept_held(home[1], again)  # rows of a withdrawn batch are held
+    datasets.append_waiting(home[1], reason="test", run=None)
     assert all("of all 250 " in sentence for sentence in _evidence(home)), "withdrawn ones are none"
     datasets.restore(home[1], batch, reason="no doubt")
     for at in (home, other):
