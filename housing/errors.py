@@ -128,6 +128,24 @@ class BlobMissing(Corrupt):
     )
 
 
+class BackupDamaged(Corrupt):
+    """Bytes in the backup place that are not those that were written."""
+
+    template = (
+        "{what} is damaged: {why}. `housing backup verify` lists all that is damaged in a backup, "
+        "and `housing backup create` then writes a whole one."
+    )
+
+
+class BackupCopyMissing(BlobMissing):
+    """An object that a backup refers to is not in the backup place."""
+
+    template = (
+        "{what} is missing from the backup {place}. `housing backup verify` lists all that is "
+        "missing in a backup, and `housing backup create` then writes a whole one."
+    )
+
+
 class SignatureWrong(Corrupt):
     """Bytes that the key of this system did not sign: they are never deserialised."""
 
@@ -208,10 +226,7 @@ class LeaseLost(HousingError):
 class ChampionChanged(HousingError):
     """Compare-and-swap on the champion failed: another writer was first."""
 
-    template = (
-        "The champion changed meanwhile: expected {expected}, found {found}. Nothing was "
-        "promoted. Run again: the comparison is repeated against the new champion."
-    )
+    template = "The champion changed meanwhile: expected {expected}, found {found}. {next_step}"
 
 
 class OnHold(HousingError):

@@ -11,18 +11,19 @@ from typing import Any
 from housing.errors import FileUnreadable
 from housing.schema import ID_COLUMN
 
-_EXACT = 2**53  # whole numbers from here on share their floating-point value with others
+EXACT = 2**53
+"""Whole numbers from here on share their floating-point value of 64 bits with others."""
 
 
-def id_text(value: Any, file: str) -> str | None:
-    """The id as text, None for a missing one.
+def id_text(value: Any, file: str, exact: int = EXACT) -> str | None:
+    """The id as text, None for a missing one. Floating-point numbers count below `exact`.
 
     FileUnreadable for a floating-point number that may stand for several ids.
     """
     if value is None or value != value:  # NaN alone differs from itself
         return None
     if isinstance(value, float):
-        if not value.is_integer() or abs(value) >= _EXACT:
+        if not value.is_integer() or abs(value) >= exact:
             why = f"{ID_COLUMN} holds the floating-point number {value!r}, and an id must be exact"
             raise FileUnreadable(file=file, why=f"{why}. Make the column text or whole numbers")
         return str(int(value))

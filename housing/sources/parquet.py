@@ -25,7 +25,7 @@ from housing.quality.table import Place
 from housing.schema import ID_COLUMN, NUMBERS, TIME_COLUMN
 from housing.sources.files import ReadLimits, memory_named
 from housing.sources.header import read_header
-from housing.sources.identifiers import id_text
+from housing.sources.identifiers import EXACT, id_text
 from housing.sources.pages import DELTA_BYTE_ARRAY, Chunk, chunks_of, page_headers
 
 _MAGIC = b"PAR1"
@@ -317,8 +317,13 @@ def plain(column: str, values: pa.ChunkedArray, name: str) -> pd.Series:
         numbers = pc.cast(values, pa.float64(), safe=False)
         return pd.Series(np.asarray(numbers.to_numpy(), dtype=np.float64))
     if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
-        return pd.Series([id_text(value, name) for value in values.to_pylist()], dtype="str")
+        exact = _EXACT_BELOW.get(values.type.bit_width, EXACT)
+        return pd.Series([id_text(value, name, exact) for value in values.to_pylist()], dtype="str")
     return pd.Series(pc.cast(values, pa.large_string()).to_pandas(), dtype="str")
+
+
+_EXACT_BELOW = {16: 2**11, 32: 2**24}
+"""By bits of a floating-point column: whole numbers from here on share their value with others."""
 
 
 def _zoned(values: pa.ChunkedArray) -> bool:

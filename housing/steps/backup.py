@@ -27,7 +27,7 @@ from housing.errors import (
 )
 from housing.settings import Settings
 from housing.store import artifacts, cuts, lease, ledger, registry, tabledump
-from housing.store.backup import copy_new, finish_cut, record_copies, record_trial
+from housing.store.backup import copy_new, finish_cut, forget_copies, record_copies, record_trial
 from housing.store.blobs import BlobStore
 from housing.store.cuts import Manifest
 from housing.store.engine import UPKEEP, Store, create_engine
@@ -145,7 +145,11 @@ def _tried(store: Store, manifest: Manifest) -> tuple[int, tuple[str, ...]]:
                 _replay_champion(tried)
         except HousingError as error:
             problems.append(str(error))
-    return rows, tuple(problems)
+    if problems:  # a restore ends at the first
+        copies = dict(cuts.damaged_copies(store.backup, manifest.blobs))
+        forget_copies(store, [blob.digest for blob in copies])
+        problems += [*cuts.damage(store.backup, manifest), *copies.values()]
+    return rows, tuple(dict.fromkeys(problems))
 
 
 def restore(settings: Settings, cut: str | None = None) -> Restored:

@@ -12,7 +12,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from housing import progress
-from housing.errors import Corrupt, HousingError
+from housing.errors import Corrupt, HousingError, UnknownId
 from housing.settings import Settings
 from housing.steps import readiness
 from housing.steps.evaluate import prove_disjoint
@@ -212,9 +212,31 @@ def _backup(store: Store, settings: Settings) -> Iterator[Finding]:
     elif not row.verified:
         what = f"{whole[-1]} is not good: {row.detail}"
         yield Finding("backup", "broken", what, "`housing backup create`, then verify")
+    yield from _damaged_backups(store, whole)
     if settings.backup_on_same_disk:
         what = "it is on the same disk as the original"
         yield Finding("backup", "care", what, "set HOUSING_BACKUP_URL to another one")
+
+
+def _damaged_backups(store: Store, whole: list[str]) -> Iterator[Finding]:
+    """Every byte of every backup; an object that several refer to is read once."""
+    objects: dict[cuts.BlobPart, str] = {}
+    for number, id_ in enumerate(whole, start=1):
+        progress.report("backups", number, len(whole))
+        again = f"`housing backup create`; then delete the folder {store.backup.at(f'cuts/{id_}')}"
+        try:
+            manifest = cuts.read(store.backup, id_)
+        except UnknownId:
+            continue  # a prune dropped it meanwhile
+        except HousingError as error:
+            yield Finding("backup", "broken", str(error), again)
+            continue
+        for problem in cuts.damage(store.backup, manifest):
+            yield Finding("backup", "broken", problem, again)
+        objects |= dict.fromkeys(manifest.blobs, id_)
+    for blob, problem in cuts.damaged_copies(store.backup, objects):
+        cure = f"`housing backup verify {objects[blob]}`, then `housing backup create`"
+        yield Finding("backup", "broken", problem, cure)
 
 
 def _readiness(store: Store, settings: Settings) -> Iterator[Finding]:

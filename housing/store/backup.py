@@ -91,6 +91,16 @@ def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
         )
 
 
+def forget_copies(store: Store, digests: Iterable[str]) -> None:
+    """Copies that are not whole: the next backup copies the objects again."""
+    here = backup_copies.c.place == store.backup.url
+    with store.write() as connection:
+        for digest in digests:
+            connection.execute(
+                backup_copies.delete().where(here & (backup_copies.c.digest == digest))
+            )
+
+
 def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
     """Copy back from the backup what is damaged or missing here; returns what was.
 

@@ -7,7 +7,7 @@ read; the digest comes from SQL, never from beside the file. Knows nothing of wh
 import hashlib
 from dataclasses import dataclass, field
 
-from housing.errors import BlobMissing, Corrupt
+from housing.errors import Corrupt
 from housing.store.place import Place
 from housing.store.place import write_durably as write_durably
 
@@ -68,9 +68,9 @@ class BlobStore(Place):
         try:
             data = self.read(name)
         except FileNotFoundError as error:
-            raise BlobMissing(what=f"{digest[:12]}.{suffix}", place=self.url) from error
+            raise self.missing(what=f"{digest[:12]}.{suffix}", place=self.url) from error
         if hashlib.sha256(data).hexdigest() != digest:
-            raise Corrupt(what=self.at(name), why="its bytes do not have the recorded sha256")
+            raise self.corrupt(what=self.at(name), why="its bytes do not have the recorded sha256")
         return data
 
     def _intact(self, digest: str, suffix: str) -> bool:

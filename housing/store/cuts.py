@@ -8,7 +8,7 @@ restored from one, and what makes it a good one, is for `steps.backup`.
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.engine import Connection
 
-from housing.errors import BlobMissing, Corrupt, HousingError, UnknownId
+from housing.errors import HousingError, UnknownId
 from housing.store import tabledump
 from housing.store.blobs import BlobStore
 from housing.store.ledger import champion
@@ -120,7 +120,9 @@ def write(
     for part in parts:  # after all are written: all of them are there at the end
         read_part(place, id_, part)
     if read_key(place, manifest) != (signing_key if keeps_key else None):
-        raise Corrupt(what=place.at(_name(id_, KEY_FILE)), why="it is not the key that was written")
+        raise place.corrupt(
+            what=place.at(_name(id_, KEY_FILE)), why="it is not the key that was written"
+        )
     return manifest
 
 
@@ -130,9 +132,9 @@ def finish(place: Place, manifest: Manifest) -> None:
     place.write(name, _sealed(manifest))
     try:
         if read(place, manifest.id) != manifest:
-            raise Corrupt(what=place.at(name), why="it is not what was written")
+            raise place.corrupt(what=place.at(name), why="it is not what was written")
     except UnknownId as error:
-        raise BlobMissing(what=name, place=place.url) from error
+        raise place.missing(what=name, place=place.url) from error
     except HousingError:
         disown(place, manifest.id)
         raise
@@ -167,7 +169,7 @@ def read(place: Place, id_: str | None) -> Manifest:
         data = place.read(name)
     except FileNotFoundError as error:
         raise UnknownId(kind="backup", id=id_, listing=_LISTING) from error
-    return _unsealed(data, place.at(name))
+    return _unsealed(data, place, name)
 
 
 def _locked(place: Place) -> str:
@@ -187,9 +189,11 @@ def read_part(place: Place, id_: str, part: Part) -> bytes:
     try:
         data = place.read(name)
     except FileNotFoundError as error:
-        raise BlobMissing(what=name, place=place.url) from error
+        raise place.missing(what=name, place=place.url) from error
     if hashlib.sha256(data).hexdigest() != part.sha256:
-        raise Corrupt(what=place.at(name), why="its bytes do not have the sha256 of the manifest")
+        raise place.corrupt(
+            what=place.at(name), why="its bytes do not have the sha256 of the manifest"
+        )
     return data
 
 
@@ -197,7 +201,33 @@ def read_key(place: Place, manifest: Manifest) -> str | None:
     """The signing key that an encrypted cut has with it, or None."""
     if not manifest.signing_key:
         return None
-    return place.read(_name(manifest.id, KEY_FILE)).decode()
+    name = _name(manifest.id, KEY_FILE)
+    try:
+        return place.read(name).decode()
+    except FileNotFoundError as error:
+        raise place.missing(what=name, place=place.url) from error
+
+
+def damage(place: BlobStore, manifest: Manifest) -> Iterator[str]:
+    """What is damaged or missing of a cut's own files, a sentence each."""
+    for part in manifest.tables:
+        try:
+            read_part(place, manifest.id, part)
+        except HousingError as error:
+            yield str(error)
+    try:
+        read_key(place, manifest)
+    except HousingError as error:
+        yield str(error)
+
+
+def damaged_copies(place: BlobStore, wanted: Iterable[BlobPart]) -> Iterator[tuple[BlobPart, str]]:
+    """Objects in the backup place that are damaged or missing, and what is wrong with each."""
+    for blob in wanted:
+        try:
+            place.get(blob.digest, blob.suffix)
+        except HousingError as error:
+            yield blob, str(error)
 
 
 def disown(place: Place, id_: str) -> None:
@@ -231,13 +261,15 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _unsealed(data: bytes, path: str) -> Manifest:
+def _unsealed(data: bytes, place: Place, name: str) -> Manifest:
     digest, _, text = data.decode(errors="replace").partition("\n")
     text = text.removesuffix("\n")
     if digest_of(text) != digest:
-        raise Corrupt(what=path, why="its bytes do not have the sha256 of its first line")
+        raise place.corrupt(
+            what=place.at(name), why="its bytes do not have the sha256 of its first line"
+        )
     try:
         return TypeAdapter(Manifest).validate_json(text)
     except ValidationError as error:
         why = "a newer release wrote it, or it is no manifest"
-        raise Corrupt(what=path, why=why) from error
+        raise place.corrupt(what=place.at(name), why=why) from error

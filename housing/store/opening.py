@@ -7,7 +7,13 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from housing.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
+from housing.errors import (
+    BackupCopyMissing,
+    BackupDamaged,
+    SchemaTooNew,
+    SchemaTooOld,
+    StoreUnavailable,
+)
 from housing.settings import Settings
 from housing.store.blobs import BlobStore
 from housing.store.cipher import Cipher
@@ -46,7 +52,14 @@ def open_store(settings: Settings, *, token: int | None = None) -> Store:
 def backup_place(settings: Settings) -> BlobStore:
     """Where backups go, encrypted where there is a key for that."""
     key = settings.backup_key
-    return BlobStore(settings.backup_url, None if key is None else Cipher(key))
+    return BackupPlace(settings.backup_url, None if key is None else Cipher(key))
+
+
+class BackupPlace(BlobStore):
+    """The same as a blob store, under another setting."""
+
+    role, setting = "backup", "HOUSING_BACKUP_URL"
+    corrupt, missing = BackupDamaged, BackupCopyMissing
 
 
 def migrate(store: Store, to: str = HEAD) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
-from housing.errors import DiskFull, HousingError, StoreUnavailable
+from housing.errors import BlobMissing, Corrupt, DiskFull, HousingError, StoreUnavailable
 from housing.store.cipher import Cipher
 
 T = TypeVar("T")
@@ -30,12 +30,19 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Place:
     """A folder of files below `url`."""
 
+    role, setting = "blob store", "HOUSING_BLOB_URL"
+    corrupt: type[Corrupt] = Corrupt
+    missing: type[BlobMissing] = BlobMissing
+
     def __init__(self, url: str, cipher: Cipher | None = None) -> None:
         self.url = url
         self.cipher = cipher
         self._fs: Any
         # An object store's listing must be of now: another process writes there too.
-        self._fs, self._root = fsspec.core.url_to_fs(url, **_options(url))
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url, **_options(url))
+        except (ValueError, ImportError) as error:  # a protocol that nothing here knows
+            raise self._error(OSError(None, str(error))) from error
         protocol = self._fs.protocol
         self.local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
@@ -58,7 +65,10 @@ class Place:
             try:
                 self._explained(lambda: write_durably(Path(path), sealed))
             except FileNotFoundError:  # a prune took it for left over: this process slept for hours
-                self._explained(lambda: write_durably(Path(path), sealed))
+                try:
+                    self._explained(lambda: write_durably(Path(path), sealed))
+                except FileNotFoundError as error:  # no folder can be made there
+                    raise self._error(error) from error
         else:  # object stores show an object whole or not at all
             self._explained(lambda: self._fs.pipe_file(path, sealed))
 
@@ -99,7 +109,7 @@ class Place:
         """
         folder = f"{self._root}/{below}" if below else self._root
         try:
-            found = self._explained(lambda: self._fs.find(folder))
+            found = self._explained(lambda: self._found(folder))
         except FileNotFoundError:
             return
         ending = ENCRYPTED if self.cipher else ""
@@ -109,6 +119,13 @@ class Place:
                 yield name
             elif name.endswith(ending) and (ending or not name.endswith(ENCRYPTED)):
                 yield name.removesuffix(ending)
+
+    def _found(self, folder: str) -> list[str]:
+        """All files below a folder; a folder that cannot be listed is an error."""
+        if not self.local:
+            return list(self._fs.find(folder))
+        os.scandir(folder).close()
+        return list(self._fs.find(folder, on_error=_raise_unless_gone))
 
     def raw(self) -> "Place":
         """The same files as they lie, whatever wrote them."""
@@ -131,14 +148,19 @@ class Place:
         if error.errno in _FULL:
             return DiskFull(place=self.url)
         return StoreUnavailable(
-            what=f"The blob store {self.url}",
+            what=f"The {self.role} {self.url}",
             why=f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}",
-            next_step="Make it writable, or point HOUSING_BLOB_URL (HOUSING_BACKUP_URL) elsewhere.",
+            next_step=f"Make it writable, or point {self.setting} elsewhere.",
         )
 
 
 def _options(url: str) -> dict[str, Any]:
     return {"use_listings_cache": False} if "://" in url and not url.startswith("file:") else {}
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # another process deletes there too
+        raise error
 
 
 def is_scratch(name: str) -> bool:

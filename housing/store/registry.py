@@ -13,7 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
-from housing.errors import ChampionChanged, NotPossible, OnHold, Pruned, UnknownId
+from housing.errors import (
+    ChampionChanged,
+    NotPossible,
+    OnHold,
+    Pruned,
+    UnknownId,
+)
 from housing.store import holds, profiles
 from housing.store.blobs import Blob
 from housing.store.engine import Store
@@ -122,7 +128,7 @@ def change_champion(store: Store, change: Change) -> int:
             newest = head(connection)
             found = None if newest is None else newest.to_model
             if found != change.expected:
-                raise ChampionChanged(expected=_named(change.expected), found=_named(found))
+                raise _overtaken(change, _named(found))
             if change.to_model == found:
                 what = f"Making {_named(found)} champion"
                 raise NotPossible(what=what, why="it is the champion.")
@@ -146,7 +152,17 @@ def change_champion(store: Store, change: Change) -> int:
     except IntegrityError as error:
         if not any(name in str(error.orig) for name in _SEQ_TAKEN):
             raise
-        raise ChampionChanged(expected=_named(change.expected), found="a newer one") from error
+        raise _overtaken(change, "a newer one") from error
+
+
+def _overtaken(change: Change, found: str) -> ChampionChanged:
+    next_step = (
+        "Nothing was rolled back. `housing history` shows who changed it; roll back again if that "
+        "is still wanted."
+        if change.operation == "rollback"
+        else "Nothing was promoted. Run again: the comparison is repeated against the new champion."
+    )
+    return ChampionChanged(expected=_named(change.expected), found=found, next_step=next_step)
 
 
 def check_eligible(store: Store, change: Change) -> None:

@@ -194,8 +194,17 @@ def test_an_id_is_the_same_text_whatever_its_type(districts, kind):
     assert accepted["district_id"].isna().tolist() == [True] + [False] * 39
 
 
-@pytest.mark.parametrize("number", [0.5, 2.0**53])
-def test_floating_point_ids_that_are_not_exact_are_named(districts, number):
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (0.5, pa.float64()), (2.0**53, pa.float64()), (-(2.0**53), pa.float64()),
+        (2.0**24, pa.float32()), (2.0**11, pa.float16()),
+    ],
+)  # fmt: skip
+def test_floating_point_ids_that_are_not_exact_are_named(districts, number, kind):
     table = pa.Table.from_pandas(districts, preserve_index=False)
-    data = packed(table.append_column("district_id", pa.array([number] * 40)))
+    below = pa.array([101.0] * 39 + [number / 2], kind)
+    if number != 0.5:
+        parse_parquet(packed(table.append_column("district_id", below)), "a.parquet", ReadLimits())
+    data = packed(table.append_column("district_id", pa.array([101.0] * 39 + [number], kind)))
     assert f"district_id holds the floating-point number {number!r}" in complaint(data)

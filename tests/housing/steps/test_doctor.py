@@ -1,6 +1,8 @@
 """The doctor finds what is wrong, names what mends it, and mends nothing."""
 
 import os
+import re
+import shutil
 import time
 from pathlib import Path
 
@@ -180,6 +182,39 @@ def test_backups_that_are_old_untried_or_bad_are_named(
     examined = doctor.examine(sound, seen)
     assert examined.broken
     assert "is not good" in next(f.what for f in examined.findings if f.area == "backup")
+
+
+@pytest.mark.parametrize("file", ["models.parquet", "manifest.json", "an object", "no object"])
+def test_every_backup_is_looked_at_and_its_damage_goes_as_it_is_said(
+    sound: Store, seen: Settings, file: str
+) -> None:
+    """An older one too: the command that the finding names makes a whole backup."""
+    (first,) = (row["backup"] for row in backup.listing(sound))
+    backup.create(sound, seen)
+    assert backup.verify(sound, seen).good
+    row = _row(sound, "model")
+    name = f"{row.digest[:2]}/{row.digest}.{row.suffix}"
+    path = Path(sound.backup.at(f"cuts/{first}/{file}" if "." in file else name))
+    if file == "no object":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    ((area, what, cure),) = findings(sound, seen)
+    assert (area, path.name.partition(".")[0][:12] in what) == ("backup", True)
+    assert "housing heal" not in what
+    assert doctor.examine(sound, seen).broken
+    if "object" in file:
+        verify = re.search(r"`housing backup verify (\S+)`", cure)
+        assert verify is not None
+        (problem,) = backup.verify(sound, seen, verify[1]).problems
+        assert "housing backup create" in problem
+    third = backup.create(sound, seen)
+    assert backup.verify(sound, seen, third.id).good
+    if "." in file:
+        shutil.rmtree(cure.rpartition(" ")[2])
+    else:
+        assert backup.verify(sound, seen, verify[1]).good
+    assert findings(sound, seen) == []
 
 
 def test_one_examination_that_fails_does_not_stop_the_others(

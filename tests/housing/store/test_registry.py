@@ -101,6 +101,18 @@ def test_a_decision_against_another_champion_is_refused(store, contenders, expec
     assert (champion(store), sequence(store)) == (first, [1])
 
 
+@pytest.mark.parametrize(
+    ("operation", "said"), [("promote", "Nothing was promoted"), ("rollback", "Nothing was rolled")]
+)
+def test_who_loses_reads_of_the_own_operation(store, contenders, operation, said):
+    first, second, third = contenders[:3]
+    promote(store, first, None)
+    promote(store, second, first)
+    promote(store, first, second, "rollback")
+    with pytest.raises(ChampionChanged, match=said):
+        promote(store, third, second, operation)
+
+
 def test_the_first_promotion_must_expect_no_champion(store, contenders):
     with pytest.raises(ChampionChanged, match="found no champion"):
         promote(store, contenders[0], contenders[1])
