@@ -258,3 +258,7 @@ def test_the_sentence_about_baselines(make_evidence):
 )
 def test_both_ends_of_the_history_are_looked_at(most, chosen):
     assert spread(list(range(10)), most) == chosen
+
+
+def test_a_history_is_spread_to_the_nearest_champion():
+    assert spread(list(range(4)), 3) == [0, 2, 3]

@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from housing import schema
 from housing.keys import district_keys, keyed_hash, mix
+from housing.training.fingerprints import NEITHER, TEST, TRAIN
+from housing.training.near_duplicates import Ties
 from housing.training.split import (
+    BatchRows,
     SplitRule,
     StratumCount,
     assign,
     counts,
+    split_rows,
     strata,
     stratum_name,
 )
@@ -236,3 +240,38 @@ def test_a_second_delivery_continues_where_the_first_ended(delivery, rule, data)
         target = rule.test_share * n.keys
         if before.test_keys - 0.5 <= target <= before.test_keys + new + 0.5:
             assert abs(n.test_keys - target) <= ROUNDING + 1e-9
+
+
+def batch(recorded: list[int | None], tied: dict[int, tuple[int, ...]]) -> tuple[BatchRows, Ties]:
+    """Rows of one stratum: the side of a known row or None; `tied` to these sides of the index."""
+    known = np.array([side is not None for side in recorded])
+    sides = np.array([NEITHER if side is None else side for side in recorded], dtype=np.int8)
+    n = len(recorded)
+    rows = BatchRows(np.arange(n, dtype=np.int64), np.zeros(n, dtype=np.int64), known, sides)
+    bits = [sum({TRAIN: 1, TEST: 2}[side] for side in each) for each in tied.values()]
+    groups = np.arange(len(tied), dtype=np.int64)
+    return rows, Ties(np.array([*tied], dtype=np.int64), groups, np.array(bits, dtype=np.int64))
+
+
+def test_known_rows_keep_their_side_and_new_rows_follow_their_near_duplicates():
+    rows, ties = batch(
+        [TRAIN, TEST, TRAIN, TEST, None, None, None],
+        {0: (TRAIN,), 1: (TEST,), 2: (TEST,), 4: (TRAIN,), 5: (TEST,), 6: (TRAIN, TEST)},
+    )
+    side = split_rows(rows, ties, {0: StratumCount(4, 2)}, SplitRule(0.5, 42))
+    assert side.tolist() == [TRAIN, TEST, NEITHER, TEST, TRAIN, TEST, NEITHER]
+
+
+def test_every_other_new_row_is_drawn():
+    rows, ties = batch([TRAIN] * 400 + [None] * 100, {})
+    side = split_rows(rows, ties, {0: StratumCount(400, 100)}, SplitRule(0.25, 42))
+    assert (side[:400] == TRAIN).all()
+    assert set(side[400:].tolist()) == {TRAIN, TEST}
+    assert (side[400:] == TEST).sum() == pytest.approx(25, abs=ROUNDING)
+
+
+def test_new_rows_that_follow_a_near_duplicate_count_towards_the_share():
+    rows, ties = batch([None] * 100, dict.fromkeys(range(20), (TEST,)))
+    side = split_rows(rows, ties, {}, SplitRule(0.2, 42))
+    assert (side[:20] == TEST).all()
+    assert (side == TEST).sum() == pytest.approx(20, abs=ROUNDING)
