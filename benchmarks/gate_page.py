@@ -331,6 +331,8 @@ def _mutated() -> tuple[dict[str, Any], list[str]]:
 
 def not_run() -> str:
     """Which modules have changed since they were mutated."""
+    if results.load("mutation") is None:
+        return "No module is measured yet: `make mutate MODULE=... KEEP=1`."
     changed = _mutated()[1]
     if changed:
         return f"Changed since they were mutated: {', '.join(f'`{name}`' for name in changed)}."
