@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: retrain test test-postgresql soak check up bench flaml mutate lock clean format docs
+.PHONY: retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs
 
 retrain: $(VENV)/.run-installed  ## one night now
 	@$(BIN)/housing retrain
@@ -12,12 +12,18 @@ retrain: $(VENV)/.run-installed  ## one night now
 up: $(VENV)/.run-installed  ## Prefect server, schedules and runner, until Ctrl-C
 	@$(BIN)/housing up
 
-test: $(VENV)/.dev-installed  ## the suite, with the short forms of the soaks
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+
+test: $(VENV)/.dev-installed  ## every promise, by its quickest test
+	$(PYTEST) -m "not slow and not system and not twin"
+
+test-system: $(VENV)/.dev-installed  ## whole systems: servers, browsers, clusters, faults
+	$(PYTEST) -m "(system or twin or property) and not slow" --hypothesis-profile full
 
 test-postgresql: $(VENV)/.dev-installed  ## all flows, both stores on the system's PostgreSQL
 	$(BIN)/python -m pytest --postgresql -m "not slow" tests/flows tests/deployments/test_reconcile.py \
 	  tests/deployments/test_automations.py tests/deployments/test_clock.py
+	$(PYTEST) -m twin
 
 soak: $(VENV)/.dev-installed  ## full-size runs: the reference search, a kill at every commit
 	$(BIN)/python -m pytest -m slow --timeout 3600

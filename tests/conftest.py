@@ -1,6 +1,7 @@
 """Fixtures that several packages share."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +23,15 @@ from tests.seen_nights import seen_nights as seen_nights
 ROOT = Path(__file__).parents[1]
 
 # A busy machine is no fault of what is tested: no example is held against the clock.
-hypothesis.settings.register_profile("unhurried", deadline=None)
-hypothesis.settings.load_profile("unhurried")
+hypothesis.settings.register_profile("full", deadline=None)
+hypothesis.settings.register_profile("short", deadline=None, max_examples=25)
+hypothesis.settings.load_profile("short")
+
+# `nohup ... &` has every process below ignore these, and then what a test sends does nothing. A
+# handler, unlike the disposition, is not inherited: children have the default, and we live on.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,14 +45,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares a costly fixture: a module's own, or the orchestrator's server.
+    """Mark properties and twins; keep together what shares a costly fixture.
+
+    That is a module's own, or the orchestrator's server.
 
     With `--dist loadgroup` each test without a group may go to any worker, which would then set up
     the module's fixtures once more.
     """
     for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("property")
+        if item.get_closest_marker("either_database") and _on_postgresql(item):
+            item.add_marker("twin")
         if item.get_closest_marker("xdist_group") is None and _shares(item):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def _on_postgresql(item: pytest.Item) -> bool:
+    chosen = getattr(item, "callspec", None)
+    return chosen is not None and "postgresql" in chosen.params.values()
 
 
 def _shares(item: pytest.Item) -> bool:

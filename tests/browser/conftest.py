@@ -1,16 +1,16 @@
 """A real browser on a real `housing up`; what it saw is kept under tests/screenshots."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from housing.settings import load_settings
 from housing.store.engine import Store
 from housing.store.opening import open_store
+from tests.browser.chromium import a_browser
 from tests.browser.ui import Ui
 from tests.deployments.running import Up, until
 from tests.nights import landing_rows
@@ -18,19 +18,10 @@ from tests.nights import landing_rows
 SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
 
 
-def _chromium() -> str:
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("there is no chromium on this machine; name one with CHROMIUM")
-    return found
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+    with a_browser() as opened:
         yield opened
-        opened.close()
 
 
 def _up(home: Path, **settings: str) -> Iterator[Up]:

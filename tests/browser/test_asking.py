@@ -14,6 +14,7 @@ from tests.deployments.running import until
 from tests.nights import landing_rows
 
 pytestmark = [
+    pytest.mark.system,
     pytest.mark.prefect,
     pytest.mark.browser,
     pytest.mark.timeout(600),

@@ -8,12 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import _chromium
+from tests.browser.chromium import a_browser
 from tests.deployments.running import Up
 
 pytestmark = [
+    pytest.mark.system,
     pytest.mark.prefect,
     pytest.mark.browser,
     pytest.mark.timeout(600),
@@ -96,13 +97,8 @@ def elsewhere() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One for which the attacker's name leads to this machine, as DNS rebinding would have it."""
-    with sync_playwright() as playwright:
-        yield _opened(playwright)
-
-
-def _opened(playwright: Playwright) -> Browser:
-    rules = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"
-    return playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox", rules])
+    with a_browser(f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1") as opened:
+        yield opened
 
 
 @pytest.fixture

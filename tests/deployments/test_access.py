@@ -13,7 +13,7 @@ from deployments.server import Server
 from tests.deployments.running import Up, until
 from tests.nights import landing_rows
 
-pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("access")]
+pytestmark = [pytest.mark.system, pytest.mark.prefect, pytest.mark.xdist_group("access")]
 
 OWN = "operator:chosen by hand"
 

@@ -16,7 +16,12 @@ from tests.deployments.running import Up, until
 from tests.nights import landing_rows
 from tests.postgres import Postgres, installed, postgres_with
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(600), pytest.mark.xdist_group("clock")]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.prefect,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("clock"),
+]
 
 KILLED = "PostgreSQL, both stores, for 5 s (`tests/deployments/test_clock.py`)"
 EVERY_MINUTE = {"HOUSING_SCHEDULE": "* * * * *"}

@@ -14,7 +14,7 @@ from housing.sources.simulated.scenarios import simulate
 from tests.deployments.conftest import Command
 from tests.nights import SMALL
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.system, pytest.mark.prefect]
 
 QUICK = {**SMALL, "HOUSING_SEARCH__FAMILIES": "linear", "HOUSING_SEARCH__N_ITER": "1"}
 

@@ -19,7 +19,7 @@ from deployments.supervisor import up as supervise
 from tests.deployments.running import PROGRAMS, Up, until
 from tests.nights import landing_rows
 
-pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.system, pytest.mark.prefect, pytest.mark.xdist_group("up")]
 
 LONG = {"families": ["forest"], "n_iter": 25}
 """A night long enough to be hit in the middle."""

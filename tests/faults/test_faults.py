@@ -23,6 +23,8 @@ from tests.faults.power import lose_power, losses
 from tests.faults.servers import CAMPAIGNS
 from tests.faults.shim import FILE_FAULTS, KILL, NETWORK_FAULTS, SERVER_FAULTS, WRITES, Fault, build
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def library() -> Iterator[Path]:

@@ -1,7 +1,8 @@
 """Nights in processes of their own, forked from one that has already imported everything."""
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,27 +17,33 @@ from tests.nights import SMALL, landing_rows
 
 Night = Callable[[Path, Blow | None], int]
 
+HANGS_SECONDS = 280
+"""After which a night that has not ended never will, on however busy a machine."""
+
 
 @pytest.fixture(scope="session")
-def fork_night(prefect_server: Server) -> Night:
-    """Run a night on a home; returns the exit code (-9 for killed)."""
+def fork_night() -> Night:
+    """Run a night without the orchestrator on a home; returns the exit code (-9 for killed)."""
+    return partial(_fork, {})
+
+
+@pytest.fixture(scope="session")
+def fork_flow(prefect_server: Server) -> Night:
+    """As `fork_night`, under the session's Prefect server."""
+    return partial(_fork, prefect_server.client)
+
+
+def _fork(server: Mapping[str, str], home: Path, blow: Blow | None = None) -> int:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.integration.victim"])
-
-    def run(home: Path, blow: Blow | None = None) -> int:
-        environment = {
-            **SMALL,
-            "HOUSING_HOME": str(home),
-            **prefect_server.client,
-            "PREFECT_HOME": str(home / "prefect"),
-        }
-        process = context.Process(target=victim.run, args=(environment, blow))
-        process.start()
-        process.join(120)
-        assert process.exitcode is not None, "the night hangs"
-        return process.exitcode
-
-    return run
+    environment = {**SMALL, **server, "HOUSING_HOME": str(home)}
+    if server:
+        environment["PREFECT_HOME"] = str(home / "prefect")
+    process = context.Process(target=victim.run, args=(environment, blow))
+    process.start()
+    process.join(HANGS_SECONDS)
+    assert process.exitcode is not None, "the night hangs"
+    return process.exitcode
 
 
 @pytest.fixture

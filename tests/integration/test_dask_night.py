@@ -14,6 +14,7 @@ from tests.nights import SMALL, contents, landing_rows
 from tests.plain_nights import plain_night
 
 pytestmark = [
+    pytest.mark.system,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of distributed's own
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]

@@ -1,7 +1,11 @@
-"""kill -9 and Ctrl-C in the middle of each task, then the night again: the same end state."""
+"""kill -9 and Ctrl-C in the middle of each step, then the night again: the same end state.
+
+Every step without the orchestrator, which repeats nothing by itself; some under it, whose task
+runs and engine are one more thing that may die or catch an interrupt.
+"""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +19,41 @@ from tests.integration.conftest import Night
 from tests.integration.victim import Blow
 from tests.nights import contents, landing_rows
 
-pytestmark = pytest.mark.prefect
-
 STEPS = (
     "ingest", "freeze", "split", "readiness", "look for work", "tune", "fit", "evaluate", "back up",
     "promote", "report", "notify", "conclude",
 )  # fmt: skip
 
+SELDOM_INTERRUPTED = ("freeze", "split", "readiness", "look for work", "report", "notify")
+"""An interrupt is handled alike in every step; those that hold the most are tried more often."""
+
+FLOW_KILLED = ("ingest", "tune", "promote", "conclude")
+FLOW_INTERRUPTED = ("tune", "promote")
+
 MakeHome = Callable[[str], Path]
 OpenHome = Callable[[Path], Store]
 
 
+def _both(
+    steps: Sequence[str], of_the_flow: Sequence[str], seldom: Sequence[str] = ()
+) -> pytest.MarkDecorator:
+    """These steps on the plain run (some only in the long suite), those under the orchestrator."""
+    flow = (pytest.mark.system, pytest.mark.prefect)
+    chosen = [
+        pytest.param(
+            "fork_night", step, id=step, marks=pytest.mark.system if step in seldom else ()
+        )
+        for step in steps
+    ]
+    chosen += [
+        pytest.param("fork_flow", step, id=f"flow-{step}", marks=flow) for step in of_the_flow
+    ]
+    return pytest.mark.parametrize(("how", "step"), chosen)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(fork_night: Night, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a store holds after a night that nothing hit."""
+    """What a store holds after a night that nothing hit, whatever ran it."""
     from housing.settings import load_settings
     from housing.store.opening import open_store
 
@@ -46,23 +71,25 @@ def _statuses(store: Store) -> list[tuple[str, str | None]]:
         return [(row.status, row.outcome) for row in rows]
 
 
-@pytest.mark.parametrize("step", STEPS)
+@_both(STEPS, FLOW_KILLED)
 def test_a_killed_night_goes_on_where_it_was(
+    how: str,
     step: str,
-    fork_night: Night,
+    request: pytest.FixtureRequest,
     new_home: MakeHome,
     open_home: OpenHome,
     undisturbed: dict[str, Any],
 ) -> None:
+    run: Night = request.getfixturevalue(how)
     home = new_home("killed")
     # Before the sixth commit of the search one trial is in, and a score of the other comes next.
     commit = 6 if step == "tune" else 1
-    assert fork_night(home, Blow(signal.SIGKILL, step, commit)) == -signal.SIGKILL
+    assert run(home, Blow(signal.SIGKILL, step, commit)) == -signal.SIGKILL
     with open_home(home) as store, store.read() as connection:
         finished = dict(
             connection.execute(sa.select(trials.c.draw, trials.c.recorded_at)).all()  # type: ignore[arg-type]
         )
-    assert fork_night(home, None) == 0
+    assert run(home, None) == 0
     with open_home(home) as store:
         assert contents(store) == undisturbed
         assert _statuses(store) == [("crashed", None), ("completed", "promoted")]
@@ -75,39 +102,42 @@ def test_a_killed_night_goes_on_where_it_was(
     assert (home / "reports" / "night-r2.html").is_file()
 
 
-@pytest.mark.parametrize("step", STEPS[:-1])
+@_both(STEPS[:-1], FLOW_INTERRUPTED, SELDOM_INTERRUPTED)
 def test_an_interrupted_night_goes_on_where_it_was(
+    how: str,
     step: str,
-    fork_night: Night,
+    request: pytest.FixtureRequest,
     new_home: MakeHome,
     open_home: OpenHome,
     undisturbed: dict[str, Any],
 ) -> None:
+    run: Night = request.getfixturevalue(how)
     home = new_home("interrupted")
-    assert fork_night(home, Blow(signal.SIGINT, step, 0)) == 3
+    assert run(home, Blow(signal.SIGINT, step, 0)) == 3
     with open_home(home) as store, store.read() as connection:
         row = run_rows.get(connection, 1)
         assert row.status == "cancelled"
         assert row.error.startswith("interrupted (KeyboardInterrupt)")
-    assert fork_night(home, None) == 0
+    assert run(home, None) == 0
     with open_home(home) as store:
         assert contents(store) == undisturbed
 
 
 @pytest.mark.slow
+@pytest.mark.prefect
 def test_a_night_killed_at_each_of_its_commits(
-    fork_night: Night,
+    fork_flow: Night,
     new_home: MakeHome,
     open_home: OpenHome,
     undisturbed: dict[str, Any],
 ) -> None:
     for commit in range(1, 200):
         home = new_home(f"killed-{commit}")
-        code = fork_night(home, Blow(signal.SIGKILL, None, commit))
+        code = fork_flow(home, Blow(signal.SIGKILL, None, commit))
         if code == 0:
             assert commit > 20, "the night had fewer commits than a night has"
             return
-        assert fork_night(home, None) == 0
+        assert fork_flow(home, None) == 0
         with open_home(home) as store:
             assert contents(store) == undisturbed, f"commit {commit}"
     pytest.fail("the night never came to its end")

@@ -23,7 +23,7 @@ from housing.store.tables import runs
 from tests.faults.databases import Databases, PostgresDatabases, SqliteFiles
 from tests.nights import SMALL, contents, landing_rows
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.system, pytest.mark.prefect]
 
 LESS = {
     "HOUSING_SEARCH__N_ITER": "1",  # the command's forest is of full size

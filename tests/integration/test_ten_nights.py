@@ -17,7 +17,7 @@ from housing.store.tables import split_ledger
 from housing.training.candidates import CANDIDATES
 from tests.nights import SMALL, small_forest
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.system, pytest.mark.prefect]
 
 NIGHTS = 10
 

@@ -25,7 +25,10 @@ from housing.store import registry
 from housing.store.opening import open_store
 from tests.integration.test_many_writers import shared as shared
 
-pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.parametrize("database_url", ["postgresql"], indirect=True),
+]
 
 ROOT = Path(__file__).parents[2]
 ENTER = ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]

@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from flows.nightly import nightly
 from housing import progress
 from housing.steps.night import NightlyParameters
 from housing.training.candidates import CANDIDATES
 from tests.nights import small_forest
+from tests.plain_nights import plain_night
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,33 @@ class Blow:
 
 
 def run(environment: dict[str, str], blow: Blow | None) -> None:
-    """Run one night; returns only if nothing hit it. Exit code 0 done, 3 interrupted."""
-    os.environ.update(environment)
+    """Run one night with only these settings; exit code 0 done, 3 interrupted.
+
+    Under the orchestrator where the settings name its server, else the same steps without it.
+    """
+    _only(environment)
     CANDIDATES["forest"] = small_forest()  # type: ignore[index]
     strike = _Striker(blow)
     event.listen(Engine, "commit", strike.before_commit)
+    night = _under_prefect if "PREFECT_API_URL" in environment else plain_night
+    with progress.heard_by(strike.at_step):
+        try:
+            night(NightlyParameters())
+        except KeyboardInterrupt:
+            os._exit(3)
+    os._exit(0)
+
+
+def _only(environment: dict[str, str]) -> None:
+    """Not those of whichever test was first to start the fork server: it keeps them for the
+    session, and a night would use that test's database and find models of another home's key."""
+    for name in [n for n in os.environ if n.startswith(("HOUSING_", "PREFECT_"))]:
+        del os.environ[name]
+    os.environ.update(environment)
+    os.chdir(environment["HOUSING_HOME"])  # nor its .env
+
+
+def _under_prefect(parameters: NightlyParameters) -> None:
     from prefect.settings import (
         PREFECT_API_AUTH_STRING,
         PREFECT_API_URL,
@@ -44,18 +66,16 @@ def run(environment: dict[str, str], blow: Blow | None) -> None:
         temporary_settings,
     )
 
+    from flows.nightly import nightly
+
     changed: dict[Any, Any] = {
-        PREFECT_API_AUTH_STRING: environment["PREFECT_API_AUTH_STRING"],
-        PREFECT_API_URL: environment["PREFECT_API_URL"],
+        PREFECT_API_AUTH_STRING: os.environ["PREFECT_API_AUTH_STRING"],
+        PREFECT_API_URL: os.environ["PREFECT_API_URL"],
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False,
         PREFECT_LOGGING_LEVEL: "CRITICAL",
     }
-    with temporary_settings(changed), progress.heard_by(strike.at_step):
-        try:
-            nightly(NightlyParameters())
-        except KeyboardInterrupt:
-            os._exit(3)
-    os._exit(0)
+    with temporary_settings(changed):
+        nightly(parameters)
 
 
 class _Striker:

@@ -1,30 +1,25 @@
 """The two pages in a real browser: by mouse, by keyboard alone, on a phone, and used wrongly."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from housing import schema
+from tests.browser.chromium import a_browser
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.system, pytest.mark.browser]
 
-CHROMIUM = Path("/usr/bin/chromium")
 INCOME = schema.STRATA[0].column
 PHONE = {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("there is no chromium here")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with a_browser() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ from tests.housing.steps.test_nights import (
 from tests.housing.test_notify import Receiver
 from tests.housing.test_notify import receiver as receiver
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 def asked(store: Store, night: Night, land: Land, monkeypatch: pytest.MonkeyPatch) -> Ran:

@@ -21,6 +21,8 @@ from housing.store.tables import evaluations
 from tests.housing.steps.conftest import Land
 from tests.housing.steps.test_nights import Ran, champion, run_night
 
+pytestmark = pytest.mark.either_database
+
 
 def crowned(store: Store) -> Ran:
     """A night of its own, whose challenger becomes champion whatever the gate says."""

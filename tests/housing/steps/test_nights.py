@@ -45,6 +45,8 @@ from housing.training.near_duplicates import Ties
 from tests.housing.steps.conftest import Land
 from tests.nights import landing_rows
 
+pytestmark = pytest.mark.either_database
+
 
 @dataclass(frozen=True)
 class Ran:

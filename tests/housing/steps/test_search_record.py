@@ -15,6 +15,8 @@ from housing.store.segments import get_table
 from housing.store.tables import blobs
 from housing.training.candidates import CANDIDATES
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 def searched(store, night, land, monkeypatch):

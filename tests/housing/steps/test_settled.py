@@ -16,6 +16,8 @@ from housing.store.tables import evaluations
 from tests.housing.steps.conftest import Land
 from tests.housing.steps.test_nights import Ran, run_night
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 def second(store: Store, night: Night, land: Land) -> Ran:

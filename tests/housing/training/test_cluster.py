@@ -16,6 +16,7 @@ from tests.clusters import a_scheduler, free_port, two_workers, worker
 from tests.housing.training import families
 
 pytestmark = [
+    pytest.mark.system,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of distributed's own
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]

@@ -1,0 +1,30 @@
+"""The suite in the background: `nohup make test &` has its processes ignore SIGINT and SIGHUP."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LISTEN = "import signal; print('there', flush=True); signal.pause()"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_a_test_sends_reaches_its_child(number: signal.Signals) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", LISTEN],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stdout.readline() == "there\n"
+    child.send_signal(number)
+    child.communicate(timeout=120)
+    assert child.returncode == -number
+
+
+def test_so_it_does_where_the_suite_was_started_to_ignore_them() -> None:
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    within = [*suite, "-k", test_what_a_test_sends_reaches_its_child.__name__]
+    ignoring = ["sh", "-c", 'trap "" INT HUP; exec "$@"', "sh", *within]
+    subprocess.run(ignoring, cwd=Path(__file__).parents[1], check=True, capture_output=True)
