@@ -12,7 +12,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from deployments.cli.main import app
+from housing.features.preprocess import FEATURE_GROUPS
 from housing.settings import PREFIX, Settings
+from housing.training.candidates import CANDIDATES
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -32,6 +34,10 @@ _EXIT_CODES = """
 | 6 | `retrain`: a person must approve the promotion |
 | 130 | interrupted by Ctrl-C |
 """
+
+
+CHOICES = {f"{PREFIX}SEARCH__FAMILIES": CANDIDATES, f"{PREFIX}SEARCH__WITHOUT": FEATURE_GROUPS}
+"""Values of settings whose registries are too slow to import for the settings themselves."""
 
 
 def commands_page() -> str:
@@ -96,8 +102,10 @@ def _rows(prefix: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _rows(f"{prefix}{name.upper()}__", kind.model_fields)
         else:
+            setting = f"{prefix}{name.upper()}"
             default = _default(field.get_default(call_default_factory=True))
-            yield f"| `{prefix}{name.upper()}` | {default} | {_cell(field.description or '')} |"
+            choices = f": {', '.join(CHOICES[setting])}" if setting in CHOICES else ""
+            yield f"| `{setting}` | {default} | {_cell((field.description or '') + choices)} |"
 
 
 def _default(value: Any) -> str:

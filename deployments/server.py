@@ -174,13 +174,13 @@ def running(home: Path) -> dict[str, str] | None:
 
 
 @contextmanager
-def server_for_a_night(home: Path, begun: Server | None = None) -> Iterator[Server | None]:
+def server_for_a_night(home: Path) -> Iterator[Server | None]:
     """A temporary server that is still starting when the block begins; None where one runs already.
 
-    Within the block the environment names the server. `begun` is one that was started for this.
+    Within the block the environment names the server.
     """
-    known = running(home) if begun is None else None
-    server = None if known is not None else begun or start(home)
+    known = running(home)
+    server = None if known is not None else start(home)
     with _environment(known if server is None else server.client):
         try:
             yield server

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from housing.errors import HousingError, NotPossible
 from housing.settings import Settings
-from housing.store.opening import open_store
 
 if TYPE_CHECKING:
     import uvicorn
@@ -46,6 +45,9 @@ class Binding:
 
 def serve(settings: Settings, binding: Binding, say: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM; NotPossible or PortTaken say why it does not begin."""
+
+    from housing.store.opening import open_store
+
     _refuse_open_door(settings, binding)
     with open_store(settings):
         pass  # what is wrong with the store is said once, before any worker starts

@@ -21,7 +21,7 @@ from housing.errors import SettingsInvalid
 from housing.gate.policy import GatePolicy
 from housing.notify import NotifySettings
 from housing.options import MonitorOptions, ServeOptions
-from housing.quality import QualityPolicy
+from housing.quality.policy import QualityPolicy
 from housing.retention import RetentionPolicy
 from housing.sources import SOURCES
 from housing.training.plan import SearchPlan

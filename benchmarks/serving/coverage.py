@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold
 
 from benchmarks import results, serving_pages
 from housing import schema
-from housing.quality import validate
+from housing.quality.rows import validate
 from housing.records import Draw, Interval
 from housing.serving.companion import NOMINAL, build, rows_of
 from housing.sources.files import ReadLimits

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -11,10 +11,9 @@ from deployments.cli import identify
 from deployments.cli.gate import show_decided
 from deployments.cli.output import AsJson, Reason, console, emit_json
 from housing.settings import load_settings
-from housing.store import batches, copies, datasets, holds, listings
-from housing.store.ledger import Why
-from housing.store.opening import open_store
-from housing.store.runs import actor
+
+if TYPE_CHECKING:
+    from housing.store import copies
 
 app = typer.Typer()
 dataset_app = typer.Typer(help="Change the dataset; each change is a new version.")
@@ -38,9 +37,12 @@ def rollback(
     Nights go on training, but promote nothing of what is on hold, and no model of the same recipe
     on the same rows, until `housing release`. Says first what the next run will do.
     """
+
     from housing.notify import send_all
     from housing.steps.promote import plan_rollback, roll_back
     from housing.steps.settled import what_next
+    from housing.store import listings
+    from housing.store.opening import open_store
 
     target = None if model is None else identify.parse(model, allowed="m")[1]
     cause = None if batch is None else identify.parse(batch, allowed="b")[1]
@@ -119,6 +121,12 @@ def hold(
     reason: Reason,
 ) -> None:
     """Keep nights from promoting a model, or any model trained on a batch."""
+
+    from housing.store import copies, holds
+    from housing.store.ledger import Why
+    from housing.store.opening import open_store
+    from housing.store.runs import actor
+
     letter, number = identify.parse(id_, allowed="mb")
     why = Why(actor(), reason)
     also: tuple[int, ...] = ()
@@ -139,6 +147,12 @@ def release(
     reason: Reason = "released by hand",
 ) -> None:
     """End a hold, and say what the next run will do."""
+
+    from housing.store import holds
+    from housing.store.ledger import Why
+    from housing.store.opening import open_store
+    from housing.store.runs import actor
+
     letter, number = identify.parse(id_, allowed="mb")
     from housing.steps.settled import what_next
 
@@ -154,6 +168,10 @@ def dataset_rollback(
     version: Annotated[str, typer.Argument(help="An older version, e.g. v3.")], reason: Reason
 ) -> None:
     """A new version that holds the batches of an older one."""
+
+    from housing.store import copies
+    from housing.store.opening import open_store
+
     target = identify.parse(version, allowed="v")[1]
     with open_store(load_settings()) as store:
         made, discarded = copies.roll_back(store, target, reason=reason)
@@ -171,6 +189,10 @@ def withdraw(
     Later batches that repeat its rows and bring nothing else are withdrawn with it, and
     `housing dataset restore` brings them back with it. Those that bring other rows too are named.
     """
+
+    from housing.store import copies
+    from housing.store.opening import open_store
+
     target = identify.parse(batch, allowed="b")[1]
     with open_store(load_settings()) as store:
         done = copies.withdraw(store, target, reason=reason)
@@ -181,7 +203,7 @@ def withdraw(
 _DISCARDED = "b{batch}, which waited to enter the dataset, repeats rows of it and is discarded."
 
 
-def _withdrawal(batch: int, done: copies.Withdrawn) -> Iterator[str]:
+def _withdrawal(batch: int, done: "copies.Withdrawn") -> Iterator[str]:
     """What a withdrawal did, and what stays of the rows."""
     left = done.version.batches
     then = "`housing retrain` trains on it." if left else "It is empty: nothing to train on."
@@ -207,6 +229,10 @@ def restore(
 
     Batches that were withdrawn with it come back with it.
     """
+
+    from housing.store import datasets
+    from housing.store.opening import open_store
+
     target = identify.parse(batch, allowed="b")[1]
     with open_store(load_settings()) as store:
         with store.read() as connection:
@@ -221,6 +247,10 @@ def discard(
     batch: Annotated[str, typer.Argument(help="A held, rejected or empty batch, e.g. b3.")],
 ) -> None:
     """Close a batch that waits for a person: it never enters the dataset, its rows are kept."""
+
+    from housing.store import batches
+    from housing.store.opening import open_store
+
     target = identify.parse(batch, allowed="b")[1]
     with open_store(load_settings()) as store:
         name = batches.discard(store, target)
@@ -233,6 +263,10 @@ def discard(
 @dataset_app.command()
 def accept(batch: Annotated[str, typer.Argument(help="A held batch, e.g. b3.")]) -> None:
     """Let a held batch in after all."""
+
+    from housing.store import batches
+    from housing.store.opening import open_store
+
     target = identify.parse(batch, allowed="b")[1]
     with open_store(load_settings()) as store:
         name = batches.accept_held(store, target)

@@ -8,13 +8,15 @@ from deployments.cli.output import console, emit_json
 from housing.errors import NothingToTrainOn
 from housing.records import Metrics
 from housing.settings import load_settings
-from housing.steps.compare import side_by_side
-from housing.store import datasets
-from housing.store.opening import open_store
 
 
 def print_comparison(first: int, second: int, version: int | None, *, as_json: bool) -> None:
     """Score m`first` and m`second` on a version (the active one for None) and print both."""
+
+    from housing.steps.compare import side_by_side
+    from housing.store import datasets
+    from housing.store.opening import open_store
+
     settings = load_settings()
     with open_store(settings) as store:
         if version is None:

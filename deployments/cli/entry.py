@@ -31,10 +31,6 @@ def run() -> None:
 def _run() -> None:
     # A thousand modules come in and none goes: looking for garbage meanwhile costs a fifth.
     gc.disable()
-    if sys.argv[1:2] == ["retrain"] and "--help" not in sys.argv:
-        from deployments import early
-
-        early.begin()
     from rich.markup import escape
 
     from deployments.cli.main import app

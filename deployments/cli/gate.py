@@ -11,7 +11,6 @@ from deployments.cli import identify
 from deployments.cli.output import EXIT_CODES, AsJson, Reason, console, emit_json
 from housing.records import RunOutcome
 from housing.settings import load_settings
-from housing.store.opening import open_store
 
 app = typer.Typer()
 gate_app = typer.Typer(help="What the gate can see, and what would change its mind.")
@@ -29,6 +28,7 @@ GAINS = (0.005, 0.01, 0.02)
 
 def _recorded(run: str | None) -> Any:
     from housing.steps.gate import recorded
+    from housing.store.opening import open_store
 
     number = None if run is None else identify.parse(run, allowed="r")[1]
     with open_store(load_settings()) as store:
@@ -170,6 +170,8 @@ def show_decided(decided: Any, *, as_json: bool) -> None:
 
 
 def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
+    from housing.store.opening import open_store
+
     number, settings = identify.parse(run, allowed="r")[1], load_settings()
     with open_store(settings) as store:
         decided = decide(store, settings, number, reason)

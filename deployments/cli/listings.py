@@ -2,23 +2,25 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from sqlalchemy.engine import Connection
 
 from deployments.cli import identify
 from deployments.cli.output import AsJson, Limit, console, emit_json, facts, listing
 from housing.errors import NotPossible
 from housing.settings import load_settings
-from housing.store import listings, registry
-from housing.store.opening import open_store
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 app = typer.Typer()
 
 
-def _look(question: Callable[[Connection], Any]) -> Any:
+def _look(question: "Callable[[Connection], Any]") -> Any:
+    from housing.store.opening import open_store
+
     with open_store(load_settings()) as store, store.read() as connection:
         return question(connection)
 
@@ -26,7 +28,9 @@ def _look(question: Callable[[Connection], Any]) -> Any:
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Champion, active dataset, last night, and what needs a person."""
+
     from housing.steps.report import notices
+    from housing.store import listings
 
     settings = load_settings()
     found = _look(listings.status)
@@ -66,6 +70,9 @@ def _brief(values: dict[str, Any], *names: str) -> dict[str, Any]:
 @app.command()
 def models(as_json: AsJson = False, limit: Limit = None) -> None:
     """All models, newest first."""
+
+    from housing.store import listings
+
     rows = _look(lambda connection: listings.list_models(connection, limit))
     columns = ("model", "role", "family", "cv_rmse", "test_rmse", "dataset", "created_at")
     listing(rows, columns, as_json=as_json)
@@ -74,6 +81,9 @@ def models(as_json: AsJson = False, limit: Limit = None) -> None:
 @app.command()
 def datasets(as_json: AsJson = False, limit: Limit = None) -> None:
     """All dataset versions, newest first."""
+
+    from housing.store import listings
+
     rows = _look(lambda connection: listings.list_datasets(connection, limit))
     columns = ("dataset", "operation", "reason", "batches", "rows", "test_rows", "created_at")
     listing(rows, columns, as_json=as_json)
@@ -82,6 +92,9 @@ def datasets(as_json: AsJson = False, limit: Limit = None) -> None:
 @app.command()
 def batches(as_json: AsJson = False, limit: Limit = None) -> None:
     """All batches that came in, newest first."""
+
+    from housing.store import listings
+
     rows = _look(lambda connection: listings.list_batches(connection, limit))
     columns = (
         "batch", "name", "status", "in_dataset", "read", "rejected", "corrections", "recorded_at",
@@ -92,6 +105,9 @@ def batches(as_json: AsJson = False, limit: Limit = None) -> None:
 @app.command()
 def runs(as_json: AsJson = False, limit: Limit = None) -> None:
     """All runs, newest first."""
+
+    from housing.store import listings
+
     rows = _look(lambda connection: listings.list_runs(connection, limit))
     columns = (
         "run", "status", "outcome", "dataset", "challenger", "champion", "started_at",
@@ -103,6 +119,9 @@ def runs(as_json: AsJson = False, limit: Limit = None) -> None:
 @app.command()
 def history(as_json: AsJson = False, limit: Limit = None) -> None:
     """The promotion ledger, newest line first."""
+
+    from housing.store import listings
+
     rows = _look(lambda connection: listings.list_history(connection, limit))
     columns = ("seq", "at", "operation", "from", "to", "holds", "actor", "reason")
     listing(rows, columns, as_json=as_json)
@@ -120,6 +139,9 @@ def champion(
     as_json: AsJson = False,
 ) -> None:
     """Who is, or was at an instant, the champion, and which line of the ledger says so."""
+
+    from housing.store import listings, registry
+
     instant = None if at is None else at.replace(tzinfo=UTC)
     line = _look(lambda connection: registry.champion_at(connection, instant))
     if line is None:
@@ -139,6 +161,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Everything recorded of one model, dataset version, batch or run."""
+
+    from housing.store import listings
+
     letter, number = identify.parse(id_, allowed="r") if verdict else identify.parse(id_)
     if verdict:
         from deployments.cli.gate import print_replayed

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from deployments import early, environment
+from deployments.cli import BEGAN
 from deployments.cli.output import EXIT_CODES, AsJson, console, listing, messages
 from housing.errors import NotPossible
 from housing.records import RunOutcome
@@ -43,7 +43,7 @@ def retrain(
         "seed": seed,
         "dry_run": dry_run,
     }
-    outcome = run_night(chosen, as_json=as_json, began=early.BEGAN)
+    outcome = run_night(chosen, as_json=as_json, began=BEGAN)
     raise typer.Exit(EXIT_CODES[RunOutcome(outcome)])
 
 
@@ -112,6 +112,7 @@ def up(
 
     A part that dies is started again. A second Ctrl-C does not wait for a running night.
     """
+    from deployments import environment
     from deployments.supervisor import up as run_until_stopped
 
     settings = load_settings()

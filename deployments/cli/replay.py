@@ -9,20 +9,20 @@ import os
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import typer
 from pydantic import BaseModel
 from rich.markup import escape
 
 from deployments.cli.output import AsJson, console, emit_json, errors
 from housing.errors import NotPossible, SourceUnavailable
-from housing.quality import whole
 from housing.records import Event, RunOutcome
 from housing.settings import PREFIX, Settings, load_settings
 from housing.sources import SOURCES
-from housing.sources.simulated.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer()
 
@@ -40,7 +40,7 @@ def replay(
     nights: Annotated[int, typer.Option(min=1, max=1000, help="How many nights.")] = 5,
     scenario: Annotated[
         str | None,
-        typer.Option(help=f"Simulated districts: {', '.join(SCENARIOS)}. Without: the census."),
+        typer.Option(help="A scenario of simulated districts, e.g. calm. Without: the census."),
     ] = None,
     n_iter: Annotated[int, typer.Option(min=1, help="Draws of each night's search.")] = 3,
     families: Annotated[
@@ -49,6 +49,9 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Nights in fast motion, on the census or on simulated districts; touches nothing else."""
+
+    from housing.sources.simulated.scenarios import SCENARIOS
+
     if scenario is not None and scenario not in SCENARIOS:
         raise NotPossible(what=f"Replaying {scenario!r}", why=f"there are {', '.join(SCENARIOS)}.")
     base = load_settings()
@@ -79,8 +82,12 @@ def _own_folder(home: Path) -> Path:
     return folder
 
 
-def _census(settings: Settings) -> pd.DataFrame:
+def _census(settings: Settings) -> "pd.DataFrame":
     """The reference table, as its source delivers it; SourceUnavailable where it cannot be had."""
+
+    import pandas as pd
+
+    from housing.quality.table import whole
     from housing.steps.intake import options
 
     for delivery in SOURCES["census"](options(settings)).deliveries(_NothingSeen()):
@@ -114,7 +121,7 @@ class _NothingSeen:
         return False
 
 
-def _cut(table: pd.DataFrame, nights: int) -> list[pd.DataFrame]:
+def _cut(table: "pd.DataFrame", nights: int) -> "list[pd.DataFrame]":
     """The table in an order drawn once: a large first part, and equal parts for later nights."""
     shuffled = table.sample(frac=1, random_state=0)
     first = len(shuffled) if nights == 1 else int(FIRST_SHARE * len(shuffled))
@@ -155,7 +162,7 @@ def _set(group: BaseModel) -> Iterator[tuple[str, str]]:
 
 
 def _live(
-    nights: int, batches: list[pd.DataFrame] | None, chosen: dict[str, Any]
+    nights: int, batches: "list[pd.DataFrame] | None", chosen: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """One night after the other by the flow; a night that fails is told and the next one comes."""
     from deployments import environment
@@ -180,7 +187,7 @@ def _live(
             yield _row(night, result)
 
 
-def _land(settings: Settings, batch: pd.DataFrame, night: int) -> None:
+def _land(settings: Settings, batch: "pd.DataFrame", night: int) -> None:
     folder = settings.landing_dir or settings.home / "landing"
     folder.mkdir(parents=True, exist_ok=True)
     batch.to_csv(folder / f"night-{night:04d}.csv", index=False)

@@ -8,23 +8,23 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from deployments import early, environment
-from deployments.cli.bars import Bars
+from deployments import environment
 from deployments.cli.output import console, emit_json, errors, messages
 from deployments.server import server_for_a_night
 from housing import progress
 from housing.errors import SettingsInvalid
 from housing.records import RunOutcome
 from housing.settings import Settings, load_settings
-from housing.store import listings, runs
-from housing.store.opening import open_store
 
 
 def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     """Run the flow once; returns the outcome. Errors of the flow are raised here."""
     settings = load_settings()
     environment.prepare(settings.home, quiet=True)
-    with server_for_a_night(settings.home, early.taken(settings.home)) as server:
+    with server_for_a_night(settings.home) as server:
+        from deployments.cli.bars import Bars  # imported while the server is starting
+        from housing.store.opening import open_store
+
         with open_store(settings):
             pass  # what is wrong with the store is said while the server is still starting
         with errors.status("Starting: loading libraries and the Prefect server ..."):
@@ -75,6 +75,8 @@ OUTCOME_STYLE = {
 
 def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> None:
     from housing.steps.report import notices
+    from housing.store import listings, runs
+    from housing.store.opening import open_store
 
     with open_store(settings) as store, store.read() as connection:
         found = listings.show_run(connection, run)

@@ -4,7 +4,6 @@ import typer
 
 from deployments.cli.output import AsJson, emit_json
 from housing.settings import load_settings
-from housing.store.opening import open_store, schema_version
 
 app = typer.Typer()
 
@@ -12,6 +11,9 @@ app = typer.Typer()
 @app.command()
 def migrate(as_json: AsJson = False) -> None:
     """Bring the metadata store's schema up to date; every other command does so as well."""
+
+    from housing.store.opening import open_store, schema_version
+
     with open_store(load_settings()) as store, store.read() as connection:
         found = schema_version(connection)
         place = store.engine.url.render_as_string(hide_password=True)

@@ -7,12 +7,10 @@ import typer
 from rich.markup import escape
 
 from deployments.cli import identify
-from deployments.cli.bars import Bars
 from deployments.cli.output import LONGEST_DAYS, AsJson, Reason, console, emit_json, listing
 from housing import progress
 from housing.records import Event
 from housing.settings import load_settings
-from housing.store.opening import open_store
 
 if TYPE_CHECKING:
     from housing.steps.doctor import Examined
@@ -31,7 +29,10 @@ CutArgument = Annotated[
 @backup_app.command()
 def create(as_json: AsJson = False) -> None:
     """Copy the whole store, as it is at one moment, to HOUSING_BACKUP_URL."""
+
+    from deployments.cli.bars import Bars
     from housing.steps.backup import create as create_backup
+    from housing.store.opening import open_store
 
     settings = load_settings()
     with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
@@ -54,8 +55,11 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
 
     Returns 5 where it is not good.
     """
+
+    from deployments.cli.bars import Bars
     from housing.notify import Message, send_all
     from housing.steps.backup import verify as verify_backup
+    from housing.store.opening import open_store
 
     settings = load_settings()
     with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
@@ -80,6 +84,8 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
 @backup_app.command()
 def restore(backup: CutArgument = None, as_json: AsJson = False) -> None:
     """Bring a backup back into an empty store: champion, history, datasets, models."""
+
+    from deployments.cli.bars import Bars
     from housing.steps.backup import restore as restore_backup
 
     with Bars(visible=not as_json) as bars, progress.heard_by(bars):
@@ -99,7 +105,9 @@ def restore(backup: CutArgument = None, as_json: AsJson = False) -> None:
 @backup_app.command("list")
 def list_backups(as_json: AsJson = False) -> None:
     """Backups in HOUSING_BACKUP_URL, newest first, and whether they were tried."""
+
     from housing.steps.backup import listing as backups
+    from housing.store.opening import open_store
 
     with open_store(load_settings()) as store:
         rows = backups(store)
@@ -113,7 +121,10 @@ def doctor(as_json: AsJson = False) -> None:
 
     Returns 5 where something is damaged.
     """
+
+    from deployments.cli.bars import Bars
     from housing.steps.doctor import examine
+    from housing.store.opening import open_store
 
     settings = load_settings()
     with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
@@ -142,7 +153,10 @@ def heal(as_json: AsJson = False) -> None:
 
     Returns 5 where something cannot be.
     """
+
+    from deployments.cli.bars import Bars
     from housing.steps.heal import heal as heal_store
+    from housing.store.opening import open_store
 
     with (
         open_store(load_settings()) as store,
@@ -163,7 +177,9 @@ def heal(as_json: AsJson = False) -> None:
 @app.command()
 def readiness(as_json: AsJson = False) -> None:
     """Load every champion that may be gone back to, in a fresh process; 5 where one fails."""
+
     from housing.steps.readiness import check
+    from housing.store.opening import open_store
 
     settings = load_settings()
     with open_store(settings) as store:
@@ -189,7 +205,10 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Drop what retention no longer needs; never what may have to be gone back to."""
+
+    from deployments.cli.bars import Bars
     from housing.steps.prune import prune as prune_store
+    from housing.store.opening import open_store
 
     settings = load_settings()
     with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
@@ -218,7 +237,10 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Train a model again from what is recorded of it, and compare; 1 where it differs."""
+
+    from deployments.cli.bars import Bars
     from housing.steps.reproduce import reproduce as train_again
+    from housing.store.opening import open_store
 
     number, settings = identify.parse(model, allowed="m")[1], load_settings()
     with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
@@ -251,7 +273,9 @@ def sign(reason: Reason, as_json: AsJson = False) -> None:
 
     Signs only bytes whose digest SQL holds. Do it only if you know who wrote to the store.
     """
+
     from housing.steps.sign import sign as sign_models
+    from housing.store.opening import open_store
 
     with open_store(load_settings()) as store:
         done = sign_models(store, reason)

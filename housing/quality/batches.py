@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from housing.quality.policy import QualityPolicy
 from housing.quality.profile import profile_columns
 from housing.quality.rows import Validated
 from housing.records import Json
@@ -28,48 +27,6 @@ BATCH_RULES: Mapping[str, str] = {
     "withdrawn or on hold",
 }
 """Batch rules by name and what holds a batch; each reason begins with the name."""
-
-
-class QualityPolicy(BaseModel):
-    """When a batch is held; a held batch changes nothing until a person accepts it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_rejected_share: float = Field(
-        default=0.2, ge=0, le=1, description="Largest share of rejected rows in a batch."
-    )
-    min_rows: int = Field(
-        default=50, ge=1, description="Batches of fewer rows are judged row by row only."
-    )
-    recent_batches: int = Field(
-        default=10,
-        ge=1,
-        description="How many recent batches of a source tell its usual row count; smaller ones "
-        "than MIN_ROWS are not among them.",
-    )
-    min_recent_batches: int = Field(
-        default=5, ge=1, description="With fewer recent batches the row count is not judged."
-    )
-    max_row_factor: float = Field(
-        default=20, gt=1, description="Times more or fewer rows than the median of recent batches."
-    )
-    max_missing_increase: float = Field(
-        default=0.3, gt=0, le=1, description="Largest increase of a column's share of empty fields."
-    )
-    max_location_shift: float = Field(
-        default=5,
-        gt=0,
-        description="Largest shift of a median, in interquartile ranges of the dataset.",
-    )
-    max_category_distance: float = Field(
-        default=0.95, gt=0, le=1, description="Largest total variation distance of category shares."
-    )
-    max_unit_power: int = Field(
-        default=4, ge=1, le=9, description="Unit slips are looked for up to 10 to this power."
-    )
-    unit_tolerance: float = Field(
-        default=0.25, gt=0, lt=0.5, description="How near to a power of ten, in decimal orders."
-    )
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,28 @@
 """Edge 1: where fresh rows come from, and the registry of sources."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
-from housing.sources.base import Source, SourceOptions
-from housing.sources.census import Census
-from housing.sources.landing import Landing
-from housing.sources.simulated.source import Simulated
-from housing.sources.sql import SqlTable
+if TYPE_CHECKING:
+    from housing.sources.base import Source, SourceOptions
 
-SOURCES: Mapping[str, Callable[[SourceOptions], Source]] = {
-    "census": Census,
-    "landing": Landing,
-    "simulated": Simulated,
-    "sql": SqlTable,
+
+def _source(where: str, options: "SourceOptions") -> "Source":
+    source: Source = resolve_name(where)(options)
+    return source
+
+
+def _imported(where: str) -> "Callable[[SourceOptions], Source]":
+    """A source by module and class; imported when it is made, as settings only need the names."""
+    return partial(_source, f"housing.sources.{where}")
+
+
+SOURCES: "Mapping[str, Callable[[SourceOptions], Source]]" = {
+    "census": _imported("census:Census"),
+    "landing": _imported("landing:Landing"),
+    "simulated": _imported("simulated.source:Simulated"),
+    "sql": _imported("sql:SqlTable"),
 }
 """Sources by the name that HOUSING_SOURCE gives them."""

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from housing.quality import Raw
+from housing.quality.table import Raw
 from housing.records import BatchSummary
 from housing.sources.files import ReadLimits
 

@@ -14,8 +14,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from housing.errors import FileUnreadable
-from housing.quality import BrokenLine, RawTable
-from housing.quality.table import Place
+from housing.quality.table import BrokenLine, Place, RawTable
 from housing.schema import CATALOGUE
 from housing.sources.encoding import plain_text
 from housing.sources.files import ReadLimits, memory_named

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from housing.errors import FileUnreadable
-from housing.quality import RawTable, row_numbers, table
-from housing.quality.table import Place
+from housing.quality import table
+from housing.quality.table import Place, RawTable, row_numbers
 from housing.schema import ID_COLUMN, NUMBERS, TIME_COLUMN
 from housing.sources.files import ReadLimits, memory_named
 from housing.sources.header import read_header

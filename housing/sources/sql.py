@@ -30,7 +30,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
 from housing.errors import FileUnreadable, SourceUnavailable
-from housing.quality import RawTable, row_numbers
+from housing.quality.table import RawTable, row_numbers
 from housing.records import BatchSummary
 from housing.schema import ID_COLUMN
 from housing.sources.base import Delivery, Seen, SourceOptions, nothing_read

@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 
 from housing import progress
 from housing.errors import FileUnreadable
-from housing.quality import BatchHistory, Validated, judge_batch, sentence, validate
+from housing.quality.batches import BatchHistory, judge_batch, sentence
+from housing.quality.rows import Validated, validate
 from housing.records import BatchStatus, BatchSummary, IntakeSummary, RunOutcome
 from housing.settings import Settings
 from housing.sources import SOURCES

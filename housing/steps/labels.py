@@ -17,9 +17,9 @@ from pyarrow import csv as arrow_csv
 
 from housing.errors import FileUnreadable
 from housing.keys import district_keys
-from housing.quality import RawTable, casts, whole
+from housing.quality import casts
 from housing.quality.rejections import LONGEST_ID
-from housing.quality.table import PART_ROWS
+from housing.quality.table import PART_ROWS, RawTable, whole
 from housing.records import BatchSummary, IntakeSummary, RunOutcome
 from housing.schema import CATALOGUE, ID_COLUMN, KEY, TARGET
 from housing.settings import Settings

@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection
 
 from housing import schema
 from housing.errors import Corrupt
-from housing.quality import profile_columns
+from housing.quality.profile import profile_columns
 from housing.records import DatasetProfile
 from housing.store import datasets
 from housing.store.datasets import SIDE_COLUMN

@@ -1,5 +1,8 @@
 """What a search is asked to do, and the key under which its trials can be found again.
 
+`housing.settings` imports this module, so families and features (scikit-learn) are imported only
+where a value is checked or a key is made.
+
 Not here: the spaces themselves (`candidates`) and how draws are made from them (`search`).
 """
 
@@ -8,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import joblib
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from housing.features.preprocess import FEATURE_GROUPS, groups_of
-from housing.training.candidates import CANDIDATES, Candidate, unfitted
+if TYPE_CHECKING:
+    from housing.training.candidates import Candidate
 
 ALL_CORES = -1
 
@@ -75,8 +77,8 @@ class SearchPlan(BaseModel):
     )
     without: tuple[str, ...] = Field(
         default=(),
-        description=f"Features that are left out, of {', '.join(FEATURE_GROUPS)}; at least one of "
-        "the families must have them",
+        description="Groups of features that are left out; at least one of the families must have "
+        "them",
     )
     bag: int = Field(
         default=3,
@@ -99,6 +101,8 @@ class SearchPlan(BaseModel):
     @field_validator("families")
     @classmethod
     def _known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
+        from housing.training.candidates import CANDIDATES
+
         unknown = sorted(set(families) - set(CANDIDATES))
         if unknown:
             raise ValueError(
@@ -114,6 +118,9 @@ class SearchPlan(BaseModel):
     @classmethod
     def _known_groups(cls, without: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Leaving out what no family has would be a search that does not do what it is asked to."""
+        from housing.features.preprocess import FEATURE_GROUPS, groups_of
+        from housing.training.candidates import CANDIDATES
+
         if unknown := sorted(set(without) - set(FEATURE_GROUPS)):
             there = ", ".join(FEATURE_GROUPS)
             raise ValueError(f"there are no features {', '.join(unknown)}; there are {there}")
@@ -139,17 +146,22 @@ class SearchPlan(BaseModel):
     def workers(self) -> int:
         """Worker processes on this machine."""
         if self.n_jobs == ALL_CORES:
+            import joblib
+
             return int(joblib.cpu_count(only_physical_cores=True))
         return self.n_jobs
 
 
-def search_key(plan: SearchPlan, candidates: Mapping[str, Candidate] = CANDIDATES) -> str:
+def search_key(plan: SearchPlan, candidates: "Mapping[str, Candidate] | None" = None) -> str:
     """Digest of what decides a search's scores and choice beside the rows: 64 hexadecimal digits.
 
     Covers the plan, each family's space and its pipeline with every parameter. Does not cover
     `n_jobs`, which changes no score, nor the code of functions, library versions and the draws of
-    other nights, which the caller records.
+    other nights, which the caller records. `candidates` are all families where it is None.
     """
+    from housing.training.candidates import CANDIDATES, unfitted
+
+    candidates = CANDIDATES if candidates is None else candidates
     facts = {
         "plan": plan.model_dump(exclude={"n_jobs"}),
         "families": {

@@ -11,19 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from housing.quality import (
-    ROW_RULES,
-    BatchHistory,
-    BrokenLine,
-    QualityPolicy,
-    RawTable,
-    judge_batch,
-    profile_columns,
-    row_numbers,
-    sentence,
-    validate,
-)
 from housing.quality import table as tables
+from housing.quality.batches import BatchHistory, judge_batch, sentence
+from housing.quality.policy import QualityPolicy
+from housing.quality.profile import profile_columns
+from housing.quality.rows import ROW_RULES, validate
+from housing.quality.table import BrokenLine, RawTable, row_numbers
 from housing.schema import CATALOGUE, NUMBERS, TARGET, dtypes
 from housing.sources.simulated.scenarios import simulate
 
@@ -372,7 +365,7 @@ def test_who_waits_hears_how_far_it_is(rows):
 PEAK = """
 import sys
 import pyarrow as pa
-from housing.quality import validate
+from housing.quality.rows import validate
 from housing.sources import delimited
 from housing.sources.files import ReadLimits
 text = bytearray(sys.stdin.buffer.read())

@@ -12,7 +12,7 @@ from functools import partial
 import pandas as pd
 
 from housing.errors import SourceUnavailable
-from housing.quality import RawTable, row_numbers
+from housing.quality.table import RawTable, row_numbers
 from housing.records import BatchSummary
 from housing.sources.base import Delivery, Seen, SourceOptions
 from housing.sources.simulated.scenarios import SCENARIOS, simulate

@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from housing.errors import FileUnreadable
-from housing.quality import validate
+from housing.quality.rows import validate
 from housing.schema import CATALOGUE
 from housing.settings import Settings
 from housing.sources.files import ReadLimits
@@ -35,7 +35,7 @@ READER = """
 import json, resource, sys
 from pathlib import Path
 from housing.errors import FileUnreadable
-from housing.quality import validate
+from housing.quality.rows import validate
 from housing.sources.files import ReadLimits
 from housing.sources.tabular import read_table
 

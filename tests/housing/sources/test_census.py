@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from housing.errors import SourceUnavailable
-from housing.quality import validate, whole
+from housing.quality.rows import validate
+from housing.quality.table import whole
 from housing.sources.census import DIGEST, Census
 from housing.sources.download import NotFetched, Patience, fetch, store_file
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from housing.errors import FileUnreadable
-from housing.quality import validate, whole
+from housing.quality.rows import validate
+from housing.quality.table import whole
 from housing.schema import CATALOGUE
 from housing.sources import delimited
 from housing.sources.delimited import parse_csv

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from housing.errors import FileUnreadable
-from housing.quality import whole
+from housing.quality.table import whole
 from housing.sources.files import ReadLimits, fingerprint, load, shown
 from housing.sources.tabular import read_table
 

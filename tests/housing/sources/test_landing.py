@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from housing.errors import FileUnreadable, SourceUnavailable
-from housing.quality import whole
+from housing.quality.table import whole
 from housing.records import BatchSummary
 from housing.sources import SOURCES
 from housing.sources.base import Delivery

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from housing.errors import FileUnreadable
-from housing.quality import table, validate, whole
+from housing.quality import table
+from housing.quality.rows import validate
+from housing.quality.table import whole
 from housing.schema import CATALOGUE, NUMBERS, dtypes
 from housing.sources.files import ReadLimits
 from housing.sources.parquet import parse_parquet

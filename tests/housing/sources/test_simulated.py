@@ -5,7 +5,8 @@ from sklearn.ensemble import RandomForestRegressor
 
 from housing.errors import SourceUnavailable
 from housing.keys import district_keys
-from housing.quality import RawTable, row_numbers, validate, whole
+from housing.quality.rows import validate
+from housing.quality.table import RawTable, row_numbers, whole
 from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, NUMBERS, TARGET
 from housing.sources import SOURCES
 from housing.sources.simulated import california

@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from housing.errors import SourceUnavailable
-from housing.quality import validate, whole
+from housing.quality.rows import validate
+from housing.quality.table import whole
 from housing.schema import CATALOGUE
 from housing.sources import SOURCES
 from housing.sources.simulated.scenarios import simulate

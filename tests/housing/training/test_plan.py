@@ -57,7 +57,8 @@ def test_workers():
 
 def test_the_key_is_the_same_in_another_process():
     script = (
-        "from housing.training.plan import *;"
+        "from housing.training.candidates import CANDIDATES;"
+        "from housing.training.plan import SearchPlan, search_key;"
         "print(search_key(SearchPlan(families=tuple(CANDIDATES))))"
     )
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -1,0 +1,35 @@
+"""What commands do not import: a shell that asks for help does not wait for scikit-learn."""
+
+import subprocess
+import sys
+
+import pytest
+
+SLOW = {
+    "sklearn", "scipy", "pandas", "numpy", "pyarrow", "matplotlib", "joblib", "prefect",
+    "sqlalchemy", "alembic", "fsspec", "s3fs", "cryptography", "uvicorn", "fastapi",
+}  # fmt: skip
+
+
+def _imported(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import housing.settings",
+        "from housing.settings import load_settings; load_settings()",
+        "import deployments.cli.main",
+        "from typer.testing import CliRunner\n"
+        "from deployments.cli.main import app\n"
+        "for words in (['--help'], ['retrain', '--help'], ['replay', '--help']):\n"
+        "    assert CliRunner().invoke(app, words).exit_code == 0",
+    ],
+    ids=["settings", "settings are loaded", "command line", "help"],
+)
+def test_nothing_slow_is_imported(code: str) -> None:
+    assert _imported(code) & SLOW == set()
