@@ -1,7 +1,6 @@
-"""`housing up`: its parts as child processes, kept alive, in order up and in reverse down.
+"""Supervises the parts of `housing up`: starts them in order, restarts crashes, stops in reverse.
 
-What dies is started again, after a pause that doubles with each death in a row. What is alive and
-does not answer for a minute is killed first.
+For a laptop. In production systemd or Docker Compose supervises, and notices what hangs.
 """
 
 import os
@@ -22,9 +21,8 @@ from deployments.lifeline import let_go, start_tied
 from deployments.parts import Part, parts
 from housing.errors import HousingError
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a part is started again
-WELL_AFTER = 60.0  # seconds alive after which a death is a new one and not the last one again
-ASK_EVERY, UNANSWERED = 5.0, 12  # seconds between two questions; how many in a row may fail
+RESTART_SECONDS = 5.0
+"""Pause before a part that ended is started again."""
 
 
 class PortTaken(HousingError):
@@ -50,45 +48,26 @@ Say = Callable[[str], None]
 
 @dataclass
 class Watched:
-    """A part and its process of now."""
+    """A part and its current process."""
 
     part: Part
     process: subprocess.Popen[bytes] | None = None
-    deaths: int = 0  # in a row
-    began: float = 0.0
     again_at: float = 0.0
-    asked_at: float = 0.0
-    unanswered: int = 0
 
     def start(self) -> None:
         """Begin, with a log of its own."""
         environment = {**os.environ, **self.part.environment}
         self.process = start_tied(self.part.command, environment, self.part.log)
-        self.began = self.asked_at = time.monotonic()
-        self.unanswered = 0
 
     def code(self) -> int | None:
         """The exit code, once it has ended."""
         return None if self.process is None else self.process.poll()
 
-    def note_death(self) -> float:
-        """Count it; returns the seconds to wait before the next start."""
-        now = time.monotonic()
+    def note_end(self) -> None:
+        """Have it started again after the pause."""
         if self.process is not None:
             let_go(self.process)
-        self.deaths = 1 if now - self.began > WELL_AFTER else self.deaths + 1
-        pause: float = min(FIRST_PAUSE * 2.0 ** (self.deaths - 1), LONGEST_PAUSE)
-        self.process, self.again_at = None, now + pause
-        return pause
-
-    def hangs(self) -> bool:
-        """Whether it is alive and has not answered for long."""
-        now = time.monotonic()
-        if self.part.answers is None or now - self.asked_at < ASK_EVERY:
-            return False
-        self.unanswered = 0 if self.part.answers() else self.unanswered + 1
-        self.asked_at = time.monotonic()
-        return self.unanswered >= UNANSWERED
+        self.process, self.again_at = None, time.monotonic() + RESTART_SECONDS
 
     def stop(self, impatient: Callable[[], bool]) -> None:
         """SIGTERM, then patience, then SIGKILL to it and what it started."""
@@ -100,14 +79,8 @@ class Watched:
         while self.process.poll() is None and time.monotonic() < deadline and not impatient():
             time.sleep(0.05)
         if self.process.poll() is None:
-            self.kill()
-        let_go(self.process)
-
-    def kill(self) -> None:
-        """SIGKILL to it and what it started."""
-        if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            let_go(self.process)
+        let_go(self.process)
 
 
 def up(home: Path, port: int, api_port: int, say: Say) -> None:
@@ -168,7 +141,7 @@ def _say_where(port: int, api_port: int, secret: str, say: Say) -> None:
 
 
 def _look_after(one: Watched, say: Say) -> None:
-    """Start again what has ended; end what hangs."""
+    """Start again what has ended."""
     name = one.part.name
     if one.process is None:
         if time.monotonic() >= one.again_at:
@@ -176,15 +149,11 @@ def _look_after(one: Watched, say: Say) -> None:
             say(f"The {name} is started again.")
         return
     code = one.code()
-    if code is None and one.hangs():
-        say(f"The {name} has not answered for {ASK_EVERY * UNANSWERED:.0f} s and is killed.")
-        one.kill()
-        code = one.code()
     if code is not None:
-        pause = one.note_death()
+        one.note_end()
         say(
             f"The {name} ended ({_in_words(code)}; {last_line(one.part.log)}); "
-            f"it is started again in {pause:.0f} s."
+            f"it is started again in {RESTART_SECONDS:.0f} s."
         )
 
 

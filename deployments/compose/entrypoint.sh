@@ -5,4 +5,6 @@ for file in /run/secrets/*; do
   [ -f "$file" ] || continue
   export "$(basename "$file")=$(cat "$file")"
 done
+# The container's own program, and none of `docker compose exec`: the health check ends it if it hangs.
+if [ "$PPID" = 1 ]; then echo $$ > /tmp/main.pid; fi
 exec "$@"
