@@ -74,7 +74,7 @@ def config_of(settings: Settings, workers: int = 1, app: Any = APP) -> "uvicorn.
     return uvicorn.Config(
         app,
         factory=True,
-        loop="housing.serving.sharing:Loop",
+        loop="asyncio",
         http=partial(Patient, header_seconds=options.header_seconds),  # type: ignore[arg-type]
         workers=workers,
         log_level="warning",

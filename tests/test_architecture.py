@@ -46,15 +46,14 @@ def test_each_module_says_what_belongs_in_it(module: Path) -> None:
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    """Of the product's own variables; the orchestrator has its own, see deployments, and
-    prometheus_client one, which workers of a server find each other by."""
+    """Of the product's own variables; the orchestrator has its own, see deployments."""
     readers = [
         str(module)
         for module in MODULES
         if re.search(r"os\.environ|getenv", (ROOT / module).read_text())
         and module.parts[0] == "housing"
     ]
-    assert readers == ["housing/serving/sharing.py", "housing/settings.py"]
+    assert readers == ["housing/settings.py"]
 
 
 def test_the_nightly_flow_fits_on_one_screen() -> None:

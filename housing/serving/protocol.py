@@ -9,8 +9,6 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from housing.serving.sharing import Loop
-
 
 class Patient(H11Protocol):
     """uvicorn's protocol, closed when a header takes longer than `header_seconds`."""
@@ -38,8 +36,6 @@ class Patient(H11Protocol):
         """Nothing is due any more."""
         self._stop()
         super().connection_lost(exc)
-        if isinstance(self.loop, Loop) and self.loop.connections is not None:
-            self.loop.connections.change(-1)
 
     def _start(self) -> None:
         self._clock = self.loop.call_later(self._header_seconds, self.transport.close)
