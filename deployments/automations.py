@@ -57,29 +57,6 @@ def automations(
             ],
         ),
         AutomationCore(
-            name="housing: a run that failed or crashed is told",
-            description="Over the channels of HOUSING_NOTIFY__...; nights tell by themselves.",
-            trigger=EventTrigger(
-                expect={"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
-                match=RUNS,
-                match_related=OURS,
-                posture=Posture.Reactive,
-                threshold=1,
-            ),
-            actions=[
-                RunDeployment(
-                    source="selected",
-                    deployment_id=deployments["alarm"],
-                    parameters={
-                        "flow_run": {
-                            "__prefect_kind": "jinja",
-                            "template": "{{ event.resource.id }}",
-                        }
-                    },
-                )
-            ],
-        ),
-        AutomationCore(
             name="housing: drift starts a full search",
             description="Off until it is switched on here.",
             enabled=False,

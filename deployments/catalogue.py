@@ -12,7 +12,6 @@ from prefect import Flow
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 
-from flows.alarm import alarm
 from flows.approval import approval
 from flows.backfill import backfill
 from flows.backup import backup
@@ -23,6 +22,8 @@ from flows.rollback import rollback
 from housing.settings import Settings
 
 OFF = "off"
+TAG = "housing"
+"""A failed flow run with this tag is reported by the watch."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,6 @@ class Deployment:
     flow: Flow[Any, Any]
     schedule: Callable[[Settings], str] | None = None  # a cron expression of the settings, or off
     parameters: Callable[[Settings], dict[str, Any]] | None = None
-    tags: tuple[str, ...] = ("housing",)  # runs with this one are told of where they fail
 
     def build(self, settings: Settings) -> RunnerDeployment:
         """What the orchestrator is told."""
@@ -42,7 +42,7 @@ class Deployment:
             name=self.name,
             schedule=None if cron == OFF else Cron(cron, timezone=settings.timezone),
             description=self.flow.description,
-            tags=[*self.tags, self.name],
+            tags=[TAG, self.name],
             parameters={} if self.parameters is None else self.parameters(settings),
             enforce_parameter_schema=True,
         )  # type: ignore[return-value]
@@ -65,5 +65,4 @@ DEPLOYMENTS: tuple[Deployment, ...] = (
     Deployment("monitor", monitor, lambda s: s.schedule_monitor),
     Deployment("backup", backup, lambda s: s.schedule_backup),
     Deployment("prune", prune, lambda s: s.schedule_prune),
-    Deployment("alarm", alarm, tags=()),
 )

@@ -42,7 +42,7 @@ WITHOUT_ROW = timedelta(hours=6)
 
 def reconcile(client: SyncPrefectClient, store: Store, settings: Settings) -> list[str]:
     """Mark the dead in both stores; says what was done. A second call does nothing."""
-    said = [f"r{run} is crashed: its process is gone" for run in tell.died(store, settings)]
+    said = [f"r{run} is crashed: its process is gone" for run in tell.failures(store, settings)]
     for run in _in_state(client, *UNFINISHED):
         why = death(store, run, utc_now())
         if why is not None:

@@ -1,11 +1,10 @@
-"""Runs that came to grief and of which nobody was told.
+"""Alerts for failed flow runs that have no row in our store: rollback, backup, monitor, ...
 
-The automation tells of most within seconds. But events of the orchestrator are delivered at best:
-under load they come twice, or after some tries never, and the run that tells may itself fail.
+Prefect delivers events on a best-effort basis, so the watch reads the states instead. Runs with a
+row are reported by `housing.steps.tell.failures`, also where the Prefect server is down.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
@@ -15,32 +14,34 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
+from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from housing.settings import Settings
+from housing.steps import tell
 from housing.store.engine import Store
 from housing.store.tables import utc_now
-from tasks.run import FALLEN, tell_of_end
 
-PATIENCE = timedelta(minutes=1)
-"""So long the automation has."""
-
-MEMORY = timedelta(days=1)
-"""What ended before that is not looked at any more: an outage of the watch is shorter."""
+FAILED = [StateType.FAILED, StateType.CRASHED]
 
 
 def tell_untold(client: SyncPrefectClient, store: Store, settings: Settings) -> Iterator[str]:
-    """Tell of each such run, once; yields what was said."""
-    now = utc_now()
+    """Send an alert for each such run, once; yields the sentences."""
     ended = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(FALLEN))),
-            end_time=FlowRunFilterEndTime(after_=now - MEMORY, before_=now - PATIENCE),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=FAILED)),
+            end_time=FlowRunFilterEndTime(after_=utc_now() - tell.MEMORY),
             tags=FlowRunFilterTags(all_=["housing"]),
         ),
         sort=FlowRunSort.END_TIME_DESC,
         limit=200,
     )
     for run in ended:
-        if said := tell_of_end(store, settings, run):
+        if run.state is None:
+            continue
+        said = tell.fallen(
+            store, settings, flow_run=str(run.id), end=str(run.state.id), name=run.name,
+            why=f"{run.state.name}: {run.state.message}",
+        )  # fmt: skip
+        if said:
             yield said

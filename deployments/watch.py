@@ -69,6 +69,7 @@ def _one_round(store: Store, settings: Settings) -> None:
         with get_client(sync_client=True) as client:
             done = one_round(client, store, settings)
     except (PrefectException, httpx.HTTPError):
+        tell.failures(store, settings)
         for sentence in report_without_server(store, settings):
             log.info(sentence)
         raise

@@ -6,16 +6,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun
 from prefect.runtime import flow_run
 
 from housing.records import RunOutcome
-from housing.settings import Settings, load_settings
-from housing.steps import tell
-from housing.store.engine import Store
+from housing.settings import load_settings
 
 WAITS = RunOutcome.AWAITING_APPROVAL.value
-FALLEN = (StateType.FAILED, StateType.CRASHED)
 
 
 def dated(kind: str) -> str:
@@ -41,13 +38,3 @@ def add_to_name(client: SyncPrefectClient, run: FlowRun, text: str, tags: Iterab
     said = f"{before}{', ' if ':' in before else ': '}{text}"
     kept = {*run.tags} if text == WAITS else {*run.tags} - {WAITS}
     client.update_flow_run(run.id, name=said, tags=sorted({*kept, *tags}))
-
-
-def tell_of_end(store: Store, settings: Settings, run: FlowRun) -> str | None:
-    """Tell the team of a run that came to grief; None where that is not so, or has been told."""
-    if run.state is None or run.state.type not in FALLEN:
-        return None  # somebody has retried it meanwhile
-    why = f"{run.state.name}: {run.state.message}"
-    return tell.fallen(
-        store, settings, flow_run=str(run.id), end=str(run.state.id), name=run.name, why=why
-    )

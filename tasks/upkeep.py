@@ -1,9 +1,6 @@
 """What happens beside the nights: a look at what was answered, a backup, a prune."""
 
-from uuid import UUID
-
 from prefect import task
-from prefect.client.orchestration import get_client
 from prefect.logging import get_run_logger
 
 from housing.errors import Corrupt
@@ -18,7 +15,6 @@ from housing.steps.prune import Pruned, prune
 from housing.store.opening import open_store
 from tasks.events import emit
 from tasks.options import PLAIN
-from tasks.run import tell_of_end
 
 
 @task(name="look", **PLAIN)
@@ -63,13 +59,3 @@ def drop_old() -> Pruned:
     settings = load_settings()
     with open_store(settings) as store:
         return prune(store, settings)
-
-
-@task(name="tell", **PLAIN)
-def tell_of(flow_run: str) -> str:
-    """Tell of a run of the orchestrator's that has no row of its own; returns what was said."""
-    settings = load_settings()
-    with get_client(sync_client=True) as client:
-        run = client.read_flow_run(UUID(flow_run.rpartition(".")[2]))
-    with open_store(settings) as store:
-        return tell_of_end(store, settings, run) or ""

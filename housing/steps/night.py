@@ -104,7 +104,9 @@ def _start(store: Store, kind: str, shown: dict[str, Any], flow_run: str | None,
     with store.fenced(token).write() as connection:
         run = runs.start(connection, kind, shown, flow_run)
         lease.name_run(connection, run)
-    tell.died(store, load_settings())  # all others that say they run: we hold what they would need
+    tell.failures(
+        store, load_settings()
+    )  # all others that say they run: we hold what they would need
     tell.unanswered(store, load_settings())
     return run
 
@@ -118,7 +120,7 @@ def _recorded(store: Store, night: Night) -> Iterator[None]:
         status = "failed" if isinstance(error, Exception) else "cancelled"
         runs.finish(store, night.run, status, error=_in_words(error))
         if status == "failed":
-            tell.failed(load_settings(), night.run, _in_words(error))
+            tell.failures(store, load_settings())
         raise
 
 

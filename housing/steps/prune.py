@@ -65,7 +65,9 @@ def _recorded(store: Store, sweep: "_Sweep") -> Pruned:
     with store.write() as connection:
         run = runs.start(connection, "prune", {"days": sweep.age})
         lease.name_run(connection, run)
-    tell.died(store, sweep.settings)  # a killed one says that it runs: we hold what it would need
+    tell.failures(
+        store, sweep.settings
+    )  # a killed one says that it runs: we hold what it would need
     try:
         done = sweep.act(sweep.plan())
     except BaseException as error:

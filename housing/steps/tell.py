@@ -4,9 +4,7 @@ What a message says is decided here, once for the flows, the command line and th
 channels it goes belongs to `housing.notify`.
 """
 
-from datetime import UTC, datetime
-
-from sqlalchemy.engine import Row
+from datetime import UTC, datetime, timedelta
 
 from housing.notify import Message, send_all
 from housing.records import Event, IntakeSummary, RunOutcome
@@ -15,41 +13,47 @@ from housing.store import alerts, approvals, runs
 from housing.store.engine import Store
 from housing.store.tables import utc_now
 
+MEMORY = timedelta(days=1)
+"""Failures that are older are not reported any more: an outage of the watch is shorter."""
 
-def failed(settings: Settings, run: int, why: str) -> None:
-    """A run ended by an error."""
-    send_all(Message(Event.FAILED, why, f"r{run}"), settings.notify)
+
+def failures(store: Store, settings: Settings) -> list[int]:
+    """Send an alert for each run that failed or crashed and has none; marks dead runs first.
+
+    Returns the runs found dead. The failing run calls it, and so do the next run and the watch, so
+    that a run that was killed is reported too; the alert's key lets one of them send it.
+    """
+    dead = [int(row.id) for row in runs.mark_dead(store)]
+    with store.read() as connection:
+        rows = runs.untold(connection, utc_now() - MEMORY)
+    for row in rows:
+        sentence = row.error
+        if row.status == "crashed":
+            sentence = (
+                f"The {row.kind} run r{row.id} was cut short: its process is gone. "
+                "The next one goes on where it was."
+            )
+        key, subject = runs.alert_key(row.id), f"r{row.id}"
+        if alerts.first(store, key, Event.FAILED, sentence, subject):
+            send_all(Message(Event.FAILED, sentence, subject), settings.notify)
+    return dead
 
 
 def fallen(
     store: Store, settings: Settings, *, flow_run: str, end: str, name: str, why: str
 ) -> str | None:
-    """A run of the orchestrator's that has no row of its own came to grief; returns what was said.
+    """Send an alert for a failed flow run without a row in our store; returns its sentence.
 
-    None where it tells by itself, or where somebody has told of this `end` (its state's id): an
-    automation and the watch both look, as events of the orchestrator may be lost or come twice.
+    None where `failures` reports it, or an alert for this `end` (its state's id) was sent.
     """
-    key = f"ended-{end}"
     with store.read() as connection:
         if runs.has_row(connection, flow_run):
             return None
     said = f"The run {name} did not come to its end. {why}"
-    if not alerts.first(store, key, Event.FAILED, said, name[:40]):
+    if not alerts.first(store, f"ended-{end}", Event.FAILED, said, name[:40]):
         return None
     send_all(Message(Event.FAILED, said, name), settings.notify)
     return said
-
-
-def died(store: Store, settings: Settings) -> list[int]:
-    """Mark runs whose process is gone, and say so; returns their ids."""
-    dead: list[Row[tuple[object]]] = list(runs.mark_dead(store))
-    for row in dead:
-        sentence = (
-            f"The {row.kind} run r{row.id} was cut short: its process is gone. "
-            "The next one goes on where it was."
-        )
-        send_all(Message(Event.FAILED, sentence, f"r{row.id}"), settings.notify)
-    return [row.id for row in dead]
 
 
 def unanswered(store: Store, settings: Settings) -> list[int]:

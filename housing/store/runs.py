@@ -3,6 +3,7 @@
 import getpass
 import socket
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from housing.errors import UnknownId
 from housing.records import BatchSummary, StepTime
 from housing.store import lease
 from housing.store.engine import Store
-from housing.store.tables import run_steps, runs, utc_now
+from housing.store.tables import alerts, run_steps, runs, utc_now
 
 
 def actor() -> str:
@@ -123,8 +124,27 @@ LEASED = (*NIGHTS, *BY_HAND)
 """Kinds of run that hold the night's lease while they run."""
 
 
+def untold(connection: Connection, since: datetime) -> Sequence[Row[Any]]:
+    """Runs that failed or crashed since an instant and have no alert under `alert_key`."""
+    ended = sa.or_(
+        sa.and_(runs.c.status == "failed", runs.c.kind.in_(LEASED)),
+        sa.and_(runs.c.status == "crashed", runs.c.kind.in_((*LEASED, "prune"))),
+    )
+    key = sa.literal(ALERT) + sa.cast(runs.c.id, sa.String)
+    query = sa.select(runs).where(ended, runs.c.finished_at >= since)
+    return connection.execute(query.where(~sa.exists().where(alerts.c.key == key))).all()
+
+
+ALERT = "run-"
+
+
+def alert_key(run: int) -> str:
+    """The key under which the alert about a run's end is kept."""
+    return f"{ALERT}{run}"
+
+
 def has_row(connection: Connection, flow_run: str) -> bool:
-    """Whether a run of the orchestrator's is one of ours, which tells how it ended by itself."""
+    """Whether a run of the orchestrator's has a row in our store, by which its end is reported."""
     query = sa.select(runs.c.id).where(runs.c.flow_run == flow_run).limit(1)
     return connection.execute(query).first() is not None
 

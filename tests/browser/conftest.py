@@ -28,7 +28,7 @@ def _up(home: Path, **settings: str) -> Iterator[Up]:
     running = Up(home, {"HOUSING_SEARCH__FAMILIES": "forest", **settings})
     landing_rows(0, 600).to_csv(home / "landing" / "a.csv", index=False)
     try:
-        until(lambda: "alarm" in running.deployments(), 120, "the deployments never appeared")
+        until(lambda: "prune" in running.deployments(), 120, "the deployments never appeared")
         yield running
     finally:
         running.stop()

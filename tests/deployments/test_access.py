@@ -23,7 +23,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """With an auth string that the user has set."""
     running = Up(tmp_path_factory.mktemp("up") / "home", {access.SERVER_SECRET: OWN})
     try:
-        until(lambda: "alarm" in running.deployments(), 120, "the deployments never appeared")
+        until(lambda: "prune" in running.deployments(), 120, "the deployments never appeared")
         yield running
     finally:
         running.stop()

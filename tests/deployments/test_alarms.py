@@ -38,7 +38,7 @@ def up(told: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]
     running = Up(tmp_path_factory.mktemp("alarms") / "home", settings)
     landing_rows(0, 600).to_csv(running.home / "landing" / "a.csv", index=False)
     try:
-        until(lambda: len(_automations(running)) == 3, 120, "the automations never appeared")
+        until(lambda: len(_automations(running)) == 2, 120, "the automations never appeared")
         yield running
     finally:
         running.stop()

@@ -8,7 +8,6 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
 from deployments.automations import SIGNS_OF_LIFE, automations, install
-from flows.alarm import alarm
 from flows.nightly import nightly
 
 pytestmark = pytest.mark.prefect
@@ -17,7 +16,6 @@ pytestmark = pytest.mark.prefect
 @pytest.fixture
 def deployments(client: SyncPrefectClient) -> Iterator[dict[str, uuid.UUID]]:
     ids = {
-        "alarm": alarm.to_deployment(name="alarm-of-a-test").apply(),
         "search": nightly.to_deployment(name="search-of-a-test").apply(),
     }
     yield ids
@@ -53,14 +51,14 @@ def test_a_switch_of_a_person_stays(
     install(client, deployments)
     by_name = {a.name: a for a in client.read_automations()}
     drift = by_name["housing: drift starts a full search"]
-    told = by_name["housing: a run that failed or crashed is told"]
-    assert (drift.enabled, told.enabled) == (False, True)
+    silent = by_name["housing: a run without a heartbeat is crashed"]
+    assert (drift.enabled, silent.enabled) == (False, True)
     client.resume_automation(drift.id)
-    client.pause_automation(told.id)
+    client.pause_automation(silent.id)
     install(client, deployments)
     after = {a.name: a.enabled for a in client.read_automations()}
     assert after[drift.name] is True
-    assert after[told.name] is False
+    assert after[silent.name] is False
 
 
 @pytest.mark.parametrize("state", ["Suspended", "Paused", "Completed", "Crashed"])

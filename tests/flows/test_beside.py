@@ -6,10 +6,9 @@ from datetime import timedelta
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ParameterTypeError
-from prefect.states import Failed, Suspended
+from prefect.states import Suspended
 
 from deployments.reconcile import end_decided
-from flows.alarm import alarm
 from flows.approval import ApprovalParameters, approval
 from flows.backup import backup
 from flows.monitor import monitor
@@ -146,19 +145,3 @@ def test_the_monitor_looks(small: Settings) -> None:
     _land(small, 0)
     nightly()
     assert monitor(return_state=True).name in ("Quiet", "Alarm")
-
-
-def test_a_run_that_could_not_tell_is_told_and_a_night_is_not_told_twice(
-    small: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
-    with get_client(sync_client=True) as client:
-        run = client.create_flow_run(backup, name="backup 2026-11-25")
-        client.set_flow_run_state(run.id, Failed(message="no disk"), force=True)
-    state = alarm(f"prefect.flow-run.{run.id}", return_state=True)
-    assert state.name == "Told"
-    said = "failed: The run backup 2026-11-25 did not come to its end. Failed: no disk"
-    assert said in caplog.text
-    night = nightly(return_state=True)
-    assert night.is_failed()
-    told = alarm(f"prefect.flow-run.{night.state_details.flow_run_id}", return_state=True)
-    assert told.name == "Told before"
