@@ -21,7 +21,7 @@ test-system: $(VENV)/.dev-installed  ## whole systems: servers, browsers, cluste
 	$(PYTEST) -m "(system or twin or property) and not slow" --hypothesis-profile full
 
 test-postgresql: $(VENV)/.dev-installed  ## all flows, both stores on the system's PostgreSQL
-	$(BIN)/python -m pytest --postgresql -m "not slow" tests/flows tests/deployments/test_reconcile.py \
+	$(BIN)/python -m pytest --postgresql -m "not slow" tests/flows tests/deployments/watchdog/test_zombie_runs.py \
 	  tests/deployments/test_automations.py tests/deployments/test_clock.py
 	$(PYTEST) -m twin
 
@@ -84,7 +84,7 @@ $(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
 	@touch $@
 
 docs: $(VENV)/.dev-installed  ## pages that are made from the code
-	$(BIN)/python -m deployments.reference
+	$(BIN)/python -m deployments.generate_docs
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -23,9 +23,9 @@ from benchmarks.reference import recipe
 from housing import schema
 from housing.records import Trial
 from housing.training.candidates import unfitted
-from housing.training.fit import fit_members, members_of
-from housing.training.plan import SearchPlan
+from housing.training.fit import ensemble_members, fit_members
 from housing.training.search import run_search
+from housing.training.search_config import SearchPlan
 from housing.training.workers import one_thread
 
 CELL_DEGREES = 0.5
@@ -81,7 +81,7 @@ def ours(name: str, train: pd.DataFrame, test: pd.DataFrame, plan: SearchPlan, c
 
     found = run_search(X, y, plan, on_trial=note)
     draws = {trial.draw.index: trial.draw for trial in found.trials}
-    members = members_of(found.choice.models, draws, plan.seed)
+    members = ensemble_members(found.choice.models, draws, plan.seed)
     model = fit_members(X, y, members, workers=plan.workers, without=plan.without).model
     wall = time.perf_counter() - began
     curve.append((wall, found.choice.rmse))

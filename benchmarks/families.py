@@ -22,9 +22,9 @@ from benchmarks.data import add_table, reference_table
 from benchmarks.reference import recipe
 from housing import schema
 from housing.features.preprocess import FEATURE_GROUPS
-from housing.training.candidates import CANDIDATES, unfitted
-from housing.training.draws import folds
-from housing.training.plan import SearchPlan
+from housing.training.candidates import FAMILIES, unfitted
+from housing.training.sampling import folds
+from housing.training.search_config import SearchPlan
 from housing.training.workers import one_thread
 
 SEED = 1
@@ -91,7 +91,7 @@ class Table:
     ) -> tuple[np.ndarray, float]:
         """Out-of-fold predictions and processor seconds a fit."""
         family, parameters = SETTINGS[name]
-        model = CANDIDATES[family].build(SEED)[-1].set_params(**parameters, **settings)
+        model = FAMILIES[family].build(SEED)[-1].set_params(**parameters, **settings)
         predicted, seconds = np.empty(len(self.y)), 0.0
         for (fit, score), (learnt, others) in zip(self.folds, sides, strict=True):
             began = time.process_time()

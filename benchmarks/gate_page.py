@@ -15,7 +15,7 @@ from benchmarks.gate.cases import INTERVAL, RULES
 from benchmarks.gate.coverage import SLICES as COVERED
 from benchmarks.markdown import fill_names, percent, table
 from housing.gate.check import CHECKS
-from housing.report.canvas import LOOK, Plot, canvas, finished
+from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
 from housing.report.wording import change, share
 
 TEXT = Path(__file__).with_name("gate.in.md")
@@ -361,7 +361,7 @@ def checks_table() -> str:
 # --- pictures ---------------------------------------------------------------------------------
 
 
-def passing(figures: Mapping[str, Any]) -> Plot:
+def passing(figures: Mapping[str, Any]) -> RenderedFigure:
     """Measured rates (points) on the predicted curves, simulated worlds."""
     with canvas(6.4, 3.2) as (figure, axes):
         x = sorted(float(name) for name in figures["changes"] if abs(float(name)) <= 0.02)
@@ -384,7 +384,7 @@ def _labelled(axes: Axes) -> None:
     axes.legend()
 
 
-def years(figures: Mapping[str, Any], scenario: str, name: str) -> Plot:
+def years(figures: Mapping[str, Any], scenario: str, name: str) -> RenderedFigure:
     """The champion's true error over a year, a line a policy."""
     year = figures["years"][scenario]
     shown = (">= of points", "no_regression", "superior", "non_inferior")
@@ -406,7 +406,7 @@ def years(figures: Mapping[str, Any], scenario: str, name: str) -> Plot:
         return finished(figure, name, f"The champion's true error over a year: {scenario}.")
 
 
-def pictures() -> Iterator[tuple[str, Plot]]:
+def pictures() -> Iterator[tuple[str, RenderedFigure]]:
     """File name and picture."""
     yield "passing.svg", passing(results.load("gate-simulated"))
     year = results.load("gate-year")

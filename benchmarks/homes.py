@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
-HOUSING = (sys.executable, "-m", "deployments.cli.entry")
+HOUSING = (sys.executable, "-m", "deployments.cli.__main__")
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:

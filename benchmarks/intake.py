@@ -26,10 +26,10 @@ RATE_GOAL = 300_000.0
 INTAKE = """
 import json, time
 from housing.settings import load_settings
-from housing.steps.datasets import assign_sides
-from housing.steps.intake import bring_in
+from housing.pipeline.datasets import assign_sides
+from housing.pipeline.ingest import bring_in
 from housing.store import datasets
-from housing.store.opening import open_store
+from housing.store.database.open import open_store
 settings = load_settings()
 with open_store(settings) as store:
     began, processor = time.perf_counter(), time.process_time()

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.results import save
-from tests.deployments.running import Up, until
-from tests.nights import landing_rows
+from tests.fixtures.housing_up import Up, until
+from tests.fixtures.small_settings import landing_rows
 
 SETTINGS = {
     "HOUSING_SCHEDULE": "* * * * *",

@@ -181,7 +181,9 @@ def survivors(modules: Mapping[str, Any]) -> str:
 def main() -> None:
     """Mutate the named modules, print the table, keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("modules", nargs="+", help="housing/gate/rules or housing/gate/rules.py")
+    parser.add_argument(
+        "modules", nargs="+", help="housing/gate/rules or housing/gate/decision_rule.py"
+    )
     parser.add_argument("--sample", type=int, default=SAMPLE, help="mutants a module")
     parser.add_argument("--tests", nargs="*", help="these instead of the mirrored ones")
     parser.add_argument("--keep", action="store_true", help="as the figures of docs/gate.md")

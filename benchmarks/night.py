@@ -23,9 +23,9 @@ from benchmarks.homes import HOUSING, environment
 from benchmarks.memory import Watch
 from benchmarks.sampling import Sampler, Stack, boxes, by_function
 from housing.settings import load_settings
-from housing.store import runs
-from housing.store.opening import open_store
-from tests.plain_nights import plain_night
+from housing.store.database.open import open_store
+from housing.store.runs import runs
+from tests.fixtures.run_without_prefect import plain_night
 
 ROWS = 2_000_000
 BIG = 1_000_000

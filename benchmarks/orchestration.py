@@ -17,12 +17,12 @@ from benchmarks import results
 from benchmarks.homes import HOUSING, timed
 from benchmarks.results import Row
 from deployments import environment
-from deployments.server import send_what_is_left, start
+from deployments.processes.prefect_server import flush_logs_and_events, start
 from housing.settings import load_settings
-from housing.store import runs
-from housing.store.opening import open_store
-from tests.nights import SMALL, landing_rows
-from tests.plain_nights import plain_night
+from housing.store.database.open import open_store
+from housing.store.runs import runs
+from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.small_settings import SMALL, landing_rows
 
 ROUNDS = 3
 SETTINGS = {**SMALL, "HOUSING_SEARCH__FAMILIES": "linear"}
@@ -74,7 +74,7 @@ def against_a_server(home: Path) -> list[Row]:
             domains.append(_step_seconds(result.run))
             idle.append(timed(nightly)[0])
             plain_idle.append(timed(plain_night)[0])
-        send_what_is_left()
+        flush_logs_and_events()
     server.stop()
     over = [wall - domain for wall, domain in zip(walls, domains, strict=True)]
     return [

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.markdown import Facts, number, table
-from housing.report.canvas import LOOK, Plot, canvas, finished
+from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
 
 SHORTEST = 4
 """Characters that must have room in a box of the flame graph for its name to be shown."""
@@ -171,7 +171,7 @@ STYLES = ("-", "--", ":")
 """Of lines, once all colours have been used."""
 
 
-def curves() -> Plot:
+def curves() -> RenderedFigure:
     """Best cross-validated error so far by time, a line a side; a point where it had refitted."""
     found = results.load("quality-curves")
     sides = {} if found is None else found["sides"]
@@ -196,7 +196,7 @@ def curves() -> Plot:
         return finished(figure, "curves", "Error against time, a line a side of the comparison.")
 
 
-def flames() -> Plot:
+def flames() -> RenderedFigure:
     """A flame graph: each call as wide as its share of the processor's time, callees above it."""
     found = results.load("night-profile") or {"boxes": [], "rows": 0}
     with canvas(9.0, 5.0) as (figure, axes):
@@ -228,7 +228,7 @@ def hash_of(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def pictures() -> Iterator[tuple[str, Plot]]:
+def pictures() -> Iterator[tuple[str, RenderedFigure]]:
     """File name and picture of what was measured."""
     if results.load("quality-curves") is not None:
         yield "curves.svg", curves()

@@ -18,14 +18,14 @@ from sklearn.pipeline import Pipeline
 from benchmarks import results
 from benchmarks.data import add_table, reference_table
 from housing import schema
-from housing.features.curve import along_curve
 from housing.features.derived import COVARIATES, inputs_of
 from housing.features.preprocess import fitted_looks
+from housing.features.space_filling_curve import along_curve
 from housing.records import Member
-from housing.training.draws import draws
+from housing.training.fast_predictor import CHUNK_ROWS, PLACE, TOLERANCE, predictor, split_columns
 from housing.training.fit import fit_members
-from housing.training.plan import SearchPlan
-from housing.training.predict import CHUNK_ROWS, PLACE, TOLERANCE, predictor, split_columns
+from housing.training.sampling import draws
+from housing.training.search_config import SearchPlan
 from housing.training.workers import one_thread
 
 ONE_ROW_GOAL_MS = 5.0

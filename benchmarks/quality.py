@@ -35,7 +35,7 @@ from benchmarks.reference import recipe
 from housing import schema
 from housing.features.preprocess import SIMILAR
 from housing.features.statistics import GROUPS
-from housing.training.plan import SearchPlan
+from housing.training.search_config import SearchPlan
 
 QUICK_WALL, QUICK_ERROR = 0.2, 0.95
 BUDGET_ERROR = 0.92

@@ -16,14 +16,15 @@ from pathlib import Path
 
 from benchmarks.homes import HOUSING, timed
 from benchmarks.results import Row, show
+from housing.operations import backup
+from housing.pipeline import datasets as dataset_steps
+from housing.pipeline import ingest, promote, train
+from housing.pipeline.run_context import NightlyParameters, start_run
 from housing.settings import Settings, load_settings
-from housing.steps import backup, intake, promote, tune
-from housing.steps import datasets as dataset_steps
-from housing.steps.night import NightlyParameters, night_run
-from housing.store import artifacts, holds, registry
-from housing.store.engine import Store
-from housing.store.ledger import Why
-from housing.store.opening import open_store
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.models import artifacts, blocks, registry
+from housing.store.models.promotion_log import Authorship
 
 GOAL_MS = 200.0
 MANY = 20
@@ -38,12 +39,12 @@ def prepare(draws: int) -> None:
     for seed in ("1", "2"):
         os.environ["HOUSING_SEARCH__SEED"] = seed
         settings = load_settings()
-        with night_run("nightly", NightlyParameters()) as night, open_store(settings) as store:
-            intake.bring_in(store, settings, run=night.run)
+        with start_run("nightly", NightlyParameters()) as night, open_store(settings) as store:
+            ingest.ingest_all(store, settings, run=night.run)
             version = dataset_steps.freeze(store, night).id
             dataset_steps.assign_sides(store, settings)
-            search = tune.tune(store, night, version, settings)
-            model = tune.fit_challenger(store, night, search, settings)
+            search = train.tune(store, night, version, settings)
+            model = train.fit_challenger(store, night, search, settings)
             promote.back_up(store, model)
             change = registry.Change("promote", model, before, "benchmark", "to be taken back")
             registry.change_champion(store, change)
@@ -69,7 +70,7 @@ def rollbacks(store: Store, number: int, commands: int) -> Rollbacks:
         row = registry.model(connection, first)
 
     def again() -> float:
-        holds.release(store, "m", second, Why("benchmark", "again"))
+        blocks.release(store, "m", second, Authorship("benchmark", "again"))
         change = registry.Change("promote", second, first, "benchmark", "again")
         return timed(lambda: registry.change_champion(store, change))[0]
 

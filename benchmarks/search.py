@@ -19,9 +19,9 @@ from benchmarks.data import add_table, reference_table
 from benchmarks.homes import timed
 from benchmarks.reference import recipe
 from housing import schema
-from housing.training.candidates import CANDIDATES
-from housing.training.plan import SearchPlan
+from housing.training.candidates import FAMILIES
 from housing.training.search import best, run_search
+from housing.training.search_config import SearchPlan
 
 JOBS = 2
 DRAWS, TREES, RACED = 6, 100, 12
@@ -30,7 +30,7 @@ FAMILY = "forest"
 
 
 def _grown(trees: int, seed: int) -> Pipeline:
-    built: Pipeline = CANDIDATES[FAMILY].build(seed)
+    built: Pipeline = FAMILIES[FAMILY].build(seed)
     return built.set_params(model__n_estimators=trees)
 
 
@@ -51,9 +51,9 @@ def main() -> None:
 
     plan = SearchPlan(families=(FAMILY,), n_iter=options.draws, race=0, bag=1, n_jobs=JOBS, warm=0)
     build = partial(_grown, options.trees)
-    small = {FAMILY: replace(CANDIDATES[FAMILY], build=build)}
+    small = {FAMILY: replace(FAMILIES[FAMILY], build=build)}
     theirs = RandomizedSearchCV(
-        build(plan.seed), dict(CANDIDATES[FAMILY].space), n_iter=plan.n_iter,
+        build(plan.seed), dict(FAMILIES[FAMILY].space), n_iter=plan.n_iter,
         cv=KFold(plan.folds, shuffle=True, random_state=plan.seed),
         scoring="neg_root_mean_squared_error", random_state=plan.seed, n_jobs=JOBS, refit=False,
     )  # fmt: skip

@@ -21,11 +21,11 @@ import pandas as pd
 from benchmarks import results
 from housing import schema
 from housing.settings import Settings
-from housing.store import batches, datasets, split
-from housing.store.batches import NewBatch
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from housing.store.segments import KEY_COLUMN
+from housing.store.data import batches, datasets, split
+from housing.store.data.batches import NewBatch
+from housing.store.data.segments import KEY_COLUMN
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
 from housing.training.split import SplitRule
 
 SMALL, LARGE = 10_000, 10_000_000

@@ -5,10 +5,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.states import refusals_named
-from housing.steps.approval import Decided
+from flows.decorator import expected_errors_as_states
+from housing.pipeline.approval import ApprovalDecision
 from tasks.approval import Decision, Reason, decide
-from tasks.run import dated, say
+from tasks.run_labels import append_to_run_name, dated_run_name
 
 
 class ApprovalParameters(BaseModel):
@@ -26,12 +26,14 @@ class ApprovalParameters(BaseModel):
 @flow(
     name="approval",
     description=__doc__,
-    flow_run_name=lambda: dated("approval"),
+    flow_run_name=lambda: dated_run_name("approval"),
     persist_result=False,
 )
-@refusals_named
-def approval(parameters: ApprovalParameters) -> State[Decided]:
+@expected_errors_as_states
+def approval(parameters: ApprovalParameters) -> State[ApprovalDecision]:
     """Carry the decision out."""
     done = decide(parameters.run, parameters.decision, parameters.reason)
-    say(f"r{parameters.run} {done.status}", [f"r{parameters.run}", f"m{done.challenger}"])
+    append_to_run_name(
+        f"r{parameters.run} {done.status}", [f"r{parameters.run}", f"m{done.challenger}"]
+    )
     return Completed(name=done.status.capitalize(), message=done.sentence, data=done)

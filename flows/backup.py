@@ -4,21 +4,21 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.states import refusals_named
-from housing.steps.backup import Verified
-from tasks.run import dated
-from tasks.upkeep import copy_store, try_copy
+from flows.decorator import expected_errors_as_states
+from housing.operations.backup import VerificationResult
+from tasks.maintenance import create_backup, verify_backup
+from tasks.run_labels import dated_run_name
 
 
 @flow(
     name="backup",
     description=__doc__,
-    flow_run_name=lambda: dated("backup"),
+    flow_run_name=lambda: dated_run_name("backup"),
     persist_result=False,
 )
-@refusals_named
-def backup() -> State[Verified]:
+@expected_errors_as_states
+def backup() -> State[VerificationResult]:
     """Copy what is new since the last time, then restore and replay all of it."""
-    found = try_copy(copy_store().id)
+    found = verify_backup(create_backup().id)
     sentence = f"{found.id} is good: {found.rows:,} rows, {found.blobs:,} objects."
     return Completed(name="Verified", message=sentence, data=found)

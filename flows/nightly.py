@@ -3,22 +3,22 @@
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.asking import settled
-from flows.states import refusals_named
-from housing.records import NightResult
-from housing.steps.approval import Decided
-from housing.steps.night import NightlyParameters
-from housing.steps.outcome import nothing_new, of_verdict
+from flows.decorator import expected_errors_as_states
+from flows.final_state import final_state
+from housing.pipeline.approval import ApprovalDecision
+from housing.pipeline.result import nothing_new, of_verdict
+from housing.pipeline.run_context import NightlyParameters
+from housing.records import RunResult
 from tasks.approval import asked_before
 from tasks.datasets import freeze, split
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
-from tasks.night import conclude, night_run, standing_verdict
+from tasks.night import conclude, night_run, skip_check
 from tasks.notify import notify
 from tasks.promote import back_up, promote
 from tasks.readiness import readiness
 from tasks.report import report
-from tasks.run import dated
+from tasks.run_labels import dated_run_name
 from tasks.tune import fit, tune
 
 DEFAULTS = NightlyParameters()
@@ -27,23 +27,23 @@ DEFAULTS = NightlyParameters()
 @flow(
     name="nightly",
     description=__doc__,
-    flow_run_name=lambda: dated("nightly"),
+    flow_run_name=lambda: dated_run_name("nightly"),
     persist_result=False,
 )
-@refusals_named
-def nightly(parameters: NightlyParameters = DEFAULTS) -> State[NightResult | Decided]:
+@expected_errors_as_states
+def nightly(parameters: NightlyParameters = DEFAULTS) -> State[RunResult | ApprovalDecision]:
     """One night and, where the policy asks a person, the wait for the answer, with no process."""
-    return settled(asked_before() or one_night(parameters))
+    return final_state(asked_before() or one_night(parameters))
 
 
-def one_night(parameters: NightlyParameters) -> NightResult:
+def one_night(parameters: NightlyParameters) -> RunResult:
     """Bring in rows, freeze and split them, search, compare, promote without regression, report."""
     with night_run("nightly", parameters) as night:
         ingest(night)
         version = freeze(night)
         split(night)
         readiness(night)
-        judged = standing_verdict(night, version)
+        judged = skip_check(night, version)
         if judged is not None:
             return conclude(night, nothing_new(night.run, version, judged))
         search = tune(night, version)

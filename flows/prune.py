@@ -4,21 +4,21 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.states import refusals_named
-from housing.steps.prune import Pruned
-from tasks.run import dated
-from tasks.upkeep import drop_old
+from flows.decorator import expected_errors_as_states
+from housing.operations.prune import PruneResult
+from tasks.maintenance import prune_store
+from tasks.run_labels import dated_run_name
 
 
 @flow(
     name="prune",
     description=__doc__,
-    flow_run_name=lambda: dated("prune"),
+    flow_run_name=lambda: dated_run_name("prune"),
     persist_result=False,
 )
-@refusals_named
-def prune() -> State[Pruned]:
+@expected_errors_as_states
+def prune() -> State[PruneResult]:
     """By the policy of HOUSING_RETENTION__..."""
-    done = drop_old()
+    done = prune_store()
     sentence = f"{done.blobs:,} objects and {done.backups:,} backups: {done.bytes:,} bytes."
     return Completed(name="Pruned", message=sentence, data=done)

@@ -5,10 +5,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.states import refusals_named
-from housing.steps.promote import RolledBack
+from flows.decorator import expected_errors_as_states
+from housing.pipeline.promote import RolledBack
 from tasks.promote import roll_back
-from tasks.run import dated, say
+from tasks.run_labels import append_to_run_name, dated_run_name
 
 
 class RollbackParameters(BaseModel):
@@ -36,12 +36,12 @@ class RollbackParameters(BaseModel):
 @flow(
     name="rollback",
     description=__doc__,
-    flow_run_name=lambda: dated("rollback"),
+    flow_run_name=lambda: dated_run_name("rollback"),
     persist_result=False,
 )
-@refusals_named
+@expected_errors_as_states
 def rollback(parameters: RollbackParameters) -> State[RolledBack]:
     """Load the former champion, see that it still gives its golden predictions, and switch."""
     done = roll_back(parameters.model, parameters.reason, parameters.batch)
-    say(f"m{done.to_model} instead of m{done.from_model}", [f"m{done.to_model}"])
+    append_to_run_name(f"m{done.to_model} instead of m{done.from_model}", [f"m{done.to_model}"])
     return Completed(name="Rolled back", message=done.message().sentence, data=done)

@@ -205,7 +205,7 @@ class NotMeasurable(HousingError):
 # --- nights ---------------------------------------------------------------------------------
 
 
-class AnotherNightRuns(HousingError):
+class RunInProgress(HousingError):
     """The lease on the night is held by a living owner."""
 
     template = (

@@ -124,7 +124,7 @@ class DatasetProfile:
 
 
 @dataclass(frozen=True)
-class Draw:
+class Candidate:
     """One point of the search space."""
 
     index: int
@@ -147,7 +147,7 @@ class Score:
 class Trial:
     """One draw, scored by cross-validation on the training side."""
 
-    draw: Draw
+    draw: Candidate
     fold_rmse: tuple[float, ...]  # US dollars, one a fold; empty where the draw failed
     seconds: float  # wall time of all its fits
     error: str = ""  # why it failed, or ""
@@ -168,7 +168,7 @@ class Trial:
 class Member:
     """One model of those whose mean is the challenger: a draw, fitted with a seed."""
 
-    draw: Draw
+    draw: Candidate
     seed: int
 
 
@@ -249,7 +249,7 @@ class ColumnDrift:
 
 
 @dataclass(frozen=True)
-class Drift:
+class DriftReport:
     """Every column of some rows against a reference."""
 
     reference: str  # in words: "training rows of m7"
@@ -329,7 +329,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True)
-class NightResult:
+class RunResult:
     """How a night ended."""
 
     run: int

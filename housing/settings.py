@@ -24,7 +24,7 @@ from housing.options import MonitorOptions, ServeOptions
 from housing.quality.policy import QualityPolicy
 from housing.retention import RetentionPolicy
 from housing.sources import SOURCES
-from housing.training.plan import SearchPlan
+from housing.training.search_config import SearchPlan
 
 PREFIX = "HOUSING_"
 ENV_FILE = ".env"

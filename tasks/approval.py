@@ -9,12 +9,12 @@ from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from housing.records import NightResult, RunOutcome
+from housing.pipeline import approval
+from housing.pipeline.approval import ApprovalDecision
+from housing.records import RunOutcome, RunResult
 from housing.settings import load_settings
-from housing.steps import approval
-from housing.steps.approval import Decided
-from housing.store import runs
-from housing.store.opening import open_store
+from housing.store.database.open import open_store
+from housing.store.runs import runs
 from tasks.events import emit
 from tasks.options import PLAIN
 
@@ -42,14 +42,14 @@ class Answer(RunInput):
     reason: Reason
 
 
-def asked_before() -> NightResult | None:
+def asked_before() -> RunResult | None:
     """The night that this run has been already: one that waited begins anew when it is resumed."""
     known = flow_run.get_id()
     with open_store(load_settings()) as store, store.read() as connection:
         row = known and runs.newest_of(connection, known)
     if not row or row.outcome != RunOutcome.AWAITING_APPROVAL:
         return None
-    return NightResult(
+    return RunResult(
         row.id,
         RunOutcome(row.outcome),
         row.sentence,
@@ -60,7 +60,7 @@ def asked_before() -> NightResult | None:
     )
 
 
-def may_wait(result: NightResult) -> bool:
+def may_wait(result: RunResult) -> bool:
     """Whether there is a question, and a run that somebody could resume: one of a deployment."""
     context = FlowRunContext.get()
     run = context and context.flow_run
@@ -68,7 +68,7 @@ def may_wait(result: NightResult) -> bool:
     return resumable and result.outcome is RunOutcome.AWAITING_APPROVAL
 
 
-def wait_for_answer(result: NightResult) -> Answer:
+def wait_for_answer(result: RunResult) -> Answer:
     """Suspend this run with a form; it has no process until it is resumed, and then is answered."""
     hours = load_settings().gate.approval_hours
     return suspend_flow_run(
@@ -79,7 +79,7 @@ def wait_for_answer(result: NightResult) -> Answer:
 
 
 @task(name="decide", task_run_name="{decision} r{run}", **PLAIN)
-def decide(run: int, decision: str, reason: str) -> Decided:
+def decide(run: int, decision: str, reason: str) -> ApprovalDecision:
     """Promote what a night asked for, or keep the champion."""
     settings = load_settings()
     with open_store(settings) as store:
@@ -90,7 +90,7 @@ def decide(run: int, decision: str, reason: str) -> Decided:
 
 
 @task(name="was it decided", task_run_name="was r{run} decided", **PLAIN)
-def decided_elsewhere(run: int) -> Decided | None:
+def decided_elsewhere(run: int) -> ApprovalDecision | None:
     """What somebody else decided while this run waited, or that nobody did in time."""
     with open_store(load_settings()) as store:
-        return approval.became(store, run)
+        return approval.decision_of(store, run)

@@ -8,11 +8,11 @@ from prefect.artifacts import (
 )
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 
-from housing.report.pictures import models_table, pictures
-from housing.steps.report import Written
+from housing.pipeline.report import WrittenReport
+from housing.report.artifacts import models_table, pictures
 
 
-def show(written: Written) -> None:
+def show(written: WrittenReport) -> None:
     """Put all parts there that the night got to."""
     link = address(written)
     text = written.summary if link is None else f"{written.summary}\n[The full report]({link})\n"
@@ -35,7 +35,7 @@ def show(written: Written) -> None:
         )
 
 
-def address(written: Written) -> str | None:
+def address(written: WrittenReport) -> str | None:
     """Where a browser that shows the UI finds the page; None where there is no UI."""
     base = PREFECT_UI_URL.value() or (PREFECT_API_URL.value() or "").removesuffix("/api")
     return f"{base}/reports/night-r{written.result.run}.html" if base else None

@@ -3,13 +3,13 @@
 from prefect import task
 
 from housing import progress
-from housing.steps import datasets
-from housing.steps.night import Night, step
+from housing.pipeline import datasets
+from housing.pipeline.run_context import RunContext, step
 from tasks.options import PLAIN
 
 
 @task(name="freeze", task_run_name="freeze r{night.run}", **PLAIN)
-def freeze(night: Night) -> int:
+def freeze(night: RunContext) -> int:
     """A new dataset version of what came in; returns the id of the active one."""
     with step(night, "freeze") as (store, _):
         version = datasets.freeze(store, night)
@@ -18,7 +18,7 @@ def freeze(night: Night) -> int:
 
 
 @task(name="split", task_run_name="split r{night.run}", **PLAIN)
-def split(night: Night) -> int:
+def split(night: RunContext) -> int:
     """Give each new district its side for ever; returns how many there were."""
     with step(night, "split") as (store, settings):
         new = datasets.assign_sides(store, settings)

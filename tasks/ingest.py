@@ -3,9 +3,10 @@
 from prefect import task
 
 from housing import progress
+from housing.pipeline import notifications
+from housing.pipeline.ingest import ingest_all
+from housing.pipeline.run_context import RunContext, step
 from housing.records import IntakeSummary
-from housing.steps import intake, tell
-from housing.steps.night import Night, step
 from tasks.events import emit
 from tasks.options import PLAIN
 
@@ -17,10 +18,10 @@ from tasks.options import PLAIN
     retry_delay_seconds=5,
     **PLAIN,
 )
-def ingest(night: Night, at_most: int | None = None) -> IntakeSummary:
+def ingest(night: RunContext, at_most: int | None = None) -> IntakeSummary:
     """Bring in what the sources have that is not in yet."""
     with step(night, "ingest") as (store, settings):
-        summary = intake.bring_in(store, settings, run=night.run, at_most=at_most)
+        summary = ingest_all(store, settings, run=night.run, at_most=at_most)
         progress.report("ingest", 1, 1, summary.sentence)
-        emit(tell.quarantined(settings, night.run, summary))
+        emit(notifications.notify_quarantine(settings, night.run, summary))
     return summary

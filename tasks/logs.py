@@ -27,7 +27,7 @@ class _ToRun(logging.Handler):
             return  # a thread of ours beside the run
 
 
-def worth_reading(record: logging.LogRecord) -> bool:
+def is_relevant(record: logging.LogRecord) -> bool:
     """Drop the line that a task has ended well, which our own line says with figures; take the
     stack trace off an error that says what to do next."""
     if record.getMessage() == "Finished in state Completed()":
@@ -47,11 +47,11 @@ def operator_logs() -> Iterator[None]:
     _OURS.setLevel(logging.INFO)
     _OURS.propagate = False  # else the console has each line twice
     for name in _THEIRS:
-        logging.getLogger(name).addFilter(worth_reading)
+        logging.getLogger(name).addFilter(is_relevant)
     try:
         yield
     finally:
         for name in _THEIRS:
-            logging.getLogger(name).removeFilter(worth_reading)
+            logging.getLogger(name).removeFilter(is_relevant)
         _OURS.removeHandler(handler)
         _OURS.level, _OURS.propagate = before

@@ -4,14 +4,14 @@ from prefect import task
 
 from housing import progress
 from housing.notify import Message, send_all
-from housing.records import Event, NightResult
-from housing.steps.night import Night, step
+from housing.pipeline.run_context import RunContext, step
+from housing.records import Event, RunResult
 from tasks.events import emit
 from tasks.options import PLAIN
 
 
 @task(name="notify", task_run_name="notify r{night.run}", **PLAIN)
-def notify(night: Night, result: NightResult) -> None:
+def notify(night: RunContext, result: RunResult) -> None:
     """Say how the night ended on every channel that is set; a channel that fails fails nothing."""
     message = Message(Event(result.outcome), result.sentence, f"r{night.run}")
     with step(night, "notify") as (_, settings):

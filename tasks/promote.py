@@ -6,14 +6,14 @@ from prefect import task
 
 from housing import progress
 from housing.notify import send_all
+from housing.pipeline import promote as steps
+from housing.pipeline.approval import ask
+from housing.pipeline.evaluate import JudgedEvaluation
+from housing.pipeline.promote import RolledBack
+from housing.pipeline.run_context import RunContext, step
+from housing.pipeline.skip_check import what_next
 from housing.settings import load_settings
-from housing.steps import promote as steps
-from housing.steps.approval import ask
-from housing.steps.evaluate import Judged
-from housing.steps.night import Night, step
-from housing.steps.promote import RolledBack
-from housing.steps.settled import what_next
-from housing.store.opening import open_store
+from housing.store.database.open import open_store
 from tasks.events import emit
 from tasks.options import PLAIN
 
@@ -21,7 +21,7 @@ log = logging.getLogger("housing")
 
 
 @task(name="back up", task_run_name="back up m{model}", retries=2, retry_delay_seconds=5, **PLAIN)
-def back_up(night: Night, model: int) -> int:
+def back_up(night: RunContext, model: int) -> int:
     """Copy the model and its data to the second place and read them back; returns bytes."""
     with step(night, "back up") as (store, _):
         copied = steps.back_up(store, model)
@@ -30,7 +30,7 @@ def back_up(night: Night, model: int) -> int:
 
 
 @task(name="promote", task_run_name="promote m{judged.challenger}", **PLAIN)
-def promote(night: Night, judged: Judged) -> Judged:
+def promote(night: RunContext, judged: JudgedEvaluation) -> JudgedEvaluation:
     """Make the challenger champion, in one transaction; or ask a person, if the policy does."""
     with step(night, "promote") as (store, settings):
         if settings.gate.approval:

@@ -2,15 +2,15 @@
 
 from prefect import task
 
-from housing.steps import readiness as steps
-from housing.steps.night import Night, step
-from housing.steps.readiness import Ready
+from housing.pipeline import rollback_readiness as steps
+from housing.pipeline.rollback_readiness import RollbackReadiness
+from housing.pipeline.run_context import RunContext, step
 from tasks.events import emit
 from tasks.options import PLAIN
 
 
 @task(name="readiness", task_run_name="readiness r{night.run}", **PLAIN)
-def readiness(night: Night) -> Ready:
+def readiness(night: RunContext) -> RollbackReadiness:
     """Load every retained champion in a fresh process, once a day; a red one fails nothing."""
     with step(night, "readiness") as (store, settings):
         found = steps.check_and_tell(store, settings)

@@ -3,15 +3,15 @@
 from prefect import task
 
 from housing import progress
-from housing.records import NightResult
-from housing.steps import report as steps
-from housing.steps.night import Night, step
+from housing.pipeline import report as steps
+from housing.pipeline.run_context import RunContext, step
+from housing.records import RunResult
 from tasks.artifacts import show
 from tasks.options import PLAIN
 
 
 @task(name="report", task_run_name="report r{night.run}", **PLAIN)
-def report(night: Night, result: NightResult) -> NightResult:
+def report(night: RunContext, result: RunResult) -> RunResult:
     """Write the report and show its parts in the UI; returns the result with the file's path."""
     with step(night, "report") as (store, settings):
         written = steps.write(store, settings, night, result)

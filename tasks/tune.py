@@ -3,21 +3,21 @@
 from prefect import task
 
 from housing import progress
-from housing.steps import tune as steps
-from housing.steps.night import Night, step
+from housing.pipeline import train as steps
+from housing.pipeline.run_context import RunContext, step
 from tasks.options import PLAIN
 from tasks.progress import shown_in_ui
 
 
 @task(name="tune", task_run_name="tune on v{version}", **PLAIN)
-def tune(night: Night, version: int) -> int:
+def tune(night: RunContext, version: int) -> int:
     """Search, or go on with a search that was interrupted; returns its id."""
     with step(night, "tune") as (store, settings), shown_in_ui("tune"):
         return steps.tune(store, night, version, settings)
 
 
 @task(name="fit", task_run_name="fit the best of search {search}", **PLAIN)
-def fit(night: Night, search: int) -> int:
+def fit(night: RunContext, search: int) -> int:
     """Fit the best draw on all training rows and register it; returns the model's id."""
     with step(night, "fit") as (store, settings):
         model = steps.fit_challenger(store, night, search, settings)

@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import make_url
 
 from deployments import environment
-from deployments.server import Server, send_what_is_left, start
+from deployments.processes.prefect_server import Server, flush_logs_and_events, start
 from housing.settings import Settings, load_settings
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from tests.postgres import Postgres, postgres_with
-from tests.seen_nights import seen_nights as seen_nights
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from tests.fixtures.populated_home import seen_nights as seen_nights
+from tests.fixtures.postgresql import Postgres, postgres_with
 
 ROOT = Path(__file__).parents[1]
 
@@ -169,7 +169,7 @@ def prefect_server(
         server.wait_until_ready()
         yield server
     finally:
-        send_what_is_left()
+        flush_logs_and_events()
         server.stop()
 
 

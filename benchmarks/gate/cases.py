@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from housing import schema
-from housing.gate.gather import TestRows
+from housing.gate.measure import TestRows
 
 RULES = ("no_regression", "superior", "non_inferior")
 INTERVAL = "reach from the data"

@@ -29,7 +29,7 @@ from benchmarks.data import add_table, reference_table
 from benchmarks.gate.pool import sides, table
 from housing import schema
 from housing.evaluation.compare import compare_errors, paired_errors
-from housing.evaluation.nearness import Places, location_cells, places
+from housing.evaluation.spatial_se import SpatialCells, location_cells, spatial_cells
 
 DRAWS, SPLITS, AT_ONCE = 900, (42, 1, 2), 100
 CASES = (
@@ -52,8 +52,10 @@ class Side:
         self.rows = len(test)
         self.scale = test[schema.TARGET].to_numpy() / 1e5
         longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
-        self.where = places(longitude, latitude, CELL)
-        self.alone = {f"{k.reach:g}": Places(self.where.codes, (k,)) for k in self.where.kernels}
+        self.where = spatial_cells(longitude, latitude, CELL)
+        self.alone = {
+            f"{k.reach:g}": SpatialCells(self.where.codes, (k,)) for k in self.where.kernels
+        }
         self.cells = location_cells(longitude, latitude, CELL)
         place = KM * np.column_stack([longitude * SHRINK, latitude])
         self.squares = squareform(pdist(place, "sqeuclidean")).astype(np.float32)

@@ -24,9 +24,9 @@ from benchmarks.gate import pool
 from benchmarks.gate.cases import RULES, as_test_rows
 from benchmarks.gate.pool import Split
 from housing.evaluation.compare import compare
-from housing.evaluation.nearness import Places
+from housing.evaluation.spatial_se import SpatialCells
 from housing.gate.check import judge
-from housing.gate.gather import Circumstances, Predictions, Rivals, gather
+from housing.gate.measure import Competitors, Predictions, RunFacts, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.gate.power import chance
 
@@ -50,12 +50,12 @@ def night(split: Split, champion: int, challenger: int, change: float, bag: int)
     ours = np.maximum(ours, 1.0)  # a planted loss may push a price below zero
     members = tuple(split.predicted[challenger][:bag]) if bag > 1 else ()
     median = np.full(len(ours), np.median(split.actual))
-    evidence = gather(
+    evidence = measure_evidence(
         as_test_rows(split.rows),
         Predictions(2, "challenger", ours, 1, 0, members),
-        Rivals(Predictions(1, "champion", theirs, 1, 0), {"median": median}),
+        Competitors(Predictions(1, "champion", theirs, 1, 0), {"median": median}),
         POLICY,
-        Circumstances(),
+        RunFacts(),
     )
     found = evidence.comparison
     verdicts = {rule: judge(evidence, POLICY.model_copy(update={"rule": rule})) for rule in RULES}
@@ -135,7 +135,7 @@ def reaches(found: list[tuple[Split, np.ndarray, np.ndarray]]) -> dict[str, Any]
         chosen.append((c.se / c.se_independent, c.reach, c.degrees))
         alone.append([])
         for kernel in split.where.kernels:
-            only = Places(split.where.codes, (kernel,))
+            only = SpatialCells(split.where.codes, (kernel,))
             c = compare(split.actual, theirs, ours, only, confidence=0.95)
             alone[-1].append(c.se / c.se_independent)
     ratio, reach, df = np.mean(chosen, axis=0)

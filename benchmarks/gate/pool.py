@@ -20,9 +20,9 @@ import pandas as pd
 from benchmarks.data import add_table, reference_table
 from benchmarks.gate.family import fitted, middling
 from housing import schema
-from housing.evaluation.nearness import Places, places
+from housing.evaluation.spatial_se import SpatialCells, spatial_cells
 from housing.keys import district_keys
-from housing.training.candidates import CANDIDATES
+from housing.training.candidates import FAMILIES
 from housing.training.split import SplitRule, assign, strata
 
 SPLITS, BAGS, MEMBERS = 10, 7, 3
@@ -41,7 +41,7 @@ class Split:
     """A test side of n rows and what the pool's models say of it."""
 
     actual: np.ndarray  # US dollars, shape (n,)
-    where: Places  # in cells of 0.1 degrees
+    where: SpatialCells  # in cells of 0.1 degrees
     rows: pd.DataFrame  # the catalogue columns of the test rows
     predicted: np.ndarray  # US dollars, shape (BAGS, MEMBERS, n)
     others: dict[str, np.ndarray]  # of each of OTHERS, shape (n,)
@@ -102,7 +102,7 @@ def fit_other(frame: pd.DataFrame, test: np.ndarray, split: int, name: str, fold
     if done.exists():
         return
     train = trained(frame, test, split, 0)
-    model = CANDIDATES[name].build(split).set_params(**OTHERS[name])
+    model = FAMILIES[name].build(split).set_params(**OTHERS[name])
     fitted(model, train[list(schema.FEATURES)], train[schema.TARGET].to_numpy())
     keep(done, model.predict(frame.loc[test, list(schema.FEATURES)]))
 
@@ -121,7 +121,7 @@ def load(path: Path, folder: Path) -> list[Split]:
         found.append(
             Split(
                 rows[schema.TARGET].to_numpy(),
-                places(*coordinates, 0.1),
+                spatial_cells(*coordinates, 0.1),
                 rows,
                 np.stack([np.load(file) for file in files]).astype(np.float64),
                 {name: np.load(file).astype(np.float64) for name, file in others.items()},

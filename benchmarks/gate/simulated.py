@@ -26,8 +26,8 @@ from benchmarks.gate.family import fitted, plain
 from benchmarks.gate.pool import MEMBERS, sides
 from housing import schema
 from housing.evaluation.compare import compare
-from housing.evaluation.nearness import places
-from housing.gate import rules
+from housing.evaluation.spatial_se import spatial_cells
+from housing.gate import decision_rule
 from housing.gate.policy import GatePolicy
 from housing.gate.power import chance
 from housing.sources.simulated.scenarios import simulate
@@ -76,7 +76,7 @@ def nights(worlds: list[dict[str, Any]], change: float) -> list[Any]:
         factor = (1 + change) * rmse[0] / rmse[1]
         challenger = w["actual"] + factor * (w["other"] - w["actual"])
         coordinates = zip(w["longitude"], w["latitude"], strict=True)
-        where = w.get("where") or [places(*each, 0.1) for each in coordinates]
+        where = w.get("where") or [spatial_cells(*each, 0.1) for each in coordinates]
         w["where"] = where  # the same for every planted change
         found += [
             compare(*columns, confidence=0.95)
@@ -99,7 +99,7 @@ def measure(found: list[Any], change: float) -> dict[str, Any]:
     }
     for rule in RULES:
         policy = GatePolicy(rule=rule)
-        passed = [rules.outcome(c, policy) == "passed" for c in found]
+        passed = [decision_rule.outcome(c, policy) == "passed" for c in found]
         figures[rule] = {
             "measured": float(np.mean(passed)),
             "predicted": float(np.mean([chance(c, policy, change) for c in found])),

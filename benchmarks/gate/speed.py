@@ -21,7 +21,7 @@ from benchmarks.results import Row, show
 from housing import schema
 from housing.evaluation.drift import measure_drift
 from housing.gate.check import judge
-from housing.gate.gather import Circumstances, Predictions, Rivals, gather
+from housing.gate.measure import Competitors, Predictions, RunFacts, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.gate.power import operating_characteristic
 from housing.sources.simulated.scenarios import simulate
@@ -59,7 +59,7 @@ def case(rows: int) -> tuple[Any, Any]:
     predictions = [np.maximum(actual + errors + rng.normal(0, 9_000, rows), 1.0) for _ in range(6)]
     challenger = Predictions(9, "9", np.mean(predictions[:3], axis=0), 1, 0, tuple(predictions[:3]))
     median, line = np.full(rows, np.median(actual)), actual + 2 * errors
-    rivals = Rivals(
+    rivals = Competitors(
         Predictions(8, "8", predictions[3], 1, 0),
         {"median": median, "linear": line},
         [Predictions(7, "7", predictions[4], 1, 0)],
@@ -67,7 +67,7 @@ def case(rows: int) -> tuple[Any, Any]:
     policy = GatePolicy(preflight=False)
 
     def verdict() -> None:
-        evidence = gather(test, challenger, rivals, policy, Circumstances())
+        evidence = measure_evidence(test, challenger, rivals, policy, RunFacts())
         judge(evidence, policy)
         operating_characteristic(evidence.comparison, policy)
 

@@ -33,12 +33,12 @@ from benchmarks import results
 from benchmarks.gate.cases import INTERVAL, as_test_rows
 from benchmarks.gate.family import boosting
 from housing import schema
-from housing.gate import rules
+from housing.gate import decision_rule
 from housing.gate.check import judge
-from housing.gate.gather import Circumstances, Predictions, Rivals, gather
+from housing.gate.measure import Competitors, Predictions, RunFacts, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.keys import district_keys
-from housing.sources.simulated.scenarios import Drift, Pollution, Scenario, simulate
+from housing.sources.simulated.scenarios import DriftScenario, Pollution, Scenario, simulate
 from housing.training.split import SplitRule, assign, strata
 
 NIGHTS, EVERY = 365, 15
@@ -48,8 +48,8 @@ DIRTY = (80, 81, 82, 200, 201, 202)
 
 SCENARIOS: Mapping[str, Scenario] = {
     "nothing at all": Scenario(),
-    "slow drift": Scenario(drift=Drift(price_a_night=0.0005, income_a_night=0.0002)),
-    "sudden drift": Scenario(drift=Drift(jump_night=120, jump=1.25)),
+    "slow drift": Scenario(drift=DriftScenario(price_a_night=0.0005, income_a_night=0.0002)),
+    "sudden drift": Scenario(drift=DriftScenario(jump_night=120, jump=1.25)),
     "polluted batches": Scenario(pollution=Pollution(nights=DIRTY, shuffled=LOS_ANGELES)),
 }
 
@@ -242,19 +242,19 @@ def _judge(
     if policy is None:
         better = np.mean((ours - actual) ** 2) <= np.mean((theirs - actual) ** 2)
         return ("promote" if better else "keep"), []
-    evidence = gather(
+    evidence = measure_evidence(
         as_test_rows(rows, year.came[there] == night),
         Predictions(night + 1, f"c{night}", ours, 1, 0),
-        Rivals(
+        Competitors(
             Predictions(champions[-1] + 1, f"c{champions[-1]}", theirs, 1, 0),
             {"median": np.full(len(actual), np.median(actual))},
             [
                 Predictions(c + 1, f"c{c}", year.predicted[c][there].astype(float), 1, 0)
-                for c in rules.spread(champions[-2::-1], policy.ratchet_champions)
+                for c in decision_rule.evenly_spaced(champions[-2::-1], policy.ratchet_champions)
             ],
         ),
         policy,
-        Circumstances(),
+        RunFacts(),
     )
     verdict = judge(evidence, policy)
     failed = [r.name for r in verdict.checks if r.outcome == "failed"]

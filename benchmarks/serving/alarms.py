@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest, norm
 
 from benchmarks import results, serving_pages
-from housing.monitoring.errors import Counts, log_evidences, log_limit
+from housing.monitoring.live_error import Counts, log_evidences, log_limit
 from housing.options import MonitorOptions
 
 TEST_ROWS = 4_128

@@ -15,18 +15,18 @@ from sklearn.model_selection import KFold
 
 from benchmarks import results, serving_pages
 from housing import schema
+from housing.inference.calibration import NOMINAL, build, rows_of
 from housing.quality.rows import validate
-from housing.records import Draw, Interval
-from housing.serving.companion import NOMINAL, build, rows_of
+from housing.records import Candidate, Interval
 from housing.sources.files import ReadLimits
-from housing.sources.tabular import read_table
+from housing.sources.table_file import read_table
 from housing.training.candidates import pipeline
 from housing.training.split import strata
 
 FEATURES = list(schema.FEATURES)
 TEST_SHARE, FOLDS = 0.2, 3
 GOAL = (0.88, 0.92)
-DRAW = Draw(
+DRAW = Candidate(
     0, "boosting",
     {"model__max_iter": 400, "model__learning_rate": 0.07, "model__max_leaf_nodes": 45,
      "model__min_samples_leaf": 8, "model__l2_regularization": 1.0, "model__max_features": 0.1},

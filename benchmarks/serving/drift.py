@@ -18,14 +18,14 @@ from sklearn.model_selection import KFold
 
 from benchmarks import results, serving_pages
 from housing import schema
+from housing.inference import calibration as companions
+from housing.inference.columns import columns_of_frame
+from housing.inference.training_index import distances
 from housing.monitoring.drift import Reference, drift_signals, upstream_signals
-from housing.monitoring.errors import Counts, Labelled, counted, error_signals
+from housing.monitoring.live_error import Counts, LabelledPredictions, counted, error_signals
 from housing.monitoring.signals import Signal, judged
 from housing.options import MonitorOptions
-from housing.serving import companion as companions
-from housing.serving.inputs import columns_of_frame
-from housing.serving.places import distances
-from housing.sources.simulated.scenarios import Drift, simulate
+from housing.sources.simulated.scenarios import DriftScenario, simulate
 
 ROWS, NIGHT_ROWS, ONSET = 8_000, 300, 10
 FEATURES = list(schema.FEATURES)
@@ -40,7 +40,7 @@ class World:
     model: HistGradientBoostingRegressor
     reference: Reference
     promise: Counts
-    companion: companions.Companion
+    companion: companions.Calibration
     places: object
     train: pd.DataFrame
 
@@ -48,7 +48,7 @@ class World:
         """Prices."""
         return self.model.predict(_numbers(frame))
 
-    def labelled(self, frame: pd.DataFrame, predicted: np.ndarray) -> Labelled:
+    def labelled(self, frame: pd.DataFrame, predicted: np.ndarray) -> LabelledPredictions:
         """With the promised interval."""
         columns = columns_of_frame(frame)
         nearest, _ = distances(self.places, columns)  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ class World:
             companions.group_matrix(columns),
         )
         actual = frame[schema.TARGET].to_numpy(float)
-        return Labelled(actual, predicted, predicted - half, predicted + half)
+        return LabelledPredictions(actual, predicted, predicted - half, predicted + half)
 
 
 def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +104,9 @@ def _slow(seed: int, night: int) -> pd.DataFrame:
 
 
 def _sudden(seed: int, night: int) -> pd.DataFrame:
-    return simulate(NIGHT_ROWS, seed, night=night + 1, drift=Drift(jump_night=ONSET + 1, jump=1.3))
+    return simulate(
+        NIGHT_ROWS, seed, night=night + 1, drift=DriftScenario(jump_night=ONSET + 1, jump=1.3)
+    )
 
 
 def _slip(seed: int, night: int) -> pd.DataFrame:

@@ -28,9 +28,9 @@ RATE, DAY = 1_000, 86_400
 def build(home: Path, files: int) -> None:
     """A store with files of answers, with their inputs, and labels for some of them."""
     from housing.settings import load_settings
-    from housing.store import predictions
-    from housing.store.opening import open_store
-    from housing.store.tables import utc_now
+    from housing.store.database.open import open_store
+    from housing.store.database.tables import utc_now
+    from housing.store.runs import predictions
 
     rng = np.random.default_rng(0)
     wanted = []
@@ -53,9 +53,9 @@ def build(home: Path, files: int) -> None:
 
 def match(home: Path) -> None:
     """Print labels found, bytes decoded, seconds, and peak memory beyond the libraries."""
+    from housing.operations import labelled_predictions
     from housing.settings import load_settings
-    from housing.steps import outcomes
-    from housing.store.opening import open_store
+    from housing.store.database.open import open_store
 
     decoded, read = [0], pq.ParquetFile.read
 
@@ -65,11 +65,11 @@ def match(home: Path) -> None:
         return table
 
     pq.ParquetFile.read = counting
-    outcomes._without_known = lambda store, found: found  # there is no model here
+    labelled_predictions._without_known = lambda store, found: found  # there is no model here
     with open_store(load_settings(home=home)) as store:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.perf_counter()
-        found, _ = outcomes.matched(store, outcomes.START)
+        found, _ = labelled_predictions.matched(store, labelled_predictions.START)
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     print(len(found), decoded[0], seconds, peak)

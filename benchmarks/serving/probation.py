@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from benchmarks import results, serving_pages
-from housing.evaluation.nearness import Places, places
+from housing.evaluation.spatial_se import SpatialCells, spatial_cells
 from housing.monitoring.paired import losses, score_and_limit
 from housing.options import MonitorOptions
 
@@ -29,12 +29,14 @@ LOOKS = tuple(range(1, 25)) + tuple(range(28, HOURS + 1, 4))
 Floats = npt.NDArray[np.float64]
 
 
-def district_cells(rng: np.random.Generator, rows: int) -> tuple[npt.NDArray[np.int64], Places]:
+def district_cells(
+    rng: np.random.Generator, rows: int
+) -> tuple[npt.NDArray[np.int64], SpatialCells]:
     """The cell of each row: about as few cells hold most rows as in the census."""
     weights = np.arange(1, CELLS + 1) ** -0.7
     cell = rng.choice(CELLS, rows, p=weights / weights.sum())
     longitude, latitude = -120 + 0.1 * (cell % 32) + 0.05, 34 + 0.1 * (cell // 32) + 0.05
-    return cell, places(longitude, latitude, CELL_DEGREES)
+    return cell, spatial_cells(longitude, latitude, CELL_DEGREES)
 
 
 def errors(rng: np.random.Generator, cell: npt.NDArray[np.int64]) -> Floats:

@@ -17,14 +17,14 @@ import joblib
 import pandas as pd
 
 from benchmarks.homes import HOUSING
+from housing.pipeline import datasets, ingest, promote, train
+from housing.pipeline.evaluate import evaluate
+from housing.pipeline.result import of_verdict
+from housing.pipeline.run_context import NightlyParameters, finish_run, start_run
 from housing.settings import load_settings
 from housing.sources.simulated.scenarios import simulate
-from housing.steps import datasets, intake, promote, tune
-from housing.steps.evaluate import evaluate
-from housing.steps.night import NightlyParameters, conclude, night_run
-from housing.steps.outcome import of_verdict
-from housing.store import artifacts, registry
-from housing.store.opening import open_store
+from housing.store.database.open import open_store
+from housing.store.models import artifacts, registry
 
 SETTINGS = {
     "HOUSING_SOURCE": "landing", "HOUSING_SETTLE_SECONDS": "0", "HOUSING_SEARCH__N_ITER": "1",
@@ -53,12 +53,12 @@ def make(home: Path) -> None:
 
 def _night() -> None:
     settings = load_settings()
-    with night_run("nightly", NightlyParameters()) as night, open_store(settings) as store:
-        intake.bring_in(store, settings, run=night.run)
+    with start_run("nightly", NightlyParameters()) as night, open_store(settings) as store:
+        ingest.ingest_all(store, settings, run=night.run)
         version = datasets.freeze(store, night).id
         datasets.assign_sides(store, settings)
-        search = tune.tune(store, night, version, settings)
-        challenger = tune.fit_challenger(store, night, search, settings)
+        search = train.tune(store, night, version, settings)
+        challenger = train.fit_challenger(store, night, search, settings)
         judged = evaluate(store, night, version, challenger, settings)
         promote.back_up(store, challenger)
         with store.read() as connection:
@@ -66,7 +66,7 @@ def _night() -> None:
         if before != challenger:  # whatever the gate says: there shall be two champions
             change = registry.Change("promote", challenger, before, "benchmark", "benchmark")
             registry.change_champion(store, change)
-        conclude(store, night, of_verdict(night.run, version, judged, dry_run=True))
+        finish_run(store, night, of_verdict(night.run, version, judged, dry_run=True))
 
 
 def free_port() -> int:

@@ -2,7 +2,7 @@
 
 Counts what must be none: requests that fail, answers by a version that was not champion at the
 time (give or take the two seconds in which servers follow), prices that no version gives; and
-watches the workers' memory. tests/housing/serving/test_follower.py is its short form.
+watches the workers' memory. tests/housing/serving/test_model_reloader.py is its short form.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from benchmarks import results, serving_pages
 from benchmarks.serving import servers
 from housing import schema
 from housing.settings import load_settings
-from housing.store import registry
-from housing.store.opening import open_store
-from housing.store.registry import Change
+from housing.store.database.open import open_store
+from housing.store.models import registry
+from housing.store.models.registry import Change
 
 EVERY = 2.0  # seconds
 FOLLOW = 2.0  # seconds that servers have

@@ -13,9 +13,9 @@ from housing.settings import load_settings
 def print_comparison(first: int, second: int, version: int | None, *, as_json: bool) -> None:
     """Score m`first` and m`second` on a version (the active one for None) and print both."""
 
-    from housing.steps.compare import side_by_side
-    from housing.store import datasets
-    from housing.store.opening import open_store
+    from housing.operations.compare import side_by_side
+    from housing.store.data import datasets
+    from housing.store.database.open import open_store
 
     settings = load_settings()
     with open_store(settings) as store:

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from deployments.cli import identify
+from deployments.cli import id_parsing
 from deployments.cli.output import EXIT_CODES, AsJson, Reason, console, emit_json
 from housing.records import RunOutcome
 from housing.settings import load_settings
@@ -27,10 +27,10 @@ GAINS = (0.005, 0.01, 0.02)
 
 
 def _recorded(run: str | None) -> Any:
-    from housing.steps.gate import recorded
-    from housing.store.opening import open_store
+    from housing.operations.explain_verdict import recorded
+    from housing.store.database.open import open_store
 
-    number = None if run is None else identify.parse(run, allowed="r")[1]
+    number = None if run is None else id_parsing.parse(run, allowed="r")[1]
     with open_store(load_settings()) as store:
         return recorded(store, number)
 
@@ -39,8 +39,8 @@ def _recorded(run: str | None) -> Any:
 def power(run: Run = None, as_json: AsJson = False) -> None:
     """How often a challenger that is truly worse or better passes, with that night's test rows."""
     from housing.gate.power import DETECTION, rows_for
-    from housing.gate.words import percent, roughly
-    from housing.steps.gate import power as characteristic
+    from housing.gate.words import percent, round_up_2_digits
+    from housing.operations.explain_verdict import power as characteristic
 
     found = _recorded(run)
     own = characteristic(found)
@@ -71,7 +71,7 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
         f"the first comparison on these rows it was {percent(first)}."
     )
     for gain, needed in gains.items():
-        said = "no number" if needed is None else f"about {roughly(needed)}"
+        said = "no number" if needed is None else f"about {round_up_2_digits(needed)}"
         often = f"{percent(gain)} in {percent(DETECTION)} of nights"
         console.print(f"To promote a true gain of {often}: {said} test rows.")
 
@@ -79,7 +79,7 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
 @gate_app.command()
 def explain(run: Run = None, as_json: AsJson = False) -> None:
     """What each check found, and what it would need to change its mind."""
-    from housing.steps.gate import explain as explained
+    from housing.operations.explain_verdict import explain as explained
 
     found = _recorded(run)
     checks = explained(found)
@@ -109,7 +109,7 @@ def explain(run: Run = None, as_json: AsJson = False) -> None:
 @app.command()
 def approve(run: Decided, reason: Reason = "approved", as_json: AsJson = False) -> None:
     """Promote what a night asks for; compared again if the champion has changed since."""
-    from housing.steps.approval import approve as decide
+    from housing.pipeline.approval import approve as decide
 
     _decide(decide, run, reason, as_json=as_json)
 
@@ -117,7 +117,7 @@ def approve(run: Decided, reason: Reason = "approved", as_json: AsJson = False) 
 @app.command()
 def reject(run: Decided, reason: Reason, as_json: AsJson = False) -> None:
     """Keep the champion instead of what a night asks for."""
-    from housing.steps.approval import reject as decide
+    from housing.pipeline.approval import reject as decide
 
     _decide(decide, run, reason, as_json=as_json)
 
@@ -133,9 +133,9 @@ def judge(
     only a promotion by hand counts it as a look at these rows. Returns 0 where the gate would
     promote it, 3 where it would keep the champion, 4 inconclusive.
     """
-    from housing.steps.by_hand import judge as judge_again
+    from housing.pipeline.manual_promotion import judge as judge_again
 
-    show_decided(judge_again(identify.parse(model, allowed="m")[1]), as_json=as_json)
+    show_decided(judge_again(id_parsing.parse(model, allowed="m")[1]), as_json=as_json)
 
 
 def show_decided(decided: Any, *, as_json: bool) -> None:
@@ -170,9 +170,9 @@ def show_decided(decided: Any, *, as_json: bool) -> None:
 
 
 def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
-    from housing.store.opening import open_store
+    from housing.store.database.open import open_store
 
-    number, settings = identify.parse(run, allowed="r")[1], load_settings()
+    number, settings = id_parsing.parse(run, allowed="r")[1], load_settings()
     with open_store(settings) as store:
         decided = decide(store, settings, number, reason)
     if as_json:

@@ -5,17 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from deployments.cli import (
-    changes,
-    gate,
-    listings,
-    monitor,
-    nights,
-    replay,
-    schema,
-    serving,
-    upkeep,
-)
+from deployments.cli import gate, maintenance, monitor, replay, rollback, run, schema, serving, show
 
 
 class _Interrupted(BaseException):
@@ -45,12 +35,12 @@ app = typer.Typer(
     cls=_Commands,
 )
 for part in (
-    nights.app,
-    listings.app,
-    changes.app,
+    run.app,
+    show.app,
+    rollback.app,
     gate.app,
     replay.app,
-    upkeep.app,
+    maintenance.app,
     serving.app,
     monitor.app,
     schema.app,

@@ -9,12 +9,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from deployments.cli import identify
+from deployments.cli import id_parsing
 from deployments.cli.output import AsJson, cell, console, emit_json
 from housing.settings import load_settings
 
 if TYPE_CHECKING:
-    from housing.steps.monitor import Look
+    from housing.operations.monitor import MonitorRun
 
 app = typer.Typer()
 
@@ -33,9 +33,9 @@ def monitor(
 
     Returns 0 where all is well, 3 where something is an alarm.
     """
-    from housing.steps.monitor import monitor as look
-    from housing.steps.watch_report import write
-    from housing.store.opening import open_store
+    from housing.operations.monitor import monitor as look
+    from housing.operations.monitor_report import write
+    from housing.store.database.open import open_store
 
     settings = load_settings()
     with open_store(settings) as store:
@@ -53,7 +53,7 @@ def monitor(
         raise typer.Exit(ALARM_CODE)
 
 
-def _show(found: "Look") -> None:
+def _show(found: "MonitorRun") -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("window", "state", "what"):
         table.add_column(heading, overflow="fold")
@@ -90,13 +90,13 @@ def card(
     as_json: AsJson = False,
 ) -> None:
     """The model card of a version, as Markdown and HTML: what it is, how good, and where not."""
-    from housing.steps.card import write
-    from housing.steps.predict import champion_of
-    from housing.store.opening import open_store
+    from housing.operations.predict import champion_of
+    from housing.pipeline.model_card import write
+    from housing.store.database.open import open_store
 
     settings = load_settings()
     with open_store(settings) as store:
-        chosen = champion_of(store) if model is None else identify.parse(model, allowed="m")[1]
+        chosen = champion_of(store) if model is None else id_parsing.parse(model, allowed="m")[1]
         text, page = write(store, settings, chosen)
     if as_json:
         emit_json({"model": f"m{chosen}", "markdown": str(text), "html": str(page)})
@@ -113,10 +113,10 @@ def export(
     ] = None,
 ) -> None:
     """A stored model as files for other programs, read back and checked before they count."""
-    from housing.steps.export import export as write
-    from housing.store.opening import open_store
+    from housing.operations.export import export as write
+    from housing.store.database.open import open_store
 
-    number = identify.parse(model, allowed="m")[1]
+    number = id_parsing.parse(model, allowed="m")[1]
     with open_store(load_settings()) as store:
         paths = write(store, number, to, output or Path(f"export-m{number}"))
     for path in paths:

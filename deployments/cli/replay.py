@@ -87,8 +87,8 @@ def _census(settings: Settings) -> "pd.DataFrame":
 
     import pandas as pd
 
+    from housing.pipeline.ingest import options
     from housing.quality.table import whole
-    from housing.steps.intake import options
 
     for delivery in SOURCES["census"](options(settings)).deliveries(_NothingSeen()):
         found: Any = delivery
@@ -166,14 +166,14 @@ def _live(
 ) -> Iterator[dict[str, Any]]:
     """One night after the other by the flow; a night that fails is told and the next one comes."""
     from deployments import environment
-    from deployments.server import server_for_a_night
+    from deployments.processes.prefect_server import temporary_prefect_server
 
     settings = load_settings()
     environment.prepare(settings.home, quiet=True)
-    with server_for_a_night(settings.home) as server:
+    with temporary_prefect_server(settings.home) as server:
         with errors.status("Starting: loading libraries and the Prefect server ..."):
             from flows.nightly import nightly
-            from housing.steps.night import NightlyParameters
+            from housing.pipeline.run_context import NightlyParameters
 
             parameters = NightlyParameters(**chosen)
             parameters.settings(settings)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from deployments import environment
 from deployments.cli.output import console, emit_json, errors, messages
-from deployments.server import server_for_a_night
+from deployments.processes.prefect_server import temporary_prefect_server
 from housing import progress
 from housing.errors import SettingsInvalid
 from housing.records import RunOutcome
@@ -21,9 +21,9 @@ def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     """Run the flow once; returns the outcome. Errors of the flow are raised here."""
     settings = load_settings()
     environment.prepare(settings.home, quiet=True)
-    with server_for_a_night(settings.home) as server:
-        from deployments.cli.bars import Bars  # imported while the server is starting
-        from housing.store.opening import open_store
+    with temporary_prefect_server(settings.home) as server:
+        from deployments.cli.progress_bars import Bars  # imported while the server is starting
+        from housing.store.database.open import open_store
 
         with open_store(settings):
             pass  # what is wrong with the store is said while the server is still starting
@@ -54,7 +54,7 @@ def without_heartbeats() -> Iterator[None]:
 def _parameters(chosen: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
-    from housing.steps.night import NightlyParameters
+    from housing.pipeline.run_context import NightlyParameters
 
     try:
         parameters = NightlyParameters(**chosen)
@@ -74,12 +74,13 @@ OUTCOME_STYLE = {
 
 
 def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> None:
-    from housing.steps.report import notices
-    from housing.store import listings, runs
-    from housing.store.opening import open_store
+    from housing.pipeline.report import notices
+    from housing.store import queries
+    from housing.store.database.open import open_store
+    from housing.store.runs import runs
 
     with open_store(settings) as store, store.read() as connection:
-        found = listings.show_run(connection, run)
+        found = queries.show_run(connection, run)
         steps = runs.steps(connection, run)
         warnings = list(notices(connection, settings))
     if as_json:

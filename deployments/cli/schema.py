@@ -12,7 +12,7 @@ app = typer.Typer()
 def migrate(as_json: AsJson = False) -> None:
     """Bring the metadata store's schema up to date; every other command does so as well."""
 
-    from housing.store.opening import open_store, schema_version
+    from housing.store.database.open import open_store, schema_version
 
     with open_store(load_settings()) as store, store.read() as connection:
         found = schema_version(connection)

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.cli.output import LONGEST_DAYS, MOST_ROWS, AsJson, console, emit_json
-from deployments.serving import PORT, Binding
-from deployments.serving import serve as run_until_stopped
+from deployments.processes.prediction_api import PORT, Binding
+from deployments.processes.prediction_api import serve as run_until_stopped
 from housing.settings import load_settings
 
 app = typer.Typer()
@@ -48,11 +48,11 @@ def predict(
 
     A row that is no district says why in the column `error`; then the exit code is 1.
     """
-    from deployments.cli import identify
-    from housing.steps.predict import predict_file
-    from housing.store.opening import open_store
+    from deployments.cli import id_parsing
+    from housing.operations.predict import predict_file
+    from housing.store.database.open import open_store
 
-    chosen = None if model is None else identify.parse(model, allowed="m")[1]
+    chosen = None if model is None else id_parsing.parse(model, allowed="m")[1]
     target = output or file.with_name(f"{file.stem}.predicted{file.suffix}")
     with open_store(load_settings()) as store:
         done = predict_file(store, file, target, model=chosen)
@@ -80,9 +80,9 @@ def shadow(
     """How far the shadow is from the champion on what was really asked, by version and day."""
     from datetime import timedelta
 
-    from housing.serving.disagreement import disagreements
-    from housing.store.opening import open_store
-    from housing.store.tables import utc_now
+    from housing.serving.shadow_comparison import disagreements
+    from housing.store.database.open import open_store
+    from housing.store.database.tables import utc_now
 
     with open_store(load_settings()) as store:
         since = None if days is None else utc_now() - timedelta(days=days)
@@ -126,11 +126,11 @@ def audit_sample(
 
     Fill in the price and bring the file back with `housing ingest --audit audit.csv`.
     """
-    from deployments.cli import identify
-    from housing.steps.audit import write_sample
-    from housing.store.opening import open_store
+    from deployments.cli import id_parsing
+    from housing.operations.labelling_sample import write_sample
+    from housing.store.database.open import open_store
 
-    other = None if rival is None else identify.parse(rival, allowed="m")[1]
+    other = None if rival is None else id_parsing.parse(rival, allowed="m")[1]
     with open_store(load_settings()) as store:
         rows = write_sample(store, output, count, seed=seed, rival=other)
     console.print(f"{rows:,} districts: {escape(str(output))}")

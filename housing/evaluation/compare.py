@@ -12,7 +12,7 @@ from scipy.special import stdtr, stdtrit
 
 from housing.errors import NotMeasurable
 from housing.evaluation.metrics import finite_columns
-from housing.evaluation.nearness import Cells, Mask, Places, Values, spatial_error
+from housing.evaluation.spatial_se import Cells, Mask, SpatialCells, Values, spatial_error
 from housing.records import Comparison, Interval
 
 Loss = Literal["rmse", "mae"]
@@ -32,7 +32,7 @@ class PairedErrors:
 
     champion: Values
     challenger: Values
-    places: Places
+    places: SpatialCells
 
     def of(self, rows: Mask) -> "PairedErrors":
         """The same for some of the rows."""
@@ -40,7 +40,7 @@ class PairedErrors:
 
 
 def paired_errors(
-    y: Values, champion_pred: Values, challenger_pred: Values, where: Places
+    y: Values, champion_pred: Values, challenger_pred: Values, where: SpatialCells
 ) -> PairedErrors:
     """The errors of both models; NotMeasurable: fewer than two rows, or a value not finite."""
     if len(where.codes) != len(y):
@@ -53,7 +53,7 @@ def compare(
     y: Values,
     champion_pred: Values,
     challenger_pred: Values,
-    where: Places,
+    where: SpatialCells,
     *,
     confidence: float,
 ) -> Comparison:
@@ -110,7 +110,7 @@ def compare_by_halves(
     y: Values,
     other_pred: Values,
     challenger_pred: Values,
-    where: Places,
+    where: SpatialCells,
     *,
     confidence: float,
 ) -> Comparison:
@@ -153,7 +153,7 @@ def bounded_errors(actual: Values, predicted: Values) -> Values:
     return np.clip(np.where(np.isnan(errors), most, errors), -most, most)
 
 
-def _blocks(where: Places) -> Iterator[Cells]:
+def _blocks(where: SpatialCells) -> Iterator[Cells]:
     """The block of each row (n,), by sides of several cells, where there are enough blocks."""
     merges = {id(kernel.merge): kernel.merge for kernel in where.kernels}
     for number, merge in enumerate(merges.values()):
@@ -180,7 +180,9 @@ def _halved(
     return np.quantile(filled, probabilities, method="higher"), float(change.std())
 
 
-def compare_groups(errors: Values, rows: Mask, where: Places, *, confidence: float) -> Interval:
+def compare_groups(
+    errors: Values, rows: Mask, where: SpatialCells, *, confidence: float
+) -> Interval:
     """How far one model's RMSE on some rows lies from that on the others, relative to these.
 
     `errors` and `rows` of shape (n,). By the delta method on the logarithm of the ratio,

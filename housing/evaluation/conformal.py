@@ -19,7 +19,7 @@ from scipy.stats import beta
 
 from housing.errors import NotMeasurable
 from housing.evaluation.metrics import finite_columns
-from housing.evaluation.nearness import Values
+from housing.evaluation.spatial_se import Values
 from housing.records import Interval
 
 Floats = npt.NDArray[np.float64]

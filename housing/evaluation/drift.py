@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, wasserstein_distance
 
-from housing.records import ColumnDrift, Drift
+from housing.records import ColumnDrift, DriftReport
 from housing.schema import CATALOGUE
 
 Floats = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ first and last bin, so that a single far value does not press all others into on
 
 def measure_drift(
     reference: pd.DataFrame, current: pd.DataFrame, *, names: tuple[str, str]
-) -> Drift:
+) -> DriftReport:
     """Every catalogue column that both tables have; no columns where either table is empty.
 
     `names` says in words what reference and current rows are. A number column with gaps in
@@ -49,7 +49,7 @@ def measure_drift(
                 columns.append(category_drift(name, reference[name], current[name]))
                 continue
             columns += _number_and_gaps(name, reference[name], current[name])
-    return Drift(*names, len(reference), len(current), adjusted(columns))
+    return DriftReport(*names, len(reference), len(current), adjusted(columns))
 
 
 def _number_and_gaps(
@@ -163,7 +163,7 @@ def adjusted(columns: Sequence[ColumnDrift]) -> tuple[ColumnDrift, ...]:
 
 
 def found(
-    drift: Drift, *, min_rows: int, min_effect: float, discovery_rate: float
+    drift: DriftReport, *, min_rows: int, min_effect: float, discovery_rate: float
 ) -> tuple[ColumnDrift, ...]:
     """Columns that drifted, largest effect first: enough rows, an effect, and not by chance.
 

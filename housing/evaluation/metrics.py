@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from housing.errors import NotMeasurable
-from housing.evaluation.nearness import Places, Values, spatial_error
+from housing.evaluation.spatial_se import SpatialCells, Values, spatial_error
 from housing.records import Interval, Metrics
 
 WITHIN = (0.10, 0.20)
@@ -19,7 +19,7 @@ def measure(
     y_true: Values,
     y_pred: Values,
     confidence: float = 0.95,
-    where: Places | None = None,
+    where: SpatialCells | None = None,
 ) -> Metrics:
     """Errors of predictions, both of shape (n,) and in US dollars.
 
@@ -58,7 +58,7 @@ def measure(
     )
 
 
-def _clustered(value: float, influence: Values, where: Places, confidence: float) -> Interval:
+def _clustered(value: float, influence: Values, where: SpatialCells, confidence: float) -> Interval:
     """Student's interval of one figure, among neighbours."""
     found = spatial_error(influence - influence.mean(), where)
     half = float(stdtrit(found.df, (1 + confidence) / 2)) * found.se

@@ -45,12 +45,12 @@ def log_ratio(numerator: Floats, denominator: Floats) -> Floats:
     return log_count(numerator) - log_count(denominator)
 
 
-def as_it_is(values: Floats) -> Floats:
+def identity(values: Floats) -> Floats:
     """The column itself, shape (n,)."""
     return values
 
 
-def east(longitude: Floats) -> Floats:
+def scaled_x(longitude: Floats) -> Floats:
     """Longitude in degrees of latitude, shape (n,): one step is as far as one to the north."""
     shrunk: Floats = longitude * np.cos(np.deg2rad(MIDDLE_LATITUDE))
     return shrunk
@@ -59,13 +59,13 @@ def east(longitude: Floats) -> Floats:
 def rotated(longitude: Floats, latitude: Floats, degrees: float) -> Floats:
     """Place along an axis that is turned from the east to the north by `degrees`, shape (n,)."""
     angle = np.deg2rad(degrees)
-    along: Floats = east(longitude) * np.cos(angle) + latitude * np.sin(angle)
+    along: Floats = scaled_x(longitude) * np.cos(angle) + latitude * np.sin(angle)
     return along
 
 
 def distance_to(longitude: Floats, latitude: Floats, place: float, parallel: float) -> Floats:
     """Distance to a place at longitude `place`, latitude `parallel`; degrees of latitude, (n,)."""
-    return np.hypot(east(longitude - place), latitude - parallel)
+    return np.hypot(scaled_x(longitude - place), latitude - parallel)
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ _BY_NAME = {column.name: column for column in (*RATIOS, *LOGS)}
 _LIKENESS = "Similarity covariate"
 
 COVARIATES: tuple[Derived, ...] = (
-    Derived("east", _DEGREES, _LIKENESS, ("longitude",), east),
-    Derived("north", _DEGREES, _LIKENESS, ("latitude",), as_it_is),
+    Derived("east", _DEGREES, _LIKENESS, ("longitude",), scaled_x),
+    Derived("north", _DEGREES, _LIKENESS, ("latitude",), identity),
     _BY_NAME["log_income"],
-    Derived("age", "years", _LIKENESS, ("housing_median_age",), as_it_is),
+    Derived("age", "years", _LIKENESS, ("housing_median_age",), identity),
     Derived(
         "log_rooms_per_house", "log rooms a household", _LIKENESS,
         ("total_rooms", "households"), log_ratio,

@@ -22,8 +22,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from housing.features.curve import along_curve
-from housing.features.statistics import GROUPS, NEAREST, Floats, Near, weighted_mean
+from housing.features.space_filling_curve import along_curve
+from housing.features.statistics import GROUPS, NEAREST, Floats, Neighbourhood, weighted_mean
 
 Integers = npt.NDArray[np.int64]
 
@@ -181,7 +181,7 @@ class NeighbourStatistics(LooksUp):
 
     def _features(self, rows: Floats) -> Floats:
         index, distance = self._near(rows, NEAREST)
-        near = Near(distance, self.labels_[index], self.rows_[index], rows, self.places_)
+        near = Neighbourhood(distance, self.labels_[index], self.rows_[index], rows, self.places_)
         return np.hstack([GROUPS[name].function(near) for name in self.groups])
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:

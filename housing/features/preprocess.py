@@ -35,7 +35,7 @@ from housing.features.statistics import GROUPS
 from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, NUMBERS
 
 
-def recipe(seed: int) -> ColumnTransformer:
+def reference_preprocessor(seed: int) -> ColumnTransformer:
     """The reference recipe: ratios, logs, cluster similarity, one-hot, scaled numbers."""
     covered = {*inputs_of((*RATIOS, *LOGS)), *COORDINATES}
     rest = [name for name in FEATURES if name in NUMBERS and name not in covered]
@@ -77,7 +77,7 @@ FEATURE_GROUPS = (*ROW_GROUPS, *GROUPS, SIMILAR)
 """Groups of `neighbourhood` that can be left out; the table's own columns cannot."""
 
 
-def neighbourhood(_seed: int) -> ColumnTransformer:
+def spatial_preprocessor(_seed: int) -> ColumnTransformer:
     """Every number as it is, what follows from it, and what neighbouring districts say.
 
     Gaps stay gaps in the table's own columns. It is fitted with the labels, and holds them: a model

@@ -24,7 +24,7 @@ RIDGE = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Near:
+class Neighbourhood:
     """The nearest training districts of n rows, k each, nearest first."""
 
     distance: Floats  # degrees, shape (n, k)
@@ -44,10 +44,10 @@ class Group:
     unit: str
     reason: str
     names: Callable[[int], tuple[str, ...]]
-    function: Callable[[Near], Floats]
+    function: Callable[[Neighbourhood], Floats]
 
 
-def _prices(near: Near) -> Floats:
+def _prices(near: Neighbourhood) -> Floats:
     weight = 1 / (near.distance + SOFTENING)
     parts = []
     for k in COUNTS:
@@ -58,23 +58,23 @@ def _prices(near: Near) -> Floats:
     return np.column_stack(parts)
 
 
-def _scaled_prices(near: Near) -> Floats:
+def _scaled_prices(near: Neighbourhood) -> Floats:
     """Prices a unit of the first covariate, which is a logarithm, times the row's own."""
     ratio = near.price * np.exp(near.own[:, None, near.places] - near.theirs[:, :, near.places])
     weight = 1 / (near.distance + SOFTENING)
     return np.column_stack([weighted_mean(ratio[:, :k], weight[:, :k]) for k in COUNTS])
 
 
-def _covariates(near: Near) -> Floats:
+def _covariates(near: Neighbourhood) -> Floats:
     few, many = (near.theirs[:, :k, near.places :].mean(axis=1) for k in COUNTS[1:])
     return np.hstack([few, near.own[:, near.places :] - many])
 
 
-def _distances(near: Near) -> Floats:
+def _distances(near: Neighbourhood) -> Floats:
     return near.distance[:, [0, *(k - 1 for k in COUNTS)]]
 
 
-def _regression(near: Near) -> Floats:
+def _regression(near: Neighbourhood) -> Floats:
     """A ridge regression of price on covariates and place around each row, weighted by nearness.
 
     Its value at the row and its slope in the first covariate, shape (n, 2); tricube weights after

@@ -9,9 +9,9 @@ from typing import Protocol
 from housing.gate.data_checks import DriftFound, Identity, LeakProof, RejectedShare, TestRowCount
 from housing.gate.evidence import Evidence
 from housing.gate.model_checks import BeatsBaseline, NoRegression, SanePredictions
-from housing.gate.part_checks import CappedLabels, Ratchet, RecentRows, Slices
 from housing.gate.policy import GatePolicy
 from housing.gate.service_checks import ArtifactSize, Latency, PreflightRun
+from housing.gate.subset_checks import CappedLabels, NoCumulativeRegression, RecentRows, Slices
 from housing.records import CheckOutcome, CheckResult, Verdict
 
 __all__ = ["CHECKS", "Check", "Evidence", "judge"]
@@ -43,7 +43,7 @@ CHECKS: tuple[Check, ...] = (
     Slices(),
     RecentRows(),
     CappedLabels(),
-    Ratchet(),
+    NoCumulativeRegression(),
     Latency(),
     ArtifactSize(),
     PreflightRun(),
@@ -51,7 +51,15 @@ CHECKS: tuple[Check, ...] = (
 
 
 COMPARISONS = frozenset(
-    check.name for check in (BeatsBaseline, NoRegression, Slices, RecentRows, CappedLabels, Ratchet)
+    check.name
+    for check in (
+        BeatsBaseline,
+        NoRegression,
+        Slices,
+        RecentRows,
+        CappedLabels,
+        NoCumulativeRegression,
+    )
 )
 """Checks that compare errors: a person may override these, and no other."""
 

@@ -6,10 +6,10 @@ How well a model predicts belongs to `model_checks`.
 from collections.abc import Iterator, Mapping
 
 from housing.evaluation.drift import found
-from housing.gate.evidence import Contender, Evidence
+from housing.gate.evidence import Evidence, ModelMetrics
 from housing.gate.policy import DriftAction, GatePolicy
 from housing.gate.words import percent
-from housing.records import CheckOutcome, CheckResult, ColumnDrift, Drift
+from housing.records import CheckOutcome, CheckResult, ColumnDrift, DriftReport
 
 
 class Identity:
@@ -97,7 +97,7 @@ class LeakProof:
         return CheckResult(self.name, "passed", sentence, figures)
 
     @staticmethod
-    def _leaks(model: Contender, evidence: Evidence) -> Iterator[str]:
+    def _leaks(model: ModelMetrics, evidence: Evidence) -> Iterator[str]:
         if model.test_overlap:
             yield (
                 f"{model.test_overlap:,} of the {model.training_rows:,} training rows of "
@@ -220,7 +220,7 @@ class DriftFound:
         return f"{text} The largest effect is {largest.column}'s: {largest.effect:.2f}."
 
 
-def drift_found(drift: Drift, policy: GatePolicy) -> tuple[ColumnDrift, ...]:
+def drift_found(drift: DriftReport, policy: GatePolicy) -> tuple[ColumnDrift, ...]:
     """The columns that drifted by the policy's demands."""
     return found(
         drift,

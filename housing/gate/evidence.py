@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
-from housing.records import Comparison, Drift, Interval, Json, Metrics
+from housing.records import Comparison, DriftReport, Interval, Json, Metrics
 
 SHAPE = 5
 """1: comparison and baselines. 2: slices, recent rows, ratchet, capped labels, drift, luck,
@@ -23,7 +23,7 @@ BOUNDED_BASELINES = 4
 
 
 @dataclass(frozen=True)
-class Contender:
+class ModelMetrics:
     """A model, and what it did on tonight's test rows."""
 
     id: int
@@ -46,7 +46,7 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class Part:
+class SubsetComparison:
     """Challenger against champion on some of the test rows."""
 
     name: str
@@ -55,7 +55,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Former:
+class BestFormerChampion:
     """The best of the former champions on tonight's test set, and the challenger against it."""
 
     id: int
@@ -65,7 +65,7 @@ class Former:
 
 
 @dataclass(frozen=True)
-class Luck:
+class SeedVariance:
     """The luck of training: what other members (seeds, draws) did, from those of the bag."""
 
     rmse: tuple[float, ...]  # US dollars, one a member
@@ -73,7 +73,7 @@ class Luck:
 
 
 @dataclass(frozen=True)
-class Wear:
+class HoldoutReuse:
     """How used the test set is, and whether the champion profits from that."""
 
     decisions: int  # verdicts on other challengers that shared test rows with tonight's
@@ -84,7 +84,7 @@ class Wear:
 
 
 @dataclass(frozen=True)
-class Costs:
+class ServingCosts:
     """What the challenger costs in service."""
 
     latency_ms: float  # median of a prediction for one row, on the machine of the night
@@ -93,7 +93,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Preflight:
+class LoadCheck:
     """The stored artifact in a fresh process, on its golden rows."""
 
     worst: float | None  # largest relative difference of a prediction; None where it gave none
@@ -110,22 +110,22 @@ class Evidence:
     test_rows: int
     read_rows: int  # of batches that entered since the champion's version
     rejected_rows: int  # of these
-    challenger: Contender
-    champion: Contender | None = None
+    challenger: ModelMetrics
+    champion: ModelMetrics | None = None
     comparison: Comparison | None = None  # challenger against champion
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     shape: int = 1
     mae: Comparison | None = None  # challenger against champion, mean absolute error
-    slices: tuple[Part, ...] = ()
-    recent: Part | None = None  # rows that no decision has used
-    uncapped: Part | None = None  # rows whose label is below the cap
-    former: Former | None = None
-    luck: Luck | None = None  # None for a model of one seed
-    champion_luck: Luck | None = None
-    wear: Wear | None = None
-    drift: tuple[Drift, ...] = ()
-    costs: Costs | None = None
-    preflight: Preflight | None = None  # None where the policy does not ask for it
+    slices: tuple[SubsetComparison, ...] = ()
+    recent: SubsetComparison | None = None  # rows that no decision has used
+    uncapped: SubsetComparison | None = None  # rows whose label is below the cap
+    former: BestFormerChampion | None = None
+    luck: SeedVariance | None = None  # None for a model of one seed
+    champion_luck: SeedVariance | None = None
+    wear: HoldoutReuse | None = None
+    drift: tuple[DriftReport, ...] = ()
+    costs: ServingCosts | None = None
+    preflight: LoadCheck | None = None  # None where the policy does not ask for it
     failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> why it is left out
     looks: tuple[int, ...] = ()  # other challengers that were judged on exactly these rows before
     older: bool = False  # whether the champion is a later model than the challenger

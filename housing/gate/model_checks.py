@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from housing.gate import rules, words
+from housing.gate import decision_rule, words
 from housing.gate.evidence import BOUNDED_BASELINES, Evidence
 from housing.gate.policy import GatePolicy
 from housing.records import CheckOutcome, CheckResult, Comparison, Metrics
@@ -58,8 +58,8 @@ class BeatsBaseline:
         figures: dict[str, Any] = {name: words.figures(c) for name, c in found.items()}
         figures |= {"decided_by": nearest, "failed": dict(evidence.failed_baselines)}
         sentence = (
-            f"{words.standing(ours, comparison)} the {baseline.metrics.rmse.value:,.0f} of the "
-            f"{nearest} baseline"
+            f"{words.format_error_vs(ours, comparison)} the {baseline.metrics.rmse.value:,.0f} of "
+            f"the {nearest} baseline"
         )
         outcome = self.outcome(comparison, policy)
         if outcome == "unsure":
@@ -111,16 +111,16 @@ class BeatsBaseline:
             return "It needs a challenger and a baseline whose predictions are finite."
         nearest = compared[self.nearest(compared, evidence, policy)]
         away = nearest.upper + policy.baseline_margin
-        rows = rules.rows_needed(nearest, -policy.baseline_margin)
+        rows = decision_rule.rows_needed(nearest, -policy.baseline_margin)
         if away <= 0:
             rise = words.percent(abs(away))
             return (
                 f"It fails once the error rises by about {rise} of the baseline; at the error as "
-                f"it is, {words.enough(rows)}."
+                f"it is, {words.rows_to_pass(rows)}."
             )
         return (
             f"It passes once the error falls by about {words.percent(away)} of the baseline; at "
-            f"the error as it is, {words.settled_by(rows)}."
+            f"the error as it is, {words.rows_to_decide(rows)}."
         )
 
 
@@ -139,16 +139,18 @@ class NoRegression:
         if theirs is None:
             raise ValueError(f"the champion, m{evidence.champion.id}, gives no finite predictions")
         comparison = checked(evidence.comparison, evidence, policy)
-        policy = rules.in_force(evidence, policy)
+        policy = decision_rule.in_force(evidence, policy)
         figures: dict[str, Any] = {**words.figures(comparison), "margin": policy.margin}
         figures |= {"rule": policy.rule, "looks": list(evidence.looks)}
-        start = f"{words.standing(ours, comparison)} the champion's {theirs.rmse.value:,.0f}"
-        outcome = rules.outcome(comparison, policy)
+        start = f"{words.format_error_vs(ours, comparison)} the champion's {theirs.rmse.value:,.0f}"
+        outcome = decision_rule.outcome(comparison, policy)
         if outcome == "unsure":
-            figures["rows_needed"] = rules.rows_needed(comparison, rules.limit(policy))
+            figures["rows_needed"] = decision_rule.rows_needed(
+                comparison, decision_rule.limit(policy)
+            )
         sentence = start + self._ending(comparison, policy, outcome)
         if evidence.repeated:
-            why = rules.why_superior(
+            why = decision_rule.why_superior(
                 evidence.looks, evidence.challenger.id if evidence.older else None
             )
             sentence += f" The rule is `superior`, because {why}."
@@ -168,11 +170,11 @@ class NoRegression:
         if outcome == "passed":
             sure = words.percent(policy.confidence, 2)
             return f"; with {sure} confidence it is {words.bound(upper)}, {asked}."
-        rows = rules.rows_needed(comparison, rules.limit(policy))
+        rows = decision_rule.rows_needed(comparison, decision_rule.limit(policy))
         return (
             f", but on {comparison.rows:,} test rows it may still be "
             f"{words.percent(upper)} worse, {asked.replace(' worse is', ' is')}; "
-            f"{words.settled_by(rows)}."
+            f"{words.rows_to_decide(rows)}."
         )
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
@@ -180,15 +182,19 @@ class NoRegression:
         comparison = evidence.comparison
         if comparison is None:
             return "It needs a champion to compare with."
-        policy = rules.in_force(evidence, policy)
+        policy = decision_rule.in_force(evidence, policy)
         half = comparison.upper - comparison.effect
-        most = rules.limit(policy) - half
+        most = decision_rule.limit(policy) - half
         if policy.rule == "no_regression":
             most = min(most, 0.0)
         tipping = f"It passes where the measured change is at most {100 * most:+.2f} %"
-        outcome = rules.outcome(comparison, policy)
-        rows = None if outcome == "failed" else rules.rows_needed(comparison, rules.limit(policy))
-        said = words.settled_by(rows) if outcome == "unsure" else words.enough(rows)
+        outcome = decision_rule.outcome(comparison, policy)
+        rows = (
+            None
+            if outcome == "failed"
+            else decision_rule.rows_needed(comparison, decision_rule.limit(policy))
+        )
+        said = words.rows_to_decide(rows) if outcome == "unsure" else words.rows_to_pass(rows)
         return (
             f"{tipping}; it was {100 * comparison.effect:+.2f} %. At this change {said}; there "
             f"are {comparison.rows:,}."

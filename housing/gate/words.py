@@ -25,14 +25,14 @@ def two_digits(value: float) -> str:
     return f"{float(f'{value:.2g}'):,.15g}"
 
 
-def moved(effect: float) -> str:
+def format_change(effect: float) -> str:
     """A change of the error with its direction."""
     if effect == 0:
         return "exactly the same"
     return f"{percent(abs(effect))} {'higher' if effect > 0 else 'lower'}"
 
 
-def standing(ours: Metrics, comparison: Comparison) -> str:
+def format_error_vs(ours: Metrics, comparison: Comparison) -> str:
     """The first half of a sentence that ends with the other model's error."""
     start = f"The challenger's error is {ours.rmse.value:,.0f} {UNIT}"
     if comparison.effect == 0:
@@ -55,21 +55,21 @@ def bound(upper: float) -> str:
     return f"at least {percent(-upper)} better" if upper < 0 else "not worse"
 
 
-def settled_by(rows: int | None) -> str:
+def rows_to_decide(rows: int | None) -> str:
     """How many test rows would settle it."""
     if rows is None:
         return "no number of test rows would settle it"
-    return f"about {roughly(rows)} test rows would settle it"
+    return f"about {round_up_2_digits(rows)} test rows would settle it"
 
 
-def enough(rows: int | None) -> str:
+def rows_to_pass(rows: int | None) -> str:
     """How many test rows the same figures would take to pass."""
     if rows is None:
         return "no number of test rows is enough"
-    return f"about {roughly(max(rows, 2))} test rows are enough"
+    return f"about {round_up_2_digits(max(rows, 2))} test rows are enough"
 
 
-def roughly(rows: int) -> str:
+def round_up_2_digits(rows: int) -> str:
     """Two digits, rounded up: the estimate is rough, and should look so."""
     step = 10 ** max(len(str(rows)) - 2, 0)
     return f"{math.ceil(rows / step) * step:,}"

@@ -16,7 +16,7 @@ import pandas as pd
 from housing.evaluation.drift import adjusted, found, measure_drift, number_drift
 from housing.monitoring.signals import Signal
 from housing.options import MonitorOptions
-from housing.records import ColumnDrift, Drift
+from housing.records import ColumnDrift, DriftReport
 from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS
 
 Floats = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ def drift_signals(
     )
     own = number_drift(PREDICTIONS, reference.predicted, predicted)
     every = adjusted([*measured.columns, own])
-    whole = Drift("", "", len(reference.features), len(current), every)
+    whole = DriftReport("", "", len(reference.features), len(current), every)
     fired = found(
         whole,
         min_rows=options.min_rows,

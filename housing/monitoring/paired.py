@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import ndtri, stdtr
 
 from housing.evaluation.compare import bounded_errors
-from housing.evaluation.nearness import Places, spatial_error
+from housing.evaluation.spatial_se import SpatialCells, spatial_error
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class Paired:
 
 
 def compared(
-    actual: Floats, ours: Floats, theirs: Floats, where: Places, *, confidence: float
+    actual: Floats, ours: Floats, theirs: Floats, where: SpatialCells, *, confidence: float
 ) -> Paired:
     """Another model's predictions (`theirs`) against `ours`, US dollars, shape (n,) each, n > 0.
 
@@ -63,7 +63,7 @@ def losses(actual: Floats, predicted: Floats) -> Floats:
     return np.where(sound, np.minimum(ratio, WORST), WORST)
 
 
-def score_and_limit(gain: Floats, where: Places, confidence: float) -> tuple[float, float]:
+def score_and_limit(gain: Floats, where: SpatialCells, confidence: float) -> tuple[float, float]:
     """Standardised mean gain, shape (n,) before; and Robbins' boundary at its information.
 
     The score is minus infinity where rows are too few, lie in one cell or do not differ.

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from housing.keys import Keys, district_keys
-from housing.quality import casts
-from housing.quality.casts import Mask
+from housing.quality import parsing
+from housing.quality.parsing import Mask
 from housing.quality.rejections import LONGEST_ID, rejected_rows, summary
 from housing.quality.table import Raw, RawTable
 from housing.records import Rejection
@@ -184,16 +184,16 @@ def _typed(frame: pd.DataFrame) -> tuple[dict[str, pd.Series], list[_Fault]]:
         typed[column.name], found = check(column, frame[column.name])
         faults += [fault for fault in found if fault.rows.any()]
     if ID_COLUMN in frame:
-        typed[ID_COLUMN], bad = casts.identifiers(frame[ID_COLUMN], LONGEST_ID)
+        typed[ID_COLUMN], bad = parsing.identifiers(frame[ID_COLUMN], LONGEST_ID)
         faults.append(_Fault("bad-id", ID_COLUMN, bad))
     if TIME_COLUMN in frame:
-        typed[TIME_COLUMN], bad = casts.times(frame[TIME_COLUMN])
+        typed[TIME_COLUMN], bad = parsing.times(frame[TIME_COLUMN])
         faults.append(_Fault("not-a-date", TIME_COLUMN, bad))
     return typed, faults
 
 
 def _number_column(column: Column, delivered: pd.Series) -> tuple[pd.Series, list[_Fault]]:
-    read = casts.numbers(delivered)
+    read = parsing.numbers(delivered)
     low = -np.inf if column.minimum is None else column.minimum
     high = np.inf if column.maximum is None else column.maximum
     faults = [
@@ -207,7 +207,7 @@ def _number_column(column: Column, delivered: pd.Series) -> tuple[pd.Series, lis
 
 
 def _category_column(column: Column, delivered: pd.Series) -> tuple[pd.Series, list[_Fault]]:
-    codes, missing, unknown = casts.categories(delivered, column.categories)
+    codes, missing, unknown = parsing.categories(delivered, column.categories)
     faults = [_Fault("category", column.name, unknown)]
     if not column.nullable:
         faults.append(_Fault("missing", column.name, missing))

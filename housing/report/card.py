@@ -11,7 +11,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from housing.records import Interval, Metrics
-from housing.report.watch import page
+from housing.report.monitor_page import page
 from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, SOURCE, TARGET
 
 UNIT = CATALOGUE[TARGET].unit

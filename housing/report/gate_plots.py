@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from housing.gate import rules
-from housing.gate.evidence import Evidence, Wear
+from housing.gate import decision_rule
+from housing.gate.evidence import Evidence, HoldoutReuse
 from housing.gate.policy import GatePolicy
 from housing.gate.power import DETECTION, OperatingCharacteristic
-from housing.records import ColumnDrift, Comparison, Drift, Interval
-from housing.report.canvas import LOOK, Plot, canvas, dates, finished, named
+from housing.records import ColumnDrift, Comparison, DriftReport, Interval
+from housing.report.plot_style import LOOK, RenderedFigure, canvas, dates, finished, named
 from housing.report.wording import change, count, share
 
 _DASHED = (0, (4, 2))
@@ -33,7 +33,7 @@ def forest_rows(evidence: Evidence, policy: GatePolicy) -> list[ForestRow]:
     """
     rows: list[ForestRow] = []
     if evidence.comparison is not None:
-        limit = rules.limit(rules.in_force(evidence, policy))
+        limit = decision_rule.limit(decision_rule.in_force(evidence, policy))
         rows.append(("all rows", evidence.comparison, limit))
     if evidence.mae is not None:
         rows.append(("all rows, mean absolute error", evidence.mae, None))
@@ -48,7 +48,7 @@ def forest_rows(evidence: Evidence, policy: GatePolicy) -> list[ForestRow]:
     return rows
 
 
-def forest(evidence: Evidence, policy: GatePolicy) -> Plot | None:
+def forest(evidence: Evidence, policy: GatePolicy) -> RenderedFigure | None:
     """Change of the error on all rows and on each part of them, with intervals; None without."""
     rows = forest_rows(evidence, policy)
     if len(rows) < 2:
@@ -87,7 +87,7 @@ def _edge(comparisons: Sequence[Comparison]) -> float:
     return max(float(np.quantile(reach, 0.9)), 1.1 * far, 0.01)
 
 
-def characteristic(found: OperatingCharacteristic, effect: float | None = None) -> Plot:
+def characteristic(found: OperatingCharacteristic, effect: float | None = None) -> RenderedFigure:
     """How often a challenger passes, by how much worse or better it truly is."""
     with canvas(5.0, 2.6) as (figure, axes):
         x = [point[0] for point in found.curve]
@@ -130,7 +130,7 @@ def characteristic(found: OperatingCharacteristic, effect: float | None = None) 
         return finished(figure, "characteristic", found.sentence)
 
 
-def drift_effects(drifts: Sequence[Drift], policy: GatePolicy) -> Plot | None:
+def drift_effects(drifts: Sequence[DriftReport], policy: GatePolicy) -> RenderedFigure | None:
     """The effect of each column in each table, against the effect that counts; None without."""
     shown = [d for d in drifts if d.columns]
     if not shown:
@@ -156,7 +156,7 @@ def drift_effects(drifts: Sequence[Drift], policy: GatePolicy) -> Plot | None:
         return finished(figure, "drift", f"{alt}{largest.effect:.2f}.")
 
 
-def drift_shares(column: ColumnDrift, drift: Drift, number: int) -> Plot:
+def drift_shares(column: ColumnDrift, drift: DriftReport, number: int) -> RenderedFigure:
     """One column of some rows and of the reference, as shares; `number` keeps plots apart."""
     with canvas(3.4, 2.2) as (figure, axes):
         where = np.arange(len(column.groups))
@@ -185,7 +185,7 @@ def _column_name(column: ColumnDrift) -> str:
     return f"{name} (missing)" if column.kind == "missing" else name
 
 
-def wear(nights: Sequence[tuple[datetime, Wear]]) -> Plot | None:
+def wear(nights: Sequence[tuple[datetime, HoldoutReuse]]) -> RenderedFigure | None:
     """Decisions that each night's test set had served, and the champion's error on fresh rows
     relative to used ones; None before the second such night.
     """

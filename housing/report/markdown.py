@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 
 from housing.report import wording
-from housing.report.content import NightReport
-from housing.report.night import MODEL_FIGURES, seen
+from housing.report.data import RunReport
+from housing.report.run_page import MODEL_FIGURES, seen
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]|~$]|(?<=www)\.|:(?=//)|!(?=\[)|^[#+\-=]")
 """What is markup anywhere, what makes a link of an address, what starts a heading or a list."""
@@ -23,7 +23,7 @@ def escape(text: object) -> str:
     return html.escape(line, quote=False)
 
 
-def summary(report: NightReport) -> str:
+def summary(report: RunReport) -> str:
     """Verdict and why, the models with their intervals, what came in, and where the page is."""
     blocks = [
         f"# {wording.HEADLINES[report.outcome]}",
@@ -42,7 +42,7 @@ def summary(report: NightReport) -> str:
     return wording.writable("\n\n".join(blocks) + "\n")
 
 
-def _checks(report: NightReport) -> Iterator[str]:
+def _checks(report: RunReport) -> Iterator[str]:
     """What did not pass; a night on which all passed says so in one line."""
     if report.verdict is None:
         return
@@ -53,7 +53,7 @@ def _checks(report: NightReport) -> Iterator[str]:
     yield "\n".join([f"{passed} of the {asked} checks that apply passed.", *lines])
 
 
-def _models(report: NightReport) -> Iterator[str]:
+def _models(report: RunReport) -> Iterator[str]:
     evidence = report.evidence
     if evidence is None:
         return
@@ -76,7 +76,7 @@ def _models(report: NightReport) -> Iterator[str]:
         yield f"What the gate can see: {escape(could.sentence)}"
 
 
-def _intake(report: NightReport) -> Iterator[str]:
+def _intake(report: RunReport) -> Iterator[str]:
     if not report.batches:
         yield "No file was read."
         return

@@ -14,8 +14,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from housing.records import Comparison, Interval, Trial
-from housing.report.canvas import LOOK, Plot, canvas, dates, finished, named, thinned
-from housing.report.content import TestSet
+from housing.report.data import TestSet
+from housing.report.plot_style import LOOK, RenderedFigure, canvas, dates, finished, named, thinned
 from housing.report.wording import bound, change, dollars, share
 from housing.schema import CATALOGUE, COORDINATES, LABEL_CAP, TARGET
 
@@ -26,7 +26,9 @@ _DIVERGING = LinearSegmentedColormap.from_list("low-high", [LOOK.good, LOOK.midd
 _thousands = FuncFormatter(lambda value, _: f"{value / 1000:,.0f}k")
 
 
-def decision(comparisons: Mapping[str, Comparison], limit: float, limit_label: str) -> Plot:
+def decision(
+    comparisons: Mapping[str, Comparison], limit: float, limit_label: str
+) -> RenderedFigure:
     """Each comparison (label -> figures, at least one) against the limit of its upper bound.
 
     The thick line ends at the one-sided bound, which decides; the thin one is two-sided.
@@ -77,7 +79,7 @@ def _draw_interval(axes: Axes, row: int, c: Comparison, limit: float) -> None:
     )  # fmt: skip
 
 
-def search(trials: Sequence[Trial], best: int | None) -> Plot | None:
+def search(trials: Sequence[Trial], best: int | None) -> RenderedFigure | None:
     """Score of each draw by family with the spread of its folds, and the best so far.
 
     None where no draw was scored. Draws far above the others are marked at the upper edge.
@@ -147,7 +149,7 @@ def _upper_edge(scored: Sequence[Trial]) -> float:
     return max(best + LOOK.search_range * (middle - best), spread)
 
 
-def importances(values: Mapping[str, float], unit: str) -> Plot:
+def importances(values: Mapping[str, float], unit: str) -> RenderedFigure:
     """The largest importances (at least one) as bars, the largest on top."""
     top = sorted(values.items(), key=lambda item: item[1], reverse=True)[: LOOK.most_bars]
     with canvas(4.8, 0.7 + 0.25 * len(top)) as (figure, axes):
@@ -163,7 +165,7 @@ def importances(values: Mapping[str, float], unit: str) -> Plot:
         return finished(figure, "importances", alt)
 
 
-def predicted_vs_actual(test: TestSet) -> Plot:
+def predicted_vs_actual(test: TestSet) -> RenderedFigure:
     """Predicted against recorded price; on the line a prediction is exact."""
     rows = thinned(len(test.actual))
     with canvas(4.6, 4.3) as (figure, axes):
@@ -198,7 +200,7 @@ def predicted_vs_actual(test: TestSet) -> Plot:
         return finished(figure, "predicted", alt)
 
 
-def error_map(test: TestSet) -> Plot:
+def error_map(test: TestSet) -> RenderedFigure:
     """Where the challenger's predictions are too high and too low; one point a test district."""
     rows = thinned(len(test.actual))
     relative = (test.predicted[rows] - test.actual[rows]) / test.actual[rows]
@@ -228,7 +230,7 @@ def error_map(test: TestSet) -> Plot:
         return finished(figure, "map", alt)
 
 
-def history(nights: Sequence[tuple[datetime, Interval]]) -> Plot:
+def history(nights: Sequence[tuple[datetime, Interval]]) -> RenderedFigure:
     """The champion's error night by night (at least one), each on that night's test set."""
     with canvas(6.4, 2.4) as (figure, axes):
         ordered = sorted(nights, key=lambda night: night[0])

@@ -6,10 +6,10 @@ What is said about a check is said by the gate; layout belongs to `night` and `m
 from collections.abc import Mapping
 from typing import Literal
 
-from housing.gate.evidence import Luck
+from housing.gate.evidence import SeedVariance
 from housing.gate.words import rounded_up
 from housing.records import BatchSummary, CheckResult, Comparison, Event, Interval, RunOutcome
-from housing.report.content import NightReport
+from housing.report.data import RunReport
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -34,7 +34,7 @@ MARKS = {
 }
 
 
-def next_step(report: NightReport) -> str:
+def next_step(report: RunReport) -> str:
     """What a person has to do about this night, if anything."""
     serving = report.champion or "No model"
     match report.outcome:
@@ -90,7 +90,7 @@ def optional(interval: Interval | None) -> str:
     return "not measured" if interval is None else limits(interval)
 
 
-def luck(found: Luck | None) -> str:
+def luck(found: SeedVariance | None) -> str:
     """The luck of training beside an interval that does not hold it."""
     if found is None:
         return "not measured: a single model"

@@ -13,17 +13,18 @@ from fastapi import APIRouter, Request
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
+from housing.inference.columns import columns_of
+from housing.inference.explain import GROUPS, explain
+from housing.inference.loaded_model import LoadedModel, Predictions
+from housing.inference.training_index import TrainingIndex
 from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, ID_COLUMN
-from housing.serving.answers import UNIT, Answer, Explained, Health, ModelFacts, Ready
-from housing.serving.explain import GROUPS, explain
-from housing.serving.inputs import columns_of, read
-from housing.serving.places import Places
-from housing.serving.problems import Refused
-from housing.serving.served import Answers, Served
-from housing.serving.state import State, state_of
+from housing.serving.app_state import State, state_of
+from housing.serving.problems import HTTPProblem
+from housing.serving.request_models import read
+from housing.serving.response_models import UNIT, Answer, Explained, Health, ModelFacts, Ready
 from housing.serving.uploads import answer_file
-from housing.store import registry
-from housing.store.listings import time as as_text
+from housing.store.models import registry
+from housing.store.queries import time as as_text
 
 NEIGHBOURS = 8
 REFERENCE = "#/components/schemas/"  # `openapi.describe` puts these there
@@ -77,7 +78,7 @@ async def districts_of(request: Request, adapter: TypeAdapter[Any]) -> list[dict
     """The districts of a JSON request."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Refused(415, "This endpoint reads application/json. Files go to /predict/batch.")
+        raise HTTPProblem(415, "This endpoint reads application/json. Files go to /predict/batch.")
     return read(adapter, await request.body())
 
 
@@ -134,7 +135,7 @@ async def explain_one(request: Request) -> Response:
     )
 
 
-def _neighbours(places: Places, where: Sequence[float]) -> list[dict[str, float]]:
+def _neighbours(places: TrainingIndex, where: Sequence[float]) -> list[dict[str, float]]:
     return [
         {
             **{name: float(places.columns[name][at]) for name in COORDINATES},
@@ -191,7 +192,7 @@ async def model(request: Request) -> Response:
     return json_answer(await state.aside(model_facts, state, served))
 
 
-def model_facts(state: State, served: Served) -> dict[str, Any]:
+def model_facts(state: State, served: LoadedModel) -> dict[str, Any]:
     """What `/model` says."""
     with state.store.read() as connection:
         evaluation = registry.newest_evaluation(connection, served.model)
@@ -255,7 +256,9 @@ async def metrics(request: Request) -> Response:
     return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _answer(served: Served, rows: Sequence[Mapping[str, Any]], answers: Answers) -> dict[str, Any]:
+def _answer(
+    served: LoadedModel, rows: Sequence[Mapping[str, Any]], answers: Predictions
+) -> dict[str, Any]:
     interval = served.companion.interval
     predicted, lower, upper, flags = (
         values.tolist()

@@ -15,20 +15,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from housing.errors import HousingError
+from housing.inference.loaded_model import LoadedModel
 from housing.serving import api, pages
-from housing.serving.batcher import Batcher
-from housing.serving.follower import Follower
-from housing.serving.guard import Guard, Limit, Rules
-from housing.serving.inputs import Fault, InvalidRequest, question
-from housing.serving.log import PredictionLog
+from housing.serving.app_state import State, state_of
 from housing.serving.metrics import Metrics
+from housing.serving.micro_batcher import Batcher
+from housing.serving.middleware import AccessMiddleware, AccessRules, Limit
+from housing.serving.model_reloader import ModelReloader
 from housing.serving.openapi import describe
-from housing.serving.problems import Refused, problem
-from housing.serving.served import Served
+from housing.serving.prediction_log import PredictionLog
+from housing.serving.problems import HTTPProblem, problem
+from housing.serving.request_models import Fault, InvalidRequest, question
 from housing.serving.shadow import Shadow
-from housing.serving.state import State, state_of
 from housing.settings import Settings, load_settings
-from housing.store.opening import open_store
+from housing.store.database.open import open_store
 
 log = logging.getLogger("housing")
 
@@ -76,7 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     for kind, handler in _HANDLERS:
         app.add_exception_handler(kind, handler)
-    app.add_middleware(Guard, rules=_rules(chosen), observe=metrics.observe)
+    app.add_middleware(AccessMiddleware, rules=_rules(chosen), observe=metrics.observe)
     return app
 
 
@@ -84,11 +84,11 @@ def _state(settings: Settings, metrics: Metrics) -> State:
     store = open_store(settings)
     options = settings.serve
 
-    def swapped(served: Served) -> None:
+    def swapped(served: LoadedModel) -> None:
         metrics.model.set(served.model)
         metrics.ledger.set(served.seq)
 
-    follower = Follower(store, options, settings.notify, swapped)
+    follower = ModelReloader(store, options, settings.notify, swapped)
     return State(
         settings=settings,
         store=store,
@@ -113,9 +113,9 @@ def _scratch(home: Path) -> Path:
     return folder
 
 
-def _rules(settings: Settings) -> Rules:
+def _rules(settings: Settings) -> AccessRules:
     options, token = settings.serve, settings.api_token
-    return Rules(
+    return AccessRules(
         token=None if token is None else token.get_secret_value(),
         hosts=frozenset(host.lower() for host in options.allowed_hosts),
         usual=Limit(options.max_body_bytes, options.body_seconds, FEWER),
@@ -136,7 +136,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    assert isinstance(error, HTTPProblem)
     return problem(error.status, error.detail, headers=error.headers)
 
 
@@ -170,7 +170,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 _HANDLERS: tuple[tuple[type[Exception], Any], ...] = (
     (InvalidRequest, _invalid),
-    (Refused, _refused),
+    (HTTPProblem, _refused),
     (RequestValidationError, _bad_query),
     (HTTPException, _http),
     (HousingError, _expected),

@@ -8,8 +8,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from housing.schema import CATALOGUE, CATEGORIES, FEATURES
-from housing.serving.answers import Problem
-from housing.serving.state import State
+from housing.serving.app_state import State
+from housing.serving.response_models import Problem
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

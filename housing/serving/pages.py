@@ -12,14 +12,14 @@ import numpy as np
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from housing.inference.columns import district_at
+from housing.inference.loaded_model import LoadedModel
 from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, SOURCE
-from housing.serving.answers import UNIT, Form, Map, Recorded
 from housing.serving.api import PROBLEMS, asked, json_answer
-from housing.serving.inputs import district_at
-from housing.serving.operator import overview
-from housing.serving.problems import Refused
-from housing.serving.served import Served
-from housing.serving.state import state_of
+from housing.serving.app_state import state_of
+from housing.serving.dashboard import overview
+from housing.serving.problems import HTTPProblem
+from housing.serving.response_models import UNIT, Form, Map, RowRecord
 
 FOLDER = Path(__file__).with_name("pages")
 
@@ -75,7 +75,7 @@ async def form(request: Request) -> Response:
     )
 
 
-def _field(served: Served, name: str) -> dict[str, Any]:
+def _field(served: LoadedModel, name: str) -> dict[str, Any]:
     column, companion = CATALOGUE[name], served.companion
     low, high = companion.ranges.get(name, (None, None))
     return {
@@ -112,7 +112,7 @@ async def map_(request: Request) -> Response:
 _LONGITUDE, _LATITUDE = (CATALOGUE[name] for name in COORDINATES)
 
 
-@router.get("/district", responses={200: {"model": Recorded}, **asked(422, 503)})
+@router.get("/district", responses={200: {"model": RowRecord}, **asked(422, 503)})
 async def district(
     request: Request,
     x: Annotated[float, Query(ge=_LONGITUDE.minimum, le=_LONGITUDE.maximum, allow_inf_nan=False)],
@@ -150,7 +150,7 @@ async def card(request: Request) -> Response:
         content = await state.aside(path.read_bytes)
     except FileNotFoundError:
         words = f"{served.name} has no card yet; `housing card {served.name}` writes it."
-        raise Refused(404, words) from None
+        raise HTTPProblem(404, words) from None
     # The door lets no style inside a page through; a card stands alone elsewhere and has one.
     return Response(_STYLE.sub(_LINK, content, count=1), media_type="text/html; charset=utf-8")
 

@@ -7,12 +7,12 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from housing.serving.inputs import Fault
+from housing.serving.request_models import Fault
 
 MEDIA_TYPE = "application/problem+json"
 
 
-class Refused(Exception):
+class HTTPProblem(Exception):
     """A request that is turned away with a status and a sentence."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -20,14 +20,14 @@ class Refused(Exception):
         super().__init__(detail)
 
 
-class BodyTooLarge(Refused):
+class BodyTooLarge(HTTPProblem):
     """More bytes than a request may have; they are read no further."""
 
     def __init__(self, limit: int, advice: str) -> None:
         super().__init__(413, f"The request is larger than {limit:,} bytes. {advice}")
 
 
-class BodyTooSlow(Refused):
+class BodyTooSlow(HTTPProblem):
     """A request whose body did not arrive in time."""
 
     def __init__(self, seconds: float) -> None:

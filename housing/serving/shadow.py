@@ -12,11 +12,11 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from housing.inference.loaded_model import LoadedModel, load
 from housing.options import KEPT, ServeOptions
-from housing.serving.served import Served, load
-from housing.store import registry
-from housing.store.engine import Store
-from housing.store.tables import models, utc_now
+from housing.store.database.engine import Store
+from housing.store.database.tables import models, utc_now
+from housing.store.models import registry
 
 log = logging.getLogger("housing")
 
@@ -27,15 +27,15 @@ class Shadow:
     """Called by the log for the model of now; None where there is none."""
 
     def __init__(
-        self, store: Store, options: ServeOptions, champion: Callable[[], Served | None]
+        self, store: Store, options: ServeOptions, champion: Callable[[], LoadedModel | None]
     ) -> None:
         self._store, self._wanted, self._champion = store, options.shadow, champion
-        self._served: Served | None = None
+        self._served: LoadedModel | None = None
         self._looked_at = utc_now() - LOOK_EVERY
         self._failed: int | None = None
         self._lock = threading.Lock()
 
-    def __call__(self) -> Served | None:
+    def __call__(self) -> LoadedModel | None:
         """The shadow, loaded; it is looked for again every now and then."""
         if not self._wanted:
             return None

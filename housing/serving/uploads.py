@@ -18,10 +18,10 @@ from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
 from housing.errors import FileUnreadable
-from housing.serving.batch import Scored, score
-from housing.serving.problems import Refused
-from housing.serving.served import Served
-from housing.serving.state import State
+from housing.inference.file_scoring import FileScore, score
+from housing.inference.loaded_model import LoadedModel
+from housing.serving.app_state import State
+from housing.serving.problems import HTTPProblem
 
 KINDS = {
     "text/csv": "csv",
@@ -33,7 +33,7 @@ MEDIA_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 _MAGIC = b"PAR1"
 
 
-async def answer_file(request: Request, state: State, served: Served) -> Response:
+async def answer_file(request: Request, state: State, served: LoadedModel) -> Response:
     """Answer an uploaded file; everything that is wrong with it is a 4xx that says so."""
     folder = tempfile.TemporaryDirectory(prefix="upload-", dir=state.scratch)
     try:
@@ -67,21 +67,21 @@ async def _arrived(request: Request, upload: Path) -> str:
         if media_type in KINDS:
             await _receive(request.stream(), file)
             return KINDS[media_type]
-    raise Refused(
+    raise HTTPProblem(
         415,
         "This endpoint reads text/csv, application/vnd.apache.parquet and multipart/form-data "
         "with one file.",
     )
 
 
-def _score(state: State, served: Served, upload: Path, answers: Path, form: str) -> Scored:
+def _score(state: State, served: LoadedModel, upload: Path, answers: Path, form: str) -> FileScore:
     try:
         done = score(
             served, upload, answers, name="the file", kind=form,
             seen=lambda columns, found: state.note(served, columns, found),
         )  # fmt: skip
     except FileUnreadable as error:
-        raise Refused(400, f"{error}.") from error
+        raise HTTPProblem(400, f"{error}.") from error
     state.metrics.rejected.inc(done.faulty)
     return done
 
@@ -101,7 +101,7 @@ def _sniffed(path: Path) -> str:
 async def _receive_form(request: Request, file: IO[bytes], boundary: bytes) -> None:
     """The content of the form's one file part, written as it arrives."""
     if not boundary:
-        raise Refused(400, "The form has no boundary in its Content-Type.")
+        raise HTTPProblem(400, "The form has no boundary in its Content-Type.")
     form = _Form(file)
     with _readable():
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
@@ -110,9 +110,9 @@ async def _receive_form(request: Request, file: IO[bytes], boundary: bytes) -> N
         parser.finalize()
     file.flush()
     if form.files != 1:
-        raise Refused(400, f"The form holds {form.files} files; send one, in the field `file`.")
+        raise HTTPProblem(400, f"The form holds {form.files} files; send one, in the field `file`.")
     if not form.complete:
-        raise Refused(400, "The form ends before its last boundary: the upload was cut short.")
+        raise HTTPProblem(400, "The form ends before its last boundary: the upload was cut short.")
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def _readable() -> Iterator[None]:
     try:
         yield
     except MultipartParseError as error:
-        raise Refused(400, f"The form cannot be read: {error}") from error
+        raise HTTPProblem(400, f"The form cannot be read: {error}") from error
 
 
 class _Form:

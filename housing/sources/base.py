@@ -84,7 +84,7 @@ class Known(Protocol):
         """What identifies the same content, delivered once more."""
 
 
-class Seen(Protocol):
+class IngestHistory(Protocol):
     """What was brought in before; the store knows."""
 
     def batch_with(self, digest: str) -> Known | None:
@@ -121,7 +121,7 @@ class Source(Protocol):
     def name(self) -> str:
         """Its name in SOURCES."""
 
-    def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
+    def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
         """What there is tonight, in the order in which it should be stored.
 
         A BatchSummary ("unchanged", "superseded", "waiting" or "unreadable") stands for what need

@@ -18,12 +18,12 @@ from urllib.parse import unquote, urlsplit
 
 from housing.errors import FileUnreadable, SourceUnavailable
 from housing.records import BatchSummary
-from housing.sources.base import Delivery, Seen, SourceOptions
+from housing.sources.base import Delivery, IngestHistory, SourceOptions
 from housing.sources.delimited import parse_csv
 from housing.sources.download import NotFetched, Patience, fetch, store_file
 from housing.sources.files import load, shown
 from housing.sources.simulated.source import bootstrap
-from housing.sources.tabular import FORMATS, FileTable, is_table, parser_of
+from housing.sources.table_file import FORMATS, FileTable, is_table, parser_of
 
 DIGEST = "8a3727f4cf54ac1a327f69b1d5b4db54c5834ea81c6e4efc0d163300022a685e"
 """sha256 of the reference table's CSV."""
@@ -46,7 +46,7 @@ class Census:
     name: str = "census"
     homes: tuple[str, ...] = HOMES
 
-    def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
+    def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
         """The reference table, once; raises SourceUnavailable where a named one cannot be had."""
         if seen.has_reference():
             return

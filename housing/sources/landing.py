@@ -16,9 +16,9 @@ from typing import Literal
 
 from housing.errors import FileUnreadable, SourceUnavailable
 from housing.records import BatchSummary
-from housing.sources.base import Delivery, Known, Seen, SourceOptions, nothing_read
+from housing.sources.base import Delivery, IngestHistory, Known, SourceOptions, nothing_read
 from housing.sources.files import fingerprint, shell_word, shown
-from housing.sources.tabular import is_table, parser_of, read_table
+from housing.sources.table_file import is_table, parser_of, read_table
 
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", "~")
 
@@ -44,7 +44,7 @@ class Landing:
     files: tuple[Path, ...] | None = None  # these instead of the folder's, however young they are
     again: bool = False  # take files of known content as deliveries of their own
 
-    def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
+    def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
         """One answer a file; raises SourceUnavailable where the folder cannot be listed."""
         files = self._files() if self.files is None else list(self.files)
         patience = self.options.settle_seconds if self.files is None else 0.0
@@ -70,7 +70,9 @@ class Landing:
                 )
                 yield nothing_read(self.name, name, "unreadable", f"{why}.")
 
-    def _one(self, path: Path, seen: Seen, tonight: dict[str, str]) -> Delivery | BatchSummary:
+    def _one(
+        self, path: Path, seen: IngestHistory, tonight: dict[str, str]
+    ) -> Delivery | BatchSummary:
         name = shown(path)
         try:
             parser_of(path)
@@ -96,7 +98,7 @@ class Landing:
             repeats=None if known is None else known.batch,
         )
 
-    def _known(self, path: Path, known: Known, seen: Seen) -> BatchSummary:
+    def _known(self, path: Path, known: Known, seen: IngestHistory) -> BatchSummary:
         """What becomes of content that is stored: nothing, and how its rows come back if need be.
 
         The file that lies there night after night is not compared: corrections of its rows are no

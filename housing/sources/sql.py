@@ -33,7 +33,7 @@ from housing.errors import FileUnreadable, SourceUnavailable
 from housing.quality.table import RawTable, row_numbers
 from housing.records import BatchSummary
 from housing.schema import ID_COLUMN
-from housing.sources.base import Delivery, Seen, SourceOptions, nothing_read
+from housing.sources.base import Delivery, IngestHistory, SourceOptions, nothing_read
 from housing.sources.header import read_header
 from housing.sources.identifiers import id_text
 
@@ -65,7 +65,7 @@ class SqlTable:
     options: SourceOptions
     name: str = "sql"
 
-    def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
+    def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
         """Rows above the last watermark; raises SourceUnavailable, which never tells a password."""
         url, table_name, column = self._place()
         known = seen.watermark(self.name)

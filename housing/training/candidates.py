@@ -20,8 +20,8 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeRegressor
 
-from housing.features.preprocess import leave_out, neighbourhood, recipe
-from housing.records import Draw
+from housing.features.preprocess import leave_out, reference_preprocessor, spatial_preprocessor
+from housing.records import Candidate
 
 CLUSTERS = "preprocess__geo__n_clusters"
 
@@ -31,7 +31,7 @@ def _constant_cost(_parameters: Mapping[str, Any]) -> float:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ModelFamily:
     """A model family.
 
     `build` takes the seed of everything random inside and returns an unfitted pipeline with the
@@ -61,15 +61,17 @@ def _pipeline(preprocess: Any, model: Any) -> Pipeline:
 
 
 def _linear(seed: int) -> Pipeline:
-    return _pipeline(recipe(seed), Ridge())
+    return _pipeline(reference_preprocessor(seed), Ridge())
 
 
 def _tree(seed: int) -> Pipeline:
-    return _pipeline(recipe(seed), DecisionTreeRegressor(random_state=seed))
+    return _pipeline(reference_preprocessor(seed), DecisionTreeRegressor(random_state=seed))
 
 
 def _forest(seed: int) -> Pipeline:
-    return _pipeline(recipe(seed), RandomForestRegressor(n_estimators=100, random_state=seed))
+    return _pipeline(
+        reference_preprocessor(seed), RandomForestRegressor(n_estimators=100, random_state=seed)
+    )
 
 
 def _forest_cost(parameters: Mapping[str, Any]) -> float:
@@ -79,7 +81,7 @@ def _forest_cost(parameters: Mapping[str, Any]) -> float:
 def _boosting(seed: int) -> Pipeline:
     # Early stopping would hold back rows and make the number of trees a matter of luck.
     model = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
-    return _pipeline(neighbourhood(seed), model)
+    return _pipeline(spatial_preprocessor(seed), model)
 
 
 def _boosting_cost(parameters: Mapping[str, Any]) -> float:
@@ -93,7 +95,7 @@ def _lightgbm(seed: int) -> Pipeline:
         n_jobs=1, random_state=seed, subsample=0.8, subsample_freq=1, verbose=-1,
         deterministic=True, force_col_wise=True,
     )  # fmt: skip
-    return _pipeline(neighbourhood(seed), model)
+    return _pipeline(spatial_preprocessor(seed), model)
 
 
 def _lightgbm_cost(parameters: Mapping[str, Any]) -> float:
@@ -102,7 +104,7 @@ def _lightgbm_cost(parameters: Mapping[str, Any]) -> float:
 
 def _extra_trees(seed: int) -> Pipeline:
     model = ExtraTreesRegressor(n_estimators=100, random_state=seed)
-    return _pipeline(neighbourhood(seed), model)
+    return _pipeline(spatial_preprocessor(seed), model)
 
 
 def _extra_trees_cost(parameters: Mapping[str, Any]) -> float:
@@ -114,7 +116,7 @@ def _median(_seed: int) -> Pipeline:
 
 
 def _least_squares(seed: int) -> Pipeline:
-    return _pipeline(recipe(seed), LinearRegression())
+    return _pipeline(reference_preprocessor(seed), LinearRegression())
 
 
 LIGHTGBM_TYPES = (
@@ -125,8 +127,8 @@ LIGHTGBM_TYPES = (
 )
 """What a fitted LightGBM model holds; its trees are text within."""
 
-CANDIDATES: Mapping[str, Candidate] = {
-    "boosting": Candidate(
+FAMILIES: Mapping[str, ModelFamily] = {
+    "boosting": ModelFamily(
         "boosting",
         _boosting,
         "Histogram gradient boosting on the table's columns and what neighbours say: the default",
@@ -140,7 +142,7 @@ CANDIDATES: Mapping[str, Candidate] = {
         },
         _boosting_cost,
     ),
-    "lightgbm": Candidate(
+    "lightgbm": ModelFamily(
         "lightgbm",
         _lightgbm,
         "LightGBM on the same features; needs the extra `lightgbm`",
@@ -156,7 +158,7 @@ CANDIDATES: Mapping[str, Candidate] = {
         extra="lightgbm",
         trusted=LIGHTGBM_TYPES,
     ),
-    "boosting-slow": Candidate(
+    "boosting-slow": ModelFamily(
         "boosting-slow",
         _boosting,
         "The same with about 1,000 small steps: more accurate, three times the time",
@@ -170,7 +172,7 @@ CANDIDATES: Mapping[str, Candidate] = {
         },
         _boosting_cost,
     ),
-    "lightgbm-slow": Candidate(
+    "lightgbm-slow": ModelFamily(
         "lightgbm-slow",
         _lightgbm,
         "LightGBM with as many small steps; needs the extra `lightgbm`",
@@ -190,21 +192,21 @@ CANDIDATES: Mapping[str, Candidate] = {
         extra="lightgbm",
         trusted=LIGHTGBM_TYPES,
     ),
-    "extra-trees": Candidate(
+    "extra-trees": ModelFamily(
         "extra-trees",
         _extra_trees,
         "100 trees with random cuts on the same features: errs elsewhere than boosting does",
         {"model__min_samples_leaf": randint(1, 4), "model__max_features": uniform(0.2, 0.4)},
         _extra_trees_cost,
     ),
-    "forest": Candidate(
+    "forest": ModelFamily(
         "forest",
         _forest,
         "The reference recipe: a random forest of 100 trees, with the space it was published with",
         {CLUSTERS: randint(3, 50), "model__max_features": randint(2, 20)},
         _forest_cost,
     ),
-    "tree": Candidate(
+    "tree": ModelFamily(
         "tree",
         _tree,
         "One decision tree: less accurate, small and fast",
@@ -214,7 +216,7 @@ CANDIDATES: Mapping[str, Candidate] = {
             "model__max_features": uniform(0.3, 0.7),
         },
     ),
-    "linear": Candidate(
+    "linear": ModelFamily(
         "linear",
         _linear,
         "Ridge regression on the scaled recipe: what a weighted sum can say",
@@ -227,16 +229,18 @@ CANDIDATES: Mapping[str, Candidate] = {
     ),
 }
 
-BASELINES: Mapping[str, Candidate] = {
-    "median": Candidate("median", _median, "The median price of the training side, for every row"),
-    "linear": Candidate("linear", _least_squares, "Least squares on the reference recipe"),
+BASELINES: Mapping[str, ModelFamily] = {
+    "median": ModelFamily(
+        "median", _median, "The median price of the training side, for every row"
+    ),
+    "linear": ModelFamily("linear", _least_squares, "Least squares on the reference recipe"),
 }
 
 
 def unfitted(
     family: str,
     seed: int,
-    candidates: Mapping[str, Candidate] = CANDIDATES,
+    candidates: Mapping[str, ModelFamily] = FAMILIES,
     without: Collection[str] = (),
 ) -> Pipeline:
     """A family's unfitted pipeline without some groups of features."""
@@ -246,9 +250,9 @@ def unfitted(
 
 
 def pipeline(
-    draw: Draw,
+    draw: Candidate,
     seed: int,
-    candidates: Mapping[str, Candidate] = CANDIDATES,
+    candidates: Mapping[str, ModelFamily] = FAMILIES,
     without: Collection[str] = (),
 ) -> Pipeline:
     """The unfitted pipeline of a draw.

@@ -19,7 +19,7 @@ on these folds."""
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class EnsembleSelection:
     """Members of an ensemble of equal models, and what it predicted of rows it never saw."""
 
     models: Mapping[int, int]  # draw -> how many models of it, ascending by draw
@@ -29,7 +29,7 @@ class Choice:
 
 def choose(
     predicted: Mapping[int, Floats], y: Floats, tests: Sequence[npt.NDArray[np.int64]], size: int
-) -> Choice:
+) -> EnsembleSelection:
     """Choose `size` models among draws, one after the other, each the one that helps most.
 
     predicted: out-of-fold predictions of each draw, shape (n,); tests: rows of each fold.
@@ -43,7 +43,7 @@ def choose(
         chosen[best] += 1
         total = total + predicted[best]
     mean = total / size
-    return Choice(dict(sorted(chosen.items())), _rmse(mean, y, tests), mean)
+    return EnsembleSelection(dict(sorted(chosen.items())), _rmse(mean, y, tests), mean)
 
 
 def _rmse(predicted: Floats, y: Floats, tests: Sequence[npt.NDArray[np.int64]]) -> float:

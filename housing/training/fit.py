@@ -21,15 +21,15 @@ from sklearn.utils import Bunch
 
 from housing import schema
 from housing.features.preprocess import in_threads_of
-from housing.records import Draw, Member
-from housing.training.candidates import BASELINES, CANDIDATES, Candidate, pipeline
-from housing.training.plan import describe
-from housing.training.predict import models_of
+from housing.records import Candidate, Member
+from housing.training.candidates import BASELINES, FAMILIES, ModelFamily, pipeline
+from housing.training.fast_predictor import models_of
+from housing.training.search_config import describe
 from housing.training.workers import in_parallel, one_thread
 
 Floats = npt.NDArray[np.float64]
 
-ALSO = -1
+EXTRA_TASK = -1
 """Stands for what is computed beside the fits."""
 
 EVERY_ROW = 2**62
@@ -44,12 +44,12 @@ LIBRARIES = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
 def fit(
     X: pd.DataFrame,
     y: npt.ArrayLike,
-    draw: Draw,
+    draw: Candidate,
     *,
     seed: int,
     bag: int = 1,
     workers: int = 1,
-    candidates: Mapping[str, Candidate] = CANDIDATES,
+    candidates: Mapping[str, ModelFamily] = FAMILIES,
 ) -> Any:
     """Fit a draw on all rows: its pipeline, or the mean of `bag` of them, each with its own seed.
 
@@ -59,7 +59,9 @@ def fit(
     return fit_members(X, y, members, workers=workers, candidates=candidates).model
 
 
-def members_of(models: Mapping[int, int], draws: Mapping[int, Draw], seed: int) -> list[Member]:
+def ensemble_members(
+    models: Mapping[int, int], draws: Mapping[int, Candidate], seed: int
+) -> list[Member]:
     """So many models of each draw (both by the draw's index), each with a seed of its own."""
     chosen = [draws[index] for index in sorted(models) for _ in range(models[index])]
     return [Member(draw, seed + i) for i, draw in enumerate(chosen)]
@@ -81,7 +83,7 @@ def fit_members(
     workers: int = 1,
     without: Collection[str] = (),
     rows: int = EVERY_ROW,
-    candidates: Mapping[str, Candidate] = CANDIDATES,
+    candidates: Mapping[str, ModelFamily] = FAMILIES,
     dask: str = "",
     also: Callable[[pd.DataFrame, Any], Any] | None = None,
 ) -> Fitted:
@@ -107,17 +109,17 @@ def fit_members(
             inputs = pipelines[0][:-1].fit_transform(X, labels)
     parts = _parts(len(labels), rows, len(members), members[0].seed)
     tasks: list[tuple[Any, ...]] = [
-        (i, _fitted, model, *_take(inputs, labels, part))
+        (i, _fitted, model, *_subset(inputs, labels, part))
         for i, (model, part) in enumerate(zip(models, parts, strict=True))
     ]
     del inputs  # of millions of rows, the parts are all that is wanted
     if also is not None:
-        tasks.insert(0, (ALSO, also, X, labels))  # first, as it may well be the longest
+        tasks.insert(0, (EXTRA_TASK, also, X, labels))  # first, as it may well be the longest
     results = dict(in_parallel(_numbered, tasks, workers, dask))
     mean = _mean([f"seed_{each.seed}" for each in members], models, results)
     if shared is not None:
         mean = Pipeline([("preprocess", shared), ("model", mean)])
-    return Fitted(mean, results.get(ALSO))
+    return Fitted(mean, results.get(EXTRA_TASK))
 
 
 def _parts(n: int, rows: int, members: int, seed: int) -> list[npt.NDArray[np.int64] | None]:
@@ -129,7 +131,7 @@ def _parts(n: int, rows: int, members: int, seed: int) -> list[npt.NDArray[np.in
     return [np.sort(order[take]) for take in takes]
 
 
-def _take(
+def _subset(
     X: Any, y: npt.NDArray[np.float64], part: npt.NDArray[np.int64] | None
 ) -> tuple[Any, Any]:
     if part is None:

@@ -16,9 +16,9 @@ from sklearn.metrics import root_mean_squared_error
 from sklearn.pipeline import Pipeline
 
 from housing.features.preprocess import leave_out
-from housing.records import Draw, Score
-from housing.training.draws import Fold
-from housing.training.plan import describe
+from housing.records import Candidate, Score
+from housing.training.sampling import Fold
+from housing.training.search_config import describe
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 class Task:
     """One draw on one fold; `key` names the features that it shares with others, "" for none."""
 
-    draw: Draw
+    draw: Candidate
     fold: int
     seed: int
     without: tuple[str, ...]
@@ -46,7 +46,7 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
+class FoldData:
     """The rows of a fold that are trained on, and those that are scored; rows or features."""
 
     train: Any
@@ -55,7 +55,7 @@ class Sides:
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class FoldScore:
     """A score and what was predicted for the fold's rows (empty where it failed)."""
 
     score: Score
@@ -72,19 +72,19 @@ def feature_key(task: Task) -> str:
         return ""
 
 
-def prepare(task: Task, X: pd.DataFrame, y: Floats, fold: Fold) -> tuple[str, int, Sides]:
+def prepare(task: Task, X: pd.DataFrame, y: Floats, fold: Fold) -> tuple[str, int, FoldData]:
     """Features of a fold, learnt on its training rows alone."""
     train, test = fold
     try:
         preprocess = task.pipeline()[:-1]
         learnt = preprocess.fit_transform(X.iloc[train], y[train])
-        sides = Sides(learnt, preprocess.transform(X.iloc[test]))
+        sides = FoldData(learnt, preprocess.transform(X.iloc[test]))
     except Exception as failure:  # noqa: BLE001 - it is recorded as the result of each draw
-        sides = Sides(None, None, f"{type(failure).__name__}: {failure}")
+        sides = FoldData(None, None, f"{type(failure).__name__}: {failure}")
     return task.key, task.fold, sides
 
 
-def score(task: Task, sides: Sides, y_train: Floats, y_test: Floats) -> Scored:
+def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldScore:
     """Fit on one side of a fold, score on the other: no step ever sees the other side's labels."""
     began = time.perf_counter()
     rmse, error, predicted = float("inf"), sides.error, np.empty(0)
@@ -98,4 +98,4 @@ def score(task: Task, sides: Sides, y_train: Floats, y_test: Floats) -> Scored:
     except Exception as failure:  # noqa: BLE001 - whatever a draw raises is recorded as its result
         error = f"{type(failure).__name__}: {failure}"
     seconds = time.perf_counter() - began
-    return Scored(Score(task.draw.index, task.fold, rmse, seconds, error), predicted)
+    return FoldScore(Score(task.draw.index, task.fold, rmse, seconds, error), predicted)

@@ -19,13 +19,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from housing.errors import SearchFailed
-from housing.records import Draw, Score, Trial
-from housing.training.candidates import CANDIDATES, Candidate
-from housing.training.draws import Fold, Rows, draws, endless, folds, sample
-from housing.training.ensemble import POOL, Choice, choose
-from housing.training.plan import SearchPlan
-from housing.training.race import survivors, total
-from housing.training.scoring import Scored, Sides, Task, feature_key, prepare, score
+from housing.records import Candidate, Score, Trial
+from housing.training.candidates import FAMILIES, ModelFamily
+from housing.training.ensemble import POOL, EnsembleSelection, choose
+from housing.training.pruning import prune, total
+from housing.training.sampling import Fold, Rows, draws, folds, sample, sample_forever
+from housing.training.scoring import FoldData, FoldScore, Task, feature_key, prepare, score
+from housing.training.search_config import SearchPlan
 from housing.training.workers import in_parallel
 
 Floats = npt.NDArray[np.float64]
@@ -38,7 +38,7 @@ class Found:
     """What a search found."""
 
     trials: tuple[Trial, ...]  # in order of their draws
-    choice: Choice  # of draws for the challenger
+    choice: EnsembleSelection  # of draws for the challenger
     rows: Rows  # numbers of the rows that were scored, ascending; `choice.predicted` is theirs
 
 
@@ -47,11 +47,11 @@ def run_search(
     y: npt.ArrayLike,
     plan: SearchPlan,
     *,
-    warm: Sequence[Draw] = (),
+    warm: Sequence[Candidate] = (),
     done: Iterable[Score] = (),
     on_score: OnScore = lambda _score: None,
     on_trial: OnTrial = lambda _trial: None,
-    candidates: Mapping[str, Candidate] = CANDIDATES,
+    candidates: Mapping[str, ModelFamily] = FAMILIES,
     dask: str = "",
 ) -> Found:
     """Score the plan's draws, and those of `warm`, by cross-validation.
@@ -91,17 +91,17 @@ def best(trials: Iterable[Trial]) -> Trial:
 
 
 def _batches(
-    plan: SearchPlan, candidates: Mapping[str, Candidate], warm: Sequence[Draw]
-) -> Iterator[tuple[Draw, ...]]:
+    plan: SearchPlan, candidates: Mapping[str, ModelFamily], warm: Sequence[Candidate]
+) -> Iterator[tuple[Candidate, ...]]:
     """The draws that are raced together; one batch, unless wall time is the limit."""
     first = draws(plan, candidates, warm)
     yield first
     if plan.seconds is None:
         return
-    more = islice(endless(plan, candidates), plan.n_iter, None)
+    more = islice(sample_forever(plan, candidates), plan.n_iter, None)
     shift = len(first) - plan.n_iter
     while batch := tuple(islice(more, plan.n_iter)):
-        yield tuple(Draw(d.index + shift, d.family, d.parameters) for d in batch)
+        yield tuple(Candidate(d.index + shift, d.family, d.parameters) for d in batch)
 
 
 @dataclass(eq=False)
@@ -111,7 +111,7 @@ class _Search:
     X: pd.DataFrame
     y: Floats
     plan: SearchPlan
-    candidates: Mapping[str, Candidate]
+    candidates: Mapping[str, ModelFamily]
     dask: str
     on_score: OnScore
     on_trial: OnTrial
@@ -123,7 +123,7 @@ class _Search:
     def __post_init__(self) -> None:
         self.folds: tuple[Fold, ...] = folds(len(self.X), self.plan)
         self.labels = [(self.y[train], self.y[test]) for train, test in self.folds]
-        self.sides: dict[tuple[str, int], Sides] = {}
+        self.sides: dict[tuple[str, int], FoldData] = {}
 
     def take(self, done: Iterable[Score]) -> None:
         """Scores of an earlier call."""
@@ -134,11 +134,11 @@ class _Search:
         """Seconds of wall time that the scores so far took, as well as it can be told."""
         return sum(each.seconds for each in self.scores.values()) / self.plan.workers
 
-    def knows_beyond(self, batch: Sequence[Draw]) -> bool:
+    def knows_beyond(self, batch: Sequence[Candidate]) -> bool:
         """Whether an earlier call had come further."""
         return any(index > batch[-1].index for index, _ in self.scores)
 
-    def run(self, batch: Sequence[Draw]) -> None:
+    def run(self, batch: Sequence[Candidate]) -> None:
         """Race draws against each other and against the best so far; each becomes a trial."""
         self.batches += 1
         unknown = {index for index, _ in self.scores} - {draw.index for draw in batch}
@@ -157,20 +157,20 @@ class _Search:
         for draw in alive.values():
             self._end(draw)
 
-    def _going_on(self, alive: Mapping[int, Draw], count: int) -> dict[int, Draw]:
+    def _going_on(self, alive: Mapping[int, Candidate], count: int) -> dict[int, Candidate]:
         """Those of the race that are not too far behind after `count` folds."""
         rivals = [t.draw.index for t in self.trials.values() if not t.error and not t.stopped]
         sums = {
             index: total([self.scores[index, fold].rmse for fold in range(count)])
             for index in (*alive, *rivals)
         }
-        going = set(survivors(sums, self.plan.race))
+        going = set(prune(sums, self.plan.race))
         for index, draw in alive.items():
             if index not in going:
                 self._end(draw)
         return {index: draw for index, draw in alive.items() if index in going}
 
-    def _end(self, draw: Draw) -> None:
+    def _end(self, draw: Candidate) -> None:
         """A draw is done with: it is a trial from here on."""
         if draw.index in self.trials:
             return
@@ -187,7 +187,9 @@ class _Search:
         self.trials[draw.index] = trial
         self.on_trial(trial)
 
-    def _score(self, wanted: Sequence[tuple[Draw, int]], alive: Mapping[int, Draw]) -> None:
+    def _score(
+        self, wanted: Sequence[tuple[Candidate, int]], alive: Mapping[int, Candidate]
+    ) -> None:
         """Score draws on folds, those that are not yet; without a race, trials end on the way."""
         missing = [each for each in wanted if self._lacks(*each)]
         for draw in alive.values():
@@ -200,14 +202,14 @@ class _Search:
                 self.on_score(result.score)
                 self._end_if_whole(alive[index])
 
-    def _lacks(self, draw: Draw, fold: int) -> bool:
+    def _lacks(self, draw: Candidate, fold: int) -> bool:
         return (draw.index, fold) not in self.scores
 
-    def _end_if_whole(self, draw: Draw) -> None:
+    def _end_if_whole(self, draw: Candidate) -> None:
         if all((draw.index, fold) in self.scores for fold in range(self.plan.folds)):
             self._end(draw)
 
-    def _scored(self, wanted: Sequence[tuple[Draw, int]]) -> Any:
+    def _scored(self, wanted: Sequence[tuple[Candidate, int]]) -> Any:
         """Results as they come. The longest are begun first, so that all workers end together."""
         tasks = [self._task(draw, fold) for draw, fold in wanted]
         tasks.sort(key=lambda task: -self.candidates[task.draw.family].cost(task.draw.parameters))
@@ -215,7 +217,7 @@ class _Search:
         arguments = [(task, *self._data(task)) for task in tasks]
         return in_parallel(score, arguments, self.plan.workers, self.dask)
 
-    def _task(self, draw: Draw, fold: int) -> Task:
+    def _task(self, draw: Candidate, fold: int) -> Task:
         build = self.candidates[draw.family].build
         task = Task(draw, fold, self.plan.seed, self.plan.without, build)
         # Features that no draw has a say in are the same for all of a family: computed once.
@@ -234,10 +236,10 @@ class _Search:
         place = task.key, task.fold
         if place not in self.sides:
             train, test = self.folds[task.fold]
-            self.sides[place] = Sides(self.X.iloc[train], self.X.iloc[test])
+            self.sides[place] = FoldData(self.X.iloc[train], self.X.iloc[test])
         return self.sides[place], *self.labels[task.fold]
 
-    def chosen(self) -> Choice:
+    def chosen(self) -> EnsembleSelection:
         """Members of the challenger; predictions that an earlier call had are made again."""
         plan = self.plan
         complete = [t for t in self.trials.values() if t.rmse < float("inf")]
@@ -260,7 +262,7 @@ class _Search:
             whole[trial.draw.index] = values
         return choose(whole, self.y, tests, plan.bag)
 
-    def _check(self, again: Scored) -> None:
+    def _check(self, again: FoldScore) -> None:
         first = self.scores[again.score.draw, again.score.fold]
         if again.score.error:
             raise SearchFailed(draws=1, first=again.score.error)

@@ -8,12 +8,12 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from housing.settings import load_settings
-from housing.store.engine import Store
-from housing.store.opening import open_store
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
 from tests.browser.chromium import a_browser
 from tests.browser.ui import Ui
-from tests.deployments.running import Up, until
-from tests.nights import landing_rows
+from tests.fixtures.housing_up import Up, until
+from tests.fixtures.small_settings import landing_rows
 
 SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from housing.store import registry
-from housing.store.engine import Store
-from housing.store.tables import approvals, utc_now
+from housing.store.database.engine import Store
+from housing.store.database.tables import approvals, utc_now
+from housing.store.models import registry
 from tests.browser.ui import Ui
-from tests.deployments.running import until
-from tests.nights import landing_rows
+from tests.fixtures.housing_up import until
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = [
     pytest.mark.system,

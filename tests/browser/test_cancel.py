@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from housing.operations.doctor import examine
 from housing.settings import load_settings
-from housing.steps.doctor import examine
-from housing.store import lease, registry, runs
-from housing.store.engine import Store
-from housing.store.tables import models
+from housing.store.database.engine import Store
+from housing.store.database.tables import models
+from housing.store.models import registry
+from housing.store.runs import lease, runs
 from tests.browser.ui import Ui
-from tests.deployments.running import until
-from tests.nights import landing_rows
+from tests.fixtures.housing_up import until
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = [
     pytest.mark.system,

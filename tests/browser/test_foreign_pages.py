@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import a_browser
-from tests.deployments.running import Up
+from tests.fixtures.housing_up import Up
 
 pytestmark = [
     pytest.mark.system,

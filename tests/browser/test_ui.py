@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests.browser.ui import Ui
-from tests.deployments.running import until
-from tests.nights import landing_rows
+from tests.fixtures.housing_up import until
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = [
     pytest.mark.system,

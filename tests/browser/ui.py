@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.deployments.running import ENDED, Up
+from tests.fixtures.housing_up import ENDED, Up
 
 SECONDS = 120_000  # milliseconds
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from deployments.server import free_port
+from deployments.processes.prefect_server import free_port
 from housing.schema import TARGET
-from tests.nights import SMALL, landing_rows
+from tests.fixtures.small_settings import SMALL, landing_rows
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

@@ -12,8 +12,8 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from typer.testing import CliRunner, Result
 
 from deployments.cli.main import app
+from tests.fixtures.small_settings import SMALL
 from tests.housing.test_notify import Receiver
-from tests.nights import SMALL
 
 Housing = Callable[..., Result]
 
@@ -61,7 +61,7 @@ def command(tmp_path: Path) -> Command:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HOUSING_", "PREFECT_"))}
         environment = {**kept, "HOUSING_HOME": str(tmp_path / "home"), "COLUMNS": "200", **settings}
         return subprocess.run(
-            [sys.executable, "-m", "deployments.cli.entry", *arguments],
+            [sys.executable, "-m", "deployments.cli.__main__", *arguments],
             env=environment,
             cwd=tmp_path,
             capture_output=True,

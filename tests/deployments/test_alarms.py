@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from housing.settings import load_settings
-from housing.store.opening import open_store
-from tests.deployments.running import Up, until
+from housing.store.database.open import open_store
+from tests.fixtures.housing_up import Up, until
+from tests.fixtures.small_settings import landing_rows
 from tests.housing.test_notify import Receiver
-from tests.nights import landing_rows
 
 ROOT = Path(__file__).parents[2]
 

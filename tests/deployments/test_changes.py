@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from housing.errors import NotPossible
+from housing.pipeline.datasets import assign_sides
 from housing.settings import load_settings
-from housing.steps.datasets import assign_sides
-from housing.store import datasets
-from housing.store.engine import Store
-from housing.store.opening import open_store
+from housing.store.data import datasets
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
 from tests.deployments.conftest import Housing
 
 
@@ -40,7 +40,7 @@ def test_rollback_goes_to_the_previous_champion(copied: Housing) -> None:
 def test_rollback_says_what_it_does_and_asks_at_a_terminal(
     copied: Housing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.cli.changes.at_terminal", lambda: True)
+    monkeypatch.setattr("deployments.cli.rollback.at_terminal", lambda: True)
     refused = copied("rollback", "--reason", "worse in the field")  # no answer is no consent
     assert refused.exit_code == 1
     assert "`--batch b2` holds every model that was trained on it" in refused.stdout

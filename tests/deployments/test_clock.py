@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from benchmarks.results import save_if_asked
-from tests.deployments.running import Up, until
-from tests.nights import landing_rows
-from tests.postgres import Postgres, installed, postgres_with
+from tests.fixtures.housing_up import Up, until
+from tests.fixtures.postgresql import Postgres, installed, postgres_with
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = [
     pytest.mark.system,

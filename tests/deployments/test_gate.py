@@ -11,12 +11,12 @@ from typer.testing import Result
 
 from housing.errors import NotPossible, UnknownId
 from housing.gate.check import CHECKS
+from housing.pipeline import approval
+from housing.pipeline.evaluate import JudgedEvaluation
 from housing.settings import load_settings
-from housing.steps import approval
-from housing.steps.evaluate import Judged
-from housing.store import registry
-from housing.store.opening import open_store
-from housing.store.tables import evaluations
+from housing.store.database.open import open_store
+from housing.store.database.tables import evaluations
+from housing.store.models import registry
 from tests.deployments.conftest import Housing
 
 
@@ -113,7 +113,7 @@ def test_a_person_decides(own: Housing) -> None:
             with store.read() as connection:
                 row = registry.newest_evaluation(connection, 1)
             assert row is not None
-            judged = Judged(row.id, 1, None, "promote", "Yes.")
+            judged = JudgedEvaluation(row.id, 1, None, "promote", "Yes.")
             approval.ask(store, 1, judged, load_settings())
 
     waits()

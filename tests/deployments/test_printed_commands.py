@@ -23,7 +23,9 @@ PRINTED = re.compile(r"`(housing [^`]*)`")
 
 def pasted(text: str, home: Path) -> "subprocess.CompletedProcess[str]":
     """What bash does with the text, in another folder than the files'."""
-    start = f'housing() {{ {shlex.quote(sys.executable)} -m deployments.cli.entry "$@"; }}; {text}'
+    start = (
+        f'housing() {{ {shlex.quote(sys.executable)} -m deployments.cli.__main__ "$@"; }}; {text}'
+    )
     return subprocess.run(
         ["bash", "-c", start],
         env={"HOUSING_HOME": str(home), "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},

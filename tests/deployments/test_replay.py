@@ -9,7 +9,7 @@ import pytest
 from deployments.cli.replay import _cut, _set
 from housing.gate.policy import GatePolicy
 from tests.deployments.conftest import Command
-from tests.nights import SMALL
+from tests.fixtures.small_settings import SMALL
 
 
 @pytest.mark.parametrize("nights", [1, 2, 5])

@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
-from deployments.server import Server
+from deployments.processes.prefect_server import Server
 from housing.errors import HousingError
 from housing.sources.simulated.scenarios import simulate
 from tests.deployments.conftest import Command
-from tests.nights import SMALL
+from tests.fixtures.small_settings import SMALL
 
 pytestmark = [pytest.mark.system, pytest.mark.prefect]
 

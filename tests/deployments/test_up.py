@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from deployments.parts import Part
-from deployments.server import free_port
-from deployments.supervisor import DoesNotComeUp, PortTaken
-from deployments.supervisor import up as supervise
-from tests.deployments.running import PROGRAMS, Up, until
-from tests.nights import landing_rows
+from deployments.processes.prefect_server import free_port
+from deployments.processes.services import Service
+from deployments.processes.supervisor import DoesNotComeUp, PortTaken
+from deployments.processes.supervisor import up as supervise
+from tests.fixtures.housing_up import PROGRAMS, Up, until
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = [pytest.mark.system, pytest.mark.prefect, pytest.mark.xdist_group("up")]
 
@@ -124,7 +124,7 @@ def test_a_refusal_is_a_sentence_and_no_stack_trace(up: Up) -> None:
 
 def _second(up: Up, **settings: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "deployments.cli.entry", "up", "--port", str(up.port)],
+        [sys.executable, "-m", "deployments.cli.__main__", "up", "--port", str(up.port)],
         env={**up.environment, "COLUMNS": "200", **settings},
         capture_output=True,
         text=True,
@@ -153,10 +153,10 @@ def test_a_part_that_cannot_begin_is_named_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "prefect").mkdir()
-    words = Part("server", ("sh", "-c", "echo no room; exit 3"), tmp_path / "log", answers=bool)
-    monkeypatch.setattr("deployments.supervisor.parts", lambda *_: (words,))
-    monkeypatch.setattr("deployments.server.LEAST_FREE", 2**62)
-    monkeypatch.setattr("deployments.supervisor._catch_signals", lambda: lambda: 0)
+    words = Service("server", ("sh", "-c", "echo no room; exit 3"), tmp_path / "log", answers=bool)
+    monkeypatch.setattr("deployments.processes.supervisor.parts", lambda *_: (words,))
+    monkeypatch.setattr("deployments.processes.prefect_server.LEAST_FREE", 2**62)
+    monkeypatch.setattr("deployments.processes.supervisor._catch_signals", lambda: lambda: 0)
     with pytest.raises(DoesNotComeUp, match=r"server .*code 3; the disk is full\); .*log: no room"):
         supervise(tmp_path, free_port(), free_port(), print)
 

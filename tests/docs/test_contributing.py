@@ -14,17 +14,17 @@ from sklearn.base import clone
 import housing
 from housing import schema
 from housing.gate.check import CHECKS, judge
-from housing.gate.evidence import Contender, Evidence
+from housing.gate.evidence import Evidence, ModelMetrics
 from housing.gate.policy import GatePolicy
 from housing.notify import NOTIFIERS, Message, NotifySettings, send_all
+from housing.pipeline.ingest import ingest_all
 from housing.settings import load_settings
 from housing.sources import SOURCES
 from housing.sources.simulated.scenarios import simulate
-from housing.steps.intake import bring_in
-from housing.store.opening import open_store
-from housing.training.candidates import CANDIDATES
-from housing.training.plan import SearchPlan
+from housing.store.database.open import open_store
+from housing.training.candidates import FAMILIES
 from housing.training.search import run_search
+from housing.training.search_config import SearchPlan
 
 PAGE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
@@ -51,8 +51,8 @@ def test_a_data_source(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.landing_dir.mkdir(parents=True)
     simulate(200, 0).to_feather(settings.landing_dir / "a.feather")
     with open_store(settings) as store:
-        assert bring_in(store, settings, run=None).accepted == 200
-        assert bring_in(store, settings, run=None).stored == 0
+        assert ingest_all(store, settings, run=None).accepted == 200
+        assert ingest_all(store, settings, run=None).stored == 0
 
 
 def test_a_derived_feature(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,9 @@ def test_a_derived_feature(monkeypatch: pytest.MonkeyPatch) -> None:
     added = recipe("Add a derived feature")["PEOPLE_PER_ROOM"]
     monkeypatch.setattr(preprocess, "RATIOS", (*preprocess.RATIOS, added))
     frame = simulate(200, 0)
-    fitted = preprocess.recipe(0).fit(frame[list(schema.FEATURES)], frame[schema.TARGET])
+    fitted = preprocess.reference_preprocessor(0).fit(
+        frame[list(schema.FEATURES)], frame[schema.TARGET]
+    )
     assert any("people_per_room" in name for name in fitted.get_feature_names_out())
 
 
@@ -70,11 +72,11 @@ from housing import schema
 from housing.features.derived import COVARIATES, LOGS, RATIOS
 from housing.records import Draw, Member
 from housing.sources.simulated.scenarios import simulate
-from housing.steps.tune import check_families
+from housing.pipeline.train import check_families
 from housing.store import artifacts
 from housing.training.fit import fit_members
-from housing.training.plan import SearchPlan
-from housing.training.predict import predictor
+from housing.training.search_config import SearchPlan
+from housing.training.fast_predictor import predictor
 
 assert (RATIOS[-1].name, LOGS[-1].name) == ("people_per_room", "log_age")
 assert [column.name for column in COVARIATES] == [
@@ -125,18 +127,18 @@ def test_features_at_the_end_of_registries_and_one_with_a_function_of_its_own(
 
 
 def test_a_model_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CANDIDATES, "lasso", recipe("Add a model family")["LASSO"])  # type: ignore[arg-type]
+    monkeypatch.setitem(FAMILIES, "lasso", recipe("Add a model family")["LASSO"])  # type: ignore[arg-type]
     frame = simulate(300, 0)
     X, y = frame[list(schema.FEATURES)], frame[schema.TARGET]
     plan = SearchPlan(families=("lasso",), n_iter=2, folds=2, n_jobs=1)
     trials = run_search(X, y, plan).trials
     assert [trial.error for trial in trials] == ["", ""]
-    assert clone(CANDIDATES["lasso"].build(0)) is not None
+    assert clone(FAMILIES["lasso"].build(0)) is not None
 
 
 def test_a_gate_check() -> None:
     check = recipe("Add a gate check")["FreshRows"]()
-    contender = Contender(1, "a" * 64, 10, 0, 0, 0, None)
+    contender = ModelMetrics(1, "a" * 64, 10, 0, 0, 0, None)
     evidence = Evidence(1, 1000, read_rows=0, rejected_rows=0, challenger=contender)
     verdict = judge(evidence, GatePolicy(), (*CHECKS, check))
     found = {result.name: result.outcome for result in verdict.checks}

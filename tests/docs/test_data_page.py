@@ -7,7 +7,7 @@ from housing.quality.documented import batch_rules_table, row_rules_table
 from housing.schema import OPTIONAL_COLUMNS, catalogue_table
 from housing.sources import SOURCES
 from housing.sources.files import ReadLimits
-from housing.sources.tabular import FORMATS
+from housing.sources.table_file import FORMATS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 

@@ -12,12 +12,12 @@ import typer
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
-from deployments.reference import PAGES
+from deployments.generate_docs import PAGES
 from housing import schema
 from housing.settings import PREFIX, Settings
 from housing.sources.simulated.scenarios import simulate
-from housing.store.engine import Store
-from housing.store.tables import metadata
+from housing.store.database.engine import Store
+from housing.store.database.tables import metadata
 
 ROOT = Path(__file__).parents[2]
 TEXTS = sorted(

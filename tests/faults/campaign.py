@@ -20,10 +20,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from housing.errors import HousingError
 from housing.settings import load_settings
-from housing.store import registry
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from housing.store.tables import blobs, ledger, runs, searches
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import blobs, ledger, runs, searches
+from housing.store.models import registry
 from tests.faults import disk as disks
 from tests.faults import trace
 from tests.faults.databases import Databases
@@ -31,7 +31,7 @@ from tests.faults.disk import NOT_KEPT, Disk, Survival
 from tests.faults.operations import OPERATIONS
 from tests.faults.shim import SERVER_FAULTS, Fault, Plan
 from tests.faults.trace import Event
-from tests.nights import SMALL, compared, contents, landing_rows
+from tests.fixtures.small_settings import SMALL, compared, contents, landing_rows
 
 Contents = dict[str, list[tuple[object, ...]]]
 

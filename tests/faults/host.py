@@ -11,14 +11,14 @@ import sys
 import traceback
 
 from housing.errors import HousingError
-from housing.training.candidates import CANDIDATES
+from housing.training.candidates import FAMILIES
 from tests.faults.operations import HELPERS, OPERATIONS
-from tests.nights import small_forest
+from tests.fixtures.small_settings import small_forest
 
 
 def main() -> None:
     """Serve until the pipe closes."""
-    CANDIDATES["forest"] = small_forest()  # type: ignore[index]
+    FAMILIES["forest"] = small_forest()  # type: ignore[index]
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)

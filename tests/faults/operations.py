@@ -6,15 +6,16 @@ from datetime import timedelta
 from unittest.mock import patch
 
 from housing.errors import Corrupt
+from housing.operations import backup as backups
+from housing.operations import prune as pruning
+from housing.pipeline.promote import roll_back
+from housing.pipeline.run_context import NightlyParameters
 from housing.settings import load_settings
-from housing.steps import backup as backups
-from housing.steps import prune as pruning
-from housing.steps.night import NightlyParameters
-from housing.steps.promote import roll_back
-from housing.store import engine, retained
-from housing.store.opening import open_store
-from housing.store.tables import utc_now
-from tests.plain_nights import plain_night
+from housing.store.database import engine
+from housing.store.database.open import open_store
+from housing.store.database.tables import utc_now
+from housing.store.models import retention
+from tests.fixtures.run_without_prefect import plain_night
 
 
 def night() -> None:
@@ -72,7 +73,7 @@ def prune() -> None:
 
     with (
         open_store(settings) as store,
-        patch.object(retained, "utc_now", then),
+        patch.object(retention, "utc_now", then),
         patch.object(pruning, "utc_now", then),
     ):
         pruning.prune(store, settings)

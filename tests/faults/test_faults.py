@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from benchmarks.results import save_if_asked
 from housing.settings import load_settings
-from housing.store.opening import open_store
-from housing.store.tables import metadata
+from housing.store.database.open import open_store
+from housing.store.database.tables import metadata
 from tests.faults import disk
 from tests.faults.campaign import Campaign
 from tests.faults.operations import OPERATIONS

@@ -3,8 +3,8 @@
 import pytest
 
 from housing.settings import Settings, load_settings
-from housing.training.candidates import CANDIDATES
-from tests.nights import SMALL, small_forest
+from housing.training.candidates import FAMILIES
+from tests.fixtures.small_settings import SMALL, small_forest
 
 
 @pytest.fixture
@@ -12,5 +12,5 @@ def small(home: object, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> Se
     """Settings of a night that takes a second, on SQLite, beside a running Prefect server."""
     for name, value in SMALL.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setitem(CANDIDATES, "forest", small_forest())  # type: ignore[arg-type]
+    monkeypatch.setitem(FAMILIES, "forest", small_forest())  # type: ignore[arg-type]
     return load_settings()

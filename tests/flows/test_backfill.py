@@ -5,8 +5,8 @@ import pytest
 from flows.backfill import backfill
 from housing.settings import Settings
 from housing.sources.simulated.scenarios import simulate
-from housing.store import listings
-from housing.store.opening import open_store
+from housing.store import queries
+from housing.store.database.open import open_store
 
 pytestmark = pytest.mark.prefect
 
@@ -21,7 +21,7 @@ def test_each_file_becomes_a_version_of_its_own(small: Settings) -> None:
     state = backfill(return_state=True)
     assert state.name in ("Promoted", "Kept")
     with open_store(small) as store, store.read() as connection:
-        versions = listings.list_datasets(connection)
-        models = listings.list_models(connection)
+        versions = queries.list_datasets(connection)
+        models = queries.list_models(connection)
     assert [v["batches"] for v in versions] == [["b1", "b2", "b3"], ["b1", "b2"], ["b1"]]
     assert len(models) == 1

@@ -8,19 +8,19 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ParameterTypeError
 from prefect.states import Suspended
 
-from deployments.reconcile import end_decided
+from deployments.watchdog.zombie_runs import end_decided
 from flows.approval import ApprovalParameters, approval
 from flows.backup import backup
 from flows.monitor import monitor
 from flows.nightly import nightly
 from flows.prune import prune
+from housing.pipeline.approval import reject
 from housing.settings import Settings
-from housing.steps.approval import reject
-from housing.store import registry
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from housing.store.tables import approvals, utc_now
-from tests.nights import landing_rows
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import approvals, utc_now
+from housing.store.models import registry
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = pytest.mark.prefect
 
@@ -116,7 +116,7 @@ def test_a_backup_that_is_not_good_fails_and_is_told(
 ) -> None:
     from dataclasses import replace
 
-    from housing.steps import backup as steps
+    from housing.operations import backup as steps
 
     _land(small, 0)
     nightly()

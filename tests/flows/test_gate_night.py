@@ -6,9 +6,9 @@ import pytest
 
 from flows.nightly import nightly
 from housing.settings import Settings
-from housing.store import listings
-from housing.store.opening import open_store
-from tests.nights import landing_rows
+from housing.store import queries
+from housing.store.database.open import open_store
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = pytest.mark.prefect
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.prefect
 def checks_of(settings: Settings, run: int) -> dict[str, dict[str, Any]]:
     """What each check of a run said."""
     with open_store(settings) as store, store.read() as connection:
-        verdict = listings.show_run(connection, run)["verdict"]
+        verdict = queries.show_run(connection, run)["verdict"]
     assert verdict is not None
     return {check["name"]: check for check in verdict["checks"]}
 

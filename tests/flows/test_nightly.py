@@ -15,12 +15,13 @@ from prefect.exceptions import ParameterTypeError
 
 from flows.nightly import nightly
 from housing.errors import NothingToTrainOn
-from housing.records import NightResult
+from housing.pipeline.run_context import NightlyParameters
+from housing.records import RunResult
 from housing.settings import Settings
-from housing.steps.night import NightlyParameters
-from housing.store import listings, registry
-from housing.store.opening import open_store
-from tests.nights import landing_rows
+from housing.store import queries
+from housing.store.database.open import open_store
+from housing.store.models import registry
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = pytest.mark.prefect
 
@@ -32,7 +33,7 @@ def land(settings: Settings, name: str) -> None:
     landing_rows().to_csv(folder / name, index=False)
 
 
-def run(**parameters: Any) -> tuple[Any, NightResult]:
+def run(**parameters: Any) -> tuple[Any, RunResult]:
     state = nightly(NightlyParameters(**parameters), return_state=True)
     return state, state.result()
 
@@ -45,7 +46,7 @@ def test_a_first_night_and_an_idle_one(small: Settings) -> None:
     assert result.report is not None
     assert Path(result.report).is_file()
     with open_store(small) as store, store.read() as connection:
-        shown = listings.show_run(connection, result.run)
+        shown = queries.show_run(connection, result.run)
     assert [step["step"] for step in shown["steps"]] == [
         "ingest",
         "freeze",
@@ -64,7 +65,7 @@ def test_a_first_night_and_an_idle_one(small: Settings) -> None:
     idle, again = run()
     assert (idle.name, again.outcome) == ("Nothing new", "nothing new")
     with open_store(small) as store, store.read() as connection:
-        assert len(listings.list_models(connection)) == 1
+        assert len(queries.list_models(connection)) == 1
 
 
 def test_a_dry_run_promotes_nothing_and_the_next_night_does(small: Settings) -> None:
@@ -148,5 +149,5 @@ def test_parameters_are_checked_before_anything_runs(small: Settings) -> None:
     with pytest.raises(ParameterTypeError, match="greater than or equal to 1"):
         nightly({"n_iter": 0})
     with open_store(small) as store, store.read() as connection:
-        assert listings.list_runs(connection) == []
+        assert queries.list_runs(connection) == []
         assert registry.champion(connection) is None

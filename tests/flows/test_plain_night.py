@@ -4,10 +4,10 @@ import pytest
 
 from flows.nightly import nightly
 from housing.settings import Settings
-from housing.store import runs
-from housing.store.opening import open_store
-from tests.nights import landing_rows
-from tests.plain_nights import plain_night
+from housing.store.database.open import open_store
+from housing.store.runs import runs
+from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = pytest.mark.prefect
 

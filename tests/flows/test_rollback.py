@@ -7,9 +7,9 @@ from flows.nightly import nightly
 from flows.rollback import RollbackParameters, rollback
 from housing.errors import NoRollbackTarget
 from housing.settings import Settings
-from housing.store import registry
-from housing.store.opening import open_store
-from tests.nights import landing_rows
+from housing.store.database.open import open_store
+from housing.store.models import registry
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = pytest.mark.prefect
 

@@ -15,7 +15,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 from pydantic import SecretStr, ValidationError
 
-from deployments.server import free_port
+from deployments.processes.prefect_server import free_port
 from housing.notify import NOTIFIERS, Message, NotifySettings, say_alive, send_all
 from housing.records import Event
 from housing.settings import load_settings

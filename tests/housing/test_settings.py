@@ -8,7 +8,7 @@ import pytest
 
 from housing.errors import SettingsInvalid
 from housing.settings import PREFIX, SOURCE_NAMES, Settings, load_settings
-from housing.training.plan import SearchPlan
+from housing.training.search_config import SearchPlan
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from deployments.server import Server
+from deployments.processes.prefect_server import Server
 from housing.settings import load_settings
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from tests.integration import victim
-from tests.integration.victim import Blow
-from tests.nights import SMALL, landing_rows
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from tests.fixtures import killable_run
+from tests.fixtures.killable_run import Blow
+from tests.fixtures.small_settings import SMALL, landing_rows
 
 Night = Callable[[Path, Blow | None], int]
 
@@ -35,11 +35,11 @@ def fork_flow(prefect_server: Server) -> Night:
 
 def _fork(server: Mapping[str, str], home: Path, blow: Blow | None = None) -> int:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.integration.victim"])
+    context.set_forkserver_preload(["tests.fixtures.killable_run"])
     environment = {**SMALL, **server, "HOUSING_HOME": str(home)}
     if server:
         environment["PREFECT_HOME"] = str(home / "prefect")
-    process = context.Process(target=victim.run, args=(environment, blow))
+    process = context.Process(target=killable_run.run, args=(environment, blow))
     process.start()
     process.join(HANGS_SECONDS)
     assert process.exitcode is not None, "the night hangs"

@@ -13,13 +13,15 @@ import sqlalchemy as sa
 
 from benchmarks.results import save_if_asked
 from housing.errors import BackupKeyWrong, Corrupt, HousingError
+from housing.operations import backup, doctor
 from housing.settings import Settings, load_settings
-from housing.steps import backup, doctor
-from housing.store import artifacts, cuts, datasets, registry
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from housing.store.segments import get_table
-from housing.store.tables import blobs
+from housing.store.backups import snapshots
+from housing.store.data import datasets
+from housing.store.data.segments import get_table
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import blobs
+from housing.store.models import artifacts, registry
 
 PAGE = 4096
 Damage = tuple[str, bytes]
@@ -115,10 +117,10 @@ def _each_file_of_a_cut(store: Store, flips: int, pages: int | None) -> Counter[
 
 
 def _read_part(store: Store, cut: str, part: str) -> None:
-    manifest = cuts.read(store.backup, cut)
+    manifest = snapshots.read(store.backup, cut)
     for table in manifest.tables:
         if part == f"{table.table}.parquet":
-            cuts.read_part(store.backup, cut, table)
+            snapshots.read_part(store.backup, cut, table)
 
 
 def _must_be_good(store: Store, settings: Settings) -> None:
@@ -152,7 +154,7 @@ def test_some_damage_of_each_kind_is_found(store: Store) -> None:
 
 def test_the_checkers_fail_when_they_should(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the digest's check, damage would go by: so it is the check that finds it."""
-    monkeypatch.setattr("housing.store.blobs.hashlib.sha256", _Agreeable)
+    monkeypatch.setattr("housing.store.objects.blobs.hashlib.sha256", _Agreeable)
     with store.read() as connection:
         version = datasets.active(connection)
         row = connection.execute(sa.select(blobs).where(blobs.c.kind == "sides")).first()

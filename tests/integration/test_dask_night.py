@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from housing import progress
-from housing.records import NightResult
+from housing.records import RunResult
 from housing.settings import load_settings
-from housing.store.opening import open_store
-from tests.clusters import a_scheduler, two_workers, worker
-from tests.nights import SMALL, contents, landing_rows
-from tests.plain_nights import plain_night
+from housing.store.database.open import open_store
+from tests.fixtures.dask_cluster import a_scheduler, two_workers, worker
+from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.small_settings import SMALL, contents, landing_rows
 
 pytestmark = [
     pytest.mark.system,
@@ -35,7 +35,7 @@ def begin(home: Path, monkeypatch: pytest.MonkeyPatch):
     for name, value in NIGHT.items():
         monkeypatch.setenv(name, value)
 
-    def run(name: str, address: str = "") -> tuple[NightResult, dict]:
+    def run(name: str, address: str = "") -> tuple[RunResult, dict]:
         landing = home / name / "landing"
         landing.mkdir(parents=True)
         landing_rows(rows=800).to_csv(landing / "a.csv", index=False)

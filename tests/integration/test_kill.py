@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from housing.store import runs as run_rows
-from housing.store.engine import Store
-from housing.store.tables import runs, trials
+from housing.store.database.engine import Store
+from housing.store.database.tables import runs, trials
+from housing.store.runs import runs as run_rows
+from tests.fixtures.killable_run import Blow
+from tests.fixtures.small_settings import contents, landing_rows
 from tests.integration.conftest import Night
-from tests.integration.victim import Blow
-from tests.nights import contents, landing_rows
 
 STEPS = (
     "ingest", "freeze", "split", "readiness", "look for work", "tune", "fit", "evaluate", "back up",
@@ -55,7 +55,7 @@ def _both(
 def undisturbed(fork_night: Night, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a store holds after a night that nothing hit, whatever ran it."""
     from housing.settings import load_settings
-    from housing.store.opening import open_store
+    from housing.store.database.open import open_store
 
     home = tmp_path_factory.mktemp("undisturbed")
     (home / "landing").mkdir()

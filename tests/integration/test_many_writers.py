@@ -15,24 +15,19 @@ import sqlalchemy as sa
 from sqlalchemy import make_url
 
 from benchmarks.results import save_if_asked
-from housing.errors import (
-    AnotherNightRuns,
-    ChampionChanged,
-    NoRollbackTarget,
-    NotPossible,
-    OnHold,
-)
+from housing.errors import ChampionChanged, NoRollbackTarget, NotPossible, OnHold, RunInProgress
+from housing.operations import backup, prune
+from housing.pipeline import promote
 from housing.settings import Settings, load_settings
-from housing.steps import backup, promote, prune
-from housing.store import holds, registry
-from housing.store.engine import Store
-from housing.store.ledger import Why
-from housing.store.opening import open_store
-from housing.store.soundness import unsound
-from housing.store.tables import blobs, models
+from housing.store.database.engine import Store
+from housing.store.database.integrity import unsound
+from housing.store.database.open import open_store
+from housing.store.database.tables import blobs, models
+from housing.store.models import blocks, registry
+from housing.store.models.promotion_log import Authorship
 
 ROOT = Path(__file__).parents[2]
-REFUSALS = (AnotherNightRuns, ChampionChanged, NoRollbackTarget, NotPossible, OnHold)
+REFUSALS = (RunInProgress, ChampionChanged, NoRollbackTarget, NotPossible, OnHold)
 """What a writer may be told; anything else, a locked database above all, is a failure."""
 
 BY_HAND = "held by hand"
@@ -92,15 +87,15 @@ def _roll_back(store: Store, settings: Settings, chance: random.Random) -> None:
 
 
 def _hold(store: Store, settings: Settings, chance: random.Random) -> None:
-    holds.hold(store, "m", chance.randrange(10, 16), Why("writer", BY_HAND))
+    blocks.hold(store, "m", chance.randrange(10, 16), Authorship("writer", BY_HAND))
 
 
 def _release(store: Store, settings: Settings, chance: random.Random) -> None:
     with store.read() as connection:
-        held = list(holds.held(connection).models)
+        held = list(blocks.held(connection).models)
     if not held:
         raise NotPossible(what="Releasing", why="nothing is on hold.")
-    holds.release(store, "m", chance.choice(held), Why("writer", "release"))
+    blocks.release(store, "m", chance.choice(held), Authorship("writer", "release"))
 
 
 def _prune(store: Store, settings: Settings, chance: random.Random) -> None:

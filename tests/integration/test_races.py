@@ -12,19 +12,21 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from housing.errors import AnotherNightRuns as RunInProgress
+from housing.errors import RunInProgress as RunInProgress
+from housing.operations import backup, prune
 from housing.settings import Settings, load_settings
-from housing.steps import backup, prune
-from housing.store import artifacts, cuts, deletion, registry, retained
-from housing.store.blobs import name_of
-from housing.store.engine import UPKEEP, WRITE_LOCK, Store, create_engine
-from housing.store.opening import open_store
-from housing.store.segments import get_table, put_frame
-from housing.store.soundness import unsound
-from housing.store.tables import blobs, leases, runs, utc_now
-from tests.housing.steps.test_backup import s3 as s3
-from tests.housing.steps.test_backup import s3_server as s3_server
-from tests.integration.pausing import AFTER_PUT, Paused, Point, run
+from housing.store.backups import snapshots
+from housing.store.data.segments import get_table, put_frame
+from housing.store.database.engine import UPKEEP, WRITE_LOCK, Store, create_engine
+from housing.store.database.integrity import unsound
+from housing.store.database.open import open_store
+from housing.store.database.tables import blobs, leases, runs, utc_now
+from housing.store.models import artifacts, registry, retention
+from housing.store.objects import deletion
+from housing.store.objects.blobs import name_of
+from tests.fixtures.pausing import AFTER_PUT, Paused, Point, run
+from tests.housing.operations.test_backup import s3 as s3
+from tests.housing.operations.test_backup import s3_server as s3_server
 
 PLACES = (
     ("sqlite", "folder"),
@@ -45,13 +47,13 @@ def on(short: int) -> pytest.MarkDecorator:
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("races")]
 
-UNNAMED = Point("housing.store.deletion:delete_unnamed")
+UNNAMED = Point("housing.store.objects.deletion:delete_unnamed")
 """A prune has decided which files nothing names."""
 
-MARKED = Point("housing.store.deletion:delete_marked")
+MARKED = Point("housing.store.objects.deletion:delete_marked")
 """What is to go is marked; its bytes are about to be deleted."""
 
-DELETING = Point("housing.store.place:Place.remove")
+DELETING = Point("housing.store.objects.filesystem:Place.remove")
 """In the middle of deleting."""
 
 
@@ -139,7 +141,7 @@ def take_over(settings: Settings, name: str) -> None:
 
 def every_cut_is_good(settings: Settings) -> None:
     with open_store(settings) as store:
-        for id_ in cuts.ids(store.backup):
+        for id_ in snapshots.ids(store.backup):
             assert backup.verify(store, settings, id_).problems == ()
 
 
@@ -212,7 +214,7 @@ def test_a_model_that_was_kept_again_is_as_young_as_a_new_one(
     assert run("prune_all") == "done"
     old = utc_now()
     assert run("keep_again") == "done"
-    monkeypatch.setattr(retained, "utc_now", lambda: old + timedelta(days=world.retention.days))
+    monkeypatch.setattr(retention, "utc_now", lambda: old + timedelta(days=world.retention.days))
     with open_store(world) as store:
         prune.prune(store, world)
         with store.read() as connection:
@@ -251,7 +253,7 @@ def test_pruned_while_it_is_about_to_be_healed(world: Settings) -> None:
         with store.read() as connection:
             digest = registry.model(connection, 1).artifact
         store.blobs.remove(name_of(digest, artifacts.FORMAT))
-    healer = Paused("heal_all", Point("housing.store.backup:_bring_back")).arrive()
+    healer = Paused("heal_all", Point("housing.store.backups.replication:_bring_back")).arrive()
     assert run("prune_all") == "done"
     assert healer.finish() == "done"
     nothing_is_lost(world)
@@ -263,7 +265,7 @@ def test_pruned_while_it_is_about_to_be_healed(world: Settings) -> None:
 @on(1)
 def test_a_backup_that_slept_through_a_prune_is_none(world: Settings) -> None:
     """The prune drops a model that the backup has copied and counts on."""
-    sleeper = Paused("back_up", Point("housing.steps.backup:finish_cut")).arrive()
+    sleeper = Paused("back_up", Point("housing.operations.backup:finish_cut")).arrive()
     take_over(world, UPKEEP)
     assert run("prune_all") == "done"
     assert sleeper.finish() == "LeaseLost"
@@ -276,7 +278,7 @@ def test_a_backup_that_slept_through_a_prune_is_none(world: Settings) -> None:
 def test_a_prune_that_slept_through_a_backup_drops_no_copy(world: Settings) -> None:
     with open_store(world) as store:
         store.backup.put(b"left over", "bin")  # so that there is a copy to drop
-    sleeper = Paused("prune_all", Point("housing.store.deletion:delete_copies")).arrive()
+    sleeper = Paused("prune_all", Point("housing.store.objects.deletion:delete_copies")).arrive()
     take_over(world, UPKEEP)
     assert run("back_up") == "done"
     assert sleeper.finish() == "LeaseLost"
@@ -286,16 +288,16 @@ def test_a_prune_that_slept_through_a_backup_drops_no_copy(world: Settings) -> N
 @on(1)
 def test_only_a_backup_that_nobody_writes_is_unfinished(world: Settings) -> None:
     """Of any age: seconds here."""
-    writer = Paused("back_up", Point("housing.steps.backup:finish_cut")).arrive()
+    writer = Paused("back_up", Point("housing.operations.backup:finish_cut")).arrive()
     with open_store(world) as store:
-        (begun,) = cuts.unfinished(store.backup)
+        (begun,) = snapshots.unfinished(store.backup)
         with pytest.raises(RunInProgress, match="the backup of"):
             prune.prune(store, world)
-        assert cuts.unfinished(store.backup) == [begun]
+        assert snapshots.unfinished(store.backup) == [begun]
         writer.kill()
         looked = prune.prune(store, world, dry_run=True)
         assert looked.backups == 1
-        assert cuts.unfinished(store.backup) == [begun], "a dry run changes nothing"
+        assert snapshots.unfinished(store.backup) == [begun], "a dry run changes nothing"
         assert prune.prune(store, world) == looked
         assert list(store.backup.names(f"cuts/{begun}")) == []
     every_cut_is_good(world)
@@ -309,7 +311,7 @@ def test_restored_while_the_empty_store_is_pruned(
     monkeypatch.setenv("HOUSING_DATABASE_URL", f"sqlite:///{tmp_path / 'there.db'}")
     monkeypatch.setenv("HOUSING_BLOB_URL", world.blob_url.replace("/blobs", "/there"))
     there = load_settings()
-    restorer = Paused("restore", Point("housing.steps.backup:_move_in")).arrive()
+    restorer = Paused("restore", Point("housing.operations.backup:_move_in")).arrive()
     assert run("prune_all") == "done"
     assert files(there) == 0
     assert restorer.finish() == "NotPossible"

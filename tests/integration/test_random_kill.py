@@ -15,13 +15,13 @@ import pytest
 import sqlalchemy as sa
 
 from benchmarks.results import save_if_asked
-from deployments.server import Server
+from deployments.processes.prefect_server import Server
 from housing.settings import load_settings
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from housing.store.tables import runs
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import runs
 from tests.faults.databases import Databases, PostgresDatabases, SqliteFiles
-from tests.nights import SMALL, contents, landing_rows
+from tests.fixtures.small_settings import SMALL, contents, landing_rows
 
 pytestmark = [pytest.mark.system, pytest.mark.prefect]
 
@@ -50,7 +50,7 @@ def start(prefect_server: Server) -> Start:
 
     def run(home: Home) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            [sys.executable, "-m", "deployments.cli.entry", "retrain"],
+            [sys.executable, "-m", "deployments.cli.__main__", "retrain"],
             env={
                 **kept,
                 **SMALL,

@@ -16,17 +16,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from housing.errors import AnotherNightRuns
+from housing.errors import RunInProgress
+from housing.operations import backup, heal, prune
 from housing.settings import Settings, load_settings
-from housing.steps import backup, heal, prune
-from housing.store import cuts, predictions, retained
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from housing.store.segments import record_blob
-from housing.store.tables import blobs, utc_now
-from tests.housing.steps.test_backup import s3 as s3
-from tests.housing.steps.test_backup import s3_server as s3_server
-from tests.integration.pausing import LATER, PATIENCE
+from housing.store.backups import snapshots
+from housing.store.data.segments import record_blob
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import blobs, utc_now
+from housing.store.models import retention
+from housing.store.runs import predictions
+from tests.fixtures.pausing import LATER, PATIENCE
+from tests.housing.operations.test_backup import s3 as s3
+from tests.housing.operations.test_backup import s3_server as s3_server
 from tests.integration.test_races import kind as kind
 from tests.integration.test_races import on
 
@@ -85,7 +87,7 @@ def _work(environment: dict[str, str], seed: int, seconds: float, said: Path) ->
     def then() -> object:
         return utc_now() + LATER
 
-    retained.utc_now = prune.utc_now = then  # type: ignore[assignment]
+    retention.utc_now = prune.utc_now = then  # type: ignore[assignment]
     chance, settings, tried = random.Random(seed), load_settings(), 0
     with open_store(settings) as store, said.open("a", buffering=1) as lines:
         until = time.monotonic() + seconds
@@ -95,7 +97,7 @@ def _work(environment: dict[str, str], seed: int, seconds: float, said: Path) ->
             try:
                 operation(store, settings, chance)
                 lines.write(f"{operation.__name__}\n")
-            except AnotherNightRuns:
+            except RunInProgress:
                 lines.write("refused\n")
 
 
@@ -158,7 +160,7 @@ def _all_is_there(settings: Settings) -> None:
         for row in rows:
             if row.pruned_at is None:
                 store.blobs.get(row.digest, row.suffix)
-        for id_ in cuts.ids(store.backup)[-3:]:
+        for id_ in snapshots.ids(store.backup)[-3:]:
             assert backup.verify(store, settings, id_).problems == ()
 
 

@@ -10,12 +10,14 @@ import sqlalchemy as sa
 
 from flows.nightly import nightly
 from housing.settings import Settings, load_settings
-from housing.store import datasets, listings, registry
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from housing.store.tables import split_ledger
-from housing.training.candidates import CANDIDATES
-from tests.nights import SMALL, small_forest
+from housing.store import queries
+from housing.store.data import datasets
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import split_ledger
+from housing.store.models import registry
+from housing.training.candidates import FAMILIES
+from tests.fixtures.small_settings import SMALL, small_forest
 
 pytestmark = [pytest.mark.system, pytest.mark.prefect]
 
@@ -27,7 +29,7 @@ def plan(home: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> Setti
     small = {**SMALL, "HOUSING_GATE__CONFIDENCE": "0.95", "HOUSING_GATE__MIN_TEST_ROWS": "500"}
     for name, value in small.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setitem(CANDIDATES, "forest", small_forest())  # type: ignore[arg-type]
+    monkeypatch.setitem(FAMILIES, "forest", small_forest())  # type: ignore[arg-type]
     return load_settings()
 
 
@@ -61,7 +63,7 @@ def test_ten_nights(plan: Settings, files: list[pd.DataFrame]) -> None:
             sides = _sides(store)
             frame = datasets.read(store, number)
             with store.read() as connection:
-                shown = listings.show_run(connection, result.run)
+                shown = queries.show_run(connection, result.run)
                 judged = registry.newest_evaluation(connection, result.challenger or 0)
         assert {key: sides[key] for key in known} == known, "a district changed its side"
         known = sides

@@ -21,8 +21,8 @@ import pytest
 from sqlalchemy import make_url
 
 from housing.settings import Settings
-from housing.store import registry
-from housing.store.opening import open_store
+from housing.store.database.open import open_store
+from housing.store.models import registry
 from tests.integration.test_many_writers import shared as shared
 
 pytestmark = [
@@ -47,9 +47,9 @@ tables.utc_now = lambda: clock() + timedelta(seconds=ahead)  # before others imp
 from housing.errors import HousingError
 from housing.settings import load_settings
 from housing.store import engine, lease, registry
-from housing.store.opening import open_store
-from housing.store.registry import Change
-from housing.store.tables import runs
+from housing.store.database.open import open_store
+from housing.store.models.registry import Change
+from housing.store.database.tables import runs
 
 lease.EXPIRES_AFTER = timedelta(seconds=expires)
 lease.HEARTBEAT = engine.HEARTBEAT = timedelta(seconds=expires / 10)

@@ -35,7 +35,7 @@ class Noise(_Knobs):
     cell: float = Field(default=0.1, gt=0, description="Side of such a cell, in degrees.")
 
 
-class Drift(_Knobs):
+class DriftScenario(_Knobs):
     """How the world changes from night to night."""
 
     price_a_night: float = Field(
@@ -68,14 +68,14 @@ class Scenario(_Knobs):
     """A story that many nights tell."""
 
     noise: Noise = Noise()
-    drift: Drift = Drift()
+    drift: DriftScenario = DriftScenario()
     pollution: Pollution = Pollution()
 
 
 SCENARIOS: Mapping[str, Scenario] = {
     "calm": Scenario(),
-    "slow drift": Scenario(drift=Drift(price_a_night=0.003, income_a_night=0.001)),
-    "sudden drift": Scenario(drift=Drift(jump_night=10, jump=1.3)),
+    "slow drift": Scenario(drift=DriftScenario(price_a_night=0.003, income_a_night=0.001)),
+    "sudden drift": Scenario(drift=DriftScenario(jump_night=10, jump=1.3)),
     "bad rows": Scenario(pollution=Pollution(nights=(5, 10, 15), bad_share=0.1)),
     "another unit": Scenario(pollution=Pollution(nights=(5,), unit_factor=10_000)),
     "shuffled prices": Scenario(
@@ -90,7 +90,7 @@ def simulate(
     *,
     night: int = 0,
     noise: Noise = Noise(),  # noqa: B008 - frozen
-    drift: Drift = Drift(),  # noqa: B008 - frozen
+    drift: DriftScenario = DriftScenario(),  # noqa: B008 - frozen
     pollution: Pollution = Pollution(),  # noqa: B008 - frozen
 ) -> pd.DataFrame:
     """The districts delivered on a night: catalogue columns, no key twice within a table.

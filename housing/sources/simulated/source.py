@@ -14,7 +14,7 @@ import pandas as pd
 from housing.errors import SourceUnavailable
 from housing.quality.table import RawTable, row_numbers
 from housing.records import BatchSummary
-from housing.sources.base import Delivery, Seen, SourceOptions
+from housing.sources.base import Delivery, IngestHistory, SourceOptions
 from housing.sources.simulated.scenarios import SCENARIOS, simulate
 
 
@@ -25,7 +25,7 @@ class Simulated:
     options: SourceOptions
     name: str = "simulated"
 
-    def deliveries(self, seen: Seen) -> Iterator[Delivery | BatchSummary]:
+    def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
         """The first table (night 0) if no reference table is in, else the next night's rows."""
         if self.options.scenario not in SCENARIOS:
             raise SourceUnavailable(

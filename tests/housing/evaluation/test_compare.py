@@ -16,7 +16,7 @@ from housing.evaluation.compare import (
     paired_errors,
 )
 from housing.evaluation.metrics import measure
-from housing.evaluation.nearness import places
+from housing.evaluation.spatial_se import spatial_cells
 
 APART = 50.0
 """Degrees between the cells of a night, beyond any reach: each is a cluster of its own."""
@@ -24,7 +24,7 @@ APART = 50.0
 
 def apart(codes):
     """Places of clusters that have nothing to do with one another."""
-    return places(APART * codes, np.zeros(len(codes)), 0.1)
+    return spatial_cells(APART * codes, np.zeros(len(codes)), 0.1)
 
 
 def night(seed=0, cells=150, mean_rows=8, gain=0.97):

@@ -14,7 +14,7 @@ from housing.evaluation.drift import (
     measure_drift,
     number_drift,
 )
-from housing.records import ColumnDrift, Drift
+from housing.records import ColumnDrift, DriftReport
 
 NAMES = ("before", "now")
 
@@ -194,12 +194,12 @@ def test_adjusted_p_values_are_those_of_benjamini_and_hochberg():
     ],
 )
 def test_a_finding_takes_rows_an_effect_and_more_than_chance(change, there):
-    drift = Drift(*NAMES, 5_000, 500, (column(**change),))
+    drift = DriftReport(*NAMES, 5_000, 500, (column(**change),))
     assert bool(found(drift, min_rows=100, min_effect=0.1, discovery_rate=0.05)) is there
 
 
 def test_the_largest_effect_comes_first():
-    drift = Drift(*NAMES, 5_000, 500, (column(0.2), column(0.4, name="population")))
+    drift = DriftReport(*NAMES, 5_000, 500, (column(0.2), column(0.4, name="population")))
     largest, _ = found(drift, min_rows=1, min_effect=0, discovery_rate=1)
     assert largest.column == "population"
 

@@ -9,7 +9,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 from housing.errors import NotMeasurable
 from housing.evaluation.metrics import count_unusable, measure
-from housing.evaluation.nearness import places
+from housing.evaluation.spatial_se import spatial_cells
 
 
 def prices(n, seed=0):
@@ -109,7 +109,7 @@ def test_unusable_predictions_are_counted_by_kind():
 @pytest.mark.parametrize("unit", [1.0, 1e-9])
 def test_intervals_among_neighbours_have_the_unit_of_the_error(unit):
     truth, predicted = prices(60)
-    where = places(np.arange(60) // 6 * 1.0, np.zeros(60), 0.1)
+    where = spatial_cells(np.arange(60) // 6 * 1.0, np.zeros(60), 0.1)
     whole = measure(truth, predicted, where=where)
     found = measure(unit * truth, unit * predicted, where=where)
     for name in ("rmse_clustered", "mae_clustered"):
@@ -124,8 +124,8 @@ def test_intervals_among_neighbours_take_two_cells_and_end_at_zero():
     truth, predicted = np.ones(8), np.ones(8)
     predicted[0] = 100.0
     two, one = np.repeat([0.0, 5.0], 4), np.zeros(8)
-    found = measure(truth, predicted, where=places(two, one, 0.1))
+    found = measure(truth, predicted, where=spatial_cells(two, one, 0.1))
     assert found.rmse_clustered.lower == 0 == found.mae_clustered.lower
-    assert measure(truth, predicted, where=places(one, one, 0.1)).rmse_clustered is None
-    perfect = measure(truth, truth, where=places(two, one, 0.1)).rmse_clustered
+    assert measure(truth, predicted, where=spatial_cells(one, one, 0.1)).rmse_clustered is None
+    perfect = measure(truth, truth, where=spatial_cells(two, one, 0.1)).rmse_clustered
     assert (perfect.lower, perfect.value, perfect.upper) == (0, 0, 0)

@@ -8,16 +8,16 @@ import pytest
 from housing.gate.evidence import (
     SHAPE,
     Baseline,
-    Contender,
-    Costs,
+    BestFormerChampion,
     Evidence,
-    Former,
-    Luck,
-    Part,
-    Preflight,
-    Wear,
+    HoldoutReuse,
+    LoadCheck,
+    ModelMetrics,
+    SeedVariance,
+    ServingCosts,
+    SubsetComparison,
 )
-from housing.records import ColumnDrift, Comparison, Drift, Interval, Metrics
+from housing.records import ColumnDrift, Comparison, DriftReport, Interval, Metrics
 
 ROWS = 4_000
 
@@ -40,7 +40,7 @@ def comparison(effect, se, confidence=0.95, rows=ROWS):
 
 
 def contender(id, rmse, rows=ROWS):
-    return Contender(
+    return ModelMetrics(
         id=id,
         digest=f"sha256:{id}",
         training_rows=16_000,
@@ -52,7 +52,7 @@ def contender(id, rmse, rows=ROWS):
 
 
 def part(effect=-0.04, se=0.02, rows=400, name="income <=1.5", confidence=0.95):
-    return Part(name, rows, comparison(effect, se, confidence, rows))
+    return SubsetComparison(name, rows, comparison(effect, se, confidence, rows))
 
 
 def column(effect=0.02, q=0.5, rows=500, name="population", kind="number"):
@@ -60,7 +60,7 @@ def column(effect=0.02, q=0.5, rows=500, name="population", kind="number"):
 
 
 def drift(*columns, current="rows of tonight"):
-    return Drift("training rows of m7", current, 16_000, 500, columns or (column(),))
+    return DriftReport("training rows of m7", current, 16_000, 500, columns or (column(),))
 
 
 def beside(effect, se, confidence, rows):
@@ -74,9 +74,11 @@ def beside(effect, se, confidence, rows):
         ),
         "recent": part(effect, 5 * se, 200, "never-used rows", confidence),
         "uncapped": part(effect, se, rows - 200, "rows below the cap", confidence),
-        "former": Former(5, 2, 40_100.0, comparison(effect - 0.002, se, confidence, rows)),
-        "champion_luck": Luck((40_100.0, 40_200.0, 40_150.0), 0.002),
-        "wear": Wear(12, 200, metrics(41_000.0, 200), metrics(39_900.0, rows - 200), None),
+        "former": BestFormerChampion(
+            5, 2, 40_100.0, comparison(effect - 0.002, se, confidence, rows)
+        ),
+        "champion_luck": SeedVariance((40_100.0, 40_200.0, 40_150.0), 0.002),
+        "wear": HoldoutReuse(12, 200, metrics(41_000.0, 200), metrics(39_900.0, rows - 200), None),
         "drift": (drift(), drift(current="active dataset")),
     }
 
@@ -112,9 +114,9 @@ def make_evidence():
                 "linear": Baseline(metrics(70_000.0, rows), against),
             },
             shape=SHAPE,
-            luck=Luck((38_500.0, 38_600.0, 38_450.0), 0.002),
-            costs=Costs(40.0, 38.0 if champion else None, 2_000_000),
-            preflight=Preflight(0.0, 2.5),
+            luck=SeedVariance((38_500.0, 38_600.0, 38_450.0), 0.002),
+            costs=ServingCosts(40.0, 38.0 if champion else None, 2_000_000),
+            preflight=LoadCheck(0.0, 2.5),
             **(beside(effect, se, confidence, rows) if champion else {}),
         )
         return dataclasses.replace(evidence, **changes)

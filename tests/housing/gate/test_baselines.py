@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from housing import schema
 from housing.evaluation.compare import bounded_errors, compare, compare_by_halves
-from housing.evaluation.nearness import places
+from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.check import judge
 from housing.gate.evidence import BOUNDED_BASELINES, Baseline
-from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.model_checks import BeatsBaseline
 from housing.gate.policy import GatePolicy
 from housing.keys import district_keys
-from housing.records import Draw
-from housing.training.candidates import BASELINES, Candidate
+from housing.records import Candidate
+from housing.training.candidates import BASELINES, ModelFamily
 from housing.training.fit import fit, predict_baselines
 from housing.training.split import SplitRule, assign, strata
 
@@ -39,8 +39,8 @@ def night(seed, skill=0.8):
 
 
 def outcome(test, challenger, baselines, failed=None):
-    rivals = Rivals(None, baselines, failed_baselines=failed or {})
-    evidence = gather(test, challenger, rivals, POLICY, Circumstances())
+    rivals = Competitors(None, baselines, failed_baselines=failed or {})
+    evidence = measure_evidence(test, challenger, rivals, POLICY, RunFacts())
     return {r.name: r for r in judge(evidence, POLICY).checks}["beats-baseline"]
 
 
@@ -72,7 +72,7 @@ def test_a_single_wild_prediction_leaves_a_good_model_its_promotion():
     test, challenger, baselines = night(3)
     assert outcome(test, challenger, baselines).outcome == "passed"
     baselines["linear"][17] = 6e6
-    where = places(test.longitude, test.latitude, POLICY.cell_degrees)
+    where = spatial_cells(test.longitude, test.latitude, POLICY.cell_degrees)
     theirs = compare(
         test.actual, baselines["linear"], challenger.values, where, confidence=POLICY.confidence
     )
@@ -134,7 +134,7 @@ class _Short:
 
 def test_a_baseline_that_raises_is_reported_and_the_others_are_fitted(monkeypatch):
     for name, kind in (("broken", _Broken), ("short", _Short)):
-        monkeypatch.setitem(BASELINES, name, Candidate(name, lambda _, kind=kind: kind(), "none"))
+        monkeypatch.setitem(BASELINES, name, ModelFamily(name, lambda _, kind=kind: kind(), "none"))
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({name: rng.uniform(1, 2, 40) for name in schema.FEATURES})
     frame["ocean_proximity"] = "INLAND"
@@ -151,14 +151,16 @@ def test_the_first_ten_thousand_lines_of_the_real_table_get_a_champion(census_pa
     train, test = frame[~side].reset_index(drop=True), frame[side].reset_index(drop=True)
     X, y = train[list(schema.FEATURES)], train[schema.TARGET]
     parameters = {"model__max_iter": 150, "model__learning_rate": 0.1}
-    model = fit(X, y, Draw(0, "boosting", parameters), seed=42)
+    model = fit(X, y, Candidate(0, "boosting", parameters), seed=42)
     baselines = predict_baselines(X, y, test, seed=42)
     assert baselines.values["linear"].max() > 3e6, "the case is the one that is meant"
     rows = TestRows(
         1, *(test[name].to_numpy() for name in schema.COORDINATES), test[schema.TARGET].to_numpy()
     )
     challenger = Predictions(1, "1", model.predict(test[list(schema.FEATURES)]), len(train), 0)
-    evidence = gather(rows, challenger, Rivals(None, baselines.values), POLICY, Circumstances())
+    evidence = measure_evidence(
+        rows, challenger, Competitors(None, baselines.values), POLICY, RunFacts()
+    )
     verdict = judge(evidence, POLICY)
     assert verdict.outcome == "promote", verdict.sentence
     assert evidence.baselines["linear"].bounded_rows == 1
@@ -175,7 +177,7 @@ def test_the_bound_holds_its_share_of_equal_models_and_is_not_too_wide():
         town = rng.normal(0, 20_000, (2, 120))[:, codes]
         one, other = rng.normal(0, 40_000, (2, len(codes))) + town
         truth = np.linspace(0, 1e6, len(codes))
-        where = places(50.0 * codes, np.zeros(len(codes)), 0.1)
+        where = spatial_cells(50.0 * codes, np.zeros(len(codes)), 0.1)
         halves = compare_by_halves(truth, truth + one, truth + other, where, confidence=0.95)
         plain = compare(truth, truth + one, truth + other, where, confidence=0.95)
         held.append(halves.upper >= 0)
@@ -188,7 +190,7 @@ def test_too_few_places_leave_the_worst_of_them():
     codes = np.repeat([0, 1], 50)
     truth = np.linspace(0, 100, 100)
     theirs, ours = np.where(codes == 0, 2.0, 1.0), np.full(100, 1.0)
-    where = places(50.0 * codes, np.zeros(100), 0.1)
+    where = spatial_cells(50.0 * codes, np.zeros(100), 0.1)
     found = compare_by_halves(truth, truth + theirs, truth + ours, where, confidence=0.95)
     assert found.upper == pytest.approx(0.0), "equal in the second place, half in the first"
 

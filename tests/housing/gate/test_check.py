@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from housing.errors import HousingError
 from housing.gate.check import CHECKS, judge
-from housing.gate.evidence import Costs, Preflight
-from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.evidence import LoadCheck, ServingCosts
+from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.records import CheckResult
 
@@ -75,11 +75,11 @@ def test_the_first_night_needs_every_check_that_applies(make_evidence, champion)
         (night, GatePolicy(baseline_margin=0.6), "keep", "beats-baseline"),
         (replace(night, baselines={}), POLICY, "inconclusive", "beats-baseline"),
         (replace(night, rejected_rows=400), POLICY, "keep", "rejected-share"),
-        (replace(night, costs=Costs(501, None, 1)), POLICY, "keep", "latency"),
-        (replace(night, costs=Costs(1, None, 10**9)), POLICY, "keep", "artifact-size"),
-        (replace(night, preflight=Preflight(0.1, 1)), POLICY, "keep", "preflight"),
+        (replace(night, costs=ServingCosts(501, None, 1)), POLICY, "keep", "latency"),
+        (replace(night, costs=ServingCosts(1, None, 10**9)), POLICY, "keep", "artifact-size"),
+        (replace(night, preflight=LoadCheck(0.1, 1)), POLICY, "keep", "preflight"),
         (
-            replace(night, preflight=Preflight(None, 1, not_run="no process")),
+            replace(night, preflight=LoadCheck(None, 1, not_run="no process")),
             POLICY,
             "inconclusive",
             "preflight",
@@ -199,7 +199,9 @@ def test_larger_residuals_on_real_rows_never_fare_better(seed, scale, factor):
     for times in (1, factor):
         challenger = Predictions(8, "8", actual + times * own, 2_400, 0)
         baselines = {"median": np.full(n, np.median(actual))}
-        evidence = gather(test, challenger, Rivals(champion, baselines), POLICY, Circumstances())
+        evidence = measure_evidence(
+            test, challenger, Competitors(champion, baselines), POLICY, RunFacts()
+        )
         outcomes.append(RANK[judge(evidence, POLICY).outcome])
     assert outcomes[1] <= outcomes[0]
 

@@ -6,7 +6,7 @@ import pytest
 
 from housing.gate.data_checks import DriftFound, Identity, LeakProof, RejectedShare, TestRowCount
 from housing.gate.policy import GatePolicy
-from housing.records import Drift
+from housing.records import DriftReport
 from tests.housing.gate.conftest import column, drift
 
 POLICY = GatePolicy()
@@ -161,6 +161,6 @@ def test_drift_takes_rows_an_effect_and_more_than_chance(make_evidence, change, 
 
 
 def test_without_rows_to_compare_drift_says_nothing(make_evidence):
-    empty = Drift("training rows of m7", "rows of tonight", 0, 0, ())
+    empty = DriftReport("training rows of m7", "rows of tonight", 0, 0, ())
     for evidence in (make_evidence(drift=(empty,)), make_evidence(champion=None)):
         assert DriftFound().run(evidence, POLICY).outcome == "not applicable"

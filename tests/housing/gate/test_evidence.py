@@ -8,10 +8,10 @@ from pydantic import TypeAdapter
 
 from housing.evaluation.compare import compare, compare_by_halves
 from housing.evaluation.metrics import measure
-from housing.evaluation.nearness import places
+from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.check import judge
 from housing.gate.evidence import Evidence
-from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 
 ADAPTER = TypeAdapter(Evidence)
@@ -33,16 +33,16 @@ def night():
 def gathered(night, policy=None, **changes):
     test, challenger, champion, baselines = night
     parts = {"challenger": challenger, "champion": champion, "baselines": baselines, **changes}
-    rivals = Rivals(parts["champion"], parts["baselines"])
-    found = Circumstances(read_rows=500, rejected_rows=4)
-    return gather(test, parts["challenger"], rivals, policy or GatePolicy(), found)
+    rivals = Competitors(parts["champion"], parts["baselines"])
+    found = RunFacts(read_rows=500, rejected_rows=4)
+    return measure_evidence(test, parts["challenger"], rivals, policy or GatePolicy(), found)
 
 
 @pytest.mark.parametrize("policy", [GatePolicy(), GatePolicy(confidence=0.8, cell_degrees=1)])
 def test_the_policy_says_how_to_measure(night, policy):
     test, challenger, champion, baselines = night
     evidence = gathered(night, policy)
-    where = places(test.longitude, test.latitude, policy.cell_degrees)
+    where = spatial_cells(test.longitude, test.latitude, policy.cell_degrees)
     assert evidence.comparison == compare(
         test.actual, champion.values, challenger.values, where, confidence=policy.confidence
     )

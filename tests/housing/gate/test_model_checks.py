@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from housing.gate.decision_rule import evenly_spaced, rows_needed
 from housing.gate.evidence import Baseline
 from housing.gate.model_checks import BeatsBaseline, NoRegression, SanePredictions
 from housing.gate.policy import GatePolicy
-from housing.gate.rules import rows_needed, spread
 
 POLICY = GatePolicy()
 
@@ -257,8 +257,8 @@ def test_the_sentence_about_baselines(make_evidence):
     ],
 )
 def test_both_ends_of_the_history_are_looked_at(most, chosen):
-    assert spread(list(range(10)), most) == chosen
+    assert evenly_spaced(list(range(10)), most) == chosen
 
 
 def test_a_history_is_spread_to_the_nearest_champion():
-    assert spread(list(range(4)), 3) == [0, 2, 3]
+    assert evenly_spaced(list(range(4)), 3) == [0, 2, 3]

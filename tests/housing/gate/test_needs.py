@@ -6,11 +6,11 @@ import pytest
 
 from housing.gate.check import CHECKS
 from housing.gate.data_checks import DriftFound, RejectedShare, TestRowCount
-from housing.gate.evidence import Costs, Former
+from housing.gate.evidence import BestFormerChampion, ServingCosts
 from housing.gate.model_checks import BeatsBaseline, NoRegression
-from housing.gate.part_checks import CappedLabels, Ratchet, RecentRows, Slices
 from housing.gate.policy import GatePolicy
 from housing.gate.service_checks import ArtifactSize, Latency
+from housing.gate.subset_checks import CappedLabels, NoCumulativeRegression, RecentRows, Slices
 from tests.housing.gate.conftest import column, comparison, drift, part
 
 POLICY = GatePolicy()
@@ -153,18 +153,18 @@ def test_the_change_that_would_be_evidence(make_evidence, check, where, limit):
     ],
 )
 def test_the_ratchet(make_evidence, effect, words):
-    evidence = make_evidence(former=Former(5, 1, 1.0, comparison(effect, 0.01)))
-    assert Ratchet().needs(evidence, POLICY) == words
+    evidence = make_evidence(former=BestFormerChampion(5, 1, 1.0, comparison(effect, 0.01)))
+    assert NoCumulativeRegression().needs(evidence, POLICY) == words
     none = replace(evidence, former=None)
-    assert "needs a former champion" in Ratchet().needs(none, POLICY)
+    assert "needs a former champion" in NoCumulativeRegression().needs(none, POLICY)
 
 
 def test_budgets(make_evidence):
-    evidence = make_evidence(costs=Costs(50.0, None, 2_000_000))
+    evidence = make_evidence(costs=ServingCosts(50.0, None, 2_000_000))
     policy = GatePolicy(latency_budget_ms=100, artifact_budget_mb=10)
     assert "takes 2 times as long" in Latency().needs(evidence, policy)
     assert "is 5 times as large" in ArtifactSize().needs(evidence, policy)
-    small = make_evidence(costs=Costs(0.5, None, 25_000))
+    small = make_evidence(costs=ServingCosts(0.5, None, 25_000))
     assert "takes 200 times as long" in Latency().needs(small, policy)
     assert "is 400 times as large" in ArtifactSize().needs(small, policy)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from housing.gate import rules
+from housing.gate import decision_rule
 from housing.gate.policy import GatePolicy
 from housing.gate.power import (
     chance,
@@ -33,7 +33,7 @@ def at(effect, se, clusters=700):
 def test_what_lies_at_most_at_the_cut_passes_and_nothing_else(rule, effect, se):
     policy, found = GatePolicy(rule=rule), at(effect, se)
     if abs(effect - cut(found, policy)) > 1e-9:
-        assert (rules.outcome(found, policy) == "passed") is (effect <= cut(found, policy))
+        assert (decision_rule.outcome(found, policy) == "passed") is (effect <= cut(found, policy))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -42,7 +42,7 @@ def test_what_lies_at_most_at_the_cut_passes_and_nothing_else(rule, effect, se):
 def test_the_predicted_rate_is_that_of_simulated_nights(rule, true, se):
     policy = GatePolicy(rule=rule)
     effects = np.random.default_rng(3).normal(true, se, 4_000)
-    rate = np.mean([rules.outcome(at(e, se), policy) == "passed" for e in effects])
+    rate = np.mean([decision_rule.outcome(at(e, se), policy) == "passed" for e in effects])
     predicted = chance(at(0.0, se), policy, true)
     assert rate == pytest.approx(predicted, abs=4 * (predicted * (1 - predicted) / 4_000) ** 0.5)
 

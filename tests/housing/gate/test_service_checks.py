@@ -2,7 +2,7 @@
 
 import pytest
 
-from housing.gate.evidence import Costs, Preflight
+from housing.gate.evidence import LoadCheck, ServingCosts
 from housing.gate.policy import GatePolicy
 from housing.gate.service_checks import SAME, ArtifactSize, Latency, PreflightRun
 
@@ -12,11 +12,11 @@ POLICY = GatePolicy(latency_budget_ms=50, artifact_budget_mb=3)
 @pytest.mark.parametrize(
     ("check", "costs", "outcome"),
     [
-        (Latency(), Costs(50.0, 20.0, 1), "passed"),
-        (Latency(), Costs(50.1, 20.0, 1), "failed"),
-        (Latency(), Costs(1.0, None, 10**12), "passed"),
-        (ArtifactSize(), Costs(1e9, None, 3_000_000), "passed"),
-        (ArtifactSize(), Costs(1.0, None, 3_000_001), "failed"),
+        (Latency(), ServingCosts(50.0, 20.0, 1), "passed"),
+        (Latency(), ServingCosts(50.1, 20.0, 1), "failed"),
+        (Latency(), ServingCosts(1.0, None, 10**12), "passed"),
+        (ArtifactSize(), ServingCosts(1e9, None, 3_000_000), "passed"),
+        (ArtifactSize(), ServingCosts(1.0, None, 3_000_001), "failed"),
     ],
 )
 def test_budgets(make_evidence, check, costs, outcome):
@@ -33,13 +33,13 @@ def test_what_was_not_measured_is_never_passed(make_evidence, check):
 @pytest.mark.parametrize(
     ("found", "outcome"),
     [
-        (Preflight(0.0, 1.0), "passed"),
-        (Preflight(SAME, 1.0), "passed"),
-        (Preflight(1.01 * SAME, 1.0), "failed"),
-        (Preflight(1e-8, 1.0), "failed"),
-        (Preflight(float("nan"), 1.0), "failed"),
-        (Preflight(None, 1.0, fault="ImportError: no such module"), "failed"),
-        (Preflight(None, 1.0), "failed"),
+        (LoadCheck(0.0, 1.0), "passed"),
+        (LoadCheck(SAME, 1.0), "passed"),
+        (LoadCheck(1.01 * SAME, 1.0), "failed"),
+        (LoadCheck(1e-8, 1.0), "failed"),
+        (LoadCheck(float("nan"), 1.0), "failed"),
+        (LoadCheck(None, 1.0, fault="ImportError: no such module"), "failed"),
+        (LoadCheck(None, 1.0), "failed"),
     ],
 )
 def test_the_fresh_process(make_evidence, found, outcome):
@@ -49,11 +49,11 @@ def test_the_fresh_process(make_evidence, found, outcome):
 
 
 def test_a_process_that_could_not_be_asked_is_an_error_and_no_finding(make_evidence):
-    evidence = make_evidence(preflight=Preflight(None, 120.0, not_run="no answer within 120 s"))
+    evidence = make_evidence(preflight=LoadCheck(None, 120.0, not_run="no answer within 120 s"))
     with pytest.raises(RuntimeError, match="no answer"):
         PreflightRun().run(evidence, POLICY)
 
 
 def test_a_policy_that_does_not_ask(make_evidence):
-    evidence = make_evidence(preflight=Preflight(1.0, 1.0))
+    evidence = make_evidence(preflight=LoadCheck(1.0, 1.0))
     assert PreflightRun().run(evidence, GatePolicy(preflight=False)).outcome == "not applicable"

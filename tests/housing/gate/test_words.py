@@ -51,8 +51,8 @@ def test_two_digits_and_no_exponent(value, said):
     ],
 )
 def test_a_change_has_its_direction(effect, moved, standing):
-    assert words.moved(effect) == moved
-    said = words.standing(metrics(40_000.4), comparison(effect, 0.01))
+    assert words.format_change(effect) == moved
+    said = words.format_error_vs(metrics(40_000.4), comparison(effect, 0.01))
     assert said == f"The challenger's error is 40,000 US dollars{standing}"
 
 
@@ -77,15 +77,15 @@ def test_a_bound_says_what_it_bounds(upper, said):
     [(1, "1"), (99, "99"), (100, "100"), (101, "110"), (4_341, "4,400"), (43_300, "44,000")],
 )
 def test_numbers_of_rows_are_rough_and_never_too_small(rows, said):
-    assert words.roughly(rows) == said
-    assert words.settled_by(rows) == f"about {said} test rows would settle it"
+    assert words.round_up_2_digits(rows) == said
+    assert words.rows_to_decide(rows) == f"about {said} test rows would settle it"
 
 
 def test_rows_that_no_number_would_be():
-    assert words.settled_by(None) == "no number of test rows would settle it"
-    assert words.enough(None) == "no number of test rows is enough"
-    assert words.enough(4_341) == "about 4,400 test rows are enough"
-    assert [words.enough(rows) for rows in (1, 2, 3)] == [
+    assert words.rows_to_decide(None) == "no number of test rows would settle it"
+    assert words.rows_to_pass(None) == "no number of test rows is enough"
+    assert words.rows_to_pass(4_341) == "about 4,400 test rows are enough"
+    assert [words.rows_to_pass(rows) for rows in (1, 2, 3)] == [
         f"about {rows} test rows are enough" for rows in (2, 2, 3)
     ]
 

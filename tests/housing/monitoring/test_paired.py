@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.serving.probation import district_cells, week
-from housing.evaluation.nearness import places
+from housing.evaluation.spatial_se import spatial_cells
 from housing.monitoring.paired import FEWEST_ROWS, compared
 
 CONFIDENCE = 0.99
@@ -36,7 +36,7 @@ def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _at(cell: np.ndarray) -> object:
-    return places(-120 + 0.1 * (cell % 32) + 0.05, 34 + 0.1 * (cell // 32) + 0.05, 0.1)
+    return spatial_cells(-120 + 0.1 * (cell % 32) + 0.05, 34 + 0.1 * (cell // 32) + 0.05, 0.1)
 
 
 def test_the_order_of_rows_does_not_matter(rows) -> None:

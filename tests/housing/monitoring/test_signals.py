@@ -7,22 +7,22 @@ import pandas as pd
 import pytest
 
 from housing import schema
-from housing.monitoring.ages import age_signals, held_signal, rejected_signal
 from housing.monitoring.drift import Reference, drift_signals, slip, upstream_signals
-from housing.monitoring.errors import (
+from housing.monitoring.evidence import log_evidence
+from housing.monitoring.live_error import (
     ABOVE,
     BELOW,
     OUTSIDE,
     Counts,
-    Labelled,
+    LabelledPredictions,
     breaks_promise,
     counted,
     error_signals,
     log_evidences,
     log_limit,
 )
-from housing.monitoring.evidence import log_evidence
 from housing.monitoring.signals import Signal, judged
+from housing.monitoring.staleness import age_signals, held_signal, rejected_signal
 from housing.options import MonitorOptions
 from housing.sources.simulated.scenarios import simulate
 
@@ -111,16 +111,18 @@ def test_a_category_that_vanishes_is_named() -> None:
 PROMISE = Counts(rows=4_000, outside=400, above=1_920)
 
 
-def _labelled(n: int, seed: int, *, factor: float = 1.0, spread: float = 1.0) -> Labelled:
+def _labelled(
+    n: int, seed: int, *, factor: float = 1.0, spread: float = 1.0
+) -> LabelledPredictions:
     generator = np.random.default_rng(seed)
     predicted = generator.uniform(1e5, 4e5, n)
     half = 0.3 * predicted
     middle = predicted * (1 - 0.05 * 0.3 / 1.645)  # 48 % above the predicted price
     actual = middle * factor + spread * half / 1.645 * generator.standard_normal(n)
-    return Labelled(actual, predicted, predicted - half, predicted + half)
+    return LabelledPredictions(actual, predicted, predicted - half, predicted + half)
 
 
-def _fired(*windows: Labelled, promise: Counts = PROMISE) -> set[str]:
+def _fired(*windows: LabelledPredictions, promise: Counts = PROMISE) -> set[str]:
     found = error_signals([counted(w) for w in windows], promise, OPTIONS)
     return {signal.name for signal in found if signal.fired}
 
@@ -147,10 +149,10 @@ def test_smaller_errors_are_no_alarm() -> None:
 def test_each_side_of_the_interval_counts() -> None:
     one, low, high = np.ones(1), np.array([2.0]), np.array([3.0])
     for actual, outside, above in ((1.5, 1, 0), (2.0, 0, 0), (2.5, 0, 0), (2.6, 0, 1), (3.1, 1, 1)):
-        rows = Labelled(one * actual, one * 2.5, low, high)
+        rows = LabelledPredictions(one * actual, one * 2.5, low, high)
         assert counted(rows) == Counts(1, outside, above)
     nothing = np.full(1, np.nan)
-    assert counted(Labelled(one, one, nothing, nothing)) == Counts(1, 0, 0)
+    assert counted(LabelledPredictions(one, one, nothing, nothing)) == Counts(1, 0, 0)
 
 
 @pytest.mark.parametrize(("factor", "name"), [(1.05, ABOVE), (0.95, BELOW)])

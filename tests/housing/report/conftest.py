@@ -8,27 +8,27 @@ import pytest
 
 from housing.evaluation.drift import measure_drift
 from housing.gate.check import judge
-from housing.gate.evidence import Costs, Preflight
-from housing.gate.gather import Circumstances, Predictions, Rivals, TestRows, gather
+from housing.gate.evidence import LoadCheck, ServingCosts
+from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.records import (
     BatchSummary,
+    Candidate,
     DatasetProfile,
-    Draw,
     Interval,
     Rejection,
     StepTime,
     Trial,
 )
-from housing.report.content import NightReport, QuarantinedRow, TestSet
-from housing.sources.simulated.scenarios import Drift, simulate
+from housing.report.data import QuarantinedRow, RunReport, TestSet
+from housing.sources.simulated.scenarios import DriftScenario, simulate
 
 START = datetime(2026, 11, 24, 2, tzinfo=UTC)
 
 
 def trial(index, family="hist_gradient_boosting", rmse=41_000.0, error=""):
     folds = () if error else (rmse - 500, rmse, rmse + 500)
-    return Trial(Draw(index, family, {"learning_rate": 0.06}), folds, 2.0, error)
+    return Trial(Candidate(index, family, {"learning_rate": 0.06}), folds, 2.0, error)
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,8 @@ def make_report(rows):
     own = rng.normal(0, 10_000, len(errors))
     drifts = tuple(
         measure_drift(
-            simulate(3_000, 1), simulate(400, 1, night=night, drift=Drift(price_a_night=0.3)),
+            simulate(3_000, 1),
+            simulate(400, 1, night=night, drift=DriftScenario(price_a_night=0.3)),
             names=("training rows of m7", current),
         )
         for night, current in ((1, "rows of tonight"), (0, "active dataset"))
@@ -72,17 +73,17 @@ def make_report(rows):
         new = Predictions(8, "sha256:8", values, 3_100, 0, members)
         former = [Predictions(5, "sha256:5", rows.actual + 1.02 * errors, 2_900, 0)]
         baselines = {"median": np.full(len(errors), np.median(rows.actual))}
-        found = Circumstances(
+        found = RunFacts(
             200, 2, 14,
             drifts if champion else (),
-            Costs(41.3, 39.8 if champion else None, 1_900_000),
-            Preflight(0.0, 2.4),
+            ServingCosts(41.3, 39.8 if champion else None, 1_900_000),
+            LoadCheck(0.0, 2.4),
         )  # fmt: skip
-        rivals = Rivals(old, baselines, former) if champion else Rivals(None, baselines)
-        evidence = gather(rows, new, rivals, policy, found)
+        rivals = Competitors(old, baselines, former) if champion else Competitors(None, baselines)
+        evidence = measure_evidence(rows, new, rivals, policy, found)
         verdict = judge(evidence, policy)
         outcomes = {"promote": "promoted", "keep": "kept", "inconclusive": "inconclusive"}
-        report = NightReport(
+        report = RunReport(
             run=12,
             started_at=START,
             outcome=outcomes[verdict.outcome],

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from housing.gate.evidence import Part, Wear
+from housing.gate.evidence import HoldoutReuse, SubsetComparison
 from housing.gate.policy import GatePolicy
 from housing.gate.power import earlier_comparisons, operating_characteristic
 from housing.records import CheckResult, Interval
 from housing.report import gate_plots, wording
 from housing.report.markdown import summary
-from housing.report.night import render
+from housing.report.run_page import render
 
 START = datetime(2026, 11, 1, 2, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def test_the_forest_shows_every_part_that_is_large_enough(report):
     assert [margin for _, _, margin in rows[:4]] == tolerated, "no check asks about the MAE"
     superior = gate_plots.forest_rows(report.evidence, GatePolicy(rule="superior"))
     assert superior[0][2] == 0
-    few = Part("never-used rows", 99, report.evidence.recent.comparison)
+    few = SubsetComparison("never-used rows", 99, report.evidence.recent.comparison)
     fewer = gate_plots.forest_rows(replace(report.evidence, recent=few), report.policy)
     assert len(fewer) == len(rows) - 1
 
@@ -87,7 +87,7 @@ def test_wear_takes_two_nights(report):
     nights = [(START + timedelta(days=i), replace(wear, decisions=i)) for i in range(3)]
     assert gate_plots.wear(nights[:1]) is None
     assert "2 decisions served" in gate_plots.wear(nights).alt
-    unmeasured = [(day, Wear(1, 3, None, None, None)) for day, _ in nights]
+    unmeasured = [(day, HoldoutReuse(1, 3, None, None, None)) for day, _ in nights]
     assert gate_plots.wear(unmeasured) is not None
     assert "Wear of the test set over 3 nights" in render(replace(report, wear=tuple(nights)))
 

@@ -11,10 +11,10 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from housing.records import Comparison, Draw, Interval, Trial
+from housing.records import Candidate, Comparison, Interval, Trial
 from housing.report import plots
-from housing.report.canvas import LOOK, thinned
-from housing.report.content import TestSet
+from housing.report.data import TestSet
+from housing.report.plot_style import LOOK, thinned
 
 
 def comparison(effect, upper, half=0.02):
@@ -24,7 +24,7 @@ def comparison(effect, upper, half=0.02):
 
 def trial(index, rmse, family="boosting", error=""):
     folds = () if error else (rmse - 100, rmse, rmse + 100)
-    return Trial(Draw(index, family, {}), folds, 1.0, error)
+    return Trial(Candidate(index, family, {}), folds, 1.0, error)
 
 
 def texts(plot):
@@ -194,12 +194,12 @@ def test_drawing_changes_no_global_state(cloud):
 
 
 def test_pyplot_is_not_needed():
-    code = "import sys, housing.report.night; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, housing.report.run_page; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_stopped_draw_is_shown_where_it_was_stopped_and_is_never_the_best():
-    stopped = Trial(Draw(1, "forest", {}), (40_000.0,), 1.0, stopped=True)
+    stopped = Trial(Candidate(1, "forest", {}), (40_000.0,), 1.0, stopped=True)
     plot = plots.search([trial(0, 42_000), stopped], best=0)
     assert "1 were stopped" in plot.alt
     assert re.search(r"lowest error is 42\D?000", plot.alt)

@@ -17,12 +17,12 @@ import httpx
 import pytest
 import uvicorn
 
-from deployments.serving import config_of
+from deployments.processes.prediction_api import config_of
 from housing.serving.app import create_app
 from housing.settings import Settings, load_settings
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from tests.nights import SMALL
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from tests.fixtures.small_settings import SMALL
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def served(own_home: Path) -> Started:
         port = free_port()
         kept = {k: v for k, v in os.environ.items() if not k.startswith("HOUSING_")}
         environment = {**kept, **SMALL, "HOUSING_HOME": str(own_home), **settings}
-        command = [sys.executable, "-m", "deployments.cli.entry", "serve", "--port", str(port)]
+        command = [sys.executable, "-m", "deployments.cli.__main__", "serve", "--port", str(port)]
         log = (own_home / "server.log").open("wb")
         process = subprocess.Popen(
             [*command, *arguments],

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from housing import schema
 from housing.serving import uploads
-from housing.serving.answers import Answer, Explained, ModelFacts, Ready
-from housing.serving.state import FILE_THREADS
+from housing.serving.app_state import FILE_THREADS
+from housing.serving.response_models import Answer, Explained, ModelFacts, Ready
 from housing.sources.simulated.scenarios import simulate
-from housing.store import artifacts, registry
-from housing.store.engine import Store
+from housing.store.database.engine import Store
+from housing.store.models import artifacts, registry
 from tests.housing.serving.conftest import until
 
 District = dict[str, Any]

@@ -9,7 +9,7 @@ import pytest
 
 from housing.sources.base import SourceOptions
 from housing.sources.simulated.scenarios import simulate
-from housing.store.batches import KnownContent
+from housing.store.data.batches import KnownContent
 
 
 @dataclass

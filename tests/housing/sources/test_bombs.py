@@ -18,15 +18,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from housing.errors import FileUnreadable
+from housing.pipeline.ingest import ingest_files
 from housing.quality.rows import validate
 from housing.schema import CATALOGUE
 from housing.settings import Settings
 from housing.sources.files import ReadLimits
 from housing.sources.parquet import TEXT_LENGTH
 from housing.sources.simulated.scenarios import simulate
-from housing.sources.tabular import read_table
-from housing.steps.intake import ingest_files
-from housing.store.engine import Store
+from housing.sources.table_file import read_table
+from housing.store.database.engine import Store
 
 MOST = 250_000_000
 """Bytes that a file of less than a megabyte may cost, beyond what the program itself needs."""
@@ -37,7 +37,7 @@ from pathlib import Path
 from housing.errors import FileUnreadable
 from housing.quality.rows import validate
 from housing.sources.files import ReadLimits
-from housing.sources.tabular import read_table
+from housing.sources.table_file import read_table
 
 def highest():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -56,7 +56,7 @@ print(json.dumps({"said": said, "bytes": highest() - before}))
 
 LABELS = READER.replace(
     "found = validate(read_table(path, ReadLimits()), path.name)",
-    "from housing.steps.labels import labels_of; found, bad = labels_of(path, ReadLimits())",
+    "from housing.operations.labels import labels_of; found, bad = labels_of(path, ReadLimits())",
 ).replace(
     "{len(found.accepted)} accepted, {len(found.rejected)} rejected",
     "{len(found)} labels, {bad} rejected",

@@ -9,7 +9,7 @@ import pytest
 from housing.errors import FileUnreadable
 from housing.quality.table import whole
 from housing.sources.files import ReadLimits, fingerprint, load, shown
-from housing.sources.tabular import read_table
+from housing.sources.table_file import read_table
 
 LIMITS = ReadLimits()
 

@@ -10,14 +10,8 @@ from housing.quality.table import RawTable, row_numbers, whole
 from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, NUMBERS, TARGET
 from housing.sources import SOURCES
 from housing.sources.simulated import california
-from housing.sources.simulated.districts import AGE_CAP, Place, _made_distinct, true_price
-from housing.sources.simulated.scenarios import (
-    SCENARIOS,
-    Drift,
-    Noise,
-    Pollution,
-    simulate,
-)
+from housing.sources.simulated.districts import AGE_CAP, Location, _made_distinct, true_price
+from housing.sources.simulated.scenarios import SCENARIOS, DriftScenario, Noise, Pollution, simulate
 
 QUIET = Noise(single=0, shared=0)
 
@@ -52,7 +46,7 @@ def test_keys_of_many_nights_do_not_collide(many):
 
 
 def test_districts_that_would_be_one_get_another_room():
-    place = Place(np.zeros(5), np.zeros(5), np.array([""] * 5, dtype=object))
+    place = Location(np.zeros(5), np.zeros(5), np.array([""] * 5, dtype=object))
     rooms = _made_distinct(place, np.zeros(5), np.array([7.0, 7.0, 8.0, 7.0, 3.0]))
     assert len(set(rooms)) == 5
     assert (rooms[0], rooms[4]) == (7.0, 3.0)
@@ -126,10 +120,12 @@ def test_a_forest_learns_about_as_much_as_on_the_census(many):
 
 def test_slow_and_sudden_drift():
     base = simulate(2_000, 5, night=10, noise=QUIET)[TARGET]
-    slow = simulate(2_000, 5, night=10, noise=QUIET, drift=Drift(price_a_night=0.01))[TARGET]
+    slow = simulate(2_000, 5, night=10, noise=QUIET, drift=DriftScenario(price_a_night=0.01))[
+        TARGET
+    ]
     free = slow < LABEL_CAP
     assert (slow / base)[free].median() == pytest.approx(1.01**10, rel=0.002)
-    jump = Drift(jump_night=10, jump=0.8)
+    jump = DriftScenario(jump_night=10, jump=0.8)
     assert simulate(2_000, 5, night=9, drift=jump).equals(simulate(2_000, 5, night=9))
     fallen = simulate(2_000, 5, night=10, noise=QUIET, drift=jump)[TARGET]
     assert (fallen / base)[base < LABEL_CAP].median() == pytest.approx(0.8, rel=0.002)

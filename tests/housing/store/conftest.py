@@ -21,10 +21,10 @@ from sqlalchemy import make_url
 from housing import schema
 from housing.keys import mix
 from housing.settings import Settings
-from housing.store.engine import Store
-from housing.store.opening import open_store
-from housing.store.segments import KEY_COLUMN, put_frame, record_blob
-from housing.store.tables import batches, evaluations, models, searches, utc_now
+from housing.store.data.segments import KEY_COLUMN, put_frame, record_blob
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import batches, evaluations, models, searches, utc_now
 
 MISSING_SHARE = 0.05
 

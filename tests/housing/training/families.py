@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from housing import schema
-from housing.training.candidates import CANDIDATES, CLUSTERS, Candidate
+from housing.training.candidates import CLUSTERS, FAMILIES, ModelFamily
 
 
 def reference_split(path: Path) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
@@ -33,38 +33,38 @@ def reference_split(path: Path) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, 
 
 
 def small_forest(seed: int) -> Pipeline:
-    return CANDIDATES["forest"].build(seed).set_params(model__n_estimators=5)
+    return FAMILIES["forest"].build(seed).set_params(model__n_estimators=5)
 
 
 def small_space(name: str, **changes: Any) -> Mapping[str, Any]:
-    space = {**CANDIDATES[name].space, **changes}
+    space = {**FAMILIES[name].space, **changes}
     return {**space, CLUSTERS: randint(3, 10)} if CLUSTERS in space else space
 
 
 def small_extra_trees(seed: int) -> Pipeline:
-    return CANDIDATES["extra-trees"].build(seed).set_params(model__n_estimators=5)
+    return FAMILIES["extra-trees"].build(seed).set_params(model__n_estimators=5)
 
 
-SMALL: Mapping[str, Candidate] = {
-    **CANDIDATES,
+SMALL: Mapping[str, ModelFamily] = {
+    **FAMILIES,
     "boosting": replace(
-        CANDIDATES["boosting"], space=small_space("boosting", model__max_iter=randint(5, 20))
+        FAMILIES["boosting"], space=small_space("boosting", model__max_iter=randint(5, 20))
     ),
     "lightgbm": replace(
-        CANDIDATES["lightgbm"], space=small_space("lightgbm", model__n_estimators=randint(5, 20))
+        FAMILIES["lightgbm"], space=small_space("lightgbm", model__n_estimators=randint(5, 20))
     ),
     "boosting-slow": replace(
-        CANDIDATES["boosting-slow"],
+        FAMILIES["boosting-slow"],
         space=small_space("boosting-slow", model__max_iter=randint(5, 20)),
     ),
     "lightgbm-slow": replace(
-        CANDIDATES["lightgbm-slow"],
+        FAMILIES["lightgbm-slow"],
         space=small_space("lightgbm-slow", model__n_estimators=randint(5, 20)),
     ),
-    "extra-trees": replace(CANDIDATES["extra-trees"], build=small_extra_trees),
-    "forest": replace(CANDIDATES["forest"], build=small_forest, space=small_space("forest")),
-    "tree": replace(CANDIDATES["tree"], space=small_space("tree")),
-    "linear": replace(CANDIDATES["linear"], space=small_space("linear")),
+    "extra-trees": replace(FAMILIES["extra-trees"], build=small_extra_trees),
+    "forest": replace(FAMILIES["forest"], build=small_forest, space=small_space("forest")),
+    "tree": replace(FAMILIES["tree"], space=small_space("tree")),
+    "linear": replace(FAMILIES["linear"], space=small_space("linear")),
 }
 """The real families with fewer trees and clusters."""
 
@@ -121,10 +121,10 @@ def build_slow(seed: int) -> Pipeline:
     return Pipeline([("preprocess", "passthrough"), ("model", Line(seconds=seconds))])
 
 
-def only(build: Any, space: Mapping[str, Any] | None = None) -> Mapping[str, Candidate]:
+def only(build: Any, space: Mapping[str, Any] | None = None) -> Mapping[str, ModelFamily]:
     """One family, under a name that a plan knows."""
     slopes = {"model__slope": uniform(0, 1)}
-    return {"linear": Candidate("linear", build, "for tests", slopes if space is None else space)}
+    return {"linear": ModelFamily("linear", build, "for tests", slopes if space is None else space)}
 
 
 def numbers(rows: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:

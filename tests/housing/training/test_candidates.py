@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from housing.records import Draw
-from housing.training.candidates import BASELINES, CANDIDATES, pipeline
-from housing.training.plan import SearchPlan
+from housing.records import Candidate
+from housing.training.candidates import BASELINES, FAMILIES, pipeline
 from housing.training.search import draws
+from housing.training.search_config import SearchPlan
 from tests.housing.training.families import reference_split
 
-ALL = {**CANDIDATES, **{f"baseline {n}": c for n, c in BASELINES.items()}}
+ALL = {**FAMILIES, **{f"baseline {n}": c for n, c in BASELINES.items()}}
 
 
 def random_states(estimator):
@@ -18,7 +18,7 @@ def random_states(estimator):
     }
 
 
-@pytest.mark.parametrize("registry", [CANDIDATES, BASELINES])
+@pytest.mark.parametrize("registry", [FAMILIES, BASELINES])
 def test_names_are_those_of_the_registry_and_each_is_explained(registry):
     for name, candidate in registry.items():
         assert candidate.name == name
@@ -37,25 +37,25 @@ def test_pipelines_have_two_steps_and_the_seed_is_everywhere(name):
         assert state == 7 or (state is None and "linear" in name and "model" in parameter)
 
 
-@pytest.mark.parametrize("name", CANDIDATES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_every_point_of_a_space_is_a_pipeline_with_a_cost(name):
     for draw in draws(SearchPlan(families=(name,), n_iter=30)):
         built = pipeline(draw, 1)
         parameters = built.get_params()
         assert {key: parameters[key] for key in draw.parameters} == draw.parameters
-        assert CANDIDATES[name].cost(draw.parameters) > 0
+        assert FAMILIES[name].cost(draw.parameters) > 0
 
 
 def test_the_forest_has_the_published_space():
-    space = CANDIDATES["forest"].space
+    space = FAMILIES["forest"].space
     assert space["preprocess__geo__n_clusters"].support() == (3, 49)
     assert space["model__max_features"].support() == (2, 19)
-    assert CANDIDATES["forest"].build(1)["model"].n_estimators == 100
+    assert FAMILIES["forest"].build(1)["model"].n_estimators == 100
 
 
 def test_an_unknown_parameter_is_an_error():
     with pytest.raises(ValueError, match="Invalid parameter"):
-        pipeline(Draw(0, "tree", {"model__depth": 3}), 1)
+        pipeline(Candidate(0, "tree", {"model__depth": 3}), 1)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from housing.errors import ClusterUnavailable
-from housing.records import Draw, Member
+from housing.records import Candidate, Member
 from housing.training.fit import fit_members
-from housing.training.plan import SearchPlan
 from housing.training.search import run_search
-from tests.clusters import a_scheduler, free_port, two_workers, worker
+from housing.training.search_config import SearchPlan
+from tests.fixtures.dask_cluster import a_scheduler, free_port, two_workers, worker
 from tests.housing.training import families
 
 pytestmark = [
@@ -45,7 +45,7 @@ def test_one_worker_is_killed_in_the_middle_and_the_result_is_the_same(scheduler
         there = run_search(X, y, plan, candidates=families.SMALL, dask=scheduler, on_score=strike)
         assert victim.wait(10) == -signal.SIGKILL
         assert len(scored) == 18
-        members = [Member(Draw(0, "boosting", {"model__max_iter": 9}), s) for s in range(2)]
+        members = [Member(Candidate(0, "boosting", {"model__max_iter": 9}), s) for s in range(2)]
         far = fit_members(X, y, members, dask=scheduler).model
     assert [t.fold_rmse for t in there.trials] == [t.fold_rmse for t in here.trials]
     np.testing.assert_array_equal(there.choice.predicted, here.choice.predicted)

@@ -6,8 +6,9 @@ from sklearn.ensemble import VotingRegressor
 from sklearn.metrics import root_mean_squared_error
 
 from housing import schema
-from housing.records import Draw, Member
+from housing.records import Candidate, Member
 from housing.training.candidates import BASELINES, pipeline
+from housing.training.fast_predictor import models_of, predict_members
 from housing.training.fit import (
     LIBRARIES,
     _parts,
@@ -18,7 +19,6 @@ from housing.training.fit import (
     library_versions,
     predict_baselines,
 )
-from housing.training.predict import models_of, said_by_each
 from tests.housing.training import families
 
 DRAWS = {
@@ -32,7 +32,7 @@ DRAWS = {
 
 
 def draw(family):
-    return Draw(0, family, DRAWS[family])
+    return Candidate(0, family, DRAWS[family])
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_bag_is_the_mean_of_its_seeds(districts):
     assert list(bag["model"].named_estimators_) == ["seed_5", "seed_6", "seed_7"]
     members = [fit(X, y, draw("boosting"), seed=s).predict(X_test) for s in (5, 6, 7)]
     np.testing.assert_array_equal(bag.predict(X_test), np.mean(members, axis=0))
-    np.testing.assert_allclose(said_by_each(bag, X_test), members, rtol=1e-12)
+    np.testing.assert_allclose(predict_members(bag, X_test), members, rtol=1e-12)
     alone = [member.predict(X_test) for member in models_of(bag)]
     np.testing.assert_array_equal(alone, members)
     assert not np.array_equal(members[0], members[1])

@@ -12,12 +12,12 @@ from sklearn.model_selection import KFold, ParameterSampler, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
 from housing.errors import SearchFailed
-from housing.records import Draw, Score, Trial
-from housing.training.candidates import CANDIDATES, pipeline
-from housing.training.draws import draws, folds
+from housing.records import Candidate, Score, Trial
+from housing.training.candidates import FAMILIES, pipeline
 from housing.training.fit import fit
-from housing.training.plan import SearchPlan
+from housing.training.sampling import draws, folds
 from housing.training.search import best, run_search
+from housing.training.search_config import SearchPlan
 from tests.housing.training import families
 from tests.housing.training.families import (
     SMALL,
@@ -88,7 +88,7 @@ def test_the_full_reference_search_is_that_of_randomized_search_cv(census_path):
     begun = time.perf_counter()
     trials = run_search(X, y, plan).trials
     ours = time.perf_counter() - begun
-    oracle = randomized_search(plan, CANDIDATES, cv=3).set_params(refit=False)
+    oracle = randomized_search(plan, FAMILIES, cv=3).set_params(refit=False)
     oracle.fit(X, y)
     theirs = time.perf_counter() - begun - ours
     print(f"run_search {ours:.1f} s, RandomizedSearchCV without refit {theirs:.1f} s")
@@ -99,21 +99,21 @@ def test_the_full_reference_search_is_that_of_randomized_search_cv(census_path):
 
 
 @given(
-    st.lists(st.sampled_from(list(CANDIDATES)), min_size=1, max_size=6),
+    st.lists(st.sampled_from(list(FAMILIES)), min_size=1, max_size=6),
     st.integers(0, 2**32 - 1),
     st.integers(1, 15),
 )
 @settings(max_examples=50)
 def test_draws_are_those_of_parameter_sampler(names, seed, n_iter):
     plan = plain(families=tuple(names), seed=seed, n_iter=n_iter)
-    spaces = [CANDIDATES[name].space for name in names]
+    spaces = [FAMILIES[name].space for name in names]
     oracle = list(ParameterSampler(spaces, n_iter, random_state=seed))
     drawn = draws(plan)
     assert [dict(draw.parameters) for draw in drawn] == oracle
     assert [draw.index for draw in drawn] == list(range(n_iter))
     for draw in drawn:
-        assert set(draw.parameters) == set(CANDIDATES[draw.family].space)
-        restored = Draw(**json.loads(json.dumps(asdict(draw))))
+        assert set(draw.parameters) == set(FAMILIES[draw.family].space)
+        restored = Candidate(**json.loads(json.dumps(asdict(draw))))
         assert restored == draw
         assert all(type(v) in (int, float, str, bool) for v in draw.parameters.values())
 
@@ -236,12 +236,12 @@ def test_draws_of_other_nights_are_tried_after_the_fresh_ones():
     plan = plain(families=("linear",), n_iter=3, n_jobs=1)
     line = only(build_line)
     fresh = run_search(X, y, plan, candidates=line).trials
-    right = Draw(77, "linear", {"model__slope": 0.3})
+    right = Candidate(77, "linear", {"model__slope": 0.3})
     found = run_search(X, y, plan, warm=[right], candidates=line)
     assert found.trials[:3] == tuple(
         replace(t, seconds=f.seconds) for t, f in zip(fresh, found.trials, strict=False)
     )
-    assert best(found.trials).draw == Draw(3, "linear", {"model__slope": 0.3})
+    assert best(found.trials).draw == Candidate(3, "linear", {"model__slope": 0.3})
 
 
 def test_wall_time_as_the_budget():
@@ -349,7 +349,7 @@ def test_an_error_of_the_caller_ends_the_search(n_jobs):
 
 def test_the_best_is_the_lowest_mean_and_of_equals_the_first():
     def trial(index, *rmse, error=""):
-        return Trial(Draw(index, "tree", {}), rmse, 1.0, error)
+        return Trial(Candidate(index, "tree", {}), rmse, 1.0, error)
 
     trials = [trial(0, error="no"), trial(3, 1.0, 3.0), trial(2, 2.0, 2.0), trial(1, 1.0, 9.0)]
     assert best(trials).draw.index == 2

@@ -5,18 +5,18 @@ import pickle
 import numpy as np
 import pytest
 
-from housing.records import Draw, Member
-from housing.store import skops_format
-from housing.store.trusted import trusted_types
+from housing.records import Candidate, Member
+from housing.store.models import skops_format
+from housing.store.models.trusted_types import trusted_types
 from housing.training import fit
-from housing.training.candidates import CANDIDATES
-from housing.training.draws import draws
+from housing.training.candidates import FAMILIES
 from housing.training.fit import fit_members
-from housing.training.plan import SearchPlan
+from housing.training.sampling import draws
+from housing.training.search_config import SearchPlan
 from tests.housing.training import families
 
 
-@pytest.mark.parametrize("family", CANDIDATES)
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("bag", [1, 2])
 def test_a_stored_model_predicts_the_same(family, bag, census_path):
     X, y, X_test, _ = families.reference_split(census_path)
@@ -31,7 +31,10 @@ def test_a_stored_model_predicts_the_same(family, bag, census_path):
 
 def test_a_mean_of_families_is_stored_too(census_path):
     X, y, X_test, _ = families.reference_split(census_path)
-    mixed = [Member(Draw(0, "boosting", {"model__max_iter": 5}), 1), Member(Draw(1, "tree", {}), 2)]
+    mixed = [
+        Member(Candidate(0, "boosting", {"model__max_iter": 5}), 1),
+        Member(Candidate(1, "tree", {}), 2),
+    ]
     model = fit_members(X[:400], y[:400], mixed, candidates=families.SMALL).model
     stored = skops_format.dump(model, trusted_types())
     again = skops_format.load(stored, trusted_types())

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 SEARCH = """
 import sys
 from tests.housing.training.families import build_slow, numbers, only
-from housing.training.plan import SearchPlan
+from housing.training.search_config import SearchPlan
 from housing.training.search import run_search
 
 X, y = numbers(60)

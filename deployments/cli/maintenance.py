@@ -1,0 +1,290 @@
+"""Commands of upkeep: what keeps the store sound, and says whether it is."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from deployments.cli import id_parsing
+from deployments.cli.output import LONGEST_DAYS, AsJson, Reason, console, emit_json, listing
+from housing import progress
+from housing.records import Event
+from housing.settings import load_settings
+
+if TYPE_CHECKING:
+    from housing.operations.doctor import HealthReport
+    from housing.operations.reproduce import Reproduced
+
+app = typer.Typer()
+backup_app = typer.Typer(help="Copies of the whole store: made, tried, restored.")
+app.add_typer(backup_app, name="backup")
+
+CutArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="BACKUP", help="From `housing backup list`; the newest if left out."),
+]
+
+
+@backup_app.command()
+def create(as_json: AsJson = False) -> None:
+    """Copy the whole store, as it is at one moment, to HOUSING_BACKUP_URL."""
+
+    from deployments.cli.progress_bars import Bars
+    from housing.operations.backup import create as create_backup
+    from housing.store.database.open import open_store
+
+    settings = load_settings()
+    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        cut = create_backup(store, settings)
+    if as_json:
+        emit_json(asdict(cut))
+        return
+    encrypted = "encrypted" if cut.encrypted else "not encrypted (HOUSING_BACKUP_KEY is not set)"
+    console.print(
+        f"[bold green]{cut.id}[/]: {cut.blobs:,} objects, {cut.size:,} bytes, of which "
+        f"{cut.copied:,} were new; {encrypted}. `housing backup verify` tries it."
+    )
+    if settings.backup_on_same_disk:
+        console.print("[bold yellow]! It is on the same disk as the original.[/]")
+
+
+@backup_app.command()
+def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
+    """Restore a backup into a scratch folder, check every byte, and replay golden predictions.
+
+    Returns 5 where it is not good.
+    """
+
+    from deployments.cli.progress_bars import Bars
+    from housing.notify import Message, send_all
+    from housing.operations.backup import verify as verify_backup
+    from housing.store.database.open import open_store
+
+    settings = load_settings()
+    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        found = verify_backup(store, settings, backup)
+    if not found.good:
+        said = f"The backup {found.id} is not good: {'; '.join(found.problems)}"
+        send_all(Message(Event.BACKUP_NOT_VERIFIED, said, found.id), settings.notify)
+    if as_json:
+        emit_json({**asdict(found), "good": found.good})
+    elif found.good:
+        replayed = "no champion yet" if found.champion is None else f"m{found.champion} replayed"
+        console.print(
+            f"[bold green]{found.id} is good[/]: {found.rows:,} rows, {found.blobs:,} objects, "
+            f"{replayed}."
+        )
+    for problem in () if as_json else found.problems:
+        console.print(f"[bold red]{escape(problem)}[/]")
+    if not found.good:
+        raise typer.Exit(5)
+
+
+@backup_app.command()
+def restore(backup: CutArgument = None, as_json: AsJson = False) -> None:
+    """Bring a backup back into an empty store: champion, history, datasets, models."""
+
+    from deployments.cli.progress_bars import Bars
+    from housing.operations.backup import restore as restore_backup
+
+    with Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        done = restore_backup(load_settings(), backup)
+    if as_json:
+        emit_json(asdict(done))
+        return
+    champion = "no champion" if done.champion is None else f"champion m{done.champion}"
+    console.print(
+        f"[bold green]{done.id} is restored[/]: {done.rows:,} rows, {done.blobs:,} objects, "
+        f"{champion}."
+    )
+    for notice in done.notices:
+        console.print(f"[bold yellow]! {escape(notice)}[/]")
+
+
+@backup_app.command("list")
+def list_backups(as_json: AsJson = False) -> None:
+    """Backups in HOUSING_BACKUP_URL, newest first, and whether they were tried."""
+
+    from housing.operations.backup import listing as backups
+    from housing.store.database.open import open_store
+
+    with open_store(load_settings()) as store:
+        rows = backups(store)
+    columns = ("backup", "state", "created_at", "champion", "blobs", "bytes", "detail")
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look at everything, change nothing: what is not as it should be, and what mends it.
+
+    Returns 5 where something is damaged.
+    """
+
+    from deployments.cli.progress_bars import Bars
+    from housing.operations.doctor import examine
+    from housing.store.database.open import open_store
+
+    settings = load_settings()
+    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        found = examine(store, settings)
+    if as_json:
+        emit_json({**asdict(found), "broken": found.broken})
+    else:
+        _print_findings(found)
+    if found.broken:
+        raise typer.Exit(5)
+
+
+def _print_findings(found: "HealthReport") -> None:
+    sick = {finding.area for finding in found.findings}
+    well = [area for area in found.looked_at if area not in sick]
+    console.print(f"[green]in order:[/] {', '.join(well) or 'nothing'}")
+    for finding in found.findings:
+        colour = "red" if finding.severity == "broken" else "yellow"
+        console.print(f"[bold {colour}]{finding.area}[/]: {escape(finding.what)}")
+        console.print(f"    mend: {escape(finding.mend)}")
+
+
+@app.command()
+def heal(as_json: AsJson = False) -> None:
+    """Copy back from the backup whatever is damaged or missing in the store.
+
+    Returns 5 where something cannot be.
+    """
+
+    from deployments.cli.progress_bars import Bars
+    from housing.operations.heal import heal as heal_store
+    from housing.store.database.open import open_store
+
+    with (
+        open_store(load_settings()) as store,
+        Bars(visible=not as_json) as bars,
+        progress.heard_by(bars),
+    ):
+        done = heal_store(store)
+    if as_json:
+        emit_json(asdict(done))
+    else:
+        console.print(f"{len(done.healed)} objects were copied back from the backup.")
+        for problem in done.lost:
+            console.print(f"[bold red]{escape(problem)}[/]")
+    if done.lost:
+        raise typer.Exit(5)
+
+
+@app.command()
+def readiness(as_json: AsJson = False) -> None:
+    """Load every champion that may be gone back to, in a fresh process; 5 where one fails."""
+
+    from housing.pipeline.rollback_readiness import check
+    from housing.store.database.open import open_store
+
+    settings = load_settings()
+    with open_store(settings) as store:
+        found = check(store, settings, anew=True)
+    rows = [{**asdict(one), "model": f"m{one.model}"} for one in found.tried]
+    listing(rows, ("model", "ready", "seconds", "detail"), as_json=as_json)
+    if found.red:
+        raise typer.Exit(5)
+
+
+@app.command()
+def prune(
+    older_than: Annotated[
+        int | None,
+        typer.Option(
+            metavar="DAYS",
+            min=1,
+            max=LONGEST_DAYS,
+            help="Age in days; HOUSING_RETENTION__DAYS if left out.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would go, and change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Drop what retention no longer needs; never what may have to be gone back to."""
+
+    from deployments.cli.progress_bars import Bars
+    from housing.operations.prune import prune as prune_store
+    from housing.store.database.open import open_store
+
+    settings = load_settings()
+    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        done = prune_store(store, settings, days=older_than, dry_run=dry_run)
+    if as_json:
+        emit_json({**asdict(done), "dry_run": dry_run})
+        return
+    verb = "would go" if dry_run else "dropped"
+    console.print(
+        f"{verb}: {done.blobs:,} objects ({done.bytes:,} bytes), {done.orphans:,} stray files, "
+        f"{done.backups:,} backups with {done.copies:,} copies that only they had."
+    )
+    if done.notice:
+        console.print(done.notice, style="yellow")
+
+
+@app.command()
+def reproduce(
+    model: Annotated[str, typer.Argument(help="A model, e.g. m3.")],
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest relative difference of a prediction.")
+    ] = 1e-9,
+    keep: Annotated[
+        bool, typer.Option(help="Store it again if it has the same bytes: after a prune or a loss.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model again from what is recorded of it, and compare; 1 where it differs."""
+
+    from deployments.cli.progress_bars import Bars
+    from housing.operations.reproduce import reproduce as train_again
+    from housing.store.database.open import open_store
+
+    number, settings = id_parsing.parse(model, allowed="m")[1], load_settings()
+    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+        done = train_again(store, settings, number, tolerance=tolerance, keep=keep)
+    if as_json:
+        emit_json({**asdict(done), "same": done.same})
+    else:
+        _print_reproduced(done)
+    if not done.same:
+        raise typer.Exit(1)
+
+
+def _print_reproduced(done: "Reproduced") -> None:
+    verdict = "[bold green]reproduced[/]" if done.same else "[bold red]not reproduced[/]"
+    console.print(f"m{done.model}: {verdict}; {'the same' if done.same_bytes else 'other'} bytes.")
+    if done.worst is not None:
+        console.print(
+            f"Largest relative difference to {done.compared_with}: {done.worst:.2g} over "
+            f"{done.rows:,} rows (tolerance {done.tolerance:.2g})."
+        )
+    for name, (then, now) in done.libraries.items():
+        console.print(f"[yellow]{name} was {then} and is {now}.[/]")
+    if done.kept:
+        console.print("It is stored again.")
+
+
+@app.command()
+def sign(reason: Reason, as_json: AsJson = False) -> None:
+    """Sign stored models with the key here, where the one that signed them is lost.
+
+    Signs only bytes whose digest SQL holds. Do it only if you know who wrote to the store.
+    """
+
+    from housing.operations.sign import sign as sign_models
+    from housing.store.database.open import open_store
+
+    with open_store(load_settings()) as store:
+        done = sign_models(store, reason)
+        place = store.signer.place
+    if as_json:
+        emit_json({"signed": done.signed, "damaged": done.damaged, "key": place})
+    else:
+        console.print(f"{len(done.signed)} models were signed with the key in {place}.")
+        for digest in done.damaged:
+            console.print(f"[bold red]{digest[:12]} is damaged or missing and was not signed.[/]")
+    if done.damaged:
+        raise typer.Exit(5)

@@ -1,0 +1,276 @@
+"""Commands that change what is in force: rollback of models, changes of the dataset."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from deployments.cli import id_parsing
+from deployments.cli.gate import show_decided
+from deployments.cli.output import AsJson, Reason, console, emit_json
+from housing.settings import load_settings
+
+if TYPE_CHECKING:
+    from housing.store.data import copies
+
+app = typer.Typer()
+dataset_app = typer.Typer(help="Change the dataset; each change is a new version.")
+app.add_typer(dataset_app, name="dataset")
+
+
+@app.command()
+def rollback(
+    reason: Reason,
+    model: Annotated[
+        str | None, typer.Argument(help="A former champion, e.g. m3; the previous if left out.")
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option(help="A batch that caused it, e.g. b5: it goes on hold as well.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Back to the previous champion, or to a named former one; what is taken back goes on hold.
+
+    Nights go on training, but promote nothing of what is on hold, and no model of the same recipe
+    on the same rows, until `housing release`. Says first what the next run will do.
+    """
+
+    from housing.notify import send_all
+    from housing.pipeline.promote import plan_rollback, roll_back
+    from housing.pipeline.skip_check import what_next
+    from housing.store import queries
+    from housing.store.database.open import open_store
+
+    target = None if model is None else id_parsing.parse(model, allowed="m")[1]
+    cause = None if batch is None else id_parsing.parse(batch, allowed="b")[1]
+    settings = load_settings()
+    with open_store(settings) as store:
+        plan = plan_rollback(store, settings, target, cause)
+        ask = not yes and not as_json and at_terminal()
+        if ask:
+            _confirm(plan, suggest=cause is None)
+        done = roll_back(store, plan.to_model, reason, batch=cause)
+        after = what_next(store, settings)
+        with store.read() as connection:
+            lines = queries.list_history(connection)
+    send_all(done.message(), settings.notify)
+    if as_json:
+        line = next(line for line in lines if line["seq"] == done.seq)
+        held = [line["holds"] for line in reversed(lines) if line["seq"] > done.seq]
+        entered = [f"b{batch}" for batch in plan.entered]
+        emit_json(
+            {**line, "held": held, "healed": done.healed, "entered": entered, "next_run": after}
+        )
+        return
+    for digest in done.healed:
+        console.print(
+            f"[yellow]{digest[:12]} was damaged or missing; its backup was copied back.[/]"
+        )
+    console.print(f"[bold green]{escape(done.message().sentence)}.[/]")
+    if cause is None and not ask:
+        console.print(escape(plan.suggestion(done=True)), soft_wrap=True)
+    console.print(escape(after), soft_wrap=True)
+
+
+def at_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
+
+
+def _confirm(plan: Any, *, suggest: bool) -> None:
+    """Say what a rollback would do and ask; typer.Abort where the answer is no."""
+    if suggest:
+        console.print(escape(plan.suggestion(done=False)), soft_wrap=True)
+    console.print(escape(f"After this rollback: {plan.next_run}"), soft_wrap=True)
+    held = ", ".join(f"m{model}" for model in plan.held_models)
+    typer.confirm(
+        f"Make m{plan.to_model} champion instead of m{plan.from_model} and hold {held}?",
+        default=True,
+        abort=True,
+    )
+
+
+@app.command()
+def promote(
+    model: Annotated[str, typer.Argument(help="A stored model, e.g. m5.")],
+    reason: Reason,
+    override: Annotated[
+        bool,
+        typer.Option(help="Promote against the gate's comparisons of errors; the ledger says so."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a stored model champion by hand, judged again on the active rows and backed up first.
+
+    Without --override it must pass the gate. With it, checks that compare errors are overridden;
+    leaks, unusable predictions, the artifact, its budgets, preflight and the backup never are.
+    Returns 0 promoted, 3 kept the champion, 4 inconclusive.
+    """
+    from housing.pipeline.manual_promotion import promote_model
+
+    number = id_parsing.parse(model, allowed="m")[1]
+    show_decided(promote_model(number, reason, override=override), as_json=as_json)
+
+
+@app.command()
+def hold(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="A model or a batch: m7, b5.")],
+    reason: Reason,
+) -> None:
+    """Keep nights from promoting a model, or any model trained on a batch."""
+
+    from housing.store.data import copies
+    from housing.store.database.open import open_store
+    from housing.store.models import blocks
+    from housing.store.models.promotion_log import Authorship
+    from housing.store.runs.runs import actor
+
+    letter, number = id_parsing.parse(id_, allowed="mb")
+    why = Authorship(actor(), reason)
+    also: tuple[int, ...] = ()
+    with open_store(load_settings()) as store:
+        if letter == "b":
+            also = copies.hold(store, number, why)
+        else:
+            blocks.hold(store, letter, number, why)
+    console.print(f"{letter}{number} is on hold. `housing release {letter}{number}` ends that.")
+    if also:
+        ids = ", ".join(f"b{batch}" for batch in also)
+        console.print(f"On hold as well, because of the same rows: {ids}.", soft_wrap=True)
+
+
+@app.command()
+def release(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="What is on hold: m7, b5.")],
+    reason: Reason = "released by hand",
+) -> None:
+    """End a hold, and say what the next run will do."""
+
+    from housing.store.database.open import open_store
+    from housing.store.models import blocks
+    from housing.store.models.promotion_log import Authorship
+    from housing.store.runs.runs import actor
+
+    letter, number = id_parsing.parse(id_, allowed="mb")
+    from housing.pipeline.skip_check import what_next
+
+    settings = load_settings()
+    with open_store(settings) as store:
+        blocks.release(store, letter, number, Authorship(actor(), reason))
+        after = what_next(store, settings)
+    console.print(escape(f"{letter}{number} is released. {after}"), soft_wrap=True)
+
+
+@dataset_app.command("rollback")
+def dataset_rollback(
+    version: Annotated[str, typer.Argument(help="An older version, e.g. v3.")], reason: Reason
+) -> None:
+    """A new version that holds the batches of an older one."""
+
+    from housing.store.data import copies
+    from housing.store.database.open import open_store
+
+    target = id_parsing.parse(version, allowed="v")[1]
+    with open_store(load_settings()) as store:
+        made, discarded = copies.roll_back(store, target, reason=reason)
+    console.print(f"v{made.id} has the batches of v{target}. `housing retrain` trains on it.")
+    for batch in discarded:
+        console.print(_DISCARDED.format(batch=batch), soft_wrap=True)
+
+
+@dataset_app.command()
+def withdraw(
+    batch: Annotated[str, typer.Argument(help="A batch, e.g. b3.")], reason: Reason
+) -> None:
+    """A new version without the rows that one batch brought; other rows of later batches stay.
+
+    Later batches that repeat its rows and bring nothing else are withdrawn with it, and
+    `housing dataset restore` brings them back with it. Those that bring other rows too are named.
+    """
+
+    from housing.store.data import copies
+    from housing.store.database.open import open_store
+
+    target = id_parsing.parse(batch, allowed="b")[1]
+    with open_store(load_settings()) as store:
+        done = copies.withdraw(store, target, reason=reason)
+    for line in _withdrawal(target, done):
+        console.print(line, soft_wrap=True)
+
+
+_DISCARDED = "b{batch}, which waited to enter the dataset, repeats rows of it and is discarded."
+
+
+def _withdrawal(batch: int, done: "copies.Withdrawn") -> Iterator[str]:
+    """What a withdrawal did, and what stays of the rows."""
+    left = done.version.batches
+    then = "`housing retrain` trains on it." if left else "It is empty: nothing to train on."
+    yield f"v{done.version.id} is without b{batch}. {then}"
+    back = f"`housing dataset restore b{batch} --reason TEXT` brings all back."
+    for copy in done.copies:
+        yield f"b{copy} repeats its rows and is withdrawn as well. {back}"
+    for copy in done.discarded:
+        yield _DISCARDED.format(batch=copy)
+    for one in done.staying:
+        yield (
+            f"[yellow]b{one.batch} stays, and with it {one.rows:,} rows of b{batch}[/]: it brings "
+            f"other rows too. `housing dataset withdraw b{one.batch} --reason TEXT` takes it out"
+            f"{' once it is in' if one.waits else ''}."
+        )
+
+
+@dataset_app.command()
+def restore(
+    batch: Annotated[str, typer.Argument(help="A withdrawn batch, e.g. b3.")], reason: Reason
+) -> None:
+    """A new version with a withdrawn batch at its old place; later corrections still count.
+
+    Batches that were withdrawn with it come back with it.
+    """
+
+    from housing.store.data import datasets
+    from housing.store.database.open import open_store
+
+    target = id_parsing.parse(batch, allowed="b")[1]
+    with open_store(load_settings()) as store:
+        with store.read() as connection:
+            also = [f"b{copy}" for copy in datasets.withdrawn_with(connection, target)]
+        made = datasets.restore(store, target, reason=reason)
+    names = " and ".join([f"b{target}", ", ".join(also)] if also else [f"b{target}"])
+    console.print(f"v{made.id} has {names} again. `housing retrain` trains on it.")
+
+
+@dataset_app.command()
+def discard(
+    batch: Annotated[str, typer.Argument(help="A held, rejected or empty batch, e.g. b3.")],
+) -> None:
+    """Close a batch that waits for a person: it never enters the dataset, its rows are kept."""
+
+    from housing.store.data import batches
+    from housing.store.database.open import open_store
+
+    target = id_parsing.parse(batch, allowed="b")[1]
+    with open_store(load_settings()) as store:
+        name = batches.discard(store, target)
+    console.print(
+        escape(f"b{target} ({name}) is discarded; `housing show b{target}` still shows it."),
+        soft_wrap=True,
+    )
+
+
+@dataset_app.command()
+def accept(batch: Annotated[str, typer.Argument(help="A held batch, e.g. b3.")]) -> None:
+    """Let a held batch in after all."""
+
+    from housing.store.data import batches
+    from housing.store.database.open import open_store
+
+    target = id_parsing.parse(batch, allowed="b")[1]
+    with open_store(load_settings()) as store:
+        name = batches.release_quarantined(store, target)
+    console.print(
+        escape(f"b{target} ({name}) is let in; `housing retrain` takes it up."), soft_wrap=True
+    )

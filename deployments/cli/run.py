@@ -1,0 +1,122 @@
+"""Commands that run: retrain, ingest, up."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from deployments.cli import BEGAN
+from deployments.cli.output import EXIT_CODES, AsJson, console, listing, messages
+from housing.errors import NotPossible
+from housing.records import RunOutcome
+from housing.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def retrain(
+    source: Annotated[
+        str | None, typer.Option(help="Where to look for rows; several with commas.")
+    ] = None,
+    n_iter: Annotated[int | None, typer.Option(min=1, help="Draws of the search.")] = None,
+    families: Annotated[
+        str | None, typer.Option(help="Model families to draw from, with commas.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Judge, but promote nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """One night now: rows in, search, comparison, promotion if nothing regresses.
+
+    Returns 0 promoted or nothing new, 3 kept the champion, 4 inconclusive, 6 awaiting approval,
+    1 failed, 2 wrong usage, 5 something is corrupt.
+    """
+    from deployments.cli.retrain import run_night
+
+    chosen = {
+        "source": source,
+        "n_iter": n_iter,
+        "families": None if families is None else tuple(families.replace(" ", "").split(",")),
+        "seed": seed,
+        "dry_run": dry_run,
+    }
+    outcome = run_night(chosen, as_json=as_json, began=BEGAN)
+    raise typer.Exit(EXIT_CODES[RunOutcome(outcome)])
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.")],
+    labels: Annotated[
+        bool, typer.Option("--labels", help="The files hold true prices for answers given before.")
+    ] = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="The files are samples that a person has filled in.")
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Take files read before, if the dataset lacks their rows."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Only bring data in; the next night takes it into the dataset.
+
+    With --labels true prices alone, joined to earlier answers: `district_id` or the columns that
+    identify a district, and the price.
+    """
+    from housing.operations.labels import ingest_audit, ingest_labels
+    from housing.pipeline.ingest import ingest_files
+    from housing.store.database.open import open_store
+
+    if labels and audit:
+        raise NotPossible(what="--labels with --audit", why="a file is one or the other.")
+    if again and (labels or audit):
+        raise NotPossible(what="--again with --labels or --audit", why="it is for whole tables.")
+    settings = load_settings()
+    bring_in = (
+        ingest_labels if labels else ingest_audit if audit else partial(ingest_files, again=again)
+    )
+    with open_store(settings) as store:
+        summary = bring_in(store, settings, files)
+    rows = [
+        {
+            "batch": None if b.id is None else f"b{b.id}",
+            "name": b.name,
+            "status": b.status,
+            "read": b.read,
+            "accepted": b.accepted,
+            "rejected": b.rejected,
+            "message": b.message,
+        }
+        for b in summary.batches
+    ]
+    listing(rows, ("batch", "name", "status", "accepted", "rejected"), as_json=as_json)
+    messages(() if as_json else rows)
+    if any(b.status in ("unreadable", "rejected") for b in summary.batches):
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the Prefect UI, on loopback.")
+    ] = 4200,
+    api_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the prediction API, on loopback.")
+    ] = 8000,
+) -> None:
+    """Prefect server, schedules, runner, watch and prediction API; one Ctrl-C ends them all.
+
+    A part that dies is started again. A second Ctrl-C does not wait for a running night.
+    """
+    from deployments import environment
+    from deployments.processes.supervisor import up as run_until_stopped
+
+    settings = load_settings()
+    environment.prepare(settings.home)
+    run_until_stopped(
+        settings.home, port, api_port, lambda text: console.print(escape(text), soft_wrap=True)
+    )

@@ -1,0 +1,197 @@
+"""Commands that only look: status, listings, show, compare."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from deployments.cli import id_parsing
+from deployments.cli.output import AsJson, Limit, console, emit_json, facts, listing
+from housing.errors import NotPossible
+from housing.settings import load_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+app = typer.Typer()
+
+
+def _look(question: "Callable[[Connection], Any]") -> Any:
+    from housing.store.database.open import open_store
+
+    with open_store(load_settings()) as store, store.read() as connection:
+        return question(connection)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Champion, active dataset, last night, and what needs a person."""
+
+    from housing.pipeline.report import notices
+    from housing.store import queries
+
+    settings = load_settings()
+    found = _look(queries.status)
+    found["notices"] = _look(lambda connection: list(notices(connection, settings)))
+    if as_json:
+        emit_json(found)
+        return
+    for notice in found["notices"]:
+        console.print(f"[bold yellow]! {escape(notice)}[/]")
+    champion, dataset, last = found["champion"], found["dataset"], found["last_night"]
+    facts(
+        {
+            "champion": champion and _brief(champion, "model", "family", "test_rmse", "since"),
+            "dataset": dataset and _brief(dataset, "dataset", "rows", "test_rows", "created_at"),
+            "last night": last and _brief(last, "run", "status", "outcome", "sentence"),
+            "running now": found["running"],
+            "on hold": [f"{hold['held']}: {hold['reason']}" for hold in found["holds"]]
+            or "nothing",
+            "ready to go back to": _readiness(found["readiness"]),
+            "needs a person": len(found["needs_a_person"]) or "nothing",
+        },
+        as_json=False,
+    )
+    for need in found["needs_a_person"]:
+        console.print(escape(f"- {need}"), soft_wrap=True, highlight=False)
+
+
+def _readiness(rows: list[dict[str, Any]]) -> str:
+    marks = {True: "green", False: "RED", None: "not tried"}
+    return ", ".join(f"{row['model']} {marks[row['ready']]}" for row in rows) or "no champion yet"
+
+
+def _brief(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name.replace("_", " "): values[name] for name in names if values[name] is not None}
+
+
+@app.command()
+def models(as_json: AsJson = False, limit: Limit = None) -> None:
+    """All models, newest first."""
+
+    from housing.store import queries
+
+    rows = _look(lambda connection: queries.list_models(connection, limit))
+    columns = ("model", "role", "family", "cv_rmse", "test_rmse", "dataset", "created_at")
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def datasets(as_json: AsJson = False, limit: Limit = None) -> None:
+    """All dataset versions, newest first."""
+
+    from housing.store import queries
+
+    rows = _look(lambda connection: queries.list_datasets(connection, limit))
+    columns = ("dataset", "operation", "reason", "batches", "rows", "test_rows", "created_at")
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def batches(as_json: AsJson = False, limit: Limit = None) -> None:
+    """All batches that came in, newest first."""
+
+    from housing.store import queries
+
+    rows = _look(lambda connection: queries.list_batches(connection, limit))
+    columns = (
+        "batch", "name", "status", "in_dataset", "read", "rejected", "corrections", "recorded_at",
+    )  # fmt: skip
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def runs(as_json: AsJson = False, limit: Limit = None) -> None:
+    """All runs, newest first."""
+
+    from housing.store import queries
+
+    rows = _look(lambda connection: queries.list_runs(connection, limit))
+    columns = (
+        "run", "status", "outcome", "dataset", "challenger", "champion", "started_at",
+        "seconds",
+    )  # fmt: skip
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def history(as_json: AsJson = False, limit: Limit = None) -> None:
+    """The promotion ledger, newest line first."""
+
+    from housing.store import queries
+
+    rows = _look(lambda connection: queries.list_history(connection, limit))
+    columns = ("seq", "at", "operation", "from", "to", "holds", "actor", "reason")
+    listing(rows, columns, as_json=as_json)
+
+
+@app.command()
+def champion(
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"],
+            help="An instant in UTC; the present where it is left out.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who is, or was at an instant, the champion, and which line of the ledger says so."""
+
+    from housing.store import queries
+    from housing.store.models import registry
+
+    instant = None if at is None else at.replace(tzinfo=UTC)
+    line = _look(lambda connection: registry.champion_at(connection, instant))
+    if line is None:
+        raise NotPossible(
+            what=f"Naming the champion of {queries.time(instant or datetime.now(UTC))}",
+            why="nothing had been promoted by then; `housing history` shows the ledger.",
+        )
+    facts(queries.ledger_line(line), as_json=as_json)
+
+
+@app.command()
+def show(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="m7, v3, b2 or r9.")],
+    verdict: Annotated[
+        bool, typer.Option("--verdict", help="Judge a run's verdict again: does it still agree?")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Everything recorded of one model, dataset version, batch or run."""
+
+    from housing.store import queries
+
+    letter, number = id_parsing.parse(id_, allowed="r") if verdict else id_parsing.parse(id_)
+    if verdict:
+        from deployments.cli.gate import print_replayed
+
+        print_replayed(number, as_json=as_json)
+        return
+    question = {
+        "m": queries.show_model,
+        "v": queries.show_dataset,
+        "b": queries.show_batch,
+        "r": queries.show_run,
+    }[letter]
+    facts(_look(lambda connection: question(connection, number)), as_json=as_json)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A model, e.g. m3.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another, e.g. m7.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="Dataset version, e.g. v4; the active one if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Two models side by side on one test version, both scored afresh."""
+    from deployments.cli.comparison import print_comparison
+
+    ids = [id_parsing.parse(text, allowed="m")[1] for text in (first, second)]
+    version = None if dataset is None else id_parsing.parse(dataset, allowed="v")[1]
+    print_comparison(ids[0], ids[1], version, as_json=as_json)

@@ -1,0 +1,137 @@
+"""How the prediction API is run: uvicorn with one or several workers, and what it may bind to.
+
+The application is `housing.serving.app`. Kept apart from the command line, which only says what
+to run, so that a supervisor can start the same thing.
+"""
+
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from housing.errors import HousingError, NotPossible
+from housing.settings import Settings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+PORT = 8000
+APP = "housing.serving.app:create_app"
+BACKLOG = 1024
+GRACE_SECONDS = 10
+"""Requests under way get this long when the server is stopped."""
+
+
+class PortTaken(HousingError):
+    """Another program listens where the server should."""
+
+    template = "{host}:{port} cannot be listened on: {why}. Use `housing serve --port N`."
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Where the server listens."""
+
+    host: str = "127.0.0.1"
+    port: int = PORT
+    workers: int = 1
+    without_token: bool = False  # asked for by name: open to others without a token
+
+
+def serve(settings: Settings, binding: Binding, say: Callable[[str], None]) -> None:
+    """Run until SIGINT or SIGTERM; NotPossible or PortTaken say why it does not begin."""
+
+    from housing.store.database.open import open_store
+
+    _refuse_open_door(settings, binding)
+    with open_store(settings):
+        pass  # what is wrong with the store is said once, before any worker starts
+    listening = _listen(binding)
+    host = f"[{binding.host}]" if ":" in binding.host else binding.host
+    say(f"http://{host}:{binding.port}  (Ctrl-C stops it)")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    with listening:
+        if binding.workers == 1:
+            _run(settings, binding, listening)
+            return
+        with tempfile.TemporaryDirectory(prefix="housing-metrics-") as shared:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared  # read when workers import the client
+            _run(settings, binding, listening)
+
+
+def config_of(settings: Settings, workers: int = 1, app: Any = APP) -> "uvicorn.Config":
+    """How uvicorn is set; the same for a worker of many and for the only one."""
+    import uvicorn
+
+    from housing.serving.header_timeout import HeaderTimeoutProtocol
+
+    options = settings.serve
+    return uvicorn.Config(
+        app,
+        factory=True,
+        loop="asyncio",
+        http=partial(HeaderTimeoutProtocol, header_seconds=options.header_seconds),  # type: ignore[arg-type]
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        limit_concurrency=options.max_connections,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        lifespan="on",
+        ws="none",
+    )
+
+
+def _run(settings: Settings, binding: Binding, listening: socket.socket) -> None:
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    config = config_of(settings, binding.workers)
+    if binding.workers > 1:
+        Multiprocess(config, sockets=[listening]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _refuse_open_door(settings: Settings, binding: Binding) -> None:
+    if settings.api_token is None and not binding.without_token and not _loopback(binding.host):
+        raise NotPossible(
+            what=f"Serving on {binding.host}",
+            why="others could ask, and HOUSING_API_TOKEN is not set. Set it, or add "
+            "--without-token if they may.",
+        )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(binding: Binding) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(binding.host, binding.port, type=socket.SOCK_STREAM)[0][0]
+        # Named as TCP, or asyncio leaves Nagle's algorithm on and each answer waits 40 ms.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _bound(listening, binding)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise PortTaken(host=binding.host, port=binding.port, why=why) from error
+    return listening
+
+
+def _bound(listening: socket.socket, binding: Binding) -> None:
+    try:
+        listening.bind((binding.host, binding.port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise

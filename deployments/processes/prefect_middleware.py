@@ -1,0 +1,128 @@
+"""What stands before the Prefect server: host names, origins, signing in.
+
+Rollback, approval and prune are deployments there, and any page that a browser has open can send
+requests to a server on loopback. So the server answers only to its own host names, refuses what
+pages of other origins send, and wants the auth string, which `/sign-in` gives to the browser.
+"""
+
+import hashlib
+import hmac
+from ipaddress import ip_address
+
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.processes.prefect_access import ORIGINS, SERVER_SECRET, SIGN_IN, basic
+from housing.serving.origins import foreign
+
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def guarded(app: ASGIApp, host: str, secret: str | None, allowed: str) -> ASGIApp:
+    """`app` behind all checks; `allowed` origins are separated by commas, "*" allows none.
+
+    ValueError where the server listens beyond loopback without an auth string: the names under
+    which it is reached are then not known, so that only the auth string keeps strangers out.
+    """
+    origins = frozenset(origin.strip().lower() for origin in allowed.split(",")) - {"*"}
+    app = _OwnPages(app, origins, secret)
+    if _loopback(host):
+        return TrustedHostMiddleware(app, LOOPBACK, www_redirect=False)
+    if secret is None:
+        raise ValueError(f"Set {SERVER_SECRET} to USER:PASSWORD, or listen on 127.0.0.1.")
+    return app
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _OwnPages:
+    """Refuses requests and WebSockets of pages of other origins; answers `/sign-in`."""
+
+    def __init__(self, app: ASGIApp, origins: frozenset[str], secret: str | None) -> None:
+        self.app, self.origins, self.secret = app, origins, secret
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif foreign(scope["headers"], self.origins):
+            await _refuse(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] == SIGN_IN and self.secret is not None:
+            await _sign_in(Request(scope), self.secret)(scope, receive, _framed(send))
+        else:
+            await self.app(scope, receive, _framed(send))
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": "another origin"})
+        return
+    words = f"Pages of other origins may not use this server. {ORIGINS} names those that may."
+    await PlainTextResponse(words, 403)(scope, receive, send)
+
+
+def _framed(send: Send) -> Send:
+    """No other page may show an answer in a frame and have its visitor click on it."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"x-frame-options", b"DENY")]
+        await send(message)
+
+    return sending
+
+
+# --- signing in -----------------------------------------------------------------------------
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Prefect: sign in</title>
+<p id="message">Signing in ...</p>
+<script>
+(async () => {
+  const secret = location.hash.slice(1), message = document.getElementById("message");
+  history.replaceState(null, "", location.pathname);
+  const known = await fetch("/sign-in", {headers: {Authorization: "Basic " + secret}});
+  if (known.status === 204) {
+    localStorage.setItem("prefect-password", secret);
+    location.replace("/");
+  } else {
+    message.textContent = "This is not the address that `housing up` printed last.";
+  }
+})();
+</script></html>"""
+
+
+def _sign_in(request: Request, secret: str) -> Response:
+    """The page without credentials; with the right ones the cookie that opens the reports."""
+    if "Authorization" not in request.headers:
+        return HTMLResponse(_PAGE, headers={"Cache-Control": "no-store"})
+    if not knows(request, secret):
+        return PlainTextResponse("This is not the auth string.", 403)
+    answer = Response(status_code=204)
+    name, value = _cookie(secret)
+    answer.set_cookie(name, value, path="/reports", httponly=True, samesite="lax")
+    return answer
+
+
+def knows(request: Request, secret: str) -> bool:
+    """Whether a request holds the auth string, or the cookie of a browser that signed in."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic" and _same(given.strip(), basic(secret)):
+        return True
+    name, value = _cookie(secret)
+    return _same(request.cookies.get(name, ""), value)
+
+
+def _cookie(secret: str) -> tuple[str, str]:
+    """Name and value; from the value nobody finds the auth string. All ports share cookies."""
+    value = hmac.new(secret.encode(), b"reports", hashlib.sha256).hexdigest()
+    return f"reports-{value[:8]}", value
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode(), wanted.encode())

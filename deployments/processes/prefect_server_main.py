@@ -1,0 +1,57 @@
+"""The Prefect server's process: `python -m deployments.processes.prefect_server_main --port N`.
+
+Prefect's own app, with the nights' reports beside it. Nothing of the domain is imported here: the
+time until it answers is what a night without a running server waits for.
+"""
+
+import argparse
+import gc
+import sys
+from pathlib import Path
+from typing import Any
+
+from deployments.processes import parent_death
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parent_death.exit_with_parent()
+    parser = argparse.ArgumentParser(prog="python -m deployments.processes.prefect_server_main")
+    parser.add_argument("--port", type=int, default=4200)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--reports", type=Path, help="Folder of the nights' reports.")
+    chosen = parser.parse_args()
+    # A few thousand modules come in and none goes: looking for garbage meanwhile costs a fifth.
+    gc.disable()
+    import uvicorn
+    from prefect.server.api.server import create_app
+    from prefect.settings import get_current_settings
+
+    from deployments.processes.prefect_middleware import guarded
+
+    app: Any = create_app()
+    gc.freeze()
+    gc.enable()
+    api = get_current_settings().server.api
+    secret = None if api.auth_string is None else api.auth_string.get_secret_value()
+    if chosen.reports is not None:
+        from deployments.processes.report_files import beside
+
+        app = beside(app, chosen.reports, secret)
+    try:
+        app = guarded(app, chosen.host, secret, api.cors_allowed_origins)
+    except ValueError as error:
+        sys.exit(str(error))
+    uvicorn.run(
+        app,
+        host=chosen.host,
+        port=chosen.port,
+        log_level="warning",
+        lifespan="on",
+        # A browser keeps its event stream open for as long as it is there; it is not waited for.
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    main()

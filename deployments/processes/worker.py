@@ -1,0 +1,130 @@
+"""The worker, which runs all deployments: `python -m deployments.processes.worker`."""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
+from prefect.runner.runner import Runner
+
+from deployments.automations import install
+from deployments.definitions import DEPLOYMENTS
+from deployments.processes import parent_death
+from deployments.watchdog.missed_runs import skip_older
+from deployments.watchdog.zombie_runs import reconcile
+from housing.settings import Settings, load_settings
+from housing.store.database.open import open_store
+
+AT_ONCE = 4  # runs; only one of them is a night
+STOP_SECONDS = 45.0  # for runs to stop safely, of the 60 that whoever stops us gives
+
+REPORT_SECONDS = 1.0  # for the word of how a run ended to reach the server
+
+log = logging.getLogger("housing")
+
+
+class GracefulRunner(Runner):
+    """A runner that lets its runs stop safely: Prefect's own kills them when it is told to end."""
+
+    leaving = False
+
+    def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
+        """Pass the signal on to the runs; leave once they have ended."""
+        if not self.leaving:
+            self.leaving = True
+            threading.Thread(target=_stop_runs_and_leave, daemon=True).start()
+
+
+def _stop_runs_and_leave() -> None:
+    asked: set[int] = set()
+    deadline = time.monotonic() + STOP_SECONDS
+    while (left := children()) and time.monotonic() < deadline:
+        for pid in left - asked:  # one that began meanwhile as well
+            os.kill(pid, signal.SIGTERM)
+        asked |= left
+        time.sleep(0.1)
+    if asked:
+        time.sleep(REPORT_SECONDS)
+    for pid in children():
+        os.kill(pid, signal.SIGKILL)
+    logging.shutdown()
+    os._exit(0)  # the way out through Prefect's event loop is a stack trace, and nothing is left
+
+
+def children() -> set[int]:
+    """Living processes that this one started; none where the kernel does not tell (no /proc)."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, *_ = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(parent) == os.getpid() and state != "Z":
+            found.add(int(stat.parent.name))
+    return found
+
+
+def main() -> None:
+    """Put right what the last one left behind, register the deployments, run what is due."""
+    parent_death.exit_with_parent()
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%F %T")
+    log.setLevel(logging.INFO)
+    settings = load_settings()
+    # Of its runs; twice as often as HOUSING_NOTIFY__SILENT_AFTER_MINUTES can be.
+    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
+    put_right(settings)
+    # Built outside of the loop: inside of it this method of Prefect's is another one.
+    silence = timedelta(minutes=settings.notify.silent_after_minutes)
+    asyncio.run(serve([deployment.build(settings) for deployment in DEPLOYMENTS], silence))
+
+
+def put_right(settings: Settings) -> None:
+    """Before anything is taken up: the dead are marked, and of late nights the newest is left."""
+    with open_store(settings) as store, get_client(sync_client=True) as client:
+        for sentence in (*reconcile(client, store, settings), *skip_older(client)):
+            log.info(sentence)
+
+
+async def serve(built: Sequence[RunnerDeployment], silence: timedelta) -> None:
+    """Until SIGTERM. Schedules stay on through a restart: no night is lost to an upgrade."""
+    runner = GracefulRunner(name="housing", pause_on_shutdown=False, limit=AT_ONCE)
+    with get_client(sync_client=True) as client:
+        for deployment in built:
+            keep_switches(client, deployment)
+    ids = {deployment.name: await runner.aadd_deployment(deployment) for deployment in built}
+    with get_client(sync_client=True) as client:
+        install(client, ids, silence)
+    print(f"Serving {', '.join(d.name for d in built)}.", flush=True)  # noqa: T201 - its log
+    await runner.start()
+
+
+def keep_switches(client: SyncPrefectClient, deployment: RunnerDeployment) -> None:
+    """Have a registration leave alone what is switched off, and a schedule that stays as it is.
+
+    Prefect's own switches all on, and makes each schedule anew: nobody could tell then since when
+    it has been in force.
+    """
+    try:
+        found = client.read_deployment_by_name(deployment.full_name)
+    except ObjectNotFound:
+        return
+    deployment.paused = found.paused
+    for wanted in deployment.schedules or []:
+        if any(there.schedule == wanted.schedule for there in found.schedules):
+            deployment.schedules = None
+            deployment.model_fields_set.discard("schedules")  # or it would be sent as none
+        elif found.schedules:
+            wanted.active = any(there.active for there in found.schedules)
+
+
+if __name__ == "__main__":
+    main()

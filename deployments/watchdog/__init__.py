@@ -1,0 +1,1 @@
+"""The watchdog: missed runs, runs whose process died, alerts for failed runs."""

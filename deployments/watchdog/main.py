@@ -1,0 +1,96 @@
+"""The watchdog: `python -m deployments.watchdog.main`, a service of `housing up` and compose.
+
+Every few seconds it brings the orchestrator's records in line with who is alive, and sees that
+each night happens: it is the dead man's switch, and no scheduler's word is taken for it.
+"""
+
+import argparse
+import logging
+import signal
+import threading
+from pathlib import Path
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import PrefectException
+from sqlalchemy.exc import SQLAlchemyError
+
+from deployments.processes import parent_death
+from deployments.watchdog.failure_alerts import tell_untold
+from deployments.watchdog.missed_runs import report_without_server, skip_older, start_missed_run
+from deployments.watchdog.zombie_runs import end_decided, reconcile
+from housing.errors import HousingError
+from housing.pipeline import notifications
+from housing.settings import Settings, load_settings
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+
+EVERY = 10.0  # seconds
+
+log = logging.getLogger("housing")
+
+
+def one_round(client: SyncPrefectClient, store: Store, settings: Settings) -> list[str]:
+    """Everything that is watched, once; says what was put right."""
+    said = reconcile(client, store, settings)
+    said += skip_older(client)
+    said += start_missed_run(client, store, settings)
+    said += [
+        f"Nobody decided in time on what r{run} asked"
+        for run in notifications.expire_approvals(store, settings)
+    ]
+    said += end_decided(client, store)
+    said += tell_untold(client, store, settings)
+    return said
+
+
+def watch(stopped: threading.Event, beat: Path | None = None) -> None:
+    """Round after round; a server or database that is away now is asked again later.
+
+    `beat` is touched after each round that found both, for a health check.
+    """
+    settings = load_settings()
+    away = False
+    while not stopped.is_set():
+        try:
+            with open_store(settings) as store:
+                _one_round(store, settings)
+            away = False
+            if beat is not None:
+                beat.touch()
+        except (HousingError, SQLAlchemyError, PrefectException, httpx.HTTPError, OSError) as error:
+            if not away:
+                log.warning("Not watching just now: %s", error)
+            away = True
+        stopped.wait(EVERY)
+
+
+def _one_round(store: Store, settings: Settings) -> None:
+    try:
+        with get_client(sync_client=True) as client:
+            done = one_round(client, store, settings)
+    except (PrefectException, httpx.HTTPError):
+        notifications.failures(store, settings)
+        for sentence in report_without_server(store, settings):
+            log.info(sentence)
+        raise
+    for sentence in done:
+        log.info(sentence)
+
+
+def main() -> None:
+    """Watch until SIGTERM."""
+    parent_death.exit_with_parent()
+    parser = argparse.ArgumentParser(prog="python -m deployments.watchdog.main")
+    parser.add_argument("--beat", type=Path, help="File that is touched after each good round.")
+    chosen = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%F %T")
+    log.setLevel(logging.INFO)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    watch(stopped, chosen.beat)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Late runs: the newest runs, older ones are skipped, one that never began is started and reported.
+
+An outage may leave several nights waiting, or none where the run was cancelled or never made.
+Either way one night is enough: it does the work of all that were missed. When a night was due is
+computed in `schedules`.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import DeploymentSchedule, FlowRun, State, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Completed
+
+from deployments.schedules import last_due, owed
+from housing.pipeline import notifications
+from housing.records import Event
+from housing.settings import Settings
+from housing.store.database.engine import Store
+from housing.store.database.tables import runs as run_rows
+from housing.store.database.tables import utc_now
+from housing.store.runs import lease, runs, sent_alerts
+
+NIGHTLY = "nightly"
+DEPLOYMENT = f"{NIGHTLY}/{NIGHTLY}"
+
+PATIENCE = timedelta(minutes=2)
+"""So long after its time a night may begin by itself, before it is taken up."""
+
+SKEW = timedelta(minutes=2)
+"""So far the clocks of this process and of one that runs a night may be apart."""
+
+ON_ITS_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING)
+
+
+def skip_older(client: SyncPrefectClient) -> Iterator[str]:
+    """Of several nights of the schedule that wait, leave the newest; says which are skipped."""
+    waiting = _due(client, utc_now(), StateType.SCHEDULED)
+    # One that has run before waited for a person's answer, and is being resumed.
+    scheduled = [run for run in waiting if run.auto_scheduled and run.run_count == 0]
+    for run in scheduled[1:]:
+        newest = scheduled[0].expected_start_time
+        why = f"It is late, and the night of {newest:%Y-%m-%d %H:%M} UTC does its work"
+        skipped: State[None] = Completed(name="Skipped", message=why)
+        client.set_flow_run_state(run.id, skipped, force=True)
+        yield f"The run {run.name} is skipped: {why}"
+
+
+def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings) -> Iterator[str]:
+    """Start the night that was due and did not begin; tell the team where that took too long."""
+    now = utc_now()
+    deployment = _deployment(client, settings)
+    due = None if deployment is None else owed(deployment, now)
+    if deployment is None or due is None or now - due < PATIENCE:
+        return
+    if (
+        _ran(store, due, now, "completed", "failed")
+        or _runs(store)
+        or _cancelled_by_user(client, due, now)
+    ):
+        return
+    local = due.astimezone(ZoneInfo(settings.timezone))
+    obstacle = _obstacle(store, deployment, due)
+    next_step = (
+        obstacle or "See whether a runner is at work: `housing up`, or the service `worker`."
+    )
+    if obstacle is None and _start(client, store, deployment, due):
+        next_step = "It is started now."
+        yield f"The night due at {local:%Y-%m-%d %H:%M %Z} came to no end; it is started now"
+    if not _ran(store, due, now, "crashed", "cancelled"):
+        yield from _tell_missed(store, settings, local, next_step)
+
+
+def report_without_server(store: Store, settings: Settings) -> Iterator[str]:
+    """Tell the team of a night that was missed while the orchestrator does not answer."""
+    now = utc_now()
+    due = last_due(CronSchedule(cron=settings.schedule, timezone=settings.timezone), now)
+    if due is None or _runs(store) or not _any(store, run_rows.c.started_at < due):
+        return  # or nothing has run here yet
+    if not _ran(store, due, now, "completed", "failed", "crashed", "cancelled"):
+        local = due.astimezone(ZoneInfo(settings.timezone))
+        next_step = "The Prefect server does not answer: see its log, or start `housing up`."
+        yield from _tell_missed(store, settings, local, next_step)
+
+
+def _obstacle(store: Store, deployment: DeploymentResponse, due: datetime) -> str | None:
+    """Why a night is not started, as what a person can do; None where nothing is in the way."""
+    off = f"nightly due {due.isoformat()} while switched off"
+    if deployment.paused or not any(schedule.active for schedule in deployment.schedules):
+        sent_alerts.first(store, off, Event.MISSED, "The schedule was off.", NIGHTLY)
+        return "Its schedule is off: switch it on in the UI (Deployments, nightly)."
+    with store.read() as connection:
+        if sent_alerts.known(connection, off):
+            return "Its schedule was off. Start it by hand where it is wanted."
+        holder = lease.holder(connection)
+    # A night that holds the lease has a row that runs; this is another one's, e.g. a prune's.
+    return f"It waits for {holder.owner}." if holder is not None and holder.alive else None
+
+
+def _start(
+    client: SyncPrefectClient, store: Store, deployment: DeploymentResponse, due: datetime
+) -> bool:
+    """Start the night, unless a run of it is on its way; False where that was done before."""
+    if _due(client, utc_now(), *ON_ITS_WAY):
+        return False
+    run = client.create_flow_run_from_deployment(
+        deployment.id, tags=["housing", "made up for"], idempotency_key=_once(store, due)
+    )
+    return run.state_type is StateType.SCHEDULED
+
+
+def _once(store: Store, due: datetime) -> str:
+    """The same for starts of which one is enough: one a due time, and another after a refusal.
+
+    A night that kills its machine must not do so all day; one that met another has done nothing.
+    """
+    refused = _between(due, utc_now()), run_rows.c.status == "refused"
+    with store.read() as connection:
+        count = sa.select(sa.func.count()).select_from(run_rows).where(*refused)
+        return f"made-up-for-{due.isoformat()}-{connection.execute(count).scalar_one()}"
+
+
+def _tell_missed(store: Store, settings: Settings, due: datetime, next_step: str) -> Iterator[str]:
+    minutes = settings.notify.missed_after_minutes
+    if minutes and utc_now() - due >= timedelta(minutes=minutes):
+        said = notifications.notify_missed(store, settings, due, next_step)
+        yield from [] if said is None else [said]
+
+
+def _deployment(client: SyncPrefectClient, settings: Settings) -> DeploymentResponse | None:
+    try:
+        found = client.read_deployment_by_name(DEPLOYMENT)
+    except ObjectNotFound:
+        return None
+    if not found.schedules:  # somebody deleted it in the UI: it counts as switched off
+        cron = CronSchedule(cron=settings.schedule, timezone=settings.timezone)
+        found.schedules = [DeploymentSchedule(schedule=cron, active=False)]
+    return found
+
+
+def _due(client: SyncPrefectClient, now: datetime, *types: StateType) -> list[FlowRun]:
+    """Nightly runs whose time has come, in these states: the newest 200, newest first."""
+    return client.read_flow_runs(
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[NIGHTLY])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types))),
+            expected_start_time=FlowRunFilterExpectedStartTime(before_=now),
+        ),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=200,
+    )
+
+
+def _cancelled_by_user(client: SyncPrefectClient, due: datetime, now: datetime) -> bool:
+    """Whether a person cancelled or halted the night that was due, or one since.
+
+    Also before it began: the orchestrator makes its runs ahead of their time.
+    """
+    found = _due(client, now, StateType.CANCELLED, StateType.CANCELLING, StateType.PAUSED)
+    return any(run.expected_start_time and run.expected_start_time >= due for run in found)
+
+
+def _ran(store: Store, due: datetime, now: datetime, *statuses: str) -> bool:
+    """Whether a night since `due` is in one of these states."""
+    return _any(store, _between(due, now), run_rows.c.status.in_(statuses))
+
+
+def _runs(store: Store) -> bool:
+    """Whether a night runs now, whenever it began."""
+    return _any(store, run_rows.c.kind.in_(runs.LEASED), run_rows.c.status == "running")
+
+
+def _between(due: datetime, now: datetime) -> sa.ColumnElement[bool]:
+    """Nights that began since `due`, by clocks that need not agree with this one's.
+
+    One that began in the future ran while a clock was wrong, and says nothing about `due`.
+    """
+    began = run_rows.c.started_at
+    return sa.and_(run_rows.c.kind.in_(runs.NIGHTS), began >= due - SKEW, began <= now + SKEW)
+
+
+def _any(store: Store, *conditions: sa.ColumnElement[bool]) -> bool:
+    with store.read() as connection:
+        query = sa.select(run_rows.c.id).where(*conditions).limit(1)
+        return connection.execute(query).first() is not None

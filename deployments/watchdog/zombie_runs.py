@@ -1,0 +1,102 @@
+"""The orchestrator's records brought in line with who is really alive.
+
+Prefect leaves a run `Running` for ever when runner and flow die together, and the next night is
+cancelled for it. Here the lease on the night is asked, not Prefect: a run that holds it is alive,
+one that should and does not is dead. Suspended runs wait for a person and are never touched.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.states import Completed, Crashed
+from sqlalchemy.engine import Row
+
+from housing.pipeline import approval, notifications
+from housing.settings import Settings
+from housing.store.database.engine import Store
+from housing.store.database.tables import utc_now
+from housing.store.models import approvals
+from housing.store.runs import runs
+from tasks.run_labels import rename_run
+
+UNFINISHED = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
+
+STARTING = timedelta(minutes=5)
+"""So long a run may take until it has its row in our store: imports, a slow disk."""
+
+ENDING = timedelta(seconds=30)
+"""So long a run may take from its end in our store to its end in Prefect's."""
+
+GONE = timedelta(0)
+"""A process of which it is known that it is gone will not end anything."""
+
+WITHOUT_ROW = timedelta(hours=6)
+"""After so long, a run of a kind that has no row (rollback, backup, ...) counts as dead."""
+
+
+def reconcile(client: SyncPrefectClient, store: Store, settings: Settings) -> list[str]:
+    """Mark the dead in both stores; says what was done. A second call does nothing."""
+    said = [
+        f"r{run} is crashed: its process is gone" for run in notifications.failures(store, settings)
+    ]
+    for run in _in_state(client, *UNFINISHED):
+        why = death(store, run, utc_now())
+        if why is not None:
+            # By force: the usual rules would leave the concurrency slot with the dead.
+            client.set_flow_run_state(run.id, Crashed(message=why), force=True)
+            said.append(f"The run {run.name} is crashed: {why}")
+    return said
+
+
+def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
+    """End suspended runs whose question was decided at a terminal, or by nobody in time."""
+    said = []
+    for run in _in_state(client, StateType.PAUSED):
+        row = _newest_row(store, run)
+        done = None if row is None else approval.decision_of(store, int(row.id))
+        if done is not None:
+            ended: State[None] = Completed(name=done.status.capitalize(), message=done.sentence)
+            client.set_flow_run_state(run.id, ended, force=True)
+            rename_run(client, run, done.status, [done.status])
+            said.append(f"The run {run.name} waits no longer: {done.sentence}")
+    return said
+
+
+def _in_state(client: SyncPrefectClient, *types: StateType) -> list[FlowRun]:
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types))))
+    return client.read_flow_runs(flow_run_filter=wanted, limit=200)
+
+
+def death(store: Store, run: FlowRun, now: datetime) -> str | None:
+    """Why an unfinished run of Prefect's is dead, or None where it may be alive."""
+    began = now if run.state is None else run.state.timestamp
+    newest = _newest_row(store, run)
+    if newest is None:
+        patience = WITHOUT_ROW if run.state_type is StateType.RUNNING else STARTING
+        since = now - began
+        return f"nothing was heard of it for {since}" if since > patience else None
+    if newest.status == "running":
+        return None  # or `died` would have marked it
+    # Either it is about to end in Prefect's store too, or it is on its way up again.
+    ended = newest.finished_at
+    patience = STARTING if began > ended else GONE if newest.status == "crashed" else ENDING
+    if began > ended and _asked(store, newest):
+        patience = WITHOUT_ROW  # it carries out what a person answered, which has no row
+    return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= patience else None
+
+
+def _asked(store: Store, row: Row[Any]) -> bool:
+    with store.read() as connection:
+        return approvals.of_run(connection, row.id) is not None
+
+
+def _newest_row(store: Store, run: FlowRun) -> Row[tuple[object, ...]] | None:
+    with store.read() as connection:
+        return runs.newest_of(connection, str(run.id))

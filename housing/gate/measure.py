@@ -1,0 +1,272 @@
+"""How the evidence is measured: all models afresh, on the same rows, at the policy's settings.
+
+No threshold is applied here; the policy only says how to measure.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from housing.errors import NotMeasurable
+from housing.evaluation.compare import (
+    PairedErrors,
+    bounded_errors,
+    compare,
+    compare_by_halves,
+    compare_errors,
+    compare_groups,
+    paired_errors,
+)
+from housing.evaluation.metrics import count_unusable, measure
+from housing.evaluation.spatial_se import Mask, SpatialCells, Values, spatial_cells
+from housing.gate.evidence import (
+    SHAPE,
+    Baseline,
+    BestFormerChampion,
+    Evidence,
+    HoldoutReuse,
+    LoadCheck,
+    ModelMetrics,
+    SeedVariance,
+    ServingCosts,
+    SubsetComparison,
+)
+from housing.gate.policy import GatePolicy
+from housing.records import Comparison, DriftReport, Metrics
+
+
+@dataclass(frozen=True, eq=False)
+class TestRows:
+    """Tonight's test set; columns of shape (n,)."""
+
+    __test__ = False  # not a test case, whatever pytest makes of its name
+
+    version: int
+    longitude: Values  # degrees
+    latitude: Values  # degrees
+    actual: Values  # US dollars
+    slices: Mapping[str, Mask] = field(default_factory=dict)  # name -> the rows in it
+    fresh: Mask | None = None  # rows that no decision has used; None where that is not known
+    capped: Mask | None = None  # rows whose label is at the cap; None where there is no cap
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """A stored model, its predictions of the test rows, and its recorded training keys."""
+
+    id: int
+    digest: str
+    values: Values  # US dollars, shape (n,)
+    training_rows: int
+    test_overlap: int
+    near_duplicates: int | None = field(default=None, kw_only=True)
+    members: tuple[Values, ...] = ()  # of a bag: what each says, shape (n,)
+
+
+@dataclass(frozen=True, eq=False)
+class Competitors:
+    """Whom the challenger is compared with beside the champion."""
+
+    champion: Predictions | None = None
+    baselines: Mapping[str, Values] = field(default_factory=dict)  # name -> predictions (n,)
+    former: Sequence[Predictions] = ()  # former champions
+    failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> why it has none
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What was found of the night beside predictions."""
+
+    read_rows: int = 0
+    rejected_rows: int = 0
+    decisions: int = 0  # verdicts that the test set has served
+    drift: tuple[DriftReport, ...] = ()
+    costs: ServingCosts | None = None
+    preflight: LoadCheck | None = None
+    looks: tuple[int, ...] = ()  # other challengers judged on exactly these rows before
+    older: bool = False  # whether the champion is a later model
+
+
+def measure_evidence(
+    test: TestRows,
+    challenger: Predictions,
+    rivals: Competitors,
+    policy: GatePolicy,
+    found: RunFacts,
+) -> Evidence:
+    """All that the gate judges from. NotMeasurable: see `measure` and `compare`."""
+    where = spatial_cells(test.longitude, test.latitude, policy.cell_degrees)
+    measured = _Measurement(test, where, challenger.values, policy)
+    champion = rivals.champion
+    ours = measured.contender(challenger)
+    theirs = None if champion is None else measured.contender(champion)
+    usable = ours.metrics is not None
+    errors = None
+    if usable and champion is not None and theirs is not None and theirs.metrics is not None:
+        errors = paired_errors(test.actual, champion.values, challenger.values, where)
+    return Evidence(
+        version=test.version,
+        test_rows=len(test.actual),
+        read_rows=found.read_rows,
+        rejected_rows=found.rejected_rows,
+        challenger=ours,
+        champion=theirs,
+        comparison=None if errors is None else compare_errors(errors, confidence=policy.confidence),
+        baselines={
+            name: measured.baseline(values, usable=usable)
+            for name, values in rivals.baselines.items()
+            if np.isfinite(values).any()
+        },
+        shape=SHAPE,
+        mae=None if errors is None else compare_errors(errors, "mae", confidence=policy.confidence),
+        slices=() if errors is None else _slices(errors, test, policy),
+        recent=_part("never-used rows", errors, test.fresh, policy),
+        uncapped=_part("rows below the cap", errors, _not(test.capped), policy),
+        former=measured.best_former(rivals.former) if usable else None,
+        luck=measured.luck(challenger),
+        champion_luck=None if champion is None else measured.luck(champion),
+        wear=_wear(errors, test, policy, found.decisions),
+        drift=found.drift,
+        costs=found.costs,
+        preflight=found.preflight,
+        failed_baselines={**rivals.failed_baselines, **_unusable(rivals.baselines)},
+        looks=found.looks,
+        older=found.older,
+    )
+
+
+def _unusable(baselines: Mapping[str, Values]) -> dict[str, str]:
+    """The baselines that predict nothing at all, and why they are left out."""
+    return {
+        name: "no prediction is finite"
+        for name, values in baselines.items()
+        if not np.isfinite(values).any()
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Measurement:
+    """Tonight's rows and the challenger on them: what every model is held against."""
+
+    test: TestRows
+    where: SpatialCells
+    challenger: Values
+    policy: GatePolicy
+
+    def contender(self, model: Predictions) -> ModelMetrics:
+        non_finite, non_positive = count_unusable(model.values)
+        metrics = None
+        if not non_finite:
+            metrics = measure(self.test.actual, model.values, self.policy.confidence, self.where)
+        return ModelMetrics(
+            id=model.id,
+            digest=model.digest,
+            training_rows=model.training_rows,
+            test_overlap=model.test_overlap,
+            near_duplicates=model.near_duplicates,
+            non_finite=non_finite,
+            non_positive=non_positive,
+            metrics=metrics,
+        )
+
+    def against(self, other: Values) -> Comparison:
+        """The challenger against another model."""
+        return compare(
+            self.test.actual, other, self.challenger, self.where, confidence=self.policy.confidence
+        )
+
+    def baseline(self, values: Values, *, usable: bool) -> Baseline:
+        """A model without skill, whose wild predictions count up to the range of the labels."""
+        actual, confidence = self.test.actual, self.policy.confidence
+        errors = bounded_errors(actual, values)
+        comparison = None
+        if usable:
+            comparison = compare_by_halves(
+                actual, values, self.challenger, self.where, confidence=confidence
+            )
+        bounded = int(np.sum(errors != values - actual))
+        return Baseline(measure(actual, actual + errors, confidence), comparison, bounded)
+
+    def best_former(self, former: Sequence[Predictions]) -> BestFormerChampion | None:
+        """None where no former champion gives finite predictions, or there is none."""
+        usable = [m for m in former if not count_unusable(m.values)[0]]
+        if not usable:
+            return None
+        best = min(usable, key=lambda m: _rmse(m.values, self.test.actual))
+        return BestFormerChampion(
+            best.id, len(usable), _rmse(best.values, self.test.actual), self.against(best.values)
+        )
+
+    def luck(self, model: Predictions) -> SeedVariance | None:
+        """None for a model of one seed, or one whose members are not finite."""
+        count = len(model.members)
+        if count < 2 or any(count_unusable(member)[0] for member in model.members):
+            return None
+        total = np.sum(model.members, axis=0)
+        without = np.array(
+            [_rmse((total - member) / (count - 1), self.test.actual) for member in model.members]
+        )
+        spread = ((count - 1) / count * np.sum((without - without.mean()) ** 2)) ** 0.5
+        whole = _rmse(total / count, self.test.actual)
+        return SeedVariance(
+            tuple(_rmse(member, self.test.actual) for member in model.members),
+            float(spread / whole) if whole > 0 else 0.0,
+        )
+
+
+def _rmse(predicted: Values, actual: Values) -> float:
+    return float(np.sqrt(np.mean((predicted - actual) ** 2)))
+
+
+def _not(rows: Mask | None) -> Mask | None:
+    return None if rows is None else ~rows
+
+
+def _slices(
+    errors: PairedErrors, test: TestRows, policy: GatePolicy
+) -> tuple[SubsetComparison, ...]:
+    parts = (_part(name, errors, rows, policy) for name, rows in test.slices.items())
+    return tuple(part for part in parts if part is not None)
+
+
+def _part(
+    name: str, errors: PairedErrors | None, rows: Mask | None, policy: GatePolicy
+) -> SubsetComparison | None:
+    if errors is None or rows is None:
+        return None
+    try:
+        comparison = compare_errors(errors.of(rows), confidence=policy.confidence)
+    except NotMeasurable:  # too few of them: a fact about the part, not a fault
+        comparison = None
+    return SubsetComparison(name, int(rows.sum()), comparison)
+
+
+def _wear(
+    errors: PairedErrors | None, test: TestRows, policy: GatePolicy, decisions: int
+) -> HoldoutReuse | None:
+    if errors is None or test.fresh is None:
+        return None
+    fresh = test.fresh
+    few = min(int(fresh.sum()), int((~fresh).sum())) < policy.recent_min_rows
+    difference = None
+    with suppress(NotMeasurable):  # too few rows of a kind, or none with an error
+        if not few:
+            difference = compare_groups(
+                errors.champion, fresh, errors.places, confidence=policy.confidence
+            )
+    return HoldoutReuse(
+        decisions=decisions,
+        fresh_rows=int(fresh.sum()),
+        fresh=None if few else _on(test, errors, fresh, policy),
+        used=None if few else _on(test, errors, ~fresh, policy),
+        difference=difference,
+    )
+
+
+def _on(test: TestRows, errors: PairedErrors, rows: Mask, policy: GatePolicy) -> Metrics:
+    actual = test.actual[rows]
+    return measure(
+        actual, actual + errors.champion[rows], policy.confidence, errors.places.of(rows)
+    )

@@ -1,0 +1,1 @@
+"""Predictions of a stored model: loading, columns, intervals, explanations, file scoring."""

@@ -1,0 +1,225 @@
+"""What is kept beside a model so that its answers can be judged: ranges, places, the interval.
+
+Made once from the rows that the model was fitted on and the test rows of the same version; pure,
+of frames and arrays. Keeping it is `steps.companion`'s business, using it `served`'s.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from housing import schema
+from housing.errors import NotMeasurable
+from housing.evaluation.conformal import Conformal, coverage, fit_interval
+from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of_frame
+from housing.inference.training_index import TrainingIndex, distances, flat
+from housing.records import Interval
+
+Floats = npt.NDArray[np.float64]
+Predict = Callable[[pd.DataFrame], Any]
+
+NOMINAL = 0.9
+"""Share of prices that the interval of an answer promises to hold."""
+
+NEARBY = 40
+"""Neighbours whose out-of-fold residuals say how far off the model is around a place."""
+
+FAR_QUANTILE = 0.999
+"""A row is far from any training district where fewer training districts than this are so lonely
+(measured from each to its nearest other)."""
+
+MOST_PLACES = 200_000
+"""Training districts that are remembered; of more, every k-th."""
+
+BACKGROUND_ROWS = 16
+"""Typical rows against which contributions of the features are measured."""
+
+MIN_SLICE_ROWS = 50
+"""Test rows from which on a slice's coverage is told."""
+
+
+@dataclass(frozen=True)
+class SliceCoverage:
+    """Share of a slice's test rows that lay inside their interval."""
+
+    column: str
+    name: str
+    rows: int
+    share: Interval
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Facts beside a model; all but `places` are plain JSON."""
+
+    train_rows: int
+    ranges: Mapping[str, tuple[float, float]]  # of each number, on the training side
+    seen: Mapping[str, tuple[str, ...]]  # categories that occur there
+    typical: Mapping[str, float | str]  # median, or most frequent category
+    far_km: float
+    background: Mapping[str, tuple[float | int | None, ...]]  # columns, as `inputs.Columns`
+    interval: Conformal | None  # None where there are no out-of-fold residuals to learn it from
+    why_no_interval: str
+    coverage: Interval | None  # of the interval, on the test rows
+    coverage_rows: int
+    slices: tuple[SliceCoverage, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training or test rows: features, prices, and what the model says of them."""
+
+    columns: Columns
+    actual: Floats
+    predicted: Floats | None  # out-of-fold for training rows; NaN where that is not known
+
+
+def rows_of(frame: pd.DataFrame, predicted: Floats | None) -> Rows:
+    """From a frame with the target."""
+    return Rows(columns_of_frame(frame), frame[schema.TARGET].to_numpy(np.float64), predicted)
+
+
+def build(train: Rows, test: Rows, *, seed: int = 0) -> tuple[Calibration, TrainingIndex]:
+    """The companion of a model; `train.predicted` is None where no residual is known."""
+    nearby, why = None, "its out-of-fold predictions were not kept"
+    keep = np.arange(0, len(train.actual), -(-len(train.actual) // MOST_PLACES))
+    interval = None
+    if train.predicted is not None:
+        residual = np.abs(train.actual - train.predicted)
+        known = np.flatnonzero(~np.isnan(residual))  # of a large table, those of a sample
+        nearby = _nearby(train.columns, residual, np.union1d(keep, known))
+        try:
+            interval = fit_interval(
+                train.actual[known], train.predicted[known], nearby[known],
+                group_matrix(train.columns)[known], nominal=NOMINAL,
+            )  # fmt: skip
+        except NotMeasurable as error:
+            why = str(error)
+    places = TrainingIndex(
+        columns={name: values[keep] for name, values in train.columns.items()},
+        label=train.actual[keep],
+        nearby=None if nearby is None else nearby[keep],
+    )
+    covered, slices = _coverage(interval, places, test)
+    companion = Calibration(
+        train_rows=len(train.actual),
+        ranges={n: limits for n in NUMBER_FEATURES if (limits := _range(train.columns[n]))},
+        seen={name: _seen(name, train.columns[name]) for name in schema.CATEGORIES},
+        typical=_typical(train.columns),
+        far_km=_far(places),
+        background=_background(train.columns, seed),
+        interval=interval,
+        why_no_interval="" if interval is not None else why,
+        coverage=covered,
+        coverage_rows=len(test.actual),
+        slices=slices,
+    )
+    return companion, places
+
+
+def group_matrix(columns: Columns) -> npt.NDArray[np.bool_]:
+    """Which slices each row is in, shape (n, all levels of all slices)."""
+    parts = []
+    for grouping in schema.SLICES:
+        codes = codes_of(grouping, columns)
+        parts.append(codes[:, None] == np.arange(len(grouping.names())))
+    return np.concatenate(parts, axis=1)
+
+
+def codes_of(grouping: schema.Bins | schema.Levels, columns: Columns) -> npt.NDArray[Any]:
+    """Level of each row, as `schema` counts them, without a frame."""
+    values = columns[grouping.column]
+    if isinstance(grouping, schema.Bins):
+        return np.searchsorted(np.asarray(grouping.edges), values, side="left")
+    return values
+
+
+def _nearby(columns: Columns, residual: Floats, rows: npt.NDArray[np.int64]) -> Floats:
+    """Mean residual of the neighbours of `rows` without the row itself, shape (n,); NaN elsewhere.
+
+    `residual`, shape (n,), is NaN where it is not known: such rows are nobody's neighbours.
+    """
+    xy = flat(*(columns[name] for name in schema.COORDINATES))
+    known = np.flatnonzero(~np.isnan(residual))
+    count = min(NEARBY, len(known) - 1)
+    if count < 1:
+        return residual
+    _, nearest = cKDTree(xy[known]).query(xy[rows], k=count + 1)
+    # Of several districts in one place the tree may name any first: take out oneself, or the last.
+    own = known[nearest] == rows[:, None]
+    own[~own.any(axis=1), -1] = True
+    found = np.full(len(xy), np.nan)
+    found[rows] = residual[known[nearest[~own]]].reshape(len(rows), count).mean(axis=1)
+    return found
+
+
+def _coverage(
+    interval: Conformal | None, places: TrainingIndex, test: Rows
+) -> tuple[Interval | None, tuple[SliceCoverage, ...]]:
+    if interval is None or test.predicted is None or len(test.actual) < 2:
+        return None, ()
+    groups = group_matrix(test.columns)
+    nearest, _ = distances(places, test.columns)
+    half = interval.half_width(test.predicted, places.nearby_at(nearest), groups)
+    lower, upper = test.predicted - half, test.predicted + half
+    found = []
+    for grouping in schema.SLICES:
+        codes = codes_of(grouping, test.columns)
+        for level, name in enumerate(grouping.names()):
+            rows = codes == level
+            if rows.sum() >= MIN_SLICE_ROWS:
+                share = coverage(test.actual[rows], lower[rows], upper[rows])
+                found.append(SliceCoverage(grouping.column, name, int(rows.sum()), share))
+    return coverage(test.actual, lower, upper), tuple(found)
+
+
+def _range(values: Floats) -> tuple[float, float] | None:
+    known = values[~np.isnan(values)]
+    return (float(known.min()), float(known.max())) if len(known) else None
+
+
+def _seen(name: str, codes: npt.NDArray[Any]) -> tuple[str, ...]:
+    present = set(np.unique(codes).tolist())
+    return tuple(c for i, c in enumerate(schema.CATALOGUE[name].categories) if i in present)
+
+
+def _typical(columns: Columns) -> dict[str, float | str]:
+    found: dict[str, float | str] = {}
+    for name in schema.FEATURES:
+        if name in schema.CATEGORIES:
+            most = int(np.argmax(np.bincount(np.maximum(columns[name], 0))))
+            found[name] = schema.CATALOGUE[name].categories[most]
+        else:
+            found[name] = _middle(columns[name], schema.CATALOGUE[name].resolution)
+    return found
+
+
+def _middle(values: Floats, resolution: float | None) -> float:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return 0.0
+    return float(np.quantile(known, 0.5, method="nearest" if resolution else "linear"))
+
+
+def _far(places: TrainingIndex) -> float:
+    """Kilometres beyond which a place counts as far from any training district."""
+    xy = np.unique(flat(*(places.columns[name] for name in schema.COORDINATES)), axis=0)
+    if len(xy) < 2:
+        return 0.0
+    away, _ = cKDTree(xy).query(xy, k=2)
+    return float(np.quantile(away[:, 1], FAR_QUANTILE))
+
+
+def _background(columns: Columns, seed: int) -> dict[str, tuple[float | int | None, ...]]:
+    rows = len(columns[schema.FEATURES[0]])
+    chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:BACKGROUND_ROWS])
+    return {name: _plain(columns[name][chosen].tolist()) for name in schema.FEATURES}
+
+
+def _plain(values: Sequence[Any]) -> tuple[float | int | None, ...]:
+    return tuple(None if value != value else value for value in values)

@@ -1,0 +1,107 @@
+"""The model's input columns as arrays, and the messages for invalid values."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from housing.schema import (
+    CATALOGUE,
+    CATEGORIES,
+    FEATURES,
+    NUMBERS,
+    Column,
+    dtypes,
+)
+
+Columns = dict[str, npt.NDArray[Any]]
+"""The features of n districts, one array of shape (n,) each: float64 numbers (NaN where there is
+none), int8 positions of categories in their catalogue order."""
+
+NUMBER_FEATURES = tuple(name for name in FEATURES if name in NUMBERS)
+LONGEST_SHOWN = 60  # characters of a value that a message repeats
+
+
+def columns_of(districts: Sequence[Mapping[str, Any]]) -> Columns:
+    """Districts that `read` let in, as columns."""
+    found: Columns = {
+        name: np.array([row.get(name) for row in districts], dtype=np.float64)
+        for name in NUMBER_FEATURES
+    }
+    for name in CATEGORIES:
+        place = _PLACES[name]
+        codes = [place.get(str(row.get(name)), -1) for row in districts]
+        found[name] = np.array(codes, dtype=np.int8)
+    return found
+
+
+_PLACES: Mapping[str, Mapping[str, int]] = {
+    name: {category: i for i, category in enumerate(CATALOGUE[name].categories)}
+    for name in CATEGORIES
+}
+
+
+def district_at(columns: Columns, row: int) -> dict[str, Any]:
+    """One row of columns as it would be asked; None where a number is not known."""
+    found: dict[str, Any] = {}
+    for name in FEATURES:
+        value = columns[name][row]
+        if name in CATEGORIES:
+            found[name] = CATALOGUE[name].categories[int(value)] if value >= 0 else None
+        else:
+            found[name] = None if np.isnan(value) else float(value)
+    return found
+
+
+def frame_of(columns: Columns) -> pd.DataFrame:
+    """Columns as the frame that a model was fitted on: `schema.FEATURES` in their order."""
+    kinds: Any = dtypes(FEATURES)
+    return pd.DataFrame(
+        {
+            name: pd.Categorical.from_codes(columns[name], dtype=kinds[name])
+            if name in CATEGORIES
+            else columns[name]
+            for name in FEATURES
+        },
+        copy=False,
+    )
+
+
+def columns_of_frame(frame: pd.DataFrame) -> Columns:
+    """A validated frame as columns; the inverse of `frame_of`."""
+    found: Columns = {name: frame[name].to_numpy(dtype=np.float64) for name in NUMBER_FEATURES}
+    kinds: Any = dtypes(CATEGORIES)
+    for name in CATEGORIES:
+        found[name] = np.asarray(frame[name].astype(kinds[name]).cat.codes, dtype=np.int8)
+    return found
+
+
+# --- in words -------------------------------------------------------------------------------
+
+
+def expectation(column: Column) -> str:
+    """What a field must hold, in words."""
+    if column.kind == "category":
+        return "one of " + ", ".join(repr(category) for category in column.categories)
+    return f"a number from {column.minimum:,} to {column.maximum:,} ({column.unit})"
+
+
+def error_message(code: str, column: Column, value: object) -> str:
+    """What is wrong with a value of a column; `code` as `quality.rows.ROW_RULES` names it."""
+    if code == "missing":
+        return f"is missing; {expectation(column)} is required"
+    said = {
+        "not-a-number": "is not a number",
+        "not-finite": "is not a finite number",
+        "range": "is out of range",
+        "category": "is not a known category",
+    }[code]
+    return f"{truncate(value)} {said}; {expectation(column)} is wanted"
+
+
+def truncate(value: object) -> str:
+    """The value as Python writes it, cut after LONGEST_SHOWN characters."""
+    shown = repr(value)
+    return shown if len(shown) <= LONGEST_SHOWN else shown[:LONGEST_SHOWN] + "..."

@@ -1,0 +1,146 @@
+"""Whether the champion is still as good as promised, from prices that came after its answers.
+
+Two questions that heavy tails cannot spoil: how many prices lie outside the promised interval, and
+how many above the predicted one. Both shares are promised by the test rows, which are finitely many
+and on which the champion was selected; `evidence` weighs that. Neighbouring districts err together,
+so rows count as fewer than they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import betabinom
+
+from housing.monitoring.evidence import SELECTION, log_evidence
+from housing.monitoring.signals import Signal
+from housing.options import MonitorOptions
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+OUTSIDE, ABOVE = "prices outside the interval", "prices above the predicted"
+BELOW = "prices below the predicted"
+SOURCES = 2
+"""Of labels: answers, and districts of new batches. Each has its share of the false alarms."""
+
+
+@dataclass(frozen=True)
+class LabelledPredictions:
+    """Answers whose true price is known, shape (n,) each, US dollars."""
+
+    actual: Floats
+    predicted: Floats
+    lower: Floats
+    upper: Floats
+
+
+class Counts(NamedTuple):
+    """Labelled rows, those outside the interval, and those above the predicted price.
+
+    Numbers, or arrays of one shape. Those of the test rows are the promise.
+    """
+
+    rows: Any
+    outside: Any
+    above: Any
+
+
+QUESTIONS = ((OUTSIDE, "outside", 1), (ABOVE, "above", 1), (BELOW, "above", -1))
+"""Name of each signal, the count that it is about, and whether that rises or falls."""
+
+
+def counted(rows: LabelledPredictions) -> Counts:
+    """Counts of some rows."""
+    outside, above = outside_and_above(rows)
+    return Counts(len(rows.actual), int(outside.sum()), int(above.sum()))
+
+
+def total(windows: Sequence[Counts]) -> Counts:
+    """All rows of some windows together."""
+    return Counts(*(sum(column) for column in zip(*windows, strict=True)))
+
+
+def outside_and_above(rows: LabelledPredictions) -> tuple[Flags, Flags]:
+    """Which prices lie outside the interval, and which above the predicted; a NaN limit is none."""
+    outside = (rows.actual < rows.lower) | (rows.actual > rows.upper)
+    return outside, rows.actual > rows.predicted
+
+
+def log_evidences(
+    promised: Counts, windows: Counts, options: MonitorOptions
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Log evidence of each question after each window; counts have the shape (windows, ...)."""
+    return {
+        name: log_evidence(
+            (getattr(promised, count), promised.rows),
+            (getattr(windows, count), windows.rows),
+            way=way,
+            design_effect=options.cluster_factor,
+        )
+        for name, count, way in QUESTIONS
+    }
+
+
+def log_limit(options: MonitorOptions) -> float:
+    """Log evidence from which on a question is an alarm."""
+    return float(np.log(SOURCES * len(QUESTIONS) / options.false_alarm))
+
+
+def error_signals(
+    windows: Sequence[Counts], promised: Counts, options: MonitorOptions
+) -> list[Signal]:
+    """Signals after all windows of one champion, oldest first; none where there are no windows."""
+    if not windows:
+        return []
+    columns = Counts(*(np.array(column) for column in zip(*windows, strict=True)))
+    limit = log_limit(options)
+    return [
+        _signal(name, float(found[-1]), limit, windows, promised)
+        for name, found in log_evidences(promised, columns, options).items()
+    ]
+
+
+def breaks_promise(found: Counts, promised: Counts, options: MonitorOptions) -> str:
+    """The first question on which some rows are beyond the exact limit, or "".
+
+    The limit of a beta-binomial count at the confidence of a rollback, hence far stricter than an
+    alarm: a model that is to take over must not be close to one.
+    """
+    effect = options.cluster_factor
+    for name, count, way in QUESTIONS:
+        hits, before = getattr(found, count), getattr(promised, count)
+        if way < 0:
+            hits, before = found.rows - hits, promised.rows - before
+        a, b = (n / (effect * SELECTION) + 0.5 for n in (before, promised.rows - before))
+        n, k = round(found.rows / effect), round(hits / effect)
+        if betabinom.sf(k - 1, n, a, b) < 1 - options.rollback_confidence:
+            return f"{hits / found.rows:.1%} {name}, {before / promised.rows:.1%} of its test rows"
+    return ""
+
+
+def _signal(
+    name: str, found: float, limit: float, windows: Sequence[Counts], promised: Counts
+) -> Signal:
+    newest, every = windows[-1], total(windows)
+    now, so_far, before = (f"{_share(name, c):.1%}" for c in (newest, every, promised))
+    return Signal(
+        name=name,
+        kind="error",
+        fired=found > limit,
+        sentence=f"{now} of {newest.rows:,} {name}, {so_far} of all {every.rows:,} since its "
+        f"promotion, {before} of its {promised.rows:,} test rows (log evidence of a change "
+        f"{found:.1f}, alarm above {limit:.1f})",
+        rows=newest.rows,
+        effect=max(found, 0.0),
+        limit=limit,
+    )
+
+
+def _share(name: str, counts: Counts) -> float:
+    if name == OUTSIDE:
+        return float(counts.outside / counts.rows)
+    above = float(counts.above / counts.rows)
+    return above if name == ABOVE else 1 - above

@@ -1,0 +1,138 @@
+"""Whether a live error takes the champion back: only to a model that is better on the same rows.
+
+A world that changed spoils every model alike, and a rollback would lose what the champion is better
+at. So the target answers all rows with a price since the promotion; it must err less there by more
+than noise, at a level that holds over all looks, and keep its own promise. docs/monitoring.md has
+the states.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from housing import schema
+from housing.errors import Corrupt, HousingError, NoRollbackTarget
+from housing.evaluation.spatial_se import spatial_cells
+from housing.inference.columns import columns_of_frame
+from housing.inference.loaded_model import LoadedModel, load
+from housing.monitoring.live_error import breaks_promise, counted
+from housing.monitoring.paired import FEWEST_ROWS, Paired, compared
+from housing.operations import expected_rates
+from housing.operations.labelled_predictions import made_of
+from housing.pipeline.promote import RolledBack, roll_back
+from housing.settings import Settings
+from housing.store.backups.replication import heal
+from housing.store.data.segments import KEY_COLUMN
+from housing.store.database.engine import Store
+from housing.store.database.tables import ledger as lines
+from housing.store.database.tables import utc_now
+from housing.store.models import promotion_log, registry
+
+REMEDY = "`housing retrain` fits a model to the rows of today"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a live-error alarm; `cause` is the same for the same reason."""
+
+    cause: str
+    sentence: str
+    done: RolledBack | None = None
+    failed: bool = False  # the next run tries again, on the same rows
+
+
+def decide(
+    store: Store,
+    settings: Settings,
+    served: LoadedModel,
+    rows: Callable[[], pd.DataFrame],
+    reason: str,
+) -> Decision:
+    """Roll back, or say why not. `rows` yields those since the promotion: key, features, price."""
+    why_not = _ineligible(store, settings, served)
+    if why_not is not None:
+        return why_not
+    try:
+        with store.read() as connection:
+            target = promotion_log.previous_champion(connection)
+    except NoRollbackTarget as error:
+        return Decision("no target", f"{error}; {REMEDY}")
+    try:
+        not_better, sentence = _better(store, settings, served, target, rows())
+        if not_better:
+            return Decision(f"m{target}: {not_better}", f"{sentence}; {REMEDY}")
+        done = roll_back(store, target, f"live error beyond its limit: {reason}. {sentence}")
+    except HousingError as error:
+        said = f"{served.name} could not be rolled back to m{target}: {error} The next run of "
+        return Decision(f"{type(error).__name__}: {error}", f"{said}the monitor tries again.",
+                        failed=True)  # fmt: skip
+    return Decision("done", f"{served.name} was rolled back to m{target}: {sentence}", done)
+
+
+def _ineligible(store: Store, settings: Settings, served: LoadedModel) -> Decision | None:
+    """Only a promotion is taken back, once, and in its probation."""
+    with store.read() as connection:
+        query = sa.select(lines.c.operation).where(
+            lines.c.seq >= served.seq, lines.c.operation.in_((*promotion_log.SWITCHES, "restore"))
+        )
+        operation = connection.execute(query.order_by(lines.c.seq.desc()).limit(1)).scalar_one()
+    if operation != "promote":
+        words = f"{served.name} came by a {operation} and is not taken back by itself; {REMEDY}"
+        return Decision(f"came by {operation}", words)
+    days = settings.monitor.probation_days
+    if utc_now() - served.since > timedelta(days=days):
+        words = f"{served.name} has been champion for more than {days:g} days; {REMEDY}"
+        return Decision("after probation", words)
+    return None
+
+
+def _better(
+    store: Store, settings: Settings, served: LoadedModel, target: int, rows: pd.DataFrame
+) -> tuple[str, str]:
+    """Why the target is not better on rows new to both models, or ""; and the figures."""
+    keys = rows[KEY_COLUMN].to_numpy(np.int64)
+    rows = rows[~np.isin(keys, made_of(store, target, keys))]
+    if len(rows) < FEWEST_ROWS:
+        return "too few rows", (
+            f"m{target} cannot be compared yet: {len(rows)} rows since the promotion were logged "
+            f"with what was asked and are new to both models, it takes {FEWEST_ROWS}"
+        )
+    former = _whole(store, target)
+    actual, columns = rows[schema.TARGET].to_numpy(np.float64), columns_of_frame(rows)
+    theirs, ours = former.answer(columns), served.answer(columns)
+    longitude, latitude = (rows[name].to_numpy(np.float64) for name in schema.COORDINATES)
+    where = spatial_cells(longitude, latitude, settings.gate.cell_degrees)
+    found = compared(actual, ours.predicted, theirs.predicted, where,
+                     confidence=settings.monitor.rollback_confidence)  # fmt: skip
+    figures = _figures(target, served, found)
+    if not found.better:
+        words = "not better by more than noise: more prices will tell, or the world has changed"
+        return "not better", f"{figures}: {words}"
+    given = counted(expected_rates.labelled(rows, theirs))
+    broken = breaks_promise(given, expected_rates.of(store, former), settings.monitor)
+    if broken:
+        return "its own promise", f"{figures}, but {broken}, so the world has changed"
+    return "", figures
+
+
+def _whole(store: Store, model: int) -> LoadedModel:
+    """A model, its bytes copied back from the backup where they are damaged or missing here."""
+    try:
+        return load(store, model)
+    except Corrupt:
+        with store.read() as connection:
+            row = registry.model(connection, model)
+        if not heal(store, (row.artifact, row.golden)):
+            raise
+        return load(store, model)
+
+
+def _figures(target: int, served: LoadedModel, found: Paired) -> str:
+    return (
+        f"m{target} on the {found.rows:,} rows since the promotion: RMSE {found.effect:+.1%} "
+        f"against {served.name}, evidence {found.score:.1f}, rollback above {found.limit:.1f}"
+    )

@@ -1,0 +1,311 @@
+"""Backups as whole cuts: made, tried by restoring them, and restored where there is nothing yet.
+
+A cut counts as good only once it was restored into a scratch folder, every byte checked, the
+database found sound and the champion seen to give its golden predictions.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from housing import progress
+from housing.errors import (
+    BlobMissing,
+    Corrupt,
+    HousingError,
+    KeyMissing,
+    NotPossible,
+    SchemaTooNew,
+    UnknownId,
+    WrongKey,
+)
+from housing.settings import Settings
+from housing.store.backups import snapshots, table_dump
+from housing.store.backups.replication import (
+    copy_new,
+    finish_cut,
+    forget_copies,
+    record_copies,
+    record_trial,
+)
+from housing.store.backups.snapshots import Manifest
+from housing.store.database.engine import UPKEEP, Store, create_engine
+from housing.store.database.integrity import unsound
+from housing.store.database.open import HEAD, backup_place, migrate, open_store
+from housing.store.database.tables import metadata
+from housing.store.models import artifacts, promotion_log, registry
+from housing.store.models.promotion_log import Authorship
+from housing.store.objects.blobs import BlobStore
+from housing.store.objects.signing import Signer
+from housing.store.runs import lease
+from housing.store.runs.runs import actor
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A backup that was written; `size` in bytes, of all that it refers to."""
+
+    id: str
+    place: str
+    size: int
+    blobs: int
+    copied: int  # bytes that were not there yet
+    encrypted: bool
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """What a trial restore found; no problem means that the cut is good."""
+
+    id: str
+    champion: int | None
+    rows: int  # of the database
+    blobs: int
+    problems: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether it can be relied on."""
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class RestoreResult:
+    """What was brought back; `notices` say what a person still has to do."""
+
+    id: str
+    champion: int | None
+    rows: int
+    blobs: int
+    notices: tuple[str, ...]
+
+
+def create(store: Store, settings: Settings) -> Snapshot:
+    """Write a cut of the whole store to the backup place; costs what is new since the last.
+
+    The database is dumped in one transaction, so that it and the blobs it refers to are of one
+    moment; nights may go on meanwhile. AnotherNightRuns while another backup or prune is at work.
+    """
+    with lease.held_lease(store, owner=f"the backup of {actor()}", name=UPKEEP) as fenced:
+        dumps, facts, copied = _one_moment(store)
+        key = store.signer.key_to_keep()
+        manifest = snapshots.write(store.backup, snapshots.new_id(), facts, dumps, key)
+        finish_cut(fenced, manifest)
+    return Snapshot(
+        manifest.id,
+        store.backup.url,
+        manifest.size,
+        len(manifest.blobs),
+        copied,
+        store.backup.cipher is not None,
+    )
+
+
+def _one_moment(store: Store) -> tuple[dict[str, bytes], dict[str, Any], int]:
+    """The database, what a manifest says of it, and bytes copied of the objects that it refers to.
+
+    Servers drop answers that are too old whenever they like; where one went meanwhile, the moment
+    is a later one.
+    """
+    while True:
+        with store.read() as connection:
+            dumps = snapshots.dump_tables(connection)
+            facts = snapshots.facts_of(connection, HEAD)
+        try:
+            return dumps, facts, copy_new(store, facts["blobs"])
+        except BlobMissing:
+            with store.read() as connection:
+                live = set(snapshots.live_blobs(connection))
+            if live >= set(facts["blobs"]):  # nobody dropped it: it is lost
+                raise
+
+
+def verify(store: Store, settings: Settings, cut: str | None = None) -> VerificationResult:
+    """Restore a cut (the newest for None) into a scratch folder and see whether it is good.
+
+    The answer is recorded; `problems` say what is wrong. The signing key is the one here.
+    """
+    with lease.held_lease(store, owner=f"the trial restore of {actor()}", name=UPKEEP) as fenced:
+        manifest = snapshots.read(store.backup, cut)
+        rows, problems = _tried(store, manifest)
+        found = VerificationResult(
+            manifest.id, manifest.champion, rows, len(manifest.blobs), problems
+        )
+        record_trial(fenced, manifest, "; ".join(problems))
+    return found
+
+
+def _tried(store: Store, manifest: Manifest) -> tuple[int, tuple[str, ...]]:
+    """Rows of the database that a cut gives, and what is wrong with the cut."""
+    rows, problems = 0, []
+    with tempfile.TemporaryDirectory(prefix="housing-verify-") as folder:
+        scratch = BlobStore(str(Path(folder) / "blobs"))
+        try:
+            with _brought_back(
+                store.backup, manifest, Path(folder), scratch, store.signer
+            ) as tried:
+                rows = _rows(tried)
+                problems += unsound(tried)
+                _replay_champion(tried)
+        except HousingError as error:
+            problems.append(str(error))
+    if problems:  # a restore ends at the first
+        copies = dict(snapshots.damaged_copies(store.backup, manifest.blobs))
+        forget_copies(store, [blob.digest for blob in copies])
+        problems += [*snapshots.damage(store.backup, manifest), *copies.values()]
+    return rows, tuple(dict.fromkeys(problems))
+
+
+def restore(settings: Settings, cut: str | None = None) -> RestoreResult:
+    """Bring a cut (the newest for None) back into an empty store.
+
+    NotPossible where there is a store already. Every byte is checked and the database found sound
+    before the first row is written here, and the rows come in one transaction: a restore that is
+    interrupted is done again. What an encrypted cut has of keys comes back as well.
+    """
+    place = backup_place(settings)
+    manifest = snapshots.read(place, cut)
+    with open_store(settings) as store:
+        _must_be_empty(store)
+        notices = list(_bring_key(store, place, manifest))
+        with (
+            tempfile.TemporaryDirectory(prefix="housing-restore-") as folder,
+            _brought_back(place, manifest, Path(folder), store.blobs, store.signer) as tried,
+        ):
+            if problems := unsound(tried):
+                raise Corrupt(what=f"The backup {manifest.id}", why="; ".join(problems))
+            try:
+                _replay_champion(tried)
+            except (KeyMissing, WrongKey) as error:
+                notices.append(str(error))
+            rows = _move_in(tried, store, manifest)
+            record_copies(store, [blob.digest for blob in manifest.blobs])
+    return RestoreResult(manifest.id, manifest.champion, rows, len(manifest.blobs), tuple(notices))
+
+
+@contextmanager
+def _brought_back(
+    place: BlobStore, manifest: Manifest, folder: Path, blobs: BlobStore, signer: Signer
+) -> Iterator[Store]:
+    """A cut as a store of its own: its rows in a new SQLite file, its blobs in `blobs`."""
+    if manifest.schema > HEAD:
+        raise SchemaTooNew(found=manifest.schema, known=HEAD)
+    engine = create_engine(f"sqlite:///{folder / 'housing.db'}")
+    with Store(engine, blobs, BlobStore(str(folder / "none")), signer) as store:
+        migrate(store, manifest.schema)
+        with store.write() as connection:
+            for part in manifest.tables:
+                table = metadata.tables.get(part.table)
+                if table is None:
+                    raise Corrupt(what=f"The backup {manifest.id}", why=f"has a table {part.table}")
+            for table in table_dump.order([part.table for part in manifest.tables]):
+                part = next(p for p in manifest.tables if p.table == table.name)
+                table_dump.load(connection, table, snapshots.read_part(place, manifest.id, part))
+        migrate(store)
+        for number, blob in enumerate(manifest.blobs, start=1):
+            blobs.put(place.get(blob.digest, blob.suffix), blob.suffix)
+            progress.report("restore", number, len(manifest.blobs), f"{blob.size:,} bytes")
+        yield store
+
+
+def _rows(store: Store) -> int:
+    with store.read() as connection:
+        return sum(
+            connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            for table in metadata.sorted_tables
+        )
+
+
+def _replay_champion(store: Store) -> None:
+    with store.read() as connection:
+        champion = promotion_log.champion(connection)
+        if champion is None:
+            return
+        row = registry.model(connection, champion)
+    artifacts.rehearse(store, row.artifact, row.golden)
+
+
+OF_NO_VALUE = ("leases", "backups", "backup_copies")
+"""Tables in which an empty store may have rows: somebody looked at its backups first."""
+
+
+def _must_be_empty(store: Store) -> None:
+    with store.read() as connection:
+        used = _in_use(connection)
+    if used:
+        place = store.engine.url.render_as_string(hide_password=True)
+        raise NotPossible(
+            what="Restoring a backup",
+            why=f"the store in {place} is not empty, and nothing is written over. Set HOUSING_HOME "
+            "(and HOUSING_DATABASE_URL) to an empty place, or move this one away.",
+        )
+
+
+def _bring_key(store: Store, place: BlobStore, manifest: Manifest) -> Iterator[str]:
+    key = snapshots.read_key(place, manifest)
+    if key is not None and store.signer.key_id() is None:
+        store.signer.adopt(SecretStr(key))
+        yield f"The key that models are signed with came back too: {store.signer.place}."
+
+
+def _move_in(tried: Store, store: Store, manifest: Manifest) -> int:
+    """Copy the rows of one store into an empty one, and note in its ledger where they came from.
+
+    A prune that could have deleted what was brought back meanwhile has left a run: it is in use.
+    """
+    with tried.read() as source, store.write() as target:
+        if _in_use(target):
+            raise NotPossible(what="Restoring a backup", why="somebody began to use the store.")
+        for name in OF_NO_VALUE:
+            target.execute(metadata.tables[name].delete())
+        rows = 0
+        for table in table_dump.order():
+            rows += table_dump.load(target, table, table_dump.dump(source, table))
+        target.execute(metadata.tables["leases"].update().values(held=False))
+        newest = promotion_log.head(target)
+        if newest is not None:
+            why = Authorship(actor(), f"restored from the backup {manifest.id}")
+            promotion_log.append(target, newest, "restore", newest.to_model, why)
+    return rows
+
+
+def _in_use(connection: sa.Connection) -> bool:
+    return any(
+        connection.execute(sa.select(table).limit(1)).first() is not None
+        for table in metadata.sorted_tables
+        if table.name not in OF_NO_VALUE
+    )
+
+
+def listing(store: Store) -> list[dict[str, Any]]:
+    """Whole cuts in the backup place, newest first, and what is known of them here."""
+    with store.read() as connection:
+        table = metadata.tables["backups"]
+        known = {row.cut: row for row in connection.execute(sa.select(table))}
+    found: list[dict[str, Any]] = []
+    for id_ in reversed(snapshots.ids(store.backup)):
+        try:
+            manifest = snapshots.read(store.backup, id_)
+        except (Corrupt, UnknownId) as error:
+            found.append({"backup": id_, "state": "damaged", "detail": str(error)})
+            continue
+        row = known.get(id_)
+        tried = None if row is None else row.verified
+        found.append(
+            {
+                "backup": id_,
+                "state": {None: "not tried", True: "good", False: "bad"}[tried],
+                "created_at": f"{manifest.created_at:%Y-%m-%dT%H:%M:%SZ}",
+                "champion": None if manifest.champion is None else f"m{manifest.champion}",
+                "blobs": len(manifest.blobs),
+                "bytes": manifest.size,
+                "detail": "" if row is None else row.detail,
+            }
+        )
+    return found

@@ -1,0 +1,52 @@
+"""Two models side by side on one test version, for people; nothing is decided or recorded."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from housing import schema
+from housing.evaluation.compare import compare
+from housing.evaluation.metrics import measure
+from housing.evaluation.spatial_se import spatial_cells
+from housing.gate.policy import GatePolicy
+from housing.pipeline.evaluate import assert_no_leakage
+from housing.records import Comparison, Metrics
+from housing.store.data import datasets
+from housing.store.data.datasets import SIDE_COLUMN
+from housing.store.data.segments import KEY_COLUMN
+from housing.store.database.engine import Store
+from housing.store.models import artifacts, registry
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """`comparison` is the second model against the first."""
+
+    version: int
+    first: Metrics
+    second: Metrics
+    comparison: Comparison
+
+
+def side_by_side(
+    store: Store, first: int, second: int, version: int, policy: GatePolicy
+) -> SideBySide:
+    """Score both afresh on the test side of `version`; LeakFound if either was trained on it."""
+    with store.read() as connection:
+        rows = [registry.model(connection, id_) for id_ in (first, second)]
+    frame = datasets.read(store, version)
+    test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
+    actual = test[schema.TARGET].to_numpy()
+    predicted = []
+    for row in rows:
+        assert_no_leakage(store, row, test[KEY_COLUMN].to_numpy(), version)
+        model = artifacts.get_model(store, row.artifact)
+        predicted.append(np.asarray(model.predict(test[list(schema.FEATURES)]), dtype=np.float64))
+    longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
+    where = spatial_cells(longitude, latitude, policy.cell_degrees)
+    return SideBySide(
+        version,
+        measure(actual, predicted[0], policy.confidence),
+        measure(actual, predicted[1], policy.confidence),
+        compare(actual, predicted[0], predicted[1], where, confidence=policy.confidence),
+    )

@@ -1,0 +1,39 @@
+"""What a model promises: its counts on the test rows of the dataset that it was made of."""
+
+import numpy as np
+import pandas as pd
+
+from housing import schema
+from housing.inference.columns import columns_of_frame
+from housing.inference.loaded_model import LoadedModel, Predictions
+from housing.monitoring.live_error import Counts, LabelledPredictions, counted
+from housing.store.data import datasets
+from housing.store.data.datasets import SIDE_COLUMN
+from housing.store.database.engine import Store
+
+REFERENCE_ROWS = 20_000
+"""Training rows that current ones are compared with; of more, every k-th."""
+
+
+def sides(store: Store, version: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training rows (thinned) and test rows of a dataset version."""
+    frame = datasets.read(store, version)
+    test = frame[SIDE_COLUMN].to_numpy()
+    train = frame[~test]
+    return train[:: -(-len(train) // REFERENCE_ROWS)], frame[test]
+
+
+def labelled(frame: pd.DataFrame, found: Predictions) -> LabelledPredictions:
+    """Rows with their price, and what a model says of them."""
+    actual = frame[schema.TARGET].to_numpy(np.float64)
+    return LabelledPredictions(actual, found.predicted, found.lower, found.upper)
+
+
+def of_test_rows(served: LoadedModel, test: pd.DataFrame) -> Counts:
+    """The promise, from the test rows of the model's own dataset version."""
+    return counted(labelled(test, served.answer(columns_of_frame(test))))
+
+
+def of(store: Store, served: LoadedModel) -> Counts:
+    """The promise of a model, read from the store."""
+    return of_test_rows(served, sides(store, served.version)[1])

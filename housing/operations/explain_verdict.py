@@ -1,0 +1,121 @@
+"""Recorded verdicts, for questions about the gate itself: what it sees, what would change it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Connection, Row
+
+from housing.errors import NotPossible
+from housing.gate import decision_rule
+from housing.gate import evidence as records
+from housing.gate.check import CHECKS
+from housing.gate.evidence import Evidence
+from housing.gate.policy import GatePolicy
+from housing.gate.power import (
+    OperatingCharacteristic,
+    earlier_comparisons,
+    operating_characteristic,
+)
+from housing.gate.replay import Replayed, replay
+from housing.records import Comparison, Verdict
+from housing.store.database.engine import Store
+from housing.store.models import registry
+from housing.store.runs import runs
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One verdict with what it was judged from."""
+
+    evaluation: int
+    run: int | None
+    evidence: Evidence
+    policy: GatePolicy
+    replayed: Replayed
+
+    @property
+    def verdict(self) -> Verdict:
+        """As it was recorded."""
+        return self.replayed.recorded
+
+    @property
+    def comparison(self) -> Comparison:
+        """Challenger against champion; NotPossible on a night that had no champion."""
+        if self.evidence.comparison is None:
+            raise NotPossible(
+                what="Asking what the gate can see",
+                why=f"the verdict on m{self.evidence.challenger.id} was not against a champion; "
+                "a later night's will be.",
+            )
+        return self.evidence.comparison
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One check: what it said, and what would change its mind."""
+
+    name: str
+    outcome: str
+    sentence: str
+    needs: str
+
+
+def recorded(store: Store, run: int | None = None) -> Recorded:
+    """The verdict of a run, or the newest one; NotPossible where there is none."""
+    with store.read() as connection:
+        row = _newest(connection) if run is None else _of_run(connection, run)
+    return Recorded(
+        row.id,
+        row.run,
+        records.read(row.evidence),
+        GatePolicy.model_validate(row.policy),
+        replay(row.evidence, row.policy, row.verdict),
+    )
+
+
+def _newest(connection: Connection) -> Row[Any]:
+    rows = registry.newest_evaluations(connection, 1)
+    if not rows:
+        raise NotPossible(
+            what="Asking about the gate",
+            why="nothing has been judged yet; `housing retrain` runs a night.",
+        )
+    return rows[0]
+
+
+def _of_run(connection: Connection, run: int) -> Row[Any]:
+    night = runs.get(connection, run)
+    row = registry.evaluation_of_run(connection, run)
+    if row is None and night.challenger is not None:
+        row = registry.newest_evaluation(connection, night.challenger)  # judged by an earlier run
+    if row is None:
+        raise NotPossible(
+            what=f"Asking about the gate of r{run}",
+            why="that run judged nothing; `housing runs` lists the outcomes.",
+        )
+    return row
+
+
+def power(found: Recorded, policy: GatePolicy | None = None) -> OperatingCharacteristic:
+    """What the gate of that night could see, under the rule in force then or another policy."""
+    return operating_characteristic(
+        found.comparison,
+        policy or decision_rule.in_force(found.evidence, found.policy),
+        earlier=earlier_comparisons(found.evidence),
+    )
+
+
+def explain(found: Recorded) -> tuple[Explained, ...]:
+    """Each check of the verdict and what it would need to change its mind."""
+    checks = {check.name: check for check in CHECKS}
+    return tuple(
+        Explained(
+            result.name,
+            result.outcome,
+            result.sentence,
+            checks[result.name].needs(found.evidence, found.policy)
+            if result.name in checks
+            else "This release does not have the check any more.",
+        )
+        for result in found.verdict.checks
+    )

@@ -1,0 +1,35 @@
+"""Copying back from the backup what is damaged or missing in the store; never done by itself."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from housing import progress
+from housing.errors import Corrupt
+from housing.store.backups import replication
+from housing.store.database.engine import Store
+from housing.store.database.tables import blobs
+
+
+@dataclass(frozen=True)
+class Healed:
+    """Digests that were copied back, and in words what could not be."""
+
+    healed: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def heal(store: Store) -> Healed:
+    """Read every object, and copy back what is not whole."""
+    with store.read() as connection:
+        query = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
+        digests = connection.execute(query.order_by(blobs.c.digest)).scalars().all()
+    healed: list[str] = []
+    lost = []
+    for number, digest in enumerate(digests, start=1):
+        try:
+            healed += replication.heal(store, [digest])
+        except Corrupt as error:
+            lost.append(str(error))
+        progress.report("heal", number, len(digests))
+    return Healed(tuple(healed), tuple(lost))

@@ -1,0 +1,117 @@
+"""Districts for a person to check: where a look is worth most, and some at random.
+
+The file has a place for the true price; filled in, it comes back by `housing ingest --audit`, as
+the same districts: each carries its id, or its key in the place of one.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from housing import schema
+from housing.errors import NotPossible
+from housing.inference.columns import columns_of_frame
+from housing.inference.loaded_model import load
+from housing.keys import ids_of_keys
+from housing.operations.labelled_predictions import answers
+from housing.store.data import datasets
+from housing.store.data.segments import KEY_COLUMN
+from housing.store.database.engine import Store
+from housing.store.models import registry
+from housing.store.objects.filesystem import write_page
+from housing.store.runs.predictions import AT
+
+REASON = "picked_for"
+WIDEST, DISAGREEMENT, RANDOM = "widest interval", "models disagree", "random"
+SHARES = {WIDEST: 0.4, DISAGREEMENT: 0.4, RANDOM: 0.2}
+"""Of the sample. The random part says how good the model is; the others, where it is not."""
+
+
+def sample(store: Store, count: int, *, seed: int, rival: int | None = None) -> pd.DataFrame:
+    """Districts to check: id, features, an empty price, what the models say, why each was picked.
+
+    From logged answers where there are any with their inputs, else from the active dataset. The
+    rival is the newest model that is not champion, unless named. NotPossible without a champion.
+    """
+    with store.read() as connection:
+        champion = registry.champion(connection)
+        if champion is None:
+            raise NotPossible(
+                what="An audit", why="there is no champion yet; `housing retrain` makes one."
+            )
+        other = rival if rival is not None else registry.newest_rival(connection, champion)
+        if rival is not None:
+            registry.model(connection, rival)
+    pool = _pool(store)
+    served = load(store, champion)
+    columns = columns_of_frame(pool)
+    found = served.answer(columns)
+    pool = pool.assign(predicted=found.predicted, lower=found.lower, upper=found.upper)
+    second = None if other is None or other == champion else load(store, other)
+    difference = np.zeros(len(pool))
+    if second is not None:
+        pool["rival"] = second.predict(columns)
+        difference = np.abs(pool["rival"].to_numpy() - found.predicted) / found.predicted
+    width = np.nan_to_num((found.upper - found.lower) / found.predicted)
+    return _picked(pool, width, difference, count, np.random.default_rng(seed))
+
+
+def _pool(store: Store) -> pd.DataFrame:
+    """One row a district, as it was last asked about, or as the dataset has it."""
+    asked = answers(store, inputs=schema.FEATURES)
+    if len(asked) and set(schema.FEATURES) <= set(asked.columns):
+        asked = asked.dropna(subset=list(schema.CATEGORIES)).sort_values(AT, kind="stable")
+        asked = asked.drop_duplicates(KEY_COLUMN, keep="last")
+        if len(asked):
+            kinds = schema.dtypes(schema.FEATURES)
+            return _identified(asked.astype(kinds))
+    with store.read() as connection:
+        active = datasets.active(connection)
+    if active is None:
+        raise NotPossible(what="An audit", why="there are neither answers nor a dataset.")
+    columns = (*schema.FEATURES, schema.ID_COLUMN)
+    return _identified(datasets.read(store, active.id, columns=columns))
+
+
+def _identified(rows: pd.DataFrame) -> pd.DataFrame:
+    """The features of districts and their ids: their own, or one that stands for their key."""
+    ids = pd.Series(ids_of_keys(rows[KEY_COLUMN].to_numpy()), index=rows.index, dtype="str")
+    if schema.ID_COLUMN in rows:
+        ids = rows[schema.ID_COLUMN].fillna(ids)
+    found = rows[list(schema.FEATURES)].assign(**{schema.ID_COLUMN: ids})
+    return found.reset_index(drop=True)
+
+
+def _picked(
+    pool: pd.DataFrame,
+    width: npt.NDArray[np.float64],
+    difference: npt.NDArray[np.float64],
+    count: int,
+    generator: np.random.Generator,
+) -> pd.DataFrame:
+    """The largest of each kind, each row once, and the rest by chance."""
+    reason = np.full(len(pool), "", dtype=object)
+    for name, values in ((WIDEST, width), (DISAGREEMENT, difference)):
+        wanted = round(count * SHARES[name]) if values.any() else 0
+        order = np.argsort(-values, kind="stable")
+        reason[order[reason[order] == ""][:wanted]] = name
+    free = generator.permutation(np.flatnonzero(reason == ""))
+    reason[free[: max(count - int(np.sum(reason != "")), 0)]] = RANDOM
+    rows = np.flatnonzero(reason != "")
+    picked = pool.iloc[rows].copy()
+    picked[REASON], picked[schema.TARGET] = reason[rows], np.nan
+    first = [schema.ID_COLUMN, *schema.FEATURES, schema.TARGET, REASON]
+    return picked[[*first, *(c for c in picked.columns if c not in first)]]
+
+
+def write_sample(store: Store, path: Path, count: int, *, seed: int, rival: int | None) -> int:
+    """Write a sample as CSV; returns its rows. NotPossible where the file is there already."""
+    if path.exists():
+        raise NotPossible(
+            what=f"Writing {path}", why="it is there, and may hold prices already. Name another."
+        )
+    found = sample(store, count, seed=seed, rival=rival)
+    write_page(path.resolve(), found.to_csv(index=False).encode())
+    return len(found)

@@ -1,0 +1,170 @@
+"""Rows that arrived since the last run of the monitor: what was asked, and districts of batches.
+
+Reading is bounded: of many rows every k-th is taken, and of a file only the columns that are asked
+for. Joining answers with later prices belongs to `steps.outcomes`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from housing import schema
+from housing.operations import labelled_predictions
+from housing.operations.labelled_predictions import ANSWERS_OF, LABEL, ORIGIN
+from housing.store.data import datasets
+from housing.store.data.agreements import leaking_rows
+from housing.store.data.segments import KEY_COLUMN, get_table, to_frame
+from housing.store.database.engine import Store
+from housing.store.database.tables import batches
+from housing.store.runs import predictions
+from housing.store.runs.predictions import MODEL
+from housing.training.fingerprints import fingerprints
+
+MOST_ROWS = 20_000
+"""Rows of one window; of more, every k-th."""
+MOST_FILES = 200
+"""Files of logged answers that a window reads; of more, every k-th."""
+
+LATE_TYPES = {
+    MODEL: "int64", KEY_COLUMN: "int64", ANSWERS_OF: "int64", ORIGIN: "object",
+    LABEL: "float64", "predicted": "float64", "lower": "float64", "upper": "float64",
+}  # fmt: skip
+"""Columns of an answer with its price that waits to be judged, as they are kept in SQL."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Answers of one model beyond a cursor; from SQL alone, nothing is read."""
+
+    rows: int
+    segments: tuple[str, ...]  # of the files with inputs and with such rows
+    newest: int  # of all files
+
+
+def logged(store: Store, model: int, after: int) -> Logged:
+    """How many answers of a model were logged with their inputs since a file."""
+    with store.read() as connection:
+        files = predictions.since(connection, after)
+    own = [row for row in files if row.has_inputs and f"m{model}" in row.models]
+    rows = sum(row.models[f"m{model}"] for row in own)
+    newest = max((row.id for row in files), default=after)
+    return Logged(rows, tuple(row.segment for row in own), newest)
+
+
+def sample(store: Store, model: int, found: Logged) -> pd.DataFrame:
+    """Features and `predicted` of at most MOST_ROWS of these answers, evenly spread."""
+    segments = found.segments[:: -(-len(found.segments) // MOST_FILES) or 1]
+    most = max(MOST_ROWS // max(len(segments), 1), 1)
+    parts = []
+    for digest in segments:
+        table = get_table(store, digest, (MODEL, "predicted", *schema.FEATURES)).to_pandas()
+        own = table[table[MODEL] == model].dropna(subset=list(schema.CATEGORIES))
+        parts.append(own[:: max(-(-len(own) // most), 1)])
+    columns = ["predicted", *schema.FEATURES]
+    frame = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    return frame.astype(schema.dtypes(schema.FEATURES))
+
+
+def to_wait(found: pd.DataFrame) -> list[dict[str, Any]]:
+    """Answers with their prices as plain values, without NaN."""
+    kept = found[[*LATE_TYPES]].astype(object)
+    plain = kept.where(kept.notna(), None)
+    return [dict(zip(LATE_TYPES, row, strict=True)) for row in plain.itertuples(index=False)]
+
+
+def that_waited(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The same back as a frame."""
+    return pd.DataFrame([*records], columns=[*LATE_TYPES]).astype(LATE_TYPES)
+
+
+def rows_of_answers(store: Store, model: int, priced: pd.DataFrame) -> pd.DataFrame:
+    """Key, features and price of answers with a price, where the log has what was asked."""
+    asked = labelled_predictions.asked_and_paid(store, model, priced, schema.FEATURES)
+    frame = asked.rename(columns={LABEL: schema.TARGET})
+    return frame.astype(schema.dtypes((*schema.FEATURES, schema.TARGET)))
+
+
+def rows_of_batches(store: Store, priced: pd.DataFrame) -> pd.DataFrame:
+    """Key, features and price of districts of batches; `priced` has `key` and `origin`."""
+    with store.read() as connection:
+        query = sa.select(batches.c.id, batches.c.segment)
+        segments = {f"b{row.id}": row.segment for row in connection.execute(query)}
+    parts = [
+        _of_batch(store, str(origin), segments[str(origin)], part[KEY_COLUMN].to_numpy())
+        for origin, part in priced.groupby(ORIGIN)
+    ]
+    columns = [KEY_COLUMN, *schema.FEATURES, schema.TARGET]
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return frame[columns].astype(schema.dtypes((*schema.FEATURES, schema.TARGET)))
+
+
+# --- districts of new batches ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Districts that were in no batch before: `key`, catalogue columns and `origin`."""
+
+    frame: pd.DataFrame  # at most MOST_ROWS, evenly spread
+    cursor: dict[str, Any]
+
+
+def of_batches(store: Store, version: int, cursor: Mapping[str, Any]) -> Arrived:
+    """Districts of standing batches beyond a cursor that neither `version` nor a batch before has.
+
+    A district that is delivered again, corrected or not, is no new one, and neither is a
+    near-duplicate of a known one; a withdrawn batch is none.
+    """
+    with store.read() as connection:
+        members = {*datasets.get(connection, version).batches}
+        standing = labelled_predictions.standing_batches(connection)
+        query = sa.select(batches.c.id, batches.c.segment).order_by(batches.c.id)
+        every = {row.id: row.segment for row in connection.execute(query) if row.segment}
+        ids = set(connection.execute(sa.select(batches.c.id)).scalars())
+    new = [b for b in every if b in standing - members and labelled_predictions.is_new(b, cursor)]
+    before = [every[b] for b in (members | standing) - set(new) if b in every]
+    after = labelled_predictions.advance(cursor, ids, standing)
+    picked = _new_keys(store, {b: every[b] for b in new}, before) if new else {}
+    rows = sum(len(keys) for keys in picked.values())
+    step = max(-(-rows // MOST_ROWS), 1)
+    parts = [_of_batch(store, f"b{b}", every[b], keys[::step]) for b, keys in picked.items()]
+    columns = [KEY_COLUMN, *schema.CATALOGUE, ORIGIN]
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return Arrived(_without_copies(store, frame.astype(schema.dtypes()), before), after)
+
+
+def _without_copies(store: Store, frame: pd.DataFrame, before: Sequence[str]) -> pd.DataFrame:
+    """Without near-duplicates of rows in the segments of before, which are read one at a time."""
+    if frame.empty:
+        return frame
+    prints, copies = fingerprints(frame), np.zeros(len(frame), dtype=np.bool_)
+    for digest in before:
+        known = to_frame(get_table(store, digest, (KEY_COLUMN, *schema.CATALOGUE)))
+        copies |= leaking_rows(store, prints, fingerprints(known))
+    return frame[~copies].reset_index(drop=True)
+
+
+def _new_keys(
+    store: Store, new: Mapping[int, str], before: Sequence[str]
+) -> dict[int, labelled_predictions.Keys]:
+    """For each new batch the keys that no batch had before; one that two have is the first's."""
+    keys = {b: get_table(store, digest, (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
+            for b, digest in new.items()}  # fmt: skip
+    seen = labelled_predictions.known_keys(store, [*before], np.concatenate([*keys.values()]))
+    found = {}
+    for batch, own in keys.items():
+        found[batch] = np.setdiff1d(own, seen)
+        seen = np.concatenate([seen, found[batch]])
+    return found
+
+
+def _of_batch(
+    store: Store, origin: str, digest: str, keys: labelled_predictions.Keys
+) -> pd.DataFrame:
+    frame = to_frame(get_table(store, digest, (KEY_COLUMN, *schema.CATALOGUE)))
+    frame = frame[frame[KEY_COLUMN].isin(keys)].drop_duplicates(KEY_COLUMN, keep="last")
+    return frame.assign(**{ORIGIN: origin})

@@ -1,0 +1,63 @@
+"""The monitor's page, from what its looks recorded: HOME/reports/monitor.html."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import Row
+
+from housing.report.monitor_page import distance, live, page, picture, table
+from housing.schema import CATALOGUE, TARGET
+from housing.settings import Settings
+from housing.store.database.engine import Store
+from housing.store.objects.filesystem import write_page
+from housing.store.runs import monitor_windows
+
+SOURCES = {
+    "answers": "What was asked and answered",
+    "batches": "What came in with its price",
+    "clock": "Ages, rejections, held batches",
+}
+SHOWN = 60
+"""Windows of a source that are drawn."""
+
+
+def write(store: Store, settings: Settings) -> Path:
+    """Render the page; returns where it is."""
+    path = settings.home / "reports" / "monitor.html"
+    parts = []
+    errors: list[tuple[datetime, str, Mapping[str, float]]] = []
+    for source, title in SOURCES.items():
+        with store.read() as connection:
+            rows = monitor_windows.recent(connection, source, limit=SHOWN)
+        parts += [f"<h2>{title}</h2>", *_source(rows)]
+        if source == "clock":  # there is one a look
+            errors = [(r.recorded_at, e["model"], e["rmse"]) for r in rows for e in r.errors]
+    drawn = live(errors, CATALOGUE[TARGET].unit)
+    parts += ["<h2>Error as it is lived</h2>", picture(drawn, "No answer has a true price yet.")]
+    write_page(path, page("Between the nights", parts).encode())
+    return path
+
+
+def _source(rows: Sequence[Row[Any]]) -> list[str]:
+    if not rows:
+        return ["<p>Too little has come in to judge.</p>"]
+    history = [(row.recorded_at, _shares(row.signals)) for row in rows]
+    newest = rows[-1]
+    listed = [(_state(s), s["name"], s["sentence"]) for s in newest.signals]
+    listed.sort(key=lambda row: ("alarm", "fired", "calm").index(row[0]))
+    return [
+        picture(distance(history), "Nothing is measured here."),
+        f"<p>{newest.recorded_at:%Y-%m-%d %H:%M} UTC, m{newest.model}: {newest.rows:,} rows, "
+        f"{newest.labelled:,} with a true price.</p>",
+        table(("state", "signal", "in words"), listed),
+    ]
+
+
+def _shares(signals: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    return {s["name"]: s["effect"] / s["limit"] for s in signals if s["limit"] and s["effect"]}
+
+
+def _state(signal: Mapping[str, Any]) -> str:
+    return "alarm" if signal["alarm"] else "fired" if signal["fired"] else "calm"

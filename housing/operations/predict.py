@@ -1,0 +1,51 @@
+"""A file of districts answered from the command line: the server's own code, without a server."""
+
+import tempfile
+from pathlib import Path
+
+from housing.errors import FileUnreadable, NotPossible, StoreUnavailable
+from housing.inference.file_scoring import FileScore, kind_of, score
+from housing.inference.loaded_model import load
+from housing.store.database.engine import Store
+from housing.store.models import registry
+
+
+def predict_file(store: Store, source: Path, target: Path, *, model: int | None) -> FileScore:
+    """Answer each row of `source` into `target`, by the champion or by a named model.
+
+    `target` appears whole or not at all. FileUnreadable for a file that is no table of districts;
+    NotPossible where there is no champion, or where `target` would replace `source`.
+    """
+    kind = kind_of(source)
+    if kind_of(target) != kind:
+        raise NotPossible(
+            what=f"Writing {target.name}", why=f"the answers are a .{kind} file like the question."
+        )
+    if not source.is_file():
+        raise FileUnreadable(file=str(source), why="there is no such file")
+    if target.exists() and target.samefile(source):
+        raise NotPossible(what=f"Writing {target.name}", why="it is the file that is asked about.")
+    served = load(store, champion_of(store) if model is None else model)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".predict-", dir=target.parent) as folder:
+            scratch = Path(folder) / target.name
+            done = score(served, source, scratch, name=source.name, kind=kind)
+            scratch.replace(target)
+    except OSError as error:
+        raise StoreUnavailable(
+            what=f"The folder {target.parent}",
+            why=error.strerror or str(error),
+            next_step="Name another one with --output.",
+        ) from error
+    return done
+
+
+def champion_of(store: Store) -> int:
+    """The champion's id; NotPossible before the first promotion."""
+    with store.read() as connection:
+        champion = registry.champion(connection)
+    if champion is None:
+        raise NotPossible(
+            what="Predicting", why="there is no champion yet; `housing retrain` makes one."
+        )
+    return champion

@@ -1,0 +1,131 @@
+"""Training a model again from what is recorded of it: rows, sides, draw, seed, libraries."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy.engine import Row
+
+from housing import progress, schema
+from housing.errors import Corrupt, HousingError
+from housing.pipeline.train import GOLDEN_ROWS, keys_digest, refit, training_side
+from housing.settings import Settings
+from housing.store.data import datasets
+from housing.store.data.datasets import SIDE_COLUMN
+from housing.store.data.segments import KEY_COLUMN, get_table, record_blob, to_frame
+from housing.store.database.engine import Store
+from housing.store.models import artifacts, registry
+from housing.store.models.artifacts import GOLDEN_TOLERANCE
+from housing.training.fit import golden_rows, installed_version, library_versions
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """How the model that was trained again compares with the recorded one.
+
+    `worst` is the largest relative difference of a prediction over `rows` rows; None where nothing
+    of the old predictions is left to compare with.
+    """
+
+    model: int
+    worst: float | None
+    rows: int
+    compared_with: str
+    tolerance: float
+    same_bytes: bool
+    libraries: dict[str, tuple[str, str]]  # those that have changed: then and now
+    kept: bool = False
+
+    @property
+    def same(self) -> bool:
+        """Whether it is the same model, for all that can be told."""
+        return self.same_bytes or (self.worst is not None and self.worst <= self.tolerance)
+
+
+def reproduce(
+    store: Store,
+    settings: Settings,
+    model: int,
+    *,
+    tolerance: float = GOLDEN_TOLERANCE,
+    keep: bool = False,
+) -> Reproduced:
+    """Fit the model again and compare; with `keep`, and the same bytes, they are stored again.
+
+    That brings back a model which was pruned, or lost in both places. Corrupt where the training
+    rows are not those that are recorded with the model.
+    """
+    with store.read() as connection:
+        row = registry.model(connection, model)
+    frame = datasets.read(store, row.version)
+    keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
+    _must_be_the_rows(row, keys)
+    X, y = training_side(frame)
+    progress.report("fit", 0, 0, f"m{model} again")
+    again = refit(store, row, X, y, settings)
+    same_bytes = artifacts.digest_of(again) == row.artifact
+    then, rows, source = _old_predictions(store, row, frame)
+    worst = None if then is None else _worst(again.predict(rows), then)
+    if keep and same_bytes:
+        _keep(store, again, X, row)
+    return Reproduced(
+        model,
+        worst,
+        0 if then is None else len(then),
+        source,
+        tolerance,
+        same_bytes,
+        _changed(row.libraries),
+        keep and same_bytes,
+    )
+
+
+def _must_be_the_rows(row: Row[Any], keys: Any) -> None:
+    if keys_digest(keys) != row.train_keys:
+        raise Corrupt(
+            what=f"dataset v{row.version}",
+            why=f"its training districts are not those recorded with m{row.id}",
+        )
+
+
+def _old_predictions(
+    store: Store, row: Row[Any], frame: pd.DataFrame
+) -> tuple[Any, pd.DataFrame, str]:
+    """What the recorded model says: of all rows where it can be loaded, else of its golden ones."""
+    X = pd.concat([training_side(frame)[0], _test_side(frame)], ignore_index=True)
+    try:
+        return artifacts.get_model(store, row.artifact).predict(X), X, "the stored model"
+    except HousingError:
+        pass  # pruned, damaged or signed by another key: then its golden rows have to do
+    try:
+        golden = to_frame(get_table(store, row.golden))
+    except HousingError:
+        return None, X, "nothing: neither the model nor its golden rows are left"
+    then = golden.pop(artifacts.PREDICTION).to_numpy()
+    return then, golden[list(X.columns)], "its golden rows"
+
+
+def _test_side(frame: pd.DataFrame) -> pd.DataFrame:
+    side: pd.DataFrame = frame.loc[frame[SIDE_COLUMN], list(schema.FEATURES)]
+    return side
+
+
+def _worst(now: Any, then: Any) -> float:
+    return float(np.max(np.abs(np.asarray(now) / np.asarray(then) - 1.0)))
+
+
+def _changed(then: dict[str, str]) -> dict[str, tuple[str, str]]:
+    names = sorted({*then, *library_versions()})
+    now = {name: installed_version(name) for name in names}
+    return {name: (then.get(name, "-"), now[name]) for name in names if then.get(name) != now[name]}
+
+
+def _keep(store: Store, model: Any, X: pd.DataFrame, row: Row[Any]) -> None:
+    artifact = artifacts.put_model(store, model)
+    rows = golden_rows(X, GOLDEN_ROWS, row.seed)
+    golden = artifacts.put_golden(store, rows, model.predict(rows))
+    with store.write() as connection:
+        record_blob(connection, artifact, "model")
+        if golden.digest == row.golden:
+            record_blob(connection, golden, "golden")

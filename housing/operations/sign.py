@@ -1,0 +1,57 @@
+"""Signing stored models anew, where the key was lost or changed: a person vouches for them."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from housing.errors import Corrupt, HousingError
+from housing.records import RunOutcome
+from housing.store.database.engine import Store
+from housing.store.database.tables import blobs
+from housing.store.models import artifacts
+from housing.store.objects.blobs import Blob
+from housing.store.runs import runs
+
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Signed:
+    """Digests of models that were signed, and of those whose bytes are not the recorded ones."""
+
+    signed: tuple[str, ...]
+    damaged: tuple[str, ...]
+
+
+def sign(store: Store, reason: str) -> Signed:
+    """Sign, with the key here, every stored model that it has not signed yet.
+
+    Only bytes with the digest that SQL holds are signed; damaged and missing ones are named.
+    Recorded as a run.
+    """
+    with store.read() as connection:
+        query = sa.select(blobs).where(blobs.c.kind == MODEL, blobs.c.pruned_at.is_(None))
+        rows = connection.execute(query.order_by(blobs.c.created_at)).all()
+    fresh, damaged = [], []
+    for row in rows:
+        try:
+            artifacts.check_signature(store, row)
+        except HousingError:
+            try:
+                store.blobs.get(row.digest, row.suffix)
+                fresh.append(artifacts.signed(store, Blob(row.digest, row.suffix, row.size)))
+            except Corrupt:
+                damaged.append(row.digest)
+    if fresh:
+        _record(store, fresh, reason)
+    return Signed(tuple(blob.digest for blob in fresh), tuple(damaged))
+
+
+def _record(store: Store, fresh: list[Blob], reason: str) -> None:
+    said = f"{len(fresh)} models were signed with the key {store.signer.key_id()}"
+    with store.write() as connection:
+        run = runs.start(connection, "sign", {"reason": reason})
+        for blob in fresh:
+            this = blobs.c.digest == blob.digest
+            connection.execute(blobs.update().where(this).values(signature=blob.signature))
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, sentence=said)

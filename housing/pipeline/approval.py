@@ -1,0 +1,189 @@
+"""A promotion that waits for a person: asked by the night, decided at any front end, or expired.
+
+Waiting holds no lease and no process: it is a row in SQL. Where the champion has changed since,
+the comparison is made again before anything is promoted.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.engine import Row
+
+from housing.errors import NotPossible
+from housing.notify import Message, send_all
+from housing.pipeline import notifications
+from housing.pipeline.evaluate import JudgedEvaluation, from_row, judge_against
+from housing.pipeline.promote import back_up, promotion
+from housing.records import Event, RunOutcome
+from housing.settings import Settings
+from housing.store.database.engine import Store
+from housing.store.database.tables import utc_now
+from housing.store.models import approvals, registry
+from housing.store.runs import runs
+from housing.store.runs.runs import actor
+from housing.store.runs.runs import get as get_run
+
+
+@dataclass(frozen=True)
+class ApprovalDecision:
+    """What became of a promotion that waited."""
+
+    run: int
+    status: str  # approved, rejected, overtaken or expired
+    challenger: int
+    champion: int | None  # in force after the decision
+    sentence: str
+
+    def message(self) -> Message:
+        """The same, for the team."""
+        event = Event.PROMOTED if self.status == "approved" else Event.KEPT
+        return Message(event, self.sentence, f"r{self.run}")
+
+
+def ask(store: Store, run: int, judged: JudgedEvaluation, settings: Settings) -> JudgedEvaluation:
+    """Have a verdict wait for a person; the same verdict, as one that waits."""
+    with store.write() as connection:
+        row = approvals.ask(
+            connection, run=run, evaluation=judged.evaluation, hours=settings.gate.approval_hours
+        )
+    until = row.expires_at.strftime("%Y-%m-%d %H:%M")
+    sentence = (
+        f"Awaiting approval until {until} UTC: `housing approve r{row.run}` promotes "
+        f"m{judged.challenger}, `housing reject r{row.run}` keeps the champion. {judged.sentence}"
+    )
+    return replace(judged, outcome=RunOutcome.AWAITING_APPROVAL, sentence=sentence)
+
+
+def approve(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
+    """Promote what a run asked for; compared again where the champion has changed since.
+
+    NotPossible where the run asked for nothing, it was decided or expired before, or no reason is
+    given; OnHold and Pruned where it could not be promoted: it goes on waiting. A decision whose
+    promotion was cut off is finished by approving again.
+    """
+    row = _open(store, settings, run, reason, unfinished="approved")
+    if _is_champion(store, row.challenger):
+        _decide(store, row, "overtaken", f"{reason} (it is the champion already)", None)
+        sentence = f"m{row.challenger} is the champion already; r{run} changes nothing."
+        return _told(store, settings, row, "overtaken", sentence)
+    judged, repeated = _reevaluate_if_stale(store, settings, row)
+    if judged.outcome != "promote":
+        _decide(store, row, "overtaken", f"{reason} (compared again: {judged.outcome})", repeated)
+        sentence = (
+            f"m{row.challenger} is not promoted: the champion has changed since, and the "
+            f"comparison with it says: {judged.sentence}"
+        )
+        return _told(store, settings, row, "overtaken", sentence)
+    change = promotion(judged, run, f"approved: {reason}. {judged.sentence}")
+    registry.check_eligible(store, change)  # what is on hold goes on waiting for its release
+    back_up(store, row.challenger)
+    _decide(store, row, "approved", reason, repeated)
+    registry.change_champion(store, change)
+    with store.write() as connection:
+        approvals.answer_all(connection, row.challenger, actor(), f"with r{run}: {reason}")
+    sentence = f"m{row.challenger} is promoted, approved by {actor()}: {reason}."
+    return _told(store, settings, row, "approved", sentence)
+
+
+def reject(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
+    """Keep the champion. NotPossible where the run asked for nothing, it was decided before, or no
+    reason is given.
+    """
+    row = _open(store, settings, run, reason)
+    _decide(store, row, "rejected", reason, None)
+    sentence = f"m{row.challenger} is not promoted, rejected by {actor()}: {reason}."
+    return _told(store, settings, row, "rejected", sentence)
+
+
+def decision_of(store: Store, run: int) -> ApprovalDecision | None:
+    """What became of what a run asked; None where it asked nothing, or may still be decided.
+
+    An approval whose promotion was cut off may still be, by approving again.
+    """
+    with store.read() as connection:
+        row = approvals.of_run(connection, run)
+        champion = registry.champion(connection)
+        promoted = row is not None and row.challenger in registry.former_champions(connection)
+    if row is None or (row.status == "approved" and not promoted):
+        return None
+    if row.status == "waiting" and row.expires_at > utc_now():
+        return None
+    status = "expired" if row.status == "waiting" else str(row.status)
+    by = f" by {row.decided_by}: {row.reason}" if row.decided_by else ": nobody decided in time"
+    done = "is promoted" if status == "approved" else "is not promoted"
+    return ApprovalDecision(
+        run, status, row.challenger, champion, f"m{row.challenger} {done}, {status}{by}."
+    )
+
+
+def _open(
+    store: Store, settings: Settings, run: int, reason: str, unfinished: str | None = None
+) -> Row[Any]:
+    """What the run asked, if it may still be decided."""
+    if not reason.strip():
+        why = "it takes a reason, which is kept for ever."
+        raise NotPossible(what=f"Deciding on r{run}", why=why)
+    notifications.expire_approvals(store, settings)
+    with store.read() as connection:
+        get_run(connection, run)
+        row = approvals.of_run(connection, run)
+        promoted = row is not None and row.challenger in registry.former_champions(connection)
+    if row is None:
+        raise NotPossible(
+            what=f"Deciding on r{run}",
+            why="it asked for no approval; `housing status` lists what waits.",
+        )
+    if row.status == unfinished and not promoted:
+        return row
+    if row.status != "waiting":
+        by = f" by {row.decided_by}" if row.decided_by else ""
+        raise NotPossible(
+            what=f"Deciding on r{run}",
+            why=f"it was {row.status}{by} at {row.decided_at:%Y-%m-%d %H:%M} UTC ({row.reason}).",
+        )
+    return row
+
+
+def _is_champion(store: Store, model: int) -> bool:
+    with store.read() as connection:
+        return registry.champion(connection) == model
+
+
+def _reevaluate_if_stale(
+    store: Store, settings: Settings, row: Row[Any]
+) -> tuple[JudgedEvaluation, int | None]:
+    """The verdict against the champion of now, and the evaluation that repeated it, if any."""
+    with store.read() as connection:
+        champion = registry.champion(connection)
+        asked = registry.evaluation(connection, row.evaluation)
+    if champion == asked.champion:
+        return from_row(asked), None
+    again = judge_against(store, row.run, row.version, row.challenger, settings)
+    return again, again.evaluation
+
+
+def _decide(store: Store, row: Row[Any], status: str, reason: str, repeated: int | None) -> None:
+    with store.write() as connection:
+        changed = approvals.decide(
+            connection,
+            row.id,
+            status,
+            by=actor(),
+            reason=reason,
+            repeated=repeated,
+            expected=row.status,
+        )
+    if not changed:
+        raise NotPossible(what=f"Deciding on r{row.run}", why="somebody else was first.")
+
+
+def _told(
+    store: Store, settings: Settings, row: Row[Any], status: str, sentence: str
+) -> ApprovalDecision:
+    with store.read() as connection:
+        champion = registry.champion(connection)
+    decided = ApprovalDecision(row.run, status, row.challenger, champion, sentence)
+    message = decided.message()
+    runs.note(store, row.run, outcome=message.event, sentence=sentence, champion=champion)
+    send_all(message, settings.notify)
+    return decided

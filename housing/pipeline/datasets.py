@@ -1,0 +1,32 @@
+"""From accepted batches to a dataset version whose every row has its side."""
+
+from housing.errors import NothingToTrainOn
+from housing.pipeline.run_context import RunContext
+from housing.records import DatasetVersion
+from housing.settings import Settings
+from housing.store.data import datasets, split
+from housing.store.database.engine import Store
+from housing.training.split import SplitRule
+
+
+def freeze(store: Store, night: RunContext) -> DatasetVersion:
+    """The active version, after a new one was made of what came in since the last."""
+    made = datasets.append_waiting(store, reason="new batches", run=night.run)
+    if made is not None:
+        return made
+    with store.read() as connection:
+        current = datasets.active(connection)
+    if current is None:
+        raise NothingToTrainOn(
+            why="no batch has been accepted yet",
+            next_step="Put a CSV file into the landing folder, or run with --source census.",
+        )
+    return current
+
+
+def assign_sides(store: Store, settings: Settings) -> int:
+    """Give every district without a side its own; returns how many got one."""
+    rule = SplitRule(test_share=settings.test_share, seed=settings.seed)
+    with store.read() as connection:
+        todo = split.unsplit(connection)
+    return sum(split.split_batch(store, batch, rule)[0] for batch in todo)

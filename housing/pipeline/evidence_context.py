@@ -1,0 +1,179 @@
+"""What is found beside predictions: entered and fresh rows, drift, wear of the test set, costs."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing import schema
+from housing.evaluation.drift import measure_drift
+from housing.evaluation.spatial_se import Mask
+from housing.gate.evidence import ServingCosts
+from housing.keys import Keys
+from housing.records import DriftReport
+from housing.store.data import agreements, datasets
+from housing.store.data.datasets import SIDE_COLUMN
+from housing.store.data.segments import KEY_COLUMN, get_table, to_frame
+from housing.store.database.engine import Store
+from housing.store.database.tables import batches as batch_table
+from housing.store.database.tables import blobs, evaluations, version_batches
+from housing.store.models import registry
+from housing.training.fast_predictor import predictor
+from housing.training.fingerprints import fingerprints
+
+LATENCY_CALLS = 7
+"""Predictions of one row whose median is the latency."""
+
+
+def entered(connection: Connection, version: int, champion: Row[Any] | None) -> list[Row[Any]]:
+    """Batches with new or corrected rows that the version holds and the champion's does not.
+
+    Versions decide and not nights, so the same comparison always has the same batches, and a
+    delivery of which nothing entered the dataset is not among them.
+    """
+    members = set(datasets.get(connection, version).batches)
+    if champion is not None:
+        members -= set(datasets.get(connection, champion.version).batches)
+    query = sa.select(batch_table).where(
+        batch_table.c.id.in_(members), batch_table.c.status != "unchanged"
+    )
+    return list(connection.execute(query.order_by(batch_table.c.id)))
+
+
+def rejected_share(entered: list[Row[Any]]) -> tuple[int, int]:
+    """Rows read and rejected in the batches that entered by themselves.
+
+    A batch that was held has been judged by the person who accepted it.
+    """
+    judged = [row for row in entered if row.status == "accepted"]
+    return sum(row.read_rows for row in judged), sum(row.rejected_rows for row in judged)
+
+
+# --- rows that no decision has used ----------------------------------------------------------
+
+
+def n_decisions(connection: Connection, version: int, challenger: int) -> int:
+    """Verdicts on other challengers whose test rows were partly those of `version`."""
+    members = datasets.get(connection, version).batches
+    query = (
+        sa.select(sa.func.count(sa.distinct(evaluations.c.id)))
+        .select_from(evaluations.join(version_batches, _batch_in_version()))
+        .where(evaluations.c.challenger != challenger, registry.deciding())
+        .where(version_batches.c.batch.in_(members))
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _batch_in_version() -> sa.ColumnElement[bool]:
+    """The batch was in the version that the evaluation was about."""
+    spans = version_batches.c
+    return sa.and_(
+        spans.first_version <= evaluations.c.version,
+        sa.or_(spans.last_version.is_(None), spans.last_version >= evaluations.c.version),
+    )
+
+
+def unused_test_rows(store: Store, version: int, challenger: int, test: pd.DataFrame) -> Mask:
+    """Which test rows (n,) were in no version on which another challenger was judged, neither
+    their districts nor equal rows of other ids.
+    """
+    keys = test[KEY_COLUMN].to_numpy()
+    with store.read() as connection:
+        members = set(datasets.get(connection, version).batches)
+        query = (
+            sa.select(sa.distinct(version_batches.c.batch))
+            .select_from(evaluations.join(version_batches, _batch_in_version()))
+            .where(evaluations.c.challenger != challenger, registry.deciding())
+        )
+        used = set(connection.execute(query).scalars())
+        parts = {
+            row.id: row.segment
+            for row in connection.execute(
+                sa.select(batch_table.c.id, batch_table.c.segment).where(
+                    batch_table.c.id.in_(members | used), batch_table.c.segment.is_not(None)
+                )
+            )
+        }
+    fresh = np.isin(keys, _keys(store, parts, members - used))
+    if fresh.any():
+        fresh[fresh] = ~np.isin(keys[fresh], _keys(store, parts, used))
+    if fresh.any():
+        prints = fingerprints(test[fresh])
+        with store.read() as connection:
+            equal = agreements.equal_rows(connection, prints)
+        fresh[np.flatnonzero(fresh)[equal.row[np.isin(equal.batch, list(used))]]] = False
+    return fresh
+
+
+def _keys(store: Store, segments: dict[int, str], wanted: set[int]) -> Keys:
+    columns = [
+        get_table(store, segments[b], (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
+        for b in sorted(wanted)
+        if b in segments
+    ]
+    return np.concatenate(columns) if columns else np.empty(0, dtype=np.int64)
+
+
+# --- drift -----------------------------------------------------------------------------------
+
+
+def drift(
+    store: Store, champion: Row[Any], frame: pd.DataFrame, came: list[Row[Any]]
+) -> tuple[DriftReport, ...]:
+    """Entered rows and the active dataset against the champion's training rows.
+
+    `frame` holds all rows of the active version, `came` the batches of `entered`.
+    """
+    columns = list(schema.CATALOGUE)
+    trained = datasets.read(store, champion.version)
+    reference = trained.loc[~trained[SIDE_COLUMN], columns]
+    name = f"training rows of m{champion.id}"
+    found = []
+    fresh = _accepted(store, came)
+    if fresh is not None:
+        found.append(
+            measure_drift(
+                reference, fresh, names=(name, f"rows that entered since v{champion.version}")
+            )
+        )
+    found.append(measure_drift(reference, frame[columns], names=(name, "active dataset")))
+    return tuple(found)
+
+
+def _accepted(store: Store, came: list[Row[Any]]) -> pd.DataFrame | None:
+    parts = [
+        to_frame(get_table(store, batch.segment, tuple(schema.CATALOGUE)))
+        for batch in came
+        if batch.segment is not None
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
+# --- costs -----------------------------------------------------------------------------------
+
+
+def costs(
+    store: Store, challenger: Row[Any], models: list[Any], rows: pd.DataFrame
+) -> ServingCosts:
+    """Time and size in service; `models` are the fitted challenger and, if any, champion."""
+    with store.read() as connection:
+        query = sa.select(blobs.c.size).where(blobs.c.digest == challenger.artifact)
+        size = int(connection.execute(query).scalar_one())
+    times = [_latency(model, rows) for model in models]
+    return ServingCosts(times[0], times[1] if len(times) > 1 else None, size)
+
+
+def _latency(model: Any, rows: pd.DataFrame) -> float:
+    """Milliseconds of a prediction for one row, as it is served: the median of several calls, the
+    first left out."""
+    took, fast = [], predictor(model)
+    for call in range(LATENCY_CALLS + 1):
+        row = rows.iloc[[call % len(rows)]]
+        columns = {name: row[name].to_numpy() for name in schema.FEATURES}
+        began = time.perf_counter()
+        fast.predict(columns)
+        took.append(time.perf_counter() - began)
+    return float(np.median(took[1:])) * 1000

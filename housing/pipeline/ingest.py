@@ -1,0 +1,190 @@
+"""From a delivery to a stored batch: read, validate rows, compare with the dataset, keep."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from housing import progress
+from housing.errors import FileUnreadable
+from housing.pipeline.key_check import unknown_keys_at_known_locations
+from housing.quality.batches import BatchHistory, judge_batch, sentence
+from housing.quality.rows import Validated, validate
+from housing.records import BatchStatus, BatchSummary, IntakeSummary, RunOutcome
+from housing.settings import Settings
+from housing.sources import SOURCES
+from housing.sources.base import Delivery, Source, SourceOptions, nothing_read
+from housing.sources.files import memory_named
+from housing.sources.landing import Landing
+from housing.store.data import batches, copies, profiles
+from housing.store.data.batches import BatchLookup, NewBatch
+from housing.store.data.row_status import Present, Standing
+from housing.store.database.engine import Store
+from housing.store.runs import runs
+
+
+def options(settings: Settings) -> SourceOptions:
+    """What sources need to know of the settings."""
+    return SourceOptions(
+        landing_dir=settings.landing_dir or settings.home / "landing",
+        create_landing_dir=settings.landing_dir == settings.home / "landing",
+        settle_seconds=settings.settle_seconds,
+        census=settings.census,
+        cache_dir=settings.home / "cache",
+        seed=settings.seed,
+        simulated_rows=settings.simulated_rows,
+        scenario=settings.scenario,
+        sql_url=settings.sql_url,
+        sql_table=settings.sql_table,
+        sql_watermark=settings.sql_watermark,
+    )
+
+
+def ingest_all(
+    store: Store, settings: Settings, *, run: int | None, at_most: int | None = None
+) -> IntakeSummary:
+    """Take what all sources of the settings have; at most `at_most` new batches."""
+    chosen = options(settings)
+    sources = [SOURCES[name](chosen) for name in settings.source]
+    return ingest_sources(store, settings, sources, run=run, at_most=at_most)
+
+
+def ingest_sources(
+    store: Store,
+    settings: Settings,
+    sources: list[Source],
+    *,
+    run: int | None,
+    at_most: int | None = None,
+) -> IntakeSummary:
+    """Take what these sources have; one that cannot be reached stops the intake.
+
+    A single unreadable file does not: it is reported, and the others go on.
+    """
+    taken: list[BatchSummary] = []
+    present = Present(store)
+    for found in _all(sources, BatchLookup(store)):
+        if isinstance(found, BatchSummary):
+            taken.append(found)
+            continue
+        said = partial(_checked, found.name, len(taken))
+        taken.append(_ingest_delivery(present, settings, found, run, said))
+        progress.report("ingest", len(taken), 0, taken[-1].message)
+        if at_most is not None and IntakeSummary(tuple(taken)).stored >= at_most:
+            break
+    summary = IntakeSummary(tuple(taken))
+    if run is not None:
+        note_not_taken(store, run, summary)
+    return summary
+
+
+def note_not_taken(store: Store, run: int, summary: IntakeSummary) -> None:
+    """Keep with a run which files it looked at and could not read, or not yet."""
+    left = TypeAdapter(IntakeSummary).dump_python(summary.not_taken, mode="json")
+    runs.note(store, run, not_taken=left["batches"])
+
+
+def _all(sources: list[Source], seen: BatchLookup) -> Iterator[Delivery | BatchSummary]:
+    for source in sources:
+        yield from source.deliveries(seen)
+
+
+def _ingest_delivery(
+    present: Present,
+    settings: Settings,
+    delivery: Delivery,
+    run: int | None,
+    watch: Callable[[int], None],
+) -> BatchSummary:
+    try:
+        with memory_named(delivery.name):
+            validated = validate(delivery.read(), delivery.name, watch)
+    except FileUnreadable as error:
+        return nothing_read(delivery.source, delivery.name, "unreadable", f"{error}.")
+    while True:  # until nobody has changed the dataset in the meantime
+        new = _judged(present, settings, delivery, validated)
+        if new.status == "unchanged" and delivery.repeats is not None:
+            said = f"{delivery.name} holds the same as b{delivery.repeats}, whose rows are current."
+            return nothing_read(delivery.source, delivery.name, "unchanged", said)
+        stored = batches.add(present.store, new, run)
+        if stored is not None:
+            return stored
+
+
+def _judged(
+    present: Present, settings: Settings, delivery: Delivery, validated: Validated
+) -> NewBatch:
+    """The delivery as it is stored, held against the dataset as it is now."""
+    policy = settings.quality
+    history = _history(present.store, delivery.source, settings)
+    standing = None if validated.accepted.empty else present.compare(validated.accepted)
+    changes = standing is not None and not standing.says_nothing
+    reasons = judge_batch(validated, history, policy, changes=changes)
+    if standing is not None:
+        reasons += copies.reasons(
+            present.store, validated.accepted, standing.lacking, delivery.repeats
+        )
+    known = "" if standing is None else standing.sentence
+    return NewBatch(
+        source=delivery.source,
+        name=delivery.name,
+        digest=delivery.digest,
+        size=delivery.size,
+        simulated=delivery.simulated,
+        watermark=delivery.watermark,
+        read=validated.read,
+        accepted=validated.accepted,
+        rejected=validated.rejected,
+        rejections=validated.rejections,
+        status=_status(validated, reasons, standing),
+        message=sentence(validated, reasons, history, policy, known)
+        + unknown_keys_at_known_locations(present.store, validated.accepted),
+        standing=standing,
+    )
+
+
+def _status(
+    validated: Validated, reasons: tuple[str, ...], standing: Standing | None
+) -> BatchStatus:
+    if standing is None:
+        return "rejected" if validated.read else "empty"
+    if reasons:
+        return "held"
+    return "unchanged" if standing.says_nothing else "accepted"
+
+
+def _checked(name: str, files: int, rows: int) -> None:
+    progress.report("ingest", files, 0, f"{name}: {rows:,} rows checked")
+
+
+def _history(store: Store, source: str, settings: Settings) -> BatchHistory:
+    policy = settings.quality
+    with store.read() as connection:
+        profile = profiles.newest(connection)
+        return BatchHistory(
+            recent_rows=batches.recent_row_counts(
+                connection, source, policy.recent_batches, policy.min_rows
+            ),
+            columns=None if profile is None else profile.columns,
+        )
+
+
+def ingest_files(
+    store: Store, settings: Settings, files: list[Path], *, again: bool = False
+) -> IntakeSummary:
+    """Bring in the named files, as a run of its own; no model is touched.
+
+    With `again` also those whose content was read before, if the dataset lacks a row of it.
+    """
+    with store.write() as connection:
+        run = runs.start(connection, "ingest", {"files": [str(file) for file in files]})
+    try:
+        source = Landing(options(settings), files=tuple(files), again=again)
+        summary = ingest_sources(store, settings, [source], run=run)
+    except BaseException as error:
+        runs.finish(store, run, "failed", error=str(error) or type(error).__name__)
+        raise
+    sentence = f"{summary.stored} new batches, {summary.accepted:,} rows let in"
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, sentence=sentence)
+    return summary

@@ -1,0 +1,146 @@
+"""What a person decides about a stored model: have it judged again, or make it champion.
+
+Both are runs of their own, with the lease, and take the same steps as a night: the gate's checks,
+the verified backup, and one transaction against the champion that the model was judged against.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import TypeAdapter
+from sqlalchemy.engine import Connection
+
+from housing.errors import NothingToTrainOn, NotPossible
+from housing.gate.check import COMPARISONS
+from housing.notify import Message, send_all
+from housing.pipeline import promote
+from housing.pipeline.evaluate import JudgedEvaluation, judge_against
+from housing.pipeline.result import of_verdict
+from housing.pipeline.run_context import NightlyParameters, RunContext, finish_run, start_run, step
+from housing.pipeline.skip_check import what_next
+from housing.records import CheckResult, Event, RunOutcome, RunResult, Verdict
+from housing.settings import load_settings
+from housing.store.data import datasets
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.models import approvals, registry
+from housing.store.runs import runs
+from housing.store.runs.runs import actor
+
+
+@dataclass(frozen=True)
+class Decided:
+    """How a run by hand ended, and the checks that its verdict is made of."""
+
+    result: RunResult
+    verdict: Verdict
+    overridden: tuple[str, ...] = ()  # checks against which the model was made champion
+
+
+def judge(model: int) -> Decided:
+    """Judge a stored model again, against the present champion on the active rows.
+
+    The verdict is shown and decides nothing: no later run takes it up, and for a night it is no
+    look at these rows. For a promotion by hand it is one.
+
+    UnknownId where there is no such model, NotPossible where it is the champion, Pruned where its
+    bytes are gone.
+    """
+    with open_store(load_settings()) as store:
+        _must_be_judged(store, model)
+    with start_run("judge", NightlyParameters()) as night:
+        judged, verdict, version = _judged(night, model)
+        result = of_verdict(night.run, version, judged, dry_run=judged.promotes)
+        return Decided(_concluded(night, result), verdict)
+
+
+def promote_model(model: int, reason: str, *, override: bool = False) -> Decided:
+    """Make a stored model champion, if it passes the gate; with `override`, against the gate's
+    comparisons, which the ledger records. Every other check, the backup and the compare-and-swap
+    on the champion stand as for a night.
+
+    Raises as `judge` does, and OnHold where the model's lineage is on hold.
+    """
+    settings = load_settings()
+    with open_store(settings) as store:
+        _must_be_judged(store, model)
+        registry.check_eligible(store, registry.Change("promote", model, None, actor(), reason))
+    with start_run("promote", NightlyParameters()) as night:
+        judged, verdict, version = _judged(night, model)
+        against = () if judged.outcome == "promote" else _not_passed(verdict)
+        overridden = tuple(check.name for check in against)
+        if refused := _why_not(model, against, override=override):
+            kept = of_verdict(night.run, version, judged, dry_run=False)
+            with step(night, "look ahead") as (store, _):
+                sentence = f"{refused} {judged.sentence} {what_next(store, settings)}"
+            return Decided(_concluded(night, replace(kept, sentence=sentence)), verdict)
+        sentence = _made_champion(night, judged, reason, overridden)
+        result = RunResult(night.run, RunOutcome.PROMOTED, sentence, version, model)
+        send_all(Message(Event.PROMOTED, result.sentence, f"r{night.run}"), settings.notify)
+        return Decided(_concluded(night, result), verdict, overridden)
+
+
+def _must_be_judged(store: Store, model: int) -> None:
+    with store.read() as connection:
+        registry.must_have_bytes(connection, registry.model(connection, model))
+        if registry.champion(connection) == model:
+            raise NotPossible(what=f"Judging m{model}", why="it is the champion.")
+        _active(connection)
+
+
+def _active(connection: Connection) -> int:
+    active = datasets.active(connection)
+    if active is None:
+        raise NothingToTrainOn(
+            why="there is no dataset to judge on", next_step="`housing retrain` makes one."
+        )
+    return active.id
+
+
+def _judged(night: RunContext, model: int) -> tuple[JudgedEvaluation, Verdict, int]:
+    with step(night, "evaluate") as (store, settings):
+        with store.read() as connection:
+            version = _active(connection)
+        judged = judge_against(store, night.run, version, model, settings, again=True)
+        runs.note(store, night.run, evaluation=judged.evaluation)
+        with store.read() as connection:
+            row = registry.evaluation(connection, judged.evaluation)
+    return judged, TypeAdapter(Verdict).validate_python(row.verdict), version
+
+
+def _not_passed(verdict: Verdict) -> tuple[CheckResult, ...]:
+    return tuple(c for c in verdict.checks if c.outcome in ("failed", "unsure", "error"))
+
+
+def _why_not(model: int, against: Sequence[CheckResult], *, override: bool) -> str:
+    """Why the model is not promoted; "" where nothing is in the way."""
+    vetoes = [check for check in against if check.name not in COMPARISONS]
+    if vetoes:
+        named = ", ".join(check.name for check in vetoes)
+        return f"m{model} is not promoted: {named} cannot be overridden. {vetoes[0].sentence}"
+    if against and not override:
+        named = ", ".join(check.name for check in against)
+        return f"m{model} is not promoted: {named} did not pass, and `--override` was not given."
+    return ""
+
+
+def _made_champion(
+    night: RunContext, judged: JudgedEvaluation, reason: str, overridden: tuple[str, ...]
+) -> str:
+    """Back the model up and change the champion; returns what happened as a sentence."""
+    with step(night, "back up") as (store, _):
+        promote.back_up(store, judged.challenger)
+    against = f", against {', '.join(overridden)}" if overridden else ""
+    reason = reason.rstrip(".")
+    why = f"by hand{against}: {reason}. {judged.sentence}"
+    change = promote.promotion(judged, night.run, why, overridden)
+    with step(night, "promote") as (store, _):
+        registry.change_champion(store, change)
+        with store.write() as connection:
+            approvals.answer_all(connection, judged.challenger, actor(), f"by hand: {reason}")
+    return f"m{judged.challenger} is promoted by {actor()}{against}: {reason}."
+
+
+def _concluded(night: RunContext, result: RunResult) -> RunResult:
+    with step(night, "conclude") as (store, _):
+        return finish_run(store, night, result)

@@ -1,0 +1,110 @@
+"""The model card of a version, gathered and written: HOME/reports/card-m7.md and .html."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from housing import schema
+from housing.errors import NotMeasurable
+from housing.evaluation.metrics import measure
+from housing.inference.calibration import MIN_SLICE_ROWS
+from housing.inference.columns import columns_of_frame
+from housing.inference.loaded_model import Floats, LoadedModel, load, stored_predictions
+from housing.records import Metrics
+from housing.report.card import CardFacts, SliceFigures, markdown, rendered
+from housing.settings import Settings
+from housing.store.data import datasets
+from housing.store.data.datasets import SIDE_COLUMN
+from housing.store.data.segments import KEY_COLUMN
+from housing.store.database.engine import Store
+from housing.store.models import registry, searches
+from housing.store.objects.filesystem import write_page
+from housing.store.queries import time as as_text
+from housing.training.candidates import FAMILIES
+
+
+def write(store: Store, settings: Settings, model: int) -> tuple[Path, Path]:
+    """Write the card of a model; returns the Markdown and the HTML file."""
+    facts = collect(store, model)
+    paths = tuple(settings.home / "reports" / f"card-m{model}.{kind}" for kind in ("md", "html"))
+    for path, text in zip(paths, (markdown(facts), rendered(facts)), strict=True):
+        write_page(path, text.encode())
+    return paths[0], paths[1]
+
+
+def collect(store: Store, model: int) -> CardFacts:
+    """Everything that a card says; measured on the test side of the model's own dataset, by the
+    answers that its verdict has kept or, where they are gone, by asking it again."""
+    with store.read() as connection:
+        row = registry.model(connection, model)
+        champion = registry.champion(connection)
+        former = registry.former_champions(connection)
+        trials = searches.trials_of(connection, row.search)
+        plan = searches.get(connection, row.search).plan
+        members = datasets.get(connection, row.version).batches
+    served = load(store, model)
+    frame = datasets.read(store, row.version)
+    test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
+    answers = stored_predictions(store, row, test[KEY_COLUMN].to_numpy())
+    metrics, median, slices = _measured(served, test, answers)
+    companion = served.companion
+    known = FAMILIES.get(row.family)
+    return CardFacts(
+        model=f"m{model}",
+        role="champion" if model == champion
+        else "former champion" if model in former else "challenger",
+        family=row.family,
+        explanation="" if known is None else known.explanation,
+        trained_at=as_text(row.created_at) or "",
+        dataset=f"v{row.version}",
+        simulated=served.simulated,
+        train_rows=row.train_rows,
+        test_rows=len(test),
+        batches=[f"b{batch}" for batch in members],
+        seed=row.seed,
+        bag=row.bag,
+        parameters=row.parameters,
+        draws=len(trials),
+        folds=int(plan.get("folds", 0)),
+        cv_rmse=row.cv_rmse,
+        metrics=metrics,
+        median_error=median,
+        nominal=None if companion.interval is None else companion.interval.nominal,
+        coverage=companion.coverage,
+        slices=slices,
+        importances=row.importances,
+        ranges=companion.ranges,
+        libraries=row.libraries,
+        artifact=row.artifact,
+    )  # fmt: skip
+
+
+def _measured(
+    served: LoadedModel, test: pd.DataFrame, answers: Floats | None
+) -> tuple[Metrics | None, float | None, list[SliceFigures]]:
+    if len(test) < 2:
+        return None, None, []
+    actual = test[schema.TARGET].to_numpy(np.float64)
+    predicted = served.predict(columns_of_frame(test)) if answers is None else answers
+    try:
+        metrics = measure(actual, predicted)
+    except NotMeasurable:
+        return None, None, []
+    return metrics, float(np.median(np.abs(actual - predicted))), _slices(served, test, predicted)
+
+
+def _slices(served: LoadedModel, test: pd.DataFrame, predicted: Any) -> list[SliceFigures]:
+    inside = {(s.column, s.name): s.share for s in served.companion.slices}
+    actual = test[schema.TARGET].to_numpy(np.float64)
+    found = []
+    for grouping in schema.SLICES:
+        codes = grouping.codes(test)
+        for level, name in enumerate(grouping.names()):
+            rows = codes == level
+            if rows.sum() >= MIN_SLICE_ROWS:
+                rmse = measure(actual[rows], predicted[rows]).rmse
+                share = inside.get((grouping.column, name))
+                found.append(SliceFigures(grouping.column, name, int(rows.sum()), rmse, share))
+    return found

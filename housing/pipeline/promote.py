@@ -1,0 +1,235 @@
+"""Promotion and rollback: the two ways in which the champion changes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.errors import Corrupt, NotPossible
+from housing.inference.loaded_model import calibration_of
+from housing.notify import Message
+from housing.pipeline.evaluate import JudgedEvaluation
+from housing.pipeline.run_context import RunContext
+from housing.pipeline.skip_check import next_run
+from housing.records import Event
+from housing.settings import Settings
+from housing.store.backups.replication import copy_verified, heal
+from housing.store.data import copies, datasets
+from housing.store.database.engine import Store
+from housing.store.database.tables import batches, split_parts, utc_now
+from housing.store.models import artifacts, blocks, calibrations, promotion_log, registry
+from housing.store.models.registry import Change
+from housing.store.runs.runs import actor
+
+
+def back_up(store: Store, model: int) -> int:
+    """Have a verified second copy of a model and of the data it came from; returns bytes."""
+    with store.read() as connection:
+        row = registry.model(connection, model)
+        members = datasets.get(connection, row.version).batches
+        query = (
+            sa.select(batches.c.segment, split_parts.c.sides)
+            .join(split_parts, split_parts.c.batch == batches.c.id)
+            .where(batches.c.id.in_(members))
+        )
+        parts = connection.execute(query).all()
+    # Servers need it within a second of the promotion; made now, they only read it.
+    calibration_of(store, row, artifacts.get_model(store, row.artifact))
+    with store.read() as connection:
+        beside = calibrations.get(connection, model)
+    digests = [row.artifact, row.golden, *(d for part in parts for d in part)]
+    digests += [] if beside is None else [beside.places]
+    return copy_verified(store, digests)
+
+
+def promote(store: Store, night: RunContext, judged: JudgedEvaluation) -> int:
+    """Make the challenger champion; returns the ledger line.
+
+    ChampionChanged if it was judged against a champion that has been replaced since, OnHold if
+    its lineage was taken back meanwhile.
+    """
+    with store.read() as connection:
+        newest = registry.head(connection)
+    if newest is not None and newest.to_model == judged.challenger:
+        return int(newest.seq)  # a run that died after this step, run again
+    return registry.change_champion(store, promotion(judged, night.run, judged.sentence))
+
+
+def promotion(
+    judged: JudgedEvaluation, run: int, reason: str, overridden: tuple[str, ...] = ()
+) -> Change:
+    """The line of the ledger that carries a verdict out, whoever decides it."""
+    return Change(
+        operation="promote",
+        to_model=judged.challenger,
+        expected=judged.champion,
+        actor=actor(),
+        reason=reason,
+        evaluation=judged.evaluation,
+        run=run,
+        overridden=overridden,
+    )
+
+
+@dataclass(frozen=True)
+class RollbackPlan:
+    """What a rollback would do; ids."""
+
+    to_model: int
+    from_model: int | None
+    held_models: tuple[int, ...]
+    entered: dict[int, str]  # batches in the dataset of `from_model` and not of `to_model`: names
+    next_run: str  # what the next run will do afterwards
+
+    def suggestion(self, *, done: bool) -> str:
+        """Which batches may be to blame, and how one goes on hold, now or once it is `done`."""
+        if not self.entered:
+            return f"The dataset of m{self.from_model} has no batch that m{self.to_model}'s lacks."
+        batches = [f"b{id_} ({name})" for id_, name in self.entered.items()]
+        shown = ", ".join(batches[:SUGGESTED])
+        more = f" and {len(batches) - SUGGESTED} more" if len(batches) > SUGGESTED else ""
+        first = f"b{next(iter(self.entered))}"
+        hold = f"housing hold {first} --reason TEXT" if done else f"--batch {first}"
+        return (
+            f"The dataset of m{self.from_model} has what m{self.to_model}'s lacks: {shown}{more}; "
+            f"`{hold}` holds every model that was trained on it as well."
+        )
+
+
+SUGGESTED = 5
+"""Batches that a suggestion names."""
+
+
+def plan_rollback(
+    store: Store, settings: Settings, target: int | None, batch: int | None = None
+) -> RollbackPlan:
+    """What `roll_back` would do, and the run after it; raises what it would raise."""
+    with store.read() as connection:
+        current, chosen, undone = _undone(connection, target, batch)
+        held = blocks.held(connection)
+        new = blocks.Hold(0, actor(), "taken back", utc_now())
+        would_be = blocks.Holds(
+            {**dict.fromkeys(undone, new), **held.models},
+            {**({} if batch is None else {batch: new}), **held.batches},
+        )
+        return RollbackPlan(
+            chosen,
+            current,
+            undone,
+            _entered(connection, chosen, current),
+            next_run(connection, settings, chosen, would_be),
+        )
+
+
+def _entered(connection: Connection, chosen: int, current: int | None) -> dict[int, str]:
+    if current is None:
+        return {}
+    then, now = (
+        datasets.get(connection, registry.model(connection, model).version).batches
+        for model in (chosen, current)
+    )
+    query = sa.select(batches.c.id, batches.c.name).where(batches.c.id.in_(set(now) - set(then)))
+    return {row.id: row.name for row in connection.execute(query.order_by(batches.c.id))}
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What a rollback did; ids, and the digests of what had to be copied back first."""
+
+    seq: int  # the ledger's line
+    to_model: int
+    from_model: int | None
+    held_models: tuple[int, ...]
+    held_batches: tuple[int, ...]
+    healed: tuple[str, ...]
+
+    def message(self) -> Message:
+        """The same, for the team."""
+        held = [f"m{m}" for m in self.held_models] + [f"b{b}" for b in self.held_batches]
+        sentence = (
+            f"m{self.to_model} is champion again instead of m{self.from_model}; "
+            f"on hold: {', '.join(held)}"
+        )
+        return Message(Event.ROLLED_BACK, sentence, f"m{self.to_model}")
+
+
+def roll_back(
+    store: Store,
+    target: int | None,
+    reason: str,
+    *,
+    batch: int | None = None,
+    run: int | None = None,
+) -> RolledBack:
+    """Make a former champion the champion again, and hold what is taken back.
+
+    Without `target` it is the one that the current champion replaced. All champions that this
+    undoes go on hold, and so does `batch`, one that the current champion was trained on. Before
+    the ledger changes, the model is loaded here and must give its golden predictions; damaged or
+    missing bytes come back from the backup.
+    """
+    with store.read() as connection:
+        current, chosen, undone = _undone(connection, target, batch)
+        row = registry.model(connection, chosen)
+    change = Change(
+        "rollback",
+        chosen,
+        current,
+        actor(),
+        reason,
+        run=run,
+        hold_models=undone,
+        hold_batches=() if batch is None else (batch,),
+    )
+    registry.check_eligible(store, change)
+    healed = _verify_and_heal(store, row)
+    seq = registry.change_champion(store, change)
+    also = () if batch is None else copies.hold_copies(store, batch)
+    return RolledBack(seq, chosen, current, undone, (*change.hold_batches, *also), healed)
+
+
+def _undone(
+    connection: Connection, target: int | None, batch: int | None
+) -> tuple[int | None, int, tuple[int, ...]]:
+    """The champion, the one that comes instead, and all that this undoes."""
+    current = registry.champion(connection)
+    chosen = registry.previous_champion(connection) if target is None else target
+    registry.model(connection, chosen)
+    _must_be_former(connection, chosen, current)
+    if batch is not None:
+        _require_trained_on(connection, current, batch)
+    return current, chosen, promotion_log.superseded_by_rollback(connection, chosen)
+
+
+def _verify_and_heal(store: Store, row: Row[Any]) -> tuple[str, ...]:
+    """Try the model; returns what had to be copied back from the backup first."""
+    try:
+        artifacts.rehearse(store, row.artifact, row.golden)
+    except Corrupt:
+        healed = heal(store, (row.artifact, row.golden))
+        if not healed:  # its bytes are those that were stored
+            raise
+        artifacts.rehearse(store, row.artifact, row.golden)
+        return healed
+    return ()
+
+
+def _must_be_former(connection: Connection, chosen: int, current: int | None) -> None:
+    if chosen == current:
+        raise NotPossible(what=f"Rolling back to m{chosen}", why="it is the champion.")
+    if chosen not in registry.former_champions(connection):
+        raise NotPossible(
+            what=f"Rolling back to m{chosen}",
+            why="it was never champion; `housing history` lists those that were.",
+        )
+
+
+def _require_trained_on(connection: Connection, current: int | None, batch: int) -> None:
+    version = registry.model(connection, current or 0).version
+    if batch not in datasets.get(connection, version).batches:
+        raise NotPossible(
+            what=f"Holding b{batch} with this rollback",
+            why=f"m{current} was trained on v{version}, which does not have it; "
+            f"`housing show v{version}` lists its batches.",
+        )

@@ -1,0 +1,223 @@
+"""The night's report, gathered from what SQL remembers and rendered to one HTML file."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy.engine import Connection, Row
+
+from housing import schema
+from housing.errors import HousingError
+from housing.gate import evidence as records
+from housing.gate.evidence import HoldoutReuse
+from housing.gate.policy import GatePolicy
+from housing.pipeline import model_card
+from housing.pipeline.run_context import RunContext
+from housing.records import Interval, RunResult, Verdict
+from housing.report.data import QuarantinedRow, RunReport, TestSet
+from housing.report.markdown import summary
+from housing.report.run_page import render
+from housing.settings import Settings
+from housing.store.data import batches, datasets, profiles
+from housing.store.data.segments import get_table
+from housing.store.database.engine import Store
+from housing.store.models import registry, searches
+from housing.store.objects.filesystem import write_page
+from housing.store.runs import runs
+from housing.training.search import best
+
+log = logging.getLogger("housing")
+
+QUARANTINE_SHOWN = 20
+"""Rejected rows of a night that a report shows; all of them are kept."""
+
+HISTORY_SHOWN = 60
+"""Nights in the plot of the champion's error."""
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """A report on disk: the night's result with its path, the short text, the parts, the card."""
+
+    result: RunResult
+    summary: str
+    report: RunReport
+    card: str = ""  # the challenger's model card, Markdown
+
+
+def write(store: Store, settings: Settings, night: RunContext, result: RunResult) -> WrittenReport:
+    """Render the report of a night into HOME/reports."""
+    path = report_path(settings, night.run)
+    text, page = _card(store, settings, result)
+    report = replace(collect(store, settings, night.run, result), location=str(path), card=page)
+    write_page(path, render(report).encode())
+    return WrittenReport(replace(result, report=str(path)), summary(report), report, text)
+
+
+def _card(store: Store, settings: Settings, result: RunResult) -> tuple[str, str]:
+    """The challenger's model card: its Markdown and the path of its page; empty without one.
+
+    What hinders a card must not take the report away, which says why a night ended as it did.
+    """
+    if result.challenger is None:
+        return "", ""
+    try:
+        text, page = model_card.write(store, settings, result.challenger)
+        return text.read_text(), str(page)
+    except HousingError as error:
+        log.warning("m%d has no model card: %s", result.challenger, error)
+        return "", ""
+
+
+def collect(store: Store, settings: Settings, run: int, result: RunResult) -> RunReport:
+    """Everything that is told about a night; parts that it did not reach stay empty."""
+    with store.read() as connection:
+        row = runs.get(connection, run)
+        last = runs.last_completed_night(connection)
+        came = batches.ingested_after(connection, 0 if last is None else last.id)
+        report = RunReport(
+            run=run,
+            started_at=row.started_at,
+            outcome=result.outcome,
+            sentence=result.sentence,
+            notices=tuple(notices(connection, settings)),
+            batches=(
+                *(batches.summary(batch) for batch in came),
+                *runs.not_taken_since(connection, 0 if last is None else last.id),
+            ),
+            dataset=None if result.version is None else profiles.get(connection, result.version),
+            steps=runs.steps(connection, run),
+            history=tuple(_history(connection)),
+            wear=tuple(_wear(connection)),
+            settings=_shown(settings),
+        )
+        if result.challenger is not None:
+            report = _with_models(store, connection, report, result)
+    return replace(report, quarantine=tuple(_quarantine(store, came)))
+
+
+def notices(connection: Connection, settings: Settings) -> Iterator[str]:
+    """What nobody who reads of this data may overlook."""
+    active = datasets.active(connection)
+    members = () if active is None else active.batches
+    simulated = [b for b in members if batches.get(connection, b).simulated]
+    if simulated:
+        yield (
+            "SIMULATED DISTRICTS: the dataset holds made-up rows "
+            f"({', '.join(f'b{b}' for b in simulated)}); its models say nothing of real houses."
+        )
+    yield from _worn(connection, settings.gate)
+    if settings.backup_on_same_disk:
+        yield (
+            "The backup is on the same disk as the original: it will not survive that disk. "
+            "Set HOUSING_BACKUP_URL to another one."
+        )
+
+
+def _with_models(
+    store: Store, connection: Connection, report: RunReport, result: RunResult
+) -> RunReport:
+    model = registry.model(connection, result.challenger or 0)
+    trials = tuple(searches.trials_of(connection, model.search))
+    evaluation = registry.newest_evaluation(connection, model.id)
+    report = replace(
+        report,
+        challenger=f"m{model.id} ({model.family})",
+        trials=trials,
+        best=best(trials).draw.index,
+        importances=model.importances,
+        groups=model.groups or {},
+    )
+    if evaluation is None:
+        return report
+    champion = evaluation.champion
+    return replace(
+        report,
+        champion="" if champion is None else _name(registry.model(connection, champion)),
+        evidence=records.read(evaluation.evidence),
+        policy=GatePolicy.model_validate(evaluation.policy),
+        verdict=TypeAdapter(Verdict).validate_python(evaluation.verdict),
+        test=_test_set(store, evaluation),
+    )
+
+
+def _name(model: Row[Any]) -> str:
+    return f"m{model.id} ({model.family})"
+
+
+def _test_set(store: Store, evaluation: Row[Any]) -> TestSet:
+    table = get_table(store, evaluation.predictions)
+    longitude, latitude = (table[name].to_numpy() for name in schema.COORDINATES)
+    return TestSet(
+        longitude, latitude, table[schema.TARGET].to_numpy(), table["challenger"].to_numpy()
+    )
+
+
+def _history(connection: Connection) -> Iterator[tuple[datetime, Interval]]:
+    """The error of each night's champion-to-be, as it was measured that night."""
+    for row in reversed(registry.newest_evaluations(connection, HISTORY_SHOWN)):
+        evidence = records.read(row.evidence)
+        promoted = row.outcome == "promote" or evidence.champion is None
+        contender = evidence.challenger if promoted else evidence.champion
+        if contender is not None and contender.metrics is not None:
+            yield row.created_at, contender.metrics.rmse
+
+
+def _wear(connection: Connection) -> Iterator[tuple[datetime, HoldoutReuse]]:
+    """How used each night's test set was."""
+    for row in reversed(registry.newest_evaluations(connection, HISTORY_SHOWN)):
+        evidence = records.read(row.evidence)
+        if evidence.wear is not None:
+            yield row.created_at, evidence.wear
+
+
+def _worn(connection: Connection, policy: GatePolicy) -> Iterator[str]:
+    """What the newest verdict says of the test set, where that is a warning."""
+    newest = registry.newest_evaluations(connection, 1)
+    wear = records.read(newest[0].evidence).wear if newest else None
+    if wear is None:
+        return
+    if wear.difference is not None and wear.difference.lower > 0:
+        yield (
+            f"The test set flatters: on {wear.fresh_rows:,} rows that no decision has used, the "
+            f"champion's error is {wear.difference.value:.1%} higher than on the rest, beyond "
+            "chance."
+        )
+    if wear.decisions >= policy.wear_warning:
+        yield (
+            f"The test set has served {wear.decisions:,} decisions; what is chosen by it again "
+            "and again comes to fit it. Fresh rows are the remedy."
+        )
+
+
+def _quarantine(store: Store, came: Sequence[Row[Any]]) -> Iterator[QuarantinedRow]:
+    left = QUARANTINE_SHOWN
+    for batch in came:
+        if batch.rejected is None or not left:
+            continue
+        table = get_table(store, batch.rejected, ("line", "code", "column", "value"))
+        rows = table.slice(0, left).to_pylist()
+        left -= len(rows)
+        for row in rows:
+            yield QuarantinedRow(batch.name, row["line"], row["code"], row["column"], row["value"])
+
+
+def _shown(settings: Settings) -> dict[str, str]:
+    return {
+        "sources": ", ".join(settings.source),
+        "seed": str(settings.seed),
+        "test share": f"{settings.test_share:.0%}",
+        "families": ", ".join(settings.search.families),
+        "draws": str(settings.search.n_iter),
+        "folds": str(settings.search.folds),
+        "gate": f"{settings.gate.rule}, margin {settings.gate.margin:.1%}",
+    }
+
+
+def report_path(settings: Settings, run: int) -> Path:
+    """Where the report of a run is, if it has one."""
+    return settings.home / "reports" / f"night-r{run}.html"

@@ -1,0 +1,166 @@
+"""Whether there is anything to do tonight, and what the next run will do.
+
+Both are answered from what is stored about the active rows, by content and never by a version's
+number. From SQL alone, once a version has been measured: an idle night is short.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.gate import decision_rule
+from housing.pipeline.evaluate import JudgedEvaluation, from_row, standing
+from housing.pipeline.train import plan_of, search_key
+from housing.records import RunOutcome
+from housing.settings import Settings
+from housing.store.data import datasets, profiles, split
+from housing.store.database.engine import Store
+from housing.store.database.tables import evaluations, runs
+from housing.store.models import approvals, blocks, registry, searches
+from housing.store.models.blocks import Holds
+
+_FATES = {
+    "waiting": RunOutcome.AWAITING_APPROVAL,
+    "approved": "approved",
+    "rejected": "rejected",
+    "expired": "not approved in time",
+    "overtaken": "overtaken by another champion",
+}
+"""What became of a promotion that a person was asked about."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """How far the work on some rows has come under some settings, against one champion."""
+
+    champion: int | None
+    searched: bool = False
+    challenger: int | None = None
+    on_hold: str = ""  # why the challenger may not be promoted
+    verdict: Row[Any] | None = None  # the evaluation that stands
+
+
+def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEvaluation | None:
+    """The verdict on this version's rows under these settings, if it stands and was carried out.
+
+    None where a model must still be searched, fitted, judged or promoted (or a person asked), or
+    where the team has not been told yet: a night that died on the way is taken up where it was. A
+    challenger that is on hold is settled as it is; once it is released, its verdict is taken up
+    again.
+    """
+    with store.read() as connection:
+        if split.unsplit(connection):
+            return None
+    content = profiles.measured(store, version).content
+    with store.read() as connection:
+        found = stored(
+            connection, content, settings, registry.champion(connection), blocks.held(connection)
+        )
+        if found.verdict is None or not _concluded(connection, found.verdict.key):
+            return None
+        judged = from_row(found.verdict, found.on_hold)
+        if found.champion == found.challenger or not judged.promotes:
+            return judged
+        asked = approvals.of_key(connection, found.verdict.key)
+        return None if asked is None else replace(judged, outcome=_FATES[asked.status])
+
+
+def stored(
+    connection: Connection,
+    content: str,
+    settings: Settings,
+    champion: int | None,
+    on_hold: Holds,
+) -> Found:
+    """What is stored about these rows, were `champion` in force and this on hold."""
+    found = Found(champion)
+    search = searches.find(connection, search_key(content, plan_of(settings, content)))
+    if search is None or search.finished_at is None:
+        return found
+    found = replace(found, searched=True)
+    model = registry.model_of_search(connection, search.id, settings.search.bag)
+    if model is None:
+        return found
+    return replace(
+        found,
+        challenger=model.id,
+        on_hold=blocks.block_reason(connection, model.id, on_hold),
+        verdict=standing(connection, model.id, champion, content, settings),
+    )
+
+
+def _concluded(connection: Connection, key: str) -> bool:
+    """Whether a run that came to this verdict ended, and so told the team."""
+    alike = sa.select(evaluations.c.id).where(evaluations.c.key == key)
+    query = sa.select(runs.c.id).where(runs.c.status == "completed", runs.c.evaluation.in_(alike))
+    return connection.execute(query.limit(1)).first() is not None
+
+
+# --- what the next run will do ---------------------------------------------------------------
+
+
+def what_next(store: Store, settings: Settings) -> str:
+    """What the next run will do without new rows."""
+    with store.read() as connection:
+        champion, on_hold = registry.champion(connection), blocks.held(connection)
+        return next_run(connection, settings, champion, on_hold)
+
+
+def next_run(
+    connection: Connection,
+    settings: Settings,
+    champion: int | None,
+    on_hold: Holds,
+) -> str:
+    """What the next run will do without new rows, were `champion` in force and this on hold."""
+    active = datasets.active(connection)
+    entering = datasets.entering(connection)
+    if active is None or entering:
+        names = ", ".join(f"b{batch}" for batch in entering) or "the first rows"
+        return f"The next run adds {names} to the dataset, searches, and judges what it finds."
+    profile = profiles.get(connection, active.id)
+    if profile is None:
+        return (
+            f"The next run reads v{active.id}, which no run has read yet, and searches on it unless"
+            " a version with the same rows was searched before."
+        )
+    found = stored(connection, profile.content, settings, champion, on_hold)
+    looks = registry.judged_before(connection, active.id, found.challenger)
+    asked = None if found.verdict is None else approvals.of_key(connection, found.verdict.key)
+    will = _will(found, active.id, None if asked is None else asked.status, settings.gate.approval)
+    return f"Without new rows the next run {will}{_rule(found, looks)}."
+
+
+def _rule(found: Found, looks: tuple[int, ...]) -> str:
+    """By which rule the next run judges, where that is not the policy's own."""
+    if found.verdict is not None or found.on_hold or found.champion is None:
+        return ""
+    challenger = found.challenger
+    if challenger == found.champion:
+        return ""
+    older = challenger is not None and challenger < found.champion
+    why = decision_rule.why_superior(looks, challenger if older else None)
+    return f"; the rule is `superior`, because {why}" if why else ""
+
+
+def _will(found: Found, version: int, answer: str | None, asks: bool) -> str:
+    rival = "the baselines" if found.champion is None else f"m{found.champion}"
+    if found.challenger is None:
+        why = "no finished search with these settings is stored for its rows"
+        start = "fits what the search found" if found.searched else "searches again"
+        return f"{start} on v{version}{'' if found.searched else f', because {why}'}"
+    name = f"m{found.challenger}"
+    if found.challenger == found.champion:
+        return f"does nothing: {name} is the model of the rows of v{version}"
+    if found.on_hold:
+        return f"promotes nothing: of the rows of v{version} it has {name}, and {found.on_hold}"
+    if found.verdict is None:
+        return f"judges the stored {name} against {rival}, without a search"
+    if found.verdict.outcome == "promote" and answer is not None:
+        return f"does nothing: {name} was judged against {rival} before ({_FATES[answer]})"
+    if found.verdict.outcome == "promote":
+        verb = "asks whether to promote" if asks else "promotes"
+        return f"{verb} the stored {name}, which was judged against {rival} before"
+    return f"does nothing: {name} was judged against {rival} before ({found.verdict.outcome})"

@@ -1,0 +1,238 @@
+"""Search, and the challenger that comes of it: both found again rather than done again."""
+
+import hashlib
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import pandas as pd
+from sqlalchemy.engine import Row
+
+from housing import progress, schema
+from housing.errors import NothingToTrainOn
+from housing.keys import Keys
+from housing.pipeline.run_context import RunContext
+from housing.records import Candidate, Member, Score, Trial
+from housing.settings import Settings
+from housing.store.data import datasets, profiles
+from housing.store.data.datasets import SIDE_COLUMN
+from housing.store.data.segments import KEY_COLUMN, put_frame
+from housing.store.database.engine import Store
+from housing.store.models import artifacts, registry, searches
+from housing.training.candidates import FAMILIES, unfitted
+from housing.training.fit import (
+    EVERY_ROW,
+    ensemble_members,
+    fit_members,
+    golden_rows,
+    library_versions,
+)
+from housing.training.importance import importances
+from housing.training.sampling import in_search_space
+from housing.training.search import Found, best, run_search
+from housing.training.search_config import SearchPlan
+from housing.training.search_config import search_key as plan_key
+from housing.training.workers import one_thread
+
+PREDICTED = "predicted"
+"""Column of the out-of-fold predictions, beside the key: one row a training district."""
+
+TOY_ROWS = 200
+"""Training rows on which a family is tried before its search."""
+
+GOLDEN_ROWS = 50
+"""Rows whose predictions are kept with a model, to tell later whether it still gives them."""
+
+
+def search_key(content: str, plan: SearchPlan) -> str:
+    """What makes two searches the same: the rows, their sides and the plan."""
+    return hashlib.sha256(f"{content}:{plan_key(plan)}".encode()).hexdigest()
+
+
+def plan_of(settings: Settings, content: str) -> SearchPlan:
+    """The plan of a search on some rows: other rows, other points; the same rows, the same.
+
+    The seed follows from the content, so a version that holds the rows of an earlier one has that
+    one's search and draws no second chance.
+    """
+    plan = settings.search
+    return plan.model_copy(update={"seed": (plan.seed + int(content[:8], 16)) % 2**31})
+
+
+def keys_digest(keys: Keys) -> str:
+    """Digest of a set of district keys."""
+    ordered = keys.copy()
+    ordered.sort()
+    return hashlib.sha256(ordered.astype("<i8").tobytes()).hexdigest()
+
+
+def training_side(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Features and target of the districts on the training side."""
+    side = frame[~frame[SIDE_COLUMN]].reset_index(drop=True)
+    return side[list(schema.FEATURES)], side[schema.TARGET]
+
+
+def tune(store: Store, night: RunContext, version: int, settings: Settings) -> int:
+    """Run the search of this version and plan, or what is left of it; returns its id."""
+    frame = datasets.read(store, version)
+    profile = profiles.record_or_verify(store, version, frame)
+    plan = plan_of(settings, profile.content)
+    X, y = training_side(frame)
+    if len(y) < plan.folds:
+        raise NothingToTrainOn(
+            why=f"dataset v{version} has {len(y)} training rows for {plan.folds} folds",
+            next_step="`housing ingest FILE` brings rows in.",
+        )
+    search = searches.begin(
+        store,
+        key=search_key(profile.content, plan),
+        version=version,
+        plan=plan.model_dump(mode="json"),
+        run=night.run,
+        warm=_warm(store, version, plan),
+    )
+    with store.read() as connection:
+        if searches.get(connection, search).finished_at is not None:
+            return search
+    check_families(plan, X, y)
+    found = _run(store, search, plan, X, y, settings.dask_address or "")
+    keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()[found.rows]
+    oof = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
+    choice = {
+        "models": [[draw, count] for draw, count in found.choice.models.items()],
+        "cv_rmse": found.choice.rmse,
+    }
+    searches.finish(store, search, choice, put_frame(store, oof))
+    return search
+
+
+def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
+    """Before hours of search: NotPossible where a family's model could not be stored and loaded.
+
+    Each family is fitted on a few rows; one that fails there is left for the search to report.
+    """
+    rows, labels = X.iloc[:TOY_ROWS], y.iloc[:TOY_ROWS]
+    for family in dict.fromkeys(plan.families):
+        model = unfitted(family, plan.seed, FAMILIES, plan.without)
+        try:
+            with one_thread():
+                model.fit(rows, labels)
+        except Exception:  # noqa: BLE001, S112 - the search records what each of its draws raises
+            continue
+        artifacts.check_storable(model, rows.iloc[:GOLDEN_ROWS], f"a model of the family {family}")
+
+
+def _warm(store: Store, version: int, plan: SearchPlan) -> list[Candidate]:
+    """What was best in the nights before, as far as tonight's spaces still hold it; each once."""
+    with store.read() as connection:
+        others = searches.best_of_others(connection, version, plan.warm)
+    fitting = [draw for draw in others if in_search_space(draw, plan, FAMILIES)]
+    return [d for i, d in enumerate(fitting) if not any(_same(d, e) for e in fitting[:i])]
+
+
+def _same(one: Candidate, other: Candidate) -> bool:
+    return (one.family, one.parameters) == (other.family, other.parameters)
+
+
+def _run(
+    store: Store, search: int, plan: SearchPlan, X: pd.DataFrame, y: pd.Series, dask: str
+) -> Found:
+    with store.read() as connection:
+        warm = searches.warm_of(searches.get(connection, search))
+        scored = list(searches.scores_of(connection, search))
+        ended = {trial.draw.index: trial for trial in searches.trials_of(connection, search)}
+    done = tuple(scored)
+    total = plan.folds * (plan.n_iter + len(warm))  # at most: draws that are stopped save theirs
+
+    def tell() -> None:
+        progress.report("tune", len(scored), total, _so_far(ended.values()))
+
+    def keep_score(score: Score) -> None:
+        searches.record_score(store, search, score)
+        scored.append(score)
+        tell()
+
+    def keep_trial(trial: Trial) -> None:
+        if trial.draw.index not in ended:
+            searches.record(store, search, trial)
+            ended[trial.draw.index] = trial
+            tell()
+
+    tell()
+    return run_search(
+        X, y, plan, warm=warm, done=done, on_score=keep_score, on_trial=keep_trial, dask=dask
+    )
+
+
+def _so_far(trials: Iterable[Trial]) -> str:
+    lowest = min((t.rmse for t in trials), default=float("inf"))
+    return f"best error so far {lowest:,.0f} US dollars" if lowest < float("inf") else ""
+
+
+def fit_challenger(store: Store, night: RunContext, search: int, settings: Settings) -> int:
+    """Fit what the search chose on the whole training side and register it; returns its id.
+
+    A model that was fitted before is found again; one whose bytes were pruned is fitted again.
+    """
+    with store.read() as connection:
+        row = searches.get(connection, search)
+        plan = SearchPlan.model_validate({**row.plan, "n_jobs": settings.search.n_jobs})
+        known = registry.model_of_search(connection, search, plan.bag)
+        if known is not None and registry.pruned_at(connection, known) is None:
+            return int(known.id)
+        trials = searches.trials_of(connection, search)
+    winner = best(tuple(trials))
+    members = ensemble_members(dict(row.models), {t.draw.index: t.draw for t in trials}, plan.seed)
+    frame = datasets.read(store, row.version)
+    X, y = training_side(frame)
+    train_keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
+    del frame  # of millions of rows, memory that the fit wants
+    began = time.perf_counter()
+    fitted = fit_members(
+        X, y, members,
+        workers=plan.workers, without=plan.without, rows=plan.member_rows,
+        dask=settings.dask_address or "", also=partial(importances, winner.draw, plan),
+    )  # fmt: skip
+    fit_seconds = time.perf_counter() - began
+    rows = golden_rows(X, GOLDEN_ROWS, plan.seed)
+    artifact = artifacts.put_model(store, fitted.model)
+    with one_thread():  # for a few rows, waking others takes longer than they save
+        golden = artifacts.put_golden(store, rows, fitted.model.predict(rows))
+    if known is not None:
+        return registry.bring_back(store, known, artifact, golden)
+    facts = {
+        "search": search,
+        "bag": plan.bag,
+        "version": row.version,
+        "draw": winner.draw.index,
+        "family": winner.draw.family,
+        "parameters": dict(winner.draw.parameters),
+        "members": [asdict(member) for member in members],
+        "seed": plan.seed,
+        "cv_rmse": row.cv_rmse,
+        "oof": row.oof,
+        "train_rows": len(y),
+        "train_keys": keys_digest(train_keys),
+        "importances": fitted.also.columns,
+        "groups": fitted.also.groups,
+        "libraries": library_versions(fitted.model),
+        "fit_seconds": fit_seconds,
+        "run": night.run,
+    }
+    return registry.register(store, facts, artifact, golden)
+
+
+def refit(store: Store, model: Row[Any], X: pd.DataFrame, y: pd.Series, settings: Settings) -> Any:
+    """A registered model fitted again on the same rows: its members, without what was left out."""
+    with store.read() as connection:
+        plan = searches.get(connection, model.search).plan
+    draw = Candidate(model.draw, model.family, model.parameters)
+    members = [Member(Candidate(**each["draw"]), each["seed"]) for each in model.members or ()]
+    members = members or [Member(draw, model.seed + i) for i in range(model.bag)]
+    return fit_members(
+        X, y, members,
+        workers=settings.search.workers, without=plan.get("without", ()),
+        rows=plan.get("member_rows", EVERY_ROW), dask=settings.dask_address or "",
+    ).model  # fmt: skip

@@ -1,0 +1,67 @@
+"""The parts of a night's report as a UI shows them one by one: pictures and a table of models.
+
+The same plots and figures as on the page; what stands together there belongs to `night`.
+"""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from housing.report import plots
+from housing.report.data import RunReport
+from housing.report.plot_style import RenderedFigure
+from housing.report.run_page import MODEL_FIGURES, decision
+
+PAPER = "#ffffff"
+"""Behind a picture that stands alone: its lines are made for light paper, and a UI may be dark."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a UI takes it."""
+
+    key: str  # lower case, for addresses
+    title: str
+    data_uri: str
+
+
+def pictures(report: RunReport) -> Iterator[Picture]:
+    """Those for which the night got far enough, the most telling first."""
+    drawn: tuple[tuple[str, str, RenderedFigure | None], ...] = (
+        ("decision", "The decision", decision(report)),
+        ("search", "The search", plots.search(report.trials, report.best)),
+        (
+            "predicted-vs-actual",
+            "Predicted and actual",
+            plots.predicted_vs_actual(report.test) if report.test else None,
+        ),
+        ("error-map", "Where it errs", plots.error_map(report.test) if report.test else None),
+        (
+            "history",
+            "The champion's error over time",
+            plots.history(report.history) if len(report.history) > 1 else None,
+        ),
+    )
+    for key, title, plot in drawn:
+        if plot is not None:
+            yield Picture(key, f"{title}: {plot.alt}", _data_uri(plot))
+
+
+def _data_uri(plot: RenderedFigure) -> str:
+    on_paper = plot.svg.replace(b"<svg ", f'<svg style="background:{PAPER}" '.encode(), 1)
+    return f"data:image/svg+xml;base64,{base64.b64encode(on_paper).decode()}"
+
+
+def models_table(report: RunReport) -> list[dict[str, str]]:
+    """One row a figure, one column a model; empty before anything was measured."""
+    evidence = report.evidence
+    if evidence is None:
+        return []
+    models = {f"challenger {report.challenger}": evidence.challenger.metrics}
+    if evidence.champion is not None:
+        models[f"champion {report.champion}"] = evidence.champion.metrics
+    return [
+        {"figure": label}
+        | {name: figure(metrics) if metrics else "not finite" for name, metrics in models.items()}
+        for label, figure in MODEL_FIGURES
+    ]

@@ -1,0 +1,114 @@
+"""What all plots share: colours, sizes, and how a drawing becomes SVG for a page.
+
+What a plot shows belongs to `plots`. Nothing here touches matplotlib's global state for good.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class RenderedFigure:
+    """An SVG document, and what it shows in words for who does not see it."""
+
+    svg: bytes
+    alt: str
+
+
+@dataclass(frozen=True)
+class PlotStyle:
+    """Colours (Okabe and Ito, 2008: told apart with any colour vision), sizes and limits."""
+
+    ink: str = "#1b1f24"
+    faint: str = "#8a929c"
+    good: str = "#0072b2"
+    bad: str = "#d55e00"
+    middle: str = "#b4b8bd"  # of the diverging scale; recedes on light and on dark
+    families: tuple[str, ...] = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9")
+    markers: tuple[str, ...] = ("o", "s", "D", "^", "v")
+    font_size: float = 9  # points
+    dots_per_inch: int = 200  # of the pixels inside
+    most_points: int = 20_000  # drawn in a cloud: every k-th row beyond
+    most_bars: int = 12
+    longest_name: int = 36  # characters; a longer one would leave no room for the picture
+    far_off: float = 0.2  # relative error that counts as far off
+    error_limit: float = 0.5  # relative error at which the colours of the map end
+    search_range: float = 2.5  # distances from the best to the middle draw that are shown
+
+
+LOOK = PlotStyle()
+
+_RECOLOURED = {"ink": LOOK.ink, "faint": LOOK.faint, "good": LOOK.good, "bad": LOOK.bad}
+"""A page may set `--plot-<name>`; without it the colour is the one here."""
+
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: smaller, selectable, in the page's own font
+    "svg.hashsalt": "housing",  # the same night gives the same bytes
+    "font.family": "sans-serif",
+    "font.size": LOOK.font_size,
+    "text.color": LOOK.ink,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "axes.edgecolor": LOOK.faint,
+    "axes.labelcolor": LOOK.ink,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": LOOK.faint,
+    "ytick.color": LOOK.faint,
+    "xtick.labelcolor": LOOK.ink,
+    "ytick.labelcolor": LOOK.ink,
+    "legend.frameon": False,
+}
+
+
+@contextmanager
+def canvas(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+    """A transparent figure (inches) of its own, which no global list of figures holds."""
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.patch.set_visible(False)
+        axes = figure.add_subplot()
+        axes.patch.set_visible(False)
+        yield figure, axes
+
+
+def named(name: str) -> str:
+    """A name as a plot can show it."""
+    words = " ".join(name.replace("_", " ").split())
+    return words if len(words) <= LOOK.longest_name else f"{words[: LOOK.longest_name - 1]}…"
+
+
+def thinned(rows: int) -> slice:
+    """Every k-th row, so that a cloud never holds more points than can be seen."""
+    return slice(None, None, max(-(-rows // LOOK.most_points), 1))
+
+
+def dates(axes: Axes) -> None:
+    """Dates along the x-axis, of nights or looks; call it when all of them are drawn."""
+    low, high = axes.dataLim.intervalx  # days
+    if high - low < 1:  # those of one day stand in the middle of it
+        axes.set_xlim((low + high) / 2 - 0.5, (low + high) / 2 + 0.5)
+    locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def finished(figure: Figure, name: str, alt: str) -> RenderedFigure:
+    """The figure as SVG; call within `canvas`. `name` keeps ids of two plots in a page apart."""
+    buffer = io.BytesIO()
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", dpi=LOOK.dots_per_inch, metadata=metadata)
+    text = buffer.getvalue().decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for part, color in _RECOLOURED.items():
+        text = re.sub(rf"(fill|stroke): {color}\b", rf"\g<1>: var(--plot-{part}, {color})", text)
+    return RenderedFigure(text.encode(), alt)

@@ -1,0 +1,160 @@
+"""The report of a night as one HTML file: no script, no outside resource, every part optional.
+
+What is shown comes from `content`, how figures read from `wording`, pictures from `plots`; the
+layout is in `templates/`.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path, PurePath
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from housing.gate import decision_rule
+from housing.gate.data_checks import drift_found
+from housing.gate.evidence import ModelMetrics
+from housing.gate.power import (
+    OperatingCharacteristic,
+    earlier_comparisons,
+    operating_characteristic,
+)
+from housing.records import Metrics
+from housing.report import gate_plots, plots, wording
+from housing.report.data import RunReport
+from housing.report.plot_style import RenderedFigure
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+DRIFTED_SHOWN = 4
+"""Columns that drifted of which a report has a picture each."""
+
+MODEL_FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
+    (f"Error (RMSE, {plots.UNIT})", lambda m: wording.dollars(m.rmse.value)),
+    ("its interval", lambda m: wording.limits(m.rmse)),
+    ("the same, among neighbours", lambda m: wording.optional(m.rmse_clustered)),
+    (f"Mean absolute error ({plots.UNIT})", lambda m: wording.dollars(m.mae)),
+    ("its interval, among neighbours", lambda m: wording.optional(m.mae_clustered)),
+    ("R²", lambda m: f"{m.r2:.3f}"),
+    ("Within 10 % of the price", lambda m: wording.share(m.within_10)),
+    ("Within 20 % of the price", lambda m: wording.share(m.within_20)),
+    ("Test rows", lambda m: wording.count(m.rows)),
+)
+"""One row of the table of models each: what it is called, and how it reads."""
+
+
+def render(report: RunReport) -> str:
+    """The whole page. Texts from outside (file names, values, messages) are escaped."""
+    test, importances, unit = report.test, report.importances, report.importance_unit
+    page = _environment().get_template("night.html")
+    text = page.render(
+        report=report,
+        headline=wording.HEADLINES[report.outcome],
+        next_step=wording.next_step(report),
+        decision=decision(report),
+        checks=wording.by_urgency(report.verdict.checks) if report.verdict else (),
+        seen=seen(report),
+        **_gate_plots(report),
+        models=list(_models(report)),
+        model_figures=MODEL_FIGURES,
+        baselines=report.evidence.baselines if report.evidence else {},
+        totals=wording.totals(report.batches),
+        search=plots.search(report.trials, report.best),
+        failures=[trial for trial in report.trials if trial.error],
+        card=PurePath(report.card).name,  # it lies beside the report
+        importances=plots.importances(importances, unit) if importances else None,
+        predicted=plots.predicted_vs_actual(test) if test else None,
+        map=plots.error_map(test) if test else None,
+        history=plots.history(report.history) if len(report.history) > 1 else None,
+        seconds=sum(step.seconds for step in report.steps),
+    )
+    return wording.writable(text)
+
+
+def decision(report: RunReport) -> RenderedFigure | None:
+    """The picture of the decision: against the champion or, without one, the baselines."""
+    evidence, policy = report.evidence, report.policy
+    if evidence is None or policy is None:
+        return None
+    if evidence.champion is not None:
+        if evidence.comparison is None:
+            return None
+        rule = decision_rule.in_force(evidence, policy)
+        label = "must end below" if rule.rule == "superior" else "tolerated up to"
+        return plots.decision({"": evidence.comparison}, decision_rule.limit(rule), label)
+    baselines = {
+        f"against {name}": baseline.comparison
+        for name, baseline in evidence.baselines.items()
+        if baseline.comparison is not None
+    }
+    if not baselines:
+        return None
+    return plots.decision(baselines, -policy.baseline_margin, "required:")
+
+
+def seen(report: RunReport) -> OperatingCharacteristic | None:
+    """What tonight's gate could see, where it compared with a champion."""
+    evidence, policy = report.evidence, report.policy
+    if evidence is None or policy is None or evidence.comparison is None:
+        return None
+    return operating_characteristic(
+        evidence.comparison, policy, earlier=earlier_comparisons(evidence)
+    )
+
+
+def _gate_plots(report: RunReport) -> dict[str, Any]:
+    """Pictures of slices, of what the gate can see, of drift and of wear, as far as there are."""
+    evidence, policy, could = report.evidence, report.policy, seen(report)
+    wear = gate_plots.wear(report.wear)
+    if evidence is None or policy is None:
+        return {"forest": None, "characteristic": None, "drift": None, "drifted": [], "wear": wear}
+    effect = None if evidence.comparison is None else evidence.comparison.effect
+    drifted = [(c, d) for d in evidence.drift for c in drift_found(d, policy)]
+    return {
+        "forest": gate_plots.forest(evidence, policy),
+        "characteristic": could and gate_plots.characteristic(could, effect),
+        "drift": gate_plots.drift_effects(evidence.drift, policy),
+        "drifted": [
+            gate_plots.drift_shares(column, drift, number)
+            for number, (column, drift) in enumerate(drifted[:DRIFTED_SHOWN])
+        ],
+        "wear": wear,
+    }
+
+
+def _models(report: RunReport) -> Iterator[tuple[str, str, ModelMetrics]]:
+    """Role, name and figures of each model that was measured, the challenger first."""
+    if report.evidence is None:
+        return
+    yield "Challenger", report.challenger, report.evidence.challenger
+    if report.evidence.champion is not None:
+        yield "Champion", report.champion, report.evidence.champion
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=wording.count,
+        dollars=wording.dollars,
+        limits=wording.limits,
+        share=wording.share,
+        bound=wording.bound,
+        unbroken=wording.unbroken,
+        changed=wording.changed,
+        luck=wording.luck,
+        change=wording.change,
+        duration=wording.duration,
+        # Plots are made here from figures; matplotlib escapes the names that they carry.
+        svg=lambda plot: Markup(plot.svg.decode()),  # noqa: S704
+        css=lambda name: Markup((TEMPLATES / name).read_text("utf-8")),  # noqa: S704
+    )
+    environment.globals.update(MARKS=wording.MARKS)
+    return environment

@@ -1,0 +1,184 @@
+"""The JSON requests of the prediction API, derived from the column catalogue, and their errors.
+
+The body is parsed from bytes into plain dictionaries. Files have a reader of their own
+(`inference.file_scoring`), with the same rules and messages.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from typing_extensions import TypedDict
+
+from housing.inference.columns import LONGEST_SHOWN, error_message
+from housing.quality.rejections import LONGEST_ID
+from housing.schema import (
+    CATALOGUE,
+    FEATURES,
+    ID_COLUMN,
+    NOT_ABOVE,
+    Column,
+)
+
+MOST_FAULTS = 20
+"""Faults of one request that are told; the first ones are enough to mend it."""
+
+
+class Fault(TypedDict):
+    """One thing that is wrong with a request."""
+
+    field: str
+    message: str
+    value: NotRequired[Any]
+    unit: NotRequired[str]
+    minimum: NotRequired[float | None]
+    maximum: NotRequired[float | None]
+    allowed: NotRequired[list[str]]
+
+
+class InvalidRequest(Exception):
+    """A request that cannot be answered as it is; `faults` says why, field by field."""
+
+    def __init__(self, faults: Sequence[Fault], more: int = 0) -> None:
+        self.faults, self.more = list(faults), more
+        super().__init__("; ".join(f"{fault['field']}: {fault['message']}" for fault in faults))
+
+
+def _field(column: Column) -> Any:
+    words = f"{column.meaning} ({column.unit})"
+    if column.kind == "category":
+        kind: Any = Annotated[Literal[column.categories], Field(description=words)]
+    else:
+        kind = Annotated[
+            float,
+            Field(
+                strict=True,
+                ge=column.minimum,
+                le=column.maximum,
+                allow_inf_nan=False,
+                description=words,
+                json_schema_extra={"unit": column.unit},
+            ),
+        ]
+    return NotRequired[kind | None] if column.nullable else kind
+
+
+_ID = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=LONGEST_ID,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        strict=True,
+        description="The district's own id; it comes back with the answer",
+    ),
+]
+
+
+_typed_dict: Any = TypedDict  # called as a function: the fields are the catalogue's
+
+
+def _shape(name: str, fields: Mapping[str, Any]) -> Any:
+    """Plain dictionaries with exactly these fields."""
+    made = _typed_dict(name, dict(fields))
+    made.__pydantic_config__ = ConfigDict(extra="forbid", title=name)
+    return made
+
+
+District: Any = _shape(
+    "District",
+    {**{name: _field(CATALOGUE[name]) for name in FEATURES}, ID_COLUMN: NotRequired[_ID | None]},
+)
+
+
+def question(most: int) -> TypeAdapter[Any]:
+    """What reads `{"districts": [...]}` with 1 to `most` districts from JSON bytes."""
+    many = Field(min_length=1, max_length=most, description="1 or more, answered in order")
+    return TypeAdapter(_shape("Question", {"districts": Annotated[list[District], many]}))
+
+
+def read(adapter: TypeAdapter[Any], body: bytes) -> list[dict[str, Any]]:
+    """The districts of a JSON body; InvalidRequest names each field that is wrong."""
+    try:
+        districts: list[dict[str, Any]] = adapter.validate_json(body)["districts"]
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=True)
+        faults = [_fault(detail) for detail in details[:MOST_FAULTS]]
+        raise InvalidRequest(faults, max(len(details) - MOST_FAULTS, 0)) from None
+    faults = [
+        _too_large(i, part, whole, row)
+        for i, row in enumerate(districts)
+        for part, whole in NOT_ABOVE
+        if (row.get(part) or 0.0) > row[whole]
+    ]
+    if faults:
+        raise InvalidRequest(faults[:MOST_FAULTS], max(len(faults) - MOST_FAULTS, 0))
+    return districts
+
+
+_CODES = {
+    "missing": "missing",
+    "float_type": "not-a-number",
+    "finite_number": "not-finite",
+    "greater_than_equal": "range",
+    "less_than_equal": "range",
+    "literal_error": "category",
+}
+
+
+def _fault(detail: ErrorDetails) -> Fault:
+    place = detail["loc"]
+    column = CATALOGUE.get(str(place[-1])) if len(place) == 3 else None
+    code = _CODES.get(detail["type"])
+    if column is not None and column.name in FEATURES and code is not None:
+        return _column_fault(_path(place), code, column, detail["input"])
+    return {"field": _path(place) or "body", "message": _other(detail)}
+
+
+def _column_fault(path: str, code: str, column: Column, value: Any) -> Fault:
+    shown = None if code == "missing" else value
+    fault: Fault = {"field": path, "message": error_message(code, column, shown)}
+    if code != "missing" and isinstance(value, str | bool | int | float) and code != "not-finite":
+        fault["value"] = value if not isinstance(value, str) else value[:LONGEST_SHOWN]
+    if column.kind == "category":
+        fault["allowed"] = list(column.categories)
+    else:
+        fault["unit"] = column.unit
+        fault["minimum"], fault["maximum"] = column.minimum, column.maximum
+    return fault
+
+
+def _other(detail: ErrorDetails) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"there is no such field; a district has {', '.join((*FEATURES, ID_COLUMN))}"
+    if kind == "too_long":
+        return (
+            f"{context['actual_length']:,} districts are more than the {context['max_length']:,} "
+            "that one request may ask for; send a CSV or Parquet file to /predict/batch"
+        )
+    if kind == "json_invalid":
+        return f"the body is not JSON: {context.get('error', 'it cannot be read')}"
+    if kind == "missing":
+        return f"is missing; send {EXAMPLE_IN_WORDS}"
+    return detail["msg"]
+
+
+EXAMPLE_IN_WORDS = '{"districts": [{...}, ...]}'
+
+
+def _too_large(row: int, part: str, whole: str, values: Mapping[str, Any]) -> Fault:
+    return {
+        "field": f"districts[{row}].{part}",
+        "message": f"{values[part]:g} is more than the {values[whole]:g} of {whole}",
+        "value": values[part],
+        "unit": CATALOGUE[part].unit,
+    }
+
+
+def _path(place: Sequence[int | str]) -> str:
+    parts = [
+        f"[{part}]" if isinstance(part, int) else f".{str(part)[:LONGEST_SHOWN]}" for part in place
+    ]
+    return "".join(parts).removeprefix(".")

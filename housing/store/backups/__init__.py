@@ -1,0 +1,1 @@
+"""Backup snapshots, verified copies of blobs and the dump of tables."""

@@ -1,0 +1,153 @@
+"""Second copies of blobs: copied, read back, compared with the digest in SQL, then recorded."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from housing import progress
+from housing.errors import Corrupt
+from housing.store.backups import snapshots
+from housing.store.backups.snapshots import BlobRef, Manifest
+from housing.store.database.engine import Store
+from housing.store.database.tables import backup_copies, backups, blobs, utc_now
+from housing.store.objects.deletion import digest_in, is_dropped
+
+
+def copy_verified(store: Store, digests: Iterable[str]) -> int:
+    """Have a verified copy of each blob in the backup place; returns bytes that it holds.
+
+    A copy that is there is read again all the same: only what was just read counts as verified.
+    """
+    wanted = sorted(set(digests))
+    with store.read() as connection:
+        query = sa.select(blobs).where(blobs.c.digest.in_(wanted))
+        rows = connection.execute(query).all()
+    if len(rows) != len(wanted):
+        missing = set(wanted) - {row.digest for row in rows}
+        raise Corrupt(what="the backup", why=f"SQL does not know {sorted(missing)[0][:12]}")
+    for row in rows:
+        store.backup.put(store.blobs.get(row.digest, row.suffix), row.suffix)
+        store.backup.get(row.digest, row.suffix)  # raises unless the bytes are right
+    record_copies(store, wanted)
+    return sum(row.size for row in rows)
+
+
+def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
+    """Have a verified copy of each blob in the backup place; returns bytes that were copied.
+
+    Those of which a copy was verified before and is there are taken as they are: a trial restore
+    reads every byte again.
+    """
+    with store.read() as connection:
+        here = backup_copies.c.place == store.backup.url
+        known = set(connection.execute(sa.select(backup_copies.c.digest).where(here)).scalars())
+    there = {digest_in(name) for name in store.backup.names()}
+    missing = [b for b in wanted if b.digest not in known or b.digest not in there]
+    for number, blob in enumerate(missing, start=1):
+        copy_verified(store, [blob.digest])
+        progress.report("back up", number, len(missing), f"{blob.size:,} bytes")
+    return sum(blob.size for blob in missing)
+
+
+def finish_cut(store: Store, manifest: Manifest) -> None:
+    """Write a cut's manifest, which makes it one, and note it in SQL.
+
+    `store` is fenced by the lease of backups, which is seen to be held: where it is, no prune can
+    have dropped what the cut refers to.
+    """
+    with store.write() as connection:
+        connection.execute(
+            backups.insert().values(
+                cut=manifest.id,
+                place=store.backup.url,
+                size=manifest.size,
+                blobs=len(manifest.blobs),
+                created_at=manifest.created_at,
+                detail="",
+            )
+        )
+        snapshots.finish(store.backup, manifest)
+
+
+def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
+    """Note in SQL what a trial restore of a cut said; no problems means that it is good."""
+    this = (backups.c.cut == manifest.id) & (backups.c.place == store.backup.url)
+    said = {"verified": not problems, "verified_at": utc_now(), "detail": problems}
+    with store.write() as connection:
+        if connection.execute(backups.update().where(this).values(**said)).rowcount:
+            return
+        # A cut that another machine, or this one before it was restored, has written.
+        facts = {"size": manifest.size, "blobs": len(manifest.blobs)}
+        connection.execute(
+            backups.insert().values(
+                cut=manifest.id,
+                place=store.backup.url,
+                created_at=manifest.created_at,
+                **facts,
+                **said,
+            )
+        )
+
+
+def forget_copies(store: Store, digests: Iterable[str]) -> None:
+    """Copies that are not whole: the next backup copies the objects again."""
+    here = backup_copies.c.place == store.backup.url
+    with store.write() as connection:
+        for digest in digests:
+            connection.execute(
+                backup_copies.delete().where(here & (backup_copies.c.digest == digest))
+            )
+
+
+def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
+    """Copy back from the backup what is damaged or missing here; returns what was.
+
+    Corrupt, naming both places, where the backup has no whole copy either.
+    """
+    with store.read() as connection:
+        query = sa.select(blobs).where(blobs.c.digest.in_(sorted(set(digests))))
+        rows = connection.execute(query).all()
+    healed = []
+    for row in rows:
+        try:
+            store.blobs.get(row.digest, row.suffix)
+        except Corrupt as error:
+            if _bring_back(store, row, error):
+                healed.append(row.digest)
+    return tuple(healed)
+
+
+def _bring_back(store: Store, row: Row[Any], why: Corrupt) -> bool:
+    """Copy a blob back; False where retention has dropped it meanwhile, so that none is needed."""
+    try:
+        store.blobs.put(_copy_of(store, row, why), row.suffix)
+        store.blobs.get(row.digest, row.suffix)
+    except Corrupt:
+        if is_dropped(store, row.digest):
+            return False
+        raise
+    return not is_dropped(store, row.digest)
+
+
+def _copy_of(store: Store, row: Row[Any], why: Corrupt) -> bytes:
+    try:
+        return store.backup.get(row.digest, row.suffix)
+    except Corrupt as error:
+        raise Corrupt(
+            what=f"{row.digest[:12]}.{row.suffix}",
+            why=f"{why} There is no whole copy in the backup either: {error}",
+        ) from error
+
+
+def record_copies(store: Store, digests: Iterable[str]) -> None:
+    """Note that a whole copy of each was just read in the backup place."""
+    place = store.backup.url
+    with store.write() as connection:
+        for digest in digests:
+            this = (backup_copies.c.digest == digest) & (backup_copies.c.place == place)
+            connection.execute(backup_copies.delete().where(this))
+            connection.execute(
+                backup_copies.insert().values(digest=digest, place=place, verified_at=utc_now())
+            )

@@ -1,0 +1,275 @@
+"""Cuts: the whole store at one moment, in a backup place.
+
+`cuts/<id>/<table>.parquet` for each table, blobs beside them under their digests (shared by all
+cuts), and `cuts/<id>/manifest.json`, written last: without a manifest there is no cut. What is
+restored from one, and what makes it a good one, is for `steps.backup`.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.engine import Connection
+
+from housing.errors import HousingError, UnknownId
+from housing.store.backups import table_dump
+from housing.store.database.tables import blobs, utc_now
+from housing.store.models.promotion_log import champion
+from housing.store.objects.blobs import BlobStore
+from housing.store.objects.filesystem import ENCRYPTED, DurableFileSystem
+
+FOLDER = "cuts"
+FORMAT = 1
+MANIFEST = "manifest.json"
+KEY_FILE = "signing.key"
+_TIME = "%Y%m%dT%H%M%S.%fZ"
+_LISTING = "housing backup list"
+
+
+@dataclass(frozen=True)
+class TableDump:
+    """One dumped table."""
+
+    table: str
+    rows: int
+    size: int  # bytes
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BlobRef:
+    """One blob that the cut refers to."""
+
+    digest: str
+    suffix: str
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a cut consists of."""
+
+    id: str
+    created_at: datetime  # UTC
+    schema: str  # the database's revision
+    database: str  # the dialect that it was taken from
+    champion: int | None
+    tables: tuple[TableDump, ...]
+    blobs: tuple[BlobRef, ...]
+    signing_key: bool  # whether the cut, being encrypted, has the key that models are signed with
+    format: int = FORMAT
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that it refers to."""
+        return sum(t.size for t in self.tables) + sum(b.size for b in self.blobs)
+
+
+def new_id() -> str:
+    """A cut's id: the time, so that ids sort by age, and a few digits against a collision."""
+    return f"{utc_now():{_TIME}}-{secrets.token_hex(3)}"
+
+
+def taken_at(id_: str) -> datetime:
+    """When a cut was taken, by its id (UTC); the beginning of time for what is no id."""
+    try:
+        return datetime.strptime(id_.partition("-")[0], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def dump_tables(connection: Connection) -> dict[str, bytes]:
+    """All tables as they are in this transaction."""
+    return {table.name: table_dump.dump(connection, table) for table in table_dump.order()}
+
+
+def live_blobs(connection: Connection) -> tuple[BlobRef, ...]:
+    """The blobs that this state of the database refers to and that are still to be had."""
+    columns = (blobs.c.digest, blobs.c.suffix, blobs.c.size)
+    query = sa.select(*columns).where(blobs.c.pruned_at.is_(None)).order_by(blobs.c.digest)
+    return tuple(BlobRef(*row) for row in connection.execute(query))
+
+
+def write(
+    place: BlobStore,
+    id_: str,
+    facts: Mapping[str, Any],
+    dumps: Mapping[str, bytes],
+    signing_key: str | None,
+) -> Manifest:
+    """Write a cut whose blobs are in the place already, but for its manifest (`finish`).
+
+    Each table is read back and compared; BlobMissing or Corrupt where it is not what was written.
+    `facts` are the manifest's fields but for `id`, `tables` and `signing_key`.
+    """
+    parts = []
+    for table, data in dumps.items():
+        place.write(_name(id_, f"{table}.parquet"), data)
+        digest = hashlib.sha256(data).hexdigest()
+        parts.append(TableDump(table, table_dump.rows_in(data), len(data), digest))
+    keeps_key = signing_key is not None and place.cipher is not None
+    if signing_key is not None and keeps_key:
+        place.write(_name(id_, KEY_FILE), signing_key.encode())
+    manifest = Manifest(id=id_, tables=tuple(parts), signing_key=keeps_key, **facts)
+    for part in parts:  # after all are written: all of them are there at the end
+        read_part(place, id_, part)
+    if read_key(place, manifest) != (signing_key if keeps_key else None):
+        raise place.corrupt(
+            what=place.at(_name(id_, KEY_FILE)), why="it is not the key that was written"
+        )
+    return manifest
+
+
+def finish(place: DurableFileSystem, manifest: Manifest) -> None:
+    """Write the manifest, which makes a cut; Corrupt, and no cut, if it does not read the same."""
+    name = _name(manifest.id, MANIFEST)
+    place.write(name, _sealed(manifest))
+    try:
+        if read(place, manifest.id) != manifest:
+            raise place.corrupt(what=place.at(name), why="it is not what was written")
+    except UnknownId as error:
+        raise place.missing(what=name, place=place.url) from error
+    except HousingError:
+        disown(place, manifest.id)
+        raise
+
+
+def facts_of(connection: Connection, schema: str) -> dict[str, Any]:
+    """What a manifest says of the database, in the transaction in which it is dumped."""
+    return {
+        "created_at": utc_now(),
+        "schema": schema,
+        "database": connection.dialect.name,
+        "champion": champion(connection),
+        "blobs": live_blobs(connection),
+    }
+
+
+def ids(place: DurableFileSystem) -> list[str]:
+    """Cuts that are whole, oldest first."""
+    ends = f"/{MANIFEST}"
+    return sorted(n.split("/")[1] for n in place.names(FOLDER) if n.endswith(ends))
+
+
+def read(place: DurableFileSystem, id_: str | None) -> Manifest:
+    """A cut's manifest, the newest cut's for None; UnknownId where there is none, or Corrupt."""
+    if id_ is None:
+        found = ids(place)
+        if not found:
+            raise UnknownId(kind="backup in", id=place.url + _locked(place), listing=_LISTING)
+        id_ = found[-1]
+    name = _name(id_, MANIFEST)
+    try:
+        data = place.read(name)
+    except FileNotFoundError as error:
+        raise UnknownId(kind="backup", id=id_, listing=_LISTING) from error
+    return _unsealed(data, place, name)
+
+
+def _locked(place: DurableFileSystem) -> str:
+    """A word on encrypted cuts where there is no key for them, and on plain ones where there is."""
+    if not ids(place.raw()) and not any(
+        n.endswith(ENCRYPTED) for n in place.names(FOLDER, raw=True)
+    ):
+        return ""
+    if place.cipher is None:
+        return " (those there are encrypted: set HOUSING_BACKUP_KEY)"
+    return " (those there are not encrypted: unset HOUSING_BACKUP_KEY to read them)"
+
+
+def read_part(place: DurableFileSystem, id_: str, part: TableDump) -> bytes:
+    """A dumped table's bytes; Corrupt or BlobMissing where they are not those of the manifest."""
+    name = _name(id_, f"{part.table}.parquet")
+    try:
+        data = place.read(name)
+    except FileNotFoundError as error:
+        raise place.missing(what=name, place=place.url) from error
+    if hashlib.sha256(data).hexdigest() != part.sha256:
+        raise place.corrupt(
+            what=place.at(name), why="its bytes do not have the sha256 of the manifest"
+        )
+    return data
+
+
+def read_key(place: DurableFileSystem, manifest: Manifest) -> str | None:
+    """The signing key that an encrypted cut has with it, or None."""
+    if not manifest.signing_key:
+        return None
+    name = _name(manifest.id, KEY_FILE)
+    try:
+        return place.read(name).decode()
+    except FileNotFoundError as error:
+        raise place.missing(what=name, place=place.url) from error
+
+
+def damage(place: BlobStore, manifest: Manifest) -> Iterator[str]:
+    """What is damaged or missing of a cut's own files, a sentence each."""
+    for part in manifest.tables:
+        try:
+            read_part(place, manifest.id, part)
+        except HousingError as error:
+            yield str(error)
+    try:
+        read_key(place, manifest)
+    except HousingError as error:
+        yield str(error)
+
+
+def damaged_copies(place: BlobStore, wanted: Iterable[BlobRef]) -> Iterator[tuple[BlobRef, str]]:
+    """Objects in the backup place that are damaged or missing, and what is wrong with each."""
+    for blob in wanted:
+        try:
+            place.get(blob.digest, blob.suffix)
+        except HousingError as error:
+            yield blob, str(error)
+
+
+def disown(place: DurableFileSystem, id_: str) -> None:
+    """Delete a cut's manifest: what is left of it is no cut any more."""
+    place.remove(_name(id_, MANIFEST))
+
+
+def remove(place: DurableFileSystem, id_: str) -> None:
+    """Delete what is left of a cut that has no manifest."""
+    for name in list(place.names(f"{FOLDER}/{id_}")):
+        place.remove(name)
+
+
+def unfinished(place: DurableFileSystem) -> list[str]:
+    """Ids of which there are files and no manifest: interrupted, or being written."""
+    begun = {name.split("/")[1] for name in place.names(FOLDER)}
+    return sorted(begun - set(ids(place)))
+
+
+def _name(id_: str, file: str) -> str:
+    return f"{FOLDER}/{id_}/{file}"
+
+
+def _sealed(manifest: Manifest) -> bytes:
+    text = json.dumps(asdict(manifest), default=str, sort_keys=True, indent=1)
+    return f"{digest_of(text)}\n{text}\n".encode()
+
+
+def digest_of(text: str) -> str:
+    """What the first line of a manifest says of the rest."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _unsealed(data: bytes, place: DurableFileSystem, name: str) -> Manifest:
+    digest, _, text = data.decode(errors="replace").partition("\n")
+    text = text.removesuffix("\n")
+    if digest_of(text) != digest:
+        raise place.corrupt(
+            what=place.at(name), why="its bytes do not have the sha256 of its first line"
+        )
+    try:
+        return TypeAdapter(Manifest).validate_json(text)
+    except ValidationError as error:
+        why = "a newer release wrote it, or it is no manifest"
+        raise place.corrupt(what=place.at(name), why=why) from error

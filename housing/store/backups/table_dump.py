@@ -1,0 +1,112 @@
+"""Tables of the metadata store as Parquet, and back: one form for both databases.
+
+A dump holds plain values (integers, numbers, text, instants, JSON as text), so what was dumped from
+PostgreSQL can be loaded into SQLite and the other way round. Which tables belong together, and
+where dumps are kept, is for `cuts`.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from housing.store.database import bulk
+from housing.store.database.tables import UtcTime, metadata, split_agreements, split_ledger
+
+CHUNK = 50_000
+"""Rows in memory at a time."""
+
+
+def dump(connection: Connection, table: sa.Table) -> bytes:
+    """All rows of a table, in the order of its primary key."""
+    schema = pa.schema([pa.field(column.name, _kind(column)) for column in table.columns])
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+        for rows in _rows(connection, table):
+            columns = [
+                pa.array([_plain(column, value) for value in values], field.type)
+                for column, field, values in zip(
+                    table.columns, schema, zip(*rows, strict=True), strict=True
+                )
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+    return buffer.getvalue()
+
+
+def load(connection: Connection, table: sa.Table, data: bytes) -> int:
+    """Insert the rows of a dump into an empty table; returns how many there were."""
+    file = pq.ParquetFile(io.BytesIO(data))
+    for batch in file.iter_batches(batch_size=CHUNK):
+        if table in (split_ledger, split_agreements):
+            _load_columns(connection, table, batch)
+        elif batch.num_rows:
+            connection.execute(table.insert(), _records(table, batch))
+    _continue_ids(connection, table)
+    return int(file.metadata.num_rows)
+
+
+def _rows(connection: Connection, table: sa.Table) -> Iterator[Sequence[Any]]:
+    query = sa.select(table).order_by(*table.primary_key.columns)
+    streamed = connection.execution_options(yield_per=CHUNK).execute(query)
+    yield from (rows for rows in streamed.partitions(CHUNK) if rows)
+
+
+def _kind(column: sa.Column[Any]) -> pa.DataType:
+    kind = column.type
+    if isinstance(kind, UtcTime):
+        return pa.timestamp("us", tz="UTC")
+    if isinstance(kind, sa.Boolean):
+        return pa.bool_()
+    if isinstance(kind, sa.Integer):
+        return pa.int64()
+    if isinstance(kind, sa.Float):
+        return pa.float64()
+    return pa.string()  # text, and JSON as text
+
+
+def _plain(column: sa.Column[Any], value: Any) -> Any:
+    return json.dumps(value) if isinstance(column.type, sa.JSON) and value is not None else value
+
+
+def _records(table: sa.Table, batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    names = [name for name in batch.schema.names if name in table.columns]
+    columns = []
+    for name in names:
+        values = batch.column(name).to_pylist()
+        if isinstance(table.columns[name].type, sa.JSON):
+            values = [sa.null() if v is None else json.loads(v) for v in values]
+        columns.append(values)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _load_columns(connection: Connection, table: sa.Table, batch: pa.RecordBatch) -> None:
+    """The tables of the split have rows for each district: they go in as columns."""
+    columns = (batch.column(column.name) for column in table.columns)
+    bulk.insert(connection, table, *(c.to_numpy(zero_copy_only=False) for c in columns))
+
+
+def _continue_ids(connection: Connection, table: sa.Table) -> None:
+    """PostgreSQL counts ids by itself and must be told where to go on; SQLite looks."""
+    if connection.dialect.name != "postgresql" or "id" not in table.columns:
+        return
+    name = sa.func.pg_get_serial_sequence(table.name, "id")
+    if connection.execute(sa.select(name)).scalar() is None:
+        return
+    highest = connection.execute(sa.select(sa.func.max(table.c.id))).scalar()
+    if highest is not None:
+        connection.execute(sa.select(sa.func.setval(name, highest)))
+
+
+def order(tables: Sequence[str] | None = None) -> list[sa.Table]:
+    """Tables (all, or those named) so that each comes after those it refers to."""
+    return [t for t in metadata.sorted_tables if tables is None or t.name in tables]
+
+
+def rows_in(data: bytes) -> int:
+    """How many rows a dump has."""
+    return int(pq.ParquetFile(io.BytesIO(data)).metadata.num_rows)

@@ -1,0 +1,1 @@
+"""Batches, segments, dataset versions, the split and its near-duplicate index."""

@@ -1,0 +1,216 @@
+"""The index of what rows agree in: by it a row finds its near-duplicates among all there ever were.
+
+What agreements are is in `training.fingerprints`. The index only grows, whatever becomes of the
+rows: a batch that is withdrawn, or a value that is corrected, may come back. Equal rows on one side
+are listed once, and then have a word for each batch that brought them under another key. A night's
+look-up costs its own rows: of a hash that many different rows share it lists some, and of the
+others it has the words of their agreements, each once a side.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from housing.store.database import bulk
+from housing.store.database.engine import Store
+from housing.store.database.tables import split_agreements, split_values
+from housing.training.chance import Frequencies
+from housing.training.fingerprints import (
+    AGREEMENTS,
+    NEITHER,
+    PARTS,
+    SAME,
+    VALUES,
+    Fingerprints,
+    Mask,
+    Sides,
+    Words,
+    agreement_words,
+    words_of,
+)
+from housing.training.near_duplicates import Known, bits_of, meeting, straddling
+
+LISTED = 64
+"""Rows that are listed under one hash. A row beside a full list is found by its words."""
+
+_FIELDS = ["l.number", "l.rest", bulk.SIDE, "l.batch"]
+
+
+# --- looking up -----------------------------------------------------------------------------
+
+
+def look_up(connection: Connection, rows: Fingerprints) -> Known:
+    """What the index has that may agree with rows."""
+    listed = _matching(connection, rows.hashes.ravel())
+    listed = listed[listed[:, 1] >= 0]
+    hashes = listed[:, 0].copy().view(np.uint64)
+    part = np.zeros(len(listed), dtype=np.int64)
+    for number in PARTS:
+        part[np.isin(hashes, rows.hashes[:, number])] = number
+    full = hashes[listed[:, 1] == LISTED - 1]
+    beside = [_words_beside(rows, number, full) for number in PARTS] if len(full) else []
+    words = _matching(connection, np.concatenate([np.empty(0, np.uint64), *beside]))
+    return _known(part, listed, words[words[:, 1] < 0])
+
+
+def _known(part: bulk.Integers, listed: bulk.Integers, words: bulk.Integers) -> Known:
+    return Known(
+        part,
+        listed[:, 0].copy().view(np.uint64),
+        listed[:, 2].copy().view(np.uint64),
+        listed[:, 3].astype(np.int8),
+        listed[:, 4],
+        words[:, 0].copy().view(np.uint64),
+        words[:, 3].astype(np.int8),
+        words[:, 4],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class EqualRows:
+    """Pairs of a row and a batch whose rows in the index include an equal one; shape (k,) each."""
+
+    row: bulk.Integers
+    batch: bulk.Integers
+
+
+def equal_rows(connection: Connection, rows: Fingerprints) -> EqualRows:
+    """Batches in which rows of the same inputs and label came, under whatever key.
+
+    The index has a row of a known district only where its values changed, so a batch that
+    repeats a district as it was is not among them.
+    """
+    mine = words_of(SAME, rows)
+    found = _matching(connection, np.concatenate([rows.hashes[:, SAME.part], mine]))
+    listed, words = found[found[:, 1] >= 0], found[found[:, 1] < 0]
+    known = _known(np.full(len(listed), SAME.part), listed, words)
+    theirs = np.concatenate([agreement_words(SAME, known.hashes, known.rest), known.words])
+    order = np.argsort(mine)
+    low, high = (np.searchsorted(mine[order], theirs, side) for side in ("left", "right"))
+    each = high - low
+    begins = np.repeat(np.cumsum(each) - each, each)
+    at = np.repeat(low, each) + np.arange(each.sum()) - begins
+    batch = np.concatenate([known.batch, known.word_batch])
+    return EqualRows(order[at], np.repeat(batch, each))
+
+
+def _matching(connection: Connection, words: Words) -> bulk.Integers:
+    column = split_agreements.c.hash
+    if not len(words):
+        return np.empty((0, 1 + len(_FIELDS)), dtype=np.int64)
+    return bulk.matching(connection, column, _FIELDS, words.view(np.int64))
+
+
+def _words_beside(rows: Fingerprints, part: int, full: Words) -> Words:
+    """The words of rows whose hash of a part is among those with a full list."""
+    own = rows.take(np.flatnonzero(np.isin(rows.hashes[:, part], full)))
+    return np.concatenate([words_of(a, own) for a in AGREEMENTS if a.part == part])
+
+
+def frequencies(connection: Connection) -> Frequencies:
+    """How many independent rows of all that were split have each value."""
+    found = Frequencies.none()
+    for row in connection.execute(sa.select(split_values)):
+        if row.name in VALUES:
+            found.counts[VALUES.index(row.name)] = row.counts
+    return found
+
+
+# --- adding ---------------------------------------------------------------------------------
+
+
+def append(
+    connection: Connection,
+    where: tuple[int, int],
+    rows: Fingerprints,
+    side: Sides,
+    known: Known,
+    fresh: Mask,
+) -> None:
+    """Add rows, but those of which the index has an equal on the same side.
+
+    `where` is their generation and their batch, and `fresh` (n,) are rows of new districts: of
+    those that the index has it gets to know the batch. Of rows with the same hash the first are
+    listed.
+    """
+    new, again = _new_and_again(rows, side, known)
+    again = again[fresh[again]]
+    words, of = [words_of(SAME, rows.take(again))], [side[again]]
+    rows, side = rows.take(new), side[new]
+    listed = [np.empty((4, 0), dtype=np.int64)]
+    for part in PARTS:
+        number = _numbers(rows.hashes[:, part], known.hashes[known.part == part])
+        fits, beside = (np.flatnonzero(chosen) for chosen in (number < LISTED, number >= LISTED))
+        hashes, rest = (w[fits, part].view(np.int64) for w in (rows.hashes, rows.rest))
+        listed.append(np.stack([hashes, number[fits], rest, side[fits].astype(np.int64)]))
+        for agreement in (a for a in AGREEMENTS if a.part == part and len(beside)):
+            own = words_of(agreement, rows.take(beside))
+            unknown = known.sides(agreement, own) & bits_of(side[beside]) == 0
+            words.append(own[unknown])
+            of.append(side[beside][unknown])
+    listed.append(_as_listed(np.concatenate(words), np.concatenate(of), where[1]))
+    _insert(connection, where, np.concatenate(listed, axis=1))
+
+
+def _insert(connection: Connection, where: tuple[int, int], columns: bulk.Integers) -> None:
+    hashes, number, rest, side = columns[:, np.lexsort((columns[1], columns[0]))]
+    generation, batch = (np.full(len(hashes), n) for n in where)
+    sides = bulk.stored_sides(side.astype(np.int8))
+    bulk.insert(connection, split_agreements, generation, hashes, number, rest, sides, batch)
+
+
+def _new_and_again(
+    rows: Fingerprints, side: Sides, known: Known
+) -> tuple[bulk.Integers, bulk.Integers]:
+    """Positions of rows of which the index has no equal, and of those of which it has one; of
+    equal rows only the first. Equals are on one side, or, of a row used on neither, on any.
+    """
+    same, bit = words_of(SAME, rows), bits_of(side)
+    first = np.sort(np.unique(same ^ bit.astype(np.uint64), return_index=True)[1])
+    theirs = known.sides(SAME, same[first])
+    new = theirs & np.where(side[first] == NEITHER, theirs, bit[first]) == 0
+    return first[new], first[~new]
+
+
+def _as_listed(words: Words, side: Sides, batch: int) -> bulk.Integers:
+    """Words as columns of the index: the number tells the batch and the side."""
+    number = -bits_of(side) - 8 * batch
+    columns = [words.view(np.int64), number, np.zeros_like(number), side.astype(np.int64)]
+    return np.unique(np.stack(columns), axis=1)
+
+
+def _numbers(hashes: Words, known: Words) -> bulk.Integers:
+    """Numbers of rows under their hash, in their order and after those that are known."""
+    found, of, count = np.unique(hashes, return_inverse=True, return_counts=True)
+    begins = np.repeat(np.cumsum(count) - count, count)
+    number = np.empty(len(hashes), dtype=np.int64)
+    number[np.argsort(of, kind="stable")] = np.arange(len(hashes)) - begins
+    if len(known):
+        theirs, times = np.unique(known, return_counts=True)
+        at = np.minimum(np.searchsorted(theirs, found), len(theirs) - 1)
+        number += np.where(theirs[at] == found, times[at], 0)[of]
+    return number
+
+
+def record_frequencies(connection: Connection, found: Frequencies) -> None:
+    """Replace the frequencies of before."""
+    connection.execute(sa.delete(split_values))
+    rows = [
+        {"name": name, "counts": counts.tolist()}
+        for name, counts in zip(VALUES, found.counts, strict=True)
+    ]
+    connection.execute(split_values.insert(), rows)
+
+
+# --- the leak proof -------------------------------------------------------------------------
+
+
+def leaking_rows(store: Store, test: Fingerprints, train: Fingerprints) -> Mask:
+    """Test rows that have a near-duplicate among training rows; shape (n,)."""
+    met = meeting(test, train)
+    if not any(in_test.any() for in_test, _ in met):
+        return np.zeros(len(test), dtype=np.bool_)
+    with store.read() as connection:
+        return straddling(test, train, met, frequencies(connection))

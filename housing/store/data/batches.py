@@ -1,0 +1,227 @@
+"""Deliveries: one row each, its accepted rows as a segment, the others in quarantine."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, cast, get_args
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.errors import NotPossible, UnknownId
+from housing.records import BatchStatus, BatchSummary, Rejection
+from housing.store.data import datasets
+from housing.store.data.datasets import TAKEN
+from housing.store.data.row_status import Present, Standing
+from housing.store.data.segments import get_table, put_frame, record_blob, to_frame
+from housing.store.database.engine import Store
+from housing.store.database.tables import batches, utc_now
+
+BOOTSTRAP_SOURCES = ("census",)
+"""Sources that deliver a first table, once."""
+
+NEED_A_PERSON = ("held", "rejected", "empty")
+"""Statuses of batches that a person accepts, discards or has delivered again."""
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    """A delivery that has been read and judged; the frames as `quality.Validated` has them."""
+
+    source: str
+    name: str
+    digest: str  # of the delivered content
+    size: int  # bytes
+    simulated: bool
+    watermark: str | None
+    read: int  # rows
+    accepted: pd.DataFrame
+    rejected: pd.DataFrame
+    rejections: tuple[Rejection, ...]
+    status: BatchStatus
+    message: str
+    standing: Standing | None = None  # of the accepted rows; None where there are none
+
+
+class KnownContent(NamedTuple):
+    """The newest batch that holds some content."""
+
+    batch: int
+    names: frozenset[str]  # under which it was ever delivered
+    status: str  # "withdrawn" where it was in the dataset and is not now
+    next_digest: str  # of the same content, delivered once more
+
+
+@dataclass(frozen=True)
+class BatchLookup:
+    """What was brought in before, as sources ask for it (`sources.base.Seen`)."""
+
+    store: Store
+
+    def batch_with(self, digest: str) -> KnownContent | None:
+        """The newest batch with this content, or None."""
+        found, names = None, set()
+        with self.store.read() as connection:
+            while (row := _with_digest(connection, digest)) is not None:
+                found, digest = row, hashlib.sha256(digest.encode()).hexdigest()
+                names.add(row.name)
+            if found is None:
+                return None
+            gone = datasets.withdrawn(connection, found.id)
+        status = "withdrawn" if gone else found.status
+        return KnownContent(found.id, frozenset(names), status, digest)
+
+    def outdated_rows(self, batch: int) -> int:
+        """Rows of a batch that the dataset no longer has as they are."""
+        with self.store.read() as connection:
+            segment = get(connection, batch).segment
+        if segment is None:
+            return 0
+        standing = Present(self.store).compare(to_frame(get_table(self.store, segment)))
+        return standing.new + standing.changed
+
+    def watermark(self, source: str) -> str | None:
+        """Watermark of the source's newest batch, or None where it never had one."""
+        query = (
+            sa.select(batches.c.watermark)
+            .where(batches.c.source == source, batches.c.watermark.is_not(None))
+            .order_by(batches.c.id.desc())
+            .limit(1)
+        )
+        with self.store.read() as connection:
+            found: str | None = connection.execute(query).scalar()
+            return found
+
+    def has_reference(self) -> bool:
+        """Whether a first table (census, or simulated in its place) is already in."""
+        query = (
+            sa.select(batches.c.id)
+            .where(batches.c.source.in_(BOOTSTRAP_SOURCES), batches.c.status.in_((*TAKEN, "held")))
+            .limit(1)
+        )
+        with self.store.read() as connection:
+            return connection.execute(query).first() is not None
+
+
+def _with_digest(connection: Connection, digest: str) -> Row[Any] | None:
+    return connection.execute(sa.select(batches).where(batches.c.digest == digest)).one_or_none()
+
+
+def add(store: Store, new: NewBatch, run: int | None) -> BatchSummary | None:
+    """Keep a delivery: its bytes first, then its row; one that is there already is a no-op.
+
+    None, and nothing is kept, where the dataset has changed since the rows were compared with it.
+    """
+    segment = None if new.accepted.empty else put_frame(store, new.accepted)
+    rejected = None if new.rejected.empty else put_frame(store, new.rejected)
+    with store.write() as connection:
+        known = _with_digest(connection, new.digest)
+        if known is not None:
+            message = f"{new.name} holds the same as b{known.id}; nothing to do."
+            return BatchSummary(known.id, new.source, new.name, "unchanged", message)
+        if new.standing is not None and new.standing.basis != datasets.basis(connection):
+            return None
+        values = _values(new) | {"run": run, "recorded_at": utc_now()}
+        if segment is not None:
+            values["segment"] = record_blob(connection, segment, "segment")
+        if rejected is not None:
+            values["rejected"] = record_blob(connection, rejected, "rejected")
+        insert = batches.insert().values(**values).returning(batches.c.id)
+        return summary(get(connection, connection.execute(insert).scalar_one()))
+
+
+def _values(new: NewBatch) -> dict[str, Any]:
+    standing = new.standing
+    return {
+        "digest": new.digest,
+        "source": new.source,
+        "name": new.name,
+        "status": new.status,
+        "message": new.message,
+        "simulated": new.simulated,
+        "size": new.size,
+        "read_rows": new.read,
+        "accepted_rows": len(new.accepted),
+        "changed_rows": 0 if standing is None else standing.changed,
+        "unchanged_rows": 0 if standing is None else standing.unchanged,
+        "rejected_rows": len(new.rejected),
+        "rejections": [asdict(rejection) for rejection in new.rejections],
+        "watermark": new.watermark,
+    }
+
+
+def get(connection: Connection, batch: int) -> Row[Any]:
+    """One batch; UnknownId where there is none."""
+    row = connection.execute(sa.select(batches).where(batches.c.id == batch)).one_or_none()
+    if row is None:
+        raise UnknownId(kind="batch", id=f"b{batch}", listing="housing batches")
+    return row
+
+
+def summary(row: Row[Any]) -> BatchSummary:
+    """A stored batch as it is shown."""
+    return BatchSummary(
+        id=row.id,
+        source=row.source,
+        name=row.name,
+        status=cast(BatchStatus, row.status) if row.status in get_args(BatchStatus) else "accepted",
+        message=row.message,
+        read=row.read_rows,
+        accepted=row.accepted_rows,
+        rejected=row.rejected_rows,
+        changed=row.changed_rows,
+        unchanged=row.unchanged_rows,
+        rejections=tuple(Rejection(**item) for item in row.rejections),
+        simulated=row.simulated,
+    )
+
+
+def recent_row_counts(
+    connection: Connection, source: str, limit: int, at_least: int
+) -> tuple[int, ...]:
+    """Rows read in the source's last batches that changed the dataset, newest last.
+
+    Batches of fewer than `at_least` rows, and those of known rows, tell no usual size.
+    """
+    query = (
+        sa.select(batches.c.read_rows)
+        .where(batches.c.source == source, batches.c.status.in_(("accepted", "released")))
+        .where(batches.c.read_rows >= at_least)
+        .order_by(batches.c.id.desc())
+        .limit(limit)
+    )
+    return tuple(reversed(connection.execute(query).scalars().all()))
+
+
+def ingested_after(connection: Connection, run: int) -> Sequence[Row[Any]]:
+    """Batches that runs after `run` brought in, oldest first."""
+    query = sa.select(batches).where(batches.c.run > run).order_by(batches.c.id)
+    return connection.execute(query).all()
+
+
+def release_quarantined(store: Store, batch: int) -> str:
+    """Let a held batch in after all, and return its name; the next run takes it in."""
+    with store.write() as connection:
+        row = get(connection, batch)
+        if row.status != "held":
+            raise NotPossible(what=f"Accepting b{batch}", why=f"it is {row.status}, not held.")
+        connection.execute(batches.update().where(batches.c.id == batch).values(status="released"))
+        return str(row.name)
+
+
+def discard(store: Store, batch: int) -> str:
+    """Close a batch that waits for a person, and return its name.
+
+    It never enters the dataset, and its rows are kept.
+    """
+    with store.write() as connection:
+        row = get(connection, batch)
+        if row.status not in NEED_A_PERSON:
+            why = (
+                f"it is {row.status}; `housing dataset withdraw b{batch} --reason TEXT` takes a "
+                "batch out of the dataset."
+            )
+            raise NotPossible(what=f"Discarding b{batch}", why=why)
+        connection.execute(batches.update().where(batches.c.id == batch).values(status="discarded"))
+        return str(row.name)

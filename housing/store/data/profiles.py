@@ -1,0 +1,98 @@
+"""Facts about a dataset version, measured when it is first read and verified at each later one."""
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from housing import schema
+from housing.errors import Corrupt
+from housing.quality.profile import profile_columns
+from housing.records import DatasetProfile
+from housing.store.data import datasets
+from housing.store.data.datasets import SIDE_COLUMN
+from housing.store.data.fingerprint import content_digest, rowset_digest
+from housing.store.database.engine import Store
+from housing.store.database.tables import dataset_profiles, utc_now
+
+
+def get(connection: Connection, version: int) -> DatasetProfile | None:
+    """The recorded facts of a version, or None while it has never been read."""
+    query = sa.select(dataset_profiles).where(dataset_profiles.c.version == version)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    return DatasetProfile(
+        version=row.version,
+        rows=row.rows,
+        train_rows=row.train_rows,
+        test_rows=row.test_rows,
+        unused_rows=row.unused_rows,
+        digest=row.digest,
+        columns=row.columns,
+        sides=row.sides,
+        content=row.content,
+    )
+
+
+def newest(connection: Connection) -> DatasetProfile | None:
+    """The facts of the newest version that has been read, or None where none has."""
+    version = connection.execute(sa.select(sa.func.max(dataset_profiles.c.version))).scalar()
+    return None if version is None else get(connection, version)
+
+
+def alike(version: sa.ColumnElement[int] | int) -> sa.Select[tuple[int]]:
+    """Query for the versions with the content of `version`, which is one of them."""
+    this, other = dataset_profiles.alias("this"), dataset_profiles.alias("other")
+    same = other.c.content == this.c.content
+    return sa.select(other.c.version).join_from(this, other, same).where(this.c.version == version)
+
+
+def measured(store: Store, version: int) -> DatasetProfile:
+    """The facts of a version; its rows are read where that has never been done."""
+    with store.read() as connection:
+        known = get(connection, version)
+    return known or record_or_verify(store, version, datasets.read(store, version))
+
+
+def record_or_verify(store: Store, version: int, frame: pd.DataFrame) -> DatasetProfile:
+    """Record the facts of the whole version `frame`, or check that they are the recorded ones."""
+    digest = rowset_digest(frame[["key", *schema.CATALOGUE]])
+    sides = rowset_digest(frame[["key", SIDE_COLUMN]])
+    with store.read() as connection:
+        known = get(connection, version)
+    if known is None:
+        return _record(store, version, frame, digest, sides)
+    if known.digest != digest:
+        raise Corrupt(
+            what=f"dataset v{version}",
+            why=f"its rows have the digest {digest[:12]}, {known.digest[:12]} is recorded",
+        )
+    if known.sides != sides:
+        raise Corrupt(
+            what=f"the split of dataset v{version}",
+            why=f"its sides are not the recorded ones: {frame[SIDE_COLUMN].sum()} rows are on the "
+            f"test side, {known.test_rows} were",
+        )
+    return known
+
+
+def _record(
+    store: Store, version: int, frame: pd.DataFrame, digest: str, sides: str
+) -> DatasetProfile:
+    test_rows = int(frame[SIDE_COLUMN].sum())
+    profile = DatasetProfile(
+        version=version,
+        rows=len(frame),
+        train_rows=len(frame) - test_rows,
+        test_rows=test_rows,
+        unused_rows=datasets.unused_rows(store, version),
+        digest=digest,
+        columns=profile_columns(frame),
+        sides=sides,
+        content=content_digest(frame, frame[SIDE_COLUMN].to_numpy()),
+    )
+    with store.write() as connection:
+        if get(connection, version) is None:
+            facts = {k: getattr(profile, k) for k in profile.__dataclass_fields__}
+            connection.execute(dataset_profiles.insert().values(**facts, measured_at=utc_now()))
+    return profile

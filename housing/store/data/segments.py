@@ -1,0 +1,97 @@
+"""Tables as immutable Parquet blobs: how a frame becomes bytes and comes back, unchanged.
+
+Same rows, same order, same library versions: same bytes, hence the same digest.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from housing import schema
+from housing.errors import Corrupt
+from housing.store.database.engine import Store
+from housing.store.database.tables import blobs, utc_now
+from housing.store.objects.blobs import Blob
+from housing.training.fingerprints import NEITHER, TEST, Sides
+
+KEY_COLUMN = "key"
+
+
+def put_frame(store: Store, frame: pd.DataFrame) -> Blob:
+    """Store a frame as Parquet; the row index is not kept."""
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    return put_table(store, table)
+
+
+def put_table(store: Store, table: pa.Table) -> Blob:
+    """Store a table as Parquet."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return store.blobs.put(buffer.getvalue(), "parquet")
+
+
+def get_table(store: Store, digest: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A stored table, or the named columns of it; a column it lacks is left out."""
+    data = store.blobs.get(digest, "parquet")
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        present = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
+        return file.read(columns=present)
+    except pa.ArrowException as error:  # the digest is right, so it was written so
+        raise Corrupt(what=f"segment {digest[:12]}", why=str(error)) from error
+
+
+def put_sides(store: Store, side: Sides) -> Blob:
+    """Store the side of each row of a segment: true is test, null is neither."""
+    test = pa.array(side == TEST, mask=side == NEITHER)
+    return put_table(store, pa.table({"test": test}))
+
+
+def get_sides(store: Store, digest: str) -> Sides:
+    """The side of each row of a segment, in its row order."""
+    test = get_table(store, digest)["test"]
+    sides: Sides = test.cast(pa.int8()).fill_null(NEITHER).to_numpy()
+    return sides
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """A stored table as a typed frame: float64 numbers, categories in catalogue order."""
+    frame: pd.DataFrame = table.to_pandas()
+    known = {n: t for n, t in schema.dtypes().items() if n in frame.columns}
+    return frame.astype(known)
+
+
+def record_blob(connection: Connection, blob: Blob, kind: str) -> str:
+    """Note a stored blob in SQL, in the write transaction of the row that refers to it.
+
+    Its bytes are there when this returns, whatever was deleted since they were stored.
+    """
+    blob.ensure_stored()
+    this = blobs.c.digest == blob.digest
+    known = connection.execute(sa.select(blobs.c.pruned_at).where(this)).first()
+    if known is not None:
+        # Stored again: by the present key, and where retention had dropped it, as young as new.
+        there: dict[str, Any] = {"pruned_at": None, "deleted_at": None}
+        if blob.signature is not None:
+            there["signature"] = blob.signature
+        if known.pruned_at is not None:
+            there["created_at"] = utc_now()
+        connection.execute(blobs.update().where(this).values(**there))
+    else:
+        connection.execute(
+            blobs.insert().values(
+                digest=blob.digest,
+                suffix=blob.suffix,
+                kind=kind,
+                size=blob.size,
+                signature=blob.signature,
+                created_at=utc_now(),
+            )
+        )
+    return blob.digest

@@ -1,0 +1,177 @@
+"""The split ledger: the side of each district, recorded at first sight and never rewritten.
+
+The rule itself is `training.split`. Looking up a night's districts costs the night, not the
+table: SQL holds one indexed row a district and three of what its row agrees in, and each segment
+has its sides beside it in Parquet.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.keys import Keys
+from housing.schema import CATALOGUE
+from housing.store.data import agreements
+from housing.store.data.segments import KEY_COLUMN, get_table, put_sides, record_blob, to_frame
+from housing.store.database import bulk
+from housing.store.database.engine import Store
+from housing.store.database.tables import (
+    batches,
+    split_counts,
+    split_parts,
+    utc_now,
+    version_batches,
+)
+from housing.training.fingerprints import NEITHER, TEST, Fingerprints, Sides, fingerprints
+from housing.training.near_duplicates import Known, ties
+from housing.training.split import (
+    BatchRows,
+    SplitRule,
+    StratumCount,
+    counts,
+    split_rows,
+    strata,
+    stratum_name,
+)
+
+GENERATION_KEYS = 50_000
+"""Districts after which the ledger begins a new generation (`tables.split_ledger`): few enough
+that a night writes few pages, and many enough that there are few generations to look into (ten
+years of 1,000 new districts a night make 73)."""
+
+GENERATION_ROWS = 4 * GENERATION_KEYS
+"""Rows after which the index of agreements begins one: a night looks up three hashes a row."""
+
+
+def unsplit(connection: Connection) -> tuple[int, ...]:
+    """Batches that are in some version and have no sides yet, in reading order."""
+    query = (
+        sa.select(version_batches.c.batch)
+        .where(version_batches.c.batch.not_in(sa.select(split_parts.c.batch)))
+        .group_by(version_batches.c.batch)
+        .order_by(sa.func.min(version_batches.c.position))
+    )
+    return tuple(connection.execute(query).scalars())
+
+
+def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
+    """Give each district of `batch` its side; returns (new districts, known ones).
+
+    One transaction: a district seen before keeps the side it has, a new one gets its own. A batch
+    that has its sides already is left as it is.
+    """
+    with store.read() as connection:
+        segment = connection.execute(
+            sa.select(batches.c.segment).where(batches.c.id == batch)
+        ).scalar_one()
+    frame = to_frame(get_table(store, segment, [KEY_COLUMN, *CATALOGUE]))
+    keys, stratum, prints = frame[KEY_COLUMN].to_numpy(), strata(frame), fingerprints(frame)
+    with store.write() as connection:
+        done = _part(connection, batch)
+        if done is not None:
+            return done.new_keys, done.known_keys
+        rows = _looked_up(connection, keys, stratum)
+        known, before = agreements.look_up(connection, prints), agreements.frequencies(connection)
+        tied, after = ties(prints, ~rows.known, known, before)
+        side = split_rows(rows, tied, _seen(connection, stratum), rule)
+        _remember(connection, batch, rows, side, (prints, known))
+        agreements.record_frequencies(connection, after)
+        _record_part(store, connection, batch, rows, side)
+    return int((~rows.known).sum()), int(rows.known.sum())
+
+
+def _looked_up(connection: Connection, keys: Keys, stratum: npt.NDArray[np.int64]) -> BatchRows:
+    known, sides = bulk.known_sides(connection, keys)
+    is_known = np.isin(keys, known)
+    recorded = np.full(len(keys), NEITHER, dtype=np.int8)
+    recorded[is_known] = sides[np.searchsorted(known, keys[is_known])]
+    return BatchRows(keys, stratum, is_known, recorded)
+
+
+def _remember(
+    connection: Connection,
+    batch: int,
+    rows: BatchRows,
+    side: Sides,
+    looked_up: tuple[Fingerprints, Known],
+) -> None:
+    """Append new districts to the ledger, and to the index what their rows agree in."""
+    new_keys, all_rows = _recorded(connection)
+    new = ~rows.known
+    bulk.insert_sides(connection, new_keys // GENERATION_KEYS, rows.keys[new], side[new])
+    by_key = np.argsort(rows.keys)  # so that the order of rows does not matter
+    prints, known = looked_up
+    where, new = (all_rows // GENERATION_ROWS, batch), new[by_key]
+    agreements.append(connection, where, prints.take(by_key), side[by_key], known, new)
+
+
+def _record_part(
+    store: Store, connection: Connection, batch: int, rows: BatchRows, side: Sides
+) -> None:
+    counted = ~rows.known & (side != NEITHER)
+    _record_counts(connection, batch, counts(rows.stratum[counted], side[counted] == TEST))
+    connection.execute(
+        split_parts.insert().values(
+            batch=batch,
+            sides=record_blob(connection, put_sides(store, side), "sides"),
+            new_keys=int((~rows.known).sum()),
+            known_keys=int(rows.known.sum()),
+            unused_rows=int((side == NEITHER).sum()),
+            recorded_at=utc_now(),
+        )
+    )
+
+
+def _recorded(connection: Connection) -> tuple[int, int]:
+    """New districts and rows of all batches so far: generations are counted by these, so that a
+    replay makes the same.
+    """
+    new, known = (
+        sa.func.coalesce(sa.func.sum(column), 0)
+        for column in (split_parts.c.new_keys, split_parts.c.known_keys)
+    )
+    row = connection.execute(sa.select(new, known)).one()
+    return int(row[0]), int(row[0] + row[1])
+
+
+def _part(connection: Connection, batch: int) -> Row[Any] | None:
+    query = sa.select(split_parts).where(split_parts.c.batch == batch)
+    return connection.execute(query).one_or_none()
+
+
+def recorded_sides(store: Store, keys: Keys) -> tuple[Keys, Sides]:
+    """Those of `keys` that the ledger has, ascending, and their sides."""
+    with store.read() as connection:
+        return bulk.known_sides(connection, keys)
+
+
+def _seen(connection: Connection, codes: npt.NDArray[np.int64]) -> dict[int, StratumCount]:
+    """What the strata among `codes` have had so far; strata are recorded by name."""
+    query = sa.select(
+        split_counts.c.stratum,
+        sa.func.sum(split_counts.c.districts).label("districts"),
+        sa.func.sum(split_counts.c.test_districts).label("test_districts"),
+    ).group_by(split_counts.c.stratum)
+    by_name = {
+        row.stratum: StratumCount(int(row.districts), int(row.test_districts))
+        for row in connection.execute(query)
+    }
+    wanted = {int(code): stratum_name(int(code)) for code in np.unique(codes)}
+    return {code: by_name[name] for code, name in wanted.items() if name in by_name}
+
+
+def _record_counts(connection: Connection, batch: int, by_stratum: dict[int, StratumCount]) -> None:
+    rows = [
+        {
+            "batch": batch,
+            "stratum": stratum_name(code),
+            "districts": n.keys,
+            "test_districts": n.test_keys,
+        }
+        for code, n in by_stratum.items()
+    ]
+    if rows:
+        connection.execute(split_counts.insert(), rows)

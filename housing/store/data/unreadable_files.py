@@ -1,0 +1,68 @@
+"""Files that could not be read, or were left alone, as long as a person has to know of them.
+
+Those of a night until the next night looks; those that a person named on the command line until
+they are read, for a week at most. Batches that wait for a person belong in `batches`.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from housing.sources.files import shown
+from housing.store.database.tables import batches, runs, utc_now
+
+BY_HAND = ("ingest", "labels")
+"""Kinds of run whose files a person named."""
+
+KEPT = timedelta(days=7)
+
+
+def listed(connection: Connection) -> Iterator[str]:
+    """A sentence a file, the night's first."""
+    seen = set()
+    for run, message in (*_of_the_night(connection), *_by_hand(connection)):
+        if message not in seen:
+            seen.add(message)
+            yield f"{run} {message}"
+
+
+def _of_the_night(connection: Connection) -> Iterator[tuple[str, str]]:
+    """Of the newest night that looked for files; one that failed earlier says nothing of them."""
+    where = runs.c.kind == "nightly", runs.c.not_taken.is_not(None)
+    query = sa.select(runs.c.id, runs.c.not_taken).where(*where).order_by(runs.c.id.desc())
+    newest = connection.execute(query.limit(1)).one_or_none()
+    if newest is None:
+        return
+    for batch in newest.not_taken:
+        if batch["status"] == "unreadable":
+            yield f"r{newest.id}", f"could not read a file. {_ended(batch['message'])}"
+        if batch["status"] == "superseded":
+            yield f"r{newest.id}", f"left a known file alone. {_ended(batch['message'])}"
+
+
+def _by_hand(connection: Connection) -> Iterator[tuple[str, str]]:
+    where = (
+        runs.c.kind.in_(BY_HAND),
+        runs.c.started_at > utc_now() - KEPT,
+        runs.c.not_taken.is_not(None),
+    )
+    query = sa.select(runs.c.id, runs.c.parameters, runs.c.not_taken).where(*where)
+    waiting: dict[str, tuple[int, str]] = {}
+    for row in connection.execute(query.order_by(runs.c.id)):
+        for file in row.parameters.get("files", ()):
+            waiting.pop(shown(Path(file)), None)
+        for batch in row.not_taken or ():
+            if batch["status"] == "unreadable":
+                waiting[batch["name"]] = row.id, batch["message"]
+    query = sa.select(batches.c.name, sa.func.max(batches.c.run)).where(batches.c.name.in_(waiting))
+    read = dict(connection.execute(query.group_by(batches.c.name)).tuples().all())
+    for name, (run, message) in waiting.items():
+        if (read.get(name) or 0) < run:
+            yield f"r{run}", f"could not read a file. {_ended(message)}"
+
+
+def _ended(message: str) -> str:
+    return f"{message.removesuffix('.')}."

@@ -1,0 +1,1 @@
+"""Connections, tables, migrations, bulk look-ups and the integrity check."""

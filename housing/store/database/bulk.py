@@ -1,0 +1,127 @@
+"""Many narrow rows in and out of SQL, as columns: what a driver can do and Core cannot.
+
+Used for the split ledger, which holds one row a district, and for what rows agree in, three rows
+a district; both in generations. Everything else goes through Core.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from housing.keys import Keys
+from housing.store.database.tables import split_ledger
+from housing.training.fingerprints import NEITHER, TEST, Sides
+
+_CHUNK = 100_000
+Integers = npt.NDArray[np.int64]
+
+
+def insert_sides(connection: Connection, generation: int, keys: Keys, side: Sides) -> None:
+    """Append districts to the split ledger; none of them may be in it.
+
+    The driver's IntegrityError for one that is in this generation already.
+    """
+    order = np.argsort(keys)  # ascending keys build a B-tree several times faster
+    generations = np.full(len(keys), generation)
+    insert(connection, split_ledger, generations, keys[order], stored_sides(side[order]))
+
+
+def known_sides(connection: Connection, keys: Keys) -> tuple[Keys, Sides]:
+    """Those of `keys` that the ledger has, ascending, and their sides."""
+    found = matching(connection, split_ledger.c.key, [SIDE], keys)
+    found = found[np.argsort(found[:, 0])]
+    return found[:, 0], found[:, 1].astype(np.int8)
+
+
+SIDE = f"CASE WHEN l.test IS NULL THEN {NEITHER} WHEN l.test THEN {TEST} ELSE 0 END"
+"""A side as a number, for `matching`."""
+
+
+def stored_sides(side: Sides) -> npt.NDArray[Any]:
+    """Sides as SQL has them: true is test, null is neither."""
+    test: npt.NDArray[Any] = side == TEST
+    if (side == NEITHER).any():
+        test = test.astype(object)
+        test[side == NEITHER] = None
+    return test
+
+
+LOOKUP = (
+    "SELECT w.word, {fields} FROM wanted_words w "
+    "CROSS JOIN {table} l "  # CROSS: SQLite then walks the wanted words, never the table
+    "WHERE l.generation = {generation:d} AND l.{column} = w.word"
+)
+
+
+def matching(
+    connection: Connection, column: sa.Column[Any], fields: list[str], wanted: Integers
+) -> Integers:
+    """Rows with one of the wanted words in the column that follows the generation.
+
+    Shape (m, 1 + fields): the word, and the fields, which are SQL on the table as `l`.
+    """
+    table = column.table.name
+    found = [np.empty((0, 1 + len(fields)), dtype=np.int64)]
+    generations = _generations(connection, table)
+    if generations:  # else it is the first table, which is large: nothing to look up
+        load_wanted(connection, wanted)
+        where = {"table": table, "column": column.name, "fields": ", ".join(fields)}
+        for generation in generations:
+            found += _fetched(connection, LOOKUP.format(generation=generation, **where))
+        _cursor(connection).execute("DROP TABLE wanted_words")
+    return np.concatenate(found)
+
+
+def _fetched(connection: Connection, query: str) -> Iterator[Integers]:
+    cursor = _cursor(connection)
+    cursor.execute(query)
+    while rows := cursor.fetchmany(_CHUNK):
+        yield np.array(rows, dtype=np.int64)
+
+
+def _generations(connection: Connection, table: str) -> list[int]:
+    """The generations there are, found by stepping through the index and not through the rows."""
+    cursor, found = _cursor(connection), []
+    step = f"SELECT MIN(generation) FROM {table}"
+    cursor.execute(step)
+    while (newest := cursor.fetchone()[0]) is not None:
+        found.append(newest)
+        cursor.execute(f"{step} WHERE generation > {newest:d}")
+    return found
+
+
+def load_wanted(connection: Connection, words: Integers) -> None:
+    """The words that `LOOKUP` looks for, as a table that ends with the transaction."""
+    _cursor(connection).execute("CREATE TEMPORARY TABLE wanted_words (word BIGINT PRIMARY KEY)")
+    _insert(connection, "wanted_words (word)", np.unique(words))
+
+
+def insert(connection: Connection, table: sa.Table, *columns: npt.NDArray[Any]) -> None:
+    """Append rows to a table, given as its columns in order; shape (n,) each."""
+    names = ", ".join(column.name for column in table.columns)
+    _insert(connection, f"{table.name} ({names})", *columns)
+
+
+def _insert(connection: Connection, into: str, *columns: npt.NDArray[Any]) -> None:
+    cursor = _cursor(connection)
+    if connection.dialect.name == "postgresql":
+        with cursor.copy(f"COPY {into} FROM STDIN") as copy:
+            for row in _rows(columns):
+                copy.write_row(row)
+        return
+    marks = ", ".join("?" * len(columns))
+    cursor.executemany(f"INSERT INTO {into} VALUES ({marks})", _rows(columns))
+
+
+def _rows(columns: tuple[npt.NDArray[Any], ...]) -> Iterator[tuple[Any, ...]]:
+    for start in range(0, len(columns[0]), _CHUNK):
+        yield from zip(*(c[start : start + _CHUNK].tolist() for c in columns), strict=True)
+
+
+def _cursor(connection: Connection) -> Any:
+    driver: Any = connection.connection.driver_connection
+    return driver.cursor()

@@ -1,0 +1,246 @@
+"""Opening the metadata store: one engine, read and write transactions, the same on SQLite and
+PostgreSQL. Nothing here knows a table but the lease, which every fenced write checks.
+
+Writers queue: BEGIN IMMEDIATE on SQLite, an advisory lock on PostgreSQL. Write transactions are
+short (bytes are stored before them), and one order of writes is worth more than their overlap.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from housing.errors import (
+    DiskFull,
+    HousingError,
+    LeaseLost,
+    SettingsInvalid,
+    StoreBusy,
+    StoreUnavailable,
+)
+from housing.store.database.tables import leases, utc_now
+from housing.store.objects.blobs import BlobStore
+from housing.store.objects.signing import Signer
+
+BUSY_SECONDS = 30.0
+WAL_PAUSE_SECONDS = 0.01
+WRITE_LOCK = 0x486F7573  # any constant: the advisory lock that stands for "the writer"
+NIGHT, UPKEEP, LOOK = "night", "upkeep", "look"
+"""Leases: one for runs that train and promote, one for backups and pruning, one for the monitor."""
+
+EXPIRES_AFTER = timedelta(seconds=60)
+HEARTBEAT = timedelta(seconds=10)
+_URL_FORMS = "use sqlite:///FILE or postgresql://USER@HOST/NAME."
+_LOCK_TIMEOUT, _DISK_FULL = "55P03", "53100"  # SQLSTATEs: PostgreSQL's words are translated
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store: SQL, blobs, and where backups go; `token` fences its writes when set."""
+
+    engine: Engine
+    blobs: BlobStore
+    backup: BlobStore
+    signer: Signer
+    token: int | None = field(default=None)
+    lease: str = NIGHT  # the one that `token` is of
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database."""
+        with _translate_errors(self.engine), self.engine.connect() as raw:
+            connection = raw.execution_options(**_one_state(self.engine))
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """The writer's transaction: all of it or nothing; LeaseLost if the token is stale."""
+        with _translate_errors(self.engine), self.engine.connect() as raw:
+            connection = raw.execution_options(housing_write=True)
+            with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    lock = sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK))
+                    connection.execute(lock)
+                if self.token is None:
+                    yield connection
+                    return
+                began = time.monotonic()
+                _check_fence(connection, self.lease, self.token)
+                yield connection
+                if time.monotonic() - began > HEARTBEAT.total_seconds():
+                    # The heartbeat waited for this transaction, as whoever wants the lease did.
+                    renew_lease(connection, self.lease)
+
+    def fenced(self, token: int, lease: str = NIGHT) -> "Store":
+        """The same store, whose writes fail once the lease has passed to another owner."""
+        return replace(self, token=token, lease=lease)
+
+    def unfenced(self) -> "Store":
+        """The same store for writes that need no lease."""
+        return replace(self, token=None)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def renew_lease(connection: Connection, name: str) -> None:
+    """Say that the owner is alive, in a transaction that has seen that it is the owner."""
+    beat = leases.update().where(leases.c.name == name)
+    connection.execute(beat.values(heartbeat_at=database_now(connection)))
+
+
+def database_now(connection: Connection) -> datetime:
+    """The instant by the database's clock, which is one for all its hosts.
+
+    SQLite has none of its own, and is for the processes of one host.
+    """
+    if connection.dialect.name != "postgresql":
+        return utc_now()
+    now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    return now
+
+
+def _check_fence(connection: Connection, name: str, token: int) -> None:
+    row = connection.execute(
+        sa.select(leases.c.token, leases.c.owner, leases.c.held).where(leases.c.name == name)
+    ).one_or_none()
+    if row is None or row.token != token or not row.held:
+        owner = "it was released" if row is None or not row.held else f"{row.owner} holds it now"
+        raise LeaseLost(why=owner)
+
+
+def _one_state(engine: Engine) -> dict[str, Any]:
+    # SQLite's transactions see one state anyway; PostgreSQL's default sees one a statement.
+    postgresql = engine.dialect.name == "postgresql"
+    return {"isolation_level": "REPEATABLE READ"} if postgresql else {}
+
+
+def create_engine(url: str) -> Engine:
+    """An engine for `url`; SettingsInvalid for one that no driver understands."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # Not the parser's own words, nor the cause: they may hold a part of the password.
+        raise SettingsInvalid(
+            faults=f"HOUSING_DATABASE_URL is not a database URL; {_URL_FORMS}"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(parsed)
+    if backend == "postgresql":
+        return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+    raise SettingsInvalid(faults=f"HOUSING_DATABASE_URL: {backend} is not supported; {_URL_FORMS}")
+
+
+_PRAGMAS = (
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "recursive_triggers=ON",  # or REPLACE would delete past the triggers of append-only tables
+    "cache_size=-65536",  # KiB; the default writes pages of a large split ledger many times over
+)
+
+
+def _sqlite(url: sa.URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise SettingsInvalid(
+            faults="HOUSING_DATABASE_URL: a database in memory would forget everything."
+        )
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        _write_ahead(connection)
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("housing_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log, which stays on once a file has it.
+
+    SQLite does not wait for others here whatever its timeout is: two processes that open a new
+    file at the same instant would be told at once that it is locked.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "database is locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(WAL_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _postgresql(url: sa.URL) -> Engine:
+    options: dict[str, Any] = {
+        "connect_timeout": 10,
+        "client_encoding": "utf8",  # or a database without an encoding answers in bytes
+        "options": f"-c lock_timeout={int(BUSY_SECONDS * 1000)} -c timezone=UTC",
+    }
+    return sa.create_engine(url, connect_args=options, pool_pre_ping=True)
+
+
+@contextmanager
+def _translate_errors(engine: Engine) -> Iterator[None]:
+    """Turn what a driver says into what a person can do about it."""
+    try:
+        yield
+    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
+        # `bulk` talks to the driver itself, whose errors then come unwrapped.
+        known = translate_error(engine, error.orig if isinstance(error, DBAPIError) else error)
+        if known is None:
+            raise
+        raise known from error
+
+
+def translate_error(engine: Engine, error: BaseException | None) -> HousingError | None:
+    """The expected error behind a driver's, or None where it is a defect of ours."""
+    place = engine.url.render_as_string(hide_password=True)
+    said = (str(error).strip() or repr(error)).splitlines()[0]
+    state = getattr(error, "sqlstate", None)
+    if "database is locked" in said or state == _LOCK_TIMEOUT:
+        return StoreBusy(
+            what=place, seconds=BUSY_SECONDS, next_step="`housing status` shows who is running."
+        )
+    if "disk is full" in said or state == _DISK_FULL:
+        return DiskFull(place=place)
+    if "disk image is malformed" in said or "file is not a database" in said:
+        next_step = "Restore it with `housing backup restore`."
+    elif isinstance(error, engine.dialect.loaded_dbapi.OperationalError):
+        next_step = _where_to_look(engine)
+    else:
+        return None
+    return StoreUnavailable(what=f"The database {place}", why=said, next_step=next_step)
+
+
+def _where_to_look(engine: Engine) -> str:
+    if engine.dialect.name == "sqlite":
+        folder = Path(engine.url.database or ".").parent
+        return f"Check that {folder} exists and is writable, or set HOUSING_HOME elsewhere."
+    return "Check that the server runs and that HOUSING_DATABASE_URL names it."

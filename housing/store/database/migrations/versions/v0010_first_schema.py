@@ -1,0 +1,46 @@
+"""The first schema: every table of `tables`, its append-only triggers and the views.
+
+Nothing is released yet, so the tables are taken as they stand. With the first release they are
+spelled out here, and each later change becomes a migration of its own.
+"""
+
+from alembic import op
+
+from housing.store.database.migrations.append_only import refuse_changes
+from housing.store.database.tables import APPEND_ONLY, metadata
+
+revision = "0010"
+down_revision = None
+
+VIEWS = {
+    "champion_now": """
+        SELECT l.to_model AS model, l.at AS since, l.operation, l.actor, l.reason
+        FROM ledger l WHERE l.seq = (
+            SELECT MAX(seq) FROM ledger WHERE operation IN ('promote', 'rollback'))""",
+    "holds_now": """
+        SELECT h.held_model AS model, h.held_batch AS batch, h.at AS since, h.actor, h.reason
+        FROM ledger h WHERE h.operation = 'hold' AND NOT EXISTS (
+            SELECT 1 FROM ledger r WHERE r.operation = 'release' AND r.seq > h.seq
+            AND (r.held_model = h.held_model OR r.held_batch = h.held_batch))""",
+    "dataset_now": """
+        SELECT v.id AS version, v.operation, v.reason, v.created_at, p.rows, p.train_rows,
+               p.test_rows, p.digest
+        FROM dataset_versions v LEFT JOIN dataset_profiles p ON p.version = v.id
+        WHERE v.id = (SELECT MAX(id) FROM dataset_versions)""",
+    "nights": """
+        SELECT r.id AS run, r.started_at, r.finished_at, r.status, r.outcome, r.sentence,
+               r.version, r.challenger, r.champion
+        FROM runs r WHERE r.kind = 'nightly'""",
+}
+
+
+def upgrade() -> None:
+    metadata.create_all(op.get_bind(), checkfirst=False)
+    for table in APPEND_ONLY:
+        refuse_changes(table.name)
+    for name, query in VIEWS.items():
+        op.execute(f"CREATE VIEW {name} AS {query}")
+
+
+def downgrade() -> None:
+    raise NotImplementedError("history is not thrown away; restore a backup instead")

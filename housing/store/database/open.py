@@ -1,0 +1,141 @@
+"""Opening the store of some settings: its folders, its database, its schema brought up to date."""
+
+import errno
+import os
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from housing.errors import (
+    BackupCopyMissing,
+    BackupDamaged,
+    SchemaTooNew,
+    SchemaTooOld,
+    StoreUnavailable,
+)
+from housing.settings import Settings
+from housing.store.database.engine import Store, create_engine
+from housing.store.database.tables import metadata
+from housing.store.objects.blobs import BlobStore
+from housing.store.objects.encryption import Cipher
+from housing.store.objects.signing import Signer
+
+HEAD = "0010"
+"""The newest revision this release knows; a test holds it equal to the newest script."""
+
+OLDEST = "0010"
+"""The oldest revision that can be upgraded: earlier ones were never released."""
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def open_store(settings: Settings, *, token: int | None = None) -> Store:
+    """The store, ready to use; StoreUnavailable, SchemaTooNew or SchemaTooOld say why it is not."""
+    _make_home(settings.home)
+    _make_database_file(settings.database_url.get_secret_value())
+    store = Store(
+        engine=create_engine(settings.database_url.get_secret_value()),
+        blobs=BlobStore(settings.blob_url),
+        backup=backup_place(settings),
+        signer=Signer(settings.home / "keys" / "signing.key", settings.signing_key),
+        token=token,
+    )
+    try:
+        migrate(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def backup_place(settings: Settings) -> BlobStore:
+    """Where backups go, encrypted where there is a key for that."""
+    key = settings.backup_key
+    return BackupPlace(settings.backup_url, None if key is None else Cipher(key))
+
+
+class BackupPlace(BlobStore):
+    """The same as a blob store, under another setting."""
+
+    role, setting = "backup", "HOUSING_BACKUP_URL"
+    corrupt, missing = BackupDamaged, BackupCopyMissing
+
+
+def migrate(store: Store, to: str = HEAD) -> None:
+    """Bring the schema to a revision; a no-op that costs one query when it is there already."""
+    with store.read() as connection:
+        found = schema_version(connection)
+    if found == to:
+        return
+    if found is not None and found > HEAD:
+        raise SchemaTooNew(found=found, known=HEAD)
+    if found is not None and found < OLDEST:
+        raise SchemaTooOld(found=found, oldest=OLDEST)
+    with store.unfenced().write() as connection:
+        found = schema_version(connection)
+        if found == to:
+            return  # another process was first
+        if found is None:
+            _refuse_strangers(store, connection)
+        _upgrade(connection, to)
+
+
+def _refuse_strangers(store: Store, connection: Connection) -> None:
+    """An empty database may have tables, but none that we would take for ours."""
+    taken = sorted(set(sa.inspect(connection).get_table_names()) & set(metadata.tables))
+    if taken:
+        raise StoreUnavailable(
+            what=f"The database {store.engine.url.render_as_string(hide_password=True)}",
+            why=f"it has the tables of another program ({', '.join(taken)})",
+            next_step="Point HOUSING_DATABASE_URL to a database of its own.",
+        )
+
+
+def schema_version(connection: Connection) -> str | None:
+    """The database's revision, or None for an empty database."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.execute(
+        sa.text("SELECT version_num FROM alembic_version")
+    ).scalar()
+    return version
+
+
+def _upgrade(connection: Connection, to: str) -> None:
+    from alembic import command  # slow to import, and needed only when the schema changes
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)
+
+
+def _make_database_file(url: str) -> None:
+    """Have a new SQLite file be its owner's alone; what SQLite writes beside it follows it.
+
+    One that is there is never opened: to close any descriptor of it would drop the locks that
+    this process's other connections hold (POSIX), and another process could take away the log
+    that they use.
+    """
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or "?" in url:
+        return
+    try:
+        os.close(os.open(url.removeprefix(prefix), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError:
+        return  # it is there, or whoever opens the database says it better
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(home, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "it is not writable")
+    except OSError as error:
+        raise StoreUnavailable(
+            what=f"The folder {home}",
+            why=error.strerror or str(error),
+            next_step="Make it writable, or set HOUSING_HOME to a folder that is.",
+        ) from error

@@ -1,0 +1,1 @@
+"""Models, promotion log, blocks, approvals, searches, artifacts and retention."""

@@ -1,0 +1,159 @@
+"""Holds: models and batches that a person has taken back, whose lineage is not promoted.
+
+A hold is a line of the ledger and so is its release; what is on hold is read by replaying them.
+The lineage of a held model is every model of the same recipe on the same rows; that of a held
+batch, every model that was trained on a dataset version which contains it. Training goes on; only
+promotion waits.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.errors import NotPossible, UnknownId
+from housing.store.data import batches, datasets
+from housing.store.database.engine import Store
+from housing.store.database.tables import dataset_profiles as profiles
+from housing.store.database.tables import ledger as lines
+from housing.store.database.tables import models, searches
+from housing.store.models import promotion_log
+from housing.store.models.promotion_log import Authorship
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why something is on hold, and since when (UTC)."""
+
+    seq: int  # the ledger's line
+    actor: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Holds:
+    """What is on hold, by id."""
+
+    models: Mapping[int, Hold]
+    batches: Mapping[int, Hold]
+
+    def hold_of(self, letter: str, id_: int) -> Hold | None:
+        """The hold on m7 or b3, or None."""
+        return (self.models if letter == "m" else self.batches).get(id_)
+
+
+def held(connection: Connection) -> Holds:
+    """Models and batches that are on hold."""
+    query = sa.select(lines).where(lines.c.operation.in_(("hold", "release")))
+    found: dict[str, dict[int, Hold]] = {"m": {}, "b": {}}
+    for line in connection.execute(query.order_by(lines.c.seq)):
+        letter, id_ = ("m", line.held_model) if line.held_model else ("b", line.held_batch)
+        if line.operation == "hold":
+            found[letter][id_] = Hold(line.seq, line.actor, line.reason, line.at)
+        else:
+            found[letter].pop(id_, None)
+    return Holds(found["m"], found["b"])
+
+
+def block_reason(connection: Connection, model: int, on_hold: Holds | None = None) -> str:
+    """Why a model may not be promoted, for people; "" where nothing of its lineage is on hold.
+
+    `on_hold` is what is on hold now, unless the question is what would be.
+    """
+    holds = on_hold or held(connection)
+    if not holds.models and not holds.batches:
+        return ""
+    parts = []
+    if (own := holds.models.get(model)) is not None:
+        parts.append(f"m{model} is on hold ({own.reason}); `housing release m{model}` ends that")
+    parts += [
+        f"m{model} has the recipe of m{twin} on the same rows, and m{twin} is on hold "
+        f"({holds.models[twin].reason}); `housing release m{twin}` ends that"
+        for twin in _twins(connection, model, holds.models)
+    ]
+    if holds.batches:
+        version = connection.execute(
+            sa.select(models.c.version).where(models.c.id == model)
+        ).scalar_one()
+        parts += [
+            f"m{model} was trained on b{batch}, which is on hold "
+            f"({holds.batches[batch].reason}); `housing release b{batch}` ends that, "
+            f"`housing dataset withdraw b{batch}` trains without it"
+            for batch in datasets.get(connection, version).batches
+            if batch in holds.batches
+        ]
+    return "; ".join(parts)
+
+
+def _twins(connection: Connection, model: int, among: Iterable[int]) -> list[int]:
+    """Those of the other models that have the recipe of `model` on the same rows."""
+    query = (
+        sa.select(models, profiles.c.content, searches.c.plan)
+        .join(profiles, profiles.c.version == models.c.version)
+        .join(searches, searches.c.id == models.c.search)
+        .where(models.c.id.in_({model, *among}))
+    )
+    rows = {row.id: (row.content, recipe(row)) for row in connection.execute(query)}
+    ours = rows.pop(model, None)
+    return sorted(twin for twin, theirs in rows.items() if theirs == ours)
+
+
+def recipe(row: Row[Any]) -> str:
+    """What a model is made of but for its seeds: families, parameters, and features left out."""
+    draws = [member["draw"] for member in row.members or ()]
+    draws = draws or [{"family": row.family, "parameters": row.parameters}]
+    parts = {json.dumps([d["family"], d["parameters"]], sort_keys=True) for d in draws}
+    return json.dumps([sorted(parts), row.plan.get("without", [])])
+
+
+def hold(store: Store, letter: str, id_: int, why: Authorship) -> int:
+    """Put m7 or b3 on hold; returns the ledger's line. NotPossible where it is already."""
+    what = f"Putting {letter}{id_} on hold"
+    with store.write() as connection:
+        _must_exist(connection, letter, id_)
+        champion = promotion_log.champion(connection)
+        if champion is None:
+            raise NotPossible(what=what, why="there is no champion yet, so nothing to protect.")
+        if held(connection).hold_of(letter, id_) is not None:
+            raise NotPossible(what=what, why="it is; `housing history` says since when and why.")
+        if letter == "m" and id_ == champion:
+            raise NotPossible(
+                what=what,
+                why="it is the champion. `housing rollback --reason TEXT` goes back to the "
+                "one before and holds it.",
+            )
+        return append(connection, "hold", letter, id_, why)
+
+
+def release(store: Store, letter: str, id_: int, why: Authorship) -> int:
+    """End a hold; returns the ledger's line. NotPossible where there is none."""
+    with store.write() as connection:
+        _must_exist(connection, letter, id_)
+        champion = promotion_log.champion(connection)
+        if champion is None or held(connection).hold_of(letter, id_) is None:
+            raise NotPossible(
+                what=f"Releasing {letter}{id_}",
+                why="it is not on hold; `housing status` lists what is.",
+            )
+        return append(connection, "release", letter, id_, why)
+
+
+def append(connection: Connection, operation: str, letter: str, id_: int, why: Authorship) -> int:
+    """Write a hold or a release as the next line; the champion stays who it is."""
+    newest = promotion_log.head(connection)
+    if newest is None:
+        raise NotPossible(what=f"A {operation} of {letter}{id_}", why="there is no champion yet.")
+    subject = {"held_model": id_} if letter == "m" else {"held_batch": id_}
+    return promotion_log.append(connection, newest, operation, newest.to_model, why, **subject)
+
+
+def _must_exist(connection: Connection, letter: str, id_: int) -> None:
+    if letter == "b":
+        batches.get(connection, id_)
+    elif connection.execute(sa.select(models.c.id).where(models.c.id == id_)).first() is None:
+        raise UnknownId(kind="model", id=f"m{id_}", listing="housing models")

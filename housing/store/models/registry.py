@@ -1,0 +1,268 @@
+"""Models, what was measured of them, and which one is champion.
+
+The ledger that says so is append-only and numbered without gaps: whoever inserts the next number
+first has won, on either database. A blob is durable before any row that names it is written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import IntegrityError
+
+from housing.errors import (
+    ChampionChanged,
+    NotPossible,
+    OnHold,
+    Pruned,
+    UnknownId,
+)
+from housing.store.data import profiles
+from housing.store.data.segments import record_blob
+from housing.store.database.engine import Store
+from housing.store.database.tables import blobs, evaluations, ledger, models, runs, utc_now
+from housing.store.models import blocks
+from housing.store.models.promotion_log import Authorship, append
+from housing.store.models.promotion_log import champion as champion
+from housing.store.models.promotion_log import champion_at as champion_at
+from housing.store.models.promotion_log import former_champions as former_champions
+from housing.store.models.promotion_log import head as head
+from housing.store.models.promotion_log import history as history
+from housing.store.models.promotion_log import previous_champion as previous_champion
+from housing.store.objects.blobs import Blob
+
+_SEQ_TAKEN = ("ledger.seq", "pk_ledger")
+"""How SQLite and PostgreSQL name the rule that a line's number is used once."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line for the ledger: what is to happen to the champion, and why."""
+
+    operation: str  # promote or rollback
+    to_model: int
+    expected: int | None  # the champion that the decision was made against; None for none
+    actor: str
+    reason: str
+    evaluation: int | None = None
+    run: int | None = None
+    hold_models: tuple[int, ...] = ()  # what goes on hold by the same decision
+    hold_batches: tuple[int, ...] = ()
+    overridden: tuple[str, ...] = ()  # checks of the gate against which a person promotes
+
+
+def model(connection: Connection, id_: int) -> Row[Any]:
+    """One model; UnknownId where there is none."""
+    row = connection.execute(sa.select(models).where(models.c.id == id_)).one_or_none()
+    if row is None:
+        raise UnknownId(kind="model", id=f"m{id_}", listing="housing models")
+    return row
+
+
+def newest_rival(connection: Connection, champion: int) -> int | None:
+    """The newest model that is not the champion, or None where there is no other."""
+    query = sa.select(models.c.id).where(models.c.id != champion).order_by(models.c.id.desc())
+    found: int | None = connection.execute(query.limit(1)).scalar()
+    return found
+
+
+def register(store: Store, facts: Mapping[str, Any], artifact: Blob, golden: Blob) -> int:
+    """Make a fitted model known; its blobs must be durable. Returns its id."""
+    with store.write() as connection:
+        new = models.insert().values(
+            **facts,
+            artifact=record_blob(connection, artifact, "model"),
+            golden=record_blob(connection, golden, "golden"),
+            created_at=utc_now(),
+        )
+        return int(connection.execute(new.returning(models.c.id)).scalar_one())
+
+
+def model_of_search(connection: Connection, search: int, bag: int) -> Row[Any] | None:
+    """The challenger of `bag` seeds that came of a search, or None while it is not fitted."""
+    query = sa.select(models).where(models.c.search == search, models.c.bag == bag)
+    return connection.execute(query).one_or_none()
+
+
+def pruned_at(connection: Connection, row: Row[Any]) -> datetime | None:
+    """When retention dropped bytes of a model, or None where it has all of them."""
+    query = sa.select(sa.func.max(blobs.c.pruned_at)).where(
+        blobs.c.digest.in_((row.artifact, row.golden))
+    )
+    found: datetime | None = connection.execute(query).scalar()
+    return found
+
+
+def must_have_bytes(connection: Connection, row: Row[Any]) -> None:
+    """Pruned where retention dropped bytes of the model."""
+    when = pruned_at(connection, row)
+    if when is not None:
+        raise Pruned(what=f"m{row.id}", day=f"{when:%Y-%m-%d}")
+
+
+def bring_back(store: Store, row: Row[Any], artifact: Blob, golden: Blob) -> int:
+    """Have the bytes of a pruned model again, once they are durable; returns its id.
+
+    Pruned where they are not the same bytes, e.g. because libraries have changed since.
+    """
+    with store.write() as connection:
+        if (artifact.digest, golden.digest) != (row.artifact, row.golden):
+            must_have_bytes(connection, row)
+        record_blob(connection, artifact, "model")
+        record_blob(connection, golden, "golden")
+    return int(row.id)
+
+
+def change_champion(store: Store, change: Change) -> int:
+    """Write the next line of the ledger; ChampionChanged if another writer was first.
+
+    Returns the line's number; holds that belong to the decision are lines after it, in the same
+    transaction. UnknownId where the new champion is no registered model, NotPossible where it is
+    the champion already (two writers could else both say that they won), OnHold where its lineage
+    is on hold, Pruned where its bytes have been dropped.
+    """
+    try:
+        with store.write() as connection:
+            newest = head(connection)
+            found = None if newest is None else newest.to_model
+            if found != change.expected:
+                raise _overtaken(change, _named(found))
+            if change.to_model == found:
+                what = f"Making {_named(found)} champion"
+                raise NotPossible(what=what, why="it is the champion.")
+            _must_be_eligible(connection, change)
+            why = Authorship(change.actor, change.reason, change.run)
+            seq = append(
+                connection,
+                newest,
+                change.operation,
+                change.to_model,
+                why,
+                evaluation=change.evaluation,
+                overridden=list(change.overridden) or None,
+            )
+            on_hold = blocks.held(connection)
+            for letter, ids in (("m", change.hold_models), ("b", change.hold_batches)):
+                for id_ in ids:
+                    if on_hold.hold_of(letter, id_) is None:
+                        blocks.append(connection, "hold", letter, id_, why)
+            return seq
+    except IntegrityError as error:
+        if not any(name in str(error.orig) for name in _SEQ_TAKEN):
+            raise
+        raise _overtaken(change, "a newer one") from error
+
+
+def _overtaken(change: Change, found: str) -> ChampionChanged:
+    next_step = (
+        "Nothing was rolled back. `housing history` shows who changed it; roll back again if that "
+        "is still wanted."
+        if change.operation == "rollback"
+        else "Nothing was promoted. Run again: the comparison is repeated against the new champion."
+    )
+    return ChampionChanged(expected=_named(change.expected), found=found, next_step=next_step)
+
+
+def check_eligible(store: Store, change: Change) -> None:
+    """What `change_champion` would refuse whoever is champion: said before work is done for it."""
+    with store.read() as connection:
+        _must_be_eligible(connection, change)
+
+
+def _must_be_eligible(connection: Connection, change: Change) -> None:
+    row = model(connection, change.to_model)
+    if change.operation == "promote":
+        why = blocks.block_reason(connection, row.id)
+    else:  # going back to a model is a person's decision, whatever it was trained on
+        hold = blocks.held(connection).models.get(row.id)
+        release = f"`housing release m{row.id}` ends that"
+        why = "" if hold is None else f"it is on hold ({hold.reason}); {release}"
+    if why:
+        raise OnHold(model=f"m{row.id}", why=why)
+    must_have_bytes(connection, row)
+
+
+def _named(model_id: int | None) -> str:
+    return "no champion" if model_id is None else f"m{model_id}"
+
+
+def evaluation(connection: Connection, id_: int) -> Row[Any]:
+    """One evaluation; UnknownId where there is none."""
+    query = sa.select(evaluations).where(evaluations.c.id == id_)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise UnknownId(kind="evaluation", id=f"e{id_}", listing="housing runs")
+    return row
+
+
+def evaluation_of_run(connection: Connection, run: int) -> Row[Any] | None:
+    """The verdict that a run came to, or None where it came to none."""
+    query = sa.select(evaluations).where(evaluations.c.run == run).order_by(evaluations.c.id)
+    return connection.execute(query.limit(1)).one_or_none()
+
+
+def deciding() -> sa.ColumnElement[bool]:
+    """Whether an evaluation could change the champion: one of `housing judge` cannot."""
+    shown = sa.select(runs.c.id).where(runs.c.kind == "judge")
+    return sa.or_(evaluations.c.run.is_(None), evaluations.c.run.not_in(shown))
+
+
+def evaluation_with_key(connection: Connection, key: str) -> Row[Any] | None:
+    """The newest evaluation of exactly these inputs that could change the champion, or None."""
+    query = sa.select(evaluations).where(evaluations.c.key == key, deciding())
+    return connection.execute(query.order_by(evaluations.c.id.desc()).limit(1)).one_or_none()
+
+
+def judged_before(
+    connection: Connection, version: int, challenger: int | None = None, *, by_hand: bool = False
+) -> tuple[int, ...]:
+    """Other challengers judged on the rows of `version` before this one first was, in order.
+
+    Only verdicts that could change the champion count; for a model that a person chose (`by_hand`)
+    also those that `housing judge` showed before.
+    """
+    here = evaluations.c.version.in_(profiles.alike(version))
+    first = sa.select(sa.func.min(evaluations.c.id)).where(here, deciding())
+    own = connection.execute(first.where(evaluations.c.challenger == challenger)).scalar()
+    query = sa.select(evaluations.c.challenger).where(here)
+    if not by_hand:
+        query = query.where(deciding())
+    if own is not None:
+        query = query.where(evaluations.c.id < own)
+    if challenger is not None:
+        query = query.where(evaluations.c.challenger != challenger)
+    query = query.group_by(evaluations.c.challenger).order_by(sa.func.min(evaluations.c.id))
+    return tuple(connection.execute(query).scalars())
+
+
+def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | None:
+    """The evaluation for which a model was made champion, or None where there is none."""
+    query = (
+        sa.select(evaluations)
+        .join(ledger, ledger.c.evaluation == evaluations.c.id)
+        .where(ledger.c.to_model == champion, ledger.c.operation == "promote")
+        .order_by(ledger.c.seq.desc())
+        .limit(1)
+    )
+    return connection.execute(query).one_or_none()
+
+
+def newest_evaluation(connection: Connection, challenger: int) -> Row[Any] | None:
+    """The last evaluation of a challenger, or None where it was never judged."""
+    query = (
+        sa.select(evaluations)
+        .where(evaluations.c.challenger == challenger)
+        .order_by(evaluations.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).one_or_none()
+
+
+def newest_evaluations(connection: Connection, limit: int) -> Sequence[Row[Any]]:
+    """The last evaluations, newest first."""
+    return connection.execute(
+        sa.select(evaluations).order_by(evaluations.c.id.desc()).limit(limit)
+    ).all()

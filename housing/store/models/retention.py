@@ -1,0 +1,126 @@
+"""Which models may have to be gone back to, and which bytes nothing needs any more.
+
+Answers from SQL alone; what is done about it is for `steps.prune`.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.retention import RetentionPolicy
+from housing.store.data import profiles
+from housing.store.database.tables import (
+    approvals,
+    backup_copies,
+    blobs,
+    dataset_versions,
+    evaluations,
+    ledger,
+    metadata,
+    models,
+    readiness,
+    utc_now,
+)
+from housing.store.models import blocks
+from housing.store.models.promotion_log import SWITCHES
+
+
+def champions(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[int, ...]:
+    """Champions that are kept: in force at any time of the last `days`, and the latest few.
+
+    The newest first; those whose bytes are gone already are not among them.
+    """
+    since = utc_now() - timedelta(days=max(days, policy.horizon_days))
+    query = sa.select(ledger.c.to_model, ledger.c.at).where(ledger.c.operation.in_(SWITCHES))
+    kept: dict[int, None] = {}
+    in_force_until: datetime | None = None
+    for model, at in connection.execute(query.order_by(ledger.c.seq.desc())):
+        young = in_force_until is None or in_force_until >= since
+        if young or len(kept) < policy.champions:
+            kept.setdefault(model)
+        in_force_until = at
+    return with_artifacts(connection, tuple(kept))
+
+
+def with_artifacts(connection: Connection, wanted: Sequence[int]) -> tuple[int, ...]:
+    """Those of the models whose bytes have not been pruned, in the same order."""
+    query = (
+        sa.select(models.c.id)
+        .join(blobs, blobs.c.digest.in_((models.c.artifact, models.c.golden)))
+        .where(blobs.c.pruned_at.is_not(None))
+    )
+    gone = set(connection.execute(query).scalars())
+    return tuple(model for model in wanted if model not in gone)
+
+
+def trials(connection: Connection) -> dict[int, Row[Any]]:
+    """What the last trial of each champion that was ever tried has said."""
+    last = sa.select(sa.func.max(readiness.c.id)).group_by(readiness.c.model)
+    rows = connection.execute(sa.select(readiness).where(readiness.c.id.in_(last)))
+    return {row.model: row for row in rows}
+
+
+def prunable_digests(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[str, ...]:
+    """Digests of live blobs that only models and evaluations which are not kept refer to."""
+    before = utc_now() - timedelta(days=max(days, policy.horizon_days))
+    kept = _kept(connection, policy, days)
+    wanted: set[str] = set()
+    for table, column in _links():
+        query = sa.select(column).where(column.is_not(None)).distinct()
+        if table is models:
+            query = query.where(_newer_than(models, before) | models.c.id.in_(kept))
+        elif table is evaluations:
+            query = query.where(
+                _newer_than(evaluations, before) | evaluations.c.challenger.in_(kept)
+            )
+        wanted |= set(connection.execute(query).scalars())
+    live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None), blobs.c.created_at < before)
+    found = connection.execute(live.order_by(blobs.c.digest)).scalars()
+    return tuple(digest for digest in found if digest not in wanted)
+
+
+def named(connection: Connection, digests: Collection[str]) -> set[str]:
+    """Those of the digests that some row refers to."""
+    found: set[str] = set()
+    for _, column in _links():
+        found |= set(connection.execute(sa.select(column).where(column.in_(digests))).scalars())
+    return found
+
+
+def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int]:
+    """Models that somebody may go back to, or that the next night may still promote.
+
+    The latter are those of the active rows, those on hold, and those a person is asked about: their
+    verdicts can be taken up however old they are.
+    """
+    newest = sa.select(sa.func.max(dataset_versions.c.id)).scalar_subquery()
+    its = sa.or_(models.c.version == newest, models.c.version.in_(profiles.alike(newest)))
+    active = sa.select(models.c.id).where(its)
+    asked = (
+        sa.select(evaluations.c.challenger)
+        .join(approvals, approvals.c.evaluation == evaluations.c.id)
+        .where(approvals.c.status == "waiting")
+    )
+    return {
+        *champions(connection, policy, days),
+        *blocks.held(connection).models,
+        *connection.execute(active).scalars(),
+        *connection.execute(asked).scalars(),
+    }
+
+
+def _newer_than(table: sa.Table, before: datetime) -> sa.ColumnElement[bool]:
+    return table.c.created_at >= before
+
+
+def _links() -> Iterator[tuple[sa.Table, sa.Column[str]]]:
+    """Every column that refers to a blob, but for the note that there is a copy of it."""
+    for table in metadata.sorted_tables:
+        if table is backup_copies:
+            continue
+        for column in table.columns:
+            if any(key.column is blobs.c.digest for key in column.foreign_keys):
+                yield table, column

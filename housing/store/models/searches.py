@@ -1,0 +1,157 @@
+"""Searches and their trials, as they are recorded while they run and read when they resume."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.errors import UnknownId
+from housing.records import Candidate, Score, Trial
+from housing.store.data.segments import record_blob
+from housing.store.database.engine import Store
+from housing.store.database.tables import scores, searches, trials, utc_now
+from housing.store.objects.blobs import Blob
+
+
+def find(connection: Connection, key: str) -> Row[Any] | None:
+    """The search with this key, or None."""
+    return connection.execute(sa.select(searches).where(searches.c.key == key)).one_or_none()
+
+
+def get(connection: Connection, search: int) -> Row[Any]:
+    """One search; UnknownId where there is none."""
+    row = connection.execute(sa.select(searches).where(searches.c.id == search)).one_or_none()
+    if row is None:
+        raise UnknownId(kind="search", id=f"s{search}", listing="housing runs")
+    return row
+
+
+def begin(
+    store: Store,
+    *,
+    key: str,
+    version: int,
+    plan: dict[str, Any],
+    run: int,
+    warm: Sequence[Candidate] = (),
+) -> int:
+    """Note that a search began, or find the one with the same key that was begun before."""
+    with store.write() as connection:
+        known = find(connection, key)
+        if known is not None:
+            return int(known.id)
+        new = searches.insert().values(
+            key=key,
+            version=version,
+            plan=plan,
+            run=run,
+            warm=[_json(draw) for draw in warm],
+            started_at=utc_now(),
+        )
+        return int(connection.execute(new.returning(searches.c.id)).scalar_one())
+
+
+def _json(draw: Candidate) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(draw)))
+    return plain
+
+
+def warm_of(row: Row[Any]) -> tuple[Candidate, ...]:
+    """The draws of other nights that a search tries beside its own."""
+    return tuple(Candidate(**draw) for draw in row.warm or ())
+
+
+def best_of_others(connection: Connection, before: int, limit: int) -> list[Candidate]:
+    """The best draw of each of the last finished searches of versions before `before`."""
+    query = (
+        sa.select(searches.c.id)
+        .where(searches.c.finished_at.is_not(None), searches.c.version < before)
+        .order_by(searches.c.id.desc())
+        .limit(limit)
+    )
+    found = []
+    for search in connection.execute(query).scalars():
+        scored = [t for t in trials_of(connection, search) if t.rmse < float("inf")]
+        if scored:
+            found.append(min(scored, key=lambda t: (t.rmse, t.draw.index)).draw)
+    return found
+
+
+def record_score(store: Store, search: int, score: Score) -> None:
+    """Keep one score; from then on a restart does not compute it again."""
+    with store.write() as connection:
+        connection.execute(
+            scores.insert().values(
+                search=search,
+                draw=score.draw,
+                fold=score.fold,
+                rmse=None if score.error else score.rmse,
+                seconds=score.seconds,
+                error=score.error,
+                recorded_at=utc_now(),
+            )
+        )
+
+
+def scores_of(connection: Connection, search: int) -> Sequence[Score]:
+    """The recorded scores, by draw and fold."""
+    query = (
+        sa.select(scores).where(scores.c.search == search).order_by(scores.c.draw, scores.c.fold)
+    )
+    return [
+        Score(
+            row.draw,
+            row.fold,
+            float("inf") if row.rmse is None else row.rmse,
+            row.seconds,
+            row.error,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def record(store: Store, search: int, trial: Trial) -> None:
+    """Keep one finished trial."""
+    with store.write() as connection:
+        connection.execute(
+            trials.insert().values(
+                search=search,
+                draw=trial.draw.index,
+                family=trial.draw.family,
+                parameters=json.loads(json.dumps(trial.draw.parameters)),
+                fold_rmse=list(trial.fold_rmse),
+                rmse=None if trial.error or trial.stopped else trial.rmse,
+                seconds=trial.seconds,
+                error=trial.error,
+                stopped=trial.stopped,
+                recorded_at=utc_now(),
+            )
+        )
+
+
+def finish(store: Store, search: int, choice: Mapping[str, Any], oof: Blob) -> None:
+    """Note that a search came to its end, what it chose and its out-of-fold predictions."""
+    with store.write() as connection:
+        connection.execute(
+            searches.update()
+            .where(searches.c.id == search, searches.c.finished_at.is_(None))
+            .values(**choice, oof=record_blob(connection, oof, "oof"), finished_at=utc_now())
+        )
+
+
+def trials_of(connection: Connection, search: int) -> Sequence[Trial]:
+    """The recorded trials, in order of their draws."""
+    query = sa.select(trials).where(trials.c.search == search).order_by(trials.c.draw)
+    return [
+        Trial(
+            draw=Candidate(index=row.draw, family=row.family, parameters=row.parameters),
+            fold_rmse=tuple(row.fold_rmse),
+            seconds=row.seconds,
+            error=row.error,
+            stopped=bool(row.stopped),
+        )
+        for row in connection.execute(query)
+    ]

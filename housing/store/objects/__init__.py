@@ -1,0 +1,1 @@
+"""Stored bytes: durable files, blobs, encryption, signatures and deletion."""

@@ -1,0 +1,82 @@
+"""Immutable bytes under the sha256 of their content, in a local folder or behind fsspec.
+
+A blob is durable when `put` returns, and is checked against the caller's digest each time it is
+read; the digest comes from SQL, never from beside the file. Knows nothing of what bytes mean.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from housing.errors import Corrupt
+from housing.store.objects.filesystem import DurableFileSystem
+from housing.store.objects.filesystem import write_durably as write_durably
+
+
+@dataclass(frozen=True)
+class Blob:
+    """The address of stored bytes; `size` in bytes. A model's is signed.
+
+    A prune may delete them until a row names them: see `ensure_stored`.
+    """
+
+    digest: str
+    suffix: str
+    size: int
+    signature: str | None = None
+    place: "BlobStore | None" = field(default=None, repr=False, compare=False)
+    data: bytes = field(default=b"", repr=False, compare=False)
+
+    def ensure_stored(self) -> None:
+        """Store the bytes again if they were deleted; for whoever writes the row that names them.
+
+        Inside the transaction: deletions happen in write transactions too (`store.deletion`).
+        """
+        name = name_of(self.digest, self.suffix)
+        if self.place is None:
+            return
+        if self.place.exists(name):
+            self.place.settle(name)
+        else:
+            self.place.write(name, self.data)
+
+
+def name_of(digest: str, suffix: str) -> str:
+    """A blob's name in its place: `<first two hex digits>/<digest>.<suffix>`."""
+    return f"{digest[:2]}/{digest}.{suffix}"
+
+
+class BlobStore(DurableFileSystem):
+    """A folder of blobs."""
+
+    def path(self, digest: str, suffix: str) -> str:
+        """Where a blob lies, as its file system names it."""
+        return self.at(name_of(digest, suffix))
+
+    def put(self, data: bytes, suffix: str) -> Blob:
+        """Store bytes; when it returns they would survive a loss of power."""
+        digest = hashlib.sha256(data).hexdigest()
+        name = name_of(digest, suffix)
+        if self._intact(digest, suffix):
+            self.settle(name)
+        else:
+            self.write(name, data)
+        return Blob(digest, suffix, len(data), place=self, data=data)
+
+    def get(self, digest: str, suffix: str) -> bytes:
+        """The bytes whose sha256 is `digest`; Corrupt if the stored ones are others."""
+        name = name_of(digest, suffix)
+        try:
+            data = self.read(name)
+        except FileNotFoundError as error:
+            raise self.missing(what=f"{digest[:12]}.{suffix}", place=self.url) from error
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise self.corrupt(what=self.at(name), why="its bytes do not have the recorded sha256")
+        return data
+
+    def _intact(self, digest: str, suffix: str) -> bool:
+        """Whether the same bytes are there already; a damaged copy is written again."""
+        try:
+            self.get(digest, suffix)
+        except Corrupt:
+            return False
+        return True

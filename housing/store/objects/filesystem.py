@@ -1,0 +1,216 @@
+"""Files by name below a URL: a local folder, or what fsspec reaches (s3://...).
+
+A file is written whole or not at all, and is durable when `write` returns; errors name the place.
+With a cipher, all that is written is encrypted and its names end in `.enc`. What the files mean
+is for those who use it: `blobs`, `cuts`.
+"""
+
+import errno
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+
+from housing.errors import BlobMissing, Corrupt, DiskFull, HousingError, StoreUnavailable
+from housing.store.objects.encryption import Cipher
+
+T = TypeVar("T")
+
+ENCRYPTED = ".enc"
+SCRATCH = ".writing-"
+"""How the names of files begin that are being written, or were when their writer died."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DurableFileSystem:
+    """A folder of files below `url`."""
+
+    role, setting = "blob store", "HOUSING_BLOB_URL"
+    corrupt: type[Corrupt] = Corrupt
+    missing: type[BlobMissing] = BlobMissing
+
+    def __init__(self, url: str, cipher: Cipher | None = None) -> None:
+        self.url = url
+        self.cipher = cipher
+        self._fs: Any
+        # An object store's listing must be of now: another process writes there too.
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url, **_options(url))
+        except (ValueError, ImportError) as error:  # a protocol that nothing here knows
+            raise self._error(OSError(None, str(error))) from error
+        protocol = self._fs.protocol
+        self.local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    def at(self, name: str) -> str:
+        """Where a file lies, as its file system names it."""
+        encrypted = self.cipher and not is_scratch(name)
+        return f"{self._root}/{name}{ENCRYPTED if encrypted else ''}"
+
+    def read(self, name: str) -> bytes:
+        """A file's content; FileNotFoundError where there is none."""
+        path = self.at(name)
+        data: bytes = self._explained(lambda: self._fs.cat_file(path))
+        return self.cipher.opened(data, name, path) if self.cipher else data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file whole; when it returns it would survive a loss of power."""
+        path = self.at(name)
+        sealed = self.cipher.sealed(data, name) if self.cipher else data
+        if self.local:
+            try:
+                self._explained(lambda: write_durably(Path(path), sealed))
+            except FileNotFoundError:  # a prune took it for left over: this process slept for hours
+                try:
+                    self._explained(lambda: write_durably(Path(path), sealed))
+                except FileNotFoundError as error:  # no folder can be made there
+                    raise self._error(error) from error
+        else:  # object stores show an object whole or not at all
+            self._explained(lambda: self._fs.pipe_file(path, sealed))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+        return bool(self._explained(lambda: self._fs.exists(self.at(name))))
+
+    def settle(self, name: str) -> None:
+        """Have a file that is there, whoever wrote it, survive a loss of power."""
+        if not self.local:
+            return
+        path = Path(self.at(name))
+        try:
+            sync(path)
+            sync(path.parent)
+        except FileNotFoundError:
+            return  # it was deleted meanwhile: who records it stores it again
+        except OSError as error:
+            if error.errno != errno.EROFS:  # a disk that can only be read loses nothing
+                raise self._error(error) from error
+
+    def remove(self, name: str) -> None:
+        """Delete a file; a no-op where there is none."""
+        try:
+            self._explained(lambda: self._fs.rm_file(self.at(name)))
+        except FileNotFoundError:
+            return
+
+    def modified(self, name: str) -> datetime:
+        """When a file was last written (UTC)."""
+        at: datetime = self._explained(lambda: self._fs.modified(self.at(name)))
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+    def names(self, below: str = "", *, raw: bool = False) -> Iterator[str]:
+        """All files below a folder, by name, and what interrupted writers left of them.
+
+        `raw` has those without the cipher's ending too.
+        """
+        folder = f"{self._root}/{below}" if below else self._root
+        try:
+            found = self._explained(lambda: self._found(folder))
+        except FileNotFoundError:
+            return
+        ending = ENCRYPTED if self.cipher else ""
+        for path in sorted(found):
+            name = path.removeprefix(self._root).lstrip("/")
+            if raw or is_scratch(name):
+                yield name
+            elif name.endswith(ending) and (ending or not name.endswith(ENCRYPTED)):
+                yield name.removesuffix(ending)
+
+    def _found(self, folder: str) -> list[str]:
+        """All files below a folder; a folder that cannot be listed is an error."""
+        if not self.local:
+            return list(self._fs.find(folder))
+        os.scandir(folder).close()
+        return list(self._fs.find(folder, on_error=_raise_unless_gone))
+
+    def raw(self) -> "DurableFileSystem":
+        """The same files as they lie, whatever wrote them."""
+        return DurableFileSystem(self.url)
+
+    def _explained(self, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except (FileNotFoundError, HousingError):
+            raise
+        except OSError as error:
+            raise self._error(error) from error
+        except Exception as error:
+            if self.local:
+                raise
+            # Network libraries have errors of their own, which fsspec lets through.
+            raise self._error(OSError(None, f"{type(error).__name__}: {error}")) from error
+
+    def _error(self, error: OSError) -> DiskFull | StoreUnavailable:
+        if error.errno in _FULL:
+            return DiskFull(place=self.url)
+        return StoreUnavailable(
+            what=f"The {self.role} {self.url}",
+            why=f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}",
+            next_step=f"Make it writable, or point {self.setting} elsewhere.",
+        )
+
+
+def _options(url: str) -> dict[str, Any]:
+    return {"use_listings_cache": False} if "://" in url and not url.startswith("file:") else {}
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # another process deletes there too
+        raise error
+
+
+def is_scratch(name: str) -> bool:
+    """Whether this is a file that is being written, or was when its writer died."""
+    return name.rpartition("/")[2].startswith(SCRATCH)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, readable by its owner alone, and sync it to disk."""
+    _make_folder(path.parent)
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=SCRATCH)  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).replace(path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write_page(path: Path, data: bytes) -> None:
+    """As `write_durably`, for what a person reads; an error names the folder and what to do."""
+    try:
+        write_durably(path, data)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(place=path.parent) from error
+        raise StoreUnavailable(
+            what=f"The folder {path.parent}",
+            why=error.strerror or str(error),
+            next_step="Make it writable, and run the same command again.",
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each for its owner alone, and sync their names."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync(folder.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

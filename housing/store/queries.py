@@ -1,0 +1,398 @@
+"""What is listed for people and machines: plain JSON rows, newest first, ids with their letter.
+
+Both `--json` and the tables on the terminal are made from these, so they never disagree.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from housing.store.data import batches as stored
+from housing.store.data import datasets, profiles, unreadable_files
+from housing.store.database.tables import (
+    batches,
+    dataset_versions,
+    evaluations,
+    models,
+    run_steps,
+    split_parts,
+    utc_now,
+)
+from housing.store.database.tables import runs as runs_table
+from housing.store.models import approvals, blocks, promotion_log, registry, retention, searches
+from housing.store.runs import lease as leases
+from housing.store.runs import runs
+from housing.store.runs.runs import ABANDONED, abandoned
+
+Rows = list[dict[str, Any]]
+
+
+def named(letter: str, id_: int | None) -> str | None:
+    """An id as people see it: m7 a model, v3 a dataset version, b2 a batch, r9 a run."""
+    return None if id_ is None else f"{letter}{id_}"
+
+
+def time(at: datetime | None) -> str | None:
+    """An instant as text: ISO 8601 in UTC, to the second."""
+    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def list_models(connection: Connection, limit: int | None = None) -> Rows:
+    """All models ever registered."""
+    current = registry.champion(connection)
+    former = registry.former_champions(connection)
+    query = sa.select(models).order_by(models.c.id.desc()).limit(limit)
+    return [
+        {
+            "model": named("m", row.id),
+            "role": "champion" if row.id == current else "former" if row.id in former else "",
+            "family": row.family,
+            "cv_rmse": row.cv_rmse,
+            "test_rmse": _test_rmse(connection, row.id),
+            "dataset": named("v", row.version),
+            "train_rows": row.train_rows,
+            "created_at": time(row.created_at),
+        }
+        for row in connection.execute(query)
+    ]
+
+
+def _test_rmse(connection: Connection, model: int) -> float | None:
+    evaluation = registry.newest_evaluation(connection, model)
+    if evaluation is None or evaluation.evidence["challenger"]["metrics"] is None:
+        return None
+    return float(evaluation.evidence["challenger"]["metrics"]["rmse"]["value"])
+
+
+def list_datasets(connection: Connection, limit: int | None = None) -> Rows:
+    """All dataset versions."""
+    query = sa.select(dataset_versions.c.id).order_by(dataset_versions.c.id.desc()).limit(limit)
+    return [_dataset(connection, id_) for id_ in connection.execute(query).scalars().all()]
+
+
+def _dataset(connection: Connection, id_: int) -> dict[str, Any]:
+    version, profile = datasets.get(connection, id_), profiles.get(connection, id_)
+    return {
+        "dataset": named("v", version.id),
+        "operation": version.operation,
+        "reason": version.reason,
+        "batches": [named("b", batch) for batch in version.batches],
+        "rows": None if profile is None else profile.rows,
+        "train_rows": None if profile is None else profile.train_rows,
+        "test_rows": None if profile is None else profile.test_rows,
+        "unused_rows": None if profile is None else profile.unused_rows,
+        "digest": None if profile is None else profile.digest,
+        "created_at": time(version.created_at),
+    }
+
+
+def list_batches(
+    connection: Connection, limit: int | None = None, *, run: int | None = None
+) -> Rows:
+    """All batches, or those that one run brought in."""
+    active = datasets.active(connection)
+    members = () if active is None else active.batches
+    query = sa.select(batches).order_by(batches.c.id.desc()).limit(limit)
+    if run is not None:
+        query = query.where(batches.c.run == run)
+    return [_batch(row, row.id in members) for row in connection.execute(query)]
+
+
+def _batch(row: Row[Any], is_active: bool) -> dict[str, Any]:
+    return {
+        "batch": named("b", row.id),
+        "source": row.source,
+        "name": row.name,
+        "status": row.status,
+        "in_dataset": is_active,
+        "read": row.read_rows,
+        "accepted": row.accepted_rows,
+        "rejected": row.rejected_rows,
+        "corrections": row.changed_rows,
+        "simulated": row.simulated,
+        "message": row.message,
+        "recorded_at": time(row.recorded_at),
+    }
+
+
+def list_runs(connection: Connection, limit: int | None = None) -> Rows:
+    """All runs."""
+    query = sa.select(runs_table).order_by(runs_table.c.id.desc()).limit(limit)
+    gone = abandoned(connection)
+    return [_run(row, gone) for row in connection.execute(query)]
+
+
+def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
+    """A run; of those that are `gone` it says what the next night will write of them."""
+    is_gone = row.id in gone
+    seconds = (
+        None if row.finished_at is None else (row.finished_at - row.started_at).total_seconds()
+    )
+    return {
+        "run": named("r", row.id),
+        "kind": row.kind,
+        "status": ABANDONED["status"] if is_gone else row.status,
+        "outcome": row.outcome,
+        "sentence": ABANDONED["error"] if is_gone else row.sentence or row.error,
+        "dataset": named("v", row.version),
+        "challenger": named("m", row.challenger),
+        "champion": named("m", row.champion),
+        "started_at": time(row.started_at),
+        "seconds": seconds,
+        "actor": row.actor,
+        "report": row.report,
+    }
+
+
+def list_history(connection: Connection, limit: int | None = None) -> Rows:
+    """The promotion ledger."""
+    return [ledger_line(row) for row in registry.history(connection, limit)]
+
+
+def ledger_line(row: Row[Any]) -> dict[str, Any]:
+    """One line of the ledger."""
+    return {
+        "seq": row.seq,
+        "operation": row.operation,
+        "holds": named("m", row.held_model) or named("b", row.held_batch),
+        "from": named("m", row.from_model),
+        "to": named("m", row.to_model),
+        "overridden": row.overridden or [],
+        "actor": row.actor,
+        "reason": row.reason,
+        "run": named("r", row.run),
+        "at": time(row.at),
+    }
+
+
+def list_holds(connection: Connection) -> Rows:
+    """What is on hold."""
+    held = blocks.held(connection)
+    return [
+        {
+            "held": named(letter, id_),
+            "reason": hold.reason,
+            "actor": hold.actor,
+            "since": time(hold.at),
+            "seq": hold.seq,
+        }
+        for letter, found in (("m", held.models), ("b", held.batches))
+        for id_, hold in sorted(found.items())
+    ]
+
+
+def list_readiness(connection: Connection) -> Rows:
+    """What the last trial of each champion said that may be gone back to; the newest first."""
+    known = retention.trials(connection)
+    return [
+        {
+            "model": named("m", model),
+            "ready": row.ready if (row := known.get(model)) is not None else None,
+            "detail": row.detail if row is not None else "not tried yet",
+            "checked_at": time(row.checked_at) if row is not None else None,
+        }
+        for model in retention.with_artifacts(connection, registry.former_champions(connection))
+    ]
+
+
+# --- one thing ------------------------------------------------------------------------------
+
+
+def show_model(connection: Connection, id_: int) -> dict[str, Any]:
+    """Everything recorded of a model."""
+    row = registry.model(connection, id_)
+    evaluation = registry.newest_evaluation(connection, id_)
+    return {
+        "model": named("m", row.id),
+        "family": row.family,
+        "parameters": row.parameters,
+        "seed": row.seed,
+        "bag": row.bag,
+        "dataset": named("v", row.version),
+        "train_rows": row.train_rows,
+        "cv_rmse": row.cv_rmse,
+        "fit_seconds": row.fit_seconds,
+        "importances": row.importances,
+        "groups": row.groups,
+        "members": row.members,
+        "libraries": row.libraries,
+        "artifact": row.artifact,
+        "created_at": time(row.created_at),
+        "run": named("r", row.run),
+        "last_evaluation": None if evaluation is None else evaluation.evidence["challenger"],
+        "ledger": [
+            ledger_line(line)
+            for line in registry.history(connection)
+            if id_ in (line.to_model, line.from_model)
+        ],
+    }
+
+
+def show_dataset(connection: Connection, id_: int) -> dict[str, Any]:
+    """Everything recorded of a dataset version."""
+    profile = profiles.get(connection, id_)
+    facts = _dataset(connection, id_)
+    unused = {"why_unused": WHY_UNUSED} if profile is not None and profile.unused_rows else {}
+    return {**facts, **unused, "columns": None if profile is None else profile.columns}
+
+
+WHY_UNUSED = (
+    "Near-duplicates (all values but at most one are the same) of rows on both sides of the "
+    "split: on either side they would give a price of the test set to the training."
+)
+
+
+def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
+    """Everything recorded of a batch."""
+    row = stored.get(connection, id_)
+    active = datasets.active(connection)
+    unused = sa.select(split_parts.c.unused_rows).where(split_parts.c.batch == id_)
+    return {
+        "batch": named("b", row.id),
+        "source": row.source,
+        "name": row.name,
+        "status": row.status,
+        "message": row.message,
+        "in_dataset": active is not None and id_ in active.batches,
+        "read": row.read_rows,
+        "accepted": row.accepted_rows,
+        "rejected": row.rejected_rows,
+        "rejections": row.rejections,
+        "new_districts": row.accepted_rows - row.changed_rows - row.unchanged_rows,
+        "corrections": row.changed_rows,
+        "known_unchanged": row.unchanged_rows,
+        "unused_rows": connection.execute(unused).scalar(),  # None before it has its sides
+        "simulated": row.simulated,
+        "digest": row.digest,
+        "segment": row.segment,
+        "quarantine": row.rejected,
+        "recorded_at": time(row.recorded_at),
+        "run": named("r", row.run),
+    }
+
+
+def show_run(connection: Connection, id_: int) -> dict[str, Any]:
+    """Everything recorded of a run."""
+    row = runs.get(connection, id_)
+    steps = sa.select(run_steps).where(run_steps.c.run == id_).order_by(run_steps.c.position)
+    judged = sa.select(evaluations).where(evaluations.c.run == id_)
+    evaluation = connection.execute(judged).first()
+    return {
+        **_run(row, abandoned(connection)),
+        "parameters": row.parameters,
+        "not_taken": row.not_taken or [],
+        "error": row.error,
+        "steps": [
+            {"step": s.name, "seconds": s.seconds, "detail": s.detail}
+            for s in connection.execute(steps)
+        ],
+        "verdict": None if evaluation is None else evaluation.verdict,
+        "approval": _approval(approvals.of_run(connection, id_)),
+        "batches": list_batches(connection, run=id_),
+        "trials": _trials(connection, row),
+    }
+
+
+def _approval(row: Row[Any] | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "status": row.status,
+        "challenger": named("m", row.challenger),
+        "asked_at": time(row.asked_at),
+        "expires_at": time(row.expires_at),
+        "decided_at": time(row.decided_at),
+        "decided_by": row.decided_by,
+        "reason": row.reason,
+    }
+
+
+def _trials(connection: Connection, run: Row[Any]) -> Rows:
+    if run.challenger is None:
+        return []
+    search = registry.model(connection, run.challenger).search
+    return [
+        {
+            "draw": trial.draw.index,
+            "family": trial.draw.family,
+            "rmse": None if trial.rmse == float("inf") else trial.rmse,
+            "stopped": trial.stopped,
+            "seconds": trial.seconds,
+            "parameters": trial.draw.parameters,
+            "error": trial.error,
+        }
+        for trial in sorted(searches.trials_of(connection, search), key=lambda t: t.rmse)
+    ]
+
+
+# --- how things are -------------------------------------------------------------------------
+
+
+def status(connection: Connection) -> dict[str, Any]:
+    """Champion, active dataset, last night, who runs now, and what needs a person."""
+    head = promotion_log.current(connection)
+    active = datasets.active(connection)
+    holder = leases.holder(connection)
+    alive = holder is not None and holder.alive
+    nights = sa.select(runs_table).where(runs_table.c.kind == "nightly")
+    newest = connection.execute(nights.order_by(runs_table.c.id.desc()).limit(1)).one_or_none()
+    last = None if newest is None else _run(newest, abandoned(connection))
+    return {
+        "champion": None if head is None else _champion(connection, head),
+        "dataset": None if active is None else _dataset(connection, active.id),
+        "last_night": last,
+        "running": holder.owner if holder is not None and alive else None,
+        "holds": list_holds(connection),
+        "readiness": list_readiness(connection),
+        "needs_a_person": [*_needs(connection, last), *unreadable_files.listed(connection)],
+    }
+
+
+def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
+    model = registry.model(connection, head.to_model)
+    return {
+        "model": named("m", model.id),
+        "family": model.family,
+        "since": time(head.at),
+        "by": head.operation,
+        "reason": head.reason,
+        "test_rmse": _test_rmse(connection, model.id),
+        "dataset": named("v", model.version),
+    }
+
+
+def _quarantined(batch: Row[Any]) -> str:
+    name = f"b{batch.id} ({batch.name})"
+    discard = f"`housing dataset discard b{batch.id}` closes it"
+    if batch.status == "held":
+        return (
+            f"{name} is held: {batch.message} "
+            f"`housing dataset accept b{batch.id}` lets it in, {discard}."
+        )
+    return f"{name} is {batch.status}: {batch.message} Deliver it corrected; {discard}."
+
+
+def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]:
+    waiting = sa.select(batches).where(batches.c.status.in_(stored.NEED_A_PERSON))
+    needs = [
+        f"{one['model']} could not be gone back to: {one['detail']}"
+        for one in list_readiness(connection)
+        if one["ready"] is False
+    ]
+    needs += [_quarantined(row) for row in connection.execute(waiting.order_by(batches.c.id))]
+    needs += [
+        f"r{row.run} would promote m{row.challenger}: `housing approve r{row.run}` or "
+        f"`housing reject r{row.run}`, until {time(row.expires_at)}."
+        for row in approvals.waiting(connection, utc_now())
+    ]
+    if last is not None and last["status"] == "failed":
+        needs.append(f"{last['run']}, the last night, failed: {last['sentence']}")
+    if last is not None and last["status"] == "crashed":
+        needs.append(
+            f"{last['run']}, the last night, did not come to its end: {last['sentence']}. "
+            "The next one goes on where it stopped; `housing retrain` is one."
+        )
+    return needs

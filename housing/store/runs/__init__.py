@@ -1,0 +1,1 @@
+"""Runs, the lease, logged predictions, monitor windows and sent alerts."""

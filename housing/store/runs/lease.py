@@ -1,0 +1,229 @@
+"""Who may run the night: a lease in SQL with heartbeat, expiry and a fencing token.
+
+The orchestrator's run states say what was begun; only the lease says who is alive. Each owner
+gets a larger token than the last, and a write that carries an old one fails (`engine.Store`).
+
+No step of a clock takes the lease from a living owner. On the owner's host its process is asked.
+Elsewhere its heartbeat is compared with the database's clock, and an overdue one is watched for
+longer than a heartbeat takes before the lease passes on.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from housing.errors import HousingError, RunInProgress
+from housing.store.database.engine import (
+    EXPIRES_AFTER,
+    HEARTBEAT,
+    NIGHT,
+    Store,
+    database_now,
+    renew_lease,
+)
+from housing.store.database.tables import leases
+
+WATCHED = 2.5 * HEARTBEAT
+"""How long an overdue owner on another host is watched, by the watcher's monotonic clock."""
+
+_LOOK_SECONDS = 1.0
+_PROCESSES_ARE_SHOWN = Path("/proc/self/stat").exists()
+_ENDED = ("Z", "X")  # zombie, dead: states of /proc/PID/stat
+
+Beat = tuple[int, datetime]
+"""An owner's token and last heartbeat: a living owner changes it."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that has the lease."""
+
+    token: int
+    owner: str
+    host: str
+    pid: int
+    process_started: float
+    run: int | None
+    held: bool
+    acquired_at: datetime
+    heartbeat_at: datetime
+    silent: timedelta  # since the heartbeat, by the database's clock
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still be at work; where its process can be asked, whether it is."""
+        return self.held and (self._process_lives() if self._is_local() else not self._overdue())
+
+    @property
+    def beat(self) -> Beat:
+        """What a living owner changes."""
+        return self.token, self.heartbeat_at
+
+    def gone(self, unheard: Beat | None) -> bool:
+        """Whether the lease is free: given back, its process ended, or its owner `unheard`."""
+        return not self.alive and (not self.held or self._is_local() or self.beat == unheard)
+
+    def _is_local(self) -> bool:
+        return self.host == host_identity() and _PROCESSES_ARE_SHOWN
+
+    def _process_lives(self) -> bool:
+        return process_start(self.pid) == self.process_started
+
+    def _overdue(self) -> bool:
+        # A heartbeat in the future is one from before the clock was set back.
+        return abs(self.silent) >= EXPIRES_AFTER
+
+
+def holder(connection: Connection, name: str = NIGHT) -> Holder | None:
+    """Who holds the lease, or held it last; None before the first night."""
+    row = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
+    if row is None:
+        return None
+    facts = {k: v for k, v in row._mapping.items() if k != "name"}
+    return Holder(**facts, silent=database_now(connection) - row.heartbeat_at)
+
+
+def unheard(store: Store, name: str = NIGHT) -> Beat | None:
+    """The last heartbeat of an owner on another host that is overdue, and stays away when watched.
+
+    The clock that says "overdue" may have been set. So an overdue owner is watched for `WATCHED`;
+    one that lives renews its lease meanwhile. None at once where nobody is overdue.
+    """
+    first = _read(store, name)
+    if first is None or first.alive or first.gone(None):
+        return None
+    deadline = time.monotonic() + WATCHED.total_seconds()
+    while time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+        now = _read(store, name)
+        if now is None or now.beat != first.beat:
+            return None
+    return first.beat
+
+
+def _read(store: Store, name: str) -> Holder | None:
+    with store.read() as connection:
+        return holder(connection, name)
+
+
+def acquire(store: Store, *, owner: str, name: str = NIGHT) -> int:
+    """Take the lease and return its token; AnotherNightRuns while a living owner has it.
+
+    Where the owner is on another host and overdue, this takes `WATCHED`.
+    """
+    silent = unheard(store, name)
+    with store.write() as connection:
+        now, current = database_now(connection), holder(connection, name)
+        if current is not None and not current.gone(silent):
+            raise RunInProgress(
+                owner=current.owner,
+                since=f"{current.acquired_at:%Y-%m-%d %H:%M} UTC",
+                heard=max(current.silent.total_seconds(), 0.0),
+            )
+        token = 1 if current is None else current.token + 1
+        values = {
+            "token": token,
+            "owner": owner,
+            "host": host_identity(),
+            "pid": os.getpid(),
+            "process_started": process_start(os.getpid()),
+            "run": None,
+            "held": True,
+            "acquired_at": now,
+            "heartbeat_at": now,
+        }
+        if current is None:
+            connection.execute(leases.insert().values(name=name, **values))
+        else:
+            connection.execute(leases.update().where(leases.c.name == name).values(**values))
+        return token
+
+
+def renew(store: Store, token: int, name: str = NIGHT) -> None:
+    """Say that the owner is alive; LeaseLost if it is no longer the owner."""
+    with store.fenced(token, name).write() as connection:
+        renew_lease(connection, name)
+
+
+def set_run(connection: Connection, run: int) -> None:
+    """Say in the lease which run its owner is at; in the transaction that inserts the run."""
+    connection.execute(leases.update().where(leases.c.name == NIGHT).values(run=run))
+
+
+def release(store: Store, token: int, name: str = NIGHT) -> None:
+    """Give the lease back; a no-op for one that has passed on already."""
+    with store.unfenced().write() as connection:
+        connection.execute(
+            leases.update().where(leases.c.name == name, leases.c.token == token).values(held=False)
+        )
+
+
+@contextmanager
+def held_lease(store: Store, *, owner: str, name: str) -> Iterator[Store]:
+    """Hold a lease while the block runs; yields the store, fenced by it."""
+    token = acquire(store, owner=owner, name=name)
+    try:
+        with heartbeat(store, token, name):
+            yield store.fenced(token, name)
+    finally:
+        release(store, token, name)
+
+
+@contextmanager
+def heartbeat(store: Store, token: int, name: str = NIGHT) -> Iterator[None]:
+    """Renew the lease from a thread while the block runs."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(HEARTBEAT.total_seconds()):
+            try:
+                renew(store, token, name)
+            except (HousingError, SQLAlchemyError):
+                # Busy or unreachable: the next beat tries again. Lost: the owner's next write
+                # says so; a heartbeat must not be what stops a night.
+                continue
+
+    thread = threading.Thread(target=beat, name="lease-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=HEARTBEAT.total_seconds())
+
+
+def host_identity() -> str:
+    """Where a pid means the same process: a host by name and boot, and in it a space of pids.
+
+    Two hosts, or two containers, may have the same name, and each a process 1.
+    """
+    parts = [socket.gethostname()]
+    with suppress(OSError):  # a kernel that does not tell: then the name has to do
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(parts)
+
+
+def process_start(pid: int) -> float:
+    """When a local process began (in the kernel's own ticks), or -1 where there is none.
+
+    A process that has ended and only waits for its parent to notice is none. Where the kernel
+    does not tell (no /proc) it is 0 for all, and the lease ends by expiry only.
+    """
+    if not _PROCESSES_ARE_SHOWN:
+        return 0.0
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return -1.0
+    return -1.0 if state in _ENDED else float(rest[18])

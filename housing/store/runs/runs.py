@@ -1,0 +1,190 @@
+"""What was run: one row a run, one row a step of it. Runs that died are marked, never deleted."""
+
+import getpass
+import socket
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from sqlalchemy.engine import Connection, Row
+
+from housing.errors import UnknownId
+from housing.records import BatchSummary, StepTime
+from housing.store.database.engine import Store
+from housing.store.database.tables import alerts, run_steps, runs, utc_now
+from housing.store.runs import lease
+
+
+def actor() -> str:
+    """Who is at the keyboard, as the ledger records it: user@host."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def start(
+    connection: Connection, kind: str, parameters: dict[str, Any], flow_run: str | None = None
+) -> int:
+    """Note that a run began; returns its id."""
+    return _insert(connection, kind, parameters, status="running", flow_run=flow_run)
+
+
+def refuse(connection: Connection, kind: str, parameters: dict[str, Any], why: str) -> int:
+    """Note that a run was asked for and not begun; returns its id."""
+    ended = {"status": "refused", "error": why, "finished_at": utc_now()}
+    return _insert(connection, kind, parameters, **ended)
+
+
+def miss(connection: Connection, kind: str, parameters: dict[str, Any], why: str) -> int:
+    """Note that a run was due and did not begin; returns its id."""
+    ended = {"status": "missed", "error": why, "finished_at": utc_now()}
+    return _insert(connection, kind, parameters, **ended)
+
+
+def _insert(connection: Connection, kind: str, parameters: dict[str, Any], **facts: Any) -> int:
+    values = {"kind": kind, "parameters": parameters, "actor": actor(), "started_at": utc_now()}
+    new = runs.insert().values(**values, **facts).returning(runs.c.id)
+    return int(connection.execute(new).scalar_one())
+
+
+def note(store: Store, run: int, **facts: Any) -> None:
+    """Add what is known of a run so far: version, search, challenger, evaluation, ..."""
+    with store.write() as connection:
+        connection.execute(runs.update().where(runs.c.id == run).values(**facts))
+
+
+def note_step(store: Store, run: int, step: StepTime) -> None:
+    """Record how long one step took."""
+    with store.write() as connection:
+        position = connection.execute(
+            sa.select(sa.func.count()).select_from(run_steps).where(run_steps.c.run == run)
+        ).scalar_one()
+        connection.execute(
+            run_steps.insert().values(
+                run=run,
+                position=position,
+                name=step.name,
+                seconds=step.seconds,
+                detail=step.detail,
+            )
+        )
+
+
+def finish(store: Store, run: int, status: str, **facts: Any) -> None:
+    """Note how a run ended."""
+    note(store, run, status=status, finished_at=utc_now(), **facts)
+
+
+def mark_dead(store: Store) -> Sequence[Row[Any]]:
+    """Mark runs whose process is gone as crashed; returns them.
+
+    A run that needs the lease and is not its living holder's cannot be at work. Where the holder is
+    on another host and overdue, this takes `lease.WATCHED`.
+    """
+    with store.read() as connection:  # the watch asks every few seconds: no lock for that
+        if not abandoned(connection):
+            return []
+    unheard = lease.unheard(store)
+    with store.write() as connection:
+        current = lease.holder(connection)
+        if current is not None and not current.alive and not current.gone(unheard):
+            return []  # it was heard of again, or nobody has watched it for long enough
+        where = runs.c.id.in_(abandoned(connection))
+        dead = connection.execute(sa.select(runs).where(where)).all()
+        connection.execute(runs.update().where(where).values(finished_at=utc_now(), **ABANDONED))
+        return dead
+
+
+ABANDONED = {"status": "crashed", "error": "the process is gone"}
+"""What a run whose process is gone says of itself."""
+
+
+def abandoned(connection: Connection) -> Sequence[int]:
+    """Runs that say that they run, and whose process is gone."""
+    current = lease.holder(connection)
+    where = sa.and_(runs.c.status == "running", runs.c.kind.in_((*LEASED, "prune")))
+    if current is not None and current.alive:
+        if current.run is None:
+            return []  # it has only just begun, and has not said yet which run it is
+        where = sa.and_(where, runs.c.id != current.run)
+    return connection.execute(sa.select(runs.c.id).where(where)).scalars().all()
+
+
+NIGHTS = ("nightly", "backfill")
+"""Kinds of run that bring rows in."""
+
+BY_HAND = ("judge", "promote")
+"""Kinds of run in which a person chose the model."""
+
+LEASED = (*NIGHTS, *BY_HAND)
+"""Kinds of run that hold the night's lease while they run."""
+
+
+def untold(connection: Connection, since: datetime) -> Sequence[Row[Any]]:
+    """Runs that failed or crashed since an instant and have no alert under `alert_key`."""
+    ended = sa.or_(
+        sa.and_(runs.c.status == "failed", runs.c.kind.in_(LEASED)),
+        sa.and_(runs.c.status == "crashed", runs.c.kind.in_((*LEASED, "prune"))),
+    )
+    key = sa.literal(ALERT) + sa.cast(runs.c.id, sa.String)
+    query = sa.select(runs).where(ended, runs.c.finished_at >= since)
+    return connection.execute(query.where(~sa.exists().where(alerts.c.key == key))).all()
+
+
+ALERT = "run-"
+
+
+def alert_key(run: int) -> str:
+    """The key under which the alert about a run's end is kept."""
+    return f"{ALERT}{run}"
+
+
+def has_row(connection: Connection, flow_run: str) -> bool:
+    """Whether a run of the orchestrator's has a row in our store, by which its end is reported."""
+    query = sa.select(runs.c.id).where(runs.c.flow_run == flow_run).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def newest_of(connection: Connection, flow_run: str) -> Row[Any] | None:
+    """The last row that a run of the orchestrator's made, or None where it made none."""
+    query = sa.select(runs).where(runs.c.flow_run == flow_run).order_by(runs.c.id.desc())
+    return connection.execute(query.limit(1)).one_or_none()
+
+
+def get(connection: Connection, run: int) -> Row[Any]:
+    """One run; UnknownId where there is none."""
+    row = connection.execute(sa.select(runs).where(runs.c.id == run)).one_or_none()
+    if row is None:
+        raise UnknownId(kind="run", id=f"r{run}", listing="housing runs")
+    return row
+
+
+def steps(connection: Connection, run: int) -> tuple[StepTime, ...]:
+    """The steps of a run, in order."""
+    query = sa.select(run_steps).where(run_steps.c.run == run).order_by(run_steps.c.position)
+    return tuple(StepTime(r.name, r.seconds, r.detail) for r in connection.execute(query))
+
+
+def not_taken_since(connection: Connection, run: int) -> tuple[BatchSummary, ...]:
+    """Files that runs after `run` could not read, or not yet; each once, as it was last."""
+    query = sa.select(runs.c.not_taken).where(runs.c.id > run, runs.c.not_taken.is_not(None))
+    found: dict[tuple[str, str], BatchSummary] = {}
+    for left in connection.execute(query.order_by(runs.c.id)).scalars():
+        batches = TypeAdapter(tuple[BatchSummary, ...]).validate_python(left)
+        found |= {(batch.source, batch.name): batch for batch in batches}
+    return tuple(found.values())
+
+
+def last_completed_night(connection: Connection) -> Row[Any] | None:
+    """The newest nightly run that came to its end, or None."""
+    query = (
+        sa.select(runs)
+        .where(runs.c.kind.in_(NIGHTS), runs.c.status == "completed")
+        .order_by(runs.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).one_or_none()

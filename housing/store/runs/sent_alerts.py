@@ -1,0 +1,33 @@
+"""Messages that several processes could send, and that the team shall get once."""
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from housing.store.database.engine import Store
+from housing.store.database.tables import alerts, utc_now
+
+
+def known(connection: Connection, key: str) -> bool:
+    """Whether an alert with this key has been noted."""
+    query = sa.select(alerts.c.key).where(alerts.c.key == key)
+    return connection.execute(query).first() is not None
+
+
+def first(store: Store, key: str, event: str, sentence: str, subject: str) -> bool:
+    """Note an alert; False where one with this key has been noted before, by whomever."""
+    with store.read() as connection:  # the watch asks every few seconds: no lock for that
+        if known(connection, key):
+            return False
+    try:
+        with store.unfenced().write() as connection:
+            if known(connection, key):
+                return False
+            connection.execute(
+                alerts.insert().values(
+                    key=key, event=event, sentence=sentence, subject=subject, at=utc_now()
+                )
+            )
+    except IntegrityError:
+        return False
+    return True

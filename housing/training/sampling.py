@@ -1,0 +1,103 @@
+"""The points that a search tries, and the folds that it scores them on.
+
+Draws are those of scikit-learn's ParameterSampler over the union of the families' spaces, or in
+turn over each where wall time is the limit, then the best of other nights. Not here: the spaces
+(`candidates`), and how points are scored (`search`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, zip_longest
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import KFold, ParameterGrid, ParameterSampler
+
+from housing.records import Candidate
+from housing.training.candidates import FAMILIES, ModelFamily
+from housing.training.search_config import SearchPlan
+
+Rows = npt.NDArray[np.int64]
+Fold = tuple[Rows, Rows]
+
+FAMILY = "family"
+"""Marks a draw's family in the sampled dict. It has one value, so choosing it takes nothing from
+the random stream."""
+
+MOST_DRAWS = 10_000
+"""Of a search that is limited by wall time alone."""
+
+
+def draws(
+    plan: SearchPlan,
+    candidates: Mapping[str, ModelFamily] = FAMILIES,
+    warm: Sequence[Candidate] = (),
+) -> tuple[Candidate, ...]:
+    """The first `n_iter` points that ParameterSampler gives, and after them those of `warm`.
+
+    Parameters are plain int, float, str, bool or None. Where every space is a list of values and
+    together they hold fewer than `n_iter` points, there are only as many draws.
+    """
+    fresh = tuple(islice(sample_forever(plan, candidates), plan.n_iter))
+    again = (Candidate(len(fresh) + i, w.family, w.parameters) for i, w in enumerate(warm))
+    return (*fresh, *again)
+
+
+def sample_forever(
+    plan: SearchPlan, candidates: Mapping[str, ModelFamily] = FAMILIES
+) -> Iterator[Candidate]:
+    """ParameterSampler's points for the families' spaces and the plan's seed, one after the other.
+
+    With a limit of wall time few may be tried, and families take turns, each with a sampler of its
+    own: none has all of the time by chance. Only spaces that are all lists are sampled without
+    replacement, and so depend on how many points are wanted; they end after `n_iter`.
+    """
+    spaces = [{FAMILY: [name], **candidates[name].space} for name in plan.families]
+    points = _sampled(spaces, plan.n_iter, np.random.RandomState(plan.seed))
+    if plan.seconds is not None and len(spaces) > 1:
+        states = [np.random.RandomState([plan.seed, place]) for place in range(len(spaces))]
+        each = [_sampled([s], plan.n_iter, own) for s, own in zip(spaces, states, strict=True)]
+        points = (point for turn in zip_longest(*each) for point in turn if point is not None)
+    for index, point in enumerate(points):
+        family = str(point.pop(FAMILY))
+        yield Candidate(index, family, {name: _plain(value) for name, value in point.items()})
+
+
+def _sampled(
+    spaces: list[dict[str, Any]], n_iter: int, random_state: np.random.RandomState
+) -> Iterator[dict[str, Any]]:
+    finite = all(isinstance(v, list) for space in spaces for v in space.values())
+    wanted = min(n_iter, len(ParameterGrid(spaces))) if finite else max(n_iter, MOST_DRAWS)
+    return iter(ParameterSampler(spaces, wanted, random_state=random_state))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def in_search_space(
+    draw: Candidate, plan: SearchPlan, candidates: Mapping[str, ModelFamily]
+) -> bool:
+    """Whether a draw of another night can be tried in this one: same family, same parameters."""
+    return draw.family in plan.families and set(draw.parameters) == set(
+        candidates[draw.family].space
+    )
+
+
+def sample(rows: int, plan: SearchPlan) -> Rows:
+    """Row numbers that draws are scored on, ascending: all, or `plan.rows` of them at random."""
+    if rows <= plan.rows:
+        return np.arange(rows)
+    chosen = np.random.default_rng(plan.seed).permutation(rows)[: plan.rows]
+    return np.sort(chosen)
+
+
+def folds(rows: int, plan: SearchPlan) -> tuple[Fold, ...]:
+    """Row numbers to train on and to score on, one pair a fold.
+
+    Without `shuffle` these are the folds of RandomizedSearchCV(cv=plan.folds); with it those of
+    KFold(plan.folds, shuffle=True, random_state=plan.seed).
+    """
+    random_state = plan.seed if plan.shuffle else None
+    splitter = KFold(plan.folds, shuffle=plan.shuffle, random_state=random_state)
+    return tuple(splitter.split(np.empty(rows)))

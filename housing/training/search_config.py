@@ -1,0 +1,210 @@
+"""What a search is asked to do, and the key under which its trials can be found again.
+
+`housing.settings` imports this module, so families and features (scikit-learn) are imported only
+where a value is checked or a key is made.
+
+Not here: the spaces themselves (`candidates`) and how draws are made from them (`search`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+if TYPE_CHECKING:
+    from housing.training.candidates import ModelFamily
+
+ALL_CORES = -1
+
+
+class SearchPlan(BaseModel):
+    """A random search; the same plan gives the same draws and scores on every machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    families: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        default=("boosting",),
+        description="Model families to draw from, each with equal chance or, where wall time is "
+        "the limit, in turn; a family that is named twice is drawn twice as often",
+    )
+    n_iter: int = Field(default=6, ge=1, le=10_000, description="Draws")
+    folds: int = Field(default=3, ge=2, le=20, description="Folds of the cross-validation")
+    shuffle: bool = Field(
+        default=True,
+        description="Shuffle rows before they are cut into folds. Off means folds of consecutive "
+        "rows, which in a table ordered by place asks another question: how well a model does "
+        "in places it has never seen",
+    )
+    seed: int = Field(
+        default=42, ge=0, lt=2**32, description="Seed of the draws, of the folds and of every fit"
+    )
+    seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=7 * 86_400,
+        description="Wall time of the search in seconds; draws are then made until it is used up, "
+        "and `n_iter` says how many are raced at a time",
+    )
+    race: float = Field(
+        default=0.003,
+        ge=0,
+        le=1,
+        description="A draw is stopped after a fold when its error so far is more than this share "
+        "above the best on the same folds. It cannot be the best unless two draws' ratio moves "
+        "by more than this between folds; 0 scores every draw on every fold",
+    )
+    warm: int = Field(
+        default=1,
+        ge=0,
+        le=100,
+        description="Best draws of the last nights that are tried again beside fresh ones",
+    )
+    rows: int = Field(
+        default=25_000,
+        ge=1000,
+        description="Training rows that draws are scored on, drawn at random where there are "
+        "more; the challenger is fitted on all",
+    )
+    member_rows: int = Field(
+        default=300_000,
+        ge=1000,
+        description="Training rows that a model of a bag is fitted on. Where there are more, each "
+        "takes others, and what it knows of neighbours is still learnt from all",
+    )
+    without: tuple[str, ...] = Field(
+        default=(),
+        description="Groups of features that are left out; at least one of the families must have "
+        "them",
+    )
+    bag: int = Field(
+        default=3,
+        ge=1,
+        le=50,
+        description="Models, each with its own seed, whose mean is the challenger",
+    )
+    ensemble: bool = Field(
+        default=True,
+        description="Choose the bag's members among the best draws by their predictions of unseen "
+        "folds; off, all are the best draw with other seeds",
+    )
+    n_jobs: int = Field(
+        default=ALL_CORES,
+        ge=ALL_CORES,
+        le=4096,
+        description="Worker processes of one thread each; -1 for one a physical core",
+    )
+
+    @field_validator("families")
+    @classmethod
+    def _known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
+        from housing.training.candidates import FAMILIES
+
+        unknown = sorted(set(families) - set(FAMILIES))
+        if unknown:
+            raise ValueError(
+                f"there is no model family {', '.join(unknown)}; there are {', '.join(FAMILIES)}"
+            )
+        for name in families:
+            if not FAMILIES[name].installed:
+                extra = FAMILIES[name].extra
+                raise ValueError(f"{name} is not installed: pip install 'housing-nightly[{extra}]'")
+        return families
+
+    @field_validator("without")
+    @classmethod
+    def _known_groups(cls, without: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Leaving out what no family has would be a search that does not do what it is asked to."""
+        from housing.features.preprocess import FEATURE_GROUPS, groups_of
+        from housing.training.candidates import FAMILIES
+
+        if unknown := sorted(set(without) - set(FEATURE_GROUPS)):
+            there = ", ".join(FEATURE_GROUPS)
+            raise ValueError(f"there are no features {', '.join(unknown)}; there are {there}")
+        families = dict.fromkeys(info.data.get("families", ()))  # none where they are refused
+        steps = [FAMILIES[name].build(0)["preprocess"] for name in families]
+        had = frozenset().union(*map(groups_of, steps))
+        if families and (strange := sorted(set(without) - had)):
+            names, has = ", ".join(families), [group for group in FEATURE_GROUPS if group in had]
+            raise ValueError(
+                f"{', '.join(strange)} cannot be left out, as {names} has no such features; "
+                f"what can be left out there: {', '.join(has) or 'nothing'}"
+            )
+        return tuple(sorted(set(without)))
+
+    @field_validator("n_jobs")
+    @classmethod
+    def _some_worker(cls, n_jobs: int) -> int:
+        if n_jobs == 0:
+            raise ValueError("0 workers do nothing; use -1 for one a physical core")
+        return n_jobs
+
+    @property
+    def workers(self) -> int:
+        """Worker processes on this machine."""
+        if self.n_jobs == ALL_CORES:
+            import joblib
+
+            return int(joblib.cpu_count(only_physical_cores=True))
+        return self.n_jobs
+
+
+def search_key(plan: SearchPlan, candidates: "Mapping[str, ModelFamily] | None" = None) -> str:
+    """Digest of what decides a search's scores and choice beside the rows: 64 hexadecimal digits.
+
+    Covers the plan, each family's space and its pipeline with every parameter. Does not cover
+    `n_jobs`, which changes no score, nor the code of functions, library versions and the draws of
+    other nights, which the caller records. `candidates` are all families where it is None.
+    """
+    from housing.training.candidates import FAMILIES, unfitted
+
+    candidates = FAMILIES if candidates is None else candidates
+    facts = {
+        "plan": plan.model_dump(exclude={"n_jobs"}),
+        "families": {
+            name: {
+                "space": describe(candidates[name].space),
+                "pipeline": describe(unfitted(name, plan.seed, candidates, plan.without)),
+            }
+            for name in plan.families
+        },
+    }
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def describe(thing: Any) -> Any:
+    """A JSON value that changes when `thing` does, and is the same in every process.
+
+    Raises TypeError for a kind of object that it cannot describe.
+    """
+    if thing is None or isinstance(thing, bool | int | float | str):
+        return thing
+    if isinstance(thing, list | tuple):
+        return [describe(item) for item in thing]
+    if isinstance(thing, Mapping):
+        return {str(key): describe(value) for key, value in thing.items()}
+    if hasattr(thing, "rvs"):
+        return [thing.dist.name, describe(thing.args), describe(thing.kwds)]
+    return [_name(thing), describe(_parts(thing))]
+
+
+def _name(thing: Any) -> str:
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _parts(thing: Any) -> Any:
+    if isinstance(thing, type):
+        return None
+    if hasattr(thing, "get_params"):
+        return thing.get_params(deep=False)
+    if is_dataclass(thing):
+        return {part.name: getattr(thing, part.name) for part in fields(thing)}
+    if isinstance(thing, partial):
+        return [thing.func, thing.args, thing.keywords]
+    if callable(thing):
+        return None
+    raise TypeError(f"{_name(thing)} in a pipeline or a space has no description")

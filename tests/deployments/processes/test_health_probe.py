@@ -1,0 +1,74 @@
+"""The containers' health check: it kills what hangs, and neither what answers nor what starts."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from deployments.processes.health_probe import PATIENCE
+
+
+class Answers(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+
+@pytest.fixture
+def server() -> Iterator[HTTPServer]:
+    found = HTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    yield found
+    found.shutdown()
+    found.server_close()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(["sleep", "600"])
+    (tmp_path / "main.pid").write_text(f"{process.pid}\n")
+    yield process
+    process.kill()
+    process.wait()
+
+
+def probe(server: HTTPServer, pidfile: Path) -> int:
+    url = f"http://127.0.0.1:{server.server_port}/health"
+    command = [
+        sys.executable,
+        "-m",
+        "deployments.processes.health_probe",
+        url,
+        "--end",
+        str(pidfile),
+    ]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def test_it_kills_what_answered_once_and_has_not_for_a_minute(
+    server: HTTPServer, watched: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    pidfile, answered = tmp_path / "main.pid", tmp_path / "main.answered"
+    assert probe(server, pidfile) == 0
+    server.shutdown()
+    server.server_close()
+    assert probe(server, pidfile) == 1
+    assert watched.poll() is None, "one missed answer is not a minute"
+    before = answered.stat().st_mtime - PATIENCE - 1
+    os.utime(answered, (before, before))
+    assert probe(server, pidfile) == 1
+    assert watched.wait(10) == -9
+
+
+def test_what_has_never_answered_is_still_starting(
+    server: HTTPServer, watched: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    server.shutdown()
+    server.server_close()
+    assert probe(server, tmp_path / "main.pid") == 1
+    assert watched.poll() is None

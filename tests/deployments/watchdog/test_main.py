@@ -1,0 +1,97 @@
+"""The watch: one round of it, on a real server and a home with two nights."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.states import Scheduled, Suspended
+
+from deployments.watchdog import main
+from flows.nightly import nightly
+from housing.pipeline import approval
+from housing.pipeline.evaluate import from_row
+from housing.settings import load_settings
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import approvals
+from housing.store.models import registry
+from housing.store.runs import runs
+from tests.deployments.conftest import Housing
+
+pytestmark = pytest.mark.prefect
+
+
+@pytest.fixture
+def store(
+    housing: Housing, seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
+    shutil.copytree(seen_nights, tmp_path / "copy")
+    monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "copy"))
+    with open_store(load_settings()) as opened:
+        yield opened
+
+
+def asks(client: SyncPrefectClient, store: Store) -> tuple[int, object]:
+    """A night that asks for approval and, suspended, waits for it: in our store and in theirs."""
+    flow_run = client.create_flow_run(nightly, state=Scheduled())
+    client.set_flow_run_state(flow_run.id, Suspended(), force=True)
+    with store.write() as connection:
+        run = runs.start(connection, "nightly", {}, str(flow_run.id))
+        evaluation = registry.newest_evaluations(connection, 1)[0]
+    approval.ask(store, run, from_row(evaluation), load_settings())
+    runs.finish(store, run, "completed", outcome="awaiting approval", sentence="It waits.")
+    return run, flow_run.id
+
+
+def status(store: Store, run: int) -> tuple[str, str]:
+    with store.read() as connection:
+        asked = connection.execute(sa.select(approvals).where(approvals.c.run == run)).one()
+        return asked.status, str(runs.get(connection, run).outcome)
+
+
+def test_what_nobody_decided_in_time_ends_everywhere_and_is_told_once(
+    client: SyncPrefectClient, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load_settings()
+    run, theirs = asks(client, store)
+    with store.read() as connection:
+        champion = registry.champion(connection)
+    assert not [said for said in main.one_round(client, store, settings) if f"r{run}" in said]
+    assert status(store, run) == ("waiting", "awaiting approval")
+    with store.write() as connection:
+        connection.execute(approvals.update().values(expires_at=approvals.c.asked_at))
+    with caplog.at_level(logging.INFO, "housing"):
+        said = main.one_round(client, store, settings)
+    assert f"Nobody decided in time on what r{run} asked" in said
+    assert status(store, run) == ("expired", "kept")
+    assert "Nobody approved in time" in caplog.text, "the team is told"
+    state = client.read_flow_run(theirs).state  # type: ignore[arg-type]
+    assert state is not None
+    assert (state.name, state.is_completed()) == ("Expired", True)
+    with store.read() as connection:
+        assert registry.champion(connection) == champion
+    assert not [s for s in main.one_round(client, store, settings) if f"r{run}" in s], "once"
+
+
+class Once(threading.Event):
+    """Told to wait for the next round, it ends the watch."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return True
+
+
+def test_the_watch_itself_does_a_round_and_says_that_it_lives(
+    client: SyncPrefectClient, store: Store, tmp_path: Path
+) -> None:
+    run, _ = asks(client, store)
+    with store.write() as connection:
+        connection.execute(approvals.update().values(expires_at=approvals.c.asked_at))
+    main.watch(Once(), tmp_path / "beat")
+    assert status(store, run) == ("expired", "kept")
+    assert (tmp_path / "beat").exists()

@@ -1,0 +1,405 @@
+"""A night that was due and did not begin: started once, reported once, and never against a person.
+
+On a real server. Each test has nights of its own, days ahead: Prefect remembers what it was asked.
+"""
+
+import itertools
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import RunnerDeployment
+from prefect.schedules import Cron
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelled, Completed, Crashed, Running, Scheduled, Suspended
+
+from deployments.processes.prefect_server import free_port
+from deployments.processes.worker import keep_switches
+from deployments.schedules import last_due, owed
+from deployments.watchdog import main, missed_runs
+from deployments.watchdog.missed_runs import report_without_server, start_missed_run
+from flows.nightly import nightly
+from housing.settings import Settings, load_settings
+from housing.store.database.engine import NIGHT, Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import runs as run_rows
+from housing.store.database.tables import utc_now
+from housing.store.runs import lease, runs
+from tests.deployments.watchdog.test_main import Once
+from tests.housing.test_notify import Receiver
+
+pytestmark = pytest.mark.prefect
+
+DAYS = itertools.count(1)
+CRON = "0 2 * * *"
+TWO = CronSchedule(cron=CRON, timezone="UTC")
+DAY, HALF_AN_HOUR = timedelta(days=1), timedelta(minutes=30)
+
+
+@pytest.fixture
+def settings(
+    home: object, prefect_api: str, told: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    url = f"http://127.0.0.1:{told.server_port}/"
+    monkeypatch.setenv("HOUSING_NOTIFY__WEBHOOK_URL", url)
+    monkeypatch.setenv("HOUSING_SCHEDULE", CRON)
+    return load_settings()
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    with open_store(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def deployment(client: SyncPrefectClient) -> Iterator[uuid.UUID]:
+    """A nightly deployment whose schedule makes no runs by itself in a test."""
+    made = nightly.to_deployment(name="nightly", schedule=Cron(CRON, timezone="UTC")).apply()
+    yield made
+    client.delete_deployment(made)
+
+
+Clock = Callable[[datetime], None]
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Of the watchdog."""
+
+    def set_to(now: datetime) -> None:
+        monkeypatch.setattr(missed_runs, "utc_now", lambda: now)
+
+    return set_to
+
+
+@pytest.fixture
+def due(settings: Settings, deployment: uuid.UUID, set_clock: Clock) -> datetime:
+    """When a night was due that did not begin, half an hour ago."""
+    found = last_due(TWO, utc_now() + 3 * next(DAYS) * DAY)
+    assert found is not None
+    set_clock(found + HALF_AN_HOUR)
+    return found
+
+
+@pytest.fixture
+def look(store: Store, client: SyncPrefectClient, settings: Settings) -> Callable[[], list[str]]:
+    """One look of the watchdog; what it did."""
+    return lambda: list(start_missed_run(client, store, settings))
+
+
+Look = Callable[[], list[str]]
+
+
+def scheduled(client: SyncPrefectClient, deployment: uuid.UUID, at: datetime) -> FlowRun:
+    """A run as Prefect's scheduler makes it, ahead of its time."""
+    state: State[None] = Scheduled(scheduled_time=at)
+    return client.create_flow_run_from_deployment(deployment, state=state)
+
+
+def started(client: SyncPrefectClient, deployment: uuid.UUID) -> list[FlowRun]:
+    """Runs that the watchdog has started."""
+    found = client.read_flow_runs()
+    return [run for run in found if "made up for" in run.tags and run.deployment_id == deployment]
+
+
+def ran(store: Store, status: str, at: datetime) -> None:
+    """A night of ours in this state, which began then."""
+    with store.write() as connection:
+        id_ = runs.start(connection, "nightly", {})
+        row = run_rows.update().where(run_rows.c.id == id_)
+        connection.execute(row.values(status=status, started_at=at))
+
+
+def missed(told: Receiver, due: datetime) -> list[str]:
+    """What the team was told of a night."""
+    said = [message["sentence"] for message in told.got if message["event"] == "missed"]
+    return [sentence for sentence in said if f"{due:%Y-%m-%d %H:%M}" in sentence]
+
+
+# --- what did not begin ---------------------------------------------------------------------
+
+
+def test_a_night_that_never_began_is_started_once(
+    client: SyncPrefectClient, deployment: uuid.UUID, due: datetime, look: Look
+) -> None:
+    (said,) = look()
+    assert "it is started now" in said
+    assert look() == [], "a run is on its way"
+    (made,) = started(client, deployment)
+    client.set_flow_run_state(made.id, Crashed(), force=True)
+    assert look() == [], "once a due time"
+
+
+@pytest.mark.parametrize(
+    ("status", "begun_again"),
+    [
+        ("completed", 0),
+        ("failed", 0),
+        ("running", 0),
+        ("refused", 1),
+        ("crashed", 1),
+        ("cancelled", 1),
+    ],
+)
+def test_what_counts_as_a_night(
+    store: Store, due: datetime, look: Look, status: str, begun_again: int
+) -> None:
+    ran(store, status, due + timedelta(minutes=1))
+    assert len(look()) == begun_again
+
+
+@pytest.mark.parametrize(
+    ("began", "begun_again"),
+    [(-30, 0), (-600, 1), (86_400, 1)],
+    ids=["by a clock a little behind", "before it was due", "by a clock a day ahead"],
+)
+def test_a_night_counts_for_the_due_time_at_which_it_ran(
+    store: Store, due: datetime, look: Look, began: int, begun_again: int
+) -> None:
+    ran(store, "completed", due + timedelta(seconds=began))
+    assert len(look()) == begun_again
+
+
+def test_what_was_due_before_there_was_a_deployment_is_nobodys(
+    deployment: uuid.UUID, look: Look
+) -> None:
+    assert look() == []
+
+
+def test_on_a_day_on_which_clocks_are_set_forward_one_night_runs(
+    store: Store, client: SyncPrefectClient, look: Look, set_clock: Clock
+) -> None:
+    """Prefect starts it at 00:00 UTC; to other libraries it is due at 01:00."""
+    berlin = Cron(CRON, timezone="Europe/Berlin")
+    made = nightly.to_deployment(name="nightly", schedule=berlin).apply()
+    midnight = datetime(2027, 3, 28, tzinfo=UTC)
+    ran(store, "completed", midnight + timedelta(seconds=5))
+    for minutes in range(3, 180, 20):
+        set_clock(midnight + timedelta(minutes=minutes))
+        assert look() == []
+    assert started(client, made) == []
+    client.delete_deployment(made)
+
+
+def test_a_night_waits_for_who_has_the_lease_and_starts_once_more_after_a_refusal(
+    store: Store, client: SyncPrefectClient, deployment: uuid.UUID, due: datetime, look: Look
+) -> None:
+    token = lease.acquire(store, owner="the prune of ann@host")
+    assert look() == []
+    lease.release(store, token, NIGHT)
+    assert len(look()) == 1
+    (made,) = started(client, deployment)
+    ran(store, "refused", due + timedelta(minutes=20))  # another took the lease before it
+    client.set_flow_run_state(made.id, Completed(name="Skipped"), force=True)
+    assert len(look()) == 1
+    assert look() == []
+    assert len(started(client, deployment)) == 2
+
+
+# --- what a person decided ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("began", [True, False])
+@pytest.mark.parametrize("halted", [Cancelled, Suspended])
+def test_a_night_that_a_person_halted_is_not_made_up_for_and_a_later_one_is(
+    store: Store,
+    client: SyncPrefectClient,
+    deployment: uuid.UUID,
+    due: datetime,
+    look: Look,
+    set_clock: Clock,
+    told: Receiver,
+    began: bool,
+    halted: Callable[[], State[None]],
+) -> None:
+    run = scheduled(client, deployment, due)
+    if began:
+        client.set_flow_run_state(run.id, Running(), force=True)
+        ran(store, "cancelled", due)
+    client.set_flow_run_state(run.id, halted(), force=True)
+    assert look() == []
+    set_clock(due + timedelta(hours=9))
+    assert look() == []
+    assert missed(told, due) == [], "nobody missed it"
+    set_clock(due + DAY + HALF_AN_HOUR)
+    assert len(look()) == 1, "another night, which nobody cancelled"
+
+
+@pytest.mark.parametrize("switch", ["schedule", "deployment"])
+def test_what_was_due_while_switched_off_is_not_made_up_for(
+    client: SyncPrefectClient,
+    deployment: uuid.UUID,
+    due: datetime,
+    look: Look,
+    set_clock: Clock,
+    told: Receiver,
+    switch: str,
+) -> None:
+    schedule = client.read_deployment(deployment).schedules[0].id
+
+    def turn(on: bool) -> None:
+        if switch == "schedule":
+            client.update_deployment_schedule(deployment, schedule, active=on)
+        else:
+            (client.resume_deployment if on else client.pause_deployment)(deployment)
+
+    turn(False)
+    assert look() == []
+    set_clock(due + timedelta(minutes=61))
+    (said,) = look()
+    assert "has not begun. Its schedule is off" in said
+    turn(True)
+    assert look() == []
+    assert started(client, deployment) == []
+    assert missed(told, due) == [said]
+    set_clock(due + DAY + HALF_AN_HOUR)
+    assert len(look()) == 1, "it is on again"
+
+
+def test_a_schedule_that_somebody_deleted_counts_as_switched_off(
+    client: SyncPrefectClient,
+    deployment: uuid.UUID,
+    due: datetime,
+    look: Look,
+    set_clock: Clock,
+) -> None:
+    client.delete_deployment_schedule(
+        deployment, client.read_deployment(deployment).schedules[0].id
+    )
+    set_clock(due + timedelta(minutes=61))
+    (said,) = look()
+    assert "has not begun. Its schedule is off" in said
+    assert started(client, deployment) == []
+
+
+@pytest.mark.parametrize("switch", ["schedule", "deployment"])
+@pytest.mark.parametrize("cron", [CRON, "0 4 * * *"])
+def test_a_restart_of_the_worker_leaves_switched_off_what_is_off(
+    client: SyncPrefectClient, deployment: uuid.UUID, switch: str, cron: str
+) -> None:
+    before = client.read_deployment(deployment).schedules[0]
+    if switch == "schedule":
+        client.update_deployment_schedule(deployment, before.id, active=False)
+    else:
+        client.pause_deployment(deployment)
+    register(client, cron)
+    found = client.read_deployment(deployment)
+    assert (found.paused, found.schedules[0].active) == (
+        switch == "deployment",
+        switch == "deployment",
+    )
+    assert [each.schedule for each in found.schedules] == [CronSchedule(cron=cron, timezone="UTC")]
+    assert (found.schedules[0].created == before.created) == (cron == CRON)
+    assert found.description == nightly.description, "all else is registered"
+
+
+def test_a_schedule_that_was_taken_out_of_the_settings_ends(
+    client: SyncPrefectClient, deployment: uuid.UUID
+) -> None:
+    register(client, None)
+    assert client.read_deployment(deployment).schedules == []
+    register(client, CRON)
+    assert [each.active for each in client.read_deployment(deployment).schedules] == [True]
+
+
+def register(client: SyncPrefectClient, cron: str | None) -> None:
+    """As the worker does at its start."""
+    schedule = None if cron is None else Cron(cron, timezone="UTC")
+    built = nightly.to_deployment(name="nightly", schedule=schedule)
+    assert isinstance(built, RunnerDeployment)
+    keep_switches(client, built)
+    built.apply()
+
+
+def test_a_schedule_that_is_changed_at_noon_asks_for_no_night_at_once(
+    client: SyncPrefectClient, deployment: uuid.UUID
+) -> None:
+    found = client.read_deployment(deployment)
+    noon = datetime(2030, 6, 3, 12, tzinfo=UTC)
+    changed = found.schedules[0].model_copy(
+        update={"schedule": CronSchedule(cron="0 4 * * *", timezone="UTC"), "updated": noon}
+    )
+    moved = found.model_copy(update={"schedules": [changed]})
+    # The night at two, by the former schedule, lies after this.
+    assert owed(moved, noon + HALF_AN_HOUR) == datetime(2030, 6, 2, 4, tzinfo=UTC)
+    assert owed(moved, noon + DAY) == datetime(2030, 6, 4, 4, tzinfo=UTC)
+    assert owed(moved, noon - HALF_AN_HOUR) == datetime(2030, 6, 3, 4, tzinfo=UTC), (
+        "a time in the future is of a clock that was wrong"
+    )
+
+
+# --- what the team hears --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("minutes", "after", "messages"), [(60, 59, 0), (60, 61, 1), (0, 6000, 0)])
+def test_a_missed_night_is_reported_after_so_many_minutes_and_with_zero_never(
+    store: Store,
+    client: SyncPrefectClient,
+    deployment: uuid.UUID,
+    due: datetime,
+    told: Receiver,
+    set_clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    minutes: int,
+    after: int,
+    messages: int,
+) -> None:
+    monkeypatch.setenv("HOUSING_NOTIFY__MISSED_AFTER_MINUTES", str(minutes))
+    set_clock(due + timedelta(minutes=after % 1440))
+    for _ in range(2):
+        list(start_missed_run(client, store, load_settings()))
+    assert len(started(client, deployment)) == 1, "it is started all the same"
+    assert len(missed(told, due)) == messages
+    with store.read() as connection:
+        rows = connection.execute(sa.select(run_rows).where(run_rows.c.status == "missed")).all()
+    assert len(rows) == messages
+
+
+def test_of_two_watchdogs_one_starts_and_one_reports(
+    settings: Settings,
+    client: SyncPrefectClient,
+    deployment: uuid.UUID,
+    due: datetime,
+    told: Receiver,
+    set_clock: Clock,
+) -> None:
+    set_clock(due + timedelta(minutes=61))
+    both = threading.Barrier(2)
+
+    def one() -> list[str]:
+        with open_store(settings) as own, get_client(sync_client=True) as mine:
+            both.wait()
+            return list(start_missed_run(mine, own, settings))
+
+    contexts = [copy_context(), copy_context()]  # the server's address is in them
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda context: context.run(one), contexts))
+    assert len(started(client, deployment)) == 1
+    assert len(missed(told, due)) == 1
+
+
+def test_while_the_server_is_away_a_missed_night_is_reported_all_the_same(
+    store: Store, settings: Settings, due: datetime, told: Receiver, set_clock: Clock
+) -> None:
+    set_clock(due + timedelta(minutes=61))
+    nowhere = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
+    with temporary_settings(nowhere):
+        main.watch(Once())
+        assert missed(told, due) == [], "nothing has ever run here"
+        ran(store, "completed", due - DAY)
+        for _ in range(2):
+            main.watch(Once())
+    (said,) = missed(told, due)
+    assert "The Prefect server does not answer" in said
+    ran(store, "completed", due + DAY)
+    set_clock(due + DAY + timedelta(minutes=61))
+    assert list(report_without_server(store, settings)) == []

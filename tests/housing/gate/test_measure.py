@@ -1,0 +1,178 @@
+"""What is measured beside the comparison: parts of the rows, luck, former champions, wear."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from housing.evaluation.compare import compare
+from housing.evaluation.metrics import measure
+from housing.evaluation.spatial_se import spatial_cells
+from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.policy import GatePolicy
+
+POLICY = GatePolicy()
+N = 1_000
+
+
+@pytest.fixture(scope="module")
+def night():
+    rng = np.random.default_rng(11)
+    actual = rng.uniform(50_000, 500_000, N)
+    first = np.arange(N) < 300
+    rows = TestRows(
+        3,
+        rng.uniform(-124, -114, N),
+        rng.uniform(32, 42, N),
+        actual,
+        slices={"first": first, "rest": ~first, "nobody": np.zeros(N, dtype=bool)},
+        fresh=np.arange(N) >= 850,
+        capped=np.arange(N) % 10 == 0,
+    )
+    errors = rng.normal(0, 40_000, (6, N)) + rng.normal(0, 40_000, N)
+    bag = tuple(actual + errors[:3] * 0.9)
+    challenger = Predictions(8, "8", np.mean(bag, axis=0), 4_000, 0, bag)
+    champion = Predictions(7, "7", actual + errors[3], 4_000, 0)
+    return rows, challenger, champion, actual + errors
+
+
+def gathered(night, former=(), rows=None, **changes):
+    test, challenger, champion, _ = night
+    rivals = Competitors(champion, {}, former)
+    return measure_evidence(
+        rows or test, replace(challenger, **changes), rivals, POLICY, RunFacts()
+    )
+
+
+def against(night, rows):
+    test, challenger, champion, _ = night
+    where = spatial_cells(test.longitude, test.latitude, POLICY.cell_degrees)
+    return compare(
+        test.actual[rows], champion.values[rows], challenger.values[rows], where.of(rows),
+        confidence=POLICY.confidence,
+    )  # fmt: skip
+
+
+def test_each_part_is_a_comparison_on_its_rows(night):
+    evidence, rows = gathered(night), night[0]
+    slices = {part.name: part for part in evidence.slices}
+    assert slices["first"].comparison == against(night, rows.slices["first"])
+    assert slices["first"].rows == 300
+    assert (slices["nobody"].rows, slices["nobody"].comparison) == (0, None)
+    assert evidence.recent.comparison == against(night, rows.fresh)
+    assert evidence.uncapped.comparison == against(night, ~rows.capped)
+
+
+def test_what_is_not_known_of_the_rows_is_not_measured(night):
+    bare = replace(night[0], slices={}, fresh=None, capped=None)
+    evidence = gathered(night, rows=bare)
+    assert (evidence.slices, evidence.recent, evidence.uncapped, evidence.wear) == (
+        (), None, None, None,
+    )  # fmt: skip
+
+
+def test_the_best_former_champion_is_that_of_tonights_rows(night):
+    predictions = night[3]
+    former = [
+        Predictions(i, str(i), night[0].actual + f * (predictions[4] - night[0].actual), 4_000, 0)
+        for i, f in ((3, 1.0), (4, 0.8), (5, 0.9))
+    ]
+    found = gathered(night, former).former
+    assert (found.id, found.among) == (4, 3)
+    assert found.rmse == pytest.approx(measure(night[0].actual, former[1].values).rmse.value)
+    broken = replace(former[1], values=np.where(np.arange(N) == 3, np.nan, former[1].values))
+    found = gathered(night, [former[0], broken, former[2]]).former
+    assert (found.id, found.among) == (5, 2)
+    assert gathered(night, [broken]).former is None
+
+
+def test_the_luck_of_training_is_the_jackknife_of_the_bag(night):
+    rows, challenger, _, _ = night
+    rmse = lambda p: measure(rows.actual, p).rmse.value  # noqa: E731
+    luck = gathered(night).luck
+    assert luck.rmse == pytest.approx([rmse(m) for m in challenger.members])
+    pairs = [rmse((challenger.members[a] + challenger.members[b]) / 2) for a, b in
+             ((0, 1), (0, 2), (1, 2))]  # fmt: skip
+    spread = (2 / 3 * sum((p - np.mean(pairs)) ** 2 for p in pairs)) ** 0.5
+    assert luck.spread == pytest.approx(spread / rmse(challenger.values))
+    assert gathered(night, members=()).luck is None
+    assert gathered(night, members=challenger.members[:1]).luck is None
+
+
+def test_the_jackknife_is_the_spread_over_other_bags():
+    """Over many bags of one recipe, its mean is the standard deviation of their errors."""
+    rng = np.random.default_rng(5)
+    actual, shared = rng.uniform(2e5, 4e5, N), rng.normal(0, 40_000, N)
+    rows = TestRows(1, rng.uniform(-124, -114, N), rng.uniform(32, 42, N), actual)
+    errors, spreads = [], []
+    for _ in range(150):
+        bag = tuple(actual + shared + rng.normal(0, 15_000, (4, N)))
+        model = Predictions(8, "8", np.mean(bag, axis=0), 1, 0, bag)
+        evidence = measure_evidence(rows, model, Competitors(), POLICY, RunFacts())
+        errors.append(evidence.challenger.metrics.rmse.value)
+        spreads.append(evidence.luck.spread)
+    truth = np.std(errors) / np.mean(errors)
+    assert np.mean(np.square(spreads)) ** 0.5 == pytest.approx(truth, rel=0.2)
+
+
+def test_wear_sets_the_champions_error_on_fresh_rows_beside_the_rest(night):
+    rows, _, champion, _ = night
+    wear = measure_evidence(
+        rows, night[1], Competitors(champion), POLICY, RunFacts(decisions=9)
+    ).wear
+    fresh = rows.fresh
+    on = [measure(rows.actual[r], champion.values[r]).rmse.value for r in (fresh, ~fresh)]
+    assert (wear.decisions, wear.fresh_rows) == (9, 150)
+    assert (wear.fresh.rmse.value, wear.used.rmse.value) == pytest.approx(on)
+    assert wear.difference.value == pytest.approx(on[0] / on[1] - 1)
+
+
+def test_too_few_fresh_rows_are_counted_and_not_measured(night):
+    few = replace(night[0], fresh=np.arange(N) < 99)
+    wear = gathered(night, rows=few).wear
+    assert (wear.fresh_rows, wear.fresh, wear.difference) == (99, None, None)
+
+
+def test_as_many_fresh_rows_as_are_asked_for_are_measured(night):
+    enough = replace(night[0], fresh=np.arange(N) < 100)
+    assert gathered(night, rows=enough).wear.fresh is not None
+    used = replace(night[0], fresh=np.arange(N) >= 99)
+    assert gathered(night, rows=used).wear.used is None, "few of the other kind"
+
+
+def test_two_members_are_enough_for_their_luck_and_equal_ones_have_none(night):
+    rows, challenger, _, _ = night
+    two = challenger.members[:2]
+    assert gathered(night, members=two).luck.spread > 0
+    near = tuple(rows.actual + 1e-3 * (member - rows.actual) / 40_000 for member in two)
+    whole = measure(rows.actual, np.mean(near, axis=0)).rmse.value
+    assert whole < 1, "dollars"
+    luck = gathered(night, members=near).luck
+    assert luck.spread == pytest.approx(abs(luck.rmse[0] - luck.rmse[1]) / 2 / whole, rel=1e-3)
+    assert gathered(night, members=(rows.actual, rows.actual)).luck.spread == 0
+
+
+def test_a_bag_with_one_broken_member_says_nothing_of_its_luck(night):
+    one, *others = night[1].members
+    broken = np.where(np.arange(N) == 5, np.nan, one)
+    assert gathered(night, members=(broken, *others)).luck is None
+
+
+def test_what_was_not_found_of_the_night_is_nothing():
+    assert RunFacts() == RunFacts(0, 0, 0, (), None, None)
+
+
+def test_a_challenger_that_cannot_be_measured_is_compared_with_nothing(night):
+    values = np.where(np.arange(N) == 5, np.nan, night[1].values)
+    evidence = gathered(night, [night[2]], values=values)
+    assert (evidence.mae, evidence.slices, evidence.recent, evidence.former) == (
+        None, (), None, None,
+    )  # fmt: skip
+
+
+def test_a_champion_without_error_on_the_fresh_rows_is_no_fault(night):
+    rows, challenger, champion, _ = night
+    exact = replace(champion, values=np.where(rows.fresh, rows.actual, champion.values))
+    wear = measure_evidence(rows, challenger, Competitors(exact), POLICY, RunFacts()).wear
+    assert wear.difference is None
+    assert wear.fresh.rmse.value == 0

@@ -1,0 +1,107 @@
+"""A loaded champion: the fast way agrees with the slow one, intervals come of real residuals."""
+
+import numpy as np
+import pytest
+
+from housing import schema
+from housing.inference.calibration import build, rows_of
+from housing.inference.columns import columns_of_frame, frame_of
+from housing.inference.loaded_model import load, out_of_fold, predictor, stored_predictions
+from housing.sources.simulated.scenarios import simulate
+from housing.store.data import datasets
+from housing.store.data.datasets import SIDE_COLUMN
+from housing.store.data.segments import KEY_COLUMN
+from housing.store.database.engine import Store
+from housing.store.database.tables import companions
+from housing.store.models import artifacts, registry
+from housing.store.objects.blobs import name_of
+from housing.training.candidates import FAMILIES
+from housing.training.fast_predictor import predictor as fast_predictor
+
+FEATURES = list(schema.FEATURES)
+
+
+def test_the_default_family_is_asked_the_fast_way_with_equal_numbers() -> None:
+    table = simulate(600, 0)
+    model = FAMILIES["boosting"].build(0)
+    model.set_params(model__max_iter=10).fit(table[FEATURES], table[schema.TARGET])
+    rows = simulate(50, 0, night=1)[FEATURES]
+    rows.loc[3, next(c.name for c in schema.COLUMNS if c.nullable)] = np.nan
+    assert fast_predictor(model).parts
+    predict = predictor(model, rows)
+    assert predict(columns_of_frame(rows)) == pytest.approx(model.predict(rows), rel=1e-9)
+
+
+def test_columns_and_frames_are_the_same_rows() -> None:
+    frame = simulate(30, 3)[FEATURES]
+    again = frame_of(columns_of_frame(frame))
+    assert again.equals(frame)
+
+
+def test_the_interval_comes_of_the_residuals_that_the_search_kept(own_store: Store) -> None:
+    served = load(own_store, 2)
+    assert served.companion.interval is not None
+    answers = served.answer(columns_of_frame(simulate(50, 0, night=1)))
+    assert (answers.lower <= answers.predicted).all()
+    assert (answers.predicted <= answers.upper).all()
+    covered = served.companion.coverage
+    assert covered is not None
+    assert covered.lower <= 0.9 <= covered.upper
+
+
+def test_without_kept_residuals_there_is_no_interval_and_it_says_why(own_store: Store) -> None:
+    with own_store.read() as connection:
+        row = registry.model(connection, 2)
+    frame = datasets.read(own_store, row.version)
+    train, test = frame[~frame[SIDE_COLUMN]], frame[frame[SIDE_COLUMN]]
+    known = out_of_fold(own_store, row, train)
+    assert known is not None
+    assert len(known) == len(train)
+    companion, _ = build(rows_of(train, None), rows_of(test, None))
+    assert companion.interval is None
+    assert "not kept" in companion.why_no_interval
+
+
+def test_what_a_verdict_kept_is_what_the_model_says_and_its_loss_costs_time_alone(
+    own_store: Store,
+) -> None:
+    with own_store.read() as connection:
+        row = registry.model(connection, 2)
+        judged = registry.newest_evaluation(connection, 2)
+    assert judged is not None
+    frame = datasets.read(own_store, row.version)
+    test = frame[frame[SIDE_COLUMN]]
+    keys = test[KEY_COLUMN].to_numpy()
+    kept = stored_predictions(own_store, row, keys)
+    model = artifacts.get_model(own_store, row.artifact)
+    np.testing.assert_allclose(kept, model.predict(test[FEATURES]), rtol=1e-9)
+    assert stored_predictions(own_store, row, keys[1:]) is None
+    here = load(own_store, 2).companion
+    own_store.blobs.remove(name_of(judged.predictions, "parquet"))
+    assert stored_predictions(own_store, row, keys) is None
+    with own_store.write() as connection:
+        connection.execute(companions.delete())
+    assert load(own_store, 2).companion.coverage == here.coverage
+
+
+def test_of_a_large_table_the_residuals_of_a_sample_make_the_interval(own_store: Store) -> None:
+    with own_store.read() as connection:
+        row = registry.model(connection, 2)
+    frame = datasets.read(own_store, row.version)
+    train = frame[~frame[SIDE_COLUMN]].reset_index(drop=True)
+    test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
+    predicted = out_of_fold(own_store, row, train)
+    assert predicted is not None
+    answers = stored_predictions(own_store, row, test[KEY_COLUMN].to_numpy())
+    whole, _ = build(rows_of(train, predicted), rows_of(test, answers))
+    unknown = np.arange(len(train)) % 2 == 1
+    some = np.where(unknown, np.nan, predicted)
+    half, places = build(rows_of(train, some), rows_of(test, answers))
+    assert whole.interval is not None
+    assert half.interval is not None
+    assert half.interval.rows == (~unknown).sum()
+    assert half.train_rows == len(train)
+    assert places.nearby is not None
+    assert np.isfinite(places.nearby).all(), "each place says how far off the model is around it"
+    assert half.coverage is not None
+    assert abs(half.coverage.value - whole.coverage.value) < 0.1

@@ -1,0 +1,144 @@
+"""Automatic rollback: of a bad model to a better one, and never because the world has changed."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from housing import schema
+from housing.inference.loaded_model import LoadedModel, load
+from housing.monitoring.live_error import Counts
+from housing.notify import Message
+from housing.operations import expected_rates
+from housing.operations.monitor import MonitorRun, monitor
+from housing.pipeline import ingest
+from housing.records import Event
+from housing.settings import Settings
+from housing.sources.simulated.scenarios import simulate
+from housing.store.database.engine import Store
+from housing.store.models import artifacts, registry
+from housing.store.models.promotion_log import Authorship, append, head
+from tests.housing.operations.test_monitor import _home, _land, _nights
+from tests.housing.operations.test_monitor import told as told
+
+ROLLBACK = {"HOUSING_MONITOR__ON_ERROR": "rollback"}
+
+
+def _dearer(frame: pd.DataFrame) -> pd.DataFrame:
+    """Prices rise by 40 % for every district."""
+    return frame.assign(**{schema.TARGET: frame[schema.TARGET] * 1.4})
+
+
+def champion(store: Store) -> int | None:
+    with store.read() as connection:
+        return registry.champion(connection)
+
+
+def _about_error(told: list[Message]) -> list[str]:
+    return [m.sentence for m in told if "prices above the predicted" in m.sentence]
+
+
+def test_a_world_that_changed_takes_no_champion_back(
+    seen_nights: Path, tmp_path: Path, told: list[Message]
+) -> None:
+    """Nobody is better, so nobody takes over: one alarm, which names the remedy."""
+    with _home(seen_nights, tmp_path, **ROLLBACK) as (settings, store):
+        looks = _nights(settings, store, _dearer, 4)
+        assert champion(store) == 2
+        assert [look.rolled_back_to for look in looks] == [None] * 4
+        (sentence,) = _about_error(told)
+        assert "world has changed" in sentence
+        assert "`housing retrain`" in sentence
+
+
+# --- a champion that is bad -----------------------------------------------------------------
+
+
+@pytest.fixture
+def spoiled(
+    seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[Message]
+) -> Iterator[tuple[Settings, Store]]:
+    """m2 answers as if prices had fallen by half, and promises what it did before; m1 is sound."""
+    with _home(seen_nights, tmp_path, **ROLLBACK) as (settings, store):
+        promise = expected_rates.of(store, load(store, 2))
+
+        def spoil(store: Store, model: int, **others: Any) -> LoadedModel:
+            served = load(store, model, **others)
+            assert model == 2 or others["seq"] > 2, "only the champion is loaded here"
+            halved = replace(served, predict=lambda columns: served.predict(columns) / 2)
+            return halved if model == 2 else served
+
+        def promised(served: LoadedModel, test: pd.DataFrame) -> Counts:
+            return promise if served.model == 2 else of_test_rows(served, test)
+
+        of_test_rows = expected_rates.of_test_rows
+        monkeypatch.setattr("housing.operations.monitor.load", spoil)
+        monkeypatch.setattr(expected_rates, "of_test_rows", promised)
+        yield settings, store
+
+
+def _calm(settings: Settings, store: Store, count: int = 1, first: int = 20) -> list[MonitorRun]:
+    return _nights(settings, store, lambda frame: frame, count, first)
+
+
+def test_a_bad_model_is_taken_back_once(
+    spoiled: tuple[Settings, Store], told: list[Message]
+) -> None:
+    settings, store = spoiled
+    (look,) = _calm(settings, store)
+    assert (look.rolled_back_to, champion(store)) == (1, 1)
+    assert [m.event for m in look.messages if m.event is Event.ROLLED_BACK]
+    assert any("was rolled back to m1" in message.sentence for message in told)
+    with store.read() as connection:
+        assert "live error" in registry.history(connection)[1].reason
+    looks = _nights(settings, store, _dearer, 3, first=40)
+    assert champion(store) == 1, "what came by a rollback is not taken back"
+    assert [look.rolled_back_to for look in looks] == [None] * 3
+
+
+def test_after_its_probation_a_champion_is_not_taken_back(
+    spoiled: tuple[Settings, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, store = spoiled
+    late = settings.monitor.model_copy(update={"probation_days": 1e-9})
+    _land(settings, "n20.csv", simulate(300, 0, night=20))
+    ingest.ingest_all(store, settings, run=None)
+    look = monitor(store, settings.model_copy(update={"monitor": late}))
+    assert look.rolled_back_to is None
+    assert any("has been champion for more than" in sentence for sentence in look.told)
+
+
+def test_what_a_restore_made_champion_is_not_taken_back(spoiled: tuple[Settings, Store]) -> None:
+    settings, store = spoiled
+    with store.write() as connection:
+        newest = head(connection)
+        append(connection, newest, "restore", 2, Authorship("test", "drill"))
+    (look,) = _calm(settings, store)
+    assert look.rolled_back_to is None
+    assert any("came by a restore" in sentence for sentence in look.told)
+
+
+def test_a_rollback_that_failed_is_tried_again_and_told_once(
+    spoiled: tuple[Settings, Store], told: list[Message]
+) -> None:
+    settings, store = spoiled
+    with store.read() as connection:
+        row = registry.model(connection, 1)
+    paths = [Path(p.path(row.artifact, artifacts.FORMAT)) for p in (store.blobs, store.backup)]
+    good = [path.read_bytes() for path in paths]
+    for path in paths:  # what the backup has whole comes back by itself
+        path.write_bytes(path.read_bytes()[:-1])
+    (first,) = _calm(settings, store)
+    assert first.rolled_back_to is None
+    again = monitor(store, settings)
+    assert again.rolled_back_to is None
+    assert [w.source for w in again.windows] == ["batches", "clock"], "the same rows once more"
+    failures = [m.sentence for m in told if "could not be rolled back to m1" in m.sentence]
+    assert len(failures) == 1
+    assert "tries again" in failures[0]
+    paths[1].write_bytes(good[1])
+    assert monitor(store, settings).rolled_back_to == 1
+    assert champion(store) == 1

@@ -1,0 +1,150 @@
+"""A price is evidence once, for one promotion, whatever happens between two looks."""
+
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from housing import schema
+from housing.errors import RunInProgress
+from housing.operations.monitor import monitor
+from housing.pipeline import promote
+from housing.settings import load_settings
+from housing.sources.simulated.scenarios import simulate
+from housing.store.data import batches, datasets
+from housing.store.database.open import open_store
+from housing.store.database.tables import monitor_windows
+from housing.store.models.promotion_log import Authorship, append, head
+from tests.housing.operations.test_monitor import _home
+from tests.housing.operations.test_monitor_inputs import Home, _answer, _deliver, _look, _priced
+
+ERRORS = ("prices outside the interval", "prices above the predicted", "prices below the predicted")
+
+
+@pytest.fixture
+def home(seen_nights: Path, tmp_path: Path) -> Iterator[Home]:
+    with _home(seen_nights, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(seen_nights: Path, tmp_path: Path) -> Iterator[Home]:
+    """A second home of the same history."""
+    with _home(seen_nights, tmp_path / "other") as opened:
+        yield opened
+
+
+def _enter(home: Home, name: str, frame: pd.DataFrame) -> int:
+    batch = _deliver(home, name, frame)
+    datasets.append_waiting(home[1], reason="test", run=None)
+    return batch
+
+
+def _evidence(home: Home, source: str = "batches") -> list[str]:
+    """What the next look says of live error."""
+    found = [s.sentence for w in _look(home).windows if w.source == source
+             for s in w.signals if s.name in ERRORS]  # fmt: skip
+    assert len(found) == len(ERRORS)
+    return found
+
+
+def _dearer(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(**{schema.TARGET: frame[schema.TARGET] * 1.3})
+
+
+def test_a_batch_that_is_withdrawn_and_restored_counts_once(home: Home, other: Home) -> None:
+    first = _dearer(simulate(300, 0, night=30))
+    batch = _enter(home, "n30.csv", first)
+    _enter(other, "n30.csv", first)
+    for at in (home, other):
+        _look(at)
+    for _ in range(3):
+        datasets.withdraw(home[1], batch, reason="doubt")
+        _look(home)
+        datasets.restore(home[1], batch, reason="no doubt")
+        assert [window.source for window in _look(home).windows] == ["clock"]
+    for at in (home, other):
+        _deliver(at, "n31.csv", simulate(300, 0, night=31))
+    assert _evidence(home) == _evidence(other)
+
+
+def test_the_same_prices_under_another_batch_count_once(home: Home, other: Home) -> None:
+    first = _dearer(simulate(300, 0, night=30))
+    batch = _enter(home, "n30.csv", first)
+    _enter(other, "n30.csv", first)
+    for at in (home, other):
+        _look(at)
+    datasets.withdraw(home[1], batch, reason="doubt")
+    again = _deliver(home, "again.csv", first.iloc[::-1].head(250))
+    batches.release_quarantined(home[1], again)  # rows of a withdrawn batch are held
+    datasets.append_waiting(home[1], reason="test", run=None)
+    assert all("of all 250 " in sentence for sentence in _evidence(home)), "withdrawn ones are none"
+    datasets.restore(home[1], batch, reason="no doubt")
+    for at in (home, other):
+        _deliver(at, "n31.csv", simulate(300, 0, night=31))
+    assert _evidence(home) == _evidence(other)
+
+
+def test_prices_of_answers_count_once_when_their_batch_is_restored(home: Home) -> None:
+    frame = simulate(120, 0, night=40)
+    _answer(home[1], frame)
+    batch = _enter(home, "n40.csv", frame)
+    look = _look(home)
+    assert _priced(look) == {"answers": 120}
+    datasets.withdraw(home[1], batch, reason="doubt")
+    _look(home)
+    datasets.restore(home[1], batch, reason="no doubt")
+    look = _look(home)
+    assert _priced(look) == {}
+    assert [e["rows"] for e in look.errors] == [120]
+
+
+@pytest.mark.parametrize("pieces", [2, 7])
+def test_the_files_in_which_prices_come_do_not_matter(home: Home, other: Home, pieces: int) -> None:
+    frame = simulate(350, 0, night=30)
+    _deliver(home, "n30.csv", frame)
+    size = len(frame) // pieces
+    for piece in reversed(range(pieces)):
+        part = frame[piece * size : None if piece == pieces - 1 else (piece + 1) * size]
+        _deliver(other, f"n30-{piece}.csv", part)
+    assert _evidence(home) == _evidence(other)
+
+
+def test_a_model_that_is_promoted_again_starts_without_evidence(home: Home) -> None:
+    _deliver(home, "n30.csv", _dearer(simulate(300, 0, night=30)))
+    assert all("of all 300 " in sentence for sentence in _evidence(home))
+    promote.roll_back(home[1], 1, "test")
+    _look(home)
+    with home[1].write() as connection:
+        append(connection, head(connection), "promote", 2, Authorship("test", "again"))
+    _deliver(home, "n31.csv", simulate(300, 0, night=31))
+    assert all("of all 300 " in sentence for sentence in _evidence(home))
+
+
+def _look_at(barrier: Barrier) -> None:
+    settings = load_settings()
+    with open_store(settings) as store:
+        barrier.wait()
+        try:
+            monitor(store, settings)
+        except RunInProgress:
+            return
+
+
+def test_two_looks_at_once_count_once(home: Home) -> None:
+    _deliver(home, "n30.csv", simulate(300, 0, night=30))
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    looks = [context.Process(target=_look_at, args=(barrier,)) for _ in range(2)]
+    for look in looks:
+        look.start()
+    for look in looks:
+        look.join()
+    assert [look.exitcode for look in looks] == [0, 0]
+    with home[1].read() as connection:
+        query = sa.select(sa.func.count()).where(monitor_windows.c.source == "batches")
+        assert connection.execute(query).scalar_one() == 1

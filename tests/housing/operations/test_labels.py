@@ -1,0 +1,214 @@
+"""True prices that come later, and districts that a person has checked."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from housing import schema
+from housing.errors import NotPossible
+from housing.keys import district_keys
+from housing.operations.labelling_sample import REASON, sample, write_sample
+from housing.operations.labels import ingest_audit, ingest_labels
+from housing.pipeline.datasets import assign_sides
+from housing.pipeline.ingest import ingest_files
+from housing.settings import Settings
+from housing.sources.simulated.scenarios import simulate
+from housing.store.data import batches, datasets
+from housing.store.data.datasets import SIDE_COLUMN
+from housing.store.data.segments import KEY_COLUMN, get_table
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.runs import predictions
+from tests.housing.serving.conftest import only_settings
+
+KEY_AND_PRICE = [*schema.KEY, schema.TARGET]
+
+
+@pytest.fixture
+def seen(seen_nights: Path, tmp_path: Path) -> Iterator[Settings]:
+    home = tmp_path / "home"
+    shutil.copytree(seen_nights, home)
+    with only_settings(home) as settings:
+        yield settings
+
+
+@pytest.fixture
+def opened(seen: Settings) -> Iterator[Store]:
+    with open_store(seen) as store:
+        yield store
+
+
+def _labels(store: Store) -> pd.DataFrame:
+    with store.read() as connection:
+        found = predictions.label_batches_all(connection)
+    return pd.concat([get_table(store, row.segment).to_pandas() for row in found])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_prices_alone_are_kept_by_the_districts_key(
+    seen: Settings, opened: Store, kind: str
+) -> None:
+    frame = simulate(20, 4)
+    path = seen.home / f"prices.{kind}"
+    prices = frame[KEY_AND_PRICE]
+    prices.to_csv(path, index=False) if kind == "csv" else prices.to_parquet(path)
+    batch = ingest_labels(opened, seen, [path]).batches[0]
+    assert (batch.status, batch.read, batch.accepted, batch.rejected) == ("accepted", 20, 20, 0)
+    found = _labels(opened)
+    assert found["key"].tolist() == district_keys(frame).tolist()
+    assert found["label"].tolist() == frame[schema.TARGET].tolist()
+
+
+def test_the_same_file_twice_is_a_no_op(seen: Settings, opened: Store) -> None:
+    path = seen.home / "prices.csv"
+    simulate(20, 4)[KEY_AND_PRICE].to_csv(path, index=False)
+    ingest_labels(opened, seen, [path])
+    assert ingest_labels(opened, seen, [path]).batches[0].status == "unchanged"
+    assert len(_labels(opened)) == 20
+
+
+def test_whole_number_ids_of_a_file_with_a_missing_one_stay_whole(
+    seen: Settings, opened: Store
+) -> None:
+    path = seen.home / "prices.parquet"
+    ids = pd.array([2**60 + 1, None, 2**60 + 2], dtype="Int64")
+    pd.DataFrame({schema.ID_COLUMN: ids, schema.TARGET: 2e5}).to_parquet(path)
+    ingest_labels(opened, seen, [path])
+    frame = pd.DataFrame({schema.ID_COLUMN: [str(2**60 + 1), str(2**60 + 2)]})
+    frame = frame.assign(**dict.fromkeys(schema.KEY, 0.0))
+    assert set(_labels(opened)["key"]) == set(district_keys(frame))
+
+
+def test_an_id_is_enough(seen: Settings, opened: Store) -> None:
+    path = seen.home / "prices.csv"
+    path.write_text(f"{schema.ID_COLUMN},{schema.TARGET}\na,100000\n,100000\nb,200000\n")
+    batch = ingest_labels(opened, seen, [path]).batches[0]
+    assert (batch.accepted, batch.rejected) == (2, 1)
+    frame = pd.DataFrame({schema.ID_COLUMN: ["a", "b"]}).assign(**dict.fromkeys(schema.KEY, 0.0))
+    assert _labels(opened)["key"].tolist() == district_keys(frame).tolist()
+
+
+def test_rows_that_are_no_label_are_counted(seen: Settings, opened: Store) -> None:
+    frame = simulate(4, 4)[KEY_AND_PRICE].astype(object)
+    frame.loc[0, schema.TARGET] = "dear"
+    frame.loc[1, schema.TARGET] = -5
+    frame.loc[2, schema.KEY[0]] = ""
+    path = seen.home / "prices.csv"
+    frame.to_csv(path, index=False)
+    batch = ingest_labels(opened, seen, [path]).batches[0]
+    assert (batch.read, batch.accepted, batch.rejected) == (4, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("x.csv", "a,b\n1,2\n", f"no column {schema.TARGET}"),
+        ("x.csv", f"{schema.TARGET}\n1\n", "whose prices"),
+        ("x.csv", "", "not a table"),
+        ("x.txt", "", "neither"),
+        ("x.parquet", "hello", "called Parquet and is not"),
+        ("gone.csv", None, "vanished"),
+    ],
+)
+def test_a_file_that_is_no_table_of_prices_is_named(
+    seen: Settings, opened: Store, name: str, content: str | None, words: str
+) -> None:
+    good = seen.home / "good.csv"
+    simulate(5, 4)[KEY_AND_PRICE].to_csv(good, index=False)
+    if content is not None:
+        (seen.home / name).write_text(content)
+    bad, other = ingest_labels(opened, seen, [seen.home / name, good]).batches
+    assert bad.status == "unreadable"
+    assert words in bad.message
+    assert other.status == "accepted"
+
+
+def test_a_sample_says_why_each_district_was_picked(opened: Store) -> None:
+    found = sample(opened, 20, seed=1)
+    assert len(found) == 20
+    assert found[schema.TARGET].isna().all()
+    counts = found[REASON].value_counts()
+    assert counts["models disagree"] == 8
+    assert counts["random"] >= 4
+    gap = (found["rival"] - found["predicted"]).abs() / found["predicted"]
+    picked = found[REASON] == "models disagree"
+    assert gap[picked].min() >= gap[found[REASON] == "random"].max()
+
+
+def test_the_random_part_depends_on_the_seed_alone(opened: Store) -> None:
+    pd.testing.assert_frame_equal(sample(opened, 20, seed=1), sample(opened, 20, seed=1))
+    assert not sample(opened, 20, seed=1).index.equals(sample(opened, 20, seed=2).index)
+
+
+def test_a_sample_larger_than_all_there_is_is_all_there_is(opened: Store) -> None:
+    everything = sample(opened, 10_000, seed=1)
+    assert not everything.duplicated(list(schema.KEY)).any()
+
+
+def test_a_file_that_is_there_is_not_overwritten(opened: Store, tmp_path: Path) -> None:
+    path = tmp_path / "audit.csv"
+    write_sample(opened, path, 5, seed=0, rival=None)
+    filled = path.read_bytes()
+    with pytest.raises(NotPossible, match="may hold prices already"):
+        write_sample(opened, path, 5, seed=0, rival=None)
+    assert path.read_bytes() == filled
+
+
+def test_checked_districts_come_back_with_their_origin(
+    seen: Settings, opened: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "audit.csv"
+    write_sample(opened, path, 10, seed=0, rival=None)
+    frame = pd.read_csv(path)
+    frame[schema.TARGET] = frame[schema.TARGET].astype(float)
+    frame.loc[:5, schema.TARGET] = np.linspace(100_000, 300_000, 6)  # four are left empty
+    frame.to_csv(path, index=False)
+    batch = ingest_audit(opened, seen, [path]).batches[0]
+    assert (batch.status, batch.read, batch.accepted) == ("accepted", 6, 6)
+    with opened.read() as connection:
+        row = batches.get(connection, batch.id or 0)
+    assert row.source == "audit"
+    kept = get_table(opened, row.segment).to_pandas()
+    assert sorted(kept["key"]) == sorted(district_keys(frame[:6]))  # by the ids in the file
+
+
+@pytest.mark.parametrize("ids", [True, False], ids=["with ids", "without"])
+def test_an_audited_district_comes_back_as_the_same_district(
+    seen: Settings, opened: Store, tmp_path: Path, ids: bool
+) -> None:
+    if ids:
+        delivered = simulate(400, 9)
+        delivered[schema.ID_COLUMN] = [f"id-{i}" for i in range(len(delivered))]
+        delivered.to_csv(tmp_path / "ids.csv", index=False)
+        ingest_files(opened, seen, [tmp_path / "ids.csv"])
+    before = _split(opened, seen)
+    path = tmp_path / "audit.csv"
+    write_sample(opened, path, 300, seed=0, rival=None)
+    frame = pd.read_csv(path)
+    assert frame[schema.ID_COLUMN].str.startswith("id-").any() == ids
+    values = [*schema.KEY]
+    priced = frame.drop(columns=schema.TARGET).merge(before[[*values, schema.TARGET]], on=values)
+    priced.loc[::2, schema.TARGET] += 1_000  # half of the prices are found to be others
+    priced.to_csv(path, index=False)
+    assert ingest_audit(opened, seen, [path]).batches[0].accepted == 300
+    after = _split(opened, seen)
+    assert set(after[KEY_COLUMN]) == set(before[KEY_COLUMN])
+    assert (after.groupby(values)[SIDE_COLUMN].nunique() == 1).all()
+
+
+def _split(store: Store, settings: Settings) -> pd.DataFrame:
+    datasets.append_waiting(store, reason="test", run=None)
+    assign_sides(store, settings)
+    with store.read() as connection:
+        version = datasets.active(connection)
+    assert version is not None
+    return datasets.read(store, version.id)
+
+
+def test_without_a_champion_there_is_nothing_to_audit(store: Store) -> None:
+    with pytest.raises(NotPossible, match="no champion yet"):
+        sample(store, 5, seed=0)

@@ -1,0 +1,185 @@
+"""Looks of the monitor at a real store: recorded, told once, acted upon by policy."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from housing import schema
+from housing.errors import NotPossible
+from housing.inference.columns import columns_of_frame
+from housing.inference.loaded_model import load
+from housing.keys import district_keys
+from housing.notify import NOTIFIERS, Message
+from housing.operations import monitor_report
+from housing.operations.monitor import MonitorRun, monitor
+from housing.options import ServeOptions
+from housing.pipeline import ingest
+from housing.serving.prediction_log import Entry, PredictionLog
+from housing.settings import Settings, load_settings
+from housing.sources.simulated.scenarios import Noise, simulate
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import monitor_windows, utc_now
+from housing.store.models import registry
+from housing.store.runs import predictions
+from tests.housing.serving.conftest import only_settings
+
+INCOME = schema.STRATA[0].column
+NOISE = Noise()
+
+
+@contextmanager
+def _home(seen_nights: Path, tmp_path: Path, **others: str) -> Iterator[tuple[Settings, Store]]:
+    home = tmp_path / "home"
+    if not home.exists():
+        shutil.copytree(seen_nights, home)
+    with only_settings(home, **others) as settings, open_store(settings) as store:
+        yield settings, store
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+    found: list[Message] = []
+    monkeypatch.setitem(NOTIFIERS, "test", lambda message, _: found.append(message))  # type: ignore[arg-type]
+    return found
+
+
+def _land(settings: Settings, name: str, frame: pd.DataFrame) -> None:
+    assert settings.landing_dir is not None
+    frame.to_csv(settings.landing_dir / name, index=False)
+
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def _nights(
+    settings: Settings, store: Store, change: Change, count: int, first: int = 20
+) -> list[MonitorRun]:
+    """A batch and a look each night."""
+    looks = []
+    for night in range(first, first + count):
+        _land(settings, f"n{night}.csv", change(simulate(300, 0, night=night)))
+        ingest.ingest_all(store, settings, run=None)
+        looks.append(monitor(store, settings))
+    return looks
+
+
+def _alarms(look: MonitorRun, source: str) -> set[str]:
+    return {s.name for window in look.windows if window.source == source for s in window.alarms}
+
+
+def test_calm_nights_are_calm(seen_nights: Path, tmp_path: Path) -> None:
+    with _home(seen_nights, tmp_path) as (settings, store):
+        looks = _nights(settings, store, lambda frame: frame, 3)
+        drift = [s.name for look in looks for w in look.windows for s in w.signals
+                 if s.fired and s.kind in ("drift", "predictions")]  # fmt: skip
+        assert drift == []
+        assert all(look.rolled_back_to is None and not look.retrain for look in looks)
+
+
+def _richer(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(**{INCOME: (frame[INCOME] * 1.5).clip(upper=15)})
+
+
+def test_drift_is_an_alarm_on_its_second_night_and_told_once(
+    seen_nights: Path, tmp_path: Path, told: list[Message]
+) -> None:
+    with _home(seen_nights, tmp_path) as (settings, store):
+        looks = _nights(settings, store, _richer, 4)
+        assert INCOME not in _alarms(looks[0], "batches")
+        assert INCOME in _alarms(looks[1], "batches")
+        about_income = [m for m in told if "median income" in m.sentence]
+        assert [(m.event, m.subject) for m in about_income] == [("drift", "m2")]
+        with store.read() as connection:
+            count = connection.execute(sa.select(sa.func.count()).select_from(monitor_windows))
+            assert count.scalar_one() == 8  # batches and clock, a night each
+        page = monitor_report.write(store, settings).read_text()
+        assert "alarm" in page
+        assert "<svg" in page
+
+
+def test_nothing_is_looked_at_twice(seen_nights: Path, tmp_path: Path) -> None:
+    with _home(seen_nights, tmp_path) as (settings, store):
+        _nights(settings, store, _richer, 1)
+        again = monitor(store, settings)
+        assert [window.source for window in again.windows] == ["clock"]
+
+
+def test_few_rows_gather_until_they_are_enough(seen_nights: Path, tmp_path: Path) -> None:
+    with _home(seen_nights, tmp_path) as (settings, store):
+        sizes = []
+        for night in range(30, 34):
+            _land(settings, f"n{night}.csv", simulate(80, 0, night=night))
+            ingest.ingest_all(store, settings, run=None)
+            look = monitor(store, settings)
+            sizes.append({w.source: w.rows for w in look.windows}.get("batches"))
+        assert sizes == [None, None, 240, None]
+
+
+def test_a_policy_of_retraining_asks_for_a_night(seen_nights: Path, tmp_path: Path) -> None:
+    with _home(seen_nights, tmp_path, HOUSING_MONITOR__ON_DRIFT="retrain") as (settings, store):
+        looks = _nights(settings, store, _richer, 3)
+        assert [look.retrain for look in looks] == [False, True, False]
+
+
+def _dearer(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(**{schema.TARGET: frame[schema.TARGET] * 1.6})
+
+
+def test_a_live_error_beyond_its_limit_is_an_alarm(
+    seen_nights: Path, tmp_path: Path, told: list[Message]
+) -> None:
+    with _home(seen_nights, tmp_path) as (settings, store):
+        (look,) = _nights(settings, store, _dearer, 1)
+        assert "prices above the predicted" in _alarms(look, "batches")
+        assert any("above the predicted" in message.sentence for message in told)
+        with store.read() as connection:
+            assert registry.champion(connection) == 2
+
+
+def _answered(store: Store, frame: pd.DataFrame, model: int = 2) -> None:
+    served = load(store, model)
+    log = PredictionLog(store, ServeOptions())
+    columns = columns_of_frame(frame)
+    log.put(Entry(utc_now() - timedelta(minutes=5), served, columns, served.answer(columns)))
+    log.write()
+
+
+def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_path: Path) -> None:
+    with _home(seen_nights, tmp_path) as (settings, store):
+        frame = simulate(300, 0, night=40)
+        _answered(store, _richer(frame))
+        first = monitor(store, settings)
+        window = next(w for w in first.windows if w.source == "answers")
+        assert (window.rows, window.labelled) == (300, 0)
+        assert INCOME in {s.name for s in window.signals if s.fired}
+        _answered(store, frame)
+        labels = pd.DataFrame(
+            {"key": district_keys(frame), "label": frame[schema.TARGET].to_numpy() * 1.5}
+        )
+        facts = {"digest": "0" * 64, "name": "x", "origin": "labels", "rejected_rows": 0,
+                 "message": ""}  # fmt: skip
+        predictions.add_labels(store, labels, facts)
+        second = monitor(store, settings)
+        window = next(w for w in second.windows if w.source == "answers")
+        assert window.labelled >= 300
+        assert "prices above the predicted" in _alarms(second, "answers")
+        assert [(e["model"], e["shadow"]) for e in second.errors] == [("m2", False)]
+        third = monitor(store, settings)
+        assert [w.source for w in third.windows] == ["clock"]
+
+
+def test_a_held_batch_is_upstreams_doing(seen_nights: Path, tmp_path: Path) -> None:
+    with _home(seen_nights, tmp_path) as (settings, store):
+        assert "held batches" in _alarms(monitor(store, settings), "clock")
+
+
+def test_without_a_champion_there_is_nothing_to_watch(store: Store) -> None:
+    with pytest.raises(NotPossible, match="no champion yet"):
+        monitor(store, load_settings())

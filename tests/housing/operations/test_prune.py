@@ -1,0 +1,334 @@
+"""Pruning: what goes, what stays, and that nothing is lost by it."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import NotPossible, Pruned, RunInProgress, SettingsInvalid, StoreUnavailable
+from housing.operations import backup, prune
+from housing.pipeline import promote
+from housing.settings import Settings, load_settings
+from housing.store.data.segments import record_blob
+from housing.store.database.engine import UPKEEP, Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import blobs, models, runs, utc_now
+from housing.store.models import artifacts, blocks, registry, retention
+from housing.store.models.promotion_log import Authorship
+from housing.store.objects import deletion
+from housing.store.runs import lease
+from tests.housing.operations.test_backup import original as original
+from tests.housing.operations.test_backup import seen as seen
+
+Later = Callable[[int], None]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Later:
+    """Have pruning believe that so many days have passed."""
+
+    def pass_days(days: int) -> None:
+        def then() -> object:
+            return utc_now() + timedelta(days=days)
+
+        for module in (retention, prune):
+            monkeypatch.setattr(module, "utc_now", then)
+
+    return pass_days
+
+
+@pytest.fixture
+def challengers(original: Store) -> list[int]:
+    """Three models that never were champion, each with an artifact and golden rows of its own."""
+    made = []
+    with original.read() as connection:
+        row = dict(registry.model(connection, 2)._mapping)
+    for number in range(3):
+        model = artifacts.get_model(original, row["artifact"])
+        model.set_params(model__random_state=number + 100)
+        facts = {
+            k: v for k, v in row.items() if k not in ("id", "artifact", "golden", "created_at")
+        }
+        facts["version"] = 1  # not the active one: the next night will not take it up
+        golden = original.blobs.put(f"golden {number}".encode(), "parquet")
+        artifact = artifacts.put_model(original, model)
+        made.append(registry.register(original, {**facts, "bag": number + 10}, artifact, golden))
+    return made
+
+
+def files(store: Store, model: int) -> list[Path]:
+    with store.read() as connection:
+        row = registry.model(connection, model)
+    return [
+        Path(store.blobs.path(row.artifact, artifacts.FORMAT)),
+        Path(store.blobs.path(row.golden, "parquet")),
+    ]
+
+
+def test_challengers_go_and_whatever_was_champion_stays(
+    original: Store, seen: Settings, challengers: list[int], later: Later
+) -> None:
+    assert prune.prune(original, seen).blobs == 0
+    later(91)
+    looked = prune.prune(original, seen, dry_run=True)
+    assert all(path.exists() for model in challengers for path in files(original, model))
+    done = prune.prune(original, seen)
+    assert done == looked
+    assert done.blobs == 6
+    for model in challengers:
+        assert not any(path.exists() for path in files(original, model))
+        with original.read() as connection:
+            digest = registry.model(connection, model).artifact
+        with pytest.raises(Pruned, match="housing reproduce"):
+            artifacts.get_model(original, digest)
+    for model in (1, 2):
+        assert all(path.exists() for path in files(original, model))
+    assert promote.roll_back(original, None, "it still works").to_model == 1
+    assert prune.prune(original, seen).blobs == 0
+    with original.read() as connection:
+        kinds = connection.execute(sa.select(runs.c.kind, runs.c.sentence)).all()
+    assert (
+        "prune",
+        "Dropped: 6 blobs, " + f"{done.bytes:,} bytes, 0 orphans, 0 backups, 0 copies",
+    ) in [tuple(row) for row in kinds]
+
+
+def test_old_champions_go_once_newer_ones_are_enough(
+    original: Store,
+    seen: Settings,
+    challengers: list[int],
+    later: Later,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for new, old in zip(challengers, [2, *challengers], strict=False):
+        registry.change_champion(original, registry.Change("promote", new, old, "test", "test"))
+    monkeypatch.setenv("HOUSING_RETENTION__CHAMPIONS", "3")
+    later(89)
+    assert prune.prune(original, load_settings()).blobs == 0
+    later(91)
+    assert prune.prune(original, load_settings()).blobs > 0
+    for model, stays in ((1, False), (2, True), *((c, True) for c in challengers)):
+        assert all(path.exists() for path in files(original, model)) == stays, model
+    blocks.hold(original, "m", 1, Authorship("test", "test"))
+    blocks.release(original, "m", 1, Authorship("test", "test"))
+    with pytest.raises(Pruned, match="m1 was pruned"):
+        promote.roll_back(original, 1, "too late")
+
+
+def test_the_champion_of_long_ago_stays_while_it_is_in_force(
+    original: Store, seen: Settings, later: Later
+) -> None:
+    later(3000)
+    prune.prune(original, seen)
+    assert all(path.exists() for path in files(original, 2))
+    assert all(path.exists() for path in files(original, 1))  # of the latest few
+
+
+def test_the_horizon_is_not_gone_inside(
+    original: Store, seen: Settings, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NotPossible, match=r"rollback horizon is 30 days.*HORIZON_DAYS"):
+        prune.prune(original, seen, days=29)
+    monkeypatch.setenv("HOUSING_RETENTION__DAYS", "10")
+    with pytest.raises(SettingsInvalid, match="inside the rollback horizon"):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["night", UPKEEP])
+def test_it_waits_for_nobody(original: Store, seen: Settings, name: str) -> None:
+    with (
+        lease.held_lease(original, owner="somebody else", name=name),
+        pytest.raises(RunInProgress, match="somebody else"),
+    ):
+        prune.prune(original, seen)
+
+
+def test_files_that_nothing_names_are_swept_away_when_old(
+    original: Store, seen: Settings, tmp_path: Path
+) -> None:
+    orphan = original.blobs.put(b"never recorded", "bin")
+    fresh = original.blobs.put(b"about to be recorded", "bin")
+    path = Path(original.blobs.path(orphan.digest, "bin"))
+    scratch = path.parent / ".writing-abc"
+    scratch.write_bytes(b"half")
+    stranger = Path(original.blobs.url) / "README.txt"
+    stranger.write_text("somebody's own")
+    for old in (path, scratch, stranger):
+        os.utime(old, (time.time() - 90_000, time.time() - 90_000))
+    assert prune.prune(original, seen).orphans == 2
+    assert not path.exists()
+    assert not scratch.exists()
+    assert stranger.exists()
+    assert original.blobs.get(fresh.digest, "bin")
+
+
+def test_a_dry_run_says_what_the_prune_then_does(
+    original: Store,
+    seen: Settings,
+    challengers: list[int],
+    later: Later,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With something of every kind, what an earlier prune has marked and not deleted among it."""
+    monkeypatch.setenv("HOUSING_RETENTION__BACKUPS", "1")
+    settings = load_settings()
+    backup.create(original, settings)
+    backup.create(original, settings)
+    with original.write() as connection:
+        this = blobs.c.digest == _artifact(original, challengers[0])
+        connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))
+    original.blobs.put(b"never recorded", "bin")
+    original.backup.put(b"of no backup", "bin")
+    for place in (original.blobs, original.backup):
+        (Path(place.url) / ".writing-abc").write_bytes(b"half")
+    original.backup.write("cuts/20200101T000000.000000Z-abc/runs.parquet", b"half")
+    later(91)
+    before = _everything(original)
+    looked = prune.prune(original, settings, dry_run=True)
+    assert _everything(original) == before
+    assert prune.prune(original, settings) == looked
+    assert (looked.blobs, looked.orphans, looked.backups, looked.copies) == (6, 2, 2, 2)
+    gone = len(before) - len(_everything(original))
+    tables = sum(name.startswith("cuts/") for name in before) // 2  # of one cut; the other stays
+    assert gone == looked.blobs + looked.orphans + looked.copies + tables + 1
+    assert prune.prune(original, settings, dry_run=True) == prune.PruneResult(0, 0, 0, 0, 0)
+
+
+def _everything(store: Store) -> list[str]:
+    return [name for place in (store.blobs, store.backup) for name in place.names(raw=True)]
+
+
+@pytest.mark.parametrize("key", [None, "a passphrase of the backup"])
+def test_what_a_killed_backup_leaves_goes_encrypted_or_not(
+    original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    if key is not None:
+        monkeypatch.setenv("HOUSING_BACKUP_KEY", key)
+    settings = load_settings()
+    with open_store(settings) as store:
+        store.backup.write("cuts/20200101T000000.000000Z-abc/runs.parquet", b"half")
+        path = Path(store.backup.url) / "cuts" / "20200101T000000.000000Z-def" / ".writing-abc"
+        path.parent.mkdir()
+        path.write_bytes(b"half")
+        assert prune.prune(store, settings).backups == 2
+        assert list(store.backup.names(raw=True)) == []
+
+
+def test_a_prune_that_fails_names_what_and_is_run_again(
+    original: Store, seen: Settings, challengers: list[int], later: Later
+) -> None:
+    stuck, other = (files(original, model)[0] for model in challengers[:2])
+    whole = stuck.read_bytes()
+    stuck.unlink()
+    stuck.mkdir()  # which not even root can delete as a file
+    later(91)
+    with pytest.raises(StoreUnavailable, match=f"directory: {stuck}"):
+        prune.prune(original, seen)
+    with original.read() as connection:
+        run = connection.execute(sa.select(runs).where(runs.c.kind == "prune")).one()
+        marked = deletion.marked(connection)
+    assert run.status == "failed"
+    assert str(stuck) in run.error
+    assert "`housing prune` goes on from here" in run.error
+    assert len(marked) == 6, "none is said to be deleted that is not"
+    with pytest.raises(Pruned, match="housing reproduce"):
+        artifacts.get_model(original, _artifact(original, challengers[0]))
+    stuck.rmdir()
+    stuck.write_bytes(whole)
+    assert prune.prune(original, seen).blobs == 6
+    assert not stuck.exists()
+    assert not other.exists()
+
+
+def test_a_model_that_is_pruned_while_it_is_loaded_is_said_to_be(
+    original: Store,
+    seen: Settings,
+    challengers: list[int],
+    later: Later,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later(91)
+    check = artifacts.check_signature
+
+    def prune_first(store: Store, row: sa.Row[tuple[object]]) -> None:
+        check(store, row)
+        prune.prune(original, seen)
+
+    monkeypatch.setattr(artifacts, "check_signature", prune_first)
+    with pytest.raises(Pruned, match="housing reproduce"):
+        artifacts.get_model(original, _artifact(original, challengers[0]))
+
+
+def test_old_backups_go_and_their_copies_with_them(
+    original: Store,
+    seen: Settings,
+    challengers: list[int],
+    later: Later,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOUSING_RETENTION__BACKUPS", "2")
+    settings = load_settings()
+    first, second, third = (backup.create(original, settings).id for _ in range(3))
+    assert backup.verify(original, settings, first).good
+    before = len(list(original.backup.names()))
+    later(29)
+    assert prune.prune(original, settings).backups == 0
+    later(91)
+    done = prune.prune(original, settings)
+    assert done.backups == 0, "the last good one stays, and the two latest"
+    assert backup.verify(original, settings, third).good
+    assert prune.prune(original, settings).backups == 1
+    left = [row["backup"] for row in backup.listing(original)]
+    assert sorted(left) == sorted([second, third])
+    assert backup.verify(original, settings, second).good
+    fourth, fifth = (backup.create(original, settings).id for _ in range(2))
+    assert backup.verify(original, settings, fifth).good
+    done = prune.prune(original, settings)
+    assert done.backups == 2
+    assert done.copies == 6  # the challengers', which only the dropped backups had
+    assert len(list(original.backup.names())) < before
+    for id_ in (fourth, fifth):
+        assert backup.verify(original, settings, id_).good
+
+
+def test_a_damaged_manifest_stops_the_sweep_of_copies(
+    original: Store, seen: Settings, later: Later
+) -> None:
+    cut = backup.create(original, seen)
+    orphan = original.backup.put(b"left over", "bin")
+    path = Path(original.backup.at(f"cuts/{cut.id}/manifest.json"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    later(91)
+    stopped = prune.prune(original, seen)
+    assert stopped.copies == 0
+    assert "No copies were dropped" in stopped.notice
+    assert cut.id in stopped.notice
+    path.write_bytes(whole)
+    assert prune.prune(original, seen).copies == 1
+    assert not Path(original.backup.path(orphan.digest, "bin")).exists()
+
+
+def test_what_was_pruned_can_be_stored_again(
+    original: Store, seen: Settings, challengers: list[int], later: Later
+) -> None:
+    model = artifacts.get_model(original, _artifact(original, challengers[0]))
+    later(91)
+    prune.prune(original, seen)
+    blob = artifacts.put_model(original, model)
+    with original.write() as connection:
+        record_blob(connection, blob, "model")
+        assert connection.execute(sa.select(models.c.id).where(models.c.artifact == blob.digest))
+    assert artifacts.get_model(original, blob.digest) is not None
+    with original.read() as connection:
+        row = connection.execute(sa.select(blobs).where(blobs.c.digest == blob.digest)).one()
+    assert (row.pruned_at, row.deleted_at) == (None, None)
+
+
+def _artifact(store: Store, model: int) -> str:
+    with store.read() as connection:
+        return str(registry.model(connection, model).artifact)

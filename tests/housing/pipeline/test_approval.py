@@ -1,0 +1,334 @@
+"""A promotion that waits for a person: every way in which it can end."""
+
+import threading
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import NotPossible, OnHold, UnknownId
+from housing.pipeline import approval, notifications, promote
+from housing.pipeline.evaluate import JudgedEvaluation
+from housing.pipeline.result import nothing_new, of_verdict
+from housing.pipeline.run_context import NightlyParameters, RunContext, finish_run, start_run
+from housing.pipeline.skip_check import existing_verdict, what_next
+from housing.settings import Settings, load_settings
+from housing.store import queries
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.database.tables import approvals, evaluations, ledger
+from housing.store.models import blocks, registry
+from housing.store.models.promotion_log import Authorship
+from tests.housing.conftest import Land
+from tests.housing.pipeline.test_runs import (
+    Ran,
+    champion,
+    count,
+    must_be_in_the_backup,
+    run_night,
+)
+from tests.housing.test_notify import Receiver
+from tests.housing.test_notify import receiver as receiver
+
+pytestmark = pytest.mark.either_database
+
+
+@pytest.fixture
+def asked(store: Store, night: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """A first night whose promotion waits."""
+    monkeypatch.setenv("HOUSING_GATE__APPROVAL", "true")
+    land("a.csv")
+    ran = run_night(store, night, promoting=False)
+    assert ran.judged.outcome == "promote", ran.judged.sentence
+    waits = approval.ask(store, night.run, ran.judged, load_settings())
+    assert waits.outcome == "awaiting approval"
+    finish_run(store, night, of_verdict(night.run, ran.version, waits, dry_run=False))
+    return ran
+
+
+def status(store: Store) -> dict[str, Any]:
+    with store.read() as connection:
+        row = connection.execute(sa.select(approvals)).one()
+    return dict(row._mapping)
+
+
+def late(store: Store) -> None:
+    """As if the time to decide were over."""
+    with store.write() as connection:
+        connection.execute(approvals.update().values(expires_at=approvals.c.asked_at))
+
+
+def test_what_waits_is_promoted_by_nobody_else(store: Store, night: RunContext, asked: Ran) -> None:
+    assert champion(store) is None
+    assert "does nothing" in what_next(store, load_settings())
+    stands = existing_verdict(store, asked.version, load_settings())
+    assert stands is not None
+    assert (stands.evaluation, stands.outcome) == (asked.judged.evaluation, "awaiting approval")
+    with store.read() as connection:
+        (need,) = queries.status(connection)["needs_a_person"]
+        shown = queries.show_run(connection, night.run)
+    assert f"`housing approve r{night.run}`" in need
+    assert shown["outcome"] == "awaiting approval"
+    assert shown["approval"]["status"] == "waiting"
+
+
+def test_asking_twice_asks_once(store: Store, night: RunContext, asked: Ran) -> None:
+    approval.ask(store, night.run, asked.judged, load_settings())
+    assert count(store, approvals) == 1
+
+
+def test_approving_promotes_and_is_recorded(store: Store, night: RunContext, asked: Ran) -> None:
+    decided = approval.approve(store, load_settings(), night.run, "looks right")
+    assert (decided.status, decided.champion) == ("approved", asked.challenger)
+    assert champion(store) == asked.challenger
+    with store.read() as connection:
+        line = registry.history(connection)[0]
+        assert queries.status(connection)["needs_a_person"] == []
+    assert "approved: looks right" in line.reason
+    assert (line.run, line.evaluation) == (night.run, asked.judged.evaluation)
+    assert status(store)["decided_by"]
+    with pytest.raises(NotPossible, match="it was approved by"):
+        approval.approve(store, load_settings(), night.run, "again")
+    with pytest.raises(NotPossible, match="it was approved by"):
+        approval.reject(store, load_settings(), night.run, "too late")
+    assert count(store, ledger) == 1
+
+
+def test_rejecting_keeps_and_the_next_night_does_not_ask_again(
+    store: Store, night: RunContext, asked: Ran
+) -> None:
+    assert approval.reject(store, load_settings(), night.run, "not now").status == "rejected"
+    assert champion(store) is None
+    stands = existing_verdict(store, asked.version, load_settings())
+    assert stands is not None
+    assert "(m1, rejected)" in nothing_new(night.run, asked.version, stands).sentence
+    with pytest.raises(NotPossible, match=r"it was rejected by .* \(not now\)"):
+        approval.approve(store, load_settings(), night.run, "after all")
+
+
+def test_what_nobody_decides_expires_into_keep(store: Store, night: RunContext, asked: Ran) -> None:
+    assert notifications.expire_approvals(store, load_settings()) == []
+    late(store)
+    with pytest.raises(NotPossible, match="it was expired"):
+        approval.approve(store, load_settings(), night.run, "overslept")
+    assert champion(store) is None
+    assert existing_verdict(store, asked.version, load_settings()) is not None
+    assert (
+        notifications.expire_approvals(store, load_settings()) == []
+    )  # found by the refusal already
+
+
+def test_expiry_names_the_runs(store: Store, night: RunContext, asked: Ran) -> None:
+    late(store)
+    assert notifications.expire_approvals(store, load_settings()) == [night.run]
+    assert status(store)["status"] == "expired"
+    with store.read() as connection:
+        shown = queries.show_run(connection, night.run)
+    assert shown["outcome"] == "kept"
+    assert shown["sentence"].startswith("Nobody approved in time")
+
+
+def test_the_next_night_drops_what_nobody_decided(small: Settings, land: Land) -> None:
+    """Without a server and its watch too: nights from cron are enough."""
+    with open_store(small) as store:
+        land("a.csv")
+        with start_run("nightly", NightlyParameters()) as first:
+            ran = run_night(store, first, promoting=False)
+            waits = approval.ask(store, first.run, ran.judged, small)
+            finish_run(store, first, of_verdict(first.run, ran.version, waits, dry_run=False))
+        with start_run("nightly", NightlyParameters()):
+            assert status(store)["status"] == "waiting"
+        late(store)
+        with start_run("nightly", NightlyParameters()):
+            assert status(store)["status"] == "expired"
+        assert champion(store) is None
+        with store.read() as connection:
+            assert queries.show_run(connection, first.run)["outcome"] == "kept"
+
+
+@pytest.mark.parametrize(("decision", "outcome"), [("approve", "promoted"), ("reject", "kept")])
+def test_the_run_that_asked_says_what_became_of_it(
+    store: Store, night: RunContext, asked: Ran, decision: str, outcome: str
+) -> None:
+    getattr(approval, decision)(store, load_settings(), night.run, "seen")
+    with store.read() as connection:
+        shown = queries.show_run(connection, night.run)
+    assert shown["outcome"] == outcome
+    assert shown["champion"] == ("m1" if decision == "approve" else None)
+
+
+@pytest.mark.parametrize(
+    ("way", "event", "words"),
+    [
+        ("approve", "promoted", "is promoted, approved by"),
+        ("reject", "kept", "is not promoted, rejected by"),
+        ("expire", "kept", "Nobody approved in time"),
+    ],
+)
+def test_the_team_hears_of_a_decision_once(
+    store: Store, night: RunContext, asked: Ran, receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch, way: str, event: str, words: str,
+) -> None:  # fmt: skip
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    monkeypatch.setenv("HOUSING_NOTIFY__WEBHOOK_URL", url)
+    if way == "expire":
+        late(store)
+        notifications.expire_approvals(store, load_settings())
+    else:
+        getattr(approval, way)(store, load_settings(), night.run, "looks right")
+    notifications.expire_approvals(store, load_settings())
+    (got,) = receiver.got
+    assert (got["event"], got["subject"]) == (event, f"r{night.run}")
+    assert words in got["sentence"]
+
+
+def test_a_run_that_asked_nothing_or_is_not_there(
+    store: Store, night: RunContext, small: Settings
+) -> None:
+    with pytest.raises(NotPossible, match="asked for no approval"):
+        approval.approve(store, small, night.run, "why not")
+    with pytest.raises(UnknownId, match="r99"):
+        approval.reject(store, small, 99, "why not")
+
+
+@pytest.mark.parametrize("decide", [approval.approve, approval.reject])
+def test_a_decision_takes_a_reason(
+    store: Store, night: RunContext, asked: Ran, decide: Any
+) -> None:
+    with pytest.raises(NotPossible, match="takes a reason"):
+        decide(store, load_settings(), night.run, "  ")
+    assert status(store)["status"] == "waiting"
+
+
+def test_what_is_on_hold_goes_on_waiting(store: Store, night: RunContext, land: Land) -> None:
+    land("a.csv")
+    first = run_night(store, night)
+    land("b.csv", seed=1)
+    second = run_night(store, night, promoting=False)
+    with store.write() as connection:  # whatever the gate says: this is about what follows
+        connection.execute(evaluations.update().values(outcome="promote"))
+    approval.ask(store, night.run, second.judged, load_settings())
+    blocks.hold(store, "m", second.challenger, Authorship("test", "looks odd"))
+    with pytest.raises(OnHold, match="looks odd"):
+        approval.approve(store, load_settings(), night.run, "go")
+    assert (status(store)["status"], champion(store)) == ("waiting", first.challenger)
+    blocks.release(store, "m", second.challenger, Authorship("test", "it was right"))
+    assert approval.approve(store, load_settings(), night.run, "go").status == "approved"
+    assert champion(store) == second.challenger
+
+
+def test_after_a_change_of_champion_the_comparison_is_repeated(
+    store: Store, night: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land("a.csv")
+    first = run_night(store, night)
+    land("b.csv", seed=1)
+    second = run_night(store, night, promoting=False)
+    asked = JudgedEvaluation(
+        second.judged.evaluation, second.challenger, first.challenger, "promote", "Yes."
+    )
+    approval.ask(store, night.run, asked, load_settings())
+    land("c.csv", seed=2)
+    third = run_night(store, night, promoting=False)
+    registry.change_champion(
+        store, registry.Change("promote", third.challenger, first.challenger, "test", "meanwhile")
+    )
+    before = count(store, evaluations)
+    decided = approval.approve(store, load_settings(), night.run, "go")
+    assert count(store, evaluations) == before + 1
+    row = status(store)
+    with store.read() as connection:
+        again = registry.evaluation(connection, row["repeated"])
+    assert (again.challenger, again.champion) == (second.challenger, third.challenger)
+    if again.outcome == "promote":
+        assert (decided.status, champion(store)) == ("approved", second.challenger)
+    else:
+        assert (decided.status, champion(store)) == ("overtaken", third.challenger)
+        assert "the champion has changed since" in decided.sentence
+
+
+def test_a_promotion_that_was_cut_off_is_finished_by_approving_again(
+    store: Store, night: RunContext, asked: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "change_champion", dies)
+        with pytest.raises(KeyboardInterrupt):
+            approval.approve(store, load_settings(), night.run, "go")
+    assert (status(store)["status"], champion(store)) == ("approved", None)
+    with pytest.raises(NotPossible, match="it was approved"):
+        approval.reject(store, load_settings(), night.run, "no")
+    approval.approve(store, load_settings(), night.run, "go on")
+    assert champion(store) == asked.challenger
+
+
+def test_of_two_who_decide_at_once_one_is_first(
+    store: Store, night: RunContext, asked: Ran
+) -> None:
+    ends: list[str] = []
+    ready = threading.Barrier(2)
+
+    def decide(how: Any, why: str) -> None:
+        ready.wait()
+        try:
+            ends.append(how(store, load_settings(), night.run, why).status)
+        except NotPossible:
+            ends.append("refused")
+
+    threads = [
+        threading.Thread(target=decide, args=(how, why))
+        for how, why in ((approval.approve, "yes"), (approval.reject, "no"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ends) in (["approved", "refused"], ["refused", "rejected"])
+    assert champion(store) == (asked.challenger if "approved" in ends else None)
+
+
+def test_what_is_approved_is_backed_up_before_it_is_champion(
+    store: Store, night: RunContext, asked: Ran
+) -> None:
+    """Model, golden rows, segments, sides and calibration can be read from the backup alone."""
+    approval.approve(store, load_settings(), night.run, "go")
+    must_be_in_the_backup(store, asked.challenger)
+
+
+def test_a_rollback_while_an_approval_waits_compares_with_the_champion_in_force(
+    store: Store, night: RunContext, land: Land
+) -> None:
+    made = []
+    for number, name in enumerate("abc"):
+        land(f"{name}.csv", seed=number)
+        made.append(run_night(store, night, promoting=False))
+        if number < 2:
+            expected = champion(store)
+            change = registry.Change("promote", made[-1].challenger, expected, "test", "forced")
+            registry.change_champion(store, change)
+    third = made[-1]
+    asked = JudgedEvaluation(
+        third.judged.evaluation, third.challenger, made[1].challenger, "promote", "Yes."
+    )
+    approval.ask(store, night.run, asked, load_settings())
+    promote.roll_back(store, None, "worse in the field")
+    decided = approval.approve(store, load_settings(), night.run, "go")
+    with store.read() as connection:
+        again = registry.evaluation(connection, status(store)["repeated"])
+    assert (again.challenger, again.champion) == (third.challenger, made[0].challenger)
+    expected = third.challenger if again.outcome == "promote" else made[0].challenger
+    assert (decided.champion, champion(store)) == (expected, expected)
+
+
+def test_what_waits_for_a_model_that_became_champion_otherwise_changes_nothing(
+    store: Store, night: RunContext, asked: Ran
+) -> None:
+    """Promoted without a question meanwhile, e.g. because the policy asks no longer."""
+    change = registry.Change("promote", asked.challenger, None, "test", "meanwhile")
+    registry.change_champion(store, change)
+    decided = approval.approve(store, load_settings(), night.run, "go")
+    assert (decided.status, champion(store)) == ("overtaken", asked.challenger)
+    assert "is the champion already" in decided.sentence
+    assert count(store, ledger) == 1

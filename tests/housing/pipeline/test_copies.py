@@ -1,0 +1,214 @@
+"""Rows that are kept out of the dataset stay out, whatever brings them again."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from housing.pipeline import ingest
+from housing.settings import load_settings
+from housing.store.data import batches, copies, datasets, profiles, split
+from housing.store.data.segments import KEY_COLUMN
+from housing.store.database.engine import Store
+from housing.store.models import blocks
+from housing.training.split import SplitRule
+from tests.fixtures.small_settings import landing_rows
+from tests.housing.conftest import Land
+
+Frame = pd.DataFrame
+BASE, BAD, OTHER = landing_rows(0, 400), landing_rows(1, 120), landing_rows(2, 80)
+
+OTHER_UNIT = BAD.assign(median_income=BAD["median_income"] / 100)
+
+
+def _ids(frame: Frame) -> Frame:
+    return frame.assign(district_id=[f"d{i}" for i in range(len(frame))])
+
+
+AGAIN: dict[str, Callable[[Frame], list[Frame]]] = {
+    "shuffled": lambda frame: [frame.sample(frac=1, random_state=1)],
+    "one row less": lambda frame: [frame.iloc[1:]],
+    "one row more": lambda frame: [pd.concat([OTHER.iloc[:1], frame])],
+    "two files": lambda frame: [frame.iloc[:60], frame.iloc[60:]],
+    "ids": lambda frame: [_ids(frame)],
+    "merged": lambda frame: [pd.concat([OTHER, frame])],
+    "one row": lambda frame: [frame.iloc[[7]]],
+}
+
+
+def _take(store: Store) -> list[str]:
+    """Statuses of what is new in the landing folder, once its rows are in a version."""
+    found = ingest.ingest_all(store, load_settings(), run=None)
+    _freeze(store)
+    return [batch.status for batch in found.batches if batch.id is not None]
+
+
+def _freeze(store: Store) -> None:
+    datasets.append_waiting(store, reason="night", run=None)
+    with store.read() as connection:
+        todo = split.unsplit(connection)
+    for batch in todo:
+        split.split_batch(store, batch, SplitRule(0.2, 1))
+
+
+def _message(store: Store, batch: int) -> str:
+    with store.read() as connection:
+        return str(batches.get(connection, batch).message)
+
+
+def _members(store: Store) -> tuple[int, ...]:
+    with store.read() as connection:
+        active = datasets.active(connection)
+    return () if active is None else active.batches
+
+
+def _keys(store: Store) -> set[int]:
+    with store.read() as connection:
+        active = datasets.active(connection)
+    assert active is not None
+    return set(datasets.read(store, active.id, columns=())[KEY_COLUMN])
+
+
+@pytest.fixture
+def kept_out(store: Store, land: Land, request: pytest.FixtureRequest) -> str:
+    """b1 in the dataset, and the rows of b2 kept out of it in one of the ways; how b2 is named."""
+    land("a.csv", frame=BASE)
+    _take(store)
+    profiles.measured(store, 1)
+    land("b.csv", frame=BAD)
+    if request.param == "withdrawn":
+        assert _take(store) == ["accepted"]
+        copies.withdraw(store, 2, reason="wrong")
+        return "b2, which was withdrawn (`housing dataset restore b2 --reason TEXT` brings it back)"
+    land("b.csv", frame=OTHER_UNIT)
+    assert _take(store) == ["held"]
+    if request.param == "held":
+        return "b2, which is held (`housing dataset accept b2` lets it in)"
+    batches.discard(store, 2)
+    return "b2, which was discarded"
+
+
+@pytest.mark.parametrize("kept_out", ["held", "discarded", "withdrawn"], indirect=True)
+@pytest.mark.parametrize("again", AGAIN)
+def test_rows_that_are_kept_out_are_held_whatever_brings_them(
+    store: Store, land: Land, kept_out: str, again: str
+) -> None:
+    bad = BAD if "withdrawn" in kept_out else OTHER_UNIT
+    before = _members(store)
+    for number, frame in enumerate(AGAIN[again](bad)):
+        land(f"z{number}.csv", frame=frame)
+    statuses = _take(store)
+    assert set(statuses) == {"held"}
+    for batch in range(3, 3 + len(statuses)):
+        assert kept_out in _message(store, batch)
+    assert _members(store) == before
+    batches.release_quarantined(store, 3)
+    _freeze(store)
+    assert _members(store) == (1, 3)
+
+
+def test_rows_that_the_dataset_has_anyway_hold_nothing(store: Store, land: Land) -> None:
+    """A full table every night: what is withdrawn is only what the second one brought."""
+    land("a.csv", frame=BASE)
+    _take(store)
+    land("b.csv", frame=pd.concat([BASE, BAD]))
+    _take(store)
+    copies.withdraw(store, 2, reason="wrong")
+    land("c.csv", frame=pd.concat([BASE, OTHER]))
+    land("d.csv", frame=pd.concat([BASE, OTHER, BAD.iloc[:5]]))
+    assert _take(store) == ["accepted", "held"]
+    assert "5 of 485 accepted rows are rows of b2" in _message(store, 4)
+
+
+def test_a_batch_on_hold_and_withdrawn_names_both_commands(
+    store: Store, land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land("a.csv", frame=BASE)
+    land("b.csv", frame=BAD)
+    _take(store)
+    monkeypatch.setattr(
+        blocks, "held", lambda _: blocks.Holds({}, {2: blocks.Hold(1, "me", "wrong unit", None)})
+    )
+    copies.withdraw(store, 2, reason="wrong")
+    land("c.csv", frame=_ids(BAD))
+    assert _take(store) == ["held"]
+    assert "which is on hold: wrong unit (`housing release b2` ends that" in _message(store, 3)
+
+
+# --- withdrawing ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("copy", ["shuffled", "ids", "part", "waits"])
+def test_copies_are_withdrawn_with_what_they_repeat_and_come_back_with_it(
+    store: Store, land: Land, copy: str
+) -> None:
+    land("a.csv", frame=BASE)
+    _take(store)
+    without = _keys(store)
+    land("b.csv", frame=BAD)
+    _take(store)
+    repeated = {"ids": _ids(BAD), "part": BAD.iloc[5:50]}.get(copy, BAD.iloc[::-1])
+    land("c.csv", frame=repeated)
+    if copy != "waits":
+        land("d.csv", frame=OTHER)
+    _take(store)
+    rest = {} if copy == "waits" else {4}
+    whole = _keys(store)
+    done = copies.withdraw(store, 2, reason="wrong")
+    if copy == "waits":
+        assert (done.copies, done.discarded) == ((), (3,))
+    else:
+        assert (done.copies, done.discarded) == ((3,), ())
+    assert done.staying == ()
+    _freeze(store)
+    assert set(_members(store)) == {1, *rest}
+    assert without <= _keys(store)
+    if copy == "waits":
+        assert _keys(store) == without
+    datasets.restore(store, 2, reason="it was right")
+    _freeze(store)
+    assert _keys(store) == whole
+
+
+def test_a_later_batch_that_brings_other_rows_stays_and_is_named(store: Store, land: Land) -> None:
+    land("a.csv", frame=BASE)
+    _take(store)
+    land("b.csv", frame=BAD)
+    _take(store)
+    land("c.csv", frame=pd.concat([BAD.iloc[:30], OTHER]))
+    _take(store)
+    done = copies.withdraw(store, 2, reason="wrong")
+    assert (done.copies, done.discarded) == ((), ())
+    assert done.staying == (copies.Copy(3, 30, whole=False, waits=False),)
+    assert _members(store) == (1, 3)
+
+
+def test_rows_that_a_rollback_takes_out_do_not_return_with_a_copy_that_waits(
+    store: Store, land: Land
+) -> None:
+    land("a.csv", frame=BASE)
+    _take(store)
+    without = _keys(store)
+    land("b.csv", frame=BAD)
+    _take(store)
+    land("c.csv", frame=BAD.iloc[::-1])
+    _take(store)
+    _, discarded = copies.roll_back(store, 1, reason="wrong")
+    assert discarded == (3,)
+    _freeze(store)
+    assert _keys(store) == without
+    datasets.roll_back(store, 2, reason="it was right")
+    assert len(_keys(store)) > len(without)
+
+
+def test_a_correction_is_no_copy_although_an_earlier_batch_has_its_values(
+    store: Store, land: Land
+) -> None:
+    for name, frame in (
+        ("a", BASE), ("b", BASE.iloc[:10].assign(median_income=1.5)), ("c", BASE.iloc[:10]),
+    ):  # fmt: skip
+        land(f"{name}.csv", frame=frame)
+        _take(store)
+    assert copies.of(store, 2) == ()
+    (found,) = copies.of(store, 1)
+    assert (found.batch, found.whole) == (3, False)

@@ -1,0 +1,149 @@
+"""What the step measures beside the comparison, on nights whose facts are known by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from housing import schema
+from housing.gate import evidence as records
+from housing.gate.evidence import Evidence
+from housing.pipeline import evidence_context, promote
+from housing.pipeline.report import notices
+from housing.pipeline.result import of_verdict
+from housing.pipeline.run_context import NightlyParameters, finish_run, start_run
+from housing.settings import Settings, load_settings
+from housing.sources.simulated.scenarios import simulate
+from housing.store.data import datasets
+from housing.store.database.engine import Store
+from housing.store.database.tables import evaluations
+from housing.store.models import registry
+from housing.store.models.registry import Change
+from tests.housing.conftest import Land
+from tests.housing.pipeline.test_runs import Ran, champion, run_night
+
+pytestmark = pytest.mark.either_database
+
+
+def crowned(store: Store) -> Ran:
+    """A night of its own, whose challenger becomes champion whatever the gate says."""
+    with start_run("nightly", NightlyParameters()) as night:
+        ran = run_night(store, night)
+        if champion(store) != ran.challenger:
+            change = Change("promote", ran.challenger, champion(store), "test", "for the test")
+            registry.change_champion(store, change)
+        finish_run(store, night, of_verdict(night.run, ran.version, ran.judged, dry_run=False))
+    return ran
+
+
+def evidence_of(store: Store, ran: Ran) -> Evidence:
+    with store.read() as connection:
+        return records.read(registry.evaluation(connection, ran.judged.evaluation).evidence)
+
+
+def test_three_nights(
+    store: Store, land: Land, monkeypatch: pytest.MonkeyPatch, small: Settings
+) -> None:
+    monkeypatch.setenv("HOUSING_SEARCH__BAG", "2")
+    monkeypatch.setenv("HOUSING_GATE__RECENT_MIN_ROWS", "20")
+    land("a.csv", 900)
+    first = crowned(store)
+    evidence = evidence_of(store, first)
+    assert (evidence.wear, evidence.recent, evidence.drift, evidence.former) == (
+        None, None, (), None,
+    )  # fmt: skip
+    assert evidence.luck is not None
+    assert len(evidence.luck.rmse) == 2
+    assert evidence.costs is not None
+    assert evidence.costs.latency_ms > 0
+    assert evidence.costs.champion_latency_ms is None
+
+    land("b.csv", 400, seed=1)
+    second = crowned(store)
+    evidence = evidence_of(store, second)
+    frame = datasets.read(store, second.version)
+    old = datasets.read(store, first.version)
+    test = frame[frame["test"]]
+    new = ~test["key"].isin(old["key"])
+    assert evidence.wear is not None
+    assert evidence.wear.decisions == 1
+    assert evidence.wear.fresh_rows == new.sum() > 20
+    assert evidence.recent is not None
+    assert evidence.recent.rows == new.sum()
+    mask = evidence_context.unused_test_rows(store, second.version, second.challenger, test)
+    assert np.array_equal(mask, new)
+    tonight, dataset = evidence.drift
+    assert (tonight.rows, tonight.reference_rows) == (400, int((~old["test"]).sum()))
+    assert dataset.rows == len(frame)
+    assert tonight.reference == f"training rows of m{first.challenger}"
+    assert sum(part.rows for part in evidence.slices) == 3 * evidence.test_rows
+    assert evidence.former is None, "the only champion of before is the champion of now"
+    assert evidence.champion_luck is not None
+
+    land("c.csv", 200, seed=2)
+    third = crowned(store)
+    evidence = evidence_of(store, third)
+    assert evidence.former is not None
+    assert evidence.former.id == first.challenger
+    assert evidence.wear is not None
+    assert evidence.wear.decisions == 2
+
+    monkeypatch.setenv("HOUSING_GATE__WEAR_WARNING", "2")
+    with store.read() as connection:
+        assert any("has served 2 decisions" in n for n in notices(connection, load_settings()))
+        assert not any("has served" in n for n in notices(connection, small))
+
+
+def test_what_was_taken_back_is_no_measure_for_others(store: Store, land: Land) -> None:
+    land("a.csv", 600)
+    crowned(store)
+    land("b.csv", 300, seed=1)
+    second = crowned(store)
+    land("c.csv", 200, seed=2)
+    third = crowned(store)
+    promote.roll_back(store, None, "worse in the field")  # m3 goes, m2 is champion
+    promote.roll_back(store, None, "this one too")  # m2 goes, m1 is champion
+    land("d.csv", 200, seed=3)
+    evidence = evidence_of(store, crowned(store))
+    assert evidence.former is None
+    assert {second.challenger, third.challenger} == {2, 3}
+
+
+def test_a_test_set_that_flatters_is_told(store: Store, land: Land) -> None:
+    land("a.csv", 600)
+    crowned(store)
+    land("b.csv", 300, seed=1)
+    ran = crowned(store)
+    with store.write() as connection:
+        row = registry.evaluation(connection, ran.judged.evaluation)
+        difference = {"value": 0.2, "lower": 0.05, "upper": 0.35, "confidence": 0.95}
+        worn = {**row.evidence, "wear": {**row.evidence["wear"], "difference": difference}}
+        connection.execute(
+            sa.update(evaluations).where(evaluations.c.id == row.id).values(evidence=worn)
+        )
+        assert any("error is 20.0% higher" in n for n in notices(connection, load_settings()))
+
+
+class Clocked:
+    """A model whose predictions take known times on a clock of its own."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        self.seconds, self.now, self.asked = seconds, 0.0, []
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def predict(self, rows: pd.DataFrame) -> None:
+        self.asked.append(rows[schema.FEATURES[0]].tolist())
+        self.now += self.seconds[len(self.asked) - 1]
+
+
+def test_latency_is_the_median_of_seven_rows_after_one_to_warm_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = Clocked([9.0, 0.001, 0.002, 0.003, 0.004, 5.0, 6.0, 7.0])
+    monkeypatch.setattr(evidence_context, "time", model)
+    rows = simulate(5, seed=1).assign(**{schema.FEATURES[0]: range(5)})
+    assert evidence_context._latency(model, rows) == pytest.approx(4.0)
+    assert model.asked == [[0], [1], [2], [3], [4], [0], [1], [2]]  # a row each, round and round
+    assert len(model.asked) == evidence_context.LATENCY_CALLS + 1

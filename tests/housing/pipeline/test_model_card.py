@@ -1,0 +1,132 @@
+"""Model cards and exports: true figures, words for people, nothing that cannot be checked."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import skops.io
+
+from housing import schema
+from housing.errors import NotPossible, UnknownId
+from housing.operations import export as exports
+from housing.operations.export import export
+from housing.pipeline.model_card import collect, write
+from housing.settings import Settings
+from housing.store.database.engine import Store
+from housing.store.database.open import open_store
+from housing.store.models import registry
+from tests.housing.serving.conftest import only_settings, running
+
+
+@pytest.fixture
+def seen(seen_nights: Path, tmp_path: Path) -> Iterator[Settings]:
+    home = tmp_path / "home"
+    shutil.copytree(seen_nights, home)
+    with only_settings(home) as settings:
+        yield settings
+
+
+@pytest.fixture
+def opened(seen: Settings) -> Iterator[Store]:
+    with open_store(seen) as store:
+        yield store
+
+
+def test_a_card_has_the_figures_that_the_gate_measured(opened: Store) -> None:
+    facts = collect(opened, 2)
+    with opened.read() as connection:
+        evaluation = registry.newest_evaluation(connection, 2)
+    assert evaluation is not None
+    assert facts.metrics is not None
+    measured = evaluation.evidence["challenger"]["metrics"]
+    assert facts.metrics.rmse.value == pytest.approx(measured["rmse"]["value"])
+    assert facts.metrics.within_10 == pytest.approx(measured["within_10"])
+    assert facts.role == "champion"
+    assert collect(opened, 1).role == "former champion"
+
+
+def test_a_card_speaks_to_people(seen: Settings, opened: Store) -> None:
+    text, page = (path.read_text() for path in write(opened, seen, 2))
+    assert "of 100 districts like these" in text
+    assert "must not be used for" in text
+    assert "not for lending" in text
+    assert "Half of the prices" in text
+    assert text.count("| income") == 0 or "median income" in text
+    assert "<table>" in page
+    assert "<script" not in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_slices_are_escaped_and_counted(opened: Store) -> None:
+    facts = collect(opened, 2)
+    by_column: dict[str, int] = {}
+    for part in facts.slices:
+        by_column[part.column] = by_column.get(part.column, 0) + part.rows
+        assert part.rmse.lower <= part.rmse.value <= part.rmse.upper
+    assert all(rows <= facts.test_rows for rows in by_column.values())
+
+
+def test_the_server_shows_the_card_once_it_is_there(seen: Settings, opened: Store) -> None:
+    (seen.home / "reports" / "card-m2.html").unlink(missing_ok=True)  # another test's, if any
+    with running(seen) as client:
+        assert "housing card m2" in client.get("/model/card").json()["detail"]
+        write(opened, seen, 2)
+        answer = client.get("/model/card")
+        assert answer.status_code == 200
+        assert "Model card of m2" in answer.text
+        assert "<style>" not in answer.text
+
+
+def test_a_model_that_is_not_there_has_no_card(seen: Settings, opened: Store) -> None:
+    with pytest.raises(UnknownId, match="m99"):
+        write(opened, seen, 99)
+
+
+def test_an_export_gives_the_same_numbers_elsewhere(opened: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    export(opened, 2, "skops", folder)
+    facts = json.loads((folder / "model.json").read_text())
+    model = skops.io.load(folder / "model.skops", trusted=facts["trusted_types"])
+    rows = pd.read_csv(folder / "check.csv").astype(schema.dtypes(schema.FEATURES))
+    names = [feature["name"] for feature in facts["features"]]
+    assert model.predict(rows[names]) == pytest.approx(rows["prediction"].to_numpy(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("onnx", "no converter"), ("mlflow", "not installed"), ("pickle", "skops, onnx or mlflow")],
+)
+def test_what_cannot_be_checked_is_not_written(
+    opened: Store, tmp_path: Path, kind: str, words: str
+) -> None:
+    with pytest.raises(NotPossible, match=words):
+        export(opened, 2, kind, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_in_use_is_left_alone(opened: Store, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(NotPossible, match="not empty"):
+        export(opened, 2, "skops", tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["mine"]
+
+
+def test_two_exports_never_share_a_folder(
+    opened: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one is whole before the first one has written its first file."""
+    real, folder = exports.write_page, tmp_path / "out"
+
+    def second_first(path: Path, data: bytes) -> None:
+        monkeypatch.setattr(exports, "write_page", real)
+        export(opened, 1, "skops", folder)
+        real(path, data)
+
+    monkeypatch.setattr(exports, "write_page", second_first)
+    with pytest.raises(NotPossible, match="Name another"):
+        export(opened, 2, "skops", folder)
+    assert "m1" in (folder / "model.json").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "out"]

@@ -1,0 +1,335 @@
+"""Rollback, the night after it, release, withdrawal: what is said first is what happens then."""
+
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from scipy.stats import randint
+
+from housing.errors import OnHold
+from housing.pipeline import datasets as dataset_steps
+from housing.pipeline import evaluate, ingest, manual_promotion
+from housing.pipeline.promote import RollbackPlan, plan_rollback, roll_back
+from housing.pipeline.run_context import NightlyParameters, start_run
+from housing.pipeline.skip_check import what_next
+from housing.records import RunResult
+from housing.settings import Settings, load_settings
+from housing.store.data import datasets
+from housing.store.data.segments import get_table, record_blob, to_frame
+from housing.store.database.open import open_store
+from housing.store.database.tables import backup_copies, evaluations, models, searches
+from housing.store.models import artifacts, blocks, promotion_log, registry
+from housing.store.models.promotion_log import Authorship
+from housing.training.candidates import FAMILIES
+from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
+
+ROWS = {"a": 300, "b": 1500, "c": 300, "d": 300, "e": 300}
+"""So few that the first model is far worse than the others, which are as good as each other."""
+
+
+@pytest.fixture
+def small(home: object, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """One recipe whatever is drawn, and a gate that promotes for a proven gain only."""
+    changed = {"GATE__CONFIDENCE": "0.95", "GATE__MARGIN": "0", "SEARCH__N_ITER": "1"}
+    for name, value in {**SMALL, **{f"HOUSING_{k}": v for k, v in changed.items()}}.items():
+        monkeypatch.setenv(name, value)
+    alike = replace(small_forest(), space={"model__max_features": randint(8, 9)})
+    monkeypatch.setitem(FAMILIES, "forest", alike)  # type: ignore[arg-type]
+    settings = load_settings()
+    assert settings.landing_dir is not None
+    settings.landing_dir.mkdir(parents=True)
+    return settings
+
+
+def _land(settings: Settings, name: str, rows: int) -> None:
+    assert settings.landing_dir is not None
+    frame = landing_rows(ord(name), rows)
+    frame.to_csv(settings.landing_dir / f"{name}.csv", index=False)
+
+
+def _night(settings: Settings, name: str) -> RunResult:
+    _land(settings, name, ROWS[name])
+    return plain_night()
+
+
+def _crown(settings: Settings, model: int) -> None:
+    """Make a model champion whatever the gate said: the tests are about what comes after."""
+    with open_store(settings) as store:
+        with store.read() as connection:
+            champion = registry.champion(connection)
+        if champion != model:
+            change = registry.Change("promote", model, champion, "test", "for the test")
+            registry.change_champion(store, change)
+
+
+@pytest.fixture
+def five(small: Settings) -> Settings:
+    """Champions m1 to m4, each of a batch more, and m5, which was not shown to be better."""
+    for number, name in enumerate("abcd", start=1):
+        assert _night(small, name).challenger == number
+        _crown(small, number)
+    last = _night(small, "e")
+    assert (last.challenger, last.champion) == (5, 4), last.sentence
+    return small
+
+
+def _champion(settings: Settings) -> int | None:
+    with open_store(settings) as store, store.read() as connection:
+        return registry.champion(connection)
+
+
+def _count(settings: Settings, table: sa.Table) -> int:
+    with open_store(settings) as store, store.read() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+
+
+def _next(settings: Settings) -> str:
+    with open_store(settings) as store:
+        return what_next(store, load_settings())
+
+
+def _back(settings: Settings, target: int | None, batch: int | None = None) -> RollbackPlan:
+    with open_store(settings) as store:
+        plan = plan_rollback(store, load_settings(), target, batch)
+        roll_back(store, target, "complaints", batch=batch)
+    assert plan.next_run == _next(settings).replace("complaints", "taken back")
+    return plan
+
+
+def test_after_a_rollback_the_stored_challenger_is_judged_against_the_former_champion(
+    five: Settings,
+) -> None:
+    assert plain_night().outcome == "nothing new"
+    plan = _back(five, 1)
+    assert plan.held_models == (4, 3, 2)
+    assert plan.entered == {2: "b.csv", 3: "c.csv", 4: "d.csv"}
+    assert "b2 (b.csv), b3 (c.csv), b4 (d.csv); `--batch b2`" in plan.suggestion(done=False)
+    assert plan.next_run == (
+        "Without new rows the next run judges the stored m5 against m1, without a search."
+    )
+    searched = _count(five, searches)
+    promoted = plain_night()
+    assert (promoted.outcome, promoted.challenger, promoted.champion) == ("promoted", 5, 5)
+    assert _count(five, searches) == searched
+    assert plain_night().outcome == "nothing new"
+
+
+def test_a_delivery_of_known_rows_changes_nothing_that_is_said_of_the_next_run(
+    five: Settings,
+) -> None:
+    _back(five, 1)
+    before = _next(five)
+    assert five.landing_dir is not None
+    landing_rows(ord("b"), ROWS["b"]).head(300).to_csv(five.landing_dir / "known.csv", index=False)
+    with open_store(five) as store:
+        found = ingest.ingest_all(store, five, run=None)
+        assert [batch.status for batch in found.batches if batch.id] == ["unchanged"]
+    assert _next(five) == before
+    promoted = plain_night()
+    assert (promoted.outcome, promoted.challenger, promoted.version) == ("promoted", 5, 5)
+
+
+def test_what_was_taken_back_has_no_twin_until_it_is_released(five: Settings) -> None:
+    _back(five, 1)
+    assert plain_night().champion == 5
+    plan = _back(five, None)
+    assert (plan.to_model, plan.from_model) == (1, 5)
+    assert "promotes nothing: of the rows of v5 it has m5, and m5 is on hold" in plan.next_run
+    idle = plain_night()
+    assert idle.outcome == "nothing new"
+    assert "(m5 against m1, on hold)" in idle.sentence
+
+    twin = plain_night(NightlyParameters(seed=7))  # the same recipe on the same rows
+    assert (twin.outcome, twin.challenger, twin.champion) == ("held", 6, 1), twin.sentence
+    assert "m6 has the recipe of m5 on the same rows, and m5 is on hold" in twin.sentence
+    assert "because m5 was judged on exactly these rows before" in twin.sentence
+    with pytest.raises(OnHold, match="m6 has the recipe of m5"):
+        manual_promotion.promote_model(6, "try it", override=True)
+
+    with open_store(five) as store:
+        blocks.release(store, "m", 5, Authorship("tester", "it was right"))
+    assert _next(five) == (
+        "Without new rows the next run promotes the stored m5, which was judged against m1 before."
+    )
+    again = plain_night()
+    assert (again.outcome, again.champion) == ("promoted", 5)
+
+
+def test_a_batch_that_is_held_keeps_its_models_back_until_it_is_withdrawn(five: Settings) -> None:
+    _back(five, 1)
+    assert plain_night().champion == 5
+    plan = _back(five, None, batch=5)
+    assert "m5 was trained on b5, which is on hold" in plan.next_run
+    _land(five, "f", 300)
+    held = plain_night()
+    assert (held.outcome, held.champion) == ("held", 1), held.sentence
+    assert "trained on b5" in held.sentence
+    with open_store(five) as store:
+        datasets.withdraw(store, 5, reason="polluted")
+    assert "v7, which no run has read yet" in _next(five)
+    clean = plain_night()
+    assert (clean.outcome, clean.champion) == ("promoted", clean.challenger), clean.sentence
+
+
+def test_dataset_and_model_taken_back_in_any_order_end_alike(five: Settings) -> None:
+    """The rows of m4 again: the model of these rows is on hold, whatever the version's number."""
+    with open_store(five) as store:
+        datasets.withdraw(store, 5, reason="in doubt")
+    _back(five, 2)
+    assert "v6, which no run has read yet" in _next(five)
+    judged = plain_night()
+    assert (judged.challenger, judged.champion) == (4, 2)
+    assert judged.outcome != "nothing new"  # m4 had been judged against m3 only
+    with open_store(five) as store:
+        datasets.roll_back(store, 5, reason="it was right")
+        datasets.roll_back(store, 4, reason="it was not")
+    before = _count(five, searches), _count(five, evaluations)
+    assert plain_night().outcome == "nothing new"
+    assert (_count(five, searches), _count(five, evaluations)) == before
+
+
+# --- by hand ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(small: Settings) -> Settings:
+    """Champion m2, and m3, which was not shown to be better."""
+    for number, name in enumerate("ab", start=1):
+        _night(small, name)
+        _crown(small, number)
+    last = _night(small, "c")
+    assert (last.challenger, last.champion) == (3, 2), last.sentence
+    return small
+
+
+def test_a_model_is_promoted_against_the_comparison_only_on_request(two: Settings) -> None:
+    judged = manual_promotion.judge(3)
+    assert judged.result.outcome in ("kept", "inconclusive")
+    refused = manual_promotion.promote_model(3, "we want it")
+    assert refused.result.outcome == judged.result.outcome
+    assert "no-regression did not pass, and `--override` was not given" in refused.result.sentence
+    assert _champion(two) == 2
+    done = manual_promotion.promote_model(3, "we want it", override=True)
+    assert (done.result.outcome, done.result.champion) == ("promoted", 3)
+    assert "no-regression" in done.overridden
+    with open_store(two) as store, store.read() as connection:
+        line = promotion_log.history(connection, 1)[0]
+        row = registry.model(connection, 3)
+        copies = set(connection.execute(sa.select(backup_copies.c.digest)).scalars())
+    assert (line.to_model, tuple(line.overridden)) == (3, done.overridden)
+    assert line.reason.startswith("by hand, against ")
+    assert line.run == done.result.run
+    assert {row.artifact, row.golden} <= copies
+    assert plain_night().outcome == "nothing new"  # the person has been told
+
+
+def test_what_passes_the_gate_is_promoted_by_hand_and_nothing_is_overridden(
+    two: Settings,
+) -> None:
+    _back(two, None)
+    done = manual_promotion.promote_model(3, "better by far", override=True)
+    assert (done.result.outcome, done.overridden, _champion(two)) == ("promoted", (), 3)
+
+
+def test_a_veto_is_never_overridden(two: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(check: str) -> None:
+        done = manual_promotion.promote_model(3, "we want it", override=True)
+        assert (done.result.outcome, done.overridden) == ("kept", ())
+        assert f"{check} cannot be overridden" in done.result.sentence
+        assert _champion(two) == 2
+
+    with monkeypatch.context() as patch:
+        patch.setenv("HOUSING_GATE__ARTIFACT_BUDGET_MB", "0.000001")
+        refused("artifact-size")
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "near_duplicates", lambda *_: 3)
+        refused("leak-proof")
+    _spoil_golden(two, 3)
+    monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")
+    refused("preflight")
+
+
+def _spoil_golden(settings: Settings, model: int) -> None:
+    """Have a model predict something else in a fresh process than what is stored with it."""
+    with open_store(settings) as store:
+        with store.read() as connection:
+            row = registry.model(connection, model)
+        golden = to_frame(get_table(store, row.golden))
+        wrong = golden.pop(artifacts.PREDICTION).to_numpy() * 1.001
+        blob = artifacts.put_golden(store, golden, wrong)
+        with store.write() as connection:
+            digest = record_blob(connection, blob, "golden")
+            here = models.c.id == model
+            connection.execute(models.update().where(here).values(golden=digest))
+
+
+def _entered(settings: Settings, name: str) -> None:
+    """Rows in the dataset, with sides, on which no run has judged."""
+    _land(settings, name, ROWS[name])
+    with start_run("ingest", NightlyParameters()) as begun, open_store(settings) as store:
+        ingest.ingest_all(store, settings, run=begun.run)
+        dataset_steps.freeze(store, begun)
+        dataset_steps.assign_sides(store, settings)
+
+
+def _looks(settings: Settings, run: int) -> list[int]:
+    with open_store(settings) as store, store.read() as connection:
+        row = registry.evaluation_of_run(connection, run)
+    assert row is not None
+    return list(row.evidence["looks"])
+
+
+def test_a_verdict_that_is_only_shown_is_no_look_at_the_rows(two: Settings) -> None:
+    _entered(two, "d")
+    manual_promotion.judge(3)
+    assert _next(two) == (
+        "Without new rows the next run searches again on v4, because no finished search with "
+        "these settings is stored for its rows."
+    )
+    night = plain_night()
+    assert (night.challenger, _looks(two, night.run)) == (4, [])
+    assert "`superior`" not in night.sentence
+    # What is shown of m3 is what a promotion of it would meet, and no night takes it up.
+    assert _looks(two, manual_promotion.judge(3).result.run) == [4]
+    before = _next(two)
+    manual_promotion.judge(4)
+    assert _next(two) == before
+
+
+def test_looks_by_hand_count_for_a_promotion_by_hand(two: Settings) -> None:
+    _entered(two, "d")
+    shown = manual_promotion.judge(1)
+    asked = manual_promotion.promote_model(3, "we want it")
+    assert (_looks(two, shown.result.run), _looks(two, asked.result.run)) == ([], [1])
+
+
+def test_a_refused_promotion_by_hand_is_a_look_and_says_so(two: Settings) -> None:
+    _entered(two, "d")
+    refused = manual_promotion.promote_model(3, "we want it")
+    assert refused.result.outcome != "promoted"
+    said = (
+        "the next run searches again on v4, because no finished search with these settings is "
+        "stored for its rows; the rule is `superior`, because m3 was judged on exactly these rows "
+        "before."
+    )
+    assert said in refused.result.sentence
+    assert said in _next(two)
+    night = plain_night()
+    assert _looks(two, night.run) == [3]
+    assert "The rule is `superior`, because m3 was judged" in night.sentence
+
+
+def test_a_promotion_by_hand_that_died_before_the_ledger_is_done_again(
+    two: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "change_champion", dies)
+        with pytest.raises(KeyboardInterrupt):
+            manual_promotion.promote_model(3, "we want it", override=True)
+    assert _champion(two) == 2
+    assert manual_promotion.promote_model(3, "we want it", override=True).result.champion == 3
+    assert _count(two, models) == 3

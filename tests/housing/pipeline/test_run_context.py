@@ -1,0 +1,80 @@
+"""The frame of a night: run row, lease, and what is recorded when a night does not end well."""
+
+import pytest
+
+from housing.errors import LeaseLost, NothingToTrainOn, RunInProgress, SettingsInvalid
+from housing.pipeline.run_context import NightlyParameters, finish_run, start_run, step
+from housing.records import RunResult
+from housing.settings import Settings, load_settings
+from housing.store.database.engine import Store
+from housing.store.runs import lease, runs
+
+
+def test_a_second_night_is_refused_and_named(store: Store, small: Settings) -> None:
+    with start_run("nightly", NightlyParameters()) as first:
+        again = start_run("nightly", NightlyParameters())
+        with pytest.raises(RunInProgress, match="the nightly run of"), again:
+            pytest.fail("two nights at once")
+        with store.read() as connection:
+            assert runs.get(connection, first.run).status == "running"
+            assert runs.get(connection, first.run + 1).status == "refused"
+
+
+def test_a_night_that_fails_says_why_and_frees_the_lease(store: Store, small: Settings) -> None:
+    with pytest.raises(NothingToTrainOn), start_run("nightly", NightlyParameters()) as night:
+        raise NothingToTrainOn(why="no rows", next_step="Bring some.")
+    with store.read() as connection:
+        row = runs.get(connection, night.run)
+        assert (row.status, row.error) == (
+            "failed",
+            "There is nothing to train on: no rows. Bring some.",
+        )
+        assert row.finished_at is not None
+    with start_run("nightly", NightlyParameters()):
+        pass
+
+
+def test_a_night_that_is_interrupted_is_cancelled(store: Store, small: Settings) -> None:
+    with pytest.raises(KeyboardInterrupt), start_run("nightly", NightlyParameters()) as night:
+        raise KeyboardInterrupt
+    with store.read() as connection:
+        assert runs.get(connection, night.run).status == "cancelled"
+
+
+def test_a_night_that_lost_its_lease_writes_nothing_more(store: Store, small: Settings) -> None:
+    with pytest.raises(LeaseLost), start_run("nightly", NightlyParameters()) as night:  # noqa: PT012
+        lease.release(store, night.token)
+        lease.acquire(store, owner="another host")
+        with step(night, "freeze"):
+            pass
+    with store.read() as connection:
+        assert runs.get(connection, night.run).status == "failed"
+        current = lease.holder(connection)
+        assert current is not None
+        assert (current.held, current.owner) == (True, "another host")
+
+
+def test_steps_are_timed_and_concluded(store: Store, small: Settings) -> None:
+    with start_run("nightly", NightlyParameters(), "flow-run-id") as night:
+        with step(night, "one") as (_, settings):
+            assert settings.search.families == ("forest",)
+        result = finish_run(store, night, RunResult(night.run, "done", "All done."))
+    assert result.champion is None
+    with store.read() as connection:
+        assert [s.name for s in runs.steps(connection, night.run)] == ["one"]
+        row = runs.get(connection, night.run)
+        assert (row.status, row.outcome, row.flow_run) == ("completed", "done", "flow-run-id")
+
+
+def test_parameters_change_one_night_only(small: Settings) -> None:
+    changed = NightlyParameters(n_iter=7, source="census", seed=3).settings(load_settings())
+    assert (changed.search.n_iter, changed.search.seed, changed.source) == (7, 3, ("census",))
+    assert changed.search.families == small.search.families
+    assert load_settings().search.n_iter == 2
+
+
+def test_an_impossible_parameter_is_named(small: Settings) -> None:
+    with pytest.raises(SettingsInvalid, match="no model family quantum"):
+        NightlyParameters(families=("quantum",)).settings(load_settings())
+    with pytest.raises(SettingsInvalid, match="nowhere"):
+        NightlyParameters(source="nowhere").settings(load_settings())

@@ -1,0 +1,100 @@
+"""What a night records of its search: scores, stopped draws, members, out-of-fold predictions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from housing.pipeline import datasets as dataset_steps
+from housing.pipeline import ingest, train
+from housing.records import Candidate
+from housing.settings import load_settings
+from housing.store.data import datasets
+from housing.store.data.segments import get_table
+from housing.store.database.tables import blobs
+from housing.store.models import artifacts, registry, searches
+from housing.store.queries import show_model
+from housing.training.candidates import FAMILIES
+
+pytestmark = pytest.mark.either_database
+
+
+@pytest.fixture
+def searched(store, night, land, monkeypatch):
+    for name, value in {"BAG": "3", "RACE": "0.02", "N_ITER": "4", "FAMILIES": "tree"}.items():
+        monkeypatch.setenv(f"HOUSING_SEARCH__{name}", value)
+    land("a.csv", rows=600)
+    settings = load_settings()
+    ingest.ingest_all(store, settings, run=night.run)
+    version = dataset_steps.freeze(store, night).id
+    dataset_steps.assign_sides(store, settings)
+    return version, train.tune(store, night, version, settings)
+
+
+def test_out_of_fold_predictions_are_one_row_a_training_district(store, night, searched):
+    version, search = searched
+    challenger = train.fit_challenger(store, night, search, load_settings())
+    frame = datasets.read(store, version)
+    with store.read() as connection:
+        model = registry.model(connection, challenger)
+        kind = connection.execute(sa.select(blobs.c.kind).where(blobs.c.digest == model.oof))
+        assert kind.scalar_one() == "oof"
+    table: pd.DataFrame = get_table(store, model.oof).to_pandas()
+    assert list(table.columns) == ["key", "predicted"]
+    training = frame[~frame["test"]]
+    assert list(table["key"]) == list(training["key"])
+    errors = table["predicted"].to_numpy() - training["median_house_value"].to_numpy()
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(model.cv_rmse, rel=0.02)
+    assert len(model.members) == model.bag == 3
+    assert len({member["seed"] for member in model.members}) == 3
+
+
+def test_scores_and_stopped_draws_are_recorded_and_a_second_call_does_nothing(
+    store, night, searched
+):
+    version, search = searched
+    with store.read() as connection:
+        scores, trials = (
+            searches.scores_of(connection, search),
+            searches.trials_of(connection, search),
+        )
+    assert len(trials) == 4
+    for trial in trials:
+        its = [s.rmse for s in scores if s.draw == trial.draw.index]
+        assert tuple(its) == trial.fold_rmse
+    assert train.tune(store, night, version, load_settings()) == search
+    with store.read() as connection:
+        assert searches.scores_of(connection, search) == scores
+
+
+def test_the_next_night_tries_the_best_draw_again(store, night, searched, land, monkeypatch):
+    monkeypatch.setenv("HOUSING_SEARCH__WARM", "2")
+    land("b.csv", seed=1, rows=300)
+    settings = load_settings()
+    ingest.ingest_all(store, settings, run=night.run)
+    version = dataset_steps.freeze(store, night).id
+    dataset_steps.assign_sides(store, settings)
+    search = train.tune(store, night, version, settings)
+    with store.read() as connection:
+        last = min(searches.trials_of(connection, searched[1]), key=lambda t: t.rmse).draw
+        warm = searches.warm_of(searches.get(connection, search))
+        trials = searches.trials_of(connection, search)
+    assert warm == (last,)
+    assert trials[-1].draw == Candidate(4, last.family, last.parameters)
+
+
+def test_a_challenger_of_several_draws_is_fitted_again_to_the_same_predictions(
+    store, night, searched
+):
+    version, search = searched
+    challenger = train.fit_challenger(store, night, search, load_settings())
+    with store.read() as connection:
+        model = registry.model(connection, challenger)
+        shown = show_model(connection, challenger)
+    X, y = train.training_side(datasets.read(store, version))
+    again = train.refit(store, model, X, y, load_settings())
+    stored = artifacts.get_model(store, model.artifact)
+    # Not the same bytes: a tree's nodes hold padding that nobody sets.
+    np.testing.assert_array_equal(again.predict(X), stored.predict(X))
+    assert shown["members"] == model.members
+    assert set(FAMILIES) >= {member["draw"]["family"] for member in model.members}

@@ -1,0 +1,132 @@
+"""Which recorded verdict stands: by rows, models, policy and what is on hold, not by number."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from housing.pipeline.evaluate import evaluation_key
+from housing.pipeline.result import of_verdict
+from housing.pipeline.run_context import RunContext, finish_run
+from housing.pipeline.skip_check import existing_verdict
+from housing.settings import load_settings
+from housing.store.data import datasets, profiles
+from housing.store.database.engine import Store
+from housing.store.database.tables import evaluations
+from housing.store.models import registry
+from housing.store.runs import runs
+from tests.housing.conftest import Land
+from tests.housing.pipeline.test_runs import Ran, run_night
+
+pytestmark = pytest.mark.either_database
+
+
+@pytest.fixture
+def second(store: Store, night: RunContext, land: Land) -> Ran:
+    """A concluded verdict of keep on m2 against m1."""
+    land("a.csv")
+    run_night(store, night)
+    land("b.csv", seed=1)
+    ran = run_night(store, night, promoting=False)
+    assert (ran.challenger, ran.judged.champion) == (2, 1)
+    _change(store, ran.judged.evaluation, outcome="keep")
+    finish_run(store, night, of_verdict(night.run, ran.version, ran.judged, dry_run=False))
+    return ran
+
+
+def _change(store: Store, evaluation: int, **facts: Any) -> None:
+    """Whatever the gate said: the tests are about what is made of it."""
+    with store.write() as connection:
+        where = evaluations.c.id == evaluation
+        connection.execute(evaluations.update().where(where).values(**facts))
+
+
+def _copy(store: Store, evaluation: int, **facts: Any) -> int:
+    with store.write() as connection:
+        row = dict(registry.evaluation(connection, evaluation)._mapping)
+        del row["id"]
+        new = evaluations.insert().values(**{**row, **facts}).returning(evaluations.c.id)
+        return int(connection.execute(new).scalar_one())
+
+
+def test_of_two_verdicts_on_the_same_the_newest_stands(
+    store: Store, night: RunContext, second: Ran
+) -> None:
+    newest = _copy(store, second.judged.evaluation, outcome="inconclusive")
+    stands = existing_verdict(store, second.version, load_settings())
+    assert stands is not None
+    assert (stands.evaluation, stands.outcome) == (newest, "inconclusive")
+
+
+def test_another_policy_judges_again(
+    store: Store, night: RunContext, second: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert existing_verdict(store, second.version, load_settings()) is not None
+    monkeypatch.setenv("HOUSING_GATE__MARGIN", "0.02")
+    assert existing_verdict(store, second.version, load_settings()) is None
+    again = run_night(store, night, promoting=False)
+    assert again.judged.evaluation != second.judged.evaluation
+    assert (again.search, again.challenger) == (second.search, second.challenger)
+
+
+def test_a_verdict_that_no_finished_run_came_to_is_taken_up(
+    store: Store, night: RunContext, second: Ran
+) -> None:
+    """Runs of another model, or of this one to another verdict, have told nobody of this one."""
+    runs.note(store, night.run, status="failed")
+    assert existing_verdict(store, second.version, load_settings()) is None
+    with store.write() as connection:
+        other = runs.start(connection, "nightly", {})
+    facts = {"challenger": 1, "version": second.version}
+    runs.finish(store, other, "completed", **facts, evaluation=second.judged.evaluation - 1)
+    assert existing_verdict(store, second.version, load_settings()) is None
+    runs.note(store, other, challenger=2)
+    assert existing_verdict(store, second.version, load_settings()) is None
+    runs.note(store, other, evaluation=second.judged.evaluation)
+    assert existing_verdict(store, second.version, load_settings()) is not None
+
+
+def test_a_check_that_could_not_run_is_made_again(
+    store: Store, night: RunContext, second: Ran
+) -> None:
+    broken = {"sentence": "", "outcome": "inconclusive", "checks": [{"outcome": "error"}]}
+    _change(store, second.judged.evaluation, outcome="inconclusive", verdict=broken)
+    assert existing_verdict(store, second.version, load_settings()) is None
+    again = run_night(store, night, promoting=False)
+    assert again.judged.evaluation > second.judged.evaluation
+    finish_run(store, night, of_verdict(night.run, again.version, again.judged, dry_run=True))
+    judged = existing_verdict(store, second.version, load_settings())
+    assert judged is None or judged.evaluation == again.judged.evaluation
+
+
+def test_the_content_is_rows_and_sides(store: Store, night: RunContext, second: Ran) -> None:
+    frame = datasets.read(store, second.version)
+    first = profiles.measured(store, second.version)
+    swapped = frame.copy()
+    swapped.loc[:, "test"] = ~frame["test"].to_numpy()
+    settings = load_settings()
+    assert evaluation_key(2, 1, first.content, settings) != evaluation_key(2, 1, "other", settings)
+    with pytest.raises(Exception, match="its sides are not the recorded ones"):
+        profiles.record_or_verify(store, second.version, swapped)
+    datasets.withdraw(store, 2, reason="in doubt")
+    datasets.roll_back(store, second.version, reason="it was right")
+    assert profiles.measured(store, 4).content == first.content
+    assert profiles.measured(store, 3).content != first.content
+    with store.read() as connection:
+        alike = connection.execute(profiles.alike(4)).scalars().all()
+    assert sorted(alike) == [second.version, 4]
+
+
+def test_a_dry_run_and_the_night_after_it(store: Store, night: RunContext, land: Land) -> None:
+    land("a.csv")
+    ran = run_night(store, night, promoting=False)
+    finish_run(store, night, of_verdict(night.run, ran.version, ran.judged, dry_run=True))
+    assert (
+        existing_verdict(store, ran.version, load_settings()) is None
+    )  # it promotes, and nothing did
+    again = run_night(store, night)
+    assert again.judged == ran.judged
+    with store.read() as connection:
+        assert registry.champion(connection) == ran.challenger
+        count = sa.select(sa.func.count()).select_from(evaluations)
+        assert connection.execute(count).scalar_one() == 1

@@ -1,0 +1,185 @@
+"""Holds: what a person took back is not promoted until it is released."""
+
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import ChampionChanged, NotPossible, OnHold, Pruned, UnknownId
+from housing.store.data import datasets, profiles, split
+from housing.store.database.tables import blobs, utc_now
+from housing.store.models import blocks, promotion_log, registry
+from housing.store.models.promotion_log import Authorship
+from housing.store.models.registry import Change
+from housing.training.split import SplitRule
+
+WHY = Authorship("tester", "it was wrong")
+
+
+@pytest.fixture
+def history(store, districts, add_batch, add_model):
+    """Two batches, a version each, a model each; the first is champion."""
+    found = []
+    for number in range(2):
+        batch = add_batch(store, districts(range(10 * number, 10 * number + 10)))
+        version = datasets.append_waiting(store, reason="test", run=None).id
+        found.append((batch, version, add_model(store, version)))
+    promote(store, found[0][2], None)
+    return found
+
+
+def promote(store, model, expected, **facts):
+    change = Change("promote", model, expected, "tester", "better", **facts)
+    return registry.change_champion(store, change)
+
+
+def held(store):
+    with store.read() as connection:
+        found = blocks.held(connection)
+    return sorted(found.models), sorted(found.batches)
+
+
+def why_not(store, model):
+    with store.read() as connection:
+        return blocks.block_reason(connection, model)
+
+
+def test_a_held_model_is_not_promoted_until_it_is_released(store, history):
+    (_, _, first), (_, _, second) = history
+    line = blocks.hold(store, "m", second, WHY)
+    assert held(store) == ([second], [])
+    assert "it was wrong" in why_not(store, second)
+    with pytest.raises(OnHold, match=rf"m{second} is on hold \(it was wrong\)"):
+        promote(store, second, first)
+    assert blocks.release(store, "m", second, WHY) == line + 1
+    assert held(store) == ([], [])
+    promote(store, second, first)
+
+
+def test_a_model_of_the_same_rows_under_other_ids_is_a_twin(store, districts, add_batch, add_model):
+    made = []
+    for add in (0, 1000):
+        rows = districts(range(40))
+        batch = add_batch(store, rows.assign(key=rows["key"] + add))
+        version = datasets.append_waiting(store, reason="test", run=None).id
+        split.split_batch(store, batch, SplitRule(0.25, 1))
+        profiles.measured(store, version)
+        made.append(add_model(store, version))
+        datasets.withdraw(store, batch, reason="in doubt")
+    other = add_model(store, 2)
+    promote(store, other, None)
+    blocks.hold(store, "m", made[0], WHY)
+    assert f"m{made[1]} has the recipe of m{made[0]} on the same rows" in why_not(store, made[1])
+
+
+def test_a_held_batch_holds_every_model_that_was_trained_on_it(store, history, add_model):
+    (early, _, first), (late, version, second) = history
+    blocks.hold(store, "b", late, WHY)
+    assert why_not(store, first) == ""
+    assert f"trained on b{late}" in why_not(store, second)
+    with pytest.raises(OnHold, match=f"withdraw b{late}"):
+        promote(store, second, first)
+    without = datasets.withdraw(store, late, reason="polluted").id
+    clean = add_model(store, without)
+    assert why_not(store, clean) == ""
+    promote(store, clean, first)
+    assert why_not(store, add_model(store, version)) != ""
+    blocks.hold(store, "b", early, WHY)
+    assert held(store) == ([], [early, late])
+
+
+def test_holds_leave_the_champion_and_since_when_it_is(store, history):
+    (_, _, first), (late, _, second) = history
+    promote(store, second, first)
+    with store.read() as connection:
+        before = promotion_log.current(connection)
+        since = connection.execute(sa.text("SELECT model, since FROM champion_now")).one()
+    blocks.hold(store, "b", late, WHY)
+    blocks.hold(store, "m", first, WHY)
+    blocks.release(store, "b", late, WHY)
+    with store.read() as connection:
+        assert registry.champion(connection) == second
+        assert promotion_log.current(connection) == before
+        assert registry.champion_at(connection, utc_now()) == before
+        assert registry.previous_champion(connection) == first
+        assert registry.former_champions(connection) == (second, first)
+        now = connection.execute(sa.text("SELECT model, since FROM champion_now")).one()
+        on_hold = connection.execute(sa.text("SELECT model, batch FROM holds_now")).all()
+        seqs = [line.seq for line in registry.history(connection)]
+    assert now == since
+    assert on_hold == [(first, None)]
+    assert seqs == [5, 4, 3, 2, 1]
+
+
+def test_what_cannot_be_held_or_released_is_said(store, history):
+    (_, _, first), (late, _, second) = history
+    with pytest.raises(NotPossible, match="it is the champion"):
+        blocks.hold(store, "m", first, WHY)
+    with pytest.raises(NotPossible, match="not on hold"):
+        blocks.release(store, "m", second, WHY)
+    for letter in "mb":
+        with pytest.raises(UnknownId, match=f"{letter}99"):
+            blocks.hold(store, letter, 99, WHY)
+        with pytest.raises(UnknownId, match=f"{letter}99"):
+            blocks.release(store, letter, 99, WHY)
+    blocks.hold(store, "b", late, WHY)
+    with pytest.raises(NotPossible, match="it is; `housing history`"):
+        blocks.hold(store, "b", late, WHY)
+
+
+def test_without_a_champion_there_is_nothing_to_protect(store, districts, add_batch):
+    batch = add_batch(store, districts(range(5)))
+    with pytest.raises(NotPossible, match="no champion yet"):
+        blocks.hold(store, "b", batch, WHY)
+
+
+def test_a_rollback_and_its_holds_are_one_decision(store, history):
+    (_, _, first), (late, _, second) = history
+    promote(store, second, first)
+    back = Change(
+        "rollback", first, second, "tester", "worse", hold_models=(second,), hold_batches=(late,)
+    )
+    seq = registry.change_champion(store, back)
+    assert held(store) == ([second], [late])
+    with store.read() as connection:
+        lines = registry.history(connection)
+    assert [(line.operation, line.seq) for line in lines[:3]] == [
+        ("hold", seq + 2),
+        ("hold", seq + 1),
+        ("rollback", seq),
+    ]
+    assert {line.reason for line in lines[:3]} == {"worse"}
+    with pytest.raises(ChampionChanged):
+        registry.change_champion(store, back)
+    assert held(store) == ([second], [late])
+
+
+def test_nobody_goes_back_to_what_is_on_hold_or_pruned(store, history):
+    (_, _, first), (_, _, second) = history
+    promote(store, second, first)
+    blocks.hold(store, "m", first, WHY)
+    back = Change("rollback", first, second, "tester", "worse")
+    for refuse in (registry.check_eligible, registry.change_champion):
+        with pytest.raises(OnHold, match=f"m{first}"):
+            refuse(store, back)
+    blocks.release(store, "m", first, WHY)
+    with store.read() as connection:
+        artifact = registry.model(connection, first).artifact
+    with store.write() as connection:
+        this = blobs.c.digest == artifact
+        connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))
+    for refuse in (registry.check_eligible, registry.change_champion):
+        with pytest.raises(Pruned, match=f"m{first}"):
+            refuse(store, back)
+
+
+def test_going_back_several_undoes_all_that_came_after(store, history, add_model):
+    (_, _, first), (_, version, second) = history
+    third = add_model(store, version)
+    promote(store, second, first)
+    promote(store, third, second)
+    with store.read() as connection:
+        assert promotion_log.superseded_by_rollback(connection, first) == (third, second)
+        assert promotion_log.superseded_by_rollback(connection, second) == (third,)
+        assert promotion_log.superseded_by_rollback(connection, third) == ()
+    registry.change_champion(store, Change("rollback", first, third, "tester", "worse"))
+    with store.read() as connection:  # third is not below the champion any more
+        assert promotion_log.superseded_by_rollback(connection, third) == (first,)

@@ -1,0 +1,380 @@
+"""One night at a time: who has the lease, when it passes on, and what a former owner may do."""
+
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import LeaseLost, RunInProgress
+from housing.store import queries
+from housing.store.database import engine
+from housing.store.database.engine import UPKEEP
+from housing.store.database.open import open_store
+from housing.store.database.tables import leases
+from housing.store.database.tables import runs as runs_table
+from housing.store.runs import lease, runs
+
+HOLDER = """
+import sys, time
+from housing.store import lease, runs
+from housing.store.objects.blobs import BlobStore
+from housing.store.database.engine import Store, create_engine
+
+url, folder = sys.argv[1:]
+store = Store(create_engine(url), BlobStore(folder), BlobStore(folder), signer=None)
+token = lease.acquire(store, owner="the child")
+with store.fenced(token).write() as connection:
+    run = runs.start(connection, "nightly", {})
+    lease.name_run(connection, run)
+print(token, run, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holding_child(store, child, database_url, tmp_path):
+    """A process that has the lease and a run: (process, token, run)."""
+    process = child(HOLDER, database_url, tmp_path / "blobs")
+    token, run = map(int, process.stdout.readline().split())
+    return process, token, run
+
+
+def holder(store):
+    with store.read() as connection:
+        return lease.holder(connection)
+
+
+def alter(store, **values):
+    with store.write() as connection:
+        connection.execute(leases.update().values(**values))
+
+
+def write(store, sentence="written"):
+    with store.write() as connection:
+        connection.execute(runs_table.update().values(sentence=sentence))
+
+
+def status(store, run):
+    with store.read() as connection:
+        return runs.get(connection, run).status
+
+
+def start(store, kind="nightly"):
+    with store.write() as connection:
+        return runs.start(connection, kind, {})
+
+
+# --- taking it ------------------------------------------------------------------------------
+
+
+def test_nobody_has_the_lease_at_first(store):
+    assert holder(store) is None
+
+
+def test_a_second_owner_is_refused_and_told_who_has_it(store):
+    assert lease.acquire(store, owner="the nightly run of ann@host") == 1
+    with pytest.raises(RunInProgress, match="the nightly run of ann@host has been running"):
+        lease.acquire(store, owner="bob")
+    assert (holder(store).token, holder(store).pid) == (1, os.getpid())
+
+
+def test_a_released_lease_is_free_and_its_token_never_used_again(store):
+    lease.release(store, lease.acquire(store, owner="ann"))
+    assert not holder(store).held
+    assert lease.acquire(store, owner="bob") == 2
+    assert holder(store).owner == "bob"
+
+
+def test_of_many_at_the_same_time_one_gets_it(settings, store):
+    barrier = threading.Barrier(4)
+
+    def race(name):
+        with open_store(settings) as own:
+            barrier.wait()
+            try:
+                return lease.acquire(own, owner=name)
+            except RunInProgress:
+                return None
+
+    for turn in (1, 2, 3):
+        with ThreadPoolExecutor(4) as pool:
+            won = list(pool.map(race, "abcd"))
+        assert sorted(won, key=str) == [turn, None, None, None]
+        lease.release(store, turn)
+
+
+# --- when it passes on ----------------------------------------------------------------------
+
+
+def test_a_living_process_keeps_it(store, holding_child):
+    with pytest.raises(RunInProgress, match="the child"):
+        lease.acquire(store, owner="test")
+
+
+@pytest.mark.parametrize("reaped", [True, False], ids=["reaped", "zombie"])
+def test_a_killed_process_loses_it_at_once(store, holding_child, reaped):
+    process, token, run = holding_child
+    process.send_signal(signal.SIGKILL)
+    if reaped:
+        process.wait()
+    else:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert lease.acquire(store, owner="test") == token + 1
+    mine = start(store)
+    with store.fenced(token + 1).write() as connection:
+        lease.set_run(connection, mine)
+    assert [row.id for row in runs.mark_dead(store)] == [run]
+    assert (status(store, run), status(store, mine)) == ("crashed", "running")
+
+
+def test_a_process_id_that_was_given_to_another_process_is_no_owner(store):
+    lease.acquire(store, owner="ann")
+    alter(store, process_started=holder(store).process_started - 1)
+    assert lease.acquire(store, owner="bob") == 2
+
+
+def test_a_process_on_another_host_is_believed_until_it_expires(store, monkeypatch):
+    monkeypatch.setattr(lease, "WATCHED", timedelta(0))
+    lease.acquire(store, owner="ann")
+    alter(store, host="elsewhere", pid=2**22 + 1)
+    with pytest.raises(RunInProgress):
+        lease.acquire(store, owner="bob")
+    alter(store, heartbeat_at=holder(store).heartbeat_at - engine.EXPIRES_AFTER)
+    assert lease.acquire(store, owner="bob") == 2
+
+
+def test_processes_are_told_apart_by_when_they_began():
+    assert lease.process_start(os.getpid()) == lease.process_start(os.getpid()) > 0
+    assert lease.process_start(os.getpid()) != lease.process_start(1)
+    assert lease.process_start(2**22 + 1) == -1.0
+
+
+# --- what a former owner may do -------------------------------------------------------------
+
+
+def test_a_stale_token_cannot_write(store):
+    run = start(store)
+    old = lease.acquire(store, owner="ann")
+    write(store.fenced(old), "by ann")
+    alter(store, process_started=0.5)  # as if ann's process were gone
+    new = lease.acquire(store, owner="bob")
+    with pytest.raises(LeaseLost, match="bob holds it now"):
+        write(store.fenced(old), "by ann, late")
+    with store.read() as connection:
+        assert runs.get(connection, run).sentence == "by ann"
+    write(store.fenced(new), "by bob")
+
+
+def test_a_released_token_cannot_write(store):
+    token = lease.acquire(store, owner="ann")
+    lease.release(store, token)
+    with pytest.raises(LeaseLost, match="released"):
+        write(store.fenced(token))
+
+
+def test_a_token_from_before_the_lease_existed_cannot_write(store):
+    with pytest.raises(LeaseLost):
+        write(store.fenced(1))
+
+
+def test_a_store_is_opened_with_its_token(settings, store):
+    lease.release(store, lease.acquire(store, owner="ann"))
+    with open_store(settings, token=1) as stale, pytest.raises(LeaseLost):
+        write(stale)
+
+
+def test_a_stale_owner_can_still_read(store):
+    with store.fenced(7).read() as connection:
+        assert lease.holder(connection) is None
+
+
+def test_releasing_twice_and_late_does_nothing(store):
+    old = lease.acquire(store, owner="ann")
+    lease.release(store, old)
+    lease.release(store, old)
+    new = lease.acquire(store, owner="bob")
+    lease.release(store.fenced(old), old)
+    assert holder(store).held
+    lease.release(store.fenced(new), new)
+    assert not holder(store).held
+
+
+def test_renewing_is_for_the_owner(store, monkeypatch):
+    token = lease.acquire(store, owner="ann")
+    before = holder(store)
+    time.sleep(0.01)
+    lease.renew(store, token)
+    after = holder(store)
+    assert after.heartbeat_at > before.heartbeat_at
+    assert after.acquired_at == before.acquired_at
+    lease.release(store, token)
+    with pytest.raises(LeaseLost):
+        lease.renew(store, token)
+
+
+# --- the heartbeat --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fast_heart(monkeypatch):
+    """Leases of which only the heartbeat counts, as of another host, and which beat fast."""
+    monkeypatch.setattr(lease, "_PROCESSES_ARE_SHOWN", False)
+    monkeypatch.setattr(lease, "EXPIRES_AFTER", timedelta(milliseconds=600))
+    monkeypatch.setattr(lease, "WATCHED", timedelta(milliseconds=300))
+    monkeypatch.setattr(lease, "_LOOK_SECONDS", 0.1)
+    for module in (lease, engine):
+        monkeypatch.setattr(module, "HEARTBEAT", timedelta(milliseconds=100))
+
+
+def test_a_heartbeat_keeps_the_lease_alive_and_its_end_lets_it_expire(store, fast_heart):
+    token = lease.acquire(store, owner="ann")
+    with lease.heartbeat(store, token):
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            with pytest.raises(RunInProgress):
+                lease.acquire(store, owner="bob")
+            time.sleep(0.05)
+    assert not [t for t in threading.enumerate() if t.name == "lease-heartbeat"]
+    time.sleep(0.7)
+    assert lease.acquire(store, owner="bob") == token + 1
+
+
+def test_a_write_that_outlasts_the_lease_does_not_lose_it(settings, store, fast_heart):
+    """The heartbeat waits for the lock that the write holds, as does whoever wants the lease."""
+    token = lease.acquire(store, owner="ann")
+    with (
+        lease.heartbeat(store, token),
+        ThreadPoolExecutor(1) as pool,
+        open_store(settings) as other,
+    ):
+        with store.fenced(token).write() as connection:
+            runs.start(connection, "nightly", {})
+            wanted = pool.submit(lease.acquire, other, owner="bob")
+            time.sleep(1.0)
+            assert not wanted.done()
+        with pytest.raises(RunInProgress, match="ann"):
+            wanted.result()
+        assert holder(store).token == token
+        lease.renew(store, token)
+
+
+def test_another_lease_is_held_beside_the_night(store):
+    night = lease.acquire(store, owner="ann")
+    with lease.held_lease(store, owner="the backup of bob", name=UPKEEP) as fenced:
+        with pytest.raises(RunInProgress, match="the backup of bob"):
+            lease.acquire(store, owner="carl", name=UPKEEP)
+        with fenced.write() as connection:
+            runs.start(connection, "backup", {})
+        lease.release(store, fenced.token, UPKEEP)
+        lost = fenced.write()
+        with pytest.raises(LeaseLost), lost:
+            pytest.fail("it wrote without its lease")
+    assert holder(store).token == night
+    assert holder(store).held
+
+
+def test_a_heartbeat_neither_fails_nor_revives_a_lease_that_was_lost(store, fast_heart):
+    token = lease.acquire(store, owner="ann")
+    with lease.heartbeat(store, token):
+        lease.release(store, token)
+        new = lease.acquire(store, owner="bob")
+        before = holder(store).beat
+        time.sleep(0.35)
+        assert holder(store).beat == before
+        assert before[0] == new
+
+
+def test_a_heartbeat_goes_on_after_the_database_was_busy(store, fast_heart, monkeypatch):
+    token = lease.acquire(store, owner="ann")
+    calls = []
+    renew = lease.renew
+
+    def sometimes(*arguments):
+        calls.append(time.monotonic())
+        if len(calls) == 1:
+            raise sa.exc.TimeoutError("the pool is empty")
+        renew(*arguments)
+
+    monkeypatch.setattr(lease, "renew", sometimes)
+    before = holder(store)
+    with lease.heartbeat(store, token):
+        time.sleep(0.5)
+    assert len(calls) >= 2
+    assert holder(store).heartbeat_at > before.heartbeat_at
+
+
+# --- runs that died -------------------------------------------------------------------------
+
+
+def test_a_run_without_a_living_owner_is_marked_crashed(store):
+    run, other = start(store), start(store, "ingest")
+    assert [row.id for row in runs.mark_dead(store)] == [run]
+    assert status(store, run) == "crashed"
+    assert status(store, other) == "running"  # needs no lease, so nothing is known of it
+    with store.read() as connection:
+        row = runs.get(connection, run)
+    assert row.finished_at is not None
+    assert row.error == "the process is gone"
+    assert runs.mark_dead(store) == []
+
+
+def test_listings_say_of_a_run_whose_process_is_gone_what_the_next_night_will_write(store):
+    token = lease.acquire(store, owner="ann")
+    run = start(store)
+    with store.fenced(token).write() as connection:
+        lease.set_run(connection, run)
+
+    def told():
+        with store.read() as connection:
+            found = queries.status(connection)
+            rows = queries.list_runs(connection)
+            shown = queries.show_run(connection, run)
+        assert rows[0]["status"] == shown["status"] == found["last_night"]["status"]
+        return found["last_night"]["status"], found["needs_a_person"]
+
+    assert told() == ("running", [])
+    lease.release(store, token)
+    said, (need,) = told()
+    assert said == "crashed"
+    assert need.startswith(f"r{run}, the last night, did not come to its end")
+    assert "`housing retrain`" in need
+    runs.mark_dead(store)
+    assert told() == (said, [need])
+
+
+def test_a_file_that_the_last_night_could_not_read_needs_a_person(store):
+    def needs():
+        with store.read() as connection:
+            return queries.status(connection)["needs_a_person"]
+
+    run, batch = start(store), {"name": "b.csv", "message": "b.csv: is empty (0 bytes)"}
+    left = [{**batch, "status": "unreadable"}, {**batch, "status": "waiting"}]
+    runs.finish(store, run, "completed", outcome="nothing new", not_taken=left)
+    assert needs() == [f"r{run} could not read a file. b.csv: is empty (0 bytes)."]
+    runs.finish(store, start(store), "completed", outcome="nothing new", not_taken=[])
+    assert needs() == []
+
+
+def test_the_run_of_the_living_owner_is_left_alone(store):
+    dead = start(store, "backfill")
+    token = lease.acquire(store, owner="ann")
+    run = start(store)
+    assert runs.mark_dead(store) == []  # it may be that run: the lease does not say yet
+    with store.fenced(token).write() as connection:
+        lease.set_run(connection, run)
+    assert [row.id for row in runs.mark_dead(store)] == [dead]
+    assert status(store, run) == "running"
+    lease.release(store, token)
+    assert [row.id for row in runs.mark_dead(store)] == [run]
+
+
+def test_a_finished_run_is_never_marked(store):
+    run = start(store)
+    runs.finish(store, run, "completed", outcome="kept")
+    assert runs.mark_dead(store) == []
+    assert status(store, run) == "completed"

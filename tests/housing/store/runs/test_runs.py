@@ -1,0 +1,158 @@
+"""Runs with their steps, and searches with their trials, as they are recorded and read again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from housing.errors import UnknownId
+from housing.records import Candidate, Score, StepTime, Trial
+from housing.store.data import datasets
+from housing.store.data.segments import put_frame
+from housing.store.database.tables import searches as searches_table
+from housing.store.models import searches
+from housing.store.runs import runs
+
+
+def start(store, kind="nightly", **parameters):
+    with store.write() as connection:
+        return runs.start(connection, kind, parameters, flow_run="abc")
+
+
+def get(store, run):
+    with store.read() as connection:
+        return runs.get(connection, run)
+
+
+def test_a_run_is_recorded_from_its_beginning_to_its_end(store):
+    run = start(store, n_iter=3)
+    row = get(store, run)
+    assert (row.status, row.parameters, row.flow_run) == ("running", {"n_iter": 3}, "abc")
+    assert "@" in row.actor
+    runs.note(store, run, version=2)
+    runs.note_step(store, run, StepTime("ingest", 1.5, "3 rows"))
+    runs.note_step(store, run, StepTime("tune", 20.0))
+    runs.finish(store, run, "completed", outcome="kept", sentence="Not better.")
+    row = get(store, run)
+    assert (row.status, row.outcome, row.version) == ("completed", "kept", 2)
+    assert row.finished_at >= row.started_at
+    with store.read() as connection:
+        assert runs.steps(connection, run) == (
+            StepTime("ingest", 1.5, "3 rows"),
+            StepTime("tune", 20.0),
+        )
+
+
+def test_a_run_that_was_refused_is_recorded_too(store):
+    with store.write() as connection:
+        run = runs.refuse(connection, "nightly", {}, "another one runs")
+    row = get(store, run)
+    assert (row.status, row.error) == ("refused", "another one runs")
+    assert row.finished_at is not None
+
+
+def test_the_last_night_is_the_newest_that_came_to_its_end(store):
+    with store.read() as connection:
+        assert runs.last_completed_night(connection) is None
+    done, later, other = start(store), start(store), start(store, "ingest")
+    runs.finish(store, done, "completed")
+    runs.finish(store, other, "completed")
+    runs.finish(store, later, "failed", error="x")
+    with store.read() as connection:
+        assert runs.last_completed_night(connection).id == done
+
+
+def test_what_does_not_exist_is_said_to(store):
+    with pytest.raises(UnknownId, match="r7"):
+        get(store, 7)
+    with store.read() as connection, pytest.raises(UnknownId, match="s7"):
+        searches.get(connection, 7)
+
+
+@pytest.fixture
+def search(store, districts, add_batch):
+    add_batch(store, districts([1]))
+    version = datasets.append_waiting(store, reason="test", run=None).id
+    return searches.begin(store, key="a" * 64, version=version, plan={"n": 1}, run=start(store))
+
+
+def test_a_search_is_begun_once(store, search):
+    again = searches.begin(store, key="a" * 64, version=1, plan={}, run=start(store))
+    other = searches.begin(store, key="b" * 64, version=1, plan={}, run=start(store))
+    assert again == search
+    assert other != search
+    with store.read() as connection:
+        assert searches.find(connection, "a" * 64).plan == {"n": 1}
+        assert searches.find(connection, "c" * 64) is None
+
+
+def test_trials_come_back_as_they_were_in_order_of_their_draws(store, search):
+    exact = 1 / 3 * 1e5
+    good = Trial(Candidate(1, "forest", {"depth": 3, "rate": 0.1 + 0.2}), (exact, 2.0), 0.5)
+    bad = Trial(Candidate(0, "forest", {"depth": None}), (), 0.1, error="it did not fit")
+    for trial in (good, bad):
+        searches.record(store, search, trial)
+    with store.read() as connection:
+        assert list(searches.trials_of(connection, search)) == [bad, good]
+    with pytest.raises(sa.exc.IntegrityError):
+        searches.record(store, search, good)
+
+
+def test_scores_come_back_as_they_were_and_are_written_once(store, search):
+    scores = [Score(0, 0, 1 / 3, 0.5), Score(0, 1, float("inf"), 0.1, "it did not fit")]
+    for score in reversed(scores):
+        searches.record_score(store, search, score)
+    with store.read() as connection:
+        assert list(searches.scores_of(connection, search)) == scores
+    with pytest.raises(sa.exc.IntegrityError):
+        searches.record_score(store, search, scores[0])
+
+
+def test_a_stopped_trial_is_no_winner(store, search):
+    stopped = Trial(Candidate(0, "forest", {"depth": 1}), (1.0,), 0.1, stopped=True)
+    searches.record(store, search, stopped)
+    with store.read() as connection:
+        (back,) = searches.trials_of(connection, search)
+    assert back == stopped
+    assert back.rmse == float("inf")
+    assert back.so_far == 1.0
+
+
+def test_a_search_ends_once(store, search):
+    oof = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
+    searches.finish(store, search, {"models": [[0, 3]], "cv_rmse": 1.5}, oof)
+    with store.read() as connection:
+        first = searches.get(connection, search)
+    searches.finish(store, search, {"models": [[1, 3]], "cv_rmse": 9.0}, oof)
+    with store.read() as connection:
+        assert searches.get(connection, search) == first
+        assert (first.models, first.cv_rmse, first.oof) == ([[0, 3]], 1.5, oof.digest)
+        assert connection.execute(sa.select(searches_table)).one().id == search
+
+
+def test_the_best_of_other_nights_are_those_of_finished_searches(store, search):
+    for draw, rmse in ((0, 3.0), (1, 2.0)):
+        searches.record(
+            store, search, Trial(Candidate(draw, "forest", {"depth": draw}), (rmse,), 0.1)
+        )
+    with store.read() as connection:
+        version = searches.get(connection, search).version
+        assert searches.best_of_others(connection, version + 1, 5) == []  # not finished
+    oof = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
+    searches.finish(store, search, {"models": [[1, 1]], "cv_rmse": 2.0}, oof)
+    with store.read() as connection:
+        assert searches.best_of_others(connection, version, 5) == []  # not of another night
+        warm = searches.best_of_others(connection, version + 1, 5)
+        assert warm == [Candidate(1, "forest", {"depth": 1})]
+    again = searches.begin(
+        store, key="c" * 64, version=version, plan={}, run=start(store), warm=warm
+    )
+    with store.read() as connection:
+        assert searches.warm_of(searches.get(connection, again)) == tuple(warm)
+        assert searches.warm_of(searches.get(connection, search)) == ()
+
+
+def test_numpy_parameters_are_refused_rather_than_changed(store, search):
+    trial = Trial(Candidate(0, "forest", {"depth": np.int64(3)}), (1.0,), 0.1)
+    with pytest.raises(TypeError):
+        searches.record(store, search, trial)

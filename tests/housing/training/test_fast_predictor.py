@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from housing import schema
+from housing.features import derived, preprocess
+from housing.features.preprocess import FEATURE_GROUPS
+from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.policy import GatePolicy
+from housing.records import Candidate, Member
+from housing.training.fast_predictor import FEW, models_of, predict_members, predictor
+from housing.training.fit import fit_members
+from housing.training.sampling import draws
+from housing.training.search_config import SearchPlan
+from tests.housing.training import families
+
+FAMILIES = [name for name, each in families.SMALL.items() if each.installed]
+
+PARAMETERS = {
+    "boosting": {"model__max_iter": 25, "model__max_features": 0.4},
+    "extra-trees": {},
+    "forest": {"model__max_features": 5},
+}
+
+
+@pytest.fixture(scope="module")
+def districts(census_path):
+    X, y, X_test, _ = families.reference_split(census_path)
+    return X[:1500], y[:1500], X_test[:700]
+
+
+def columns(frame):
+    """As a server gets them: lists of plain values, gaps as None."""
+    return {
+        name: [None if value != value else value for value in frame[name].tolist()]
+        for name in schema.FEATURES
+    }
+
+
+def fitted(districts, *names, without=()):
+    X, y, _ = districts
+    members = [Member(Candidate(i, n, PARAMETERS[n]), i) for i, n in enumerate(names)]
+    return fit_members(X, y, members, candidates=families.SMALL, without=without).model
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("boosting",), ("boosting",) * 3, ("boosting", "extra-trees"), ("forest",),
+     ("boosting", "forest")],
+)  # fmt: skip
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_numbers_are_those_of_the_frame(names, threads, districts, monkeypatch):
+    monkeypatch.setattr("housing.training.fast_predictor.CHUNK_ROWS", 100)
+    model, (_, _, X_test) = fitted(districts, *names), districts
+    fast = predictor(model, threads)
+    expected = model.predict(X_test)
+    np.testing.assert_allclose(fast.predict(columns(X_test)), expected, rtol=1e-9)
+    gap = int(np.argmax(X_test.isna().any(axis=1).to_numpy()))
+    for i in (0, 5, gap):
+        alone = fast.predict(columns(X_test.iloc[[i]]))
+        np.testing.assert_allclose(alone, expected[[i]], rtol=1e-9)
+    assert fast.agrees(X_test)
+
+
+@pytest.mark.parametrize("without", [("ratios", "similar"), ("prices",), FEATURE_GROUPS])
+def test_what_is_left_out_is_left_out(without, districts):
+    model = fitted(districts, "boosting", without=without)
+    assert predictor(model).agrees(districts[2])
+
+
+@pytest.mark.parametrize("bag", [1, 2, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("same", [True, False])
+def test_every_family_is_asked_without_frames_alone_and_in_any_mean(family, bag, same, districts):
+    """Members that share their features and members that do not, by what they are."""
+    X, y, X_test = districts
+    plan = SearchPlan(families=(family,), n_iter=3)
+    drawn = draws(plan, families.SMALL)
+    members = [Member(drawn[0 if same else i], i) for i in range(bag)]
+    model = fit_members(X[:400], y[:400], members, candidates=families.SMALL).model
+    expected = model.predict(X_test)
+    each = predict_members(model, X_test)
+    assert each.shape == (bag, len(X_test)), "as many members as were fitted"
+    np.testing.assert_allclose(each.mean(axis=0), expected, rtol=1e-12)
+    alone = [member.predict(X_test) for member in models_of(model)]
+    np.testing.assert_allclose(each, alone, rtol=1e-12)
+    fast = predictor(model)
+    assert fast.parts, "no way without frames"
+    assert fast.agrees(X_test)
+    for n in (1, 5, FEW, FEW + 1):
+        few = fast.predict(columns(X_test.iloc[:n]))
+        np.testing.assert_allclose(few, expected[:n], rtol=1e-12)
+    if bag > 1:
+        rows = TestRows(1, X_test.longitude, X_test.latitude, np.full(len(X_test), 2e5))
+        challenger = Predictions(1, "1", each.mean(axis=0), 400, 0, tuple(each))
+        found = measure_evidence(rows, challenger, Competitors(), GatePolicy(), RunFacts())
+        assert len(found.luck.rmse) == bag
+        assert found.luck.spread > 0 or (same and family == "linear")  # its seeds may agree
+
+
+def test_a_model_that_cannot_be_read_is_asked_as_it_is(districts):
+    X, y, X_test = districts
+    numbers = [name for name in schema.FEATURES if name in schema.NUMBERS]
+    odd = ColumnTransformer([("near", FunctionTransformer(np.nan_to_num), numbers)])
+    strange = Pipeline([("preprocess", odd), ("model", LinearRegression())])
+    names = ["one", "two"]
+    model = VotingRegressor([(name, strange) for name in names]).fit(X, y)
+    fast = predictor(model)
+    assert fast.parts == ()
+    np.testing.assert_array_equal(fast.predict(columns(X_test)), model.predict(X_test))
+    assert predict_members(model, X_test).shape == (2, len(X_test))
+
+
+def test_a_feature_that_is_registered_later_does_not_change_a_fitted_model(districts, monkeypatch):
+    model = fitted(districts, "boosting")
+    more = (*derived.RATIOS, derived.LOGS[0])
+    monkeypatch.setattr(preprocess, "ROW_GROUPS", {**preprocess.ROW_GROUPS, "ratios": more})
+    monkeypatch.setattr(derived, "RATIOS", more)
+    fast = predictor(model)
+    assert fast.parts
+    assert fast.agrees(districts[2])
+
+
+def test_training_rows_get_what_they_were_trained_with(districts):
+    model = fitted(districts, "boosting")
+    assert predictor(model).agrees(districts[0][:50])
+
+
+def test_a_predictor_of_another_model_does_not_agree(districts):
+    one, other = fitted(districts, "boosting"), fitted(districts, "boosting", "boosting")
+    fast = predictor(one)
+    object.__setattr__(fast, "model", other)
+    assert not fast.agrees(districts[2])
+
+
+def test_an_unknown_category_is_none_of_them_and_a_missing_column_is_named(districts):
+    model, row = fitted(districts, "boosting"), districts[2].iloc[[0]]
+    fast = predictor(model)
+    strange = {**columns(row), "ocean_proximity": ["NEAR LAKE"]}
+    frame = row.astype({"ocean_proximity": object}).assign(ocean_proximity="NEAR LAKE")
+    np.testing.assert_allclose(fast.predict(strange), model.predict(frame), rtol=1e-9)
+    with pytest.raises(KeyError, match="latitude"):
+        fast.predict({name: v for name, v in columns(row).items() if name != "latitude"})
+    with pytest.raises(ValueError, match="rich"):
+        fast.predict({**columns(row), "median_income": ["rich"]})

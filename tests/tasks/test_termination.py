@@ -1,0 +1,23 @@
+"""A signal whose exception was lost ends the night at its next step."""
+
+import os
+import signal
+
+import pytest
+from prefect.exceptions import TerminationSignal
+
+from housing import progress
+from tasks.termination import reraise_sigterm
+
+
+def test_a_lost_signal_is_told_once_more() -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # whose exception was lost
+    try:
+        with reraise_sigterm():
+            progress.report("fit", 0, 0)
+            os.kill(os.getpid(), signal.SIGTERM)
+            with pytest.raises(TerminationSignal):
+                progress.report("promote", 0, 0)
+        progress.report("another night", 0, 0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
