@@ -409,8 +409,8 @@ INGEST = """
 import os, sys
 from pathlib import Path
 from housing.settings import load_settings
-from housing.steps import intake
-from housing.store import batches
+from housing.pipeline import ingest
+from housing.store.data import batches
 from housing.store.database.open import open_store
 kept = batches.put_frame
 def put_frame(store, frame):
@@ -421,7 +421,7 @@ def put_frame(store, frame):
 batches.put_frame = put_frame
 settings = load_settings()
 with open_store(settings) as store:
-    found = intake.ingest_files(store, settings, [Path(sys.argv[1])])
+    found = ingest.ingest_files(store, settings, [Path(sys.argv[1])])
 print(found.batches[0].status, found.batches[0].unchanged, flush=True)
 """
 """Ingests a file and waits for a line after the rows are stored, before SQL knows of them."""
