@@ -27,13 +27,13 @@ INTAKE = """
 import json, time
 from housing.settings import load_settings
 from housing.pipeline.datasets import assign_sides
-from housing.pipeline.ingest import bring_in
-from housing.store import datasets
+from housing.pipeline.ingest import ingest_all
+from housing.store.data import datasets
 from housing.store.database.open import open_store
 settings = load_settings()
 with open_store(settings) as store:
     began, processor = time.perf_counter(), time.process_time()
-    taken = bring_in(store, settings, run=None)
+    taken = ingest_all(store, settings, run=None)
     wall, processor = time.perf_counter() - began, time.process_time() - processor
     assert all(b.status == "accepted" for b in taken.batches), taken
     began = time.perf_counter()

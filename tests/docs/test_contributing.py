@@ -70,10 +70,10 @@ def test_a_derived_feature(monkeypatch: pytest.MonkeyPatch) -> None:
 ADDED = """
 from housing import schema
 from housing.features.derived import COVARIATES, LOGS, RATIOS
-from housing.records import Draw, Member
+from housing.records import Candidate, Member
 from housing.sources.simulated.scenarios import simulate
 from housing.pipeline.train import check_families
-from housing.store import artifacts
+from housing.store.models import artifacts
 from housing.training.fit import fit_members
 from housing.training.search_config import SearchPlan
 from housing.training.fast_predictor import predictor
@@ -87,7 +87,7 @@ rows = simulate(400, 0)
 X, y = rows[list(schema.FEATURES)].astype(schema.dtypes(schema.FEATURES)), rows[schema.TARGET]
 check_families(SearchPlan(families=("boosting", "linear")), X, y)
 for family, name in (("boosting", "ratios__people_per_room"), ("linear", "logs__log_age")):
-    model = fit_members(X, y, [Member(Draw(0, family, {}), 1)]).model
+    model = fit_members(X, y, [Member(Candidate(0, family, {}), 1)]).model
     assert name in model[:-1].get_feature_names_out(), name
     artifacts.check_storable(model, X[:20], family)
     fast = predictor(model)

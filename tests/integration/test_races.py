@@ -53,7 +53,7 @@ UNNAMED = Point("housing.store.objects.deletion:delete_unnamed")
 MARKED = Point("housing.store.objects.deletion:delete_marked")
 """What is to go is marked; its bytes are about to be deleted."""
 
-DELETING = Point("housing.store.objects.filesystem:Place.remove")
+DELETING = Point("housing.store.objects.filesystem:DurableFileSystem.remove")
 """In the middle of deleting."""
 
 
