@@ -11,7 +11,7 @@ def test_a_module_is_tested_by_its_mirrored_file() -> None:
 
 def test_without_a_mirrored_file_the_folders_tests_that_name_the_module_are_run() -> None:
     """The one that names it most is first."""
-    tests = mutation.tests_of("housing/gate/rules")
+    tests = mutation.tests_of("housing/gate/decision_rule")
     assert tests
     assert all(test.startswith("tests/housing/gate/") for test in tests)
 

@@ -79,9 +79,10 @@ def test_the_worst_slice_is_named_first(make_evidence):
     )
 
 
+@pytest.mark.parametrize("effect", [0.08, 0.12])
 @pytest.mark.parametrize("level", [0.05, 0.01, 0.0125])
-def test_on_the_rows_that_are_named_the_same_change_is_evidence(level):
-    few = comparison(0.08, 0.04, rows=100)
+def test_on_the_rows_that_are_named_the_same_change_is_evidence(level, effect):
+    few = comparison(effect, 0.04, rows=100)
     rows = rows_to_show(few, 0.05, level)
     enough = replace(few, se=few.se * (few.rows / rows) ** 0.5)
     short = replace(few, se=few.se * (few.rows / (0.99 * rows)) ** 0.5)

@@ -301,7 +301,7 @@ def test_a_restore_that_was_interrupted_is_done_again(
     there = elsewhere(tmp_path)
     shutil.copytree(seen.home / "keys", there.home / "keys")
     with monkeypatch.context() as patch:
-        patch.setattr(backup.ledger, "append", _interrupt)  # the last statement of all
+        patch.setattr(backup.promotion_log, "append", _interrupt)  # the last statement of all
         with pytest.raises(KeyboardInterrupt):
             backup.restore(there)
     assert backup.restore(there).champion == 2

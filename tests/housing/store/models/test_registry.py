@@ -11,7 +11,8 @@ from housing.errors import ChampionChanged, NoRollbackTarget, NotPossible, Unkno
 from housing.store.data import datasets
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, ledger, models
-from housing.store.models import registry
+from housing.store.models import blocks, registry
+from housing.store.models import promotion_log as promotions
 from housing.store.models.registry import Change
 
 WRITERS = 4
@@ -252,6 +253,25 @@ def test_the_previous_champion_is_what_the_current_one_replaced(
     else:
         assert previous(store) == contenders["abcd".index(back)]
     assert sequence(store) == list(range(1, len(moves.split()) + 1))
+
+
+def test_a_line_that_changes_no_champion_does_not_change_the_way_back(store, contenders):
+    play(store, contenders, ["a", "b"])
+    blocks.hold(store, "m", contenders[3], promotions.Authorship("test", "because"))
+    play(store, contenders, ["c"])
+    blocks.release(store, "m", contenders[3], promotions.Authorship("test", "because"))
+    assert previous(store) == contenders[1]
+    with store.read() as connection:
+        assert promotions.superseded_by_rollback(connection, contenders[0]) == (
+            contenders[2],
+            contenders[1],
+        )
+
+
+def test_going_to_a_model_that_never_was_champion_takes_the_current_one_back(store, contenders):
+    play(store, contenders, ["a", "b", "c"])
+    with store.read() as connection:
+        assert promotions.superseded_by_rollback(connection, contenders[3]) == (contenders[2],)
 
 
 def test_there_is_no_way_back_before_the_first_promotion(store):
