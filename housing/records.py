@@ -128,7 +128,7 @@ class Candidate:
     """One point of the search space."""
 
     index: int
-    family: str  # a name of training.candidates.CANDIDATES
+    family: str  # a name of training.candidates.FAMILIES
     parameters: Json  # estimator parameters as scikit-learn names them
 
 

@@ -1,6 +1,6 @@
 """THE DOMAIN of the search: model families, and the space that each is searched in.
 
-A family is a builder, a space and one line in `CANDIDATES`. `BASELINES` are what a model has to
+A family is a builder, a space and one line in `FAMILIES`. `BASELINES` are what a model has to
 beat; they are fitted, never searched. Not here: how draws are made, scored or refitted.
 """
 

@@ -38,7 +38,7 @@ SCRIPT = """
 import json, os, socket, sys
 from contextlib import ExitStack
 from datetime import timedelta
-from housing.store import tables
+from housing.store.database import tables
 
 expires, ahead = map(float, sys.argv[1:])
 clock = tables.utc_now
@@ -46,7 +46,9 @@ tables.utc_now = lambda: clock() + timedelta(seconds=ahead)  # before others imp
 
 from housing.errors import HousingError
 from housing.settings import load_settings
-from housing.store import engine, lease, registry
+from housing.store.database import engine
+from housing.store.runs import lease
+from housing.store.models import registry
 from housing.store.database.open import open_store
 from housing.store.models.registry import Change
 from housing.store.database.tables import runs
@@ -65,7 +67,7 @@ def acquire():
     return token
 
 def beat():
-    heart.enter_context(lease.beating(store, fenced.token))
+    heart.enter_context(lease.heartbeat(store, fenced.token))
 
 def promote(to, expected):
     return registry.change_champion(fenced, Change("promote", to, expected, "a host", "tried"))

@@ -57,9 +57,9 @@ def test_workers():
 
 def test_the_key_is_the_same_in_another_process():
     script = (
-        "from housing.training.candidates import CANDIDATES;"
+        "from housing.training.candidates import FAMILIES;"
         "from housing.training.search_config import SearchPlan, search_key;"
-        "print(search_key(SearchPlan(families=tuple(CANDIDATES))))"
+        "print(search_key(SearchPlan(families=tuple(FAMILIES))))"
     )
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert other.stdout.strip() == search_key(SearchPlan(families=tuple(FAMILIES))), other.stderr

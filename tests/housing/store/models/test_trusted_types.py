@@ -67,7 +67,7 @@ def test_every_registered_function_is_trusted_and_those_of_models_before():
 def test_a_family_of_untrusted_types_is_refused_before_the_search(rows, monkeypatch):
     monkeypatch.setitem(FAMILIES, "linear", family(Strange))
     plan = SearchPlan(families=("linear",))
-    with pytest.raises(NotPossible, match=r"test_trusted\.Strange.*`trusted`"):
+    with pytest.raises(NotPossible, match=r"test_trusted_types\.Strange.*`trusted`"):
         check_families(plan, *rows)
     name = f"{Strange.__module__}.Strange"
     monkeypatch.setitem(FAMILIES, "linear", family(Strange, trusted=(name,)))

@@ -21,7 +21,7 @@ from housing.store.runs import lease, runs
 
 HOLDER = """
 import sys, time
-from housing.store import lease, runs
+from housing.store.runs import lease, runs
 from housing.store.objects.blobs import BlobStore
 from housing.store.database.engine import Store, create_engine
 
@@ -30,7 +30,7 @@ store = Store(create_engine(url), BlobStore(folder), BlobStore(folder), signer=N
 token = lease.acquire(store, owner="the child")
 with store.fenced(token).write() as connection:
     run = runs.start(connection, "nightly", {})
-    lease.name_run(connection, run)
+    lease.set_run(connection, run)
 print(token, run, flush=True)
 time.sleep(600)
 """

@@ -18,14 +18,15 @@ from housing.store.runs import lease, runs
 PROCESS = """
 import json, sys
 from datetime import timedelta
-from housing.store import tables
+from housing.store.database import tables
 
 url, folder, ahead, watched = sys.argv[1:]
 clock = tables.utc_now
 tables.utc_now = lambda: clock() + timedelta(seconds=float(ahead))  # before others import it
 
 from housing.errors import HousingError
-from housing.store import lease, listings, runs
+from housing.store.runs import lease, runs
+from housing.store import queries
 from housing.store.objects.blobs import BlobStore
 from housing.store.database.engine import Store, create_engine
 
@@ -38,7 +39,7 @@ def acquire(owner):
     token = lease.acquire(store, owner=owner)
     fenced = store.fenced(token)
     with fenced.write() as connection:
-        lease.name_run(connection, runs.start(connection, "nightly", {}))
+        lease.set_run(connection, runs.start(connection, "nightly", {}))
     return token
 
 def write():
@@ -49,7 +50,7 @@ def mark_dead():
 
 def running():
     with store.read() as connection:
-        return listings.status(connection)["running"]
+        return queries.status(connection)["running"]
 
 for line in sys.stdin:
     name, *arguments = json.loads(line)
