@@ -90,7 +90,7 @@ def create(store: Store, settings: Settings) -> Snapshot:
     """Write a cut of the whole store to the backup place; costs what is new since the last.
 
     The database is dumped in one transaction, so that it and the blobs it refers to are of one
-    moment; nights may go on meanwhile. AnotherNightRuns while another backup or prune is at work.
+    moment; nights may go on meanwhile. RunInProgress while another backup or prune is at work.
     """
     with lease.held_lease(store, owner=f"the backup of {actor()}", name=UPKEEP) as fenced:
         dumps, facts, copied = _one_moment(store)

@@ -44,7 +44,7 @@ class MonitorRun:
 
 
 def monitor(store: Store, settings: Settings, *, run: int | None = None) -> MonitorRun:
-    """Look once; NotPossible without a champion, AnotherNightRuns while another look is at work."""
+    """Look once; NotPossible without a champion, RunInProgress while another look is at work."""
     with lease.held_lease(store, owner=f"the monitor of {actor()}", name=LOOK) as alone:
         return _look(alone, settings, run)
 

@@ -45,7 +45,7 @@ def prune(
 ) -> PruneResult:
     """Drop what is older than `days` (the policy's for None) and not kept; returns what was.
 
-    NotPossible inside the rollback horizon, AnotherNightRuns while a night or a backup is at work.
+    NotPossible inside the rollback horizon, RunInProgress while a night or a backup is at work.
     """
     policy = settings.retention
     age = policy.days if days is None else days

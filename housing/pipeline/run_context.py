@@ -77,7 +77,7 @@ class RunContext:
 def start_run(
     kind: str, parameters: NightlyParameters, flow_run: str | None = None
 ) -> Iterator[RunContext]:
-    """Hold the lease and a run row while the block runs; AnotherNightRuns if it is taken.
+    """Hold the lease and a run row while the block runs; RunInProgress if it is taken.
 
     The block must end by `conclude`, or by an exception, which the run then records.
     """

@@ -218,7 +218,7 @@ def test_a_night_on_another_host_is_waited_for_taken_over_and_fenced_off(
     here, there = host("here"), host("there")
     token = here.ask("acquire")["answer"]
     refused = there.ask("acquire")
-    assert refused["error"] == "AnotherNightRuns"
+    assert refused["error"] == "RunInProgress"
     assert "the night of ann@here" in refused["said"]
     assert here.ask("write") == {"answer": None}
     _wait_until_expired(there)
@@ -246,7 +246,7 @@ def test_a_host_of_the_same_name_is_another_all_the_same(host: Callable[..., Hos
     one, other = host("twin"), host("twin")
     assert "answer" in one.ask("acquire")
     assert other.ask("alive") == {"answer": True}
-    assert other.ask("acquire")["error"] == "AnotherNightRuns"
+    assert other.ask("acquire")["error"] == "RunInProgress"
     assert one.ask("write") == {"answer": None}
 
 
@@ -259,7 +259,7 @@ def test_a_host_whose_clock_is_wrong_takes_nothing_from_one_that_lives(
     for ahead in (3600.0, -3600.0):
         there = host("there", ahead)
         assert there.ask("alive") == {"answer": True}
-        assert there.ask("acquire")["error"] == "AnotherNightRuns"
+        assert there.ask("acquire")["error"] == "RunInProgress"
     assert here.ask("write") == {"answer": None}
 
 
@@ -276,7 +276,7 @@ def test_a_process_that_was_stopped_for_long_writes_nothing_when_it_goes_on(
     here.signal(signal.SIGCONT)
     for what in (["write"], ["promote", 10, 2], ["write"]):
         assert here.ask(*what)["error"] == "LeaseLost"
-    assert here.ask("acquire")["error"] == "AnotherNightRuns"
+    assert here.ask("acquire")["error"] == "RunInProgress"
     assert there.ask("write") == {"answer": None}
 
 

@@ -117,7 +117,7 @@ def _read(store: Store, name: str) -> Holder | None:
 
 
 def acquire(store: Store, *, owner: str, name: str = NIGHT) -> int:
-    """Take the lease and return its token; AnotherNightRuns while a living owner has it.
+    """Take the lease and return its token; RunInProgress while a living owner has it.
 
     Where the owner is on another host and overdue, this takes `WATCHED`.
     """
