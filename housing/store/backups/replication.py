@@ -120,7 +120,9 @@ def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
 
 
 def _bring_back(store: Store, row: Row[Any], why: Corrupt) -> bool:
-    """Copy a blob back; False where retention has dropped it meanwhile, so that none is needed."""
+    """Copy a blob back; False where it is not needed any more, or is whole after all."""
+    if not _is_damaged(store, row):
+        return False
     try:
         store.blobs.put(_copy_of(store, row, why), row.suffix)
         store.blobs.get(row.digest, row.suffix)
@@ -129,6 +131,22 @@ def _bring_back(store: Store, row: Row[Any], why: Corrupt) -> bool:
             return False
         raise
     return not is_dropped(store, row.digest)
+
+
+def _is_damaged(store: Store, row: Row[Any]) -> bool:
+    """Whether a live row has no whole bytes.
+
+    Bytes are deleted and recorded in write transactions, so in one of its own a row and its bytes
+    agree: a blob that was dropped and stored again since `row` was read is not damaged.
+    """
+    with store.write():
+        if is_dropped(store, row.digest):
+            return False
+        try:
+            store.blobs.get(row.digest, row.suffix)
+        except Corrupt:
+            return True
+        return False
 
 
 def _copy_of(store: Store, row: Row[Any], why: Corrupt) -> bytes:
