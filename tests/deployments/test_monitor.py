@@ -6,33 +6,34 @@ from pathlib import Path
 import pytest
 
 from tests.deployments.conftest import Command, Housing
+from tests.deployments.test_changes import copied as copied
 
 
-def test_a_look_is_shown_and_recorded(housing: Housing) -> None:
-    done = housing("monitor", "--json")
+def test_a_look_is_shown_and_recorded(copied: Housing) -> None:
+    done = copied("monitor", "--json")
     said = json.loads(done.output)
     assert done.exit_code == 3  # b3 is held
     assert said["model"] == 2
     assert [w["source"] for w in said["windows"]][-1] == "clock"
     assert Path(said["report"]).read_text().startswith("<!doctype html>")
-    assert "1 batch waits for a person: b3" in housing("monitor").output
+    assert "1 batch waits for a person: b3" in copied("monitor").output
 
 
-def test_a_card_of_the_champion(housing: Housing) -> None:
-    done = housing("card", "--json")
+def test_a_card_of_the_champion(copied: Housing) -> None:
+    done = copied("card", "--json")
     said = json.loads(done.output)
     assert done.exit_code == 0
     assert said["model"] == "m2"
     assert "Model card of m2" in Path(said["html"]).read_text()
 
 
-def test_an_export(housing: Housing, tmp_path: Path) -> None:
-    done = housing("export", "m1", "-o", str(tmp_path / "out"))
+def test_an_export(copied: Housing, tmp_path: Path) -> None:
+    done = copied("export", "m1", "-o", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
     assert (tmp_path / "out" / "model.skops").exists()
-    assert "no converter" in str(housing("export", "m1", "--to", "onnx").exception)
+    assert "no converter" in str(copied("export", "m1", "--to", "onnx").exception)
     (tmp_path / "file").touch()
-    done = housing("export", "m1", "-o", str(tmp_path / "file"))
+    done = copied("export", "m1", "-o", str(tmp_path / "file"))
     assert "it is a file. Name a folder." in str(done.exception)
 
 
@@ -45,12 +46,12 @@ def test_a_number_beyond_reason_is_wrong_usage(housing: Housing, line: str) -> N
     assert "or equal to" in " ".join(done.output.split())
 
 
-def test_a_sample_for_a_person(housing: Housing, tmp_path: Path) -> None:
+def test_a_sample_for_a_person(copied: Housing, tmp_path: Path) -> None:
     path = tmp_path / "audit.csv"
-    done = housing("audit", "sample", "-o", str(path), "-n", "12")
+    done = copied("audit", "sample", "-o", str(path), "-n", "12")
     assert done.exit_code == 0, done.output
     assert len(path.read_text().splitlines()) == 13
-    assert "may hold prices" in str(housing("audit", "sample", "-o", str(path)).exception)
+    assert "may hold prices" in str(copied("audit", "sample", "-o", str(path)).exception)
 
 
 def test_labels_and_audit_exclude_each_other(housing: Housing, tmp_path: Path) -> None:
