@@ -161,7 +161,7 @@ class WrongKey(HousingError):
     template = (
         "{what} was signed with another key ({theirs}) than the one in {place} ({ours}). Set "
         "HOUSING_SIGNING_KEY to the key of the machine that wrote it; where that key is lost, "
-        "`housing sign --reason TEXT` signs anew."
+        "`housing sign --reason TEXT` signs again."
     )
 
 
@@ -170,7 +170,7 @@ class KeyMissing(HousingError):
 
     template = (
         "{what} was signed with the key {theirs}, and there is no key here. Put it into {file} "
-        "or set HOUSING_SIGNING_KEY; where it is lost, `housing sign --reason TEXT` signs anew."
+        "or set HOUSING_SIGNING_KEY; where it is lost, `housing sign --reason TEXT` signs again."
     )
 
 

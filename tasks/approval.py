@@ -43,7 +43,7 @@ class Answer(RunInput):
 
 
 def asked_before() -> RunResult | None:
-    """The night that this run has been already: one that waited begins anew when it is resumed."""
+    """The night that this run has been already: one that waited begins again when it is resumed."""
     known = flow_run.get_id()
     with open_store(load_settings()) as store, store.read() as connection:
         row = known and runs.newest_of(connection, known)

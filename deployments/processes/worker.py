@@ -110,7 +110,7 @@ async def serve(built: Sequence[RunnerDeployment], silence: timedelta) -> None:
 def keep_switches(client: SyncPrefectClient, deployment: RunnerDeployment) -> None:
     """Have a registration leave alone what is switched off, and a schedule that stays as it is.
 
-    Prefect's own switches all on, and makes each schedule anew: nobody could tell then since when
+    Prefect's own switches all on, and makes each schedule again: nobody could tell then since when
     it has been in force.
     """
     try:

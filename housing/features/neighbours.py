@@ -81,7 +81,7 @@ class LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return cKDTree(self._place(self.rows_), leafsize=LEAF_ROWS, balanced_tree=False)
 
     def _index(self) -> cKDTree:
-        """Grown anew where a stored model is loaded: a tree is no plain array."""
+        """Rebuilt where a stored model is loaded: a tree is no plain array."""
         if "_tree" not in self.__dict__:
             self._tree = self._grown()
         return self._tree

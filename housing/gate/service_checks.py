@@ -1,4 +1,4 @@
-"""Checks of what the challenger would be in service: fast, small, and the same when loaded anew."""
+"""Checks of the challenger in service: fast, small, and the same after it is loaded again."""
 
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy

@@ -244,7 +244,7 @@ def _damaged_backups(store: Store, whole: list[str]) -> Iterator[Finding]:
 
 
 def _readiness(store: Store, settings: Settings) -> Iterator[Finding]:
-    for one in rollback_readiness.check(store, settings, anew=True).red:
+    for one in rollback_readiness.check(store, settings, force=True).red:
         what = f"m{one.model} could not be gone back to: {one.detail}"
         yield Finding("readiness", "broken", what, "`housing heal`, or what the message says")
 

@@ -1,4 +1,4 @@
-"""Signing stored models anew, where the key was lost or changed: a person vouches for them."""
+"""Signing stored models again, where the key was lost or changed: a person vouches for them."""
 
 from dataclasses import dataclass
 

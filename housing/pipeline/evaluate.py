@@ -258,7 +258,7 @@ class _ScoredModel:
 def assert_no_leakage(store: Store, model: Row[Any], test_keys: Any, version: int) -> int:
     """The leak proof: none of the model's training districts is in tonight's test set.
 
-    The training keys are derived anew from the version that the model was fitted on, and their
+    The training keys are derived again from the version that the model was fitted on, and their
     digest must be the one recorded when it was. Returns 0, or raises LeakFound.
     """
     trained = datasets.read(store, model.version, columns=())

@@ -67,10 +67,10 @@ def environment() -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
-def check(store: Store, settings: Settings, *, anew: bool = False) -> RollbackReadiness:
+def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackReadiness:
     """Try every retained champion and record the answers.
 
-    Unless `anew`, nothing is tried where all were, and were ready, less than `STALE_AFTER` ago in
+    Unless `force`, nothing is tried where all were, and were ready, less than `STALE_AFTER` ago in
     this environment.
     """
     here = environment()
@@ -78,7 +78,7 @@ def check(store: Store, settings: Settings, *, anew: bool = False) -> RollbackRe
         policy = settings.retention
         models = retention.champions(connection, policy, policy.days)
         known = retention.trials(connection)
-    if not models or not (anew or _stale(models, known, here)):
+    if not models or not (force or _stale(models, known, here)):
         rows = (known[model] for model in models)
         return RollbackReadiness(
             tuple(ReadinessCheck(r.model, r.ready, r.detail, r.seconds) for r in rows)

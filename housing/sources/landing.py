@@ -60,7 +60,7 @@ class Landing:
             yield from self._folders()
 
     def _folders(self) -> Iterator[BatchSummary]:
-        """Folders with tables in them: whoever put them there expects that they are read."""
+        """Folders with tables in them: a person who put them there expects that they are read."""
         for folder in self._listed():
             if _is_plain_folder(folder) and (table := _first_table(folder)) is not None:
                 name, where = f"{shown(folder)}/", shown(self.options.landing_dir, whole=True)

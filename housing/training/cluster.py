@@ -93,7 +93,7 @@ class _Shared:
         self.sending = 0
 
     def forget(self, sending: int) -> None:
-        """What was sent the `sending`-th time may be lost: send it anew when it is next wanted."""
+        """What was sent the `sending`-th time may be lost: send it again when it is next wanted."""
         if sending == self.sending:
             self._old.append(self._sent)
             self._sent = {}

@@ -26,7 +26,7 @@ ROWS = 8000
 
 HELD_OUT = 1 / 3
 SHUFFLED_ROWS = 1000
-"""Held-out districts that are predicted anew with each column shuffled."""
+"""Held-out districts that are predicted again with each column shuffled."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Signing anew after the key was lost."""
+"""Signing again after the key was lost."""
 
 from pathlib import Path
 

@@ -423,7 +423,7 @@ def test_the_backup_is_read_back_before_the_promotion(
         digest = registry.model(connection, ran.challenger).artifact
     copy = Path(store.backup.path(digest, artifacts.FORMAT))
     copy.write_bytes(b"damaged on the second disk")
-    promote.back_up(store, ran.challenger)  # found by reading it back, and written anew
+    promote.back_up(store, ran.challenger)  # found by reading it back, and written again
     assert store.backup.get(digest, artifacts.FORMAT)
 
 

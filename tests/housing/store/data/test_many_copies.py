@@ -161,7 +161,7 @@ def test_no_crowd_hides_copies(blank_sqlite, census, add_batch, when):
 
 @pytest.mark.parametrize("column", ["population", "ocean_proximity", schema.TARGET])
 def test_a_row_that_is_most_of_the_table_keeps_its_side(blank_sqlite, census, add_batch, column):
-    """A source that issues one row anew every hour: 1,600 copies beside 600 rows."""
+    """A source that issues one row again every hour: 1,600 copies beside 600 rows."""
     one = census.head(1)
     for first in (20, 1_600):
         with blank_sqlite() as store:
