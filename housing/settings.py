@@ -19,10 +19,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from housing.errors import SettingsInvalid
 from housing.gate.policy import GatePolicy
+from housing.monitoring.options import MonitorOptions
 from housing.notify import NotifySettings
-from housing.options import MonitorOptions, ServeOptions
 from housing.quality.policy import QualityPolicy
 from housing.retention import RetentionPolicy
+from housing.serve_options import ServeOptions
 from housing.sources import SOURCES
 from housing.training.search_config import SearchPlan
 

@@ -15,7 +15,7 @@ from scipy.stats import binomtest, norm
 
 from benchmarks import results, serving_pages
 from housing.monitoring.live_error import Counts, log_evidences, log_limit
-from housing.options import MonitorOptions
+from housing.monitoring.options import MonitorOptions
 
 TEST_ROWS = 4_128
 LABELS = (50, 300, 1_000, 3_000)

@@ -23,8 +23,8 @@ from housing.inference.columns import columns_of_frame
 from housing.inference.training_index import distances
 from housing.monitoring.drift import Reference, drift_signals, upstream_signals
 from housing.monitoring.live_error import Counts, LabelledPredictions, counted, error_signals
+from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
-from housing.options import MonitorOptions
 from housing.sources.simulated.scenarios import DriftScenario, simulate
 
 ROWS, NIGHT_ROWS, ONSET = 8_000, 300, 10

@@ -15,8 +15,8 @@ from scipy.stats import binomtest
 
 from benchmarks import results, serving_pages
 from housing.evaluation.spatial_se import SpatialCells, spatial_cells
+from housing.monitoring.options import MonitorOptions
 from housing.monitoring.paired import losses, score_and_limit
-from housing.options import MonitorOptions
 
 HOURS = 168
 LABELS = (5, 50, 500)

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from housing.evaluation.drift import adjusted, found, measure_drift, number_drift
+from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal
-from housing.options import MonitorOptions
 from housing.records import ColumnDrift, DriftReport
 from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy.stats import betabinom
 
 from housing.monitoring.evidence import SELECTION, log_evidence
+from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal
-from housing.options import MonitorOptions
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

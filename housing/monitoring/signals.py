@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from housing.options import MonitorOptions
+from housing.monitoring.options import MonitorOptions
 
 Kind = Literal["drift", "predictions", "error", "upstream", "stale", "rejected"]
 

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
+from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal
-from housing.options import MonitorOptions
 
 
 def age_signals(

@@ -24,12 +24,12 @@ from housing.monitoring.live_error import (
     error_signals,
     outside_and_above,
 )
+from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
 from housing.monitoring.staleness import age_signals, held_signal, rejected_signal
 from housing.operations import expected_rates, labelled_predictions, monitor_inputs
 from housing.operations.labelled_predictions import ANSWERS_OF, LABEL, ORIGIN
 from housing.operations.live_error_sums import lived_errors
-from housing.options import MonitorOptions
 from housing.store.data import datasets
 from housing.store.data.batches import NEED_A_PERSON
 from housing.store.data.segments import KEY_COLUMN

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from housing.inference.loaded_model import LoadedModel, load
 from housing.notify import Message, NotifySettings, send_all
-from housing.options import ServeOptions
 from housing.records import Event
+from housing.serve_options import ServeOptions
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.models import promotion_log

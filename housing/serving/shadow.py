@@ -13,7 +13,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from housing.inference.loaded_model import LoadedModel, load
-from housing.options import KEPT, ServeOptions
+from housing.serve_options import KEPT, ServeOptions
 from housing.store.database.engine import Store
 from housing.store.database.tables import models, utc_now
 from housing.store.models import registry

@@ -17,7 +17,7 @@ import pytest
 from housing import schema
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
-from housing.options import ServeOptions
+from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.settings import load_settings
 from housing.sources.simulated.scenarios import simulate

@@ -21,9 +21,9 @@ from housing.monitoring.live_error import (
     log_evidences,
     log_limit,
 )
+from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
 from housing.monitoring.staleness import age_signals, held_signal, rejected_signal
-from housing.options import MonitorOptions
 from housing.sources.simulated.scenarios import simulate
 
 OPTIONS = MonitorOptions()

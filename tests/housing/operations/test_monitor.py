@@ -18,8 +18,8 @@ from housing.keys import district_keys
 from housing.notify import NOTIFIERS, Message
 from housing.operations import monitor_report
 from housing.operations.monitor import MonitorRun, monitor
-from housing.options import ServeOptions
 from housing.pipeline import ingest
+from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.settings import Settings, load_settings
 from housing.sources.simulated.scenarios import Noise, simulate

@@ -16,8 +16,8 @@ from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
 from housing.keys import district_keys
 from housing.operations.monitor import MonitorRun, monitor
-from housing.options import ServeOptions
 from housing.pipeline import ingest
+from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.settings import Settings
 from housing.sources.simulated.scenarios import simulate

@@ -9,7 +9,7 @@ import pytest
 
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel, load
-from housing.options import ServeOptions
+from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.serving.shadow_comparison import disagreements
 from housing.sources.simulated.scenarios import simulate
