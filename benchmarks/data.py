@@ -23,17 +23,17 @@ def landing(folder: Path, rows: int, first: int = 0) -> Path:
     path = folder / f"districts-{first:010d}.csv"
     starts = range(0, rows, CHUNK)
     sizes = [min(CHUNK, rows - start) for start in starts]
-    nights = [(first + start) // CHUNK for start in starts]  # each chunk has a seed of its own
+    days = [(first + start) // CHUNK for start in starts]  # each chunk has a seed of its own
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool, path.open("wb") as file:
-        for number, chunk in enumerate(pool.map(_lines, sizes, nights)):
+        for number, chunk in enumerate(pool.map(_lines, sizes, days)):
             header, _, body = chunk.partition(b"\n")
             file.write(body if number else header.replace(b'"', b"") + b"\n" + body)
     return path
 
 
-def _lines(rows: int, night: int) -> bytes:
+def _lines(rows: int, day: int) -> bytes:
     """Simulated districts as CSV with a header."""
-    table = pa.Table.from_pandas(simulate(rows, 0, night=night), preserve_index=False)
+    table = pa.Table.from_pandas(simulate(rows, 0, day=day), preserve_index=False)
     sink = pa.BufferOutputStream()
     write_csv(table, sink, WriteOptions(quoting_style="none"))
     lines: bytes = sink.getvalue().to_pybytes()

@@ -47,7 +47,7 @@ def world(number: int, folder: Path) -> dict[str, Any]:
         names = ("actual", "longitude", "latitude", "one", "other")
         parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for night in range(1, SETS + 1):
-            rows = simulate(ROWS, 100 + number, night=night)
+            rows = simulate(ROWS, 100 + number, day=night)
             parts["actual"].append(rows[schema.TARGET].to_numpy())
             for name, column in zip(("longitude", "latitude"), schema.COORDINATES, strict=True):
                 parts[name].append(rows[column].to_numpy())

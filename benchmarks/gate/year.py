@@ -48,9 +48,9 @@ DIRTY = (80, 81, 82, 200, 201, 202)
 
 SCENARIOS: Mapping[str, Scenario] = {
     "nothing at all": Scenario(),
-    "slow drift": Scenario(drift=DriftScenario(price_a_night=0.0005, income_a_night=0.0002)),
-    "sudden drift": Scenario(drift=DriftScenario(jump_night=120, jump=1.25)),
-    "polluted batches": Scenario(pollution=Pollution(nights=DIRTY, shuffled=LOS_ANGELES)),
+    "slow drift": Scenario(drift=DriftScenario(price_per_day=0.0005, income_per_day=0.0002)),
+    "sudden drift": Scenario(drift=DriftScenario(jump_day=120, jump=1.25)),
+    "polluted batches": Scenario(pollution=Pollution(days=DIRTY, shuffled=LOS_ANGELES)),
 }
 
 POLICIES: Mapping[str, GatePolicy] = {
@@ -90,9 +90,9 @@ class Year:
 
 def rows_of(scenario: Scenario, night: int) -> pd.DataFrame:
     """What is delivered on a night; a polluted delivery is a backlog, so that it can hurt."""
-    count = FIRST if night == 0 else BACKLOG if night in scenario.pollution.nights else A_NIGHT
+    count = FIRST if night == 0 else BACKLOG if night in scenario.pollution.days else A_NIGHT
     return simulate(
-        count, 7, night=night,
+        count, 7, day=night,
         noise=scenario.noise, drift=scenario.drift, pollution=scenario.pollution,
     )  # fmt: skip
 
@@ -144,7 +144,7 @@ def live(name: str, folder: Path) -> Year:
         kept["predicted"],
         kept["truth"],
         probes,
-        scenario.drift.jump_night,
+        scenario.drift.jump_day,
     )
 
 
@@ -161,12 +161,12 @@ def _counted(seen: dict[int, Any], codes: np.ndarray, side: np.ndarray) -> dict[
 def _probe(scenario: Scenario, night: int) -> pd.DataFrame:
     """Fresh districts of a night's world that are never delivered."""
     drift = scenario.drift
-    level = (1 + drift.price_a_night) ** night
-    if drift.jump_night is not None and night >= drift.jump_night:
+    level = (1 + drift.price_per_day) ** night
+    if drift.jump_day is not None and night >= drift.jump_day:
         level *= drift.jump
-    frame = simulate(FRESH, 7, night=10_000 + night, noise=scenario.noise)
+    frame = simulate(FRESH, 7, day=10_000 + night, noise=scenario.noise)
     income = schema.CATALOGUE["median_income"]
-    grown = frame[income.name] * (1 + drift.income_a_night) ** night
+    grown = frame[income.name] * (1 + drift.income_per_day) ** night
     # Prices as the scenario makes them, from the calm ones: drift multiplies them.
     price = frame[schema.TARGET] * level
     return frame.assign(

@@ -92,7 +92,7 @@ Scenario = Callable[[int, int], pd.DataFrame]  # seed, night
 
 
 def _calm(seed: int, night: int) -> pd.DataFrame:
-    return simulate(NIGHT_ROWS, seed, night=night + 1)
+    return simulate(NIGHT_ROWS, seed, day=night + 1)
 
 
 def _slow(seed: int, night: int) -> pd.DataFrame:
@@ -105,7 +105,7 @@ def _slow(seed: int, night: int) -> pd.DataFrame:
 
 def _sudden(seed: int, night: int) -> pd.DataFrame:
     return simulate(
-        NIGHT_ROWS, seed, night=night + 1, drift=DriftScenario(jump_night=ONSET + 1, jump=1.3)
+        NIGHT_ROWS, seed, day=night + 1, drift=DriftScenario(jump_day=ONSET + 1, jump=1.3)
     )
 
 
@@ -120,7 +120,7 @@ def _region(seed: int, night: int) -> pd.DataFrame:
     """From the onset on only the south is delivered."""
     if night < ONSET:
         return _calm(seed, night)
-    frame = simulate(4 * NIGHT_ROWS, seed, night=night + 1)
+    frame = simulate(4 * NIGHT_ROWS, seed, day=night + 1)
     return frame[frame[schema.COORDINATES[1]] < 34.5].head(NIGHT_ROWS).reset_index(drop=True)
 
 

@@ -47,10 +47,13 @@ class SourceOptions(BaseModel):
     )
     seed: int = Field(default=42, ge=0, lt=2**31, description="Decides the simulated districts.")
     simulated_rows: int = Field(
-        default=20_640, ge=100, le=10_000_000, description="Simulated districts of the first night."
+        default=20_640,
+        ge=100,
+        le=10_000_000,
+        description="Simulated districts of the first delivery.",
     )
-    simulated_night_rows: int = Field(
-        default=300, ge=1, le=1_000_000, description="Simulated districts of every later night."
+    simulated_day_rows: int = Field(
+        default=300, ge=1, le=1_000_000, description="Simulated districts of every later delivery."
     )
     scenario: str = Field(
         default="calm", description="What happens to simulated districts over time."

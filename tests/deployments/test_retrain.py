@@ -22,7 +22,7 @@ QUICK = {**SMALL, "HOUSING_SEARCH__FAMILIES": "linear", "HOUSING_SEARCH__N_ITER"
 def land(folder: Path, name: str, rows: int = 600, night: int = 0) -> None:
     landing = folder / "home" / "landing"
     landing.mkdir(parents=True, exist_ok=True)
-    simulate(rows, 0, night=night).to_csv(landing / name, index=False)
+    simulate(rows, 0, day=night).to_csv(landing / name, index=False)
 
 
 def test_a_night_with_a_server_of_its_own_then_nothing_new(

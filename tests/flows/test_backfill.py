@@ -16,7 +16,7 @@ def test_each_file_becomes_a_version_of_its_own(small: Settings) -> None:
     assert folder is not None
     folder.mkdir(parents=True)
     for night in range(3):
-        simulate(300, 0, night=night).to_csv(folder / f"{night}.csv", index=False)
+        simulate(300, 0, day=night).to_csv(folder / f"{night}.csv", index=False)
     (folder / "3-bad.csv").write_text("this,is,no,table\n1,2,3,4\n")
     state = backfill(return_state=True)
     assert state.name in ("Promoted", "Kept")

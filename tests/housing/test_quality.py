@@ -397,8 +397,8 @@ def reasons(frame, history, policy=POLICY) -> tuple[str, ...]:
 
 
 def test_a_usual_batch_is_let_in(dataset, history):
-    assert reasons(simulate(300, seed=7, night=1), history) == ()
-    assert reasons(simulate(300, seed=7, night=1), BatchHistory()) == ()
+    assert reasons(simulate(300, seed=7, day=1), history) == ()
+    assert reasons(simulate(300, seed=7, day=1), BatchHistory()) == ()
 
 
 def test_no_slice_of_the_census_is_held(census_path):
@@ -449,7 +449,7 @@ def test_a_batch_of_which_everything_is_rejected_is_not_held_but_said(rows, hist
     ],
 )
 def test_a_unit_slip_names_column_and_factor(history, column, factor, says):
-    frame = simulate(300, seed=7, night=1)
+    frame = simulate(300, seed=7, day=1)
     frame["total_bedrooms"] = np.nan
     frame[column] = (frame[column] * factor).clip(lower=CATALOGUE[column].minimum)
     found = [r for r in reasons(frame, history) if r.startswith("unit")]
@@ -459,14 +459,14 @@ def test_a_unit_slip_names_column_and_factor(history, column, factor, says):
 
 
 def test_a_tenth_at_the_median_alone_is_no_unit_slip(history):
-    frame = simulate(300, seed=7, night=1)
+    frame = simulate(300, seed=7, day=1)
     usual = history.columns["housing_median_age"]["median"]
     ages = np.repeat([1.0, round(usual / 10), usual, usual * 1.5], [60, 120, 60, 60])
     assert reasons(frame.assign(housing_median_age=ages), history) == ()
 
 
 def test_no_unit_slip_without_a_dataset(history):
-    frame = simulate(300, seed=7, night=1).assign(median_income=45.0)
+    frame = simulate(300, seed=7, day=1).assign(median_income=45.0)
     assert reasons(frame, BatchHistory()) == ()
 
 
@@ -507,13 +507,13 @@ def test_known_rows_are_judged_by_what_was_rejected_alone(rows, history):
 
 
 def test_a_column_that_came_empty(history):
-    frame = simulate(300, seed=7, night=1).assign(total_bedrooms=np.nan)
+    frame = simulate(300, seed=7, day=1).assign(total_bedrooms=np.nan)
     (reason,) = reasons(frame, history)
     assert reason == "missing share: total_bedrooms is empty in 100% of rows, usually 1%"
 
 
 def test_a_median_that_is_far_away(history):
-    frame = simulate(300, seed=7, night=1)
+    frame = simulate(300, seed=7, day=1)
     frame[TARGET] = frame[TARGET] + 3_000_000
     assert any(r.startswith("location: median_house_value") for r in reasons(frame, history))
 
@@ -522,7 +522,7 @@ def _with_median(history: BatchHistory, ranges: float) -> pd.DataFrame:
     """Prices whose median lies that many interquartile ranges above the dataset's, and only it."""
     usual = history.columns[TARGET]
     shift = ranges * (usual["q75"] - usual["q25"])
-    return simulate(300, seed=7, night=1).assign(**{TARGET: usual["median"] + shift})
+    return simulate(300, seed=7, day=1).assign(**{TARGET: usual["median"] + shift})
 
 
 @pytest.mark.parametrize(("ranges", "held"), [(4.99, False), (5.01, True)])
@@ -535,14 +535,14 @@ def test_the_limit_of_a_median_is_five_interquartile_ranges(history, ranges, hel
 
 def test_a_median_below_is_as_far_as_one_above(history):
     columns = {**history.columns, TARGET: {**history.columns[TARGET], "median": 9e6}}
-    found = reasons(simulate(300, seed=7, night=1), BatchHistory((), columns))
+    found = reasons(simulate(300, seed=7, day=1), BatchHistory((), columns))
     assert any(r.startswith("location: median_house_value") for r in found)
 
 
 def test_a_column_that_hardly_varies_has_no_interquartile_range(history):
     usual = {**history.columns["population"], "q25": 7.0, "median": 7.0, "q75": 7.0}
     columns = {**history.columns, "population": usual}
-    found = reasons(simulate(300, seed=7, night=1), BatchHistory((), columns))
+    found = reasons(simulate(300, seed=7, day=1), BatchHistory((), columns))
     assert not any("location: population" in r for r in found)
 
 
@@ -579,14 +579,14 @@ def test_one_quartile_in_place_is_no_unit_slip(history, quartile):
 
 
 def test_a_slip_by_a_thousand_names_the_unit(history):
-    frame = simulate(300, seed=7, night=1)
+    frame = simulate(300, seed=7, day=1)
     frame[TARGET] /= 1_000
     said = sentence(checked(frame), (), history, POLICY)
     assert "about 1,000 times too small, as if it were in thousands of US dollars" in said
 
 
 def test_categories_that_have_nothing_in_common(history):
-    frame = simulate(300, seed=7, night=1)
+    frame = simulate(300, seed=7, day=1)
     frame["ocean_proximity"] = pd.Categorical(
         ["ISLAND"] * 300, categories=frame["ocean_proximity"].cat.categories
     )
@@ -595,7 +595,7 @@ def test_categories_that_have_nothing_in_common(history):
 
 
 def test_the_limits_are_the_policys(history):
-    frame = simulate(300, seed=7, night=1).assign(total_bedrooms=np.nan)
+    frame = simulate(300, seed=7, day=1).assign(total_bedrooms=np.nan)
     assert reasons(frame, history, QualityPolicy(max_missing_increase=1)) == ()
     with pytest.raises(ValueError, match="extra"):
         QualityPolicy(max_rows=3)

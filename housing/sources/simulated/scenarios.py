@@ -1,6 +1,6 @@
-"""What happens to simulated districts over time: noise, drift and pollution, as frozen knobs.
+"""Noise, drift and pollution of simulated districts, as frozen options.
 
-Each knob does one known thing, so that a test can say what the system should notice. The
+Each option does one known thing, so that a test can say what the system should notice. The
 districts themselves belong in `districts`.
 """
 
@@ -23,11 +23,11 @@ from housing.sources.simulated.districts import (
 INCOME = "median_income"
 
 
-class _Knobs(BaseModel):
+class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Noise(_Knobs):
+class Noise(_Options):
     """How far prices lie from the true one, in logarithms: 0.1 is about 10 %."""
 
     single: float = Field(default=0.19, ge=0, description="Of each district alone.")
@@ -35,25 +35,25 @@ class Noise(_Knobs):
     cell: float = Field(default=0.1, gt=0, description="Side of such a cell, in degrees.")
 
 
-class DriftScenario(_Knobs):
-    """How the world changes from night to night."""
+class DriftScenario(_Options):
+    """How prices and incomes change from day to day."""
 
-    price_a_night: float = Field(
-        default=0.0, gt=-0.5, lt=0.5, description="Growth of all prices each night; 0.01 is 1 %."
+    price_per_day: float = Field(
+        default=0.0, gt=-0.5, lt=0.5, description="Growth of all prices a day; 0.01 is 1 %."
     )
-    income_a_night: float = Field(
-        default=0.0, gt=-0.5, lt=0.5, description="Growth of all incomes each night."
+    income_per_day: float = Field(
+        default=0.0, gt=-0.5, lt=0.5, description="Growth of all incomes a day."
     )
-    jump_night: int | None = Field(
-        default=None, ge=0, description="First night on which prices are multiplied by `jump`."
+    jump_day: int | None = Field(
+        default=None, ge=0, description="First day on which prices are multiplied by `jump`."
     )
     jump: float = Field(default=1.0, gt=0, description="1.3 is a rise of 30 %.")
 
 
-class Pollution(_Knobs):
-    """What is wrong with the delivery of a night."""
+class Pollution(_Options):
+    """What is wrong with the deliveries of some days."""
 
-    nights: tuple[int, ...] = Field(default=(), description="The nights; none by default.")
+    days: tuple[int, ...] = Field(default=(), description="The days; none by default.")
     bad_share: float = Field(
         default=0.0, ge=0, le=1, description="Share of rows of which one field breaks a row rule."
     )
@@ -64,8 +64,8 @@ class Pollution(_Knobs):
     )
 
 
-class Scenario(_Knobs):
-    """A story that many nights tell."""
+class Scenario(_Options):
+    """Noise, drift and pollution of many deliveries."""
 
     noise: Noise = Noise()
     drift: DriftScenario = DriftScenario()
@@ -74,12 +74,12 @@ class Scenario(_Knobs):
 
 SCENARIOS: Mapping[str, Scenario] = {
     "calm": Scenario(),
-    "slow drift": Scenario(drift=DriftScenario(price_a_night=0.003, income_a_night=0.001)),
-    "sudden drift": Scenario(drift=DriftScenario(jump_night=10, jump=1.3)),
-    "bad rows": Scenario(pollution=Pollution(nights=(5, 10, 15), bad_share=0.1)),
-    "another unit": Scenario(pollution=Pollution(nights=(5,), unit_factor=10_000)),
+    "slow drift": Scenario(drift=DriftScenario(price_per_day=0.003, income_per_day=0.001)),
+    "sudden drift": Scenario(drift=DriftScenario(jump_day=10, jump=1.3)),
+    "bad rows": Scenario(pollution=Pollution(days=(5, 10, 15), bad_share=0.1)),
+    "another unit": Scenario(pollution=Pollution(days=(5,), unit_factor=10_000)),
     "shuffled prices": Scenario(
-        pollution=Pollution(nights=(5, 6, 7), shuffled=(-119.0, 33.5, -117.5, 34.5))
+        pollution=Pollution(days=(5, 6, 7), shuffled=(-119.0, 33.5, -117.5, 34.5))
     ),
 }
 
@@ -88,29 +88,29 @@ def simulate(
     rows: int,
     seed: int,
     *,
-    night: int = 0,
+    day: int = 0,
     noise: Noise = Noise(),  # noqa: B008 - frozen
     drift: DriftScenario = DriftScenario(),  # noqa: B008 - frozen
     pollution: Pollution = Pollution(),  # noqa: B008 - frozen
 ) -> pd.DataFrame:
-    """The districts delivered on a night: catalogue columns, no key twice within a table.
+    """The districts of one delivery: catalogue columns, no key twice within a table.
 
-    Equal arguments give equal tables (with the same NumPy). Another night gives other
-    districts of the same world; the noise that neighbours share
-    depends on the seed alone, so it stays.
+    Equal arguments give equal tables (with the same NumPy). Another day gives other
+    districts of the same state; the noise that neighbours share depends on the seed alone, so it
+    stays.
     """
-    generator = np.random.default_rng([seed, night])
+    generator = np.random.default_rng([seed, day])
     frame = draw_districts(rows, generator)
-    grown = frame[INCOME] * (1 + drift.income_a_night) ** night
+    grown = frame[INCOME] * (1 + drift.income_per_day) ** day
     frame[INCOME] = grown.clip(upper=INCOME_CAP)
     log_noise = noise.single * generator.standard_normal(rows)
     log_noise += noise.shared * _shared_noise(frame, seed, noise.cell)
-    level = (1 + drift.price_a_night) ** night
-    if drift.jump_night is not None and night >= drift.jump_night:
+    level = (1 + drift.price_per_day) ** day
+    if drift.jump_day is not None and day >= drift.jump_day:
         level *= drift.jump
     price = np.clip(true_price(frame) * level * np.exp(log_noise), LOWEST_PRICE, None)
     frame[TARGET] = np.where(price >= PRICE_CAP, PRICE_CAP, np.rint(price / 100) * 100)
-    return _polluted(frame, pollution, generator) if night in pollution.nights else frame
+    return _polluted(frame, pollution, generator) if day in pollution.days else frame
 
 
 def _shared_noise(frame: pd.DataFrame, seed: int, cell: float) -> california.Floats:

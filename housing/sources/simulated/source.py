@@ -1,7 +1,7 @@
-"""Simulated districts as a source: a first table, then fresh rows on every night that asks.
+"""Simulated districts as a source: a first table, then a delivery of fresh rows each time.
 
-For trying the system out, for replays and where the reference table cannot be had; always marked
-as simulated. How they are made belongs in `districts` and `scenarios`.
+For trying the system out, for replays, and where the reference table cannot be fetched; always
+marked as simulated. How rows are drawn belongs in `districts` and `scenarios`.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from housing.sources.simulated.scenarios import SCENARIOS, simulate
 
 @dataclass(frozen=True)
 class Simulated:
-    """One batch a night; the watermark is the number of the last night delivered."""
+    """One delivery a run; the watermark is the day of the last one."""
 
     options: SourceOptions
     name: str = "simulated"
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
-        """The first table (night 0) if no reference table is in, else the next night's rows."""
+        """The first table (day 0) if there is no reference table, else the next day's rows."""
         if self.options.scenario not in SCENARIOS:
             raise SourceUnavailable(
                 source=self.name,
@@ -37,22 +37,22 @@ class Simulated:
         if last is None and not seen.has_reference():
             yield bootstrap(self.options, self.name, "simulated districts")
             return
-        night = int(last or 0) + 1
-        frame = _night(self.options, night)
-        yield _delivery(self.name, f"simulated districts, night {night}", frame, str(night))
+        day = int(last or 0) + 1
+        frame = _rows(self.options, day)
+        yield _delivery(self.name, f"simulated districts, day {day}", frame, str(day))
 
 
 def bootstrap(options: SourceOptions, source: str, name: str) -> Delivery:
     """The first simulated table, as a delivery of `source` called `name`."""
-    return _delivery(source, name, _night(options, 0), "0")
+    return _delivery(source, name, _rows(options, 0), "0")
 
 
-def _night(options: SourceOptions, night: int) -> pd.DataFrame:
-    story = SCENARIOS[options.scenario]
-    rows = options.simulated_night_rows if night else options.simulated_rows
+def _rows(options: SourceOptions, day: int) -> pd.DataFrame:
+    scenario = SCENARIOS[options.scenario]
+    rows = options.simulated_day_rows if day else options.simulated_rows
     return simulate(
-        rows, options.seed, night=night,
-        noise=story.noise, drift=story.drift, pollution=story.pollution,
+        rows, options.seed, day=day,
+        noise=scenario.noise, drift=scenario.drift, pollution=scenario.pollution,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def test_the_default_family_is_asked_the_fast_way_with_equal_numbers() -> None:
     table = simulate(600, 0)
     model = FAMILIES["boosting"].build(0)
     model.set_params(model__max_iter=10).fit(table[FEATURES], table[schema.TARGET])
-    rows = simulate(50, 0, night=1)[FEATURES]
+    rows = simulate(50, 0, day=1)[FEATURES]
     rows.loc[3, next(c.name for c in schema.COLUMNS if c.nullable)] = np.nan
     assert fast_predictor(model).parts
     predict = predictor(model, rows)
@@ -41,7 +41,7 @@ def test_columns_and_frames_are_the_same_rows() -> None:
 def test_the_interval_comes_of_the_residuals_that_the_search_kept(own_store: Store) -> None:
     served = load(own_store, 2)
     assert served.companion.interval is not None
-    answers = served.answer(columns_of_frame(simulate(50, 0, night=1)))
+    answers = served.answer(columns_of_frame(simulate(50, 0, day=1)))
     assert (answers.lower <= answers.predicted).all()
     assert (answers.predicted <= answers.upper).all()
     covered = served.companion.coverage

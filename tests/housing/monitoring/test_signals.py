@@ -43,13 +43,13 @@ def _drift(current: pd.DataFrame, options: MonitorOptions = OPTIONS) -> dict[str
 
 
 def test_the_same_world_is_calm() -> None:
-    found = _drift(simulate(500, 1, night=3))
+    found = _drift(simulate(500, 1, day=3))
     assert len(found) == len(schema.FEATURES) + 2  # the predictions, and the gaps of one column
     assert [name for name, signal in found.items() if signal.fired] == []
 
 
 def test_a_column_that_moves_fires_with_its_figures() -> None:
-    moved = simulate(500, 1, night=3)
+    moved = simulate(500, 1, day=3)
     moved[INCOME] = (moved[INCOME] * 1.4).clip(upper=15)
     found = _drift(moved)
     assert {name for name, signal in found.items() if signal.fired} == {INCOME, "predictions"}
@@ -60,7 +60,7 @@ def test_a_column_that_moves_fires_with_its_figures() -> None:
 
 def test_a_small_effect_in_many_rows_does_not_fire() -> None:
     """Where a p-value alone would: that is what the effect size is for."""
-    slightly = simulate(20_000, 1, night=3)
+    slightly = simulate(20_000, 1, day=3)
     slightly[INCOME] = slightly[INCOME] * 1.06
     signal = _drift(slightly)[INCOME]
     assert signal.q_value is not None
@@ -69,7 +69,7 @@ def test_a_small_effect_in_many_rows_does_not_fire() -> None:
 
 
 def test_too_few_rows_are_not_judged() -> None:
-    assert _drift(simulate(OPTIONS.min_rows - 1, 1, night=3)) == {}
+    assert _drift(simulate(OPTIONS.min_rows - 1, 1, day=3)) == {}
 
 
 # --- upstream -------------------------------------------------------------------------------
@@ -92,17 +92,17 @@ def _upstream(current: pd.DataFrame) -> set[str]:
 
 
 def test_upstream_is_calm_where_nothing_changed() -> None:
-    assert _upstream(simulate(300, 1, night=2)) == set()
+    assert _upstream(simulate(300, 1, day=2)) == set()
 
 
 def test_another_unit_is_named() -> None:
-    slipped = simulate(300, 1, night=2)
+    slipped = simulate(300, 1, day=2)
     slipped[INCOME] *= 10
     assert _upstream(slipped) == {f"{INCOME} unit"}
 
 
 def test_a_category_that_vanishes_is_named() -> None:
-    rows = simulate(600, 1, night=2)
+    rows = simulate(600, 1, day=2)
     assert _upstream(rows[rows[CATEGORY] != "INLAND"]) == {f"{CATEGORY} categories"}
 
 

@@ -57,7 +57,7 @@ def _dearer(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_a_batch_that_is_withdrawn_and_restored_counts_once(home: Home, other: Home) -> None:
-    first = _dearer(simulate(300, 0, night=30))
+    first = _dearer(simulate(300, 0, day=30))
     batch = _enter(home, "n30.csv", first)
     _enter(other, "n30.csv", first)
     for at in (home, other):
@@ -68,12 +68,12 @@ def test_a_batch_that_is_withdrawn_and_restored_counts_once(home: Home, other: H
         datasets.restore(home[1], batch, reason="no doubt")
         assert [window.source for window in _look(home).windows] == ["clock"]
     for at in (home, other):
-        _deliver(at, "n31.csv", simulate(300, 0, night=31))
+        _deliver(at, "n31.csv", simulate(300, 0, day=31))
     assert _evidence(home) == _evidence(other)
 
 
 def test_the_same_prices_under_another_batch_count_once(home: Home, other: Home) -> None:
-    first = _dearer(simulate(300, 0, night=30))
+    first = _dearer(simulate(300, 0, day=30))
     batch = _enter(home, "n30.csv", first)
     _enter(other, "n30.csv", first)
     for at in (home, other):
@@ -85,12 +85,12 @@ def test_the_same_prices_under_another_batch_count_once(home: Home, other: Home)
     assert all("of all 250 " in sentence for sentence in _evidence(home)), "withdrawn ones are none"
     datasets.restore(home[1], batch, reason="no doubt")
     for at in (home, other):
-        _deliver(at, "n31.csv", simulate(300, 0, night=31))
+        _deliver(at, "n31.csv", simulate(300, 0, day=31))
     assert _evidence(home) == _evidence(other)
 
 
 def test_prices_of_answers_count_once_when_their_batch_is_restored(home: Home) -> None:
-    frame = simulate(120, 0, night=40)
+    frame = simulate(120, 0, day=40)
     _answer(home[1], frame)
     batch = _enter(home, "n40.csv", frame)
     look = _look(home)
@@ -105,7 +105,7 @@ def test_prices_of_answers_count_once_when_their_batch_is_restored(home: Home) -
 
 @pytest.mark.parametrize("pieces", [2, 7])
 def test_the_files_in_which_prices_come_do_not_matter(home: Home, other: Home, pieces: int) -> None:
-    frame = simulate(350, 0, night=30)
+    frame = simulate(350, 0, day=30)
     _deliver(home, "n30.csv", frame)
     size = len(frame) // pieces
     for piece in reversed(range(pieces)):
@@ -115,13 +115,13 @@ def test_the_files_in_which_prices_come_do_not_matter(home: Home, other: Home, p
 
 
 def test_a_model_that_is_promoted_again_starts_without_evidence(home: Home) -> None:
-    _deliver(home, "n30.csv", _dearer(simulate(300, 0, night=30)))
+    _deliver(home, "n30.csv", _dearer(simulate(300, 0, day=30)))
     assert all("of all 300 " in sentence for sentence in _evidence(home))
     promote.roll_back(home[1], 1, "test")
     _look(home)
     with home[1].write() as connection:
         append(connection, head(connection), "promote", 2, Authorship("test", "again"))
-    _deliver(home, "n31.csv", simulate(300, 0, night=31))
+    _deliver(home, "n31.csv", simulate(300, 0, day=31))
     assert all("of all 300 " in sentence for sentence in _evidence(home))
 
 
@@ -136,7 +136,7 @@ def _look_at(barrier: Barrier) -> None:
 
 
 def test_two_looks_at_once_count_once(home: Home) -> None:
-    _deliver(home, "n30.csv", simulate(300, 0, night=30))
+    _deliver(home, "n30.csv", simulate(300, 0, day=30))
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)
     looks = [context.Process(target=_look_at, args=(barrier,)) for _ in range(2)]

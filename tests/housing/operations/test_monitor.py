@@ -64,7 +64,7 @@ def _nights(
     """A batch and a look each night."""
     looks = []
     for night in range(first, first + count):
-        _land(settings, f"n{night}.csv", change(simulate(300, 0, night=night)))
+        _land(settings, f"n{night}.csv", change(simulate(300, 0, day=night)))
         ingest.ingest_all(store, settings, run=None)
         looks.append(monitor(store, settings))
     return looks
@@ -115,7 +115,7 @@ def test_few_rows_gather_until_they_are_enough(seen_nights: Path, tmp_path: Path
     with _home(seen_nights, tmp_path) as (settings, store):
         sizes = []
         for night in range(30, 34):
-            _land(settings, f"n{night}.csv", simulate(80, 0, night=night))
+            _land(settings, f"n{night}.csv", simulate(80, 0, day=night))
             ingest.ingest_all(store, settings, run=None)
             look = monitor(store, settings)
             sizes.append({w.source: w.rows for w in look.windows}.get("batches"))
@@ -153,7 +153,7 @@ def _answered(store: Store, frame: pd.DataFrame, model: int = 2) -> None:
 
 def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_path: Path) -> None:
     with _home(seen_nights, tmp_path) as (settings, store):
-        frame = simulate(300, 0, night=40)
+        frame = simulate(300, 0, day=40)
         _answered(store, _richer(frame))
         first = monitor(store, settings)
         window = next(w for w in first.windows if w.source == "answers")

@@ -75,7 +75,7 @@ def _dearer(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _known() -> pd.DataFrame:
     """Rows of the training side and of the test side of m1 and m2, in another order."""
-    frame = pd.concat([simulate(600, 0), simulate(300, 0, night=1).drop(index=4)])
+    frame = pd.concat([simulate(600, 0), simulate(300, 0, day=1).drop(index=4)])
     return frame.sample(frac=1, random_state=1)
 
 
@@ -84,13 +84,13 @@ def _known() -> pd.DataFrame:
 
 def test_a_delivery_of_known_rows_changes_nothing(home: Home, other: Home) -> None:
     for at in (home, other):
-        _deliver(at, "n20.csv", simulate(300, 0, night=20))
+        _deliver(at, "n20.csv", simulate(300, 0, day=20))
         _look(at)
     _deliver(home, "again.csv", _known())
-    _deliver(home, "n20-again.csv", _dearer(simulate(300, 0, night=20).sample(frac=1)))
+    _deliver(home, "n20-again.csv", _dearer(simulate(300, 0, day=20).sample(frac=1)))
     assert [window.source for window in _look(home).windows] == ["clock"]
     for at in (home, other):
-        _deliver(at, "n21.csv", simulate(300, 0, night=21))
+        _deliver(at, "n21.csv", simulate(300, 0, day=21))
         _look(at)
     assert _judged(home) == _judged(other)
 
@@ -100,7 +100,7 @@ def test_known_rows_with_a_column_changed_are_left_out(
     home: Home, other: Home, column: str
 ) -> None:
     """Without ids some of them are districts under other keys."""
-    new = simulate(300, 0, night=20)
+    new = simulate(300, 0, day=20)
     known = _known()
     changed = known.assign(**{column: known[column] + 0.01 if column == "median_income" else
                               known[column] + 1})  # fmt: skip
@@ -112,7 +112,7 @@ def test_known_rows_with_a_column_changed_are_left_out(
 
 
 def test_known_rows_among_new_ones_are_left_out(home: Home, other: Home) -> None:
-    new = simulate(300, 0, night=20)
+    new = simulate(300, 0, day=20)
     _deliver(home, "n20.csv", pd.concat([_dearer(_known()), new]))
     _deliver(other, "n20.csv", new)
     for at in (home, other):
@@ -121,32 +121,32 @@ def test_known_rows_among_new_ones_are_left_out(home: Home, other: Home) -> None
 
 
 def test_a_batch_that_was_withdrawn_changes_nothing(home: Home, other: Home) -> None:
-    bad = _deliver(home, "bad.csv", _dearer(simulate(300, 0, night=30)))
+    bad = _deliver(home, "bad.csv", _dearer(simulate(300, 0, day=30)))
     datasets.append_waiting(home[1], reason="test", run=None)
     datasets.withdraw(home[1], bad, reason="in another currency")
     for at in (home, other):
-        _deliver(at, "n20.csv", simulate(300, 0, night=20))
+        _deliver(at, "n20.csv", simulate(300, 0, day=20))
         _look(at)
     assert _judged(home) == _judged(other)
 
 
 def test_what_is_withdrawn_after_an_alarm_no_longer_counts(home: Home) -> None:
-    bad = _deliver(home, "bad.csv", _dearer(simulate(300, 0, night=30)))
+    bad = _deliver(home, "bad.csv", _dearer(simulate(300, 0, day=30)))
     datasets.append_waiting(home[1], reason="test", run=None)
     assert [s.name for w in _look(home).windows for s in w.alarms if s.kind == "error"]
     datasets.withdraw(home[1], bad, reason="in another currency")
-    _deliver(home, "n20.csv", simulate(300, 0, night=20))
+    _deliver(home, "n20.csv", simulate(300, 0, day=20))
     look = _look(home)
     assert [s.name for w in look.windows for s in w.alarms if s.kind == "error"] == []
     (window,) = [w for w in look.windows if w.source == "batches"]
     (signal,) = [s for s in window.signals if s.name == "prices above the predicted"]
     assert "of all 300 " in signal.sentence
-    _deliver(home, "n21.csv", _dearer(simulate(300, 0, night=21)))
+    _deliver(home, "n21.csv", _dearer(simulate(300, 0, day=21)))
     assert any("prices above" in sentence for sentence in _look(home).told), "an alarm of its own"
 
 
 def test_a_batch_that_was_held_counts_once_it_is_released(home: Home) -> None:
-    _deliver(home, "n20.csv", simulate(300, 0, night=20))
+    _deliver(home, "n20.csv", simulate(300, 0, day=20))
     _look(home)
     batches.release_quarantined(home[1], 3)
     (window,) = [w for w in _look(home).windows if w.source == "batches"]
@@ -178,7 +178,7 @@ def _priced(look: MonitorRun) -> dict[str, int]:
 
 
 def test_training_rows_that_are_delivered_again_are_no_live_error(home: Home) -> None:
-    fresh = simulate(154, 0, night=40)
+    fresh = simulate(154, 0, day=40)
     _answer(home[1], pd.concat([_known(), fresh]))
     _deliver(home, "again.csv", pd.concat([_known(), fresh]))
     look = _look(home)
@@ -187,7 +187,7 @@ def test_training_rows_that_are_delivered_again_are_no_live_error(home: Home) ->
 
 
 def test_a_price_that_comes_twice_counts_once(home: Home) -> None:
-    frame = simulate(120, 0, night=40)
+    frame = simulate(120, 0, day=40)
     _answer(home[1], frame, minutes=60)
     _label(home[1], frame)
     assert _priced(_look(home)) == {"answers": 120}
@@ -200,7 +200,7 @@ def test_a_price_that_comes_twice_counts_once(home: Home) -> None:
 
 
 def test_a_district_that_is_asked_about_all_the_time_counts_once(home: Home) -> None:
-    frame = simulate(120, 0, night=40)
+    frame = simulate(120, 0, day=40)
     for _ in range(20):
         _answer(home[1], frame.head(1))
     _answer(home[1], frame)
@@ -209,7 +209,7 @@ def test_a_district_that_is_asked_about_all_the_time_counts_once(home: Home) -> 
 
 
 def test_a_price_from_a_batch_that_was_withdrawn_is_none(home: Home) -> None:
-    frame = simulate(120, 0, night=40)
+    frame = simulate(120, 0, day=40)
     _answer(home[1], frame)
     bad = _deliver(home, "bad.csv", _dearer(frame))
     datasets.append_waiting(home[1], reason="test", run=None)
@@ -220,7 +220,7 @@ def test_a_price_from_a_batch_that_was_withdrawn_is_none(home: Home) -> None:
 
 
 def test_prices_gather_until_they_are_enough(home: Home) -> None:
-    frame = simulate(90, 0, night=40)
+    frame = simulate(90, 0, day=40)
     _answer(home[1], frame)
     _label(home[1], frame.head(30), "x")
     assert _priced(_look(home)) == {}
@@ -298,7 +298,7 @@ def test_of_many_answers_with_inputs_a_sample_is_read(
     monkeypatch.setattr("housing.operations.monitor_inputs.MOST_ROWS", 400)
     _look(home)
     for night in range(40, 52):
-        _answer(home[1], simulate(300, 0, night=night))
+        _answer(home[1], simulate(300, 0, day=night))
     reads = Reads(home[1], monkeypatch)
     (window,) = [w for w in _look(home).windows if w.source == "answers"]
     assert window.rows == 12 * 300

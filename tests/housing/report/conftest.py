@@ -59,7 +59,7 @@ def make_report(rows):
     drifts = tuple(
         measure_drift(
             simulate(3_000, 1),
-            simulate(400, 1, night=night, drift=DriftScenario(price_a_night=0.3)),
+            simulate(400, 1, day=night, drift=DriftScenario(price_per_day=0.3)),
             names=("training rows of m7", current),
         )
         for night, current in ((1, "rows of tonight"), (0, "active dataset"))

@@ -37,12 +37,12 @@ def test_every_row_is_a_district_and_no_key_occurs_twice(many):
 def test_equal_arguments_give_equal_tables(many):
     pd.testing.assert_frame_equal(simulate(20_640, seed=42), many)
     assert not simulate(100, seed=1).equals(simulate(100, seed=2))
-    assert not simulate(100, seed=1).equals(simulate(100, seed=1, night=1))
+    assert not simulate(100, seed=1).equals(simulate(100, seed=1, day=1))
 
 
-def test_keys_of_many_nights_do_not_collide(many):
-    nights = pd.concat([many, *(simulate(300, seed=42, night=night) for night in range(1, 61))])
-    assert len(np.unique(district_keys(nights))) == len(nights)
+def test_keys_of_many_days_do_not_collide(many):
+    days = pd.concat([many, *(simulate(300, seed=42, day=day) for day in range(1, 61))])
+    assert len(np.unique(district_keys(days))) == len(days)
 
 
 def test_districts_that_would_be_one_get_another_room():
@@ -97,9 +97,9 @@ def test_noise_is_around_the_true_price():
     assert 0.17 < spread.std() < 0.22
 
 
-def test_shared_noise_is_shared_by_neighbours_and_by_nights():
+def test_shared_noise_is_shared_by_neighbours_and_by_days():
     frame = pd.concat(
-        [simulate(4_000, 3, night=n, noise=Noise(single=0, shared=0.2)) for n in (0, 1)],
+        [simulate(4_000, 3, day=n, noise=Noise(single=0, shared=0.2)) for n in (0, 1)],
         keys=[0, 1],
     )
     residual = np.log(frame[TARGET] / true_price(frame))[frame[TARGET] < LABEL_CAP]
@@ -119,22 +119,20 @@ def test_a_forest_learns_about_as_much_as_on_the_census(many):
 
 
 def test_slow_and_sudden_drift():
-    base = simulate(2_000, 5, night=10, noise=QUIET)[TARGET]
-    slow = simulate(2_000, 5, night=10, noise=QUIET, drift=DriftScenario(price_a_night=0.01))[
-        TARGET
-    ]
+    base = simulate(2_000, 5, day=10, noise=QUIET)[TARGET]
+    slow = simulate(2_000, 5, day=10, noise=QUIET, drift=DriftScenario(price_per_day=0.01))[TARGET]
     free = slow < LABEL_CAP
     assert (slow / base)[free].median() == pytest.approx(1.01**10, rel=0.002)
-    jump = DriftScenario(jump_night=10, jump=0.8)
-    assert simulate(2_000, 5, night=9, drift=jump).equals(simulate(2_000, 5, night=9))
-    fallen = simulate(2_000, 5, night=10, noise=QUIET, drift=jump)[TARGET]
+    jump = DriftScenario(jump_day=10, jump=0.8)
+    assert simulate(2_000, 5, day=9, drift=jump).equals(simulate(2_000, 5, day=9))
+    fallen = simulate(2_000, 5, day=10, noise=QUIET, drift=jump)[TARGET]
     assert (fallen / base)[base < LABEL_CAP].median() == pytest.approx(0.8, rel=0.002)
 
 
 def test_bad_rows_are_the_ones_that_are_rejected():
-    frame = simulate(2_000, 5, night=1, pollution=Pollution(nights=(1,), bad_share=0.1))
+    frame = simulate(2_000, 5, day=1, pollution=Pollution(days=(1,), bad_share=0.1))
     result = checked(frame)
-    clean = simulate(2_000, 5, night=1)
+    clean = simulate(2_000, 5, day=1)
     as_text = [table.astype(str).fillna("") for table in (frame, clean)]
     broken = (as_text[0] != as_text[1]).any(axis=1)
     assert result.rejected["line"].tolist() == (np.flatnonzero(broken) + 1).tolist()
@@ -143,11 +141,11 @@ def test_bad_rows_are_the_ones_that_are_rejected():
 
 
 def test_another_unit_and_shuffled_prices():
-    clean = simulate(2_000, 5, night=5)
-    slip = simulate(2_000, 5, night=5, pollution=SCENARIOS["another unit"].pollution)
+    clean = simulate(2_000, 5, day=5)
+    slip = simulate(2_000, 5, day=5, pollution=SCENARIOS["another unit"].pollution)
     assert (slip["median_income"] / clean["median_income"]).median() == pytest.approx(10_000)
     box = SCENARIOS["shuffled prices"].pollution
-    shuffled = simulate(2_000, 5, night=5, pollution=box)
+    shuffled = simulate(2_000, 5, day=5, pollution=box)
     west, south, east, north = box.shuffled
     inside = clean["longitude"].between(west, east) & clean["latitude"].between(south, north)
     moved = shuffled[TARGET] != clean[TARGET]
@@ -160,11 +158,11 @@ def test_another_unit_and_shuffled_prices():
 def test_every_scenario_runs(name):
     story = SCENARIOS[name]
     knobs = {"noise": story.noise, "drift": story.drift, "pollution": story.pollution}
-    assert list(simulate(100, 1, night=5, **knobs)) == list(CATALOGUE)
+    assert list(simulate(100, 1, day=5, **knobs)) == list(CATALOGUE)
 
 
-def test_the_source_delivers_a_first_table_and_then_a_batch_each_night(options, seen):
-    source = SOURCES["simulated"](options(simulated_night_rows=30))
+def test_the_source_delivers_a_first_table_and_then_a_batch_each_time(options, seen):
+    source = SOURCES["simulated"](options(simulated_day_rows=30))
     found = []
     for _ in range(3):
         (delivery,) = source.deliveries(seen)
@@ -176,7 +174,7 @@ def test_the_source_delivers_a_first_table_and_then_a_batch_each_night(options, 
     assert len({d.digest for d in found}) == 3
 
 
-def test_the_same_night_is_delivered_again_until_it_is_stored(options, seen):
+def test_the_same_day_is_delivered_again_until_it_is_stored(options, seen):
     source = SOURCES["simulated"](options())
     (first,), (again,) = source.deliveries(seen), source.deliveries(seen)
     assert first.digest == again.digest
@@ -184,7 +182,7 @@ def test_the_same_night_is_delivered_again_until_it_is_stored(options, seen):
 
 def test_where_a_reference_table_is_in_only_fresh_rows_come(options, seen):
     seen.reference = True
-    (delivery,) = SOURCES["simulated"](options(simulated_night_rows=30)).deliveries(seen)
+    (delivery,) = SOURCES["simulated"](options(simulated_day_rows=30)).deliveries(seen)
     assert (delivery.watermark, whole(delivery.read()).read) == ("1", 30)
 
 
