@@ -25,7 +25,7 @@ from benchmarks.sampling import Sampler, Stack, boxes, by_function
 from housing.settings import load_settings
 from housing.store.database.open import open_store
 from housing.store.runs import runs
-from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.run_without_prefect import plain_run
 
 ROWS = 2_000_000
 BIG = 1_000_000
@@ -94,7 +94,7 @@ def profiled(home: Path) -> dict[Stack, float]:
     os.environ.update({k: v for k, v in delivered_to(home).items() if k.startswith("HOUSING_")})
     os.environ["HOUSING_SEARCH__N_JOBS"] = "1"  # one worker works in this process, where it is seen
     with Sampler() as sampler:
-        plain_night()
+        plain_run()
     return sampler.stacks
 
 

@@ -21,7 +21,7 @@ from deployments.processes.prefect_server import flush_logs_and_events, start
 from housing.settings import load_settings
 from housing.store.database.open import open_store
 from housing.store.runs import runs
-from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows
 
 ROUNDS = 3
@@ -73,7 +73,7 @@ def against_a_server(home: Path) -> list[Row]:
             walls.append(seconds)
             domains.append(_step_seconds(result.run))
             idle.append(timed(nightly)[0])
-            plain_idle.append(timed(plain_night)[0])
+            plain_idle.append(timed(plain_run)[0])
         flush_logs_and_events()
     server.stop()
     over = [wall - domain for wall, domain in zip(walls, domains, strict=True)]

@@ -39,12 +39,12 @@ def prepare(draws: int) -> None:
     for seed in ("1", "2"):
         os.environ["HOUSING_SEARCH__SEED"] = seed
         settings = load_settings()
-        with start_run("nightly", NightlyParameters()) as night, open_store(settings) as store:
-            ingest.ingest_all(store, settings, run=night.run)
-            version = dataset_steps.freeze(store, night).id
+        with start_run("nightly", NightlyParameters()) as run, open_store(settings) as store:
+            ingest.ingest_all(store, settings, run=run.id)
+            version = dataset_steps.freeze(store, run).id
             dataset_steps.assign_sides(store, settings)
-            search = train.tune(store, night, version, settings)
-            model = train.fit_challenger(store, night, search, settings)
+            search = train.tune(store, run, version, settings)
+            model = train.fit_challenger(store, run, search, settings)
             promote.back_up(store, model)
             change = registry.Change("promote", model, before, "benchmark", "to be taken back")
             registry.change_champion(store, change)

@@ -23,10 +23,10 @@ from tasks.run_labels import dated_run_name
 @expected_errors_as_states
 def backfill(parameters: NightlyParameters = DEFAULTS) -> State[RunResult | ApprovalDecision]:
     """One dataset version a batch, oldest first, so that each can be taken back by itself."""
-    with night_run("backfill", parameters) as night:
-        while ingest(night, at_most=1).stored:
-            freeze(night)
-            split(night)
-        conclude(night, RunResult(night.run, RunOutcome.DONE, "All batches that wait are in."))
+    with night_run("backfill", parameters) as run:
+        while ingest(run, at_most=1).stored:
+            freeze(run)
+            split(run)
+        conclude(run, RunResult(run.id, RunOutcome.DONE, "All batches that wait are in."))
     judged: RunResult = nightly(parameters)  # type: ignore[assignment]  # the state's data
     return completed(judged)

@@ -38,20 +38,20 @@ def nightly(parameters: NightlyParameters = DEFAULTS) -> State[RunResult | Appro
 
 def one_night(parameters: NightlyParameters) -> RunResult:
     """Bring in rows, freeze and split them, search, compare, promote without regression, report."""
-    with night_run("nightly", parameters) as night:
-        ingest(night)
-        version = freeze(night)
-        split(night)
-        readiness(night)
-        judged = skip_check(night, version)
+    with night_run("nightly", parameters) as run:
+        ingest(run)
+        version = freeze(run)
+        split(run)
+        readiness(run)
+        judged = skip_check(run, version)
         if judged is not None:
-            return conclude(night, nothing_new(night.run, version, judged))
-        search = tune(night, version)
-        challenger = fit(night, search)
-        judged = evaluate(night, version, challenger)
+            return conclude(run, nothing_new(run.id, version, judged))
+        search = tune(run, version)
+        challenger = fit(run, search)
+        judged = evaluate(run, version, challenger)
         if judged.promotes and not parameters.dry_run:
-            back_up(night, challenger)
-            judged = promote(night, judged)
-        result = report(night, of_verdict(night.run, version, judged, dry_run=parameters.dry_run))
-        notify(night, result)
-        return conclude(night, result)
+            back_up(run, challenger)
+            judged = promote(run, judged)
+        result = report(run, of_verdict(run.id, version, judged, dry_run=parameters.dry_run))
+        notify(run, result)
+        return conclude(run, result)

@@ -11,10 +11,10 @@ from tasks.options import PLAIN
 
 
 @task(name="evaluate", task_run_name="evaluate m{challenger} on v{version}", **PLAIN)
-def evaluate(night: RunContext, version: int, challenger: int) -> JudgedEvaluation:
+def evaluate(run: RunContext, version: int, challenger: int) -> JudgedEvaluation:
     """Score both on tonight's test set and judge."""
-    with step(night, "evaluate") as (store, settings):
-        judged = steps.evaluate(store, night, version, challenger, settings)
+    with step(run, "evaluate") as (store, settings):
+        judged = steps.evaluate(store, run, version, challenger, settings)
         progress.report("evaluate", 1, 1, judged.sentence)
     champion = "the baselines" if judged.champion is None else f"m{judged.champion}"
     run_labels.append_to_run_name(

@@ -13,15 +13,15 @@ from tasks.options import PLAIN
 
 @task(
     name="ingest",
-    task_run_name="ingest r{night.run}",
+    task_run_name="ingest r{run.id}",
     retries=2,
     retry_delay_seconds=5,
     **PLAIN,
 )
-def ingest(night: RunContext, at_most: int | None = None) -> IntakeSummary:
+def ingest(run: RunContext, at_most: int | None = None) -> IntakeSummary:
     """Bring in what the sources have that is not in yet."""
-    with step(night, "ingest") as (store, settings):
-        summary = ingest_all(store, settings, run=night.run, at_most=at_most)
+    with step(run, "ingest") as (store, settings):
+        summary = ingest_all(store, settings, run=run.id, at_most=at_most)
         progress.report("ingest", 1, 1, summary.sentence)
-        emit(notifications.notify_quarantine(settings, night.run, summary))
+        emit(notifications.notify_quarantine(settings, run.id, summary))
     return summary

@@ -10,11 +10,11 @@ from tasks.events import emit
 from tasks.options import PLAIN
 
 
-@task(name="notify", task_run_name="notify r{night.run}", **PLAIN)
-def notify(night: RunContext, result: RunResult) -> None:
+@task(name="notify", task_run_name="notify r{run.id}", **PLAIN)
+def notify(run: RunContext, result: RunResult) -> None:
     """Say how the night ended on every channel that is set; a channel that fails fails nothing."""
-    message = Message(Event(result.outcome), result.sentence, f"r{night.run}")
-    with step(night, "notify") as (_, settings):
+    message = Message(Event(result.outcome), result.sentence, f"r{run.id}")
+    with step(run, "notify") as (_, settings):
         failed = send_all(message, settings.notify)
         said = f"not delivered: {', '.join(failed)}" if failed else "delivered"
         progress.report("notify", 1, 1, said)

@@ -21,23 +21,23 @@ log = logging.getLogger("housing")
 
 
 @task(name="back up", task_run_name="back up m{model}", retries=2, retry_delay_seconds=5, **PLAIN)
-def back_up(night: RunContext, model: int) -> int:
+def back_up(run: RunContext, model: int) -> int:
     """Copy the model and its data to the second place and read them back; returns bytes."""
-    with step(night, "back up") as (store, _):
+    with step(run, "back up") as (store, _):
         copied = steps.back_up(store, model)
         progress.report("back up", 1, 1, f"m{model} and its data: {copied / 1e6:,.1f} MB verified")
     return copied
 
 
 @task(name="promote", task_run_name="promote m{judged.challenger}", **PLAIN)
-def promote(night: RunContext, judged: JudgedEvaluation) -> JudgedEvaluation:
+def promote(run: RunContext, judged: JudgedEvaluation) -> JudgedEvaluation:
     """Make the challenger champion, in one transaction; or ask a person, if the policy does."""
-    with step(night, "promote") as (store, settings):
+    with step(run, "promote") as (store, settings):
         if settings.gate.approval:
-            judged = ask(store, night.run, judged, settings)
+            judged = ask(store, run.id, judged, settings)
             progress.report("promote", 1, 1, judged.sentence)
         else:
-            line = steps.promote(store, night, judged)
+            line = steps.promote(store, run, judged)
             said = f"m{judged.challenger} is champion (ledger line {line})"
             progress.report("promote", 1, 1, said)
     return judged

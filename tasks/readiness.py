@@ -9,10 +9,10 @@ from tasks.events import emit
 from tasks.options import PLAIN
 
 
-@task(name="readiness", task_run_name="readiness r{night.run}", **PLAIN)
-def readiness(night: RunContext) -> RollbackReadiness:
+@task(name="readiness", task_run_name="readiness r{run.id}", **PLAIN)
+def readiness(run: RunContext) -> RollbackReadiness:
     """Load every retained champion in a fresh process, once a day; a red one fails nothing."""
-    with step(night, "readiness") as (store, settings):
+    with step(run, "readiness") as (store, settings):
         found = steps.check_and_tell(store, settings)
     emit(*(one.message() for one in found.red))
     return found

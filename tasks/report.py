@@ -10,11 +10,11 @@ from tasks.artifacts import show
 from tasks.options import PLAIN
 
 
-@task(name="report", task_run_name="report r{night.run}", **PLAIN)
-def report(night: RunContext, result: RunResult) -> RunResult:
+@task(name="report", task_run_name="report r{run.id}", **PLAIN)
+def report(run: RunContext, result: RunResult) -> RunResult:
     """Write the report and show its parts in the UI; returns the result with the file's path."""
-    with step(night, "report") as (store, settings):
-        written = steps.write(store, settings, night, result)
+    with step(run, "report") as (store, settings):
+        written = steps.write(store, settings, run, result)
         progress.report("report", 1, 1, written.result.report or "")
     show(written)
     return written.result

@@ -10,16 +10,16 @@ from tasks.progress import shown_in_ui
 
 
 @task(name="tune", task_run_name="tune on v{version}", **PLAIN)
-def tune(night: RunContext, version: int) -> int:
+def tune(run: RunContext, version: int) -> int:
     """Search, or go on with a search that was interrupted; returns its id."""
-    with step(night, "tune") as (store, settings), shown_in_ui("tune"):
-        return steps.tune(store, night, version, settings)
+    with step(run, "tune") as (store, settings), shown_in_ui("tune"):
+        return steps.tune(store, run, version, settings)
 
 
 @task(name="fit", task_run_name="fit the best of search {search}", **PLAIN)
-def fit(night: RunContext, search: int) -> int:
+def fit(run: RunContext, search: int) -> int:
     """Fit the best draw on all training rows and register it; returns the model's id."""
-    with step(night, "fit") as (store, settings):
-        model = steps.fit_challenger(store, night, search, settings)
+    with step(run, "fit") as (store, settings):
+        model = steps.fit_challenger(store, run, search, settings)
         progress.report("fit", 1, 1, f"m{model}")
     return model

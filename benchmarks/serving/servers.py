@@ -53,20 +53,20 @@ def make(home: Path) -> None:
 
 def _night() -> None:
     settings = load_settings()
-    with start_run("nightly", NightlyParameters()) as night, open_store(settings) as store:
-        ingest.ingest_all(store, settings, run=night.run)
-        version = datasets.freeze(store, night).id
+    with start_run("nightly", NightlyParameters()) as run, open_store(settings) as store:
+        ingest.ingest_all(store, settings, run=run.id)
+        version = datasets.freeze(store, run).id
         datasets.assign_sides(store, settings)
-        search = train.tune(store, night, version, settings)
-        challenger = train.fit_challenger(store, night, search, settings)
-        judged = evaluate(store, night, version, challenger, settings)
+        search = train.tune(store, run, version, settings)
+        challenger = train.fit_challenger(store, run, search, settings)
+        judged = evaluate(store, run, version, challenger, settings)
         promote.back_up(store, challenger)
         with store.read() as connection:
             before = registry.champion(connection)
         if before != challenger:  # whatever the gate says: there shall be two champions
             change = registry.Change("promote", challenger, before, "benchmark", "benchmark")
             registry.change_champion(store, change)
-        finish_run(store, night, of_verdict(night.run, version, judged, dry_run=True))
+        finish_run(store, run, of_verdict(run.id, version, judged, dry_run=True))
 
 
 def free_port() -> int:

@@ -9,9 +9,9 @@ from housing.store.database.engine import Store
 from housing.training.split import SplitRule
 
 
-def freeze(store: Store, night: RunContext) -> DatasetVersion:
+def freeze(store: Store, run: RunContext) -> DatasetVersion:
     """The active version, after a new one was made of what came in since the last."""
-    made = datasets.append_waiting(store, reason="new batches", run=night.run)
+    made = datasets.append_waiting(store, reason="new batches", run=run.id)
     if made is not None:
         return made
     with store.read() as connection:

@@ -92,7 +92,7 @@ def _could_not_run(row: Row[Any]) -> bool:
 
 def evaluate(
     store: Store,
-    night: RunContext,
+    run: RunContext,
     version: int,
     challenger: int,
     settings: Settings,
@@ -100,8 +100,8 @@ def evaluate(
     """Measure, judge and record, and note in the run's row which verdict is its; the same inputs
     are judged once.
     """
-    judged = judge_against(store, night.run, version, challenger, settings)
-    runs.note(store, night.run, evaluation=judged.evaluation)
+    judged = judge_against(store, run.id, version, challenger, settings)
+    runs.note(store, run.id, evaluation=judged.evaluation)
     return judged
 
 

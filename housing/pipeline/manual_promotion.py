@@ -48,10 +48,10 @@ def judge(model: int) -> Decided:
     """
     with open_store(load_settings()) as store:
         _must_be_judged(store, model)
-    with start_run("judge", NightlyParameters()) as night:
-        judged, verdict, version = _judged(night, model)
-        result = of_verdict(night.run, version, judged, dry_run=judged.promotes)
-        return Decided(_concluded(night, result), verdict)
+    with start_run("judge", NightlyParameters()) as run:
+        judged, verdict, version = _judged(run, model)
+        result = of_verdict(run.id, version, judged, dry_run=judged.promotes)
+        return Decided(_concluded(run, result), verdict)
 
 
 def promote_model(model: int, reason: str, *, override: bool = False) -> Decided:
@@ -65,19 +65,19 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> Decided
     with open_store(settings) as store:
         _must_be_judged(store, model)
         registry.check_eligible(store, registry.Change("promote", model, None, actor(), reason))
-    with start_run("promote", NightlyParameters()) as night:
-        judged, verdict, version = _judged(night, model)
+    with start_run("promote", NightlyParameters()) as run:
+        judged, verdict, version = _judged(run, model)
         against = () if judged.outcome == "promote" else _not_passed(verdict)
         overridden = tuple(check.name for check in against)
         if refused := _why_not(model, against, override=override):
-            kept = of_verdict(night.run, version, judged, dry_run=False)
-            with step(night, "look ahead") as (store, _):
+            kept = of_verdict(run.id, version, judged, dry_run=False)
+            with step(run, "look ahead") as (store, _):
                 sentence = f"{refused} {judged.sentence} {what_next(store, settings)}"
-            return Decided(_concluded(night, replace(kept, sentence=sentence)), verdict)
-        sentence = _made_champion(night, judged, reason, overridden)
-        result = RunResult(night.run, RunOutcome.PROMOTED, sentence, version, model)
-        send_all(Message(Event.PROMOTED, result.sentence, f"r{night.run}"), settings.notify)
-        return Decided(_concluded(night, result), verdict, overridden)
+            return Decided(_concluded(run, replace(kept, sentence=sentence)), verdict)
+        sentence = _made_champion(run, judged, reason, overridden)
+        result = RunResult(run.id, RunOutcome.PROMOTED, sentence, version, model)
+        send_all(Message(Event.PROMOTED, result.sentence, f"r{run.id}"), settings.notify)
+        return Decided(_concluded(run, result), verdict, overridden)
 
 
 def _must_be_judged(store: Store, model: int) -> None:
@@ -97,12 +97,12 @@ def _active(connection: Connection) -> int:
     return active.id
 
 
-def _judged(night: RunContext, model: int) -> tuple[JudgedEvaluation, Verdict, int]:
-    with step(night, "evaluate") as (store, settings):
+def _judged(run: RunContext, model: int) -> tuple[JudgedEvaluation, Verdict, int]:
+    with step(run, "evaluate") as (store, settings):
         with store.read() as connection:
             version = _active(connection)
-        judged = judge_against(store, night.run, version, model, settings, again=True)
-        runs.note(store, night.run, evaluation=judged.evaluation)
+        judged = judge_against(store, run.id, version, model, settings, again=True)
+        runs.note(store, run.id, evaluation=judged.evaluation)
         with store.read() as connection:
             row = registry.evaluation(connection, judged.evaluation)
     return judged, TypeAdapter(Verdict).validate_python(row.verdict), version
@@ -125,22 +125,22 @@ def _why_not(model: int, against: Sequence[CheckResult], *, override: bool) -> s
 
 
 def _made_champion(
-    night: RunContext, judged: JudgedEvaluation, reason: str, overridden: tuple[str, ...]
+    run: RunContext, judged: JudgedEvaluation, reason: str, overridden: tuple[str, ...]
 ) -> str:
     """Back the model up and change the champion; returns what happened as a sentence."""
-    with step(night, "back up") as (store, _):
+    with step(run, "back up") as (store, _):
         promote.back_up(store, judged.challenger)
     against = f", against {', '.join(overridden)}" if overridden else ""
     reason = reason.rstrip(".")
     why = f"by hand{against}: {reason}. {judged.sentence}"
-    change = promote.promotion(judged, night.run, why, overridden)
-    with step(night, "promote") as (store, _):
+    change = promote.promotion(judged, run.id, why, overridden)
+    with step(run, "promote") as (store, _):
         registry.change_champion(store, change)
         with store.write() as connection:
             approvals.answer_all(connection, judged.challenger, actor(), f"by hand: {reason}")
     return f"m{judged.challenger} is promoted by {actor()}{against}: {reason}."
 
 
-def _concluded(night: RunContext, result: RunResult) -> RunResult:
-    with step(night, "conclude") as (store, _):
-        return finish_run(store, night, result)
+def _concluded(run: RunContext, result: RunResult) -> RunResult:
+    with step(run, "conclude") as (store, _):
+        return finish_run(store, run, result)

@@ -43,7 +43,7 @@ def back_up(store: Store, model: int) -> int:
     return copy_verified(store, digests)
 
 
-def promote(store: Store, night: RunContext, judged: JudgedEvaluation) -> int:
+def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
     """Make the challenger champion; returns the ledger line.
 
     ChampionChanged if it was judged against a champion that has been replaced since, OnHold if
@@ -53,7 +53,7 @@ def promote(store: Store, night: RunContext, judged: JudgedEvaluation) -> int:
         newest = registry.head(connection)
     if newest is not None and newest.to_model == judged.challenger:
         return int(newest.seq)  # a run that died after this step, run again
-    return registry.change_champion(store, promotion(judged, night.run, judged.sentence))
+    return registry.change_champion(store, promotion(judged, run.id, judged.sentence))
 
 
 def promotion(

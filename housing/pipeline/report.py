@@ -49,11 +49,11 @@ class WrittenReport:
     card: str = ""  # the challenger's model card, Markdown
 
 
-def write(store: Store, settings: Settings, night: RunContext, result: RunResult) -> WrittenReport:
+def write(store: Store, settings: Settings, run: RunContext, result: RunResult) -> WrittenReport:
     """Render the report of a night into HOME/reports."""
-    path = report_path(settings, night.run)
+    path = report_path(settings, run.id)
     text, page = _card(store, settings, result)
-    report = replace(collect(store, settings, night.run, result), location=str(path), card=page)
+    report = replace(collect(store, settings, run.id, result), location=str(path), card=page)
     write_page(path, render(report).encode())
     return WrittenReport(replace(result, report=str(path)), summary(report), report, text)
 

@@ -68,7 +68,7 @@ class NightlyParameters(BaseModel):
 class RunContext:
     """A run under way; small enough to travel between tasks."""
 
-    run: int
+    id: int
     token: int
     parameters: NightlyParameters
 
@@ -85,9 +85,9 @@ def start_run(
     with open_store(load_settings()) as store:
         token = _take_lease(store, kind, shown)
         try:
-            night = RunContext(_start(store, kind, shown, flow_run, token), token, parameters)
-            with _recorded(store, night), lease.heartbeat(store, token):
-                yield night
+            run = RunContext(_start(store, kind, shown, flow_run, token), token, parameters)
+            with _recorded(store, run), lease.heartbeat(store, token):
+                yield run
         finally:
             lease.release(store, token)
 
@@ -113,13 +113,13 @@ def _start(store: Store, kind: str, shown: dict[str, Any], flow_run: str | None,
 
 
 @contextmanager
-def _recorded(store: Store, night: RunContext) -> Iterator[None]:
+def _recorded(store: Store, run: RunContext) -> Iterator[None]:
     """Note in the run's row why it did not come to its end."""
     try:
         yield
     except BaseException as error:
         status = "failed" if isinstance(error, Exception) else "cancelled"
-        runs.finish(store, night.run, status, error=_in_words(error))
+        runs.finish(store, run.id, status, error=_in_words(error))
         if status == "failed":
             notifications.failures(store, load_settings())
         raise
@@ -135,36 +135,36 @@ def _in_words(error: BaseException) -> str:
 
 
 @contextmanager
-def step(night: RunContext, name: str) -> Iterator[tuple[Store, Settings]]:
+def step(run: RunContext, name: str) -> Iterator[tuple[Store, Settings]]:
     """Open the store for one step of the night, fenced, and record how long the step took.
 
     The last thing that the step reported as its progress is kept with it and logged.
     """
-    settings = night.parameters.settings(load_settings())
+    settings = run.parameters.settings(load_settings())
     said: list[str] = []
 
     def listen(step: str, done: int, total: int, message: str) -> None:
         if step == name and message:
             said.append(message)
 
-    with open_store(settings, token=night.token) as store:
+    with open_store(settings, token=run.token) as store:
         progress.report(name, 0, 0)
         began = time.perf_counter()
         with progress.heard_by(listen):
             yield store, settings
         seconds = time.perf_counter() - began
         detail = said[-1] if said else ""
-        runs.note_step(store, night.run, StepTime(name, seconds, detail))
+        runs.note_step(store, run.id, StepTime(name, seconds, detail))
         log.info("%s: %s (%.1f s)", name, detail or "done", seconds)
         progress.report(name, 1, 1, f"{seconds:.1f} s  {detail}")
 
 
-def finish_run(store: Store, night: RunContext, result: RunResult) -> RunResult:
+def finish_run(store: Store, run: RunContext, result: RunResult) -> RunResult:
     """Record how the night ended; returns the result with the champion of now."""
     with store.read() as connection:
         champion = registry.champion(connection)
     final = RunResult(
-        run=night.run,
+        run=run.id,
         outcome=result.outcome,
         sentence=result.sentence,
         version=result.version,
@@ -174,7 +174,7 @@ def finish_run(store: Store, night: RunContext, result: RunResult) -> RunResult:
     )
     runs.finish(
         store,
-        night.run,
+        run.id,
         "completed",
         outcome=final.outcome,
         sentence=final.sentence,

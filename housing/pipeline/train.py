@@ -74,7 +74,7 @@ def training_side(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     return side[list(schema.FEATURES)], side[schema.TARGET]
 
 
-def tune(store: Store, night: RunContext, version: int, settings: Settings) -> int:
+def tune(store: Store, run: RunContext, version: int, settings: Settings) -> int:
     """Run the search of this version and plan, or what is left of it; returns its id."""
     frame = datasets.read(store, version)
     profile = profiles.record_or_verify(store, version, frame)
@@ -90,7 +90,7 @@ def tune(store: Store, night: RunContext, version: int, settings: Settings) -> i
         key=search_key(profile.content, plan),
         version=version,
         plan=plan.model_dump(mode="json"),
-        run=night.run,
+        run=run.id,
         warm=_warm(store, version, plan),
     )
     with store.read() as connection:
@@ -171,7 +171,7 @@ def _so_far(trials: Iterable[Trial]) -> str:
     return f"best error so far {lowest:,.0f} US dollars" if lowest < float("inf") else ""
 
 
-def fit_challenger(store: Store, night: RunContext, search: int, settings: Settings) -> int:
+def fit_challenger(store: Store, run: RunContext, search: int, settings: Settings) -> int:
     """Fit what the search chose on the whole training side and register it; returns its id.
 
     A model that was fitted before is found again; one whose bytes were pruned is fitted again.
@@ -219,7 +219,7 @@ def fit_challenger(store: Store, night: RunContext, search: int, settings: Setti
         "groups": fitted.also.groups,
         "libraries": library_versions(fitted.model),
         "fit_seconds": fit_seconds,
-        "run": night.run,
+        "run": run.id,
     }
     return registry.register(store, facts, artifact, golden)
 

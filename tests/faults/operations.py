@@ -15,29 +15,29 @@ from housing.store.database import engine
 from housing.store.database.open import open_store
 from housing.store.database.tables import utc_now
 from housing.store.models import retention
-from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.run_without_prefect import plain_run
 
 
 def night() -> None:
     """One night, without the orchestrator."""
-    plain_night()
+    plain_run()
 
 
 def dry_night() -> None:
     """A night whose challenger is never champion."""
-    plain_night(NightlyParameters(dry_run=True))
+    plain_run(NightlyParameters(dry_run=True))
 
 
 def careless_night() -> None:
     """A night whose files are not synced: what a loss of power must be seen to spoil."""
     with patch.object(os, "fsync", lambda _: None):
-        plain_night()
+        plain_run()
 
 
 def hasty_night() -> None:
     """A night whose database does not wait for the disk."""
     with patch.object(engine, "_PRAGMAS", (*engine._PRAGMAS, "synchronous=OFF")):
-        plain_night()
+        plain_run()
 
 
 def rollback() -> None:

@@ -6,7 +6,7 @@ from flows.nightly import nightly
 from housing.settings import Settings
 from housing.store.database.open import open_store
 from housing.store.runs import runs
-from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import landing_rows
 
 pytestmark = pytest.mark.prefect
@@ -22,7 +22,7 @@ def test_it_takes_the_steps_of_the_flow(small: Settings) -> None:
     small.landing_dir.mkdir(parents=True)
     landing_rows(0).to_csv(small.landing_dir / "a.csv", index=False)
     orders = []
-    for night in (nightly, plain_night):
+    for night in (nightly, plain_run):
         small.landing_dir.joinpath(f"{len(orders)}.csv").write_text(
             landing_rows(len(orders) + 1, 300).to_csv(index=False)
         )
@@ -31,5 +31,5 @@ def test_it_takes_the_steps_of_the_flow(small: Settings) -> None:
         assert result.outcome in ("promoted", "kept", "inconclusive")
     carried_out = {"back up", "promote"}
     assert orders[0] - carried_out == orders[1] - carried_out
-    nothing = [_steps(small, night().run) for night in (nightly, plain_night)]
+    nothing = [_steps(small, night().run) for night in (nightly, plain_run)]
     assert nothing[0] == nothing[1]

@@ -42,7 +42,7 @@ def land(small: Settings) -> Land:
 
 
 @pytest.fixture
-def night(small: Settings) -> Iterator[RunContext]:
+def run(small: Settings) -> Iterator[RunContext]:
     """A night under way, with its lease."""
     with start_run("nightly", NightlyParameters()) as begun:
         yield begun

@@ -10,7 +10,7 @@ from housing.records import RunResult
 from housing.settings import load_settings
 from housing.store.database.open import open_store
 from tests.fixtures.dask_cluster import a_scheduler, two_workers, worker
-from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, contents, landing_rows
 
 pytestmark = [
@@ -41,7 +41,7 @@ def begin(home: Path, monkeypatch: pytest.MonkeyPatch):
         landing_rows(rows=800).to_csv(landing / "a.csv", index=False)
         monkeypatch.setenv("HOUSING_HOME", str(home / name))
         monkeypatch.setenv("HOUSING_DASK_ADDRESS", address)
-        result = plain_night()
+        result = plain_run()
         with open_store(load_settings()) as store:
             return result, contents(store)
 

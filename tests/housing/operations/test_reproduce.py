@@ -12,7 +12,7 @@ from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, models, utc_now
 from housing.store.models import artifacts, registry
 from housing.training.candidates import FAMILIES
-from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
 from tests.housing.operations.test_backup import original as original
 from tests.housing.operations.test_backup import seen as seen
@@ -85,7 +85,7 @@ def test_challengers_of_nights_with_neighbours_bags_and_blends(
     drawn = {"FAMILIES": families, "N_ITER": "2", "BAG": "3", "ENSEMBLE": "true"}
     for name, value in {**SMALL, **{f"HOUSING_SEARCH__{k}": v for k, v in drawn.items()}}.items():
         monkeypatch.setenv(name, value)
-    plain_night()
+    plain_run()
     settings = load_settings()
     with open_store(settings) as store:
         with store.read() as connection:

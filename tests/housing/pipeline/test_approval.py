@@ -34,15 +34,15 @@ pytestmark = pytest.mark.either_database
 
 
 @pytest.fixture
-def asked(store: Store, night: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch) -> Ran:
+def asked(store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch) -> Ran:
     """A first night whose promotion waits."""
     monkeypatch.setenv("HOUSING_GATE__APPROVAL", "true")
     land("a.csv")
-    ran = run_night(store, night, promoting=False)
+    ran = run_night(store, run, promoting=False)
     assert ran.judged.outcome == "promote", ran.judged.sentence
-    waits = approval.ask(store, night.run, ran.judged, load_settings())
+    waits = approval.ask(store, run.id, ran.judged, load_settings())
     assert waits.outcome == "awaiting approval"
-    finish_run(store, night, of_verdict(night.run, ran.version, waits, dry_run=False))
+    finish_run(store, run, of_verdict(run.id, ran.version, waits, dry_run=False))
     return ran
 
 
@@ -58,7 +58,7 @@ def late(store: Store) -> None:
         connection.execute(approvals.update().values(expires_at=approvals.c.asked_at))
 
 
-def test_what_waits_is_promoted_by_nobody_else(store: Store, night: RunContext, asked: Ran) -> None:
+def test_what_waits_is_promoted_by_nobody_else(store: Store, run: RunContext, asked: Ran) -> None:
     assert champion(store) is None
     assert "does nothing" in what_next(store, load_settings())
     stands = existing_verdict(store, asked.version, load_settings())
@@ -66,51 +66,51 @@ def test_what_waits_is_promoted_by_nobody_else(store: Store, night: RunContext, 
     assert (stands.evaluation, stands.outcome) == (asked.judged.evaluation, "awaiting approval")
     with store.read() as connection:
         (need,) = queries.status(connection)["needs_a_person"]
-        shown = queries.show_run(connection, night.run)
-    assert f"`housing approve r{night.run}`" in need
+        shown = queries.show_run(connection, run.id)
+    assert f"`housing approve r{run.id}`" in need
     assert shown["outcome"] == "awaiting approval"
     assert shown["approval"]["status"] == "waiting"
 
 
-def test_asking_twice_asks_once(store: Store, night: RunContext, asked: Ran) -> None:
-    approval.ask(store, night.run, asked.judged, load_settings())
+def test_asking_twice_asks_once(store: Store, run: RunContext, asked: Ran) -> None:
+    approval.ask(store, run.id, asked.judged, load_settings())
     assert count(store, approvals) == 1
 
 
-def test_approving_promotes_and_is_recorded(store: Store, night: RunContext, asked: Ran) -> None:
-    decided = approval.approve(store, load_settings(), night.run, "looks right")
+def test_approving_promotes_and_is_recorded(store: Store, run: RunContext, asked: Ran) -> None:
+    decided = approval.approve(store, load_settings(), run.id, "looks right")
     assert (decided.status, decided.champion) == ("approved", asked.challenger)
     assert champion(store) == asked.challenger
     with store.read() as connection:
         line = registry.history(connection)[0]
         assert queries.status(connection)["needs_a_person"] == []
     assert "approved: looks right" in line.reason
-    assert (line.run, line.evaluation) == (night.run, asked.judged.evaluation)
+    assert (line.run, line.evaluation) == (run.id, asked.judged.evaluation)
     assert status(store)["decided_by"]
     with pytest.raises(NotPossible, match="it was approved by"):
-        approval.approve(store, load_settings(), night.run, "again")
+        approval.approve(store, load_settings(), run.id, "again")
     with pytest.raises(NotPossible, match="it was approved by"):
-        approval.reject(store, load_settings(), night.run, "too late")
+        approval.reject(store, load_settings(), run.id, "too late")
     assert count(store, ledger) == 1
 
 
 def test_rejecting_keeps_and_the_next_night_does_not_ask_again(
-    store: Store, night: RunContext, asked: Ran
+    store: Store, run: RunContext, asked: Ran
 ) -> None:
-    assert approval.reject(store, load_settings(), night.run, "not now").status == "rejected"
+    assert approval.reject(store, load_settings(), run.id, "not now").status == "rejected"
     assert champion(store) is None
     stands = existing_verdict(store, asked.version, load_settings())
     assert stands is not None
-    assert "(m1, rejected)" in nothing_new(night.run, asked.version, stands).sentence
+    assert "(m1, rejected)" in nothing_new(run.id, asked.version, stands).sentence
     with pytest.raises(NotPossible, match=r"it was rejected by .* \(not now\)"):
-        approval.approve(store, load_settings(), night.run, "after all")
+        approval.approve(store, load_settings(), run.id, "after all")
 
 
-def test_what_nobody_decides_expires_into_keep(store: Store, night: RunContext, asked: Ran) -> None:
+def test_what_nobody_decides_expires_into_keep(store: Store, run: RunContext, asked: Ran) -> None:
     assert notifications.expire_approvals(store, load_settings()) == []
     late(store)
     with pytest.raises(NotPossible, match="it was expired"):
-        approval.approve(store, load_settings(), night.run, "overslept")
+        approval.approve(store, load_settings(), run.id, "overslept")
     assert champion(store) is None
     assert existing_verdict(store, asked.version, load_settings()) is not None
     assert (
@@ -118,12 +118,12 @@ def test_what_nobody_decides_expires_into_keep(store: Store, night: RunContext, 
     )  # found by the refusal already
 
 
-def test_expiry_names_the_runs(store: Store, night: RunContext, asked: Ran) -> None:
+def test_expiry_names_the_runs(store: Store, run: RunContext, asked: Ran) -> None:
     late(store)
-    assert notifications.expire_approvals(store, load_settings()) == [night.run]
+    assert notifications.expire_approvals(store, load_settings()) == [run.id]
     assert status(store)["status"] == "expired"
     with store.read() as connection:
-        shown = queries.show_run(connection, night.run)
+        shown = queries.show_run(connection, run.id)
     assert shown["outcome"] == "kept"
     assert shown["sentence"].startswith("Nobody approved in time")
 
@@ -134,8 +134,8 @@ def test_the_next_night_drops_what_nobody_decided(small: Settings, land: Land) -
         land("a.csv")
         with start_run("nightly", NightlyParameters()) as first:
             ran = run_night(store, first, promoting=False)
-            waits = approval.ask(store, first.run, ran.judged, small)
-            finish_run(store, first, of_verdict(first.run, ran.version, waits, dry_run=False))
+            waits = approval.ask(store, first.id, ran.judged, small)
+            finish_run(store, first, of_verdict(first.id, ran.version, waits, dry_run=False))
         with start_run("nightly", NightlyParameters()):
             assert status(store)["status"] == "waiting"
         late(store)
@@ -143,16 +143,16 @@ def test_the_next_night_drops_what_nobody_decided(small: Settings, land: Land) -
             assert status(store)["status"] == "expired"
         assert champion(store) is None
         with store.read() as connection:
-            assert queries.show_run(connection, first.run)["outcome"] == "kept"
+            assert queries.show_run(connection, first.id)["outcome"] == "kept"
 
 
 @pytest.mark.parametrize(("decision", "outcome"), [("approve", "promoted"), ("reject", "kept")])
 def test_the_run_that_asked_says_what_became_of_it(
-    store: Store, night: RunContext, asked: Ran, decision: str, outcome: str
+    store: Store, run: RunContext, asked: Ran, decision: str, outcome: str
 ) -> None:
-    getattr(approval, decision)(store, load_settings(), night.run, "seen")
+    getattr(approval, decision)(store, load_settings(), run.id, "seen")
     with store.read() as connection:
-        shown = queries.show_run(connection, night.run)
+        shown = queries.show_run(connection, run.id)
     assert shown["outcome"] == outcome
     assert shown["champion"] == ("m1" if decision == "approve" else None)
 
@@ -166,7 +166,7 @@ def test_the_run_that_asked_says_what_became_of_it(
     ],
 )
 def test_the_team_hears_of_a_decision_once(
-    store: Store, night: RunContext, asked: Ran, receiver: Receiver,
+    store: Store, run: RunContext, asked: Ran, receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch, way: str, event: str, words: str,
 ) -> None:  # fmt: skip
     url = f"http://127.0.0.1:{receiver.server_port}/hook"
@@ -175,66 +175,64 @@ def test_the_team_hears_of_a_decision_once(
         late(store)
         notifications.expire_approvals(store, load_settings())
     else:
-        getattr(approval, way)(store, load_settings(), night.run, "looks right")
+        getattr(approval, way)(store, load_settings(), run.id, "looks right")
     notifications.expire_approvals(store, load_settings())
     (got,) = receiver.got
-    assert (got["event"], got["subject"]) == (event, f"r{night.run}")
+    assert (got["event"], got["subject"]) == (event, f"r{run.id}")
     assert words in got["sentence"]
 
 
 def test_a_run_that_asked_nothing_or_is_not_there(
-    store: Store, night: RunContext, small: Settings
+    store: Store, run: RunContext, small: Settings
 ) -> None:
     with pytest.raises(NotPossible, match="asked for no approval"):
-        approval.approve(store, small, night.run, "why not")
+        approval.approve(store, small, run.id, "why not")
     with pytest.raises(UnknownId, match="r99"):
         approval.reject(store, small, 99, "why not")
 
 
 @pytest.mark.parametrize("decide", [approval.approve, approval.reject])
-def test_a_decision_takes_a_reason(
-    store: Store, night: RunContext, asked: Ran, decide: Any
-) -> None:
+def test_a_decision_takes_a_reason(store: Store, run: RunContext, asked: Ran, decide: Any) -> None:
     with pytest.raises(NotPossible, match="takes a reason"):
-        decide(store, load_settings(), night.run, "  ")
+        decide(store, load_settings(), run.id, "  ")
     assert status(store)["status"] == "waiting"
 
 
-def test_what_is_on_hold_goes_on_waiting(store: Store, night: RunContext, land: Land) -> None:
+def test_what_is_on_hold_goes_on_waiting(store: Store, run: RunContext, land: Land) -> None:
     land("a.csv")
-    first = run_night(store, night)
+    first = run_night(store, run)
     land("b.csv", seed=1)
-    second = run_night(store, night, promoting=False)
+    second = run_night(store, run, promoting=False)
     with store.write() as connection:  # whatever the gate says: this is about what follows
         connection.execute(evaluations.update().values(outcome="promote"))
-    approval.ask(store, night.run, second.judged, load_settings())
+    approval.ask(store, run.id, second.judged, load_settings())
     blocks.hold(store, "m", second.challenger, Authorship("test", "looks odd"))
     with pytest.raises(OnHold, match="looks odd"):
-        approval.approve(store, load_settings(), night.run, "go")
+        approval.approve(store, load_settings(), run.id, "go")
     assert (status(store)["status"], champion(store)) == ("waiting", first.challenger)
     blocks.release(store, "m", second.challenger, Authorship("test", "it was right"))
-    assert approval.approve(store, load_settings(), night.run, "go").status == "approved"
+    assert approval.approve(store, load_settings(), run.id, "go").status == "approved"
     assert champion(store) == second.challenger
 
 
 def test_after_a_change_of_champion_the_comparison_is_repeated(
-    store: Store, night: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
+    store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land("a.csv")
-    first = run_night(store, night)
+    first = run_night(store, run)
     land("b.csv", seed=1)
-    second = run_night(store, night, promoting=False)
+    second = run_night(store, run, promoting=False)
     asked = JudgedEvaluation(
         second.judged.evaluation, second.challenger, first.challenger, "promote", "Yes."
     )
-    approval.ask(store, night.run, asked, load_settings())
+    approval.ask(store, run.id, asked, load_settings())
     land("c.csv", seed=2)
-    third = run_night(store, night, promoting=False)
+    third = run_night(store, run, promoting=False)
     registry.change_champion(
         store, registry.Change("promote", third.challenger, first.challenger, "test", "meanwhile")
     )
     before = count(store, evaluations)
-    decided = approval.approve(store, load_settings(), night.run, "go")
+    decided = approval.approve(store, load_settings(), run.id, "go")
     assert count(store, evaluations) == before + 1
     row = status(store)
     with store.read() as connection:
@@ -248,7 +246,7 @@ def test_after_a_change_of_champion_the_comparison_is_repeated(
 
 
 def test_a_promotion_that_was_cut_off_is_finished_by_approving_again(
-    store: Store, night: RunContext, asked: Ran, monkeypatch: pytest.MonkeyPatch
+    store: Store, run: RunContext, asked: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(*_: object) -> int:
         raise KeyboardInterrupt
@@ -256,24 +254,22 @@ def test_a_promotion_that_was_cut_off_is_finished_by_approving_again(
     with monkeypatch.context() as patch:
         patch.setattr(registry, "change_champion", dies)
         with pytest.raises(KeyboardInterrupt):
-            approval.approve(store, load_settings(), night.run, "go")
+            approval.approve(store, load_settings(), run.id, "go")
     assert (status(store)["status"], champion(store)) == ("approved", None)
     with pytest.raises(NotPossible, match="it was approved"):
-        approval.reject(store, load_settings(), night.run, "no")
-    approval.approve(store, load_settings(), night.run, "go on")
+        approval.reject(store, load_settings(), run.id, "no")
+    approval.approve(store, load_settings(), run.id, "go on")
     assert champion(store) == asked.challenger
 
 
-def test_of_two_who_decide_at_once_one_is_first(
-    store: Store, night: RunContext, asked: Ran
-) -> None:
+def test_of_two_who_decide_at_once_one_is_first(store: Store, run: RunContext, asked: Ran) -> None:
     ends: list[str] = []
     ready = threading.Barrier(2)
 
     def decide(how: Any, why: str) -> None:
         ready.wait()
         try:
-            ends.append(how(store, load_settings(), night.run, why).status)
+            ends.append(how(store, load_settings(), run.id, why).status)
         except NotPossible:
             ends.append("refused")
 
@@ -290,20 +286,20 @@ def test_of_two_who_decide_at_once_one_is_first(
 
 
 def test_what_is_approved_is_backed_up_before_it_is_champion(
-    store: Store, night: RunContext, asked: Ran
+    store: Store, run: RunContext, asked: Ran
 ) -> None:
     """Model, golden rows, segments, sides and calibration can be read from the backup alone."""
-    approval.approve(store, load_settings(), night.run, "go")
+    approval.approve(store, load_settings(), run.id, "go")
     must_be_in_the_backup(store, asked.challenger)
 
 
 def test_a_rollback_while_an_approval_waits_compares_with_the_champion_in_force(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     made = []
     for number, name in enumerate("abc"):
         land(f"{name}.csv", seed=number)
-        made.append(run_night(store, night, promoting=False))
+        made.append(run_night(store, run, promoting=False))
         if number < 2:
             expected = champion(store)
             change = registry.Change("promote", made[-1].challenger, expected, "test", "forced")
@@ -312,9 +308,9 @@ def test_a_rollback_while_an_approval_waits_compares_with_the_champion_in_force(
     asked = JudgedEvaluation(
         third.judged.evaluation, third.challenger, made[1].challenger, "promote", "Yes."
     )
-    approval.ask(store, night.run, asked, load_settings())
+    approval.ask(store, run.id, asked, load_settings())
     promote.roll_back(store, None, "worse in the field")
-    decided = approval.approve(store, load_settings(), night.run, "go")
+    decided = approval.approve(store, load_settings(), run.id, "go")
     with store.read() as connection:
         again = registry.evaluation(connection, status(store)["repeated"])
     assert (again.challenger, again.champion) == (third.challenger, made[0].challenger)
@@ -323,12 +319,12 @@ def test_a_rollback_while_an_approval_waits_compares_with_the_champion_in_force(
 
 
 def test_what_waits_for_a_model_that_became_champion_otherwise_changes_nothing(
-    store: Store, night: RunContext, asked: Ran
+    store: Store, run: RunContext, asked: Ran
 ) -> None:
     """Promoted without a question meanwhile, e.g. because the policy asks no longer."""
     change = registry.Change("promote", asked.challenger, None, "test", "meanwhile")
     registry.change_champion(store, change)
-    decided = approval.approve(store, load_settings(), night.run, "go")
+    decided = approval.approve(store, load_settings(), run.id, "go")
     assert (decided.status, champion(store)) == ("overtaken", asked.challenger)
     assert "is the champion already" in decided.sentence
     assert count(store, ledger) == 1

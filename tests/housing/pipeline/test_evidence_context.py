@@ -27,12 +27,12 @@ pytestmark = pytest.mark.either_database
 
 def crowned(store: Store) -> Ran:
     """A night of its own, whose challenger becomes champion whatever the gate says."""
-    with start_run("nightly", NightlyParameters()) as night:
-        ran = run_night(store, night)
+    with start_run("nightly", NightlyParameters()) as run:
+        ran = run_night(store, run)
         if champion(store) != ran.challenger:
             change = Change("promote", ran.challenger, champion(store), "test", "for the test")
             registry.change_champion(store, change)
-        finish_run(store, night, of_verdict(night.run, ran.version, ran.judged, dry_run=False))
+        finish_run(store, run, of_verdict(run.id, ran.version, ran.judged, dry_run=False))
     return ran
 
 

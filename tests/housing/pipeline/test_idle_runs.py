@@ -17,7 +17,7 @@ from housing.store.data import batches, copies, datasets
 from housing.store.database.open import open_store
 from housing.store.database.tables import ledger, searches
 from housing.training.candidates import FAMILIES
-from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
 
 NIGHTS = 30
@@ -85,7 +85,7 @@ def _came_and_went(settings: Settings, night: int) -> None:
     """A batch enters the dataset and is withdrawn before any night has seen it."""
     _land(settings, f"polluted{night}.csv", 100 + night)
     with start_run("ingest", NightlyParameters()) as begun, open_store(settings) as store:
-        ingest.ingest_all(store, settings, run=begun.run)
+        ingest.ingest_all(store, settings, run=begun.id)
         dataset_steps.freeze(store, begun)
         dataset_steps.assign_sides(store, settings)
         datasets.withdraw(store, _newest_batch(settings), reason="polluted")
@@ -110,13 +110,13 @@ def _idle(settings: Settings) -> Iterator[RunResult]:
     for night, event in zip(range(NIGHTS), cycle(EVENTS), strict=False):
         event(settings, night)
         sunday = NightlyParameters(n_iter=3) if night % 7 == 3 else None
-        yield plain_night(sunday)
+        yield plain_run(sunday)
 
 
 def test_thirty_nights_on_rows_that_have_been_decided_on_promote_nothing(small: Settings) -> None:
     for number, name in enumerate(("a.csv", "b.csv")):
         _land(small, name, number)
-        plain_night()
+        plain_run()
     promoted, searched = _promotions(small), _searches(small)
     assert promoted >= 1
     ends = list(_idle(small))

@@ -26,7 +26,7 @@ from housing.store.database.open import open_store
 from housing.store.database.tables import batches as batches_table
 from housing.store.database.tables import evaluations
 from housing.training.candidates import FAMILIES
-from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, _without_clock, landing_rows, small_forest
 from tests.housing.conftest import Land
 
@@ -387,7 +387,7 @@ def _verdicts(home: Path, monkeypatch: pytest.MonkeyPatch, junk_on: int | None) 
             table.to_csv(folder / f"a{night}.csv", index=False)
         if night == junk_on:
             _junk(folder, first)
-        outcomes.append(str(plain_night().outcome))
+        outcomes.append(str(plain_run().outcome))
     with open_store(load_settings()) as store, store.read() as connection:
         judged = connection.execute(sa.select(evaluations).order_by(evaluations.c.id)).all()
     return [outcomes, *((_without_clock(e.evidence), _without_clock(e.verdict)) for e in judged)]

@@ -21,11 +21,11 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def test_a_night_that_asks_for_it(
-    store: Store, night: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
+    store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")
     land("a.csv")
-    ran = run_night(store, night)
+    ran = run_night(store, run)
     assert ran.judged.outcome == "promote", ran.judged.sentence
     with store.read() as connection:
         row = connection.execute(sa.select(evaluations)).one()
@@ -35,10 +35,10 @@ def test_a_night_that_asks_for_it(
 
 
 def test_predictions_that_are_not_those_that_were_stored(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    ran = run_night(store, night)
+    ran = run_night(store, run)
     with store.read() as connection:
         row = registry.model(connection, ran.challenger)
     golden = to_frame(get_table(store, row.golden))

@@ -21,7 +21,7 @@ from housing.store.database.tables import backup_copies, evaluations, models, se
 from housing.store.models import artifacts, blocks, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
 from housing.training.candidates import FAMILIES
-from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
 
 ROWS = {"a": 300, "b": 1500, "c": 300, "d": 300, "e": 300}
@@ -50,7 +50,7 @@ def _land(settings: Settings, name: str, rows: int) -> None:
 
 def _night(settings: Settings, name: str) -> RunResult:
     _land(settings, name, ROWS[name])
-    return plain_night()
+    return plain_run()
 
 
 def _crown(settings: Settings, model: int) -> None:
@@ -100,7 +100,7 @@ def _back(settings: Settings, target: int | None, batch: int | None = None) -> R
 def test_after_a_rollback_the_stored_challenger_is_judged_against_the_former_champion(
     five: Settings,
 ) -> None:
-    assert plain_night().outcome == "nothing new"
+    assert plain_run().outcome == "nothing new"
     plan = _back(five, 1)
     assert plan.held_models == (4, 3, 2)
     assert plan.entered == {2: "b.csv", 3: "c.csv", 4: "d.csv"}
@@ -109,10 +109,10 @@ def test_after_a_rollback_the_stored_challenger_is_judged_against_the_former_cha
         "Without new rows the next run judges the stored m5 against m1, without a search."
     )
     searched = _count(five, searches)
-    promoted = plain_night()
+    promoted = plain_run()
     assert (promoted.outcome, promoted.challenger, promoted.champion) == ("promoted", 5, 5)
     assert _count(five, searches) == searched
-    assert plain_night().outcome == "nothing new"
+    assert plain_run().outcome == "nothing new"
 
 
 def test_a_delivery_of_known_rows_changes_nothing_that_is_said_of_the_next_run(
@@ -126,21 +126,21 @@ def test_a_delivery_of_known_rows_changes_nothing_that_is_said_of_the_next_run(
         found = ingest.ingest_all(store, five, run=None)
         assert [batch.status for batch in found.batches if batch.id] == ["unchanged"]
     assert _next(five) == before
-    promoted = plain_night()
+    promoted = plain_run()
     assert (promoted.outcome, promoted.challenger, promoted.version) == ("promoted", 5, 5)
 
 
 def test_what_was_taken_back_has_no_twin_until_it_is_released(five: Settings) -> None:
     _back(five, 1)
-    assert plain_night().champion == 5
+    assert plain_run().champion == 5
     plan = _back(five, None)
     assert (plan.to_model, plan.from_model) == (1, 5)
     assert "promotes nothing: of the rows of v5 it has m5, and m5 is on hold" in plan.next_run
-    idle = plain_night()
+    idle = plain_run()
     assert idle.outcome == "nothing new"
     assert "(m5 against m1, on hold)" in idle.sentence
 
-    twin = plain_night(NightlyParameters(seed=7))  # the same recipe on the same rows
+    twin = plain_run(NightlyParameters(seed=7))  # the same recipe on the same rows
     assert (twin.outcome, twin.challenger, twin.champion) == ("held", 6, 1), twin.sentence
     assert "m6 has the recipe of m5 on the same rows, and m5 is on hold" in twin.sentence
     assert "because m5 was judged on exactly these rows before" in twin.sentence
@@ -152,23 +152,23 @@ def test_what_was_taken_back_has_no_twin_until_it_is_released(five: Settings) ->
     assert _next(five) == (
         "Without new rows the next run promotes the stored m5, which was judged against m1 before."
     )
-    again = plain_night()
+    again = plain_run()
     assert (again.outcome, again.champion) == ("promoted", 5)
 
 
 def test_a_batch_that_is_held_keeps_its_models_back_until_it_is_withdrawn(five: Settings) -> None:
     _back(five, 1)
-    assert plain_night().champion == 5
+    assert plain_run().champion == 5
     plan = _back(five, None, batch=5)
     assert "m5 was trained on b5, which is on hold" in plan.next_run
     _land(five, "f", 300)
-    held = plain_night()
+    held = plain_run()
     assert (held.outcome, held.champion) == ("held", 1), held.sentence
     assert "trained on b5" in held.sentence
     with open_store(five) as store:
         datasets.withdraw(store, 5, reason="polluted")
     assert "v7, which no run has read yet" in _next(five)
-    clean = plain_night()
+    clean = plain_run()
     assert (clean.outcome, clean.champion) == ("promoted", clean.challenger), clean.sentence
 
 
@@ -178,14 +178,14 @@ def test_dataset_and_model_taken_back_in_any_order_end_alike(five: Settings) -> 
         datasets.withdraw(store, 5, reason="in doubt")
     _back(five, 2)
     assert "v6, which no run has read yet" in _next(five)
-    judged = plain_night()
+    judged = plain_run()
     assert (judged.challenger, judged.champion) == (4, 2)
     assert judged.outcome != "nothing new"  # m4 had been judged against m3 only
     with open_store(five) as store:
         datasets.roll_back(store, 5, reason="it was right")
         datasets.roll_back(store, 4, reason="it was not")
     before = _count(five, searches), _count(five, evaluations)
-    assert plain_night().outcome == "nothing new"
+    assert plain_run().outcome == "nothing new"
     assert (_count(five, searches), _count(five, evaluations)) == before
 
 
@@ -221,7 +221,7 @@ def test_a_model_is_promoted_against_the_comparison_only_on_request(two: Setting
     assert line.reason.startswith("by hand, against ")
     assert line.run == done.result.run
     assert {row.artifact, row.golden} <= copies
-    assert plain_night().outcome == "nothing new"  # the person has been told
+    assert plain_run().outcome == "nothing new"  # the person has been told
 
 
 def test_what_passes_the_gate_is_promoted_by_hand_and_nothing_is_overridden(
@@ -268,7 +268,7 @@ def _entered(settings: Settings, name: str) -> None:
     """Rows in the dataset, with sides, on which no run has judged."""
     _land(settings, name, ROWS[name])
     with start_run("ingest", NightlyParameters()) as begun, open_store(settings) as store:
-        ingest.ingest_all(store, settings, run=begun.run)
+        ingest.ingest_all(store, settings, run=begun.id)
         dataset_steps.freeze(store, begun)
         dataset_steps.assign_sides(store, settings)
 
@@ -287,9 +287,9 @@ def test_a_verdict_that_is_only_shown_is_no_look_at_the_rows(two: Settings) -> N
         "Without new rows the next run searches again on v4, because no finished search with "
         "these settings is stored for its rows."
     )
-    night = plain_night()
-    assert (night.challenger, _looks(two, night.run)) == (4, [])
-    assert "`superior`" not in night.sentence
+    result = plain_run()
+    assert (result.challenger, _looks(two, result.run)) == (4, [])
+    assert "`superior`" not in result.sentence
     # What is shown of m3 is what a promotion of it would meet, and no night takes it up.
     assert _looks(two, manual_promotion.judge(3).result.run) == [4]
     before = _next(two)
@@ -315,9 +315,9 @@ def test_a_refused_promotion_by_hand_is_a_look_and_says_so(two: Settings) -> Non
     )
     assert said in refused.result.sentence
     assert said in _next(two)
-    night = plain_night()
-    assert _looks(two, night.run) == [3]
-    assert "The rule is `superior`, because m3 was judged" in night.sentence
+    result = plain_run()
+    assert _looks(two, result.run) == [3]
+    assert "The rule is `superior`, because m3 was judged" in result.sentence
 
 
 def test_a_promotion_by_hand_that_died_before_the_ledger_is_done_again(

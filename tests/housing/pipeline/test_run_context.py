@@ -16,15 +16,15 @@ def test_a_second_night_is_refused_and_named(store: Store, small: Settings) -> N
         with pytest.raises(RunInProgress, match="the nightly run of"), again:
             pytest.fail("two nights at once")
         with store.read() as connection:
-            assert runs.get(connection, first.run).status == "running"
-            assert runs.get(connection, first.run + 1).status == "refused"
+            assert runs.get(connection, first.id).status == "running"
+            assert runs.get(connection, first.id + 1).status == "refused"
 
 
 def test_a_night_that_fails_says_why_and_frees_the_lease(store: Store, small: Settings) -> None:
-    with pytest.raises(NothingToTrainOn), start_run("nightly", NightlyParameters()) as night:
+    with pytest.raises(NothingToTrainOn), start_run("nightly", NightlyParameters()) as run:
         raise NothingToTrainOn(why="no rows", next_step="Bring some.")
     with store.read() as connection:
-        row = runs.get(connection, night.run)
+        row = runs.get(connection, run.id)
         assert (row.status, row.error) == (
             "failed",
             "There is nothing to train on: no rows. Bring some.",
@@ -35,34 +35,34 @@ def test_a_night_that_fails_says_why_and_frees_the_lease(store: Store, small: Se
 
 
 def test_a_night_that_is_interrupted_is_cancelled(store: Store, small: Settings) -> None:
-    with pytest.raises(KeyboardInterrupt), start_run("nightly", NightlyParameters()) as night:
+    with pytest.raises(KeyboardInterrupt), start_run("nightly", NightlyParameters()) as run:
         raise KeyboardInterrupt
     with store.read() as connection:
-        assert runs.get(connection, night.run).status == "cancelled"
+        assert runs.get(connection, run.id).status == "cancelled"
 
 
 def test_a_night_that_lost_its_lease_writes_nothing_more(store: Store, small: Settings) -> None:
-    with pytest.raises(LeaseLost), start_run("nightly", NightlyParameters()) as night:  # noqa: PT012
-        lease.release(store, night.token)
+    with pytest.raises(LeaseLost), start_run("nightly", NightlyParameters()) as run:  # noqa: PT012
+        lease.release(store, run.token)
         lease.acquire(store, owner="another host")
-        with step(night, "freeze"):
+        with step(run, "freeze"):
             pass
     with store.read() as connection:
-        assert runs.get(connection, night.run).status == "failed"
+        assert runs.get(connection, run.id).status == "failed"
         current = lease.holder(connection)
         assert current is not None
         assert (current.held, current.owner) == (True, "another host")
 
 
 def test_steps_are_timed_and_concluded(store: Store, small: Settings) -> None:
-    with start_run("nightly", NightlyParameters(), "flow-run-id") as night:
-        with step(night, "one") as (_, settings):
+    with start_run("nightly", NightlyParameters(), "flow-run-id") as run:
+        with step(run, "one") as (_, settings):
             assert settings.search.families == ("forest",)
-        result = finish_run(store, night, RunResult(night.run, "done", "All done."))
+        result = finish_run(store, run, RunResult(run.id, "done", "All done."))
     assert result.champion is None
     with store.read() as connection:
-        assert [s.name for s in runs.steps(connection, night.run)] == ["one"]
-        row = runs.get(connection, night.run)
+        assert [s.name for s in runs.steps(connection, run.id)] == ["one"]
+        row = runs.get(connection, run.id)
         assert (row.status, row.outcome, row.flow_run) == ("completed", "done", "flow-run-id")
 
 

@@ -59,18 +59,18 @@ class Ran:
     judged: JudgedEvaluation
 
 
-def run_night(store: Store, night: RunContext, *, promoting: bool = True) -> Ran:
+def run_night(store: Store, run: RunContext, *, promoting: bool = True) -> Ran:
     """What the flow does, without the orchestrator."""
     settings = load_settings()
-    came = ingest.ingest_all(store, settings, run=night.run)
-    version = dataset_steps.freeze(store, night).id
+    came = ingest.ingest_all(store, settings, run=run.id)
+    version = dataset_steps.freeze(store, run).id
     dataset_steps.assign_sides(store, settings)
-    search = train.tune(store, night, version, settings)
-    challenger = train.fit_challenger(store, night, search, settings)
-    judged = evaluate(store, night, version, challenger, settings)
+    search = train.tune(store, run, version, settings)
+    challenger = train.fit_challenger(store, run, search, settings)
+    judged = evaluate(store, run, version, challenger, settings)
     if judged.promotes and promoting:
         promote.back_up(store, challenger)
-        promote.promote(store, night, judged)
+        promote.promote(store, run, judged)
     return Ran(came, version, search, challenger, judged)
 
 
@@ -85,10 +85,10 @@ def count(store: Store, table: sa.Table) -> int:
 
 
 def test_the_first_night_promotes_what_beats_the_baselines(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    ran = run_night(store, night)
+    ran = run_night(store, run)
     assert ran.intake.accepted == 1200
     assert ran.judged.outcome == "promote", ran.judged.sentence
     assert champion(store) == ran.challenger
@@ -103,13 +103,13 @@ TABLES = (batches, trials, models, evaluations, ledger, blobs)
 
 
 def test_a_night_that_died_after_its_promotion_is_told_by_the_next(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    first = run_night(store, night)
+    first = run_night(store, run)
     before = {table: count(store, table) for table in TABLES}
     assert existing_verdict(store, first.version, load_settings()) is None  # nobody was told
-    again = run_night(store, night)
+    again = run_night(store, run)
     assert (again.search, again.challenger, again.judged) == (
         first.search,
         first.challenger,
@@ -120,25 +120,25 @@ def test_a_night_that_died_after_its_promotion_is_told_by_the_next(
 
 
 def test_a_concluded_night_has_nothing_left_to_do(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    first = run_night(store, night)
-    finish_run(store, night, of_verdict(night.run, first.version, first.judged, dry_run=False))
+    first = run_night(store, run)
+    finish_run(store, run, of_verdict(run.id, first.version, first.judged, dry_run=False))
     assert existing_verdict(store, first.version, load_settings()) == first.judged
     land("b.csv", seed=1)
-    ingest.ingest_all(store, load_settings(), run=night.run)
-    assert existing_verdict(store, dataset_steps.freeze(store, night).id, load_settings()) is None
+    ingest.ingest_all(store, load_settings(), run=run.id)
+    assert existing_verdict(store, dataset_steps.freeze(store, run).id, load_settings()) is None
 
 
 def test_work_is_looked_for_until_it_is_carried_out(
-    store: Store, night: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
+    store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land("a.csv")
-    ran = run_night(store, night, promoting=False)
-    finish_run(store, night, of_verdict(night.run, ran.version, ran.judged, dry_run=True))
+    ran = run_night(store, run, promoting=False)
+    finish_run(store, run, of_verdict(run.id, ran.version, ran.judged, dry_run=True))
     assert existing_verdict(store, ran.version, load_settings()) is None
-    promote.promote(store, night, ran.judged)
+    promote.promote(store, run, ran.judged)
     assert existing_verdict(store, ran.version, load_settings()) is not None
     monkeypatch.setenv("HOUSING_SEARCH__N_ITER", "3")
     assert existing_verdict(store, ran.version, load_settings()) is None
@@ -151,85 +151,83 @@ class TakenBack:
     promoting: JudgedEvaluation  # what the gate says of the second, were it to promote it
 
 
-def _take_back(
-    store: Store, night: RunContext, land: Land, *, batch: int | None = None
-) -> TakenBack:
+def _take_back(store: Store, run: RunContext, land: Land, *, batch: int | None = None) -> TakenBack:
     """Two champions, of which the second is rolled back after its night came to its end."""
     land("a.csv")
-    first = run_night(store, night)
+    first = run_night(store, run)
     land("b.csv", seed=1)
-    second = run_night(store, night, promoting=False)
+    second = run_night(store, run, promoting=False)
     with store.write() as connection:  # whatever the gate said: the test is about what comes after
         this = evaluations.c.id == second.judged.evaluation
         connection.execute(evaluations.update().where(this).values(outcome="promote"))
     judged = replace(second.judged, outcome="promote")
-    promote.promote(store, night, judged)
-    finish_run(store, night, of_verdict(night.run, second.version, judged, dry_run=False))
+    promote.promote(store, run, judged)
+    finish_run(store, run, of_verdict(run.id, second.version, judged, dry_run=False))
     done = promote.roll_back(store, None, "worse in the field", batch=batch)
     assert (done.to_model, done.held_models) == (first.challenger, (second.challenger,))
     return TakenBack(first, second, judged)
 
 
 def test_what_was_taken_back_is_not_promoted_until_it_is_released(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
-    taken = _take_back(store, night, land)
+    taken = _take_back(store, run, land)
     version, second = taken.second.version, taken.second.challenger
     standing = existing_verdict(store, version, load_settings())
     assert standing is not None
     assert f"m{second} is on hold (worse in the field)" in standing.on_hold
-    assert run_night(store, night).judged == standing
+    assert run_night(store, run).judged == standing
     assert champion(store) == taken.first.challenger
     with pytest.raises(OnHold):
-        promote.promote(store, night, taken.promoting)
+        promote.promote(store, run, taken.promoting)
 
     blocks.release(store, "m", second, Authorship("tester", "it was not its fault"))
     assert existing_verdict(store, version, load_settings()) is None
-    assert run_night(store, night).judged.promotes
+    assert run_night(store, run).judged.promotes
     assert champion(store) == second
     assert existing_verdict(store, version, load_settings()) is not None
 
 
 def test_a_night_trains_on_a_held_batch_and_does_not_promote(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
-    taken = _take_back(store, night, land, batch=2)
+    taken = _take_back(store, run, land, batch=2)
     land("c.csv", seed=2)
-    third = run_night(store, night)
+    third = run_night(store, run)
     assert third.challenger not in (taken.first.challenger, taken.second.challenger)
     assert "trained on b2, which is on hold" in third.judged.on_hold
     assert not third.judged.promotes
     assert champion(store) == taken.first.challenger
     result = of_verdict(
-        night.run, third.version, replace(third.judged, outcome="promote"), dry_run=False
+        run.id, third.version, replace(third.judged, outcome="promote"), dry_run=False
     )
     assert result.outcome == "held"
     assert "`housing release b2`" in result.sentence
 
     datasets.withdraw(store, 2, reason="polluted")
-    fourth = run_night(store, night)
+    fourth = run_night(store, run)
     assert fourth.judged.on_hold == ""
 
 
 def test_a_rollback_holds_only_a_batch_that_can_have_caused_it(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    first = run_night(store, night)
+    first = run_night(store, run)
     land("b.csv", seed=1)
-    _make_champion(store, run_night(store, night, promoting=False))
+    _make_champion(store, run_night(store, run, promoting=False))
     land("c.csv", seed=2)
-    ingest.ingest_all(store, load_settings(), run=night.run)
+    ingest.ingest_all(store, load_settings(), run=run.id)
     with pytest.raises(NotPossible, match="m2 was trained on v2, which does not have it"):
         promote.roll_back(store, first.challenger, "why not", batch=3)
     assert count(store, ledger) == 2
 
 
-def test_twice_in_a_row_goes_back_two(store: Store, night: RunContext, land: Land) -> None:
+def test_twice_in_a_row_goes_back_two(store: Store, run: RunContext, land: Land) -> None:
     made = []
     for number, name in enumerate("abc"):
         land(f"{name}.csv", seed=number)
-        ran = run_night(store, night, promoting=False)
+        ran = run_night(store, run, promoting=False)
         _make_champion(store, ran)
         made.append(ran.challenger)
     assert promote.roll_back(store, None, "worse").to_model == made[1]
@@ -252,15 +250,15 @@ def _make_champion(store: Store, ran: Ran) -> None:
 
 
 def test_corrections_keep_their_side_and_change_the_rows(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     frame = landing_rows(0, 300)
     land("a.csv", frame=frame)
-    run_night(store, night)
+    run_night(store, run)
     sides = count(store, split_ledger)
     corrected = frame.iloc[:50].assign(median_house_value=123_400.0)
     land("b.csv", frame=corrected)
-    ran = run_night(store, night)
+    ran = run_night(store, run)
     assert count(store, split_ledger) == sides == 300
     rows = datasets.read(store, ran.version)
     assert len(rows) == 300
@@ -269,10 +267,10 @@ def test_corrections_keep_their_side_and_change_the_rows(
         assert len(datasets.get(connection, ran.version).batches) == 2
 
 
-def test_a_leak_stops_the_night(store: Store, night: RunContext, land: Land) -> None:
+def test_a_leak_stops_the_night(store: Store, run: RunContext, land: Land) -> None:
     """A model whose recorded training rows are test rows must never be judged."""
     land("a.csv")
-    ran = run_night(store, night)
+    ran = run_night(store, run)
     frame = datasets.read(store, ran.version)
     with store.read() as connection:
         row = registry.model(connection, ran.challenger)
@@ -284,11 +282,11 @@ def test_a_leak_stops_the_night(store: Store, night: RunContext, land: Land) -> 
 
 
 def test_a_near_duplicate_in_training_fails_the_leak_proof_of_the_night(
-    store: Store, night: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
+    store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a split that ties no rows, the gate sees what it let through, and refuses."""
     first = land("a.csv")
-    run_night(store, night)
+    run_night(store, run)
     with store.read() as connection:
         evidence = connection.execute(sa.select(evaluations.c.evidence)).scalar_one()
     assert evidence["challenger"]["near_duplicates"] == 0
@@ -297,7 +295,7 @@ def test_a_near_duplicate_in_training_fails_the_leak_proof_of_the_night(
     monkeypatch.setattr(split, "ties", lambda *given: (untied, given[-1]))
     twins = pd.read_csv(first)
     land("b.csv", frame=twins.assign(population=twins["population"] + 1))
-    ran = run_night(store, night)
+    ran = run_night(store, run)
     with store.read() as connection:
         query = sa.select(evaluations).order_by(evaluations.c.id.desc()).limit(1)
         row = connection.execute(query).one()
@@ -309,10 +307,10 @@ def test_a_near_duplicate_in_training_fails_the_leak_proof_of_the_night(
 
 
 def test_a_split_that_is_not_the_recorded_one_is_noticed(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    ran = run_night(store, night)
+    ran = run_night(store, run)
     with store.write() as connection:
         connection.execute(models.update().values(train_keys="0" * 64))
     with store.read() as connection:
@@ -322,28 +320,28 @@ def test_a_split_that_is_not_the_recorded_one_is_noticed(
 
 
 def test_a_verdict_against_a_replaced_champion_promotes_nothing(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    first = run_night(store, night, promoting=False)
+    first = run_night(store, run, promoting=False)
     _make_champion(store, first)
     stale = JudgedEvaluation(first.judged.evaluation, 2, 99, "promote", "stale")
     with pytest.raises(ChampionChanged, match="expected m99, found m1"):
-        promote.promote(store, night, stale)
+        promote.promote(store, run, stale)
     assert count(store, ledger) == 1
 
 
 def test_rollback_refuses_what_was_never_champion(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    first = run_night(store, night)
+    first = run_night(store, run)
     with pytest.raises(NoRollbackTarget, match="no champion came before"):
         promote.roll_back(store, None, "why not")
     with pytest.raises(NotPossible, match="it is the champion"):
         promote.roll_back(store, first.challenger, "why not")
     land("b.csv", seed=1)
-    second = run_night(store, night, promoting=False)
+    second = run_night(store, run, promoting=False)
     assert second.challenger != first.challenger
     with pytest.raises(NotPossible, match="never champion"):
         promote.roll_back(store, second.challenger, "why not")
@@ -357,13 +355,13 @@ def _damage(path: str) -> None:
 
 
 def test_rollback_heals_a_damaged_model_from_its_backup_or_refuses(
-    store: Store, night: RunContext, land: Land, small: Settings
+    store: Store, run: RunContext, land: Land, small: Settings
 ) -> None:
     land("a.csv")
-    first = run_night(store, night)
+    first = run_night(store, run)
     promote.back_up(store, first.challenger)
     land("b.csv", seed=1)
-    second = run_night(store, night, promoting=False)
+    second = run_night(store, run, promoting=False)
     _make_champion(store, second)
     with store.read() as connection:
         row = registry.model(connection, first.challenger)
@@ -402,22 +400,20 @@ def must_be_in_the_backup(store: Store, model: int) -> None:
         assert pq.ParquetFile(io.BytesIO(store.backup.get(digest, "parquet"))).metadata.num_rows
 
 
-def test_the_backup_holds_all_that_a_model_needs(
-    store: Store, night: RunContext, land: Land
-) -> None:
+def test_the_backup_holds_all_that_a_model_needs(store: Store, run: RunContext, land: Land) -> None:
     land("a.csv", rows=600)
-    run_night(store, night, promoting=False)
+    run_night(store, run, promoting=False)
     land("b.csv", seed=1, rows=600)
-    ran = run_night(store, night, promoting=False)
+    ran = run_night(store, run, promoting=False)
     promote.back_up(store, ran.challenger)
     must_be_in_the_backup(store, ran.challenger)
 
 
 def test_the_backup_is_read_back_before_the_promotion(
-    store: Store, night: RunContext, land: Land
+    store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    ran = run_night(store, night, promoting=False)
+    ran = run_night(store, run, promoting=False)
     promote.back_up(store, ran.challenger)
     with store.read() as connection:
         digest = registry.model(connection, ran.challenger).artifact
@@ -428,15 +424,13 @@ def test_the_backup_is_read_back_before_the_promotion(
 
 
 def test_a_report_says_what_happened(
-    store: Store, night: RunContext, land: Land, small: Settings
+    store: Store, run: RunContext, land: Land, small: Settings
 ) -> None:
     bad = landing_rows(0, 300).astype({"median_income": object})
     bad.loc[3, "median_income"] = "<b>rich</b>"
     land("a.csv", frame=bad)
-    ran = run_night(store, night)
-    written = write(
-        store, small, night, of_verdict(night.run, ran.version, ran.judged, dry_run=False)
-    )
+    ran = run_night(store, run)
+    written = write(store, small, run, of_verdict(run.id, ran.version, ran.judged, dry_run=False))
     page = Path(str(written.result.report)).read_text()
     said = " ".join(html.unescape(page).split())  # no-break spaces and line ends alike
     assert ran.judged.sentence.split(";")[0] in said
@@ -452,15 +446,15 @@ def test_a_report_says_what_happened(
 
 
 def test_a_card_that_cannot_be_made_leaves_the_report(
-    store: Store, night: RunContext, land: Land, small: Settings
+    store: Store, run: RunContext, land: Land, small: Settings
 ) -> None:
     land("a.csv")
-    ran = run_night(store, night)
+    ran = run_night(store, run)
     with store.read() as connection:
         digest = registry.model(connection, ran.challenger).artifact
     Path(store.blobs.path(digest, artifacts.FORMAT)).write_bytes(b"damaged")
-    result = of_verdict(night.run, ran.version, ran.judged, dry_run=False)
-    written = write(store, small, night, result)
+    result = of_verdict(run.id, ran.version, ran.judged, dry_run=False)
+    written = write(store, small, run, result)
     page = Path(str(written.result.report)).read_text()
     assert written.card == ""
     assert "card-m" not in page
@@ -468,12 +462,12 @@ def test_a_card_that_cannot_be_made_leaves_the_report(
 
 
 def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(
-    store: Store, night: RunContext, land: Land, small: Settings
+    store: Store, run: RunContext, land: Land, small: Settings
 ) -> None:
     land("a.csv")
     broken = land("b.csv", rows=10)
     broken.write_text("longitude;latitude\n1;2\n")
-    ran = run_night(store, night)
+    ran = run_night(store, run)
     assert [(b.name, b.status) for b in ran.intake.batches] == [
         ("a.csv", "accepted"),
         ("b.csv", "unreadable"),
@@ -482,7 +476,7 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(
         (told,) = runs.not_taken_since(connection, 0)
     assert (told.name, told.status) == ("b.csv", "unreadable")
     assert "separated by ';'" in told.message
-    result = of_verdict(night.run, ran.version, ran.judged, dry_run=False)
-    page = Path(str(write(store, small, night, result).result.report)).read_text()
+    result = of_verdict(run.id, ran.version, ran.judged, dry_run=False)
+    page = Path(str(write(store, small, run, result).result.report)).read_text()
     assert "b.csv" in page
     assert broken.exists(), "a file that cannot be read is kept"

@@ -9,7 +9,7 @@ from housing.settings import Settings
 from housing.store.data import datasets, profiles
 from housing.store.database.open import open_store
 from housing.store.database.tables import evaluations, searches
-from tests.fixtures.run_without_prefect import plain_night
+from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.pipeline.test_rounds import _count, _land, small  # noqa: F401
 
@@ -48,7 +48,7 @@ def judged(small: Settings) -> Settings:  # noqa: F811
     """Two nights, the second of which was judged against the first."""
     for name, rows in (("a", 300), ("b", 600)):
         _land(small, name, rows)
-        plain_night()
+        plain_run()
     return small
 
 
@@ -72,8 +72,8 @@ def test_rows_that_are_delivered_again_any_way_give_no_other_verdict(
 ) -> None:
     before = _content(judged), _count(judged, searches), _count(judged, evaluations)
     _deliver(judged, way(landing_rows(ord("b"), 600)))
-    night = plain_night()
-    assert night.outcome == "nothing new", night.sentence
+    result = plain_run()
+    assert result.outcome == "nothing new", result.sentence
     after = _content(judged), _count(judged, searches), _count(judged, evaluations)
     assert after == before
 
@@ -83,5 +83,5 @@ def test_one_changed_value_is_other_content(judged: Settings) -> None:
     frame = landing_rows(ord("b"), 600)
     frame.loc[0, "median_house_value"] += 5_000
     _deliver(judged, [frame])
-    assert plain_night().outcome != "nothing new"
+    assert plain_run().outcome != "nothing new"
     assert _content(judged) != before

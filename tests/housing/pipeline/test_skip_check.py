@@ -22,15 +22,15 @@ pytestmark = pytest.mark.either_database
 
 
 @pytest.fixture
-def second(store: Store, night: RunContext, land: Land) -> Ran:
+def second(store: Store, run: RunContext, land: Land) -> Ran:
     """A concluded verdict of keep on m2 against m1."""
     land("a.csv")
-    run_night(store, night)
+    run_night(store, run)
     land("b.csv", seed=1)
-    ran = run_night(store, night, promoting=False)
+    ran = run_night(store, run, promoting=False)
     assert (ran.challenger, ran.judged.champion) == (2, 1)
     _change(store, ran.judged.evaluation, outcome="keep")
-    finish_run(store, night, of_verdict(night.run, ran.version, ran.judged, dry_run=False))
+    finish_run(store, run, of_verdict(run.id, ran.version, ran.judged, dry_run=False))
     return ran
 
 
@@ -50,7 +50,7 @@ def _copy(store: Store, evaluation: int, **facts: Any) -> int:
 
 
 def test_of_two_verdicts_on_the_same_the_newest_stands(
-    store: Store, night: RunContext, second: Ran
+    store: Store, run: RunContext, second: Ran
 ) -> None:
     newest = _copy(store, second.judged.evaluation, outcome="inconclusive")
     stands = existing_verdict(store, second.version, load_settings())
@@ -59,21 +59,21 @@ def test_of_two_verdicts_on_the_same_the_newest_stands(
 
 
 def test_another_policy_judges_again(
-    store: Store, night: RunContext, second: Ran, monkeypatch: pytest.MonkeyPatch
+    store: Store, run: RunContext, second: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert existing_verdict(store, second.version, load_settings()) is not None
     monkeypatch.setenv("HOUSING_GATE__MARGIN", "0.02")
     assert existing_verdict(store, second.version, load_settings()) is None
-    again = run_night(store, night, promoting=False)
+    again = run_night(store, run, promoting=False)
     assert again.judged.evaluation != second.judged.evaluation
     assert (again.search, again.challenger) == (second.search, second.challenger)
 
 
 def test_a_verdict_that_no_finished_run_came_to_is_taken_up(
-    store: Store, night: RunContext, second: Ran
+    store: Store, run: RunContext, second: Ran
 ) -> None:
     """Runs of another model, or of this one to another verdict, have told nobody of this one."""
-    runs.note(store, night.run, status="failed")
+    runs.note(store, run.id, status="failed")
     assert existing_verdict(store, second.version, load_settings()) is None
     with store.write() as connection:
         other = runs.start(connection, "nightly", {})
@@ -87,19 +87,19 @@ def test_a_verdict_that_no_finished_run_came_to_is_taken_up(
 
 
 def test_a_check_that_could_not_run_is_made_again(
-    store: Store, night: RunContext, second: Ran
+    store: Store, run: RunContext, second: Ran
 ) -> None:
     broken = {"sentence": "", "outcome": "inconclusive", "checks": [{"outcome": "error"}]}
     _change(store, second.judged.evaluation, outcome="inconclusive", verdict=broken)
     assert existing_verdict(store, second.version, load_settings()) is None
-    again = run_night(store, night, promoting=False)
+    again = run_night(store, run, promoting=False)
     assert again.judged.evaluation > second.judged.evaluation
-    finish_run(store, night, of_verdict(night.run, again.version, again.judged, dry_run=True))
+    finish_run(store, run, of_verdict(run.id, again.version, again.judged, dry_run=True))
     judged = existing_verdict(store, second.version, load_settings())
     assert judged is None or judged.evaluation == again.judged.evaluation
 
 
-def test_the_content_is_rows_and_sides(store: Store, night: RunContext, second: Ran) -> None:
+def test_the_content_is_rows_and_sides(store: Store, run: RunContext, second: Ran) -> None:
     frame = datasets.read(store, second.version)
     first = profiles.measured(store, second.version)
     swapped = frame.copy()
@@ -117,14 +117,14 @@ def test_the_content_is_rows_and_sides(store: Store, night: RunContext, second: 
     assert sorted(alike) == [second.version, 4]
 
 
-def test_a_dry_run_and_the_night_after_it(store: Store, night: RunContext, land: Land) -> None:
+def test_a_dry_run_and_the_night_after_it(store: Store, run: RunContext, land: Land) -> None:
     land("a.csv")
-    ran = run_night(store, night, promoting=False)
-    finish_run(store, night, of_verdict(night.run, ran.version, ran.judged, dry_run=True))
+    ran = run_night(store, run, promoting=False)
+    finish_run(store, run, of_verdict(run.id, ran.version, ran.judged, dry_run=True))
     assert (
         existing_verdict(store, ran.version, load_settings()) is None
     )  # it promotes, and nothing did
-    again = run_night(store, night)
+    again = run_night(store, run)
     assert again.judged == ran.judged
     with store.read() as connection:
         assert registry.champion(connection) == ran.challenger
