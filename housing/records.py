@@ -261,13 +261,13 @@ class DriftReport:
 
 # --- gate -----------------------------------------------------------------------------------
 
-CheckOutcome = Literal["passed", "failed", "not applicable", "error", "unsure"]
+CheckOutcome = Literal["passed", "failed", "not applicable", "error", "inconclusive"]
 VerdictOutcome = Literal["promote", "keep", "inconclusive"]
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found; "unsure" (too little data to tell) makes the verdict inconclusive."""
+    """Outcome of one check; "inconclusive" means too little data."""
 
     name: str
     outcome: CheckOutcome

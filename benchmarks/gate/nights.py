@@ -63,7 +63,7 @@ def night(split: Split, champion: int, challenger: int, change: float, bag: int)
         "effect": found.effect,
         "se": found.se,
         "se_independent": found.se_independent,
-        "luck": None if evidence.luck is None else evidence.luck.spread,
+        "luck": None if evidence.seed_variance is None else evidence.seed_variance.spread,
         "points": evidence.challenger.metrics.rmse.value <= evidence.champion.metrics.rmse.value,
         "failed": sorted(r.name for r in verdicts["non_inferior"].checks if r.outcome == "failed"),
         "outcome": {rule: verdict.outcome for rule, verdict in verdicts.items()},

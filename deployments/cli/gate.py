@@ -19,7 +19,7 @@ app.add_typer(gate_app, name="gate")
 Run = Annotated[str | None, typer.Argument(help="A night, e.g. r7; the last verdict if left out.")]
 Decided = Annotated[str, typer.Argument(metavar="RUN", help="The night that asks, e.g. r7.")]
 
-OUTCOME_STYLE = {"passed": "green", "failed": "red", "error": "red", "unsure": "yellow"}
+OUTCOME_STYLE = {"passed": "green", "failed": "red", "error": "red", "inconclusive": "yellow"}
 RULES = ("no_regression", "superior", "non_inferior")
 CHANGES = (-0.05, -0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.05)
 GAINS = (0.005, 0.01, 0.02)
@@ -158,7 +158,7 @@ def show_decided(decided: Any, *, as_json: bool) -> None:
         verdict = decided.verdict
         console.print(f"The gate: {escape(verdict.sentence)}", soft_wrap=True)
         for check in verdict.checks:
-            if check.outcome in ("failed", "unsure", "error"):
+            if check.outcome in ("failed", "inconclusive", "error"):
                 style = OUTCOME_STYLE[check.outcome]
                 console.print(
                     f"[{style}]{check.outcome}[/] {check.name}: {escape(check.sentence)}",

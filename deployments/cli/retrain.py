@@ -129,7 +129,7 @@ def _print_checks(verdict: dict[str, Any]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("check", "outcome", "why"):
         table.add_column(heading, overflow="fold")
-    colour = {"passed": "green", "failed": "red", "error": "red", "unsure": "yellow"}
+    colour = {"passed": "green", "failed": "red", "error": "red", "inconclusive": "yellow"}
     for check in verdict["checks"]:
         style = colour.get(check["outcome"], "dim")
         table.add_row(check["name"], f"[{style}]{check['outcome']}[/]", escape(check["sentence"]))

@@ -55,7 +55,7 @@ class TestRowCount:
         figures = {"test_rows": rows, "min_test_rows": needed}
         if rows < needed:
             sentence = f"There are {rows:,} test rows; it takes at least {needed:,} to judge."
-            return CheckResult(self.name, "unsure", sentence, figures)
+            return CheckResult(self.name, "inconclusive", sentence, figures)
         sentence = f"There are {rows:,} test rows, at least the {needed:,} that it takes."
         return CheckResult(self.name, "passed", sentence, figures)
 
@@ -165,7 +165,7 @@ class DriftFound:
 
     OUTCOMES: Mapping[DriftAction, CheckOutcome] = {
         "report": "passed",
-        "inconclusive": "unsure",
+        "inconclusive": "inconclusive",
         "keep": "failed",
     }
 

@@ -40,7 +40,7 @@ def limit(policy: GatePolicy) -> float:
 
 
 def outcome(comparison: Comparison, policy: GatePolicy) -> CheckOutcome:
-    """Passed, failed, or unsure where the change is allowed and only its bound is too wide.
+    """Passed, failed, or inconclusive where the change is allowed and only its bound is too wide.
 
     no_regression  change <= 0 and bound <= margin
     superior       bound <= 0
@@ -49,7 +49,7 @@ def outcome(comparison: Comparison, policy: GatePolicy) -> CheckOutcome:
     allowed = policy.margin if policy.rule == "non_inferior" else 0.0
     if comparison.effect > allowed:
         return "failed"
-    return "passed" if comparison.upper <= limit(policy) else "unsure"
+    return "passed" if comparison.upper <= limit(policy) else "inconclusive"
 
 
 def rows_needed(comparison: Comparison, bound: float) -> int | None:

@@ -1,8 +1,7 @@
-"""Everything that the gate judges from, as one plain record; how it is measured is in `gather`.
+"""The evidence that the gate judges, as one plain record; `measure` builds it.
 
-The record goes to SQL as JSON and is judged again years later. So it only ever grows: a new
-field has a default that says "not measured then", and `shape` tells which fields a record could
-have had. `read` brings any shape back.
+The record is stored in SQL as JSON and can be judged again later. A new field therefore needs a
+default that means "not measured", and no field is renamed or removed after a release.
 """
 
 from collections.abc import Mapping
@@ -12,37 +11,30 @@ from pydantic import TypeAdapter
 
 from housing.records import Comparison, DriftReport, Interval, Json, Metrics
 
-SHAPE = 5
-"""1: comparison and baselines. 2: slices, recent rows, ratchet, capped labels, drift, luck,
-wear, costs and preflight as well. 3: how far each comparison's neighbours reach. 4: errors of
-baselines are bounded and compared by halves of the places; baselines that failed. 5: test
-rows with a near-duplicate in training."""
-
-BOUNDED_BASELINES = 4
-"""The shape from which on each baseline's own outcome counts, not only the nearest one's."""
-
 
 @dataclass(frozen=True)
 class ModelMetrics:
-    """A model, and what it did on tonight's test rows."""
+    """A model and its errors on the test set."""
 
     id: int
     digest: str  # of its stored artifact
     training_rows: int  # recorded training keys
-    test_overlap: int  # training keys that are in tonight's test set
+    test_overlap: int  # training keys that are in the test set
     non_finite: int  # predictions
     non_positive: int  # finite predictions at or below zero
     metrics: Metrics | None  # None only where a prediction is not finite
-    near_duplicates: int | None = None  # test rows that have one among its training rows
+    near_duplicates: int | None = None  # test rows with one among its training rows
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A model without skill; `comparison` is the challenger against it."""
+    """A baseline model; `comparison` is the challenger against it."""
 
     metrics: Metrics  # of its bounded errors
     comparison: Comparison | None  # None only where the challenger has no metrics
-    bounded_rows: int = 0  # whose error counts as the range of the labels, as it is larger or NaN
+    bounded_rows: int = (
+        0  # rows whose error was larger (or NaN) and is set to the range of the labels
+    )
 
 
 @dataclass(frozen=True)
@@ -51,12 +43,12 @@ class SubsetComparison:
 
     name: str
     rows: int
-    comparison: Comparison | None  # None where so few rows cannot be compared at all
+    comparison: Comparison | None  # None where there are too few rows
 
 
 @dataclass(frozen=True)
 class BestFormerChampion:
-    """The best of the former champions on tonight's test set, and the challenger against it."""
+    """The former champion with the lowest error on the test set, and the challenger against it."""
 
     id: int
     among: int  # former champions that were scored
@@ -66,45 +58,45 @@ class BestFormerChampion:
 
 @dataclass(frozen=True)
 class SeedVariance:
-    """The luck of training: what other members (seeds, draws) did, from those of the bag."""
+    """Seed variance: how much the ensemble's error depends on the seeds of its members."""
 
-    rmse: tuple[float, ...]  # US dollars, one a member
-    spread: float  # standard deviation of the bag's RMSE over members, relative to it (jackknife)
+    rmse: tuple[float, ...]  # of each member, US dollars
+    spread: float  # jackknife standard error of the ensemble's RMSE, relative to it
 
 
 @dataclass(frozen=True)
 class HoldoutReuse:
-    """How used the test set is, and whether the champion profits from that."""
+    """How often decisions used the test set, and whether that biases the champion's error."""
 
-    decisions: int  # verdicts on other challengers that shared test rows with tonight's
-    fresh_rows: int  # test rows that none of them used
-    fresh: Metrics | None  # the champion on these; None where there are too few
-    used: Metrics | None  # and on the rest
-    difference: Interval | None  # RMSE on fresh rows relative to the rest, among neighbours
+    decisions: int  # verdicts on other challengers that used some of these test rows
+    fresh_rows: int  # test rows that no decision has used
+    fresh: Metrics | None  # champion on these rows; None where there are too few
+    used: Metrics | None  # champion on the other rows
+    difference: Interval | None  # RMSE on fresh rows relative to the others, spatially robust
 
 
 @dataclass(frozen=True)
 class ServingCosts:
-    """What the challenger costs in service."""
+    """Latency and size of the challenger."""
 
-    latency_ms: float  # median of a prediction for one row, on the machine of the night
+    latency_ms: float  # median time to predict one row, on the machine of the run
     champion_latency_ms: float | None
     artifact_bytes: int
 
 
 @dataclass(frozen=True)
 class LoadCheck:
-    """The stored artifact in a fresh process, on its golden rows."""
+    """Result of loading the stored artifact in a fresh process and predicting its golden rows."""
 
-    worst: float | None  # largest relative difference of a prediction; None where it gave none
+    worst: float | None  # largest relative difference of a prediction; None without predictions
     seconds: float
-    fault: str = ""  # why the artifact cannot be used there
-    not_run: str = ""  # why there was no such process, or no answer from it
+    fault: str = ""  # why the artifact cannot be used
+    not_run: str = ""  # why the process did not start or gave no result
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One night's facts. `champion` is None when the store holds no champion, and only then."""
+    """All measurements of one comparison. `champion` is None only if the store has no champion."""
 
     version: int  # dataset version
     test_rows: int
@@ -114,28 +106,29 @@ class Evidence:
     champion: ModelMetrics | None = None
     comparison: Comparison | None = None  # challenger against champion
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
-    shape: int = 1
     mae: Comparison | None = None  # challenger against champion, mean absolute error
     slices: tuple[SubsetComparison, ...] = ()
     recent: SubsetComparison | None = None  # rows that no decision has used
     uncapped: SubsetComparison | None = None  # rows whose label is below the cap
     former: BestFormerChampion | None = None
-    luck: SeedVariance | None = None  # None for a model of one seed
-    champion_luck: SeedVariance | None = None
-    wear: HoldoutReuse | None = None
+    seed_variance: SeedVariance | None = None  # None for a model of one seed
+    champion_seed_variance: SeedVariance | None = None
+    holdout_reuse: HoldoutReuse | None = None
     drift: tuple[DriftReport, ...] = ()
     costs: ServingCosts | None = None
     preflight: LoadCheck | None = None  # None where the policy does not ask for it
-    failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> why it is left out
-    looks: tuple[int, ...] = ()  # other challengers that were judged on exactly these rows before
-    older: bool = False  # whether the champion is a later model than the challenger
+    failed_baselines: Mapping[str, str] = field(
+        default_factory=dict
+    )  # name -> reason for its exclusion
+    judged_before: tuple[int, ...] = ()  # other challengers judged on exactly these rows
+    champion_is_newer: bool = False
 
     @property
     def repeated(self) -> bool:
-        """Whether more than one comparison has been made that could have passed by chance."""
-        return bool(self.looks) or self.older
+        """Whether an earlier comparison on these rows could have passed by chance."""
+        return bool(self.judged_before) or self.champion_is_newer
 
 
 def read(stored: Json) -> Evidence:
-    """Evidence of any shape as SQL keeps it."""
+    """Evidence from its stored JSON; unknown fields are ignored."""
     return TypeAdapter(Evidence).validate_python(stored)

@@ -1,6 +1,6 @@
-"""How the evidence is measured: all models afresh, on the same rows, at the policy's settings.
+"""Measures the evidence: all models on the same test rows, with the policy's settings.
 
-No threshold is applied here; the policy only says how to measure.
+No threshold is applied here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,6 @@ from housing.evaluation.compare import (
 from housing.evaluation.metrics import count_unusable, measure
 from housing.evaluation.spatial_se import Mask, SpatialCells, Values, spatial_cells
 from housing.gate.evidence import (
-    SHAPE,
     Baseline,
     BestFormerChampion,
     Evidence,
@@ -39,7 +38,7 @@ from housing.records import Comparison, DriftReport, Metrics
 
 @dataclass(frozen=True, eq=False)
 class TestRows:
-    """Tonight's test set; columns of shape (n,)."""
+    """The test set; columns of shape (n,)."""
 
     __test__ = False  # not a test case, whatever pytest makes of its name
 
@@ -62,46 +61,48 @@ class Predictions:
     training_rows: int
     test_overlap: int
     near_duplicates: int | None = field(default=None, kw_only=True)
-    members: tuple[Values, ...] = ()  # of a bag: what each says, shape (n,)
+    members: tuple[Values, ...] = ()  # predictions of each ensemble member, shape (n,)
 
 
 @dataclass(frozen=True, eq=False)
 class Competitors:
-    """Whom the challenger is compared with beside the champion."""
+    """The models that the challenger is compared with."""
 
     champion: Predictions | None = None
     baselines: Mapping[str, Values] = field(default_factory=dict)  # name -> predictions (n,)
     former: Sequence[Predictions] = ()  # former champions
-    failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> why it has none
+    failed_baselines: Mapping[str, str] = field(
+        default_factory=dict
+    )  # name -> why it has no predictions
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What was found of the night beside predictions."""
+    """Facts of the run that do not come from predictions."""
 
     read_rows: int = 0
     rejected_rows: int = 0
-    decisions: int = 0  # verdicts that the test set has served
+    decisions: int = 0  # verdicts that used the test set
     drift: tuple[DriftReport, ...] = ()
     costs: ServingCosts | None = None
     preflight: LoadCheck | None = None
-    looks: tuple[int, ...] = ()  # other challengers judged on exactly these rows before
-    older: bool = False  # whether the champion is a later model
+    judged_before: tuple[int, ...] = ()  # other challengers judged on exactly these rows
+    champion_is_newer: bool = False
 
 
 def measure_evidence(
     test: TestRows,
     challenger: Predictions,
-    rivals: Competitors,
+    competitors: Competitors,
     policy: GatePolicy,
-    found: RunFacts,
+    facts: RunFacts,
 ) -> Evidence:
-    """All that the gate judges from. NotMeasurable: see `measure` and `compare`."""
+    """The gate's evidence. Raises NotMeasurable (see `measure` and `compare`)."""
     where = spatial_cells(test.longitude, test.latitude, policy.cell_degrees)
     measured = _Measurement(test, where, challenger.values, policy)
-    champion = rivals.champion
-    ours = measured.contender(challenger)
-    theirs = None if champion is None else measured.contender(champion)
+    champion = competitors.champion
+    ours = measured.metrics_of(challenger)
+    theirs = None if champion is None else measured.metrics_of(champion)
     usable = ours.metrics is not None
     errors = None
     if usable and champion is not None and theirs is not None and theirs.metrics is not None:
@@ -109,36 +110,35 @@ def measure_evidence(
     return Evidence(
         version=test.version,
         test_rows=len(test.actual),
-        read_rows=found.read_rows,
-        rejected_rows=found.rejected_rows,
+        read_rows=facts.read_rows,
+        rejected_rows=facts.rejected_rows,
         challenger=ours,
         champion=theirs,
         comparison=None if errors is None else compare_errors(errors, confidence=policy.confidence),
         baselines={
             name: measured.baseline(values, usable=usable)
-            for name, values in rivals.baselines.items()
+            for name, values in competitors.baselines.items()
             if np.isfinite(values).any()
         },
-        shape=SHAPE,
         mae=None if errors is None else compare_errors(errors, "mae", confidence=policy.confidence),
         slices=() if errors is None else _slices(errors, test, policy),
-        recent=_part("never-used rows", errors, test.fresh, policy),
-        uncapped=_part("rows below the cap", errors, _not(test.capped), policy),
-        former=measured.best_former(rivals.former) if usable else None,
-        luck=measured.luck(challenger),
-        champion_luck=None if champion is None else measured.luck(champion),
-        wear=_wear(errors, test, policy, found.decisions),
-        drift=found.drift,
-        costs=found.costs,
-        preflight=found.preflight,
-        failed_baselines={**rivals.failed_baselines, **_unusable(rivals.baselines)},
-        looks=found.looks,
-        older=found.older,
+        recent=_subset("never-used rows", errors, test.fresh, policy),
+        uncapped=_subset("rows below the cap", errors, _not(test.capped), policy),
+        former=measured.best_former(competitors.former) if usable else None,
+        seed_variance=measured.seed_variance(challenger),
+        champion_seed_variance=None if champion is None else measured.seed_variance(champion),
+        holdout_reuse=_holdout_reuse(errors, test, policy, facts.decisions),
+        drift=facts.drift,
+        costs=facts.costs,
+        preflight=facts.preflight,
+        failed_baselines={**competitors.failed_baselines, **_unusable(competitors.baselines)},
+        judged_before=facts.judged_before,
+        champion_is_newer=facts.champion_is_newer,
     )
 
 
 def _unusable(baselines: Mapping[str, Values]) -> dict[str, str]:
-    """The baselines that predict nothing at all, and why they are left out."""
+    """Baselines without a finite prediction, and the reason for their exclusion."""
     return {
         name: "no prediction is finite"
         for name, values in baselines.items()
@@ -148,14 +148,14 @@ def _unusable(baselines: Mapping[str, Values]) -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class _Measurement:
-    """Tonight's rows and the challenger on them: what every model is held against."""
+    """The test rows and the challenger's predictions, with which every model is compared."""
 
     test: TestRows
     where: SpatialCells
     challenger: Values
     policy: GatePolicy
 
-    def contender(self, model: Predictions) -> ModelMetrics:
+    def metrics_of(self, model: Predictions) -> ModelMetrics:
         non_finite, non_positive = count_unusable(model.values)
         metrics = None
         if not non_finite:
@@ -178,7 +178,7 @@ class _Measurement:
         )
 
     def baseline(self, values: Values, *, usable: bool) -> Baseline:
-        """A model without skill, whose wild predictions count up to the range of the labels."""
+        """A baseline; its errors are bounded by the range of the labels."""
         actual, confidence = self.test.actual, self.policy.confidence
         errors = bounded_errors(actual, values)
         comparison = None
@@ -190,7 +190,7 @@ class _Measurement:
         return Baseline(measure(actual, actual + errors, confidence), comparison, bounded)
 
     def best_former(self, former: Sequence[Predictions]) -> BestFormerChampion | None:
-        """None where no former champion gives finite predictions, or there is none."""
+        """None without a former champion that gives finite predictions."""
         usable = [m for m in former if not count_unusable(m.values)[0]]
         if not usable:
             return None
@@ -199,8 +199,8 @@ class _Measurement:
             best.id, len(usable), _rmse(best.values, self.test.actual), self.against(best.values)
         )
 
-    def luck(self, model: Predictions) -> SeedVariance | None:
-        """None for a model of one seed, or one whose members are not finite."""
+    def seed_variance(self, model: Predictions) -> SeedVariance | None:
+        """None for a model of one seed, or if a member's prediction is not finite."""
         count = len(model.members)
         if count < 2 or any(count_unusable(member)[0] for member in model.members):
             return None
@@ -227,23 +227,23 @@ def _not(rows: Mask | None) -> Mask | None:
 def _slices(
     errors: PairedErrors, test: TestRows, policy: GatePolicy
 ) -> tuple[SubsetComparison, ...]:
-    parts = (_part(name, errors, rows, policy) for name, rows in test.slices.items())
-    return tuple(part for part in parts if part is not None)
+    subsets = (_subset(name, errors, rows, policy) for name, rows in test.slices.items())
+    return tuple(subset for subset in subsets if subset is not None)
 
 
-def _part(
+def _subset(
     name: str, errors: PairedErrors | None, rows: Mask | None, policy: GatePolicy
 ) -> SubsetComparison | None:
     if errors is None or rows is None:
         return None
     try:
         comparison = compare_errors(errors.of(rows), confidence=policy.confidence)
-    except NotMeasurable:  # too few of them: a fact about the part, not a fault
+    except NotMeasurable:  # too few rows: a fact about the subset, not an error
         comparison = None
     return SubsetComparison(name, int(rows.sum()), comparison)
 
 
-def _wear(
+def _holdout_reuse(
     errors: PairedErrors | None, test: TestRows, policy: GatePolicy, decisions: int
 ) -> HoldoutReuse | None:
     if errors is None or test.fresh is None:
@@ -251,7 +251,7 @@ def _wear(
     fresh = test.fresh
     few = min(int(fresh.sum()), int((~fresh).sum())) < policy.recent_min_rows
     difference = None
-    with suppress(NotMeasurable):  # too few rows of a kind, or none with an error
+    with suppress(NotMeasurable):  # too few rows, or no errors
         if not few:
             difference = compare_groups(
                 errors.champion, fresh, errors.places, confidence=policy.confidence
@@ -259,13 +259,13 @@ def _wear(
     return HoldoutReuse(
         decisions=decisions,
         fresh_rows=int(fresh.sum()),
-        fresh=None if few else _on(test, errors, fresh, policy),
-        used=None if few else _on(test, errors, ~fresh, policy),
+        fresh=None if few else _metrics_on(test, errors, fresh, policy),
+        used=None if few else _metrics_on(test, errors, ~fresh, policy),
         difference=difference,
     )
 
 
-def _on(test: TestRows, errors: PairedErrors, rows: Mask, policy: GatePolicy) -> Metrics:
+def _metrics_on(test: TestRows, errors: PairedErrors, rows: Mask, policy: GatePolicy) -> Metrics:
     actual = test.actual[rows]
     return measure(
         actual, actual + errors.champion[rows], policy.confidence, errors.places.of(rows)

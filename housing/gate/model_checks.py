@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from housing.gate import decision_rule, words
-from housing.gate.evidence import BOUNDED_BASELINES, Evidence
+from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
 from housing.records import CheckOutcome, CheckResult, Comparison, Metrics
 
@@ -53,7 +53,7 @@ class BeatsBaseline:
             name: checked(baseline.comparison, evidence, policy)
             for name, baseline in evidence.baselines.items()
         }
-        nearest = self.nearest(found, evidence, policy)
+        nearest = self.nearest(found, policy)
         comparison, baseline = found[nearest], evidence.baselines[nearest]
         figures: dict[str, Any] = {name: words.figures(c) for name, c in found.items()}
         figures |= {"decided_by": nearest, "failed": dict(evidence.failed_baselines)}
@@ -62,7 +62,7 @@ class BeatsBaseline:
             f"the {nearest} baseline"
         )
         outcome = self.outcome(comparison, policy)
-        if outcome == "unsure":
+        if outcome == "inconclusive":
             sentence += (
                 f", but on {comparison.rows:,} test rows it may be only "
                 f"{words.percent(max(-words.rounded_up(comparison.upper), 0.0))} below"
@@ -73,22 +73,15 @@ class BeatsBaseline:
 
     @staticmethod
     def outcome(comparison: Comparison, policy: GatePolicy) -> CheckOutcome:
-        """Against one baseline: failed by the error itself, unsure where only its bound is wide."""
+        """Against one baseline; inconclusive if only the bound misses the margin."""
         if comparison.effect > -policy.baseline_margin:
             return "failed"
-        return "passed" if comparison.upper <= -policy.baseline_margin else "unsure"
+        return "passed" if comparison.upper <= -policy.baseline_margin else "inconclusive"
 
     @classmethod
-    def nearest(
-        cls, found: Mapping[str, Comparison], evidence: Evidence, policy: GatePolicy
-    ) -> str:
-        """The baseline that decides: of the worst outcome, the one with the highest bound.
-
-        In evidence from before errors were bounded it is the highest bound alone.
-        """
-        severity = ("passed", "unsure", "failed")
-        if evidence.shape < BOUNDED_BASELINES:
-            return max(found, key=lambda name: found[name].upper)
+    def nearest(cls, found: Mapping[str, Comparison], policy: GatePolicy) -> str:
+        """The baseline that decides: of the worst outcome, the one with the highest bound."""
+        severity = ("passed", "inconclusive", "failed")
         return max(
             found,
             key=lambda n: (severity.index(cls.outcome(found[n], policy)), found[n].upper),
@@ -109,7 +102,7 @@ class BeatsBaseline:
         }
         if not compared:
             return "It needs a challenger and a baseline whose predictions are finite."
-        nearest = compared[self.nearest(compared, evidence, policy)]
+        nearest = compared[self.nearest(compared, policy)]
         away = nearest.upper + policy.baseline_margin
         rows = decision_rule.rows_needed(nearest, -policy.baseline_margin)
         if away <= 0:
@@ -141,17 +134,18 @@ class NoRegression:
         comparison = checked(evidence.comparison, evidence, policy)
         policy = decision_rule.in_force(evidence, policy)
         figures: dict[str, Any] = {**words.figures(comparison), "margin": policy.margin}
-        figures |= {"rule": policy.rule, "looks": list(evidence.looks)}
+        figures |= {"rule": policy.rule, "looks": list(evidence.judged_before)}
         start = f"{words.format_error_vs(ours, comparison)} the champion's {theirs.rmse.value:,.0f}"
         outcome = decision_rule.outcome(comparison, policy)
-        if outcome == "unsure":
+        if outcome == "inconclusive":
             figures["rows_needed"] = decision_rule.rows_needed(
                 comparison, decision_rule.limit(policy)
             )
         sentence = start + self._ending(comparison, policy, outcome)
         if evidence.repeated:
             why = decision_rule.why_superior(
-                evidence.looks, evidence.challenger.id if evidence.older else None
+                evidence.judged_before,
+                evidence.challenger.id if evidence.champion_is_newer else None,
             )
             sentence += f" The rule is `superior`, because {why}."
         return CheckResult(self.name, outcome, sentence, figures)
@@ -194,7 +188,7 @@ class NoRegression:
             if outcome == "failed"
             else decision_rule.rows_needed(comparison, decision_rule.limit(policy))
         )
-        said = words.rows_to_decide(rows) if outcome == "unsure" else words.rows_to_pass(rows)
+        said = words.rows_to_decide(rows) if outcome == "inconclusive" else words.rows_to_pass(rows)
         return (
             f"{tipping}; it was {100 * comparison.effect:+.2f} %. At this change {said}; there "
             f"are {comparison.rows:,}."

@@ -169,7 +169,7 @@ def earlier_comparisons(evidence: Evidence) -> int | None:
 
     The first decision on them made the first champion and compared it with no other.
     """
-    return None if evidence.wear is None else max(evidence.wear.decisions - 1, 0)
+    return None if evidence.holdout_reuse is None else max(evidence.holdout_reuse.decisions - 1, 0)
 
 
 def operating_characteristic(

@@ -178,10 +178,10 @@ class RecentRows(_SubsetCheck):
         return policy.recent_min_rows
 
 
-class CappedLabels(_SubsetCheck):
+class UncappedRows(_SubsetCheck):
     """Rows below the label's cap by themselves: a gain must not come from learning the cap."""
 
-    name = "capped-labels"
+    name = "uncapped-rows"
 
     def part(self, evidence: Evidence) -> SubsetComparison | None:
         """Rows whose label says how much, not only at least how much."""
@@ -203,7 +203,7 @@ class NoCumulativeRegression:
     would add up to a slide that no night sees. This one looks further back.
     """
 
-    name = "ratchet"
+    name = "cumulative-regression"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
         """Failed on the measured error: waiting for evidence would let the slide go further."""

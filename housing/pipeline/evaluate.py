@@ -182,8 +182,8 @@ def collect_evidence(
             drift=() if theirs is None else evidence_context.drift(store, theirs, frame, came),
             costs=evidence_context.costs(store, ours, [s.model for s in scored], features),
             preflight=None if fresh_process is None else fresh_process.result(TIMEOUT_SECONDS),
-            looks=looks,
-            older=champion is not None and challenger < champion,
+            judged_before=looks,
+            champion_is_newer=champion is not None and challenger < champion,
         )
     fresh = None
     if theirs is not None:

@@ -109,7 +109,7 @@ def _judged(run: RunContext, model: int) -> tuple[JudgedEvaluation, Verdict, int
 
 
 def _not_passed(verdict: Verdict) -> tuple[CheckResult, ...]:
-    return tuple(c for c in verdict.checks if c.outcome in ("failed", "unsure", "error"))
+    return tuple(c for c in verdict.checks if c.outcome in ("failed", "inconclusive", "error"))
 
 
 def _why_not(model: int, against: Sequence[CheckResult], *, override: bool) -> str:

@@ -92,7 +92,7 @@ def collect(store: Store, settings: Settings, run: int, result: RunResult) -> Ru
             dataset=None if result.version is None else profiles.get(connection, result.version),
             steps=runs.steps(connection, run),
             history=tuple(_history(connection)),
-            wear=tuple(_wear(connection)),
+            holdout_reuse=tuple(_holdout_reuse(connection)),
             settings=_shown(settings),
         )
         if result.challenger is not None:
@@ -167,18 +167,18 @@ def _history(connection: Connection) -> Iterator[tuple[datetime, Interval]]:
             yield row.created_at, contender.metrics.rmse
 
 
-def _wear(connection: Connection) -> Iterator[tuple[datetime, HoldoutReuse]]:
+def _holdout_reuse(connection: Connection) -> Iterator[tuple[datetime, HoldoutReuse]]:
     """How used each night's test set was."""
     for row in reversed(registry.newest_evaluations(connection, HISTORY_SHOWN)):
         evidence = records.read(row.evidence)
-        if evidence.wear is not None:
-            yield row.created_at, evidence.wear
+        if evidence.holdout_reuse is not None:
+            yield row.created_at, evidence.holdout_reuse
 
 
 def _worn(connection: Connection, policy: GatePolicy) -> Iterator[str]:
     """What the newest verdict says of the test set, where that is a warning."""
     newest = registry.newest_evaluations(connection, 1)
-    wear = records.read(newest[0].evidence).wear if newest else None
+    wear = records.read(newest[0].evidence).holdout_reuse if newest else None
     if wear is None:
         return
     if wear.difference is not None and wear.difference.lower > 0:

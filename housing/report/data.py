@@ -80,5 +80,5 @@ class RunReport:
     dataset: DatasetProfile | None = None
     steps: tuple[StepTime, ...] = ()
     history: tuple[tuple[datetime, Interval], ...] = ()  # champion's RMSE (US dollars), a night
-    wear: tuple[tuple[datetime, HoldoutReuse], ...] = ()  # of the test set, a night
+    holdout_reuse: tuple[tuple[datetime, HoldoutReuse], ...] = ()  # of the test set, a night
     settings: Mapping[str, str] = field(default_factory=dict)  # those that mattered; no secrets

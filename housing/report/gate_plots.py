@@ -185,7 +185,7 @@ def _column_name(column: ColumnDrift) -> str:
     return f"{name} (missing)" if column.kind == "missing" else name
 
 
-def wear(nights: Sequence[tuple[datetime, HoldoutReuse]]) -> RenderedFigure | None:
+def holdout_reuse(nights: Sequence[tuple[datetime, HoldoutReuse]]) -> RenderedFigure | None:
     """Decisions that each night's test set had served, and the champion's error on fresh rows
     relative to used ones; None before the second such night.
     """

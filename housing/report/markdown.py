@@ -70,7 +70,8 @@ def _models(report: RunReport) -> Iterator[str]:
     yield "\n".join(rows)
     if evidence.comparison is not None:
         yield f"Change of the error: **{wording.changed(evidence.comparison)}**"
-        yield f"The luck of training is not in that: {wording.luck(evidence.luck)}."
+        seeds = wording.seed_variance(evidence.seed_variance)
+        yield f"Variance from the training seed is not included: {seeds}."
     could = seen(report)
     if could is not None:
         yield f"What the gate can see: {escape(could.sentence)}"

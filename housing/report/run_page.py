@@ -106,7 +106,7 @@ def seen(report: RunReport) -> OperatingCharacteristic | None:
 def _gate_plots(report: RunReport) -> dict[str, Any]:
     """Pictures of slices, of what the gate can see, of drift and of wear, as far as there are."""
     evidence, policy, could = report.evidence, report.policy, seen(report)
-    wear = gate_plots.wear(report.wear)
+    wear = gate_plots.holdout_reuse(report.holdout_reuse)
     if evidence is None or policy is None:
         return {"forest": None, "characteristic": None, "drift": None, "drifted": [], "wear": wear}
     effect = None if evidence.comparison is None else evidence.comparison.effect
@@ -149,7 +149,7 @@ def _environment() -> Environment:
         bound=wording.bound,
         unbroken=wording.unbroken,
         changed=wording.changed,
-        luck=wording.luck,
+        seed_variance=wording.seed_variance,
         change=wording.change,
         duration=wording.duration,
         # Plots are made here from figures; matplotlib escapes the names that they carry.

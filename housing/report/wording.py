@@ -28,7 +28,7 @@ HEADLINES: Mapping[RunOutcome | Literal[Event.FAILED], str] = {
 MARKS = {
     "passed": "✓",
     "failed": "✗",
-    "unsure": "?",
+    "inconclusive": "?",
     "error": "!",
     "not applicable": "\N{EN DASH}",
 }
@@ -90,7 +90,7 @@ def optional(interval: Interval | None) -> str:
     return "not measured" if interval is None else limits(interval)
 
 
-def luck(found: SeedVariance | None) -> str:
+def seed_variance(found: SeedVariance | None) -> str:
     """The luck of training beside an interval that does not hold it."""
     if found is None:
         return "not measured: a single model"
@@ -103,7 +103,7 @@ def luck(found: SeedVariance | None) -> str:
 
 def by_urgency(checks: tuple[CheckResult, ...]) -> tuple[CheckResult, ...]:
     """What a person must see first: what did not pass, then what passed, then the rest."""
-    order = ("failed", "error", "unsure", "passed", "not applicable")
+    order = ("failed", "error", "inconclusive", "passed", "not applicable")
     return tuple(sorted(checks, key=lambda check: order.index(check.outcome)))
 
 

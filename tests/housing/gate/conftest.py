@@ -6,7 +6,6 @@ from statistics import NormalDist
 import pytest
 
 from housing.gate.evidence import (
-    SHAPE,
     Baseline,
     BestFormerChampion,
     Evidence,
@@ -77,8 +76,10 @@ def beside(effect, se, confidence, rows):
         "former": BestFormerChampion(
             5, 2, 40_100.0, comparison(effect - 0.002, se, confidence, rows)
         ),
-        "champion_luck": SeedVariance((40_100.0, 40_200.0, 40_150.0), 0.002),
-        "wear": HoldoutReuse(12, 200, metrics(41_000.0, 200), metrics(39_900.0, rows - 200), None),
+        "champion_seed_variance": SeedVariance((40_100.0, 40_200.0, 40_150.0), 0.002),
+        "holdout_reuse": HoldoutReuse(
+            12, 200, metrics(41_000.0, 200), metrics(39_900.0, rows - 200), None
+        ),
         "drift": (drift(), drift(current="active dataset")),
     }
 
@@ -113,8 +114,7 @@ def make_evidence():
                 "median": Baseline(metrics(110_000.0, rows), worst),
                 "linear": Baseline(metrics(70_000.0, rows), against),
             },
-            shape=SHAPE,
-            luck=SeedVariance((38_500.0, 38_600.0, 38_450.0), 0.002),
+            seed_variance=SeedVariance((38_500.0, 38_600.0, 38_450.0), 0.002),
             costs=ServingCosts(40.0, 38.0 if champion else None, 2_000_000),
             preflight=LoadCheck(0.0, 2.5),
             **(beside(effect, se, confidence, rows) if champion else {}),

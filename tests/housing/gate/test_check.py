@@ -115,7 +115,7 @@ def test_a_model_is_never_compared_with_itself(make_evidence):
 
 # --- how outcomes combine -------------------------------------------------------------------
 
-OUTCOMES = ("passed", "failed", "not applicable", "error", "unsure")
+OUTCOMES = ("passed", "failed", "not applicable", "error", "inconclusive")
 
 
 @given(st.lists(st.sampled_from(OUTCOMES), max_size=6), st.sampled_from(OUTCOMES))
@@ -125,7 +125,7 @@ def test_outcomes_combine_in_one_way_only(make_evidence, others, deciding):
     found = {*others, deciding}
     if "failed" in found:
         assert verdict.outcome == "keep"
-    elif found & {"error", "unsure"} or deciding != "passed":
+    elif found & {"error", "inconclusive"} or deciding != "passed":
         assert verdict.outcome == "inconclusive"
     else:
         assert verdict.outcome == "promote"
@@ -165,7 +165,9 @@ def test_all_that_failed_is_named(make_evidence):
     verdict = judge(evidence, POLICY)
     assert verdict.outcome == "keep"
     assert "2 of the 16,000 training rows of m7" in verdict.sentence
-    assert verdict.sentence.endswith("3 more failed: no-regression, capped-labels, ratchet.")
+    assert verdict.sentence.endswith(
+        "3 more failed: no-regression, uncapped-rows, cumulative-regression."
+    )
 
 
 # --- properties -----------------------------------------------------------------------------

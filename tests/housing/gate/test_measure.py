@@ -66,7 +66,7 @@ def test_each_part_is_a_comparison_on_its_rows(night):
 def test_what_is_not_known_of_the_rows_is_not_measured(night):
     bare = replace(night[0], slices={}, fresh=None, capped=None)
     evidence = gathered(night, rows=bare)
-    assert (evidence.slices, evidence.recent, evidence.uncapped, evidence.wear) == (
+    assert (evidence.slices, evidence.recent, evidence.uncapped, evidence.holdout_reuse) == (
         (), None, None, None,
     )  # fmt: skip
 
@@ -89,14 +89,14 @@ def test_the_best_former_champion_is_that_of_tonights_rows(night):
 def test_the_luck_of_training_is_the_jackknife_of_the_bag(night):
     rows, challenger, _, _ = night
     rmse = lambda p: measure(rows.actual, p).rmse.value  # noqa: E731
-    luck = gathered(night).luck
+    luck = gathered(night).seed_variance
     assert luck.rmse == pytest.approx([rmse(m) for m in challenger.members])
     pairs = [rmse((challenger.members[a] + challenger.members[b]) / 2) for a, b in
              ((0, 1), (0, 2), (1, 2))]  # fmt: skip
     spread = (2 / 3 * sum((p - np.mean(pairs)) ** 2 for p in pairs)) ** 0.5
     assert luck.spread == pytest.approx(spread / rmse(challenger.values))
-    assert gathered(night, members=()).luck is None
-    assert gathered(night, members=challenger.members[:1]).luck is None
+    assert gathered(night, members=()).seed_variance is None
+    assert gathered(night, members=challenger.members[:1]).seed_variance is None
 
 
 def test_the_jackknife_is_the_spread_over_other_bags():
@@ -110,7 +110,7 @@ def test_the_jackknife_is_the_spread_over_other_bags():
         model = Predictions(8, "8", np.mean(bag, axis=0), 1, 0, bag)
         evidence = measure_evidence(rows, model, Competitors(), POLICY, RunFacts())
         errors.append(evidence.challenger.metrics.rmse.value)
-        spreads.append(evidence.luck.spread)
+        spreads.append(evidence.seed_variance.spread)
     truth = np.std(errors) / np.mean(errors)
     assert np.mean(np.square(spreads)) ** 0.5 == pytest.approx(truth, rel=0.2)
 
@@ -119,7 +119,7 @@ def test_wear_sets_the_champions_error_on_fresh_rows_beside_the_rest(night):
     rows, _, champion, _ = night
     wear = measure_evidence(
         rows, night[1], Competitors(champion), POLICY, RunFacts(decisions=9)
-    ).wear
+    ).holdout_reuse
     fresh = rows.fresh
     on = [measure(rows.actual[r], champion.values[r]).rmse.value for r in (fresh, ~fresh)]
     assert (wear.decisions, wear.fresh_rows) == (9, 150)
@@ -129,33 +129,33 @@ def test_wear_sets_the_champions_error_on_fresh_rows_beside_the_rest(night):
 
 def test_too_few_fresh_rows_are_counted_and_not_measured(night):
     few = replace(night[0], fresh=np.arange(N) < 99)
-    wear = gathered(night, rows=few).wear
+    wear = gathered(night, rows=few).holdout_reuse
     assert (wear.fresh_rows, wear.fresh, wear.difference) == (99, None, None)
 
 
 def test_as_many_fresh_rows_as_are_asked_for_are_measured(night):
     enough = replace(night[0], fresh=np.arange(N) < 100)
-    assert gathered(night, rows=enough).wear.fresh is not None
+    assert gathered(night, rows=enough).holdout_reuse.fresh is not None
     used = replace(night[0], fresh=np.arange(N) >= 99)
-    assert gathered(night, rows=used).wear.used is None, "few of the other kind"
+    assert gathered(night, rows=used).holdout_reuse.used is None, "few of the other kind"
 
 
 def test_two_members_are_enough_for_their_luck_and_equal_ones_have_none(night):
     rows, challenger, _, _ = night
     two = challenger.members[:2]
-    assert gathered(night, members=two).luck.spread > 0
+    assert gathered(night, members=two).seed_variance.spread > 0
     near = tuple(rows.actual + 1e-3 * (member - rows.actual) / 40_000 for member in two)
     whole = measure(rows.actual, np.mean(near, axis=0)).rmse.value
     assert whole < 1, "dollars"
-    luck = gathered(night, members=near).luck
+    luck = gathered(night, members=near).seed_variance
     assert luck.spread == pytest.approx(abs(luck.rmse[0] - luck.rmse[1]) / 2 / whole, rel=1e-3)
-    assert gathered(night, members=(rows.actual, rows.actual)).luck.spread == 0
+    assert gathered(night, members=(rows.actual, rows.actual)).seed_variance.spread == 0
 
 
 def test_a_bag_with_one_broken_member_says_nothing_of_its_luck(night):
     one, *others = night[1].members
     broken = np.where(np.arange(N) == 5, np.nan, one)
-    assert gathered(night, members=(broken, *others)).luck is None
+    assert gathered(night, members=(broken, *others)).seed_variance is None
 
 
 def test_what_was_not_found_of_the_night_is_nothing():
@@ -173,6 +173,6 @@ def test_a_challenger_that_cannot_be_measured_is_compared_with_nothing(night):
 def test_a_champion_without_error_on_the_fresh_rows_is_no_fault(night):
     rows, challenger, champion, _ = night
     exact = replace(champion, values=np.where(rows.fresh, rows.actual, champion.values))
-    wear = measure_evidence(rows, challenger, Competitors(exact), POLICY, RunFacts()).wear
+    wear = measure_evidence(rows, challenger, Competitors(exact), POLICY, RunFacts()).holdout_reuse
     assert wear.difference is None
     assert wear.fresh.rmse.value == 0

@@ -43,8 +43,8 @@ def test_a_single_unusable_prediction_fails(make_evidence, counts, outcome):
         (-0.5, 0.01, "passed"),
         (-0.0501, 0.0, "passed"),
         (-0.05, 0.0, "passed"),
-        (-0.06, 0.02, "unsure"),
-        (-0.05, 0.02, "unsure"),
+        (-0.06, 0.02, "inconclusive"),
+        (-0.05, 0.02, "inconclusive"),
         (-0.0499, 0.0, "failed"),
         (0.1, 0.01, "failed"),
     ],
@@ -80,8 +80,8 @@ def test_no_baseline_is_no_proof_of_skill(make_evidence):
         (-0.04, 0.005, "passed"),
         (0.0, 0.0, "passed"),
         (-0.005, 0.009, "passed"),  # upper bound 0.0098
-        (-0.005, 0.0095, "unsure"),  # upper bound 0.0106
-        (-0.001, 0.02, "unsure"),
+        (-0.005, 0.0095, "inconclusive"),  # upper bound 0.0106
+        (-0.001, 0.02, "inconclusive"),
         (0.0001, 0.0, "failed"),  # above, though within the margin
         (0.005, 0.001, "failed"),
         (0.03, 0.05, "failed"),
@@ -96,7 +96,7 @@ def test_a_bound_on_the_margin_is_within_it(make_evidence):
     evidence = make_evidence(-0.005, 0.009)
     upper = evidence.comparison.upper
     assert NoRegression().run(evidence, GatePolicy(margin=upper)).outcome == "passed"
-    assert NoRegression().run(evidence, GatePolicy(margin=upper - 1e-9)).outcome == "unsure"
+    assert NoRegression().run(evidence, GatePolicy(margin=upper - 1e-9)).outcome == "inconclusive"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_the_clustered_bound_decides_not_the_independent_one(make_evidence):
     evidence = make_evidence(-0.005, 0.0095)
     narrow = replace(evidence.comparison, se_independent=1e-6)
     result = NoRegression().run(replace(evidence, comparison=narrow), POLICY)
-    assert result.outcome == "unsure"
+    assert result.outcome == "inconclusive"
 
 
 def test_the_first_night_never_looks_at_a_comparison(make_evidence):
@@ -181,14 +181,16 @@ def test_with_the_rows_it_asks_for_the_same_effect_would_pass(make_evidence):
     assert needed > evidence.test_rows
     shrunk = 0.02 * (evidence.test_rows / needed) ** 0.5
     assert NoRegression().run(make_evidence(-0.002, shrunk * 0.9999), POLICY).outcome == "passed"
-    assert NoRegression().run(make_evidence(-0.002, shrunk * 1.001), POLICY).outcome == "unsure"
+    assert (
+        NoRegression().run(make_evidence(-0.002, shrunk * 1.001), POLICY).outcome == "inconclusive"
+    )
 
 
 def test_some_questions_no_number_of_rows_can_settle(make_evidence):
     evidence = make_evidence(0.0, 0.02)
     assert rows_needed(evidence.comparison, 0.0) is None
     result = NoRegression().run(evidence, GatePolicy(margin=0))
-    assert result.outcome == "unsure"
+    assert result.outcome == "inconclusive"
     assert "no number of test rows" in result.sentence
 
 

@@ -10,7 +10,7 @@ from housing.gate.evidence import BestFormerChampion, ServingCosts
 from housing.gate.model_checks import BeatsBaseline, NoRegression
 from housing.gate.policy import GatePolicy
 from housing.gate.service_checks import ArtifactSize, Latency
-from housing.gate.subset_checks import CappedLabels, NoCumulativeRegression, RecentRows, Slices
+from housing.gate.subset_checks import NoCumulativeRegression, RecentRows, Slices, UncappedRows
 from tests.housing.gate.conftest import column, comparison, drift, part
 
 POLICY = GatePolicy()
@@ -124,7 +124,7 @@ def test_the_nearest_slice(make_evidence):
 
 
 @pytest.mark.parametrize(
-    ("check", "where", "limit"), [(RecentRows(), "recent", 100), (CappedLabels(), "uncapped", 50)]
+    ("check", "where", "limit"), [(RecentRows(), "recent", 100), (UncappedRows(), "uncapped", 50)]
 )
 def test_the_change_that_would_be_evidence(make_evidence, check, where, limit):
     policy = GatePolicy(recent_margin=0.02, capped_margin=0.02)

@@ -187,9 +187,9 @@ def test_the_first_decision_on_the_rows_compared_with_no_champion(
     make_evidence, decisions, earlier
 ):
     evidence = make_evidence()
-    worn = replace(evidence, wear=replace(evidence.wear, decisions=decisions))
+    worn = replace(evidence, holdout_reuse=replace(evidence.holdout_reuse, decisions=decisions))
     assert earlier_comparisons(worn) == earlier
-    assert earlier_comparisons(replace(evidence, wear=None)) is None
+    assert earlier_comparisons(replace(evidence, holdout_reuse=None)) is None
 
 
 @pytest.mark.parametrize("rule", RULES)

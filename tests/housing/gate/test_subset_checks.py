@@ -9,13 +9,13 @@ from housing.evaluation.compare import holm, regression_p_value
 from housing.gate.decision_rule import rows_to_show
 from housing.gate.evidence import BestFormerChampion, SubsetComparison
 from housing.gate.policy import GatePolicy
-from housing.gate.subset_checks import CappedLabels, NoCumulativeRegression, RecentRows, Slices
+from housing.gate.subset_checks import NoCumulativeRegression, RecentRows, Slices, UncappedRows
 from tests.housing.gate.conftest import comparison, part
 from tests.housing.gate.test_model_checks import unmeasured
 
 POLICY = GatePolicy()
 CLUSTERS = 700
-PARTS = [(RecentRows(), "recent", "recent_margin"), (CappedLabels(), "uncapped", "capped_margin")]
+PARTS = [(RecentRows(), "recent", "recent_margin"), (UncappedRows(), "uncapped", "capped_margin")]
 
 
 def effect_with(p_value, margin, se):
@@ -125,7 +125,7 @@ def test_a_part_blocks_on_evidence(make_evidence, check, where, margin, p_value,
 
 
 @pytest.mark.parametrize(
-    ("check", "where", "limit"), [(RecentRows(), "recent", 100), (CappedLabels(), "uncapped", 50)]
+    ("check", "where", "limit"), [(RecentRows(), "recent", 100), (UncappedRows(), "uncapped", 50)]
 )
 @pytest.mark.parametrize("below", [True, False])
 def test_a_small_part_is_not_judged(make_evidence, check, where, limit, below):
@@ -164,7 +164,7 @@ def test_the_ratchet_looks_at_all_of_tonights_rows(make_evidence):
 
 # --- what all have in common ----------------------------------------------------------------
 
-ALL = [Slices(), RecentRows(), CappedLabels(), NoCumulativeRegression()]
+ALL = [Slices(), RecentRows(), UncappedRows(), NoCumulativeRegression()]
 
 
 @pytest.mark.parametrize("check", ALL)

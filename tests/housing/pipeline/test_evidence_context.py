@@ -49,11 +49,11 @@ def test_three_nights(
     land("a.csv", 900)
     first = crowned(store)
     evidence = evidence_of(store, first)
-    assert (evidence.wear, evidence.recent, evidence.drift, evidence.former) == (
+    assert (evidence.holdout_reuse, evidence.recent, evidence.drift, evidence.former) == (
         None, None, (), None,
     )  # fmt: skip
-    assert evidence.luck is not None
-    assert len(evidence.luck.rmse) == 2
+    assert evidence.seed_variance is not None
+    assert len(evidence.seed_variance.rmse) == 2
     assert evidence.costs is not None
     assert evidence.costs.latency_ms > 0
     assert evidence.costs.champion_latency_ms is None
@@ -65,9 +65,9 @@ def test_three_nights(
     old = datasets.read(store, first.version)
     test = frame[frame["test"]]
     new = ~test["key"].isin(old["key"])
-    assert evidence.wear is not None
-    assert evidence.wear.decisions == 1
-    assert evidence.wear.fresh_rows == new.sum() > 20
+    assert evidence.holdout_reuse is not None
+    assert evidence.holdout_reuse.decisions == 1
+    assert evidence.holdout_reuse.fresh_rows == new.sum() > 20
     assert evidence.recent is not None
     assert evidence.recent.rows == new.sum()
     mask = evidence_context.unused_test_rows(store, second.version, second.challenger, test)
@@ -78,15 +78,15 @@ def test_three_nights(
     assert tonight.reference == f"training rows of m{first.challenger}"
     assert sum(part.rows for part in evidence.slices) == 3 * evidence.test_rows
     assert evidence.former is None, "the only champion of before is the champion of now"
-    assert evidence.champion_luck is not None
+    assert evidence.champion_seed_variance is not None
 
     land("c.csv", 200, seed=2)
     third = crowned(store)
     evidence = evidence_of(store, third)
     assert evidence.former is not None
     assert evidence.former.id == first.challenger
-    assert evidence.wear is not None
-    assert evidence.wear.decisions == 2
+    assert evidence.holdout_reuse is not None
+    assert evidence.holdout_reuse.decisions == 2
 
     monkeypatch.setenv("HOUSING_GATE__WEAR_WARNING", "2")
     with store.read() as connection:
@@ -117,7 +117,10 @@ def test_a_test_set_that_flatters_is_told(store: Store, land: Land) -> None:
     with store.write() as connection:
         row = registry.evaluation(connection, ran.judged.evaluation)
         difference = {"value": 0.2, "lower": 0.05, "upper": 0.35, "confidence": 0.95}
-        worn = {**row.evidence, "wear": {**row.evidence["wear"], "difference": difference}}
+        worn = {
+            **row.evidence,
+            "holdout_reuse": {**row.evidence["holdout_reuse"], "difference": difference},
+        }
         connection.execute(
             sa.update(evaluations).where(evaluations.c.id == row.id).values(evidence=worn)
         )

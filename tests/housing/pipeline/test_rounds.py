@@ -277,7 +277,7 @@ def _looks(settings: Settings, run: int) -> list[int]:
     with open_store(settings) as store, store.read() as connection:
         row = registry.evaluation_of_run(connection, run)
     assert row is not None
-    return list(row.evidence["looks"])
+    return list(row.evidence["judged_before"])
 
 
 def test_a_verdict_that_is_only_shown_is_no_look_at_the_rows(two: Settings) -> None:

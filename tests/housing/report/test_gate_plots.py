@@ -58,7 +58,7 @@ def test_a_first_night_has_no_forest_and_no_drift(make_report):
 
 def test_the_two_numbers_stand_in_page_and_summary(report):
     earlier = earlier_comparisons(report.evidence)
-    assert earlier == report.evidence.wear.decisions - 1 > 0
+    assert earlier == report.evidence.holdout_reuse.decisions - 1 > 0
     could = operating_characteristic(report.evidence.comparison, report.policy, earlier=earlier)
     assert f"These rates hold for comparison {earlier + 1} on these rows" in could.sentence
     assert could.sentence.replace(" %", "\N{NO-BREAK SPACE}%") in render(report)
@@ -70,7 +70,7 @@ def test_the_luck_of_training_stands_beside_the_interval(report):
     page = render(report)
     assert "another 3 members of its bag would move its error by about" in page
     assert "Champion: not measured: a single model" in page
-    assert wording.luck(report.evidence.luck) in summary(report)
+    assert wording.seed_variance(report.evidence.seed_variance) in summary(report)
 
 
 def test_drift_is_shown_by_column_and_by_share(report):
@@ -83,13 +83,15 @@ def test_drift_is_shown_by_column_and_by_share(report):
 
 
 def test_wear_takes_two_nights(report):
-    wear = report.evidence.wear
+    wear = report.evidence.holdout_reuse
     nights = [(START + timedelta(days=i), replace(wear, decisions=i)) for i in range(3)]
-    assert gate_plots.wear(nights[:1]) is None
-    assert "2 decisions served" in gate_plots.wear(nights).alt
+    assert gate_plots.holdout_reuse(nights[:1]) is None
+    assert "2 decisions served" in gate_plots.holdout_reuse(nights).alt
     unmeasured = [(day, HoldoutReuse(1, 3, None, None, None)) for day, _ in nights]
-    assert gate_plots.wear(unmeasured) is not None
-    assert "Wear of the test set over 3 nights" in render(replace(report, wear=tuple(nights)))
+    assert gate_plots.holdout_reuse(unmeasured) is not None
+    assert "Wear of the test set over 3 nights" in render(
+        replace(report, holdout_reuse=tuple(nights))
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_what_did_not_pass_comes_first(report):
     mixed = [
         CheckResult(name, outcome, "Found.")
         for name, outcome in (
-            ("a", "passed"), ("b", "not applicable"), ("c", "unsure"), ("d", "failed"),
+            ("a", "passed"), ("b", "not applicable"), ("c", "inconclusive"), ("d", "failed"),
             ("e", "passed"), ("f", "error"),
         )
     ]  # fmt: skip

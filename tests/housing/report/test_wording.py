@@ -61,6 +61,6 @@ def test_a_check_that_could_not_run_asks_for_a_person(make_report):
     broken = Verdict("inconclusive", "x", (CheckResult("identity", "error", "x"),))
     step = wording.next_step(make_report(outcome="inconclusive", verdict=broken))
     assert "could not run" in step
-    unsure = Verdict("inconclusive", "x", (CheckResult("identity", "unsure", "x"),))
+    unsure = Verdict("inconclusive", "x", (CheckResult("identity", "inconclusive", "x"),))
     step = wording.next_step(make_report(outcome="inconclusive", verdict=unsure))
     assert step.startswith("Nothing to do: m7 (forest) stays")

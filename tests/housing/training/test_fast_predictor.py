@@ -98,8 +98,10 @@ def test_every_family_is_asked_without_frames_alone_and_in_any_mean(family, bag,
         rows = TestRows(1, X_test.longitude, X_test.latitude, np.full(len(X_test), 2e5))
         challenger = Predictions(1, "1", each.mean(axis=0), 400, 0, tuple(each))
         found = measure_evidence(rows, challenger, Competitors(), GatePolicy(), RunFacts())
-        assert len(found.luck.rmse) == bag
-        assert found.luck.spread > 0 or (same and family == "linear")  # its seeds may agree
+        assert len(found.seed_variance.rmse) == bag
+        assert found.seed_variance.spread > 0 or (
+            same and family == "linear"
+        )  # its seeds may agree
 
 
 def test_a_model_that_cannot_be_read_is_asked_as_it_is(districts):
