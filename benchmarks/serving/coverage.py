@@ -44,11 +44,11 @@ def main() -> None:
     for a, b in KFold(FOLDS, shuffle=True, random_state=1).split(X):
         oof[b] = pipeline(DRAW, 1).fit(X.iloc[a], y[a]).predict(X.iloc[b])
     predicted = pipeline(DRAW, 1).fit(X, y).predict(test[FEATURES])
-    companion, _ = build(rows_of(train, oof), rows_of(test, predicted))
-    whole = companion.coverage
+    calibration, _ = build(rows_of(train, oof), rows_of(test, predicted))
+    whole = calibration.coverage
     assert whole is not None
     rows = [_row("all", len(test), whole)]
-    rows += [_row(_named(s.column, s.name), s.rows, s.share) for s in companion.slices]
+    rows += [_row(_named(s.column, s.name), s.rows, s.share) for s in calibration.slices]
     figures = {
         "nominal": NOMINAL, "goal": GOAL, "slices": rows,
         "models": "one model of the default family at fixed settings on the reference table, "

@@ -18,7 +18,8 @@ from sklearn.model_selection import KFold
 
 from benchmarks import results, serving_pages
 from housing import schema
-from housing.inference import calibration as companions
+from housing.inference.calibration import Calibration, group_matrix, rows_of
+from housing.inference.calibration import build as build_calibration
 from housing.inference.columns import columns_of_frame
 from housing.inference.training_index import distances
 from housing.monitoring.drift import Reference, drift_signals, upstream_signals
@@ -40,8 +41,8 @@ class World:
     model: HistGradientBoostingRegressor
     reference: Reference
     promise: Counts
-    companion: companions.Calibration
-    places: object
+    calibration: Calibration
+    training_index: object
     train: pd.DataFrame
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
@@ -51,12 +52,12 @@ class World:
     def labelled(self, frame: pd.DataFrame, predicted: np.ndarray) -> LabelledPredictions:
         """With the promised interval."""
         columns = columns_of_frame(frame)
-        nearest, _ = distances(self.places, columns)  # type: ignore[arg-type]
-        assert self.companion.interval is not None
-        half = self.companion.interval.half_width(
+        nearest, _ = distances(self.training_index, columns)  # type: ignore[arg-type]
+        assert self.calibration.interval is not None
+        half = self.calibration.interval.half_width(
             predicted,
-            self.places.nearby_at(nearest),  # type: ignore[attr-defined]
-            companions.group_matrix(columns),
+            self.training_index.nearby_at(nearest),  # type: ignore[attr-defined]
+            group_matrix(columns),
         )
         actual = frame[schema.TARGET].to_numpy(float)
         return LabelledPredictions(actual, predicted, predicted - half, predicted + half)
@@ -78,11 +79,14 @@ def build(seed: int) -> World:
         oof[b] = fold.predict(_numbers(train.iloc[b]))
     model = HistGradientBoostingRegressor(random_state=0).fit(_numbers(train), y)
     predicted = model.predict(_numbers(test))
-    companion, places = companions.build(
-        companions.rows_of(train, oof), companions.rows_of(test, predicted)
-    )
+    calibration, training_index = build_calibration(rows_of(train, oof), rows_of(test, predicted))
     world = World(
-        model, Reference(train[FEATURES], predicted), Counts(0, 0, 0), companion, places, train
+        model,
+        Reference(train[FEATURES], predicted),
+        Counts(0, 0, 0),
+        calibration,
+        training_index,
+        train,
     )
     world.promise = counted(world.labelled(test, predicted))
     return world

@@ -57,15 +57,15 @@ def predict(
     with open_store(load_settings()) as store:
         done = predict_file(store, file, target, model=chosen)
     if as_json:
-        emit_json({**vars(done), "faulty": done.faulty, "output": str(target)})
+        emit_json({**vars(done), "invalid": done.invalid, "output": str(target)})
     else:
         console.print(
-            f"{done.answered:,} of {done.rows:,} districts answered, {done.extrapolated:,} of them "
-            f"unlike any training district: {escape(str(target))}"
+            f"{done.predicted:,} of {done.rows:,} districts predicted, {done.extrapolated:,} of "
+            f"them unlike any training district: {escape(str(target))}"
         )
-        if done.faulty:
-            console.print(f"{done.faulty:,} rows are no districts; the column `error` says why.")
-    if done.faulty:
+        if done.invalid:
+            console.print(f"{done.invalid:,} rows are no districts; the column `error` says why.")
+    if done.invalid:
         raise typer.Exit(1)
 
 
@@ -80,13 +80,13 @@ def shadow(
     """How far the shadow is from the champion on what was really asked, by version and day."""
     from datetime import timedelta
 
-    from housing.serving.shadow_comparison import disagreements
+    from housing.serving.shadow_comparison import compare_shadow
     from housing.store.database.open import open_store
     from housing.store.database.tables import utc_now
 
     with open_store(load_settings()) as store:
         since = None if days is None else utc_now() - timedelta(days=days)
-        found = disagreements(store, since=since)
+        found = compare_shadow(store, since=since)
     if as_json:
         emit_json([vars(one) for one in found])
         return
@@ -100,10 +100,10 @@ def shadow(
         for head in ("day", "answers", "mean", "half", "90 %", "largest", "higher", "outside"):
             table.add_column(head, no_wrap=True)
         for one in rows:
-            beyond = "" if one.beyond is None else f"{one.beyond:.1%}"
-            figures = (f"{x:,.0f}" for x in (one.mean, one.median, one.p90, one.largest))
+            beyond = "" if one.share_outside is None else f"{one.share_outside:.1%}"
+            figures = (f"{x:,.0f}" for x in (one.mean, one.median, one.p90, one.maximum))
             day = one.day or "all"
-            table.add_row(day, f"{one.rows:,}", *figures, f"{one.higher:.0%}", beyond)
+            table.add_row(day, f"{one.rows:,}", *figures, f"{one.share_above:.0%}", beyond)
         console.print(table)
     console.print("higher, outside: shares in which the shadow says more, is outside the interval")
 

@@ -1,7 +1,6 @@
-"""What is kept beside a model so that its answers can be judged: ranges, places, the interval.
+"""Calibration of a model: value ranges, training index and prediction interval.
 
-Made once from the rows that the model was fitted on and the test rows of the same version; pure,
-of frames and arrays. Keeping it is `steps.companion`'s business, using it `served`'s.
+Computed once from the training and test rows of the model's dataset version, without the store.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +54,7 @@ class SliceCoverage:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Facts beside a model; all but `places` are plain JSON."""
+    """Facts beside a model; all but `training_index` are plain JSON."""
 
     train_rows: int
     ranges: Mapping[str, tuple[float, float]]  # of each number, on the training side
@@ -64,7 +63,7 @@ class Calibration:
     far_km: float
     background: Mapping[str, tuple[float | int | None, ...]]  # columns, as `inputs.Columns`
     interval: Conformal | None  # None where there are no out-of-fold residuals to learn it from
-    why_no_interval: str
+    no_interval_reason: str
     coverage: Interval | None  # of the interval, on the test rows
     coverage_rows: int
     slices: tuple[SliceCoverage, ...]
@@ -85,7 +84,7 @@ def rows_of(frame: pd.DataFrame, predicted: Floats | None) -> Rows:
 
 
 def build(train: Rows, test: Rows, *, seed: int = 0) -> tuple[Calibration, TrainingIndex]:
-    """The companion of a model; `train.predicted` is None where no residual is known."""
+    """The calibration of a model; `train.predicted` is None where no residual is known."""
     nearby, why = None, "its out-of-fold predictions were not kept"
     keep = np.arange(0, len(train.actual), -(-len(train.actual) // MOST_PLACES))
     interval = None
@@ -100,26 +99,26 @@ def build(train: Rows, test: Rows, *, seed: int = 0) -> tuple[Calibration, Train
             )  # fmt: skip
         except NotMeasurable as error:
             why = str(error)
-    places = TrainingIndex(
+    training_index = TrainingIndex(
         columns={name: values[keep] for name, values in train.columns.items()},
         label=train.actual[keep],
         nearby=None if nearby is None else nearby[keep],
     )
-    covered, slices = _coverage(interval, places, test)
-    companion = Calibration(
+    covered, slices = _coverage(interval, training_index, test)
+    calibration = Calibration(
         train_rows=len(train.actual),
         ranges={n: limits for n in NUMBER_FEATURES if (limits := _range(train.columns[n]))},
         seen={name: _seen(name, train.columns[name]) for name in schema.CATEGORIES},
         typical=_typical(train.columns),
-        far_km=_far(places),
+        far_km=_far(training_index),
         background=_background(train.columns, seed),
         interval=interval,
-        why_no_interval="" if interval is not None else why,
+        no_interval_reason="" if interval is not None else why,
         coverage=covered,
         coverage_rows=len(test.actual),
         slices=slices,
     )
-    return companion, places
+    return calibration, training_index
 
 
 def group_matrix(columns: Columns) -> npt.NDArray[np.bool_]:
@@ -159,13 +158,13 @@ def _nearby(columns: Columns, residual: Floats, rows: npt.NDArray[np.int64]) -> 
 
 
 def _coverage(
-    interval: Conformal | None, places: TrainingIndex, test: Rows
+    interval: Conformal | None, training_index: TrainingIndex, test: Rows
 ) -> tuple[Interval | None, tuple[SliceCoverage, ...]]:
     if interval is None or test.predicted is None or len(test.actual) < 2:
         return None, ()
     groups = group_matrix(test.columns)
-    nearest, _ = distances(places, test.columns)
-    half = interval.half_width(test.predicted, places.nearby_at(nearest), groups)
+    nearest, _ = distances(training_index, test.columns)
+    half = interval.half_width(test.predicted, training_index.nearby_at(nearest), groups)
     lower, upper = test.predicted - half, test.predicted + half
     found = []
     for grouping in schema.SLICES:
@@ -206,9 +205,9 @@ def _middle(values: Floats, resolution: float | None) -> float:
     return float(np.quantile(known, 0.5, method="nearest" if resolution else "linear"))
 
 
-def _far(places: TrainingIndex) -> float:
+def _far(training_index: TrainingIndex) -> float:
     """Kilometres beyond which a place counts as far from any training district."""
-    xy = np.unique(flat(*(places.columns[name] for name in schema.COORDINATES)), axis=0)
+    xy = np.unique(flat(*(training_index.columns[name] for name in schema.COORDINATES)), axis=0)
     if len(xy) < 2:
         return 0.0
     away, _ = cKDTree(xy).query(xy, k=2)

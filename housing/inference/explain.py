@@ -39,7 +39,7 @@ def explain(served: LoadedModel, columns: Columns) -> Explanation:
     """Contributions to the answer for the first row of `columns`."""
     background = {
         name: np.array(
-            [np.nan if v is None else v for v in served.companion.background[name]],
+            [np.nan if v is None else v for v in served.calibration.background[name]],
             dtype=columns[name].dtype,
         )
         for name in FEATURES

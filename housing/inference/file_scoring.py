@@ -50,13 +50,13 @@ class FileScore:
     """How a file was answered."""
 
     rows: int
-    answered: int
+    predicted: int
     extrapolated: int
 
     @property
-    def faulty(self) -> int:
+    def invalid(self) -> int:
         """Rows that are no districts."""
-        return self.rows - self.answered
+        return self.rows - self.predicted
 
 
 def score(
@@ -93,7 +93,7 @@ def _answered(served: LoadedModel, table: pa.Table, seen: Seen) -> tuple[pa.Tabl
     found = {name: np.full(len(errors), np.nan) for name in ("predicted", "lower", "upper")}
     flags = np.zeros(len(errors), dtype=np.bool_)
     if len(good):
-        answers = served.answer(valid)
+        answers = served.predictions(valid)
         for name, values in found.items():
             values[good] = getattr(answers, name)
         flags[good] = answers.extrapolates

@@ -1,4 +1,4 @@
-"""A champion as it is served: checked, warmed, with its companion; it answers and never changes.
+"""A champion as it is served: checked, warmed, with its calibration; it answers and never changes.
 
 One request uses one `Served` from its first row to its last, so no answer mixes two versions.
 Which one is in force belongs in `follower`.
@@ -21,8 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from housing import schema
 from housing.errors import HousingError
-from housing.inference import calibration as companions_of
-from housing.inference.calibration import Calibration, group_matrix
+from housing.inference.calibration import Calibration, build, group_matrix, rows_of
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of, frame_of
 from housing.inference.training_index import TrainingIndex, distances
 from housing.keys import Keys
@@ -72,8 +71,8 @@ class LoadedModel:
     simulated: bool  # trained on made-up rows
     model_facts: Mapping[str, Any]
     predict: Callable[[Columns], Floats]
-    companion: Calibration
-    places: TrainingIndex
+    calibration: Calibration
+    training_index: TrainingIndex
     seconds: float = 0.0  # processor time that an answer for one row takes
 
     @property
@@ -81,21 +80,21 @@ class LoadedModel:
         """As people see it."""
         return f"m{self.model}"
 
-    def answer(self, columns: Columns) -> Predictions:
+    def predictions(self, columns: Columns) -> Predictions:
         """Predict rows that are valid by the catalogue."""
         predicted = self.predict(columns)
-        nearest, away = distances(self.places, columns)
-        interval = self.companion.interval
+        nearest, away = distances(self.training_index, columns)
+        interval = self.calibration.interval
         half = np.full(len(predicted), np.nan)
         if interval is not None:
-            nearby = self.places.nearby_at(nearest)
+            nearby = self.training_index.nearby_at(nearest)
             half = interval.half_width(predicted, nearby, group_matrix(columns))
         return Predictions(
             predicted=predicted,
             lower=np.maximum(predicted - half, 0.0),  # no house has a negative price
             upper=predicted + half,
             outside=self._outside(columns),
-            far=away > self.companion.far_km,
+            far=away > self.calibration.far_km,
             kilometres=away,
         )
 
@@ -103,11 +102,11 @@ class LoadedModel:
         rows = len(columns[schema.FEATURES[0]])
         outside = np.zeros(rows, dtype=np.bool_)
         for name in NUMBER_FEATURES:
-            low, high = self.companion.ranges.get(name, (np.inf, -np.inf))
+            low, high = self.calibration.ranges.get(name, (np.inf, -np.inf))
             values = columns[name]
             outside |= (values < low) | (values > high)
         for name in schema.CATEGORIES:
-            seen = self.companion.seen[name]
+            seen = self.calibration.seen[name]
             categories = schema.CATALOGUE[name].categories
             if len(seen) < len(categories):
                 known = np.array([category in seen for category in categories])
@@ -122,10 +121,10 @@ class LoadedModel:
         for name in schema.FEATURES:
             column, value = schema.CATALOGUE[name], row.get(name)
             if name in schema.CATEGORIES:
-                if value not in self.companion.seen[name]:
+                if value not in self.calibration.seen[name]:
                     found.append(f"no training district has {column.label} {value!r}")
                 continue
-            low, high = self.companion.ranges.get(name, (np.inf, -np.inf))
+            low, high = self.calibration.ranges.get(name, (np.inf, -np.inf))
             if value is not None and not low <= value <= high:
                 found.append(
                     f"{column.label} {value:g} is outside what the model was trained on, "
@@ -168,7 +167,7 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
     features = list(schema.FEATURES)
     artifacts.replay_golden(store, row.golden, lambda X: fitted.predict(X[features]))
     predict = predictor(fitted, to_frame(get_table(store, row.golden)))
-    companion, places = calibration_of(store, row, fitted)
+    calibration, training_index = calibration_of(store, row, fitted)
     served = LoadedModel(
         model=model,
         seq=seq,
@@ -180,26 +179,26 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
         simulated=simulated,
         model_facts=_facts(row),
         predict=predict,
-        companion=companion,
-        places=places,
+        calibration=calibration,
+        training_index=training_index,
     )
     return replace(served, seconds=_median_latency(served))
 
 
 def _median_latency(served: LoadedModel) -> float:
     """How long one row takes, in the middle of a few; builds what is built at first use."""
-    row = columns_of([typical_row(served.companion)])
+    row = columns_of([typical_row(served.calibration)])
     taken = []
     for _ in range(1 + WARM_ANSWERS):
         began = time.thread_time()
-        served.answer(row)
+        served.predictions(row)
         taken.append(time.thread_time() - began)
     return statistics.median(taken[1:])
 
 
-def typical_row(companion: Calibration) -> dict[str, Any]:
+def typical_row(calibration: Calibration) -> dict[str, Any]:
     """A district in the middle of the training rows: the form's defaults."""
-    return dict(companion.typical)
+    return dict(calibration.typical)
 
 
 def _facts(row: Row[Any]) -> dict[str, Any]:
@@ -214,28 +213,28 @@ def _facts(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-# --- the companion --------------------------------------------------------------------------
+# --- the calibration --------------------------------------------------------------------------
 
 _FACTS = TypeAdapter(Calibration)
 LABEL, NEARBY = "label", "nearby"
-"""Columns of the kept places beside the features."""
+"""Columns of the kept training_index beside the features."""
 
 
 def calibration_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:
-    """The companion of a model: the kept one, or made now and kept."""
+    """The calibration of a model: the kept one, or made now and kept."""
     with store.read() as connection:
         row = calibrations.get(connection, model.id)
     if row is None:
-        companion, places = _made(store, model, fitted)
-        facts = _FACTS.dump_python(companion, mode="json")
-        calibrations.put(store, model.id, facts, _as_frame(places))
-        return companion, places
+        calibration, training_index = _made(store, model, fitted)
+        facts = _FACTS.dump_python(calibration, mode="json")
+        calibrations.put(store, model.id, facts, _as_frame(training_index))
+        return calibration, training_index
     return _FACTS.validate_python(row.facts), _from_table(get_table(store, row.places))
 
 
-def _as_frame(places: TrainingIndex) -> pd.DataFrame:
-    nearby = {} if places.nearby is None else {NEARBY: places.nearby}
-    return pd.DataFrame({**places.columns, LABEL: places.label, **nearby})
+def _as_frame(training_index: TrainingIndex) -> pd.DataFrame:
+    nearby = {} if training_index.nearby is None else {NEARBY: training_index.nearby}
+    return pd.DataFrame({**training_index.columns, LABEL: training_index.label, **nearby})
 
 
 def _from_table(table: pa.Table) -> TrainingIndex:
@@ -256,9 +255,9 @@ def _made(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, Trai
         predicted = stored_predictions(store, model, test[KEY_COLUMN].to_numpy())
         if predicted is None:
             predicted = predict_members(fitted, test).mean(axis=0)
-    return companions_of.build(
-        companions_of.rows_of(train, out_of_fold(store, model, train)),
-        companions_of.rows_of(test, predicted),
+    return build(
+        rows_of(train, out_of_fold(store, model, train)),
+        rows_of(test, predicted),
         seed=model.seed,
     )
 

@@ -45,7 +45,7 @@ class TrainingIndex:
     def nearby_at(self, nearest: npt.NDArray[np.int64]) -> Floats:
         """Typical residual around the training districts with these numbers."""
         if self.nearby is None:
-            raise ValueError("these places were made without residuals")
+            raise ValueError("this index has no residuals")
         return self.nearby[nearest]
 
     def around(self, place: Sequence[float], count: int) -> list[tuple[int, float]]:
@@ -58,7 +58,7 @@ class TrainingIndex:
         return list(zip(np.ravel(which).tolist(), np.ravel(away).tolist(), strict=True))
 
 
-def distances(places: TrainingIndex, columns: Columns) -> tuple[npt.NDArray[np.int64], Floats]:
+def distances(index: TrainingIndex, columns: Columns) -> tuple[npt.NDArray[np.int64], Floats]:
     """Number of each row's nearest training district, and how far it is (km); shape (n,) each."""
-    away, nearest = places.tree.query(flat(*(columns[name] for name in COORDINATES)))
+    away, nearest = index.tree.query(flat(*(columns[name] for name in COORDINATES)))
     return nearest, away

@@ -103,7 +103,7 @@ def _better(
         )
     former = _whole(store, target)
     actual, columns = rows[schema.TARGET].to_numpy(np.float64), columns_of_frame(rows)
-    theirs, ours = former.answer(columns), served.answer(columns)
+    theirs, ours = former.predictions(columns), served.predictions(columns)
     longitude, latitude = (rows[name].to_numpy(np.float64) for name in schema.COORDINATES)
     where = spatial_cells(longitude, latitude, settings.gate.cell_degrees)
     found = compared(actual, ours.predicted, theirs.predicted, where,

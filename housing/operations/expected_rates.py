@@ -31,7 +31,7 @@ def labelled(frame: pd.DataFrame, found: Predictions) -> LabelledPredictions:
 
 def of_test_rows(served: LoadedModel, test: pd.DataFrame) -> Counts:
     """The promise, from the test rows of the model's own dataset version."""
-    return counted(labelled(test, served.answer(columns_of_frame(test))))
+    return counted(labelled(test, served.predictions(columns_of_frame(test))))
 
 
 def of(store: Store, served: LoadedModel) -> Counts:

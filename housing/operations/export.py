@@ -61,7 +61,7 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
         raise NotPossible(
             what=f"Exporting m{model}", why=f"read back it predicts otherwise (by {worst:.2g})."
         )
-    facts = _facts(served.model_facts, served.companion, _types(data))
+    facts = _facts(served.model_facts, served.calibration, _types(data))
     check = golden.to_csv(index=False).encode()
     contents = {"model.skops": data, "model.json": facts, "check.csv": check}
     _write_all(folder.resolve(), contents)
@@ -91,7 +91,7 @@ def _types(data: bytes) -> list[str]:
     return [name for name in found if name in trusted]
 
 
-def _facts(facts: object, companion: Calibration, types: list[str]) -> bytes:
+def _facts(facts: object, calibration: Calibration, types: list[str]) -> bytes:
     content = {
         "model": facts,
         "features": [
@@ -100,7 +100,7 @@ def _facts(facts: object, companion: Calibration, types: list[str]) -> bytes:
         ],
         "target": {"name": schema.TARGET, "unit": schema.CATALOGUE[schema.TARGET].unit},
         "trusted_types": types,
-        "interval": None if companion.interval is None else vars(companion.interval),
+        "interval": None if calibration.interval is None else vars(calibration.interval),
         "how": "skops.io.load('model.skops', trusted=trusted_types).predict(frame of features); "
         "types of this project need its package. check.csv has rows and what must come out.",
     }  # fmt: skip

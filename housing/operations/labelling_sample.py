@@ -47,7 +47,7 @@ def sample(store: Store, count: int, *, seed: int, rival: int | None = None) -> 
     pool = _pool(store)
     served = load(store, champion)
     columns = columns_of_frame(pool)
-    found = served.answer(columns)
+    found = served.predictions(columns)
     pool = pool.assign(predicted=found.predicted, lower=found.lower, upper=found.upper)
     second = None if other is None or other == champion else load(store, other)
     difference = np.zeros(len(pool))

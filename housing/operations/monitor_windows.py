@@ -155,7 +155,7 @@ class View:
         frame = found.frame
         if len(frame) < self.options.min_rows:
             return None
-        said = self.served.answer(columns_of_frame(frame))
+        said = self.served.predictions(columns_of_frame(frame))
         signals = self._inputs(frame[list(schema.FEATURES)], said.predicted)
         self._after[BATCHES] = found.cursor
         names = {LABEL: frame[schema.TARGET], ORIGIN: frame[ORIGIN], KEY_COLUMN: frame[KEY_COLUMN]}
@@ -237,7 +237,9 @@ class View:
     def _inputs(self, frame: pd.DataFrame, predicted: Any) -> list[Signal]:
         features = list(schema.FEATURES)
         train, test = self._sides
-        reference = Reference(train[features], self.served.answer(columns_of_frame(test)).predicted)
+        reference = Reference(
+            train[features], self.served.predictions(columns_of_frame(test)).predicted
+        )
         return [
             *drift_signals(reference, frame[features], predicted, self.options),
             *upstream_signals(train[features], frame[features], self.options),

@@ -49,7 +49,7 @@ def collect(store: Store, model: int) -> CardFacts:
     test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
     answers = stored_predictions(store, row, test[KEY_COLUMN].to_numpy())
     metrics, median, slices = _measured(served, test, answers)
-    companion = served.companion
+    calibration = served.calibration
     known = FAMILIES.get(row.family)
     return CardFacts(
         model=f"m{model}",
@@ -71,11 +71,11 @@ def collect(store: Store, model: int) -> CardFacts:
         cv_rmse=row.cv_rmse,
         metrics=metrics,
         median_error=median,
-        nominal=None if companion.interval is None else companion.interval.nominal,
-        coverage=companion.coverage,
+        nominal=None if calibration.interval is None else calibration.interval.nominal,
+        coverage=calibration.coverage,
         slices=slices,
         importances=row.importances,
-        ranges=companion.ranges,
+        ranges=calibration.ranges,
         libraries=row.libraries,
         artifact=row.artifact,
     )  # fmt: skip
@@ -96,7 +96,7 @@ def _measured(
 
 
 def _slices(served: LoadedModel, test: pd.DataFrame, predicted: Any) -> list[SliceFigures]:
-    inside = {(s.column, s.name): s.share for s in served.companion.slices}
+    inside = {(s.column, s.name): s.share for s in served.calibration.slices}
     actual = test[schema.TARGET].to_numpy(np.float64)
     found = []
     for grouping in schema.SLICES:

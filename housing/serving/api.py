@@ -100,7 +100,7 @@ async def predict(request: Request) -> Response:
     served = state.champion()
     rows = await districts_of(request, state.question)
     columns = columns_of(rows)
-    answers = await state.batcher.answer(served, columns, len(rows))
+    answers = await state.batcher.predict(served, columns, len(rows))
     state.note(served, columns, answers, ids_of(rows))
     return json_answer(_answer(served, rows, answers))
 
@@ -116,7 +116,7 @@ async def explain_one(request: Request) -> Response:
     served = state.champion()
     rows = await districts_of(request, state.one_question)
     columns = columns_of(rows)
-    answers = await state.batcher.answer(served, columns, 1)
+    answers = await state.batcher.predict(served, columns, 1)
     state.note(served, columns, answers, ids_of(rows))
     found = await state.within(state.explaining, explain, served, columns)
     row = rows[0]
@@ -130,19 +130,19 @@ async def explain_one(request: Request) -> Response:
             **_answer(served, rows, answers),
             "typical": found.typical,
             "contributions": contributions,
-            "neighbours": _neighbours(served.places, where),
+            "neighbours": _neighbours(served.training_index, where),
         }
     )
 
 
-def _neighbours(places: TrainingIndex, where: Sequence[float]) -> list[dict[str, float]]:
+def _neighbours(training_index: TrainingIndex, where: Sequence[float]) -> list[dict[str, float]]:
     return [
         {
-            **{name: float(places.columns[name][at]) for name in COORDINATES},
+            **{name: float(training_index.columns[name][at]) for name in COORDINATES},
             "kilometres": kilometres,
-            "price": float(places.label[at]),
+            "price": float(training_index.label[at]),
         }
-        for at, kilometres in places.around(where, NEIGHBOURS)
+        for at, kilometres in training_index.around(where, NEIGHBOURS)
     ]
 
 
@@ -197,21 +197,21 @@ def model_facts(state: State, served: LoadedModel) -> dict[str, Any]:
     with state.store.read() as connection:
         evaluation = registry.newest_evaluation(connection, served.model)
     metrics = None if evaluation is None else evaluation.evidence["challenger"]["metrics"]
-    companion = served.companion
-    covered = companion.coverage
+    calibration = served.calibration
+    covered = calibration.coverage
     return {
         **served.model_facts,
         "since": as_text(served.since),
         "ledger": served.seq,
         "test_rmse": None if metrics is None else metrics["rmse"],
         "test_rows": None if metrics is None else metrics["rows"],
-        "nominal": None if companion.interval is None else companion.interval.nominal,
+        "nominal": None if calibration.interval is None else calibration.interval.nominal,
         "coverage": None if covered is None else vars(covered),
         "coverage_by_slice": [
             {"column": s.column, "name": s.name, "rows": s.rows, **vars(s.share)}
-            for s in companion.slices
+            for s in calibration.slices
         ],
-        "why_no_interval": companion.why_no_interval,
+        "no_interval_reason": calibration.no_interval_reason,
     }
 
 
@@ -259,7 +259,7 @@ async def metrics(request: Request) -> Response:
 def _answer(
     served: LoadedModel, rows: Sequence[Mapping[str, Any]], answers: Predictions
 ) -> dict[str, Any]:
-    interval = served.companion.interval
+    interval = served.calibration.interval
     predicted, lower, upper, flags = (
         values.tolist()
         for values in (answers.predicted, answers.lower, answers.upper, answers.extrapolates)

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from housing.errors import NoRollbackTarget
 from housing.retention import RetentionPolicy
 from housing.serving.app_state import State
-from housing.serving.shadow_comparison import Disagreement, disagreements
+from housing.serving.shadow_comparison import ShadowComparison, compare_shadow
 from housing.store import queries
 from housing.store.models import blocks, registry, retention
 from housing.store.queries import named
@@ -29,18 +29,18 @@ def overview(state: State) -> dict[str, Any]:
     """Champion, history of the error, ledger, nights, what needs a person."""
     follower = state.follower
     served = follower.current
-    companion = None if served is None else served.companion
-    shadow = [_shadow(d) for d in disagreements(state.store, newest=NEWEST_BATCHES)]
+    calibration = None if served is None else served.calibration
+    shadow = [_shadow(d) for d in compare_shadow(state.store, newest=NEWEST_BATCHES)]
     with state.store.read() as connection:
         found = queries.status(connection)
         return {
             "serving": None if served is None else served.name,
             "coverage": None
-            if companion is None or companion.coverage is None or companion.interval is None
+            if calibration is None or calibration.coverage is None or calibration.interval is None
             else {
-                "value": companion.coverage.value,
-                "rows": companion.coverage_rows,
-                "nominal": companion.interval.nominal,
+                "value": calibration.coverage.value,
+                "rows": calibration.coverage_rows,
+                "nominal": calibration.interval.nominal,
             },
             "behind": None if follower.failure is None else follower.failure.why,
             "ledger_error": follower.ledger_error,
@@ -90,15 +90,15 @@ def _retained(connection: Connection, policy: RetentionPolicy) -> Iterator[dict[
         }
 
 
-def _shadow(found: Disagreement) -> dict[str, Any]:
-    beyond = "" if found.beyond is None else f"{found.beyond:.1%}"
+def _shadow(found: ShadowComparison) -> dict[str, Any]:
+    beyond = "" if found.share_outside is None else f"{found.share_outside:.1%}"
     return {
         "models": f"{found.shadow} beside {found.champion}",
         "day": found.day or "all",
         "rows": found.rows,
         "mean": f"{found.mean:,.0f}",
-        "quantiles": f"{found.median:,.0f} / {found.p90:,.0f} / {found.largest:,.0f}",
-        "higher": f"{found.higher:.0%}",
+        "quantiles": f"{found.median:,.0f} / {found.p90:,.0f} / {found.maximum:,.0f}",
+        "higher": f"{found.share_above:.0%}",
         "beyond": beyond,
     }
 

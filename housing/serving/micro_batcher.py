@@ -41,11 +41,11 @@ class Batcher:
         self._busy = False
         self._limits = single_threaded()  # of this thread, for what is asked on the loop
 
-    async def answer(self, served: LoadedModel, columns: Columns, rows: int) -> Predictions:
+    async def predict(self, served: LoadedModel, columns: Columns, rows: int) -> Predictions:
         """What `served` says of some rows."""
         loop = asyncio.get_running_loop()
         if rows >= LARGE:
-            return await loop.run_in_executor(self._large, served.answer, columns)
+            return await loop.run_in_executor(self._large, served.predictions, columns)
         waiting = _Waiting(served, columns, rows, loop.create_future())
         self._waiting.append(waiting)
         if not self._busy:
@@ -108,9 +108,9 @@ def _quiet() -> None:
 
 def _together(served: LoadedModel, batch: list[_Waiting]) -> Predictions:
     if len(batch) == 1:
-        return served.answer(batch[0].columns)
+        return served.predictions(batch[0].columns)
     names = batch[0].columns
-    return served.answer({n: np.concatenate([w.columns[n] for w in batch]) for n in names})
+    return served.predictions({n: np.concatenate([w.columns[n] for w in batch]) for n in names})
 
 
 def _deliver(batch: list[_Waiting], answers: Predictions) -> None:

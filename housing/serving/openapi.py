@@ -23,7 +23,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, summary=app.summary, routes=app.routes
     )
     found["x-model"] = None if served is None else served.name
-    typical = middle() if served is None else served.companion.typical
+    typical = middle() if served is None else served.calibration.typical
     _add_questions(found, state, typical)
     if state.settings.api_token is not None:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

@@ -76,8 +76,8 @@ async def form(request: Request) -> Response:
 
 
 def _field(served: LoadedModel, name: str) -> dict[str, Any]:
-    column, companion = CATALOGUE[name], served.companion
-    low, high = companion.ranges.get(name, (None, None))
+    column, calibration = CATALOGUE[name], served.calibration
+    low, high = calibration.ranges.get(name, (None, None))
     return {
         "name": name,
         "label": column.label,
@@ -89,7 +89,7 @@ def _field(served: LoadedModel, name: str) -> dict[str, Any]:
         "trained_from": low,
         "trained_to": high,
         "optional": column.nullable,
-        "typical": companion.typical[name],
+        "typical": calibration.typical[name],
     }
 
 
@@ -97,14 +97,14 @@ def _field(served: LoadedModel, name: str) -> dict[str, Any]:
 async def map_(request: Request) -> Response:
     """Training districts to draw: coordinates and prices."""
     served = state_of(request).champion()
-    places = served.places
-    keep = slice(None, None, -(-len(places.label) // MAP_PLACES))
+    training_index = served.training_index
+    keep = slice(None, None, -(-len(training_index.label) // MAP_PLACES))
     return json_answer(
         {
             "model": served.name,
-            "x": np.ascontiguousarray(places.columns[COORDINATES[0]][keep]),
-            "y": np.ascontiguousarray(places.columns[COORDINATES[1]][keep]),
-            "price": np.ascontiguousarray(places.label[keep]),
+            "x": np.ascontiguousarray(training_index.columns[COORDINATES[0]][keep]),
+            "y": np.ascontiguousarray(training_index.columns[COORDINATES[1]][keep]),
+            "price": np.ascontiguousarray(training_index.label[keep]),
         }
     )
 
@@ -120,11 +120,11 @@ async def district(
 ) -> Response:
     """The training district nearest to a place (degrees east and north), and its price."""
     served = state_of(request).champion()
-    at, kilometres = served.places.around((x, y), 1)[0]
+    at, kilometres = served.training_index.around((x, y), 1)[0]
     return json_answer(
         {
-            "district": district_at(served.places.columns, at),
-            "price": float(served.places.label[at]),
+            "district": district_at(served.training_index.columns, at),
+            "price": float(served.training_index.label[at]),
             "kilometres": kilometres,
         }
     )

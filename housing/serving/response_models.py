@@ -91,7 +91,7 @@ class ModelFacts(_Shape):
     nominal: float | None
     coverage: Limits | None = Field(description="Share of test prices inside the interval")
     coverage_by_slice: list[dict[str, Any]]
-    why_no_interval: str
+    no_interval_reason: str
 
 
 class Ready(_Shape):

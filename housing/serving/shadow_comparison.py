@@ -21,7 +21,7 @@ COLUMNS = (AT, MODEL, "predicted", "lower", "upper", SHADOW, SHADOW_PREDICTED)
 
 
 @dataclass(frozen=True)
-class Disagreement:
+class ShadowComparison:
     """|shadow - champion| over some answers, US dollars."""
 
     champion: str
@@ -32,14 +32,14 @@ class Disagreement:
     median: float
     p90: float
     p99: float
-    largest: float
-    higher: float  # share of answers for which the shadow says more
-    beyond: float | None  # share outside the champion's interval; None where there is none
+    maximum: float
+    share_above: float  # share of answers for which the shadow says more
+    share_outside: float | None  # share outside the champion's interval; None where there is none
 
 
-def disagreements(
+def compare_shadow(
     store: Store, *, since: datetime | None = None, newest: int | None = None
-) -> list[Disagreement]:
+) -> list[ShadowComparison]:
     """By pair of models, the newest pair first: all days together, then day by day.
 
     `newest` bounds the batches of logged answers that are read.
@@ -59,13 +59,13 @@ def disagreements(
     return [one for _, rows in pairs for one in _of_pair(rows)]
 
 
-def _of_pair(rows: pd.DataFrame) -> Iterator[Disagreement]:
+def _of_pair(rows: pd.DataFrame) -> Iterator[ShadowComparison]:
     yield _measured(rows, None)
     for day, part in rows.groupby(rows[AT].dt.strftime("%Y-%m-%d")):
         yield _measured(part, str(day))
 
 
-def _measured(rows: pd.DataFrame, day: str | None) -> Disagreement:
+def _measured(rows: pd.DataFrame, day: str | None) -> ShadowComparison:
     champion, shadow, lower, upper = (
         rows[name].to_numpy(np.float64)
         for name in ("predicted", SHADOW_PREDICTED, "lower", "upper")
@@ -74,7 +74,7 @@ def _measured(rows: pd.DataFrame, day: str | None) -> Disagreement:
     known = ~np.isnan(lower)
     outside = (shadow < lower) | (shadow > upper)
     median, p90, p99 = (float(value) for value in np.quantile(apart, (0.5, 0.9, 0.99)))
-    return Disagreement(
+    return ShadowComparison(
         champion=f"m{int(rows[MODEL].iloc[0])}",
         shadow=f"m{int(rows[SHADOW].iloc[0])}",
         day=day,
@@ -83,7 +83,7 @@ def _measured(rows: pd.DataFrame, day: str | None) -> Disagreement:
         median=median,
         p90=p90,
         p99=p99,
-        largest=float(apart.max()),
-        higher=float((shadow > champion).mean()),
-        beyond=float(outside[known].mean()) if known.any() else None,
+        maximum=float(apart.max()),
+        share_above=float((shadow > champion).mean()),
+        share_outside=float(outside[known].mean()) if known.any() else None,
     )

@@ -50,7 +50,7 @@ async def answer_file(request: Request, state: State, served: LoadedModel) -> Re
         headers={
             "X-Model": served.name,
             "X-Rows": str(done.rows),
-            "X-Rows-Faulty": str(done.faulty),
+            "X-Rows-Invalid": str(done.invalid),
         },
         background=BackgroundTask(folder.cleanup),
     )
@@ -82,7 +82,7 @@ def _score(state: State, served: LoadedModel, upload: Path, answers: Path, form:
         )  # fmt: skip
     except FileUnreadable as error:
         raise HTTPProblem(400, f"{error}.") from error
-    state.metrics.rejected.inc(done.faulty)
+    state.metrics.rejected.inc(done.invalid)
     return done
 
 

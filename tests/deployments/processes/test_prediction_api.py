@@ -38,7 +38,7 @@ def test_a_file_is_answered_beside_itself(housing: Housing, districts: Path) -> 
     done = housing("predict", str(districts), "--json")
     assert done.exit_code == 0, done.output
     said = json.loads(done.output)
-    assert (said["rows"], said["answered"], said["faulty"]) == (30, 30, 0)
+    assert (said["rows"], said["predicted"], said["invalid"]) == (30, 30, 0)
     answers = pd.read_csv(districts.with_name("districts.predicted.csv"))
     assert answers["predicted"].notna().all()
     assert set(answers["model"]) == {"m2"}
@@ -71,7 +71,7 @@ def test_the_shadow_is_compared_for_programs_and_people(
         columns = columns_of_frame(simulate(20, 3))
         champion, other = load(store, 2), load(store, 1)
         log = PredictionLog(store, ServeOptions(), shadow=lambda: other)
-        log.put(Entry(utc_now(), champion, columns, champion.answer(columns)))
+        log.put(Entry(utc_now(), champion, columns, champion.predictions(columns)))
         log.write()
     said = json.loads(housing("shadow", "--days", "1", "--json").output)
     assert [(one["shadow"], one["champion"], one["rows"]) for one in said] == [("m1", "m2", 20)] * 2

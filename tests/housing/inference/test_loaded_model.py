@@ -40,11 +40,11 @@ def test_columns_and_frames_are_the_same_rows() -> None:
 
 def test_the_interval_comes_of_the_residuals_that_the_search_kept(own_store: Store) -> None:
     served = load(own_store, 2)
-    assert served.companion.interval is not None
-    answers = served.answer(columns_of_frame(simulate(50, 0, day=1)))
+    assert served.calibration.interval is not None
+    answers = served.predictions(columns_of_frame(simulate(50, 0, day=1)))
     assert (answers.lower <= answers.predicted).all()
     assert (answers.predicted <= answers.upper).all()
-    covered = served.companion.coverage
+    covered = served.calibration.coverage
     assert covered is not None
     assert covered.lower <= 0.9 <= covered.upper
 
@@ -57,9 +57,9 @@ def test_without_kept_residuals_there_is_no_interval_and_it_says_why(own_store: 
     known = out_of_fold(own_store, row, train)
     assert known is not None
     assert len(known) == len(train)
-    companion, _ = build(rows_of(train, None), rows_of(test, None))
-    assert companion.interval is None
-    assert "not kept" in companion.why_no_interval
+    calibration, _ = build(rows_of(train, None), rows_of(test, None))
+    assert calibration.interval is None
+    assert "not kept" in calibration.no_interval_reason
 
 
 def test_what_a_verdict_kept_is_what_the_model_says_and_its_loss_costs_time_alone(
@@ -76,12 +76,12 @@ def test_what_a_verdict_kept_is_what_the_model_says_and_its_loss_costs_time_alon
     model = artifacts.get_model(own_store, row.artifact)
     np.testing.assert_allclose(kept, model.predict(test[FEATURES]), rtol=1e-9)
     assert stored_predictions(own_store, row, keys[1:]) is None
-    here = load(own_store, 2).companion
+    here = load(own_store, 2).calibration
     own_store.blobs.remove(name_of(judged.predictions, "parquet"))
     assert stored_predictions(own_store, row, keys) is None
     with own_store.write() as connection:
         connection.execute(companions.delete())
-    assert load(own_store, 2).companion.coverage == here.coverage
+    assert load(own_store, 2).calibration.coverage == here.coverage
 
 
 def test_of_a_large_table_the_residuals_of_a_sample_make_the_interval(own_store: Store) -> None:
@@ -96,12 +96,12 @@ def test_of_a_large_table_the_residuals_of_a_sample_make_the_interval(own_store:
     whole, _ = build(rows_of(train, predicted), rows_of(test, answers))
     unknown = np.arange(len(train)) % 2 == 1
     some = np.where(unknown, np.nan, predicted)
-    half, places = build(rows_of(train, some), rows_of(test, answers))
+    half, training_index = build(rows_of(train, some), rows_of(test, answers))
     assert whole.interval is not None
     assert half.interval is not None
     assert half.interval.rows == (~unknown).sum()
     assert half.train_rows == len(train)
-    assert places.nearby is not None
-    assert np.isfinite(places.nearby).all(), "each place says how far off the model is around it"
+    assert training_index.nearby is not None
+    assert np.isfinite(training_index.nearby).all(), "every training row has a nearby residual"
     assert half.coverage is not None
     assert abs(half.coverage.value - whole.coverage.value) < 0.1

@@ -147,7 +147,7 @@ def _answered(store: Store, frame: pd.DataFrame, model: int = 2) -> None:
     served = load(store, model)
     log = PredictionLog(store, ServeOptions())
     columns = columns_of_frame(frame)
-    log.put(Entry(utc_now() - timedelta(minutes=5), served, columns, served.answer(columns)))
+    log.put(Entry(utc_now() - timedelta(minutes=5), served, columns, served.predictions(columns)))
     log.write()
 
 

@@ -161,7 +161,9 @@ def _answer(store: Store, frame: pd.DataFrame, *, minutes: int = 5) -> None:
     served = load(store, 2)
     log = PredictionLog(store, ServeOptions())
     columns = columns_of_frame(frame)
-    log.put(Entry(utc_now() - timedelta(minutes=minutes), served, columns, served.answer(columns)))
+    log.put(
+        Entry(utc_now() - timedelta(minutes=minutes), served, columns, served.predictions(columns))
+    )
     log.write()
 
 

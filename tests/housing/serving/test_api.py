@@ -280,7 +280,7 @@ def test_rows_that_are_no_districts_say_why_and_the_others_are_answered(
     assert "out of range" in table["error"][2]
     assert "'MOON'" in table["error"][3]
     assert "is missing" in table["error"][4]
-    assert answer.headers["x-rows-faulty"] == "4"
+    assert answer.headers["x-rows-invalid"] == "4"
 
 
 def _parquet_of(columns: dict[str, Any]) -> bytes:

@@ -45,7 +45,7 @@ def _ask(*asked: tuple[LoadedModel, Columns]) -> list[Any]:
     async def together() -> list[Any]:
         batcher = Batcher()
         try:
-            waiting = (batcher.answer(s, c, len(next(iter(c.values())))) for s, c in asked)
+            waiting = (batcher.predict(s, c, len(next(iter(c.values())))) for s, c in asked)
             return await asyncio.gather(*waiting, return_exceptions=True)
         finally:
             batcher.close()
@@ -54,7 +54,7 @@ def _ask(*asked: tuple[LoadedModel, Columns]) -> list[Any]:
 
 
 def _same(found: Predictions, served: LoadedModel, columns: Columns) -> bool:
-    alone = served.answer(columns)
+    alone = served.predictions(columns)
     return np.allclose(found.predicted, alone.predicted, rtol=1e-9) and np.allclose(
         found.upper, alone.upper, rtol=1e-9
     )

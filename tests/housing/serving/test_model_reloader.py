@@ -239,8 +239,10 @@ def test_kept_models_answer_without_a_load_and_are_no_more_than_promised(
 
 
 def _loaded() -> set[int]:
-    """Distinct loaded models of this process that somebody still holds, by their places."""
+    """Distinct loaded models of this process that are still referenced, by their training index."""
     gc.collect()
     return {
-        id(one.places) for one in gc.get_objects() if isinstance(one, LoadedModel) and one.seq > 0
+        id(one.training_index)
+        for one in gc.get_objects()
+        if isinstance(one, LoadedModel) and one.seq > 0
     }

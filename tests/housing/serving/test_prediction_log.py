@@ -75,7 +75,7 @@ def test_off_means_off(own_home: Path, own_store: Store) -> None:
 def _entry(store: Store, rows: int, days: float = 0) -> Entry:
     served = load(store, 2)
     columns = columns_of_frame(simulate(rows, 3))
-    return Entry(utc_now() - timedelta(days=days), served, columns, served.answer(columns))
+    return Entry(utc_now() - timedelta(days=days), served, columns, served.predictions(columns))
 
 
 def test_a_full_queue_drops_and_counts(own_store: Store) -> None:
@@ -137,7 +137,7 @@ def test_the_shadow_is_scored_and_never_answers(own_home: Path, own_store: Store
     found = answers(own_store)
     assert set(found[SHADOW]) == {1}
     assert found["predicted"].tolist() == [row["predicted"] for row in said]
-    expected = load(own_store, 1).answer(columns_of_frame(frame)).predicted
+    expected = load(own_store, 1).predictions(columns_of_frame(frame)).predicted
     assert found[SHADOW_PREDICTED].to_numpy() == pytest.approx(expected)
     assert (found[SHADOW_PREDICTED] != found["predicted"]).any()
 
@@ -165,8 +165,8 @@ def test_a_label_counts_only_for_answers_given_before_it(own_store: Store) -> No
     columns = columns_of_frame(frame)
     now = utc_now()
     log = PredictionLog(own_store, ServeOptions())
-    log.put(Entry(now - timedelta(hours=1), served, columns, served.answer(columns)))
-    log.put(Entry(now + timedelta(hours=1), served, columns, served.answer(columns)))
+    log.put(Entry(now - timedelta(hours=1), served, columns, served.predictions(columns)))
+    log.put(Entry(now + timedelta(hours=1), served, columns, served.predictions(columns)))
     log.write()
     labels = pd.DataFrame({"key": keys[:4], "label": [1e5, 2e5, 3e5, 4e5]})
     facts = {"digest": "0" * 64, "name": "x", "origin": "labels", "rejected_rows": 0, "message": ""}
