@@ -117,9 +117,9 @@ def list_backups(as_json: AsJson = False) -> None:
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Look at everything, change nothing: what is not as it should be, and what mends it.
+    """Check store and backups, and name the command that fixes each problem; changes nothing.
 
-    Returns 5 where something is damaged.
+    Reads every byte of every backup. Returns 5 if stored data is damaged.
     """
 
     from deployments.cli.progress_bars import Bars
@@ -130,21 +130,21 @@ def doctor(as_json: AsJson = False) -> None:
     with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
         found = examine(store, settings)
     if as_json:
-        emit_json({**asdict(found), "broken": found.broken})
+        emit_json({**asdict(found), "damaged": found.damaged})
     else:
         _print_findings(found)
-    if found.broken:
+    if found.damaged:
         raise typer.Exit(5)
 
 
 def _print_findings(found: "HealthReport") -> None:
-    sick = {finding.area for finding in found.findings}
-    well = [area for area in found.looked_at if area not in sick]
-    console.print(f"[green]in order:[/] {', '.join(well) or 'nothing'}")
+    failing = {finding.area for finding in found.findings}
+    passed = [area for area in found.checks if area not in failing]
+    console.print(f"[green]in order:[/] {', '.join(passed) or 'nothing'}")
     for finding in found.findings:
-        colour = "red" if finding.severity == "broken" else "yellow"
+        colour = "red" if finding.severity == "damaged" else "yellow"
         console.print(f"[bold {colour}]{finding.area}[/]: {escape(finding.what)}")
-        console.print(f"    mend: {escape(finding.mend)}")
+        console.print(f"    fix: {escape(finding.fix)}")
 
 
 @app.command()

@@ -20,7 +20,7 @@ from housing.operations.automatic_rollback import REMEDY, Decision, decide
 from housing.operations.monitor_windows import ANSWERS, CLOCK, View, Window
 from housing.records import Event
 from housing.settings import Settings
-from housing.store.database.engine import LOOK, Store
+from housing.store.database.engine import MONITOR, Store
 from housing.store.models import promotion_log
 from housing.store.runs import lease, monitor_windows, sent_alerts
 from housing.store.runs.runs import actor
@@ -45,7 +45,7 @@ class MonitorRun:
 
 def monitor(store: Store, settings: Settings, *, run: int | None = None) -> MonitorRun:
     """Look once; NotPossible without a champion, RunInProgress while another look is at work."""
-    with lease.held_lease(store, owner=f"the monitor of {actor()}", name=LOOK) as alone:
+    with lease.held_lease(store, owner=f"the monitor of {actor()}", name=MONITOR) as alone:
         return _look(alone, settings, run)
 
 

@@ -6,7 +6,7 @@ Nothing inside the rollback horizon is ever dropped.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -186,7 +186,7 @@ class _Pruner:
         The age is no matter of safety (`store.deletion` is): it spares a living writer the work of
         storing its bytes again.
         """
-        return [name for name in _unwanted(place, wanted) if self._is_old(place, name)]
+        return [name for name in unreferenced(place, wanted) if self._is_old(place, name)]
 
     def _is_old(self, place: DurableFileSystem, name: str) -> bool:
         try:
@@ -195,7 +195,8 @@ class _Pruner:
             return False
 
 
-def _unwanted(place: DurableFileSystem, wanted: set[str]) -> Iterator[str]:
+def unreferenced(place: DurableFileSystem, wanted: Collection[str]) -> Iterator[str]:
+    """Names of temporary files, and of blobs whose digest is not wanted."""
     for name in place.names():
         found = BLOB_NAME.fullmatch(name)
         if is_scratch(name) or (found and found["digest"] not in wanted):

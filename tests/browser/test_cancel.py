@@ -58,7 +58,7 @@ def test_a_night_cancelled_in_a_task_leaves_nothing_half_done(
         _whole(store, run, before, step)
     run = ui.up.ended(ui.up.run(families=["forest"]))
     assert run["state"]["type"] == "COMPLETED", run["state"]
-    assert not examine(store, load_settings()).broken
+    assert not examine(store, load_settings()).damaged
     with store.read() as connection:
         row = runs.newest_of(connection, run["id"])
         taken = [step.name for step in runs.steps(connection, row.id)] if row else []
@@ -162,7 +162,7 @@ def _whole(store: Store, run: dict[str, Any], before: int | None, step: str) -> 
     assert "interrupted (TerminationSignal)" in row.error
     assert holder is not None
     assert not holder.held, f"cancelled in {step}, it still holds the lease"
-    assert not examine(store, load_settings()).broken, step
+    assert not examine(store, load_settings()).damaged, step
     after = _champion(store)
     if step not in ("promote", "report", "notify", "conclude"):
         assert after == before, step

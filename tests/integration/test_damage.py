@@ -64,7 +64,7 @@ def read_blob(store: Store, row: sa.Row[tuple[object, ...]]) -> None:
 
 
 def found_by_doctor(store: Store, settings: Settings) -> bool:
-    return any(f.severity == "broken" for f in doctor._objects(store, settings))
+    return any(f.severity == "damaged" for f in doctor._objects(store, settings))
 
 
 def found_by_reader(use: Callable[[], object]) -> bool:

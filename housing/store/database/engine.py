@@ -34,7 +34,7 @@ from housing.store.objects.signing import Signer
 BUSY_SECONDS = 30.0
 WAL_PAUSE_SECONDS = 0.01
 WRITE_LOCK = 0x486F7573  # any constant: the advisory lock that stands for "the writer"
-NIGHT, UPKEEP, LOOK = "night", "upkeep", "look"
+NIGHT, UPKEEP, MONITOR = LEASES = "night", "upkeep", "monitor"
 """Leases: one for runs that train and promote, one for backups and pruning, one for the monitor."""
 
 EXPIRES_AFTER = timedelta(seconds=60)

@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong, names what mends it, and mends nothing."""
+"""`housing doctor` finds every kind of damage, names the command that fixes it, changes nothing."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from housing.operations import backup, doctor
 from housing.operations.heal import heal
 from housing.settings import Settings, load_settings
-from housing.store.database.engine import Store
+from housing.store.database.engine import LEASES, Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, leases, split_parts, utc_now
 from housing.store.database.tables import runs as runs_table
@@ -28,7 +28,7 @@ def sound(original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch) -> S
 
     Examined without a fresh process each time, which takes seconds to start.
     """
-    monkeypatch.delitem(doctor.EXAMINATIONS, "readiness")
+    monkeypatch.delitem(doctor.CHECKS, "readiness")
     backup.create(original, seen)
     assert backup.verify(original, seen).good
     return original
@@ -37,7 +37,7 @@ def sound(original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch) -> S
 def findings(store: Store, settings: Settings) -> list[tuple[str, str, str]]:
     """Area, what and cure of all but the remark that the backup is on the same disk."""
     found = doctor.examine(store, settings).findings
-    return [(f.area, f.what, f.mend) for f in found if "same disk" not in f.what]
+    return [(f.area, f.what, f.fix) for f in found if "same disk" not in f.what]
 
 
 def areas(store: Store, settings: Settings) -> list[str]:
@@ -47,8 +47,8 @@ def areas(store: Store, settings: Settings) -> list[str]:
 def test_a_sound_store_has_no_findings(sound: Store, seen: Settings) -> None:
     examined = doctor.examine(sound, seen)
     assert findings(sound, seen) == []
-    assert not examined.broken
-    assert set(examined.looked_at) == set(doctor.EXAMINATIONS)
+    assert not examined.damaged
+    assert set(examined.checks) == set(doctor.CHECKS)
 
 
 def test_a_champion_that_cannot_be_loaded_is_found(original: Store, seen: Settings) -> None:
@@ -78,10 +78,10 @@ def test_a_damaged_object_is_named_and_healed(sound: Store, seen: Settings, kind
         path.unlink() if damage is None else path.write_bytes(damage)
         examined = doctor.examine(sound, seen)
         (found, *_) = [f for f in examined.findings if f.area == "objects"]
-        assert examined.broken
+        assert examined.damaged
         assert row.digest[:12] in found.what
-        assert "housing heal" in found.mend
-        assert path.exists() == (damage is not None), "the doctor has mended it"
+        assert "housing heal" in found.fix
+        assert path.exists() == (damage is not None), "doctor changed it"
         assert heal(sound).healed == (row.digest,)
         assert path.read_bytes() == whole
     assert findings(sound, seen) == []
@@ -92,7 +92,7 @@ def test_what_is_lost_in_both_places_is_said_to_be(sound: Store, seen: Settings)
     for place in (sound.blobs, sound.backup):
         Path(place.path(row.digest, row.suffix)).unlink()
     assert ("objects", "no whole copy in the backup") in [
-        (area, mend[:27]) for area, _, mend in findings(sound, seen)
+        (area, fix[:27]) for area, _, fix in findings(sound, seen)
     ]
     done = heal(sound)
     assert (done.healed, len(done.lost)) == ((), 1)
@@ -104,7 +104,7 @@ def test_strays_signatures_and_permissions(sound: Store, seen: Settings) -> None
     path = Path(sound.blobs.path(orphan.digest, "bin"))
     assert findings(sound, seen) == [], "it may be about to be recorded"
     os.utime(path, (time.time() - 90_000,) * 2)
-    assert [(a, m) for a, _, m in findings(sound, seen)] == [("strays", "`housing prune`")]
+    assert [(a, m) for a, _, m in findings(sound, seen)] == [("orphans", "`housing prune`")]
     path.unlink()
     with sound.write() as connection:
         this = blobs.c.digest == _row(sound, "model").digest
@@ -131,14 +131,18 @@ def test_dead_owners_and_runs_are_named(sound: Store, seen: Settings) -> None:
     assert findings(sound, seen) == [
         (
             "leases",
-            f"r{run} say that they run, and nobody does",
-            "`housing retrain` marks them and goes on",
+            f"r{run}: marked running, without a process",
+            "`housing retrain` marks them crashed and continues",
         )
     ]
-    lease.acquire(sound, owner="the dead")
+    for name in LEASES:
+        lease.acquire(sound, owner="a killed process", name=name)
     with sound.write() as connection:
         connection.execute(leases.update().values(process_started=1.0))
-    assert areas(sound, seen) == ["leases", "leases"]
+    *held, _ = (what for _, what, _ in findings(sound, seen))
+    assert held == [
+        f"the lease `{name}` is held by a killed process, which has ended" for name in LEASES
+    ]
     with sound.write() as connection:
         connection.execute(leases.update().values(held=False))
         connection.execute(runs_table.update().values(status="crashed"))
@@ -181,8 +185,8 @@ def test_backups_that_are_old_untried_or_bad_are_named(
     Path(sound.backup.at(f"cuts/{second.id}/ledger.parquet")).unlink()
     assert not backup.verify(sound, seen).good
     examined = doctor.examine(sound, seen)
-    assert examined.broken
-    assert "is not good" in next(f.what for f in examined.findings if f.area == "backup")
+    assert examined.damaged
+    assert "cannot be restored" in next(f.what for f in examined.findings if f.area == "backup")
 
 
 @pytest.mark.parametrize("file", ["models.parquet", "manifest.json", "an object", "no object"])
@@ -203,7 +207,7 @@ def test_every_backup_is_looked_at_and_its_damage_goes_as_it_is_said(
     ((area, what, cure),) = findings(sound, seen)
     assert (area, path.name.partition(".")[0][:12] in what) == ("backup", True)
     assert "housing heal" not in what
-    assert doctor.examine(sound, seen).broken
+    assert doctor.examine(sound, seen).damaged
     if "object" in file:
         verify = re.search(r"`housing backup verify (\S+)`", cure)
         assert verify is not None
@@ -226,9 +230,9 @@ def test_one_examination_that_fails_does_not_stop_the_others(
     def unreachable(*_: object) -> object:
         raise StoreUnavailable(what="The blob store s3://x", why="no network", next_step="Wait.")
 
-    monkeypatch.setitem(doctor.EXAMINATIONS, "strays", unreachable)
+    monkeypatch.setitem(doctor.CHECKS, "orphans", unreachable)
     found = findings(sound, seen)
-    assert [area for area, _, _ in found] == ["strays"]
+    assert [area for area, _, _ in found] == ["orphans"]
     assert "no network" in found[0][1]
 
 

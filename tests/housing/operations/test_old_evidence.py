@@ -17,7 +17,7 @@ from tests.housing.operations.test_backup import elsewhere
 from tests.housing.operations.test_backup import original as original
 from tests.housing.operations.test_backup import seen as seen
 
-AREAS = ("database", "objects", "strays", "signatures")
+AREAS = ("database", "objects", "orphans", "signatures")
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_server_that_died_between_marking_and_deleting(
         with pytest.raises(SystemExit):
             _expire(answered)
     (finding,) = [f for f in doctor.examine(answered, seen).findings if f.area in AREAS]
-    assert (finding.severity, finding.mend) == ("care", "`housing prune`")
+    assert (finding.severity, finding.fix) == ("warning", "`housing prune`")
     assert prune.prune(answered, seen).blobs == 1
     assert _found(answered, seen) == []
 
