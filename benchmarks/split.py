@@ -20,10 +20,10 @@ import pandas as pd
 
 from benchmarks import results
 from housing import schema
+from housing.keys import KEY_COLUMN
 from housing.settings import Settings
 from housing.store.data import batches, datasets, split
 from housing.store.data.batches import NewBatch
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.training.split import SplitRule

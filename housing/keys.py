@@ -17,6 +17,9 @@ from housing.schema import CATALOGUE, ID_COLUMN, KEY
 
 Keys = npt.NDArray[np.int64]
 
+KEY_COLUMN = "key"
+"""Name of the column that holds the keys, in frames and stored segments."""
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 

@@ -24,10 +24,10 @@ from housing.errors import HousingError
 from housing.inference.calibration import Calibration, build, group_matrix, rows_of
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of, frame_of
 from housing.inference.training_index import TrainingIndex, distances
-from housing.keys import Keys
+from housing.keys import KEY_COLUMN, Keys
 from housing.store.data import batches, datasets
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN, get_table, to_frame
+from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, calibrations, registry
 from housing.store.queries import time as as_text

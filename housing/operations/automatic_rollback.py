@@ -19,6 +19,7 @@ from housing.errors import Corrupt, HousingError, NoRollbackTarget
 from housing.evaluation.spatial_se import spatial_cells
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel, load
+from housing.keys import KEY_COLUMN
 from housing.monitoring.live_error import breaks_promise, counted
 from housing.monitoring.paired import FEWEST_ROWS, Paired, compared
 from housing.operations import expected_rates
@@ -26,7 +27,6 @@ from housing.operations.labelled_predictions import made_of
 from housing.pipeline.promote import RolledBack, roll_back
 from housing.settings import Settings
 from housing.store.backups.replication import heal
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 from housing.store.database.tables import ledger as lines
 from housing.store.database.tables import utc_now

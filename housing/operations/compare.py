@@ -9,11 +9,11 @@ from housing.evaluation.compare import compare
 from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.policy import GatePolicy
+from housing.keys import KEY_COLUMN
 from housing.pipeline.evaluate import assert_no_leakage
 from housing.records import Comparison, Metrics
 from housing.store.data import datasets
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
 

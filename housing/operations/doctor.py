@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from housing import progress
 from housing.errors import Corrupt, HousingError, UnknownId
+from housing.keys import KEY_COLUMN
 from housing.operations.prune import unreferenced
 from housing.pipeline import rollback_readiness
 from housing.pipeline.evaluate import assert_no_leakage
@@ -20,7 +21,6 @@ from housing.settings import Settings
 from housing.store.backups import snapshots
 from housing.store.data import datasets
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import LEASES, Store, database_now
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, schema_version

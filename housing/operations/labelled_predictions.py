@@ -18,9 +18,10 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from housing.keys import KEY_COLUMN
 from housing.schema import TARGET
 from housing.store.data import datasets
-from housing.store.data.segments import KEY_COLUMN, get_table
+from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches
 from housing.store.database.tables import models as models_table

@@ -14,10 +14,9 @@ from housing import schema
 from housing.errors import NotPossible
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
-from housing.keys import ids_of_keys
+from housing.keys import KEY_COLUMN, ids_of_keys
 from housing.operations.labelled_predictions import answers
 from housing.store.data import datasets
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 from housing.store.models import registry
 from housing.store.objects.filesystem import write_page

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from housing.errors import FileUnreadable
-from housing.keys import district_keys
+from housing.keys import KEY_COLUMN, district_keys
 from housing.pipeline.ingest import ingest_sources, note_not_taken, options
 from housing.quality import parsing
 from housing.quality.rejections import LONGEST_ID
@@ -28,7 +28,6 @@ from housing.sources.base import Delivery, IngestHistory
 from housing.sources.files import ReadLimits, fingerprint, load, shown
 from housing.sources.landing import Landing
 from housing.sources.parquet import ParquetTable, plain
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 from housing.store.runs import predictions, runs
 

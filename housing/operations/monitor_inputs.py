@@ -13,11 +13,12 @@ import pandas as pd
 import sqlalchemy as sa
 
 from housing import schema
+from housing.keys import KEY_COLUMN
 from housing.operations import labelled_predictions
 from housing.operations.labelled_predictions import ANSWERS_OF, LABEL, ORIGIN
 from housing.store.data import datasets
 from housing.store.data.agreements import leaking_rows
-from housing.store.data.segments import KEY_COLUMN, get_table, to_frame
+from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches
 from housing.store.runs import predictions

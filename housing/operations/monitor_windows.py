@@ -17,6 +17,7 @@ from sqlalchemy.engine import Row
 from housing import schema
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel
+from housing.keys import KEY_COLUMN
 from housing.monitoring.drift import Reference, drift_signals, upstream_signals
 from housing.monitoring.live_error import (
     Counts,
@@ -32,7 +33,6 @@ from housing.operations.labelled_predictions import ANSWERS_OF, LABEL, ORIGIN
 from housing.operations.live_error_sums import lived_errors
 from housing.store.data import datasets
 from housing.store.data.batches import NEED_A_PERSON
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches, utc_now
 from housing.store.runs import monitor_windows

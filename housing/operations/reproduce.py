@@ -9,11 +9,12 @@ from sqlalchemy.engine import Row
 
 from housing import progress, schema
 from housing.errors import Corrupt, HousingError
+from housing.keys import KEY_COLUMN
 from housing.pipeline.train import GOLDEN_ROWS, keys_digest, refit, training_side
 from housing.settings import Settings
 from housing.store.data import datasets
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN, get_table, record_blob, to_frame
+from housing.store.data.segments import get_table, record_blob, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
 from housing.store.models.artifacts import GOLDEN_TOLERANCE

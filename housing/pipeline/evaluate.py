@@ -22,6 +22,7 @@ from housing.gate.check import judge
 from housing.gate.evidence import Evidence
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
+from housing.keys import KEY_COLUMN
 from housing.pipeline import evidence_context
 from housing.pipeline.preflight import TIMEOUT_SECONDS, preflight
 from housing.pipeline.run_context import RunContext
@@ -30,7 +31,7 @@ from housing.records import Verdict
 from housing.settings import Settings
 from housing.store.data import agreements, datasets, profiles
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN, put_frame, record_blob
+from housing.store.data.segments import put_frame, record_blob
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, utc_now
 from housing.store.models import approvals, artifacts, blocks, registry

@@ -12,11 +12,11 @@ from housing import schema
 from housing.evaluation.drift import measure_drift
 from housing.evaluation.spatial_se import Mask
 from housing.gate.evidence import ServingCosts
-from housing.keys import Keys
+from housing.keys import KEY_COLUMN, Keys
 from housing.records import DriftReport
 from housing.store.data import agreements, datasets
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN, get_table, to_frame
+from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches as batch_table
 from housing.store.database.tables import blobs, evaluations, version_batches

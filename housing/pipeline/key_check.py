@@ -5,9 +5,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from housing import schema
-from housing.keys import mix
+from housing.keys import KEY_COLUMN, mix
 from housing.store.data import datasets, split
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 
 LEAST_ROWS = 20

@@ -12,12 +12,12 @@ from housing.evaluation.metrics import measure
 from housing.inference.calibration import MIN_SLICE_ROWS
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import Floats, LoadedModel, load, stored_predictions
+from housing.keys import KEY_COLUMN
 from housing.records import Metrics
 from housing.report.card import CardFacts, SliceFigures, markdown, rendered
 from housing.settings import Settings
 from housing.store.data import datasets
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 from housing.store.models import registry, searches
 from housing.store.objects.filesystem import write_page

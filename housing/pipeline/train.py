@@ -12,13 +12,13 @@ from sqlalchemy.engine import Row
 
 from housing import progress, schema
 from housing.errors import NothingToTrainOn
-from housing.keys import Keys
+from housing.keys import KEY_COLUMN, Keys
 from housing.pipeline.run_context import RunContext
 from housing.records import Candidate, Member, Score, Trial
 from housing.settings import Settings
 from housing.store.data import datasets, profiles
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN, put_frame
+from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry, searches
 from housing.training.candidates import FAMILIES, unfitted

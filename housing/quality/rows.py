@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.keys import Keys, district_keys
+from housing.keys import KEY_COLUMN, Keys, district_keys
 from housing.quality import parsing
 from housing.quality.parsing import Mask
 from housing.quality.rejections import LONGEST_ID, rejected_rows, summary
@@ -29,7 +29,6 @@ from housing.schema import (
     Column,
 )
 
-KEY_COLUMN = "key"
 """Column of an accepted table that holds the district's key (int64, `housing.keys`)."""
 
 

@@ -19,10 +19,9 @@ import pandas as pd
 
 from housing.inference.columns import Columns, frame_of
 from housing.inference.loaded_model import LoadedModel, Predictions, single_threaded
-from housing.keys import keys_of_ids, keys_of_values
+from housing.keys import KEY_COLUMN, keys_of_ids, keys_of_values
 from housing.schema import FEATURES
 from housing.serve_options import ServeOptions
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.runs import predictions

@@ -13,8 +13,9 @@ from sqlalchemy.engine import Connection
 
 from housing import schema
 from housing.errors import NothingToTrainOn, NotPossible, UnknownId
+from housing.keys import KEY_COLUMN
 from housing.records import DatasetVersion
-from housing.store.data.segments import KEY_COLUMN, get_sides, get_table, to_frame
+from housing.store.data.segments import get_sides, get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import (
     batches,

@@ -6,6 +6,7 @@ from sqlalchemy.engine import Connection
 
 from housing import schema
 from housing.errors import Corrupt
+from housing.keys import KEY_COLUMN
 from housing.quality.profile import profile_columns
 from housing.records import DatasetProfile
 from housing.store.data import datasets
@@ -56,8 +57,8 @@ def measured(store: Store, version: int) -> DatasetProfile:
 
 def record_or_verify(store: Store, version: int, frame: pd.DataFrame) -> DatasetProfile:
     """Record the facts of the whole version `frame`, or check that they are the recorded ones."""
-    digest = rowset_digest(frame[["key", *schema.CATALOGUE]])
-    sides = rowset_digest(frame[["key", SIDE_COLUMN]])
+    digest = rowset_digest(frame[[KEY_COLUMN, *schema.CATALOGUE]])
+    sides = rowset_digest(frame[[KEY_COLUMN, SIDE_COLUMN]])
     with store.read() as connection:
         known = get(connection, version)
     if known is None:

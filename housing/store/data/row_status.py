@@ -14,9 +14,9 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing.keys import Keys
+from housing.keys import KEY_COLUMN, Keys
 from housing.store.data import datasets
-from housing.store.data.segments import KEY_COLUMN, get_table, to_frame
+from housing.store.data.segments import get_table, to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches, split_parts

@@ -20,8 +20,6 @@ from housing.store.database.tables import blobs, utc_now
 from housing.store.objects.blobs import Blob
 from housing.training.fingerprints import NEITHER, TEST, Sides
 
-KEY_COLUMN = "key"
-
 
 def put_frame(store: Store, frame: pd.DataFrame) -> Blob:
     """Store a frame as Parquet; the row index is not kept."""

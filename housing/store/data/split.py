@@ -12,10 +12,10 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing.keys import Keys
+from housing.keys import KEY_COLUMN, Keys
 from housing.schema import CATALOGUE
 from housing.store.data import agreements
-from housing.store.data.segments import KEY_COLUMN, get_table, put_sides, record_blob, to_frame
+from housing.store.data.segments import get_table, put_sides, record_blob, to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
 from housing.store.database.tables import (

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import BlobMissing
-from housing.store.data.segments import KEY_COLUMN, put_frame, record_blob
+from housing.keys import KEY_COLUMN
+from housing.store.data.segments import put_frame, record_blob
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, label_batches, prediction_batches, utc_now
 from housing.store.models import retention

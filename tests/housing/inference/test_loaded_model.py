@@ -7,10 +7,10 @@ from housing import schema
 from housing.inference.calibration import build, rows_of
 from housing.inference.columns import columns_of_frame, frame_of
 from housing.inference.loaded_model import load, out_of_fold, predictor, stored_predictions
+from housing.keys import KEY_COLUMN
 from housing.sources.simulated.scenarios import simulate
 from housing.store.data import datasets
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 from housing.store.database.tables import companions
 from housing.store.models import artifacts, registry

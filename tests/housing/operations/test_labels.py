@@ -10,7 +10,7 @@ import pytest
 
 from housing import schema
 from housing.errors import NotPossible
-from housing.keys import district_keys
+from housing.keys import KEY_COLUMN, district_keys
 from housing.operations.labelling_sample import REASON, sample, write_sample
 from housing.operations.labels import ingest_audit, ingest_labels
 from housing.pipeline.datasets import assign_sides
@@ -19,7 +19,7 @@ from housing.settings import Settings
 from housing.sources.simulated.scenarios import simulate
 from housing.store.data import batches, datasets
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN, get_table
+from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.runs import predictions

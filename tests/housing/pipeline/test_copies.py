@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
+from housing.keys import KEY_COLUMN
 from housing.pipeline import ingest
 from housing.settings import load_settings
 from housing.store.data import batches, copies, datasets, profiles, split
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.engine import Store
 from housing.store.models import blocks
 from housing.training.split import SplitRule

@@ -19,9 +19,9 @@ import pytest
 from sqlalchemy import make_url
 
 from housing import schema
-from housing.keys import mix
+from housing.keys import KEY_COLUMN, mix
 from housing.settings import Settings
-from housing.store.data.segments import KEY_COLUMN, put_frame, record_blob
+from housing.store.data.segments import put_frame, record_blob
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import batches, evaluations, models, searches, utc_now

@@ -18,9 +18,9 @@ from hypothesis.stateful import (
 
 from housing import schema
 from housing.errors import BlobMissing, NothingToTrainOn, NotPossible, UnknownId
+from housing.keys import KEY_COLUMN
 from housing.store.data import batches as stored
 from housing.store.data import datasets, profiles, split
-from housing.store.data.segments import KEY_COLUMN
 from housing.store.database.tables import dataset_versions, version_batches
 from housing.training.split import SplitRule
 

@@ -8,9 +8,9 @@ from sklearn.neighbors import KNeighborsRegressor
 from housing import schema
 from housing.evaluation.compare import compare
 from housing.evaluation.spatial_se import spatial_cells
+from housing.keys import KEY_COLUMN
 from housing.store.data import agreements, datasets
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN
 from housing.training.fingerprints import LEFT_OUT, fingerprints
 from tests.housing.store.data.test_near_duplicates import (
     COLUMNS,

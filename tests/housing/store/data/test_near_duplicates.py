@@ -11,11 +11,11 @@ from sklearn.preprocessing import StandardScaler
 from housing import schema
 from housing.evaluation.compare import compare
 from housing.evaluation.spatial_se import spatial_cells
-from housing.keys import district_keys
+from housing.keys import KEY_COLUMN, district_keys
 from housing.store.backups import table_dump
 from housing.store.data import agreements, datasets, profiles, split
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.segments import KEY_COLUMN, get_sides
+from housing.store.data.segments import get_sides
 from housing.store.database.open import open_store
 from housing.store.database.tables import split_agreements, split_ledger, split_parts
 from housing.training.fingerprints import NEITHER, TEST, TRAIN, fingerprints

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from housing import schema
 from housing.errors import NotPossible
+from housing.keys import KEY_COLUMN
 from housing.store.data import batches, datasets, row_status, split
 from housing.store.data.batches import NewBatch
 from housing.store.data.row_status import Present
-from housing.store.data.segments import KEY_COLUMN
 from housing.training.split import SplitRule
 
 RULE = SplitRule(test_share=0.25, seed=1)

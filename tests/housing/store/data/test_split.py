@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from housing import schema
+from housing.keys import KEY_COLUMN
 from housing.store.data import datasets, split
-from housing.store.data.segments import KEY_COLUMN, get_sides
+from housing.store.data.segments import get_sides
 from housing.store.database import bulk
 from housing.store.database.open import open_store
 from housing.store.database.tables import (
