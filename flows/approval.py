@@ -36,4 +36,4 @@ def approval(parameters: ApprovalParameters) -> State[ApprovalDecision]:
     append_to_run_name(
         f"r{parameters.run} {done.status}", [f"r{parameters.run}", f"m{done.challenger}"]
     )
-    return Completed(name=done.status.capitalize(), message=done.sentence, data=done)
+    return Completed(name=done.status.capitalize(), message=done.message, data=done)

@@ -20,5 +20,5 @@ from tasks.run_labels import dated_run_name
 def backup() -> State[VerificationResult]:
     """Copy what is new since the last time, then restore and replay all of it."""
     found = verify_backup(create_backup().id)
-    sentence = f"{found.id} is good: {found.rows:,} rows, {found.blobs:,} objects."
-    return Completed(name="Verified", message=sentence, data=found)
+    message = f"{found.id} is good: {found.rows:,} rows, {found.blobs:,} objects."
+    return Completed(name="Verified", message=message, data=found)

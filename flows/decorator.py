@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 
 def completed(result: RunResult) -> State[RunResult | ApprovalDecision]:
-    """A completed state that carries the outcome's name and sentence."""
-    return Completed(name=result.outcome.capitalize(), message=result.sentence, data=result)
+    """A completed state that carries the outcome's name and message."""
+    return Completed(name=result.outcome.capitalize(), message=result.message, data=result)
 
 
 def expected_errors_as_states(flow: Callable[P, State[T]]) -> Callable[P, State[T]]:

@@ -17,4 +17,4 @@ def final_state(result: RunResult) -> State[RunResult | ApprovalDecision]:
     answer = wait_for_answer(result)
     done = decided_elsewhere(result.run) or decide(result.run, answer.decision, answer.reason)
     append_to_run_name(done.status, [done.status])
-    return Completed(name=done.status.capitalize(), message=done.sentence, data=done)
+    return Completed(name=done.status.capitalize(), message=done.message, data=done)

@@ -23,5 +23,5 @@ def monitor() -> State[MonitorRun]:
     seen = run_monitor()
     if seen.retrain:  # by the policy of HOUSING_MONITOR__...
         nightly()
-    sentence = " ".join(seen.told) or f"m{seen.model}: nothing that somebody should look at."
-    return Completed(name="Alarm" if seen.told else "Quiet", message=sentence, data=seen)
+    message = " ".join(seen.told) or f"m{seen.model}: nothing that somebody should look at."
+    return Completed(name="Alarm" if seen.told else "Quiet", message=message, data=seen)

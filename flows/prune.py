@@ -20,5 +20,5 @@ from tasks.run_labels import dated_run_name
 def prune() -> State[PruneResult]:
     """By the policy of HOUSING_RETENTION__..."""
     done = prune_store()
-    sentence = f"{done.blobs:,} objects and {done.backups:,} backups: {done.bytes:,} bytes."
-    return Completed(name="Pruned", message=sentence, data=done)
+    message = f"{done.blobs:,} objects and {done.backups:,} backups: {done.bytes:,} bytes."
+    return Completed(name="Pruned", message=message, data=done)

@@ -44,4 +44,4 @@ def rollback(parameters: RollbackParameters) -> State[RolledBack]:
     """Load the former champion, see that it still gives its golden predictions, and switch."""
     done = roll_back(parameters.model, parameters.reason, parameters.batch)
     append_to_run_name(f"m{done.to_model} instead of m{done.from_model}", [f"m{done.to_model}"])
-    return Completed(name="Rolled back", message=done.message().sentence, data=done)
+    return Completed(name="Rolled back", message=done.notification().text, data=done)

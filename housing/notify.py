@@ -40,7 +40,7 @@ class Message:
     """What happened, in one sentence, and the id to look it up by."""
 
     event: Event
-    sentence: str
+    text: str  # one sentence
     subject: str  # r12, m7, b3
 
     def __post_init__(self) -> None:
@@ -153,7 +153,7 @@ class Notifier(Protocol):
 def to_log(message: Message, settings: NotifySettings) -> None:
     """Into the program's own log."""
     level = logging.WARNING if message.event in NEEDS_A_PERSON else logging.INFO
-    log.log(level, "%s %s: %s", message.subject, message.event, message.sentence)
+    log.log(level, "%s %s: %s", message.subject, message.event, message.text)
 
 
 def to_webhook(message: Message, settings: NotifySettings) -> None:
@@ -176,7 +176,7 @@ def to_mail(message: Message, settings: NotifySettings) -> None:
     mail = EmailMessage()
     mail["Subject"] = message.headline
     mail["From"], mail["To"] = settings.mail_from, ", ".join(settings.mail_to)
-    mail.set_content(f"{message.sentence}\n\n`housing show {message.subject}` tells more.\n")
+    mail.set_content(f"{message.text}\n\n`housing show {message.subject}` tells more.\n")
     url = urlsplit(settings.smtp_url.get_secret_value())
     with _mail_server(url, settings.timeout_seconds) as server:
         if url.username is not None:
@@ -208,7 +208,7 @@ def to_apprise(message: Message, settings: NotifySettings) -> None:
     for url in settings.apprise_urls:
         channels.add(url.get_secret_value())
     kind = "warning" if message.event in NEEDS_A_PERSON else "info"
-    if not channels.notify(body=message.sentence, title=message.headline, notify_type=kind):
+    if not channels.notify(body=message.text, title=message.headline, notify_type=kind):
         raise ConnectionError("at least one address did not take it")
 
 

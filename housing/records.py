@@ -80,7 +80,7 @@ class IntakeSummary:
         return sum(b.accepted for b in self.batches if b.status == "accepted")
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         """For a log: what was looked at, and what became of it."""
         if not self.batches:
             return "nothing new"
@@ -271,7 +271,7 @@ class CheckResult:
 
     name: str
     outcome: CheckOutcome
-    sentence: str  # for people, with the figures in it
+    message: str  # for people, with the figures in it
     figures: Json = field(default_factory=dict)  # the same figures for machines
 
 
@@ -280,7 +280,7 @@ class Verdict:
     """The gate's answer."""
 
     outcome: VerdictOutcome
-    sentence: str
+    message: str
     checks: tuple[CheckResult, ...]
 
 
@@ -334,7 +334,7 @@ class RunResult:
 
     run: int
     outcome: RunOutcome
-    sentence: str
+    message: str
     version: int | None = None
     challenger: int | None = None
     champion: int | None = None  # after the night

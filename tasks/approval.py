@@ -52,7 +52,7 @@ def asked_before() -> RunResult | None:
     return RunResult(
         row.id,
         RunOutcome(row.outcome),
-        row.sentence,
+        row.message,
         row.version,
         row.challenger,
         row.champion,
@@ -72,7 +72,7 @@ def wait_for_answer(result: RunResult) -> Answer:
     """Suspend this run with a form; it has no process until it is resumed, and then is answered."""
     hours = load_settings().gate.approval_hours
     return suspend_flow_run(
-        wait_for_input=Answer.with_initial_data(description=result.sentence),
+        wait_for_input=Answer.with_initial_data(description=result.message),
         timeout=int((timedelta(hours=hours) + LONGER).total_seconds()),
         key=f"r{result.run}",
     )
@@ -85,7 +85,7 @@ def decide(run: int, decision: str, reason: str) -> ApprovalDecision:
     with open_store(settings) as store:
         act = approval.approve if decision == "approve" else approval.reject
         done = act(store, settings, run, reason)
-    emit(done.message())
+    emit(done.notification())
     return done
 
 

@@ -16,7 +16,7 @@ def show(written: WrittenReport) -> None:
     """Put all parts there that the night got to."""
     link = address(written)
     text = written.summary if link is None else f"{written.summary}\n[The full report]({link})\n"
-    create_markdown_artifact(key="verdict", markdown=text, description=written.result.sentence)
+    create_markdown_artifact(key="verdict", markdown=text, description=written.result.message)
     if link is not None:
         create_link_artifact(
             key="report", link=link, link_text="The full report", description="With all figures."

@@ -15,7 +15,7 @@ def evaluate(run: RunContext, version: int, challenger: int) -> JudgedEvaluation
     """Score both on tonight's test set and judge."""
     with step(run, "evaluate") as (store, settings):
         judged = steps.evaluate(store, run, version, challenger, settings)
-        progress.report("evaluate", 1, 1, judged.sentence)
+        progress.report("evaluate", 1, 1, judged.message)
     champion = "the baselines" if judged.champion is None else f"m{judged.champion}"
     run_labels.append_to_run_name(
         f"v{version}, m{challenger} against {champion}", [f"v{version}", f"m{challenger}"]

@@ -33,5 +33,5 @@ def emit(*messages: Message | None) -> None:
             emit_event(
                 event=EVENTS[message.event],
                 resource={"prefect.resource.id": f"housing.{message.subject}"},
-                payload={"sentence": message.sentence, "subject": message.subject},
+                payload={"text": message.text, "subject": message.subject},
             )

@@ -22,6 +22,6 @@ def ingest(run: RunContext, at_most: int | None = None) -> IntakeSummary:
     """Bring in what the sources have that is not in yet."""
     with step(run, "ingest") as (store, settings):
         summary = ingest_all(store, settings, run=run.id, at_most=at_most)
-        progress.report("ingest", 1, 1, summary.sentence)
+        progress.report("ingest", 1, 1, summary.message)
         emit(notifications.notify_quarantine(settings, run.id, summary))
     return summary

@@ -13,7 +13,7 @@ from tasks.options import PLAIN
 @task(name="notify", task_run_name="notify r{run.id}", **PLAIN)
 def notify(run: RunContext, result: RunResult) -> None:
     """Say how the night ended on every channel that is set; a channel that fails fails nothing."""
-    message = Message(Event(result.outcome), result.sentence, f"r{run.id}")
+    message = Message(Event(result.outcome), result.message, f"r{run.id}")
     with step(run, "notify") as (_, settings):
         failed = send_all(message, settings.notify)
         said = f"not delivered: {', '.join(failed)}" if failed else "delivered"

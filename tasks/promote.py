@@ -35,7 +35,7 @@ def promote(run: RunContext, judged: JudgedEvaluation) -> JudgedEvaluation:
     with step(run, "promote") as (store, settings):
         if settings.gate.approval:
             judged = ask(store, run.id, judged, settings)
-            progress.report("promote", 1, 1, judged.sentence)
+            progress.report("promote", 1, 1, judged.message)
         else:
             line = steps.promote(store, run, judged)
             said = f"m{judged.challenger} is champion (ledger line {line})"
@@ -50,6 +50,6 @@ def roll_back(model: int | None, reason: str, batch: int | None) -> RolledBack:
     with open_store(settings) as store:
         done = steps.roll_back(store, model, reason, batch=batch)
         log.info(what_next(store, settings))
-    send_all(done.message(), settings.notify)
-    emit(done.message())
+    send_all(done.notification(), settings.notify)
+    emit(done.notification())
     return done

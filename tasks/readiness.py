@@ -14,5 +14,5 @@ def readiness(run: RunContext) -> RollbackReadiness:
     """Load every retained champion in a fresh process, once a day; a red one fails nothing."""
     with step(run, "readiness") as (store, settings):
         found = steps.check_and_tell(store, settings)
-    emit(*(one.message() for one in found.red))
+    emit(*(one.notification() for one in found.red))
     return found

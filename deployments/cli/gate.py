@@ -49,9 +49,9 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
     }
     if as_json:
         rows = {f"{gain:g}": needed for gain, needed in gains.items()}
-        emit_json({**asdict(own), "sentence": own.sentence, "rows_for_gain": rows})
+        emit_json({**asdict(own), "message": own.message, "rows_for_gain": rows})
         return
-    console.print(escape(own.sentence))
+    console.print(escape(own.message))
     rules = {
         rule: dict(characteristic(found, found.policy.model_copy(update={"rule": rule})).curve)
         for rule in RULES
@@ -84,24 +84,24 @@ def explain(run: Run = None, as_json: AsJson = False) -> None:
     found = _recorded(run)
     checks = explained(found)
     if as_json:
-        sentence = found.verdict.sentence
+        message = found.verdict.message
         emit_json(
             {
                 "run": found.run and f"r{found.run}",
                 "outcome": found.verdict.outcome,
-                "sentence": sentence,
+                "message": message,
                 "checks": [asdict(check) for check in checks],
             }
         )
         return
-    console.print(escape(found.verdict.sentence), "")
+    console.print(escape(found.verdict.message), "")
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("check", "outcome", "found", "what would change it"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("check", "outcome"))
     for check in checks:
         style = OUTCOME_STYLE.get(check.outcome, "dim")
         table.add_row(
-            check.name, f"[{style}]{check.outcome}[/]", escape(check.sentence), escape(check.needs)
+            check.name, f"[{style}]{check.outcome}[/]", escape(check.message), escape(check.needs)
         )
     console.print(table)
 
@@ -146,7 +146,7 @@ def show_decided(decided: Any, *, as_json: bool) -> None:
             {
                 "run": f"r{result.run}",
                 "outcome": result.outcome,
-                "sentence": result.sentence,
+                "message": result.message,
                 "model": f"m{result.challenger}",
                 "champion": result.champion and f"m{result.champion}",
                 "dataset": f"v{result.version}",
@@ -156,16 +156,16 @@ def show_decided(decided: Any, *, as_json: bool) -> None:
         )
     else:
         verdict = decided.verdict
-        console.print(f"The gate: {escape(verdict.sentence)}", soft_wrap=True)
+        console.print(f"The gate: {escape(verdict.message)}", soft_wrap=True)
         for check in verdict.checks:
             if check.outcome in ("failed", "inconclusive", "error"):
                 style = OUTCOME_STYLE[check.outcome]
                 console.print(
-                    f"[{style}]{check.outcome}[/] {check.name}: {escape(check.sentence)}",
+                    f"[{style}]{check.outcome}[/] {check.name}: {escape(check.message)}",
                     soft_wrap=True,
                 )
         name = "WOULD PROMOTE" if result.outcome is RunOutcome.DRY_RUN else result.outcome.upper()
-        console.print(f"[bold]{name}[/]  {escape(result.sentence)}", soft_wrap=True)
+        console.print(f"[bold]{name}[/]  {escape(result.message)}", soft_wrap=True)
     raise typer.Exit(EXIT_CODES[result.outcome])
 
 
@@ -179,7 +179,7 @@ def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
         emit_json(asdict(decided))
     else:
         style = "green" if decided.status == "approved" else "yellow"
-        console.print(f"[bold {style}]{decided.status.upper()}[/]  {escape(decided.sentence)}")
+        console.print(f"[bold {style}]{decided.status.upper()}[/]  {escape(decided.message)}")
     if decided.status == "overtaken":
         raise typer.Exit(EXIT_CODES[RunOutcome.KEPT])
 
@@ -203,8 +203,8 @@ def _print_replayed(replayed: Any) -> None:
     again = {result.name: result.outcome for result in replayed.now.checks}
     for result in replayed.recorded.checks:
         table.add_row(result.name, result.outcome, again.get(result.name, "-"))
-    console.print(f"recorded:     {escape(replayed.recorded.sentence)}")
-    console.print(f"judged again: {escape(replayed.now.sentence)}", "")
+    console.print(f"recorded:     {escape(replayed.recorded.message)}")
+    console.print(f"judged again: {escape(replayed.now.message)}", "")
     console.print(table, "")
     if replayed.not_asked:
         console.print(f"Not asked then: {', '.join(replayed.not_asked)}.")

@@ -61,7 +61,7 @@ def _show(found: "MonitorRun") -> None:
         for signal in window.signals:
             state = "alarm" if signal.alarm else "fired" if signal.fired else "calm"
             style = {"alarm": "red", "fired": "yellow", "calm": "green"}[state]
-            words = escape(signal.sentence)
+            words = escape(signal.message)
             table.add_row(window.source, f"[{style}]{state}[/]", words)
     console.print(table)
     for error in found.errors:
@@ -72,8 +72,8 @@ def _show(found: "MonitorRun") -> None:
             f"{error['rows']:,} prices that came later",
             highlight=False,
         )
-    for sentence in found.told:
-        console.print(f"[bold yellow]! {escape(sentence)}[/]")
+    for message in found.told:
+        console.print(f"[bold yellow]! {escape(message)}[/]")
 
 
 def _retrain(*, as_json: bool) -> None:

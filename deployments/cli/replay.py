@@ -197,14 +197,14 @@ def _row(night: int, result: Any) -> dict[str, Any]:
     if isinstance(result, BaseException):
         return {
             "night": night, "outcome": Event.FAILED, "challenger": None, "champion": None,
-            "sentence": str(result), "report": None,
+            "message": str(result), "report": None,
         }  # fmt: skip
     return {
         "night": night,
         "outcome": result.outcome,
         "challenger": result.challenger and f"m{result.challenger}",
         "champion": result.champion and f"m{result.champion}",
-        "sentence": result.sentence,
+        "message": result.message,
         "report": result.report,
     }
 
@@ -215,4 +215,4 @@ def _print(row: dict[str, Any]) -> None:
     )
     champion = row["champion"] or "none"
     start = f"night {row['night']:>3}  [{colour}]{row['outcome']:<13}[/]  champion {champion:<5}"
-    console.print(f"{start} {escape(row['sentence'])}")
+    console.print(f"{start} {escape(row['message'])}")

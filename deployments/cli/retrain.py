@@ -93,7 +93,7 @@ def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> Non
     if found["verdict"]:
         _print_checks(found["verdict"])
     style = OUTCOME_STYLE.get(found["outcome"], "cyan")
-    console.print(f"[bold {style}]{found['outcome'].upper()}[/]  {escape(found['sentence'])}")
+    console.print(f"[bold {style}]{found['outcome'].upper()}[/]  {escape(found['message'])}")
     console.print(f"champion: {found['champion'] or 'none'}   run: {found['run']}")
     if found["report"]:
         console.print(f"report:   {escape(found['report'])}")
@@ -132,5 +132,5 @@ def _print_checks(verdict: dict[str, Any]) -> None:
     colour = {"passed": "green", "failed": "red", "error": "red", "inconclusive": "yellow"}
     for check in verdict["checks"]:
         style = colour.get(check["outcome"], "dim")
-        table.add_row(check["name"], f"[{style}]{check['outcome']}[/]", escape(check["sentence"]))
+        table.add_row(check["name"], f"[{style}]{check['outcome']}[/]", escape(check["message"]))
     console.print(table, "")

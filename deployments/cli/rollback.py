@@ -56,7 +56,7 @@ def rollback(
         after = what_next(store, settings)
         with store.read() as connection:
             lines = queries.list_history(connection)
-    send_all(done.message(), settings.notify)
+    send_all(done.notification(), settings.notify)
     if as_json:
         line = next(line for line in lines if line["seq"] == done.seq)
         held = [line["holds"] for line in reversed(lines) if line["seq"] > done.seq]
@@ -69,7 +69,7 @@ def rollback(
         console.print(
             f"[yellow]{digest[:12]} was damaged or missing; its backup was copied back.[/]"
         )
-    console.print(f"[bold green]{escape(done.message().sentence)}.[/]")
+    console.print(f"[bold green]{escape(done.notification().text)}.[/]")
     if cause is None and not ask:
         console.print(escape(plan.suggestion(done=True)), soft_wrap=True)
     console.print(escape(after), soft_wrap=True)

@@ -45,7 +45,7 @@ def status(as_json: AsJson = False) -> None:
         {
             "champion": champion and _brief(champion, "model", "family", "test_rmse", "since"),
             "dataset": dataset and _brief(dataset, "dataset", "rows", "test_rows", "created_at"),
-            "last night": last and _brief(last, "run", "status", "outcome", "sentence"),
+            "last night": last and _brief(last, "run", "status", "outcome", "message"),
             "running now": found["running"],
             "on hold": [f"{hold['held']}: {hold['reason']}" for hold in found["holds"]]
             or "nothing",

@@ -90,8 +90,8 @@ def main() -> None:
 def put_right(settings: Settings) -> None:
     """Before anything is taken up: the dead are marked, and of late nights the newest is left."""
     with open_store(settings) as store, get_client(sync_client=True) as client:
-        for sentence in (*reconcile(client, store, settings), *skip_older(client)):
-            log.info(sentence)
+        for message in (*reconcile(client, store, settings), *skip_older(client)):
+            log.info(message)
 
 
 async def serve(built: Sequence[RunnerDeployment], silence: timedelta) -> None:

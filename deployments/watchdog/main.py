@@ -71,11 +71,11 @@ def _one_round(store: Store, settings: Settings) -> None:
             done = one_round(client, store, settings)
     except (PrefectException, httpx.HTTPError):
         notifications.failures(store, settings)
-        for sentence in report_without_server(store, settings):
-            log.info(sentence)
+        for message in report_without_server(store, settings):
+            log.info(message)
         raise
-    for sentence in done:
-        log.info(sentence)
+    for message in done:
+        log.info(message)
 
 
 def main() -> None:

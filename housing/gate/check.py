@@ -86,8 +86,8 @@ def judge(evidence: Evidence, policy: GatePolicy, checks: tuple[Check, ...] = CH
             "inconclusive", _sentence("Inconclusive", inconclusive, "could not tell"), results
         )
     if not decided:
-        sentence = f"Inconclusive: the check {deciding}, which decides, did not pass."
-        return Verdict("inconclusive", sentence, results)
+        message = f"Inconclusive: the check {deciding}, which decides, did not pass."
+        return Verdict("inconclusive", message, results)
     start = "Promote" if evidence.champion else "Promote: there is no champion yet"
     return Verdict("promote", _sentence(start, decided), results)
 
@@ -96,8 +96,8 @@ def _run(check: Check, evidence: Evidence, policy: GatePolicy) -> CheckResult:
     try:
         return check.run(evidence, policy)
     except Exception as error:  # noqa: BLE001 - an exception in a check never passes
-        sentence = f"The check {check.name} could not run ({type(error).__name__}): {error}."
-        return CheckResult(check.name, "error", sentence)
+        message = f"The check {check.name} could not run ({type(error).__name__}): {error}."
+        return CheckResult(check.name, "error", message)
 
 
 def _with_outcome(results: tuple[CheckResult, ...], outcome: CheckOutcome) -> list[CheckResult]:
@@ -108,7 +108,7 @@ def _sentence(start: str, results: list[CheckResult], suffix: str = "") -> str:
     """The first result's message, then the names of the others with the same outcome."""
     first, *others = results
     joined = "; " if ":" in start else ": "
-    sentence = f"{start}{joined}{first.sentence[0].lower()}{first.sentence[1:]}"
+    message = f"{start}{joined}{first.message[0].lower()}{first.message[1:]}"
     if others:
-        sentence += f" {len(others)} more {suffix}: {', '.join(other.name for other in others)}."
-    return sentence
+        message += f" {len(others)} more {suffix}: {', '.join(other.name for other in others)}."
+    return message

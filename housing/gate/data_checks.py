@@ -28,15 +28,15 @@ class Identity:
             return CheckResult(self.name, "not applicable", "There is no champion.")
         figures = {"challenger": ours.digest, "champion": theirs.digest}
         if ours.digest == theirs.digest or ours.id == theirs.id:
-            sentence = f"The challenger is the same artifact as the champion, m{theirs.id}."
-            return CheckResult(self.name, "failed", sentence, figures)
+            message = f"The challenger is the same artifact as the champion, m{theirs.id}."
+            return CheckResult(self.name, "failed", message, figures)
         comparison = evidence.comparison
         # Equal errors on every row: only then do neither rows nor cells differ by anything.
         if comparison is not None and comparison.effect == comparison.se_independent == 0:
-            sentence = f"The challenger predicts exactly what the champion, m{theirs.id}, does."
-            return CheckResult(self.name, "failed", sentence, figures)
-        sentence = f"The challenger, m{ours.id}, and the champion, m{theirs.id}, differ."
-        return CheckResult(self.name, "passed", sentence, figures)
+            message = f"The challenger predicts exactly what the champion, m{theirs.id}, does."
+            return CheckResult(self.name, "failed", message, figures)
+        message = f"The challenger, m{ours.id}, and the champion, m{theirs.id}, differ."
+        return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """Nothing but another model."""
@@ -54,10 +54,10 @@ class TestRowCount:
         rows, needed = evidence.test_rows, policy.min_test_rows
         figures = {"test_rows": rows, "min_test_rows": needed}
         if rows < needed:
-            sentence = f"There are {rows:,} test rows; it takes at least {needed:,} to judge."
-            return CheckResult(self.name, "inconclusive", sentence, figures)
-        sentence = f"There are {rows:,} test rows, at least the {needed:,} that it takes."
-        return CheckResult(self.name, "passed", sentence, figures)
+            message = f"There are {rows:,} test rows; it takes at least {needed:,} to judge."
+            return CheckResult(self.name, "inconclusive", message, figures)
+        message = f"There are {rows:,} test rows, at least the {needed:,} that it takes."
+        return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The rows that are missing or to spare."""
@@ -93,8 +93,8 @@ class LeakProof:
         trained = " and ".join(f"the {m.training_rows:,} of m{m.id}" for m in models)
         looked = all(m.near_duplicates is not None for m in models)
         also = ", nor has one a near-duplicate there" if looked else ""
-        sentence = f"None of the {evidence.test_rows:,} test rows is among {trained}{also}."
-        return CheckResult(self.name, "passed", sentence, figures)
+        message = f"None of the {evidence.test_rows:,} test rows is among {trained}{also}."
+        return CheckResult(self.name, "passed", message, figures)
 
     @staticmethod
     def _leaks(model: ModelMetrics, evidence: Evidence) -> Iterator[str]:
@@ -132,21 +132,21 @@ class RejectedShare:
         read, rejected = evidence.read_rows, evidence.rejected_rows
         figures = {"read": read, "rejected": rejected, "limit": policy.max_rejected_share}
         if not read:
-            sentence = "No batch has entered the dataset since the champion's version."
-            return CheckResult(self.name, "not applicable", sentence, figures)
+            message = "No batch has entered the dataset since the champion's version."
+            return CheckResult(self.name, "not applicable", message, figures)
         if not 0 <= rejected <= read:
             raise ValueError(f"{rejected} of {read} rows were rejected")
         if read < policy.rejected_min_rows:
-            sentence = f"{rejected:,} of only {read:,} rows were rejected: too few to judge."
-            return CheckResult(self.name, "not applicable", sentence, figures)
+            message = f"{rejected:,} of only {read:,} rows were rejected: too few to judge."
+            return CheckResult(self.name, "not applicable", message, figures)
         share = rejected / read
-        sentence = (
+        message = (
             f"{rejected:,} of {read:,} rows of the batches that entered since the champion's "
             f"version were rejected ({percent(share)}); up to "
             f"{percent(policy.max_rejected_share, 2)} is tolerated."
         )
         outcome: CheckOutcome = "failed" if share > policy.max_rejected_share else "passed"
-        return CheckResult(self.name, outcome, sentence, figures)
+        return CheckResult(self.name, outcome, message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The rejected rows at which it turns."""
@@ -175,8 +175,8 @@ class DriftFound:
             return CheckResult(self.name, "not applicable", "There is no champion.")
         compared = [d for d in evidence.drift if d.columns]
         if not compared:
-            sentence = "There are no rows to hold against the champion's training rows."
-            return CheckResult(self.name, "not applicable", sentence)
+            message = "There are no rows to hold against the champion's training rows."
+            return CheckResult(self.name, "not applicable", message)
         drifted = {d.current: columns for d in compared if (columns := drift_found(d, policy))}
         figures = {
             current: {f"{c.column} ({c.kind})": c.effect for c in columns}
@@ -184,11 +184,11 @@ class DriftFound:
         }
         if not drifted:
             tables = " nor ".join(f"the {d.current} ({d.rows:,})" for d in compared)
-            sentence = (
+            message = (
                 f"No column of {tables} differs from the {compared[0].reference} by "
                 f"{policy.drift_effect:g} or more beyond chance."
             )
-            return CheckResult(self.name, "passed", sentence, figures)
+            return CheckResult(self.name, "passed", message, figures)
         said = " ".join(self._said(current, columns) for current, columns in drifted.items())
         ending = {
             "report": "This policy reports it and nothing more.",

@@ -24,13 +24,13 @@ class SanePredictions:
         ours = evidence.challenger
         figures = {"non_finite": ours.non_finite, "non_positive": ours.non_positive}
         if ours.non_finite or ours.non_positive:
-            sentence = (
+            message = (
                 f"Of the challenger's {evidence.test_rows:,} predictions {ours.non_finite:,} are "
                 f"not finite and {ours.non_positive:,} are zero or negative."
             )
-            return CheckResult(self.name, "failed", sentence, figures)
-        sentence = f"All {evidence.test_rows:,} predictions are finite and positive."
-        return CheckResult(self.name, "passed", sentence, figures)
+            return CheckResult(self.name, "failed", message, figures)
+        message = f"All {evidence.test_rows:,} predictions are finite and positive."
+        return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """A single prediction decides."""
@@ -57,19 +57,19 @@ class BeatsBaseline:
         comparison, baseline = found[nearest], evidence.baselines[nearest]
         figures: dict[str, Any] = {name: words.figures(c) for name, c in found.items()}
         figures |= {"decided_by": nearest, "failed": dict(evidence.failed_baselines)}
-        sentence = (
+        message = (
             f"{words.format_error_vs(ours, comparison)} the {baseline.metrics.rmse.value:,.0f} of "
             f"the {nearest} baseline"
         )
         outcome = self.outcome(comparison, policy)
         if outcome == "inconclusive":
-            sentence += (
+            message += (
                 f", but on {comparison.rows:,} test rows it may be only "
                 f"{words.percent(max(-words.rounded_up(comparison.upper), 0.0))} below"
             )
         required = f"at least {words.percent(policy.baseline_margin, 2)} below is required"
-        sentence += f"; {required}{self._failed(evidence)}."
-        return CheckResult(self.name, outcome, sentence, figures)
+        message += f"; {required}{self._failed(evidence)}."
+        return CheckResult(self.name, outcome, message, figures)
 
     @staticmethod
     def outcome(comparison: Comparison, policy: GatePolicy) -> CheckOutcome:
@@ -141,14 +141,14 @@ class NoRegression:
             figures["rows_needed"] = decision_rule.rows_needed(
                 comparison, decision_rule.limit(policy)
             )
-        sentence = start + self._ending(comparison, policy, outcome)
+        message = start + self._ending(comparison, policy, outcome)
         if evidence.repeated:
             why = decision_rule.why_superior(
                 evidence.judged_before,
                 evidence.challenger.id if evidence.champion_is_newer else None,
             )
-            sentence += f" The rule is `superior`, because {why}."
-        return CheckResult(self.name, outcome, sentence, figures)
+            message += f" The rule is `superior`, because {why}."
+        return CheckResult(self.name, outcome, message, figures)
 
     @staticmethod
     def _ending(comparison: Comparison, policy: GatePolicy, outcome: CheckOutcome) -> str:

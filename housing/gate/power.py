@@ -66,7 +66,7 @@ class OperatingCharacteristic:
     first_curve: tuple[tuple[float, float], ...]  # the same for the first comparison on the rows
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         """The two numbers in words, and for which night they hold."""
         seen = f"promotes an equal challenger in {_rate(self.no_change)} of nights"
         if self.gain_needed is not None:

@@ -23,12 +23,12 @@ class Latency:
         ours, budget = evidence.costs.latency_ms, policy.latency_budget_ms
         theirs = evidence.costs.champion_latency_ms
         beside = "" if theirs is None else f" (the champion {theirs:,.1f} ms)"
-        sentence = (
+        message = (
             f"A prediction for one row takes {ours:,.1f} ms{beside}; "
             f"the budget is {budget:,.0f} ms."
         )
         figures = {"latency_ms": ours, "champion_latency_ms": theirs, "budget_ms": budget}
-        return CheckResult(self.name, "failed" if ours > budget else "passed", sentence, figures)
+        return CheckResult(self.name, "failed" if ours > budget else "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The factor between time and budget."""
@@ -48,9 +48,9 @@ class ArtifactSize:
         if evidence.costs is None:
             return CheckResult(self.name, "not applicable", NOT_MEASURED)
         size, budget = evidence.costs.artifact_bytes, policy.artifact_budget_mb * 1e6
-        sentence = f"The artifact has {size / 1e6:,.1f} MB; the budget is {budget / 1e6:,.0f} MB."
+        message = f"The artifact has {size / 1e6:,.1f} MB; the budget is {budget / 1e6:,.0f} MB."
         figures = {"artifact_bytes": size, "budget_bytes": budget}
-        return CheckResult(self.name, "failed" if size > budget else "passed", sentence, figures)
+        return CheckResult(self.name, "failed" if size > budget else "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The factor between size and budget."""
@@ -76,19 +76,19 @@ class PreflightRun:
         if found.not_run:
             raise RuntimeError(found.not_run)
         if found.fault or found.worst is None:
-            sentence = f"In a fresh process the stored artifact cannot be used: {found.fault}."
-            return CheckResult(self.name, "failed", sentence, figures)
+            message = f"In a fresh process the stored artifact cannot be used: {found.fault}."
+            return CheckResult(self.name, "failed", message, figures)
         if not found.worst <= SAME:
-            sentence = (
+            message = (
                 f"In a fresh process the stored artifact's predictions differ by up to "
                 f"{found.worst:.2g} of what they were."
             )
-            return CheckResult(self.name, "failed", sentence, figures)
-        sentence = (
+            return CheckResult(self.name, "failed", message, figures)
+        message = (
             f"Loaded in a fresh process ({found.seconds:.1f} s), the stored artifact gives the "
             "same predictions."
         )
-        return CheckResult(self.name, "passed", sentence, figures)
+        return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """A single prediction decides."""

@@ -48,17 +48,17 @@ class Slices:
                 f"{n} {words.percent(judged[n].effect)} higher on {judged[n].rows:,} rows"
                 for n in sorted(beyond, key=lambda n: -judged[n].effect)
             )
-            sentence = (
+            message = (
                 f"The error is higher by more than {words.percent(policy.slice_margin, 2)} beyond "
                 f"chance in {len(beyond)} of {len(judged)} slices: {named}.{aside}"
             )
-            return CheckResult(self.name, "failed", sentence, figures)
-        sentence = (
+            return CheckResult(self.name, "failed", message, figures)
+        message = (
             f"No evidence in {len(judged)} slices of an error more than "
             f"{words.percent(policy.slice_margin, 2)} higher; the worst, {worst}: "
             f"{words.format_change(judged[worst].effect)} ({words.interval(judged[worst])}).{aside}"
         )
-        return CheckResult(self.name, "passed", sentence, figures)
+        return CheckResult(self.name, "passed", message, figures)
 
     @staticmethod
     def judged(evidence: Evidence, policy: GatePolicy) -> dict[str, Comparison]:
@@ -129,20 +129,20 @@ class _SubsetCheck:
         if part is None:
             return CheckResult(self.name, "not applicable", NOT_MEASURED)
         if part.comparison is None or part.rows < self.fewest(policy):
-            sentence = f"There are {part.rows:,} {part.name}; it takes {self.fewest(policy):,}."
-            return CheckResult(self.name, "not applicable", sentence, {"rows": part.rows})
+            message = f"There are {part.rows:,} {part.name}; it takes {self.fewest(policy):,}."
+            return CheckResult(self.name, "not applicable", message, {"rows": part.rows})
         comparison, margin = checked_level(part.comparison, policy), self.margin(policy)
         p_value = regression_p_value(comparison, margin)
         figures = {**words.figures(comparison), "margin": margin, "p_value": p_value}
-        sentence = (
+        message = (
             f"On the {part.rows:,} {part.name} the challenger's error is "
             f"{words.format_change(comparison.effect)} ({words.interval(comparison)})"
         )
         if p_value <= 1 - policy.evidence_confidence:
-            sentence += f": more than {words.percent(margin, 2)} higher beyond chance."
-            return CheckResult(self.name, "failed", sentence, figures)
-        sentence += f"; no evidence of more than {words.percent(margin, 2)} higher."
-        return CheckResult(self.name, "passed", sentence, figures)
+            message += f": more than {words.percent(margin, 2)} higher beyond chance."
+            return CheckResult(self.name, "failed", message, figures)
+        message += f"; no evidence of more than {words.percent(margin, 2)} higher."
+        return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The change that would be evidence on so many rows."""
@@ -214,8 +214,8 @@ class NoCumulativeRegression:
             return nothing_to_compare(self.name)
         former = evidence.former
         if former is None:
-            sentence = "There is no former champion to look back at."
-            return CheckResult(self.name, "not applicable", sentence)
+            message = "There is no former champion to look back at."
+            return CheckResult(self.name, "not applicable", message)
         comparison = checked(former.comparison, evidence, policy)
         figures = {
             **words.figures(comparison),
@@ -223,13 +223,13 @@ class NoCumulativeRegression:
             "among": former.among,
             "margin": policy.ratchet_margin,
         }
-        sentence = (
+        message = (
             f"{words.format_error_vs(ours, comparison)} the {former.rmse:,.0f} of m{former.id}, "
             f"the best of {former.among} former champions ({words.interval(comparison)}); up to "
             f"{words.percent(policy.ratchet_margin, 2)} above is tolerated."
         )
         slid = comparison.effect > policy.ratchet_margin
-        return CheckResult(self.name, "failed" if slid else "passed", sentence, figures)
+        return CheckResult(self.name, "failed" if slid else "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """How far the error is from the limit."""

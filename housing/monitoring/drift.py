@@ -65,7 +65,7 @@ def _signal(column: ColumnDrift, fired: bool, options: MonitorOptions) -> Signal
         name=name,
         kind="predictions" if predictions else "drift",
         fired=fired,
-        sentence=f"{label}: {what} {column.effect:.0%} of the rows{shift}",
+        message=f"{label}: {what} {column.effect:.0%} of the rows{shift}",
         rows=column.rows,
         effect=column.effect,
         limit=options.min_effect,
@@ -92,7 +92,7 @@ def _units(reference: pd.DataFrame, current: pd.DataFrame) -> Iterator[Signal]:
             name=f"{name} unit",
             kind="upstream",
             fired=power != 0,
-            sentence=f"{CATALOGUE[name].label}: median {now[1]:,.6g} where it was {before[1]:,.6g} "
+            message=f"{CATALOGUE[name].label}: median {now[1]:,.6g} where it was {before[1]:,.6g} "
             f"{CATALOGUE[name].unit}" + (", as if in another unit" if power else ""),
             rows=len(current),
             effect=float(10.0**power),
@@ -133,7 +133,7 @@ def _categories(
             name=f"{name} categories",
             kind="upstream",
             fired=share > options.max_unseen_share or bool(gone),
-            sentence=f"{CATALOGUE[name].label}: {words}",
+            message=f"{CATALOGUE[name].label}: {words}",
             rows=len(current),
             effect=share,
             limit=options.max_unseen_share,

@@ -130,7 +130,7 @@ def _signal(
         name=name,
         kind="error",
         fired=found > limit,
-        sentence=f"{now} of {newest.rows:,} {name}, {so_far} of all {every.rows:,} since its "
+        message=f"{now} of {newest.rows:,} {name}, {so_far} of all {every.rows:,} since its "
         f"promotion, {before} of its {promised.rows:,} test rows (log evidence of a change "
         f"{found:.1f}, alarm above {limit:.1f})",
         rows=newest.rows,

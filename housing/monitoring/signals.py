@@ -23,7 +23,7 @@ class Signal:
     name: str  # a column, or what is measured
     kind: Kind
     fired: bool
-    sentence: str  # for people, with the figures
+    message: str  # for people, with the figures
     rows: int
     effect: float | None = None  # what is compared with `limit`, where there is such a figure
     limit: float | None = None

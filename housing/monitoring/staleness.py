@@ -22,7 +22,7 @@ def _old(what: str, words: str, age: timedelta, limit: float) -> Signal:
         name=f"age of {what}",
         kind="stale",
         fired=days > limit,
-        sentence=f"{what} {words} {days:.1f} days ago, {limit:g} are allowed",
+        message=f"{what} {words} {days:.1f} days ago, {limit:g} are allowed",
         rows=0,
         effect=days,
         limit=limit,
@@ -39,7 +39,7 @@ def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[S
             name="rejected rows",
             kind="rejected",
             fired=share > options.max_rejected_share,
-            sentence=f"{share:.1%} of {read:,} rows were turned away by intake, "
+            message=f"{share:.1%} of {read:,} rows were turned away by intake, "
             f"{options.max_rejected_share:.0%} are allowed",
             rows=read,
             effect=share,
@@ -54,7 +54,7 @@ def held_signal(names: tuple[str, ...]) -> Signal:
         name="held batches",
         kind="upstream",
         fired=bool(names),
-        sentence=f"{_batches_wait(len(names))} for a person: {', '.join(names)}"
+        message=f"{_batches_wait(len(names))} for a person: {', '.join(names)}"
         if names
         else "no batch waits for a person",
         rows=0,

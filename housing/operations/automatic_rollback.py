@@ -40,7 +40,7 @@ class Decision:
     """What became of a live-error alarm; `cause` is the same for the same reason."""
 
     cause: str
-    sentence: str
+    message: str
     done: RolledBack | None = None
     failed: bool = False  # the next run tries again, on the same rows
 
@@ -62,15 +62,15 @@ def decide(
     except NoRollbackTarget as error:
         return Decision("no target", f"{error}; {REMEDY}")
     try:
-        not_better, sentence = _better(store, settings, served, target, rows())
+        not_better, message = _better(store, settings, served, target, rows())
         if not_better:
-            return Decision(f"m{target}: {not_better}", f"{sentence}; {REMEDY}")
-        done = roll_back(store, target, f"live error beyond its limit: {reason}. {sentence}")
+            return Decision(f"m{target}: {not_better}", f"{message}; {REMEDY}")
+        done = roll_back(store, target, f"live error beyond its limit: {reason}. {message}")
     except HousingError as error:
         said = f"{served.name} could not be rolled back to m{target}: {error} The next run of "
         return Decision(f"{type(error).__name__}: {error}", f"{said}the monitor tries again.",
                         failed=True)  # fmt: skip
-    return Decision("done", f"{served.name} was rolled back to m{target}: {sentence}", done)
+    return Decision("done", f"{served.name} was rolled back to m{target}: {message}", done)
 
 
 def _ineligible(store: Store, settings: Settings, served: LoadedModel) -> Decision | None:

@@ -56,7 +56,7 @@ class Explained:
 
     name: str
     outcome: str
-    sentence: str
+    message: str
     needs: str
 
 
@@ -112,7 +112,7 @@ def explain(found: Recorded) -> tuple[Explained, ...]:
         Explained(
             result.name,
             result.outcome,
-            result.sentence,
+            result.message,
             checks[result.name].needs(found.evidence, found.policy)
             if result.name in checks
             else "This release does not have the check any more.",

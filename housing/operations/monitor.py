@@ -40,7 +40,7 @@ class MonitorRun:
     @property
     def told(self) -> tuple[str, ...]:
         """Sentences of the messages."""
-        return tuple(message.sentence for message in self.messages)
+        return tuple(message.text for message in self.messages)
 
 
 def monitor(store: Store, settings: Settings, *, run: int | None = None) -> MonitorRun:
@@ -89,16 +89,16 @@ def _act(store: Store, settings: Settings, view: View, found: Sequence[Window]) 
     error = [s for _, s in fresh if s.kind == "error"]
     broken = [window for window in found if any(s.kind == "error" for s in window.alarms)]
     decision = _decision(store, settings, view, broken)
-    about_error = [f"{served.name}, error: {s.sentence}" for s in error]
+    about_error = [f"{served.name}, error: {s.message}" for s in error]
     if error and options.on_error == "alert":
         about_error.append(f"If the world has changed, {REMEDY}")
     if decision is not None and _unheard(store, served, decision):
-        about_error.append(decision.sentence)
+        about_error.append(decision.message)
     sentences = [f"{'. '.join(about_error)}."] if about_error else []
-    sentences += [f"{served.name}, {s.kind}: {s.sentence}." for _, s in fresh if s.kind != "error"]
-    messages = [Message(Event.DRIFT, sentence, served.name) for sentence in sentences]
+    sentences += [f"{served.name}, {s.kind}: {s.message}." for _, s in fresh if s.kind != "error"]
+    messages = [Message(Event.DRIFT, message, served.name) for message in sentences]
     done = None if decision is None else decision.done
-    messages += [] if done is None else [done.message()]
+    messages += [] if done is None else [done.notification()]
     for message in messages:
         send_all(message, settings.notify)
     return _Actions(
@@ -116,25 +116,25 @@ def _decision(
     """What becomes of the champion where a live error is an alarm in some window."""
     if settings.monitor.on_error != "rollback" or not broken:
         return None
-    reason = next(s.sentence for s in broken[0].alarms if s.kind == "error")
+    reason = next(s.message for s in broken[0].alarms if s.kind == "error")
     return decide(store, settings, view.served, view.rows, reason)
 
 
 def _first(store: Store, view: View, window: Window, signal: Signal) -> bool:
     """Whether this alarm of this window is new also to a run that died before it was recorded."""
     key = f"{window.source}:{window.previous}:{signal.name}"
-    return _noted(store, view.served, key, signal.sentence)
+    return _noted(store, view.served, key, signal.message)
 
 
 def _unheard(store: Store, served: LoadedModel, decision: Decision) -> bool:
     """Whether the team has not heard of this cause about this promotion."""
-    return _noted(store, served, decision.cause, decision.sentence)
+    return _noted(store, served, decision.cause, decision.message)
 
 
-def _noted(store: Store, served: LoadedModel, what: str, sentence: str) -> bool:
+def _noted(store: Store, served: LoadedModel, what: str, message: str) -> bool:
     digest = hashlib.sha256(what.encode()).hexdigest()[:16]
     key = f"monitor:l{served.seq}:{digest}"
-    return sent_alerts.first(store, key, Event.DRIFT, sentence, served.name)
+    return sent_alerts.first(store, key, Event.DRIFT, message, served.name)
 
 
 def _record(view: View, window: Window, actions: _Actions, run: int | None) -> dict[str, Any]:

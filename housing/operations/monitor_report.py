@@ -45,7 +45,7 @@ def _source(rows: Sequence[Row[Any]]) -> list[str]:
         return ["<p>Too little has come in to judge.</p>"]
     history = [(row.recorded_at, _shares(row.signals)) for row in rows]
     newest = rows[-1]
-    listed = [(_state(s), s["name"], s["sentence"]) for s in newest.signals]
+    listed = [(_state(s), s["name"], s["message"]) for s in newest.signals]
     listed.sort(key=lambda row: ("alarm", "fired", "calm").index(row[0]))
     return [
         picture(distance(history), "Nothing is measured here."),

@@ -81,7 +81,7 @@ def _recorded(store: Store, sweep: "_Pruner") -> PruneResult:
     counts = {name: count for name, count in asdict(done).items() if name != "notice"}
     said = f"Dropped: {', '.join(f'{count:,} {name}' for name, count in counts.items())}"
     said += f". {done.notice}" if done.notice else ""
-    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, sentence=said)
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=said)
     return done
 
 

@@ -54,4 +54,4 @@ def _record(store: Store, fresh: list[Blob], reason: str) -> None:
         for blob in fresh:
             this = blobs.c.digest == blob.digest
             connection.execute(blobs.update().where(this).values(signature=blob.signature))
-    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, sentence=said)
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=said)

@@ -32,12 +32,12 @@ class ApprovalDecision:
     status: str  # approved, rejected, overtaken or expired
     challenger: int
     champion: int | None  # in force after the decision
-    sentence: str
+    message: str
 
-    def message(self) -> Message:
+    def notification(self) -> Message:
         """The same, for the team."""
         event = Event.PROMOTED if self.status == "approved" else Event.KEPT
-        return Message(event, self.sentence, f"r{self.run}")
+        return Message(event, self.message, f"r{self.run}")
 
 
 def ask(store: Store, run: int, judged: JudgedEvaluation, settings: Settings) -> JudgedEvaluation:
@@ -47,11 +47,11 @@ def ask(store: Store, run: int, judged: JudgedEvaluation, settings: Settings) ->
             connection, run=run, evaluation=judged.evaluation, hours=settings.gate.approval_hours
         )
     until = row.expires_at.strftime("%Y-%m-%d %H:%M")
-    sentence = (
+    message = (
         f"Awaiting approval until {until} UTC: `housing approve r{row.run}` promotes "
-        f"m{judged.challenger}, `housing reject r{row.run}` keeps the champion. {judged.sentence}"
+        f"m{judged.challenger}, `housing reject r{row.run}` keeps the champion. {judged.message}"
     )
-    return replace(judged, outcome=RunOutcome.AWAITING_APPROVAL, sentence=sentence)
+    return replace(judged, outcome=RunOutcome.AWAITING_APPROVAL, message=message)
 
 
 def approve(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
@@ -64,25 +64,25 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
     row = _open(store, settings, run, reason, unfinished="approved")
     if _is_champion(store, row.challenger):
         _decide(store, row, "overtaken", f"{reason} (it is the champion already)", None)
-        sentence = f"m{row.challenger} is the champion already; r{run} changes nothing."
-        return _told(store, settings, row, "overtaken", sentence)
+        message = f"m{row.challenger} is the champion already; r{run} changes nothing."
+        return _told(store, settings, row, "overtaken", message)
     judged, repeated = _reevaluate_if_stale(store, settings, row)
     if judged.outcome != "promote":
         _decide(store, row, "overtaken", f"{reason} (compared again: {judged.outcome})", repeated)
-        sentence = (
+        message = (
             f"m{row.challenger} is not promoted: the champion has changed since, and the "
-            f"comparison with it says: {judged.sentence}"
+            f"comparison with it says: {judged.message}"
         )
-        return _told(store, settings, row, "overtaken", sentence)
-    change = promotion(judged, run, f"approved: {reason}. {judged.sentence}")
+        return _told(store, settings, row, "overtaken", message)
+    change = promotion(judged, run, f"approved: {reason}. {judged.message}")
     registry.check_eligible(store, change)  # what is on hold goes on waiting for its release
     back_up(store, row.challenger)
     _decide(store, row, "approved", reason, repeated)
     registry.change_champion(store, change)
     with store.write() as connection:
         approvals.answer_all(connection, row.challenger, actor(), f"with r{run}: {reason}")
-    sentence = f"m{row.challenger} is promoted, approved by {actor()}: {reason}."
-    return _told(store, settings, row, "approved", sentence)
+    message = f"m{row.challenger} is promoted, approved by {actor()}: {reason}."
+    return _told(store, settings, row, "approved", message)
 
 
 def reject(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
@@ -91,8 +91,8 @@ def reject(store: Store, settings: Settings, run: int, reason: str) -> ApprovalD
     """
     row = _open(store, settings, run, reason)
     _decide(store, row, "rejected", reason, None)
-    sentence = f"m{row.challenger} is not promoted, rejected by {actor()}: {reason}."
-    return _told(store, settings, row, "rejected", sentence)
+    message = f"m{row.challenger} is not promoted, rejected by {actor()}: {reason}."
+    return _told(store, settings, row, "rejected", message)
 
 
 def decision_of(store: Store, run: int) -> ApprovalDecision | None:
@@ -178,12 +178,12 @@ def _decide(store: Store, row: Row[Any], status: str, reason: str, repeated: int
 
 
 def _told(
-    store: Store, settings: Settings, row: Row[Any], status: str, sentence: str
+    store: Store, settings: Settings, row: Row[Any], status: str, message: str
 ) -> ApprovalDecision:
     with store.read() as connection:
         champion = registry.champion(connection)
-    decided = ApprovalDecision(row.run, status, row.challenger, champion, sentence)
-    message = decided.message()
-    runs.note(store, row.run, outcome=message.event, sentence=sentence, champion=champion)
-    send_all(message, settings.notify)
+    decided = ApprovalDecision(row.run, status, row.challenger, champion, message)
+    notification = decided.notification()
+    runs.note(store, row.run, outcome=notification.event, message=message, champion=champion)
+    send_all(notification, settings.notify)
     return decided

@@ -49,7 +49,7 @@ class JudgedEvaluation:
     challenger: int
     champion: int | None  # against which it was judged
     outcome: str
-    sentence: str
+    message: str
     on_hold: str = ""  # why it is not promoted all the same; "" where nothing is in the way
 
     @property
@@ -324,5 +324,5 @@ def _record(
 
 def from_row(row: Row[Any], on_hold: str = "") -> JudgedEvaluation:
     """An evaluation's row in short."""
-    sentence = row.verdict["sentence"]
-    return JudgedEvaluation(row.id, row.challenger, row.champion, row.outcome, sentence, on_hold)
+    message = row.verdict["message"]
+    return JudgedEvaluation(row.id, row.challenger, row.champion, row.outcome, message, on_hold)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from housing import progress
 from housing.errors import FileUnreadable
 from housing.pipeline.key_check import unknown_keys_at_known_locations
-from housing.quality.batches import BatchHistory, judge_batch, sentence
+from housing.quality.batches import BatchHistory, batch_message, judge_batch
 from housing.quality.rows import Validated, validate
 from housing.records import BatchStatus, BatchSummary, IntakeSummary, RunOutcome
 from housing.settings import Settings
@@ -125,7 +125,7 @@ def _judged(
         reasons += copies.reasons(
             present.store, validated.accepted, standing.lacking, delivery.repeats
         )
-    known = "" if standing is None else standing.sentence
+    known = "" if standing is None else standing.message
     return NewBatch(
         source=delivery.source,
         name=delivery.name,
@@ -138,7 +138,7 @@ def _judged(
         rejected=validated.rejected,
         rejections=validated.rejections,
         status=_status(validated, reasons, standing),
-        message=sentence(validated, reasons, history, policy, known)
+        message=batch_message(validated, reasons, history, policy, known)
         + unknown_keys_at_known_locations(present.store, validated.accepted),
         standing=standing,
     )
@@ -185,6 +185,6 @@ def ingest_files(
     except BaseException as error:
         runs.finish(store, run, "failed", error=str(error) or type(error).__name__)
         raise
-    sentence = f"{summary.stored} new batches, {summary.accepted:,} rows let in"
-    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, sentence=sentence)
+    message = f"{summary.stored} new batches, {summary.accepted:,} rows let in"
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=message)
     return summary

@@ -72,11 +72,11 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> Decided
         if refused := _why_not(model, against, override=override):
             kept = of_verdict(run.id, version, judged, dry_run=False)
             with step(run, "look ahead") as (store, _):
-                sentence = f"{refused} {judged.sentence} {what_next(store, settings)}"
-            return Decided(_concluded(run, replace(kept, sentence=sentence)), verdict)
-        sentence = _made_champion(run, judged, reason, overridden)
-        result = RunResult(run.id, RunOutcome.PROMOTED, sentence, version, model)
-        send_all(Message(Event.PROMOTED, result.sentence, f"r{run.id}"), settings.notify)
+                message = f"{refused} {judged.message} {what_next(store, settings)}"
+            return Decided(_concluded(run, replace(kept, message=message)), verdict)
+        message = _made_champion(run, judged, reason, overridden)
+        result = RunResult(run.id, RunOutcome.PROMOTED, message, version, model)
+        send_all(Message(Event.PROMOTED, result.message, f"r{run.id}"), settings.notify)
         return Decided(_concluded(run, result), verdict, overridden)
 
 
@@ -117,7 +117,7 @@ def _why_not(model: int, against: Sequence[CheckResult], *, override: bool) -> s
     vetoes = [check for check in against if check.name not in COMPARISONS]
     if vetoes:
         named = ", ".join(check.name for check in vetoes)
-        return f"m{model} is not promoted: {named} cannot be overridden. {vetoes[0].sentence}"
+        return f"m{model} is not promoted: {named} cannot be overridden. {vetoes[0].message}"
     if against and not override:
         named = ", ".join(check.name for check in against)
         return f"m{model} is not promoted: {named} did not pass, and `--override` was not given."
@@ -132,7 +132,7 @@ def _made_champion(
         promote.back_up(store, judged.challenger)
     against = f", against {', '.join(overridden)}" if overridden else ""
     reason = reason.rstrip(".")
-    why = f"by hand{against}: {reason}. {judged.sentence}"
+    why = f"by hand{against}: {reason}. {judged.message}"
     change = promote.promotion(judged, run.id, why, overridden)
     with step(run, "promote") as (store, _):
         registry.change_champion(store, change)

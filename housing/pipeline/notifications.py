@@ -28,15 +28,15 @@ def failures(store: Store, settings: Settings) -> list[int]:
     with store.read() as connection:
         rows = runs.untold(connection, utc_now() - MEMORY)
     for row in rows:
-        sentence = row.error
+        message = row.error
         if row.status == "crashed":
-            sentence = (
+            message = (
                 f"The {row.kind} run r{row.id} was cut short: its process is gone. "
                 "The next one goes on where it was."
             )
         key, subject = runs.alert_key(row.id), f"r{row.id}"
-        if sent_alerts.first(store, key, Event.FAILED, sentence, subject):
-            send_all(Message(Event.FAILED, sentence, subject), settings.notify)
+        if sent_alerts.first(store, key, Event.FAILED, message, subject):
+            send_all(Message(Event.FAILED, message, subject), settings.notify)
     return dead
 
 
@@ -65,9 +65,9 @@ def expire_approvals(store: Store, settings: Settings) -> list[int]:
     with store.write() as connection:
         late = approvals.expire(connection, utc_now())
     for row in late:
-        sentence = f"Nobody approved in time what r{row.run} would promote: the champion stays."
-        runs.note(store, row.run, outcome=RunOutcome.KEPT, sentence=sentence)
-        send_all(Message(Event.KEPT, sentence, f"r{row.run}"), settings.notify)
+        message = f"Nobody approved in time what r{row.run} would promote: the champion stays."
+        runs.note(store, row.run, outcome=RunOutcome.KEPT, message=message)
+        send_all(Message(Event.KEPT, message, f"r{row.run}"), settings.notify)
     return [int(row.run) for row in late]
 
 
@@ -102,10 +102,10 @@ def notify_missed(store: Store, settings: Settings, due: datetime, next_step: st
     None where it has been told.
     """
     key = f"missed-{due.astimezone(UTC).isoformat()}"
-    sentence = f"The night due at {due:%Y-%m-%d %H:%M %Z} has not begun. {next_step}"
-    if not sent_alerts.first(store, key, Event.MISSED, sentence, "nightly"):
+    message = f"The night due at {due:%Y-%m-%d %H:%M %Z} has not begun. {next_step}"
+    if not sent_alerts.first(store, key, Event.MISSED, message, "nightly"):
         return None
     with store.write() as connection:
-        run = runs.miss(connection, "nightly", {"due": due.isoformat()}, sentence)
-    send_all(Message(Event.MISSED, sentence, f"r{run}"), settings.notify)
-    return sentence
+        run = runs.miss(connection, "nightly", {"due": due.isoformat()}, message)
+    send_all(Message(Event.MISSED, message, f"r{run}"), settings.notify)
+    return message

@@ -53,7 +53,7 @@ def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
         newest = registry.head(connection)
     if newest is not None and newest.to_model == judged.challenger:
         return int(newest.seq)  # a run that died after this step, run again
-    return registry.change_champion(store, promotion(judged, run.id, judged.sentence))
+    return registry.change_champion(store, promotion(judged, run.id, judged.message))
 
 
 def promotion(
@@ -144,14 +144,14 @@ class RolledBack:
     held_batches: tuple[int, ...]
     healed: tuple[str, ...]
 
-    def message(self) -> Message:
+    def notification(self) -> Message:
         """The same, for the team."""
         held = [f"m{m}" for m in self.held_models] + [f"b{b}" for b in self.held_batches]
-        sentence = (
+        message = (
             f"m{self.to_model} is champion again instead of m{self.from_model}; "
             f"on hold: {', '.join(held)}"
         )
-        return Message(Event.ROLLED_BACK, sentence, f"m{self.to_model}")
+        return Message(Event.ROLLED_BACK, message, f"m{self.to_model}")
 
 
 def roll_back(

@@ -83,7 +83,7 @@ def collect(store: Store, settings: Settings, run: int, result: RunResult) -> Ru
             run=run,
             started_at=row.started_at,
             outcome=result.outcome,
-            sentence=result.sentence,
+            message=result.message,
             notices=tuple(notices(connection, settings)),
             batches=(
                 *(batches.summary(batch) for batch in came),

@@ -16,21 +16,21 @@ def nothing_new(run: int, version: int, judged: JudgedEvaluation) -> RunResult:
     """The night found a standing verdict on the same rows and settings."""
     said = "promoted" if judged.promotes else "on hold" if judged.on_hold else judged.outcome
     against = "" if judged.champion is None else f" against m{judged.champion}"
-    sentence = (
+    message = (
         f"Nothing new: the rows of v{version} were judged before with these settings "
         f"(m{judged.challenger}{against}, {said}). Nothing was trained. They are judged again when "
         "rows, settings, the champion or what is on hold change."
     )
-    return RunResult(run, RunOutcome.NOTHING_NEW, sentence, version, judged.challenger)
+    return RunResult(run, RunOutcome.NOTHING_NEW, message, version, judged.challenger)
 
 
 def of_verdict(run: int, version: int, judged: JudgedEvaluation, *, dry_run: bool) -> RunResult:
     """The night came to a verdict, and carried it out unless it was a dry run."""
     outcome = _OUTCOMES[judged.outcome]
-    sentence = judged.sentence
+    message = judged.message
     if outcome is RunOutcome.PROMOTED and judged.on_hold:
         outcome = RunOutcome.HELD
-        sentence = f"The gate would promote m{judged.challenger}, but {judged.on_hold}. {sentence}"
+        message = f"The gate would promote m{judged.challenger}, but {judged.on_hold}. {message}"
     if dry_run:
         outcome = RunOutcome.DRY_RUN
-    return RunResult(run, outcome, sentence, version, judged.challenger)
+    return RunResult(run, outcome, message, version, judged.challenger)

@@ -38,10 +38,10 @@ class ReadinessCheck:
     detail: str
     seconds: float
 
-    def message(self) -> Message:
+    def notification(self) -> Message:
         """Of one that is not ready, for the team."""
-        sentence = f"m{self.model} could not be gone back to: {self.detail}"
-        return Message(Event.NOT_READY, sentence, f"m{self.model}")
+        message = f"m{self.model} could not be gone back to: {self.detail}"
+        return Message(Event.NOT_READY, message, f"m{self.model}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def check_and_tell(store: Store, settings: Settings) -> RollbackReadiness:
         return RollbackReadiness(())
     found = check(store, settings)
     for one in found.red:
-        send_all(one.message(), settings.notify)
+        send_all(one.notification(), settings.notify)
     return found
 
 

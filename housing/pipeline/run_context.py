@@ -166,7 +166,7 @@ def finish_run(store: Store, run: RunContext, result: RunResult) -> RunResult:
     final = RunResult(
         run=run.id,
         outcome=result.outcome,
-        sentence=result.sentence,
+        message=result.message,
         version=result.version,
         challenger=result.challenger,
         champion=champion,
@@ -177,7 +177,7 @@ def finish_run(store: Store, run: RunContext, result: RunResult) -> RunResult:
         run.id,
         "completed",
         outcome=final.outcome,
-        sentence=final.sentence,
+        message=final.message,
         version=final.version,
         challenger=final.challenger,
         champion=champion,

@@ -61,7 +61,7 @@ def judge_batch(
     return tuple(reasons)
 
 
-def sentence(
+def batch_message(
     validated: Validated,
     reasons: tuple[str, ...],
     history: BatchHistory,

@@ -57,7 +57,7 @@ class RunReport:
     run: int
     started_at: datetime  # UTC
     outcome: RunOutcome | Literal[Event.FAILED]
-    sentence: str
+    message: str
     notices: tuple[str, ...] = ()  # what must not be overlooked, e.g. simulated districts
     location: str = ""  # path or address of the HTML page
     card: str = ""  # path of the challenger's model card, HTML; its Markdown lies beside it

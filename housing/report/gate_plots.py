@@ -127,7 +127,7 @@ def characteristic(found: OperatingCharacteristic, effect: float | None = None) 
         axes.yaxis.set_major_formatter(_shares)
         axes.set_xlabel("true change of the challenger's error: further left is better")
         axes.set_ylabel("chance of passing")
-        return finished(figure, "characteristic", found.sentence)
+        return finished(figure, "characteristic", found.message)
 
 
 def drift_effects(drifts: Sequence[DriftReport], policy: GatePolicy) -> RenderedFigure | None:

@@ -28,7 +28,7 @@ def summary(report: RunReport) -> str:
     blocks = [
         f"# {wording.HEADLINES[report.outcome]}",
         *(f"> **Notice.** {escape(notice)}" for notice in report.notices),
-        escape(report.sentence),
+        escape(report.message),
         f"_{escape(wording.next_step(report))}_",
         *_checks(report),
         *_models(report),
@@ -49,7 +49,7 @@ def _checks(report: RunReport) -> Iterator[str]:
     other = [c for c in report.verdict.checks if c.outcome not in ("passed", "not applicable")]
     passed = sum(check.outcome == "passed" for check in report.verdict.checks)
     asked = passed + len(other)
-    lines = [f"- **{c.name}** ({c.outcome}): {escape(c.sentence)}" for c in other]
+    lines = [f"- **{c.name}** ({c.outcome}): {escape(c.message)}" for c in other]
     yield "\n".join([f"{passed} of the {asked} checks that apply passed.", *lines])
 
 
@@ -74,7 +74,7 @@ def _models(report: RunReport) -> Iterator[str]:
         yield f"Variance from the training seed is not included: {seeds}."
     could = seen(report)
     if could is not None:
-        yield f"What the gate can see: {escape(could.sentence)}"
+        yield f"What the gate can see: {escape(could.message)}"
 
 
 def _intake(report: RunReport) -> Iterator[str]:

@@ -60,9 +60,9 @@ def next_step(report: RunReport) -> str:
                 "again."
             )
         case Event.FAILED:
-            return f"Mend what the sentence names, then run again. {serving} stays in service."
+            return f"Mend what the message names, then run again. {serving} stays in service."
         case RunOutcome.HELD:
-            return f"{serving} stays in service until the hold that the sentence names is released."
+            return f"{serving} stays in service until the hold that the message names is released."
         case RunOutcome.DRY_RUN:
             return f"Nothing to do. {serving} stays in service."
         case _:

@@ -86,7 +86,7 @@ def _retained(connection: Connection, policy: RetentionPolicy) -> Iterator[dict[
             "state": state,
             "tried_at": None if trial is None else as_text(trial.checked_at),
             "seconds": None if trial is None else f"{trial.seconds:.2f}",
-            "sentence": "" if trial is None else trial.detail,
+            "message": "" if trial is None else trial.detail,
         }
 
 
@@ -108,8 +108,8 @@ def _readiness(connection: Connection) -> dict[str, str]:
     try:
         target = registry.previous_champion(connection)
     except NoRollbackTarget as error:
-        return {"state": "none", "sentence": str(error)}
-    return {"state": f"m{target}", "sentence": "housing rollback goes back to it"}
+        return {"state": "none", "message": str(error)}
+    return {"state": f"m{target}", "message": "housing rollback goes back to it"}
 
 
 def _watched(connection: Connection) -> dict[str, Any]:
@@ -121,11 +121,11 @@ def _watched(connection: Connection) -> dict[str, Any]:
     shown = [_signal(row.source, s) for row, s in signals if s["fired"]]
     last = max(newest, key=lambda row: row.id)
     when = f"{last.recorded_at:%Y-%m-%d %H:%M} UTC"
-    sentence = f"Last look {when}: {len(signals)} signals, {len(shown)} beyond their limit."
+    message = f"Last look {when}: {len(signals)} signals, {len(shown)} beyond their limit."
     return {
-        "drift": {"sentence": sentence, "rows": shown},
+        "drift": {"message": message, "rows": shown},
         "live": [_live(error) for error in last.errors],
-        "alarms": [s["sentence"] for _, s in signals if s["alarm"]],
+        "alarms": [s["message"] for _, s in signals if s["alarm"]],
     }
 
 
@@ -136,7 +136,7 @@ def _signal(source: str, signal: dict[str, Any]) -> dict[str, Any]:
     }
     state = "alarm" if signal["alarm"] else "fired once"
     return {"name": f"{source}: {signal['name']}", **figures, "state": state,
-            "sentence": signal["sentence"]}  # fmt: skip
+            "message": signal["message"]}  # fmt: skip
 
 
 def _live(error: dict[str, Any]) -> dict[str, Any]:

@@ -154,13 +154,13 @@ class ModelReloader:
 
     def _alert(self, head: ActivePromotion, error: Exception) -> None:
         stays = "nothing answers" if self.current is None else f"{self.current.name} still answers"
-        sentence = f"m{head.model} is champion and cannot be served ({error}); {stays}."
-        log.error("%s", sentence)
+        message = f"m{head.model} is champion and cannot be served ({error}); {stays}."
+        log.error("%s", message)
         subject = f"m{head.model}"
         try:
             if sent_alerts.first(
-                self._store, f"reload failed:{head.seq}", Event.RELOAD_FAILED, sentence, subject
+                self._store, f"reload failed:{head.seq}", Event.RELOAD_FAILED, message, subject
             ):
-                send_all(Message(Event.RELOAD_FAILED, sentence, subject), self._notify)
+                send_all(Message(Event.RELOAD_FAILED, message, subject), self._notify)
         except Exception as failed:  # noqa: BLE001 - the alert must not end the following
             log.warning("The failed reload could not be recorded: %s", failed)

@@ -136,7 +136,7 @@ def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
         "kind": row.kind,
         "status": ABANDONED["status"] if is_gone else row.status,
         "outcome": row.outcome,
-        "sentence": ABANDONED["error"] if is_gone else row.sentence or row.error,
+        "message": ABANDONED["error"] if is_gone else row.message or row.error,
         "dataset": named("v", row.version),
         "challenger": named("m", row.challenger),
         "champion": named("m", row.champion),
@@ -389,10 +389,10 @@ def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]
         for row in approvals.waiting(connection, utc_now())
     ]
     if last is not None and last["status"] == "failed":
-        needs.append(f"{last['run']}, the last night, failed: {last['sentence']}")
+        needs.append(f"{last['run']}, the last night, failed: {last['message']}")
     if last is not None and last["status"] == "crashed":
         needs.append(
-            f"{last['run']}, the last night, did not come to its end: {last['sentence']}. "
+            f"{last['run']}, the last night, did not come to its end: {last['message']}. "
             "The next one goes on where it stopped; `housing retrain` is one."
         )
     return needs

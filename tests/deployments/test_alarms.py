@@ -50,7 +50,7 @@ def _automations(up: Up) -> dict[str, Any]:
 
 
 def _told_of(told: Receiver, run: dict[str, Any]) -> str | None:
-    found = [m["sentence"] for m in told.got if m["subject"] == run["name"]]
+    found = [m["text"] for m in told.got if m["subject"] == run["name"]]
     assert len(found) < 2, "told twice"
     return found[0] if found else None
 

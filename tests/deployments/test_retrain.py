@@ -38,7 +38,7 @@ def test_a_night_with_a_server_of_its_own_then_nothing_new(
     assert again.returncode == 0
     found = json.loads(again.stdout)
     assert found["outcome"] == "nothing new"
-    assert "Nothing was trained" in found["sentence"]
+    assert "Nothing was trained" in found["message"]
 
 
 def test_it_uses_a_server_that_runs(

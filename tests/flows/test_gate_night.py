@@ -34,7 +34,7 @@ def test_the_stored_artifact_is_tried_in_a_fresh_process_and_held_to_its_budgets
     monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")
     land(small, "a.csv", 0)
     result = nightly()
-    assert result.outcome == "promoted", result.sentence
+    assert result.outcome == "promoted", result.message
     found = checks_of(small, result.run)
     assert found["preflight"]["outcome"] == "passed", found["preflight"]
     assert found["preflight"]["figures"]["worst"] == 0

@@ -41,7 +41,7 @@ def run(**parameters: Any) -> tuple[Any, RunResult]:
 def test_a_first_night_and_an_idle_one(small: Settings) -> None:
     land(small, "a.csv")
     state, result = run()
-    assert (state.name, state.message) == ("Promoted", result.sentence)
+    assert (state.name, state.message) == ("Promoted", result.message)
     assert result.champion == result.challenger == 1
     assert result.report is not None
     assert Path(result.report).is_file()

@@ -68,7 +68,7 @@ def _settings(port: int) -> NotifySettings:
 
 def test_a_webhook_gets_the_message_as_json(receiver: Receiver) -> None:
     assert send_all(MESSAGE, _settings(receiver.server_port)) == ()
-    assert receiver.got == [{"event": "promoted", "sentence": "m2 is champion.", "subject": "r7"}]
+    assert receiver.got == [{"event": "promoted", "text": "m2 is champion.", "subject": "r7"}]
 
 
 @pytest.mark.parametrize("receiver", [500], indirect=True)
@@ -265,7 +265,7 @@ def test_each_event_leaves_the_machine_over_each_channel(
     with caplog.at_level(logging.INFO, logger="housing"):
         assert send_all(Message(event, "A sentence.", "r1"), settings) == ()
     webhook, apprise = receiver.got
-    assert webhook == {"event": event.value, "sentence": "A sentence.", "subject": "r1"}
+    assert webhook == {"event": event.value, "text": "A sentence.", "subject": "r1"}
     assert apprise["title"] == f"housing: {event.value} (r1)"
     assert [m["Subject"] for _, m in box.mails] == [f"housing: {event.value} (r1)"]
     assert f"r1 {event.value}: A sentence." in caplog.text

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from housing.quality import table as tables
-from housing.quality.batches import BatchHistory, judge_batch, sentence
+from housing.quality.batches import BatchHistory, batch_message, judge_batch
 from housing.quality.policy import QualityPolicy
 from housing.quality.profile import profile_columns
 from housing.quality.rows import ROW_RULES, validate
@@ -432,7 +432,7 @@ def test_a_batch_of_which_everything_is_rejected_is_not_held_but_said(rows, hist
     rows["median_income"] = [f"{float(v) * 10_000:.0f}" for v in rows["median_income"]]
     result = checked(rows)
     assert judge_batch(result, history, POLICY) == ()
-    said = sentence(result, (), history, POLICY)
+    said = batch_message(result, (), history, POLICY)
     assert said.startswith("60 rows read, 0 accepted, 60 rejected; most often range (60), first: ")
     assert "nothing was accepted; unit: median_income has the median" in said
     assert "about 10,000 times too large" in said
@@ -581,7 +581,7 @@ def test_one_quartile_in_place_is_no_unit_slip(history, quartile):
 def test_a_slip_by_a_thousand_names_the_unit(history):
     frame = simulate(300, seed=7, day=1)
     frame[TARGET] /= 1_000
-    said = sentence(checked(frame), (), history, POLICY)
+    said = batch_message(checked(frame), (), history, POLICY)
     assert "about 1,000 times too small, as if it were in thousands of US dollars" in said
 
 
@@ -603,12 +603,12 @@ def test_the_limits_are_the_policys(history):
 
 def test_sentences_of_batches(rows, history):
     result = dataclasses.replace(checked(rows), notes=("a note",))
-    assert sentence(result, (), history, POLICY) == (
+    assert batch_message(result, (), history, POLICY) == (
         "60 rows read, 60 accepted, 0 rejected; a note."
     )
-    held = sentence(result, ("row count: few",), history, POLICY)
+    held = batch_message(result, ("row count: few",), history, POLICY)
     assert held.endswith("held: row count: few; a note.")
-    empty = sentence(checked(rows.iloc[:0]), (), history, POLICY)
+    empty = batch_message(checked(rows.iloc[:0]), (), history, POLICY)
     assert empty == "no rows in it: a header and nothing below."
 
 

@@ -64,7 +64,7 @@ def test_a_night_on_a_cluster_that_loses_a_worker_is_the_night_without_one(begin
             far, there = begin("there", address)
         assert victim.wait(10) == -signal.SIGKILL
     assert said[0] > 0, "it was killed when all was done"
-    assert (far.outcome, far.sentence) == (near.outcome, near.sentence)
+    assert (far.outcome, far.message) == (near.outcome, near.message)
     assert there.keys() == here.keys()
     for table in here:  # the digests of the models' files are among what is compared
         assert there[table] == here[table], table

@@ -77,7 +77,7 @@ def test_ten_nights(plan: Settings, files: list[pd.DataFrame]) -> None:
         if result.outcome == "promoted":
             champion = result.challenger
         assert result.champion == champion
-        assert shown["verdict"]["sentence"] == result.sentence
+        assert shown["verdict"]["message"] == result.message
     page = Path(str(result.report)).read_text()
     assert f"night-{NIGHTS:02}.csv" in page
     assert "night-01.csv" not in page, "what came in another night is told again"

@@ -74,7 +74,7 @@ def promote(to, expected):
 
 def write():
     with fenced.write() as connection:
-        connection.execute(runs.update().values(sentence=socket.gethostname()))
+        connection.execute(runs.update().values(message=socket.gethostname()))
 
 def alive():
     with store.read() as connection:

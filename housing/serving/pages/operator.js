@@ -28,7 +28,7 @@ function show(data) {
   byId("cards").replaceChildren(...cards(data));
   byId("errors").replaceChildren(errors(data.errors));
   byId("nights").replaceChildren(table(data.nights, {
-    run: "Run", started_at: "Began", kind: "Kind", status: "Status", outcome: "Outcome", sentence: "In words",
+    run: "Run", started_at: "Began", kind: "Kind", status: "Status", outcome: "Outcome", message: "In words",
   }, "No night has run yet."));
   byId("ledger").replaceChildren(table(data.ledger, {
     seq: "Line", at: "When", operation: "What", from: "From", to: "To", actor: "Who", reason: "Why",
@@ -38,7 +38,7 @@ function show(data) {
     models: "Models", day: "Day", rows: "Answers", mean: "Mean difference", quantiles: "Half / 90 % within / largest", higher: "Shadow higher", beyond: "Outside the interval",
   }, "No shadow was asked: HOUSING_SERVE__SHADOW names one."));
   byId("ready").replaceChildren(table(data.retained, {
-    model: "Model", state: "State", tried_at: "Tried", seconds: "Seconds", sentence: "In words",
+    model: "Model", state: "State", tried_at: "Tried", seconds: "Seconds", message: "In words",
   }, "No champion is kept yet."));
   byId("drift").replaceChildren(drift(data.drift || null));
 }
@@ -67,7 +67,7 @@ function cards(data) {
     card("Interval holds", data.coverage && percent(data.coverage.value, 1), data.coverage && `of ${data.coverage.rows} test districts; ${percent(data.coverage.nominal)} promised`),
     card("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows} districts` : ""),
     card("Last night", night && (night.outcome || night.status), night && day(night.started_at)),
-    card("Rollback", data.readiness && data.readiness.state, data.readiness && data.readiness.sentence),
+    card("Rollback", data.readiness && data.readiness.state, data.readiness && data.readiness.message),
     card("Holds", data.holds === undefined ? null : String(data.holds.length), (data.holds || []).join(", ") || "nothing is held"),
   ];
 }
@@ -123,8 +123,8 @@ function live(rows) {
 
 function drift(found) {
   if (!found) return make("p", { class: "hint" }, "Not looked at yet.");
-  return make("div", {}, make("p", {}, found.sentence),
-    table(found.rows, { name: "What", effect: "Effect", q_value: "q-value", state: "State", sentence: "In words" }, "Nothing differs."));
+  return make("div", {}, make("p", {}, found.message),
+    table(found.rows, { name: "What", effect: "Effect", q_value: "q-value", state: "State", message: "In words" }, "Nothing differs."));
 }
 
 refresh();

@@ -41,7 +41,7 @@ class Standing:
         return self.new == self.changed == 0
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         """The known rows in words; empty where there are none."""
         if not self.changed and not self.unchanged:
             return ""

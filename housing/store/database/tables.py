@@ -90,7 +90,7 @@ runs = Table(
     Column("kind", String(20), nullable=False),  # nightly, backfill, judge, promote
     Column("status", String(20), nullable=False),  # running, completed, failed, cancelled, crashed
     Column("outcome", String(20)),  # promoted, kept, ... of records.RunOutcome
-    Column("sentence", Text),
+    Column("message", Text),
     Column("parameters", JSON, nullable=False),
     Column("not_taken", JSON),  # files that it looked at and that could not be read, or not yet
     Column("actor", String(200), nullable=False),
@@ -408,7 +408,7 @@ alerts = Table(
     metadata,
     Column("key", String(200), primary_key=True),
     Column("event", String(40), nullable=False),
-    Column("sentence", Text, nullable=False),
+    Column("message", Text, nullable=False),
     Column("subject", String(40), nullable=False),
     _time("at"),
 )

@@ -14,7 +14,7 @@ def known(connection: Connection, key: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def first(store: Store, key: str, event: str, sentence: str, subject: str) -> bool:
+def first(store: Store, key: str, event: str, message: str, subject: str) -> bool:
     """Note an alert; False where one with this key has been noted before, by whomever."""
     with store.read() as connection:  # the watch asks every few seconds: no lock for that
         if known(connection, key):
@@ -25,7 +25,7 @@ def first(store: Store, key: str, event: str, sentence: str, subject: str) -> bo
                 return False
             connection.execute(
                 alerts.insert().values(
-                    key=key, event=event, sentence=sentence, subject=subject, at=utc_now()
+                    key=key, event=event, message=message, subject=subject, at=utc_now()
                 )
             )
     except IntegrityError:

@@ -46,7 +46,7 @@ def ended(client: SyncPrefectClient, state: State[object], *tags: str) -> FlowRu
 
 def of(told: Receiver, run: FlowRun) -> list[str]:
     """What the team was told of a run."""
-    return [message["sentence"] for message in told.got if message["subject"] == run.name]
+    return [message["text"] for message in told.got if message["subject"] == run.name]
 
 
 def test_each_is_reported_once(

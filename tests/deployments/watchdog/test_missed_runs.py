@@ -121,8 +121,8 @@ def ran(store: Store, status: str, at: datetime) -> None:
 
 def missed(told: Receiver, due: datetime) -> list[str]:
     """What the team was told of a night."""
-    said = [message["sentence"] for message in told.got if message["event"] == "missed"]
-    return [sentence for sentence in said if f"{due:%Y-%m-%d %H:%M}" in sentence]
+    said = [message["text"] for message in told.got if message["event"] == "missed"]
+    return [message for message in said if f"{due:%Y-%m-%d %H:%M}" in message]
 
 
 # --- what did not begin ---------------------------------------------------------------------

@@ -100,7 +100,7 @@ def test_a_baseline_that_predicts_nothing_is_named_and_does_not_count():
     test, challenger, baselines = night(6)
     result = outcome(test, challenger, {**baselines, "linear": np.full(N, np.nan)})
     assert result.outcome == "passed"
-    assert "the linear baseline failed (no prediction is finite)" in result.sentence
+    assert "the linear baseline failed (no prediction is finite)" in result.message
     assert result.figures["failed"] == {"linear": "no prediction is finite"}
 
 
@@ -108,7 +108,7 @@ def test_without_any_baseline_that_works_nothing_is_passed():
     test, challenger, _ = night(7)
     result = outcome(test, challenger, {}, {"linear": "LinAlgError: x", "median": "ValueError: y"})
     assert result.outcome == "error"
-    assert "the median baseline failed (ValueError: y)" in result.sentence
+    assert "the median baseline failed (ValueError: y)" in result.message
 
 
 class _Broken:
@@ -158,7 +158,7 @@ def test_the_first_ten_thousand_lines_of_the_real_table_get_a_champion(census_pa
         rows, challenger, Competitors(None, baselines.values), POLICY, RunFacts()
     )
     verdict = judge(evidence, POLICY)
-    assert verdict.outcome == "promote", verdict.sentence
+    assert verdict.outcome == "promote", verdict.message
     assert evidence.baselines["linear"].bounded_rows == 1
     assert evidence.baselines["linear"].metrics.rmse.value < 80_000
 

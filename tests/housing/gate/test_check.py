@@ -50,13 +50,13 @@ def test_a_good_night_promotes_and_says_what_every_check_found(make_evidence):
     assert verdict.outcome == "promote"
     assert [result.name for result in verdict.checks] == [check.name for check in CHECKS]
     assert {result.outcome for result in verdict.checks} == {"passed"}
-    assert verdict.sentence.startswith("Promote: the challenger's error is 38,400 US dollars, 4 %")
+    assert verdict.message.startswith("Promote: the challenger's error is 38,400 US dollars, 4 %")
 
 
 def test_a_first_night_is_decided_by_the_baselines(make_evidence):
     verdict = judge(make_evidence(champion=None), POLICY)
     assert verdict.outcome == "promote"
-    assert verdict.sentence == (
+    assert verdict.message == (
         "Promote: there is no champion yet; the challenger's error is 38,400 US dollars, 50 % "
         "below the 70,000 of the linear baseline; at least 5 % below is required."
     )
@@ -110,7 +110,7 @@ def test_thresholds_move_the_verdict(make_evidence, evidence, policy, outcome):
 def test_a_model_is_never_compared_with_itself(make_evidence):
     verdict = judge(changed(make_evidence(0.0, 0.0), "challenger", digest="sha256:7"), POLICY)
     assert verdict.outcome == "keep"
-    assert "same artifact" in verdict.sentence
+    assert "same artifact" in verdict.message
 
 
 # --- how outcomes combine -------------------------------------------------------------------
@@ -129,7 +129,7 @@ def test_outcomes_combine_in_one_way_only(make_evidence, others, deciding):
         assert verdict.outcome == "inconclusive"
     else:
         assert verdict.outcome == "promote"
-    assert verdict.sentence.lower().startswith(verdict.outcome)
+    assert verdict.message.lower().startswith(verdict.outcome)
 
 
 @pytest.mark.parametrize("champion", [40_000.0, None])
@@ -137,7 +137,7 @@ def test_outcomes_combine_in_one_way_only(make_evidence, others, deciding):
 def test_nothing_is_promoted_where_the_deciding_check_did_not_run(make_evidence, checks, champion):
     verdict = judge(make_evidence(champion=champion), POLICY, checks)
     assert verdict.outcome == "inconclusive"
-    assert "did not pass" in verdict.sentence
+    assert "did not pass" in verdict.message
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_a_check_that_raises_never_promotes(make_evidence, error, place):
     assert verdict.outcome == "inconclusive"
     assert len(verdict.checks) == len(CHECKS) + 1
     assert verdict.checks[place].outcome == "error"
-    assert "fragile" in verdict.sentence
-    assert type(error).__name__ in verdict.sentence
+    assert "fragile" in verdict.message
+    assert type(error).__name__ in verdict.message
 
 
 def test_a_failed_check_is_decisive_beside_one_that_could_not_run(make_evidence):
@@ -164,8 +164,8 @@ def test_all_that_failed_is_named(make_evidence):
     evidence = changed(make_evidence(0.05), "champion", test_overlap=2)
     verdict = judge(evidence, POLICY)
     assert verdict.outcome == "keep"
-    assert "2 of the 16,000 training rows of m7" in verdict.sentence
-    assert verdict.sentence.endswith(
+    assert "2 of the 16,000 training rows of m7" in verdict.message
+    assert verdict.message.endswith(
         "3 more failed: no-regression, uncapped-rows, cumulative-regression."
     )
 

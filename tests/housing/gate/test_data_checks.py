@@ -22,7 +22,7 @@ def test_a_model_is_not_compared_with_itself(make_evidence, same):
     evidence = replace(evidence, challenger=replace(evidence.challenger, **same))
     result = Identity().run(evidence, POLICY)
     assert result.outcome == "failed"
-    assert "m7" in result.sentence
+    assert "m7" in result.message
 
 
 def test_identity_does_not_apply_without_a_champion(make_evidence):
@@ -43,8 +43,8 @@ def test_an_artifact_without_digest_cannot_be_told_apart(make_evidence):
 def test_the_least_number_of_test_rows_is_enough(make_evidence, rows, outcome):
     result = TestRowCount().run(make_evidence(rows=rows), GatePolicy(min_test_rows=500))
     assert result.outcome == outcome
-    assert f"{rows}" in result.sentence
-    assert "500" in result.sentence
+    assert f"{rows}" in result.message
+    assert "500" in result.message
 
 
 def test_the_leak_proof_counts_both_models(make_evidence):
@@ -59,24 +59,24 @@ def test_one_shared_row_is_a_leak(make_evidence, who):
     leaking = replace(getattr(evidence, who), test_overlap=1)
     result = LeakProof().run(replace(evidence, **{who: leaking}), POLICY)
     assert result.outcome == "failed"
-    assert f"1 of the 16,000 training rows of m{leaking.id}" in result.sentence
+    assert f"1 of the 16,000 training rows of m{leaking.id}" in result.message
 
 
 @pytest.mark.parametrize("who", ["challenger", "champion"])
 def test_one_near_duplicate_is_a_leak(make_evidence, who):
     evidence = make_evidence()
-    assert "near-duplicate" not in LeakProof().run(evidence, POLICY).sentence  # not looked for
+    assert "near-duplicate" not in LeakProof().run(evidence, POLICY).message  # not looked for
     apart = {
         w: replace(getattr(evidence, w), near_duplicates=0) for w in ("challenger", "champion")
     }
     evidence = replace(evidence, **apart)
     passed = LeakProof().run(evidence, POLICY)
     assert passed.outcome == "passed"
-    assert "nor has one a near-duplicate" in passed.sentence
+    assert "nor has one a near-duplicate" in passed.message
     leaking = replace(getattr(evidence, who), near_duplicates=1)
     result = LeakProof().run(replace(evidence, **{who: leaking}), POLICY)
     assert result.outcome == "failed"
-    assert f"among the training rows of m{leaking.id}" in result.sentence
+    assert f"among the training rows of m{leaking.id}" in result.message
     assert result.figures[f"m{leaking.id}"]["near_duplicates"] == 1
 
 
@@ -98,7 +98,7 @@ def test_the_leak_proof_holds_for_the_first_model_too(make_evidence):
 def test_equal_predictions_are_a_model_compared_with_itself(make_evidence):
     result = Identity().run(make_evidence(0.0, 0.0), POLICY)
     assert result.outcome == "failed"
-    assert "predicts exactly what the champion, m7, does" in result.sentence
+    assert "predicts exactly what the champion, m7, does" in result.message
     assert Identity().run(make_evidence(0.0, 1e-9), POLICY).outcome == "passed"
     assert Identity().run(make_evidence(-0.01, 0.0), POLICY).outcome == "passed"
 
@@ -122,7 +122,7 @@ def test_too_many_rows_turned_away(make_evidence, read, rejected, outcome):
     result = RejectedShare().run(evidence, GatePolicy(max_rejected_share=0.2))
     assert result.outcome == outcome
     if read:
-        assert f"{rejected} of " in result.sentence
+        assert f"{rejected} of " in result.message
 
 
 @pytest.mark.parametrize("rejected", [-1, 101])
@@ -142,7 +142,7 @@ def test_the_policy_says_what_drift_does(make_evidence, action, outcome):
     evidence = make_evidence(drift=(drift(column(0.3, 0.001)), drift()))
     result = DriftFound().run(evidence, GatePolicy(drift_action=action))
     assert result.outcome == outcome
-    assert "Drift in the rows of tonight: population 0.30." in result.sentence
+    assert "Drift in the rows of tonight: population 0.30." in result.message
     assert result.figures == {"rows of tonight": {"population (number)": 0.3}}
 
 

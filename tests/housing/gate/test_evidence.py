@@ -90,7 +90,7 @@ def test_a_challenger_with_a_hole_is_counted_and_kept_out(night):
     assert evidence.comparison is None
     verdict = judge(evidence, GatePolicy())
     assert verdict.outcome == "keep"
-    assert "1 are not finite" in verdict.sentence
+    assert "1 are not finite" in verdict.message
 
 
 def test_a_champion_with_a_hole_is_not_beaten_by_default(night):

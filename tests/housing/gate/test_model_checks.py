@@ -61,7 +61,7 @@ def test_the_nearest_baseline_decides_whatever_their_order(make_evidence):
     for baselines in (evidence.baselines, backwards):
         result = BeatsBaseline().run(replace(evidence, baselines=baselines), POLICY)
         assert result.outcome == "failed"
-        assert "linear baseline" in result.sentence
+        assert "linear baseline" in result.message
         assert set(result.figures) == {"linear", "median", "decided_by", "failed"}
         assert result.figures["decided_by"] == "linear"
 
@@ -105,7 +105,7 @@ def test_a_bound_on_the_margin_is_within_it(make_evidence):
 def test_only_what_is_unsure_says_how_many_rows_would_settle_it(make_evidence, effect, se, rows):
     result = NoRegression().run(make_evidence(effect, se), POLICY)
     assert result.figures.get("rows_needed") == rows
-    assert ("would settle it" in result.sentence) is (rows is not None)
+    assert ("would settle it" in result.message) is (rows is not None)
 
 
 def test_the_clustered_bound_decides_not_the_independent_one(make_evidence):
@@ -191,14 +191,14 @@ def test_some_questions_no_number_of_rows_can_settle(make_evidence):
     assert rows_needed(evidence.comparison, 0.0) is None
     result = NoRegression().run(evidence, GatePolicy(margin=0))
     assert result.outcome == "inconclusive"
-    assert "no number of test rows" in result.sentence
+    assert "no number of test rows" in result.message
 
 
 # --- what people read -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("effect", "se", "sentence"),
+    ("effect", "se", "message"),
     [
         (
             -0.041,
@@ -233,12 +233,12 @@ def test_some_questions_no_number_of_rows_can_settle(make_evidence):
         ),
     ],
 )
-def test_the_sentences(make_evidence, effect, se, sentence):
-    assert NoRegression().run(make_evidence(effect, se), POLICY).sentence == sentence
+def test_the_sentences(make_evidence, effect, se, message):
+    assert NoRegression().run(make_evidence(effect, se), POLICY).message == message
 
 
 def test_the_sentence_about_baselines(make_evidence):
-    assert BeatsBaseline().run(make_evidence(), POLICY).sentence == (
+    assert BeatsBaseline().run(make_evidence(), POLICY).message == (
         "The challenger's error is 38,400 US dollars, 50 % below the 70,000 of the linear "
         "baseline; at least 5 % below is required."
     )

@@ -57,7 +57,7 @@ def test_the_two_numbers():
     assert found.passes == pytest.approx(chance(at(0, 0.003), GatePolicy(), 0.01))
     assert chance(at(0, 0.003), GatePolicy(), -found.gain_needed) == pytest.approx(0.8)
     assert found.no_change == pytest.approx(0.5)
-    assert found.sentence == (
+    assert found.message == (
         "On 4,000 test rows the rule no_regression lets a 1 % regression through in 0.043 % of "
         "nights and needs a 0.25 % gain to be promoted in 80 % of nights. These rates hold for the "
         "first comparison on these rows; how many there were before is not recorded."
@@ -93,11 +93,11 @@ def test_the_curve_goes_from_five_percent_better_to_five_percent_worse():
 )
 def test_chances_in_words(passes, words):
     found = replace(operating_characteristic(at(0, 0.003), GatePolicy()), passes=passes)
-    assert words in found.sentence
-    assert "lets a 9.9 % regression through" in replace(found, regression=0.099).sentence
-    assert "needs a 9.9 % gain" in replace(found, gain_needed=0.099).sentence
+    assert words in found.message
+    assert "lets a 9.9 % regression through" in replace(found, regression=0.099).message
+    assert "needs a 9.9 % gain" in replace(found, gain_needed=0.099).message
     certain = replace(found, gain_needed=None, no_change=0.996)
-    assert "and promotes an equal challenger in 100 % of nights. " in certain.sentence
+    assert "and promotes an equal challenger in 100 % of nights. " in certain.message
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -171,11 +171,11 @@ def test_the_sentence_says_for_which_night_its_rates_hold():
     first, tenth = (
         operating_characteristic(at(0.0, 0.0065), GatePolicy(), earlier=n) for n in (0, 9)
     )
-    assert first.sentence.endswith("These rates hold for the first comparison on these rows.")
+    assert first.message.endswith("These rates hold for the first comparison on these rows.")
     assert first.curve == first.first_curve == tenth.first_curve
     assert dict(tenth.curve)[0.0] < dict(tenth.first_curve)[0.0] / 5
     assert tenth.gain_needed > 1.5 * first.gain_needed
-    assert tenth.sentence.endswith(
+    assert tenth.message.endswith(
         "These rates hold for comparison 10 on these rows, if the challengers before were as good "
         "as the champion: by selection its error is expected to look 0.7 % lower on them than it "
         "is."

@@ -45,7 +45,7 @@ def test_what_was_not_measured_is_never_passed(make_evidence, check):
 def test_the_fresh_process(make_evidence, found, outcome):
     result = PreflightRun().run(make_evidence(preflight=found), POLICY)
     assert result.outcome == outcome
-    assert found.fault in result.sentence
+    assert found.fault in result.message
 
 
 def test_a_process_that_could_not_be_asked_is_an_error_and_no_finding(make_evidence):

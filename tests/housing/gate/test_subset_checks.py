@@ -55,7 +55,7 @@ def test_four_slices_share_the_chance_of_a_false_alarm(make_evidence, p_value, o
     evidence = slices(make_evidence, -0.04, effect_with(p_value, 0.05, 0.02), -0.04, 0.0)
     result = Slices().run(evidence, GatePolicy(slice_margin=0.05))
     assert result.outcome == outcome
-    assert "slice 1" in result.sentence
+    assert "slice 1" in result.message
 
 
 def test_the_margin_and_the_confidence_move_it(make_evidence):
@@ -74,8 +74,8 @@ def test_a_p_value_on_the_limit_is_evidence(make_evidence):
 
 def test_the_worst_slice_is_named_first(make_evidence):
     result = Slices().run(slices(make_evidence, 0.2, 0.4, 0.3), POLICY)
-    assert [result.sentence.index(f"slice {i} {w}") for i, w in ((1, 40), (2, 30), (0, 20))] == (
-        sorted(result.sentence.index(f"slice {i}") for i in range(3))
+    assert [result.message.index(f"slice {i} {w}") for i, w in ((1, 40), (2, 30), (0, 20))] == (
+        sorted(result.message.index(f"slice {i}") for i in range(3))
     )
 
 
@@ -94,14 +94,14 @@ def test_on_the_rows_that_are_named_the_same_change_is_evidence(level, effect):
 def test_a_small_slice_is_not_judged(make_evidence, rows, outcome):
     result = Slices().run(slices(make_evidence, 0.5, rows=rows), GatePolicy(slice_min_rows=50))
     assert result.outcome == outcome
-    assert ("not judged" in result.sentence) is (rows < 50)
+    assert ("not judged" in result.message) is (rows < 50)
 
 
 def test_small_slices_are_counted_in_the_sentence(make_evidence):
     result = Slices().run(make_evidence(), POLICY)
     assert result.outcome == "passed"
-    assert "No evidence in 2 slices" in result.sentence
-    assert "1 with fewer than 50 rows" in result.sentence
+    assert "No evidence in 2 slices" in result.message
+    assert "1 with fewer than 50 rows" in result.message
 
 
 def test_slices_at_another_confidence_are_refused(make_evidence):
@@ -120,7 +120,7 @@ def test_a_part_blocks_on_evidence(make_evidence, check, where, margin, p_value,
     evidence = make_evidence(**{where: found})
     result = check.run(evidence, GatePolicy(**{margin: 0.03}))
     assert result.outcome == outcome
-    assert "3 % higher" in result.sentence
+    assert "3 % higher" in result.message
     assert check.run(evidence, GatePolicy(**{margin: 0.2})).outcome == "passed"
 
 
@@ -153,7 +153,7 @@ def test_the_ratchet_holds_the_best_of_before(make_evidence, effect, outcome):
         make_evidence(former=former), GatePolicy(ratchet_margin=0.01)
     )
     assert result.outcome == outcome
-    assert "of m5, the best of 3 former champions" in result.sentence
+    assert "of m5, the best of 3 former champions" in result.message
 
 
 def test_the_ratchet_looks_at_all_of_tonights_rows(make_evidence):

@@ -55,7 +55,7 @@ def test_a_column_that_moves_fires_with_its_figures() -> None:
     assert {name for name, signal in found.items() if signal.fired} == {INCOME, "predictions"}
     assert found[INCOME].effect is not None
     assert found[INCOME].effect > OPTIONS.min_effect
-    assert "standard deviations" in found[INCOME].sentence
+    assert "standard deviations" in found[INCOME].message
 
 
 def test_a_small_effect_in_many_rows_does_not_fire() -> None:

@@ -38,7 +38,7 @@ def champion(store: Store) -> int | None:
 
 
 def _about_error(told: list[Message]) -> list[str]:
-    return [m.sentence for m in told if "prices above the predicted" in m.sentence]
+    return [m.text for m in told if "prices above the predicted" in m.text]
 
 
 def test_a_world_that_changed_takes_no_champion_back(
@@ -49,9 +49,9 @@ def test_a_world_that_changed_takes_no_champion_back(
         looks = _nights(settings, store, _dearer, 4)
         assert champion(store) == 2
         assert [look.rolled_back_to for look in looks] == [None] * 4
-        (sentence,) = _about_error(told)
-        assert "world has changed" in sentence
-        assert "`housing retrain`" in sentence
+        (message,) = _about_error(told)
+        assert "world has changed" in message
+        assert "`housing retrain`" in message
 
 
 # --- a champion that is bad -----------------------------------------------------------------
@@ -91,7 +91,7 @@ def test_a_bad_model_is_taken_back_once(
     (look,) = _calm(settings, store)
     assert (look.rolled_back_to, champion(store)) == (1, 1)
     assert [m.event for m in look.messages if m.event is Event.ROLLED_BACK]
-    assert any("was rolled back to m1" in message.sentence for message in told)
+    assert any("was rolled back to m1" in message.text for message in told)
     with store.read() as connection:
         assert "live error" in registry.history(connection)[1].reason
     looks = _nights(settings, store, _dearer, 3, first=40)
@@ -108,7 +108,7 @@ def test_after_its_probation_a_champion_is_not_taken_back(
     ingest.ingest_all(store, settings, run=None)
     look = monitor(store, settings.model_copy(update={"monitor": late}))
     assert look.rolled_back_to is None
-    assert any("has been champion for more than" in sentence for sentence in look.told)
+    assert any("has been champion for more than" in message for message in look.told)
 
 
 def test_what_a_restore_made_champion_is_not_taken_back(spoiled: tuple[Settings, Store]) -> None:
@@ -118,7 +118,7 @@ def test_what_a_restore_made_champion_is_not_taken_back(spoiled: tuple[Settings,
         append(connection, newest, "restore", 2, Authorship("test", "drill"))
     (look,) = _calm(settings, store)
     assert look.rolled_back_to is None
-    assert any("came by a restore" in sentence for sentence in look.told)
+    assert any("came by a restore" in message for message in look.told)
 
 
 def test_a_rollback_that_failed_is_tried_again_and_told_once(
@@ -136,7 +136,7 @@ def test_a_rollback_that_failed_is_tried_again_and_told_once(
     again = monitor(store, settings)
     assert again.rolled_back_to is None
     assert [w.source for w in again.windows] == ["batches", "clock"], "the same rows once more"
-    failures = [m.sentence for m in told if "could not be rolled back to m1" in m.sentence]
+    failures = [m.text for m in told if "could not be rolled back to m1" in m.text]
     assert len(failures) == 1
     assert "tries again" in failures[0]
     paths[1].write_bytes(good[1])

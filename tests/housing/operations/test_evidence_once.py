@@ -46,7 +46,7 @@ def _enter(home: Home, name: str, frame: pd.DataFrame) -> int:
 
 def _evidence(home: Home, source: str = "batches") -> list[str]:
     """What the next look says of live error."""
-    found = [s.sentence for w in _look(home).windows if w.source == source
+    found = [s.message for w in _look(home).windows if w.source == source
              for s in w.signals if s.name in ERRORS]  # fmt: skip
     assert len(found) == len(ERRORS)
     return found
@@ -82,7 +82,7 @@ def test_the_same_prices_under_another_batch_count_once(home: Home, other: Home)
     again = _deliver(home, "again.csv", first.iloc[::-1].head(250))
     batches.release_quarantined(home[1], again)  # rows of a withdrawn batch are held
     datasets.append_waiting(home[1], reason="test", run=None)
-    assert all("of all 250 " in sentence for sentence in _evidence(home)), "withdrawn ones are none"
+    assert all("of all 250 " in message for message in _evidence(home)), "withdrawn ones are none"
     datasets.restore(home[1], batch, reason="no doubt")
     for at in (home, other):
         _deliver(at, "n31.csv", simulate(300, 0, day=31))
@@ -116,13 +116,13 @@ def test_the_files_in_which_prices_come_do_not_matter(home: Home, other: Home, p
 
 def test_a_model_that_is_promoted_again_starts_without_evidence(home: Home) -> None:
     _deliver(home, "n30.csv", _dearer(simulate(300, 0, day=30)))
-    assert all("of all 300 " in sentence for sentence in _evidence(home))
+    assert all("of all 300 " in message for message in _evidence(home))
     promote.roll_back(home[1], 1, "test")
     _look(home)
     with home[1].write() as connection:
         append(connection, head(connection), "promote", 2, Authorship("test", "again"))
     _deliver(home, "n31.csv", simulate(300, 0, day=31))
-    assert all("of all 300 " in sentence for sentence in _evidence(home))
+    assert all("of all 300 " in message for message in _evidence(home))
 
 
 def _look_at(barrier: Barrier) -> None:

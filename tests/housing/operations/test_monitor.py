@@ -94,7 +94,7 @@ def test_drift_is_an_alarm_on_its_second_night_and_told_once(
         looks = _nights(settings, store, _richer, 4)
         assert INCOME not in _alarms(looks[0], "batches")
         assert INCOME in _alarms(looks[1], "batches")
-        about_income = [m for m in told if "median income" in m.sentence]
+        about_income = [m for m in told if "median income" in m.text]
         assert [(m.event, m.subject) for m in about_income] == [("drift", "m2")]
         with store.read() as connection:
             count = connection.execute(sa.select(sa.func.count()).select_from(monitor_windows))
@@ -138,7 +138,7 @@ def test_a_live_error_beyond_its_limit_is_an_alarm(
     with _home(seen_nights, tmp_path) as (settings, store):
         (look,) = _nights(settings, store, _dearer, 1)
         assert "prices above the predicted" in _alarms(look, "batches")
-        assert any("above the predicted" in message.sentence for message in told)
+        assert any("above the predicted" in message.text for message in told)
         with store.read() as connection:
             assert registry.champion(connection) == 2
 

@@ -63,7 +63,7 @@ def _judged(home: Home) -> list[Any]:
         rows = connection.execute(sa.select(monitor_windows).order_by(monitor_windows.c.id)).all()
     return [
         (r.source, r.rows, [p for _, p in sorted(r.prices.items())],
-         [(s["name"], s["fired"], s["alarm"], s["sentence"]) for s in r.signals
+         [(s["name"], s["fired"], s["alarm"], s["message"]) for s in r.signals
           if not s["name"].startswith(("age", "rejected"))])
         for r in rows if r.source != "clock"
     ]  # fmt: skip
@@ -140,9 +140,9 @@ def test_what_is_withdrawn_after_an_alarm_no_longer_counts(home: Home) -> None:
     assert [s.name for w in look.windows for s in w.alarms if s.kind == "error"] == []
     (window,) = [w for w in look.windows if w.source == "batches"]
     (signal,) = [s for s in window.signals if s.name == "prices above the predicted"]
-    assert "of all 300 " in signal.sentence
+    assert "of all 300 " in signal.message
     _deliver(home, "n21.csv", _dearer(simulate(300, 0, day=21)))
-    assert any("prices above" in sentence for sentence in _look(home).told), "an alarm of its own"
+    assert any("prices above" in message for message in _look(home).told), "an alarm of its own"
 
 
 def test_a_batch_that_was_held_counts_once_it_is_released(home: Home) -> None:

@@ -90,7 +90,7 @@ def test_challengers_go_and_whatever_was_champion_stays(
     assert promote.roll_back(original, None, "it still works").to_model == 1
     assert prune.prune(original, seen).blobs == 0
     with original.read() as connection:
-        kinds = connection.execute(sa.select(runs.c.kind, runs.c.sentence)).all()
+        kinds = connection.execute(sa.select(runs.c.kind, runs.c.message)).all()
     assert (
         "prune",
         "Dropped: 6 blobs, " + f"{done.bytes:,} bytes, 0 orphans, 0 backups, 0 copies",

@@ -39,7 +39,7 @@ def asked(store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HOUSING_GATE__APPROVAL", "true")
     land("a.csv")
     ran = run_night(store, run, promoting=False)
-    assert ran.judged.outcome == "promote", ran.judged.sentence
+    assert ran.judged.outcome == "promote", ran.judged.message
     waits = approval.ask(store, run.id, ran.judged, load_settings())
     assert waits.outcome == "awaiting approval"
     finish_run(store, run, of_verdict(run.id, ran.version, waits, dry_run=False))
@@ -101,7 +101,7 @@ def test_rejecting_keeps_and_the_next_night_does_not_ask_again(
     assert champion(store) is None
     stands = existing_verdict(store, asked.version, load_settings())
     assert stands is not None
-    assert "(m1, rejected)" in nothing_new(run.id, asked.version, stands).sentence
+    assert "(m1, rejected)" in nothing_new(run.id, asked.version, stands).message
     with pytest.raises(NotPossible, match=r"it was rejected by .* \(not now\)"):
         approval.approve(store, load_settings(), run.id, "after all")
 
@@ -125,7 +125,7 @@ def test_expiry_names_the_runs(store: Store, run: RunContext, asked: Ran) -> Non
     with store.read() as connection:
         shown = queries.show_run(connection, run.id)
     assert shown["outcome"] == "kept"
-    assert shown["sentence"].startswith("Nobody approved in time")
+    assert shown["message"].startswith("Nobody approved in time")
 
 
 def test_the_next_night_drops_what_nobody_decided(small: Settings, land: Land) -> None:
@@ -179,7 +179,7 @@ def test_the_team_hears_of_a_decision_once(
     notifications.expire_approvals(store, load_settings())
     (got,) = receiver.got
     assert (got["event"], got["subject"]) == (event, f"r{run.id}")
-    assert words in got["sentence"]
+    assert words in got["message"]
 
 
 def test_a_run_that_asked_nothing_or_is_not_there(
@@ -242,7 +242,7 @@ def test_after_a_change_of_champion_the_comparison_is_repeated(
         assert (decided.status, champion(store)) == ("approved", second.challenger)
     else:
         assert (decided.status, champion(store)) == ("overtaken", third.challenger)
-        assert "the champion has changed since" in decided.sentence
+        assert "the champion has changed since" in decided.message
 
 
 def test_a_promotion_that_was_cut_off_is_finished_by_approving_again(
@@ -326,5 +326,5 @@ def test_what_waits_for_a_model_that_became_champion_otherwise_changes_nothing(
     registry.change_champion(store, change)
     decided = approval.approve(store, load_settings(), run.id, "go")
     assert (decided.status, champion(store)) == ("overtaken", asked.challenger)
-    assert "is the champion already" in decided.sentence
+    assert "is the champion already" in decided.message
     assert count(store, ledger) == 1

@@ -120,8 +120,8 @@ def test_thirty_nights_on_rows_that_have_been_decided_on_promote_nothing(small: 
     promoted, searched = _promotions(small), _searches(small)
     assert promoted >= 1
     ends = list(_idle(small))
-    assert _promotions(small) == promoted, [end.sentence for end in ends]
+    assert _promotions(small) == promoted, [end.message for end in ends]
     # Two contents under two settings: each is searched once, and judged once against a champion.
     assert _searches(small) <= searched + 2
     judged = [end for end in ends if end.outcome != "nothing new"]
-    assert len(judged) <= 4, [end.sentence for end in judged]
+    assert len(judged) <= 4, [end.message for end in judged]

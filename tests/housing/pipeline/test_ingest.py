@@ -284,8 +284,8 @@ def test_a_file_in_another_unit_waits_for_a_person(
     assert "`housing dataset discard b2`" in need
     message = notifications.notify_quarantine(settings, 1, summary)
     assert message is not None
-    assert "Every row rejected: b.csv (b2)" in message.sentence
-    assert "thousands of US dollars" in message.sentence
+    assert "Every row rejected: b.csv (b2)" in message.text
+    assert "thousands of US dollars" in message.text
     with store.read() as connection:
         row = batches.get(connection, 2)
         assert queries.list_batches(connection)[0]["status"] == "rejected"

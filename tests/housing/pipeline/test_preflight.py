@@ -26,12 +26,12 @@ def test_a_night_that_asks_for_it(
     monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")
     land("a.csv")
     ran = run_night(store, run)
-    assert ran.judged.outcome == "promote", ran.judged.sentence
+    assert ran.judged.outcome == "promote", ran.judged.message
     with store.read() as connection:
         row = connection.execute(sa.select(evaluations)).one()
     found = {check["name"]: check for check in row.verdict["checks"]}["preflight"]
     assert found["outcome"] == "passed"
-    assert "same predictions" in found["sentence"]
+    assert "same predictions" in found["message"]
 
 
 def test_predictions_that_are_not_those_that_were_stored(

@@ -70,7 +70,7 @@ def five(small: Settings) -> Settings:
         assert _night(small, name).challenger == number
         _crown(small, number)
     last = _night(small, "e")
-    assert (last.challenger, last.champion) == (5, 4), last.sentence
+    assert (last.challenger, last.champion) == (5, 4), last.message
     return small
 
 
@@ -138,12 +138,12 @@ def test_what_was_taken_back_has_no_twin_until_it_is_released(five: Settings) ->
     assert "promotes nothing: of the rows of v5 it has m5, and m5 is on hold" in plan.next_run
     idle = plain_run()
     assert idle.outcome == "nothing new"
-    assert "(m5 against m1, on hold)" in idle.sentence
+    assert "(m5 against m1, on hold)" in idle.message
 
     twin = plain_run(NightlyParameters(seed=7))  # the same recipe on the same rows
-    assert (twin.outcome, twin.challenger, twin.champion) == ("held", 6, 1), twin.sentence
-    assert "m6 has the recipe of m5 on the same rows, and m5 is on hold" in twin.sentence
-    assert "because m5 was judged on exactly these rows before" in twin.sentence
+    assert (twin.outcome, twin.challenger, twin.champion) == ("held", 6, 1), twin.message
+    assert "m6 has the recipe of m5 on the same rows, and m5 is on hold" in twin.message
+    assert "because m5 was judged on exactly these rows before" in twin.message
     with pytest.raises(OnHold, match="m6 has the recipe of m5"):
         manual_promotion.promote_model(6, "try it", override=True)
 
@@ -163,13 +163,13 @@ def test_a_batch_that_is_held_keeps_its_models_back_until_it_is_withdrawn(five: 
     assert "m5 was trained on b5, which is on hold" in plan.next_run
     _land(five, "f", 300)
     held = plain_run()
-    assert (held.outcome, held.champion) == ("held", 1), held.sentence
-    assert "trained on b5" in held.sentence
+    assert (held.outcome, held.champion) == ("held", 1), held.message
+    assert "trained on b5" in held.message
     with open_store(five) as store:
         datasets.withdraw(store, 5, reason="polluted")
     assert "v7, which no run has read yet" in _next(five)
     clean = plain_run()
-    assert (clean.outcome, clean.champion) == ("promoted", clean.challenger), clean.sentence
+    assert (clean.outcome, clean.champion) == ("promoted", clean.challenger), clean.message
 
 
 def test_dataset_and_model_taken_back_in_any_order_end_alike(five: Settings) -> None:
@@ -199,7 +199,7 @@ def two(small: Settings) -> Settings:
         _night(small, name)
         _crown(small, number)
     last = _night(small, "c")
-    assert (last.challenger, last.champion) == (3, 2), last.sentence
+    assert (last.challenger, last.champion) == (3, 2), last.message
     return small
 
 
@@ -208,7 +208,7 @@ def test_a_model_is_promoted_against_the_comparison_only_on_request(two: Setting
     assert judged.result.outcome in ("kept", "inconclusive")
     refused = manual_promotion.promote_model(3, "we want it")
     assert refused.result.outcome == judged.result.outcome
-    assert "no-regression did not pass, and `--override` was not given" in refused.result.sentence
+    assert "no-regression did not pass, and `--override` was not given" in refused.result.message
     assert _champion(two) == 2
     done = manual_promotion.promote_model(3, "we want it", override=True)
     assert (done.result.outcome, done.result.champion) == ("promoted", 3)
@@ -236,7 +236,7 @@ def test_a_veto_is_never_overridden(two: Settings, monkeypatch: pytest.MonkeyPat
     def refused(check: str) -> None:
         done = manual_promotion.promote_model(3, "we want it", override=True)
         assert (done.result.outcome, done.overridden) == ("kept", ())
-        assert f"{check} cannot be overridden" in done.result.sentence
+        assert f"{check} cannot be overridden" in done.result.message
         assert _champion(two) == 2
 
     with monkeypatch.context() as patch:
@@ -289,7 +289,7 @@ def test_a_verdict_that_is_only_shown_is_no_look_at_the_rows(two: Settings) -> N
     )
     result = plain_run()
     assert (result.challenger, _looks(two, result.run)) == (4, [])
-    assert "`superior`" not in result.sentence
+    assert "`superior`" not in result.message
     # What is shown of m3 is what a promotion of it would meet, and no night takes it up.
     assert _looks(two, manual_promotion.judge(3).result.run) == [4]
     before = _next(two)
@@ -313,11 +313,11 @@ def test_a_refused_promotion_by_hand_is_a_look_and_says_so(two: Settings) -> Non
         "stored for its rows; the rule is `superior`, because m3 was judged on exactly these rows "
         "before."
     )
-    assert said in refused.result.sentence
+    assert said in refused.result.message
     assert said in _next(two)
     result = plain_run()
     assert _looks(two, result.run) == [3]
-    assert "The rule is `superior`, because m3 was judged" in result.sentence
+    assert "The rule is `superior`, because m3 was judged" in result.message
 
 
 def test_a_promotion_by_hand_that_died_before_the_ledger_is_done_again(

@@ -90,7 +90,7 @@ def test_the_first_night_promotes_what_beats_the_baselines(
     land("a.csv")
     ran = run_night(store, run)
     assert ran.intake.accepted == 1200
-    assert ran.judged.outcome == "promote", ran.judged.sentence
+    assert ran.judged.outcome == "promote", ran.judged.message
     assert champion(store) == ran.challenger
     with store.read() as connection:
         model = registry.model(connection, ran.challenger)
@@ -202,7 +202,7 @@ def test_a_night_trains_on_a_held_batch_and_does_not_promote(
         run.id, third.version, replace(third.judged, outcome="promote"), dry_run=False
     )
     assert result.outcome == "held"
-    assert "`housing release b2`" in result.sentence
+    assert "`housing release b2`" in result.message
 
     datasets.withdraw(store, 2, reason="polluted")
     fourth = run_night(store, run)
@@ -433,7 +433,7 @@ def test_a_report_says_what_happened(
     written = write(store, small, run, of_verdict(run.id, ran.version, ran.judged, dry_run=False))
     page = Path(str(written.result.report)).read_text()
     said = " ".join(html.unescape(page).split())  # no-break spaces and line ends alike
-    assert ran.judged.sentence.split(";")[0] in said
+    assert ran.judged.message.split(";")[0] in said
     assert "not-a-number" in page
     assert "<b>rich</b>" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
@@ -458,7 +458,7 @@ def test_a_card_that_cannot_be_made_leaves_the_report(
     page = Path(str(written.result.report)).read_text()
     assert written.card == ""
     assert "card-m" not in page
-    assert ran.judged.sentence.split(";")[0] in " ".join(html.unescape(page).split())
+    assert ran.judged.message.split(";")[0] in " ".join(html.unescape(page).split())
 
 
 def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(

@@ -73,7 +73,7 @@ def test_rows_that_are_delivered_again_any_way_give_no_other_verdict(
     before = _content(judged), _count(judged, searches), _count(judged, evaluations)
     _deliver(judged, way(landing_rows(ord("b"), 600)))
     result = plain_run()
-    assert result.outcome == "nothing new", result.sentence
+    assert result.outcome == "nothing new", result.message
     after = _content(judged), _count(judged, searches), _count(judged, evaluations)
     assert after == before
 

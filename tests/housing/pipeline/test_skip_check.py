@@ -89,7 +89,7 @@ def test_a_verdict_that_no_finished_run_came_to_is_taken_up(
 def test_a_check_that_could_not_run_is_made_again(
     store: Store, run: RunContext, second: Ran
 ) -> None:
-    broken = {"sentence": "", "outcome": "inconclusive", "checks": [{"outcome": "error"}]}
+    broken = {"message": "", "outcome": "inconclusive", "checks": [{"outcome": "error"}]}
     _change(store, second.judged.evaluation, outcome="inconclusive", verdict=broken)
     assert existing_verdict(store, second.version, load_settings()) is None
     again = run_night(store, run, promoting=False)

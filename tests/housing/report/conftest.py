@@ -87,7 +87,7 @@ def make_report(rows):
             run=12,
             started_at=START,
             outcome=outcomes[verdict.outcome],
-            sentence=verdict.sentence,
+            message=verdict.message,
             location="reports/night-12.html",
             challenger="m8 (boosting)",
             champion="m7 (forest)" if champion else "",

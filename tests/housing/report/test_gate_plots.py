@@ -60,10 +60,10 @@ def test_the_two_numbers_stand_in_page_and_summary(report):
     earlier = earlier_comparisons(report.evidence)
     assert earlier == report.evidence.holdout_reuse.decisions - 1 > 0
     could = operating_characteristic(report.evidence.comparison, report.policy, earlier=earlier)
-    assert f"These rates hold for comparison {earlier + 1} on these rows" in could.sentence
-    assert could.sentence.replace(" %", "\N{NO-BREAK SPACE}%") in render(report)
-    assert could.sentence.replace("_", "\\_") in summary(report)
-    assert gate_plots.characteristic(could, -0.002).alt == could.sentence
+    assert f"These rates hold for comparison {earlier + 1} on these rows" in could.message
+    assert could.message.replace(" %", "\N{NO-BREAK SPACE}%") in render(report)
+    assert could.message.replace("_", "\\_") in summary(report)
+    assert gate_plots.characteristic(could, -0.002).alt == could.message
 
 
 def test_the_luck_of_training_stands_beside_the_interval(report):

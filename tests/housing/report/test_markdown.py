@@ -26,7 +26,7 @@ def test_verdict_reason_models_intake_and_the_way_to_the_page(make_report):
     report = make_report()
     text, _ = read(summary(report))
     assert text.startswith("Promoted")
-    assert report.sentence in text
+    assert report.message in text
     assert "m8 (boosting)" in text
     for model in (report.evidence.challenger, report.evidence.champion):
         rmse = model.metrics.rmse
@@ -77,7 +77,7 @@ def test_notices_come_before_the_sentence(make_report):
 
 def test_texts_from_outside_stay_texts(make_report):
     report = make_report(
-        sentence=ATTACK,
+        message=ATTACK,
         notices=(ATTACK,),
         location=ATTACK,
         challenger=ATTACK,

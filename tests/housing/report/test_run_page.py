@@ -62,7 +62,7 @@ def test_the_page_reads_in_the_order_of_what_matters(make_report, promoted):
     report, text = make_report(), Page(promoted).text
     order = [
         "Promoted",
-        report.sentence,
+        report.message,
         "The decision",
         "Where it is better, and where worse",
         "What was checked",
@@ -139,7 +139,7 @@ def bare(make_report, **facts):
 
 
 def test_a_night_with_nothing_new(make_report):
-    text = Page(render(bare(make_report, outcome="nothing new", sentence="No new file."))).text
+    text = Page(render(bare(make_report, outcome="nothing new", message="No new file."))).text
     assert "Nothing new tonight No new file." in text
     assert "No file was read." in text
     for part in ("The decision", "What was checked", "The models", "The search", "To find"):
@@ -156,7 +156,7 @@ def test_a_first_night_is_judged_by_the_baselines(make_report):
 
 def test_a_failed_search(make_report):
     trials = tuple(Trial(Candidate(i, "trees", {}), (), 1.0, f"reason {i}") for i in range(3))
-    report = bare(make_report, outcome="failed", sentence="All 3 draws failed.", trials=trials)
+    report = bare(make_report, outcome="failed", message="All 3 draws failed.", trials=trials)
     text = Page(render(report)).text
     assert "The night failed" in text
     assert "3 of 3 draws failed. The first: draw 0, trees: reason 0" in text
@@ -201,7 +201,7 @@ def test_a_challenger_without_finite_predictions(make_report):
 @pytest.mark.parametrize("factor", [1.1, 1.0, 0.9])
 def test_every_verdict_of_the_gate_has_a_page(make_report, factor):
     report = make_report(factor)
-    assert report.sentence in Page(render(report)).text
+    assert report.message in Page(render(report)).text
 
 
 def test_notices_are_loud(make_report):
@@ -232,7 +232,7 @@ ATTACK = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}</styl
 
 def test_texts_from_outside_stay_texts(make_report):
     report = make_report(
-        sentence=ATTACK,
+        message=ATTACK,
         notices=(ATTACK,),
         challenger=ATTACK,
         champion=ATTACK,

@@ -26,7 +26,7 @@ def test_each_kept_champion_says_whether_it_could_be_gone_back_to(
         after = {row["model"]: row for row in client.get("/operator/data").json()["retained"]}
         assert after["m2"]["state"] == "ready"
         assert after["m1"]["state"] == "NOT READY"
-        assert after["m1"]["sentence"]
+        assert after["m1"]["message"]
         assert after["m2"]["tried_at"]
 
 

@@ -50,7 +50,7 @@ def test_a_run_whose_process_ended_before_it_sent_its_alert_has_one(
     runs.finish(store, run, "failed", error="No disk.")
     for _ in range(2):
         assert notifications.failures(store, settings) == []
-    assert [(m["subject"], m["sentence"]) for m in received.got] == [(f"r{run}", "No disk.")]
+    assert [(m["subject"], m["text"]) for m in received.got] == [(f"r{run}", "No disk.")]
 
 
 def test_a_killed_run_has_one_alert(store: Store, settings: Settings, received: Receiver) -> None:
@@ -58,7 +58,7 @@ def test_a_killed_run_has_one_alert(store: Store, settings: Settings, received: 
     assert sorted(notifications.failures(store, settings)) == [night, prune]
     assert notifications.failures(store, settings) == []
     assert sorted(m["subject"] for m in received.got) == [f"r{night}", f"r{prune}"]
-    assert all("its process is gone" in m["sentence"] for m in received.got)
+    assert all("its process is gone" in m["text"] for m in received.got)
 
 
 def test_of_many_that_look_at_once_one_sends_it(

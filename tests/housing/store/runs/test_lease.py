@@ -54,9 +54,9 @@ def alter(store, **values):
         connection.execute(leases.update().values(**values))
 
 
-def write(store, sentence="written"):
+def write(store, message="written"):
     with store.write() as connection:
-        connection.execute(runs_table.update().values(sentence=sentence))
+        connection.execute(runs_table.update().values(message=message))
 
 
 def status(store, run):
@@ -166,7 +166,7 @@ def test_a_stale_token_cannot_write(store):
     with pytest.raises(LeaseLost, match="bob holds it now"):
         write(store.fenced(old), "by ann, late")
     with store.read() as connection:
-        assert runs.get(connection, run).sentence == "by ann"
+        assert runs.get(connection, run).message == "by ann"
     write(store.fenced(new), "by bob")
 
 

@@ -28,7 +28,7 @@ VIEWS = {
         FROM dataset_versions v LEFT JOIN dataset_profiles p ON p.version = v.id
         WHERE v.id = (SELECT MAX(id) FROM dataset_versions)""",
     "nights": """
-        SELECT r.id AS run, r.started_at, r.finished_at, r.status, r.outcome, r.sentence,
+        SELECT r.id AS run, r.started_at, r.finished_at, r.status, r.outcome, r.message,
                r.version, r.challenger, r.champion
         FROM runs r WHERE r.kind = 'nightly'""",
 }
