@@ -154,7 +154,7 @@ def night(table: Path, plan: SearchPlan) -> float:
         }
         settings["CENSUS"] = str(table.resolve())
         for source, fine in (("landing", (1,)), ("census", (0, 3, 4))):
-            given = environment(Path(home), **settings, SOURCE=source)
+            given = environment(Path(home), **settings, SOURCES__NAMES=source)
             seconds, run = timed(lambda: subprocess.run(
                 [*HOUSING, "retrain"], env=given, capture_output=True, text=True, check=False,  # noqa: B023
             ))  # fmt: skip

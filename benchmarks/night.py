@@ -39,7 +39,7 @@ SMALLEST = 0.003
 
 def delivered_to(home: Path) -> dict[str, str]:
     """The environment of a run that takes what is in the landing directory at once."""
-    return environment(home, SOURCE="landing", SETTLE_SECONDS="0")
+    return environment(home, SOURCES__NAMES="landing", SOURCES__SETTLE_SECONDS="0")
 
 
 def retrain(home: Path) -> tuple[dict[str, Any], float, Watch]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeGuard
+from typing import Any, TypeGuard
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -24,14 +24,13 @@ from housing.notify import NotifySettings
 from housing.quality.policy import QualityPolicy
 from housing.retention import RetentionPolicy
 from housing.serve_options import ServeOptions
-from housing.sources import SOURCES
+from housing.sources.settings import SourceSettings
 from housing.training.search_config import SearchPlan
 
 PREFIX = "HOUSING_"
 ENV_FILE = ".env"
 LEAST_TOKEN = 16
 """Characters of an API token; a shorter one can be guessed."""
-SOURCE_NAMES = tuple(SOURCES)
 
 
 class Settings(BaseSettings):
@@ -67,27 +66,8 @@ class Settings(BaseSettings):
         min_length=16,
         description="Passphrase by which backups are encrypted; without it they are not.",
     )
-    source: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        ("census", "landing"),
-        description="Where rows come from, in order, separated by commas: "
-        + ", ".join(SOURCE_NAMES)
-        + ".",
-    )
-    landing_dir: Path | None = Field(
-        None, description="Folder of CSV and Parquet files; default is `landing` in HOME."
-    )
-    census: str | None = Field(
-        None, description="Path or URL of the reference table; default is its public home."
-    )
-    sql_url: SecretStr | None = Field(None, description="Database of the source `sql`.")
-    sql_table: str | None = Field(None, description="Table of the source `sql`.")
-    sql_watermark: str | None = Field(None, description="Column by which new rows are told.")
-    simulated_rows: int = Field(
-        20_640, ge=100, le=10_000_000, description="Districts of a simulated first table."
-    )
-    scenario: str = Field("calm", description="What happens to simulated districts over time.")
-    settle_seconds: float = Field(
-        5.0, ge=0, le=600, description="Seconds for which a landing file must have been left alone."
+    sources: SourceSettings = Field(
+        default_factory=SourceSettings, description="Where rows come from."
     )
     seed: int = Field(
         42, ge=0, lt=2**31, description="Decides the split and the simulated districts."
@@ -138,16 +118,6 @@ class Settings(BaseSettings):
             raise ValueError(f"it must have {LEAST_TOKEN} characters or more; make one at random")
         return value
 
-    @field_validator("source")
-    @classmethod
-    def _known_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in value if name not in SOURCE_NAMES]
-        if unknown:
-            raise ValueError(
-                f"there is no source {', '.join(unknown)}; there are {', '.join(SOURCE_NAMES)}"
-            )
-        return tuple(dict.fromkeys(value))
-
     @field_validator("home")
     @classmethod
     def _usable_in_a_url(cls, value: Path) -> Path:
@@ -183,17 +153,19 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _places(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _below_home(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Everything that is not set and has a path has it in HOME."""
         home = Path(values.get("home") or "var").expanduser().resolve()
-        places = {
-            "home": home,
+        paths = {
             "database_url": f"sqlite:///{home / 'housing.db'}",
             "blob_url": str(home / "blobs"),
             "backup_url": str(home / "backup"),
-            "landing_dir": home / "landing",
         }
-        filled = {name: values.get(name) or place for name, place in places.items()}
-        return {**values, **filled, "home": home}
+        filled = {name: values.get(name) or path for name, path in paths.items()}
+        sources = values.get("sources") or {}
+        if isinstance(sources, dict) and not sources.get("landing_dir"):
+            sources = {**sources, "landing_dir": home / "landing"}
+        return {**values, **filled, "home": home, "sources": sources}
 
     @property
     def backup_on_same_disk(self) -> bool:

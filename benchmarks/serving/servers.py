@@ -1,6 +1,7 @@
 """A home with two champions to serve, made once and kept: the default family on the census table.
 
-Without the table (HOUSING_CENSUS) simulated districts take its place, and the figures say so.
+Without the table (HOUSING_SOURCES__CENSUS) simulated districts take its place, and the figures
+say so.
 """
 
 import os
@@ -27,9 +28,11 @@ from housing.store.database.open import open_store
 from housing.store.models import artifacts, registry
 
 SETTINGS = {
-    "HOUSING_SOURCE": "landing", "HOUSING_SETTLE_SECONDS": "0", "HOUSING_SEARCH__N_ITER": "1",
+    "HOUSING_SOURCES__NAMES": "landing",
+    "HOUSING_SOURCES__SETTLE_SECONDS": "0",
+    "HOUSING_SEARCH__N_ITER": "1",
     "HOUSING_SEARCH__FOLDS": "2",
-}  # fmt: skip
+}
 
 
 def make(home: Path) -> None:
@@ -39,7 +42,7 @@ def make(home: Path) -> None:
         return
     landing = home / "landing"
     landing.mkdir(parents=True, exist_ok=True)
-    census = os.environ.get("HOUSING_CENSUS")
+    census = os.environ.get("HOUSING_SOURCES__CENSUS")
     rows = pd.read_csv(census) if census else simulate(20_640, 0)
     rows = rows.sample(frac=1, random_state=0)
     for part, chunk in (("a", rows[:19_000]), ("b", rows[19_000:])):

@@ -99,7 +99,7 @@ def _census(settings: Settings) -> "pd.DataFrame":
     raise SourceUnavailable(
         source="census",
         why="the reference table cannot be had here",
-        next_step="Name a copy with HOUSING_CENSUS, or replay a scenario: --scenario calm.",
+        next_step="Set HOUSING_SOURCES__CENSUS to a copy, or replay a scenario: --scenario calm.",
     )
 
 
@@ -144,12 +144,12 @@ def _move_to(folder: Path, base: Settings, scenario: str | None) -> None:
         "HOUSING_HOME": str(folder),
         "HOUSING_SEED": str(base.seed),
         "HOUSING_TEST_SHARE": str(base.test_share),
-        "HOUSING_SOURCE": "landing" if scenario is None else "simulated",
-        "HOUSING_SETTLE_SECONDS": "0",
-        "HOUSING_SIMULATED_ROWS": str(base.simulated_rows),
+        "HOUSING_SOURCES__NAMES": "landing" if scenario is None else "simulated",
+        "HOUSING_SOURCES__SETTLE_SECONDS": "0",
+        "HOUSING_SOURCES__SIMULATED_ROWS": str(base.sources.simulated_rows),
     }
     if scenario is not None:
-        os.environ["HOUSING_SCENARIO"] = scenario
+        os.environ["HOUSING_SOURCES__SCENARIO"] = scenario
     os.chdir(folder)  # no `.env` with an address of the team in it
 
 
@@ -188,7 +188,7 @@ def _live(
 
 
 def _land(settings: Settings, batch: "pd.DataFrame", night: int) -> None:
-    folder = settings.landing_dir or settings.home / "landing"
+    folder = settings.sources.landing_dir or settings.home / "landing"
     folder.mkdir(parents=True, exist_ok=True)
     batch.to_csv(folder / f"night-{night:04d}.csv", index=False)
 

@@ -27,17 +27,10 @@ from housing.store.runs import runs
 def options(settings: Settings) -> SourceOptions:
     """What sources need to know of the settings."""
     return SourceOptions(
-        landing_dir=settings.landing_dir or settings.home / "landing",
-        create_landing_dir=settings.landing_dir == settings.home / "landing",
-        settle_seconds=settings.settle_seconds,
-        census=settings.census,
+        **dict(settings.sources),
+        create_landing_dir=settings.sources.landing_dir == settings.home / "landing",
         cache_dir=settings.home / "cache",
         seed=settings.seed,
-        simulated_rows=settings.simulated_rows,
-        scenario=settings.scenario,
-        sql_url=settings.sql_url,
-        sql_table=settings.sql_table,
-        sql_watermark=settings.sql_watermark,
     )
 
 
@@ -46,7 +39,7 @@ def ingest_all(
 ) -> IntakeSummary:
     """Take what all sources of the settings have; at most `at_most` new batches."""
     chosen = options(settings)
-    sources = [SOURCES[name](chosen) for name in settings.source]
+    sources = [SOURCES[name](chosen) for name in settings.sources.names]
     return ingest_sources(store, settings, sources, run=run, at_most=at_most)
 
 

@@ -208,7 +208,7 @@ def _quarantine(store: Store, came: Sequence[Row[Any]]) -> Iterator[QuarantinedR
 
 def _shown(settings: Settings) -> dict[str, str]:
     return {
-        "sources": ", ".join(settings.source),
+        "sources": ", ".join(settings.sources.names),
         "seed": str(settings.seed),
         "test share": f"{settings.test_share:.0%}",
         "families": ", ".join(settings.search.families),

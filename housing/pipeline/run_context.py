@@ -17,7 +17,8 @@ from housing import progress
 from housing.errors import HousingError, RunInProgress
 from housing.pipeline import notifications
 from housing.records import RunResult, StepTime
-from housing.settings import SOURCE_NAMES, Settings, load_settings
+from housing.settings import Settings, load_settings
+from housing.sources import SOURCES
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.models import registry
@@ -35,7 +36,7 @@ class NightlyParameters(BaseModel):
     source: str | None = Field(
         None,
         title="Source",
-        description=f"Where to look for fresh rows, of {', '.join(SOURCE_NAMES)}; "
+        description=f"Where to look for fresh rows, of {', '.join(SOURCES)}; "
         "separate several with commas.",
     )
     n_iter: int | None = Field(
@@ -60,7 +61,7 @@ class NightlyParameters(BaseModel):
         }
         overrides: dict[str, Any] = {"search": {**base.search.model_dump(), **changed}}
         if self.source is not None:
-            overrides["source"] = self.source
+            overrides["sources"] = {"names": self.source}
         return load_settings(**overrides)
 
 

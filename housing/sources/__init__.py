@@ -25,4 +25,4 @@ SOURCES: "Mapping[str, Callable[[SourceOptions], Source]]" = {
     "simulated": _imported("simulated.source:Simulated"),
     "sql": _imported("sql:SqlTable"),
 }
-"""Sources by the name that HOUSING_SOURCE gives them."""
+"""Sources by the name that HOUSING_SOURCES__NAMES gives them."""

@@ -9,31 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field
 
 from housing.quality.table import Raw
 from housing.records import BatchSummary
 from housing.sources.files import ReadLimits
+from housing.sources.settings import SourceSettings
 
 
-class SourceOptions(BaseModel):
-    """Where rows are and how patiently they are waited for; each source uses its own part."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SourceOptions(SourceSettings):
+    """The settings of the sources, and what the caller decides for them."""
 
     landing_dir: Path = Field(description="Folder of landing files.")
     create_landing_dir: bool = Field(
         default=False,
         description="Make the folder where it is missing; a missing one is an error else.",
     )
-    settle_seconds: float = Field(
-        default=5.0, ge=0, le=600, description="A file must have been left alone for this long."
-    )
     limits: ReadLimits = Field(
         default_factory=ReadLimits, description="What a file may cost to read."
-    )
-    census: str | None = Field(
-        default=None, description="Path or URL of the reference table; its public home otherwise."
     )
     cache_dir: Path = Field(description="Folder in which the reference table is kept.")
     connect_seconds: float = Field(
@@ -46,24 +39,8 @@ class SourceOptions(BaseModel):
         default=120.0, gt=0, le=3600, description="After this long a download is given up."
     )
     seed: int = Field(default=42, ge=0, lt=2**31, description="Decides the simulated districts.")
-    simulated_rows: int = Field(
-        default=20_640,
-        ge=100,
-        le=10_000_000,
-        description="Simulated districts of the first delivery.",
-    )
     simulated_day_rows: int = Field(
         default=300, ge=1, le=1_000_000, description="Simulated districts of every later delivery."
-    )
-    scenario: str = Field(
-        default="calm", description="What happens to simulated districts over time."
-    )
-    sql_url: SecretStr | None = Field(default=None, description="Database of the source `sql`.")
-    sql_table: str | None = Field(
-        default=None, description="Its table; schema.table where it needs to."
-    )
-    sql_watermark: str | None = Field(
-        default=None, description="Column that grows from row to row."
     )
 
 

@@ -131,11 +131,11 @@ class Landing:
             )
         except FileNotFoundError as error:
             why = f"there is no folder {folder}"
-            step = "Make it, or point HOUSING_LANDING_DIR at the folder where files land."
+            step = "Make it, or point HOUSING_SOURCES__LANDING_DIR at the folder where files land."
             raise SourceUnavailable(source=self.name, why=why, next_step=step) from error
         except OSError as error:
             why = f"{folder} cannot be listed ({error.strerror or error})"
-            step = "Point HOUSING_LANDING_DIR at a folder that this user may read."
+            step = "Point HOUSING_SOURCES__LANDING_DIR at a folder that this user may read."
             raise SourceUnavailable(source=self.name, why=why, next_step=step) from error
 
 

@@ -104,22 +104,22 @@ class SqlTable:
     def _place(self) -> tuple[URL, str, str]:
         options = self.options
         facts = {
-            "HOUSING_SQL_URL": options.sql_url and options.sql_url.get_secret_value(),
-            "HOUSING_SQL_TABLE": options.sql_table,
-            "HOUSING_SQL_WATERMARK": options.sql_watermark,
+            "HOUSING_SOURCES__SQL_URL": options.sql_url and options.sql_url.get_secret_value(),
+            "HOUSING_SOURCES__SQL_TABLE": options.sql_table,
+            "HOUSING_SOURCES__SQL_WATERMARK": options.sql_watermark,
         }
         unset = [name for name, value in facts.items() if not value]
         if unset:
             raise SourceUnavailable(
                 source=self.name, why=f"{' and '.join(unset)} not set",
-                next_step="Set what is missing, or take sql out of HOUSING_SOURCE.",
+                next_step="Set what is missing, or take sql out of HOUSING_SOURCES__NAMES.",
             )  # fmt: skip
         url_text, table_name, column = (str(value) for value in facts.values())
         try:
             return make_url(url_text), table_name, column
         except (SQLAlchemyError, ValueError):
             raise SourceUnavailable(
-                source=self.name, why="HOUSING_SQL_URL is not a database address",
+                source=self.name, why="HOUSING_SOURCES__SQL_URL is not a database address",
                 next_step="It looks like postgresql+psycopg://user:password@host/database.",
             ) from None  # fmt: skip
 
@@ -134,7 +134,8 @@ def _fetch(
     table = sa.Table(bare, sa.MetaData(), schema=schema or None, autoload_with=connection)
     if column not in table.c:
         raise FileUnreadable(
-            file=table_name, why=f"has no column {column}, which HOUSING_SQL_WATERMARK names"
+            file=table_name,
+            why=f"has no column {column}, which HOUSING_SOURCES__SQL_WATERMARK names",
         )
     names = [str(column.name) for column in table.columns]
     header = read_header(names, table_name, "the table")
@@ -258,7 +259,7 @@ def _unavailable(url: URL, why: str) -> SourceUnavailable:
     return SourceUnavailable(
         source=f"sql ({url.host or url.database or url.drivername})",
         why=why,
-        next_step="Check HOUSING_SQL_URL and HOUSING_SQL_TABLE, and that the database is up.",
+        next_step="Check HOUSING_SOURCES__SQL_URL, HOUSING_SOURCES__SQL_TABLE and that the database runs.",
     )
 
 

@@ -152,7 +152,7 @@ def stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     landing = folder / "landing"
     landing.mkdir()
     landing_rows(0, 600).to_csv(landing / "a.csv", index=False)
-    small = {name: value for name, value in SMALL.items() if name != "HOUSING_SOURCE"}
+    small = {name: value for name, value in SMALL.items() if name != "HOUSING_SOURCES__NAMES"}
     (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in small.items()))
     ports = {name: str(free_port()) for name in ("PREFECT_PORT", "PREDICTIONS_PORT")}
     stack = Stack(folder, {**images, "LANDING": str(landing), **ports})

@@ -44,12 +44,11 @@ def recipe(heading: str) -> dict[str, Any]:
 
 def test_a_data_source(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SOURCES, "feather", recipe("Add a data source")["Feather"])  # type: ignore[arg-type]
-    monkeypatch.setattr("housing.settings.SOURCE_NAMES", tuple(SOURCES))
-    monkeypatch.setenv("HOUSING_SOURCE", "feather")
+    monkeypatch.setenv("HOUSING_SOURCES__NAMES", "feather")
     settings = load_settings()
-    assert settings.landing_dir is not None
-    settings.landing_dir.mkdir(parents=True)
-    simulate(200, 0).to_feather(settings.landing_dir / "a.feather")
+    assert settings.sources.landing_dir is not None
+    settings.sources.landing_dir.mkdir(parents=True)
+    simulate(200, 0).to_feather(settings.sources.landing_dir / "a.feather")
     with open_store(settings) as store:
         assert ingest_all(store, settings, run=None).accepted == 200
         assert ingest_all(store, settings, run=None).stored == 0

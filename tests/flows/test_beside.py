@@ -26,7 +26,7 @@ pytestmark = pytest.mark.prefect
 
 
 def _land(settings: Settings, night: int) -> None:
-    folder = settings.landing_dir
+    folder = settings.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
     landing_rows(night).to_csv(folder / f"{night}.csv", index=False)

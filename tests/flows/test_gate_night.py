@@ -22,7 +22,7 @@ def checks_of(settings: Settings, run: int) -> dict[str, dict[str, Any]]:
 
 
 def land(settings: Settings, name: str, night: int) -> None:
-    folder = settings.landing_dir
+    folder = settings.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
     landing_rows(night, 600).to_csv(folder / name, index=False)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.prefect
 
 
 def land(settings: Settings, name: str) -> None:
-    folder = settings.landing_dir
+    folder = settings.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
     landing_rows().to_csv(folder / name, index=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from housing.errors import SettingsInvalid
-from housing.settings import PREFIX, SOURCE_NAMES, Settings, load_settings
+from housing.settings import PREFIX, Settings, load_settings
 from housing.training.search_config import SearchPlan
 
 
@@ -40,8 +40,8 @@ def test_everything_has_a_default_below_home(home):
     assert settings.home == home
     assert settings.database_url.get_secret_value() == f"sqlite:///{home}/housing.db"
     assert (settings.blob_url, settings.backup_url) == (f"{home}/blobs", f"{home}/backup")
-    assert settings.landing_dir == home / "landing"
-    assert settings.source == ("census", "landing")
+    assert settings.sources.landing_dir == home / "landing"
+    assert settings.sources.names == ("census", "landing")
     assert not home.exists()  # reading the settings makes nothing
 
 
@@ -57,10 +57,12 @@ def test_home_is_absolute_and_may_begin_with_a_tilde(home, monkeypatch, tmp_path
 
 
 def test_the_environment_wins_over_the_file_and_an_override_over_both(environment):
-    Path(".env").write_text("HOUSING_SEED=1\nHOUSING_TEST_SHARE=0.3\nHOUSING_SIMULATED_ROWS=500\n")
+    Path(".env").write_text(
+        "HOUSING_SEED=1\nHOUSING_TEST_SHARE=0.3\nHOUSING_SOURCES__SIMULATED_ROWS=500\n"
+    )
     environment(SEED="2", TEST_SHARE="0.4")
     settings = load_settings(seed=3)
-    assert (settings.seed, settings.test_share, settings.simulated_rows) == (3, 0.4, 500)
+    assert (settings.seed, settings.test_share, settings.sources.simulated_rows) == (3, 0.4, 500)
 
 
 def test_groups_are_set_part_by_part(environment):
@@ -90,9 +92,9 @@ def test_names_may_be_written_in_small_letters(environment, monkeypatch):
     ],
 )
 def test_sources_are_a_list_in_order(environment, text, expected):
-    environment(SOURCE=text)
-    assert load_settings().source == expected
-    assert load_settings(source=text).source == expected
+    environment(SOURCES__NAMES=text)
+    assert load_settings().sources.names == expected
+    assert load_settings(sources={"names": text}).sources.names == expected
 
 
 def test_lists_within_groups_are_written_the_same_way(environment):
@@ -101,10 +103,13 @@ def test_lists_within_groups_are_written_the_same_way(environment):
 
 
 def test_an_empty_variable_counts_as_not_set(environment):
-    environment(SEED="", DATABASE_URL="", SOURCE="", GATE__MARGIN="", CENSUS="", LANDING_DIR="")
+    environment(
+        SEED="", DATABASE_URL="", SOURCES__NAMES="", GATE__MARGIN="", SOURCES__CENSUS="",
+        SOURCES__LANDING_DIR="",
+    )  # fmt: skip
     settings = load_settings()
     assert settings == load_settings(seed=42)
-    assert settings.census is None
+    assert settings.sources.census is None
     assert settings.database_url.get_secret_value().startswith("sqlite:///")
 
 
@@ -119,13 +124,13 @@ def test_settings_cannot_be_changed_once_read(home):
 def test_all_faults_are_named_at_once(environment):
     Path(".env").write_text("HOUSING_RETRIES=3\nHOUSING_SEARCH__FOLDS=1\n")
     environment(
-        SEED="many", TEST_SHARE="2", SOURCE="landing,fax", TIMEZONE="Mars/Base", SEEED="1",
+        SEED="many", TEST_SHARE="2", SOURCES__NAMES="landing,fax", TIMEZONE="Mars/Base", SEEED="1",
         SCHEDULE="nightly", GATE__MARGIN="-1", GATE__MARGIM="0.1", SEARCH__FAMILIES="oracle",
         NOTIFY="loud", SEED__X="1",
     )  # fmt: skip
     named = {line.removeprefix(PREFIX).split(":")[0].split(" ")[0] for line in faults()}
     assert named == {
-        "SEED", "TEST_SHARE", "SOURCE", "TIMEZONE", "SEEED", "SCHEDULE", "GATE__MARGIN",
+        "SEED", "TEST_SHARE", "SOURCES__NAMES", "TIMEZONE", "SEEED", "SCHEDULE", "GATE__MARGIN",
         "GATE__MARGIM", "SEARCH__FAMILIES", "SEARCH__FOLDS", "RETRIES", "NOTIFY", "SEED__X",
     }  # fmt: skip
     assert len(faults()) == 13  # each once
@@ -139,10 +144,14 @@ def test_all_faults_are_named_at_once(environment):
         ("SEED", "2147483648", "less than 2147483648"),
         ("TEST_SHARE", "0.95", "less than 0.9"),
         ("TEST_SHARE", "nan", "less than 0.9"),
-        ("SIMULATED_ROWS", "5", "greater than or equal to 100"),
-        ("SETTLE_SECONDS", "inf", "less than or equal to 600"),
-        ("SOURCE", "fax", "there is no source fax; there are census, landing, simulated, sql"),
-        ("SOURCE", ",", "at least 1 item"),
+        ("SOURCES__SIMULATED_ROWS", "5", "greater than or equal to 100"),
+        ("SOURCES__SETTLE_SECONDS", "inf", "less than or equal to 600"),
+        (
+            "SOURCES__NAMES",
+            "fax",
+            "there is no source fax; there are census, landing, simulated, sql",
+        ),
+        ("SOURCES__NAMES", ",", "at least 1 item"),
         ("TIMEZONE", "Berlin", "'Berlin' is not a time zone such as Europe/Berlin"),
         ("TIMEZONE", "../../etc/passwd", "is not a time zone"),
         ("SCHEDULE", "every night", "not a cron expression such as 0 2 * * *"),
@@ -205,7 +214,7 @@ def test_an_env_file_that_cannot_be_read_is_said_to(home):
 
 SECRETS = {
     "DATABASE_URL": "postgresql://ann:hunter2@host/name",
-    "SQL_URL": "postgresql://ann:hunter2@host/name",
+    "SOURCES__SQL_URL": "postgresql://ann:hunter2@host/name",
     "NOTIFY__WEBHOOK_URL": "https://chat.example/hunter2",
 }
 
@@ -251,12 +260,6 @@ def test_every_setting_is_described(home):
                 described(field.annotation, (*path, name))
 
     described(Settings)
-
-
-def test_every_source_that_can_be_named_exists():
-    from housing.sources import SOURCES
-
-    assert set(SOURCE_NAMES) == set(SOURCES)
 
 
 def test_blobs_and_backup_on_one_disk_are_known(home, environment):

@@ -51,8 +51,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
 
 
 def _land(settings: Settings, name: str, frame: pd.DataFrame) -> None:
-    assert settings.landing_dir is not None
-    frame.to_csv(settings.landing_dir / name, index=False)
+    assert settings.sources.landing_dir is not None
+    frame.to_csv(settings.sources.landing_dir / name, index=False)
 
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]

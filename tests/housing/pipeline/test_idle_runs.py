@@ -32,8 +32,8 @@ def small(home: object, monkeypatch: pytest.MonkeyPatch) -> Settings:
     alike = replace(small_forest(), space={"model__max_features": randint(8, 10)})
     monkeypatch.setitem(FAMILIES, "forest", alike)  # type: ignore[arg-type]
     settings = load_settings()
-    assert settings.landing_dir is not None
-    settings.landing_dir.mkdir(parents=True)
+    assert settings.sources.landing_dir is not None
+    settings.sources.landing_dir.mkdir(parents=True)
     return settings
 
 
@@ -42,8 +42,8 @@ def _land(settings: Settings, name: str, seed: int, order: int | None = None) ->
     if order is not None:
         rows = rows.sample(frac=1, random_state=order)  # the same rows are another file
         rows["district_id"] = [f"{order}-{i}" for i in range(len(rows))]
-    assert settings.landing_dir is not None
-    rows.to_csv(settings.landing_dir / name, index=False)
+    assert settings.sources.landing_dir is not None
+    rows.to_csv(settings.sources.landing_dir / name, index=False)
 
 
 def _promotions(settings: Settings) -> int:

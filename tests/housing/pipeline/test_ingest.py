@@ -45,7 +45,7 @@ def small(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a night that takes a second, on SQLite."""
     for name, value in SMALL.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("HOUSING_LANDING_DIR", str(home / "landing"))
+    monkeypatch.setenv("HOUSING_SOURCES__LANDING_DIR", str(home / "landing"))
     monkeypatch.setitem(FAMILIES, "forest", small_forest())  # type: ignore[arg-type]
     return load_settings()
 
@@ -158,10 +158,10 @@ def test_a_table_of_somebody_elses_is_followed_there_and_back(
     store: Store, small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path / 'other.db'}"
-    monkeypatch.setenv("HOUSING_SOURCE", "sql")
-    monkeypatch.setenv("HOUSING_SQL_URL", url)
-    monkeypatch.setenv("HOUSING_SQL_TABLE", "t")
-    monkeypatch.setenv("HOUSING_SQL_WATERMARK", "written")
+    monkeypatch.setenv("HOUSING_SOURCES__NAMES", "sql")
+    monkeypatch.setenv("HOUSING_SOURCES__SQL_URL", url)
+    monkeypatch.setenv("HOUSING_SOURCES__SQL_TABLE", "t")
+    monkeypatch.setenv("HOUSING_SOURCES__SQL_WATERMARK", "written")
     other = sa.create_engine(url)
     table = landing_rows(0, 80).assign(district_id=[2**60 + i for i in range(80)], written=1)
     table.to_sql("t", other, index=False)
@@ -378,7 +378,7 @@ def _verdicts(home: Path, monkeypatch: pytest.MonkeyPatch, junk_on: int | None) 
     monkeypatch.setenv("HOUSING_HOME", str(home))
     folder = home / "landing"
     folder.mkdir(parents=True)
-    monkeypatch.setenv("HOUSING_LANDING_DIR", str(folder))
+    monkeypatch.setenv("HOUSING_SOURCES__LANDING_DIR", str(folder))
     first = landing_rows(0, 1200)
     outcomes = []
     for night in range(4):

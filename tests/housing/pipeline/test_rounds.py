@@ -37,15 +37,15 @@ def small(home: object, monkeypatch: pytest.MonkeyPatch) -> Settings:
     alike = replace(small_forest(), space={"model__max_features": randint(8, 9)})
     monkeypatch.setitem(FAMILIES, "forest", alike)  # type: ignore[arg-type]
     settings = load_settings()
-    assert settings.landing_dir is not None
-    settings.landing_dir.mkdir(parents=True)
+    assert settings.sources.landing_dir is not None
+    settings.sources.landing_dir.mkdir(parents=True)
     return settings
 
 
 def _land(settings: Settings, name: str, rows: int) -> None:
-    assert settings.landing_dir is not None
+    assert settings.sources.landing_dir is not None
     frame = landing_rows(ord(name), rows)
-    frame.to_csv(settings.landing_dir / f"{name}.csv", index=False)
+    frame.to_csv(settings.sources.landing_dir / f"{name}.csv", index=False)
 
 
 def _night(settings: Settings, name: str) -> RunResult:

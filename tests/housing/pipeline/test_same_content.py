@@ -53,9 +53,9 @@ def judged(small: Settings) -> Settings:  # noqa: F811
 
 
 def _deliver(settings: Settings, frames: list[Frame]) -> None:
-    assert settings.landing_dir is not None
+    assert settings.sources.landing_dir is not None
     for number, frame in enumerate(frames):
-        frame.to_csv(settings.landing_dir / f"z{number}.csv", index=False)
+        frame.to_csv(settings.sources.landing_dir / f"z{number}.csv", index=False)
 
 
 def _content(settings: Settings) -> str:

@@ -19,7 +19,7 @@ def test_an_empty_directory_delivers_nothing(options, seen):
 
 def test_a_missing_directory_is_an_error_that_says_what_to_do(options, seen, tmp_path):
     source = SOURCES["landing"](options(landing_dir=tmp_path / "none"))
-    with pytest.raises(SourceUnavailable, match="HOUSING_LANDING_DIR"):
+    with pytest.raises(SourceUnavailable, match="HOUSING_SOURCES__LANDING_DIR"):
         list(source.deliveries(seen))
 
 

@@ -140,7 +140,7 @@ def test_a_table_without_the_columns_is_unreadable(source, seen, append, options
     assert "the table: the column is missing: population" in answer.message
     no_mark = SOURCES["sql"](options(sql_url=SecretStr(url), sql_table=TABLE, sql_watermark="nope"))
     (answer,) = no_mark.deliveries(seen)
-    assert "has no column nope, which HOUSING_SQL_WATERMARK names" in answer.message
+    assert "has no column nope, which HOUSING_SOURCES__SQL_WATERMARK names" in answer.message
 
 
 def test_a_missing_table(source, seen, append, options, url):
@@ -157,7 +157,9 @@ def test_a_missing_sqlite_file_is_not_made(source, seen, tmp_path):
 
 
 def test_what_is_not_set_is_named(options, seen):
-    with pytest.raises(SourceUnavailable, match="HOUSING_SQL_URL and HOUSING_SQL_WATERMARK not"):
+    with pytest.raises(
+        SourceUnavailable, match="HOUSING_SOURCES__SQL_URL and HOUSING_SOURCES__SQL_WATERMARK not"
+    ):
         list(SOURCES["sql"](options(sql_table="t")).deliveries(seen))
 
 
