@@ -14,7 +14,7 @@ from tests.fixtures.housing_up import Up, until
 from tests.fixtures.small_settings import landing_rows
 
 SETTINGS = {
-    "HOUSING_SCHEDULE": "* * * * *",
+    "HOUSING_SCHEDULES__RETRAIN": "* * * * *",
     "HOUSING_SEARCH__FAMILIES": "forest",
     "HOUSING_SEARCH__N_ITER": "40",
 }

@@ -19,9 +19,9 @@ from flows.monitor import monitor
 from flows.nightly import nightly
 from flows.prune import prune
 from flows.rollback import rollback
+from housing.schedules import OFF
 from housing.settings import Settings
 
-OFF = "off"
 TAG = "housing"
 """A failed flow run with this tag is reported by the watch."""
 
@@ -40,7 +40,7 @@ class Deployment:
         cron = OFF if self.schedule is None else self.schedule(settings)
         return self.flow.to_deployment(
             name=self.name,
-            schedule=None if cron == OFF else Cron(cron, timezone=settings.timezone),
+            schedule=None if cron == OFF else Cron(cron, timezone=settings.schedules.timezone),
             description=self.flow.description,
             tags=[TAG, self.name],
             parameters={} if self.parameters is None else self.parameters(settings),
@@ -53,16 +53,16 @@ def _as_set(_: Settings) -> dict[str, Any]:
 
 
 def _full_search(settings: Settings) -> dict[str, Any]:
-    return {"parameters": {"n_iter": settings.search_draws}}
+    return {"parameters": {"n_iter": settings.schedules.full_search_trials}}
 
 
 DEPLOYMENTS: tuple[Deployment, ...] = (
-    Deployment("nightly", nightly, lambda s: s.schedule, _as_set),
-    Deployment("search", nightly, lambda s: s.schedule_search, _full_search),
+    Deployment("nightly", nightly, lambda s: s.schedules.retrain, _as_set),
+    Deployment("search", nightly, lambda s: s.schedules.search, _full_search),
     Deployment("backfill", backfill, None, _as_set),
     Deployment("rollback", rollback),
     Deployment("approval", approval),
-    Deployment("monitor", monitor, lambda s: s.schedule_monitor),
-    Deployment("backup", backup, lambda s: s.schedule_backup),
-    Deployment("prune", prune, lambda s: s.schedule_prune),
+    Deployment("monitor", monitor, lambda s: s.schedules.monitor),
+    Deployment("backup", backup, lambda s: s.schedules.backup),
+    Deployment("prune", prune, lambda s: s.schedules.prune),
 )

@@ -80,17 +80,10 @@ class NotifySettings(BaseModel):
         description="Anything else that Apprise reaches (Slack, Teams, Telegram, ntfy, ...): its "
         "addresses, with commas.",
     )
-    alive_url: SecretStr | None = Field(
+    heartbeat_url: SecretStr | None = Field(
         None,
         description="Fetched after each night that came to its end, and after nothing else. A "
         "service that expects it tells you when this whole machine is down.",
-    )
-    missed_after_minutes: int = Field(
-        60,
-        ge=0,
-        le=1440,
-        description="A night that has not begun so long after its time is told as missed; "
-        "0 tells nobody, and the night is started all the same.",
     )
     silent_after_minutes: float = Field(
         15.0,
@@ -110,7 +103,7 @@ class NotifySettings(BaseModel):
             raise ValueError(f"there is no event {', '.join(unknown)}")
         return events
 
-    @field_validator("webhook_url", "alive_url")
+    @field_validator("webhook_url", "heartbeat_url")
     @classmethod
     def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not url.get_secret_value().startswith(("http://", "https://")):
@@ -245,13 +238,13 @@ def send_all(message: Message, settings: NotifySettings) -> tuple[str, ...]:
 
 def say_alive(settings: NotifySettings) -> bool:
     """Tell whoever watches this machine from outside that a night came to its end."""
-    if settings.alive_url is None:
+    if settings.heartbeat_url is None:
         return True
     try:
         with urllib.request.urlopen(  # noqa: S310 - http and https only
-            settings.alive_url.get_secret_value(), timeout=settings.timeout_seconds
+            settings.heartbeat_url.get_secret_value(), timeout=settings.timeout_seconds
         ):
             return True
     except Exception as error:  # noqa: BLE001 - as above
-        log.warning("The address of ALIVE_URL did not answer (%s).", type(error).__name__)
+        log.warning("The address of HEARTBEAT_URL did not answer (%s).", type(error).__name__)
         return False

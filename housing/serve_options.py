@@ -3,8 +3,10 @@
 import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+MIN_TOKEN_LENGTH = 16
+"""Characters; a shorter token can be guessed."""
 KEPT = "kept"
 """Stands for the newest challenger that was not promoted."""
 
@@ -14,6 +16,9 @@ class ServeOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    token: SecretStr | None = Field(
+        None, description="Token that clients of the prediction API send; /health needs none."
+    )
     poll_seconds: float = Field(
         0.25, ge=0.05, le=60, description="How often the ledger is looked at for a new champion."
     )
@@ -79,6 +84,13 @@ class ServeOptions(BaseModel):
         description="Host names that are answered while no API token is set, so that no foreign "
         "web page can ask through a visitor's browser.",
     )
+
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < MIN_TOKEN_LENGTH:
+            raise ValueError(f"it must have {MIN_TOKEN_LENGTH} characters or more, made at random")
+        return value
 
     @field_validator("shadow")
     @classmethod

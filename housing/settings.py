@@ -5,16 +5,22 @@ are only given their place and their defaults.
 """
 
 import os
-import re
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, TypeGuard
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim, CronSimError
 from dotenv import dotenv_values
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from housing.errors import SettingsInvalid
@@ -23,14 +29,24 @@ from housing.monitoring.options import MonitorOptions
 from housing.notify import NotifySettings
 from housing.quality.policy import QualityPolicy
 from housing.retention import RetentionPolicy
+from housing.schedules import Schedules
 from housing.serve_options import ServeOptions
 from housing.sources.settings import SourceSettings
 from housing.training.search_config import SearchPlan
 
 PREFIX = "HOUSING_"
 ENV_FILE = ".env"
-LEAST_TOKEN = 16
-"""Characters of an API token; a shorter one can be guessed."""
+
+
+class SplitSettings(BaseModel):
+    """The test side is fixed by these two: changing them starts another history."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(
+        42, ge=0, lt=2**31, description="Decides the split and the simulated districts."
+    )
+    test_share: float = Field(0.2, gt=0.01, lt=0.9, description="Share of rows kept for testing.")
 
 
 class Settings(BaseSettings):
@@ -69,23 +85,10 @@ class Settings(BaseSettings):
     sources: SourceSettings = Field(
         default_factory=SourceSettings, description="Where rows come from."
     )
-    seed: int = Field(
-        42, ge=0, lt=2**31, description="Decides the split and the simulated districts."
+    split: SplitSettings = Field(
+        default_factory=SplitSettings, description="How rows are split into training and test."
     )
-    test_share: float = Field(0.2, gt=0.01, lt=0.9, description="Share of rows kept for testing.")
-    schedule: str = Field("0 2 * * *", description="Cron expression of the nightly run.")
-    schedule_search: str = Field(
-        "0 4 * * 0", description="Cron expression of the full search, or off."
-    )
-    search_draws: int = Field(60, ge=1, le=10_000, description="Draws of the full search.")
-    schedule_monitor: str = Field(
-        "30 * * * *", description="Cron expression of the monitor's looks, or off."
-    )
-    schedule_backup: str = Field(
-        "0 6 * * *", description="Cron expression of the backup and its trial restore, or off."
-    )
-    schedule_prune: str = Field("0 7 * * 0", description="Cron expression of the prune, or off.")
-    timezone: str = Field("UTC", description="Time zone of the schedule, e.g. Europe/Berlin.")
+    schedules: Schedules = Field(default_factory=Schedules, description="When it runs.")
     notify: NotifySettings = Field(
         default_factory=lambda: NotifySettings.model_validate({}), description="Where messages go."
     )
@@ -102,48 +105,17 @@ class Settings(BaseSettings):
         "are scored and models fitted; they need this package and its libraries.",
     )
     quality: QualityPolicy = Field(default_factory=QualityPolicy, description="What to let in.")
-    api_token: SecretStr | None = Field(
-        None, description="When set, the prediction API asks for it everywhere but on /health."
-    )
     serve: ServeOptions = Field(default_factory=ServeOptions, description="The prediction API.")
     monitor: MonitorOptions = Field(
         default_factory=lambda: MonitorOptions.model_validate({}),
         description="What is watched between two nights.",
     )
 
-    @field_validator("api_token")
-    @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < LEAST_TOKEN:
-            raise ValueError(f"it must have {LEAST_TOKEN} characters or more; make one at random")
-        return value
-
     @field_validator("home")
     @classmethod
     def _usable_in_a_url(cls, value: Path) -> Path:
         if "?" in str(value):
             raise ValueError("a path with ? in it cannot stand in a database URL")
-        return value
-
-    @field_validator("schedule")
-    @classmethod
-    def _cron(cls, value: str) -> str:
-        if not _is_cron(value):
-            raise ValueError("it is not a cron expression such as 0 2 * * * (at 2:00 every day)")
-        return value
-
-    @field_validator("schedule_search", "schedule_monitor", "schedule_backup", "schedule_prune")
-    @classmethod
-    def _cron_or_off(cls, value: str) -> str:
-        return value if value == "off" else cls._cron(value)
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from error
         return value
 
     @model_validator(mode="before")
@@ -193,24 +165,6 @@ def _is_group(kind: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _is_cron(text: str) -> bool:
-    """Whether a schedule is one, of five fields, whose time comes at all.
-
-    It is for the orchestrator, which cannot be asked here. It reads neither 5L (the last Friday)
-    nor LW (the last weekday), nor 1#2 (the second Monday) beside a day of the month.
-    """
-    fields = text.split()
-    if len(fields) != 5 or re.search(r"\dL|LW", text, re.IGNORECASE):
-        return False
-    if "#" in fields[4] and fields[2] not in ("*", "?"):
-        return False
-    try:
-        next(CronSim(text, datetime(2026, 1, 1)))
-    except (CronSimError, StopIteration):
-        return False
-    return True
-
-
 def _existing_parent(path: Path) -> Path:
     return path if path.exists() else _existing_parent(path.parent)
 
@@ -218,53 +172,74 @@ def _existing_parent(path: Path) -> Path:
 def load_settings(**overrides: Any) -> Settings:
     """The settings in force; SettingsInvalid names all faults at once.
 
-    `overrides` come from the command line and win over the environment.
+    `overrides` win over the environment, and the environment over `.env`.
     """
-    names = [*os.environ, *_names_in_env_file(), *(PREFIX + name.upper() for name in overrides)]
+    names = [*os.environ, *values_of_env_file(), *(PREFIX + name.upper() for name in overrides)]
     faults = _unknown_names(names)
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        faults += [_fault(item) for item in error.errors()]
+        faults += [_fault(item) for item in error.errors() if item["type"] != "extra_forbidden"]
     if faults:
         raise SettingsInvalid(faults="\n".join(faults))
     return settings
 
 
-def _names_in_env_file() -> list[str]:
+def values_of_env_file() -> dict[str, str | None]:
+    """Every variable of `.env`; SettingsInvalid if the file cannot be read."""
     try:
-        return list(dotenv_values(ENV_FILE))
+        return dict(dotenv_values(ENV_FILE))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsInvalid(faults=f"The file {ENV_FILE} cannot be read: {error}") from error
 
 
+def fields_by_name() -> dict[str, FieldInfo]:
+    """Every setting by its full name, e.g. HOUSING_GATE__MARGIN, in the order of the page."""
+    return dict(_fields(PREFIX, Settings))
+
+
+def _fields(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        if _is_group(field.annotation):
+            yield from _fields(f"{prefix}{name.upper()}__", field.annotation)
+        else:
+            yield prefix + name.upper(), field
+
+
 def _unknown_names(names: Iterable[str]) -> list[str]:
-    """Names with our prefix that no setting has; those within a group are the group's to judge."""
+    """A sentence for each name with our prefix that is no setting and no group."""
+    known = list(fields_by_name())
+    groups = {PREFIX + name.upper() for name in Settings.model_fields}
     ours = {name for name in names if name.upper().startswith(PREFIX)}
-    return [f"{name} is not a setting." for name in sorted(ours) if not _is_known(name)]
+    unknown = [name for name in sorted(ours) if name.upper() not in {*known, *groups}]
+    return [f"{name} is not a setting; did you mean {_nearest(name, known)}?" for name in unknown]
 
 
-def _is_known(name: str) -> bool:
-    head, *rest = name.upper().removeprefix(PREFIX).lower().split("__")
-    field = Settings.model_fields.get(head)
-    return field is not None and (not rest or _is_group(field.annotation))
+def _nearest(name: str, known: list[str]) -> str:
+    """The setting whose name has most in common; a setting that moved to a group keeps its end."""
+    wanted = name.upper().removeprefix(PREFIX)
+
+    def likeness(candidate: str) -> float:
+        whole = candidate.removeprefix(PREFIX)
+        spellings = (whole, whole.replace("__", "_"), whole.rpartition("__")[2])
+        return max(SequenceMatcher(None, wanted, spelling).ratio() for spelling in spellings)
+
+    return max(known, key=likeness)
 
 
 def _fault(item: Any) -> str:
     name = PREFIX + "__".join(str(part) for part in item["loc"]).upper()
-    if item["type"] == "extra_forbidden":
-        return f"{name} is not a setting."
     if item["type"] == "model_type":
         return f"{name} is a group of settings; set its parts, each as {name}__PART."
-    shown = "" if _is_secret(item["loc"]) else f" (it is {item['input']!r})"
+    shown = "" if is_secret(item["loc"]) else f" (it is {item['input']!r})"
     return f"{name}: {item['msg'].removeprefix('Value error, ')}{shown}"
 
 
-def _is_secret(place: Sequence[int | str]) -> bool:
-    """Whether what was set there may be shown to nobody; an address may hold a password."""
+def is_secret(path: Sequence[int | str]) -> bool:
+    """Whether the value at a path of field names must not be shown; a URL may hold a password."""
     fields, kind = Settings.model_fields, None
-    for part in place:
+    for part in path:
         if part in fields:
             kind = fields[str(part)].annotation
             fields = kind.model_fields if _is_group(kind) else {}
-    return "Secret" in str(kind) or "url" in str(place) or not place
+    return "Secret" in str(kind) or "url" in str(path) or not path

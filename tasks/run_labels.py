@@ -18,7 +18,7 @@ WAITS = RunOutcome.AWAITING_APPROVAL.value
 def dated_run_name(kind: str) -> str:
     """`nightly 2026-11-25`: the day for which a run was meant, where the schedule is at home."""
     meant: datetime = flow_run.get_scheduled_start_time() or datetime.now(UTC)
-    name = f"{kind} {meant.astimezone(ZoneInfo(load_settings().timezone)):%Y-%m-%d}"
+    name = f"{kind} {meant.astimezone(ZoneInfo(load_settings().schedules.timezone)):%Y-%m-%d}"
     before = flow_run.get_name() or ""  # of a run that is resumed, with what was said already
     return before if before.startswith(f"{name}: ") else name
 

@@ -142,8 +142,8 @@ def _move_to(folder: Path, base: Settings, scenario: str | None) -> None:
         del os.environ[name]
     os.environ |= kept | {
         "HOUSING_HOME": str(folder),
-        "HOUSING_SEED": str(base.seed),
-        "HOUSING_TEST_SHARE": str(base.test_share),
+        "HOUSING_SPLIT__SEED": str(base.split.seed),
+        "HOUSING_SPLIT__TEST_SHARE": str(base.split.test_share),
         "HOUSING_SOURCES__NAMES": "landing" if scenario is None else "simulated",
         "HOUSING_SOURCES__SETTLE_SECONDS": "0",
         "HOUSING_SOURCES__SIMULATED_ROWS": str(base.sources.simulated_rows),

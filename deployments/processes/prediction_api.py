@@ -100,10 +100,10 @@ def _run(settings: Settings, binding: Binding, listening: socket.socket) -> None
 
 
 def _refuse_open_door(settings: Settings, binding: Binding) -> None:
-    if settings.api_token is None and not binding.without_token and not _loopback(binding.host):
+    if settings.serve.token is None and not binding.without_token and not _loopback(binding.host):
         raise NotPossible(
             what=f"Serving on {binding.host}",
-            why="others could ask, and HOUSING_API_TOKEN is not set. Set it, or add "
+            why="others could ask, and HOUSING_SERVE__TOKEN is not set. Set it, or add "
             "--without-token if they may.",
         )
 

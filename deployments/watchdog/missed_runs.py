@@ -73,7 +73,7 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
         or _cancelled_by_user(client, due, now)
     ):
         return
-    local = due.astimezone(ZoneInfo(settings.timezone))
+    local = due.astimezone(ZoneInfo(settings.schedules.timezone))
     obstacle = _obstacle(store, deployment, due)
     next_step = (
         obstacle or "See whether a runner is at work: `housing up`, or the service `worker`."
@@ -88,11 +88,13 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
 def report_without_server(store: Store, settings: Settings) -> Iterator[str]:
     """Tell the team of a night that was missed while the orchestrator does not answer."""
     now = utc_now()
-    due = last_due(CronSchedule(cron=settings.schedule, timezone=settings.timezone), now)
+    due = last_due(
+        CronSchedule(cron=settings.schedules.retrain, timezone=settings.schedules.timezone), now
+    )
     if due is None or _runs(store) or not _any(store, run_rows.c.started_at < due):
         return  # or nothing has run here yet
     if not _ran(store, due, now, "completed", "failed", "crashed", "cancelled"):
-        local = due.astimezone(ZoneInfo(settings.timezone))
+        local = due.astimezone(ZoneInfo(settings.schedules.timezone))
         next_step = "The Prefect server does not answer: see its log, or start `housing up`."
         yield from _tell_missed(store, settings, local, next_step)
 
@@ -135,7 +137,7 @@ def _once(store: Store, due: datetime) -> str:
 
 
 def _tell_missed(store: Store, settings: Settings, due: datetime, next_step: str) -> Iterator[str]:
-    minutes = settings.notify.missed_after_minutes
+    minutes = settings.schedules.missed_after_minutes
     if minutes and utc_now() - due >= timedelta(minutes=minutes):
         said = notifications.notify_missed(store, settings, due, next_step)
         yield from [] if said is None else [said]
@@ -147,7 +149,7 @@ def _deployment(client: SyncPrefectClient, settings: Settings) -> DeploymentResp
     except ObjectNotFound:
         return None
     if not found.schedules:  # somebody deleted it in the UI: it counts as switched off
-        cron = CronSchedule(cron=settings.schedule, timezone=settings.timezone)
+        cron = CronSchedule(cron=settings.schedules.retrain, timezone=settings.schedules.timezone)
         found.schedules = [DeploymentSchedule(schedule=cron, active=False)]
     return found
 

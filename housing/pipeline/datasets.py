@@ -26,7 +26,7 @@ def freeze(store: Store, run: RunContext) -> DatasetVersion:
 
 def assign_sides(store: Store, settings: Settings) -> int:
     """Give every district without a side its own; returns how many got one."""
-    rule = SplitRule(test_share=settings.test_share, seed=settings.seed)
+    rule = SplitRule(test_share=settings.split.test_share, seed=settings.split.seed)
     with store.read() as connection:
         todo = split.unsplit(connection)
     return sum(split.split_batch(store, batch, rule)[0] for batch in todo)

@@ -30,7 +30,7 @@ def options(settings: Settings) -> SourceOptions:
         **dict(settings.sources),
         create_landing_dir=settings.sources.landing_dir == settings.home / "landing",
         cache_dir=settings.home / "cache",
-        seed=settings.seed,
+        seed=settings.split.seed,
     )
 
 

@@ -209,8 +209,8 @@ def _quarantine(store: Store, came: Sequence[Row[Any]]) -> Iterator[QuarantinedR
 def _shown(settings: Settings) -> dict[str, str]:
     return {
         "sources": ", ".join(settings.sources.names),
-        "seed": str(settings.seed),
-        "test share": f"{settings.test_share:.0%}",
+        "seed": str(settings.split.seed),
+        "test share": f"{settings.split.test_share:.0%}",
         "families": ", ".join(settings.search.families),
         "draws": str(settings.search.n_iter),
         "folds": str(settings.search.folds),

@@ -114,7 +114,7 @@ def _scratch(home: Path) -> Path:
 
 
 def _rules(settings: Settings) -> AccessRules:
-    options, token = settings.serve, settings.api_token
+    options, token = settings.serve, settings.serve.token
     return AccessRules(
         token=None if token is None else token.get_secret_value(),
         hosts=frozenset(host.lower() for host in options.allowed_hosts),

@@ -110,8 +110,8 @@ class AccessMiddleware:
         if token is None:
             if _host_name(host) not in self.rules.hosts:
                 raise HTTPProblem(
-                    421, "This server does not answer to that host name. Set HOUSING_API_TOKEN, or "
-                    "name the host in HOUSING_SERVE__ALLOWED_HOSTS.",
+                    421, "This server does not answer to that host name. Set HOUSING_SERVE__TOKEN, "
+                    "or name the host in HOUSING_SERVE__ALLOWED_HOSTS.",
                 )  # fmt: skip
         elif scope["path"] not in OPEN and not _token_matches(token, authorization):
             raise HTTPProblem(

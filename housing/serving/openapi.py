@@ -25,7 +25,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     found["x-model"] = None if served is None else served.name
     typical = middle() if served is None else served.calibration.typical
     _add_questions(found, state, typical)
-    if state.settings.api_token is not None:
+    if state.settings.serve.token is not None:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}]
     app.openapi_schema = found

@@ -33,7 +33,7 @@ HOMES = (_FOLDER + "housing.csv", _FOLDER + "housing.tgz")
 """The table's public addresses, the second being the first's one retry."""
 
 _TARS = (".tgz", ".tar.gz", ".tar")
-_WAY_OUT = "Set HOUSING_SOURCES__CENSUS to a readable path or URL, or unset it to use the public one."
+_WAY_OUT = "Set HOUSING_SOURCES__CENSUS to a readable path or URL; unset, it is the public one."
 
 
 @dataclass(frozen=True)

@@ -259,7 +259,7 @@ def _unavailable(url: URL, why: str) -> SourceUnavailable:
     return SourceUnavailable(
         source=f"sql ({url.host or url.database or url.drivername})",
         why=why,
-        next_step="Check HOUSING_SOURCES__SQL_URL, HOUSING_SOURCES__SQL_TABLE and that the database runs.",
+        next_step="Check HOUSING_SOURCES__SQL_URL, HOUSING_SOURCES__SQL_TABLE and the database.",
     )
 
 

@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 KILLED = "PostgreSQL, both stores, for 5 s (`tests/deployments/test_clock.py`)"
-EVERY_MINUTE = {"HOUSING_SCHEDULE": "* * * * *"}
+EVERY_MINUTE = {"HOUSING_SCHEDULES__RETRAIN": "* * * * *"}
 
 
 @pytest.fixture

@@ -56,10 +56,10 @@ def test_it_uses_a_server_that_runs(
         (("--families", "quantum"), {}, "there is no model family quantum"),
         (("--source", "nowhere"), {}, "nowhere"),
         ((), {"HOUSING_COLOUR": "red"}, "HOUSING_COLOUR is not a setting"),
-        ((), {"HOUSING_GATE__MARGIN": "-1", "HOUSING_SEED": "x"}, "HOUSING_SEED"),
+        ((), {"HOUSING_GATE__MARGIN": "-1", "HOUSING_SPLIT__SEED": "x"}, "HOUSING_SPLIT__SEED"),
         ((), {"HOUSING_DATABASE_URL": "mysql://u@h/d"}, "HOUSING_DATABASE_URL"),
-        ((), {"HOUSING_TIMEZONE": "Mars/Olympus"}, "HOUSING_TIMEZONE"),
-        ((), {"HOUSING_SCHEDULE": "0 2 30 2 *"}, "HOUSING_SCHEDULE"),
+        ((), {"HOUSING_SCHEDULES__TIMEZONE": "Mars/Olympus"}, "HOUSING_SCHEDULES__TIMEZONE"),
+        ((), {"HOUSING_SCHEDULES__RETRAIN": "0 2 30 2 *"}, "HOUSING_SCHEDULES__RETRAIN"),
     ],
 )
 def test_an_impossible_request_is_named(
@@ -84,7 +84,7 @@ def test_an_impossible_request_is_named(
     ("arguments", "settings", "said"),
     [
         (("--n-iter", "0"), {}, "n-iter"),
-        ((), {"HOUSING_TIMEZONE": "Mars/Olympus"}, "HOUSING_TIMEZONE"),
+        ((), {"HOUSING_SCHEDULES__TIMEZONE": "Mars/Olympus"}, "HOUSING_SCHEDULES__TIMEZONE"),
     ],
 )
 def test_it_is_named_before_anything_starts(

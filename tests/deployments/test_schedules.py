@@ -132,7 +132,7 @@ def test_the_orchestrator_computes_whatever_the_settings_accept() -> None:
     for fields in product(("0 2", "*/7 0-23", "5/15 2"), days, months, weekdays):
         cron = " ".join(fields)
         try:
-            load_settings(schedule=cron)
+            load_settings(schedules={"retrain": cron})
         except SettingsInvalid:
             continue
         accepted += 1

@@ -58,11 +58,12 @@ def test_home_is_absolute_and_may_begin_with_a_tilde(home, monkeypatch, tmp_path
 
 def test_the_environment_wins_over_the_file_and_an_override_over_both(environment):
     Path(".env").write_text(
-        "HOUSING_SEED=1\nHOUSING_TEST_SHARE=0.3\nHOUSING_SOURCES__SIMULATED_ROWS=500\n"
+        "HOUSING_SPLIT__SEED=1\nHOUSING_SPLIT__TEST_SHARE=0.3\nHOUSING_SOURCES__SIMULATED_ROWS=500\n"
     )
-    environment(SEED="2", TEST_SHARE="0.4")
-    settings = load_settings(seed=3)
-    assert (settings.seed, settings.test_share, settings.sources.simulated_rows) == (3, 0.4, 500)
+    environment(SPLIT__SEED="2", SPLIT__TEST_SHARE="0.4")
+    settings = load_settings(split={"seed": 3})
+    assert (settings.split.seed, settings.split.test_share) == (3, 0.4)
+    assert settings.sources.simulated_rows == 500
 
 
 def test_groups_are_set_part_by_part(environment):
@@ -104,18 +105,18 @@ def test_lists_within_groups_are_written_the_same_way(environment):
 
 def test_an_empty_variable_counts_as_not_set(environment):
     environment(
-        SEED="", DATABASE_URL="", SOURCES__NAMES="", GATE__MARGIN="", SOURCES__CENSUS="",
+        SPLIT__SEED="", DATABASE_URL="", SOURCES__NAMES="", GATE__MARGIN="", SOURCES__CENSUS="",
         SOURCES__LANDING_DIR="",
     )  # fmt: skip
     settings = load_settings()
-    assert settings == load_settings(seed=42)
+    assert settings == load_settings(split={"seed": 42})
     assert settings.sources.census is None
     assert settings.database_url.get_secret_value().startswith("sqlite:///")
 
 
 def test_settings_cannot_be_changed_once_read(home):
     with pytest.raises(ValueError, match="frozen"):
-        load_settings().seed = 1
+        load_settings().home = Path()
 
 
 # --- what is refused ------------------------------------------------------------------------
@@ -124,14 +125,15 @@ def test_settings_cannot_be_changed_once_read(home):
 def test_all_faults_are_named_at_once(environment):
     Path(".env").write_text("HOUSING_RETRIES=3\nHOUSING_SEARCH__FOLDS=1\n")
     environment(
-        SEED="many", TEST_SHARE="2", SOURCES__NAMES="landing,fax", TIMEZONE="Mars/Base", SEEED="1",
-        SCHEDULE="nightly", GATE__MARGIN="-1", GATE__MARGIM="0.1", SEARCH__FAMILIES="oracle",
-        NOTIFY="loud", SEED__X="1",
+        SPLIT__SEED="many", SPLIT__TEST_SHARE="2", SOURCES__NAMES="landing,fax", SEEED="1",
+        SCHEDULES__TIMEZONE="Mars/Base", SCHEDULES__RETRAIN="nightly", GATE__MARGIN="-1",
+        GATE__MARGIM="0.1", SEARCH__FAMILIES="oracle", NOTIFY="loud", HOME__X="1",
     )  # fmt: skip
     named = {line.removeprefix(PREFIX).split(":")[0].split(" ")[0] for line in faults()}
     assert named == {
-        "SEED", "TEST_SHARE", "SOURCES__NAMES", "TIMEZONE", "SEEED", "SCHEDULE", "GATE__MARGIN",
-        "GATE__MARGIM", "SEARCH__FAMILIES", "SEARCH__FOLDS", "RETRIES", "NOTIFY", "SEED__X",
+        "SPLIT__SEED", "SPLIT__TEST_SHARE", "SOURCES__NAMES", "SEEED", "SCHEDULES__TIMEZONE",
+        "SCHEDULES__RETRAIN", "GATE__MARGIN", "GATE__MARGIM", "SEARCH__FAMILIES",
+        "SEARCH__FOLDS", "RETRIES", "NOTIFY", "HOME__X",
     }  # fmt: skip
     assert len(faults()) == 13  # each once
 
@@ -139,11 +141,11 @@ def test_all_faults_are_named_at_once(environment):
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("SEED", "x", "valid integer, unable to parse string as an integer (it is 'x')"),
-        ("SEED", "-1", "greater than or equal to 0 (it is '-1')"),
-        ("SEED", "2147483648", "less than 2147483648"),
-        ("TEST_SHARE", "0.95", "less than 0.9"),
-        ("TEST_SHARE", "nan", "less than 0.9"),
+        ("SPLIT__SEED", "x", "valid integer, unable to parse string as an integer (it is 'x')"),
+        ("SPLIT__SEED", "-1", "greater than or equal to 0 (it is '-1')"),
+        ("SPLIT__SEED", "2147483648", "less than 2147483648"),
+        ("SPLIT__TEST_SHARE", "0.95", "less than 0.9"),
+        ("SPLIT__TEST_SHARE", "nan", "less than 0.9"),
         ("SOURCES__SIMULATED_ROWS", "5", "greater than or equal to 100"),
         ("SOURCES__SETTLE_SECONDS", "inf", "less than or equal to 600"),
         (
@@ -152,17 +154,17 @@ def test_all_faults_are_named_at_once(environment):
             "there is no source fax; there are census, landing, simulated, sql",
         ),
         ("SOURCES__NAMES", ",", "at least 1 item"),
-        ("TIMEZONE", "Berlin", "'Berlin' is not a time zone such as Europe/Berlin"),
-        ("TIMEZONE", "../../etc/passwd", "is not a time zone"),
-        ("SCHEDULE", "every night", "not a cron expression such as 0 2 * * *"),
-        ("SCHEDULE", "0 25 * * *", "not a cron expression"),
-        ("SCHEDULE", "0 2 * *", "not a cron expression"),
-        ("SCHEDULE", "every day at two precisely", "not a cron expression"),
-        ("SCHEDULE", "0 2 30 2 *", "not a cron expression"),
-        ("SCHEDULE", "0 2 * * 5L", "not a cron expression"),
-        ("SCHEDULE", "0 2 LW * *", "not a cron expression"),
-        ("SCHEDULE", "0 2 1 * 1#2", "not a cron expression"),
-        ("SCHEDULE", "0 2 * * * *", "not a cron expression"),
+        ("SCHEDULES__TIMEZONE", "Berlin", "'Berlin' is not a time zone such as Europe/Berlin"),
+        ("SCHEDULES__TIMEZONE", "../../etc/passwd", "is not a time zone"),
+        ("SCHEDULES__RETRAIN", "every night", "not a cron expression such as 0 2 * * *"),
+        ("SCHEDULES__RETRAIN", "0 25 * * *", "not a cron expression"),
+        ("SCHEDULES__RETRAIN", "0 2 * *", "not a cron expression"),
+        ("SCHEDULES__RETRAIN", "every day at two precisely", "not a cron expression"),
+        ("SCHEDULES__RETRAIN", "0 2 30 2 *", "not a cron expression"),
+        ("SCHEDULES__RETRAIN", "0 2 * * 5L", "not a cron expression"),
+        ("SCHEDULES__RETRAIN", "0 2 LW * *", "not a cron expression"),
+        ("SCHEDULES__RETRAIN", "0 2 1 * 1#2", "not a cron expression"),
+        ("SCHEDULES__RETRAIN", "0 2 * * * *", "not a cron expression"),
         ("HOME", "/tmp/what?", "? in it"),
         ("GATE__RULE", "always", "Input should be 'no_regression'"),
         ("GATE__CONFIDENCE", "1", "less than 1"),
@@ -172,7 +174,7 @@ def test_all_faults_are_named_at_once(environment):
         ("NOTIFY__WEBHOOK_URL", "ftp://x", "must begin with http:// or https://"),
         ("SEARCH__N_ITER", "0", "greater than or equal to 1"),
         ("COLOUR", "blue", "is not a setting"),
-        ("SEED__X", "1", "is not a setting"),
+        ("HOME__X", "1", "is not a setting"),
         ("", "1", "is not a setting"),
     ],
 )
@@ -184,12 +186,33 @@ def test_an_impossible_setting_is_named_with_what_would_be_possible(environment,
 
 
 @pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("GATE__MARGIM", "GATE__MARGIN"),
+        ("GATE_MARGIN", "GATE__MARGIN"),
+        ("gate__margim", "GATE__MARGIN"),
+        ("SEED", "SPLIT__SEED"),
+        ("TEST_SHARE", "SPLIT__TEST_SHARE"),
+        ("TIMEZONE", "SCHEDULES__TIMEZONE"),
+        ("CENSUS", "SOURCES__CENSUS"),
+        ("SQL_URL", "SOURCES__SQL_URL"),
+        ("API_TOKEN", "SERVE__TOKEN"),
+        ("HOME__", "HOME"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest_setting(environment, name, nearest):
+    environment(**{name: "1"})
+    (line,) = faults()
+    assert line == f"{PREFIX}{name} is not a setting; did you mean {PREFIX}{nearest}?"
+
+
+@pytest.mark.parametrize(
     "schedule",
     ["0 2 * * *", "*/15 0-6 1,15 * MON-FRI", "5 4 * * SUN", "0 0 L * *", "59 23 31 12 7"],
 )
 def test_a_possible_schedule_is_taken(environment, schedule):
-    environment(SCHEDULE=schedule)
-    assert load_settings().schedule == schedule
+    environment(SCHEDULES__RETRAIN=schedule)
+    assert load_settings().schedules.retrain == schedule
 
 
 def test_an_override_that_is_no_setting_is_named(home):
@@ -199,13 +222,13 @@ def test_an_override_that_is_no_setting_is_named(home):
 
 def test_other_programs_variables_are_none_of_our_business(environment, monkeypatch):
     Path(".env").write_text("POSTGRES_PASSWORD=x\nSEED=9\nMY_HOUSING_SEED=9\nexport PATH=/bin\n")
-    monkeypatch.setenv("SEED", "9")
+    monkeypatch.setenv("SPLIT__SEED", "9")
     monkeypatch.setenv("REHOUSING_SEED", "9")
-    assert load_settings().seed == 42
+    assert load_settings().split.seed == 42
 
 
 def test_an_env_file_that_cannot_be_read_is_said_to(home):
-    Path(".env").write_bytes(b"HOUSING_SEED=\xff\xfe1\n")
+    Path(".env").write_bytes(b"HOUSING_SPLIT__SEED=\xff\xfe1\n")
     with pytest.raises(SettingsInvalid, match=r"\.env cannot be read"):
         load_settings()
 
@@ -235,8 +258,8 @@ def test_secrets_are_in_no_text_of_the_settings(environment):
         {"NOTIFY": "https://chat.example/hunter2"},
         {"NOTIFY__TOKEN": "hunter2"},
         {"DATABASE_URL__PASSWORD": "hunter2"},
-        {"API_TOKEN_": "hunter2"},
-        {"SEED": "x", **SECRETS},
+        {"SERVE__TOKEN_": "hunter2"},
+        {"SPLIT__SEED": "x", **SECRETS},
         {"GATE": "x", **SECRETS},
     ],
     ids=lambda broken: "+".join(broken),

@@ -50,7 +50,7 @@ def settings(
 ) -> Settings:
     url = f"http://127.0.0.1:{told.server_port}/"
     monkeypatch.setenv("HOUSING_NOTIFY__WEBHOOK_URL", url)
-    monkeypatch.setenv("HOUSING_SCHEDULE", CRON)
+    monkeypatch.setenv("HOUSING_SCHEDULES__RETRAIN", CRON)
     return load_settings()
 
 
@@ -353,7 +353,7 @@ def test_a_missed_night_is_reported_after_so_many_minutes_and_with_zero_never(
     after: int,
     messages: int,
 ) -> None:
-    monkeypatch.setenv("HOUSING_NOTIFY__MISSED_AFTER_MINUTES", str(minutes))
+    monkeypatch.setenv("HOUSING_SCHEDULES__MISSED_AFTER_MINUTES", str(minutes))
     set_clock(due + timedelta(minutes=after % 1440))
     for _ in range(2):
         list(start_missed_run(client, store, load_settings()))

@@ -33,7 +33,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def settings(home: object, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("HOUSING_SCHEDULE", "0 2 * * *")
+    monkeypatch.setenv("HOUSING_SCHEDULES__RETRAIN", "0 2 * * *")
     return load_settings()
 
 

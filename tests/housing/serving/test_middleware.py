@@ -26,7 +26,7 @@ def locked(champion_home: Path) -> Iterator[httpx.Client]:
     """A server that wants a token."""
     with (
         only_settings(
-            champion_home, HOUSING_API_TOKEN=TOKEN, HOUSING_SERVE__BODY_SECONDS="1"
+            champion_home, HOUSING_SERVE__TOKEN=TOKEN, HOUSING_SERVE__BODY_SECONDS="1"
         ) as settings,
         running(settings) as client,
     ):
@@ -183,7 +183,7 @@ def test_a_client_that_hangs_up_harms_nobody(client: httpx.Client) -> None:
 
 def test_only_loopback_unless_asked(served: Any, own_home: Path) -> None:
     with (
-        pytest.raises(AssertionError, match="HOUSING_API_TOKEN is not"),
+        pytest.raises(AssertionError, match="HOUSING_SERVE__TOKEN is not"),
         served("--host", "0.0.0.0"),
     ):
         pass
@@ -193,8 +193,8 @@ def test_a_short_token_is_no_token(own_home: Path) -> None:
     from housing.errors import SettingsInvalid
 
     with (
-        pytest.raises(SettingsInvalid, match="HOUSING_API_TOKEN") as caught,
-        only_settings(own_home, HOUSING_API_TOKEN="hunter2"),
+        pytest.raises(SettingsInvalid, match="HOUSING_SERVE__TOKEN") as caught,
+        only_settings(own_home, HOUSING_SERVE__TOKEN="hunter2"),
     ):
         pass
     assert "hunter2" not in str(caught.value)
