@@ -12,7 +12,7 @@ pytestmark = pytest.mark.prefect
 
 
 def test_each_file_becomes_a_version_of_its_own(small: Settings) -> None:
-    folder = small.landing_dir
+    folder = small.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True)
     for night in range(3):

@@ -139,8 +139,8 @@ def test_rows_that_were_turned_away_are_told_and_in_the_event_feed(
     small: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     land(small, "a.csv")
-    assert small.landing_dir is not None
-    (small.landing_dir / "b.csv").write_text("no,table\n1,2\n")
+    assert small.sources.landing_dir is not None
+    (small.sources.landing_dir / "b.csv").write_text("no,table\n1,2\n")
     _, result = run(dry_run=True)
     assert (
         f"r{result.run} quarantined: Not to be read: b.csv: line 1 is not the header" in caplog.text

@@ -18,12 +18,12 @@ def _steps(settings: Settings, run: int) -> list[str]:
 
 
 def test_it_takes_the_steps_of_the_flow(small: Settings) -> None:
-    assert small.landing_dir is not None
-    small.landing_dir.mkdir(parents=True)
-    landing_rows(0).to_csv(small.landing_dir / "a.csv", index=False)
+    assert small.sources.landing_dir is not None
+    small.sources.landing_dir.mkdir(parents=True)
+    landing_rows(0).to_csv(small.sources.landing_dir / "a.csv", index=False)
     orders = []
     for night in (nightly, plain_run):
-        small.landing_dir.joinpath(f"{len(orders)}.csv").write_text(
+        small.sources.landing_dir.joinpath(f"{len(orders)}.csv").write_text(
             landing_rows(len(orders) + 1, 300).to_csv(index=False)
         )
         result = night()

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.prefect
 
 
 def test_it_takes_the_last_promotion_back(small: Settings) -> None:
-    folder = small.landing_dir
+    folder = small.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True)
     landing_rows().to_csv(folder / "a.csv", index=False)

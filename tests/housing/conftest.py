@@ -27,7 +27,7 @@ Land = Callable[..., Path]
 @pytest.fixture
 def land(small: Settings) -> Land:
     """Write districts into the landing folder: land(name, rows, seed) -> the file."""
-    folder = small.landing_dir
+    folder = small.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
 

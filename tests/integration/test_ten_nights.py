@@ -51,7 +51,7 @@ def _sides(store: Store) -> dict[int, bool]:
 
 
 def test_ten_nights(plan: Settings, files: list[pd.DataFrame]) -> None:
-    folder = plan.landing_dir
+    folder = plan.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True)
     known: dict[int, bool] = {}

@@ -120,8 +120,10 @@ def test_a_delivery_of_known_rows_changes_nothing_that_is_said_of_the_next_run(
 ) -> None:
     _back(five, 1)
     before = _next(five)
-    assert five.landing_dir is not None
-    landing_rows(ord("b"), ROWS["b"]).head(300).to_csv(five.landing_dir / "known.csv", index=False)
+    assert five.sources.landing_dir is not None
+    landing_rows(ord("b"), ROWS["b"]).head(300).to_csv(
+        five.sources.landing_dir / "known.csv", index=False
+    )
     with open_store(five) as store:
         found = ingest.ingest_all(store, five, run=None)
         assert [batch.status for batch in found.batches if batch.id] == ["unchanged"]
