@@ -68,7 +68,8 @@ def test_steps_are_timed_and_concluded(store: Store, small: Settings) -> None:
 
 def test_parameters_change_one_night_only(small: Settings) -> None:
     changed = NightlyParameters(n_iter=7, source="census", seed=3).settings(load_settings())
-    assert (changed.search.n_iter, changed.search.seed, changed.sources.names) == (7, 3, ("census",))
+    assert (changed.search.n_iter, changed.search.seed) == (7, 3)
+    assert changed.sources.names == ("census",)
     assert changed.search.families == small.search.families
     assert load_settings().search.n_iter == 2
 
