@@ -70,7 +70,7 @@ def rollbacks(store: Store, number: int, commands: int) -> Rollbacks:
         row = registry.model(connection, first)
 
     def again() -> float:
-        blocks.release(store, "m", second, Authorship("benchmark", "again"))
+        blocks.unblock(store, "m", second, Authorship("benchmark", "again"))
         change = registry.Change("promote", second, first, "benchmark", "again")
         return timed(lambda: registry.change_champion(store, change))[0]
 

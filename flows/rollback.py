@@ -29,7 +29,7 @@ class RollbackParameters(BaseModel):
         None,
         ge=1,
         title="Batch",
-        description="Number of a batch that caused it (5 for b5): it goes on hold as well.",
+        description="Number of a batch that caused it (5 for b5): it is blocked as well.",
     )
 
 

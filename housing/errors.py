@@ -229,10 +229,10 @@ class ChampionChanged(HousingError):
     template = "The champion changed meanwhile: expected {expected}, found {found}. {next_step}"
 
 
-class OnHold(HousingError):
+class ModelBlocked(HousingError):
     """A model of a lineage that a person has taken back."""
 
-    template = "{model} is not made champion: {why}. `housing status` lists what is on hold."
+    template = "{model} is not made champion: {why}. `housing status` lists what is blocked."
     exit_code = 2
 
 

@@ -31,7 +31,7 @@ BatchStatus = Literal[
     "unchanged",  # nothing in it is new
     "empty",  # a header and nothing below
     "rejected",  # every row broke a rule: it waits for a person
-    "held",  # it looks wrong as a whole: it waits for a person
+    "quarantined",  # it looks wrong as a whole: it waits for a person
     "discarded",  # a person looked at it and does not want it
     "superseded",  # the content of an earlier batch that no longer stands in the dataset
     "unreadable",
@@ -65,8 +65,8 @@ class IntakeSummary:
 
     @property
     def stored(self) -> int:
-        """Batches that are new in the store, whether let in or held."""
-        return sum(b.status in ("accepted", "held") for b in self.batches)
+        """Batches that are new in the store, accepted or quarantined."""
+        return sum(b.status in ("accepted", "quarantined") for b in self.batches)
 
     @property
     def not_taken(self) -> "IntakeSummary":
@@ -302,7 +302,7 @@ class RunOutcome(StrEnum):
     PROMOTED = "promoted"
     KEPT = "kept"
     INCONCLUSIVE = "inconclusive"
-    HELD = "held"  # the gate would promote, and a hold forbids it
+    BLOCKED = "blocked"  # the gate would promote, and the model is blocked
     AWAITING_APPROVAL = "awaiting approval"
     NOTHING_NEW = "nothing new"
     DRY_RUN = "dry run"
@@ -315,7 +315,7 @@ class Event(StrEnum):
     PROMOTED = RunOutcome.PROMOTED
     KEPT = RunOutcome.KEPT
     INCONCLUSIVE = RunOutcome.INCONCLUSIVE
-    HELD = RunOutcome.HELD
+    BLOCKED = RunOutcome.BLOCKED
     AWAITING_APPROVAL = RunOutcome.AWAITING_APPROVAL
     DRY_RUN = RunOutcome.DRY_RUN
     FAILED = "failed"

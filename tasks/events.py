@@ -12,7 +12,7 @@ EVENTS: Mapping[Event, str] = {
     Event.KEPT: "model.kept",
     Event.INCONCLUSIVE: "model.inconclusive",
     Event.DRY_RUN: "model.judged",
-    Event.HELD: "model.held",
+    Event.BLOCKED: "model.blocked",
     Event.AWAITING_APPROVAL: "model.awaiting_approval",
     Event.ROLLED_BACK: "model.rolled_back",
     Event.QUARANTINED: "batch.quarantined",

@@ -54,7 +54,7 @@ EXIT_CODES: Mapping[RunOutcome, int] = {
     RunOutcome.DRY_RUN: 0,
     RunOutcome.DONE: 0,
     RunOutcome.KEPT: 3,
-    RunOutcome.HELD: 3,
+    RunOutcome.BLOCKED: 3,
     RunOutcome.INCONCLUSIVE: 4,
     RunOutcome.AWAITING_APPROVAL: 6,
 }

@@ -69,7 +69,7 @@ OUTCOME_STYLE = {
     RunOutcome.PROMOTED: "green",
     RunOutcome.KEPT: "yellow",
     RunOutcome.INCONCLUSIVE: "yellow",
-    RunOutcome.HELD: "yellow",
+    RunOutcome.BLOCKED: "yellow",
 }
 
 

@@ -27,15 +27,15 @@ def rollback(
         str | None, typer.Argument(help="A former champion, e.g. m3; the previous if left out.")
     ] = None,
     batch: Annotated[
-        str | None, typer.Option(help="A batch that caused it, e.g. b5: it goes on hold as well.")
+        str | None, typer.Option(help="A batch that caused it, e.g. b5: it is blocked as well.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Back to the previous champion, or to a named former one; what is taken back goes on hold.
+    """Back to the previous champion, or to a named former one; what is taken back is blocked.
 
-    Nights go on training, but promote nothing of what is on hold, and no model of the same recipe
-    on the same rows, until `housing release`. Says first what the next run will do.
+    Nights go on training, but promote nothing of what is blocked, and no model of the same recipe
+    on the same rows, until `housing unblock`. Says first what the next run will do.
     """
 
     from housing.notify import send_all
@@ -59,10 +59,16 @@ def rollback(
     send_all(done.notification(), settings.notify)
     if as_json:
         line = next(line for line in lines if line["seq"] == done.seq)
-        held = [line["holds"] for line in reversed(lines) if line["seq"] > done.seq]
+        blocked = [line["blocks"] for line in reversed(lines) if line["seq"] > done.seq]
         entered = [f"b{batch}" for batch in plan.entered]
         emit_json(
-            {**line, "held": held, "healed": done.healed, "entered": entered, "next_run": after}
+            {
+                **line,
+                "blocked": blocked,
+                "healed": done.healed,
+                "entered": entered,
+                "next_run": after,
+            }
         )
         return
     for digest in done.healed:
@@ -85,9 +91,9 @@ def _confirm(plan: Any, *, suggest: bool) -> None:
     if suggest:
         console.print(escape(plan.suggestion(done=False)), soft_wrap=True)
     console.print(escape(f"After this rollback: {plan.next_run}"), soft_wrap=True)
-    held = ", ".join(f"m{model}" for model in plan.held_models)
+    blocked = ", ".join(f"m{model}" for model in plan.blocked_models)
     typer.confirm(
-        f"Make m{plan.to_model} champion instead of m{plan.from_model} and hold {held}?",
+        f"Make m{plan.to_model} champion instead of m{plan.from_model} and block {blocked}?",
         default=True,
         abort=True,
     )
@@ -116,7 +122,7 @@ def promote(
 
 
 @app.command()
-def hold(
+def block(
     id_: Annotated[str, typer.Argument(metavar="ID", help="A model or a batch: m7, b5.")],
     reason: Reason,
 ) -> None:
@@ -133,21 +139,21 @@ def hold(
     also: tuple[int, ...] = ()
     with open_store(load_settings()) as store:
         if letter == "b":
-            also = copies.hold(store, number, why)
+            also = copies.block(store, number, why)
         else:
-            blocks.hold(store, letter, number, why)
-    console.print(f"{letter}{number} is on hold. `housing release {letter}{number}` ends that.")
+            blocks.block(store, letter, number, why)
+    console.print(f"{letter}{number} is blocked. `housing unblock {letter}{number}` ends that.")
     if also:
         ids = ", ".join(f"b{batch}" for batch in also)
-        console.print(f"On hold as well, because of the same rows: {ids}.", soft_wrap=True)
+        console.print(f"Blocked as well, because of the same rows: {ids}.", soft_wrap=True)
 
 
 @app.command()
-def release(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="What is on hold: m7, b5.")],
-    reason: Reason = "released by hand",
+def unblock(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="What is blocked: m7, b5.")],
+    reason: Reason = "unblocked by hand",
 ) -> None:
-    """End a hold, and say what the next run will do."""
+    """Unblock a model or batch, and say what the next run will do."""
 
     from housing.store.database.open import open_store
     from housing.store.models import blocks
@@ -159,9 +165,9 @@ def release(
 
     settings = load_settings()
     with open_store(settings) as store:
-        blocks.release(store, letter, number, Authorship(actor(), reason))
+        blocks.unblock(store, letter, number, Authorship(actor(), reason))
         after = what_next(store, settings)
-    console.print(escape(f"{letter}{number} is released. {after}"), soft_wrap=True)
+    console.print(escape(f"{letter}{number} is not blocked any more. {after}"), soft_wrap=True)
 
 
 @dataset_app.command("rollback")
@@ -245,7 +251,7 @@ def restore(
 
 @dataset_app.command()
 def discard(
-    batch: Annotated[str, typer.Argument(help="A held, rejected or empty batch, e.g. b3.")],
+    batch: Annotated[str, typer.Argument(help="A quarantined, rejected or empty batch, e.g. b3.")],
 ) -> None:
     """Close a batch that waits for a person: it never enters the dataset, its rows are kept."""
 
@@ -262,8 +268,8 @@ def discard(
 
 
 @dataset_app.command()
-def accept(batch: Annotated[str, typer.Argument(help="A held batch, e.g. b3.")]) -> None:
-    """Let a held batch in after all."""
+def accept(batch: Annotated[str, typer.Argument(help="A quarantined batch, e.g. b3.")]) -> None:
+    """Accept a quarantined batch."""
 
     from housing.store.data import batches
     from housing.store.database.open import open_store

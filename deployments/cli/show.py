@@ -47,7 +47,7 @@ def status(as_json: AsJson = False) -> None:
             "dataset": dataset and _brief(dataset, "dataset", "rows", "test_rows", "created_at"),
             "last night": last and _brief(last, "run", "status", "outcome", "message"),
             "running now": found["running"],
-            "on hold": [f"{hold['held']}: {hold['reason']}" for hold in found["holds"]]
+            "blocked": [f"{block['blocked']}: {block['reason']}" for block in found["blocks"]]
             or "nothing",
             "ready to go back to": _readiness(found["readiness"]),
             "needs a person": len(found["needs_a_person"]) or "nothing",
@@ -123,7 +123,7 @@ def history(as_json: AsJson = False, limit: Limit = None) -> None:
     from housing.store import queries
 
     rows = _look(lambda connection: queries.list_history(connection, limit))
-    columns = ("seq", "at", "operation", "from", "to", "holds", "actor", "reason")
+    columns = ("seq", "at", "operation", "from", "to", "blocks", "actor", "reason")
     listing(rows, columns, as_json=as_json)
 
 

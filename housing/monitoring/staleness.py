@@ -48,10 +48,10 @@ def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[S
     ]
 
 
-def held_signal(names: tuple[str, ...]) -> Signal:
+def quarantined_signal(names: tuple[str, ...]) -> Signal:
     """Whole batches that wait for a person, e.g. those in another unit."""
     return Signal(
-        name="held batches",
+        name="quarantined batches",
         kind="upstream",
         fired=bool(names),
         message=f"{_batches_wait(len(names))} for a person: {', '.join(names)}"

@@ -17,7 +17,7 @@ from housing.store.runs import monitor_windows
 SOURCES = {
     "answers": "What was asked and answered",
     "batches": "What came in with its price",
-    "clock": "Ages, rejections, held batches",
+    "clock": "Ages, rejections, quarantined batches",
 }
 SHOWN = 60
 """Windows of a source that are drawn."""

@@ -27,7 +27,7 @@ from housing.monitoring.live_error import (
 )
 from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
-from housing.monitoring.staleness import age_signals, held_signal, rejected_signal
+from housing.monitoring.staleness import age_signals, quarantined_signal, rejected_signal
 from housing.operations import expected_rates, labelled_predictions, monitor_inputs
 from housing.operations.labelled_predictions import ANSWERS_OF, LABEL, ORIGIN
 from housing.operations.live_error_sums import lived_errors
@@ -165,7 +165,7 @@ class View:
         return self._window(BATCHES, len(frame), signals)
 
     def _clock(self) -> Window:
-        """Ages, and what intake rejected or holds since the last run."""
+        """Ages, and what intake rejected or quarantined since the last run."""
         cursor = self._cursor(CLOCK, {"batch": 0})
         with self.store.read() as connection:
             rows = connection.execute(sa.select(batches).order_by(batches.c.id)).all()
@@ -178,7 +178,7 @@ class View:
         signals = [
             *age_signals(utc_now(), self.served.trained_at, newest, self.options),
             *rejected_signal(read, rejected, self.options),
-            held_signal(tuple(f"b{row.id}" for row in rows if row.status in NEED_A_PERSON)),
+            quarantined_signal(tuple(f"b{row.id}" for row in rows if row.status in NEED_A_PERSON)),
         ]
         self._after[CLOCK] = {"batch": max((row.id for row in rows), default=0)}
         return self._window(CLOCK, 0, signals)

@@ -58,8 +58,8 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
     """Promote what a run asked for; compared again where the champion has changed since.
 
     NotPossible where the run asked for nothing, it was decided or expired before, or no reason is
-    given; OnHold and Pruned where it could not be promoted: it goes on waiting. A decision whose
-    promotion was cut off is finished by approving again.
+    given; ModelBlocked and Pruned where it could not be promoted: it goes on waiting. A decision
+    whose promotion was cut off is finished by approving again.
     """
     row = _open(store, settings, run, reason, unfinished="approved")
     if _is_champion(store, row.challenger):
@@ -75,7 +75,7 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
         )
         return _told(store, settings, row, "overtaken", message)
     change = promotion(judged, run, f"approved: {reason}. {judged.message}")
-    registry.check_eligible(store, change)  # what is on hold goes on waiting for its release
+    registry.check_eligible(store, change)  # what is blocked goes on waiting for its release
     back_up(store, row.challenger)
     _decide(store, row, "approved", reason, repeated)
     registry.change_champion(store, change)

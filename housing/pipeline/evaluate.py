@@ -50,12 +50,12 @@ class JudgedEvaluation:
     champion: int | None  # against which it was judged
     outcome: str
     message: str
-    on_hold: str = ""  # why it is not promoted all the same; "" where nothing is in the way
+    block_reason: str = ""  # why it is not promoted all the same; "" where nothing is in the way
 
     @property
     def promotes(self) -> bool:
         """Whether the champion is to change."""
-        return self.outcome == "promote" and not self.on_hold
+        return self.outcome == "promote" and not self.block_reason
 
 
 def evaluation_key(challenger: int, champion: int | None, content: str, settings: Settings) -> str:
@@ -124,9 +124,9 @@ def judge_against(
         champion = registry.champion(connection)
         by_hand = runs.get(connection, run).kind in runs.BY_HAND
         known = standing(connection, challenger, champion, content, settings)
-        on_hold = blocks.block_reason(connection, challenger)
+        block_reason = blocks.block_reason(connection, challenger)
     if known is not None and not again:
-        return from_row(known, on_hold)
+        return from_row(known, block_reason)
     with store.read() as connection:
         looks = registry.judged_before(connection, version, challenger, by_hand=by_hand)
     pair = challenger, champion
@@ -134,7 +134,7 @@ def judge_against(
     verdict = judge(evidence, settings.gate)
     key = evaluation_key(challenger, champion, content, settings)
     row = _record(store, run, key, evidence, verdict, settings.gate, predictions)
-    return from_row(row, on_hold)
+    return from_row(row, block_reason)
 
 
 def collect_evidence(
@@ -202,7 +202,7 @@ def _former(
         return []
     lines = registry.history(connection)
     taken_back = {line.from_model for line in lines if line.operation == "rollback"}
-    taken_back |= {line.held_model for line in lines}  # a rollback may undo several
+    taken_back |= {line.blocked_model for line in lines}  # a rollback may undo several
     left_out = {champion, challenger, *taken_back}
     ids = [m for m in registry.former_champions(connection) if m not in left_out]
     kept = sa.select(models).join(blobs, blobs.c.digest == models.c.artifact)
@@ -322,7 +322,9 @@ def _record(
         return new.one()
 
 
-def from_row(row: Row[Any], on_hold: str = "") -> JudgedEvaluation:
+def from_row(row: Row[Any], block_reason: str = "") -> JudgedEvaluation:
     """An evaluation's row in short."""
     message = row.verdict["message"]
-    return JudgedEvaluation(row.id, row.challenger, row.champion, row.outcome, message, on_hold)
+    return JudgedEvaluation(
+        row.id, row.challenger, row.champion, row.outcome, message, block_reason
+    )

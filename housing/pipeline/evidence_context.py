@@ -46,7 +46,7 @@ def entered(connection: Connection, version: int, champion: Row[Any] | None) -> 
 def rejected_share(entered: list[Row[Any]]) -> tuple[int, int]:
     """Rows read and rejected in the batches that entered by themselves.
 
-    A batch that was held has been judged by the person who accepted it.
+    A batch that was quarantined has been judged by the person who accepted it.
     """
     judged = [row for row in entered if row.status == "accepted"]
     return sum(row.read_rows for row in judged), sum(row.rejected_rows for row in judged)

@@ -143,7 +143,7 @@ def _status(
     if standing is None:
         return "rejected" if validated.read else "empty"
     if reasons:
-        return "held"
+        return "quarantined"
     return "unchanged" if standing.says_nothing else "accepted"
 
 

@@ -59,7 +59,7 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> Decided
     comparisons, which the ledger records. Every other check, the backup and the compare-and-swap
     on the champion stand as for a night.
 
-    Raises as `judge` does, and OnHold where the model's lineage is on hold.
+    Raises as `judge` does, and ModelBlocked where the model's lineage is blocked.
     """
     settings = load_settings()
     with open_store(settings) as store:

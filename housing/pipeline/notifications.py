@@ -74,7 +74,7 @@ def expire_approvals(store: Store, settings: Settings) -> list[int]:
 def notify_quarantine(settings: Settings, run: int, summary: IntakeSummary) -> Message | None:
     """Rows or files that did not come in; None, and no message, where all did."""
     rows = sum(b.rejected for b in summary.batches if b.status in ("accepted", "unchanged"))
-    held = [f"{b.name} (b{b.id})" for b in summary.batches if b.status == "held"]
+    quarantined = [f"{b.name} (b{b.id})" for b in summary.batches if b.status == "quarantined"]
     rejected = [
         f"{b.name} (b{b.id}): {b.message}" for b in summary.batches if b.status == "rejected"
     ]
@@ -84,7 +84,7 @@ def notify_quarantine(settings: Settings, run: int, summary: IntakeSummary) -> M
     empty = [f"{b.name} (b{b.id})" for b in summary.batches if b.status == "empty"]
     parts = [f"{rows:,} rows were rejected"] if rows else []
     parts += [f"every row rejected: {'; '.join(rejected)}"] if rejected else []
-    parts += [f"held back as a whole: {', '.join(held)}"] if held else []
+    parts += [f"quarantined as a whole: {', '.join(quarantined)}"] if quarantined else []
     parts += [f"without a row: {', '.join(empty)}"] if empty else []
     parts += [f"not to be read: {'; '.join(unreadable)}"] if unreadable else []
     if not parts:

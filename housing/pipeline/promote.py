@@ -46,8 +46,8 @@ def back_up(store: Store, model: int) -> int:
 def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
     """Make the challenger champion; returns the ledger line.
 
-    ChampionChanged if it was judged against a champion that has been replaced since, OnHold if
-    its lineage was taken back meanwhile.
+    ChampionChanged if it was judged against a champion that has been replaced since, ModelBlocked
+    if its lineage was taken back meanwhile.
     """
     with store.read() as connection:
         newest = registry.head(connection)
@@ -78,22 +78,22 @@ class RollbackPlan:
 
     to_model: int
     from_model: int | None
-    held_models: tuple[int, ...]
+    blocked_models: tuple[int, ...]
     entered: dict[int, str]  # batches in the dataset of `from_model` and not of `to_model`: names
     next_run: str  # what the next run will do afterwards
 
     def suggestion(self, *, done: bool) -> str:
-        """Which batches may be to blame, and how one goes on hold, now or once it is `done`."""
+        """Which batches may be to blame, and how one is blocked, now or once it is `done`."""
         if not self.entered:
             return f"The dataset of m{self.from_model} has no batch that m{self.to_model}'s lacks."
         batches = [f"b{id_} ({name})" for id_, name in self.entered.items()]
         shown = ", ".join(batches[:SUGGESTED])
         more = f" and {len(batches) - SUGGESTED} more" if len(batches) > SUGGESTED else ""
         first = f"b{next(iter(self.entered))}"
-        hold = f"housing hold {first} --reason TEXT" if done else f"--batch {first}"
+        command = f"housing block {first} --reason TEXT" if done else f"--batch {first}"
         return (
             f"The dataset of m{self.from_model} has what m{self.to_model}'s lacks: {shown}{more}; "
-            f"`{hold}` holds every model that was trained on it as well."
+            f"`{command}` blocks every model that was trained on it as well."
         )
 
 
@@ -107,11 +107,11 @@ def plan_rollback(
     """What `roll_back` would do, and the run after it; raises what it would raise."""
     with store.read() as connection:
         current, chosen, undone = _undone(connection, target, batch)
-        held = blocks.held(connection)
-        new = blocks.Hold(0, actor(), "taken back", utc_now())
-        would_be = blocks.Holds(
-            {**dict.fromkeys(undone, new), **held.models},
-            {**({} if batch is None else {batch: new}), **held.batches},
+        blocked = blocks.current(connection)
+        new = blocks.Block(0, actor(), "taken back", utc_now())
+        would_be = blocks.Blocks(
+            {**dict.fromkeys(undone, new), **blocked.models},
+            {**({} if batch is None else {batch: new}), **blocked.batches},
         )
         return RollbackPlan(
             chosen,
@@ -140,16 +140,16 @@ class RolledBack:
     seq: int  # the ledger's line
     to_model: int
     from_model: int | None
-    held_models: tuple[int, ...]
-    held_batches: tuple[int, ...]
+    blocked_models: tuple[int, ...]
+    blocked_batches: tuple[int, ...]
     healed: tuple[str, ...]
 
     def notification(self) -> Message:
         """The same, for the team."""
-        held = [f"m{m}" for m in self.held_models] + [f"b{b}" for b in self.held_batches]
+        blocked = [f"m{m}" for m in self.blocked_models] + [f"b{b}" for b in self.blocked_batches]
         message = (
             f"m{self.to_model} is champion again instead of m{self.from_model}; "
-            f"on hold: {', '.join(held)}"
+            f"blocked: {', '.join(blocked)}"
         )
         return Message(Event.ROLLED_BACK, message, f"m{self.to_model}")
 
@@ -162,10 +162,10 @@ def roll_back(
     batch: int | None = None,
     run: int | None = None,
 ) -> RolledBack:
-    """Make a former champion the champion again, and hold what is taken back.
+    """Make a former champion the champion again, and block what is taken back.
 
     Without `target` it is the one that the current champion replaced. All champions that this
-    undoes go on hold, and so does `batch`, one that the current champion was trained on. Before
+    undoes are blocked, and so does `batch`, one that the current champion was trained on. Before
     the ledger changes, the model is loaded here and must give its golden predictions; damaged or
     missing bytes come back from the backup.
     """
@@ -179,14 +179,14 @@ def roll_back(
         actor(),
         reason,
         run=run,
-        hold_models=undone,
-        hold_batches=() if batch is None else (batch,),
+        block_models=undone,
+        block_batches=() if batch is None else (batch,),
     )
     registry.check_eligible(store, change)
     healed = _verify_and_heal(store, row)
     seq = registry.change_champion(store, change)
-    also = () if batch is None else copies.hold_copies(store, batch)
-    return RolledBack(seq, chosen, current, undone, (*change.hold_batches, *also), healed)
+    also = () if batch is None else copies.block_copies(store, batch)
+    return RolledBack(seq, chosen, current, undone, (*change.block_batches, *also), healed)
 
 
 def _undone(

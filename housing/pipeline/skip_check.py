@@ -19,7 +19,7 @@ from housing.store.data import datasets, profiles, split
 from housing.store.database.engine import Store
 from housing.store.database.tables import evaluations, runs
 from housing.store.models import approvals, blocks, registry, searches
-from housing.store.models.blocks import Holds
+from housing.store.models.blocks import Blocks
 
 _FATES = {
     "waiting": RunOutcome.AWAITING_APPROVAL,
@@ -38,7 +38,7 @@ class Found:
     champion: int | None
     searched: bool = False
     challenger: int | None = None
-    on_hold: str = ""  # why the challenger may not be promoted
+    block_reason: str = ""  # why the challenger may not be promoted
     verdict: Row[Any] | None = None  # the evaluation that stands
 
 
@@ -47,7 +47,7 @@ def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEv
 
     None where a model must still be searched, fitted, judged or promoted (or a person asked), or
     where the team has not been told yet: a night that died on the way is taken up where it was. A
-    challenger that is on hold is settled as it is; once it is released, its verdict is taken up
+    challenger that is blocked is settled as it is; once it is released, its verdict is taken up
     again.
     """
     with store.read() as connection:
@@ -56,11 +56,11 @@ def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEv
     content = profiles.measured(store, version).content
     with store.read() as connection:
         found = stored(
-            connection, content, settings, registry.champion(connection), blocks.held(connection)
+            connection, content, settings, registry.champion(connection), blocks.current(connection)
         )
         if found.verdict is None or not _concluded(connection, found.verdict.key):
             return None
-        judged = from_row(found.verdict, found.on_hold)
+        judged = from_row(found.verdict, found.block_reason)
         if found.champion == found.challenger or not judged.promotes:
             return judged
         asked = approvals.of_key(connection, found.verdict.key)
@@ -72,9 +72,9 @@ def stored(
     content: str,
     settings: Settings,
     champion: int | None,
-    on_hold: Holds,
+    current_blocks: Blocks,
 ) -> Found:
-    """What is stored about these rows, were `champion` in force and this on hold."""
+    """What is stored about these rows, were `champion` in force and this blocked."""
     found = Found(champion)
     search = searches.find(connection, search_key(content, plan_of(settings, content)))
     if search is None or search.finished_at is None:
@@ -86,7 +86,7 @@ def stored(
     return replace(
         found,
         challenger=model.id,
-        on_hold=blocks.block_reason(connection, model.id, on_hold),
+        block_reason=blocks.block_reason(connection, model.id, current_blocks),
         verdict=standing(connection, model.id, champion, content, settings),
     )
 
@@ -104,17 +104,17 @@ def _concluded(connection: Connection, key: str) -> bool:
 def what_next(store: Store, settings: Settings) -> str:
     """What the next run will do without new rows."""
     with store.read() as connection:
-        champion, on_hold = registry.champion(connection), blocks.held(connection)
-        return next_run(connection, settings, champion, on_hold)
+        champion, current_blocks = registry.champion(connection), blocks.current(connection)
+        return next_run(connection, settings, champion, current_blocks)
 
 
 def next_run(
     connection: Connection,
     settings: Settings,
     champion: int | None,
-    on_hold: Holds,
+    current_blocks: Blocks,
 ) -> str:
-    """What the next run will do without new rows, were `champion` in force and this on hold."""
+    """What the next run will do without new rows, were `champion` in force and this blocked."""
     active = datasets.active(connection)
     entering = datasets.entering(connection)
     if active is None or entering:
@@ -126,7 +126,7 @@ def next_run(
             f"The next run reads v{active.id}, which no run has read yet, and searches on it unless"
             " a version with the same rows was searched before."
         )
-    found = stored(connection, profile.content, settings, champion, on_hold)
+    found = stored(connection, profile.content, settings, champion, current_blocks)
     looks = registry.judged_before(connection, active.id, found.challenger)
     asked = None if found.verdict is None else approvals.of_key(connection, found.verdict.key)
     will = _will(found, active.id, None if asked is None else asked.status, settings.gate.approval)
@@ -135,7 +135,7 @@ def next_run(
 
 def _rule(found: Found, looks: tuple[int, ...]) -> str:
     """By which rule the next run judges, where that is not the policy's own."""
-    if found.verdict is not None or found.on_hold or found.champion is None:
+    if found.verdict is not None or found.block_reason or found.champion is None:
         return ""
     challenger = found.challenger
     if challenger == found.champion:
@@ -154,8 +154,10 @@ def _will(found: Found, version: int, answer: str | None, asks: bool) -> str:
     name = f"m{found.challenger}"
     if found.challenger == found.champion:
         return f"does nothing: {name} is the model of the rows of v{version}"
-    if found.on_hold:
-        return f"promotes nothing: of the rows of v{version} it has {name}, and {found.on_hold}"
+    if found.block_reason:
+        return (
+            f"promotes nothing: of the rows of v{version} it has {name}, and {found.block_reason}"
+        )
     if found.verdict is None:
         return f"judges the stored {name} against {rival}, without a search"
     if found.verdict.outcome == "promote" and answer is not None:

@@ -1,4 +1,4 @@
-"""Batch rules: when a whole delivery is held for a person, although single rows may look fine.
+"""Batch rules: when a whole delivery is quarantined, although single rows may look fine.
 
 The defaults hold what is almost surely a mistake (another unit, a cut file, a shuffled column),
 and let through what is merely unusual, such as the districts of one city alone. Row rules belong
@@ -23,8 +23,8 @@ BATCH_RULES: Mapping[str, str] = {
     "unit": "all quartiles of a column are off by about 10, 100, 1,000 or 10,000 times",
     "location": "a column's median is many interquartile ranges away from the active dataset's",
     "categories": "a category column's shares have almost nothing in common with the dataset's",
-    "kept-out rows": "rows that the dataset lacks are those of a batch that is held, discarded, "
-    "withdrawn or on hold",
+    "kept-out rows": "rows that the dataset lacks are those of a batch that is quarantined, "
+    "discarded, withdrawn or blocked",
 }
 """Batch rules by name and what holds a batch; each reason begins with the name."""
 
@@ -41,9 +41,9 @@ class BatchHistory:
 def judge_batch(
     validated: Validated, history: BatchHistory, policy: QualityPolicy, *, changes: bool = True
 ) -> tuple[str, ...]:
-    """Reasons to hold the batch, each a sentence that begins with its rule; empty: let it in.
+    """Reasons to quarantine the batch, each a sentence that begins with its rule; empty: let it in.
 
-    A batch without an accepted row is not held: there is nothing to let in later. Where no
+    A batch without an accepted row is not quarantined: there is nothing to let in later. Where no
     accepted row `changes` the dataset, only what was rejected is judged.
     """
     if validated.accepted.empty or validated.read < policy.min_rows:
@@ -82,7 +82,7 @@ def batch_message(
     if validated.read and not accepted:
         parts.append("nothing was accepted")
         parts += unit_slips(validated, history, policy)
-    parts += [f"held: {reason}" for reason in reasons]
+    parts += [f"quarantined: {reason}" for reason in reasons]
     return "; ".join([*parts, *validated.notes]) + "."
 
 

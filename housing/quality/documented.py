@@ -13,7 +13,7 @@ def row_rules_table() -> str:
 
 def batch_rules_table() -> str:
     """Names of the batch rules and what holds a batch, a line each."""
-    return _table("rule", "a batch is held when", BATCH_RULES)
+    return _table("rule", "a batch is quarantined when", BATCH_RULES)
 
 
 def _table(head: str, what: str, rules: Mapping[str, str]) -> str:

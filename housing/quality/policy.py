@@ -1,10 +1,10 @@
-"""Thresholds at which a batch is held, as a user may set them; the rules belong in `batches`."""
+"""Thresholds at which a batch is quarantined, as a user may set them; the rules: `batches`."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class QualityPolicy(BaseModel):
-    """When a batch is held; a held batch changes nothing until a person accepts it."""
+    """When a batch is quarantined; it changes nothing until a person accepts it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

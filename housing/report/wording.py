@@ -17,7 +17,7 @@ HEADLINES: Mapping[RunOutcome | Literal[Event.FAILED], str] = {
     RunOutcome.PROMOTED: "Promoted",
     RunOutcome.KEPT: "Champion kept",
     RunOutcome.INCONCLUSIVE: "Inconclusive: champion kept",
-    RunOutcome.HELD: "On hold: champion kept",
+    RunOutcome.BLOCKED: "Blocked: champion kept",
     RunOutcome.AWAITING_APPROVAL: "Awaiting approval",
     RunOutcome.NOTHING_NEW: "Nothing new tonight",
     RunOutcome.DRY_RUN: "Dry run: nothing was changed",
@@ -61,8 +61,8 @@ def next_step(report: RunReport) -> str:
             )
         case Event.FAILED:
             return f"Mend what the message names, then run again. {serving} stays in service."
-        case RunOutcome.HELD:
-            return f"{serving} stays in service until the hold that the message names is released."
+        case RunOutcome.BLOCKED:
+            return f"{serving} stays in service until the block that the message names ends."
         case RunOutcome.DRY_RUN:
             return f"Nothing to do. {serving} stays in service."
         case _:

@@ -48,7 +48,7 @@ def overview(state: State) -> dict[str, Any]:
             "errors": list(_errors(connection)),
             "ledger": queries.list_history(connection, LINES),
             "nights": queries.list_runs(connection, LINES),
-            "holds": _holds(connection),
+            "blocks": _blocks(connection),
             "readiness": _readiness(connection),
             "retained": list(_retained(connection, state.settings.retention)),
             "shadow": shadow,
@@ -70,8 +70,8 @@ def _errors(connection: Connection) -> Iterator[dict[str, Any]]:
             }
 
 
-def _holds(connection: Connection) -> list[str]:
-    found = blocks.held(connection)
+def _blocks(connection: Connection) -> list[str]:
+    found = blocks.current(connection)
     return [f"m{id_}" for id_ in found.models] + [f"b{id_}" for id_ in found.batches]
 
 

@@ -25,7 +25,7 @@ _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", 
 _STATES = {
     "withdrawn": "which was withdrawn; `housing dataset restore b{batch} --reason TEXT` brings it "
     "back",
-    "held": "which is held; `housing show b{batch}` tells why",
+    "quarantined": "which is quarantined; `housing show b{batch}` tells why",
     "rejected": "of which every row was rejected; `housing show b{batch}` tells why",
     "empty": "which holds no row; `housing show b{batch}` tells more",
     "discarded": "which was discarded; `housing ingest --again {file}` takes it as a new delivery",

@@ -157,7 +157,7 @@ def ledger_line(row: Row[Any]) -> dict[str, Any]:
     return {
         "seq": row.seq,
         "operation": row.operation,
-        "holds": named("m", row.held_model) or named("b", row.held_batch),
+        "blocks": named("m", row.blocked_model) or named("b", row.blocked_batch),
         "from": named("m", row.from_model),
         "to": named("m", row.to_model),
         "overridden": row.overridden or [],
@@ -168,19 +168,19 @@ def ledger_line(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def list_holds(connection: Connection) -> Rows:
-    """What is on hold."""
-    held = blocks.held(connection)
+def list_blocks(connection: Connection) -> Rows:
+    """What is blocked."""
+    current = blocks.current(connection)
     return [
         {
-            "held": named(letter, id_),
-            "reason": hold.reason,
-            "actor": hold.actor,
-            "since": time(hold.at),
-            "seq": hold.seq,
+            "blocked": named(letter, id_),
+            "reason": block.reason,
+            "actor": block.actor,
+            "since": time(block.at),
+            "seq": block.seq,
         }
-        for letter, found in (("m", held.models), ("b", held.batches))
-        for id_, hold in sorted(found.items())
+        for letter, found in (("m", current.models), ("b", current.batches))
+        for id_, block in sorted(found.items())
     ]
 
 
@@ -345,7 +345,7 @@ def status(connection: Connection) -> dict[str, Any]:
         "dataset": None if active is None else _dataset(connection, active.id),
         "last_night": last,
         "running": holder.owner if holder is not None and alive else None,
-        "holds": list_holds(connection),
+        "blocks": list_blocks(connection),
         "readiness": list_readiness(connection),
         "needs_a_person": [*_needs(connection, last), *unreadable_files.listed(connection)],
     }
@@ -367,9 +367,9 @@ def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
 def _quarantined(batch: Row[Any]) -> str:
     name = f"b{batch.id} ({batch.name})"
     discard = f"`housing dataset discard b{batch.id}` closes it"
-    if batch.status == "held":
+    if batch.status == "quarantined":
         return (
-            f"{name} is held: {batch.message} "
+            f"{name} is quarantined: {batch.message} "
             f"`housing dataset accept b{batch.id}` lets it in, {discard}."
         )
     return f"{name} is {batch.status}: {batch.message} Deliver it corrected; {discard}."

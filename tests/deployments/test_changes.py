@@ -43,14 +43,14 @@ def test_rollback_says_what_it_does_and_asks_at_a_terminal(
     monkeypatch.setattr("deployments.cli.rollback.at_terminal", lambda: True)
     refused = copied("rollback", "--reason", "worse in the field")  # no answer is no consent
     assert refused.exit_code == 1
-    assert "`--batch b2` holds every model that was trained on it" in refused.stdout
+    assert "`--batch b2` blocks every model that was trained on it" in refused.stdout
     assert "After this rollback: Without new rows the next run" in refused.stdout
     assert json.loads(copied("champion", "--json").stdout)["to"] == "m2"
     done = copied("rollback", "--yes", "--reason", "worse in the field")
     assert "m1 is champion again instead of m2" in done.stdout
     changed, suggested = done.stdout.index("m1 is champion"), done.stdout.index("m2 has what m1's")
     assert changed < suggested
-    assert "`housing hold b2 --reason TEXT` holds every model" in done.stdout
+    assert "`housing block b2 --reason TEXT` blocks every model" in done.stdout
     assert "Without new rows the next run searches again on v2" in done.stdout
 
 
@@ -80,10 +80,10 @@ def test_a_stored_model_is_judged_and_promoted_by_hand(copied: Housing) -> None:
 
 def test_rollback_to_a_named_champion_and_back(copied: Housing) -> None:
     assert "m1 is champion again" in copied("rollback", "m1", "--reason", "try").stdout
-    assert "on hold" in copied("status").stdout
+    assert "blocked" in copied("status").stdout
     refused = copied("rollback", "m2", "--reason", "no, it was fine")
-    assert "`housing release m2` ends that" in str(refused.exception)
-    assert "m2 is released" in copied("release", "m2").stdout
+    assert "`housing unblock m2` ends that" in str(refused.exception)
+    assert "m2 is not blocked any more" in copied("unblock", "m2").stdout
     assert "m2 is champion again" in copied("rollback", "m2", "--reason", "no, it was fine").stdout
 
 
@@ -91,24 +91,24 @@ def test_rollback_holds_the_batch_that_caused_it(copied: Housing) -> None:
     wrong = copied("rollback", "--reason", "complaints", "--batch", "b3")
     assert isinstance(wrong.exception, NotPossible)
     result = copied("rollback", "--reason", "complaints", "--batch", "b2", "--json")
-    assert json.loads(result.stdout)["held"] == ["m2", "b2"]
-    holds = json.loads(copied("status", "--json").stdout)["holds"]
-    assert [(hold["held"], hold["reason"]) for hold in holds] == [
+    assert json.loads(result.stdout)["blocked"] == ["m2", "b2"]
+    found = json.loads(copied("status", "--json").stdout)["blocks"]
+    assert [(block["blocked"], block["reason"]) for block in found] == [
         ("m2", "complaints"),
         ("b2", "complaints"),
     ]
-    assert copied("release", "b2", "--reason", "it was another").exit_code == 0
-    assert copied("hold", "b1", "--reason", "to be looked at").exit_code == 0
+    assert copied("unblock", "b2", "--reason", "it was another").exit_code == 0
+    assert copied("block", "b1", "--reason", "to be looked at").exit_code == 0
     lines = json.loads(copied("history", "--json").stdout)
-    assert [(line["operation"], line["holds"]) for line in lines[:5]] == [
-        ("hold", "b1"),
-        ("release", "b2"),
-        ("hold", "b2"),
-        ("hold", "m2"),
+    assert [(line["operation"], line["blocks"]) for line in lines[:5]] == [
+        ("block", "b1"),
+        ("unblock", "b2"),
+        ("block", "b2"),
+        ("block", "m2"),
         ("rollback", None),
     ]
     for wrong_id in ("v1", "b99", "m1"):
-        assert copied("hold", wrong_id, "--reason", "why not").exception is not None
+        assert copied("block", wrong_id, "--reason", "why not").exception is not None
 
 
 def test_rollback_needs_a_reason(copied: Housing) -> None:

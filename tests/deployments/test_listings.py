@@ -32,7 +32,7 @@ def test_status_names_champion_dataset_and_what_needs_a_person(housing: Housing)
     [
         ("models", {"model": "m2", "role": "champion", "dataset": "v2"}),
         ("datasets", {"dataset": "v2", "batches": ["b1", "b2"], "rows": 899}),
-        ("batches", {"batch": "b3", "status": "held", "in_dataset": False}),
+        ("batches", {"batch": "b3", "status": "quarantined", "in_dataset": False}),
         ("runs", {"run": "r2", "kind": "nightly", "status": "completed", "champion": "m2"}),
         ("history", {"seq": 2, "operation": "promote", "from": "m1", "to": "m2"}),
     ],

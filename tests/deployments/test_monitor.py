@@ -12,7 +12,7 @@ from tests.deployments.test_changes import copied as copied
 def test_a_look_is_shown_and_recorded(copied: Housing) -> None:
     done = copied("monitor", "--json")
     said = json.loads(done.output)
-    assert done.exit_code == 3  # b3 is held
+    assert done.exit_code == 3  # b3 is quarantined
     assert said["model"] == 2
     assert [w["source"] for w in said["windows"]][-1] == "clock"
     assert Path(said["report"]).read_text().startswith("<!doctype html>")

@@ -56,7 +56,7 @@ def test_each_command_of_the_docs_exists_with_its_options(page: str, line: str) 
             assert word in options, f"{page}: {line!r} has no option {word}"
 
 
-# What must have been done before, and the exit code where it tells of a finding: b3 is held there.
+# What must have been done before, and the exit code of a finding (b3 is quarantined).
 FIRST = {"housing backup verify": ["backup", "create"]}
 TELLS = {"housing monitor": 3}
 

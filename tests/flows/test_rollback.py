@@ -32,11 +32,11 @@ def test_it_takes_the_last_promotion_back(small: Settings) -> None:
             change = registry.Change("promote", 2, 1, "test", "for the test")
             registry.change_champion(store, change)
         state = rollback(RollbackParameters(reason="worse in the field"), return_state=True)
-        said = "m1 is champion again instead of m2; on hold: m2"
+        said = "m1 is champion again instead of m2; blocked: m2"
         assert (state.name, state.message) == ("Rolled back", said)
         with store.read() as connection:
-            hold, line, *_ = registry.history(connection)
-    assert (hold.operation, hold.held_model, hold.to_model) == ("hold", 2, 1)
+            block, line, *_ = registry.history(connection)
+    assert (block.operation, block.blocked_model, block.to_model) == ("block", 2, 1)
     assert (line.operation, line.from_model, line.to_model) == ("rollback", 2, 1)
     assert line.reason == "worse in the field"
 

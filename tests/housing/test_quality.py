@@ -607,7 +607,7 @@ def test_sentences_of_batches(rows, history):
         "60 rows read, 60 accepted, 0 rejected; a note."
     )
     held = batch_message(result, ("row count: few",), history, POLICY)
-    assert held.endswith("held: row count: few; a note.")
+    assert held.endswith("quarantined: row count: few; a note.")
     empty = batch_message(checked(rows.iloc[:0]), (), history, POLICY)
     assert empty == "no rows in it: a header and nothing below."
 

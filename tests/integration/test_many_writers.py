@@ -1,4 +1,4 @@
-"""Processes that promote, roll back, hold, release, prune and back up against one another."""
+"""Processes that promote, roll back, block, unblock, prune and back up against one another."""
 
 import json
 import os
@@ -15,7 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy import make_url
 
 from benchmarks.results import save_if_asked
-from housing.errors import ChampionChanged, NoRollbackTarget, NotPossible, OnHold, RunInProgress
+from housing.errors import (
+    ChampionChanged,
+    ModelBlocked,
+    NoRollbackTarget,
+    NotPossible,
+    RunInProgress,
+)
 from housing.operations import backup, prune
 from housing.pipeline import promote
 from housing.settings import Settings, load_settings
@@ -27,10 +33,10 @@ from housing.store.models import blocks, registry
 from housing.store.models.promotion_log import Authorship
 
 ROOT = Path(__file__).parents[2]
-REFUSALS = (RunInProgress, ChampionChanged, NoRollbackTarget, NotPossible, OnHold)
+REFUSALS = (RunInProgress, ChampionChanged, NoRollbackTarget, NotPossible, ModelBlocked)
 """What a writer may be told; anything else, a locked database above all, is a failure."""
 
-BY_HAND = "held by hand"
+BY_HAND = "blocked by hand"
 
 
 @pytest.fixture
@@ -86,16 +92,16 @@ def _roll_back(store: Store, settings: Settings, chance: random.Random) -> None:
     promote.roll_back(store, None, "test")
 
 
-def _hold(store: Store, settings: Settings, chance: random.Random) -> None:
-    blocks.hold(store, "m", chance.randrange(10, 16), Authorship("writer", BY_HAND))
+def _block(store: Store, settings: Settings, chance: random.Random) -> None:
+    blocks.block(store, "m", chance.randrange(10, 16), Authorship("writer", BY_HAND))
 
 
-def _release(store: Store, settings: Settings, chance: random.Random) -> None:
+def _unblock(store: Store, settings: Settings, chance: random.Random) -> None:
     with store.read() as connection:
-        held = list(blocks.held(connection).models)
-    if not held:
-        raise NotPossible(what="Releasing", why="nothing is on hold.")
-    blocks.release(store, "m", chance.choice(held), Authorship("writer", "release"))
+        blocked = list(blocks.current(connection).models)
+    if not blocked:
+        raise NotPossible(what="Releasing", why="nothing is blocked.")
+    blocks.unblock(store, "m", chance.choice(blocked), Authorship("writer", "unblock"))
 
 
 def _prune(store: Store, settings: Settings, chance: random.Random) -> None:
@@ -111,8 +117,8 @@ Decision = Callable[[Store, Settings, random.Random], None]
 DECISIONS: dict[str, tuple[int, Decision]] = {
     "promote": (60, _promote),
     "rollback": (25, _roll_back),
-    "hold": (20, _hold),
-    "release": (20, _release),
+    "block": (20, _block),
+    "unblock": (20, _unblock),
     "prune": (3, _prune),
     "backup": (2, _back_up),
 }
@@ -147,10 +153,10 @@ def _race(settings: Settings, writers: int, times: int) -> Counter[str]:
             lines = registry.history(connection)
             live = connection.execute(sa.select(blobs).where(blobs.c.pruned_at.is_(None))).all()
         written = Counter(line.operation for line in lines[: len(lines) - len(before)])
-        by_hand = sum(line.operation == "hold" and line.reason == BY_HAND for line in lines)
-        for kind in ("promote", "rollback", "release"):
+        by_hand = sum(line.operation == "block" and line.reason == BY_HAND for line in lines)
+        for kind in ("promote", "rollback", "unblock"):
             assert written[kind] == done[kind], f"a {kind} is lost"
-        assert by_hand == done["hold"], "a hold is lost"
+        assert by_hand == done["block"], "a block is lost"
         assert lines[len(lines) - len(before) :] == before, "history was rewritten"
         for row in live:
             store.blobs.get(row.digest, row.suffix)

@@ -68,7 +68,7 @@ function cards(data) {
     card("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows} districts` : ""),
     card("Last night", night && (night.outcome || night.status), night && day(night.started_at)),
     card("Rollback", data.readiness && data.readiness.state, data.readiness && data.readiness.message),
-    card("Holds", data.holds === undefined ? null : String(data.holds.length), (data.holds || []).join(", ") || "nothing is held"),
+    card("Blocks", data.blocks === undefined ? null : String(data.blocks.length), (data.blocks || []).join(", ") || "nothing is blocked"),
   ];
 }
 

@@ -21,7 +21,7 @@ from housing.store.database.tables import batches, utc_now
 BOOTSTRAP_SOURCES = ("census",)
 """Sources that deliver a first table, once."""
 
-NEED_A_PERSON = ("held", "rejected", "empty")
+NEED_A_PERSON = ("quarantined", "rejected", "empty")
 """Statuses of batches that a person accepts, discards or has delivered again."""
 
 
@@ -97,7 +97,10 @@ class BatchLookup:
         """Whether a first table (census, or simulated in its place) is already in."""
         query = (
             sa.select(batches.c.id)
-            .where(batches.c.source.in_(BOOTSTRAP_SOURCES), batches.c.status.in_((*TAKEN, "held")))
+            .where(
+                batches.c.source.in_(BOOTSTRAP_SOURCES),
+                batches.c.status.in_((*TAKEN, "quarantined")),
+            )
             .limit(1)
         )
         with self.store.read() as connection:
@@ -201,11 +204,13 @@ def ingested_after(connection: Connection, run: int) -> Sequence[Row[Any]]:
 
 
 def release_quarantined(store: Store, batch: int) -> str:
-    """Let a held batch in after all, and return its name; the next run takes it in."""
+    """Let a quarantined batch in after all, and return its name; the next run takes it in."""
     with store.write() as connection:
         row = get(connection, batch)
-        if row.status != "held":
-            raise NotPossible(what=f"Accepting b{batch}", why=f"it is {row.status}, not held.")
+        if row.status != "quarantined":
+            raise NotPossible(
+                what=f"Accepting b{batch}", why=f"it is {row.status}, not quarantined."
+            )
         connection.execute(batches.update().where(batches.c.id == batch).values(status="released"))
         return str(row.name)
 

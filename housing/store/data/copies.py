@@ -1,8 +1,8 @@
 """The same rows in another batch: found by their values, whatever file, order or ids bring them.
 
 What a person or intake keeps out of the dataset is rows, not a batch's number: a delivery that
-brings them again is held, and withdrawing a batch withdraws its copies. Rows that the dataset
-also has from elsewhere are no batch's own.
+brings them again is quarantined, and withdrawing a batch withdraws its copies. Rows that the
+dataset also has from elsewhere are no batch's own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,14 +38,14 @@ class KeptOut:
     remedy: str = ""
 
     def reason(self, rows: int, of: int) -> str:
-        """Why a delivery with some of its rows is held; begins with the rule's name."""
+        """Why a delivery with some of its rows is quarantined; begins with the rule's name."""
         known = f"{rows:,} of {of:,} accepted rows are rows of b{self.batch}"
         remedy = f" ({self.remedy})" if self.remedy else ""
         return f"kept-out rows: {known}, which {self.state}{remedy}"
 
 
 def reasons(store: Store, frame: pd.DataFrame, lacking: Mask, but: int | None) -> tuple[str, ...]:
-    """Reasons to hold a delivery, one for each batch that is kept out and has rows of it.
+    """Reasons to quarantine a delivery, one for each batch that is kept out and has rows of it.
 
     `lacking` (n,) are the accepted rows that the dataset lacks as they are; `but` is a batch whose
     content a person asks to take again.
@@ -74,24 +74,26 @@ def reasons(store: Store, frame: pd.DataFrame, lacking: Mask, but: int | None) -
 
 
 def _kept_out(connection: Connection) -> list[KeptOut]:
-    """Batches with accepted rows that are held, discarded, on hold or withdrawn, each once."""
+    """Batches with accepted rows that are quarantined, discarded, blocked or withdrawn."""
     found = {}
     for row in connection.execute(_gone(connection)):
         how = f"`housing dataset restore b{row.id} --reason TEXT` brings it back"
         found[row.id] = KeptOut(row.id, "was withdrawn", how)
     waiting = sa.select(batch_table.c.id, batch_table.c.status).where(
-        batch_table.c.status.in_(("held", "discarded")), batch_table.c.segment.is_not(None)
+        batch_table.c.status.in_(("quarantined", "discarded")), batch_table.c.segment.is_not(None)
     )
     for row in connection.execute(waiting):
         accept = f"`housing dataset accept b{row.id}` lets it in"
-        held = row.status == "held"
+        quarantined = row.status == "quarantined"
         found[row.id] = KeptOut(
-            row.id, "is held" if held else "was discarded", accept if held else ""
+            row.id,
+            "is quarantined" if quarantined else "was discarded",
+            accept if quarantined else "",
         )
-    for batch, hold in blocks.held(connection).batches.items():
-        how = f"`housing release b{batch}` ends that"
+    for batch, hold in blocks.current(connection).batches.items():
+        how = f"`housing unblock b{batch}` ends that"
         also = f"; {found[batch].remedy}" if batch in found and found[batch].remedy else ""
-        found[batch] = KeptOut(batch, f"is on hold: {hold.reason}", how + also)
+        found[batch] = KeptOut(batch, f"is blocked: {hold.reason}", how + also)
     return [found[batch] for batch in sorted(found)]
 
 
@@ -186,8 +188,8 @@ class Withdrawn:
 def withdraw(store: Store, batch: int, *, reason: str) -> Withdrawn:
     """A new version without the rows that `batch` brought: without it, and without its copies.
 
-    A later batch that repeats its rows and brings others stays; where `batch` is on hold, that
-    one goes on hold as well.
+    A later batch that repeats its rows and brings others stays; where `batch` is blocked, that
+    one is blocked as well.
     """
     with store.read() as connection:
         datasets.must_hold(connection, batch)
@@ -195,7 +197,7 @@ def withdraw(store: Store, batch: int, *, reason: str) -> Withdrawn:
     copies = tuple(c.batch for c in found if c.whole and not c.waits)
     discarded = tuple(c.batch for c in found if c.whole and c.waits)
     staying = tuple(c for c in found if not c.whole)
-    _hold_copies(store, batch, staying)
+    _block_copies(store, batch, staying)
     version = datasets.withdraw(store, batch, reason=reason, copies=copies, discarded=discarded)
     return Withdrawn(version, copies, discarded, staying)
 
@@ -212,29 +214,29 @@ def roll_back(store: Store, target: int, *, reason: str) -> tuple[DatasetVersion
     return datasets.roll_back(store, target, reason=reason, discarded=discarded), discarded
 
 
-def hold(store: Store, batch: int, why: Authorship) -> tuple[int, ...]:
-    """Put a batch on hold and, where it is withdrawn, those that still repeat its rows; their ids.
+def block(store: Store, batch: int, why: Authorship) -> tuple[int, ...]:
+    """Block a batch and, where it is withdrawn, those that still repeat its rows; their ids.
 
     NotPossible and UnknownId as `holds.hold`.
     """
-    blocks.hold(store, "b", batch, why)
-    return hold_copies(store, batch)
+    blocks.block(store, "b", batch, why)
+    return block_copies(store, batch)
 
 
-def hold_copies(store: Store, batch: int) -> tuple[int, ...]:
-    """Put on hold what repeats the rows of a batch that is on hold and withdrawn; ids."""
+def block_copies(store: Store, batch: int) -> tuple[int, ...]:
+    """Block what repeats the rows of a batch that is blocked and withdrawn; ids."""
     with store.read() as connection:
         gone = datasets.withdrawn(connection, batch)
-    return _hold_copies(store, batch, of(store, batch)) if gone else ()
+    return _block_copies(store, batch, of(store, batch)) if gone else ()
 
 
-def _hold_copies(store: Store, batch: int, found: Sequence[Copy]) -> tuple[int, ...]:
+def _block_copies(store: Store, batch: int, found: Sequence[Copy]) -> tuple[int, ...]:
     with store.write() as connection:
-        on_hold = blocks.held(connection).batches
-        if batch not in on_hold:
+        blocked = blocks.current(connection).batches
+        if batch not in blocked:
             return ()
-        new = [copy for copy in found if copy.batch not in on_hold]
+        new = [copy for copy in found if copy.batch not in blocked]
         for copy in new:
-            reason = f"{copy.rows:,} of its rows are rows of b{batch}: {on_hold[batch].reason}"
-            blocks.append(connection, "hold", "b", copy.batch, Authorship(actor(), reason))
+            reason = f"{copy.rows:,} of its rows are rows of b{batch}: {blocked[batch].reason}"
+            blocks.append(connection, "block", "b", copy.batch, Authorship(actor(), reason))
     return tuple(copy.batch for copy in new)

@@ -160,7 +160,7 @@ batches = Table(
     Column("digest", Digest, nullable=False, unique=True),  # of the delivered content
     Column("source", String(40), nullable=False),
     Column("name", Text, nullable=False),
-    # accepted, unchanged, empty, rejected, held, released, discarded
+    # accepted, unchanged, empty, rejected, quarantined, released, discarded
     Column("status", String(20), nullable=False),
     Column("message", Text, nullable=False),
     Column("simulated", Boolean, nullable=False),
@@ -436,7 +436,7 @@ ledger = Table(
     "ledger",
     metadata,
     Column("seq", BigId, primary_key=True, autoincrement=False),
-    # promote, rollback, hold, release, restore
+    # promote, rollback, block, unblock, restore
     Column("operation", String(20), nullable=False),
     _link("from_model", "models.id", nullable=True),
     _link("to_model", "models.id"),  # the champion from here on
@@ -445,8 +445,8 @@ ledger = Table(
     _link("evaluation", "evaluations.id", nullable=True),
     _link("run", "runs.id", nullable=True),
     _time("at"),
-    Column("held_model", ForeignKey("models.id")),  # what is put on hold, or released from it
-    Column("held_batch", ForeignKey("batches.id")),
+    Column("blocked_model", ForeignKey("models.id")),  # what is blocked or unblocked
+    Column("blocked_batch", ForeignKey("batches.id")),
     Column("overridden", JSON),  # checks of the gate against which a person promoted
 )
 

@@ -1,6 +1,6 @@
-"""Holds: models and batches that a person has taken back, whose lineage is not promoted.
+"""Blocks: models and batches that a person has taken back, whose lineage is not promoted.
 
-A hold is a line of the ledger and so is its release; what is on hold is read by replaying them.
+A hold is a line of the ledger and so is its release; what is blocked is read by replaying them.
 The lineage of a held model is every model of the same recipe on the same rows; that of a held
 batch, every model that was trained on a dataset version which contains it. Training goes on; only
 promotion waits.
@@ -26,8 +26,8 @@ from housing.store.models.promotion_log import Authorship
 
 
 @dataclass(frozen=True)
-class Hold:
-    """Why something is on hold, and since when (UTC)."""
+class Block:
+    """Why something is blocked, and since when (UTC)."""
 
     seq: int  # the ledger's line
     actor: str
@@ -36,56 +36,56 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Holds:
-    """What is on hold, by id."""
+class Blocks:
+    """What is blocked, by id."""
 
-    models: Mapping[int, Hold]
-    batches: Mapping[int, Hold]
+    models: Mapping[int, Block]
+    batches: Mapping[int, Block]
 
-    def hold_of(self, letter: str, id_: int) -> Hold | None:
-        """The hold on m7 or b3, or None."""
+    def block_of(self, letter: str, id_: int) -> Block | None:
+        """The block on m7 or b3, or None."""
         return (self.models if letter == "m" else self.batches).get(id_)
 
 
-def held(connection: Connection) -> Holds:
-    """Models and batches that are on hold."""
-    query = sa.select(lines).where(lines.c.operation.in_(("hold", "release")))
-    found: dict[str, dict[int, Hold]] = {"m": {}, "b": {}}
+def current(connection: Connection) -> Blocks:
+    """Models and batches that are blocked."""
+    query = sa.select(lines).where(lines.c.operation.in_(("block", "unblock")))
+    found: dict[str, dict[int, Block]] = {"m": {}, "b": {}}
     for line in connection.execute(query.order_by(lines.c.seq)):
-        letter, id_ = ("m", line.held_model) if line.held_model else ("b", line.held_batch)
-        if line.operation == "hold":
-            found[letter][id_] = Hold(line.seq, line.actor, line.reason, line.at)
+        letter, id_ = ("m", line.blocked_model) if line.blocked_model else ("b", line.blocked_batch)
+        if line.operation == "block":
+            found[letter][id_] = Block(line.seq, line.actor, line.reason, line.at)
         else:
             found[letter].pop(id_, None)
-    return Holds(found["m"], found["b"])
+    return Blocks(found["m"], found["b"])
 
 
-def block_reason(connection: Connection, model: int, on_hold: Holds | None = None) -> str:
-    """Why a model may not be promoted, for people; "" where nothing of its lineage is on hold.
+def block_reason(connection: Connection, model: int, blocks: Blocks | None = None) -> str:
+    """Why a model may not be promoted, for people; "" where nothing of its lineage is blocked.
 
-    `on_hold` is what is on hold now, unless the question is what would be.
+    `blocks` is what is blocked now, unless the question is what would be.
     """
-    holds = on_hold or held(connection)
-    if not holds.models and not holds.batches:
+    blocks = blocks or current(connection)
+    if not blocks.models and not blocks.batches:
         return ""
     parts = []
-    if (own := holds.models.get(model)) is not None:
-        parts.append(f"m{model} is on hold ({own.reason}); `housing release m{model}` ends that")
+    if (own := blocks.models.get(model)) is not None:
+        parts.append(f"m{model} is blocked ({own.reason}); `housing unblock m{model}` ends that")
     parts += [
-        f"m{model} has the recipe of m{twin} on the same rows, and m{twin} is on hold "
-        f"({holds.models[twin].reason}); `housing release m{twin}` ends that"
-        for twin in _twins(connection, model, holds.models)
+        f"m{model} has the recipe of m{twin} on the same rows, and m{twin} is blocked "
+        f"({blocks.models[twin].reason}); `housing unblock m{twin}` ends that"
+        for twin in _twins(connection, model, blocks.models)
     ]
-    if holds.batches:
+    if blocks.batches:
         version = connection.execute(
             sa.select(models.c.version).where(models.c.id == model)
         ).scalar_one()
         parts += [
-            f"m{model} was trained on b{batch}, which is on hold "
-            f"({holds.batches[batch].reason}); `housing release b{batch}` ends that, "
+            f"m{model} was trained on b{batch}, which is blocked "
+            f"({blocks.batches[batch].reason}); `housing unblock b{batch}` ends that, "
             f"`housing dataset withdraw b{batch}` trains without it"
             for batch in datasets.get(connection, version).batches
-            if batch in holds.batches
+            if batch in blocks.batches
         ]
     return "; ".join(parts)
 
@@ -111,36 +111,36 @@ def recipe(row: Row[Any]) -> str:
     return json.dumps([sorted(parts), row.plan.get("without", [])])
 
 
-def hold(store: Store, letter: str, id_: int, why: Authorship) -> int:
-    """Put m7 or b3 on hold; returns the ledger's line. NotPossible where it is already."""
-    what = f"Putting {letter}{id_} on hold"
+def block(store: Store, letter: str, id_: int, why: Authorship) -> int:
+    """Block m7 or b3; returns the ledger's line. NotPossible where it is already."""
+    what = f"Blocking {letter}{id_}"
     with store.write() as connection:
         _must_exist(connection, letter, id_)
         champion = promotion_log.champion(connection)
         if champion is None:
             raise NotPossible(what=what, why="there is no champion yet, so nothing to protect.")
-        if held(connection).hold_of(letter, id_) is not None:
+        if current(connection).block_of(letter, id_) is not None:
             raise NotPossible(what=what, why="it is; `housing history` says since when and why.")
         if letter == "m" and id_ == champion:
             raise NotPossible(
                 what=what,
                 why="it is the champion. `housing rollback --reason TEXT` goes back to the "
-                "one before and holds it.",
+                "one before and blocks it.",
             )
-        return append(connection, "hold", letter, id_, why)
+        return append(connection, "block", letter, id_, why)
 
 
-def release(store: Store, letter: str, id_: int, why: Authorship) -> int:
+def unblock(store: Store, letter: str, id_: int, why: Authorship) -> int:
     """End a hold; returns the ledger's line. NotPossible where there is none."""
     with store.write() as connection:
         _must_exist(connection, letter, id_)
         champion = promotion_log.champion(connection)
-        if champion is None or held(connection).hold_of(letter, id_) is None:
+        if champion is None or current(connection).block_of(letter, id_) is None:
             raise NotPossible(
                 what=f"Releasing {letter}{id_}",
-                why="it is not on hold; `housing status` lists what is.",
+                why="it is not blocked; `housing status` lists what is.",
             )
-        return append(connection, "release", letter, id_, why)
+        return append(connection, "unblock", letter, id_, why)
 
 
 def append(connection: Connection, operation: str, letter: str, id_: int, why: Authorship) -> int:
@@ -148,7 +148,7 @@ def append(connection: Connection, operation: str, letter: str, id_: int, why: A
     newest = promotion_log.head(connection)
     if newest is None:
         raise NotPossible(what=f"A {operation} of {letter}{id_}", why="there is no champion yet.")
-    subject = {"held_model": id_} if letter == "m" else {"held_batch": id_}
+    subject = {"blocked_model": id_} if letter == "m" else {"blocked_batch": id_}
     return promotion_log.append(connection, newest, operation, newest.to_model, why, **subject)
 
 

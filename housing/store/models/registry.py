@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 
 from housing.errors import (
     ChampionChanged,
+    ModelBlocked,
     NotPossible,
-    OnHold,
     Pruned,
     UnknownId,
 )
@@ -49,8 +49,8 @@ class Change:
     reason: str
     evaluation: int | None = None
     run: int | None = None
-    hold_models: tuple[int, ...] = ()  # what goes on hold by the same decision
-    hold_batches: tuple[int, ...] = ()
+    block_models: tuple[int, ...] = ()  # what is blocked by the same decision
+    block_batches: tuple[int, ...] = ()
     overridden: tuple[str, ...] = ()  # checks of the gate against which a person promotes
 
 
@@ -121,8 +121,8 @@ def change_champion(store: Store, change: Change) -> int:
 
     Returns the line's number; holds that belong to the decision are lines after it, in the same
     transaction. UnknownId where the new champion is no registered model, NotPossible where it is
-    the champion already (two writers could else both say that they won), OnHold where its lineage
-    is on hold, Pruned where its bytes have been dropped.
+    the champion already (two writers could else both say that they won), ModelBlocked where its
+    lineage is blocked, Pruned where its bytes have been dropped.
     """
     try:
         with store.write() as connection:
@@ -144,11 +144,11 @@ def change_champion(store: Store, change: Change) -> int:
                 evaluation=change.evaluation,
                 overridden=list(change.overridden) or None,
             )
-            on_hold = blocks.held(connection)
-            for letter, ids in (("m", change.hold_models), ("b", change.hold_batches)):
+            current = blocks.current(connection)
+            for letter, ids in (("m", change.block_models), ("b", change.block_batches)):
                 for id_ in ids:
-                    if on_hold.hold_of(letter, id_) is None:
-                        blocks.append(connection, "hold", letter, id_, why)
+                    if current.block_of(letter, id_) is None:
+                        blocks.append(connection, "block", letter, id_, why)
             return seq
     except IntegrityError as error:
         if not any(name in str(error.orig) for name in _SEQ_TAKEN):
@@ -177,11 +177,11 @@ def _must_be_eligible(connection: Connection, change: Change) -> None:
     if change.operation == "promote":
         why = blocks.block_reason(connection, row.id)
     else:  # going back to a model is a person's decision, whatever it was trained on
-        hold = blocks.held(connection).models.get(row.id)
-        release = f"`housing release m{row.id}` ends that"
-        why = "" if hold is None else f"it is on hold ({hold.reason}); {release}"
+        block = blocks.current(connection).models.get(row.id)
+        unblock = f"`housing unblock m{row.id}` ends that"
+        why = "" if block is None else f"it is blocked ({block.reason}); {unblock}"
     if why:
-        raise OnHold(model=f"m{row.id}", why=why)
+        raise ModelBlocked(model=f"m{row.id}", why=why)
     must_have_bytes(connection, row)
 
 

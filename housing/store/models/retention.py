@@ -93,8 +93,8 @@ def named(connection: Connection, digests: Collection[str]) -> set[str]:
 def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int]:
     """Models that somebody may go back to, or that the next night may still promote.
 
-    The latter are those of the active rows, those on hold, and those a person is asked about: their
-    verdicts can be taken up however old they are.
+    The latter are those of the active rows, the blocked ones, and those a person is asked about:
+    their verdicts can be taken up however old they are.
     """
     newest = sa.select(sa.func.max(dataset_versions.c.id)).scalar_subquery()
     its = sa.or_(models.c.version == newest, models.c.version.in_(profiles.alike(newest)))
@@ -106,7 +106,7 @@ def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int
     )
     return {
         *champions(connection, policy, days),
-        *blocks.held(connection).models,
+        *blocks.current(connection).models,
         *connection.execute(active).scalars(),
         *connection.execute(asked).scalars(),
     }

@@ -177,7 +177,7 @@ def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_pa
 
 def test_a_held_batch_is_upstreams_doing(seen_nights: Path, tmp_path: Path) -> None:
     with _home(seen_nights, tmp_path) as (settings, store):
-        assert "held batches" in _alarms(monitor(store, settings), "clock")
+        assert "quarantined batches" in _alarms(monitor(store, settings), "clock")
 
 
 def test_without_a_champion_there_is_nothing_to_watch(store: Store) -> None:

@@ -113,8 +113,8 @@ def test_old_champions_go_once_newer_ones_are_enough(
     assert prune.prune(original, load_settings()).blobs > 0
     for model, stays in ((1, False), (2, True), *((c, True) for c in challengers)):
         assert all(path.exists() for path in files(original, model)) == stays, model
-    blocks.hold(original, "m", 1, Authorship("test", "test"))
-    blocks.release(original, "m", 1, Authorship("test", "test"))
+    blocks.block(original, "m", 1, Authorship("test", "test"))
+    blocks.unblock(original, "m", 1, Authorship("test", "test"))
     with pytest.raises(Pruned, match="m1 was pruned"):
         promote.roll_back(original, 1, "too late")
 

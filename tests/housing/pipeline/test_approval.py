@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from housing.errors import NotPossible, OnHold, UnknownId
+from housing.errors import ModelBlocked, NotPossible, UnknownId
 from housing.pipeline import approval, notifications, promote
 from housing.pipeline.evaluate import JudgedEvaluation
 from housing.pipeline.result import nothing_new, of_verdict
@@ -206,11 +206,11 @@ def test_what_is_on_hold_goes_on_waiting(store: Store, run: RunContext, land: La
     with store.write() as connection:  # whatever the gate says: this is about what follows
         connection.execute(evaluations.update().values(outcome="promote"))
     approval.ask(store, run.id, second.judged, load_settings())
-    blocks.hold(store, "m", second.challenger, Authorship("test", "looks odd"))
-    with pytest.raises(OnHold, match="looks odd"):
+    blocks.block(store, "m", second.challenger, Authorship("test", "looks odd"))
+    with pytest.raises(ModelBlocked, match="looks odd"):
         approval.approve(store, load_settings(), run.id, "go")
     assert (status(store)["status"], champion(store)) == ("waiting", first.challenger)
-    blocks.release(store, "m", second.challenger, Authorship("test", "it was right"))
+    blocks.unblock(store, "m", second.challenger, Authorship("test", "it was right"))
     assert approval.approve(store, load_settings(), run.id, "go").status == "approved"
     assert champion(store) == second.challenger
 

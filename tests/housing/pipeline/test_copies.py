@@ -81,16 +81,16 @@ def kept_out(store: Store, land: Land, request: pytest.FixtureRequest) -> str:
         copies.withdraw(store, 2, reason="wrong")
         return "b2, which was withdrawn (`housing dataset restore b2 --reason TEXT` brings it back)"
     land("b.csv", frame=OTHER_UNIT)
-    assert _take(store) == ["held"]
-    if request.param == "held":
-        return "b2, which is held (`housing dataset accept b2` lets it in)"
+    assert _take(store) == ["quarantined"]
+    if request.param == "quarantined":
+        return "b2, which is quarantined (`housing dataset accept b2` lets it in)"
     batches.discard(store, 2)
     return "b2, which was discarded"
 
 
-@pytest.mark.parametrize("kept_out", ["held", "discarded", "withdrawn"], indirect=True)
+@pytest.mark.parametrize("kept_out", ["quarantined", "discarded", "withdrawn"], indirect=True)
 @pytest.mark.parametrize("again", AGAIN)
-def test_rows_that_are_kept_out_are_held_whatever_brings_them(
+def test_rows_that_are_kept_out_are_quarantined_whatever_brings_them(
     store: Store, land: Land, kept_out: str, again: str
 ) -> None:
     bad = BAD if "withdrawn" in kept_out else OTHER_UNIT
@@ -98,7 +98,7 @@ def test_rows_that_are_kept_out_are_held_whatever_brings_them(
     for number, frame in enumerate(AGAIN[again](bad)):
         land(f"z{number}.csv", frame=frame)
     statuses = _take(store)
-    assert set(statuses) == {"held"}
+    assert set(statuses) == {"quarantined"}
     for batch in range(3, 3 + len(statuses)):
         assert kept_out in _message(store, batch)
     assert _members(store) == before
@@ -107,7 +107,7 @@ def test_rows_that_are_kept_out_are_held_whatever_brings_them(
     assert _members(store) == (1, 3)
 
 
-def test_rows_that_the_dataset_has_anyway_hold_nothing(store: Store, land: Land) -> None:
+def test_rows_that_the_dataset_has_anyway_quarantine_nothing(store: Store, land: Land) -> None:
     """A full table every night: what is withdrawn is only what the second one brought."""
     land("a.csv", frame=BASE)
     _take(store)
@@ -116,23 +116,25 @@ def test_rows_that_the_dataset_has_anyway_hold_nothing(store: Store, land: Land)
     copies.withdraw(store, 2, reason="wrong")
     land("c.csv", frame=pd.concat([BASE, OTHER]))
     land("d.csv", frame=pd.concat([BASE, OTHER, BAD.iloc[:5]]))
-    assert _take(store) == ["accepted", "held"]
+    assert _take(store) == ["accepted", "quarantined"]
     assert "5 of 485 accepted rows are rows of b2" in _message(store, 4)
 
 
-def test_a_batch_on_hold_and_withdrawn_names_both_commands(
+def test_a_blocked_batch_that_is_withdrawn_names_both_commands(
     store: Store, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land("a.csv", frame=BASE)
     land("b.csv", frame=BAD)
     _take(store)
     monkeypatch.setattr(
-        blocks, "held", lambda _: blocks.Holds({}, {2: blocks.Hold(1, "me", "wrong unit", None)})
+        blocks,
+        "current",
+        lambda _: blocks.Blocks({}, {2: blocks.Block(1, "me", "wrong unit", None)}),
     )
     copies.withdraw(store, 2, reason="wrong")
     land("c.csv", frame=_ids(BAD))
-    assert _take(store) == ["held"]
-    assert "which is on hold: wrong unit (`housing release b2` ends that" in _message(store, 3)
+    assert _take(store) == ["quarantined"]
+    assert "which is blocked: wrong unit (`housing unblock b2` ends that" in _message(store, 3)
 
 
 # --- withdrawing ------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def _redelivered(settings: Settings, night: int) -> None:
     _land(settings, f"again{night}.csv", 1, order=night)
     with open_store(settings) as store:
         (found,) = [b for b in ingest.ingest_all(store, settings, run=None).batches if b.id]
-        assert (found.status, found.id is None) == ("held", False), found.message
+        assert (found.status, found.id is None) == ("quarantined", False), found.message
         batches.release_quarantined(store, found.id or 0)
 
 

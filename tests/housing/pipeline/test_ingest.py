@@ -307,7 +307,7 @@ def test_a_file_of_which_nearly_all_is_in_another_unit_is_held_and_names_it(
     wrong.loc[5:, "median_house_value"] /= 1_000
     land("b.csv", frame=wrong)
     found = ingest.ingest_all(store, load_settings(), run=None).batches[1]
-    assert (found.status, found.rejected) == ("held", 296)
+    assert (found.status, found.rejected) == ("quarantined", 296)
     assert "thousands of US dollars" in found.message
     assert (
         "`housing dataset accept b2` lets it in, `housing dataset discard b2`" in status(store)[0]
@@ -488,4 +488,4 @@ def test_a_batch_is_compared_with_the_newest_facts_there_are(store: Store, land:
     shifted = landing_rows(2, 300)
     shifted[schema.TARGET] += 3_000_000
     land("c.csv", frame=shifted)
-    assert ingest.ingest_all(store, load_settings(), run=None).batches[2].status == "held"
+    assert ingest.ingest_all(store, load_settings(), run=None).batches[2].status == "quarantined"

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from scipy.stats import randint
 
-from housing.errors import OnHold
+from housing.errors import ModelBlocked
 from housing.pipeline import datasets as dataset_steps
 from housing.pipeline import evaluate, ingest, manual_promotion
 from housing.pipeline.promote import RollbackPlan, plan_rollback, roll_back
@@ -102,7 +102,7 @@ def test_after_a_rollback_the_stored_challenger_is_judged_against_the_former_cha
 ) -> None:
     assert plain_run().outcome == "nothing new"
     plan = _back(five, 1)
-    assert plan.held_models == (4, 3, 2)
+    assert plan.blocked_models == (4, 3, 2)
     assert plan.entered == {2: "b.csv", 3: "c.csv", 4: "d.csv"}
     assert "b2 (b.csv), b3 (c.csv), b4 (d.csv); `--batch b2`" in plan.suggestion(done=False)
     assert plan.next_run == (
@@ -137,20 +137,20 @@ def test_what_was_taken_back_has_no_twin_until_it_is_released(five: Settings) ->
     assert plain_run().champion == 5
     plan = _back(five, None)
     assert (plan.to_model, plan.from_model) == (1, 5)
-    assert "promotes nothing: of the rows of v5 it has m5, and m5 is on hold" in plan.next_run
+    assert "promotes nothing: of the rows of v5 it has m5, and m5 is blocked" in plan.next_run
     idle = plain_run()
     assert idle.outcome == "nothing new"
-    assert "(m5 against m1, on hold)" in idle.message
+    assert "(m5 against m1, blocked)" in idle.message
 
     twin = plain_run(NightlyParameters(seed=7))  # the same recipe on the same rows
-    assert (twin.outcome, twin.challenger, twin.champion) == ("held", 6, 1), twin.message
-    assert "m6 has the recipe of m5 on the same rows, and m5 is on hold" in twin.message
+    assert (twin.outcome, twin.challenger, twin.champion) == ("blocked", 6, 1), twin.message
+    assert "m6 has the recipe of m5 on the same rows, and m5 is blocked" in twin.message
     assert "because m5 was judged on exactly these rows before" in twin.message
-    with pytest.raises(OnHold, match="m6 has the recipe of m5"):
+    with pytest.raises(ModelBlocked, match="m6 has the recipe of m5"):
         manual_promotion.promote_model(6, "try it", override=True)
 
     with open_store(five) as store:
-        blocks.release(store, "m", 5, Authorship("tester", "it was right"))
+        blocks.unblock(store, "m", 5, Authorship("tester", "it was right"))
     assert _next(five) == (
         "Without new rows the next run promotes the stored m5, which was judged against m1 before."
     )
@@ -162,10 +162,10 @@ def test_a_batch_that_is_held_keeps_its_models_back_until_it_is_withdrawn(five: 
     _back(five, 1)
     assert plain_run().champion == 5
     plan = _back(five, None, batch=5)
-    assert "m5 was trained on b5, which is on hold" in plan.next_run
+    assert "m5 was trained on b5, which is blocked" in plan.next_run
     _land(five, "f", 300)
     held = plain_run()
-    assert (held.outcome, held.champion) == ("held", 1), held.message
+    assert (held.outcome, held.champion) == ("blocked", 1), held.message
     assert "trained on b5" in held.message
     with open_store(five) as store:
         datasets.withdraw(store, 5, reason="polluted")
@@ -175,7 +175,7 @@ def test_a_batch_that_is_held_keeps_its_models_back_until_it_is_withdrawn(five: 
 
 
 def test_dataset_and_model_taken_back_in_any_order_end_alike(five: Settings) -> None:
-    """The rows of m4 again: the model of these rows is on hold, whatever the version's number."""
+    """The rows of m4 again: the model of these rows is blocked, whatever the version's number."""
     with open_store(five) as store:
         datasets.withdraw(store, 5, reason="in doubt")
     _back(five, 2)

@@ -15,9 +15,9 @@ from housing.errors import (
     ChampionChanged,
     Corrupt,
     LeakFound,
+    ModelBlocked,
     NoRollbackTarget,
     NotPossible,
-    OnHold,
 )
 from housing.pipeline import datasets as dataset_steps
 from housing.pipeline import ingest, promote, train
@@ -164,7 +164,7 @@ def _take_back(store: Store, run: RunContext, land: Land, *, batch: int | None =
     promote.promote(store, run, judged)
     finish_run(store, run, of_verdict(run.id, second.version, judged, dry_run=False))
     done = promote.roll_back(store, None, "worse in the field", batch=batch)
-    assert (done.to_model, done.held_models) == (first.challenger, (second.challenger,))
+    assert (done.to_model, done.blocked_models) == (first.challenger, (second.challenger,))
     return TakenBack(first, second, judged)
 
 
@@ -175,13 +175,13 @@ def test_what_was_taken_back_is_not_promoted_until_it_is_released(
     version, second = taken.second.version, taken.second.challenger
     standing = existing_verdict(store, version, load_settings())
     assert standing is not None
-    assert f"m{second} is on hold (worse in the field)" in standing.on_hold
+    assert f"m{second} is blocked (worse in the field)" in standing.block_reason
     assert run_night(store, run).judged == standing
     assert champion(store) == taken.first.challenger
-    with pytest.raises(OnHold):
+    with pytest.raises(ModelBlocked):
         promote.promote(store, run, taken.promoting)
 
-    blocks.release(store, "m", second, Authorship("tester", "it was not its fault"))
+    blocks.unblock(store, "m", second, Authorship("tester", "it was not its fault"))
     assert existing_verdict(store, version, load_settings()) is None
     assert run_night(store, run).judged.promotes
     assert champion(store) == second
@@ -195,18 +195,18 @@ def test_a_night_trains_on_a_held_batch_and_does_not_promote(
     land("c.csv", seed=2)
     third = run_night(store, run)
     assert third.challenger not in (taken.first.challenger, taken.second.challenger)
-    assert "trained on b2, which is on hold" in third.judged.on_hold
+    assert "trained on b2, which is blocked" in third.judged.block_reason
     assert not third.judged.promotes
     assert champion(store) == taken.first.challenger
     result = of_verdict(
         run.id, third.version, replace(third.judged, outcome="promote"), dry_run=False
     )
-    assert result.outcome == "held"
-    assert "`housing release b2`" in result.message
+    assert result.outcome == "blocked"
+    assert "`housing unblock b2`" in result.message
 
     datasets.withdraw(store, 2, reason="polluted")
     fourth = run_night(store, run)
-    assert fourth.judged.on_hold == ""
+    assert fourth.judged.block_reason == ""
 
 
 def test_a_rollback_holds_only_a_batch_that_can_have_caused_it(
@@ -234,10 +234,10 @@ def test_twice_in_a_row_goes_back_two(store: Store, run: RunContext, land: Land)
     assert promote.roll_back(store, None, "still worse").to_model == made[0]
     with pytest.raises(NoRollbackTarget):
         promote.roll_back(store, None, "once more")
-    with pytest.raises(OnHold, match=f"m{made[1]}"):
+    with pytest.raises(ModelBlocked, match=f"m{made[1]}"):
         promote.roll_back(store, made[1], "back again")
-    blocks.release(store, "m", made[1], Authorship("tester", "it was all right"))
-    assert promote.roll_back(store, made[1], "back again").held_models == (made[0],)
+    blocks.unblock(store, "m", made[1], Authorship("tester", "it was all right"))
+    assert promote.roll_back(store, made[1], "back again").blocked_models == (made[0],)
 
 
 def _make_champion(store: Store, ran: Ran) -> None:

@@ -1,4 +1,4 @@
-"""Which recorded verdict stands: by rows, models, policy and what is on hold, not by number."""
+"""Which recorded verdict stands: by rows, models, policy and what is blocked, not by number."""
 
 from typing import Any
 

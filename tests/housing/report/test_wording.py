@@ -40,7 +40,7 @@ def test_a_bound_is_never_rounded_to_the_flattering_side():
 def test_only_accepted_batches_bring_rows_in():
     batches = (
         BatchSummary(1, "landing", "a", "accepted", "", 10, 8, 2),
-        BatchSummary(2, "landing", "b", "held", "", 5, 4, 1),
+        BatchSummary(2, "landing", "b", "quarantined", "", 5, 4, 1),
     )
     assert wording.totals(batches) == (15, 8, 3)
 

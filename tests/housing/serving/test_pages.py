@@ -161,7 +161,7 @@ def test_the_operators_page_shows_champion_errors_and_nights(page: Page) -> None
     expect(page.locator("#errors circle")).to_have_count(2)
     expect(page.locator("#nights")).to_contain_text("r2")
     expect(page.locator("#ledger tbody tr")).to_have_count(2)
-    expect(page.locator("#alarms")).to_contain_text("b3")  # the held batch needs a person
+    expect(page.locator("#alarms")).to_contain_text("b3")  # the quarantined batch needs a person
 
 
 def test_simulated_districts_are_said_loudly(page: Page, client: httpx.Client) -> None:

@@ -79,14 +79,14 @@ def test_a_delivery_without_a_good_row_is_kept_and_waits_for_nothing(store, new)
 
 
 def test_a_held_delivery_waits_for_a_person(store, new):
-    batch = batches.add(store, dataclasses.replace(new, status="held"), run=None)
-    assert batch.status == "held"
+    batch = batches.add(store, dataclasses.replace(new, status="quarantined"), run=None)
+    assert batch.status == "quarantined"
     with store.read() as connection:
         assert datasets.waiting(connection) == ()
     batches.release_quarantined(store, batch.id)
     with store.read() as connection:
         assert datasets.waiting(connection) == (batch.id,)
-    with pytest.raises(NotPossible, match="released, not held"):
+    with pytest.raises(NotPossible, match="released, not quarantined"):
         batches.release_quarantined(store, batch.id)
     with pytest.raises(UnknownId, match="b99"):
         batches.release_quarantined(store, 99)
@@ -112,9 +112,9 @@ def test_sources_can_ask_what_was_there_before(store, new):
 def test_recent_row_counts_are_of_one_source_and_of_batches_that_were_taken(store, new):
     for i, (source, read, status) in enumerate(
         [
-            ("a", 51, "accepted"), ("a", 52, "held"), ("b", 53, "accepted"), ("a", 54, "released"),
-            ("a", 55, "rejected"), ("a", 0, "empty"), ("a", 49, "accepted"), ("a", 56, "unchanged"),
-            ("a", 57, "discarded"),
+            ("a", 51, "accepted"), ("a", 52, "quarantined"), ("b", 53, "accepted"),
+            ("a", 54, "released"), ("a", 55, "rejected"), ("a", 0, "empty"),
+            ("a", 49, "accepted"), ("a", 56, "unchanged"), ("a", 57, "discarded"),
         ]
     ):  # fmt: skip
         made = dataclasses.replace(new, source=source, read=read, status=status, digest=f"{i:064}")

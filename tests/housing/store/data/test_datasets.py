@@ -168,7 +168,7 @@ def test_a_version_of_an_empty_batch_has_no_rows(store, districts, add_batch):
 
 def test_batches_that_wait_are_taken_in_the_order_in_which_they_came(store, districts, add_batch):
     ids = tuple(add_batch(store, districts([i], revision=i)) for i in range(3))
-    held = add_batch(store, districts([0], revision=9), status="held")
+    held = add_batch(store, districts([0], revision=9), status="quarantined")
     assert append(store).batches == ids
     assert append(store) is None
     stored.release_quarantined(store, held)

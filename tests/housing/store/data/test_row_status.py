@@ -155,13 +155,13 @@ def test_what_changed_since_the_comparison_is_compared_again(store, districts):
 
 
 def test_only_what_waits_for_a_person_is_discarded(store, districts):
-    deliver(store, districts([1]), "1", status="held")
+    deliver(store, districts([1]), "1", status="quarantined")
     deliver(store, districts([2]), "2")
     batches.discard(store, 1)
     for batch, why in ((1, "it is discarded"), (2, "it is accepted")):
         with pytest.raises(NotPossible, match=why):
             batches.discard(store, batch)
-    with pytest.raises(NotPossible, match="discarded, not held"):
+    with pytest.raises(NotPossible, match="discarded, not quarantined"):
         batches.release_quarantined(store, 1)
     assert freeze(store).batches == (2,)
 

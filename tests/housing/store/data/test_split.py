@@ -220,7 +220,7 @@ def test_batches_are_split_in_reading_order(store, districts, add_batch):
 
 def test_a_batch_that_a_person_let_in_later_is_read_and_split_later(store, districts, add_batch):
     """Reading order is that of the versions, and not of the batches' numbers."""
-    held = add_batch(store, districts(range(30), revision=1), status="held")
+    held = add_batch(store, districts(range(30), revision=1), status="quarantined")
     first = add_batch(store, districts(range(20, 60)))
     datasets.append_waiting(store, reason="test", run=None)
     with store.write() as connection:
@@ -238,7 +238,7 @@ def test_a_batch_that_a_person_let_in_later_is_read_and_split_later(store, distr
 
 
 def test_a_batch_that_waits_or_is_held_has_no_sides_yet(store, districts, add_batch):
-    add_batch(store, districts(range(10)), status="held")
+    add_batch(store, districts(range(10)), status="quarantined")
     add_batch(store, districts(range(10, 20)))
     with store.read() as connection:
         assert split.unsplit(connection) == ()

@@ -1,9 +1,9 @@
-"""Holds: what a person took back is not promoted until it is released."""
+"""Blocks: what a person took back is not promoted until it is unblocked."""
 
 import pytest
 import sqlalchemy as sa
 
-from housing.errors import ChampionChanged, NotPossible, OnHold, Pruned, UnknownId
+from housing.errors import ChampionChanged, ModelBlocked, NotPossible, Pruned, UnknownId
 from housing.store.data import datasets, profiles, split
 from housing.store.database.tables import blobs, utc_now
 from housing.store.models import blocks, promotion_log, registry
@@ -33,7 +33,7 @@ def promote(store, model, expected, **facts):
 
 def held(store):
     with store.read() as connection:
-        found = blocks.held(connection)
+        found = blocks.current(connection)
     return sorted(found.models), sorted(found.batches)
 
 
@@ -44,12 +44,12 @@ def why_not(store, model):
 
 def test_a_held_model_is_not_promoted_until_it_is_released(store, history):
     (_, _, first), (_, _, second) = history
-    line = blocks.hold(store, "m", second, WHY)
+    line = blocks.block(store, "m", second, WHY)
     assert held(store) == ([second], [])
     assert "it was wrong" in why_not(store, second)
-    with pytest.raises(OnHold, match=rf"m{second} is on hold \(it was wrong\)"):
+    with pytest.raises(ModelBlocked, match=rf"m{second} is blocked \(it was wrong\)"):
         promote(store, second, first)
-    assert blocks.release(store, "m", second, WHY) == line + 1
+    assert blocks.unblock(store, "m", second, WHY) == line + 1
     assert held(store) == ([], [])
     promote(store, second, first)
 
@@ -66,23 +66,23 @@ def test_a_model_of_the_same_rows_under_other_ids_is_a_twin(store, districts, ad
         datasets.withdraw(store, batch, reason="in doubt")
     other = add_model(store, 2)
     promote(store, other, None)
-    blocks.hold(store, "m", made[0], WHY)
+    blocks.block(store, "m", made[0], WHY)
     assert f"m{made[1]} has the recipe of m{made[0]} on the same rows" in why_not(store, made[1])
 
 
 def test_a_held_batch_holds_every_model_that_was_trained_on_it(store, history, add_model):
     (early, _, first), (late, version, second) = history
-    blocks.hold(store, "b", late, WHY)
+    blocks.block(store, "b", late, WHY)
     assert why_not(store, first) == ""
     assert f"trained on b{late}" in why_not(store, second)
-    with pytest.raises(OnHold, match=f"withdraw b{late}"):
+    with pytest.raises(ModelBlocked, match=f"withdraw b{late}"):
         promote(store, second, first)
     without = datasets.withdraw(store, late, reason="polluted").id
     clean = add_model(store, without)
     assert why_not(store, clean) == ""
     promote(store, clean, first)
     assert why_not(store, add_model(store, version)) != ""
-    blocks.hold(store, "b", early, WHY)
+    blocks.block(store, "b", early, WHY)
     assert held(store) == ([], [early, late])
 
 
@@ -92,9 +92,9 @@ def test_holds_leave_the_champion_and_since_when_it_is(store, history):
     with store.read() as connection:
         before = promotion_log.current(connection)
         since = connection.execute(sa.text("SELECT model, since FROM champion_now")).one()
-    blocks.hold(store, "b", late, WHY)
-    blocks.hold(store, "m", first, WHY)
-    blocks.release(store, "b", late, WHY)
+    blocks.block(store, "b", late, WHY)
+    blocks.block(store, "m", first, WHY)
+    blocks.unblock(store, "b", late, WHY)
     with store.read() as connection:
         assert registry.champion(connection) == second
         assert promotion_log.current(connection) == before
@@ -102,48 +102,48 @@ def test_holds_leave_the_champion_and_since_when_it_is(store, history):
         assert registry.previous_champion(connection) == first
         assert registry.former_champions(connection) == (second, first)
         now = connection.execute(sa.text("SELECT model, since FROM champion_now")).one()
-        on_hold = connection.execute(sa.text("SELECT model, batch FROM holds_now")).all()
+        blocked = connection.execute(sa.text("SELECT model, batch FROM current_blocks")).all()
         seqs = [line.seq for line in registry.history(connection)]
     assert now == since
-    assert on_hold == [(first, None)]
+    assert blocked == [(first, None)]
     assert seqs == [5, 4, 3, 2, 1]
 
 
 def test_what_cannot_be_held_or_released_is_said(store, history):
     (_, _, first), (late, _, second) = history
     with pytest.raises(NotPossible, match="it is the champion"):
-        blocks.hold(store, "m", first, WHY)
-    with pytest.raises(NotPossible, match="not on hold"):
-        blocks.release(store, "m", second, WHY)
+        blocks.block(store, "m", first, WHY)
+    with pytest.raises(NotPossible, match="not blocked"):
+        blocks.unblock(store, "m", second, WHY)
     for letter in "mb":
         with pytest.raises(UnknownId, match=f"{letter}99"):
-            blocks.hold(store, letter, 99, WHY)
+            blocks.block(store, letter, 99, WHY)
         with pytest.raises(UnknownId, match=f"{letter}99"):
-            blocks.release(store, letter, 99, WHY)
-    blocks.hold(store, "b", late, WHY)
+            blocks.unblock(store, letter, 99, WHY)
+    blocks.block(store, "b", late, WHY)
     with pytest.raises(NotPossible, match="it is; `housing history`"):
-        blocks.hold(store, "b", late, WHY)
+        blocks.block(store, "b", late, WHY)
 
 
 def test_without_a_champion_there_is_nothing_to_protect(store, districts, add_batch):
     batch = add_batch(store, districts(range(5)))
     with pytest.raises(NotPossible, match="no champion yet"):
-        blocks.hold(store, "b", batch, WHY)
+        blocks.block(store, "b", batch, WHY)
 
 
 def test_a_rollback_and_its_holds_are_one_decision(store, history):
     (_, _, first), (late, _, second) = history
     promote(store, second, first)
     back = Change(
-        "rollback", first, second, "tester", "worse", hold_models=(second,), hold_batches=(late,)
+        "rollback", first, second, "tester", "worse", block_models=(second,), block_batches=(late,)
     )
     seq = registry.change_champion(store, back)
     assert held(store) == ([second], [late])
     with store.read() as connection:
         lines = registry.history(connection)
     assert [(line.operation, line.seq) for line in lines[:3]] == [
-        ("hold", seq + 2),
-        ("hold", seq + 1),
+        ("block", seq + 2),
+        ("block", seq + 1),
         ("rollback", seq),
     ]
     assert {line.reason for line in lines[:3]} == {"worse"}
@@ -152,15 +152,15 @@ def test_a_rollback_and_its_holds_are_one_decision(store, history):
     assert held(store) == ([second], [late])
 
 
-def test_nobody_goes_back_to_what_is_on_hold_or_pruned(store, history):
+def test_nobody_goes_back_to_what_is_blocked_or_pruned(store, history):
     (_, _, first), (_, _, second) = history
     promote(store, second, first)
-    blocks.hold(store, "m", first, WHY)
+    blocks.block(store, "m", first, WHY)
     back = Change("rollback", first, second, "tester", "worse")
     for refuse in (registry.check_eligible, registry.change_champion):
-        with pytest.raises(OnHold, match=f"m{first}"):
+        with pytest.raises(ModelBlocked, match=f"m{first}"):
             refuse(store, back)
-    blocks.release(store, "m", first, WHY)
+    blocks.unblock(store, "m", first, WHY)
     with store.read() as connection:
         artifact = registry.model(connection, first).artifact
     with store.write() as connection:

@@ -257,9 +257,9 @@ def test_the_previous_champion_is_what_the_current_one_replaced(
 
 def test_a_line_that_changes_no_champion_does_not_change_the_way_back(store, contenders):
     play(store, contenders, ["a", "b"])
-    blocks.hold(store, "m", contenders[3], promotions.Authorship("test", "because"))
+    blocks.block(store, "m", contenders[3], promotions.Authorship("test", "because"))
     play(store, contenders, ["c"])
-    blocks.release(store, "m", contenders[3], promotions.Authorship("test", "because"))
+    blocks.unblock(store, "m", contenders[3], promotions.Authorship("test", "because"))
     assert previous(store) == contenders[1]
     with store.read() as connection:
         assert promotions.superseded_by_rollback(connection, contenders[0]) == (

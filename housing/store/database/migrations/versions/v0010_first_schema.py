@@ -17,11 +17,11 @@ VIEWS = {
         SELECT l.to_model AS model, l.at AS since, l.operation, l.actor, l.reason
         FROM ledger l WHERE l.seq = (
             SELECT MAX(seq) FROM ledger WHERE operation IN ('promote', 'rollback'))""",
-    "holds_now": """
-        SELECT h.held_model AS model, h.held_batch AS batch, h.at AS since, h.actor, h.reason
-        FROM ledger h WHERE h.operation = 'hold' AND NOT EXISTS (
-            SELECT 1 FROM ledger r WHERE r.operation = 'release' AND r.seq > h.seq
-            AND (r.held_model = h.held_model OR r.held_batch = h.held_batch))""",
+    "current_blocks": """
+        SELECT h.blocked_model AS model, h.blocked_batch AS batch, h.at AS since, h.actor, h.reason
+        FROM ledger h WHERE h.operation = 'block' AND NOT EXISTS (
+            SELECT 1 FROM ledger r WHERE r.operation = 'unblock' AND r.seq > h.seq
+            AND (r.blocked_model = h.blocked_model OR r.blocked_batch = h.blocked_batch))""",
     "dataset_now": """
         SELECT v.id AS version, v.operation, v.reason, v.created_at, p.rows, p.train_rows,
                p.test_rows, p.digest
