@@ -26,7 +26,6 @@ from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of, fram
 from housing.inference.training_index import TrainingIndex, distances
 from housing.keys import KEY_COLUMN, Keys
 from housing.store.data import batches, datasets
-from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, calibrations, registry
@@ -248,8 +247,7 @@ def _from_table(table: pa.Table) -> TrainingIndex:
 
 def _made(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:
     frame = datasets.read(store, model.version)
-    side = frame[SIDE_COLUMN].to_numpy()
-    train, test = frame[~side].reset_index(drop=True), frame[side].reset_index(drop=True)
+    train, test = datasets.training_rows(frame), datasets.test_rows(frame)
     predicted = None
     if len(test):
         predicted = stored_predictions(store, model, test[KEY_COLUMN].to_numpy())

@@ -13,7 +13,6 @@ from housing.keys import KEY_COLUMN
 from housing.pipeline.evaluate import assert_no_leakage
 from housing.records import Comparison, Metrics
 from housing.store.data import datasets
-from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
 
@@ -35,7 +34,7 @@ def side_by_side(
     with store.read() as connection:
         rows = [registry.model(connection, id_) for id_ in (first, second)]
     frame = datasets.read(store, version)
-    test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
+    test = datasets.test_rows(frame)
     actual = test[schema.TARGET].to_numpy()
     predicted = []
     for row in rows:

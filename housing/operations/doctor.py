@@ -20,7 +20,6 @@ from housing.pipeline.evaluate import assert_no_leakage
 from housing.settings import Settings
 from housing.store.backups import snapshots
 from housing.store.data import datasets
-from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.database.engine import LEASES, Store, database_now
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, schema_version
@@ -237,8 +236,7 @@ def _split(store: Store, settings: Settings) -> Iterator[Finding]:
         ]
     if active is None or not models:
         return
-    frame = datasets.read(store, active.id, columns=())
-    keys = frame.loc[frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
+    keys = datasets.test_rows(datasets.read(store, active.id, columns=()))[KEY_COLUMN].to_numpy()
     for model in models:
         try:
             assert_no_leakage(store, model, keys, active.id)

@@ -8,7 +8,6 @@ from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel, Predictions
 from housing.monitoring.live_error import Counts, LabelledPredictions, counted
 from housing.store.data import datasets
-from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.database.engine import Store
 
 REFERENCE_ROWS = 20_000
@@ -18,9 +17,8 @@ REFERENCE_ROWS = 20_000
 def sides(store: Store, version: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training rows (thinned) and test rows of a dataset version."""
     frame = datasets.read(store, version)
-    test = frame[SIDE_COLUMN].to_numpy()
-    train = frame[~test]
-    return train[:: -(-len(train) // REFERENCE_ROWS)], frame[test]
+    train = datasets.training_rows(frame)
+    return train[:: -(-len(train) // REFERENCE_ROWS)], datasets.test_rows(frame)
 
 
 def labelled(frame: pd.DataFrame, found: Predictions) -> LabelledPredictions:

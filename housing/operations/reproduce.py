@@ -8,12 +8,10 @@ import pandas as pd
 from sqlalchemy.engine import Row
 
 from housing import progress, schema
-from housing.errors import Corrupt, HousingError
-from housing.keys import KEY_COLUMN
-from housing.pipeline.train import GOLDEN_ROWS, keys_digest, refit, training_side
+from housing.errors import HousingError
+from housing.pipeline.train import GOLDEN_ROWS, refit, training_side, verified_training_keys
 from housing.settings import Settings
 from housing.store.data import datasets
-from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.data.segments import get_table, record_blob, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
@@ -60,8 +58,7 @@ def reproduce(
     with store.read() as connection:
         row = registry.model(connection, model)
     frame = datasets.read(store, row.version)
-    keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
-    _must_be_the_rows(row, keys)
+    verified_training_keys(row, frame)
     X, y = training_side(frame)
     progress.report("fit", 0, 0, f"m{model} again")
     again = refit(store, row, X, y, settings)
@@ -82,19 +79,12 @@ def reproduce(
     )
 
 
-def _must_be_the_rows(row: Row[Any], keys: Any) -> None:
-    if keys_digest(keys) != row.train_keys:
-        raise Corrupt(
-            what=f"dataset v{row.version}",
-            why=f"its training districts are not those recorded with m{row.id}",
-        )
-
-
 def _old_predictions(
     store: Store, row: Row[Any], frame: pd.DataFrame
 ) -> tuple[Any, pd.DataFrame, str]:
     """What the recorded model says: of all rows where it can be loaded, else of its golden ones."""
-    X = pd.concat([training_side(frame)[0], _test_side(frame)], ignore_index=True)
+    sides = datasets.training_rows(frame), datasets.test_rows(frame)
+    X = pd.concat(sides, ignore_index=True)[list(schema.FEATURES)]
     try:
         return artifacts.get_model(store, row.artifact).predict(X), X, "the stored model"
     except HousingError:
@@ -105,11 +95,6 @@ def _old_predictions(
         return None, X, "nothing: neither the model nor its golden rows are left"
     then = golden.pop(artifacts.PREDICTION).to_numpy()
     return then, golden[list(X.columns)], "its golden rows"
-
-
-def _test_side(frame: pd.DataFrame) -> pd.DataFrame:
-    side: pd.DataFrame = frame.loc[frame[SIDE_COLUMN], list(schema.FEATURES)]
-    return side
 
 
 def _worst(now: Any, then: Any) -> float:

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
-from housing.errors import Corrupt, LeakFound
+from housing.errors import LeakFound
 from housing.evaluation.spatial_se import Mask
 from housing.gate import decision_rule
 from housing.gate.check import judge
@@ -26,11 +26,10 @@ from housing.keys import KEY_COLUMN
 from housing.pipeline import evidence_context
 from housing.pipeline.preflight import TIMEOUT_SECONDS, preflight
 from housing.pipeline.run_context import RunContext
-from housing.pipeline.train import keys_digest, training_side
+from housing.pipeline.train import training_side, verified_training_keys
 from housing.records import Verdict
 from housing.settings import Settings
 from housing.store.data import agreements, datasets, profiles
-from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.data.segments import put_frame, record_blob
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, utc_now
@@ -158,7 +157,7 @@ def collect_evidence(
     with preflight(store, settings, ours) as fresh_process:
         frame = datasets.read(store, version)
         profiles.record_or_verify(store, version, frame)
-        test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
+        test = datasets.test_rows(frame)
         threads = settings.search.workers
         scored = [
             _ScoredModel.of(store, row, test, version, threads).proven(
@@ -262,13 +261,7 @@ def assert_no_leakage(store: Store, model: Row[Any], test_keys: Any, version: in
     The training keys are derived again from the version that the model was fitted on, and their
     digest must be the one recorded when it was. Returns 0, or raises LeakFound.
     """
-    trained = datasets.read(store, model.version, columns=())
-    keys = trained.loc[~trained[SIDE_COLUMN], KEY_COLUMN].to_numpy()
-    if keys_digest(keys) != model.train_keys:
-        raise Corrupt(
-            what=f"the split of dataset v{model.version}",
-            why=f"the training districts of m{model.id} are not those recorded with it",
-        )
+    keys = verified_training_keys(model, datasets.read(store, model.version, columns=()))
     overlap = int(np.isin(keys, test_keys).sum())
     if overlap:
         raise LeakFound(
@@ -281,7 +274,7 @@ def near_duplicates(store: Store, model: Row[Any], test: pd.DataFrame) -> int:
     """How many test rows have a near-duplicate among the rows that a model was trained on."""
     columns = (*schema.FEATURES, schema.TARGET)
     trained = datasets.read(store, model.version, columns=columns)
-    train = fingerprints(trained[~trained[SIDE_COLUMN]])
+    train = fingerprints(datasets.training_rows(trained))
     return int(agreements.leaking_rows(store, fingerprints(test), train).sum())
 
 

@@ -15,7 +15,6 @@ from housing.gate.evidence import ServingCosts
 from housing.keys import KEY_COLUMN, Keys
 from housing.records import DriftReport
 from housing.store.data import agreements, datasets
-from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches as batch_table
@@ -129,7 +128,7 @@ def drift(
     """
     columns = list(schema.CATALOGUE)
     trained = datasets.read(store, champion.version)
-    reference = trained.loc[~trained[SIDE_COLUMN], columns]
+    reference = datasets.training_rows(trained)[columns]
     name = f"training rows of m{champion.id}"
     found = []
     fresh = _accepted(store, came)

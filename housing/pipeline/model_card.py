@@ -17,7 +17,6 @@ from housing.records import Metrics
 from housing.report.card import CardFacts, SliceFigures, markdown, rendered
 from housing.settings import Settings
 from housing.store.data import datasets
-from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.database.engine import Store
 from housing.store.models import registry, searches
 from housing.store.objects.filesystem import write_page
@@ -46,7 +45,7 @@ def collect(store: Store, model: int) -> CardFacts:
         members = datasets.get(connection, row.version).batches
     served = load(store, model)
     frame = datasets.read(store, row.version)
-    test = frame[frame[SIDE_COLUMN]].reset_index(drop=True)
+    test = datasets.test_rows(frame)
     answers = stored_predictions(store, row, test[KEY_COLUMN].to_numpy())
     metrics, median, slices = _measured(served, test, answers)
     calibration = served.calibration

@@ -11,13 +11,12 @@ import pandas as pd
 from sqlalchemy.engine import Row
 
 from housing import progress, schema
-from housing.errors import NothingToTrainOn
+from housing.errors import Corrupt, NothingToTrainOn
 from housing.keys import KEY_COLUMN, Keys
 from housing.pipeline.run_context import RunContext
 from housing.records import Candidate, Member, Score, Trial
 from housing.settings import Settings
 from housing.store.data import datasets, profiles
-from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry, searches
@@ -68,9 +67,23 @@ def keys_digest(keys: Keys) -> str:
     return hashlib.sha256(ordered.astype("<i8").tobytes()).hexdigest()
 
 
+def verified_training_keys(model: Row[Any], frame: pd.DataFrame) -> Keys:
+    """Keys of the districts that a model was fitted on, from the rows of its dataset version.
+
+    Raises Corrupt where they are not the recorded ones.
+    """
+    keys = datasets.training_keys(frame)
+    if keys_digest(keys) != model.train_keys:
+        raise Corrupt(
+            what=f"the split of dataset v{model.version}",
+            why=f"the training districts of m{model.id} are not those recorded with it",
+        )
+    return keys
+
+
 def training_side(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     """Features and target of the districts on the training side."""
-    side = frame[~frame[SIDE_COLUMN]].reset_index(drop=True)
+    side = datasets.training_rows(frame)
     return side[list(schema.FEATURES)], side[schema.TARGET]
 
 
@@ -98,7 +111,7 @@ def tune(store: Store, run: RunContext, version: int, settings: Settings) -> int
             return search
     check_families(plan, X, y)
     found = _run(store, search, plan, X, y, settings.dask_address or "")
-    keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()[found.rows]
+    keys = datasets.training_keys(frame)[found.rows]
     oof = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
     choice = {
         "models": [[draw, count] for draw, count in found.choice.models.items()],
@@ -187,7 +200,7 @@ def fit_challenger(store: Store, run: RunContext, search: int, settings: Setting
     members = ensemble_members(dict(row.models), {t.draw.index: t.draw for t in trials}, plan.seed)
     frame = datasets.read(store, row.version)
     X, y = training_side(frame)
-    train_keys = frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
+    train_keys = datasets.training_keys(frame)
     del frame  # of millions of rows, memory that the fit wants
     began = time.perf_counter()
     fitted = fit_members(

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from housing import schema
 from housing.errors import NothingToTrainOn, NotPossible, UnknownId
-from housing.keys import KEY_COLUMN
+from housing.keys import KEY_COLUMN, Keys
 from housing.records import DatasetVersion
 from housing.store.data.segments import get_sides, get_table, to_frame
 from housing.store.database.engine import Store
@@ -283,6 +283,21 @@ def read(store: Store, version: int, columns: Sequence[str] | None = None) -> pd
         frame = frame[used].reset_index(drop=True)
     frame[SIDE_COLUMN] = frame[SIDE_COLUMN] == TEST
     return frame
+
+
+def training_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a version's training side, numbered from 0."""
+    return frame[~frame[SIDE_COLUMN]].reset_index(drop=True)
+
+
+def test_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a version's test side, numbered from 0."""
+    return frame[frame[SIDE_COLUMN]].reset_index(drop=True)
+
+
+def training_keys(frame: pd.DataFrame) -> Keys:
+    """Keys of the districts on a version's training side; shape (n,)."""
+    return frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
 
 
 def unused_rows(store: Store, version: int) -> int:

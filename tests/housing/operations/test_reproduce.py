@@ -69,7 +69,7 @@ def test_other_libraries_are_named(original: Store, seen: Settings) -> None:
 def test_other_training_rows_are_refused(original: Store, seen: Settings) -> None:
     with original.write() as connection:
         connection.execute(models.update().where(models.c.id == 2).values(train_keys="0" * 64))
-    with pytest.raises(Corrupt, match="training districts are not those recorded with m2"):
+    with pytest.raises(Corrupt, match="training districts of m2 are not those recorded"):
         reproduce(original, seen, 2)
 
 
