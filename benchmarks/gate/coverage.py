@@ -30,6 +30,7 @@ from benchmarks.gate.pool import sides, table
 from housing import schema
 from housing.evaluation.compare import compare_errors, paired_errors
 from housing.evaluation.spatial_se import SpatialCells, location_cells, spatial_cells
+from housing.features.projection import KM_PER_DEGREE, plane
 
 DRAWS, SPLITS, AT_ONCE = 900, (42, 1, 2), 100
 CASES = (
@@ -37,8 +38,6 @@ CASES = (
     (10, 0.1), (10, 0.3), (20, 0.1), (20, 0.3), (50, 0.1), (50, 0.3),
 )  # fmt: skip
 """Length in km, and the share of each part's variance that neighbours share."""
-KM = 111.2  # a degree of latitude
-SHRINK = 0.8  # a degree of longitude against one of latitude
 AGREE = 0.9  # correlation of the two models' errors
 SLICES = ("INLAND", "NEAR BAY", "NEAR OCEAN")
 JITTER = 1e-5  # keeps the matrix of a smooth field positive
@@ -57,7 +56,7 @@ class Side:
             f"{k.reach:g}": SpatialCells(self.where.codes, (k,)) for k in self.where.kernels
         }
         self.cells = location_cells(longitude, latitude, CELL)
-        place = KM * np.column_stack([longitude * SHRINK, latitude])
+        place = KM_PER_DEGREE * plane(longitude, latitude)
         self.squares = squareform(pdist(place, "sqeuclidean")).astype(np.float32)
         grouping = next(g for g in schema.SLICES if SLICES[0] in g.names())
         codes, names = grouping.codes(test), list(grouping.names())

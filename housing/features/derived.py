@@ -10,14 +10,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.preprocessing import FunctionTransformer
 
-Floats = npt.NDArray[np.float64]
-
-MIDDLE_LATITUDE = 37.0
-"""Degrees; where a degree of longitude is measured for the whole table."""
+from housing.features.projection import Floats, distance, scaled_x
 
 LOWEST_INCOME = 0.01
 """10,000 US dollars a year. A median income of 0 is legal, its logarithm is not: floor it here."""
@@ -50,12 +46,6 @@ def identity(values: Floats) -> Floats:
     return values
 
 
-def scaled_x(longitude: Floats) -> Floats:
-    """Longitude in degrees of latitude, shape (n,): one step is as far as one to the north."""
-    shrunk: Floats = longitude * np.cos(np.deg2rad(MIDDLE_LATITUDE))
-    return shrunk
-
-
 def rotated(longitude: Floats, latitude: Floats, degrees: float) -> Floats:
     """Place along an axis that is turned from the east to the north by `degrees`, shape (n,)."""
     angle = np.deg2rad(degrees)
@@ -65,7 +55,7 @@ def rotated(longitude: Floats, latitude: Floats, degrees: float) -> Floats:
 
 def distance_to(longitude: Floats, latitude: Floats, place: float, parallel: float) -> Floats:
     """Distance to a place at longitude `place`, latitude `parallel`; degrees of latitude, (n,)."""
-    return np.hypot(scaled_x(longitude - place), latitude - parallel)
+    return distance(longitude, latitude, (place, parallel))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Where the training districts are: distances to them, and what they cost.
 
-Coordinates are laid flat (kilometres) around the middle of the table, which is exact to a few
-per cent over a state: good enough to say near or far. Not here: what is done about a far place.
+Not here: what is done about a far place.
 """
 
 from collections.abc import Sequence
@@ -13,20 +12,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from housing.features.projection import KM_PER_DEGREE, plane
 from housing.inference.columns import Columns
-from housing.schema import CATALOGUE, COORDINATES
+from housing.schema import COORDINATES
 
 Floats = npt.NDArray[np.float64]
-
-KM_PER_DEGREE = 111.2
-_LATITUDE = CATALOGUE[COORDINATES[1]]
-_MIDDLE = ((_LATITUDE.minimum or 0.0) + (_LATITUDE.maximum or 0.0)) / 2
-_SHRINK = float(np.cos(np.radians(_MIDDLE)))
 
 
 def flat(longitude: Floats, latitude: Floats) -> Floats:
     """Degrees as kilometres east and north, shape (n, 2)."""
-    return np.column_stack([longitude * _SHRINK, latitude]) * KM_PER_DEGREE
+    return plane(longitude, latitude) * KM_PER_DEGREE
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from housing.features.projection import Floats, distance, plane, scaled_x
+
 Mask = npt.NDArray[np.bool_]
 
 SHRINK = 0.8
-"""Length of a degree of longitude against one of latitude, at 37 degrees north."""
-
-KILOMETRES = 111.2
-"""Length of a degree of latitude."""
+"""Length of a degree of longitude against one of latitude in the invented state."""
 
 COAST = np.array([
     (-124.20, 42.00), (-124.15, 41.75), (-124.10, 41.00), (-124.25, 40.70), (-124.40, 40.44),
@@ -94,7 +92,7 @@ def on_land(longitude: Floats, latitude: Floats) -> Mask:
 
 def distance_to(line: Floats, longitude: Floats, latitude: Floats) -> Floats:
     """Distance of each point to a line of shape (k, 2), in degrees of latitude; shape (n,)."""
-    points = np.column_stack([longitude * SHRINK, latitude])
+    points = plane(longitude, latitude, SHRINK)
     nearest = np.full(len(points), np.inf)
     scaled = line * (SHRINK, 1.0)
     for start, end in pairwise(scaled):
@@ -109,7 +107,7 @@ def city_pull(longitude: Floats, latitude: Floats) -> Floats:
     level = np.zeros(len(longitude))
     weight = np.full(len(longitude), 0.05)  # far from all cities: no level at all
     for city in CITIES:
-        away = np.hypot((longitude - city.longitude) * SHRINK, latitude - city.latitude)
+        away = distance(longitude, latitude, (city.longitude, city.latitude), SHRINK)
         near = np.exp(-0.5 * (away / (2 * city.spread)) ** 2)
         level += near * city.level
         weight += near
@@ -132,5 +130,5 @@ def field(name: str, scale: float, longitude: Floats, latitude: Floats) -> Float
     directions, phases = _waves(name, scale, terms)
     total = np.zeros(len(longitude))
     for (x, y), phase in zip(directions.T, phases, strict=True):  # never an (n, terms) matrix
-        total += np.cos(longitude * SHRINK * x + latitude * y + phase)
+        total += np.cos(scaled_x(longitude, SHRINK) * x + latitude * y + phase)
     return np.asarray(total * np.sqrt(2.0 / terms))

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from housing.features.projection import Floats, distance
 from housing.schema import CATALOGUE, LABEL_CAP, dtypes
 from housing.sources.simulated import california
-from housing.sources.simulated.california import Floats
 
 AGE_CAP = CATALOGUE["housing_median_age"].cap or np.inf
 INCOME_CAP = CATALOGUE["median_income"].cap or np.inf
@@ -159,9 +159,7 @@ def _ages(place: Location, generator: np.random.Generator) -> Floats:
     """Years; old in the middle of a city, young at its edge, cut off at the cap."""
     centre = np.full(len(place.longitude), np.inf)
     for city in california.CITIES:
-        away = np.hypot(
-            (place.longitude - city.longitude) * california.SHRINK, place.latitude - city.latitude
-        )
+        away = distance(place.longitude, place.latitude, city[:2], california.SHRINK)
         centre = np.minimum(centre, away / city.spread)
     typical = 35 - 7 * np.clip(centre, 0, 2.5) + 6 * _bay_is_old(place)
     field = california.field("age", 0.15, place.longitude, place.latitude)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from housing.features.projection import Floats
 from housing.schema import CATALOGUE, CATEGORIES, NUMBERS, TARGET
-from housing.sources.simulated import california
 from housing.sources.simulated.districts import (
     INCOME_CAP,
     LOWEST_PRICE,
@@ -113,7 +113,7 @@ def simulate(
     return _polluted(frame, pollution, generator) if day in pollution.days else frame
 
 
-def _shared_noise(frame: pd.DataFrame, seed: int, cell: float) -> california.Floats:
+def _shared_noise(frame: pd.DataFrame, seed: int, cell: float) -> Floats:
     """One standard normal value a cell, by position and seed alone; shape (n,)."""
     where = (frame["longitude"].to_numpy(), frame["latitude"].to_numpy())
     cells = np.column_stack([np.floor(degrees / cell) for degrees in where]).astype(np.int64)
