@@ -21,8 +21,8 @@ from housing import schema
 from housing.features.derived import COVARIATES, inputs_of
 from housing.features.preprocess import fitted_looks
 from housing.features.space_filling_curve import along_curve
+from housing.inference.fast_predictor import CHUNK_ROWS, PLACE, TOLERANCE, predictor, split_columns
 from housing.records import Member
-from housing.training.fast_predictor import CHUNK_ROWS, PLACE, TOLERANCE, predictor, split_columns
 from housing.training.fit import fit_members
 from housing.training.sampling import draws
 from housing.training.search_config import SearchPlan
@@ -197,7 +197,7 @@ def main() -> None:
             where = parts(model, many.iloc[:PART_ROWS])
             trees = sum(len(each._predictors) for each in model[-1].estimators_)
     results.show(
-        "prediction", rows, "default challengers, through `training.predict` and through the frame",
+        "prediction", rows, "default challengers, through `inference.fast_predictor` and through the frame",
         parts=where, trees=trees,
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """A fitted preprocessing step as functions of plain arrays: the same features without frames.
 
 What a transformer is decides, and not what its step is called. Belongs here: how each kind of
-transformer computes, once it is fitted. Not here: models (`training.predict`).
+transformer computes, once it is fitted. Not here: models (`inference.fast_predictor`).
 """
 
 from collections.abc import Callable, Iterator

@@ -23,6 +23,8 @@ from housing import schema
 from housing.errors import HousingError
 from housing.inference.calibration import Calibration, build, group_matrix, rows_of
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of, frame_of
+from housing.inference.fast_predictor import predict_members
+from housing.inference.fast_predictor import predictor as fast_predictor
 from housing.inference.training_index import TrainingIndex, distances
 from housing.keys import KEY_COLUMN, Keys
 from housing.store.data import batches, datasets
@@ -30,8 +32,6 @@ from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, calibrations, registry
 from housing.store.queries import time as as_text
-from housing.training.fast_predictor import predict_members
-from housing.training.fast_predictor import predictor as fast_predictor
 
 Floats = npt.NDArray[np.float64]
 

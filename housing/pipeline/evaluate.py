@@ -22,6 +22,7 @@ from housing.gate.check import judge
 from housing.gate.evidence import Evidence
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
+from housing.inference.fast_predictor import predict_members
 from housing.keys import KEY_COLUMN
 from housing.pipeline import evidence_context
 from housing.pipeline.preflight import TIMEOUT_SECONDS, preflight
@@ -35,7 +36,6 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, utc_now
 from housing.store.models import approvals, artifacts, blocks, registry
 from housing.store.runs import runs
-from housing.training.fast_predictor import predict_members
 from housing.training.fingerprints import fingerprints
 from housing.training.fit import predict_baselines
 

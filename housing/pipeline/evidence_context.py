@@ -12,6 +12,7 @@ from housing import schema
 from housing.evaluation.drift import measure_drift
 from housing.evaluation.spatial_se import Mask
 from housing.gate.evidence import ServingCosts
+from housing.inference.fast_predictor import predictor
 from housing.keys import KEY_COLUMN, Keys
 from housing.records import DriftReport
 from housing.store.data import agreements, datasets
@@ -20,7 +21,6 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import batches as batch_table
 from housing.store.database.tables import blobs, evaluations, version_batches
 from housing.store.models import registry
-from housing.training.fast_predictor import predictor
 from housing.training.fingerprints import fingerprints
 
 LATENCY_CALLS = 7

@@ -23,7 +23,6 @@ from housing import schema
 from housing.features.preprocess import in_threads_of
 from housing.records import Candidate, Member
 from housing.training.candidates import BASELINES, FAMILIES, ModelFamily, pipeline
-from housing.training.fast_predictor import models_of
 from housing.training.search_config import describe
 from housing.training.workers import in_parallel, one_thread
 
@@ -159,6 +158,18 @@ def _mean(names: Sequence[str], models: Sequence[Any], fitted: Mapping[int, Any]
     mean.estimators_ = [fitted[i] for i in range(len(models))]
     mean.named_estimators_ = Bunch(**dict(zip(names, mean.estimators_, strict=True)))
     return mean
+
+
+def models_of(model: Any) -> list[Any]:
+    """The fitted models whose mean a model is, each complete; any other model is its only one.
+
+    A mean is a VotingRegressor, alone or behind the features that its models share.
+    """
+    if isinstance(model, VotingRegressor):
+        return list(model.estimators_)
+    if isinstance(model, Pipeline) and isinstance(model[-1], VotingRegressor):
+        return [Pipeline([*model.steps[:-1], ("model", each)]) for each in model[-1].estimators_]
+    return [model]
 
 
 def _fit_alone(

@@ -75,7 +75,7 @@ from housing.pipeline.train import check_families
 from housing.store.models import artifacts
 from housing.training.fit import fit_members
 from housing.training.search_config import SearchPlan
-from housing.training.fast_predictor import predictor
+from housing.inference.fast_predictor import predictor
 
 assert (RATIOS[-1].name, LOGS[-1].name) == ("people_per_room", "log_age")
 assert [column.name for column in COVARIATES] == [

@@ -6,6 +6,7 @@ import pytest
 from housing import schema
 from housing.inference.calibration import build, rows_of
 from housing.inference.columns import columns_of_frame, frame_of
+from housing.inference.fast_predictor import predictor as fast_predictor
 from housing.inference.loaded_model import load, out_of_fold, predictor, stored_predictions
 from housing.keys import KEY_COLUMN
 from housing.sources.simulated.scenarios import simulate
@@ -16,7 +17,6 @@ from housing.store.database.tables import companions
 from housing.store.models import artifacts, registry
 from housing.store.objects.blobs import name_of
 from housing.training.candidates import FAMILIES
-from housing.training.fast_predictor import predictor as fast_predictor
 
 FEATURES = list(schema.FEATURES)
 

@@ -6,9 +6,9 @@ from sklearn.ensemble import VotingRegressor
 from sklearn.metrics import root_mean_squared_error
 
 from housing import schema
+from housing.inference.fast_predictor import predict_members
 from housing.records import Candidate, Member
 from housing.training.candidates import BASELINES, pipeline
-from housing.training.fast_predictor import models_of, predict_members
 from housing.training.fit import (
     LIBRARIES,
     _parts,
@@ -17,6 +17,7 @@ from housing.training.fit import (
     fit_members,
     golden_rows,
     library_versions,
+    models_of,
     predict_baselines,
 )
 from tests.housing.training import families

@@ -11,9 +11,9 @@ from housing.features import derived, preprocess
 from housing.features.preprocess import FEATURE_GROUPS
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
+from housing.inference.fast_predictor import FEW, predict_members, predictor
 from housing.records import Candidate, Member
-from housing.training.fast_predictor import FEW, models_of, predict_members, predictor
-from housing.training.fit import fit_members
+from housing.training.fit import fit_members, models_of
 from housing.training.sampling import draws
 from housing.training.search_config import SearchPlan
 from tests.housing.training import families
@@ -54,7 +54,7 @@ def fitted(districts, *names, without=()):
 )  # fmt: skip
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_numbers_are_those_of_the_frame(names, threads, districts, monkeypatch):
-    monkeypatch.setattr("housing.training.fast_predictor.CHUNK_ROWS", 100)
+    monkeypatch.setattr("housing.inference.fast_predictor.CHUNK_ROWS", 100)
     model, (_, _, X_test) = fitted(districts, *names), districts
     fast = predictor(model, threads)
     expected = model.predict(X_test)

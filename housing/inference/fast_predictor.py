@@ -25,6 +25,7 @@ from housing import schema
 from housing.features.arrays import CATEGORIES, NUMBERS, ArrayFeatures
 from housing.features.neighbours import in_threads
 from housing.features.space_filling_curve import along_curve
+from housing.training.fit import models_of
 from housing.training.workers import one_thread
 
 Floats = npt.NDArray[np.float64]
@@ -55,18 +56,6 @@ def predict_members(model: Any, frame: pd.DataFrame, threads: int = 1) -> Floats
     if not fast.parts or not fast.agrees(frame.iloc[:CHECKED_ROWS]):
         return _each(model, frame[list(schema.FEATURES)])
     return fast.each({name: frame[name].to_numpy() for name in schema.FEATURES})
-
-
-def models_of(model: Any) -> list[Any]:
-    """The fitted models whose mean a model is, each as it is asked; one model is its own mean.
-
-    A mean is a VotingRegressor, by itself or behind the features that its models share.
-    """
-    if isinstance(model, VotingRegressor):
-        return list(model.estimators_)
-    if isinstance(model, Pipeline) and isinstance(model[-1], VotingRegressor):
-        return [Pipeline([*model.steps[:-1], ("model", each)]) for each in model[-1].estimators_]
-    return [model]
 
 
 @dataclass(frozen=True, eq=False)
