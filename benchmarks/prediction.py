@@ -197,7 +197,7 @@ def main() -> None:
             where = parts(model, many.iloc[:PART_ROWS])
             trees = sum(len(each._predictors) for each in model[-1].estimators_)
     results.show(
-        "prediction", rows, "default challengers, through `inference.fast_predictor` and through the frame",
+        "prediction", rows, "default challengers, by the fast predictor and through the frame",
         parts=where, trees=trees,
     )  # fmt: skip
 
