@@ -26,19 +26,19 @@ RATE_GOAL = 300_000.0
 INTAKE = """
 import json, time
 from housing.settings import load_settings
-from housing.pipeline.datasets import assign_sides
-from housing.pipeline.ingest import ingest_all
+from housing.pipeline import datasets as dataset_steps
+from housing.pipeline import ingest
 from housing.store.data import datasets
 from housing.store.database.open import open_store
 settings = load_settings()
 with open_store(settings) as store:
     began, processor = time.perf_counter(), time.process_time()
-    taken = ingest_all(store, settings, run=None)
+    taken = ingest.ingest(store, settings, run=None)
     wall, processor = time.perf_counter() - began, time.process_time() - processor
     assert all(b.status == "accepted" for b in taken.batches), taken
     began = time.perf_counter()
     datasets.append_waiting(store, reason="", run=None)
-    assign_sides(store, settings)
+    dataset_steps.split(store, settings)
     split = time.perf_counter() - began
 rows = sum(b.accepted for b in taken.batches)
 print(json.dumps({"wall": wall, "processor": processor, "split": split, "rows": rows}))

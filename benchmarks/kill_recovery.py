@@ -26,7 +26,7 @@ def _searching(up: Up) -> dict[str, Any] | None:
     for run in up.ask("flow_runs/filter", wanted):
         artifacts = up.ask("artifacts/filter", {"sort": "CREATED_DESC", "limit": 20})
         mine = [a for a in artifacts if a["flow_run_id"] == run["id"]]
-        if any(a["key"] == "tune-progress" and 0 < a["data"] < 90 for a in mine):
+        if any(a["key"] == "search-progress" and 0 < a["data"] < 90 for a in mine):
             found: dict[str, Any] = run
             return found
     return None

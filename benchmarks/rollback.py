@@ -40,11 +40,11 @@ def prepare(draws: int) -> None:
         os.environ["HOUSING_SEARCH__SEED"] = seed
         settings = load_settings()
         with start_run("nightly", NightlyParameters()) as run, open_store(settings) as store:
-            ingest.ingest_all(store, settings, run=run.id)
+            ingest.ingest(store, settings, run=run.id)
             version = dataset_steps.freeze(store, run).id
-            dataset_steps.assign_sides(store, settings)
-            search = train.tune(store, run, version, settings)
-            model = train.fit_challenger(store, run, search, settings)
+            dataset_steps.split(store, settings)
+            search = train.search(store, run, version, settings)
+            model = train.fit(store, run, search, settings)
             promote.back_up(store, model)
             change = registry.Change("promote", model, before, "benchmark", "to be taken back")
             registry.change_champion(store, change)

@@ -12,13 +12,10 @@ from prefect import Flow
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 
-from flows.approval import approval
 from flows.backfill import backfill
-from flows.backup import backup
-from flows.monitor import monitor
+from flows.decisions import approval, rollback
+from flows.maintenance import backup, monitor, prune
 from flows.nightly import nightly
-from flows.prune import prune
-from flows.rollback import rollback
 from housing.schedules import OFF
 from housing.settings import Settings
 

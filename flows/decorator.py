@@ -1,37 +1,41 @@
-"""How a run's end is named in the UI: a verdict is a completed run, a refusal no stack trace."""
+"""The decorator of every flow, and how the end of a run is named in the UI."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from housing.errors import HousingError, RunInProgress
-from housing.pipeline.approval import ApprovalDecision
-from housing.records import RunResult
 from tasks.logs import operator_logs
+from tasks.run_labels import dated_run_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def completed(result: RunResult) -> State[RunResult | ApprovalDecision]:
-    """A completed state that carries the outcome's name and message."""
-    return Completed(name=result.outcome.capitalize(), message=result.message, data=result)
+def housing_flow(function: Callable[P, State[T]]) -> Flow[P, State[T]]:
+    """A flow that is named after its function and described by its docstring.
 
+    An expected error becomes a state that says what to do; any other stays an exception.
+    """
 
-def expected_errors_as_states(flow: Callable[P, State[T]]) -> Callable[P, State[T]]:
-    """A flow whose expected errors are states that say what to do; others stay exceptions."""
-
-    @wraps(flow)
+    @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> State[T]:
         with operator_logs():
             try:
-                return flow(*args, **kwargs)
+                return function(*args, **kwargs)
             except RunInProgress as error:
                 return Completed(name="Skipped", message=str(error), data=error)
             except HousingError as error:
                 return Failed(message=str(error), data=error)
 
-    return run
+    name = function.__name__
+    return flow(name=name, flow_run_name=lambda: dated_run_name(name), persist_result=False)(run)
+
+
+def completed(name: str, message: str, data: T) -> State[T]:
+    """A completed state named after its outcome."""
+    return Completed(name=name.capitalize(), message=message, data=data)

@@ -1,57 +1,58 @@
-"""One night: fresh rows, a new version, a better model if there is one, and a record of it all."""
+"""The nightly run, from new rows to a promoted model."""
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.decorator import expected_errors_as_states
-from flows.final_state import final_state
+from flows.decorator import completed, housing_flow
 from housing.pipeline.approval import ApprovalDecision
 from housing.pipeline.result import nothing_new, of_verdict
 from housing.pipeline.run_context import NightlyParameters
 from housing.records import RunResult
-from tasks.approval import asked_before
-from tasks.datasets import freeze, split
-from tasks.evaluate import evaluate
-from tasks.ingest import ingest
-from tasks.night import conclude, night_run, skip_check
-from tasks.notify import notify
-from tasks.promote import back_up, promote
-from tasks.readiness import readiness
-from tasks.report import report
-from tasks.run_labels import dated_run_name
-from tasks.tune import fit, tune
+from tasks.approval import once_per_flow_run, wait_for_decision
+from tasks.run_steps import (
+    back_up,
+    check_readiness,
+    evaluate,
+    existing_verdict,
+    finish_run,
+    fit,
+    freeze,
+    ingest,
+    notify,
+    promote,
+    search,
+    split,
+    start_run,
+    write_report,
+)  # fmt: skip
 
 DEFAULTS = NightlyParameters()
 
 
-@flow(
-    name="nightly",
-    description=__doc__,
-    flow_run_name=lambda: dated_run_name("nightly"),
-    persist_result=False,
-)
-@expected_errors_as_states
+@housing_flow
 def nightly(parameters: NightlyParameters = DEFAULTS) -> State[RunResult | ApprovalDecision]:
-    """One night and, where the policy asks a person, the wait for the answer, with no process."""
-    return final_state(asked_before() or one_night(parameters))
+    """Ingest new rows, search for a better model, and promote it if it does not regress."""
+    result = run_pipeline(parameters)
+    end = wait_for_decision(result) if result.awaits_approval else result
+    return completed(end.outcome, end.message, end)
 
 
-def one_night(parameters: NightlyParameters) -> RunResult:
-    """Bring in rows, freeze and split them, search, compare, promote without regression, report."""
-    with night_run("nightly", parameters) as run:
+@once_per_flow_run
+def run_pipeline(parameters: NightlyParameters) -> RunResult:
+    """One run, from ingestion to notification, under the lease."""
+    with start_run("nightly", parameters) as run:
         ingest(run)
         version = freeze(run)
         split(run)
-        readiness(run)
-        judged = skip_check(run, version)
+        check_readiness(run)
+        judged = existing_verdict(run, version)
         if judged is not None:
-            return conclude(run, nothing_new(run.id, version, judged))
-        search = tune(run, version)
-        challenger = fit(run, search)
+            return finish_run(run, nothing_new(run.id, version, judged))
+        challenger = fit(run, search(run, version))
         judged = evaluate(run, version, challenger)
         if judged.promotes and not parameters.dry_run:
             back_up(run, challenger)
             judged = promote(run, judged)
-        result = report(run, of_verdict(run.id, version, judged, dry_run=parameters.dry_run))
+        result = of_verdict(run.id, version, judged, dry_run=parameters.dry_run)
+        result = write_report(run, result)
         notify(run, result)
-        return conclude(run, result)
+        return finish_run(run, result)

@@ -21,19 +21,6 @@ from housing.records import Event
 
 log = logging.getLogger("housing")
 
-NEEDS_A_PERSON = frozenset(
-    {
-        Event.FAILED,
-        Event.MISSED,
-        Event.NOT_READY,
-        Event.BACKUP_NOT_VERIFIED,
-        Event.RELOAD_FAILED,
-        Event.AWAITING_APPROVAL,
-        Event.DRIFT,
-    }
-)
-"""Events that somebody should look at; the others only tell."""
-
 
 @dataclass(frozen=True)
 class Message:
@@ -145,7 +132,7 @@ class Notifier(Protocol):
 
 def to_log(message: Message, settings: NotifySettings) -> None:
     """Into the program's own log."""
-    level = logging.WARNING if message.event in NEEDS_A_PERSON else logging.INFO
+    level = logging.WARNING if message.event.urgent else logging.INFO
     log.log(level, "%s %s: %s", message.subject, message.event, message.text)
 
 
@@ -200,7 +187,7 @@ def to_apprise(message: Message, settings: NotifySettings) -> None:
     channels = _apprise()
     for url in settings.apprise_urls:
         channels.add(url.get_secret_value())
-    kind = "warning" if message.event in NEEDS_A_PERSON else "info"
+    kind = "warning" if message.event.urgent else "info"
     if not channels.notify(body=message.text, title=message.headline, notify_type=kind):
         raise ConnectionError("at least one address did not take it")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Json = Mapping[str, Any]
 
@@ -297,45 +297,71 @@ class StepTime:
 
 
 class RunOutcome(StrEnum):
-    """How a completed run ended; exit codes and headlines have one entry a member."""
+    """How a completed run ended, with the command's exit code and the headline of its report.
 
-    PROMOTED = "promoted"
-    KEPT = "kept"
-    INCONCLUSIVE = "inconclusive"
-    BLOCKED = "blocked"  # the gate would promote, and the model is blocked
-    AWAITING_APPROVAL = "awaiting approval"
-    NOTHING_NEW = "nothing new"
-    DRY_RUN = "dry run"
-    DONE = "done"  # a run that judges no model
+    An outcome that is worth a notification is the `Event` with the same value.
+    """
+
+    exit_code: int  # of `housing retrain`; 1 failed, 2 wrong usage, 5 something is corrupt
+    headline: str
+
+    def __new__(cls, value: str, exit_code: int = 0, headline: str = "") -> Self:
+        """A string with its facts."""
+        member = str.__new__(cls, value)
+        member._value_, member.exit_code, member.headline = value, exit_code, headline
+        return member
+
+    PROMOTED = "promoted", 0, "Promoted"
+    KEPT = "kept", 3, "Champion kept"
+    INCONCLUSIVE = "inconclusive", 4, "Inconclusive: champion kept"
+    BLOCKED = "blocked", 3, "Blocked: champion kept"  # the gate would promote; the model is blocked
+    AWAITING_APPROVAL = "awaiting approval", 6, "Awaiting approval"
+    NOTHING_NEW = "nothing new", 0, "Nothing new"
+    DRY_RUN = "dry run", 0, "Dry run: nothing was changed"
+    DONE = "done", 0, "Done"  # a run that judges no model
 
 
 class Event(StrEnum):
-    """What the team and the orchestrator are notified of: verdicts of runs, and the rest."""
+    """What the team is notified of: outcomes of runs, and the rest."""
 
-    PROMOTED = RunOutcome.PROMOTED
-    KEPT = RunOutcome.KEPT
-    INCONCLUSIVE = RunOutcome.INCONCLUSIVE
-    BLOCKED = RunOutcome.BLOCKED
-    AWAITING_APPROVAL = RunOutcome.AWAITING_APPROVAL
-    DRY_RUN = RunOutcome.DRY_RUN
-    FAILED = "failed"
-    MISSED = "missed"  # a scheduled run that did not start
-    ROLLED_BACK = "rolled back"
-    QUARANTINED = "quarantined"
-    DRIFT = "drift"  # any alarm of the monitor
-    NOT_READY = "not ready"  # a retained champion that cannot be loaded
-    BACKUP_NOT_VERIFIED = "backup not verified"
-    RELOAD_FAILED = "reload failed"
+    feed_name: str  # as a Prefect event; "" where there is none: Prefect has its own, or no run
+    urgent: bool  # a person should act on it
+
+    def __new__(cls, value: str, feed_name: str = "", urgent: bool = False) -> Self:
+        """A string with its facts."""
+        member = str.__new__(cls, value)
+        member._value_, member.feed_name, member.urgent = str(value), feed_name, urgent
+        return member
+
+    PROMOTED = RunOutcome.PROMOTED, "model.promoted"
+    KEPT = RunOutcome.KEPT, "model.kept"
+    INCONCLUSIVE = RunOutcome.INCONCLUSIVE, "model.inconclusive"
+    BLOCKED = RunOutcome.BLOCKED, "model.blocked"
+    AWAITING_APPROVAL = RunOutcome.AWAITING_APPROVAL, "model.awaiting_approval", True
+    DRY_RUN = RunOutcome.DRY_RUN, "model.judged"
+    FAILED = "failed", "", True
+    MISSED = "missed", "", True  # a scheduled run that did not start
+    ROLLED_BACK = "rolled back", "model.rolled_back"
+    QUARANTINED = "quarantined", "batch.quarantined"
+    DRIFT = "drift", "drift.detected", True  # any alarm of the monitor
+    NOT_READY = "not ready", "model.not_ready", True  # a retained champion that cannot be loaded
+    BACKUP_NOT_VERIFIED = "backup not verified", "backup.not_verified", True
+    RELOAD_FAILED = "reload failed", "", True
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a night ended."""
+    """How a run ended."""
 
     run: int
     outcome: RunOutcome
     message: str
     version: int | None = None
     challenger: int | None = None
-    champion: int | None = None  # after the night
+    champion: int | None = None  # after the run
     report: str | None = None  # path of the HTML report
+
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether a person must decide on a promotion."""
+        return self.outcome is RunOutcome.AWAITING_APPROVAL

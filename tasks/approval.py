@@ -1,7 +1,9 @@
-"""A promotion that waits for a person: the question as a form in the UI, and the decision."""
+"""Approval of a promotion by a person: the request as a form in the UI, and the decision."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Literal
+from functools import wraps
+from typing import Annotated, Literal, ParamSpec
 
 from prefect import suspend_flow_run, task
 from prefect.context import FlowRunContext
@@ -11,16 +13,17 @@ from pydantic import Field
 
 from housing.pipeline import approval
 from housing.pipeline.approval import ApprovalDecision
-from housing.records import RunOutcome, RunResult
+from housing.records import RunResult
 from housing.settings import load_settings
 from housing.store.database.open import open_store
-from housing.store.runs import runs
-from tasks.events import emit
-from tasks.options import PLAIN
+from tasks import PLAIN
+from tasks.reporting import emit
+from tasks.run_labels import append_to_run_name
+
+P = ParamSpec("P")
 
 LONGER = timedelta(days=1)
-"""After the question has run out we end the run, by name; the orchestrator, a day later, would."""
-
+"""Prefect's timeout exceeds ours: we end an expired run first, with a state that says so."""
 
 Decision = Annotated[
     Literal["approve", "reject"],
@@ -31,66 +34,64 @@ Decision = Annotated[
     ),
 ]
 Reason = Annotated[
-    str, Field(min_length=3, title="Reason", description="Why; it is kept in the ledger for ever.")
+    str, Field(min_length=3, title="Reason", description="Why; it is recorded permanently.")
 ]
 
 
-class Answer(RunInput):
-    """What a person answers in the UI."""
+class ApprovalInput(RunInput):
+    """The form that a person fills in."""
 
     decision: Decision
     reason: Reason
 
 
-def asked_before() -> RunResult | None:
-    """The night that this run has been already: one that waited begins again when it is resumed."""
-    known = flow_run.get_id()
-    with open_store(load_settings()) as store, store.read() as connection:
-        row = known and runs.newest_of(connection, known)
-    if not row or row.outcome != RunOutcome.AWAITING_APPROVAL:
-        return None
-    return RunResult(
-        row.id,
-        RunOutcome(row.outcome),
-        row.message,
-        row.version,
-        row.challenger,
-        row.champion,
-        row.report,
-    )
+def once_per_flow_run(pipeline: Callable[P, RunResult]) -> Callable[P, RunResult]:
+    """Return the recorded result where this flow run requested approval before.
+
+    A suspended flow run restarts from the top when it is resumed.
+    """
+
+    @wraps(pipeline)
+    def run(*args: P.args, **kwargs: P.kwargs) -> RunResult:
+        recorded = None
+        if known := flow_run.get_id():
+            with open_store(load_settings()) as store:
+                recorded = approval.result_of_flow_run(store, known)
+        return recorded or pipeline(*args, **kwargs)
+
+    return run
 
 
-def may_wait(result: RunResult) -> bool:
-    """Whether there is a question, and a run that somebody could resume: one of a deployment."""
+def wait_for_decision(result: RunResult) -> RunResult | ApprovalDecision:
+    """The decision on a request for approval. This flow run is suspended until there is one.
+
+    Only the run of a deployment can be resumed; for any other the result is returned.
+    """
     context = FlowRunContext.get()
     run = context and context.flow_run
-    resumable = bool(run and run.deployment_id and not run.parent_task_run_id)
-    return resumable and result.outcome is RunOutcome.AWAITING_APPROVAL
-
-
-def wait_for_answer(result: RunResult) -> Answer:
-    """Suspend this run with a form; it has no process until it is resumed, and then is answered."""
-    hours = load_settings().gate.approval_hours
-    return suspend_flow_run(
-        wait_for_input=Answer.with_initial_data(description=result.message),
-        timeout=int((timedelta(hours=hours) + LONGER).total_seconds()),
-        key=f"r{result.run}",
-    )
+    if not run or not run.deployment_id or run.parent_task_run_id:
+        return result
+    settings = load_settings()
+    with open_store(settings) as store:
+        decision = approval.decision_of(store, result.run)
+    if decision is None:
+        timeout = timedelta(hours=settings.gate.approval_hours) + LONGER
+        given = suspend_flow_run(
+            wait_for_input=ApprovalInput.with_initial_data(description=result.message),
+            timeout=int(timeout.total_seconds()),
+            key=f"r{result.run}",
+        )
+        decision = decide(result.run, given.decision, given.reason)
+    append_to_run_name(decision.outcome, [decision.outcome])
+    return decision
 
 
 @task(name="decide", task_run_name="{decision} r{run}", **PLAIN)
 def decide(run: int, decision: str, reason: str) -> ApprovalDecision:
-    """Promote what a night asked for, or keep the champion."""
+    """Promote the challenger of a run, or keep the champion."""
     settings = load_settings()
     with open_store(settings) as store:
         act = approval.approve if decision == "approve" else approval.reject
         done = act(store, settings, run, reason)
     emit(done.notification())
     return done
-
-
-@task(name="was it decided", task_run_name="was r{run} decided", **PLAIN)
-def decided_elsewhere(run: int) -> ApprovalDecision | None:
-    """What somebody else decided while this run waited, or that nobody did in time."""
-    with open_store(load_settings()) as store:
-        return approval.decision_of(store, run)

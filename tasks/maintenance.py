@@ -1,61 +1,81 @@
-"""What happens beside the nights: a look at what was answered, a backup, a prune."""
+"""Tasks beside the pipeline: monitor, backup, prune and rollback."""
+
+import logging
 
 from prefect import task
-from prefect.logging import get_run_logger
 
 from housing.errors import Corrupt
 from housing.notify import Message, send_all
-from housing.operations import backup
+from housing.operations import backup, monitor, prune
 from housing.operations.backup import Snapshot, VerificationResult
 from housing.operations.monitor import MonitorRun
-from housing.operations.monitor import monitor as look_once
-from housing.operations.prune import PruneResult, prune
+from housing.operations.prune import PruneResult
+from housing.pipeline import promote
+from housing.pipeline.promote import RolledBack
+from housing.pipeline.skip_check import what_next
 from housing.records import Event
 from housing.settings import load_settings
 from housing.store.database.open import open_store
-from tasks.events import emit
-from tasks.options import PLAIN
+from tasks import PLAIN
+from tasks.reporting import emit
+
+log = logging.getLogger("housing")
 
 
-@task(name="look", **PLAIN)
+@task(name="monitor", **PLAIN)
 def run_monitor() -> MonitorRun:
-    """Drift, live error and staleness since the last look."""
+    """Measure drift, live error and staleness since the last monitoring run."""
     settings = load_settings()
     with open_store(settings) as store:
-        seen = look_once(store, settings)
+        seen = monitor.monitor(store, settings)
     emit(*seen.messages)
     rows = sum(window.rows for window in seen.windows)
-    get_run_logger().info("m%d: %d rows seen, %d alarms", seen.model, rows, len(seen.told))
+    log.info("m%d: %d rows seen, %d alarms", seen.model, rows, len(seen.told))
     return seen
 
 
-@task(name="copy the store", **PLAIN)
+@task(name="create backup", **PLAIN)
 def create_backup() -> Snapshot:
-    """A cut of the whole store in the backup place."""
+    """Create a snapshot of the whole store in the backup."""
     settings = load_settings()
     with open_store(settings) as store:
-        cut = backup.create(store, settings)
-    get_run_logger().info("%s: %d objects, %d bytes new", cut.id, cut.blobs, cut.copied)
-    return cut
+        snapshot = backup.create(store, settings)
+    log.info("%s: %d objects, %d bytes new", snapshot.id, snapshot.blobs, snapshot.copied)
+    return snapshot
 
 
-@task(name="try the copy", **PLAIN)
-def verify_backup(cut: str) -> VerificationResult:
-    """Restore a cut into a scratch folder; Corrupt, and the team is told, where it is not good."""
+@task(name="verify backup", **PLAIN)
+def verify_backup(snapshot: str) -> VerificationResult:
+    """Restore a snapshot into a temporary folder; Corrupt, and an alert, where that fails."""
     settings = load_settings()
     with open_store(settings) as store:
-        found = backup.verify(store, settings, cut)
+        found = backup.verify(store, settings, snapshot)
     if not found.good:
-        said = f"The backup {found.id} is not good: {'; '.join(found.problems)}"
-        send_all(message := Message(Event.BACKUP_NOT_VERIFIED, said, found.id), settings.notify)
+        why = "; ".join(found.problems)
+        message = Message(
+            Event.BACKUP_NOT_VERIFIED, f"The backup {found.id} is damaged: {why}", found.id
+        )
+        send_all(message, settings.notify)
         emit(message)
-        raise Corrupt(what=f"the backup {found.id}", why="; ".join(found.problems))
+        raise Corrupt(what=f"the backup {found.id}", why=why)
     return found
 
 
-@task(name="drop what is old", **PLAIN)
+@task(name="prune", **PLAIN)
 def prune_store() -> PruneResult:
-    """What retention no longer needs."""
+    """Delete what the retention policy no longer keeps."""
     settings = load_settings()
     with open_store(settings) as store:
-        return prune(store, settings)
+        return prune.prune(store, settings)
+
+
+@task(name="roll back", **PLAIN)
+def roll_back(model: int | None, reason: str, batch: int | None) -> RolledBack:
+    """Make a former champion the champion again, block what is undone, and notify."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        done = promote.roll_back(store, model, reason, batch=batch)
+        log.info(what_next(store, settings))
+    send_all(done.notification(), settings.notify)
+    emit(done.notification())
+    return done

@@ -1,7 +1,8 @@
-"""A night that was told to end does end, also where the exception of the signal's handler was lost.
+"""Raise SIGTERM's exception again at the next step when Python swallowed it.
 
-Python drops what a handler raises inside a destructor or a callback; the night would go on, and
-promote, after a person has cancelled it. So the signal is noted, and raised again at the next step.
+Prefect's handler raises an exception, and Python drops it where it lands in a callback (a weak
+reference, a finalizer). The cancelled run would then continue to its end. So the signal is noted,
+and raised again at the next step.
 """
 
 import signal
@@ -17,19 +18,19 @@ from housing import progress
 
 @contextmanager
 def reraise_sigterm() -> Iterator[None]:
-    """Note SIGTERM beside whatever handles it; whoever reports progress after that is ended."""
+    """Note SIGTERM beside its handler; the next report of progress raises TerminationSignal."""
     before = signal.getsignal(signal.SIGTERM)
     if not callable(before) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    told = threading.Event()
+    received = threading.Event()
 
     def note(number: int, frame: FrameType | None) -> None:
-        told.set()
+        received.set()
         before(number, frame)
 
     def end(step: str, done: int, total: int, message: str) -> None:
-        if told.is_set():
+        if received.is_set():
             raise TerminationSignal(signal=signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, note)

@@ -57,11 +57,11 @@ def make(home: Path) -> None:
 def _night() -> None:
     settings = load_settings()
     with start_run("nightly", NightlyParameters()) as run, open_store(settings) as store:
-        ingest.ingest_all(store, settings, run=run.id)
+        ingest.ingest(store, settings, run=run.id)
         version = datasets.freeze(store, run).id
-        datasets.assign_sides(store, settings)
-        search = train.tune(store, run, version, settings)
-        challenger = train.fit_challenger(store, run, search, settings)
+        datasets.split(store, settings)
+        search = train.search(store, run, version, settings)
+        challenger = train.fit(store, run, search, settings)
         judged = evaluate(store, run, version, challenger, settings)
         promote.back_up(store, challenger)
         with store.read() as connection:

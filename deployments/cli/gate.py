@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.cli import id_parsing
-from deployments.cli.output import EXIT_CODES, AsJson, Reason, console, emit_json
+from deployments.cli.output import AsJson, Reason, console, emit_json
 from housing.records import RunOutcome
 from housing.settings import load_settings
 
@@ -166,7 +166,7 @@ def show_decided(decided: Any, *, as_json: bool) -> None:
                 )
         name = "WOULD PROMOTE" if result.outcome is RunOutcome.DRY_RUN else result.outcome.upper()
         console.print(f"[bold]{name}[/]  {escape(result.message)}", soft_wrap=True)
-    raise typer.Exit(EXIT_CODES[result.outcome])
+    raise typer.Exit(result.outcome.exit_code)
 
 
 def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
@@ -178,10 +178,10 @@ def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
     if as_json:
         emit_json(asdict(decided))
     else:
-        style = "green" if decided.status == "approved" else "yellow"
-        console.print(f"[bold {style}]{decided.status.upper()}[/]  {escape(decided.message)}")
-    if decided.status == "overtaken":
-        raise typer.Exit(EXIT_CODES[RunOutcome.KEPT])
+        style = "green" if decided.outcome == "approved" else "yellow"
+        console.print(f"[bold {style}]{decided.outcome.upper()}[/]  {escape(decided.message)}")
+    if decided.outcome == "overtaken":
+        raise typer.Exit(RunOutcome.KEPT.exit_code)
 
 
 def print_replayed(run: int, *, as_json: bool) -> None:

@@ -11,8 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from housing.records import RunOutcome
-
 console = Console()
 errors = Console(stderr=True)
 
@@ -47,18 +45,6 @@ LONGEST_DAYS = 36_500
 Limit = Annotated[
     int | None, typer.Option("--limit", "-n", min=1, max=MOST_ROWS, help="Newest N only.")
 ]
-
-EXIT_CODES: Mapping[RunOutcome, int] = {
-    RunOutcome.PROMOTED: 0,
-    RunOutcome.NOTHING_NEW: 0,
-    RunOutcome.DRY_RUN: 0,
-    RunOutcome.DONE: 0,
-    RunOutcome.KEPT: 3,
-    RunOutcome.BLOCKED: 3,
-    RunOutcome.INCONCLUSIVE: 4,
-    RunOutcome.AWAITING_APPROVAL: 6,
-}
-"""What `housing retrain` returns; 1 failed, 2 wrong usage, 5 something is corrupt."""
 
 
 def emit_json(value: Any) -> None:

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from deployments.cli import BEGAN
-from deployments.cli.output import EXIT_CODES, AsJson, console, listing, messages
+from deployments.cli.output import AsJson, console, listing, messages
 from housing.errors import NotPossible
 from housing.records import RunOutcome
 from housing.settings import load_settings
@@ -44,7 +44,7 @@ def retrain(
         "dry_run": dry_run,
     }
     outcome = run_night(chosen, as_json=as_json, began=BEGAN)
-    raise typer.Exit(EXIT_CODES[RunOutcome(outcome)])
+    raise typer.Exit(RunOutcome(outcome).exit_code)
 
 
 @app.command()

@@ -62,9 +62,9 @@ def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
         row = _newest_row(store, run)
         done = None if row is None else approval.decision_of(store, int(row.id))
         if done is not None:
-            ended: State[None] = Completed(name=done.status.capitalize(), message=done.message)
+            ended: State[None] = Completed(name=done.outcome.capitalize(), message=done.message)
             client.set_flow_run_state(run.id, ended, force=True)
-            rename_run(client, run, done.status, [done.status])
+            rename_run(client, run, done.outcome, [done.outcome])
             said.append(f"The run {run.name} waits no longer: {done.message}")
     return said
 

@@ -245,7 +245,7 @@ def _split(store: Store, settings: Settings) -> Iterator[Finding]:
 
 
 def _readiness(store: Store, settings: Settings) -> Iterator[Finding]:
-    for check in rollback_readiness.check(store, settings, force=True).red:
+    for check in rollback_readiness.check(store, settings, force=True).not_ready:
         what = f"Rollback to m{check.model} would fail: {check.detail}"
         yield Finding.damage(what, "`housing heal`, or see the message")
 

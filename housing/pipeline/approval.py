@@ -9,12 +9,14 @@ from typing import Any
 
 from sqlalchemy.engine import Row
 
+from housing import progress
 from housing.errors import NotPossible
 from housing.notify import Message, send_all
 from housing.pipeline import notifications
 from housing.pipeline.evaluate import JudgedEvaluation, from_row, judge_against
-from housing.pipeline.promote import back_up, promotion
-from housing.records import Event, RunOutcome
+from housing.pipeline.promote import back_up, promote, promotion
+from housing.pipeline.run_context import RunContext
+from housing.records import Event, RunOutcome, RunResult
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
@@ -29,14 +31,14 @@ class ApprovalDecision:
     """What became of a promotion that waited."""
 
     run: int
-    status: str  # approved, rejected, overtaken or expired
+    outcome: str  # approved, rejected, overtaken or expired
     challenger: int
     champion: int | None  # in force after the decision
     message: str
 
     def notification(self) -> Message:
         """The same, for the team."""
-        event = Event.PROMOTED if self.status == "approved" else Event.KEPT
+        event = Event.PROMOTED if self.outcome == "approved" else Event.KEPT
         return Message(event, self.message, f"r{self.run}")
 
 
@@ -52,6 +54,35 @@ def ask(store: Store, run: int, judged: JudgedEvaluation, settings: Settings) ->
         f"m{judged.challenger}, `housing reject r{row.run}` keeps the champion. {judged.message}"
     )
     return replace(judged, outcome=RunOutcome.AWAITING_APPROVAL, message=message)
+
+
+def promote_or_ask(
+    store: Store, run: RunContext, judged: JudgedEvaluation, settings: Settings
+) -> JudgedEvaluation:
+    """Promote the challenger or, where the policy requires approval, request it."""
+    if settings.gate.approval:
+        judged = ask(store, run.id, judged, settings)
+        done = judged.message
+    else:
+        line = promote(store, run, judged)
+        done = f"m{judged.challenger} is champion (line {line} of the promotion log)"
+    progress.report("promote", 1, 1, done)
+    return judged
+
+
+def result_of_flow_run(store: Store, flow_run: str) -> RunResult | None:
+    """The result with which a flow run requested approval; None where it did not.
+
+    A later decision changes neither: the flow run then ends with the decision.
+    """
+    with store.read() as connection:
+        row = runs.newest_of(connection, flow_run)
+        if row is None or row.status != "completed" or not approvals.of_run(connection, row.id):
+            return None
+    return RunResult(
+        row.id, RunOutcome.AWAITING_APPROVAL, row.message,
+        row.version, row.challenger, row.champion, row.report,
+    )  # fmt: skip
 
 
 def approve(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:

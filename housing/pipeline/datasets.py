@@ -4,7 +4,8 @@ from housing.errors import NothingToTrainOn
 from housing.pipeline.run_context import RunContext
 from housing.records import DatasetVersion
 from housing.settings import Settings
-from housing.store.data import datasets, split
+from housing.store.data import datasets
+from housing.store.data import split as sides
 from housing.store.database.engine import Store
 from housing.training.split import SplitRule
 
@@ -24,9 +25,9 @@ def freeze(store: Store, run: RunContext) -> DatasetVersion:
     return current
 
 
-def assign_sides(store: Store, settings: Settings) -> int:
-    """Give every district without a side its own; returns how many got one."""
+def split(store: Store, settings: Settings) -> int:
+    """Assign every district without a side to one; returns how many there were."""
     rule = SplitRule(test_share=settings.split.test_share, seed=settings.split.seed)
     with store.read() as connection:
-        todo = split.unsplit(connection)
-    return sum(split.split_batch(store, batch, rule)[0] for batch in todo)
+        todo = sides.unsplit(connection)
+    return sum(sides.split_batch(store, batch, rule)[0] for batch in todo)

@@ -34,7 +34,7 @@ def options(settings: Settings) -> SourceOptions:
     )
 
 
-def ingest_all(
+def ingest(
     store: Store, settings: Settings, *, run: int | None, at_most: int | None = None
 ) -> IntakeSummary:
     """Take what all sources of the settings have; at most `at_most` new batches."""

@@ -142,5 +142,5 @@ def _made_champion(
 
 
 def _concluded(run: RunContext, result: RunResult) -> RunResult:
-    with step(run, "conclude") as (store, _):
+    with step(run, "finish") as (store, _):
         return finish_run(store, run, result)

@@ -6,8 +6,9 @@ channels it goes belongs to `housing.notify`.
 
 from datetime import UTC, datetime, timedelta
 
+from housing import progress
 from housing.notify import Message, send_all
-from housing.records import Event, IntakeSummary, RunOutcome
+from housing.records import Event, IntakeSummary, RunOutcome, RunResult
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
@@ -55,6 +56,15 @@ def notify_flow_run_failed(
         return None
     send_all(Message(Event.FAILED, said, name), settings.notify)
     return said
+
+
+def notify(settings: Settings, result: RunResult) -> Message:
+    """Send the outcome of a run over every configured channel; a failed channel fails nothing."""
+    message = Message(Event(result.outcome), result.message, f"r{result.run}")
+    failed = send_all(message, settings.notify)
+    sent = f"not delivered: {', '.join(failed)}" if failed else "delivered"
+    progress.report("notify", 1, 1, sent)
+    return message
 
 
 def expire_approvals(store: Store, settings: Settings) -> list[int]:

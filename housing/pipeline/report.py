@@ -49,7 +49,9 @@ class WrittenReport:
     card: str = ""  # the challenger's model card, Markdown
 
 
-def write(store: Store, settings: Settings, run: RunContext, result: RunResult) -> WrittenReport:
+def write_report(
+    store: Store, settings: Settings, run: RunContext, result: RunResult
+) -> WrittenReport:
     """Render the report of a night into HOME/reports."""
     path = report_path(settings, run.id)
     text, page = _card(store, settings, result)

@@ -51,7 +51,7 @@ class RollbackReadiness:
     tried: tuple[ReadinessCheck, ...]
 
     @property
-    def red(self) -> tuple[ReadinessCheck, ...]:
+    def not_ready(self) -> tuple[ReadinessCheck, ...]:
         """Those that could not be gone back to."""
         return tuple(one for one in self.tried if not one.ready)
 
@@ -99,12 +99,12 @@ def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackR
     return RollbackReadiness(tuple(tried))
 
 
-def check_and_tell(store: Store, settings: Settings) -> RollbackReadiness:
+def check_readiness(store: Store, settings: Settings) -> RollbackReadiness:
     """As `check`, unless a setting says not to; the team is told of each red one. Fails nothing."""
     if not settings.retention.try_champions:
         return RollbackReadiness(())
     found = check(store, settings)
-    for one in found.red:
+    for one in found.not_ready:
         send_all(one.notification(), settings.notify)
     return found
 
@@ -124,7 +124,7 @@ def in_fresh_process(
     store: Store, settings: Settings, models: Sequence[int]
 ) -> list[ReadinessCheck]:
     """Have a new process load the models; one that dies leaves the rest not ready."""
-    progress.report("readiness", 0, len(models))
+    progress.report("check readiness", 0, len(models))
     with store.read() as connection:
         rows = [registry.model(connection, model) for model in models]
     rehearsal = ModelSubprocess(store, settings, [(row.artifact, row.golden) for row in rows])
@@ -132,7 +132,7 @@ def in_fresh_process(
         found = rehearsal.answers(PATIENCE_SECONDS)
     finally:
         rehearsal.stop()
-    progress.report("readiness", len(models), len(models))
+    progress.report("check readiness", len(models), len(models))
     return [_as_tried(model, one) for model, one in zip(models, found, strict=True)]
 
 

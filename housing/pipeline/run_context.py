@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -161,27 +161,12 @@ def step(run: RunContext, name: str) -> Iterator[tuple[Store, Settings]]:
 
 
 def finish_run(store: Store, run: RunContext, result: RunResult) -> RunResult:
-    """Record how the night ended; returns the result with the champion of now."""
+    """Record the outcome; returns the result with the current champion."""
     with store.read() as connection:
         champion = registry.champion(connection)
-    final = RunResult(
-        run=run.id,
-        outcome=result.outcome,
-        message=result.message,
-        version=result.version,
-        challenger=result.challenger,
-        champion=champion,
-        report=result.report,
-    )
-    runs.finish(
-        store,
-        run.id,
-        "completed",
-        outcome=final.outcome,
-        message=final.message,
-        version=final.version,
-        challenger=final.challenger,
-        champion=champion,
-        report=final.report,
-    )
+    final = replace(result, champion=champion)
+    facts = {name: value for name, value in asdict(final).items() if name != "run"}
+    runs.finish(store, run.id, "completed", **facts)
+    name = "none" if champion is None else f"m{champion}"
+    progress.report("finish", 1, 1, f"{final.outcome}; champion {name}")
     return final

@@ -87,7 +87,7 @@ def training_side(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     return side[list(schema.FEATURES)], side[schema.TARGET]
 
 
-def tune(store: Store, run: RunContext, version: int, settings: Settings) -> int:
+def search(store: Store, run: RunContext, version: int, settings: Settings) -> int:
     """Run the search of this version and plan, or what is left of it; returns its id."""
     frame = datasets.read(store, version)
     profile = profiles.record_or_verify(store, version, frame)
@@ -160,7 +160,7 @@ def _run(
     total = plan.folds * (plan.n_iter + len(warm))  # at most: draws that are stopped save theirs
 
     def tell() -> None:
-        progress.report("tune", len(scored), total, _so_far(ended.values()))
+        progress.report("search", len(scored), total, _so_far(ended.values()))
 
     def keep_score(score: Score) -> None:
         searches.record_score(store, search, score)
@@ -184,7 +184,7 @@ def _so_far(trials: Iterable[Trial]) -> str:
     return f"best error so far {lowest:,.0f} US dollars" if lowest < float("inf") else ""
 
 
-def fit_challenger(store: Store, run: RunContext, search: int, settings: Settings) -> int:
+def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
     """Fit what the search chose on the whole training side and register it; returns its id.
 
     A model that was fitted before is found again; one whose bytes were pruned is fitted again.

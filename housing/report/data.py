@@ -6,7 +6,7 @@ No store, no SQL and no model is reached from a report; how it looks belongs to 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,6 @@ from housing.gate.policy import GatePolicy
 from housing.records import (
     BatchSummary,
     DatasetProfile,
-    Event,
     Interval,
     RunOutcome,
     StepTime,
@@ -56,7 +55,7 @@ class RunReport:
 
     run: int
     started_at: datetime  # UTC
-    outcome: RunOutcome | Literal[Event.FAILED]
+    outcome: RunOutcome
     message: str
     notices: tuple[str, ...] = ()  # what must not be overlooked, e.g. simulated districts
     location: str = ""  # path or address of the HTML page

@@ -26,7 +26,7 @@ def escape(text: object) -> str:
 def summary(report: RunReport) -> str:
     """Verdict and why, the models with their intervals, what came in, and where the page is."""
     blocks = [
-        f"# {wording.HEADLINES[report.outcome]}",
+        f"# {report.outcome.headline}",
         *(f"> **Notice.** {escape(notice)}" for notice in report.notices),
         escape(report.message),
         f"_{escape(wording.next_step(report))}_",

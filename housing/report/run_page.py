@@ -50,7 +50,7 @@ def render(report: RunReport) -> str:
     page = _environment().get_template("night.html")
     text = page.render(
         report=report,
-        headline=wording.HEADLINES[report.outcome],
+        headline=report.outcome.headline,
         next_step=wording.next_step(report),
         decision=decision(report),
         checks=wording.by_urgency(report.verdict.checks) if report.verdict else (),

@@ -3,27 +3,12 @@
 What is said about a check is said by the gate; layout belongs to `night` and `markdown`.
 """
 
-from collections.abc import Mapping
-from typing import Literal
-
 from housing.gate.evidence import SeedVariance
 from housing.gate.words import rounded_up
-from housing.records import BatchSummary, CheckResult, Comparison, Event, Interval, RunOutcome
+from housing.records import BatchSummary, CheckResult, Comparison, Interval, RunOutcome
 from housing.report.data import RunReport
 
 MINUS = "\N{MINUS SIGN}"
-
-HEADLINES: Mapping[RunOutcome | Literal[Event.FAILED], str] = {
-    RunOutcome.PROMOTED: "Promoted",
-    RunOutcome.KEPT: "Champion kept",
-    RunOutcome.INCONCLUSIVE: "Inconclusive: champion kept",
-    RunOutcome.BLOCKED: "Blocked: champion kept",
-    RunOutcome.AWAITING_APPROVAL: "Awaiting approval",
-    RunOutcome.NOTHING_NEW: "Nothing new tonight",
-    RunOutcome.DRY_RUN: "Dry run: nothing was changed",
-    RunOutcome.DONE: "Done",
-    Event.FAILED: "The night failed: champion kept",
-}
 
 MARKS = {
     "passed": "✓",
@@ -59,8 +44,6 @@ def next_step(report: RunReport) -> str:
                 f"Nothing to do: {serving} stays in service. The next run with new rows decides "
                 "again."
             )
-        case Event.FAILED:
-            return f"Mend what the message names, then run again. {serving} stays in service."
         case RunOutcome.BLOCKED:
             return f"{serving} stays in service until the block that the message names ends."
         case RunOutcome.DRY_RUN:

@@ -19,7 +19,7 @@ def busy(seconds: float) -> None:
 
 def test_time_is_laid_to_the_function_that_takes_it_and_waiting_is_nobodys() -> None:
     with Sampler() as sampler, heard_by(lambda *_: busy(0.4)):
-        report("tune", 0, 0)
+        report("search", 0, 0)
         time.sleep(0.3)
     spent = {each.function: each for each in by_function(sampler.stacks)}
     total = sum(sampler.stacks.values())

@@ -32,10 +32,19 @@ pytestmark = [
 ]
 
 STEPS = (
-    *("ingest", "freeze", "split", "readiness", "look for work", "tune", "fit", "evaluate"),
-    *("back up", "promote", "report", "notify", "conclude"),
+    *(
+        "ingest",
+        "freeze",
+        "split",
+        "check readiness",
+        "check for work",
+        "search",
+        "fit",
+        "evaluate",
+    ),
+    *("back up", "promote", "report", "notify", "finish"),
 )
-THREE = ("tune", "back up", "promote")
+THREE = ("search", "back up", "promote")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +173,7 @@ def _whole(store: Store, run: dict[str, Any], before: int | None, step: str) -> 
     assert not holder.held, f"cancelled in {step}, it still holds the lease"
     assert not examine(store, load_settings()).damaged, step
     after = _champion(store)
-    if step not in ("promote", "report", "notify", "conclude"):
+    if step not in ("promote", "report", "notify", "finish"):
         assert after == before, step
     else:
         with store.read() as connection:

@@ -26,7 +26,7 @@ def _progress_shown(ui: Ui, artifact: str) -> float:
     ui.go(f"artifacts/artifact/{artifact}")
     said = ui.page.get_by_text(re.compile(r"^Progress: [\d.]+%$")).first.inner_text()
     assert re.fullmatch(r"Progress: \d{1,3}(\.\d)?%", said), said
-    ui.page.get_by_text(re.compile(r"^tune: \d+ of 24\.")).first.wait_for()
+    ui.page.get_by_text(re.compile(r"^search: \d+ of 24\.")).first.wait_for()
     return float(said.removeprefix("Progress: ").removesuffix("%"))
 
 
@@ -35,7 +35,7 @@ def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
     done = ui.ended(run, "Promoted")
     assert re.search(r": v1, m1 against the baselines, promoted$", done["name"])
     ui.artifacts()
-    for key in ("verdict", "models", "decision", "search", "report", "tune-progress"):
+    for key in ("verdict", "models", "decision", "search", "report", "search-progress"):
         ui.page.get_by_text(key, exact=True).first.wait_for()
     ui.shoot("artifacts")
     for key in ("decision", "models", "verdict"):
@@ -67,7 +67,7 @@ def test_a_custom_run_takes_its_parameters_and_shows_how_far_it_is(ui: Ui) -> No
     assert run["parameters"]["parameters"]["seed"] == 7
     ui.up.searching(run)
     progress = {
-        "artifacts": {"key": {"any_": ["tune-progress"]}, "flow_run_id": {"any_": [run["id"]]}}
+        "artifacts": {"key": {"any_": ["search-progress"]}, "flow_run_id": {"any_": [run["id"]]}}
     }
     [artifact] = ui.up.ask("artifacts/filter", progress)
     seen = _progress_shown(ui, artifact["id"])

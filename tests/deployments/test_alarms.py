@@ -104,7 +104,7 @@ def test_drift_starts_a_full_search_once_that_is_switched_on(up: Up) -> None:
 SEND = """
 from prefect.events.worker import EventsWorker
 from housing.notify import Message
-from tasks.events import emit
+from tasks.reporting import emit
 
 emit(Message("drift", "median_income drifts", "m1"))
 EventsWorker.drain_all()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from housing.errors import NotPossible
-from housing.pipeline.datasets import assign_sides
+from housing.pipeline import datasets as dataset_steps
 from housing.settings import load_settings
 from housing.store.data import datasets
 from housing.store.database.engine import Store
@@ -152,7 +152,7 @@ def test_copies_leave_and_come_back_with_the_batch_that_they_repeat(
         assert copied("ingest", str(file)).exit_code == 0
     with open_store(load_settings()) as store:
         datasets.append_waiting(store, reason="night", run=None)
-        assign_sides(store, load_settings())
+        dataset_steps.split(store, load_settings())
         members = _members(store)
     first, copy = members[-2:]
     done = copied("dataset", "withdraw", f"b{first}", "--reason", "polluted").stdout

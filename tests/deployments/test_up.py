@@ -67,7 +67,7 @@ def test_a_night_by_hand_tells_what_it_does(up: Up) -> None:
     assert re.fullmatch(
         r"ingest: 1 accepted; 600 rows came in, 0 were turned away \(\d+\.\d s\)", said[0]
     )
-    assert any(re.match(r"tune: best error so far [\d,]+ US dollars", line) for line in said)
+    assert any(re.match(r"search: best error so far [\d,]+ US dollars", line) for line in said)
     steps = [line.partition(":")[0] for line in said]
     assert len(steps) == len(set(steps)), "one line a step"
 

@@ -17,7 +17,7 @@ from housing.gate.check import CHECKS, judge
 from housing.gate.evidence import Evidence, ModelMetrics
 from housing.gate.policy import GatePolicy
 from housing.notify import NOTIFIERS, Message, NotifySettings, send_all
-from housing.pipeline.ingest import ingest_all
+from housing.pipeline import ingest
 from housing.settings import load_settings
 from housing.sources import SOURCES
 from housing.sources.simulated.scenarios import simulate
@@ -50,8 +50,8 @@ def test_a_data_source(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.sources.landing_dir.mkdir(parents=True)
     simulate(200, 0).to_feather(settings.sources.landing_dir / "a.feather")
     with open_store(settings) as store:
-        assert ingest_all(store, settings, run=None).accepted == 200
-        assert ingest_all(store, settings, run=None).stored == 0
+        assert ingest.ingest(store, settings, run=None).accepted == 200
+        assert ingest.ingest(store, settings, run=None).stored == 0
 
 
 def test_a_derived_feature(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,9 @@ from prefect.exceptions import ParameterTypeError
 from prefect.states import Suspended
 
 from deployments.watchdog.zombie_runs import end_decided
-from flows.approval import ApprovalParameters, approval
-from flows.backup import backup
-from flows.monitor import monitor
+from flows.decisions import ApprovalParameters, approval
+from flows.maintenance import backup, monitor, prune
 from flows.nightly import nightly
-from flows.prune import prune
 from housing.pipeline.approval import reject
 from housing.settings import Settings
 from housing.store.database.engine import Store

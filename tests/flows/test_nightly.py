@@ -51,16 +51,16 @@ def test_a_first_night_and_an_idle_one(small: Settings) -> None:
         "ingest",
         "freeze",
         "split",
-        "readiness",
-        "look for work",
-        "tune",
+        "check readiness",
+        "check for work",
+        "search",
         "fit",
         "evaluate",
         "back up",
         "promote",
         "report",
         "notify",
-        "conclude",
+        "finish",
     ]
     idle, again = run()
     assert (idle.name, again.outcome) == ("Nothing new", "nothing new")
@@ -96,14 +96,14 @@ def test_the_ui_gets_an_artifact_and_a_row_a_task(small: Settings) -> None:
         )
     by_key = {artifact.key: artifact for artifact in artifacts}
     assert "RMSE" in by_key["verdict"].data
-    assert by_key["tune-progress"].data == 100
+    assert by_key["search-progress"].data == 100
     assert "/reports/night-r1.html" in by_key["report"].data
     assert "challenger m1 (forest)" in by_key["models"].data
     for key in ("decision", "search", "predicted-vs-actual", "error-map"):
         assert by_key[key].data.startswith("data:image/svg+xml;base64,"), key
     assert {task.name for task in tasks} >= {
         "ingest r1",
-        "tune on v1",
+        "search on v1",
         "fit the best of search 1",
         "evaluate m1 on v1",
         "promote m1",
@@ -128,7 +128,7 @@ def test_an_error_that_nobody_expected_keeps_its_stack_trace(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("tasks.datasets.datasets.freeze", broken)
+    monkeypatch.setattr("tasks.run_steps.datasets.freeze", broken)
     state = nightly(return_state=True)
     assert state.is_failed()
     assert "Traceback" in caplog.text

@@ -3,8 +3,8 @@
 import pytest
 from prefect.exceptions import ParameterTypeError
 
+from flows.decisions import RollbackParameters, rollback
 from flows.nightly import nightly
-from flows.rollback import RollbackParameters, rollback
 from housing.errors import NoRollbackTarget
 from housing.settings import Settings
 from housing.store.database.open import open_store

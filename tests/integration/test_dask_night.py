@@ -56,7 +56,7 @@ def test_a_night_on_a_cluster_that_loses_a_worker_is_the_night_without_one(begin
         said: list[int] = []
 
         def strike(step: str, done: int, total: int, message: str) -> None:
-            if step == "tune" and done >= SCORES_BEFORE_DEATH and not said:
+            if step == "search" and done >= SCORES_BEFORE_DEATH and not said:
                 said.append(total - done)
                 victim.send_signal(signal.SIGKILL)
 

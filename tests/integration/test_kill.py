@@ -20,15 +20,15 @@ from tests.fixtures.small_settings import contents, landing_rows
 from tests.integration.conftest import Night
 
 STEPS = (
-    "ingest", "freeze", "split", "readiness", "look for work", "tune", "fit", "evaluate", "back up",
-    "promote", "report", "notify", "conclude",
+    "ingest", "freeze", "split", "check readiness", "check for work", "search", "fit", "evaluate",
+    "back up", "promote", "report", "notify", "finish",
 )  # fmt: skip
 
-SELDOM_INTERRUPTED = ("freeze", "split", "readiness", "look for work", "report", "notify")
+SELDOM_INTERRUPTED = ("freeze", "split", "check readiness", "check for work", "report", "notify")
 """An interrupt is handled alike in every step; those that hold the most are tried more often."""
 
-FLOW_KILLED = ("ingest", "tune", "promote", "conclude")
-FLOW_INTERRUPTED = ("tune", "promote")
+FLOW_KILLED = ("ingest", "search", "promote", "finish")
+FLOW_INTERRUPTED = ("search", "promote")
 
 MakeHome = Callable[[str], Path]
 OpenHome = Callable[[Path], Store]
@@ -83,7 +83,7 @@ def test_a_killed_night_goes_on_where_it_was(
     run: Night = request.getfixturevalue(how)
     home = new_home("killed")
     # Before the sixth commit of the search one trial is in, and a score of the other comes next.
-    commit = 6 if step == "tune" else 1
+    commit = 6 if step == "search" else 1
     assert run(home, Blow(signal.SIGKILL, step, commit)) == -signal.SIGKILL
     with open_home(home) as store, store.read() as connection:
         finished = dict(
@@ -98,7 +98,7 @@ def test_a_killed_night_goes_on_where_it_was(
                 connection.execute(sa.select(trials.c.draw, trials.c.recorded_at)).all()  # type: ignore[arg-type]
             )
     assert {draw: kept[draw] for draw in finished} == finished, "a finished trial was done again"
-    assert len(finished) == (1 if step == "tune" else 0 if STEPS.index(step) < 5 else 2)
+    assert len(finished) == (1 if step == "search" else 0 if STEPS.index(step) < 5 else 2)
     assert (home / "reports" / "night-r2.html").is_file()
 
 

@@ -10,7 +10,7 @@ from prefect.states import Completed, Crashed, Failed, Running, Scheduled
 
 from deployments.watchdog import failure_alerts
 from deployments.watchdog.failure_alerts import tell_untold
-from flows.rollback import rollback
+from flows.decisions import rollback
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store

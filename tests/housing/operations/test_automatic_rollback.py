@@ -105,7 +105,7 @@ def test_after_its_probation_a_champion_is_not_taken_back(
     settings, store = spoiled
     late = settings.monitor.model_copy(update={"probation_days": 1e-9})
     _land(settings, "n20.csv", simulate(300, 0, day=20))
-    ingest.ingest_all(store, settings, run=None)
+    ingest.ingest(store, settings, run=None)
     look = monitor(store, settings.model_copy(update={"monitor": late}))
     assert look.rolled_back_to is None
     assert any("has been champion for more than" in message for message in look.told)

@@ -13,7 +13,7 @@ from housing.errors import NotPossible
 from housing.keys import KEY_COLUMN, district_keys
 from housing.operations.labelling_sample import REASON, sample, write_sample
 from housing.operations.labels import ingest_audit, ingest_labels
-from housing.pipeline.datasets import assign_sides
+from housing.pipeline import datasets as dataset_steps
 from housing.pipeline.ingest import ingest_files
 from housing.settings import Settings
 from housing.sources.simulated.scenarios import simulate
@@ -202,7 +202,7 @@ def test_an_audited_district_comes_back_as_the_same_district(
 
 def _split(store: Store, settings: Settings) -> pd.DataFrame:
     datasets.append_waiting(store, reason="test", run=None)
-    assign_sides(store, settings)
+    dataset_steps.split(store, settings)
     with store.read() as connection:
         version = datasets.active(connection)
     assert version is not None

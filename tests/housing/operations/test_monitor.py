@@ -65,7 +65,7 @@ def _nights(
     looks = []
     for night in range(first, first + count):
         _land(settings, f"n{night}.csv", change(simulate(300, 0, day=night)))
-        ingest.ingest_all(store, settings, run=None)
+        ingest.ingest(store, settings, run=None)
         looks.append(monitor(store, settings))
     return looks
 
@@ -116,7 +116,7 @@ def test_few_rows_gather_until_they_are_enough(seen_nights: Path, tmp_path: Path
         sizes = []
         for night in range(30, 34):
             _land(settings, f"n{night}.csv", simulate(80, 0, day=night))
-            ingest.ingest_all(store, settings, run=None)
+            ingest.ingest(store, settings, run=None)
             look = monitor(store, settings)
             sizes.append({w.source: w.rows for w in look.windows}.get("batches"))
         assert sizes == [None, None, 240, None]

@@ -47,7 +47,7 @@ def other(seen_nights: Path, tmp_path: Path) -> Iterator[Home]:
 def _deliver(home: Home, name: str, frame: pd.DataFrame) -> int:
     settings, store = home
     _land(settings, name, frame)
-    (batch,) = [b for b in ingest.ingest_all(store, settings, run=None).batches if b.name == name]
+    (batch,) = [b for b in ingest.ingest(store, settings, run=None).batches if b.name == name]
     assert batch.id is not None, batch.message
     return batch.id
 

@@ -79,7 +79,7 @@ def test_asking_twice_asks_once(store: Store, run: RunContext, asked: Ran) -> No
 
 def test_approving_promotes_and_is_recorded(store: Store, run: RunContext, asked: Ran) -> None:
     decided = approval.approve(store, load_settings(), run.id, "looks right")
-    assert (decided.status, decided.champion) == ("approved", asked.challenger)
+    assert (decided.outcome, decided.champion) == ("approved", asked.challenger)
     assert champion(store) == asked.challenger
     with store.read() as connection:
         line = registry.history(connection)[0]
@@ -97,7 +97,7 @@ def test_approving_promotes_and_is_recorded(store: Store, run: RunContext, asked
 def test_rejecting_keeps_and_the_next_night_does_not_ask_again(
     store: Store, run: RunContext, asked: Ran
 ) -> None:
-    assert approval.reject(store, load_settings(), run.id, "not now").status == "rejected"
+    assert approval.reject(store, load_settings(), run.id, "not now").outcome == "rejected"
     assert champion(store) is None
     stands = existing_verdict(store, asked.version, load_settings())
     assert stands is not None
@@ -211,7 +211,7 @@ def test_what_is_on_hold_goes_on_waiting(store: Store, run: RunContext, land: La
         approval.approve(store, load_settings(), run.id, "go")
     assert (status(store)["status"], champion(store)) == ("waiting", first.challenger)
     blocks.unblock(store, "m", second.challenger, Authorship("test", "it was right"))
-    assert approval.approve(store, load_settings(), run.id, "go").status == "approved"
+    assert approval.approve(store, load_settings(), run.id, "go").outcome == "approved"
     assert champion(store) == second.challenger
 
 
@@ -239,9 +239,9 @@ def test_after_a_change_of_champion_the_comparison_is_repeated(
         again = registry.evaluation(connection, row["repeated"])
     assert (again.challenger, again.champion) == (second.challenger, third.challenger)
     if again.outcome == "promote":
-        assert (decided.status, champion(store)) == ("approved", second.challenger)
+        assert (decided.outcome, champion(store)) == ("approved", second.challenger)
     else:
-        assert (decided.status, champion(store)) == ("overtaken", third.challenger)
+        assert (decided.outcome, champion(store)) == ("overtaken", third.challenger)
         assert "the champion has changed since" in decided.message
 
 
@@ -269,7 +269,7 @@ def test_of_two_who_decide_at_once_one_is_first(store: Store, run: RunContext, a
     def decide(how: Any, why: str) -> None:
         ready.wait()
         try:
-            ends.append(how(store, load_settings(), run.id, why).status)
+            ends.append(how(store, load_settings(), run.id, why).outcome)
         except NotPossible:
             ends.append("refused")
 
@@ -325,6 +325,6 @@ def test_what_waits_for_a_model_that_became_champion_otherwise_changes_nothing(
     change = registry.Change("promote", asked.challenger, None, "test", "meanwhile")
     registry.change_champion(store, change)
     decided = approval.approve(store, load_settings(), run.id, "go")
-    assert (decided.status, champion(store)) == ("overtaken", asked.challenger)
+    assert (decided.outcome, champion(store)) == ("overtaken", asked.challenger)
     assert "is the champion already" in decided.message
     assert count(store, ledger) == 1

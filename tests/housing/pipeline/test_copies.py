@@ -38,7 +38,7 @@ AGAIN: dict[str, Callable[[Frame], list[Frame]]] = {
 
 def _take(store: Store) -> list[str]:
     """Statuses of what is new in the landing folder, once its rows are in a version."""
-    found = ingest.ingest_all(store, load_settings(), run=None)
+    found = ingest.ingest(store, load_settings(), run=None)
     _freeze(store)
     return [batch.status for batch in found.batches if batch.id is not None]
 

@@ -76,7 +76,7 @@ def _redelivered(settings: Settings, night: int) -> None:
         copies.withdraw(store, _newest_batch(settings), reason="in doubt")
     _land(settings, f"again{night}.csv", 1, order=night)
     with open_store(settings) as store:
-        (found,) = [b for b in ingest.ingest_all(store, settings, run=None).batches if b.id]
+        (found,) = [b for b in ingest.ingest(store, settings, run=None).batches if b.id]
         assert (found.status, found.id is None) == ("quarantined", False), found.message
         batches.release_quarantined(store, found.id or 0)
 
@@ -85,9 +85,9 @@ def _came_and_went(settings: Settings, night: int) -> None:
     """A batch enters the dataset and is withdrawn before any night has seen it."""
     _land(settings, f"polluted{night}.csv", 100 + night)
     with start_run("ingest", NightlyParameters()) as begun, open_store(settings) as store:
-        ingest.ingest_all(store, settings, run=begun.id)
+        ingest.ingest(store, settings, run=begun.id)
         dataset_steps.freeze(store, begun)
-        dataset_steps.assign_sides(store, settings)
+        dataset_steps.split(store, settings)
         datasets.withdraw(store, _newest_batch(settings), reason="polluted")
 
 

@@ -63,7 +63,7 @@ def take(store: Store, path: Path, *, again: bool = False) -> BatchSummary:
 def night_of_data(store: Store) -> int | None:
     """Freeze, split and measure what waits; returns the new version, if there is one."""
     made = datasets.append_waiting(store, reason="r", run=None)
-    dataset_steps.assign_sides(store, load_settings())
+    dataset_steps.split(store, load_settings())
     if made is not None:
         profiles.record_or_verify(store, made.id, datasets.read(store, made.id))
     return None if made is None else made.id
@@ -171,7 +171,7 @@ def test_a_table_of_somebody_elses_is_followed_there_and_back(
             with other.begin() as connection:
                 change = "UPDATE t SET population = :value, written = :mark WHERE rowid = 1"
                 connection.execute(sa.text(change), {"value": value, "mark": mark})
-        (found,) = ingest.ingest_all(store, load_settings(), run=None).batches
+        (found,) = ingest.ingest(store, load_settings(), run=None).batches
         made = night_of_data(store)
         seen.append((found.status, found.changed, made is not None, population(store)[0]))
     other.dispose()
@@ -191,16 +191,16 @@ def test_a_file_that_lies_there_is_left_alone_and_a_copy_of_outdated_rows_is_nam
     folder = land("a.csv", frame=table).parent
     land("b.csv", frame=table.head(5).assign(population=77))
     settings = load_settings()
-    ingest.ingest_all(store, settings, run=None)
+    ingest.ingest(store, settings, run=None)
     night_of_data(store)
-    again = ingest.ingest_all(store, settings, run=None).batches
+    again = ingest.ingest(store, settings, run=None).batches
     assert [b.status for b in again] == ["unchanged", "unchanged"]
     assert [b.message for b in again] == [
         f"{name} holds the same as b{i}; nothing to do."
         for i, name in enumerate(("a.csv", "b.csv"), 1)
     ]
     (folder / "c.csv").write_bytes((folder / "a.csv").read_bytes())
-    found = ingest.ingest_all(store, settings, run=None)
+    found = ingest.ingest(store, settings, run=None)
     assert (found.batches[2].status, found.batches[2].message) == (
         "superseded",
         "c.csv holds the same as b1; 5 of its rows have been corrected or withdrawn since. "
@@ -212,12 +212,12 @@ def test_a_file_that_lies_there_is_left_alone_and_a_copy_of_outdated_rows_is_nam
     assert (taken.status, taken.changed, taken.unchanged) == ("accepted", 5, 115)
     night_of_data(store)
     assert 77.0 not in population(store)
-    last = ingest.ingest_all(store, settings, run=None).batches
+    last = ingest.ingest(store, settings, run=None).batches
     assert [b.status for b in last] == ["unchanged"] * 3
     land("d.csv", frame=table.head(9).assign(population=88))
-    ingest.ingest_all(store, settings, run=None)
+    ingest.ingest(store, settings, run=None)
     night_of_data(store)
-    last = ingest.ingest_all(store, settings, run=None).batches
+    last = ingest.ingest(store, settings, run=None).batches
     assert [b.status for b in last] == ["unchanged"] * 4, "all of them lie there"
 
 
@@ -246,11 +246,11 @@ def test_a_withdrawn_batch_that_is_delivered_again_names_the_command(
     path = land("a.csv", frame=table)
     land("b.csv", frame=landing_rows(1, 60))
     settings = load_settings()
-    ingest.ingest_all(store, settings, run=None)
+    ingest.ingest(store, settings, run=None)
     night_of_data(store)
     before = population(store)
     datasets.withdraw(store, 1, reason="wrong")
-    (lies, _) = ingest.ingest_all(store, settings, run=None).batches
+    (lies, _) = ingest.ingest(store, settings, run=None).batches
     named = take(store, path)
     how = "which was withdrawn; `housing dataset restore b1 --reason TEXT` brings it back."
     assert (lies.status, named.status) == ("unchanged", "superseded")
@@ -268,12 +268,12 @@ def test_a_file_in_another_unit_waits_for_a_person(
 ) -> None:
     land("a.csv", 600)
     settings = load_settings()
-    ingest.ingest_all(store, settings, run=None)
+    ingest.ingest(store, settings, run=None)
     night_of_data(store)
     wrong = landing_rows(1, 301)
     wrong["median_house_value"] = (wrong["median_house_value"] / 1_000).round(1)
     land("b.csv", frame=wrong)
-    summary = ingest.ingest_all(store, settings, run=None)
+    summary = ingest.ingest(store, settings, run=None)
     found = summary.batches[1]
     assert (found.status, found.read, found.accepted, found.rejected) == ("rejected", 301, 0, 301)
     assert "as if it were in thousands of US dollars" in found.message
@@ -292,7 +292,7 @@ def test_a_file_in_another_unit_waits_for_a_person(
     kept = get_table(store, row.rejected).to_pandas()
     assert (len(kept), set(kept["code"])) == (301, {"range"})
     assert json.loads(kept["raw"][0])["median_house_value"]
-    assert ingest.ingest_all(store, settings, run=None).batches[1].status == "unchanged"
+    assert ingest.ingest(store, settings, run=None).batches[1].status == "unchanged"
     batches.discard(store, 2)
     assert status(store) == []
 
@@ -301,12 +301,12 @@ def test_a_file_of_which_nearly_all_is_in_another_unit_is_held_and_names_it(
     store: Store, land: Land
 ) -> None:
     land("a.csv", 600)
-    ingest.ingest_all(store, load_settings(), run=None)
+    ingest.ingest(store, load_settings(), run=None)
     night_of_data(store)
     wrong = landing_rows(1, 301)
     wrong.loc[5:, "median_house_value"] /= 1_000
     land("b.csv", frame=wrong)
-    found = ingest.ingest_all(store, load_settings(), run=None).batches[1]
+    found = ingest.ingest(store, load_settings(), run=None).batches[1]
     assert (found.status, found.rejected) == ("quarantined", 296)
     assert "thousands of US dollars" in found.message
     assert (
@@ -323,7 +323,7 @@ def test_five_corrections_after_batches_of_300_rows_come_in(store: Store, land: 
     for i in range(1, 6):
         land(f"a{i}.csv", 300, seed=i)
     land("b.csv", frame=table.head(5).assign(median_house_value=123_456))
-    found = ingest.ingest_all(store, load_settings(), run=None).batches
+    found = ingest.ingest(store, load_settings(), run=None).batches
     assert [b.status for b in found] == ["accepted"] * 7
     assert found[-1].changed == 5
 
@@ -333,7 +333,7 @@ def test_five_rows_after_files_of_a_header_come_in(store: Store, land: Land) -> 
         land(f"a{i}.csv", frame=landing_rows(0, 5).head(0).assign(**{f"remark{i}": 0}))
     land("b.csv", 5)
     land("c.csv", 300, seed=1)
-    found = ingest.ingest_all(store, load_settings(), run=None).batches
+    found = ingest.ingest(store, load_settings(), run=None).batches
     assert [b.status for b in found] == ["empty"] * 6 + ["accepted"] * 2
     assert [need.partition(" is ")[0] for need in status(store)] == [
         f"b{i + 1} (a{i}.csv)" for i in range(6)
@@ -346,10 +346,10 @@ def test_files_of_known_rows_tell_no_usual_size(store: Store, land: Land) -> Non
     for i in range(7):
         land(f"known{i}.csv", frame=rows[i * 60 : (i + 1) * 60])
     land("b.csv", frame=rows.tail(1_500))
-    found = ingest.ingest_all(store, load_settings(), run=None).batches
+    found = ingest.ingest(store, load_settings(), run=None).batches
     assert [b.status for b in found] == ["accepted", "accepted", *["unchanged"] * 7]
     land("c.csv", frame=landing_rows(2, 1_500))
-    found = ingest.ingest_all(store, load_settings(), run=None).batches
+    found = ingest.ingest(store, load_settings(), run=None).batches
     (last,) = [b for b in found if b.name == "c.csv"]
     assert last.status == "accepted", last.message
 
@@ -480,12 +480,12 @@ def test_a_delivery_killed_half_way_is_taken_by_the_next(
 def test_a_batch_is_compared_with_the_newest_facts_there_are(store: Store, land: Land) -> None:
     """A version that has not been read yet does not switch the rules off."""
     land("a.csv", 600)
-    ingest.ingest_all(store, load_settings(), run=None)
+    ingest.ingest(store, load_settings(), run=None)
     night_of_data(store)
     land("b.csv", 60, seed=1)
-    ingest.ingest_all(store, load_settings(), run=None)
+    ingest.ingest(store, load_settings(), run=None)
     datasets.append_waiting(store, reason="a night that dies here", run=None)
     shifted = landing_rows(2, 300)
     shifted[schema.TARGET] += 3_000_000
     land("c.csv", frame=shifted)
-    assert ingest.ingest_all(store, load_settings(), run=None).batches[2].status == "quarantined"
+    assert ingest.ingest(store, load_settings(), run=None).batches[2].status == "quarantined"

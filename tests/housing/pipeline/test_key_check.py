@@ -24,7 +24,7 @@ def deliver(store: Store, settings: Settings, frame: pd.DataFrame, name: str) ->
     frame.to_csv(path, index=False)
     batch = ingest_files(store, settings, [path]).batches[0]
     datasets.append_waiting(store, reason="test", run=None)
-    dataset_steps.assign_sides(store, settings)
+    dataset_steps.split(store, settings)
     with store.read() as connection:
         return str(queries.show_batch(connection, batch.id or 0)["message"])
 

@@ -54,8 +54,8 @@ def test_a_damaged_champion_is_red_and_the_team_is_told(
     path.write_bytes(path.read_bytes()[:-1])
     url = f"http://127.0.0.1:{receiver.server_port}/hook"
     monkeypatch.setenv("HOUSING_NOTIFY__WEBHOOK_URL", url)
-    found = rollback_readiness.check_and_tell(original, load_settings())
-    assert [one.model for one in found.red] == [1]
+    found = rollback_readiness.check_readiness(original, load_settings())
+    assert [one.model for one in found.not_ready] == [1]
     assert [(got["event"], got["subject"]) for got in receiver.got] == [("not ready", "m1")]
     assert _status(original) == [("m2", True), ("m1", False)]
     with original.read() as connection:
@@ -103,8 +103,8 @@ def test_libraries_that_cannot_load_what_was_stored_are_seen(
     (tmp_path / "broken" / "skops" / "__init__.py").write_text("raise ImportError('broken')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
     found = rollback_readiness.check(original, seen)
-    assert len(found.red) == 2
-    assert "broken" in found.red[0].detail
+    assert len(found.not_ready) == 2
+    assert "broken" in found.not_ready[0].detail
 
 
 def test_without_a_champion_there_is_nothing_to_try(store: Store, settings: Settings) -> None:

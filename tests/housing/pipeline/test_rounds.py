@@ -125,7 +125,7 @@ def test_a_delivery_of_known_rows_changes_nothing_that_is_said_of_the_next_run(
         five.sources.landing_dir / "known.csv", index=False
     )
     with open_store(five) as store:
-        found = ingest.ingest_all(store, five, run=None)
+        found = ingest.ingest(store, five, run=None)
         assert [batch.status for batch in found.batches if batch.id] == ["unchanged"]
     assert _next(five) == before
     promoted = plain_run()
@@ -270,9 +270,9 @@ def _entered(settings: Settings, name: str) -> None:
     """Rows in the dataset, with sides, on which no run has judged."""
     _land(settings, name, ROWS[name])
     with start_run("ingest", NightlyParameters()) as begun, open_store(settings) as store:
-        ingest.ingest_all(store, settings, run=begun.id)
+        ingest.ingest(store, settings, run=begun.id)
         dataset_steps.freeze(store, begun)
-        dataset_steps.assign_sides(store, settings)
+        dataset_steps.split(store, settings)
 
 
 def _looks(settings: Settings, run: int) -> list[int]:

@@ -22,7 +22,7 @@ from housing.errors import (
 from housing.pipeline import datasets as dataset_steps
 from housing.pipeline import ingest, promote, train
 from housing.pipeline.evaluate import JudgedEvaluation, assert_no_leakage, evaluate
-from housing.pipeline.report import write
+from housing.pipeline.report import write_report
 from housing.pipeline.result import of_verdict
 from housing.pipeline.run_context import RunContext, finish_run
 from housing.pipeline.skip_check import existing_verdict
@@ -62,11 +62,11 @@ class Ran:
 def run_night(store: Store, run: RunContext, *, promoting: bool = True) -> Ran:
     """What the flow does, without the orchestrator."""
     settings = load_settings()
-    came = ingest.ingest_all(store, settings, run=run.id)
+    came = ingest.ingest(store, settings, run=run.id)
     version = dataset_steps.freeze(store, run).id
-    dataset_steps.assign_sides(store, settings)
-    search = train.tune(store, run, version, settings)
-    challenger = train.fit_challenger(store, run, search, settings)
+    dataset_steps.split(store, settings)
+    search = train.search(store, run, version, settings)
+    challenger = train.fit(store, run, search, settings)
     judged = evaluate(store, run, version, challenger, settings)
     if judged.promotes and promoting:
         promote.back_up(store, challenger)
@@ -127,7 +127,7 @@ def test_a_concluded_night_has_nothing_left_to_do(
     finish_run(store, run, of_verdict(run.id, first.version, first.judged, dry_run=False))
     assert existing_verdict(store, first.version, load_settings()) == first.judged
     land("b.csv", seed=1)
-    ingest.ingest_all(store, load_settings(), run=run.id)
+    ingest.ingest(store, load_settings(), run=run.id)
     assert existing_verdict(store, dataset_steps.freeze(store, run).id, load_settings()) is None
 
 
@@ -217,7 +217,7 @@ def test_a_rollback_holds_only_a_batch_that_can_have_caused_it(
     land("b.csv", seed=1)
     _make_champion(store, run_night(store, run, promoting=False))
     land("c.csv", seed=2)
-    ingest.ingest_all(store, load_settings(), run=run.id)
+    ingest.ingest(store, load_settings(), run=run.id)
     with pytest.raises(NotPossible, match="m2 was trained on v2, which does not have it"):
         promote.roll_back(store, first.challenger, "why not", batch=3)
     assert count(store, ledger) == 2
@@ -430,7 +430,9 @@ def test_a_report_says_what_happened(
     bad.loc[3, "median_income"] = "<b>rich</b>"
     land("a.csv", frame=bad)
     ran = run_night(store, run)
-    written = write(store, small, run, of_verdict(run.id, ran.version, ran.judged, dry_run=False))
+    written = write_report(
+        store, small, run, of_verdict(run.id, ran.version, ran.judged, dry_run=False)
+    )
     page = Path(str(written.result.report)).read_text()
     said = " ".join(html.unescape(page).split())  # no-break spaces and line ends alike
     assert ran.judged.message.split(";")[0] in said
@@ -454,7 +456,7 @@ def test_a_card_that_cannot_be_made_leaves_the_report(
         digest = registry.model(connection, ran.challenger).artifact
     Path(store.blobs.path(digest, artifacts.FORMAT)).write_bytes(b"damaged")
     result = of_verdict(run.id, ran.version, ran.judged, dry_run=False)
-    written = write(store, small, run, result)
+    written = write_report(store, small, run, result)
     page = Path(str(written.result.report)).read_text()
     assert written.card == ""
     assert "card-m" not in page
@@ -477,6 +479,6 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(
     assert (told.name, told.status) == ("b.csv", "unreadable")
     assert "separated by ';'" in told.message
     result = of_verdict(run.id, ran.version, ran.judged, dry_run=False)
-    page = Path(str(write(store, small, run, result).result.report)).read_text()
+    page = Path(str(write_report(store, small, run, result).result.report)).read_text()
     assert "b.csv" in page
     assert broken.exists(), "a file that cannot be read is kept"

@@ -25,15 +25,15 @@ def searched(store, run, land, monkeypatch):
         monkeypatch.setenv(f"HOUSING_SEARCH__{name}", value)
     land("a.csv", rows=600)
     settings = load_settings()
-    ingest.ingest_all(store, settings, run=run.id)
+    ingest.ingest(store, settings, run=run.id)
     version = dataset_steps.freeze(store, run).id
-    dataset_steps.assign_sides(store, settings)
-    return version, train.tune(store, run, version, settings)
+    dataset_steps.split(store, settings)
+    return version, train.search(store, run, version, settings)
 
 
 def test_out_of_fold_predictions_are_one_row_a_training_district(store, run, searched):
     version, search = searched
-    challenger = train.fit_challenger(store, run, search, load_settings())
+    challenger = train.fit(store, run, search, load_settings())
     frame = datasets.read(store, version)
     with store.read() as connection:
         model = registry.model(connection, challenger)
@@ -60,7 +60,7 @@ def test_scores_and_stopped_draws_are_recorded_and_a_second_call_does_nothing(st
     for trial in trials:
         its = [s.rmse for s in scores if s.draw == trial.draw.index]
         assert tuple(its) == trial.fold_rmse
-    assert train.tune(store, run, version, load_settings()) == search
+    assert train.search(store, run, version, load_settings()) == search
     with store.read() as connection:
         assert searches.scores_of(connection, search) == scores
 
@@ -69,10 +69,10 @@ def test_the_next_night_tries_the_best_draw_again(store, run, searched, land, mo
     monkeypatch.setenv("HOUSING_SEARCH__WARM", "2")
     land("b.csv", seed=1, rows=300)
     settings = load_settings()
-    ingest.ingest_all(store, settings, run=run.id)
+    ingest.ingest(store, settings, run=run.id)
     version = dataset_steps.freeze(store, run).id
-    dataset_steps.assign_sides(store, settings)
-    search = train.tune(store, run, version, settings)
+    dataset_steps.split(store, settings)
+    search = train.search(store, run, version, settings)
     with store.read() as connection:
         last = min(searches.trials_of(connection, searched[1]), key=lambda t: t.rmse).draw
         warm = searches.warm_of(searches.get(connection, search))
@@ -85,7 +85,7 @@ def test_a_challenger_of_several_draws_is_fitted_again_to_the_same_predictions(
     store, run, searched
 ):
     version, search = searched
-    challenger = train.fit_challenger(store, run, search, load_settings())
+    challenger = train.fit(store, run, search, load_settings())
     with store.read() as connection:
         model = registry.model(connection, challenger)
         shown = show_model(connection, challenger)

@@ -17,6 +17,7 @@ from housing.records import (
     DatasetProfile,
     Interval,
     Rejection,
+    RunOutcome,
     StepTime,
     Trial,
 )
@@ -86,7 +87,7 @@ def make_report(rows):
         report = RunReport(
             run=12,
             started_at=START,
-            outcome=outcomes[verdict.outcome],
+            outcome=RunOutcome(outcomes[verdict.outcome]),
             message=verdict.message,
             location="reports/night-12.html",
             challenger="m8 (boosting)",

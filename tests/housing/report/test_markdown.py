@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from housing.records import BatchSummary, CheckResult, Rejection, Verdict
+from housing.records import BatchSummary, CheckResult, Rejection, RunOutcome, Verdict
 from housing.report.data import RunReport
 from housing.report.markdown import escape, summary
 
@@ -49,9 +49,9 @@ def test_what_did_not_pass_is_named(make_report):
 
 
 def test_a_night_with_nothing_new_is_short(make_report):
-    report = RunReport(13, make_report().started_at, "nothing new", "No new file.")
+    report = RunReport(13, make_report().started_at, RunOutcome.NOTHING_NEW, "No new file.")
     assert summary(report) == (
-        "# Nothing new tonight\n\nNo new file.\n\n_Nothing to do: No model stays in service._\n\n"
+        "# Nothing new\n\nNo new file.\n\n_Nothing to do: No model stays in service._\n\n"
         "No file was read.\n\nNight 13, 2026-11-24 02:00 UTC.\n"
     )
 

@@ -31,7 +31,7 @@ def test_a_run_is_recorded_from_its_beginning_to_its_end(store):
     assert "@" in row.actor
     runs.note(store, run, version=2)
     runs.note_step(store, run, StepTime("ingest", 1.5, "3 rows"))
-    runs.note_step(store, run, StepTime("tune", 20.0))
+    runs.note_step(store, run, StepTime("search", 20.0))
     runs.finish(store, run, "completed", outcome="kept", message="Not better.")
     row = get(store, run)
     assert (row.status, row.outcome, row.version) == ("completed", "kept", 2)
@@ -39,7 +39,7 @@ def test_a_run_is_recorded_from_its_beginning_to_its_end(store):
     with store.read() as connection:
         assert runs.steps(connection, run) == (
             StepTime("ingest", 1.5, "3 rows"),
-            StepTime("tune", 20.0),
+            StepTime("search", 20.0),
         )
 
 

@@ -1,0 +1,79 @@
+"""What a run shows in Prefect: events, progress, and the parts of its report as artifacts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.events import emit_event
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+
+from housing import progress
+from housing.notify import Message
+from housing.pipeline.report import WrittenReport
+from housing.report.artifacts import models_table, pictures
+
+
+def emit(*messages: Message | None) -> None:
+    """Emit messages as Prefect events; skips None and events that have no name in Prefect."""
+    for message in messages:
+        if message is not None and message.event.feed_name:
+            emit_event(
+                event=message.event.feed_name,
+                resource={"prefect.resource.id": f"housing.{message.subject}"},
+                payload={"text": message.text, "subject": message.subject},
+            )
+
+
+@contextmanager
+def show_progress(shown: str) -> Iterator[None]:
+    """Show the reported progress of the step `shown` as an artifact, in percent."""
+    artifact = create_progress_artifact(
+        progress=0.0, key=f"{shown}-progress", description=f"{shown}: starting"
+    )
+
+    def update(step: str, done: int, total: int, message: str) -> None:
+        if step == shown and total:
+            update_progress_artifact(
+                artifact_id=artifact,  # type: ignore[arg-type]
+                progress=round(100.0 * done / total, 1),  # the page does not round it
+                description=f"{step}: {done} of {total}. {message}",
+            )
+
+    with progress.heard_by(update):
+        yield
+
+
+def show_report(written: WrittenReport) -> None:
+    """Show the parts that the run produced: verdict, link, table, model card, pictures."""
+    link = _address(written)
+    text = written.summary if link is None else f"{written.summary}\n[The full report]({link})\n"
+    create_markdown_artifact(key="verdict", markdown=text, description=written.result.message)
+    if link is not None:
+        create_link_artifact(
+            key="report", link=link, link_text="The full report", description="With all figures."
+        )
+    if table := models_table(written.report):
+        create_table_artifact(
+            key="models", table=table, description="Both models on this run's test set."
+        )
+    if written.card:
+        create_markdown_artifact(
+            key="model-card", markdown=written.card, description="The challenger's model card."
+        )
+    for picture in pictures(written.report):
+        create_image_artifact(
+            key=picture.key, image_url=picture.data_uri, description=picture.title
+        )
+
+
+def _address(written: WrittenReport) -> str | None:
+    """The report's URL beside the Prefect UI; None where there is no UI."""
+    base = PREFECT_UI_URL.value() or (PREFECT_API_URL.value() or "").removesuffix("/api")
+    return f"{base}/reports/night-r{written.result.run}.html" if base else None
