@@ -179,7 +179,7 @@ def test_the_team_hears_of_a_decision_once(
     notifications.expire_approvals(store, load_settings())
     (got,) = receiver.got
     assert (got["event"], got["subject"]) == (event, f"r{run.id}")
-    assert words in got["message"]
+    assert words in got["text"]
 
 
 def test_a_run_that_asked_nothing_or_is_not_there(
