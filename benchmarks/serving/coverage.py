@@ -48,7 +48,7 @@ def main() -> None:
     whole = calibration.coverage
     assert whole is not None
     rows = [_row("all", len(test), whole)]
-    rows += [_row(_named(s.column, s.name), s.rows, s.share) for s in calibration.slices]
+    rows += [_row(_named(s.column, s.name), s.rows, s.coverage) for s in calibration.slices]
     figures = {
         "nominal": NOMINAL, "goal": GOAL, "slices": rows,
         "models": "one model of the default family at fixed settings on the reference table, "

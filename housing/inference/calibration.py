@@ -23,46 +23,46 @@ Floats = npt.NDArray[np.float64]
 Predict = Callable[[pd.DataFrame], Any]
 
 NOMINAL = 0.9
-"""Share of prices that the interval of an answer promises to hold."""
+"""Nominal coverage of the prediction interval."""
 
 NEARBY = 40
-"""Neighbours whose out-of-fold residuals say how far off the model is around a place."""
+"""Neighbours whose mean out-of-fold residual is the local error of a location."""
 
 FAR_QUANTILE = 0.999
-"""A row is far from any training district where fewer training districts than this are so lonely
-(measured from each to its nearest other)."""
+"""A location is far from the training districts if its distance to the nearest one exceeds this
+quantile of the training districts' own nearest-neighbour distances."""
 
-MOST_PLACES = 200_000
-"""Training districts that are remembered; of more, every k-th."""
+MAX_INDEX_ROWS = 200_000
+"""Training districts in the index; of more, every k-th."""
 
 BACKGROUND_ROWS = 16
 """Typical rows against which contributions of the features are measured."""
 
 MIN_SLICE_ROWS = 50
-"""Test rows from which on a slice's coverage is told."""
+"""Test rows from which on a slice's coverage is reported."""
 
 
 @dataclass(frozen=True)
 class SliceCoverage:
-    """Share of a slice's test rows that lay inside their interval."""
+    """Share of a slice's test prices inside their interval."""
 
     column: str
     name: str
     rows: int
-    share: Interval
+    coverage: Interval
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Facts beside a model; all but `training_index` are plain JSON."""
+    """What predictions of a model need beside the model; plain JSON."""
 
     train_rows: int
     ranges: Mapping[str, tuple[float, float]]  # of each number, on the training side
     seen: Mapping[str, tuple[str, ...]]  # categories that occur there
     typical: Mapping[str, float | str]  # median, or most frequent category
     far_km: float
-    background: Mapping[str, tuple[float | int | None, ...]]  # columns, as `inputs.Columns`
-    interval: Conformal | None  # None where there are no out-of-fold residuals to learn it from
+    background: Mapping[str, tuple[float | int | None, ...]]  # as `columns.Columns`
+    interval: Conformal | None  # None without out-of-fold residuals
     no_interval_reason: str
     coverage: Interval | None  # of the interval, on the test rows
     coverage_rows: int
@@ -71,11 +71,11 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Rows:
-    """Training or test rows: features, prices, and what the model says of them."""
+    """Training or test rows: features, prices and predictions."""
 
     columns: Columns
     actual: Floats
-    predicted: Floats | None  # out-of-fold for training rows; NaN where that is not known
+    predicted: Floats | None  # out-of-fold for training rows; NaN where unknown
 
 
 def rows_of(frame: pd.DataFrame, predicted: Floats | None) -> Rows:
@@ -84,9 +84,9 @@ def rows_of(frame: pd.DataFrame, predicted: Floats | None) -> Rows:
 
 
 def build(train: Rows, test: Rows, *, seed: int = 0) -> tuple[Calibration, TrainingIndex]:
-    """The calibration of a model; `train.predicted` is None where no residual is known."""
-    nearby, why = None, "its out-of-fold predictions were not kept"
-    keep = np.arange(0, len(train.actual), -(-len(train.actual) // MOST_PLACES))
+    """The calibration of a model and its index; `train.predicted` is None without residuals."""
+    nearby, why = None, "its out-of-fold predictions were not stored"
+    keep = np.arange(0, len(train.actual), -(-len(train.actual) // MAX_INDEX_ROWS))
     interval = None
     if train.predicted is not None:
         residual = np.abs(train.actual - train.predicted)
@@ -122,7 +122,7 @@ def build(train: Rows, test: Rows, *, seed: int = 0) -> tuple[Calibration, Train
 
 
 def group_matrix(columns: Columns) -> npt.NDArray[np.bool_]:
-    """Which slices each row is in, shape (n, all levels of all slices)."""
+    """Membership of each row in each slice, shape (n, levels of all slices)."""
     parts = []
     for grouping in schema.SLICES:
         codes = codes_of(grouping, columns)
@@ -131,7 +131,7 @@ def group_matrix(columns: Columns) -> npt.NDArray[np.bool_]:
 
 
 def codes_of(grouping: schema.Bins | schema.Levels, columns: Columns) -> npt.NDArray[Any]:
-    """Level of each row, as `schema` counts them, without a frame."""
+    """Level of each row in `grouping.names()`, shape (n,)."""
     values = columns[grouping.column]
     if isinstance(grouping, schema.Bins):
         return np.searchsorted(np.asarray(grouping.edges), values, side="left")
@@ -141,7 +141,7 @@ def codes_of(grouping: schema.Bins | schema.Levels, columns: Columns) -> npt.NDA
 def _nearby(columns: Columns, residual: Floats, rows: npt.NDArray[np.int64]) -> Floats:
     """Mean residual of the neighbours of `rows` without the row itself, shape (n,); NaN elsewhere.
 
-    `residual`, shape (n,), is NaN where it is not known: such rows are nobody's neighbours.
+    `residual`, shape (n,), is NaN where it is unknown: such rows are no neighbours.
     """
     xy = flat(*(columns[name] for name in schema.COORDINATES))
     known = np.flatnonzero(~np.isnan(residual))
@@ -149,7 +149,7 @@ def _nearby(columns: Columns, residual: Floats, rows: npt.NDArray[np.int64]) -> 
     if count < 1:
         return residual
     _, nearest = cKDTree(xy[known]).query(xy[rows], k=count + 1)
-    # Of several districts in one place the tree may name any first: take out oneself, or the last.
+    # Of several districts at one location the tree may return any first: drop the row, or the last.
     own = known[nearest] == rows[:, None]
     own[~own.any(axis=1), -1] = True
     found = np.full(len(xy), np.nan)
@@ -172,8 +172,8 @@ def _coverage(
         for level, name in enumerate(grouping.names()):
             rows = codes == level
             if rows.sum() >= MIN_SLICE_ROWS:
-                share = coverage(test.actual[rows], lower[rows], upper[rows])
-                found.append(SliceCoverage(grouping.column, name, int(rows.sum()), share))
+                inside = coverage(test.actual[rows], lower[rows], upper[rows])
+                found.append(SliceCoverage(grouping.column, name, int(rows.sum()), inside))
     return coverage(test.actual, lower, upper), tuple(found)
 
 
@@ -206,7 +206,7 @@ def _middle(values: Floats, resolution: float | None) -> float:
 
 
 def _far(training_index: TrainingIndex) -> float:
-    """Kilometres beyond which a place counts as far from any training district."""
+    """Kilometres from which on a location is far from the training districts."""
     xy = np.unique(flat(*(training_index.columns[name] for name in schema.COORDINATES)), axis=0)
     if len(xy) < 2:
         return 0.0

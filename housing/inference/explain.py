@@ -1,8 +1,7 @@
-"""What drove an answer: the contribution of each feature, exact and adding up.
+"""Contribution of each feature to a predicted price: exact Shapley values.
 
-Shapley values (interventional; Lundberg and Lee, 2017) of groups of fields against typical
-training rows: what a group adds to the price, averaged over all orders in which the fields could
-become known. With a handful of groups every coalition is asked, so nothing is sampled.
+Interventional Shapley values (Lundberg and Lee, 2017) of groups of fields against typical training
+rows. With a handful of groups every coalition is evaluated, so nothing is sampled.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,19 +23,19 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "place": COORDINATES,
     **{CATALOGUE[name].label: (name,) for name in FEATURES if name not in COORDINATES},
 }
-"""Fields that say one thing together, by what people call it."""
+"""Fields that count as one feature, by its label."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """`typical` + the sum of `contributions` is the predicted price (US dollars)."""
+    """`base_value` + the sum of `contributions` is the predicted price (US dollars)."""
 
-    typical: float  # mean price of the rows that were compared with
+    base_value: float  # mean prediction for the background rows
     contributions: Mapping[str, float]  # by group
 
 
 def explain(served: LoadedModel, columns: Columns) -> Explanation:
-    """Contributions to the answer for the first row of `columns`."""
+    """Contributions to the prediction for the first row of `columns`."""
     background = {
         name: np.array(
             [np.nan if v is None else v for v in served.calibration.background[name]],
@@ -56,13 +55,15 @@ def _coalitions(
     """Mean prediction where the fields of each set of groups are the row's; shape (2^groups,)."""
     rows = len(background[FEATURES[0]])
     sets = np.arange(2 ** len(GROUPS))
-    asked: dict[str, npt.NDArray[Any]] = {}
+    rows_of_sets: dict[str, npt.NDArray[Any]] = {}
     for bit, members in enumerate(GROUPS.values()):
         known = np.repeat((sets >> bit) & 1, rows).astype(np.bool_)
         for name in members:
-            asked[name] = np.where(known, columns[name][0], np.tile(background[name], len(sets)))
-    asked = {name: asked[name].astype(columns[name].dtype) for name in FEATURES}
-    return np.asarray(predict(asked).reshape(len(sets), rows).mean(axis=1))
+            rows_of_sets[name] = np.where(
+                known, columns[name][0], np.tile(background[name], len(sets))
+            )
+    typed = {name: rows_of_sets[name].astype(columns[name].dtype) for name in FEATURES}
+    return np.asarray(predict(typed).reshape(len(sets), rows).mean(axis=1))
 
 
 def _shapley(values: Floats, player: int, players: int) -> float:

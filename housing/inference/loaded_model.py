@@ -1,7 +1,7 @@
-"""A champion as it is served: checked, warmed, with its calibration; it answers and never changes.
+"""A loaded model: verified, warmed up, with its calibration; immutable.
 
-One request uses one `Served` from its first row to its last, so no answer mixes two versions.
-Which one is in force belongs in `follower`.
+A request uses one `LoadedModel` for all its rows, so no response mixes two models. Which one is
+in use belongs in `serving.model_reloader`.
 """
 
 import statistics
@@ -35,52 +35,56 @@ from housing.store.queries import time as as_text
 
 Floats = npt.NDArray[np.float64]
 
-WARM_ANSWERS = 5
-"""Given before a model is served: nobody waits for what is built at first use."""
+WARM_UP_CALLS = 5
+"""Before a model is in use, so that no client waits for what is built at first use."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What is said of n rows, shape (n,) each; limits are NaN where there is no interval."""
+    """Predictions for n rows, shape (n,) each; limits are NaN where there is no interval."""
 
     predicted: Floats  # US dollars
     lower: Floats
     upper: Floats
-    outside: npt.NDArray[np.bool_]  # some field beyond what the model was trained on
+    outside: npt.NDArray[np.bool_]  # a value outside the range of the training rows
     far: npt.NDArray[np.bool_]  # no training district is near
-    kilometres: Floats  # to the nearest training district
+    distance_km: Floats  # to the nearest training district
 
     @property
     def extrapolates(self) -> npt.NDArray[np.bool_]:
-        """Rows of which the model has seen nothing alike."""
+        """Rows unlike any training row."""
         return self.outside | self.far
+
+    def rows(self, rows: slice | npt.NDArray[np.int64]) -> "Predictions":
+        """The predictions of some of the rows."""
+        return Predictions(**{name: values[rows] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A loaded model and all that its answers need."""
+    """A model and all that its predictions need."""
 
     model: int
-    seq: int  # line of the ledger that made it champion; 0 for one that is not
+    seq: int  # number of the promotion that made it champion; 0 for one that is not
     since: datetime
     trained_at: datetime
     artifact: str  # digest
     version: int  # dataset
     family: str
-    simulated: bool  # trained on made-up rows
+    simulated: bool  # trained on simulated rows
     model_facts: Mapping[str, Any]
     predict: Callable[[Columns], Floats]
     calibration: Calibration
     training_index: TrainingIndex
-    seconds: float = 0.0  # processor time that an answer for one row takes
+    seconds: float = 0.0  # processor time of a prediction for one row
 
     @property
     def name(self) -> str:
-        """As people see it."""
+        """Its id as shown to users, e.g. m7."""
         return f"m{self.model}"
 
     def predictions(self, columns: Columns) -> Predictions:
-        """Predict rows that are valid by the catalogue."""
+        """Predictions for rows that are valid by the catalogue."""
         predicted = self.predict(columns)
         nearest, away = distances(self.training_index, columns)
         interval = self.calibration.interval
@@ -94,7 +98,7 @@ class LoadedModel:
             upper=predicted + half,
             outside=self._outside(columns),
             far=away > self.calibration.far_km,
-            kilometres=away,
+            distance_km=away,
         )
 
     def _outside(self, columns: Columns) -> npt.NDArray[np.bool_]:
@@ -112,9 +116,9 @@ class LoadedModel:
                 outside |= ~known[columns[name]]
         return outside
 
-    def warnings(self, row: Mapping[str, Any], answers: Predictions, at: int) -> list[str]:
-        """Why row `at` extrapolates, in words; empty for most rows."""
-        if not answers.extrapolates[at]:
+    def warnings(self, row: Mapping[str, Any], predictions: Predictions, at: int) -> list[str]:
+        """Why row `at` extrapolates; empty where it does not."""
+        if not predictions.extrapolates[at]:
             return []
         found = []
         for name in schema.FEATURES:
@@ -129,34 +133,35 @@ class LoadedModel:
                     f"{column.label} {value:g} is outside what the model was trained on, "
                     f"{low:g} to {high:g} {column.unit}"
                 )
-        if answers.far[at]:
-            found.append(f"the nearest training district is {answers.kilometres[at]:.0f} km away")
+        if predictions.far[at]:
+            away = predictions.distance_km[at]
+            found.append(f"the nearest training district is {away:.0f} km away")
         return found
 
 
 def predictor(model: Any, golden: pd.DataFrame) -> Callable[[Columns], Floats]:
-    """A fitted model as a function of columns: the fast way where there is one and it agrees."""
+    """A fitted model as a function of columns: the fast predictor if there is one and it agrees."""
     fast = fast_predictor(model)
     if fast.parts and fast.agrees(golden):
         return lambda columns: fast.predict(_decode_categories(columns))
     return lambda columns: np.asarray(model.predict(frame_of(columns)), dtype=np.float64)
 
 
-_WORDS = {
+_CATEGORIES = {
     name: np.array([*schema.CATALOGUE[name].categories, None], dtype=object)
     for name in schema.CATEGORIES
 }
 
 
 def _decode_categories(columns: Columns) -> Columns:
-    """Categories as their texts; -1, no category, is the last of the words: None."""
-    return {n: _WORDS[n][v] if n in _WORDS else v for n, v in columns.items()}
+    """Category codes as texts; -1 becomes None, the last one."""
+    return {n: _CATEGORIES[n][v] if n in _CATEGORIES else v for n, v in columns.items()}
 
 
 def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = None) -> LoadedModel:
-    """Load a model beside whatever is served: digest checked, golden rows replayed, warmed.
+    """Load a model: check its signature and digest, replay its golden rows, warm it up.
 
-    Corrupt or BlobMissing where the stored model is not, or does not predict, what it did.
+    Corrupt or BlobMissing where the stored model is damaged or predicts other values than before.
     """
     with store.read() as connection:
         row = registry.model(connection, model)
@@ -185,19 +190,14 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
 
 
 def _median_latency(served: LoadedModel) -> float:
-    """How long one row takes, in the middle of a few; builds what is built at first use."""
-    row = columns_of([typical_row(served.calibration)])
+    """Processor time of one row over WARM_UP_CALLS calls; the first call fills caches."""
+    row = columns_of([served.calibration.typical])
     taken = []
-    for _ in range(1 + WARM_ANSWERS):
+    for _ in range(1 + WARM_UP_CALLS):
         began = time.thread_time()
         served.predictions(row)
         taken.append(time.thread_time() - began)
     return statistics.median(taken[1:])
-
-
-def typical_row(calibration: Calibration) -> dict[str, Any]:
-    """A district in the middle of the training rows: the form's defaults."""
-    return dict(calibration.typical)
 
 
 def _facts(row: Row[Any]) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def _facts(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-# --- the calibration --------------------------------------------------------------------------
+# --- calibration ----------------------------------------------------------------------------
 
 _FACTS = TypeAdapter(Calibration)
 LABEL, NEARBY = "label", "nearby"
@@ -220,7 +220,7 @@ LABEL, NEARBY = "label", "nearby"
 
 
 def calibration_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:
-    """The calibration of a model: the kept one, or made now and kept."""
+    """The stored calibration of a model; it is computed and stored if there is none."""
     with store.read() as connection:
         row = calibrations.get(connection, model.id)
     if row is None:
@@ -261,9 +261,9 @@ def _made(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, Trai
 
 
 def stored_predictions(store: Store, model: Row[Any], keys: Keys) -> Floats | None:
-    """What the model said of these test rows (n,) when it was judged; None where that is not kept.
+    """The model's predictions for test rows (n,) from its evaluation; None if they are not stored.
 
-    Of a large table, asking again takes as long as a good part of the night.
+    Reading them saves minutes on a large table.
     """
     with store.read() as connection:
         judged = registry.newest_evaluation(connection, model.id)
@@ -275,14 +275,13 @@ def stored_predictions(store: Store, model: Row[Any], keys: Keys) -> Floats | No
         return None
     if not np.array_equal(table[KEY_COLUMN].to_numpy(), keys):
         return None
-    answers: Floats = table["challenger"].to_numpy().astype(np.float64)
-    return answers
+    return np.asarray(table["challenger"].to_numpy(), dtype=np.float64)
 
 
 def out_of_fold(store: Store, model: Row[Any], train: pd.DataFrame) -> Floats | None:
-    """Out-of-fold predictions of the training rows, in their order; None where none were kept.
+    """Out-of-fold predictions of the training rows, in their order; None if there are none.
 
-    Of a large table the search keeps those of a sample: the others are NaN.
+    For a large table the search stores those of a sample; the others are NaN.
     """
     digest = getattr(model, "oof", None)
     if digest is None:
@@ -293,5 +292,5 @@ def out_of_fold(store: Store, model: Row[Any], train: pd.DataFrame) -> Floats | 
 
 
 def single_threaded() -> Any:
-    """One thread a worker: workers are how a server uses several cores."""
+    """Limit numeric libraries to one thread: a server uses several cores by several workers."""
     return threadpool_limits(limits=1)

@@ -1,7 +1,4 @@
-"""Where the training districts are: distances to them, and what they cost.
-
-Not here: what is done about a far place.
-"""
+"""Index of the training districts: nearest ones, distances to them, their prices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,12 +40,12 @@ class TrainingIndex:
             raise ValueError("this index has no residuals")
         return self.nearby[nearest]
 
-    def around(self, place: Sequence[float], count: int) -> list[tuple[int, float]]:
-        """Numbers and distances (km) of the training districts nearest to a place, nearest first.
+    def nearest(self, location: Sequence[float], count: int) -> list[tuple[int, float]]:
+        """Numbers and distances (km) of the training districts near a location, nearest first.
 
-        `place` has the coordinates in catalogue order, degrees.
+        `location` has the coordinates in catalogue order, degrees.
         """
-        xy = flat(*(np.array([degrees]) for degrees in place))
+        xy = flat(*(np.array([degrees]) for degrees in location))
         away, which = self.tree.query(xy, k=min(count, len(self.label)))
         return list(zip(np.ravel(which).tolist(), np.ravel(away).tolist(), strict=True))
 

@@ -95,7 +95,7 @@ def _measured(
 
 
 def _slices(served: LoadedModel, test: pd.DataFrame, predicted: Any) -> list[SliceFigures]:
-    inside = {(s.column, s.name): s.share for s in served.calibration.slices}
+    inside = {(s.column, s.name): s.coverage for s in served.calibration.slices}
     actual = test[schema.TARGET].to_numpy(np.float64)
     found = []
     for grouping in schema.SLICES:

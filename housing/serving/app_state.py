@@ -1,115 +1,74 @@
-"""What the endpoints of one worker share: the store, the follower, the batcher, the numbers."""
+"""State of one worker process: store, reloader, batcher, metrics, prediction log."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
+from anyio import CapacityLimiter
 from pydantic import TypeAdapter
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from housing.inference.columns import Columns
 from housing.inference.loaded_model import LoadedModel, Predictions
 from housing.serving.metrics import Metrics
-from housing.serving.micro_batcher import Batcher
+from housing.serving.micro_batcher import MicroBatcher
 from housing.serving.model_reloader import ModelReloader
-from housing.serving.prediction_log import Entry, PredictionLog, thinned
-from housing.serving.problems import HTTPProblem
+from housing.serving.prediction_log import Entry, PredictionLog, sample_rows
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-ASIDE_THREADS = 2
-"""Threads for what is slower than a prediction and yet soon done: metrics, facts, pages."""
-
 FILE_THREADS = 2
-"""Files that are answered at once; further ones wait, and nothing else waits behind them."""
-
-EXPLAIN_THREADS = 1
-"""Explanations at once."""
+"""Files that are scored at once; further ones wait without delaying other requests."""
 
 
 @dataclass
-class State:
-    """Made once a worker, in `app`."""
+class AppState:
+    """Created once per worker, in `app`."""
 
     settings: Settings
     store: Store
-    follower: ModelReloader
-    batcher: Batcher
+    reloader: ModelReloader
+    batcher: MicroBatcher
     metrics: Metrics
     log: PredictionLog
-    question: TypeAdapter[Any]
-    one_question: TypeAdapter[Any]
-    scratch: Path  # folder of uploads under way
-    threads: ThreadPoolExecutor = field(
-        default_factory=partial(ThreadPoolExecutor, ASIDE_THREADS, "aside")
-    )
-    files: ThreadPoolExecutor = field(
-        default_factory=partial(ThreadPoolExecutor, FILE_THREADS, "file")
-    )
-    explaining: ThreadPoolExecutor = field(
-        default_factory=partial(ThreadPoolExecutor, EXPLAIN_THREADS, "explain")
-    )
+    request_schema: TypeAdapter[Any]
+    explain_schema: TypeAdapter[Any]
+    upload_dir: Path
+    file_slots: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(FILE_THREADS))
+    explain_slots: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
     def champion(self) -> LoadedModel:
-        """The model that answers; a request asks once and keeps it."""
-        served = self.follower.current
-        if served is None:
-            raise HTTPProblem(503, self._why_none(), {"Retry-After": "5"})
-        return served
+        """The current model, which a request looks up once and keeps; HTTPException 503 if none."""
+        current = self.reloader.current
+        if current is None:
+            raise HTTPException(503, self._no_champion_reason(), {"Retry-After": "5"})
+        return current
 
-    def _why_none(self) -> str:
-        if self.follower.failure is not None:
-            failure = self.follower.failure
-            return f"{failure.model} is champion and cannot be loaded; /ready says why."
-        if self.follower.ledger_error:
-            return "The ledger cannot be read; /ready says why."
+    def _no_champion_reason(self) -> str:
+        if self.reloader.failure is not None:
+            return f"The champion {self.reloader.failure.model} cannot be loaded; see /ready."
+        if self.reloader.log_error:
+            return "The promotion log cannot be read; see /ready."
         return "There is no champion yet. `housing retrain` makes the first one."
 
-    def note(
+    def record(
         self,
         served: LoadedModel,
         columns: Columns,
-        answers: Predictions,
+        predictions: Predictions,
         ids: Sequence[str | None] | None = None,
     ) -> None:
-        """Count and log what was answered."""
-        entry = Entry(utc_now(), served, columns, answers, ids)
+        """Count predictions and put them into the prediction log."""
+        entry = Entry(utc_now(), served, columns, predictions, ids)
         self.metrics.districts.labels(served.name).inc(entry.rows)
-        extrapolated = int(answers.extrapolates.sum())
-        if extrapolated:
-            self.metrics.extrapolated.inc(extrapolated)
-        self.log.put(thinned(entry, self.settings.serve.log_per_request))
-
-    async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run something beside the event loop that is soon done."""
-        return await self.within(self.threads, work, *args, **kwargs)
-
-    async def within(
-        self,
-        threads: ThreadPoolExecutor,
-        work: Callable[P, T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Run something in `threads` of this state."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, lambda: work(*args, **kwargs))
-
-    def end_threads(self) -> None:
-        """Begin nothing more."""
-        for threads in (self.threads, self.files, self.explaining):
-            threads.shutdown(wait=False, cancel_futures=True)
+        self.metrics.extrapolated.inc(int(predictions.extrapolates.sum()))
+        self.log.put(sample_rows(entry, self.settings.serve.log_per_request))
 
 
-def state_of(request: Request) -> State:
+def state_of(request: Request) -> AppState:
     """The worker's state."""
-    state: State = request.app.state.housing
+    state: AppState = request.app.state.housing
     return state

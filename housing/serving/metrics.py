@@ -1,67 +1,56 @@
-"""What a scraper reads of the server, over all its workers.
+"""Prometheus metrics of the prediction API, over all its workers.
 
-With several workers prometheus_client keeps the numbers in files that they share; whoever starts
-them names the folder (PROMETHEUS_MULTIPROC_DIR). Not here: what is worth an alarm.
+With several workers prometheus_client shares the numbers through files in the folder
+PROMETHEUS_MULTIPROC_DIR, which the parent process sets.
 """
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MutexValue, ValueClass
 
-BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
-"""Seconds."""
+SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+"""Buckets of the latency histogram."""
 
 
 class Metrics:
-    """One worker's numbers, and the text of all workers'."""
+    """The metrics of one worker, and the text of all workers' metrics."""
 
     def __init__(self, paths: frozenset[str]) -> None:
-        own = CollectorRegistry()
-        self._own, self._paths = own, paths
-        self.requests = Counter(
-            "housing_requests", "Requests answered", ["path", "status"], registry=own
-        )
+        self._own, self._paths = CollectorRegistry(), paths
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"housing_{name}", text, labels, registry=self._own)
+
+        def gauge(name: str, text: str, mode: str) -> Gauge:
+            return Gauge(
+                f"housing_{name}", text,
+                multiprocess_mode=mode,  # type: ignore[arg-type]
+                registry=self._own,
+            )  # fmt: skip
+
+        self.requests = counter("requests", "Requests answered", "path", "status")
         self.seconds = Histogram(
             "housing_request_seconds", "From header to last byte", ["path"],
-            buckets=BUCKETS, registry=own,
+            buckets=SECONDS, registry=self._own,
         )  # fmt: skip
-        self.districts = Counter(
-            "housing_districts", "Districts predicted", ["model"], registry=own
-        )
-        self.extrapolated = Counter(
-            "housing_extrapolated", "Of these, unlike any training district", registry=own
-        )
-        self.rejected = Counter("housing_rejected", "Districts that broke a rule", registry=own)
-        self.model = Gauge(
-            "housing_model", "Number of the model that answers",
-            multiprocess_mode="livemostrecent", registry=own,
-        )  # fmt: skip
-        self.ledger = Gauge(
-            "housing_ledger_line", "Line of the ledger that is in force",
-            multiprocess_mode="livemin", registry=own,
-        )  # fmt: skip
-        self.reload_failed = Gauge(
-            "housing_reload_failed", "1 while the ledger's champion cannot be served",
-            multiprocess_mode="livemax", registry=own,
-        )  # fmt: skip
-        self.log_dropped = Counter(
-            "housing_log_dropped", "Answers that the prediction log had no room for", registry=own
+        self.districts = counter("districts", "Districts predicted", "model")
+        self.extrapolated = counter("extrapolated", "Of these, unlike any training district")
+        self.rejected = counter("rejected", "Invalid districts")
+        self.log_dropped = counter("log_dropped", "Predictions that the full log dropped")
+        self.model = gauge("model", "Number of the model in use", "livemostrecent")
+        self.promotion = gauge("promotion", "Number of the promotion in use", "livemin")
+        self.reload_failed = gauge(
+            "reload_failed", "1 while the champion cannot be loaded", "livemax"
         )
 
-    def observe(self, _method: str, path: str, status: int, seconds: float) -> None:
-        """Count a request; paths that there are not go together, or a scanner would fill memory."""
+    def observe(self, path: str, status: int, seconds: float) -> None:
+        """Count a request; unknown paths count as one, or a scanner would fill the memory."""
         known = path if path in self._paths else "other"
         self.requests.labels(known, str(status)).inc()
         self.seconds.labels(known).observe(seconds)
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """All workers' metrics in the Prometheus text format."""
         if ValueClass is MutexValue:
             return generate_latest(self._own)
         shared = CollectorRegistry()

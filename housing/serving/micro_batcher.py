@@ -1,15 +1,15 @@
-"""Questions that come at the same moment are put to the model together.
+"""Micro-batching: requests that wait at the same moment are predicted in one call.
 
-A model answers ten rows in little more time than one, so questions that are there when it is free
-go as one table. Each keeps the `Served` it came with: a table holds one version only. A quick model
-is asked on the event loop itself: handing a millisecond's work to a thread and fighting over the
-interpreter's lock costs more than the work. A slow model, and a large question, go to a thread, so
-that others do not wait behind them.
+A model predicts ten rows in little more time than one. A batch uses one model, since each request
+keeps the model that it started with. A fast model runs on the event loop: passing a millisecond's
+work to a thread costs more than the work. A slow model and a large request run in threads, so that
+they delay no other request.
 """
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from housing.inference.columns import Columns
 from housing.inference.loaded_model import LoadedModel, Predictions, single_threaded
 
 LARGE = 64
-"""Rows from which on a question is answered by itself, and no further one joins a table."""
+"""Rows from which on a request is predicted alone; also the most rows of a batch."""
 
-QUICK_SECONDS = 0.003
-"""A model that answers one row within this is asked on the event loop."""
+FAST_SECONDS = 0.003
+"""A model that predicts one row within this time runs on the event loop."""
 
 
 @dataclass
@@ -28,21 +28,21 @@ class _Waiting:
     served: LoadedModel
     columns: Columns
     rows: int
-    answer: "asyncio.Future[Predictions]"
+    result: "asyncio.Future[Predictions]"
 
 
-class Batcher:
-    """Answers the questions of one event loop."""
+class MicroBatcher:
+    """Predicts for the requests of one event loop."""
 
     def __init__(self) -> None:
-        self._small = ThreadPoolExecutor(1, thread_name_prefix="answer", initializer=_quiet)
-        self._large = ThreadPoolExecutor(1, thread_name_prefix="table", initializer=_quiet)
+        self._small = ThreadPoolExecutor(1, "predict-small", initializer=single_threaded)
+        self._large = ThreadPoolExecutor(1, "predict-large", initializer=single_threaded)
         self._waiting: list[_Waiting] = []
         self._busy = False
-        self._limits = single_threaded()  # of this thread, for what is asked on the loop
+        self._limits = single_threaded()  # of the event loop's thread
 
     async def predict(self, served: LoadedModel, columns: Columns, rows: int) -> Predictions:
-        """What `served` says of some rows."""
+        """Predictions of `served` for `rows` rows."""
         loop = asyncio.get_running_loop()
         if rows >= LARGE:
             return await loop.run_in_executor(self._large, served.predictions, columns)
@@ -50,27 +50,41 @@ class Batcher:
         self._waiting.append(waiting)
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._next, loop)  # once all that has arrived by now is in
-        return await waiting.answer
+            loop.call_soon(self._next, loop)  # after the requests that have arrived by now
+        return await waiting.result
+
+    def close(self) -> None:
+        """Stop the threads."""
+        for threads in (self._small, self._large):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        batch = self._taken()
+        batch = self._next_batch()
         if not batch:
             self._busy = False
-            return
-        served = batch[0].served
-        if served.seconds <= QUICK_SECONDS:
+        elif batch[0].served.seconds <= FAST_SECONDS:
+            done: asyncio.Future[Predictions] = loop.create_future()
             try:
-                _deliver(batch, _together(served, batch))
-            except Exception as error:  # noqa: BLE001 - goes to whoever asked
-                _fail(batch, error)
-            loop.call_soon(self._next, loop)  # what came meanwhile is read before
-            return
-        work = loop.run_in_executor(self._small, _together, served, batch)
-        work.add_done_callback(lambda done: self._done(loop, batch, done))
+                done.set_result(_predict(batch))
+            except Exception as error:  # noqa: BLE001 - passed on to the requests of the batch
+                done.set_exception(error)
+            _deliver(batch, done)
+            loop.call_soon(self._next, loop)  # after the requests that arrived meanwhile
+        else:
+            work = loop.run_in_executor(self._small, _predict, batch)
+            work.add_done_callback(partial(self._done, loop, batch))
 
-    def _taken(self) -> list[_Waiting]:
-        """The next questions for one version, at most `LARGE` rows of them."""
+    def _done(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: list[_Waiting],
+        done: "asyncio.Future[Predictions]",
+    ) -> None:
+        self._next(loop)
+        _deliver(batch, done)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """The oldest requests of one model, at most `LARGE` rows."""
         batch: list[_Waiting] = []
         left: list[_Waiting] = []
         rows = 0
@@ -83,59 +97,24 @@ class Batcher:
         self._waiting = left
         return batch
 
-    def _done(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        batch: list[_Waiting],
-        done: "asyncio.Future[Predictions]",
-    ) -> None:
-        self._next(loop)
-        error = done.exception()
-        if error is not None:
-            _fail(batch, error)
-        else:
-            _deliver(batch, done.result())
 
-    def close(self) -> None:
-        """End the threads."""
-        self._small.shutdown(wait=False, cancel_futures=True)
-        self._large.shutdown(wait=False, cancel_futures=True)
-
-
-def _quiet() -> None:
-    single_threaded()
-
-
-def _together(served: LoadedModel, batch: list[_Waiting]) -> Predictions:
+def _predict(batch: list[_Waiting]) -> Predictions:
+    first = batch[0]
     if len(batch) == 1:
-        return served.predictions(batch[0].columns)
-    names = batch[0].columns
-    return served.predictions({n: np.concatenate([w.columns[n] for w in batch]) for n in names})
+        return first.served.predictions(first.columns)
+    together = {n: np.concatenate([w.columns[n] for w in batch]) for n in first.columns}
+    return first.served.predictions(together)
 
 
-def _deliver(batch: list[_Waiting], answers: Predictions) -> None:
-    at = 0
+def _deliver(batch: list[_Waiting], done: "asyncio.Future[Predictions]") -> None:
+    """Give each request its rows, or the error; a client may have gone meanwhile."""
+    error, at = done.exception(), 0
     for waiting in batch:
-        if not waiting.answer.done():  # its client may have left
-            waiting.answer.set_result(_part(answers, at, waiting.rows))
-        at += waiting.rows
-
-
-def _fail(batch: list[_Waiting], error: BaseException) -> None:
-    for waiting in batch:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(error)
-
-
-def _part(answers: Predictions, at: int, rows: int) -> Predictions:
-    if rows == len(answers.predicted):
-        return answers
-    end = at + rows
-    return Predictions(
-        predicted=answers.predicted[at:end],
-        lower=answers.lower[at:end],
-        upper=answers.upper[at:end],
-        outside=answers.outside[at:end],
-        far=answers.far[at:end],
-        kilometres=answers.kilometres[at:end],
-    )
+        rows = slice(at, at + waiting.rows)
+        at = rows.stop
+        if waiting.result.done():
+            continue
+        if error is not None:
+            waiting.result.set_exception(error)
+        else:
+            waiting.result.set_result(done.result().rows(rows))

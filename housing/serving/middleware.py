@@ -1,6 +1,7 @@
-"""The door: who may ask, how much, how slowly, and what every answer carries.
+"""ASGI middleware: token, host name, origin, limits of the request body, security headers.
 
-Plain ASGI around the application, as each request passes here. Nothing in it knows of models.
+Starlette's middlewares for host names and body sizes answer in plain text without the next step;
+so both checks are made here, where every refusal is a problem response.
 """
 
 import asyncio
@@ -9,21 +10,24 @@ import binascii
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from anyio import move_on_after
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from housing.serve_options import ServeOptions
 from housing.serving.origins import foreign
-from housing.serving.problems import BodyTooLarge, BodyTooSlow, HTTPProblem, problem
+from housing.serving.problems import problem
 
-OPEN = frozenset({"/health"})
+PUBLIC_PATHS = frozenset({"/health"})
 """Paths that need no token."""
 
-DRAINED_BYTES = 64 * 2**20
-DRAIN_SECONDS = 5.0
-"""What is thrown away of a request that was refused, so that its client reads the answer."""
+UPLOAD_PATH = "/predict/batch"
 
-HEADERS: tuple[tuple[bytes, bytes], ...] = (
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -38,146 +42,140 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
     ),
 )
 
-Observe = Callable[[str, str, int, float], None]
-"""Told of each request: method, path, status, seconds."""
+DRAIN_BYTES = 64 * 2**20
+DRAIN_SECONDS = 5.0
+"""Read of the body of a refused request before the response: a connection that is closed with
+unread bytes is reset, and its client may lose the response."""
+
+Observe = Callable[[str, int, float], None]
+"""Called for each request: path, status, seconds."""
 
 
-@dataclass(frozen=True)
-class Limit:
-    """What one request may send, and for how long."""
+class BodyLimit(NamedTuple):
+    """The most that a request body may have."""
 
     bytes: int
-    seconds: float
-    advice: str  # to who sends more
+    seconds: float  # until its last byte
+    hint: str  # what to do with a larger one
 
-
-@dataclass(frozen=True)
-class AccessRules:
-    """What the door goes by."""
-
-    token: str | None
-    hosts: frozenset[str]  # asked for only where there is no token
-    usual: Limit
-    uploads: Limit
-    upload_paths: frozenset[str]
+    @property
+    def too_large(self) -> str:
+        """The message for a larger body."""
+        return f"The request is larger than {self.bytes:,} bytes. {self.hint}"
 
 
 class AccessMiddleware:
-    """Checks host, token, origin and size; counts and times bodies; adds headers; observes."""
+    """Checks each request, limits its body, adds the security headers and observes the response."""
 
-    def __init__(self, app: ASGIApp, rules: AccessRules, observe: Observe) -> None:
-        self.app, self.rules, self.observe = app, rules, observe
+    def __init__(
+        self, app: ASGIApp, options: ServeOptions, token: str | None, observe: Observe
+    ) -> None:
+        self.app, self.token, self.observe = app, token, observe
+        self.hosts = {host.lower() for host in options.allowed_hosts}
+        self.body_limit = BodyLimit(
+            options.max_body_bytes,
+            options.body_seconds,
+            "Send fewer districts at once, or a CSV or Parquet file to /predict/batch.",
+        )
+        self.upload_limit = BodyLimit(
+            options.max_upload_bytes,
+            options.upload_seconds,
+            "Send the file in parts, as Parquet, or raise HOUSING_SERVE__MAX_UPLOAD_BYTES.",
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or answer why not."""
+        """Pass the request on, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         began, status = time.perf_counter(), 500
 
-        async def sending(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                if status >= 400:
+                    await body.drain()
+                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
             await send(message)
 
-        body = _LimitedReceive(receive, self._limit(scope["path"]))
+        limit = self.upload_limit if scope["path"] == UPLOAD_PATH else self.body_limit
+        body = _LimitedReceive(receive, limit)
+        app = self._refusal(scope, limit) or self.app
         try:
-            try:
-                self._admit(scope, body)
-                await self.app(scope, body, sending)
-            except HTTPProblem as refused:
-                # Outside the application: those of its own it turns into answers itself.
-                await body.drain()
-                await refusal(refused)(scope, receive, sending)
+            await app(scope, body, send_with_headers)
         finally:
-            self.observe(scope["method"], scope["path"], status, time.perf_counter() - began)
+            self.observe(scope["path"], status, time.perf_counter() - began)
 
-    def _limit(self, path: str) -> Limit:
-        return self.rules.uploads if path in self.rules.upload_paths else self.rules.usual
-
-    def _admit(self, scope: Scope, body: "_LimitedReceive") -> None:
-        host = authorization = length = b""
-        for name, value in scope["headers"]:
-            if name == b"host":
-                host = value
-            elif name == b"authorization":
-                authorization = value
-            elif name == b"content-length":
-                length = value
-        token = self.rules.token
-        if token is None:
-            if _host_name(host) not in self.rules.hosts:
-                raise HTTPProblem(
-                    421, "This server does not answer to that host name. Set HOUSING_SERVE__TOKEN, "
-                    "or name the host in HOUSING_SERVE__ALLOWED_HOSTS.",
-                )  # fmt: skip
-        elif scope["path"] not in OPEN and not _token_matches(token, authorization):
-            raise HTTPProblem(
+    def _refusal(self, scope: Scope, limit: BodyLimit) -> Response | None:
+        headers = Headers(scope=scope)
+        if self.token is None:
+            if _host_name(headers.get("host", "")) not in self.hosts:
+                return problem(
+                    421,
+                    "This server does not answer to this host name. Set HOUSING_SERVE__TOKEN, or add "
+                    "the name to HOUSING_SERVE__ALLOWED_HOSTS.",
+                )
+        elif scope["path"] not in PUBLIC_PATHS and not _token_matches(self.token, headers):
+            return problem(
                 401,
                 "A token is needed: Authorization: Bearer TOKEN, or as the password of a browser's "
                 "log-in with any user name.",
-                {"WWW-Authenticate": 'Basic realm="housing", charset="UTF-8"'},
+                headers={"WWW-Authenticate": 'Basic realm="housing", charset="UTF-8"'},
             )
         if foreign(scope["headers"]):
-            raise HTTPProblem(403, "A web page of another origin may not use this server.")
-        if length.isdigit() and int(length) > body.limit.bytes:
-            raise BodyTooLarge(body.limit.bytes, body.limit.advice)
+            return problem(403, "A web page of another origin may not use this server.")
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > limit.bytes:
+            return problem(413, limit.too_large)
+        return None
 
 
 class _LimitedReceive:
-    """`receive` with a count and a clock."""
+    """`receive` that raises HTTPException for a body that is too large (413) or too slow (408)."""
 
-    def __init__(self, receive: Receive, limit: Limit) -> None:
+    def __init__(self, receive: Receive, limit: BodyLimit) -> None:
         self.receive, self.limit = receive, limit
         self.bytes, self.complete = 0, False
         self.deadline: float | None = None
 
     async def __call__(self) -> Message:
         if self.complete:
-            return await self.receive()  # waits for the client to leave
+            return await self.receive()  # waits for the client to disconnect
         if self.deadline is None:
             self.deadline = asyncio.get_running_loop().time() + self.limit.seconds
         try:
             async with asyncio.timeout_at(self.deadline):
                 message = await self.receive()
         except TimeoutError:
-            raise BodyTooSlow(self.limit.seconds) from None
+            self.complete = True
+            detail = f"The request did not arrive within {self.limit.seconds:g} s."
+            raise HTTPException(408, detail, {"Connection": "close"}) from None
         if message["type"] == "http.request":
             self.bytes += len(message.get("body", b""))
             self.complete = not message.get("more_body", False)
             if self.bytes > self.limit.bytes:
-                raise BodyTooLarge(self.limit.bytes, self.limit.advice)
+                raise HTTPException(413, self.limit.too_large)
         return message
 
     async def drain(self) -> None:
-        """Read on and throw away, within bounds."""
-        left = DRAINED_BYTES
-        try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while not self.complete and left > 0:
-                    message = await self.receive()
-                    left -= len(message.get("body", b""))
-                    if message["type"] != "http.request" or not message.get("more_body", False):
-                        self.complete = True
-        except TimeoutError:
-            return
+        """Read and drop the rest of the body, within bounds."""
+        left = DRAIN_BYTES
+        with move_on_after(DRAIN_SECONDS):
+            while not self.complete and left > 0:
+                message = await self.receive()
+                left -= len(message.get("body", b""))
+                self.complete = not message.get("more_body", False)
 
 
-def refusal(refused: HTTPProblem) -> ASGIApp:
-    """The answer to a refused request."""
-    return problem(refused.status, refused.detail, headers=refused.headers)
-
-
-def _host_name(host: bytes) -> str:
-    text = host.decode("latin-1").lower()
+def _host_name(host: str) -> str:
+    text = host.lower()
     return text.rpartition("]")[0] + "]" if text.startswith("[") else text.partition(":")[0]
 
 
-def _token_matches(token: str, authorization: bytes) -> bool:
-    """Whether a header holds the token; every comparison takes the same time."""
-    scheme, _, given = authorization.partition(b" ")
+def _token_matches(token: str, headers: Headers) -> bool:
+    """Whether the request has the token; the comparison takes the same time for every value."""
+    scheme, _, given = headers.get("authorization", "").encode("latin-1").partition(b" ")
     if scheme.lower() == b"basic":
         try:
             given = base64.b64decode(given.strip(), validate=True).partition(b":")[2]

@@ -1,7 +1,7 @@
-"""Follows the ledger: loads each new champion beside the old one, and swaps when it is proven.
+"""Follows the promotion log: loads each new champion and switches to it once it is verified.
 
-Whatever fails, the old champion goes on answering, and says so. All workers of a machine switch
-at the same instant, a fixed time after the ledger's line, so that none is ahead of another.
+If loading fails, the old champion stays. All workers of a machine switch at the same instant, a
+fixed time after the promotion was recorded, so that none is ahead of another.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from housing.inference.loaded_model import LoadedModel, load
 from housing.notify import Message, NotifySettings, send_all
@@ -24,9 +25,8 @@ from housing.store.runs import sent_alerts
 log = logging.getLogger("housing")
 
 
-@dataclass(frozen=True)
-class ActivePromotion:
-    """The line of the ledger that is in force, as far as serving needs it."""
+class ActivePromotion(NamedTuple):
+    """The promotion or rollback that made the champion what it is."""
 
     seq: int
     model: int
@@ -35,132 +35,135 @@ class ActivePromotion:
 
 @dataclass(frozen=True)
 class ReloadFailure:
-    """Why the champion of the ledger is not the one that answers."""
+    """Why the champion is not the model that this worker uses."""
 
     seq: int
     model: str
-    why: str
+    error: str
     since: datetime
     retry_at: datetime
 
 
-def read_head(store: Store) -> ActivePromotion | None:
-    """The line that made the champion what it is, or None before the first promotion."""
+def active_promotion(store: Store) -> ActivePromotion | None:
+    """The active promotion, or None before the first one."""
     with store.read() as connection:
         line = promotion_log.current(connection)
     return None if line is None else ActivePromotion(line.seq, line.to_model, line.at)
 
 
 class ModelReloader:
-    """`current` is what answers; it changes by one assignment."""
+    """`current` is the model in use; it changes by one assignment."""
 
     def __init__(
         self,
         store: Store,
         options: ServeOptions,
         notify: NotifySettings,
-        on_swap: Callable[[LoadedModel], None] = lambda _: None,
+        on_switch: Callable[[LoadedModel], None] = lambda _: None,
     ) -> None:
         self.current: LoadedModel | None = None
         self.failure: ReloadFailure | None = None
-        self.ledger_error = ""
+        self.log_error = ""  # why the promotion log cannot be read
         self._store, self._options, self._notify = store, options, notify
-        self._on_swap = on_swap
-        self._kept: OrderedDict[int, LoadedModel] = OrderedDict()
+        self._on_switch = on_switch
+        self._cached: OrderedDict[int, LoadedModel] = OrderedDict()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="reload")
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load the champion of now, then follow."""
-        await self._look(wait=False)
-        self._task = asyncio.get_running_loop().create_task(self._follow())
+        """Load the champion, then poll for the next one."""
+        await self._check(wait=False)
+        self._task = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:
-        """Follow no more."""
+        """Stop polling."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._loader.shutdown(wait=False, cancel_futures=True)
 
-    async def _follow(self) -> None:
+    async def _poll(self) -> None:
         while True:
             await asyncio.sleep(self._options.poll_seconds)
-            await self._look(wait=True)
+            await self._check(wait=True)
 
-    async def _look(self, *, wait: bool) -> None:
+    async def _check(self, *, wait: bool) -> None:
         loop = asyncio.get_running_loop()
         try:
-            head = await loop.run_in_executor(self._loader, read_head, self._store)
-        except Exception as error:  # noqa: BLE001 - whatever the database says, answering goes on
-            if not self.ledger_error:
-                log.warning("The ledger cannot be read: %s", error)
-            self.ledger_error = str(error)
+            active = await loop.run_in_executor(self._loader, active_promotion, self._store)
+        except Exception as error:  # noqa: BLE001 - predictions go on without the database
+            if not self.log_error:
+                log.warning("The promotion log cannot be read: %s", error)
+            self.log_error = str(error)
             return
-        self.ledger_error = ""
-        if head is None or self._is_current(head) or self._too_early(head):
+        self.log_error = ""
+        if active is None or self._is_current(active) or self._is_too_early(active):
             return
         try:
-            served = await loop.run_in_executor(self._loader, self._ready, head)
-        except Exception as error:  # noqa: BLE001 - the old champion stays, whatever it was
-            await loop.run_in_executor(self._loader, self._note_failure, head, error)
+            loaded = await loop.run_in_executor(self._loader, self._load, active)
+        except Exception as error:  # noqa: BLE001 - the old champion stays, whatever the error
+            await loop.run_in_executor(self._loader, self._record_failure, active, error)
             return
         if wait:
-            await asyncio.sleep(self._pause(head))
-        self.current, self.failure = served, None
-        self._on_swap(served)
-        log.info("%s answers from now on (line %d of the ledger).", served.name, served.seq)
+            await asyncio.sleep(self._seconds_until_switch(active))
+        self.current, self.failure = loaded, None
+        self._on_switch(loaded)
+        log.info("Switched to %s (promotion %d).", loaded.name, loaded.seq)
 
-    def _is_current(self, head: ActivePromotion) -> bool:
-        if self.current is None or self.current.model != head.model:
+    def _is_current(self, active: ActivePromotion) -> bool:
+        if self.current is None or self.current.model != active.model:
             return False
-        if self.current.seq != head.seq:  # made champion again while it was champion here
-            self.current = replace(self.current, seq=head.seq, since=head.at)
+        if self.current.seq != active.seq:  # promoted again while it was in use here
+            self.current = replace(self.current, seq=active.seq, since=active.at)
         self.failure = None
         return True
 
-    def _too_early(self, head: ActivePromotion) -> bool:
+    def _is_too_early(self, active: ActivePromotion) -> bool:
         failure = self.failure
-        return failure is not None and failure.seq == head.seq and utc_now() < failure.retry_at
+        return failure is not None and failure.seq == active.seq and utc_now() < failure.retry_at
 
-    def _ready(self, head: ActivePromotion) -> LoadedModel:
-        """The champion of a line, loaded and proven; from memory where it answered before."""
-        known = self._kept.get(head.model)
-        if known is None:
-            known = load(self._store, head.model)
-        self._kept[head.model] = known
-        self._kept.move_to_end(head.model)
-        while len(self._kept) > self._options.kept_models:
-            self._kept.popitem(last=False)
-        return replace(known, seq=head.seq, since=head.at)
+    def _load(self, active: ActivePromotion) -> LoadedModel:
+        """The verified champion, from memory if it was in use before."""
+        loaded = self._cached.get(active.model) or load(self._store, active.model)
+        self._cached[active.model] = loaded
+        self._cached.move_to_end(active.model)
+        while len(self._cached) > self._options.kept_models:
+            self._cached.popitem(last=False)
+        return replace(loaded, seq=active.seq, since=active.at)
 
-    def _pause(self, head: ActivePromotion) -> float:
-        """Seconds until the common switch; never longer than it takes, whatever clocks say."""
+    def _seconds_until_switch(self, active: ActivePromotion) -> float:
+        """At most `switch_seconds`, also where the clocks of two hosts differ."""
         longest = self._options.switch_seconds
-        due = head.at + timedelta(seconds=longest) - utc_now()
+        due = active.at + timedelta(seconds=longest) - utc_now()
         return min(max(due.total_seconds(), 0.0), longest)
 
-    def _note_failure(self, head: ActivePromotion, error: Exception) -> None:
-        now = utc_now()
-        known = self.failure is not None and self.failure.seq == head.seq
+    def _record_failure(self, active: ActivePromotion, error: Exception) -> None:
+        now, before = utc_now(), self.failure
+        is_first = before is None or before.seq != active.seq
         self.failure = ReloadFailure(
-            seq=head.seq,
-            model=f"m{head.model}",
-            why=f"{type(error).__name__}: {error}"[:500],
-            since=self.failure.since if known and self.failure else now,
+            seq=active.seq,
+            model=f"m{active.model}",
+            error=f"{type(error).__name__}: {error}"[:500],
+            since=now if before is None or is_first else before.since,
             retry_at=now + timedelta(seconds=self._options.retry_seconds),
         )
-        if not known:
-            self._alert(head, error)
+        if is_first:
+            self._alert(active, error)
 
-    def _alert(self, head: ActivePromotion, error: Exception) -> None:
-        stays = "nothing answers" if self.current is None else f"{self.current.name} still answers"
-        message = f"m{head.model} is champion and cannot be served ({error}); {stays}."
+    def _alert(self, active: ActivePromotion, error: Exception) -> None:
+        name = f"m{active.model}"
+        stays = (
+            "No model is in use" if self.current is None else f"{self.current.name} stays in use"
+        )
+        reason = str(error).strip().rstrip(".") or type(error).__name__
+        message = (
+            f"The champion {name} cannot be loaded: {reason}. {stays}. Run `housing doctor` to "
+            f"find the damage, or `housing rollback --reason TEXT` to replace {name}."
+        )
         log.error("%s", message)
-        subject = f"m{head.model}"
+        key = f"reload failed:{active.seq}"
         try:
-            if sent_alerts.first(
-                self._store, f"reload failed:{head.seq}", Event.RELOAD_FAILED, message, subject
-            ):
-                send_all(Message(Event.RELOAD_FAILED, message, subject), self._notify)
-        except Exception as failed:  # noqa: BLE001 - the alert must not end the following
-            log.warning("The failed reload could not be recorded: %s", failed)
+            if sent_alerts.first(self._store, key, Event.RELOAD_FAILED, message, name):
+                send_all(Message(Event.RELOAD_FAILED, message, name), self._notify)
+        except Exception as failed:  # noqa: BLE001 - polling must go on without the alert
+            log.warning("The alert about %s cannot be recorded: %s", name, failed)

@@ -1,4 +1,4 @@
-"""OpenAPI with what FastAPI cannot see: bodies that are read from their bytes, examples, units."""
+"""OpenAPI description, with the request bodies that FastAPI does not see, examples and units."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,56 +8,47 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from housing.schema import CATALOGUE, CATEGORIES, FEATURES
-from housing.serving.app_state import State
+from housing.serving.app_state import AppState
 from housing.serving.response_models import Problem
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The description; its examples are typical districts of the champion's training rows."""
-    state: State = app.state.housing
-    served = state.follower.current
-    known = app.openapi_schema
-    if known is not None and (served is None or known.get("x-model") == served.name):
-        return known
+    """The description; its example is a typical training district of the champion."""
+    state: AppState = app.state.housing
+    served = state.reloader.current
+    name = None if served is None else served.name
+    if app.openapi_schema is not None and app.openapi_schema["x-model"] == name:
+        return app.openapi_schema
     found = get_openapi(
         title=app.title, version=app.version, summary=app.summary, routes=app.routes
     )
-    found["x-model"] = None if served is None else served.name
-    typical = middle() if served is None else served.calibration.typical
-    _add_questions(found, state, typical)
+    found["x-model"] = name
+    components = found["components"]
+    for schema, adapter in (
+        ("PredictionRequest", state.request_schema),
+        ("ExplanationRequest", state.explain_schema),
+        ("Problem", TypeAdapter(Problem)),
+    ):
+        described = adapter.json_schema(ref_template="#/components/schemas/{model}")
+        components["schemas"] |= {**described.pop("$defs", {}), schema: described}
+    district = dict(_midpoint() if served is None else served.calibration.typical)
+    components["examples"] = {
+        "district": {"summary": "A typical district", "value": {"districts": [district]}},
+        "districts": {"summary": "Two districts", "value": {"districts": [district] * 2}},
+    }
     if state.settings.serve.token is not None:
-        found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}]
     app.openapi_schema = found
     return found
 
 
-def _add_questions(found: dict[str, Any], state: State, typical: Mapping[str, float | str]) -> None:
-    components = found.setdefault("components", {})
-    schemas = components.setdefault("schemas", {})
-    shapes = {
-        "Question": state.question,
-        "OneQuestion": state.one_question,
-        "Problem": TypeAdapter(Problem),
+def _midpoint() -> Mapping[str, float | str]:
+    """A district in the middle of the catalogue's ranges, for the time without a champion."""
+    columns = [CATALOGUE[name] for name in FEATURES]
+    return {
+        c.name: c.categories[0]
+        if c.name in CATEGORIES
+        else ((c.minimum or 0.0) + (c.maximum or 0.0)) / 2
+        for c in columns
     }
-    for name, adapter in shapes.items():
-        described = adapter.json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= described.pop("$defs", {})
-        schemas[name] = described
-    district = dict(typical)
-    components["examples"] = {
-        "district": {"summary": "A typical district", "value": {"districts": [district]}},
-        "districts": {"summary": "Two districts", "value": {"districts": [district] * 2}},
-    }
-
-
-def middle() -> dict[str, float | str]:
-    """A district in the middle of the catalogue's ranges, while there is no champion."""
-    found: dict[str, float | str] = {}
-    for name in FEATURES:
-        column = CATALOGUE[name]
-        if name in CATEGORIES:
-            found[name] = column.categories[0]
-        else:
-            found[name] = ((column.minimum or 0.0) + (column.maximum or 0.0)) / 2
-    return found

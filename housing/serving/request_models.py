@@ -1,4 +1,4 @@
-"""The JSON requests of the prediction API, derived from the column catalogue, and their errors.
+"""JSON requests of the prediction API, derived from the column catalogue, and their errors.
 
 The body is parsed from bytes into plain dictionaries. Files have a reader of their own
 (`inference.file_scoring`), with the same rules and messages.
@@ -21,12 +21,15 @@ from housing.schema import (
     Column,
 )
 
-MOST_FAULTS = 20
-"""Faults of one request that are told; the first ones are enough to mend it."""
+LISTED_FAULTS = 20
+"""Faults that a response lists; it counts the others."""
+
+READABLE_FAULTS = 10_000
+"""Faults from which on a response only counts them: each costs memory and time of all clients."""
 
 
 class Fault(TypedDict):
-    """One thing that is wrong with a request."""
+    """An error in one field of a request."""
 
     field: str
     message: str
@@ -38,10 +41,11 @@ class Fault(TypedDict):
 
 
 class InvalidRequest(Exception):
-    """A request that cannot be answered as it is; `faults` says why, field by field."""
+    """A request with invalid fields; `more` counts the faults that are not listed."""
 
     def __init__(self, faults: Sequence[Fault], more: int = 0) -> None:
-        self.faults, self.more = list(faults), more
+        self.faults = list(faults[:LISTED_FAULTS])
+        self.more = more + len(faults) - len(self.faults)
         super().__init__("; ".join(f"{fault['field']}: {fault['message']}" for fault in faults))
 
 
@@ -71,7 +75,7 @@ _ID = Annotated[
         max_length=LONGEST_ID,
         pattern=r"^[^\x00-\x1f\x7f]*$",
         strict=True,
-        description="The district's own id; it comes back with the answer",
+        description="The district's own id; it is returned with the prediction",
     ),
 ]
 
@@ -92,10 +96,10 @@ District: Any = _shape(
 )
 
 
-def question(most: int) -> TypeAdapter[Any]:
-    """What reads `{"districts": [...]}` with 1 to `most` districts from JSON bytes."""
-    many = Field(min_length=1, max_length=most, description="1 or more, answered in order")
-    return TypeAdapter(_shape("Question", {"districts": Annotated[list[District], many]}))
+def request_schema(max_rows: int) -> TypeAdapter[Any]:
+    """Parses `{"districts": [...]}` with 1 to `max_rows` districts from JSON bytes."""
+    many = Field(min_length=1, max_length=max_rows, description="Predicted in this order")
+    return TypeAdapter(_shape("Request", {"districts": Annotated[list[District], many]}))
 
 
 def read(adapter: TypeAdapter[Any], body: bytes) -> list[dict[str, Any]]:
@@ -103,9 +107,7 @@ def read(adapter: TypeAdapter[Any], body: bytes) -> list[dict[str, Any]]:
     try:
         districts: list[dict[str, Any]] = adapter.validate_json(body)["districts"]
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=True)
-        faults = [_fault(detail) for detail in details[:MOST_FAULTS]]
-        raise InvalidRequest(faults, max(len(details) - MOST_FAULTS, 0)) from None
+        raise _invalid(error) from None
     faults = [
         _too_large(i, part, whole, row)
         for i, row in enumerate(districts)
@@ -113,8 +115,17 @@ def read(adapter: TypeAdapter[Any], body: bytes) -> list[dict[str, Any]]:
         if (row.get(part) or 0.0) > row[whole]
     ]
     if faults:
-        raise InvalidRequest(faults[:MOST_FAULTS], max(len(faults) - MOST_FAULTS, 0))
+        raise InvalidRequest(faults)
     return districts
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
+    count = error.error_count()
+    if count > READABLE_FAULTS:
+        message = f"it has {count:,} faults. Send {EXAMPLE}, each with {_FIELDS}"
+        return InvalidRequest([{"field": "body", "message": message}], count - 1)
+    listed = error.errors(include_url=False)[:LISTED_FAULTS]
+    return InvalidRequest([_fault(detail) for detail in listed], count - len(listed))
 
 
 _CODES = {
@@ -140,7 +151,10 @@ def _column_fault(path: str, code: str, column: Column, value: Any) -> Fault:
     shown = None if code == "missing" else value
     fault: Fault = {"field": path, "message": error_message(code, column, shown)}
     if code != "missing" and isinstance(value, str | bool | int | float) and code != "not-finite":
-        fault["value"] = value if not isinstance(value, str) else value[:LONGEST_SHOWN]
+        # JSON numbers are floats: an integer of more than 64 bits cannot be written back.
+        fault["value"] = float(value) if type(value) is int else value
+        if isinstance(value, str):
+            fault["value"] = value[:LONGEST_SHOWN]
     if column.kind == "category":
         fault["allowed"] = list(column.categories)
     else:
@@ -152,20 +166,21 @@ def _column_fault(path: str, code: str, column: Column, value: Any) -> Fault:
 def _other(detail: ErrorDetails) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"there is no such field; a district has {', '.join((*FEATURES, ID_COLUMN))}"
+        return f"there is no such field; a district has {_FIELDS}"
     if kind == "too_long":
         return (
             f"{context['actual_length']:,} districts are more than the {context['max_length']:,} "
-            "that one request may ask for; send a CSV or Parquet file to /predict/batch"
+            "of one request; send a CSV or Parquet file to /predict/batch"
         )
     if kind == "json_invalid":
         return f"the body is not JSON: {context.get('error', 'it cannot be read')}"
     if kind == "missing":
-        return f"is missing; send {EXAMPLE_IN_WORDS}"
+        return f"is missing; send {EXAMPLE}"
     return detail["msg"]
 
 
-EXAMPLE_IN_WORDS = '{"districts": [{...}, ...]}'
+EXAMPLE = '{"districts": [{...}, ...]}'
+_FIELDS = ", ".join((*FEATURES, ID_COLUMN))
 
 
 def _too_large(row: int, part: str, whole: str, values: Mapping[str, Any]) -> Fault:

@@ -1,6 +1,6 @@
-"""What is answered: the shapes of the JSON, for OpenAPI and for who writes a client.
+"""Schemas of the JSON responses, for OpenAPI.
 
-Documentation only: answers are written straight to bytes, and a test holds them to these shapes.
+Documentation only: responses are written straight to bytes, and tests check them against these.
 """
 
 from typing import Any
@@ -10,63 +10,66 @@ from pydantic import BaseModel, ConfigDict, Field
 from housing.schema import CATALOGUE, TARGET
 
 UNIT = CATALOGUE[TARGET].unit
+PRICE = f"{CATALOGUE[TARGET].meaning} ({UNIT})"
 
 
-class _Shape(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Prediction(_Shape):
+class Prediction(_Schema):
     """The price of one district."""
 
-    predicted: float = Field(description=f"{CATALOGUE[TARGET].meaning} ({UNIT})")
-    lower: float | None = Field(description=f"Lower limit of the interval ({UNIT})")
-    upper: float | None = Field(description=f"Upper limit of the interval ({UNIT})")
-    extrapolates: bool = Field(description="Whether the model has seen nothing alike")
-    warnings: list[str] = Field(description="Why it extrapolates, in words")
-    district_id: str | None = Field(None, description="As it was asked, where it was")
+    predicted: float = Field(description=PRICE)
+    lower: float | None = Field(description=f"Lower limit of the prediction interval ({UNIT})")
+    upper: float | None = Field(description=f"Upper limit of the prediction interval ({UNIT})")
+    extrapolates: bool = Field(description="The district is unlike any training district")
+    warnings: list[str] = Field(description="Why it extrapolates")
+    district_id: str | None = Field(None, description="As sent with the district")
 
 
-class Answer(_Shape):
-    """Prices, and which model says so."""
+class PredictionResponse(_Schema):
+    """Prices, and the model that predicted them."""
 
-    model: str = Field(description="The model that answered, e.g. m7", examples=["m7"])
-    ledger: int = Field(description="Line of the promotion ledger that is in force")
-    since: str = Field(description="When that model became champion (ISO 8601, UTC)")
+    model: str = Field(description="The model that predicted, e.g. m7", examples=["m7"])
+    promotion: int = Field(description="Number of the promotion that made it champion")
+    champion_since: str = Field(description="When it became champion (ISO 8601, UTC)")
     unit: str = Field(description="Unit of the prices")
-    nominal: float | None = Field(description="Share of prices that the interval shall hold")
-    predictions: list[Prediction] = Field(description="In the order of the question")
+    nominal_coverage: float | None = Field(
+        description="Share of true prices that the prediction intervals should contain"
+    )
+    predictions: list[Prediction] = Field(description="In the order of the request")
 
 
-class Contribution(_Shape):
-    """What a feature adds to the price."""
+class Contribution(_Schema):
+    """The contribution of a feature to the price."""
 
     feature: str
     value: str = Field(description="The district's value, with its unit")
-    amount: float = Field(description=f"What it adds to the typical price ({UNIT})")
+    contribution: float = Field(description=f"Shapley value ({UNIT})")
 
 
-class Neighbour(_Shape):
+class Neighbour(_Schema):
     """A training district nearby."""
 
     longitude: float
     latitude: float
-    kilometres: float
-    price: float = Field(description=f"{CATALOGUE[TARGET].meaning} ({UNIT})")
+    distance_km: float
+    price: float = Field(description=PRICE)
 
 
-class Explained(Answer):
-    """One price, what drove it, and what its neighbours cost."""
+class ExplanationResponse(PredictionResponse):
+    """One price, the contributions of the features, and prices nearby."""
 
-    typical: float = Field(description=f"Price of a typical district ({UNIT})")
+    base_value: float = Field(description=f"Mean price of typical districts ({UNIT})")
     contributions: list[Contribution] = Field(
-        description="Largest first; with `typical` they add up to the predicted price"
+        description="Largest first; with `base_value` they add up to the predicted price"
     )
     neighbours: list[Neighbour] = Field(description="The nearest training districts")
 
 
-class Limits(_Shape):
-    """An estimate with its limits."""
+class Estimate(_Schema):
+    """An estimate with its confidence interval."""
 
     value: float
     lower: float
@@ -74,46 +77,46 @@ class Limits(_Shape):
     confidence: float
 
 
-class ModelFacts(_Shape):
-    """The champion that answers."""
+class ModelFacts(_Schema):
+    """The champion."""
 
     model: str
-    since: str
-    ledger: int
+    champion_since: str
+    promotion: int
     family: str
     dataset: str
     train_rows: int
     trained_at: str | None
     cv_rmse: float
     artifact: str
-    test_rmse: Limits | None = Field(description=f"Error on unseen districts ({UNIT})")
+    test_rmse: Estimate | None = Field(description=f"Error on the test set ({UNIT})")
     test_rows: int | None
-    nominal: float | None
-    coverage: Limits | None = Field(description="Share of test prices inside the interval")
+    nominal_coverage: float | None
+    coverage: Estimate | None = Field(description="Share of test prices inside their interval")
     coverage_by_slice: list[dict[str, Any]]
-    no_interval_reason: str
+    no_interval_reason: str = Field(description="Why there are no intervals, or empty")
 
 
-class Ready(_Shape):
-    """Whether this worker answers, and with what."""
+class Readiness(_Schema):
+    """Whether this worker can predict, and with which model."""
 
     ready: bool
     model: str | None
-    ledger: int | None
-    behind: dict[str, Any] | None = Field(
-        description="Why the ledger's champion is not the one that answers, if so"
+    promotion: int | None
+    reload_failure: dict[str, Any] | None = Field(
+        description="Why the champion could not be loaded, if so"
     )
-    ledger_error: str = Field(description="Why the ledger cannot be read, if so")
+    promotion_log_error: str = Field(description="Why the promotion log cannot be read, if so")
 
 
-class Health(_Shape):
-    """That this worker is alive."""
+class Health(_Schema):
+    """The worker is alive."""
 
     status: str
 
 
-class ProblemFault(BaseModel):
-    """One thing that is wrong with a request."""
+class FieldError(BaseModel):
+    """An error in one field of a request."""
 
     field: str
     message: str
@@ -126,37 +129,38 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    errors: list[ProblemFault] | None = None
+    errors: list[FieldError] | None = None
+    more_errors: int | None = Field(None, description="Number of errors that are not listed")
 
 
-class FormField(_Shape):
+class FormField(_Schema):
     """One field of the form."""
 
     name: str
     label: str
     unit: str
-    meaning: str
+    description: str
     categories: list[str] | None
     minimum: float | None
     maximum: float | None
-    trained_from: float | None
-    trained_to: float | None
+    trained_minimum: float | None
+    trained_maximum: float | None
     optional: bool
-    typical: float | str
+    default: float | str
 
 
-class Form(_Shape):
-    """What the form asks for."""
+class Form(_Schema):
+    """The fields of the form."""
 
     model: str
     unit: str
-    notice: str = Field(description="What nobody who reads a price may overlook")
+    notice: str = Field(description="Important notice, e.g. simulated data")
     coordinates: list[str]
     fields: list[FormField]
 
 
-class Map(_Shape):
-    """Training districts to draw."""
+class TrainingMap(_Schema):
+    """Training districts for the map."""
 
     model: str
     x: list[float] = Field(description="Degrees east")
@@ -164,9 +168,9 @@ class Map(_Shape):
     price: list[float] = Field(description=UNIT)
 
 
-class RowRecord(_Shape):
+class DistrictResponse(_Schema):
     """A training district and its recorded price."""
 
     district: dict[str, float | str | None]
     price: float = Field(description=UNIT)
-    kilometres: float = Field(description="From the place that was asked for")
+    distance_km: float = Field(description="From the requested location")

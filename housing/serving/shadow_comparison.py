@@ -1,8 +1,4 @@
-"""How far the shadow is from the champion on the questions that were really asked; no label needed.
-
-A challenger that says much the same on live traffic is a small risk to promote; one that differs
-where the champion is sure of itself deserves a look, whatever the test set says.
-"""
+"""Compares the shadow's predictions with the champion's on the logged requests; needs no labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +18,7 @@ COLUMNS = (AT, MODEL, "predicted", "lower", "upper", SHADOW, SHADOW_PREDICTED)
 
 @dataclass(frozen=True)
 class ShadowComparison:
-    """|shadow - champion| over some answers, US dollars."""
+    """|shadow - champion| over some logged rows, US dollars."""
 
     champion: str
     shadow: str
@@ -33,8 +29,8 @@ class ShadowComparison:
     p90: float
     p99: float
     maximum: float
-    share_above: float  # share of answers for which the shadow says more
-    share_outside: float | None  # share outside the champion's interval; None where there is none
+    share_above: float  # of rows for which the shadow predicts more
+    share_outside: float | None  # of the champion's intervals; None where there are none
 
 
 def compare_shadow(
@@ -42,7 +38,7 @@ def compare_shadow(
 ) -> list[ShadowComparison]:
     """By pair of models, the newest pair first: all days together, then day by day.
 
-    `newest` bounds the batches of logged answers that are read.
+    `newest` bounds the batches of logged predictions that are read.
     """
     with store.read() as connection:
         found = predictions.since(connection, 0)
@@ -56,34 +52,30 @@ def compare_shadow(
     if since is not None:
         frame = frame[frame[AT] >= since]
     pairs = sorted(frame.groupby([MODEL, SHADOW]), key=lambda pair: pair[1][AT].max(), reverse=True)
-    return [one for _, rows in pairs for one in _of_pair(rows)]
+    return [one for _, rows in pairs for one in _compare(rows)]
 
 
-def _of_pair(rows: pd.DataFrame) -> Iterator[ShadowComparison]:
-    yield _measured(rows, None)
+def _compare(rows: pd.DataFrame) -> Iterator[ShadowComparison]:
+    yield _comparison(rows, None)
     for day, part in rows.groupby(rows[AT].dt.strftime("%Y-%m-%d")):
-        yield _measured(part, str(day))
+        yield _comparison(part, str(day))
 
 
-def _measured(rows: pd.DataFrame, day: str | None) -> ShadowComparison:
-    champion, shadow, lower, upper = (
-        rows[name].to_numpy(np.float64)
-        for name in ("predicted", SHADOW_PREDICTED, "lower", "upper")
-    )
-    apart = np.abs(shadow - champion)
-    known = ~np.isnan(lower)
-    outside = (shadow < lower) | (shadow > upper)
-    median, p90, p99 = (float(value) for value in np.quantile(apart, (0.5, 0.9, 0.99)))
+def _comparison(rows: pd.DataFrame, day: str | None) -> ShadowComparison:
+    shadow = rows[SHADOW_PREDICTED]
+    difference = (shadow - rows["predicted"]).abs()
+    outside = ~shadow.between(rows["lower"], rows["upper"])[rows["lower"].notna()]
+    median, p90, p99, maximum = np.quantile(difference, (0.5, 0.9, 0.99, 1.0)).tolist()
     return ShadowComparison(
         champion=f"m{int(rows[MODEL].iloc[0])}",
         shadow=f"m{int(rows[SHADOW].iloc[0])}",
         day=day,
         rows=len(rows),
-        mean=float(apart.mean()),
+        mean=float(difference.mean()),
         median=median,
         p90=p90,
         p99=p99,
-        maximum=float(apart.max()),
-        share_above=float((shadow > champion).mean()),
-        share_outside=float(outside[known].mean()) if known.any() else None,
+        maximum=maximum,
+        share_above=float((shadow > rows["predicted"]).mean()),
+        share_outside=float(outside.mean()) if len(outside) else None,
     )

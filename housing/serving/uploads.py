@@ -1,52 +1,59 @@
-"""A file that is uploaded: to disk as it arrives, answered in chunks, sent back as a stream.
+"""Uploaded files: written to disk as they arrive, scored in chunks, sent back as a file.
 
-Neither the upload nor the answer is ever held in memory. The answer is complete before its first
-byte is sent, so that a fault on the last line is a 4xx and not half a file.
+The result is complete before its first byte is sent, so a fault on the last line is a 4xx and not
+half a file. Scoring stops when the client disconnects.
 """
 
+import asyncio
+import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import TypeVar
 
-from anyio import to_thread
+from anyio import CancelScope, CapacityLimiter, from_thread, to_thread
 from fastapi import Request
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.background import BackgroundTask
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 
 from housing.errors import FileUnreadable
+from housing.inference.columns import Columns
 from housing.inference.file_scoring import FileScore, score
-from housing.inference.loaded_model import LoadedModel
-from housing.serving.app_state import State
-from housing.serving.problems import HTTPProblem
+from housing.inference.loaded_model import LoadedModel, Predictions
+from housing.serving.app_state import AppState
 
+CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 KINDS = {
-    "text/csv": "csv",
+    CSV: "csv",
     "application/csv": "csv",
-    "application/vnd.apache.parquet": "parquet",
+    PARQUET: "parquet",
     "application/x-parquet": "parquet",
 }
-MEDIA_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
-_MAGIC = b"PAR1"
+MEDIA_TYPES = {"csv": CSV, "parquet": PARQUET}
+
+T = TypeVar("T")
 
 
-async def answer_file(request: Request, state: State, served: LoadedModel) -> Response:
-    """Answer an uploaded file; everything that is wrong with it is a 4xx that says so."""
-    folder = tempfile.TemporaryDirectory(prefix="upload-", dir=state.scratch)
+async def score_upload(request: Request, state: AppState) -> Response:
+    """Score an uploaded file; HTTPException 4xx for one that cannot be read."""
+    served = state.champion()
+    folder = tempfile.TemporaryDirectory(prefix="upload-", dir=state.upload_dir)
     try:
-        upload, answers = Path(folder.name) / "upload", Path(folder.name) / "answers"
-        form = await _arrived(request, upload)
-        done = await state.within(state.files, _score, state, served, upload, answers, form)
+        source, target = Path(folder.name) / "upload", Path(folder.name) / "predictions"
+        kind = await _save(request, source)
+        done = await _while_connected(
+            request, state.file_slots, lambda: _score(state, served, source, target, kind)
+        )
     except BaseException:
         folder.cleanup()
         raise
     return FileResponse(
-        answers,
-        media_type=MEDIA_TYPES[form],
-        filename=f"answers.{form}",
+        target,
+        media_type=MEDIA_TYPES[kind],
+        filename=f"predictions.{kind}",
         headers={
             "X-Model": served.name,
             "X-Rows": str(done.rows),
@@ -56,111 +63,59 @@ async def answer_file(request: Request, state: State, served: LoadedModel) -> Re
     )
 
 
-async def _arrived(request: Request, upload: Path) -> str:
-    """Write the uploaded file as it arrives; returns what it is, "csv" or "parquet"."""
-    kind, options = parse_options_header(request.headers.get("content-type", ""))
-    media_type = kind.decode("latin-1").lower()
-    with upload.open("wb") as file:
-        if media_type == "multipart/form-data":
-            await _receive_form(request, file, options.get(b"boundary", b""))
-            return _sniffed(upload)
+async def _save(request: Request, path: Path) -> str:
+    """Write the uploaded file to `path` as it arrives; returns its kind, "csv" or "parquet"."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    with path.open("wb") as file:
         if media_type in KINDS:
-            await _receive(request.stream(), file)
+            async for chunk in request.stream():
+                await to_thread.run_sync(file.write, chunk)
             return KINDS[media_type]
-    raise HTTPProblem(
-        415,
-        "This endpoint reads text/csv, application/vnd.apache.parquet and multipart/form-data "
-        "with one file.",
-    )
+        if media_type != "multipart/form-data":
+            raise HTTPException(
+                415, f"This endpoint reads {CSV}, {PARQUET} and multipart/form-data with one file."
+            )
+        async with request.form(max_files=1, max_fields=100) as form:
+            uploads = [part for part in form.values() if isinstance(part, UploadFile)]
+            if not uploads:
+                raise HTTPException(
+                    400, "The form has no complete file. Send one in the field `file`."
+                )
+            await to_thread.run_sync(shutil.copyfileobj, uploads[0].file, file)
+    with path.open("rb") as saved:
+        return "parquet" if saved.read(4) == b"PAR1" else "csv"
 
 
-def _score(state: State, served: LoadedModel, upload: Path, answers: Path, form: str) -> FileScore:
+async def _while_connected(request: Request, slots: CapacityLimiter, work: Callable[[], T]) -> T:
+    """Run `work` in a thread; ClientDisconnect once the client has gone.
+
+    `work` calls `from_thread.check_cancelled` at points where it may be stopped.
+    """
+
+    async def cancel_on_disconnect() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+    with CancelScope() as scope:
+        watcher = asyncio.create_task(cancel_on_disconnect())
+        try:
+            return await to_thread.run_sync(work, limiter=slots)
+        finally:
+            watcher.cancel()
+    raise ClientDisconnect
+
+
+def _score(
+    state: AppState, served: LoadedModel, source: Path, target: Path, kind: str
+) -> FileScore:
+    def on_chunk(columns: Columns, predictions: Predictions) -> None:
+        from_thread.check_cancelled()
+        state.record(served, columns, predictions)
+
     try:
-        done = score(
-            served, upload, answers, name="the file", kind=form,
-            seen=lambda columns, found: state.note(served, columns, found),
-        )  # fmt: skip
+        done = score(served, source, target, name="the file", kind=kind, seen=on_chunk)
     except FileUnreadable as error:
-        raise HTTPProblem(400, f"{error}.") from error
+        raise HTTPException(400, f"{error}.") from error
     state.metrics.rejected.inc(done.invalid)
     return done
-
-
-async def _receive(chunks: AsyncIterator[bytes], file: IO[bytes]) -> None:
-    async for chunk in chunks:
-        if chunk:
-            await to_thread.run_sync(file.write, chunk)
-    file.flush()
-
-
-def _sniffed(path: Path) -> str:
-    with path.open("rb") as file:
-        return "parquet" if file.read(len(_MAGIC)) == _MAGIC else "csv"
-
-
-async def _receive_form(request: Request, file: IO[bytes], boundary: bytes) -> None:
-    """The content of the form's one file part, written as it arrives."""
-    if not boundary:
-        raise HTTPProblem(400, "The form has no boundary in its Content-Type.")
-    form = _Form(file)
-    with _readable():
-        parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
-        async for chunk in request.stream():
-            await to_thread.run_sync(parser.write, chunk)
-        parser.finalize()
-    file.flush()
-    if form.files != 1:
-        raise HTTPProblem(400, f"The form holds {form.files} files; send one, in the field `file`.")
-    if not form.complete:
-        raise HTTPProblem(400, "The form ends before its last boundary: the upload was cut short.")
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    try:
-        yield
-    except MultipartParseError as error:
-        raise HTTPProblem(400, f"The form cannot be read: {error}") from error
-
-
-class _Form:
-    """Callbacks of the parser: parts with a file name go to the file, others nowhere."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.files, self.complete = file, 0, False
-        self._name, self._value, self._writing = b"", b"", False
-
-    def callbacks(self) -> dict[str, Any]:
-        """As `MultipartParser` wants them."""
-        return {
-            "on_part_begin": self._begin,
-            "on_header_field": self._on_name,
-            "on_header_value": self._on_value,
-            "on_header_end": self._header,
-            "on_part_data": self._data,
-            "on_end": self._end,
-        }
-
-    def _begin(self) -> None:
-        self._name, self._value, self._writing = b"", b"", False
-
-    def _on_name(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _on_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _header(self) -> None:
-        if self._name.lower() == b"content-disposition":
-            _, options = parse_options_header(self._value)
-            if b"filename" in options:
-                self.files += 1
-                self._writing = self.files == 1
-        self._name, self._value = b"", b""
-
-    def _data(self, data: bytes, start: int, end: int) -> None:
-        if self._writing:
-            self.file.write(data[start:end])
-
-    def _end(self) -> None:
-        self.complete = True

@@ -1,19 +1,19 @@
-// Shared by both pages: asking, making elements, writing numbers. Text is always set as text,
-// never as markup, so nothing that was delivered or asked can become code.
+// Shared by both pages: requests, elements, number formats. Text is always set as text, never as
+// markup, so no delivered or typed value can become code.
 
-export async function ask(path, body) {
+export async function fetchJson(path, body) {
   const options = body === undefined ? {} : {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
   };
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, options);
+    response = await fetch(path, options);
   } catch {
-    throw Object.assign(new Error("The server does not answer. Is it running?"), { errors: [] });
+    throw Object.assign(new Error("The server does not respond. Is it running?"), { errors: [] });
   }
-  const content = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    throw Object.assign(new Error(content.detail || answer.statusText), { errors: content.errors || [] });
+  const content = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    throw Object.assign(new Error(content.detail || response.statusText), { errors: content.errors || [] });
   }
   return content;
 }

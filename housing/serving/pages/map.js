@@ -56,8 +56,8 @@ export class DistrictMap {
     const ink = getComputedStyle(canvas).color;
     pen.strokeStyle = ink;
     pen.lineWidth = 1.5;
-    for (const place of this.ring) {
-      const [px, py] = this.#pixel(place.x, place.y);
+    for (const point of this.ring) {
+      const [px, py] = this.#pixel(point.x, point.y);
       pen.beginPath();
       pen.arc(px, py, size + 3, 0, 7);
       pen.stroke();
@@ -134,7 +134,7 @@ export class DistrictMap {
   }
 
   #wheeled(event) {
-    if (!event.ctrlKey && document.activeElement !== this.canvas) return; // the page scrolls
+    if (!event.ctrlKey && document.activeElement !== this.canvas) return; // scroll the page
     event.preventDefault();
     const box = this.canvas.getBoundingClientRect();
     this.#zoomed(event.deltaY < 0 ? 1.2 : 1 / 1.2, this.#degrees(event.clientX - box.left, event.clientY - box.top));

@@ -69,6 +69,14 @@ def newest_rival(connection: Connection, champion: int) -> int | None:
     return found
 
 
+def newest_never_promoted(connection: Connection) -> int | None:
+    """The newest model that was never champion, or None."""
+    newest = sa.select(sa.func.max(models.c.id))
+    former = former_champions(connection)
+    found: int | None = connection.execute(newest.where(models.c.id.not_in(former))).scalar()
+    return found
+
+
 def register(store: Store, facts: Mapping[str, Any], artifact: Blob, golden: Blob) -> int:
     """Make a fitted model known; its blobs must be durable. Returns its id."""
     with store.write() as connection:

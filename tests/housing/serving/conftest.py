@@ -1,4 +1,4 @@
-"""Real servers on a home that has seen two nights: uvicorn on a free port of loopback."""
+"""Real servers on a home with two runs: uvicorn on a free port of loopback."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What the operator is told: could we go back, how far is the shadow, what needs a person."""
+"""Data of the dashboard: rollback candidates and the shadow."""
 
 from pathlib import Path
 
@@ -9,32 +9,32 @@ from tests.housing.serving.conftest import only_settings, running
 from tests.housing.serving.test_shadow_comparison import NOW, _log
 
 
-def test_each_kept_champion_says_whether_it_could_be_gone_back_to(
+def test_each_rollback_candidate_has_the_result_of_its_check(
     own_home: Path, own_store: Store
 ) -> None:
     with only_settings(own_home) as settings, running(settings) as client:
-        before = client.get("/operator/data").json()["retained"]
-        assert [(row["model"], row["state"]) for row in before] == [
-            ("m2", "not tried yet"), ("m1", "not tried yet"),
-        ]  # fmt: skip
+        before = client.get("/dashboard/data").json()["rollback_candidates"]
+        assert [(row["model"], row["ready"]) for row in before] == [("m2", None), ("m1", None)]
         digest = load(own_store, 1).artifact
         path = next((own_home / "blobs").rglob(f"{digest}*"))
         path.write_bytes(b"damaged")
         for copy in (own_home / "backup").rglob(f"{digest}*"):
             copy.unlink()
         rollback_readiness.check(own_store, settings)
-        after = {row["model"]: row for row in client.get("/operator/data").json()["retained"]}
-        assert after["m2"]["state"] == "ready"
-        assert after["m1"]["state"] == "NOT READY"
-        assert after["m1"]["message"]
-        assert after["m2"]["tried_at"]
+        after = {
+            row["model"]: row for row in client.get("/dashboard/data").json()["rollback_candidates"]
+        }
+        assert after["m2"]["ready"]
+        assert after["m1"]["ready"] is False
+        assert after["m1"]["detail"]
+        assert after["m2"]["checked_at"]
 
 
-def test_the_shadow_stands_beside_the_champion(own_home: Path, own_store: Store) -> None:
+def test_the_shadow_is_compared_with_the_champion(own_home: Path, own_store: Store) -> None:
     _log(own_store, load(own_store, 2), load(own_store, 1), NOW)
     with only_settings(own_home) as settings, running(settings) as client:
-        rows = client.get("/operator/data").json()["shadow"]
+        rows = client.get("/dashboard/data").json()["shadow"]
     assert [(row["models"], row["day"], row["rows"]) for row in rows] == [
-        ("m1 beside m2", "all", 20), ("m1 beside m2", "2026-03-05", 20),
+        ("m1 and m2", "all", 20), ("m1 and m2", "2026-03-05", 20),
     ]  # fmt: skip
-    assert rows[0]["beyond"].endswith("%")
+    assert rows[0]["share_outside"].endswith("%")

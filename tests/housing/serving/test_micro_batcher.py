@@ -1,4 +1,4 @@
-"""Questions of one moment go as one table, of one version, and each gets its own rows back."""
+"""Requests of one moment are one batch of one model, and each gets its own rows back."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ import pytest
 
 from housing.inference.columns import Columns, columns_of_frame
 from housing.inference.loaded_model import LoadedModel, Predictions, load
-from housing.serving.micro_batcher import LARGE, QUICK_SECONDS, Batcher
+from housing.serving.micro_batcher import FAST_SECONDS, LARGE, MicroBatcher
 from housing.sources.simulated.scenarios import simulate
 from housing.store.database.engine import Store
 
@@ -33,7 +33,7 @@ class _Watched:
         return found
 
 
-def _questions(*rows: int) -> list[Columns]:
+def _requests(*rows: int) -> list[Columns]:
     frame, at, found = columns_of_frame(simulate(sum(rows), 9)), 0, []
     for count in rows:
         found.append({name: values[at : at + count] for name, values in frame.items()})
@@ -43,7 +43,7 @@ def _questions(*rows: int) -> list[Columns]:
 
 def _ask(*asked: tuple[LoadedModel, Columns]) -> list[Any]:
     async def together() -> list[Any]:
-        batcher = Batcher()
+        batcher = MicroBatcher()
         try:
             waiting = (batcher.predict(s, c, len(next(iter(c.values())))) for s, c in asked)
             return await asyncio.gather(*waiting, return_exceptions=True)
@@ -60,31 +60,31 @@ def _same(found: Predictions, served: LoadedModel, columns: Columns) -> bool:
     )
 
 
-def test_questions_of_one_moment_are_one_table(own_store: Store) -> None:
+def test_requests_of_one_moment_are_one_table(own_store: Store) -> None:
     model = _Watched(load(own_store, 2))
-    questions = _questions(1, 3, 2)
-    found = _ask(*((model.served, columns) for columns in questions))
+    requests = _requests(1, 3, 2)
+    found = _ask(*((model.served, columns) for columns in requests))
     assert model.rows == [6]
     assert model.threads == {threading.get_ident()}
-    assert all(_same(f, model.served, c) for f, c in zip(found, questions, strict=True))
+    assert all(_same(f, model.served, c) for f, c in zip(found, requests, strict=True))
 
 
 def test_a_table_holds_one_version_and_a_bounded_number_of_rows(own_store: Store) -> None:
     old, new = _Watched(load(own_store, 1)), _Watched(load(own_store, 2))
-    questions = _questions(1, 1, LARGE - 2, LARGE - 1)
+    requests = _requests(1, 1, LARGE - 2, LARGE - 1)
     whose = (old, new, old, old)
-    found = _ask(*((w.served, c) for w, c in zip(whose, questions, strict=True)))
+    found = _ask(*((w.served, c) for w, c in zip(whose, requests, strict=True)))
     assert (old.rows, new.rows) == ([LARGE - 1, LARGE - 1], [1])
-    for f, w, c in zip(found, whose, questions, strict=True):
+    for f, w, c in zip(found, whose, requests, strict=True):
         assert _same(f, w.served, c)
 
 
-@pytest.mark.parametrize(("seconds", "rows"), [(2 * QUICK_SECONDS, 1), (0.0, LARGE)])
+@pytest.mark.parametrize(("seconds", "rows"), [(2 * FAST_SECONDS, 1), (0.0, LARGE)])
 def test_what_takes_long_is_done_beside_the_loop(
     own_store: Store, seconds: float, rows: int
 ) -> None:
     model = _Watched(load(own_store, 2), seconds)
-    (columns,) = _questions(rows)
+    (columns,) = _requests(rows)
     (found,) = _ask((model.served, columns))
     assert threading.get_ident() not in model.threads
     assert _same(found, model.served, columns)
@@ -95,6 +95,6 @@ def test_a_model_that_fails_fails_those_who_asked_it(own_store: Store, seconds: 
     bad, good = (
         _Watched(load(own_store, m), seconds, fails) for m, fails in ((1, True), (2, False))
     )
-    one, two, three = _questions(1, 1, 1)
+    one, two, three = _requests(1, 1, 1)
     found = _ask((bad.served, one), (good.served, two), (bad.served, three))
     assert [type(f) for f in found] == [ValueError, Predictions, ValueError]

@@ -1,4 +1,4 @@
-"""The door: tokens, host names, headers, slow and broken clients, and nothing of the inside."""
+"""Tokens, host names, headers, limits, slow and broken clients."""
 
 import base64
 import contextlib
@@ -41,7 +41,7 @@ def _basic(token: str) -> dict[str, str]:
     return {"authorization": "Basic " + base64.b64encode(f"me:{token}".encode()).decode()}
 
 
-PATHS = ("/", "/operator", "/model", "/ready", "/metrics", "/openapi.json", "/predict", "/nothing")
+PATHS = ("/", "/dashboard", "/model", "/ready", "/metrics", "/openapi.json", "/predict", "/nothing")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -85,7 +85,7 @@ def test_every_answer_carries_the_security_headers(client: httpx.Client, path: s
     assert headers["x-frame-options"] == "DENY"
     assert "default-src 'none'" in headers["content-security-policy"]
     assert headers["referrer-policy"] == "no-referrer"
-    assert "server" not in headers  # what it runs on is nobody's business
+    assert "server" not in headers  # the software is not disclosed
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def _all(connection: socket.socket) -> bytes:
     return found
 
 
-def test_a_body_that_dawdles_is_a_408(locked: httpx.Client) -> None:
+def test_a_slow_body_is_a_408(locked: httpx.Client) -> None:
     with _connect(locked) as connection:
         began = time.monotonic()
         connection.sendall(
@@ -128,7 +128,7 @@ def test_a_body_that_dawdles_is_a_408(locked: httpx.Client) -> None:
     assert 0.9 < time.monotonic() - began < 9
 
 
-def test_a_header_that_dawdles_loses_its_connection(client: httpx.Client) -> None:
+def test_a_slow_header_loses_its_connection(client: httpx.Client) -> None:
     with _connect(client) as connection:
         began = time.monotonic()
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: loc")
@@ -136,7 +136,7 @@ def test_a_header_that_dawdles_loses_its_connection(client: httpx.Client) -> Non
         assert 0.9 < time.monotonic() - began < 5
 
 
-def test_a_second_header_that_dawdles_does_too(client: httpx.Client) -> None:
+def test_a_slow_second_header_does_too(client: httpx.Client) -> None:
     with _connect(client) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b" 200 " in connection.recv(65_536)
@@ -171,7 +171,7 @@ def test_a_broken_request_is_a_400_or_a_closed_door(client: httpx.Client, reques
     assert client.get("/health").status_code == 200
 
 
-def test_a_client_that_hangs_up_harms_nobody(client: httpx.Client) -> None:
+def test_a_client_that_hangs_up_harms_no_other(client: httpx.Client) -> None:
     for _ in range(5):
         with _connect(client) as connection:
             connection.sendall(
@@ -348,10 +348,27 @@ def test_after_a_refusal_the_connection_is_of_use(
         assert (following.status_code, following.json()["model"]) == (200, "m2")
 
 
+@pytest.mark.parametrize("case", _refused(TOKEN))
+def test_a_client_that_closes_the_connection_reads_the_refusal(
+    locked: httpx.Client, case: str
+) -> None:
+    """As a proxy with HTTP/1.0 does: the body is read, or its reset would take the response."""
+    method, path, headers, status = _refused(TOKEN)[case]
+    body = b" " * (9_000_000 if case == "too large" else 1_500_000)
+    head = {**headers, "host": "localhost", "connection": "close", "content-length": len(body)}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+    with _connect(locked) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        answer = _all(connection)
+    assert answer.split(b" ")[1] == str(status).encode()
+    assert b'"detail"' in answer
+
+
 def _routes(client: httpx.Client) -> list[tuple[str, str]]:
     documented = client.get("/openapi.json").json()["paths"]
     found = [(method.upper(), path) for path, methods in documented.items() for method in methods]
-    return [*found, ("GET", "/openapi.json"), *(("GET", path) for path in pages.FILES)]
+    static = [f"/static/{path.name}" for path in pages.FOLDER.iterdir()]
+    return [*found, *(("GET", path) for path in ("/openapi.json", "/", "/dashboard", *static))]
 
 
 def test_no_answer_of_any_route_is_stored(client: httpx.Client) -> None:

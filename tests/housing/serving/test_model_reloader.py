@@ -1,4 +1,4 @@
-"""The server follows the ledger: soon, all workers together, never to an unproven model."""
+"""Workers follow the promotion log: soon, all together, never to an unverified model."""
 
 import gc
 import threading
@@ -67,11 +67,11 @@ def _damage(store: Store, model: int) -> Path:
     return path
 
 
-def test_a_champion_that_is_damaged_is_not_served_and_all_are_told(
+def test_a_damaged_champion_is_not_used_and_one_alert_is_sent(
     own_home: Path, own_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = []
-    monkeypatch.setitem(NOTIFIERS, "test", lambda message, _: told.append(message))  # type: ignore[arg-type]
+    sent = []
+    monkeypatch.setitem(NOTIFIERS, "test", lambda message, _: sent.append(message))  # type: ignore[arg-type]
     path = _damage(own_store, 1)
     whole = Path(str(path).replace("/blobs/", "/backup/"))
     with (
@@ -79,9 +79,9 @@ def test_a_champion_that_is_damaged_is_not_served_and_all_are_told(
         running(settings) as client,
     ):
         make_champion(own_store, 1)
-        behind = until(lambda: client.get("/ready").json()["behind"], 5)
-        assert behind["model"] == "m1"
-        assert "Corrupt" in behind["why"]
+        failure = until(lambda: client.get("/ready").json()["reload_failure"], 5)
+        assert failure["model"] == "m1"
+        assert "Corrupt" in failure["error"]
         answer = client.post("/predict", json=_example(str(client.base_url)))
         assert (answer.status_code, answer.json()["model"]) == (200, "m2")
         assert "housing_reload_failed{" in client.get("/metrics").text or (
@@ -91,10 +91,10 @@ def test_a_champion_that_is_damaged_is_not_served_and_all_are_told(
         with own_store.read() as connection:
             noted = connection.execute(sa.select(alerts)).all()
         assert [(a.event, a.subject) for a in noted] == [("reload failed", "m1")]
-        assert [(m.event, m.subject) for m in told] == [("reload failed", "m1")]
+        assert [(m.event, m.subject) for m in sent] == [("reload failed", "m1")]
         path.write_bytes(whole.read_bytes())
         until(lambda: client.get("/ready").json()["model"] == "m1", 5)
-        assert client.get("/ready").json()["behind"] is None
+        assert client.get("/ready").json()["reload_failure"] is None
 
 
 def test_another_models_golden_predictions_are_no_proof(own_home: Path, own_store: Store) -> None:
@@ -103,8 +103,8 @@ def test_another_models_golden_predictions_are_no_proof(own_home: Path, own_stor
         connection.execute(models.update().where(models.c.id == 1).values(golden=other))
     with only_settings(own_home) as settings, running(settings) as client:
         make_champion(own_store, 1)
-        behind = until(lambda: client.get("/ready").json()["behind"], 5)
-        assert "golden" in behind["why"]
+        failure = until(lambda: client.get("/ready").json()["reload_failure"], 5)
+        assert "golden" in failure["error"]
         assert client.get("/model").json()["model"] == "m2"
 
 
@@ -115,11 +115,11 @@ def test_a_database_that_goes_away_does_not_stop_the_answers(
         question = _example(str(client.base_url))
         with own_store.write() as connection:
             connection.execute(sa.text("ALTER TABLE ledger RENAME TO away"))
-        until(lambda: client.get("/ready").json()["ledger_error"], 5)
+        until(lambda: client.get("/ready").json()["promotion_log_error"], 5)
         assert client.post("/predict", json=question).status_code == 200
         with own_store.write() as connection:
             connection.execute(sa.text("ALTER TABLE away RENAME TO ledger"))
-        until(lambda: client.get("/ready").json()["ledger_error"] == "", 5)
+        until(lambda: client.get("/ready").json()["promotion_log_error"] == "", 5)
 
 
 def test_without_a_champion_it_says_so_and_waits(home: Path) -> None:
@@ -233,8 +233,8 @@ def test_kept_models_answer_without_a_load_and_are_no_more_than_promised(
             question = _example(str(client.base_url))
             assert client.post("/predict", json=question).json()["model"] == f"m{model}"
         make_champion(own_store, 2)  # must be loaded, and cannot be
-        behind = until(lambda: client.get("/ready").json()["behind"], 30)
-        assert (behind["model"], client.get("/ready").json()["model"]) == ("m2", "m3")
+        failure = until(lambda: client.get("/ready").json()["reload_failure"], 30)
+        assert (failure["model"], client.get("/ready").json()["model"]) == ("m2", "m3")
         until(lambda: len(_loaded() - elsewhere) <= 2, 30)
 
 

@@ -24,17 +24,17 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, client: httpx.Client) -> Iterator[Page]:
-    """A page whose console must stay silent and which may ask nobody but its own server."""
+    """A page whose console must stay empty and which may use no other server."""
     opened = browser.new_page(base_url=str(client.base_url), reduced_motion="reduce")
     opened.set_default_timeout(15_000)
-    said: list[str] = []
+    messages: list[str] = []
     asked: list[str] = []
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: messages.append(str(error)))
+    opened.on("console", lambda message: messages.append(message.text))
     opened.on("request", lambda request: asked.append(request.url))
     yield opened
     opened.close()
-    assert [text for text in said if "422" not in text] == []
+    assert [text for text in messages if "422" not in text] == []
     assert [url for url in asked if not url.startswith(str(client.base_url))] == []
 
 
@@ -46,15 +46,15 @@ def _open(page: Page) -> None:
 def test_a_click_predicts_a_price_with_its_interval_and_reasons(page: Page) -> None:
     _open(page)
     page.get_by_role("button", name="Predict price").click()
-    answer = page.get_by_role("region", name="The price")
+    answer = page.get_by_role("region", name="Predicted price")
     expect(answer.locator("#price")).to_contain_text("$")
-    expect(answer).to_contain_text("What drove it")
+    expect(answer).to_contain_text("Contributions")
     features = len(schema.FEATURES) - 1  # both coordinates are one feature
     expect(answer.locator("#contributions tr")).to_have_count(features)
     expect(answer.locator("#neighbours tr")).to_have_count(8)
 
 
-def test_the_page_says_the_price_that_programs_get(page: Page, client: httpx.Client) -> None:
+def test_the_page_shows_the_price_that_programs_get(page: Page, client: httpx.Client) -> None:
     _open(page)
     page.get_by_role("button", name="Predict price").click()
     values = {name: page.locator(f"#field-{name}").input_value() for name in schema.FEATURES}
@@ -70,7 +70,7 @@ def test_a_click_on_the_map_fills_in_the_district(page: Page) -> None:
     box = page.locator("#map").bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] * 0.62, box["y"] + box["height"] * 0.75)
-    expect(page.locator("#map-said")).to_contain_text("Filled in the district")
+    expect(page.locator("#map-status")).to_contain_text("The form has the district")
     expect(page.locator("#price")).to_contain_text("$")
     assert page.locator(f"#field-{INCOME}").input_value() != before
 
@@ -84,9 +84,9 @@ def test_everything_works_by_keyboard(page: Page) -> None:
     assert page.evaluate("document.activeElement.id") == "map"
     for key in ("+", "+", "ArrowLeft", "ArrowUp", "ArrowUp", "-", "0"):
         page.keyboard.press(key)
-    expect(page.locator("#map-said")).to_contain_text("Nearest district")
+    expect(page.locator("#map-status")).to_contain_text("Nearest district")
     page.keyboard.press("Enter")
-    expect(page.locator("#map-said")).to_contain_text("Filled in")
+    expect(page.locator("#map-status")).to_contain_text("The form has the district")
     expect(page.locator("#price")).to_contain_text("$")
     page.keyboard.press("Tab")
     page.keyboard.press("Control+A")
@@ -128,7 +128,7 @@ def test_an_unusual_district_is_flagged(page: Page) -> None:
     expect(page.locator("#warnings")).to_contain_text("outside what the model was trained on")
 
 
-@pytest.mark.parametrize("path", ["/", "/operator"])
+@pytest.mark.parametrize("path", ["/", "/dashboard"])
 @pytest.mark.parametrize("size", [PHONE, {"width": 1280, "height": 900}])
 def test_nothing_is_cut_off(page: Page, path: str, size: Any) -> None:
     page.set_viewport_size(size)
@@ -141,7 +141,7 @@ def test_nothing_is_cut_off(page: Page, path: str, size: Any) -> None:
         assert box["height"] >= 44  # a finger's width
 
 
-@pytest.mark.parametrize("path", ["/", "/operator"])
+@pytest.mark.parametrize("path", ["/", "/dashboard"])
 def test_every_field_and_picture_has_a_name(page: Page, path: str) -> None:
     page.goto(path)
     page.wait_for_load_state("networkidle")
@@ -155,16 +155,16 @@ def test_every_field_and_picture_has_a_name(page: Page, path: str) -> None:
     assert page.locator("h1").count() == 1
 
 
-def test_the_operators_page_shows_champion_errors_and_nights(page: Page) -> None:
-    page.goto("/operator")
+def test_the_dashboard_shows_champion_errors_and_runs(page: Page) -> None:
+    page.goto("/dashboard")
     expect(page.locator("#cards")).to_contain_text("m2")
     expect(page.locator("#errors circle")).to_have_count(2)
-    expect(page.locator("#nights")).to_contain_text("r2")
-    expect(page.locator("#ledger tbody tr")).to_have_count(2)
+    expect(page.locator("#runs")).to_contain_text("r2")
+    expect(page.locator("#promotions tbody tr")).to_have_count(2)
     expect(page.locator("#alarms")).to_contain_text("b3")  # the quarantined batch needs a person
 
 
-def test_simulated_districts_are_said_loudly(page: Page, client: httpx.Client) -> None:
+def test_simulated_districts_are_messages_loudly(page: Page, client: httpx.Client) -> None:
     """The landing files of these nights are delivered, hence not marked as simulated."""
     _open(page)
     expect(page.locator("#notice")).to_have_text(client.get("/form").json()["notice"])

@@ -1,4 +1,4 @@
-"""The prediction log: complete, bounded, quiet where it is told to be, and joined to the truth."""
+"""The prediction log: complete, bounded, empty if it is off, and joined with labels."""
 
 import time
 from datetime import timedelta
@@ -32,7 +32,7 @@ def _districts(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _asked(home: Path, frame: pd.DataFrame, **settings: str) -> list[dict[str, Any]]:
-    """Ask a server about districts, and stop it; returns what it said."""
+    """Predict districts by a server, and stop it; returns the predictions."""
     with only_settings(home, **settings) as chosen, running(chosen) as client:
         body = {"districts": _districts(frame)}
         answer: list[dict[str, Any]] = client.post("/predict", json=body).json()["predictions"]
@@ -41,9 +41,9 @@ def _asked(home: Path, frame: pd.DataFrame, **settings: str) -> list[dict[str, A
 
 def test_all_that_was_answered_is_in_the_log(own_home: Path, own_store: Store) -> None:
     frame = simulate(40, 9)[FEATURES]
-    said = _asked(own_home, frame)
+    returned = _asked(own_home, frame)
     found = answers(own_store, inputs=schema.FEATURES)
-    assert found["predicted"].tolist() == [row["predicted"] for row in said]
+    assert found["predicted"].tolist() == [row["predicted"] for row in returned]
     assert found["key"].tolist() == district_keys(frame).tolist()
     assert set(found["model"]) == {2}
     pd.testing.assert_frame_equal(
@@ -133,16 +133,16 @@ def test_retention_drops_rows_and_bytes(own_store: Store) -> None:
 
 def test_the_shadow_is_scored_and_never_answers(own_home: Path, own_store: Store) -> None:
     frame = simulate(20, 9)[FEATURES]
-    said = _asked(own_home, frame, HOUSING_SERVE__SHADOW="m1")
+    returned = _asked(own_home, frame, HOUSING_SERVE__SHADOW="m1")
     found = answers(own_store)
     assert set(found[SHADOW]) == {1}
-    assert found["predicted"].tolist() == [row["predicted"] for row in said]
+    assert found["predicted"].tolist() == [row["predicted"] for row in returned]
     expected = load(own_store, 1).predictions(columns_of_frame(frame)).predicted
     assert found[SHADOW_PREDICTED].to_numpy() == pytest.approx(expected)
     assert (found[SHADOW_PREDICTED] != found["predicted"]).any()
 
 
-def test_a_shadow_that_is_not_there_harms_nobody(own_home: Path, own_store: Store) -> None:
+def test_a_shadow_that_is_not_there_harms_no_client(own_home: Path, own_store: Store) -> None:
     assert len(_asked(own_home, simulate(3, 9)[FEATURES], HOUSING_SERVE__SHADOW="m99")) == 3
     assert len(answers(own_store)) == 3
 
@@ -185,7 +185,7 @@ def test_clients_are_answered_while_the_log_is_stuck(own_home: Path, own_store: 
     with (
         only_settings(own_home, HOUSING_SERVE__LOG_SECONDS="0.1") as settings,
         running(settings) as client,
-        own_store.write(),  # nobody else can write now
+        own_store.write(),  # no other process can write now
     ):
         body = {"districts": _districts(simulate(5, 9)[FEATURES])}
         for _ in range(20):

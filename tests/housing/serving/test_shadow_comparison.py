@@ -1,4 +1,4 @@
-"""How far the shadow is from the champion, without a label: by pair, by day, by the interval."""
+"""Comparison of shadow and champion without labels: by pair, by day, by the interval."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,9 +33,9 @@ def test_the_difference_is_measured_by_pair_and_day(own_store: Store) -> None:
     champion = load(own_store, 2)
 
     def dearer(columns: Any) -> Any:
-        said = champion.predict(columns) + 1_000
-        said[:5] += 10**7  # outside any interval
-        return said
+        predicted = champion.predict(columns) + 1_000
+        predicted[:5] += 10**7  # outside any interval
+        return predicted
 
     shadow = replace(load(own_store, 1), predict=dearer)
     _log(own_store, champion, shadow, NOW - timedelta(days=1))

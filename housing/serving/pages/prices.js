@@ -1,31 +1,31 @@
-// The people's page: a form made from the catalogue, a map, and the answer in words and bars.
+// The page for people: a form made from the column catalogue, a map, and the prediction.
 
-import { ask, byId, dollars, make, rounded } from "./common.js";
+import { byId, dollars, fetchJson, make, rounded } from "./common.js";
 import { DistrictMap } from "./map.js";
 
 let form;
 let map;
 
 async function begin() {
-  form = await ask("/form");
-  byId("who").textContent = `Answered by model ${form.model}.`;
+  form = await fetchJson("/form");
+  byId("who").textContent = `Predicted by model ${form.model}.`;
   byId("notice").textContent = form.notice;
   byId("fields").replaceChildren(...form.fields.map(field));
-  fill(Object.fromEntries(form.fields.map((each) => [each.name, each.typical])));
+  fillDefaults();
   byId("form").addEventListener("submit", (event) => { event.preventDefault(); predict(); });
-  byId("form").addEventListener("reset", (event) => { event.preventDefault(); typical(); });
-  const data = await ask("/map");
-  map = new DistrictMap(byId("map"), data, { onPick: pick, onMove: say });
+  byId("form").addEventListener("reset", (event) => { event.preventDefault(); reset(); });
+  const data = await fetchJson("/map");
+  map = new DistrictMap(byId("map"), data, { onPick: pick, onMove: describe });
   byId("low").textContent = rounded(map.low, 1000);
-  byId("high").textContent = rounded(map.high, 1000) + " and more";
+  byId("high").textContent = rounded(map.high, 1000) + " or more";
   const [x, y] = where();
   map.show(x, y, []);
 }
 
 function field(each) {
   const id = `field-${each.name}`;
-  const help = `${each.meaning}.` + (each.trained_from === null ? "" :
-    ` The model has seen ${plain(each.trained_from)} to ${plain(each.trained_to)}.`);
+  const help = `${each.description}.` + (each.trained_minimum === null ? "" :
+    ` Training districts have ${plain(each.trained_minimum)} to ${plain(each.trained_maximum)}.`);
   const unit = each.categories ? "" : each.unit + (each.optional ? ", may be empty" : "");
   const input = each.categories
     ? make("select", { id, name: each.name }, ...each.categories.map((c) => make("option", { value: c }, c)))
@@ -47,8 +47,10 @@ function fill(values) {
   }
 }
 
-function typical() {
-  fill(Object.fromEntries(form.fields.map((each) => [each.name, each.typical])));
+const fillDefaults = () => fill(Object.fromEntries(form.fields.map((each) => [each.name, each.default])));
+
+function reset() {
+  fillDefaults();
   byId("answer").hidden = true;
   faults([]);
   const [x, y] = where();
@@ -63,7 +65,7 @@ function district() {
     const text = byId(`field-${each.name}`).value.trim();
     if (each.categories) found[each.name] = text;
     else if (text === "") { if (each.optional) found[each.name] = null; }
-    // What is no number goes as it is: the server names the field, the unit and the range.
+    // Other text is sent as it is: the server names the field, the unit and the range.
     else found[each.name] = Number.isFinite(Number(text)) ? Number(text) : text;
   }
   return found;
@@ -86,14 +88,14 @@ async function predict() {
   const button = byId("form").querySelector("[type=submit]");
   button.disabled = true;
   try {
-    const answer = await ask("/explain", { districts: [district()] });
+    const answer = await fetchJson("/explain", { districts: [district()] });
     byId("problem").hidden = true;
     faults([]);
     show(answer);
   } catch (error) {
     byId("answer").hidden = true;
     byId("problem").hidden = false;
-    byId("problem").textContent = error.errors.length ? "Please look at the marked field." : error.message;
+    byId("problem").textContent = error.errors.length ? "Please correct the marked field." : error.message;
     faults(error.errors);
   } finally {
     button.disabled = false;
@@ -102,12 +104,12 @@ async function predict() {
 
 function show(answer) {
   const found = answer.predictions[0];
-  byId("who").textContent = `Answered by model ${answer.model}, champion since ${answer.since.slice(0, 10)}.`;
+  byId("who").textContent = `Predicted by model ${answer.model}, champion since ${answer.champion_since.slice(0, 10)}.`;
   byId("price").textContent = rounded(found.predicted);
   interval(found, answer);
-  byId("warnings").replaceChildren(...found.warnings.map((words) => make("li", {}, `Take care: ${words}.`)));
-  byId("typical").textContent = `A typical district costs ${rounded(answer.typical)}; from there:`;
-  const widest = Math.max(...answer.contributions.map((c) => Math.abs(c.amount)), 1);
+  byId("warnings").replaceChildren(...found.warnings.map((text) => make("li", {}, `Caution: ${text}.`)));
+  byId("base-value").textContent = `A typical district costs ${rounded(answer.base_value)}. The features change this by:`;
+  const widest = Math.max(...answer.contributions.map((c) => Math.abs(c.contribution)), 1);
   byId("contributions").replaceChildren(...answer.contributions.map((each) => contribution(each, widest)));
   byId("neighbours").replaceChildren(...answer.neighbours.map((each) => neighbour(each, found.predicted)));
   byId("answer").hidden = false;
@@ -121,10 +123,10 @@ function interval(found, answer) {
   const known = found.lower !== null;
   byId("span-bar").parentElement.hidden = !known;
   if (!known) {
-    byId("interval").textContent = "How far off it may be is not known for this model.";
+    byId("interval").textContent = "This model has no prediction interval.";
     return;
   }
-  const of = Math.round(answer.nominal * 100);
+  const of = Math.round(answer.nominal_coverage * 100);
   byId("interval").textContent =
     `In ${of} of 100 districts like this one the price lies between ${rounded(found.lower)} and ${rounded(found.upper)}.`;
   const top = Math.max(found.upper * 1.1, map ? map.high : 0);
@@ -135,47 +137,47 @@ function interval(found, answer) {
 }
 
 function contribution(each, widest) {
-  const bar = make("div", { class: each.amount < 0 ? "down" : "up" });
-  const width = 50 * Math.abs(each.amount) / widest;
+  const bar = make("div", { class: each.contribution < 0 ? "down" : "up" });
+  const width = 50 * Math.abs(each.contribution) / widest;
   bar.style.width = `${width}%`;
-  bar.style.left = each.amount < 0 ? `${50 - width}%` : "50%";
-  const sign = each.amount < 0 ? "" : "+";
+  bar.style.left = each.contribution < 0 ? `${50 - width}%` : "50%";
+  const sign = each.contribution < 0 ? "" : "+";
   return make("tr", {}, make("th", { scope: "row" }, each.feature, make("br"), make("span", { class: "unit" }, each.value)),
-    make("td", { class: "bar", "aria-hidden": "true" }, bar), make("td", { class: "number" }, sign + rounded(each.amount)));
+    make("td", { class: "bar", "aria-hidden": "true" }, bar), make("td", { class: "number" }, sign + rounded(each.contribution)));
 }
 
 function neighbour(each, predicted) {
-  const away = each.kilometres < 0.1 ? "same place" : `${each.kilometres.toFixed(1)} km`;
+  const away = each.distance_km < 0.1 ? "same location" : `${each.distance_km.toFixed(1)} km`;
   const difference = each.price - predicted;
-  const words = Math.abs(difference) < 50 ? "the same" :
+  const text = Math.abs(difference) < 50 ? "the same" :
     `${rounded(Math.abs(difference))} ${difference < 0 ? "less" : "more"}`;
-  return make("tr", {}, make("td", {}, away), make("td", { class: "number" }, dollars(each.price)), make("td", {}, words));
+  return make("tr", {}, make("td", {}, away), make("td", { class: "number" }, dollars(each.price)), make("td", {}, text));
 }
 
-async function nearest(place) {
-  return ask(`/district?x=${place.x.toFixed(4)}&y=${place.y.toFixed(4)}`);
+async function nearest(location) {
+  return fetchJson(`/district?x=${location.x.toFixed(4)}&y=${location.y.toFixed(4)}`);
 }
 
-async function pick(place) {
+async function pick(location) {
   try {
-    const found = await nearest(place);
+    const found = await nearest(location);
     fill(found.district);
     const [x, y] = where();
     map.show(x, y, []);
-    byId("map-said").textContent = `Filled in the district at ${y.toFixed(2)} north, ${(-x).toFixed(2)} west; recorded price ${dollars(found.price)}.`;
+    byId("map-status").textContent = `The form has the district at ${y.toFixed(2)} north, ${(-x).toFixed(2)} west; recorded price ${dollars(found.price)}.`;
     await predict();
   } catch (error) {
-    byId("map-said").textContent = error.message;
+    byId("map-status").textContent = error.message;
   }
 }
 
 let waiting;
-function say(place) {
+function describe(location) {
   clearTimeout(waiting);
   waiting = setTimeout(async () => {
-    const found = await nearest(place).catch(() => null);
+    const found = await nearest(location).catch(() => null);
     if (found) {
-      byId("map-said").textContent = `Nearest district ${found.kilometres.toFixed(1)} km away, recorded price ${dollars(found.price)}. Enter picks it.`;
+      byId("map-status").textContent = `Nearest district ${found.distance_km.toFixed(1)} km away, recorded price ${dollars(found.price)}. Enter selects it.`;
     }
   }, 150);
 }
