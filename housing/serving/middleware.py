@@ -113,8 +113,8 @@ class AccessMiddleware:
             if _host_name(headers.get("host", "")) not in self.hosts:
                 return problem(
                     421,
-                    "This server does not answer to this host name. Set HOUSING_SERVE__TOKEN, or add "
-                    "the name to HOUSING_SERVE__ALLOWED_HOSTS.",
+                    "This server does not answer to this host name. Set HOUSING_SERVE__TOKEN, or "
+                    "add the name to HOUSING_SERVE__ALLOWED_HOSTS.",
                 )
         elif scope["path"] not in PUBLIC_PATHS and not _token_matches(self.token, headers):
             return problem(

@@ -49,7 +49,7 @@ def test_the_interval_comes_of_the_residuals_that_the_search_kept(own_store: Sto
     assert covered.lower <= 0.9 <= covered.upper
 
 
-def test_without_kept_residuals_there_is_no_interval_and_it_says_why(own_store: Store) -> None:
+def test_without_stored_residuals_there_is_no_interval_and_a_reason(own_store: Store) -> None:
     with own_store.read() as connection:
         row = registry.model(connection, 2)
     frame = datasets.read(own_store, row.version)
@@ -59,7 +59,7 @@ def test_without_kept_residuals_there_is_no_interval_and_it_says_why(own_store: 
     assert len(known) == len(train)
     calibration, _ = build(rows_of(train, None), rows_of(test, None))
     assert calibration.interval is None
-    assert "not kept" in calibration.no_interval_reason
+    assert "not stored" in calibration.no_interval_reason
 
 
 def test_what_a_verdict_kept_is_what_the_model_says_and_its_loss_costs_time_alone(
