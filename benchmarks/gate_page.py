@@ -14,13 +14,13 @@ from benchmarks import mutation, results
 from benchmarks.gate.cases import INTERVAL, RULES
 from benchmarks.gate.coverage import SLICES as COVERED
 from benchmarks.markdown import fill_names, percent, table
+from housing.formatting import change
 from housing.gate.check import CHECKS
 from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
-from housing.report.wording import change, share
 
 TEXT = Path(__file__).with_name("gate.in.md")
 GOAL = (0.93, 0.97)  # of the coverage
-_shares = FuncFormatter(lambda value, _: share(value, 0))
+_shares = FuncFormatter(lambda value, _: percent(value, 0))
 
 
 # --- tables -----------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def measure(splits: list[Split], bag: int, change: float, luck: float) -> dict[s
             "inconclusive": float(np.mean([o == "inconclusive" for o in outcomes])),
             "rule_alone": rate([n["rule_alone"][rule] for n in nights], group),
             "predicted": float(
-                np.mean([chance(n["comparison"], policy, change, luck=luck) for n in nights])
+                np.mean([chance(n["comparison"], policy, change, seed_spread=luck) for n in nights])
             ),
             "predicted_without_luck": float(
                 np.mean([chance(n["comparison"], policy, change) for n in nights])

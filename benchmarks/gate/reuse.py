@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks import results
 from benchmarks.gate.cases import RULES
 from housing.gate.policy import GatePolicy
-from housing.gate.power import chance, cut, selection_bias
+from housing.gate.power import chance, largest_passing_change, selection_bias
 from housing.records import Comparison, Interval
 
 SETS, ROWS = 1_000, 4_128
@@ -65,9 +65,11 @@ def test_set(rng: np.random.Generator) -> Iterator[Seen]:
             if night in NIGHTS:
                 planted = [compared(champion, challenger * (1 + x) ** 2) for x in CHANGES]
                 shown = float(np.sqrt(champion.mean() / typical)) - 1
-                passed = tuple(each.effect <= cut(each, policy) for each in planted)
+                passed = tuple(
+                    each.effect <= largest_passing_change(each, policy) for each in planted
+                )
                 yield Seen(night, rule, found, shown, passed)
-            if found.effect <= cut(found, policy):
+            if found.effect <= largest_passing_change(found, policy):
                 champions[rule] = challenger
 
 

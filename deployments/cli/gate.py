@@ -38,8 +38,8 @@ def _recorded(run: str | None) -> Any:
 @gate_app.command()
 def power(run: Run = None, as_json: AsJson = False) -> None:
     """How often a challenger that is truly worse or better passes, with that night's test rows."""
+    from housing.formatting import round_up_2_digits, short_percent
     from housing.gate.power import DETECTION, rows_for
-    from housing.gate.words import percent, round_up_2_digits
     from housing.operations.explain_verdict import power as characteristic
 
     found = _recorded(run)
@@ -67,12 +67,12 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
     console.print("", table, "")
     first = dict(own.first_curve)[0.0]
     console.print(
-        f"An equal challenger passes the rule {own.rule} in {percent(own.no_change)} of nights; at "
-        f"the first comparison on these rows it was {percent(first)}."
+        f"An equal challenger passes the rule {own.rule} in {short_percent(own.no_change)} of "
+        f"runs; at the first comparison on these rows it was {short_percent(first)}."
     )
     for gain, needed in gains.items():
         said = "no number" if needed is None else f"about {round_up_2_digits(needed)}"
-        often = f"{percent(gain)} in {percent(DETECTION)} of nights"
+        often = f"{short_percent(gain)} in {short_percent(DETECTION)} of nights"
         console.print(f"To promote a true gain of {often}: {said} test rows.")
 
 

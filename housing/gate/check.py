@@ -83,7 +83,7 @@ def judge(evidence: Evidence, policy: GatePolicy, checks: tuple[Check, ...] = CH
         return Verdict("inconclusive", _sentence("Inconclusive", broken, "could not run"), results)
     if inconclusive := _with_outcome(results, "inconclusive"):
         return Verdict(
-            "inconclusive", _sentence("Inconclusive", inconclusive, "could not tell"), results
+            "inconclusive", _sentence("Inconclusive", inconclusive, "inconclusive"), results
         )
     if not decided:
         message = f"Inconclusive: the check {deciding}, which decides, did not pass."

@@ -1,14 +1,11 @@
-"""Checks of what the judgement rests on: artifacts, test rows and their separation, fresh rows.
-
-How well a model predicts belongs to `model_checks`.
-"""
+"""Checks of the comparison's inputs: artifacts, test rows, leakage, rejected rows, drift."""
 
 from collections.abc import Iterator, Mapping
 
 from housing.evaluation.drift import found
+from housing.formatting import short_percent
 from housing.gate.evidence import Evidence, ModelMetrics
 from housing.gate.policy import DriftAction, GatePolicy
-from housing.gate.words import percent
 from housing.records import CheckOutcome, CheckResult, ColumnDrift, DriftReport
 
 
@@ -18,9 +15,7 @@ class Identity:
     name = "identity"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed where digests, ids or all predictions are equal; not applicable without a
-        champion.
-        """
+        """Failed if digests, ids or all predictions are equal."""
         ours, theirs = evidence.challenger, evidence.champion
         if not ours.digest:
             raise ValueError("the challenger's artifact has no digest")
@@ -31,7 +26,7 @@ class Identity:
             message = f"The challenger is the same artifact as the champion, m{theirs.id}."
             return CheckResult(self.name, "failed", message, figures)
         comparison = evidence.comparison
-        # Equal errors on every row: only then do neither rows nor cells differ by anything.
+        # Zero effect with zero variance: the errors are equal on every row.
         if comparison is not None and comparison.effect == comparison.se_independent == 0:
             message = f"The challenger predicts exactly what the champion, m{theirs.id}, does."
             return CheckResult(self.name, "failed", message, figures)
@@ -39,44 +34,44 @@ class Identity:
         return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
-        """Nothing but another model."""
-        return "Only another artifact, with other predictions, changes it."
+        """Only another model."""
+        return "Only an artifact with other predictions changes it."
 
 
 class TestRowCount:
-    """There are enough test rows to judge by (`min_test_rows`)."""
+    """There are enough test rows (`min_test_rows`)."""
 
-    __test__ = False  # not a test case, whatever pytest makes of its name
+    __test__ = False  # not a pytest class
     name = "test-rows"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Unsure where there are too few: that says nothing against the challenger."""
+        """Inconclusive below the minimum: too few rows are no evidence against the challenger."""
         rows, needed = evidence.test_rows, policy.min_test_rows
         figures = {"test_rows": rows, "min_test_rows": needed}
         if rows < needed:
-            message = f"There are {rows:,} test rows; it takes at least {needed:,} to judge."
+            message = f"There are {rows:,} test rows; at least {needed:,} are required."
             return CheckResult(self.name, "inconclusive", message, figures)
-        message = f"There are {rows:,} test rows, at least the {needed:,} that it takes."
+        message = f"There are {rows:,} test rows; at least {needed:,} are required."
         return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
-        """The rows that are missing or to spare."""
+        """The missing or surplus rows."""
         away = policy.min_test_rows - evidence.test_rows
         if away > 0:
             return f"It passes with {away:,} more test rows."
-        return f"It turns with {1 - away:,} test rows fewer."
+        return f"It fails with {1 - away:,} fewer test rows."
 
 
 class LeakProof:
-    """No model that is judged was trained on a row of tonight's test set, or on a near-duplicate.
+    """No compared model was trained on a row of the test set or on a near-duplicate of one.
 
-    Near-duplicates agree in all values but at most one, and chance does not explain it.
+    Near-duplicates agree in all values but at most one, more often than chance explains.
     """
 
     name = "leak-proof"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed on any such row; a model without recorded training keys proves nothing."""
+        """Failed on a single such row; an error for a model without recorded training keys."""
         models = [m for m in (evidence.challenger, evidence.champion) if m is not None]
         figures = {
             f"m{m.id}": {
@@ -91,8 +86,8 @@ class LeakProof:
         if leaks := [leak for m in models for leak in self._leaks(m, evidence)]:
             return CheckResult(self.name, "failed", " ".join(leaks), figures)
         trained = " and ".join(f"the {m.training_rows:,} of m{m.id}" for m in models)
-        looked = all(m.near_duplicates is not None for m in models)
-        also = ", nor has one a near-duplicate there" if looked else ""
+        complete = all(m.near_duplicates is not None for m in models)
+        also = ", nor has one a near-duplicate there" if complete else ""
         message = f"None of the {evidence.test_rows:,} test rows is among {trained}{also}."
         return CheckResult(self.name, "passed", message, figures)
 
@@ -113,9 +108,9 @@ class LeakProof:
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """A single shared row decides."""
         return (
-            "A single training row in the test set, or a near-duplicate of one, fails it; no "
-            "number of test rows helps. `housing dataset withdraw` takes out the batch that "
-            "brought it."
+            "A single training row in the test set, or a near-duplicate of one, fails it, however "
+            "many test rows there are. `housing dataset withdraw` removes the batch that contains "
+            "it."
         )
 
 
@@ -125,10 +120,7 @@ class RejectedShare:
     name = "rejected-share"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed beyond the limit: what entered of such deliveries is not to be learned from.
-
-        Only batches of which rows entered the dataset after the champion's version are counted.
-        """
+        """Failed beyond the limit; counts batches that entered after the champion's version."""
         read, rejected = evidence.read_rows, evidence.rejected_rows
         figures = {"read": read, "rejected": rejected, "limit": policy.max_rejected_share}
         if not read:
@@ -142,23 +134,23 @@ class RejectedShare:
         share = rejected / read
         message = (
             f"{rejected:,} of {read:,} rows of the batches that entered since the champion's "
-            f"version were rejected ({percent(share)}); up to "
-            f"{percent(policy.max_rejected_share, 2)} is tolerated."
+            f"version were rejected ({short_percent(share)}); up to "
+            f"{short_percent(policy.max_rejected_share, 2)} is tolerated."
         )
         outcome: CheckOutcome = "failed" if share > policy.max_rejected_share else "passed"
         return CheckResult(self.name, outcome, message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
-        """The rejected rows at which it turns."""
+        """The largest number of rejected rows that passes."""
         most = int(policy.max_rejected_share * evidence.read_rows)
         return f"It passes with at most {most:,} of {evidence.read_rows:,} rows rejected."
 
 
 class DriftFound:
-    """Whether tonight's rows or the dataset differ from what the champion learned from.
+    """The new rows and the dataset do not differ from the champion's training data.
 
-    Drift is a finding about the world and no fault of the challenger, who may be the answer to
-    it: what follows is for the policy to say (`drift_action`).
+    Drift is no fault of the challenger, which may be the remedy, so the policy decides what
+    follows from it (`drift_action`).
     """
 
     name = "drift"
@@ -170,12 +162,12 @@ class DriftFound:
     }
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Columns with enough rows, an effect, and a false-discovery rate, by both tables."""
+        """Tests each column of both tables: enough rows, effect size, false discovery rate."""
         if evidence.champion is None:
             return CheckResult(self.name, "not applicable", "There is no champion.")
         compared = [d for d in evidence.drift if d.columns]
         if not compared:
-            message = "There are no rows to hold against the champion's training rows."
+            message = "There are no rows to compare with the champion's training rows."
             return CheckResult(self.name, "not applicable", message)
         drifted = {d.current: columns for d in compared if (columns := drift_found(d, policy))}
         figures = {
@@ -189,17 +181,19 @@ class DriftFound:
                 f"{policy.drift_effect:g} or more beyond chance."
             )
             return CheckResult(self.name, "passed", message, figures)
-        said = " ".join(self._said(current, columns) for current, columns in drifted.items())
+        described = " ".join(
+            self._described(current, columns) for current, columns in drifted.items()
+        )
         ending = {
-            "report": "This policy reports it and nothing more.",
-            "inconclusive": "This policy does not decide on such rows.",
-            "keep": "This policy keeps the champion on such rows.",
+            "report": "The policy only reports drift.",
+            "inconclusive": "The policy does not decide on drifted rows.",
+            "keep": "The policy keeps the champion on drifted rows.",
         }[policy.drift_action]
         outcome = self.OUTCOMES[policy.drift_action]
-        return CheckResult(self.name, outcome, f"{said} {ending}", figures)
+        return CheckResult(self.name, outcome, f"{described} {ending}", figures)
 
     @staticmethod
-    def _said(current: str, columns: tuple[ColumnDrift, ...]) -> str:
+    def _described(current: str, columns: tuple[ColumnDrift, ...]) -> str:
         named = ", ".join(
             f"{c.column.replace('_', ' ')}{' (missing)' if c.kind == 'missing' else ''} "
             f"{c.effect:.2f}"
@@ -208,10 +202,11 @@ class DriftFound:
         return f"Drift in the {current}: {named}."
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
-        """What a finding takes, and the nearest column."""
+        """The thresholds of a finding, and the nearest column."""
         text = (
-            f"A finding takes {policy.drift_min_rows:,} rows, an effect of {policy.drift_effect:g} "
-            f"and an adjusted p-value of at most {policy.drift_false_discoveries:g}."
+            f"A finding requires {policy.drift_min_rows:,} rows, an effect of "
+            f"{policy.drift_effect:g} and an adjusted p-value of at most "
+            f"{policy.drift_false_discoveries:g}."
         )
         columns = [c for d in evidence.drift for c in d.columns]
         if not columns:

@@ -1,4 +1,4 @@
-"""The rules by which a change of the error is judged, and how many rows each would take."""
+"""The decision rules for a change of the error, and the test rows that each requires."""
 
 import math
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from housing.records import CheckOutcome, Comparison
 Item = TypeVar("Item")
 
 
-def in_force(evidence: Evidence, policy: GatePolicy) -> GatePolicy:
-    """The policy; its rule is `superior` where the same rows have been compared on before."""
+def effective_policy(evidence: Evidence, policy: GatePolicy) -> GatePolicy:
+    """The policy, with the rule `superior` if these rows were used in an earlier comparison."""
     return policy.model_copy(update={"rule": "superior"}) if evidence.repeated else policy
 
 
-def why_superior(looks: Sequence[int], older: int | None) -> str:
-    """Why the rule is `superior` whatever the policy's own; "" where it is not.
+def why_superior(judged_before: Sequence[int], older: int | None) -> str:
+    """Why the rule is `superior` instead of the policy's; "" if it is not.
 
-    `looks` are the challengers judged on the same rows before, `older` the challenger if it is an
+    `judged_before` are earlier challengers on the same rows, `older` the challenger if it is an
     older model than the champion.
     """
     reasons = []
-    if looks:
-        *most, last = (f"m{model}" for model in looks)
+    if judged_before:
+        *most, last = (f"m{model}" for model in judged_before)
         names = f"{', '.join(most)} and {last}" if most else last
         reasons.append(f"{names} {'were' if most else 'was'} judged on exactly these rows before")
     if older is not None:
@@ -35,12 +35,12 @@ def why_superior(looks: Sequence[int], older: int | None) -> str:
 
 
 def limit(policy: GatePolicy) -> float:
-    """Where the upper bound of the change must end."""
+    """The largest upper bound of the change that passes."""
     return 0.0 if policy.rule == "superior" else policy.margin
 
 
 def outcome(comparison: Comparison, policy: GatePolicy) -> CheckOutcome:
-    """Passed, failed, or inconclusive where the change is allowed and only its bound is too wide.
+    """Passed, failed, or inconclusive if only the bound of the change is too large.
 
     no_regression  change <= 0 and bound <= margin
     superior       bound <= 0
@@ -53,9 +53,9 @@ def outcome(comparison: Comparison, policy: GatePolicy) -> CheckOutcome:
 
 
 def rows_needed(comparison: Comparison, bound: float) -> int | None:
-    """Test rows at which the same effect would have its bound at `bound`, None if no number would.
+    """Test rows at which the same effect has its upper bound at `bound`; None if there are none.
 
-    The standard error falls with the square root of the rows; the effect is taken as it is.
+    The standard error falls with the square root of the rows.
     """
     room = bound - comparison.effect
     if room <= 0:
@@ -64,9 +64,9 @@ def rows_needed(comparison: Comparison, bound: float) -> int | None:
 
 
 def rows_to_show(comparison: Comparison, margin: float, level: float) -> int | None:
-    """Rows at which the same effect would be evidence of more than `margin`; None if never.
+    """Rows at which the same effect is evidence of more than `margin`; None if there are none.
 
-    `level` is the one-sided p-value at or below which it counts.
+    `level` is the one-sided significance level.
     """
     beyond = comparison.effect - margin
     if beyond <= 0:
@@ -76,10 +76,7 @@ def rows_to_show(comparison: Comparison, margin: float, level: float) -> int | N
 
 
 def evenly_spaced(history: Sequence[Item], most: int) -> list[Item]:
-    """At most `most` of a history, evenly over it, both ends among them; the first where one.
-
-    A slide is seen only from far enough back, a sudden change only from near by.
-    """
+    """At most `most` items, evenly spaced and including both ends; the first if `most` is 1."""
     if len(history) <= most:
         return list(history)
     if most < 2:

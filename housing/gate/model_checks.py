@@ -1,14 +1,13 @@
-"""Checks of how the challenger predicts: usable at all, better than nothing, not worse than now.
-
-What the judgement rests on (artifacts, rows, leaks) belongs to `data_checks`, some of the rows
-to `part_checks`, what it costs in service to `service_checks`.
+"""Checks of the challenger's predictions on all test rows: finite, better than the baselines, not
+worse than the champion.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from housing.gate import decision_rule, words
+from housing.formatting import bound_in_words, interval, rounded_up, short_percent
+from housing.gate import decision_rule, messages
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
 from housing.records import CheckOutcome, CheckResult, Comparison, Metrics
@@ -20,7 +19,7 @@ class SanePredictions:
     name = "sane-predictions"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed on a single unusable prediction: in service it would reach somebody."""
+        """Failed on a single unusable prediction."""
         ours = evidence.challenger
         figures = {"non_finite": ours.non_finite, "non_positive": ours.non_positive}
         if ours.non_finite or ours.non_positive:
@@ -33,17 +32,17 @@ class SanePredictions:
         return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
-        """A single prediction decides."""
-        return "A single prediction that is not finite and positive fails it, however many rows."
+        """One prediction decides."""
+        return "A single prediction that is not finite and positive fails it."
 
 
 class BeatsBaseline:
-    """The challenger beats each model without skill by a margin (`baseline_margin`)."""
+    """The challenger beats each baseline by a margin (`baseline_margin`)."""
 
     name = "beats-baseline"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """The worst outcome over the baselines; one that failed is named and does not count."""
+        """The worst outcome over the baselines; a baseline that failed is named and excluded."""
         if not evidence.baselines:
             raise ValueError(f"no baseline was measured{self._failed(evidence)}")
         ours = challenger_metrics(evidence)
@@ -55,19 +54,19 @@ class BeatsBaseline:
         }
         nearest = self.nearest(found, policy)
         comparison, baseline = found[nearest], evidence.baselines[nearest]
-        figures: dict[str, Any] = {name: words.figures(c) for name, c in found.items()}
+        figures: dict[str, Any] = {name: messages.figures(c) for name, c in found.items()}
         figures |= {"decided_by": nearest, "failed": dict(evidence.failed_baselines)}
         message = (
-            f"{words.format_error_vs(ours, comparison)} the {baseline.metrics.rmse.value:,.0f} of "
+            f"{messages.error_against(ours, comparison)} the {baseline.metrics.rmse.value:,.0f} of "
             f"the {nearest} baseline"
         )
         outcome = self.outcome(comparison, policy)
         if outcome == "inconclusive":
             message += (
                 f", but on {comparison.rows:,} test rows it may be only "
-                f"{words.percent(max(-words.rounded_up(comparison.upper), 0.0))} below"
+                f"{short_percent(max(-rounded_up(comparison.upper), 0.0))} below"
             )
-        required = f"at least {words.percent(policy.baseline_margin, 2)} below is required"
+        required = f"at least {short_percent(policy.baseline_margin, 2)} below is required"
         message += f"; {required}{self._failed(evidence)}."
         return CheckResult(self.name, outcome, message, figures)
 
@@ -89,7 +88,7 @@ class BeatsBaseline:
 
     @staticmethod
     def _failed(evidence: Evidence) -> str:
-        """Names the baselines that are left out, as the end of a sentence."""
+        """The excluded baselines, as the end of a sentence."""
         failed = evidence.failed_baselines.items()
         return "".join(f"; the {name} baseline failed ({why})" for name, why in failed)
 
@@ -106,14 +105,14 @@ class BeatsBaseline:
         away = nearest.upper + policy.baseline_margin
         rows = decision_rule.rows_needed(nearest, -policy.baseline_margin)
         if away <= 0:
-            rise = words.percent(abs(away))
+            rise = short_percent(abs(away))
             return (
-                f"It fails once the error rises by about {rise} of the baseline; at the error as "
-                f"it is, {words.rows_to_pass(rows)}."
+                f"It fails if the error rises by about {rise} of the baseline; at the present "
+                f"error {messages.rows_to_pass(rows)}."
             )
         return (
-            f"It passes once the error falls by about {words.percent(away)} of the baseline; at "
-            f"the error as it is, {words.rows_to_decide(rows)}."
+            f"It passes if the error falls by about {short_percent(away)} of the baseline; at "
+            f"the present error {messages.rows_to_decide(rows)}."
         )
 
 
@@ -123,7 +122,7 @@ class NoRegression:
     name = "no-regression"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Unsure where the error lies right but the test set is too small for the bound."""
+        """Inconclusive if the measured change passes but its bound does not."""
         if evidence.champion is None:
             return CheckResult(self.name, "not applicable", "There is no champion.")
         ours, theirs = challenger_metrics(evidence), evidence.champion.metrics
@@ -132,10 +131,12 @@ class NoRegression:
         if theirs is None:
             raise ValueError(f"the champion, m{evidence.champion.id}, gives no finite predictions")
         comparison = checked(evidence.comparison, evidence, policy)
-        policy = decision_rule.in_force(evidence, policy)
-        figures: dict[str, Any] = {**words.figures(comparison), "margin": policy.margin}
-        figures |= {"rule": policy.rule, "looks": list(evidence.judged_before)}
-        start = f"{words.format_error_vs(ours, comparison)} the champion's {theirs.rmse.value:,.0f}"
+        policy = decision_rule.effective_policy(evidence, policy)
+        figures: dict[str, Any] = {**messages.figures(comparison), "margin": policy.margin}
+        figures |= {"rule": policy.rule, "judged_before": list(evidence.judged_before)}
+        start = (
+            f"{messages.error_against(ours, comparison)} the champion's {theirs.rmse.value:,.0f}"
+        )
         outcome = decision_rule.outcome(comparison, policy)
         if outcome == "inconclusive":
             figures["rows_needed"] = decision_rule.rows_needed(
@@ -152,51 +153,51 @@ class NoRegression:
 
     @staticmethod
     def _ending(comparison: Comparison, policy: GatePolicy, outcome: CheckOutcome) -> str:
-        upper = words.rounded_up(comparison.upper)
-        asked = (
-            "where it must be shown to be better"
+        upper = rounded_up(comparison.upper)
+        required = (
+            "where proof of an improvement is required"
             if policy.rule == "superior"
-            else f"where up to {words.percent(policy.margin, 2)} worse is tolerated"
+            else f"where up to {short_percent(policy.margin, 2)} worse is tolerated"
         )
         if outcome == "failed":
-            tolerated = f", {asked}" if policy.rule == "non_inferior" else ""
-            return f" ({words.interval(comparison)}){tolerated}."
+            tolerated = f", {required}" if policy.rule == "non_inferior" else ""
+            return f" ({interval(comparison)}){tolerated}."
         if outcome == "passed":
-            sure = words.percent(policy.confidence, 2)
-            return f"; with {sure} confidence it is {words.bound(upper)}, {asked}."
+            sure = short_percent(policy.confidence, 2)
+            return f"; with {sure} confidence it is {bound_in_words(upper)}, {required}."
         rows = decision_rule.rows_needed(comparison, decision_rule.limit(policy))
         return (
             f", but on {comparison.rows:,} test rows it may still be "
-            f"{words.percent(upper)} worse, {asked.replace(' worse is', ' is')}; "
-            f"{words.rows_to_decide(rows)}."
+            f"{short_percent(upper)} worse, {required.replace(' worse is', ' is')}; "
+            f"{messages.rows_to_decide(rows)}."
         )
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
-        """The change that would tip it, and the rows that would at this change."""
+        """The change that passes, and the test rows required at the measured change."""
         comparison = evidence.comparison
         if comparison is None:
             return "It needs a champion to compare with."
-        policy = decision_rule.in_force(evidence, policy)
+        policy = decision_rule.effective_policy(evidence, policy)
         half = comparison.upper - comparison.effect
         most = decision_rule.limit(policy) - half
         if policy.rule == "no_regression":
             most = min(most, 0.0)
-        tipping = f"It passes where the measured change is at most {100 * most:+.2f} %"
+        threshold = f"It passes if the measured change is at most {100 * most:+.2f} %"
         outcome = decision_rule.outcome(comparison, policy)
         rows = (
             None
             if outcome == "failed"
             else decision_rule.rows_needed(comparison, decision_rule.limit(policy))
         )
-        said = words.rows_to_decide(rows) if outcome == "inconclusive" else words.rows_to_pass(rows)
+        enough = messages.rows_to_decide if outcome == "inconclusive" else messages.rows_to_pass
         return (
-            f"{tipping}; it was {100 * comparison.effect:+.2f} %. At this change {said}; there "
-            f"are {comparison.rows:,}."
+            f"{threshold}; it was {100 * comparison.effect:+.2f} %. At this change "
+            f"{enough(rows)}; there are {comparison.rows:,}."
         )
 
 
 def challenger_metrics(evidence: Evidence) -> Metrics | None:
-    """None where a prediction is not finite, which another check reports."""
+    """None if a prediction is not finite, which `sane-predictions` reports."""
     ours = evidence.challenger
     if ours.metrics is None and not ours.non_finite:
         raise ValueError("the challenger was not measured")
@@ -204,14 +205,14 @@ def challenger_metrics(evidence: Evidence) -> Metrics | None:
 
 
 def nothing_to_compare(name: str) -> CheckResult:
-    """What a comparison says where `sane-predictions` has failed."""
+    """Outcome of a comparison after `sane-predictions` failed."""
     return CheckResult(
         name, "not applicable", "The challenger has predictions that are not finite."
     )
 
 
 def checked(comparison: Comparison | None, evidence: Evidence, policy: GatePolicy) -> Comparison:
-    """The comparison, or ValueError where it is not one of tonight's rows at the policy's level."""
+    """The comparison; ValueError unless it covers all test rows at the policy's confidence."""
     if comparison is None:
         raise ValueError("the models were not compared")
     if comparison.rows != evidence.test_rows:
@@ -220,7 +221,7 @@ def checked(comparison: Comparison | None, evidence: Evidence, policy: GatePolic
 
 
 def checked_level(comparison: Comparison, policy: GatePolicy) -> Comparison:
-    """The comparison, or ValueError where it is not finite or not at the policy's confidence."""
+    """The comparison; ValueError unless it is finite and at the policy's confidence."""
     if comparison.interval.confidence != policy.confidence:
         raise ValueError(
             f"compared at a confidence of {comparison.interval.confidence}, not {policy.confidence}"

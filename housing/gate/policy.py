@@ -1,7 +1,7 @@
-"""What the gate demands, as one frozen object: each threshold has its name and bounds here.
+"""The gate's thresholds, as one frozen object.
 
-How a threshold is applied belongs to the check that names it. A field is never renamed or taken
-away: policies of old verdicts are read back. A new one has a default.
+Policies are stored with verdicts and read back: after a release no field is renamed or removed,
+and a new one has a default.
 """
 
 from typing import Literal
@@ -13,9 +13,7 @@ DriftAction = Literal["report", "inconclusive", "keep"]
 
 
 class GatePolicy(BaseModel):
-    """The demands a challenger must meet. A metric and a rule are named in advance, never chosen
-    after the figures are known.
-    """
+    """The thresholds a challenger must meet; metric and rule are fixed before it is measured."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,7 +71,7 @@ class GatePolicy(BaseModel):
         description="What drift does: report (a finding, nothing more), inconclusive or keep.",
     )
     drift_min_rows: int = Field(
-        100, ge=2, description="Rows on both sides below which no column is said to drift."
+        100, ge=2, description="Rows on both sides below which a column is not tested for drift."
     )
     drift_effect: float = Field(
         0.1,
@@ -86,7 +84,7 @@ class GatePolicy(BaseModel):
         0.05,
         gt=0,
         lt=1,
-        description="Share of columns said to drift that may be said so by chance.",
+        description="False discovery rate across columns (Benjamini-Hochberg).",
     )
 
     # --- how the model does, beside the decision
@@ -162,5 +160,5 @@ class GatePolicy(BaseModel):
     wear_warning: int = Field(
         60,
         ge=1,
-        description="Decisions served by a test set from which on its wear is warned about.",
+        description="Decisions on one test set from which on its reuse causes a warning.",
     )

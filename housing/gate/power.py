@@ -1,13 +1,12 @@
-"""What a gate can and cannot see: the chance that a challenger passes, by how good it truly is.
+"""Operating characteristic of the gate: the probability that a challenger passes, by true change.
 
-The measured change of the error is its true change plus the luck of the test rows, whose size
-is tonight's standard error among neighbours. Under normal luck the chance of passing the deciding
-rule follows; the other checks can only lower it. Pure functions of a comparison and a policy.
+The measured change of the error is the true change plus a sampling error of the test rows, normal
+with the spatially robust standard error. The other checks can only lower the probability.
 
-The champion was chosen on the same rows, and the more challengers were compared there, the luckier
-it is on them. Each model's luck is taken to be independent, of the variance that two of them give
-the change, and each earlier challenger to be as good as its champion: then the champion's luck
-after any number of comparisons has a distribution that is computed here step by step.
+Selection: the champion was chosen on the same rows, so its sampling error there is negative on
+average, and more so after more comparisons. The sampling errors of models are taken as independent,
+each with half of the variance of the change, and earlier challengers as equally good; then the
+distribution of the champion's sampling error after each comparison follows step by step.
 """
 
 import math
@@ -21,88 +20,88 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import ndtr, stdtrit
 
-from housing.gate import words
+from housing.formatting import short_percent, two_digits
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy, Rule
 from housing.records import Comparison
 
 DETECTION = 0.8
-"""The rate at which a true gain counts as one that the gate can see."""
+"""Power: the probability with which a true gain is to be promoted."""
 
-ASKED = 0.01
-"""The regression that is asked about where the margin is zero."""
+DEFAULT_REGRESSION = 0.01
+"""The true regression of which the pass rate is reported if the margin is zero."""
 
-LEAST_SHOWN = 0.0001
-"""Chances below it read as fewer than this."""
+SMALLEST_RATE = 0.0001
+"""Rates below it are reported as "fewer than"."""
 
 CURVE = tuple(x / 400 for x in range(-20, 21))
 """True changes of the error at which the curve is drawn: -5 % to +5 % in steps of 0.25 %."""
 
 
-LUCK = np.linspace(-8, 8, 1601)
-"""Luck of a model on the test rows, in its standard deviations: where its distribution is kept."""
+NOISE = np.linspace(-8, 8, 1601)
+"""Grid of a model's sampling error on the test rows, in its standard deviations."""
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class OperatingCharacteristic:
-    """What tonight's gate lets through; a change of the error is relative, negative is better.
+    """Pass rates of the gate; changes of the error are relative, negative is better.
 
-    All but `first_curve` holds after `earlier` comparisons on the same test rows.
+    All but `first_curve` hold after `earlier` comparisons on the same test rows.
     """
 
     rule: Rule
     margin: float
     rows: int
-    se: float  # of the measured change: the luck of the test rows
-    earlier: int | None  # comparisons on these rows before tonight's; None: not known, taken as 0
-    bias: float  # expected share by which the champion's error on them is too low by selection
-    regression: float  # the true regression that is asked about: the margin
-    passes: float  # chance that it passes
-    no_change: float  # chance that a challenger exactly as good passes
-    gain_needed: float | None  # true gain that is promoted in DETECTION of nights; None: certain
-    curve: tuple[tuple[float, float], ...]  # (true change, chance of passing)
-    first_curve: tuple[tuple[float, float], ...]  # the same for the first comparison on the rows
+    se: float  # standard error of the measured change
+    earlier: int | None  # earlier comparisons on these rows; None: unknown, taken as 0
+    bias: float  # expected relative selection bias of the champion's error
+    regression: float  # the margin, as a true regression
+    passes: float  # probability that it passes
+    no_change: float  # probability that an equal challenger passes
+    gain_needed: float | None  # true gain promoted with probability DETECTION; None: any
+    curve: tuple[tuple[float, float], ...]  # (true change, probability)
+    first_curve: tuple[tuple[float, float], ...]  # for the first comparison on the rows
 
     @property
     def message(self) -> str:
-        """The two numbers in words, and for which night they hold."""
-        seen = f"promotes an equal challenger in {_rate(self.no_change)} of nights"
+        """Pass rate of a regression and power, in words."""
+        power = f"promotes an equal challenger in {_rate(self.no_change)} of runs"
         if self.gain_needed is not None:
-            gain = words.two_digits(100 * self.gain_needed)
-            seen = f"needs a {gain} % gain to be promoted in {_rate(DETECTION)} of nights"
-        regression = words.two_digits(100 * self.regression)
+            gain = two_digits(100 * self.gain_needed)
+            power = f"needs a {gain} % gain to be promoted in {_rate(DETECTION)} of runs"
+        regression = two_digits(100 * self.regression)
         return (
             f"On {self.rows:,} test rows the rule {self.rule} lets a {regression} % regression "
-            f"through in {_rate(self.passes)} of nights and {seen}. {self.holds_for}"
+            f"through in {_rate(self.passes)} of runs and {power}. {self.holds_for}"
         )
 
     @property
     def holds_for(self) -> str:
-        """For which night the rates hold."""
+        """For which comparison the rates hold."""
         if self.earlier is None:
             return (
-                "These rates hold for the first comparison on these rows; how many there were "
-                "before is not recorded."
+                "These rates hold for the first comparison on these rows; how many there "
+                "were before is not recorded."
             )
         if not self.earlier:
             return "These rates hold for the first comparison on these rows."
         return (
-            f"These rates hold for comparison {self.earlier + 1:,} on these rows, if the "
-            f"challengers before were as good as the champion: by selection its error is expected "
-            f"to look {words.percent(self.bias, 2)} lower on them than it is."
+            f"These rates hold for comparison {self.earlier + 1:,} on these rows, if earlier "
+            f"challengers were as good as the champion. The expected selection bias of the error of "
+            f"the champion is -{short_percent(self.bias, 2)}."
         )
 
 
 def _rate(chance: float) -> str:
-    if chance < LEAST_SHOWN:
-        return f"fewer than {words.two_digits(100 * LEAST_SHOWN)} %"
-    return f"{words.two_digits(100 * chance)} %"
+    if chance < SMALLEST_RATE:
+        return f"fewer than {two_digits(100 * SMALLEST_RATE)} %"
+    return f"{two_digits(100 * chance)} %"
 
 
-def cut(comparison: Comparison, policy: GatePolicy) -> float:
-    """The largest measured change that passes the rule, at this comparison's standard error."""
+def largest_passing_change(comparison: Comparison, policy: GatePolicy) -> float:
+    """The largest measured change that passes the rule at this standard error."""
     half = float(stdtrit(comparison.degrees, policy.confidence)) * comparison.se
     match policy.rule:
         case "superior":
@@ -118,56 +117,58 @@ def chance(
     policy: GatePolicy,
     change: float,
     *,
-    luck: float = 0.0,
+    seed_spread: float = 0.0,
     earlier: int = 0,
 ) -> float:
-    """Chance that a challenger whose true change is `change` passes the deciding rule.
+    """Probability that a challenger with the true change `change` passes the deciding rule.
 
-    `luck` adds the luck of training, where `change` is that of a recipe and not of one model;
-    `earlier` comparisons on the same rows have chosen the champion.
+    `seed_spread` adds variance from the training seed, if `change` is that of a recipe and not of
+    one model; `earlier` comparisons on the same rows have selected the champion.
     """
     one = comparison.se / math.sqrt(2)
-    spread = math.hypot(one, luck)
-    limit = cut(comparison, policy)
+    spread = math.hypot(one, seed_spread)
+    limit = largest_passing_change(comparison, policy)
     room = limit - change
     if spread == 0:
         return float(room >= 0)
     if not earlier or one == 0:
-        return float(ndtr(room / math.hypot(comparison.se, luck)))
-    weights = _champion_luck(limit / one, earlier)
-    return float(weights @ ndtr((room + one * LUCK) / spread))
+        return float(ndtr(room / math.hypot(comparison.se, seed_spread)))
+    weights = _champion_noise(limit / one, earlier)
+    return float(weights @ ndtr((room + one * NOISE) / spread))
 
 
 def selection_bias(comparison: Comparison, policy: GatePolicy, earlier: int) -> float:
-    """Expected share by which the champion's error on the test rows is too low by selection."""
+    """Expected share by which selection makes the champion's error on the test rows too low."""
     one = comparison.se / math.sqrt(2)
     if not earlier or one == 0:
         return 0.0
-    return -one * float(_champion_luck(cut(comparison, policy) / one, earlier) @ LUCK)
+    return -one * float(
+        _champion_noise(largest_passing_change(comparison, policy) / one, earlier) @ NOISE
+    )
 
 
 @lru_cache(maxsize=64)
-def _champion_luck(limit: float, earlier: int) -> Floats:
-    """Weights of LUCK for the champion after so many comparisons with equally good challengers.
+def _champion_noise(limit: float, earlier: int) -> Floats:
+    """Weights of NOISE for the champion after `earlier` comparisons with equally good challengers.
 
-    A challenger becomes champion where its luck is at most `limit` above the champion's (in
-    standard deviations of one model's luck; negative is lucky).
+    A challenger becomes champion if its sampling error is at most `limit` above the champion's, in
+    standard deviations of one model's sampling error.
     """
-    density = np.exp(-(LUCK**2) / 2)
+    density = np.exp(-(NOISE**2) / 2)
     own: Floats = density / density.sum()
     weights = own
-    stays = ndtr(-(LUCK + limit))  # chance that the next challenger does not pass, by luck
+    stays = ndtr(-(NOISE + limit))  # probability that the next challenger fails
     for _ in range(earlier):
-        below = np.interp(LUCK - limit, LUCK, np.cumsum(weights) - weights / 2)
+        below = np.interp(NOISE - limit, NOISE, np.cumsum(weights) - weights / 2)
         weights = weights * stays + own * (1 - below)
         weights = weights / weights.sum()
     return weights
 
 
 def earlier_comparisons(evidence: Evidence) -> int | None:
-    """Comparisons that tonight's test rows have served before; None where it is not recorded.
+    """Earlier comparisons on these test rows; None if not recorded.
 
-    The first decision on them made the first champion and compared it with no other.
+    The first decision made the first champion and compared it with no other model.
     """
     return None if evidence.holdout_reuse is None else max(evidence.holdout_reuse.decisions - 1, 0)
 
@@ -179,8 +180,8 @@ def operating_characteristic(
     *,
     earlier: int | None = None,
 ) -> OperatingCharacteristic:
-    """The curve and the two numbers of one night's gate, after so many earlier comparisons."""
-    regression, used = policy.margin or ASKED, earlier or 0
+    """The gate's pass rates after `earlier` comparisons on the same rows."""
+    regression, used = policy.margin or DEFAULT_REGRESSION, earlier or 0
 
     def passing(change: float, times: int = used) -> float:
         return chance(comparison, policy, change, earlier=times)
@@ -202,24 +203,23 @@ def operating_characteristic(
 
 
 def _gain_needed(comparison: Comparison, policy: GatePolicy, earlier: int) -> float | None:
-    """The true gain that passes in DETECTION of nights; None where an equal model does."""
+    """The true gain that passes with probability DETECTION; None if an equal model does."""
 
     def missing(gain: float) -> float:
         return DETECTION - chance(comparison, policy, -gain, earlier=earlier)
 
     if missing(0.0) <= 0:
         return None
-    most = 20 * comparison.se - cut(comparison, policy)
+    most = 20 * comparison.se - largest_passing_change(comparison, policy)
     return _root(missing, 0.0, most)
 
 
 def rows_for(
     comparison: Comparison, policy: GatePolicy, gain: float, *, earlier: int | None = None
 ) -> int | None:
-    """Test rows at which a true gain is promoted in DETECTION of nights; None if never.
+    """Test rows at which a true gain is promoted with probability DETECTION; None if never.
 
-    The standard error falls with the square root of the rows. `earlier` as in `chance`: with as
-    many comparisons on those rows.
+    The standard error falls with the square root of the rows. `earlier` as in `chance`.
     """
 
     def missing(logarithm: float) -> float:
@@ -236,7 +236,7 @@ def rows_for(
 
 
 _MOST_LOG = math.log(1e4)
-"""Standard errors are looked for within a factor of ten thousand of tonight's."""
+"""Standard errors are searched within a factor of ten thousand of the measured one."""
 
 
 def _root(function: Any, low: float, high: float) -> float:

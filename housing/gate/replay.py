@@ -1,7 +1,7 @@
-"""A recorded verdict judged again from its recorded inputs, by the checks of today.
+"""Judges recorded evidence again with the present checks, to verify a recorded verdict.
 
-Only the checks that were asked then are asked again: one that is newer has no evidence in an old
-record. Wording may change between releases; outcomes may not.
+Checks that the recorded verdict does not contain are skipped: an old record has no evidence for
+them. Messages may change between releases; outcomes may not.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from housing.records import Json, Verdict
 
 @dataclass(frozen=True)
 class Replayed:
-    """What was said then and what is said now."""
+    """The recorded and the present verdict."""
 
     recorded: Verdict
     now: Verdict
-    differences: tuple[str, ...]  # in words; none where every outcome is the same
-    not_asked: tuple[str, ...]  # checks of today that the recorded verdict did not have
+    differences: tuple[str, ...]  # empty if all outcomes agree
+    not_asked: tuple[str, ...]  # present checks that the recorded verdict does not have
 
     @property
     def agrees(self) -> bool:
@@ -32,19 +32,19 @@ class Replayed:
 def replay(
     evidence: Json, policy: Json, verdict: Json, checks: tuple[Check, ...] = CHECKS
 ) -> Replayed:
-    """Judge again what SQL keeps of an evaluation, of whatever age."""
+    """Judge a stored evaluation again."""
     recorded = TypeAdapter(Verdict).validate_python(verdict)
     then = {result.name: result.outcome for result in recorded.checks}
     asked = tuple(check for check in checks if check.name in then)
     now = judge(records.read(evidence), GatePolicy.model_validate(policy), asked)
     outcomes = {result.name: result.outcome for result in now.checks}
     differences = [
-        f"the check {name} said {outcome} and says {outcomes.get(name, 'nothing: it is gone')}"
+        f"check {name}: recorded {outcome}, now {outcomes.get(name, 'removed')}"
         for name, outcome in then.items()
         if outcomes.get(name) != outcome
     ]
     if recorded.outcome != now.outcome:
-        differences.insert(0, f"the verdict was {recorded.outcome} and is {now.outcome}")
+        differences.insert(0, f"verdict: recorded {recorded.outcome}, now {now.outcome}")
     return Replayed(
         recorded,
         now,

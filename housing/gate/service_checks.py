@@ -1,11 +1,10 @@
-"""Checks of the challenger in service: fast, small, and the same after it is loaded again."""
+"""Checks of latency, artifact size, and loading in a fresh process."""
 
+from housing.formatting import two_digits
 from housing.gate.evidence import Evidence
+from housing.gate.messages import NOT_MEASURED
 from housing.gate.policy import GatePolicy
-from housing.gate.words import two_digits
 from housing.records import CheckResult
-
-NOT_MEASURED = "It was not measured on that night."
 
 SAME = 1e-9
 """Largest relative difference of a prediction that counts as the same one."""
@@ -17,7 +16,7 @@ class Latency:
     name = "latency"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed beyond the budget; as fast as the machine of the night was."""
+        """Failed beyond the budget, as measured on the machine of the run."""
         if evidence.costs is None:
             return CheckResult(self.name, "not applicable", NOT_MEASURED)
         ours, budget = evidence.costs.latency_ms, policy.latency_budget_ms
@@ -33,9 +32,9 @@ class Latency:
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The factor between time and budget."""
         if evidence.costs is None:
-            return "It needs a night on which it is measured."
+            return "It needs a run that measures it."
         factor = policy.latency_budget_ms / evidence.costs.latency_ms
-        return f"It turns where a prediction takes {two_digits(factor)} times as long."
+        return f"The limit is {two_digits(factor)} times the measured time."
 
 
 class ArtifactSize:
@@ -55,9 +54,9 @@ class ArtifactSize:
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The factor between size and budget."""
         if evidence.costs is None:
-            return "It needs a night on which it is measured."
+            return "It needs a run that measures it."
         factor = policy.artifact_budget_mb * 1e6 / evidence.costs.artifact_bytes
-        return f"It turns where the artifact is {two_digits(factor)} times as large."
+        return f"The limit is {two_digits(factor)} times the present size."
 
 
 class PreflightRun:
@@ -66,9 +65,9 @@ class PreflightRun:
     name = "preflight"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed where it cannot be loaded there or differs; an error where nobody could look."""
+        """Failed if it cannot be loaded or predicts differently; an error if the process failed."""
         if not policy.preflight:
-            return CheckResult(self.name, "not applicable", "The policy does not ask for it.")
+            return CheckResult(self.name, "not applicable", "The policy does not require it.")
         found = evidence.preflight
         if found is None:
             return CheckResult(self.name, "not applicable", NOT_MEASURED)
@@ -91,5 +90,5 @@ class PreflightRun:
         return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
-        """A single prediction decides."""
+        """One prediction decides."""
         return f"A single prediction that differs by more than {SAME:g} of itself fails it."

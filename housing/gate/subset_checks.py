@@ -1,7 +1,8 @@
-"""Checks that a good mean hides nothing: slices, recent rows, capped labels, champions of before.
+"""Checks on subsets of the test rows (slices, unused rows, uncapped labels) and against former
+champions.
 
-Some of the rows are few, so these block on evidence of a regression, not for want of it; the
-ratchet, on all rows, blocks on the error itself.
+Subsets are small, so these checks fail only on evidence of a regression; the comparison with
+former champions uses all rows and fails on the measured error.
 """
 
 from collections.abc import Mapping
@@ -9,14 +10,13 @@ from collections.abc import Mapping
 from scipy.special import stdtrit
 
 from housing.evaluation.compare import holm, regression_p_value
-from housing.gate import decision_rule, words
+from housing.formatting import change_in_words, interval, round_up_2_digits, short_percent
+from housing.gate import decision_rule, messages
 from housing.gate.evidence import Evidence, SubsetComparison
+from housing.gate.messages import NO_CHAMPION, NOT_MEASURED
 from housing.gate.model_checks import challenger_metrics, checked, checked_level, nothing_to_compare
 from housing.gate.policy import GatePolicy
 from housing.records import CheckResult, Comparison
-
-NO_CHAMPION = "There is no champion."
-NOT_MEASURED = "It was not measured on that night."
 
 
 class Slices:
@@ -25,7 +25,7 @@ class Slices:
     name = "slices"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed on evidence alone; a slice with fewer than `slice_min_rows` is not judged."""
+        """Failed on evidence only; slices below `slice_min_rows` are not judged."""
         if evidence.champion is None:
             return CheckResult(self.name, "not applicable", NO_CHAMPION)
         if challenger_metrics(evidence) is None:
@@ -40,23 +40,23 @@ class Slices:
             return CheckResult(self.name, "not applicable", f"No slice is large enough.{aside}")
         p_values = self.p_values(judged, policy)
         figures = {
-            name: {**words.figures(c), "p_value": p_values[name]} for name, c in judged.items()
+            name: {**messages.figures(c), "p_value": p_values[name]} for name, c in judged.items()
         }
         worst = max(judged, key=lambda name: judged[name].effect)
         if beyond := [n for n, p in p_values.items() if p <= 1 - policy.evidence_confidence]:
             named = "; ".join(
-                f"{n} {words.percent(judged[n].effect)} higher on {judged[n].rows:,} rows"
+                f"{n} {short_percent(judged[n].effect)} higher on {judged[n].rows:,} rows"
                 for n in sorted(beyond, key=lambda n: -judged[n].effect)
             )
             message = (
-                f"The error is higher by more than {words.percent(policy.slice_margin, 2)} beyond "
+                f"The error is higher by more than {short_percent(policy.slice_margin, 2)} beyond "
                 f"chance in {len(beyond)} of {len(judged)} slices: {named}.{aside}"
             )
             return CheckResult(self.name, "failed", message, figures)
         message = (
             f"No evidence in {len(judged)} slices of an error more than "
-            f"{words.percent(policy.slice_margin, 2)} higher; the worst, {worst}: "
-            f"{words.format_change(judged[worst].effect)} ({words.interval(judged[worst])}).{aside}"
+            f"{short_percent(policy.slice_margin, 2)} higher; the worst, {worst}: "
+            f"{change_in_words(judged[worst].effect)} ({interval(judged[worst])}).{aside}"
         )
         return CheckResult(self.name, "passed", message, figures)
 
@@ -64,30 +64,30 @@ class Slices:
     def judged(evidence: Evidence, policy: GatePolicy) -> dict[str, Comparison]:
         """The slices that are large enough, by name."""
         return {
-            part.name: checked_level(part.comparison, policy)
-            for part in evidence.slices
-            if part.comparison is not None and part.rows >= policy.slice_min_rows
+            subset.name: checked_level(subset.comparison, policy)
+            for subset in evidence.slices
+            if subset.comparison is not None and subset.rows >= policy.slice_min_rows
         }
 
     @staticmethod
     def p_values(judged: Mapping[str, Comparison], policy: GatePolicy) -> dict[str, float]:
-        """For each slice, adjusted: could it be within the margin after all."""
+        """Adjusted p-value of each slice for a change within the margin."""
         raw = [regression_p_value(c, policy.slice_margin) for c in judged.values()]
         return dict(zip(judged, holm(raw), strict=True))
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
-        """The slice that is nearest to the limit, and what it can show at all."""
+        """The slice nearest to the limit, and the rows that would fail it."""
         judged = self.judged(evidence, policy)
         if not judged:
             return f"It needs a slice of at least {policy.slice_min_rows:,} test rows."
         p_values, level = self.p_values(judged, policy), 1 - policy.evidence_confidence
-        # Holm's correction makes many p-values 1: of these the one that is smallest without it.
+        # Holm's correction makes many p-values 1, so compare them without it.
         nearest = min(
             judged, key=lambda name: regression_p_value(judged[name], policy.slice_margin)
         )
         found = judged[nearest]
         text = (
-            f"It fails once an adjusted p-value is at or below {level:.2g}; the nearest is that of "
+            f"It fails if an adjusted p-value is at or below {level:.2g}; the nearest is that of "
             f"{nearest}, {p_values[nearest]:.2g} (change {100 * found.effect:+.1f} %, standard "
             f"error {100 * found.se:.1f} % on {found.rows:,} rows)."
         )
@@ -96,117 +96,96 @@ class Slices:
 
 
 def _shown_by(rows: int | None) -> str:
-    """How many rows of a part would turn the same change into evidence."""
+    """How many rows would make the same change evidence."""
     if rows is None:
         return "At this change no number of such rows fails it."
-    return f"At this change about {words.round_up_2_digits(max(rows, 2))} such rows fail it."
+    return f"At this change about {round_up_2_digits(max(rows, 2))} such rows fail it."
 
 
 class _SubsetCheck:
-    """No evidence of a regression beyond a margin on one part of the test rows."""
+    """No evidence of a regression beyond a margin on one subset of the test rows."""
 
-    name = ""
+    name: str
+    subset_field: str  # of the evidence
+    margin_field: str  # of the policy: the increase of the error beyond which evidence fails
+    min_rows_field: str  # of the policy: rows below which the subset is not judged
 
-    def part(self, evidence: Evidence) -> SubsetComparison | None:
-        """Which rows."""
-        raise NotImplementedError
-
-    def margin(self, policy: GatePolicy) -> float:
-        """The rise beyond which evidence blocks."""
-        raise NotImplementedError
-
-    def fewest(self, policy: GatePolicy) -> int:
-        """Rows below which they are not judged."""
-        raise NotImplementedError
+    def _inputs(
+        self, evidence: Evidence, policy: GatePolicy
+    ) -> tuple[SubsetComparison | None, float, int]:
+        """The subset, its margin and its minimum number of rows."""
+        return (
+            getattr(evidence, self.subset_field),
+            getattr(policy, self.margin_field),
+            getattr(policy, self.min_rows_field),
+        )
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed on evidence alone; not applicable where there are too few such rows."""
+        """Failed on evidence only; not applicable with too few rows."""
         if evidence.champion is None:
             return CheckResult(self.name, "not applicable", NO_CHAMPION)
         if challenger_metrics(evidence) is None:
             return nothing_to_compare(self.name)
-        part = self.part(evidence)
-        if part is None:
+        subset, margin, min_rows = self._inputs(evidence, policy)
+        if subset is None:
             return CheckResult(self.name, "not applicable", NOT_MEASURED)
-        if part.comparison is None or part.rows < self.fewest(policy):
-            message = f"There are {part.rows:,} {part.name}; it takes {self.fewest(policy):,}."
-            return CheckResult(self.name, "not applicable", message, {"rows": part.rows})
-        comparison, margin = checked_level(part.comparison, policy), self.margin(policy)
+        if subset.comparison is None or subset.rows < min_rows:
+            message = f"There are {subset.rows:,} {subset.name}; {min_rows:,} are required."
+            return CheckResult(self.name, "not applicable", message, {"rows": subset.rows})
+        comparison = checked_level(subset.comparison, policy)
         p_value = regression_p_value(comparison, margin)
-        figures = {**words.figures(comparison), "margin": margin, "p_value": p_value}
+        figures = {**messages.figures(comparison), "margin": margin, "p_value": p_value}
         message = (
-            f"On the {part.rows:,} {part.name} the challenger's error is "
-            f"{words.format_change(comparison.effect)} ({words.interval(comparison)})"
+            f"On the {subset.rows:,} {subset.name} the challenger's error is "
+            f"{change_in_words(comparison.effect)} ({interval(comparison)})"
         )
         if p_value <= 1 - policy.evidence_confidence:
-            message += f": more than {words.percent(margin, 2)} higher beyond chance."
+            message += f": more than {short_percent(margin, 2)} higher beyond chance."
             return CheckResult(self.name, "failed", message, figures)
-        message += f"; no evidence of more than {words.percent(margin, 2)} higher."
+        message += f"; no evidence of more than {short_percent(margin, 2)} higher."
         return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
-        """The change that would be evidence on so many rows."""
-        part = self.part(evidence)
-        if part is None or part.comparison is None or part.rows < self.fewest(policy):
-            there = 0 if part is None else part.rows
-            return f"It needs {self.fewest(policy):,} such rows to be judged; there are {there:,}."
-        found, level = part.comparison, 1 - policy.evidence_confidence
+        """The change that would be evidence on these rows."""
+        subset, margin, min_rows = self._inputs(evidence, policy)
+        if subset is None or subset.comparison is None or subset.rows < min_rows:
+            there = 0 if subset is None else subset.rows
+            return f"It needs {min_rows:,} such rows to be judged; there are {there:,}."
+        found, level = subset.comparison, 1 - policy.evidence_confidence
         half = -float(stdtrit(found.degrees, level)) * found.se
-        rows = decision_rule.rows_to_show(found, self.margin(policy), level)
+        rows = decision_rule.rows_to_show(found, margin, level)
         return (
-            f"It fails where the change on them is above about "
-            f"{100 * (self.margin(policy) + half):+.1f} %; it was {100 * found.effect:+.1f} %. "
+            f"It fails if the change on them is above about "
+            f"{100 * (margin + half):+.1f} %; it was {100 * found.effect:+.1f} %. "
             f"{_shown_by(rows)}"
         )
 
 
 class RecentRows(_SubsetCheck):
-    """Test rows that came after the champion's cut-off and that no decision has used."""
+    """Test rows that arrived after the champion's dataset version and were used in no decision."""
 
     name = "recent-rows"
-
-    def part(self, evidence: Evidence) -> SubsetComparison | None:
-        """Rows never used."""
-        return evidence.recent
-
-    def margin(self, policy: GatePolicy) -> float:
-        """As the policy has it."""
-        return policy.recent_margin
-
-    def fewest(self, policy: GatePolicy) -> int:
-        """As the policy has it."""
-        return policy.recent_min_rows
+    subset_field, margin_field, min_rows_field = "recent", "recent_margin", "recent_min_rows"
 
 
 class UncappedRows(_SubsetCheck):
-    """Rows below the label's cap by themselves: a gain must not come from learning the cap."""
+    """Rows with a label below the cap: a gain must not come from the capped labels."""
 
     name = "uncapped-rows"
-
-    def part(self, evidence: Evidence) -> SubsetComparison | None:
-        """Rows whose label says how much, not only at least how much."""
-        return evidence.uncapped
-
-    def margin(self, policy: GatePolicy) -> float:
-        """As the policy has it."""
-        return policy.capped_margin
-
-    def fewest(self, policy: GatePolicy) -> int:
-        """As many as for any judgement of a part."""
-        return policy.slice_min_rows
+    subset_field, margin_field, min_rows_field = "uncapped", "capped_margin", "slice_min_rows"
 
 
 class NoCumulativeRegression:
-    """Not above the best former champion by more than `ratchet_margin`, on tonight's test set.
+    """The error is at most `ratchet_margin` above the best former champion's on the test set.
 
-    Each night compares with the champion of now only; many small steps that a rule tolerates
-    would add up to a slide that no night sees. This one looks further back.
+    The rule compares with the present champion only, so many small regressions that it tolerates
+    could add up.
     """
 
     name = "cumulative-regression"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed on the measured error: waiting for evidence would let the slide go further."""
+        """Failed on the measured error, without waiting for evidence."""
         if evidence.champion is None:
             return CheckResult(self.name, "not applicable", NO_CHAMPION)
         ours = challenger_metrics(evidence)
@@ -214,27 +193,27 @@ class NoCumulativeRegression:
             return nothing_to_compare(self.name)
         former = evidence.former
         if former is None:
-            message = "There is no former champion to look back at."
+            message = "There is no former champion."
             return CheckResult(self.name, "not applicable", message)
         comparison = checked(former.comparison, evidence, policy)
         figures = {
-            **words.figures(comparison),
+            **messages.figures(comparison),
             "former": former.id,
             "among": former.among,
             "margin": policy.ratchet_margin,
         }
         message = (
-            f"{words.format_error_vs(ours, comparison)} the {former.rmse:,.0f} of m{former.id}, "
-            f"the best of {former.among} former champions ({words.interval(comparison)}); up to "
-            f"{words.percent(policy.ratchet_margin, 2)} above is tolerated."
+            f"{messages.error_against(ours, comparison)} the {former.rmse:,.0f} of m{former.id}, "
+            f"the best of {former.among} former champions ({interval(comparison)}); up to "
+            f"{short_percent(policy.ratchet_margin, 2)} above is tolerated."
         )
-        slid = comparison.effect > policy.ratchet_margin
-        return CheckResult(self.name, "failed" if slid else "passed", message, figures)
+        regressed = comparison.effect > policy.ratchet_margin
+        return CheckResult(self.name, "failed" if regressed else "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """How far the error is from the limit."""
         if evidence.former is None:
-            return "It needs a former champion that is still kept and was not taken back."
+            return "It needs a former champion that is kept and was not rolled back."
         away = policy.ratchet_margin - evidence.former.comparison.effect
-        turn = "fails once the error rises" if away >= 0 else "passes once the error falls"
-        return f"It {turn} by about {words.percent(abs(away))} of m{evidence.former.id}'s."
+        turn = "fails if the error rises" if away >= 0 else "passes if the error falls"
+        return f"It {turn} by about {short_percent(abs(away))} of m{evidence.former.id}'s."

@@ -100,7 +100,7 @@ def power(found: Recorded, policy: GatePolicy | None = None) -> OperatingCharact
     """What the gate of that night could see, under the rule in force then or another policy."""
     return operating_characteristic(
         found.comparison,
-        policy or decision_rule.in_force(found.evidence, found.policy),
+        policy or decision_rule.effective_policy(found.evidence, found.policy),
         earlier=earlier_comparisons(found.evidence),
     )
 

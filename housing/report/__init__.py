@@ -1,1 +1,1 @@
-"""One night, told to people: an HTML page, a short Markdown text, and the plots in them."""
+"""The report of a run: an HTML page, a Markdown summary, plots, and the model card."""

@@ -1,7 +1,4 @@
-"""The parts of a night's report as a UI shows them one by one: pictures and a table of models.
-
-The same plots and figures as on the page; what stands together there belongs to `night`.
-"""
+"""The report as separate artifacts for a UI: pictures and a table of models."""
 
 import base64
 from collections.abc import Iterator
@@ -13,12 +10,12 @@ from housing.report.plot_style import RenderedFigure
 from housing.report.run_page import MODEL_FIGURES, decision
 
 PAPER = "#ffffff"
-"""Behind a picture that stands alone: its lines are made for light paper, and a UI may be dark."""
+"""Background of a picture that stands alone: its lines are dark, and so may the UI be."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a UI takes it."""
+    """A picture for a UI."""
 
     key: str  # lower case, for addresses
     title: str
@@ -26,7 +23,7 @@ class Picture:
 
 
 def pictures(report: RunReport) -> Iterator[Picture]:
-    """Those for which the night got far enough, the most telling first."""
+    """The available pictures, the most informative first."""
     drawn: tuple[tuple[str, str, RenderedFigure | None], ...] = (
         ("decision", "The decision", decision(report)),
         ("search", "The search", plots.search(report.trials, report.best)),
@@ -53,7 +50,7 @@ def _data_uri(plot: RenderedFigure) -> str:
 
 
 def models_table(report: RunReport) -> list[dict[str, str]]:
-    """One row a figure, one column a model; empty before anything was measured."""
+    """One row per figure, one column per model; empty if nothing was measured."""
     evidence = report.evidence
     if evidence is None:
         return []

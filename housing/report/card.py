@@ -1,7 +1,6 @@
-"""The model card: what a version is, how good, where not, in words for who pays for it and who uses
-it (after Mitchell et al., 2019, "Model Cards for Model Reporting"). Markdown first; HTML of it.
+"""The model card of a model version, in Markdown and HTML.
 
-What is said comes from `CardFacts`; gathering it belongs to `steps.card`.
+After Mitchell et al. (2019), "Model Cards for Model Reporting".
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ class SliceFigures:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """All that a card says."""
+    """The facts of a card."""
 
     model: str
     role: str  # champion, former champion, challenger
@@ -49,7 +48,7 @@ class CardFacts:
     folds: int
     cv_rmse: float
     metrics: Metrics | None
-    median_error: float | None  # half of the prices are predicted nearer than this
+    median_error: float | None  # median absolute error
     nominal: float | None
     coverage: Interval | None
     slices: Sequence[SliceFigures]
@@ -68,7 +67,7 @@ def markdown(facts: CardFacts) -> str:
 
 
 def rendered(facts: CardFacts) -> str:
-    """The card as a page of its own; what came from outside is escaped by the renderer."""
+    """The card as an HTML page; the renderer escapes external text."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown(facts))
     return page(f"Model card of {facts.model}", [body.split("</h1>", 1)[1]])
 
@@ -77,39 +76,38 @@ def _head(f: CardFacts) -> Iterator[str]:
     yield f"# Model card of {f.model}"
     yield ""
     if f.simulated:
-        yield "**SIMULATED DISTRICTS: trained on made-up rows; it says nothing of real houses.**"
+        yield "**SIMULATED DISTRICTS: trained on made-up rows; not valid for real houses.**"
         yield ""
 
 
 def _summary(f: CardFacts) -> Iterator[str]:
-    yield f"{f.model} ({f.role}) says what the median house of a district costs ({UNIT})."
+    yield f"{f.model} ({f.role}) predicts the median house price of a district ({UNIT})."
     if f.metrics is not None and f.median_error is not None:
         inside = ""
         if f.coverage is not None and f.nominal is not None:
             inside = (
-                f" It names a range with each price: of 100 districts like these, "
-                f"{100 * f.coverage.value:.0f} prices lay in it ({100 * f.nominal:.0f} promised)."
+                f" Each prediction has an interval; {100 * f.coverage.value:.0f} of 100 test "
+                f"prices lie in it (nominal: {100 * f.nominal:.0f})."
             )
         yield (
-            f"Half of the prices it was tested on were predicted to within "
-            f"{f.median_error:,.0f} {UNIT}; of 100 districts like these, "
-            f"{100 * f.metrics.within_10:.0f} prices lie within 10 % of what it says, and "
+            f"The median absolute error on the test set is {f.median_error:,.0f} {UNIT}; of 100 "
+            f"predictions {100 * f.metrics.within_10:.0f} are within 10 % of the price and "
             f"{100 * f.metrics.within_20:.0f} within 20 %.{inside}"
         )
     yield ""
 
 
 def _use(f: CardFacts) -> Iterator[str]:
-    yield "## What it is for, and what it must not be used for"
+    yield "## Intended use"
     yield ""
-    yield "For: prices of whole districts like those it was trained on, to compare and to plan."
+    yield "For prices of whole districts like those in the training data, to compare and to plan."
     yield ""
     for words in (
-        "not for the value of a single house: it has never seen one",
+        "not for the value of a single house: it was trained on districts",
         "not for lending, insurance, taxation or any other decision about a person",
-        "not for places outside the ranges below: such answers are flagged as extrapolation",
-        "not for another year than its rows are of: prices move and it does not know",
-        "not as a cause: that a district with more income is dearer does not say why",
+        "not for districts outside the ranges below: such predictions are flagged as extrapolation",
+        "not for another year than that of its data: prices change",
+        "not for causal claims: a correlation of income and price explains neither",
     ):
         yield f"- {words}"
     yield ""
@@ -120,17 +118,17 @@ def _data(f: CardFacts) -> Iterator[str]:
     yield ""
     source = "simulated districts" if f.simulated else SOURCE
     yield (
-        f"{f.dataset}: {f.train_rows:,} districts to learn from and {f.test_rows:,} to test on, "
+        f"{f.dataset}: {f.train_rows:,} training and {f.test_rows:,} test districts "
         f"from {len(f.batches)} deliveries ({', '.join(f.batches[:8])}"
         f"{', ...' if len(f.batches) > 8 else ''}); {source}."
     )
     yield ""
     yield (
-        "A district is put on one side once and for ever, in strata; no district that it was "
-        "tested on was ever one that it learnt from, which is proven before each comparison."
+        "The split is stratified and permanent; before each comparison the gate verifies that no "
+        "test district, nor a near-duplicate of one, was in the training data."
     )
     yield ""
-    yield "| field | unit | learnt from | to |"
+    yield "| field | unit | training minimum | maximum |"
     yield "|---|---|---:|---:|"
     for name in FEATURES:
         if name in f.ranges:
@@ -140,7 +138,7 @@ def _data(f: CardFacts) -> Iterator[str]:
 
 
 def _making(f: CardFacts) -> Iterator[str]:
-    yield "## How it was made"
+    yield "## Training"
     yield ""
     yield (
         f"{f.family}: {f.explanation}. The best of {f.draws} drawn settings, each scored on "
@@ -154,11 +152,11 @@ def _making(f: CardFacts) -> Iterator[str]:
 
 
 def _quality(f: CardFacts) -> Iterator[str]:
-    yield "## How good it is"
+    yield "## Evaluation"
     yield ""
     m = f.metrics
     if m is None:
-        yield "It has not been measured on a test set."
+        yield "It has not been evaluated on a test set."
         yield ""
         return
     yield "| on unseen districts | |"
@@ -171,7 +169,7 @@ def _quality(f: CardFacts) -> Iterator[str]:
     if f.coverage is not None and f.nominal is not None:
         c = f.coverage
         yield (
-            f"| prices inside the range ({f.nominal:.0%} promised) | {c.value:.1%} "
+            f"| prices inside the interval (nominal {f.nominal:.0%}) | {c.value:.1%} "
             f"[{c.lower:.1%}; {c.upper:.1%}] |"
         )
     yield f"| test districts | {m.rows:,} |"
@@ -181,9 +179,9 @@ def _quality(f: CardFacts) -> Iterator[str]:
 def _slices(f: CardFacts) -> Iterator[str]:
     if not f.slices:
         return
-    yield "## Where it is better and where worse"
+    yield "## Error by subset"
     yield ""
-    yield f"| districts with | test districts | error, {UNIT} | inside the range |"
+    yield f"| districts with | test districts | error, {UNIT} | inside the interval |"
     yield "|---|---:|---:|---:|"
     for s in f.slices:
         inside = "" if s.share_inside is None else f"{s.share_inside.value:.0%}"
@@ -198,7 +196,7 @@ def _drivers(f: CardFacts) -> Iterator[str]:
     top = [(name, share) for name, share in f.importances.items() if share > 0][:6]
     if not top:
         return
-    yield "## What it looks at"
+    yield "## Most important inputs"
     yield ""
     for name, share in top:
         yield f"- {CATALOGUE[name].label if name in CATALOGUE else name}: {share:.0%}"
@@ -211,11 +209,11 @@ def _limits(f: CardFacts) -> Iterator[str]:
     if LABEL_CAP is not None and not f.simulated:
         yield (
             f"- The source records every price above {LABEL_CAP:,.0f} as {LABEL_CAP:,.0f} {UNIT}: "
-            "dearer districts are understated, and it cannot know by how much."
+            "higher prices are underestimated by an unknown amount."
         )
-    yield "- The interval holds the luck of districts, not of a world that changes: see monitoring."
-    yield "- Neighbouring districts were on both sides: in places it has never seen it is worse."
-    yield "- It carries rows and prices that it was trained on; whoever has the file has those."
+    yield "- The interval covers sampling of districts, not changes over time: see monitoring."
+    yield "- Neighbours are on both sides of the split: the error in new regions is higher."
+    yield "- The artifact contains rows and prices of the training data."
     yield ""
 
 

@@ -1,7 +1,4 @@
-"""What a report is made of: plain records and numpy arrays, every part of which may be missing.
-
-No store, no SQL and no model is reached from a report; how it looks belongs to its siblings.
-"""
+"""The data of a report: plain records and arrays; every part may be missing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +25,7 @@ Column = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """Tonight's test rows and their predictions; columns of shape (n,), prices in US dollars."""
+    """The test rows and their predictions; columns of shape (n,), prices in US dollars."""
 
     __test__ = False  # not a test case, whatever pytest makes of its name
 
@@ -40,10 +37,10 @@ class TestSet:
 
 @dataclass(frozen=True)
 class QuarantinedRow:
-    """One row that was turned away, as an example. All texts come from outside."""
+    """An example of a rejected row. All texts are external input."""
 
     file: str
-    line: int | None  # None for a row that came from a table
+    line: int | None  # None for a row from a table
     code: str
     column: str = ""
     value: str = ""
@@ -51,19 +48,19 @@ class QuarantinedRow:
 
 @dataclass(frozen=True, eq=False)
 class RunReport:
-    """Everything that is told about one night."""
+    """All data of one run's report."""
 
     run: int
     started_at: datetime  # UTC
     outcome: RunOutcome
     message: str
-    notices: tuple[str, ...] = ()  # what must not be overlooked, e.g. simulated districts
+    notices: tuple[str, ...] = ()  # important notices, e.g. simulated districts
     location: str = ""  # path or address of the HTML page
-    card: str = ""  # path of the challenger's model card, HTML; its Markdown lies beside it
+    card: str = ""  # path of the challenger's model card (HTML; Markdown in the same folder)
 
-    challenger: str = ""  # as people know it: "m8 (hist_gradient_boosting)"
-    champion: str = ""  # the one that challenger was compared with
-    evidence: Evidence | None = None  # what the gate judged from
+    challenger: str = ""  # label: "m8 (hist_gradient_boosting)"
+    champion: str = ""  # label of the champion in the comparison
+    evidence: Evidence | None = None  # the gate's evidence
     policy: GatePolicy | None = None
     verdict: Verdict | None = None
 
@@ -71,13 +68,13 @@ class RunReport:
     best: int | None = None  # index of the draw that was refitted
     importances: Mapping[str, float] = field(default_factory=dict)  # column -> importance
     groups: Mapping[str, float] = field(default_factory=dict)  # group of features -> share
-    importance_unit: str = "share of all importance"  # what the axis says
+    importance_unit: str = "share of all importance"  # axis label
     test: TestSet | None = None
 
     batches: tuple[BatchSummary, ...] = ()
     quarantine: tuple[QuarantinedRow, ...] = ()
     dataset: DatasetProfile | None = None
     steps: tuple[StepTime, ...] = ()
-    history: tuple[tuple[datetime, Interval], ...] = ()  # champion's RMSE (US dollars), a night
-    holdout_reuse: tuple[tuple[datetime, HoldoutReuse], ...] = ()  # of the test set, a night
-    settings: Mapping[str, str] = field(default_factory=dict)  # those that mattered; no secrets
+    history: tuple[tuple[datetime, Interval], ...] = ()  # champion's RMSE (US dollars) per run
+    holdout_reuse: tuple[tuple[datetime, HoldoutReuse], ...] = ()  # per run
+    settings: Mapping[str, str] = field(default_factory=dict)  # without secrets

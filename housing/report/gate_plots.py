@@ -1,7 +1,4 @@
-"""The pictures of the gate: slices, what it can see, drift, wear; each from plain figures.
-
-The picture of the decision itself and those of models and search belong to `plots`.
-"""
+"""Plots of the gate's evidence: slices, operating characteristic, drift, test-set reuse."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,30 +7,27 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from housing.formatting import change, count, percent
 from housing.gate import decision_rule
 from housing.gate.evidence import Evidence, HoldoutReuse
 from housing.gate.policy import GatePolicy
 from housing.gate.power import DETECTION, OperatingCharacteristic
 from housing.records import ColumnDrift, Comparison, DriftReport, Interval
 from housing.report.plot_style import LOOK, RenderedFigure, canvas, dates, finished, named
-from housing.report.wording import change, count, share
 
 _DASHED = (0, (4, 2))
 _changes = FuncFormatter(lambda value, _: change(value, 0))
-_shares = FuncFormatter(lambda value, _: share(value, 0))
+_shares = FuncFormatter(lambda value, _: percent(value, 0))
 
 
 ForestRow = tuple[str, Comparison, float | None]
 
 
 def forest_rows(evidence: Evidence, policy: GatePolicy) -> list[ForestRow]:
-    """What the forest plot shows: name, comparison, and the rise that is tolerated there.
-
-    None where no check asks about it.
-    """
+    """Rows of the forest plot: name, comparison, tolerated increase (None without a check)."""
     rows: list[ForestRow] = []
     if evidence.comparison is not None:
-        limit = decision_rule.limit(decision_rule.in_force(evidence, policy))
+        limit = decision_rule.limit(decision_rule.effective_policy(evidence, policy))
         rows.append(("all rows", evidence.comparison, limit))
     if evidence.mae is not None:
         rows.append(("all rows, mean absolute error", evidence.mae, None))
@@ -92,7 +86,7 @@ def characteristic(found: OperatingCharacteristic, effect: float | None = None) 
     with canvas(5.0, 2.6) as (figure, axes):
         x = [point[0] for point in found.curve]
         y = [point[1] for point in found.curve]
-        axes.plot(x, y, color=LOOK.good, lw=2.2, label="tonight")
+        axes.plot(x, y, color=LOOK.good, lw=2.2, label="this run")
         if found.earlier:
             first = [point[1] for point in found.first_curve]
             axes.plot(x, first, color=LOOK.faint, lw=1.2, ls=":", label="first comparison")
@@ -101,16 +95,16 @@ def characteristic(found: OperatingCharacteristic, effect: float | None = None) 
         axes.fill_between(x, y, where=[v <= 0 for v in x], color=LOOK.good, alpha=0.10, lw=0)
         axes.plot([found.regression], [found.passes], "o", color=LOOK.bad, ms=6)
         axes.annotate(
-            f"{change(found.regression)} worse passes\nin {share(found.passes)} of nights",
+            f"{change(found.regression)} worse passes\nin {percent(found.passes)} of runs",
             (found.regression, found.passes), (12, 16), textcoords="offset points",
             color=LOOK.bad, va="bottom",
         )  # fmt: skip
         if found.gain_needed is not None:
             axes.plot([-found.gain_needed], [DETECTION], "o", color=LOOK.good, ms=6)
-            # On the side of the curve on which tonight's line is not.
+            # On the side of the curve away from the measured change.
             right = effect is not None and effect < -found.gain_needed
             axes.annotate(
-                f"{change(-found.gain_needed)} passes\nin {share(DETECTION, 0)} of nights",
+                f"{change(-found.gain_needed)} passes\nin {percent(DETECTION, 0)} of runs",
                 (-found.gain_needed, DETECTION), (10, 2) if right else (-10, -4),
                 textcoords="offset points", ha="left" if right else "right",
                 va="center" if right else "top",
@@ -118,7 +112,7 @@ def characteristic(found: OperatingCharacteristic, effect: float | None = None) 
         if effect is not None and x[0] <= effect <= x[-1]:
             axes.axvline(effect, color=LOOK.ink, lw=1, ls=_DASHED)
             axes.annotate(
-                f"measured tonight {change(effect)}", (effect, 1.0), (4, 4),
+                f"measured {change(effect)}", (effect, 1.0), (4, 4),
                 textcoords="offset points", annotation_clip=False,
             )  # fmt: skip
         axes.set_ylim(0, 1.02)
@@ -185,11 +179,11 @@ def _column_name(column: ColumnDrift) -> str:
     return f"{name} (missing)" if column.kind == "missing" else name
 
 
-def holdout_reuse(nights: Sequence[tuple[datetime, HoldoutReuse]]) -> RenderedFigure | None:
-    """Decisions that each night's test set had served, and the champion's error on fresh rows
-    relative to used ones; None before the second such night.
+def holdout_reuse(runs: Sequence[tuple[datetime, HoldoutReuse]]) -> RenderedFigure | None:
+    """Earlier decisions on each run's test set, and the champion's error on unused rows relative
+    to used ones; None for fewer than two runs.
     """
-    ordered = sorted(nights, key=lambda night: night[0])
+    ordered = sorted(runs, key=lambda each: each[0])
     if len(ordered) < 2:
         return None
     with canvas(6.4, 2.4) as (figure, axes):
@@ -212,7 +206,7 @@ def holdout_reuse(nights: Sequence[tuple[datetime, HoldoutReuse]]) -> RenderedFi
         axes.margins(x=0.05)
         dates(axes)
         alt = (
-            f"Wear of the test set over {len(ordered)} nights: {ordered[-1][1].decisions} "
+            f"Reuse of the test set over {len(ordered)} runs: {ordered[-1][1].decisions} "
             f"decisions served by now."
         )
-        return finished(figure, "wear", alt)
+        return finished(figure, "reuse", alt)

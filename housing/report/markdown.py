@@ -1,30 +1,28 @@
-"""The report of a night as a short Markdown text, for the Prefect artifact and for messages.
-
-The full story is the HTML page; this names the verdict, the reason, and where the page is.
-"""
+"""The report as a short Markdown text, for the Prefect artifact and for messages."""
 
 import html
 import re
 from collections.abc import Iterator
 
+from housing.formatting import changed, count, writable
 from housing.report import wording
 from housing.report.data import RunReport
 from housing.report.run_page import MODEL_FIGURES, seen
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]|~$]|(?<=www)\.|:(?=//)|!(?=\[)|^[#+\-=]")
-"""What is markup anywhere, what makes a link of an address, what starts a heading or a list."""
+"""Characters with a meaning in Markdown: markup, links, headings, lists."""
 _LEADING_NUMBER = re.compile(r"^(\d+)([.)])")
 
 
 def escape(text: object) -> str:
-    """Text from outside as it is: neither Markdown nor HTML, and on one line."""
+    """External text on one line, with Markdown and HTML escaped."""
     line = " ".join(str(text).split())
     line = _LEADING_NUMBER.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", line))
     return html.escape(line, quote=False)
 
 
 def summary(report: RunReport) -> str:
-    """Verdict and why, the models with their intervals, what came in, and where the page is."""
+    """Verdict and reason, models with intervals, ingested batches, and the location of the page."""
     blocks = [
         f"# {report.outcome.headline}",
         *(f"> **Notice.** {escape(notice)}" for notice in report.notices),
@@ -35,15 +33,15 @@ def summary(report: RunReport) -> str:
         *_intake(report),
     ]
     started = report.started_at.strftime("%Y-%m-%d %H:%M")
-    place = f" Full report: {_code(report.location)}" if report.location else ""
-    blocks.append(f"Night {report.run}, {started} UTC.{place}")
+    location = f" Full report: {_code(report.location)}" if report.location else ""
+    blocks.append(f"Run {report.run}, {started} UTC.{location}")
     if report.card:
         blocks[-1] += f" The challenger's model card: {_code(report.card)}"
-    return wording.writable("\n\n".join(blocks) + "\n")
+    return writable("\n\n".join(blocks) + "\n")
 
 
 def _checks(report: RunReport) -> Iterator[str]:
-    """What did not pass; a night on which all passed says so in one line."""
+    """The checks that did not pass; one line if all passed."""
     if report.verdict is None:
         return
     other = [c for c in report.verdict.checks if c.outcome not in ("passed", "not applicable")]
@@ -69,31 +67,31 @@ def _models(report: RunReport) -> Iterator[str]:
         rows.append(f"| {label} | " + " | ".join(cells) + " |")
     yield "\n".join(rows)
     if evidence.comparison is not None:
-        yield f"Change of the error: **{wording.changed(evidence.comparison)}**"
+        yield f"Change of the error: **{changed(evidence.comparison)}**"
         seeds = wording.seed_variance(evidence.seed_variance)
         yield f"Variance from the training seed is not included: {seeds}."
     could = seen(report)
     if could is not None:
-        yield f"What the gate can see: {escape(could.message)}"
+        yield f"Power of the gate: {escape(could.message)}"
 
 
 def _intake(report: RunReport) -> Iterator[str]:
     if not report.batches:
         yield "No file was read."
         return
-    read, accepted, rejected = map(wording.count, wording.totals(report.batches))
-    lines = [f"{read} rows read: {accepted} came in, {rejected} turned away.", ""]
+    read, accepted, rejected = map(count, wording.totals(report.batches))
+    lines = [f"{read} rows read: {accepted} accepted, {rejected} rejected.", ""]
     for batch in report.batches:
         lines.append(f"- {escape(batch.name)} ({batch.status}): {escape(batch.message)}")
         lines += [
-            f"  - {escape(r.code)} {escape(r.column)}: {wording.count(r.rows)}, {escape(r.example)}"
+            f"  - {escape(r.code)} {escape(r.column)}: {count(r.rows)}, {escape(r.example)}"
             for r in batch.rejections
         ]
     yield "\n".join(lines)
 
 
 def _code(text: str) -> str:
-    """Inline code that shows the text as it is, whatever backticks are in it."""
+    """Inline code, with a fence longer than any backticks in the text."""
     line = " ".join(text.split())
     longest = max((len(run) for run in re.findall(r"`+", line)), default=0)
     fence = "`" * (longest + 1)

@@ -1,7 +1,4 @@
-"""Pictures of the monitor: how far each signal is from its limit, errors as they are lived.
-
-What is shown is given by `steps.watch_report`; colours and sizes belong to `canvas`.
-"""
+"""Plots and page of the monitor: signals relative to their limits, and live errors."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -13,7 +10,7 @@ from housing.report.plot_style import LOOK, RenderedFigure, canvas, dates, finis
 
 STYLE = Path(__file__).parent / "templates" / "page.css"
 MOST_LINES = 5
-"""Signals with a line of their own: those that came nearest to their limits."""
+"""Signals with a line of their own: those nearest to their limits."""
 
 History = Sequence[tuple[datetime, Mapping[str, float]]]
 """For each window: when, and each signal's effect as a share of its limit."""
@@ -51,7 +48,7 @@ def distance(history: History) -> RenderedFigure | None:
 def live(
     errors: Sequence[tuple[datetime, str, Mapping[str, float]]], unit: str
 ) -> RenderedFigure | None:
-    """Live error of each version with its interval, look by look; None where there is none."""
+    """Live error of each model with its interval, per monitoring run; None without data."""
     if not errors:
         return None
     with canvas(7.2, 2.6) as (figure, axes):
@@ -71,11 +68,11 @@ def live(
         dates(axes)
         axes.set_ylabel(f"live error\n(RMSE, {unit})")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=5)
-        return finished(figure, "live", f"Live error of {len(errors)} looks by model.")
+        return finished(figure, "live", f"Live error by model, {len(errors)} measurements.")
 
 
 def page(title: str, parts: Sequence[str]) -> str:
-    """A page of its own, without scripts and outside resources; `parts` are HTML."""
+    """A complete page without scripts or external resources; `parts` are HTML."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -85,7 +82,7 @@ def page(title: str, parts: Sequence[str]) -> str:
 
 
 def picture(plot: RenderedFigure | None, none: str) -> str:
-    """A plot inside a page, with its words for who does not see it."""
+    """A plot for a page, with its text alternative."""
     if plot is None:
         return f"<p>{html.escape(none)}</p>"
     return f'<div role="img" aria-label="{html.escape(plot.alt)}">{plot.svg.decode()}</div>'

@@ -1,7 +1,4 @@
-"""What all plots share: colours, sizes, and how a drawing becomes SVG for a page.
-
-What a plot shows belongs to `plots`. Nothing here touches matplotlib's global state for good.
-"""
+"""Plot style: colours, sizes and SVG output, without changing matplotlib's global state."""
 
 import io
 import re
@@ -18,7 +15,7 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class RenderedFigure:
-    """An SVG document, and what it shows in words for who does not see it."""
+    """An SVG document and its text alternative."""
 
     svg: bytes
     alt: str
@@ -26,7 +23,7 @@ class RenderedFigure:
 
 @dataclass(frozen=True)
 class PlotStyle:
-    """Colours (Okabe and Ito, 2008: told apart with any colour vision), sizes and limits."""
+    """Colours (Okabe and Ito, 2008: distinguishable with any colour vision), sizes and limits."""
 
     ink: str = "#1b1f24"
     faint: str = "#8a929c"
@@ -52,7 +49,7 @@ _RECOLOURED = {"ink": LOOK.ink, "faint": LOOK.faint, "good": LOOK.good, "bad": L
 
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: smaller, selectable, in the page's own font
-    "svg.hashsalt": "housing",  # the same night gives the same bytes
+    "svg.hashsalt": "housing",  # the same figure gives the same bytes
     "font.family": "sans-serif",
     "font.size": LOOK.font_size,
     "text.color": LOOK.ink,
@@ -92,9 +89,9 @@ def thinned(rows: int) -> slice:
 
 
 def dates(axes: Axes) -> None:
-    """Dates along the x-axis, of nights or looks; call it when all of them are drawn."""
+    """A date axis; call it after all points are drawn."""
     low, high = axes.dataLim.intervalx  # days
-    if high - low < 1:  # those of one day stand in the middle of it
+    if high - low < 1:  # points of one day are centred
         axes.set_xlim((low + high) / 2 - 0.5, (low + high) / 2 + 0.5)
     locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)

@@ -1,8 +1,4 @@
-"""The pictures of a night, each a function from plain figures to a `Plot`.
-
-Lines and text are vectors; clouds of points are pixels inside the SVG. What stands beside a
-picture belongs to `night`; colours and sizes to `canvas`.
-"""
+"""Plots of a report. Lines and text are vectors; scatter points are rasterized in the SVG."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from housing.formatting import bound, change, dollars, percent
 from housing.records import Comparison, Interval, Trial
 from housing.report.data import TestSet
 from housing.report.plot_style import LOOK, RenderedFigure, canvas, dates, finished, named, thinned
-from housing.report.wording import bound, change, dollars, share
 from housing.schema import CATALOGUE, COORDINATES, LABEL_CAP, TARGET
 
 UNIT = CATALOGUE[TARGET].unit
@@ -140,9 +136,7 @@ def _draw_family(axes: Axes, number: int, trials: Sequence[Trial], edge: float) 
 
 
 def _upper_edge(scored: Sequence[Trial]) -> float:
-    """The score above which a draw is marked at the edge: a hopeless one would else press all
-    others into one line.
-    """
+    """Score above which a draw is marked at the edge, so that outliers do not flatten the plot."""
     scores = np.array([trial.so_far for trial in scored])
     middle, best = float(np.median(scores)), float(scores.min())
     spread = max(max(trial.fold_rmse) for trial in scored if trial.so_far <= middle)
@@ -195,7 +189,7 @@ def predicted_vs_actual(test: TestSet) -> RenderedFigure:
         near = np.abs(test.predicted - test.actual) <= LOOK.far_off * np.abs(test.actual)
         alt = (
             f"Predicted against recorded price of {len(test.actual):,} test districts; "
-            f"{share(float(near.mean()), 0)} of them are within {share(LOOK.far_off, 0)}."
+            f"{percent(float(near.mean()), 0)} of them are within {percent(LOOK.far_off, 0)}."
         )
         return finished(figure, "predicted", alt)
 
@@ -223,17 +217,17 @@ def error_map(test: TestSet) -> RenderedFigure:
         if bar.solids is not None:
             bar.solids.set_rasterized(True)
         bar.set_label("predicted too low  \N{LEFT RIGHT ARROW}  too high")
-        high = share(float(np.mean(relative > LOOK.far_off)), 0)
-        low = share(float(np.mean(relative < -LOOK.far_off)), 0)
-        far = share(LOOK.far_off, 0)
+        high = percent(float(np.mean(relative > LOOK.far_off)), 0)
+        low = percent(float(np.mean(relative < -LOOK.far_off)), 0)
+        far = percent(LOOK.far_off, 0)
         alt = f"Map of the errors: {high} of districts are more than {far} too high, {low} too low."
         return finished(figure, "map", alt)
 
 
-def history(nights: Sequence[tuple[datetime, Interval]]) -> RenderedFigure:
-    """The champion's error night by night (at least one), each on that night's test set."""
+def history(runs: Sequence[tuple[datetime, Interval]]) -> RenderedFigure:
+    """The champion's error per run (at least one), each on that run's test set."""
     with canvas(6.4, 2.4) as (figure, axes):
-        ordered = sorted(nights, key=lambda night: night[0])
+        ordered = sorted(runs, key=lambda each: each[0])
         days: list[Any] = [day for day, _ in ordered]
         values = [interval.value for _, interval in ordered]
         ends = [[i.value - i.lower for _, i in ordered], [i.upper - i.value for _, i in ordered]]
@@ -248,7 +242,7 @@ def history(nights: Sequence[tuple[datetime, Interval]]) -> RenderedFigure:
         dates(axes)
         axes.set_ylabel(f"champion's error\n(RMSE, {UNIT})")
         alt = (
-            f"The champion's error over {len(values)} nights: first {dollars(values[0])}, last "
+            f"The champion's error over {len(values)} runs: first {dollars(values[0])}, last "
             f"{dollars(values[-1])}, highest {dollars(max(values))} {UNIT}."
         )
         return finished(figure, "history", alt)

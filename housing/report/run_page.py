@@ -1,4 +1,4 @@
-"""The report of a night as one HTML file: no script, no outside resource, every part optional.
+"""The report of a run as one HTML file without scripts or external resources.
 
 What is shown comes from `content`, how figures read from `wording`, pictures from `plots`; the
 layout is in `templates/`.
@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from housing import formatting
 from housing.gate import decision_rule
 from housing.gate.data_checks import drift_found
 from housing.gate.evidence import ModelMetrics
@@ -28,18 +29,18 @@ from housing.report.plot_style import RenderedFigure
 TEMPLATES = Path(__file__).parent / "templates"
 
 DRIFTED_SHOWN = 4
-"""Columns that drifted of which a report has a picture each."""
+"""Drifted columns with a plot of their own."""
 
 MODEL_FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
-    (f"Error (RMSE, {plots.UNIT})", lambda m: wording.dollars(m.rmse.value)),
-    ("its interval", lambda m: wording.limits(m.rmse)),
-    ("the same, among neighbours", lambda m: wording.optional(m.rmse_clustered)),
-    (f"Mean absolute error ({plots.UNIT})", lambda m: wording.dollars(m.mae)),
-    ("its interval, among neighbours", lambda m: wording.optional(m.mae_clustered)),
+    (f"Error (RMSE, {plots.UNIT})", lambda m: formatting.dollars(m.rmse.value)),
+    ("its interval", lambda m: formatting.limits(m.rmse)),
+    ("the same, among neighbours", lambda m: formatting.limits(m.rmse_clustered)),
+    (f"Mean absolute error ({plots.UNIT})", lambda m: formatting.dollars(m.mae)),
+    ("its interval, among neighbours", lambda m: formatting.limits(m.mae_clustered)),
     ("R²", lambda m: f"{m.r2:.3f}"),
-    ("Within 10 % of the price", lambda m: wording.share(m.within_10)),
-    ("Within 20 % of the price", lambda m: wording.share(m.within_20)),
-    ("Test rows", lambda m: wording.count(m.rows)),
+    ("Within 10 % of the price", lambda m: formatting.percent(m.within_10)),
+    ("Within 20 % of the price", lambda m: formatting.percent(m.within_20)),
+    ("Test rows", lambda m: formatting.count(m.rows)),
 )
 """One row of the table of models each: what it is called, and how it reads."""
 
@@ -47,7 +48,7 @@ MODEL_FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
 def render(report: RunReport) -> str:
     """The whole page. Texts from outside (file names, values, messages) are escaped."""
     test, importances, unit = report.test, report.importances, report.importance_unit
-    page = _environment().get_template("night.html")
+    page = _environment().get_template("run.html")
     text = page.render(
         report=report,
         headline=report.outcome.headline,
@@ -62,14 +63,14 @@ def render(report: RunReport) -> str:
         totals=wording.totals(report.batches),
         search=plots.search(report.trials, report.best),
         failures=[trial for trial in report.trials if trial.error],
-        card=PurePath(report.card).name,  # it lies beside the report
+        card=PurePath(report.card).name,  # in the same folder
         importances=plots.importances(importances, unit) if importances else None,
         predicted=plots.predicted_vs_actual(test) if test else None,
         map=plots.error_map(test) if test else None,
         history=plots.history(report.history) if len(report.history) > 1 else None,
         seconds=sum(step.seconds for step in report.steps),
     )
-    return wording.writable(text)
+    return formatting.writable(text)
 
 
 def decision(report: RunReport) -> RenderedFigure | None:
@@ -80,7 +81,7 @@ def decision(report: RunReport) -> RenderedFigure | None:
     if evidence.champion is not None:
         if evidence.comparison is None:
             return None
-        rule = decision_rule.in_force(evidence, policy)
+        rule = decision_rule.effective_policy(evidence, policy)
         label = "must end below" if rule.rule == "superior" else "tolerated up to"
         return plots.decision({"": evidence.comparison}, decision_rule.limit(rule), label)
     baselines = {
@@ -94,7 +95,7 @@ def decision(report: RunReport) -> RenderedFigure | None:
 
 
 def seen(report: RunReport) -> OperatingCharacteristic | None:
-    """What tonight's gate could see, where it compared with a champion."""
+    """The gate's operating characteristic in this run; None without a comparison."""
     evidence, policy = report.evidence, report.policy
     if evidence is None or policy is None or evidence.comparison is None:
         return None
@@ -104,11 +105,17 @@ def seen(report: RunReport) -> OperatingCharacteristic | None:
 
 
 def _gate_plots(report: RunReport) -> dict[str, Any]:
-    """Pictures of slices, of what the gate can see, of drift and of wear, as far as there are."""
+    """Plots of slices, operating characteristic, drift and test-set reuse, where available."""
     evidence, policy, could = report.evidence, report.policy, seen(report)
-    wear = gate_plots.holdout_reuse(report.holdout_reuse)
+    reuse = gate_plots.holdout_reuse(report.holdout_reuse)
     if evidence is None or policy is None:
-        return {"forest": None, "characteristic": None, "drift": None, "drifted": [], "wear": wear}
+        return {
+            "forest": None,
+            "characteristic": None,
+            "drift": None,
+            "drifted": [],
+            "reuse": reuse,
+        }
     effect = None if evidence.comparison is None else evidence.comparison.effect
     drifted = [(c, d) for d in evidence.drift for c in drift_found(d, policy)]
     return {
@@ -119,7 +126,7 @@ def _gate_plots(report: RunReport) -> dict[str, Any]:
             gate_plots.drift_shares(column, drift, number)
             for number, (column, drift) in enumerate(drifted[:DRIFTED_SHOWN])
         ],
-        "wear": wear,
+        "reuse": reuse,
     }
 
 
@@ -142,16 +149,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        count=wording.count,
-        dollars=wording.dollars,
-        limits=wording.limits,
-        share=wording.share,
-        bound=wording.bound,
-        unbroken=wording.unbroken,
-        changed=wording.changed,
+        count=formatting.count,
+        dollars=formatting.dollars,
+        limits=formatting.limits,
+        percent=formatting.percent,
+        bound=formatting.bound,
+        unbroken=formatting.unbroken,
+        changed=formatting.changed,
         seed_variance=wording.seed_variance,
-        change=wording.change,
-        duration=wording.duration,
+        change=formatting.change,
+        duration=formatting.duration,
         # Plots are made here from figures; matplotlib escapes the names that they carry.
         svg=lambda plot: Markup(plot.svg.decode()),  # noqa: S704
         css=lambda name: Markup((TEMPLATES / name).read_text("utf-8")),  # noqa: S704

@@ -105,7 +105,7 @@ def test_a_bound_on_the_margin_is_within_it(make_evidence):
 def test_only_what_is_unsure_says_how_many_rows_would_settle_it(make_evidence, effect, se, rows):
     result = NoRegression().run(make_evidence(effect, se), POLICY)
     assert result.figures.get("rows_needed") == rows
-    assert ("would settle it" in result.message) is (rows is not None)
+    assert ("would decide it" in result.message) is (rows is not None)
 
 
 def test_the_clustered_bound_decides_not_the_independent_one(make_evidence):
@@ -223,7 +223,7 @@ def test_some_questions_no_number_of_rows_can_settle(make_evidence):
             0.0121,
             "The challenger's error is 39,880 US dollars, 0.3 % below the champion's 40,000, but "
             "on 4,000 test rows it may still be 1.7 % worse, where up to 1 % is tolerated; about "
-            "9,400 test rows would settle it.",
+            "9,400 test rows would decide it.",
         ),
         (
             0.0,

@@ -27,8 +27,8 @@ def test_every_check_says_it_of_every_night(make_evidence, check, champion):
     [
         (490, "It passes with 10 more test rows."),
         (499, "It passes with 1 more test rows."),
-        (500, "It turns with 1 test rows fewer."),
-        (509, "It turns with 10 test rows fewer."),
+        (500, "It fails with 1 fewer test rows."),
+        (509, "It fails with 10 fewer test rows."),
     ],
 )
 def test_test_rows(make_evidence, rows, words):
@@ -44,7 +44,7 @@ def test_rejected_share(make_evidence):
 def test_drift_names_the_largest_effect(make_evidence):
     found = drift(column(0.07), column(0.09, name="households"), column(0.02, name="total_rooms"))
     words = DriftFound().needs(make_evidence(drift=(found,)), POLICY)
-    assert words.startswith("A finding takes 100 rows, an effect of 0.1 and an adjusted p-value")
+    assert words.startswith("A finding requires 100 rows, an effect of 0.1 and an adjusted p-value")
     assert words.endswith("The largest effect is households's: 0.09.")
     assert "largest" not in DriftFound().needs(make_evidence(drift=()), POLICY)
 
@@ -52,12 +52,12 @@ def test_drift_names_the_largest_effect(make_evidence):
 @pytest.mark.parametrize(
     ("effect", "words"),
     [
-        (-0.2, "It fails once the error rises by about 15 % of the baseline; at the error as it "
+        (-0.2, "It fails if the error rises by about 15 % of the baseline; at the error as it "
                "is, about 2 test rows are enough."),
-        (-0.05, "It fails once the error rises by about 0 % of the baseline; at the error as it "
+        (-0.05, "It fails if the error rises by about 0 % of the baseline; at the error as it "
                 "is, no number of test rows is enough."),
-        (0.0, "It passes once the error falls by about 5 % of the baseline; at the error as it is, "
-              "no number of test rows would settle it."),
+        (0.0, "It passes if the error falls by about 5 % of the baseline; at the present error "
+              "no number of test rows would decide it."),
     ],
 )  # fmt: skip
 def test_baselines(make_evidence, effect, words):
@@ -68,7 +68,7 @@ def test_baselines(make_evidence, effect, words):
 def test_baselines_that_could_be_settled(make_evidence):
     words = BeatsBaseline().needs(make_evidence(baseline_effect=-0.06, baseline_se=0.02), POLICY)
     assert "falls by about 2.3 % of the baseline" in words
-    assert "about 44,000 test rows would settle it" in words
+    assert "about 44,000 test rows would decide it" in words
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_change_that_would_pass(make_evidence, rule, effect, most):
     words = NoRegression().needs(make_evidence(effect, 0.01), GatePolicy(rule=rule))
     assert f"measured change is at most {most} %; it was {100 * effect:+.2f} %." in words
     unsure = rule == "superior" or effect == -0.005
-    assert ("would settle it; there are 4,000" in words) is unsure
+    assert ("would decide it; there are 4,000" in words) is unsure
     failed = rule == "non_inferior"
     assert ("no number of test rows is enough; there are 4,000" in words) is failed
 
@@ -130,12 +130,12 @@ def test_the_change_that_would_be_evidence(make_evidence, check, where, limit):
     policy = GatePolicy(recent_margin=0.02, capped_margin=0.02)
     enough = make_evidence(**{where: part(0.01, 0.02, limit)})
     assert check.needs(enough, policy) == (
-        "It fails where the change on them is above about +5.3 %; it was +1.0 %. At this change no "
+        "It fails if the change on them is above about +5.3 %; it was +1.0 %. At this change no "
         "number of such rows fails it."
     )
     above = make_evidence(**{where: part(0.04, 0.02, 400)})
     assert check.needs(above, policy) == (
-        "It fails where the change on them is above about +5.3 %; it was +4.0 %. At this change "
+        "It fails if the change on them is above about +5.3 %; it was +4.0 %. At this change "
         "about 1,100 such rows fail it."
     )
     few = make_evidence(**{where: part(0.01, 0.02, limit - 1)})
@@ -147,9 +147,9 @@ def test_the_change_that_would_be_evidence(make_evidence, check, where, limit):
 @pytest.mark.parametrize(
     ("effect", "words"),
     [
-        (-0.02, "It fails once the error rises by about 3 % of m5's."),
-        (0.01, "It fails once the error rises by about 0 % of m5's."),
-        (0.03, "It passes once the error falls by about 2 % of m5's."),
+        (-0.02, "It fails if the error rises by about 3 % of m5's."),
+        (0.01, "It fails if the error rises by about 0 % of m5's."),
+        (0.03, "It passes if the error falls by about 2 % of m5's."),
     ],
 )
 def test_the_ratchet(make_evidence, effect, words):
@@ -162,11 +162,11 @@ def test_the_ratchet(make_evidence, effect, words):
 def test_budgets(make_evidence):
     evidence = make_evidence(costs=ServingCosts(50.0, None, 2_000_000))
     policy = GatePolicy(latency_budget_ms=100, artifact_budget_mb=10)
-    assert "takes 2 times as long" in Latency().needs(evidence, policy)
-    assert "is 5 times as large" in ArtifactSize().needs(evidence, policy)
+    assert "is 2 times the measured time" in Latency().needs(evidence, policy)
+    assert "is 5 times the present size" in ArtifactSize().needs(evidence, policy)
     small = make_evidence(costs=ServingCosts(0.5, None, 25_000))
-    assert "takes 200 times as long" in Latency().needs(small, policy)
-    assert "is 400 times as large" in ArtifactSize().needs(small, policy)
+    assert "is 200 times the measured time" in Latency().needs(small, policy)
+    assert "is 400 times the present size" in ArtifactSize().needs(small, policy)
 
 
 def test_one_training_row_is_enough_to_prove_something(make_evidence):

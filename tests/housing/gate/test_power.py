@@ -12,8 +12,8 @@ from housing.gate import decision_rule
 from housing.gate.policy import GatePolicy
 from housing.gate.power import (
     chance,
-    cut,
     earlier_comparisons,
+    largest_passing_change,
     operating_characteristic,
     rows_for,
     selection_bias,
@@ -32,8 +32,11 @@ def at(effect, se, clusters=700):
 @given(st.floats(-0.05, 0.05), st.floats(1e-4, 0.05))
 def test_what_lies_at_most_at_the_cut_passes_and_nothing_else(rule, effect, se):
     policy, found = GatePolicy(rule=rule), at(effect, se)
-    if abs(effect - cut(found, policy)) > 1e-9:
-        assert (decision_rule.outcome(found, policy) == "passed") is (effect <= cut(found, policy))
+    most = largest_passing_change(found, policy)
+    if abs(effect - most) > 1e-9:
+        assert (decision_rule.outcome(found, policy) == "passed") is (
+            effect <= largest_passing_change(found, policy)
+        )
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -49,7 +52,7 @@ def test_the_predicted_rate_is_that_of_simulated_nights(rule, true, se):
 
 def test_the_luck_of_training_widens_it():
     found, policy = at(0.0, 0.003), GatePolicy()
-    assert chance(found, policy, 0.01, luck=0.004) == chance(at(0.0, 0.005), policy, 0.01)
+    assert chance(found, policy, 0.01, seed_spread=0.004) == chance(at(0.0, 0.005), policy, 0.01)
 
 
 def test_the_two_numbers():
@@ -59,7 +62,7 @@ def test_the_two_numbers():
     assert found.no_change == pytest.approx(0.5)
     assert found.message == (
         "On 4,000 test rows the rule no_regression lets a 1 % regression through in 0.043 % of "
-        "nights and needs a 0.25 % gain to be promoted in 80 % of nights. These rates hold for the "
+        "nights and needs a 0.25 % gain to be promoted in 80 % of runs. These rates hold for the "
         "first comparison on these rows; how many there were before is not recorded."
     )
 
@@ -97,7 +100,7 @@ def test_chances_in_words(passes, words):
     assert "lets a 9.9 % regression through" in replace(found, regression=0.099).message
     assert "needs a 9.9 % gain" in replace(found, gain_needed=0.099).message
     certain = replace(found, gain_needed=None, no_change=0.996)
-    assert "and promotes an equal challenger in 100 % of nights. " in certain.message
+    assert "and promotes an equal challenger in 100 % of runs. " in certain.message
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -139,7 +142,7 @@ def champions(policy, se, earlier, worlds=4_000):
     champion = rng.normal(0, se / 2**0.5, worlds)
     for _ in range(earlier):
         challenger = rng.normal(0, se / 2**0.5, worlds)
-        passed = challenger - champion <= cut(at(0.0, se), policy)
+        passed = challenger - champion <= largest_passing_change(at(0.0, se), policy)
         champion = np.where(passed, challenger, champion)
     return champion, rng.normal(0, se / 2**0.5, worlds)
 
@@ -150,7 +153,7 @@ def champions(policy, se, earlier, worlds=4_000):
 def test_later_nights_on_the_same_rows_are_predicted_too(rule, earlier, true):
     policy, se = GatePolicy(rule=rule), 0.0065
     champion, challenger = champions(policy, se, earlier)
-    rate = np.mean(challenger + true - champion <= cut(at(0.0, se), policy))
+    rate = np.mean(challenger + true - champion <= largest_passing_change(at(0.0, se), policy))
     predicted = chance(at(0.0, se), policy, true, earlier=earlier)
     assert rate == pytest.approx(predicted, abs=4 * (predicted * (1 - predicted) / 4_000) ** 0.5)
     bias = selection_bias(at(0.0, se), policy, earlier)
@@ -176,9 +179,8 @@ def test_the_sentence_says_for_which_night_its_rates_hold():
     assert dict(tenth.curve)[0.0] < dict(tenth.first_curve)[0.0] / 5
     assert tenth.gain_needed > 1.5 * first.gain_needed
     assert tenth.message.endswith(
-        "These rates hold for comparison 10 on these rows, if the challengers before were as good "
-        "as the champion: by selection its error is expected to look 0.7 % lower on them than it "
-        "is."
+        "These rates hold for comparison 10 on these rows, if earlier challengers were as good as "
+        "the champion. The expected selection bias of the error of the champion is -0.7 %."
     )
 
 

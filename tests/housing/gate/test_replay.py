@@ -56,8 +56,8 @@ def test_a_policy_that_was_changed_in_the_record_is_noticed(make_evidence):
     record["policy"]["margin"] = 0.0
     found = replay(**record)
     assert found.differences == (
-        "the verdict was promote and is inconclusive",
-        "the check no-regression said passed and says inconclusive",
+        "verdict: recorded promote, now inconclusive",
+        "check no-regression: recorded passed, now inconclusive",
     )
 
 
@@ -84,9 +84,9 @@ def test_a_check_that_changed_its_mind_or_is_gone_is_named(make_evidence):
     record = stored(make_evidence())
     others = tuple(c for c in CHECKS if c.name not in ("sane-predictions", "latency"))
     found = replay(**record, checks=(*others, Stricter()))
-    assert "the check sane-predictions said passed and says failed" in found.differences
-    assert "the check latency said passed and says nothing: it is gone" in found.differences
-    assert found.differences[0] == "the verdict was promote and is keep"
+    assert "check sane-predictions: recorded passed, now failed" in found.differences
+    assert "check latency: recorded passed, now removed" in found.differences
+    assert found.differences[0] == "verdict: recorded promote, now keep"
 
 
 def test_a_record_with_fields_of_a_later_release_is_read(make_evidence):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from housing import formatting
 from housing.gate.evidence import HoldoutReuse, SubsetComparison
 from housing.gate.policy import GatePolicy
 from housing.gate.power import earlier_comparisons, operating_characteristic
@@ -43,7 +44,7 @@ def test_the_forest_names_the_worst_part(report):
     worst = max(rows, key=lambda row: row[1].effect)
     plot = gate_plots.forest(report.evidence, report.policy)
     assert worst[0] in plot.alt
-    assert wording.change(worst[1].effect) in plot.alt
+    assert formatting.change(worst[1].effect) in plot.alt
 
 
 def test_a_first_night_has_no_forest_and_no_drift(make_report):
@@ -51,9 +52,9 @@ def test_a_first_night_has_no_forest_and_no_drift(make_report):
     assert gate_plots.forest(first.evidence, first.policy) is None
     assert gate_plots.drift_effects(first.evidence.drift, first.policy) is None
     page = render(first)
-    assert "Where it is better" not in page
-    assert "What this gate can see" not in page
-    assert "How worn" not in page
+    assert "Change of the error by subset" not in page
+    assert "Power of the gate" not in page
+    assert "Reuse of the test set" not in page
 
 
 def test_the_two_numbers_stand_in_page_and_summary(report):
@@ -68,7 +69,7 @@ def test_the_two_numbers_stand_in_page_and_summary(report):
 
 def test_the_luck_of_training_stands_beside_the_interval(report):
     page = render(report)
-    assert "another 3 members of its bag would move its error by about" in page
+    assert "other seeds of its 3 members would change its error by about" in page
     assert "Champion: not measured: a single model" in page
     assert wording.seed_variance(report.evidence.seed_variance) in summary(report)
 
@@ -89,7 +90,7 @@ def test_wear_takes_two_nights(report):
     assert "2 decisions served" in gate_plots.holdout_reuse(nights).alt
     unmeasured = [(day, HoldoutReuse(1, 3, None, None, None)) for day, _ in nights]
     assert gate_plots.holdout_reuse(unmeasured) is not None
-    assert "Wear of the test set over 3 nights" in render(
+    assert "Reuse of the test set over 3 runs" in render(
         replace(report, holdout_reuse=tuple(nights))
     )
 
@@ -120,5 +121,5 @@ def test_what_did_not_pass_comes_first(report):
 
 
 def test_old_evidence_has_no_clustered_interval():
-    assert wording.optional(None) == "not measured"
-    assert wording.optional(Interval(1.0, 1000.0, 2000.0)) == "1,000 to 2,000 (95 %)"
+    assert formatting.limits(None) == "not measured"
+    assert formatting.limits(Interval(1.0, 1000.0, 2000.0)) == "1,000 to 2,000 (95 %)"

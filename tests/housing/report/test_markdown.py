@@ -33,7 +33,7 @@ def test_verdict_reason_models_intake_and_the_way_to_the_page(make_report):
         assert f"{rmse.value:,.0f}" in text
         assert f"{rmse.lower:,.0f} to {rmse.upper:,.0f} (95 %)" in text
     assert "15 of the 15 checks that apply passed." in text
-    assert "9 rows read: 7 came in, 2 turned away." in text
+    assert "9 rows read: 7 accepted, 2 rejected." in text
     assert "tonight.csv line 3: 83252" in text
     assert "reports/night-12.html" in text
     assert len(summary(report)) < 3_000
@@ -52,7 +52,7 @@ def test_a_night_with_nothing_new_is_short(make_report):
     report = RunReport(13, make_report().started_at, RunOutcome.NOTHING_NEW, "No new file.")
     assert summary(report) == (
         "# Nothing new\n\nNo new file.\n\n_Nothing to do: No model stays in service._\n\n"
-        "No file was read.\n\nNight 13, 2026-11-24 02:00 UTC.\n"
+        "No file was read.\n\nRun 13, 2026-11-24 02:00 UTC.\n"
     )
 
 

@@ -65,18 +65,18 @@ def test_the_page_reads_in_the_order_of_what_matters(make_report, promoted):
         "Promoted",
         report.message,
         "The decision",
-        "Where it is better, and where worse",
-        "What was checked",
+        "Change of the error by subset",
+        "Checks",
         "no-regression",
         "The models",
-        "What came in",
-        "Turned away",
+        "Ingested rows",
+        "Rejected rows",
         "The search",
         "Predicted and recorded prices",
-        "Where it errs",
-        "What it looks at",
-        "Where the time went",
-        "The nights before",
+        "Map of errors",
+        "Feature importance",
+        "Duration by step",
+        "Earlier runs",
     ]
     places = [text.index(words) for words in order]
     assert places == sorted(places)
@@ -93,7 +93,7 @@ def test_both_models_stand_side_by_side_with_their_intervals(make_report, promot
 
 def test_what_was_turned_away_is_told_with_code_and_line(promoted):
     text = Page(promoted).text
-    assert "9 rows read: 7 came in, 2 turned away." in text
+    assert "9 rows read: 7 accepted, 2 rejected." in text
     assert "range median_income: 2 rows, e.g. tonight.csv line 3: 83252" in text
     assert "slow.csv waiting" in text
 
@@ -145,7 +145,7 @@ def test_a_night_with_nothing_new(make_report):
     ).text
     assert "Nothing new No new file." in text
     assert "No file was read." in text
-    for part in ("The decision", "What was checked", "The models", "The search", "To find"):
+    for part in ("The decision", "Checks", "The models", "The search", "Identifiers"):
         assert part not in text
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from housing import formatting
 from housing.records import BatchSummary, CheckResult, RunOutcome, Verdict
 from housing.report import wording
 
@@ -14,7 +15,7 @@ from housing.report import wording
     ],
 )  # fmt: skip
 def test_durations(seconds, text):
-    assert wording.duration(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -28,13 +29,13 @@ def test_durations(seconds, text):
     ],
 )
 def test_changes_carry_their_sign(value, text):
-    assert wording.change(value) == text
+    assert formatting.change(value) == text
 
 
 def test_a_bound_is_never_rounded_to_the_flattering_side():
-    assert wording.bound(0.01001) == "+1.1 %"
-    assert wording.bound(-0.02179) == "\N{MINUS SIGN}2.1 %"
-    assert wording.bound(0.01) == "+1.0 %"
+    assert formatting.bound(0.01001) == "+1.1 %"
+    assert formatting.bound(-0.02179) == "\N{MINUS SIGN}2.1 %"
+    assert formatting.bound(0.01) == "+1.0 %"
 
 
 def test_only_accepted_batches_bring_rows_in():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from housing.gate import words
+from housing import formatting
+from housing.gate import messages
 from tests.housing.gate.conftest import comparison, metrics
 
 
@@ -22,7 +23,7 @@ from tests.housing.gate.conftest import comparison, metrics
     ],
 )
 def test_shares(share, digits, said):
-    assert words.percent(share, digits) == said
+    assert formatting.short_percent(share, digits) == said
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_shares(share, digits, said):
     [(0.0, 0.0), (0.001, 0.001), (0.0010001, 0.002), (-0.0069, -0.006), (-0.006, -0.006)],
 )
 def test_bounds_are_never_rounded_to_the_flattering_side(bound, rounded):
-    assert words.rounded_up(bound) == pytest.approx(rounded, abs=1e-12)
+    assert formatting.rounded_up(bound) == pytest.approx(rounded, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_bounds_are_never_rounded_to_the_flattering_side(bound, rounded):
     [(0.0144, "0.014"), (1.0, "1"), (99.6, "100"), (104.0, "100"), (1_234.0, "1,200")],
 )
 def test_two_digits_and_no_exponent(value, said):
-    assert words.two_digits(value) == said
+    assert formatting.two_digits(value) == said
 
 
 @pytest.mark.parametrize(
@@ -51,14 +52,14 @@ def test_two_digits_and_no_exponent(value, said):
     ],
 )
 def test_a_change_has_its_direction(effect, moved, standing):
-    assert words.format_change(effect) == moved
-    said = words.format_error_vs(metrics(40_000.4), comparison(effect, 0.01))
+    assert formatting.change_in_words(effect) == moved
+    said = messages.error_against(metrics(40_000.4), comparison(effect, 0.01))
     assert said == f"The challenger's error is 40,000 US dollars{standing}"
 
 
 def test_an_interval_has_its_confidence_and_both_ends():
-    assert words.interval(comparison(-0.01, 0.01)) == "95 % interval -3.0 to +1.0 %"
-    assert words.interval(comparison(-0.01, 0.01, 0.999)).startswith("99.9 % interval")
+    assert formatting.interval(comparison(-0.01, 0.01)) == "95 % interval -3.0 to +1.0 %"
+    assert formatting.interval(comparison(-0.01, 0.01, 0.999)).startswith("99.9 % interval")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_an_interval_has_its_confidence_and_both_ends():
     ],
 )  # fmt: skip
 def test_a_bound_says_what_it_bounds(upper, said):
-    assert words.bound(upper) == said
+    assert formatting.bound_in_words(upper) == said
 
 
 @pytest.mark.parametrize(
@@ -77,22 +78,22 @@ def test_a_bound_says_what_it_bounds(upper, said):
     [(1, "1"), (99, "99"), (100, "100"), (101, "110"), (4_341, "4,400"), (43_300, "44,000")],
 )
 def test_numbers_of_rows_are_rough_and_never_too_small(rows, said):
-    assert words.round_up_2_digits(rows) == said
-    assert words.rows_to_decide(rows) == f"about {said} test rows would settle it"
+    assert formatting.round_up_2_digits(rows) == said
+    assert messages.rows_to_decide(rows) == f"about {said} test rows would decide it"
 
 
 def test_rows_that_no_number_would_be():
-    assert words.rows_to_decide(None) == "no number of test rows would settle it"
-    assert words.rows_to_pass(None) == "no number of test rows is enough"
-    assert words.rows_to_pass(4_341) == "about 4,400 test rows are enough"
-    assert [words.rows_to_pass(rows) for rows in (1, 2, 3)] == [
+    assert messages.rows_to_decide(None) == "no number of test rows would decide it"
+    assert messages.rows_to_pass(None) == "no number of test rows is enough"
+    assert messages.rows_to_pass(4_341) == "about 4,400 test rows are enough"
+    assert [messages.rows_to_pass(rows) for rows in (1, 2, 3)] == [
         f"about {rows} test rows are enough" for rows in (2, 2, 3)
     ]
 
 
 def test_a_comparison_for_machines_is_whole():
     found = comparison(-0.01, 0.01)
-    assert words.figures(found) == {
+    assert messages.figures(found) == {
         "effect": -0.01,
         "upper": found.upper,
         "lower_two_sided": found.interval.lower,
@@ -102,5 +103,5 @@ def test_a_comparison_for_machines_is_whole():
         "rows": 4_000,
         "clusters": 700,
         "df": found.degrees,
-        "reach_degrees": None,
+        "bandwidth_degrees": None,
     }

@@ -1,0 +1,116 @@
+"""Text form of figures: numbers, shares, changes, intervals, durations."""
+
+import math
+
+from housing.records import Comparison, Interval
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def count(number: int) -> str:
+    """A whole number with thousands separators."""
+    return f"{number:,}"
+
+
+def dollars(value: float) -> str:
+    """US dollars, whole."""
+    return f"{value:,.0f}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as a percentage with a fixed number of decimals: 0.01 is "1.0 %"."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def short_percent(share: float, digits: int = 1) -> str:
+    """A share as a percentage without trailing zeros; a tiny one gets three decimals."""
+    if 0 < share < 0.0005:
+        digits = 3
+    return f"{100 * share:.{digits}f}".rstrip("0").removesuffix(".") + " %"
+
+
+def two_digits(value: float) -> str:
+    """Two significant digits, without an exponent."""
+    return f"{float(f'{value:.2g}'):,.15g}"
+
+
+def round_up_2_digits(rows: int) -> str:
+    """Two significant digits, rounded up, for rough estimates of row counts."""
+    step = 10 ** max(len(str(rows)) - 2, 0)
+    return f"{math.ceil(rows / step) * step:,}"
+
+
+def rounded_up(bound: float) -> float:
+    """A bound rounded up to a tenth of a percent, so that it never looks better than it is."""
+    return math.ceil(round(1000 * bound, 6)) / 1000
+
+
+def change(value: float, digits: int = 1) -> str:
+    """A relative change with its sign; "0 %" if it rounds to zero."""
+    rounded = round(100 * value, digits)
+    return f"{rounded:+.{digits}f} %".replace("-", MINUS) if rounded else "0 %"
+
+
+def change_in_words(effect: float) -> str:
+    """A relative change as "1.2 % higher", "3 % lower" or "exactly the same"."""
+    if effect == 0:
+        return "exactly the same"
+    return f"{short_percent(abs(effect))} {'higher' if effect > 0 else 'lower'}"
+
+
+def bound(value: float) -> str:
+    """An upper bound of a relative change, rounded up."""
+    return change(rounded_up(value))
+
+
+def bound_in_words(upper: float) -> str:
+    """An upper bound of a change as "at most 1 % worse" or "at least 2 % better"."""
+    if upper > 0:
+        return f"at most {short_percent(upper)} worse"
+    return f"at least {short_percent(-upper)} better" if upper < 0 else "not worse"
+
+
+def interval(comparison: Comparison) -> str:
+    """The two-sided interval of a relative change."""
+    found = comparison.interval
+    limits = " to ".join(f"{100 * limit:+.1f}" for limit in (found.lower, found.upper))
+    return f"{short_percent(found.confidence, 2)} interval {limits} %"
+
+
+def changed(comparison: Comparison) -> str:
+    """A relative change with its interval."""
+    low, high = comparison.interval.lower, comparison.interval.upper
+    confidence = percent(comparison.interval.confidence, 0)
+    return f"{change(comparison.effect)} ({confidence} interval {change(low)} to {change(high)})"
+
+
+def limits(interval: Interval | None) -> str:
+    """The limits of an interval in US dollars, with its confidence."""
+    if interval is None:
+        return "not measured"
+    confidence = percent(interval.confidence, 0)
+    return f"{dollars(interval.lower)} to {dollars(interval.upper)} ({confidence})"
+
+
+def duration(seconds: float) -> str:
+    """A duration in its one or two largest units."""
+    if seconds < 0.1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def unbroken(text: str) -> str:
+    """Text with a no-break space before each percent sign."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def writable(text: str) -> str:
+    """Text that UTF-8 can encode: lone surrogates (undecodable file names) become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
