@@ -89,8 +89,8 @@ class OperatingCharacteristic:
             return "These rates hold for the first comparison on these rows."
         return (
             f"These rates hold for comparison {self.earlier + 1:,} on these rows, if earlier "
-            f"challengers were as good as the champion. The expected selection bias of the error of "
-            f"the champion is -{short_percent(self.bias, 2)}."
+            f"challengers were as good as the champion. The expected selection bias of the error "
+            f"of the champion is -{short_percent(self.bias, 2)}."
         )
 
 

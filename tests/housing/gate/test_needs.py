@@ -52,10 +52,10 @@ def test_drift_names_the_largest_effect(make_evidence):
 @pytest.mark.parametrize(
     ("effect", "words"),
     [
-        (-0.2, "It fails if the error rises by about 15 % of the baseline; at the error as it "
-               "is, about 2 test rows are enough."),
-        (-0.05, "It fails if the error rises by about 0 % of the baseline; at the error as it "
-                "is, no number of test rows is enough."),
+        (-0.2, "It fails if the error rises by about 15 % of the baseline; at the present "
+               "error about 2 test rows are enough."),
+        (-0.05, "It fails if the error rises by about 0 % of the baseline; at the present "
+                "error no number of test rows is enough."),
         (0.0, "It passes if the error falls by about 5 % of the baseline; at the present error "
               "no number of test rows would decide it."),
     ],

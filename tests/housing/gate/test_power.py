@@ -62,7 +62,7 @@ def test_the_two_numbers():
     assert found.no_change == pytest.approx(0.5)
     assert found.message == (
         "On 4,000 test rows the rule no_regression lets a 1 % regression through in 0.043 % of "
-        "nights and needs a 0.25 % gain to be promoted in 80 % of runs. These rates hold for the "
+        "runs and needs a 0.25 % gain to be promoted in 80 % of runs. These rates hold for the "
         "first comparison on these rows; how many there were before is not recorded."
     )
 
