@@ -1,49 +1,63 @@
-"""The work of `workers.in_parallel` on the workers of a Dask scheduler.
+"""Runs the tasks of `workers.in_parallel` on the workers of a Dask scheduler.
 
-Data that several tasks share travel to the scheduler's workers once. A worker that dies takes its
-tasks and its copies of the data with it; both are sent again, to those that are left.
+Data that several tasks share is sent to each worker once. When a worker dies, its tasks and the
+shared data are sent again to the workers that are left.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from housing.errors import ClusterUnavailable
+from housing.training.scoring import FoldData
 
 CONNECT_SECONDS = 20
 ATTEMPTS = 5
-"""How often a task may lose its worker before it is taken for the cause."""
+"""How often a task may lose its worker before the search gives up."""
 
 
 def on_cluster(
     function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], address: str
 ) -> Generator[Any, None, None]:
-    """Results as they come; ClusterUnavailable where there is no scheduler or no worker left."""
+    """Results in order of completion.
+
+    Raises ClusterUnavailable where there is no scheduler, no worker, or workers keep dying.
+    """
     with _client(address) as client:
-        shared = _Shared(client)
-        attempts = dict.fromkeys(range(len(arguments)), 0)
-        running = {_submit(client, shared, function, arguments[i]): (i, 0) for i in attempts}
+        running: dict[Any, tuple[int, int, int]] = {}
+        # The data of each sending; older ones stay, as tasks may still wait for them.
+        sent = [_scatter(client, arguments, address)]
+
+        def submit(number: int, attempt: int) -> None:
+            given = [sent[-1].get(id(each), each) for each in arguments[number]]
+            future = client.submit(run_task, function, *given, pure=False, retries=ATTEMPTS)
+            running[future] = number, attempt, len(sent)
+
+        for number in range(len(arguments)):
+            submit(number, 1)
         try:
             while running:
                 future = _next(running)
-                number, sent = running.pop(future)
+                number, attempt, sending = running.pop(future)
                 if future.status == "finished":
                     result = future.result()
                     future.release()
                     yield result
                     continue
-                attempts[number] += 1
-                if attempts[number] >= ATTEMPTS or not _lost(future):
+                if not _lost(future):
                     future.result()  # raises what the task raised
+                if attempt == ATTEMPTS:
                     raise ClusterUnavailable(address=address, why="its workers keep dying")
-                shared.forget(sent)
-                again = _submit(client, shared, function, arguments[number])
-                running[again] = number, shared.sending
+                if sending == len(sent):
+                    sent.append(_scatter(client, arguments, address))
+                submit(number, attempt + 1)
         finally:
-            for future in running:
-                future.cancel()
+            client.cancel(list(running))
 
 
 def _client(address: str) -> Any:
@@ -65,13 +79,24 @@ def _client(address: str) -> Any:
     return client
 
 
-def _next(running: dict[Any, tuple[int, int]]) -> Any:
-    """A future that has come to an end: finished, failed, or lost with its worker."""
+def _scatter(client: Any, arguments: Sequence[tuple[Any, ...]], address: str) -> dict[int, Any]:
+    """Futures of all arrays, frames and records of them, by the id of the object."""
+    data = {id(x): x for each in arguments for x in each if isinstance(x, _DATA)}
+    try:
+        # To every worker, so that the death of one does not take the only copy with it.
+        futures = client.scatter(list(data.values()), broadcast=True, hash=False)
+    except TimeoutError as error:
+        raise ClusterUnavailable(address=address, why="it has no workers left") from error
+    return dict(zip(data, futures, strict=True))
+
+
+def _next(running: Collection[Any]) -> Any:
+    """A future that has ended: finished, failed, or lost with its worker."""
     from distributed import wait
     from distributed.client import FuturesCancelledError
 
     wait_for: Any = wait
-    with suppress(FuturesCancelledError):  # the lost one is among those looked at next
+    with suppress(FuturesCancelledError):  # the lost one is among those that are not pending
         wait_for(list(running), return_when="FIRST_COMPLETED")
     return next(f for f in running if f.status != "pending")
 
@@ -83,45 +108,22 @@ def _lost(future: Any) -> bool:
     return future.status in ("cancelled", "lost") or isinstance(future.exception(), KilledWorker)
 
 
-class _Shared:
-    """Arguments that are worth sending once: whatever is larger than a small record."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._sent: dict[int, tuple[Any, Any]] = {}  # id -> the object, kept alive, and its future
-        self._old: list[Any] = []  # what was sent before: tasks that wait for it shall not lose it
-        self.sending = 0
-
-    def forget(self, sending: int) -> None:
-        """What was sent the `sending`-th time may be lost: send it again when it is next wanted."""
-        if sending == self.sending:
-            self._old.append(self._sent)
-            self._sent = {}
-            self.sending += 1
-
-    def __call__(self, thing: Any) -> Any:
-        if not _is_data(thing):
-            return thing
-        if id(thing) not in self._sent:
-            # On every worker, so that the death of one does not take the only copy with it.
-            sent = self._client.scatter(thing, broadcast=True, hash=False)
-            self._sent[id(thing)] = (thing, sent)
-        return self._sent[id(thing)][1]
+_DATA = (np.ndarray, pd.DataFrame, pd.Series, FoldData)
 
 
-def _is_data(thing: Any) -> bool:
-    """Arrays, frames and records of them."""
-    return hasattr(thing, "shape") or hasattr(thing, "train")
+def run_task(function: Callable[..., Any], *arguments: Any) -> Any:
+    """As in a worker of this machine: one thread, and data at aligned addresses.
 
-
-def _submit(
-    client: Any, shared: _Shared, function: Callable[..., Any], arguments: tuple[Any, ...]
-) -> Any:
-    given = [shared(each) for each in arguments]
-    return client.submit(_alone, function, *given, pure=False, retries=ATTEMPTS)
-
-
-def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """As in a worker of this machine: one thread inside, so that sums are the same sums."""
+    Dask leaves an array where it arrived in a message. Where that is no multiple of 8, numpy sums
+    in other pieces, and the last bit of the sum is another.
+    """
     with threadpool_limits(limits=1):
-        return function(*arguments)
+        return function(*map(_aligned, arguments))
+
+
+def _aligned(thing: Any) -> Any:
+    if isinstance(thing, FoldData):
+        return replace(thing, train=_aligned(thing.train), test=_aligned(thing.test))
+    if isinstance(thing, np.ndarray):
+        return np.require(thing, requirements=["ALIGNED"])
+    return thing.copy() if isinstance(thing, pd.DataFrame | pd.Series) else thing

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_info
 
+from housing.training.cluster import run_task
+from housing.training.scoring import FoldData
 from housing.training.workers import in_parallel
 from tests.housing.training.families import numbers
 
@@ -63,6 +65,26 @@ def test_closing_early_ends_the_workers_and_the_next_work_has_new_ones():
     assert time.monotonic() - started < 2
     _gone([first])
     assert len(list(in_parallel(_slow, [(i,) for i in range(2)], workers=2))) == 2
+
+
+@pytest.mark.parametrize("kind", ["array", "frame", "fold"])
+def test_on_a_cluster_sums_do_not_depend_on_where_in_a_message_the_data_arrived(kind):
+    values = np.random.default_rng(0).random(100_003)
+    arrived = np.frombuffer(bytes(4) + values.tobytes(), dtype=np.float64, offset=4)
+    assert not arrived.flags.aligned
+    assert arrived.sum() != values.sum()
+    given = {
+        "array": arrived,
+        "frame": pd.DataFrame(arrived[:, None], copy=False),
+        "fold": FoldData(arrived, arrived),
+    }[kind]
+    assert set(run_task(_sums, given)) == {values.sum()}
+
+
+def _sums(given):
+    if isinstance(given, FoldData):
+        return [given.train.sum(), given.test.sum()]
+    return [np.asarray(given).ravel().sum()]
 
 
 def _slow(_number):
