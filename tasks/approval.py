@@ -67,14 +67,14 @@ def wait_for_decision(result: RunResult) -> RunResult | ApprovalDecision:
 
     Only the run of a deployment can be resumed; for any other the result is returned.
     """
-    context = FlowRunContext.get()
-    run = context and context.flow_run
-    if not run or not run.deployment_id or run.parent_task_run_id:
-        return result
     settings = load_settings()
     with open_store(settings) as store:
         decision = approval.decision_of(store, result.run)
     if decision is None:
+        context = FlowRunContext.get()
+        run = context and context.flow_run
+        if not run or not run.deployment_id or run.parent_task_run_id:
+            return result
         timeout = timedelta(hours=settings.gate.approval_hours) + LONGER
         given = suspend_flow_run(
             wait_for_input=ApprovalInput.with_initial_data(description=result.message),

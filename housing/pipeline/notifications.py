@@ -10,7 +10,7 @@ from housing import progress
 from housing.notify import Message, send_all
 from housing.records import Event, IntakeSummary, RunOutcome, RunResult
 from housing.settings import Settings
-from housing.store.database.engine import Store
+from housing.store.database.engine import Store, database_now
 from housing.store.database.tables import utc_now
 from housing.store.models import approvals
 from housing.store.runs import runs, sent_alerts
@@ -27,7 +27,7 @@ def failures(store: Store, settings: Settings) -> list[int]:
     """
     dead = [int(row.id) for row in runs.mark_dead(store)]
     with store.read() as connection:
-        rows = runs.untold(connection, utc_now() - MEMORY)
+        rows = runs.untold(connection, database_now(connection) - MEMORY)
     for row in rows:
         message = row.error
         if row.status == "crashed":

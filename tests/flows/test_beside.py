@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterTypeError
-from prefect.states import Suspended
+from prefect.flow_engine import run_flow
+from prefect.states import Pending, Suspended
 
 from deployments.watchdog.zombie_runs import end_decided
 from flows.decisions import ApprovalParameters, approval
@@ -14,6 +17,7 @@ from flows.maintenance import backup, monitor, prune
 from flows.nightly import nightly
 from housing.pipeline.approval import reject
 from housing.settings import Settings
+from housing.store import queries
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import approvals, utc_now
@@ -87,6 +91,33 @@ def test_a_run_that_waits_is_ended_once_it_is_decided_elsewhere(
     assert (ended.state_name, ended.state.type.value) == (state, "COMPLETED")
     assert ended.name.endswith(f": v1, m1 against the baselines, {state.lower()}")
     assert "awaiting approval" not in ended.tags
+
+
+def _resumed(run: UUID) -> State[object]:
+    """The flow run started again from the top, as Prefect does when it is resumed."""
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run, Pending(), force=True)
+        again = client.read_flow_run(run)
+    return run_flow(nightly, flow_run=again, return_type="state")
+
+
+def test_a_resumed_run_repeats_nothing_and_ends_with_the_decision_made_elsewhere(
+    small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOUSING_GATE__APPROVAL", "true")
+    _land(small, 1)
+    first = nightly(return_state=True)
+    run = first.state_details.flow_run_id
+    again = _resumed(run)
+    assert (again.name, again.message) == (first.name, first.message) != (None, None)
+    with open_store(small) as store:
+        reject(store, small, 1, "not now")
+        decided = _resumed(run)
+        with store.read() as connection:
+            rows = queries.list_runs(connection)
+    assert decided.name == "Rejected"
+    assert "m1 is not promoted, rejected by" in str(decided.message)
+    assert len(rows) == 1
 
 
 @pytest.mark.parametrize(

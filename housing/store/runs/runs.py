@@ -12,8 +12,8 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.errors import UnknownId
 from housing.records import BatchSummary, StepTime
-from housing.store.database.engine import Store
-from housing.store.database.tables import alerts, run_steps, runs, utc_now
+from housing.store.database.engine import Store, database_now
+from housing.store.database.tables import alerts, run_steps, runs
 from housing.store.runs import lease
 
 
@@ -35,18 +35,19 @@ def start(
 
 def refuse(connection: Connection, kind: str, parameters: dict[str, Any], why: str) -> int:
     """Note that a run was asked for and not begun; returns its id."""
-    ended = {"status": "refused", "error": why, "finished_at": utc_now()}
-    return _insert(connection, kind, parameters, **ended)
+    return _insert(connection, kind, parameters, status="refused", error=why)
 
 
 def miss(connection: Connection, kind: str, parameters: dict[str, Any], why: str) -> int:
     """Note that a run was due and did not begin; returns its id."""
-    ended = {"status": "missed", "error": why, "finished_at": utc_now()}
-    return _insert(connection, kind, parameters, **ended)
+    return _insert(connection, kind, parameters, status="missed", error=why)
 
 
 def _insert(connection: Connection, kind: str, parameters: dict[str, Any], **facts: Any) -> int:
-    values = {"kind": kind, "parameters": parameters, "actor": actor(), "started_at": utc_now()}
+    now = database_now(connection)
+    values = {"kind": kind, "parameters": parameters, "actor": actor(), "started_at": now}
+    if facts["status"] != "running":
+        facts["finished_at"] = now
     new = runs.insert().values(**values, **facts).returning(runs.c.id)
     return int(connection.execute(new).scalar_one())
 
@@ -76,7 +77,18 @@ def note_step(store: Store, run: int, step: StepTime) -> None:
 
 def finish(store: Store, run: int, status: str, **facts: Any) -> None:
     """Note how a run ended."""
-    note(store, run, status=status, finished_at=utc_now(), **facts)
+    with store.write() as connection:
+        ended = {"status": status, "finished_at": _end(connection), **facts}
+        connection.execute(runs.update().where(runs.c.id == run).values(**ended))
+
+
+def _end(connection: Connection) -> sa.ColumnElement[datetime]:
+    """The present instant, by the database's clock as that of the start: hosts' clocks differ.
+
+    Never before the run's start: SQLite has only the clock of its host, which may be set back.
+    """
+    now = sa.literal(database_now(connection), runs.c.finished_at.type)
+    return sa.case((runs.c.started_at > now, runs.c.started_at), else_=now)
 
 
 def mark_dead(store: Store) -> Sequence[Row[Any]]:
@@ -95,7 +107,8 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
             return []  # it was heard of again, or nobody has watched it for long enough
         where = runs.c.id.in_(abandoned(connection))
         dead = connection.execute(sa.select(runs).where(where)).all()
-        connection.execute(runs.update().where(where).values(finished_at=utc_now(), **ABANDONED))
+        ended = {"finished_at": _end(connection), **ABANDONED}
+        connection.execute(runs.update().where(where).values(**ended))
         return dead
 
 

@@ -1,5 +1,7 @@
 """Runs with their steps, and searches with their trials, as they are recorded and read again."""
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,9 @@ from housing.errors import UnknownId
 from housing.records import Candidate, Score, StepTime, Trial
 from housing.store.data import datasets
 from housing.store.data.segments import put_frame
+from housing.store.database import engine
 from housing.store.database.tables import searches as searches_table
+from housing.store.database.tables import utc_now
 from housing.store.models import searches
 from housing.store.runs import runs
 
@@ -41,6 +45,27 @@ def test_a_run_is_recorded_from_its_beginning_to_its_end(store):
             StepTime("ingest", 1.5, "3 rows"),
             StepTime("search", 20.0),
         )
+
+
+def host_clock_is_off(monkeypatch, by):
+    """This host's clock, as one that is off by some time: a second host beside the database."""
+    for module in (engine, runs):
+        monkeypatch.setattr(module, "utc_now", lambda: utc_now() + by, raising=False)
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=-1), timedelta(hours=1)])
+@pytest.mark.parametrize("end", ["finished", "dead"])
+def test_a_run_that_another_host_ends_did_not_end_before_it_began(store, monkeypatch, end, by):
+    run = start(store)
+    host_clock_is_off(monkeypatch, by)
+    if end == "finished":
+        runs.finish(store, run, "completed")
+    else:
+        assert [row.id for row in runs.mark_dead(store)] == [run]
+    row = get(store, run)
+    assert row.finished_at >= row.started_at
+    if store.engine.dialect.name == "postgresql":  # SQLite has no clock of its own, and one host
+        assert row.finished_at - row.started_at < timedelta(minutes=30)
 
 
 def test_a_run_that_was_refused_is_recorded_too(store):
