@@ -3,17 +3,17 @@
 A test holds each page equal to what this makes, so that the docs cannot fall behind.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from deployments.cli.main import app
 from housing.features.preprocess import FEATURE_GROUPS
-from housing.settings import PREFIX, Settings
+from housing.settings import PREFIX, fields_by_name
 from housing.training.candidates import FAMILIES
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -80,36 +80,54 @@ def _parameter(parameter: Any) -> str:
     return f"| `{name}` | {shown} | {_cell(parameter.help or '')} |"
 
 
+OPERATORS = tuple(
+    PREFIX + name
+    for name in (
+        "HOME", "DATABASE_URL", "BLOB_URL", "BACKUP_URL", "BACKUP_KEY",
+        "SOURCES__NAMES", "SOURCES__LANDING_DIR", "SOURCES__CENSUS",
+        "SCHEDULES__RETRAIN", "SCHEDULES__SEARCH", "SCHEDULES__MONITOR", "SCHEDULES__BACKUP",
+        "SCHEDULES__TIMEZONE",
+        "NOTIFY__EVENTS", "NOTIFY__WEBHOOK_URL", "NOTIFY__MAIL_TO", "NOTIFY__HEARTBEAT_URL",
+        "GATE__RULE", "GATE__MARGIN", "GATE__APPROVAL",
+        "SEARCH__FAMILIES", "SEARCH__SECONDS",
+        "SERVE__TOKEN", "SERVE__ALLOWED_HOSTS", "MONITOR__ON_ERROR",
+    )
+)  # fmt: skip
+"""The settings that an installation decides on; the others have defaults that suit most."""
+
+
 def settings_page() -> str:
-    """docs/settings.md: every setting with its default."""
+    """docs/settings.md: every setting with its default, those for operators first."""
+    fields = fields_by_name()
+    head = ["| setting | default | what it is |", "|---|---|---|"]
     return "\n".join(
         [
             "# Settings\n",
             _MADE,
-            "From the environment or a file `.env` in the working folder. An unknown or impossible "
-            "setting is an error that names it, all faults at once. Secrets are never shown.\n",
-            "| setting | default | what it is |",
-            "|---|---|---|",
-            *_rows(PREFIX, Settings.model_fields),
+            "Read from the environment and from a file `.env` in the working folder; the "
+            "environment wins. An empty variable counts as not set. Lists are separated by "
+            "commas. An unknown name or an impossible value is an error; all are reported at "
+            "once. `housing settings` prints what is in force and where each value comes from; "
+            "secrets are masked.\n",
+            "## For operators\n",
+            *head,
+            *(_setting(name, fields[name]) for name in OPERATORS),
+            "\n## Advanced\n",
+            *head,
+            *(_setting(name, field) for name, field in fields.items() if name not in OPERATORS),
             "",
         ]
     )
 
 
-def _rows(prefix: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
-    for name, field in fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _rows(f"{prefix}{name.upper()}__", kind.model_fields)
-        else:
-            setting = f"{prefix}{name.upper()}"
-            default = _default(field.get_default(call_default_factory=True))
-            choices = f": {', '.join(CHOICES[setting])}" if setting in CHOICES else ""
-            yield f"| `{setting}` | {default} | {_cell((field.description or '') + choices)} |"
+def _setting(name: str, field: FieldInfo) -> str:
+    default = _default(field.get_default(call_default_factory=True))
+    choices = f": {', '.join(CHOICES[name])}" if name in CHOICES else ""
+    return f"| `{name}` | {default} | {_cell((field.description or '') + choices)} |"
 
 
 def _default(value: Any) -> str:
-    if value is None or value == "" or isinstance(value, SecretStr):
+    if value is None or value in ("", ()) or isinstance(value, SecretStr):
         return ""
     if isinstance(value, tuple):
         return f"`{','.join(map(str, value))}`"

@@ -30,10 +30,6 @@ class RetentionPolicy(BaseModel):
     backups: int = Field(
         7, ge=1, le=1000, description="So many of the latest backups are kept however old."
     )
-    try_champions: bool = Field(
-        True,
-        description="Load every champion that may be gone back to in a fresh process each night.",
-    )
     orphan_hours: float = Field(
         24.0, ge=1, le=8760, description="Age from which files that nothing names are swept away."
     )

@@ -96,6 +96,9 @@ FEATURES: tuple[str, ...] = tuple(c.name for c in COLUMNS if c.name != TARGET)
 NUMBERS: tuple[str, ...] = tuple(c.name for c in COLUMNS if c.kind == "number")
 CATEGORIES: tuple[str, ...] = tuple(c.name for c in COLUMNS if c.kind == "category")
 COORDINATES = ("longitude", "latitude")
+CELL_DEGREES = 0.1
+"""Side of the smallest location cell, degrees. Errors are correlated over 2 to 24 sides of a cell;
+over how many is chosen from the data, for each figure."""
 
 KEY: tuple[str, ...] = tuple(c.name for c in COLUMNS if c.resolution is not None)
 """Columns whose rounded values identify a district that carries no id of its own."""

@@ -5,10 +5,11 @@ are only given their place and their defaults.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from functools import reduce
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Self, TypeGuard
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -24,6 +25,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from housing.errors import SettingsInvalid
+from housing.evaluation.drift_policy import DriftPolicy
 from housing.gate.policy import GatePolicy
 from housing.monitoring.options import MonitorOptions
 from housing.notify import NotifySettings
@@ -36,6 +38,34 @@ from housing.training.search_config import SearchPlan
 
 PREFIX = "HOUSING_"
 ENV_FILE = ".env"
+SHARED: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("gate", "drift"): ("drift",),
+    ("monitor", "drift"): ("drift",),
+    ("gate", "max_rejected_share"): ("quality", "max_rejected_share"),
+    ("gate", "rejected_min_rows"): ("quality", "min_rows"),
+}
+"""Fields that are no settings themselves, and the setting or group that they repeat."""
+FIXED: Mapping[str, frozenset[str]] = {
+    "gate": frozenset({"metric", "slice_min_rows", "cumulative_champions"}),
+    "search": frozenset({"shuffle", "ensemble"}),
+    "quality": frozenset(
+        {
+            "recent_batches", "min_recent_batches", "max_location_shift", "max_category_distance",
+            "max_unit_power", "unit_tolerance",
+        }
+    ),
+    "retention": frozenset({"orphan_hours"}),
+    "notify": frozenset({"timeout_seconds"}),
+    "serve": frozenset(
+        {
+            "poll_seconds", "switch_seconds", "retry_seconds", "kept_models", "body_seconds",
+            "upload_seconds", "header_seconds", "max_connections", "log_seconds", "log_buffer",
+            "log_per_request",
+        }
+    ),
+    "monitor": frozenset({"max_unseen_share", "design_effect", "alarm_window", "alarm_after"}),
+}  # fmt: skip
+"""Fields that code, tests and records name, and that no installation needs to set."""
 
 
 class SplitSettings(BaseModel):
@@ -89,6 +119,9 @@ class Settings(BaseSettings):
         default_factory=SplitSettings, description="How rows are split into training and test."
     )
     schedules: Schedules = Field(default_factory=Schedules, description="When it runs.")
+    drift: DriftPolicy = Field(
+        default_factory=DriftPolicy, description="What counts as drift, in gate and monitor."
+    )
     notify: NotifySettings = Field(
         default_factory=lambda: NotifySettings.model_validate({}), description="Where messages go."
     )
@@ -138,6 +171,15 @@ class Settings(BaseSettings):
         if isinstance(sources, dict) and not sources.get("landing_dir"):
             sources = {**sources, "landing_dir": home / "landing"}
         return {**values, **filled, "home": home, "sources": sources}
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        """Fields of a policy that another group sets get their values from there."""
+        for (name, field), (source, *path) in SHARED.items():
+            value = reduce(getattr, path, getattr(self, source))
+            filled = getattr(self, name).model_copy(update={field: value})
+            self.__dict__[name] = filled
+        return self
 
     @property
     def backup_on_same_disk(self) -> bool:
@@ -200,6 +242,9 @@ def fields_by_name() -> dict[str, FieldInfo]:
 
 def _fields(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
+        group = prefix.removeprefix(PREFIX).removesuffix("__").lower()
+        if (group, name) in SHARED or name in FIXED.get(group, ()):
+            continue
         if _is_group(field.annotation):
             yield from _fields(f"{prefix}{name.upper()}__", field.annotation)
         else:

@@ -58,7 +58,7 @@ POLICIES: Mapping[str, GatePolicy] = {
     "superior": GatePolicy(preflight=False, rule="superior"),
     "non_inferior": GatePolicy(preflight=False, rule="non_inferior"),
     "non_inferior, no ratchet": GatePolicy(
-        preflight=False, rule="non_inferior", ratchet_champions=0
+        preflight=False, rule="non_inferior", cumulative_champions=0
     ),
     "no_regression, margin 2 %": GatePolicy(preflight=False, margin=0.02),
 }
@@ -250,7 +250,7 @@ def _judge(
             {"median": np.full(len(actual), np.median(actual))},
             [
                 Predictions(c + 1, f"c{c}", year.predicted[c][there].astype(float), 1, 0)
-                for c in decision_rule.evenly_spaced(champions[-2::-1], policy.ratchet_champions)
+                for c in decision_rule.evenly_spaced(champions[-2::-1], policy.cumulative_champions)
             ],
         ),
         policy,

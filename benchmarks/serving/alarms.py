@@ -1,7 +1,7 @@
 """`python -m benchmarks alarms`: false alarms of live error, and the delay of a true one.
 
 Simulated champions in numpy: residuals are normal, neighbours come in pairs that err alike (a
-design effect of 2, as CLUSTER_FACTOR has it), and the promise is that of a test set on which the
+design effect of 2, as the monitor has it), and the promise is that of a test set on which the
 champion was the best of ten candidates of the same true error.
 """
 

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 
 from benchmarks import results, serving_pages
 from housing.evaluation.spatial_se import SpatialCells, spatial_cells
-from housing.monitoring.options import MonitorOptions
+from housing.monitoring.options import ROLLBACK_CONFIDENCE
 from housing.monitoring.paired import losses, score_and_limit
 
 HOURS = 168
@@ -62,7 +62,7 @@ def week(rng: np.random.Generator, labels: int, change: float) -> float:
     for hour in LOOKS:
         now = labels * hour
         seen = where.of(index < now)
-        score, limit = score_and_limit(gain[:now], seen, MonitorOptions().rollback_confidence)
+        score, limit = score_and_limit(gain[:now], seen, ROLLBACK_CONFIDENCE)
         if score > limit:
             return float(now)
     return float("inf")

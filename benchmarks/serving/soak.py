@@ -8,7 +8,6 @@ watches the workers' memory. tests/housing/serving/test_model_reloader.py is its
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -42,7 +41,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = (chosen.home or Path(folder) / "home").resolve()
         servers.make(home)
-        os.environ["HOUSING_SERVE__LOG_SECONDS"] = "1"
         port = servers.free_port()
         with servers.server(servers.housing_server(port, 2), port, "/ready") as process:
             _run(home, port, process.pid, chosen.minutes * 60)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, wasserstein_distance
 
+from housing.evaluation.drift_policy import DriftPolicy
 from housing.records import ColumnDrift, DriftReport
 from housing.schema import CATALOGUE
 
@@ -162,19 +163,17 @@ def adjusted(columns: Sequence[ColumnDrift]) -> tuple[ColumnDrift, ...]:
     return tuple(replace(c, q_value=float(q)) for c, q in zip(columns, q_values, strict=True))
 
 
-def found(
-    drift: DriftReport, *, min_rows: int, min_effect: float, discovery_rate: float
-) -> tuple[ColumnDrift, ...]:
+def found(drift: DriftReport, policy: DriftPolicy) -> tuple[ColumnDrift, ...]:
     """Columns that drifted, largest effect first: enough rows, an effect, and not by chance.
 
-    Among columns that are found, at most `discovery_rate` are expected to be false (as far as
-    rows are independent).
+    Among columns that are found, at most the share `policy.fdr` are expected to be false (as
+    far as rows are independent).
     """
     there = [
         c
         for c in drift.columns
-        if min(c.rows, c.reference_rows) >= min_rows
-        and c.effect >= min_effect
-        and c.q_value <= discovery_rate
+        if min(c.rows, c.reference_rows) >= policy.min_rows
+        and c.effect >= policy.min_effect
+        and c.q_value <= policy.fdr
     ]
     return tuple(sorted(there, key=lambda c: -c.effect))

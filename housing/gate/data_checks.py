@@ -6,7 +6,7 @@ from housing.evaluation.drift import found
 from housing.formatting import short_percent
 from housing.gate.evidence import Evidence, ModelMetrics
 from housing.gate.policy import DriftAction, GatePolicy
-from housing.records import CheckOutcome, CheckResult, ColumnDrift, DriftReport
+from housing.records import CheckOutcome, CheckResult, ColumnDrift
 
 
 class Identity:
@@ -169,7 +169,7 @@ class DriftFound:
         if not compared:
             message = "There are no rows to compare with the champion's training rows."
             return CheckResult(self.name, "not applicable", message)
-        drifted = {d.current: columns for d in compared if (columns := drift_found(d, policy))}
+        drifted = {d.current: columns for d in compared if (columns := found(d, policy.drift))}
         figures = {
             current: {f"{c.column} ({c.kind})": c.effect for c in columns}
             for current, columns in drifted.items()
@@ -178,7 +178,7 @@ class DriftFound:
             tables = " nor ".join(f"the {d.current} ({d.rows:,})" for d in compared)
             message = (
                 f"No column of {tables} differs from the {compared[0].reference} by "
-                f"{policy.drift_effect:g} or more beyond chance."
+                f"{policy.drift.min_effect:g} or more beyond chance."
             )
             return CheckResult(self.name, "passed", message, figures)
         described = " ".join(
@@ -204,22 +204,11 @@ class DriftFound:
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The thresholds of a finding, and the nearest column."""
         text = (
-            f"A finding requires {policy.drift_min_rows:,} rows, an effect of "
-            f"{policy.drift_effect:g} and an adjusted p-value of at most "
-            f"{policy.drift_false_discoveries:g}."
+            f"A finding requires {policy.drift.min_rows:,} rows, an effect of "
+            f"{policy.drift.min_effect:g} and an adjusted p-value of at most {policy.drift.fdr:g}."
         )
         columns = [c for d in evidence.drift for c in d.columns]
         if not columns:
             return text
         largest = max(columns, key=lambda c: c.effect)
         return f"{text} The largest effect is {largest.column}'s: {largest.effect:.2f}."
-
-
-def drift_found(drift: DriftReport, policy: GatePolicy) -> tuple[ColumnDrift, ...]:
-    """The columns that drifted by the policy's demands."""
-    return found(
-        drift,
-        min_rows=policy.drift_min_rows,
-        min_effect=policy.drift_effect,
-        discovery_rate=policy.drift_false_discoveries,
-    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from housing import schema
 from housing.errors import NotMeasurable
 from housing.evaluation.compare import (
     PairedErrors,
@@ -98,7 +99,7 @@ def measure_evidence(
     facts: RunFacts,
 ) -> Evidence:
     """The gate's evidence. Raises NotMeasurable (see `measure` and `compare`)."""
-    where = spatial_cells(test.longitude, test.latitude, policy.cell_degrees)
+    where = spatial_cells(test.longitude, test.latitude, schema.CELL_DEGREES)
     measured = _Measurement(test, where, challenger.values, policy)
     champion = competitors.champion
     ours = measured.metrics_of(challenger)

@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from housing.evaluation.drift_policy import DriftPolicy
+
 Rule = Literal["no_regression", "superior", "non_inferior"]
 DriftAction = Literal["report", "inconclusive", "keep"]
 
@@ -37,13 +39,6 @@ class GatePolicy(BaseModel):
     confidence: float = Field(
         0.95, ge=0.5, lt=1, description="Confidence of every interval and one-sided bound."
     )
-    cell_degrees: float = Field(
-        0.1,
-        gt=0,
-        le=10,
-        description="Side of the smallest location cell in degrees. Districts err alike over 2 to "
-        "24 sides of a cell; how many is chosen from the data, for each figure.",
-    )
     approval: bool = Field(
         default=False, description="Whether a person must approve what the gate would promote."
     )
@@ -61,30 +56,20 @@ class GatePolicy(BaseModel):
         ge=0,
         le=1,
         description="Largest share of rejected rows in the batches that entered since the "
-        "champion's version.",
+        "champion's version; `Settings` sets it to QUALITY__MAX_REJECTED_SHARE.",
     )
     rejected_min_rows: int = Field(
-        50, ge=1, description="Rows of these batches below which the share is not judged."
+        50,
+        ge=1,
+        description="Rows of these batches below which the share is not judged; `Settings` sets "
+        "it to QUALITY__MIN_ROWS.",
     )
     drift_action: DriftAction = Field(
         "report",
         description="What drift does: report (a finding, nothing more), inconclusive or keep.",
     )
-    drift_min_rows: int = Field(
-        100, ge=2, description="Rows on both sides below which a column is not tested for drift."
-    )
-    drift_effect: float = Field(
-        0.1,
-        ge=0,
-        le=1,
-        description="Smallest effect that counts as drift: Kolmogorov-Smirnov distance of a "
-        "number, total variation of a category or of the share of missing values.",
-    )
-    drift_false_discoveries: float = Field(
-        0.05,
-        gt=0,
-        lt=1,
-        description="False discovery rate across columns (Benjamini-Hochberg).",
+    drift: DriftPolicy = Field(
+        default_factory=DriftPolicy, description="`Settings` sets it to the group DRIFT."
     )
 
     # --- how the model does, beside the decision
@@ -95,13 +80,6 @@ class GatePolicy(BaseModel):
         lt=1,
         description="How far the error must lie below that of each baseline, relative to the "
         "baseline's and at the confidence above (0.05 is 5 %).",
-    )
-    evidence_confidence: float = Field(
-        0.95,
-        ge=0.5,
-        lt=1,
-        description="Confidence at which a regression on some of the rows (slices, recent rows, "
-        "rows below the label's cap) counts as shown.",
     )
     slice_min_rows: int = Field(
         50, ge=2, description="Test rows below which a slice is not judged."
@@ -121,20 +99,20 @@ class GatePolicy(BaseModel):
         le=1,
         description="Rise of the error on never-used test rows beyond which evidence blocks.",
     )
-    ratchet_margin: float = Field(
+    cumulative_margin: float = Field(
         0.01,
         ge=0,
         le=1,
         description="How far the error may lie above that of the best former champion.",
     )
-    ratchet_champions: int = Field(
+    cumulative_champions: int = Field(
         5,
         ge=0,
         le=100,
         description="Former champions to look back at, spread evenly from the newest to the oldest "
         "that is kept; 0 for none.",
     )
-    capped_margin: float = Field(
+    uncapped_margin: float = Field(
         0.01,
         ge=0,
         le=1,
@@ -154,11 +132,6 @@ class GatePolicy(BaseModel):
     )
     preflight: bool = Field(
         default=True,
-        description="Whether the stored artifact is loaded in a fresh process and must give the "
-        "same predictions there; takes a few seconds, beside the rest of the evaluation.",
-    )
-    wear_warning: int = Field(
-        60,
-        ge=1,
-        description="Decisions on one test set from which on its reuse causes a warning.",
+        description="Whether the stored challenger, and every champion that a rollback may "
+        "return to, is loaded in a fresh process and must give the same predictions there.",
     )

@@ -18,6 +18,9 @@ from housing.gate.model_checks import challenger_metrics, checked, checked_level
 from housing.gate.policy import GatePolicy
 from housing.records import CheckResult, Comparison
 
+EVIDENCE_CONFIDENCE = 0.95
+"""Confidence at which a regression on a subset of the rows counts as shown."""
+
 
 class Slices:
     """No category or stratum regresses beyond `slice_margin`, with evidence (Holm over slices)."""
@@ -43,7 +46,7 @@ class Slices:
             name: {**messages.figures(c), "p_value": p_values[name]} for name, c in judged.items()
         }
         worst = max(judged, key=lambda name: judged[name].effect)
-        if beyond := [n for n, p in p_values.items() if p <= 1 - policy.evidence_confidence]:
+        if beyond := [n for n, p in p_values.items() if p <= 1 - EVIDENCE_CONFIDENCE]:
             named = "; ".join(
                 f"{n} {short_percent(judged[n].effect)} higher on {judged[n].rows:,} rows"
                 for n in sorted(beyond, key=lambda n: -judged[n].effect)
@@ -80,7 +83,7 @@ class Slices:
         judged = self.judged(evidence, policy)
         if not judged:
             return f"It needs a slice of at least {policy.slice_min_rows:,} test rows."
-        p_values, level = self.p_values(judged, policy), 1 - policy.evidence_confidence
+        p_values, level = self.p_values(judged, policy), 1 - EVIDENCE_CONFIDENCE
         # Holm's correction makes many p-values 1, so compare them without it.
         nearest = min(
             judged, key=lambda name: regression_p_value(judged[name], policy.slice_margin)
@@ -139,7 +142,7 @@ class _SubsetCheck:
             f"On the {subset.rows:,} {subset.name} the challenger's error is "
             f"{change_in_words(comparison.effect)} ({interval(comparison)})"
         )
-        if p_value <= 1 - policy.evidence_confidence:
+        if p_value <= 1 - EVIDENCE_CONFIDENCE:
             message += f": more than {short_percent(margin, 2)} higher beyond chance."
             return CheckResult(self.name, "failed", message, figures)
         message += f"; no evidence of more than {short_percent(margin, 2)} higher."
@@ -151,7 +154,7 @@ class _SubsetCheck:
         if subset is None or subset.comparison is None or subset.rows < min_rows:
             there = 0 if subset is None else subset.rows
             return f"It needs {min_rows:,} such rows to be judged; there are {there:,}."
-        found, level = subset.comparison, 1 - policy.evidence_confidence
+        found, level = subset.comparison, 1 - EVIDENCE_CONFIDENCE
         half = -float(stdtrit(found.degrees, level)) * found.se
         rows = decision_rule.rows_to_show(found, margin, level)
         return (
@@ -172,11 +175,11 @@ class UncappedRows(_SubsetCheck):
     """Rows with a label below the cap: a gain must not come from the capped labels."""
 
     name = "uncapped-rows"
-    subset_field, margin_field, min_rows_field = "uncapped", "capped_margin", "slice_min_rows"
+    subset_field, margin_field, min_rows_field = "uncapped", "uncapped_margin", "slice_min_rows"
 
 
 class NoCumulativeRegression:
-    """The error is at most `ratchet_margin` above the best former champion's on the test set.
+    """The error is at most `cumulative_margin` above the best former champion's on the test set.
 
     The rule compares with the present champion only, so many small regressions that it tolerates
     could add up.
@@ -200,20 +203,20 @@ class NoCumulativeRegression:
             **messages.figures(comparison),
             "former": former.id,
             "among": former.among,
-            "margin": policy.ratchet_margin,
+            "margin": policy.cumulative_margin,
         }
         message = (
             f"{messages.error_against(ours, comparison)} the {former.rmse:,.0f} of m{former.id}, "
             f"the best of {former.among} former champions ({interval(comparison)}); up to "
-            f"{short_percent(policy.ratchet_margin, 2)} above is tolerated."
+            f"{short_percent(policy.cumulative_margin, 2)} above is tolerated."
         )
-        regressed = comparison.effect > policy.ratchet_margin
+        regressed = comparison.effect > policy.cumulative_margin
         return CheckResult(self.name, "failed" if regressed else "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """How far the error is from the limit."""
         if evidence.former is None:
             return "It needs a former champion that is kept and was not rolled back."
-        away = policy.ratchet_margin - evidence.former.comparison.effect
+        away = policy.cumulative_margin - evidence.former.comparison.effect
         turn = "fails if the error rises" if away >= 0 else "passes if the error falls"
         return f"It {turn} by about {short_percent(abs(away))} of m{evidence.former.id}'s."

@@ -14,13 +14,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from housing.evaluation.drift import adjusted, found, measure_drift, number_drift
-from housing.monitoring.options import MonitorOptions
+from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 from housing.records import ColumnDrift, DriftReport
 from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS
 
 Floats = npt.NDArray[np.float64]
 PREDICTIONS = "predictions"
+USUAL_SHARE = 0.1
+"""A category of this share in training that no row has any more is a signal."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def drift_signals(
     reference: Reference, current: pd.DataFrame, predicted: Floats, options: MonitorOptions
 ) -> list[Signal]:
     """A signal for each column and one for the predictions; none where there are too few rows."""
-    if len(current) < options.min_rows:
+    if len(current) < options.drift.min_rows:
         return []
     names = [name for name in FEATURES if name in current.columns]
     measured = measure_drift(
@@ -44,12 +46,7 @@ def drift_signals(
     own = number_drift(PREDICTIONS, reference.predicted, predicted)
     every = adjusted([*measured.columns, own])
     whole = DriftReport("", "", len(reference.features), len(current), every)
-    fired = found(
-        whole,
-        min_rows=options.min_rows,
-        min_effect=options.min_effect,
-        discovery_rate=options.discovery_rate,
-    )
+    fired = found(whole, options.drift)
     return [_signal(column, column in fired, options) for column in every]
 
 
@@ -68,7 +65,7 @@ def _signal(column: ColumnDrift, fired: bool, options: MonitorOptions) -> Signal
         message=f"{label}: {what} {column.effect:.0%} of the rows{shift}",
         rows=column.rows,
         effect=column.effect,
-        limit=options.min_effect,
+        limit=options.drift.min_effect,
         q_value=column.q_value,
     )
 
@@ -77,7 +74,7 @@ def upstream_signals(
     reference: pd.DataFrame, current: pd.DataFrame, options: MonitorOptions
 ) -> list[Signal]:
     """Columns in another unit, and categories that the champion has never seen."""
-    if len(current) < options.min_upstream_rows:
+    if len(current) < MIN_UPSTREAM_ROWS:
         return []
     return [*_units(reference, current), *_categories(reference, current, options)]
 
@@ -124,7 +121,7 @@ def _categories(
         gone = sorted(
             str(c)
             for c, usual in reference[name].value_counts(normalize=True).items()
-            if usual >= options.usual_share and c not in set(current[name])
+            if usual >= USUAL_SHARE and c not in set(current[name])
         )
         words = f"{share:.1%} of rows of a category never seen in training"
         if gone:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.stats import betabinom
 
 from housing.monitoring.evidence import SELECTION, log_evidence
-from housing.monitoring.options import MonitorOptions
+from housing.monitoring.options import ROLLBACK_CONFIDENCE, MonitorOptions
 from housing.monitoring.signals import Signal
 
 Floats = npt.NDArray[np.float64]
@@ -78,7 +78,7 @@ def log_evidences(
             (getattr(promised, count), promised.rows),
             (getattr(windows, count), windows.rows),
             way=way,
-            design_effect=options.cluster_factor,
+            design_effect=options.design_effect,
         )
         for name, count, way in QUESTIONS
     }
@@ -109,14 +109,14 @@ def breaks_promise(found: Counts, promised: Counts, options: MonitorOptions) -> 
     The limit of a beta-binomial count at the confidence of a rollback, hence far stricter than an
     alarm: a model that is to take over must not be close to one.
     """
-    effect = options.cluster_factor
+    effect = options.design_effect
     for name, count, way in QUESTIONS:
         hits, before = getattr(found, count), getattr(promised, count)
         if way < 0:
             hits, before = found.rows - hits, promised.rows - before
         a, b = (n / (effect * SELECTION) + 0.5 for n in (before, promised.rows - before))
         n, k = round(found.rows / effect), round(hits / effect)
-        if betabinom.sf(k - 1, n, a, b) < 1 - options.rollback_confidence:
+        if betabinom.sf(k - 1, n, a, b) < 1 - ROLLBACK_CONFIDENCE:
             return f"{hits / found.rows:.1%} {name}, {before / promised.rows:.1%} of its test rows"
     return ""
 

@@ -36,10 +36,12 @@ def judged(
 ) -> tuple[Signal, ...]:
     """The signals with their alarms; `earlier` holds the names that fired, a set a window, newest
     last, of the same source and the same champion."""
-    recent = earlier[len(earlier) - (options.windows - 1) :] if options.windows > 1 else ()
+    recent = (
+        earlier[len(earlier) - (options.alarm_window - 1) :] if options.alarm_window > 1 else ()
+    )
     found = []
     for signal in signals:
         hits = int(signal.fired) + sum(signal.name in names for names in recent)
-        enough = signal.kind in AT_ONCE or hits >= options.hits
+        enough = signal.kind in AT_ONCE or hits >= options.alarm_after
         found.append(replace(signal, alarm=signal.fired and enough))
     return tuple(found)

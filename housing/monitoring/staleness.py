@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from housing.monitoring.options import MonitorOptions
+from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 
 
@@ -31,7 +31,7 @@ def _old(what: str, words: str, age: timedelta, limit: float) -> Signal:
 
 def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[Signal]:
     """Rows that intake turned away, of all that came since the last look."""
-    if read < options.min_upstream_rows:
+    if read < MIN_UPSTREAM_ROWS:
         return []
     share = rejected / read
     return [

@@ -21,6 +21,7 @@ from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel, load
 from housing.keys import KEY_COLUMN
 from housing.monitoring.live_error import breaks_promise, counted
+from housing.monitoring.options import ROLLBACK_CONFIDENCE
 from housing.monitoring.paired import FEWEST_ROWS, Paired, compared
 from housing.operations import expected_rates
 from housing.operations.labelled_predictions import made_of
@@ -105,9 +106,9 @@ def _better(
     actual, columns = rows[schema.TARGET].to_numpy(np.float64), columns_of_frame(rows)
     theirs, ours = former.predictions(columns), served.predictions(columns)
     longitude, latitude = (rows[name].to_numpy(np.float64) for name in schema.COORDINATES)
-    where = spatial_cells(longitude, latitude, settings.gate.cell_degrees)
+    where = spatial_cells(longitude, latitude, schema.CELL_DEGREES)
     found = compared(actual, ours.predicted, theirs.predicted, where,
-                     confidence=settings.monitor.rollback_confidence)  # fmt: skip
+                     confidence=ROLLBACK_CONFIDENCE)  # fmt: skip
     figures = _figures(target, served, found)
     if not found.better:
         words = "not better by more than noise: more prices will tell, or the world has changed"

@@ -136,7 +136,7 @@ class View:
         """Answers logged with their inputs since the last window, and prices that came later."""
         before = self._cursor(ANSWERS, {"batch": 0})["batch"]
         logged = monitor_inputs.logged(self.store, self.served.model, before)
-        enough = logged.rows >= self.options.min_rows
+        enough = logged.rows >= self.options.drift.min_rows
         priced = len(self._late) >= self.options.min_labels
         if not enough and not priced:
             return None
@@ -153,7 +153,7 @@ class View:
         cursor = self._cursor(BATCHES, {"batch": self._newest_member(), "skipped": []})
         found = monitor_inputs.of_batches(self.store, self.served.version, cursor)
         frame = found.frame
-        if len(frame) < self.options.min_rows:
+        if len(frame) < self.options.drift.min_rows:
             return None
         said = self.served.predictions(columns_of_frame(frame))
         signals = self._inputs(frame[list(schema.FEATURES)], said.predicted)

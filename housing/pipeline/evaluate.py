@@ -207,7 +207,7 @@ def _former(
     kept = sa.select(models).join(blobs, blobs.c.digest == models.c.artifact)
     rows = connection.execute(kept.where(models.c.id.in_(ids), blobs.c.pruned_at.is_(None)))
     newest_first = sorted(rows, key=lambda row: ids.index(row.id))
-    return decision_rule.evenly_spaced(newest_first, policy.ratchet_champions)
+    return decision_rule.evenly_spaced(newest_first, policy.cumulative_champions)
 
 
 def _test_rows(test: pd.DataFrame, version: int, fresh: Mask | None) -> TestRows:

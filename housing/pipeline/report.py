@@ -32,6 +32,8 @@ from housing.training.search import best
 
 log = logging.getLogger("housing")
 
+TEST_SET_REUSE_WARNING = 60
+"""Decisions on one test set from which on its reuse is warned about."""
 QUARANTINE_SHOWN = 20
 """Rejected rows of a night that a report shows; all of them are kept."""
 
@@ -189,7 +191,7 @@ def _worn(connection: Connection, policy: GatePolicy) -> Iterator[str]:
             f"champion's error is {wear.difference.value:.1%} higher than on the rest, beyond "
             "chance."
         )
-    if wear.decisions >= policy.wear_warning:
+    if wear.decisions >= TEST_SET_REUSE_WARNING:
         yield (
             f"The test set has served {wear.decisions:,} decisions; what is chosen by it again "
             "and again comes to fit it. Fresh rows are the remedy."

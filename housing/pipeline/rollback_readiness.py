@@ -101,7 +101,7 @@ def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackR
 
 def check_readiness(store: Store, settings: Settings) -> RollbackReadiness:
     """As `check`, unless a setting says not to; the team is told of each red one. Fails nothing."""
-    if not settings.retention.try_champions:
+    if not settings.gate.preflight:
         return RollbackReadiness(())
     found = check(store, settings)
     for one in found.not_ready:

@@ -33,7 +33,7 @@ def forest_rows(evidence: Evidence, policy: GatePolicy) -> list[ForestRow]:
         rows.append(("all rows, mean absolute error", evidence.mae, None))
     beside = (
         (evidence.recent, policy.recent_margin, policy.recent_min_rows),
-        (evidence.uncapped, policy.capped_margin, policy.slice_min_rows),
+        (evidence.uncapped, policy.uncapped_margin, policy.slice_min_rows),
         *((part, policy.slice_margin, policy.slice_min_rows) for part in evidence.slices),
     )
     for part, margin, fewest in beside:
@@ -131,7 +131,7 @@ def drift_effects(drifts: Sequence[DriftReport], policy: GatePolicy) -> Rendered
         return None
     names = list(dict.fromkeys(_column_name(c) for d in shown for c in d.columns))
     with canvas(6.4, 0.9 + 0.25 * len(names)) as (figure, axes):
-        axes.axvline(policy.drift_effect, color=LOOK.bad, lw=1.5, ls=_DASHED)
+        axes.axvline(policy.drift.min_effect, color=LOOK.bad, lw=1.5, ls=_DASHED)
         for number, drift in enumerate(shown):
             style = number % len(LOOK.families)
             rows = [names.index(_column_name(c)) for c in drift.columns]

@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from housing import formatting
+from housing.evaluation.drift import found
 from housing.gate import decision_rule
-from housing.gate.data_checks import drift_found
 from housing.gate.evidence import ModelMetrics
 from housing.gate.power import (
     OperatingCharacteristic,
@@ -117,7 +117,7 @@ def _gate_plots(report: RunReport) -> dict[str, Any]:
             "reuse": reuse,
         }
     effect = None if evidence.comparison is None else evidence.comparison.effect
-    drifted = [(c, d) for d in evidence.drift for c in drift_found(d, policy)]
+    drifted = [(c, d) for d in evidence.drift for c in found(d, policy.drift)]
     return {
         "forest": gate_plots.forest(evidence, policy),
         "characteristic": could and gate_plots.characteristic(could, effect),

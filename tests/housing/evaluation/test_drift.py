@@ -14,9 +14,12 @@ from housing.evaluation.drift import (
     measure_drift,
     number_drift,
 )
+from housing.evaluation.drift_policy import DriftPolicy
 from housing.records import ColumnDrift, DriftReport
 
 NAMES = ("before", "now")
+POLICY = DriftPolicy(min_rows=100, min_effect=0.1, fdr=0.05)
+ANYTHING = DriftPolicy(min_rows=1, min_effect=0, fdr=1)
 
 
 def table(rows, seed=0, **changes):
@@ -146,9 +149,7 @@ def test_gaps_in_a_number_have_a_line_of_their_own():
     assert lines["number"].rows == 150
     assert lines["missing"].effect == pytest.approx(0.5)
     assert lines["missing"].shares == pytest.approx((0.5, 0.5))
-    assert [c.column for c in found(drift, min_rows=100, min_effect=0.1, discovery_rate=0.05)] == [
-        name
-    ]
+    assert [c.column for c in found(drift, POLICY)] == [name]
 
 
 def test_a_column_without_any_value_is_told_as_missing():
@@ -170,7 +171,7 @@ def test_columns_that_only_one_table_has_are_left_out():
 def test_without_rows_there_is_nothing_to_say(before, now):
     drift = measure_drift(table(before), table(now), names=NAMES)
     assert drift.columns == ()
-    assert found(drift, min_rows=0, min_effect=0, discovery_rate=1) == ()
+    assert found(drift, ANYTHING) == ()
 
 
 def test_adjusted_p_values_are_those_of_benjamini_and_hochberg():
@@ -195,12 +196,12 @@ def test_adjusted_p_values_are_those_of_benjamini_and_hochberg():
 )
 def test_a_finding_takes_rows_an_effect_and_more_than_chance(change, there):
     drift = DriftReport(*NAMES, 5_000, 500, (column(**change),))
-    assert bool(found(drift, min_rows=100, min_effect=0.1, discovery_rate=0.05)) is there
+    assert bool(found(drift, POLICY)) is there
 
 
 def test_the_largest_effect_comes_first():
     drift = DriftReport(*NAMES, 5_000, 500, (column(0.2), column(0.4, name="population")))
-    largest, _ = found(drift, min_rows=1, min_effect=0, discovery_rate=1)
+    largest, _ = found(drift, ANYTHING)
     assert largest.column == "population"
 
 
@@ -211,9 +212,7 @@ def test_the_same_world_is_seldom_found_to_drift():
         bool(
             found(
                 measure_drift(reference, table(300, seed), names=NAMES),
-                min_rows=1,
-                min_effect=0.0,
-                discovery_rate=0.05,
+                DriftPolicy(min_rows=1, min_effect=0, fdr=0.05),
             )
         )
         for seed in range(1, 121)

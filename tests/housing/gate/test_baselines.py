@@ -68,7 +68,7 @@ def test_a_single_wild_prediction_leaves_a_good_model_its_promotion():
     test, challenger, baselines = night(3)
     assert outcome(test, challenger, baselines).outcome == "passed"
     baselines["linear"][17] = 6e6
-    where = spatial_cells(test.longitude, test.latitude, POLICY.cell_degrees)
+    where = spatial_cells(test.longitude, test.latitude, schema.CELL_DEGREES)
     theirs = compare(
         test.actual, baselines["linear"], challenger.values, where, confidence=POLICY.confidence
     )

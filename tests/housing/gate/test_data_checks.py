@@ -151,12 +151,12 @@ def test_the_policy_says_what_drift_does(make_evidence, action, outcome):
     [
         ({}, True),
         ({"effect": 0.0999}, False),
-        ({"q": 0.0501}, False),
-        ({"rows": 99}, False),
+        ({"q": 0.0101}, False),
+        ({"rows": 199}, False),
     ],
 )
 def test_drift_takes_rows_an_effect_and_more_than_chance(make_evidence, change, there):
-    facts = {"effect": 0.1, "q": 0.05, "rows": 100} | change
+    facts = {"effect": 0.1, "q": 0.01, "rows": 200} | change
     policy = GatePolicy(drift_action="keep")
     result = DriftFound().run(make_evidence(drift=(drift(column(**facts)),)), policy)
     assert (result.outcome == "failed") is there

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from housing import schema
 from housing.evaluation.compare import compare, compare_by_halves
 from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import spatial_cells
@@ -38,11 +39,11 @@ def gathered(night, policy=None, **changes):
     return measure_evidence(test, parts["challenger"], rivals, policy or GatePolicy(), found)
 
 
-@pytest.mark.parametrize("policy", [GatePolicy(), GatePolicy(confidence=0.8, cell_degrees=1)])
+@pytest.mark.parametrize("policy", [GatePolicy(), GatePolicy(confidence=0.8)])
 def test_the_policy_says_how_to_measure(night, policy):
     test, challenger, champion, baselines = night
     evidence = gathered(night, policy)
-    where = spatial_cells(test.longitude, test.latitude, policy.cell_degrees)
+    where = spatial_cells(test.longitude, test.latitude, schema.CELL_DEGREES)
     assert evidence.comparison == compare(
         test.actual, champion.values, challenger.values, where, confidence=policy.confidence
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from housing import schema
 from housing.evaluation.compare import compare
 from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import spatial_cells
@@ -46,7 +47,7 @@ def gathered(night, former=(), rows=None, **changes):
 
 def against(night, rows):
     test, challenger, champion, _ = night
-    where = spatial_cells(test.longitude, test.latitude, POLICY.cell_degrees)
+    where = spatial_cells(test.longitude, test.latitude, schema.CELL_DEGREES)
     return compare(
         test.actual[rows], champion.values[rows], challenger.values[rows], where.of(rows),
         confidence=POLICY.confidence,

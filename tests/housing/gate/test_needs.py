@@ -44,7 +44,7 @@ def test_rejected_share(make_evidence):
 def test_drift_names_the_largest_effect(make_evidence):
     found = drift(column(0.07), column(0.09, name="households"), column(0.02, name="total_rooms"))
     words = DriftFound().needs(make_evidence(drift=(found,)), POLICY)
-    assert words.startswith("A finding requires 100 rows, an effect of 0.1 and an adjusted p-value")
+    assert words.startswith("A finding requires 200 rows, an effect of 0.1 and an adjusted p-value")
     assert words.endswith("The largest effect is households's: 0.09.")
     assert "largest" not in DriftFound().needs(make_evidence(drift=()), POLICY)
 
@@ -127,7 +127,7 @@ def test_the_nearest_slice(make_evidence):
     ("check", "where", "limit"), [(RecentRows(), "recent", 100), (UncappedRows(), "uncapped", 50)]
 )
 def test_the_change_that_would_be_evidence(make_evidence, check, where, limit):
-    policy = GatePolicy(recent_margin=0.02, capped_margin=0.02)
+    policy = GatePolicy(recent_margin=0.02, uncapped_margin=0.02)
     enough = make_evidence(**{where: part(0.01, 0.02, limit)})
     assert check.needs(enough, policy) == (
         "It fails if the change on them is above about +5.3 %; it was +1.0 %. At this change no "

@@ -15,7 +15,7 @@ from tests.housing.gate.test_model_checks import unmeasured
 
 POLICY = GatePolicy()
 CLUSTERS = 700
-PARTS = [(RecentRows(), "recent", "recent_margin"), (UncappedRows(), "uncapped", "capped_margin")]
+PARTS = [(RecentRows(), "recent", "recent_margin"), (UncappedRows(), "uncapped", "uncapped_margin")]
 
 
 def effect_with(p_value, margin, se):
@@ -58,15 +58,17 @@ def test_four_slices_share_the_chance_of_a_false_alarm(make_evidence, p_value, o
     assert "slice 1" in result.message
 
 
-def test_the_margin_and_the_confidence_move_it(make_evidence):
+def test_the_margin_and_the_confidence_move_it(make_evidence, monkeypatch):
     evidence = slices(make_evidence, 0.09)  # two standard errors above 5 %: p = 0.023
     assert Slices().run(evidence, GatePolicy(slice_margin=0.07)).outcome == "passed"
-    assert Slices().run(evidence, GatePolicy(evidence_confidence=0.98)).outcome == "passed"
     assert Slices().run(evidence, POLICY).outcome == "failed"
+    monkeypatch.setattr("housing.gate.subset_checks.EVIDENCE_CONFIDENCE", 0.98)
+    assert Slices().run(evidence, POLICY).outcome == "passed"
 
 
-def test_a_p_value_on_the_limit_is_evidence(make_evidence):
-    policy = GatePolicy(slice_margin=0.05, recent_margin=0.05, evidence_confidence=0.5)
+def test_a_p_value_on_the_limit_is_evidence(make_evidence, monkeypatch):
+    monkeypatch.setattr("housing.gate.subset_checks.EVIDENCE_CONFIDENCE", 0.5)
+    policy = GatePolicy(slice_margin=0.05, recent_margin=0.05)
     on_it = slices(make_evidence, 0.05)  # as likely above the margin as below
     assert Slices().run(on_it, policy).outcome == "failed"
     assert RecentRows().run(make_evidence(recent=part(0.05)), policy).outcome == "failed"
@@ -150,7 +152,7 @@ def test_rows_that_cannot_be_compared_at_all(make_evidence, check, where, _margi
 def test_the_ratchet_holds_the_best_of_before(make_evidence, effect, outcome):
     former = BestFormerChampion(5, 3, 39_000.0, comparison(effect, 0.05))
     result = NoCumulativeRegression().run(
-        make_evidence(former=former), GatePolicy(ratchet_margin=0.01)
+        make_evidence(former=former), GatePolicy(cumulative_margin=0.01)
     )
     assert result.outcome == outcome
     assert "of m5, the best of 3 former champions" in result.message

@@ -54,7 +54,7 @@ def test_a_column_that_moves_fires_with_its_figures() -> None:
     found = _drift(moved)
     assert {name for name, signal in found.items() if signal.fired} == {INCOME, "predictions"}
     assert found[INCOME].effect is not None
-    assert found[INCOME].effect > OPTIONS.min_effect
+    assert found[INCOME].effect > OPTIONS.drift.min_effect
     assert "standard deviations" in found[INCOME].message
 
 
@@ -69,7 +69,7 @@ def test_a_small_effect_in_many_rows_does_not_fire() -> None:
 
 
 def test_too_few_rows_are_not_judged() -> None:
-    assert _drift(simulate(OPTIONS.min_rows - 1, 1, day=3)) == {}
+    assert _drift(simulate(OPTIONS.drift.min_rows - 1, 1, day=3)) == {}
 
 
 # --- upstream -------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def test_each_champion_is_tried_in_a_fresh_process_once_a_day(
 def test_a_damaged_champion_is_red_and_the_team_is_told(
     original: Store, seen: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOUSING_RETENTION__TRY_CHAMPIONS", "true")
+    monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")
     with original.read() as connection:
         row = registry.model(connection, 1)
     path = Path(original.blobs.path(row.artifact, artifacts.FORMAT))

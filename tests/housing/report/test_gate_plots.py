@@ -30,7 +30,7 @@ def test_the_forest_shows_every_part_that_is_large_enough(report):
     assert len(rows) == 4 + 6, "the slice of three rows is left out"
     assert {margin for _, _, margin in rows[4:]} == {report.policy.slice_margin}
     policy = report.policy
-    tolerated = [policy.margin, None, policy.recent_margin, policy.capped_margin]
+    tolerated = [policy.margin, None, policy.recent_margin, policy.uncapped_margin]
     assert [margin for _, _, margin in rows[:4]] == tolerated, "no check asks about the MAE"
     superior = gate_plots.forest_rows(report.evidence, GatePolicy(rule="superior"))
     assert superior[0][2] == 0

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,17 @@ from tests.fixtures.small_settings import SMALL
 
 
 @contextmanager
-def only_settings(home: Path, **others: str) -> Iterator[Settings]:
-    """Settings of a home, and none of the developer's."""
+def only_settings(
+    home: Path, serve: Mapping[str, object] | None = None, **others: str
+) -> Iterator[Settings]:
+    """Settings of a home, and none of the developer's; `serve` changes fields of ServeOptions."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [n for n in os.environ if n.startswith("HOUSING_")]:
             patch.delenv(name)
         for name, value in {**SMALL, "HOUSING_HOME": str(home), **others}.items():
             patch.setenv(name, value)
         patch.chdir(home)
-        yield load_settings()
+        yield load_settings(serve=dict(serve or {}))
 
 
 @contextmanager
@@ -77,7 +79,7 @@ def champion_home(seen_nights: Path, tmp_path_factory: pytest.TempPathFactory) -
 def client(champion_home: Path) -> Iterator[httpx.Client]:
     """A client of a server that all tests share; nothing is promoted behind it."""
     with (
-        only_settings(champion_home, HOUSING_SERVE__HEADER_SECONDS="1") as settings,
+        only_settings(champion_home, serve={"header_seconds": 1}) as settings,
         running(settings) as shared,
     ):
         yield shared

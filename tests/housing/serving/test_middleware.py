@@ -26,7 +26,7 @@ def locked(champion_home: Path) -> Iterator[httpx.Client]:
     """A server that wants a token."""
     with (
         only_settings(
-            champion_home, HOUSING_SERVE__TOKEN=TOKEN, HOUSING_SERVE__BODY_SECONDS="1"
+            champion_home, serve={"body_seconds": 1}, HOUSING_SERVE__TOKEN=TOKEN
         ) as settings,
         running(settings) as client,
     ):

@@ -75,7 +75,7 @@ def test_a_damaged_champion_is_not_used_and_one_alert_is_sent(
     path = _damage(own_store, 1)
     whole = Path(str(path).replace("/blobs/", "/backup/"))
     with (
-        only_settings(own_home, HOUSING_SERVE__RETRY_SECONDS="0.2") as settings,
+        only_settings(own_home, serve={"retry_seconds": 0.2}) as settings,
         running(settings) as client,
     ):
         make_champion(own_store, 1)
@@ -215,7 +215,7 @@ def test_kept_models_answer_without_a_load_and_are_no_more_than_promised(
     """Two are kept: the champion and the one before it. The oldest goes, never the champion."""
     elsewhere = _loaded()
     with (
-        only_settings(own_home, HOUSING_SERVE__KEPT_MODELS="2") as settings,
+        only_settings(own_home, serve={"kept_models": 2}) as settings,
         running(settings) as client,
     ):
 

@@ -106,7 +106,7 @@ def test_what_cannot_be_written_now_is_written_later(own_store: Store) -> None:
 def test_a_large_file_is_logged_in_part(own_home: Path, own_store: Store) -> None:
     content = simulate(500, 9)[FEATURES].to_csv(index=False).encode()
     with (
-        only_settings(own_home, HOUSING_SERVE__LOG_PER_REQUEST="100") as settings,
+        only_settings(own_home, serve={"log_per_request": 100}) as settings,
         running(settings) as client,
     ):
         done = client.post("/predict/batch", content=content, headers={"content-type": "text/csv"})
@@ -150,7 +150,7 @@ def test_a_shadow_that_is_not_there_harms_no_client(own_home: Path, own_store: S
 def test_the_log_does_not_hold_an_answer_up(own_home: Path) -> None:
     """An answer is there long before its line of the log is, however slow the log."""
     with (
-        only_settings(own_home, HOUSING_SERVE__LOG_SECONDS="3600") as settings,
+        only_settings(own_home, serve={"log_seconds": 3600}) as settings,
         running(settings) as client,
     ):
         began = time.monotonic()
@@ -183,7 +183,7 @@ def test_without_answers_there_is_nothing_to_join(own_store: Store) -> None:
 
 def test_clients_are_answered_while_the_log_is_stuck(own_home: Path, own_store: Store) -> None:
     with (
-        only_settings(own_home, HOUSING_SERVE__LOG_SECONDS="0.1") as settings,
+        only_settings(own_home, serve={"log_seconds": 0.1}) as settings,
         running(settings) as client,
         own_store.write(),  # no other process can write now
     ):
