@@ -23,7 +23,7 @@ from housing.monitoring.live_error import (
 )
 from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
-from housing.monitoring.staleness import age_signals, held_signal, rejected_signal
+from housing.monitoring.staleness import age_signals, quarantined_signal, rejected_signal
 from housing.sources.simulated.scenarios import simulate
 
 OPTIONS = MonitorOptions()
@@ -252,5 +252,5 @@ def test_ages_and_rejections() -> None:
     assert rejected_signal(100, 50, OPTIONS)[0].fired
     assert not rejected_signal(100, 5, OPTIONS)[0].fired
     assert rejected_signal(10, 10, OPTIONS) == []
-    assert held_signal(("b3",)).fired
-    assert not held_signal(()).fired
+    assert quarantined_signal(("b3",)).fired
+    assert not quarantined_signal(()).fired
