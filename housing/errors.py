@@ -150,8 +150,8 @@ class SignatureWrong(Corrupt):
     """Bytes that the key of this system did not sign: they are never deserialised."""
 
     template = (
-        "{what} is not loaded: {why}. If you know where it comes from, "
-        "`housing sign --reason TEXT` signs what SQL has the digest of; else see `housing doctor`."
+        "{what} is not loaded: {why}. If you trust its origin, run `housing sign --reason TEXT` "
+        "to sign the stored models; otherwise see `housing doctor`."
     )
 
 

@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold
 
 from benchmarks import results, serving_pages
 from housing import schema
-from housing.inference.calibration import NOMINAL, build, rows_of
+from housing.inference.calibration import NOMINAL, build
 from housing.quality.rows import validate
 from housing.records import Candidate, Interval
 from housing.sources.files import ReadLimits
@@ -44,7 +44,7 @@ def main() -> None:
     for a, b in KFold(FOLDS, shuffle=True, random_state=1).split(X):
         oof[b] = pipeline(DRAW, 1).fit(X.iloc[a], y[a]).predict(X.iloc[b])
     predicted = pipeline(DRAW, 1).fit(X, y).predict(test[FEATURES])
-    calibration, _ = build(rows_of(train, oof), rows_of(test, predicted))
+    calibration, _ = build(train, oof, test, predicted)
     whole = calibration.coverage
     assert whole is not None
     rows = [_row("all", len(test), whole)]

@@ -18,7 +18,7 @@ from sklearn.model_selection import KFold
 
 from benchmarks import results, serving_pages
 from housing import schema
-from housing.inference.calibration import Calibration, group_matrix, rows_of
+from housing.inference.calibration import Calibration, group_matrix
 from housing.inference.calibration import build as build_calibration
 from housing.inference.columns import columns_of_frame
 from housing.inference.training_index import distances
@@ -79,7 +79,7 @@ def build(seed: int) -> World:
         oof[b] = fold.predict(_numbers(train.iloc[b]))
     model = HistGradientBoostingRegressor(random_state=0).fit(_numbers(train), y)
     predicted = model.predict(_numbers(test))
-    calibration, training_index = build_calibration(rows_of(train, oof), rows_of(test, predicted))
+    calibration, training_index = build_calibration(train, oof, test, predicted)
     world = World(
         model,
         Reference(train[FEATURES], predicted),

@@ -3,7 +3,7 @@
 Computed once from the training and test rows of the model's dataset version, without the store.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,56 +69,58 @@ class Calibration:
     slices: tuple[SliceCoverage, ...]
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Training or test rows: features, prices and predictions."""
+def build(
+    train: pd.DataFrame,
+    out_of_fold: Floats | None,
+    test: pd.DataFrame,
+    predicted: Floats | None,
+    *,
+    seed: int = 0,
+) -> tuple[Calibration, TrainingIndex]:
+    """The calibration of a model and its index, from frames with the target.
 
-    columns: Columns
-    actual: Floats
-    predicted: Floats | None  # out-of-fold for training rows; NaN where unknown
-
-
-def rows_of(frame: pd.DataFrame, predicted: Floats | None) -> Rows:
-    """From a frame with the target."""
-    return Rows(columns_of_frame(frame), frame[schema.TARGET].to_numpy(np.float64), predicted)
-
-
-def build(train: Rows, test: Rows, *, seed: int = 0) -> tuple[Calibration, TrainingIndex]:
-    """The calibration of a model and its index; `train.predicted` is None without residuals."""
-    nearby, why = None, "its out-of-fold predictions were not stored"
-    keep = np.arange(0, len(train.actual), -(-len(train.actual) // MAX_INDEX_ROWS))
-    interval = None
-    if train.predicted is not None:
-        residual = np.abs(train.actual - train.predicted)
+    `out_of_fold` has the predictions of the training rows, NaN where unknown; `predicted` those of
+    the test rows. Without the former there is no interval, without the latter no coverage.
+    """
+    columns = columns_of_frame(train)
+    actual = train[schema.TARGET].to_numpy(np.float64)
+    keep = np.arange(0, len(train), -(-len(train) // MAX_INDEX_ROWS))
+    nearby, interval, reason = None, None, "its out-of-fold predictions were not stored"
+    if out_of_fold is not None:
+        residual = np.abs(actual - out_of_fold)
         known = np.flatnonzero(~np.isnan(residual))  # of a large table, those of a sample
-        nearby = _nearby(train.columns, residual, np.union1d(keep, known))
+        nearby = _nearby(columns, residual, np.union1d(keep, known))
         try:
             interval = fit_interval(
-                train.actual[known], train.predicted[known], nearby[known],
-                group_matrix(train.columns)[known], nominal=NOMINAL,
+                actual[known], out_of_fold[known], nearby[known],
+                group_matrix(columns)[known], nominal=NOMINAL,
             )  # fmt: skip
         except NotMeasurable as error:
-            why = str(error)
-    training_index = TrainingIndex(
-        columns={name: values[keep] for name, values in train.columns.items()},
-        label=train.actual[keep],
+            reason = str(error)
+    index = TrainingIndex(
+        columns={name: values[keep] for name, values in columns.items()},
+        label=actual[keep],
         nearby=None if nearby is None else nearby[keep],
     )
-    covered, slices = _coverage(interval, training_index, test)
+    covered, slices = _coverage(interval, index, test, predicted)
+    numbers = train[list(NUMBER_FEATURES)].dropna(axis=1, how="all")
     calibration = Calibration(
-        train_rows=len(train.actual),
-        ranges={n: limits for n in NUMBER_FEATURES if (limits := _range(train.columns[n]))},
-        seen={name: _seen(name, train.columns[name]) for name in schema.CATEGORIES},
-        typical=_typical(train.columns),
-        far_km=_far(training_index),
-        background=_background(train.columns, seed),
+        train_rows=len(train),
+        ranges={str(name): (float(x.min()), float(x.max())) for name, x in numbers.items()},
+        seen={
+            name: tuple(c for c in schema.CATALOGUE[name].categories if (train[name] == c).any())
+            for name in schema.CATEGORIES
+        },
+        typical={name: _typical(train[name]) for name in schema.FEATURES},
+        far_km=_far_km(index),
+        background=_background(columns, seed),
         interval=interval,
-        no_interval_reason="" if interval is not None else why,
+        no_interval_reason="" if interval is not None else reason,
         coverage=covered,
-        coverage_rows=len(test.actual),
+        coverage_rows=len(test),
         slices=slices,
     )
-    return calibration, training_index
+    return calibration, index
 
 
 def group_matrix(columns: Columns) -> npt.NDArray[np.bool_]:
@@ -158,56 +160,37 @@ def _nearby(columns: Columns, residual: Floats, rows: npt.NDArray[np.int64]) -> 
 
 
 def _coverage(
-    interval: Conformal | None, training_index: TrainingIndex, test: Rows
+    interval: Conformal | None, index: TrainingIndex, test: pd.DataFrame, predicted: Floats | None
 ) -> tuple[Interval | None, tuple[SliceCoverage, ...]]:
-    if interval is None or test.predicted is None or len(test.actual) < 2:
+    if interval is None or predicted is None or len(test) < 2:
         return None, ()
-    groups = group_matrix(test.columns)
-    nearest, _ = distances(training_index, test.columns)
-    half = interval.half_width(test.predicted, training_index.nearby_at(nearest), groups)
-    lower, upper = test.predicted - half, test.predicted + half
-    found = []
+    columns, actual = columns_of_frame(test), test[schema.TARGET].to_numpy(np.float64)
+    nearest, _ = distances(index, columns)
+    half = interval.half_width(predicted, index.nearby_at(nearest), group_matrix(columns))
+    lower, upper = predicted - half, predicted + half
+    slices = []
     for grouping in schema.SLICES:
-        codes = codes_of(grouping, test.columns)
+        codes = codes_of(grouping, columns)
         for level, name in enumerate(grouping.names()):
             rows = codes == level
             if rows.sum() >= MIN_SLICE_ROWS:
-                inside = coverage(test.actual[rows], lower[rows], upper[rows])
-                found.append(SliceCoverage(grouping.column, name, int(rows.sum()), inside))
-    return coverage(test.actual, lower, upper), tuple(found)
+                inside = coverage(actual[rows], lower[rows], upper[rows])
+                slices.append(SliceCoverage(grouping.column, name, int(rows.sum()), inside))
+    return coverage(actual, lower, upper), tuple(slices)
 
 
-def _range(values: Floats) -> tuple[float, float] | None:
-    known = values[~np.isnan(values)]
-    return (float(known.min()), float(known.max())) if len(known) else None
+def _typical(values: "pd.Series[Any]") -> float | str:
+    """The most frequent category; the median of numbers, 0 without any."""
+    column = schema.CATALOGUE[str(values.name)]
+    if column.name in schema.CATEGORIES:
+        return str(values.mode().iloc[0])
+    median = values.quantile(0.5, interpolation="nearest" if column.resolution else "linear")
+    return 0.0 if np.isnan(median) else float(median)
 
 
-def _seen(name: str, codes: npt.NDArray[Any]) -> tuple[str, ...]:
-    present = set(np.unique(codes).tolist())
-    return tuple(c for i, c in enumerate(schema.CATALOGUE[name].categories) if i in present)
-
-
-def _typical(columns: Columns) -> dict[str, float | str]:
-    found: dict[str, float | str] = {}
-    for name in schema.FEATURES:
-        if name in schema.CATEGORIES:
-            most = int(np.argmax(np.bincount(np.maximum(columns[name], 0))))
-            found[name] = schema.CATALOGUE[name].categories[most]
-        else:
-            found[name] = _middle(columns[name], schema.CATALOGUE[name].resolution)
-    return found
-
-
-def _middle(values: Floats, resolution: float | None) -> float:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return 0.0
-    return float(np.quantile(known, 0.5, method="nearest" if resolution else "linear"))
-
-
-def _far(training_index: TrainingIndex) -> float:
+def _far_km(index: TrainingIndex) -> float:
     """Kilometres from which on a location is far from the training districts."""
-    xy = np.unique(flat(*(training_index.columns[name] for name in schema.COORDINATES)), axis=0)
+    xy = np.unique(flat(*(index.columns[name] for name in schema.COORDINATES)), axis=0)
     if len(xy) < 2:
         return 0.0
     away, _ = cKDTree(xy).query(xy, k=2)
@@ -217,8 +200,7 @@ def _far(training_index: TrainingIndex) -> float:
 def _background(columns: Columns, seed: int) -> dict[str, tuple[float | int | None, ...]]:
     rows = len(columns[schema.FEATURES[0]])
     chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:BACKGROUND_ROWS])
-    return {name: _plain(columns[name][chosen].tolist()) for name in schema.FEATURES}
-
-
-def _plain(values: Sequence[Any]) -> tuple[float | int | None, ...]:
-    return tuple(None if value != value else value for value in values)
+    return {
+        name: tuple(None if value != value else value for value in columns[name][chosen].tolist())
+        for name in schema.FEATURES
+    }

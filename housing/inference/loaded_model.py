@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 from pydantic import TypeAdapter
 from sqlalchemy.engine import Row
 from threadpoolctl import threadpool_limits
 
 from housing import schema
 from housing.errors import HousingError
-from housing.inference.calibration import Calibration, build, group_matrix, rows_of
+from housing.inference.calibration import Calibration, build, group_matrix
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of, frame_of
 from housing.inference.fast_predictor import predict_members
 from housing.inference.fast_predictor import predictor as fast_predictor
@@ -181,7 +180,15 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
         version=row.version,
         family=row.family,
         simulated=simulated,
-        model_facts=_facts(row),
+        model_facts={
+            "model": f"m{model}",
+            "family": row.family,
+            "dataset": f"v{row.version}",
+            "train_rows": row.train_rows,
+            "trained_at": as_text(row.created_at),
+            "cv_rmse": row.cv_rmse,
+            "artifact": row.artifact,
+        },
         predict=predict,
         calibration=calibration,
         training_index=training_index,
@@ -200,23 +207,11 @@ def _median_latency(served: LoadedModel) -> float:
     return statistics.median(taken[1:])
 
 
-def _facts(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "model": f"m{row.id}",
-        "family": row.family,
-        "dataset": f"v{row.version}",
-        "train_rows": row.train_rows,
-        "trained_at": as_text(row.created_at),
-        "cv_rmse": row.cv_rmse,
-        "artifact": row.artifact,
-    }
-
-
 # --- calibration ----------------------------------------------------------------------------
 
 _FACTS = TypeAdapter(Calibration)
 LABEL, NEARBY = "label", "nearby"
-"""Columns of the kept training_index beside the features."""
+"""Columns of a stored training index beside the features."""
 
 
 def calibration_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:
@@ -224,28 +219,18 @@ def calibration_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibrat
     with store.read() as connection:
         row = calibrations.get(connection, model.id)
     if row is None:
-        calibration, training_index = _made(store, model, fitted)
-        facts = _FACTS.dump_python(calibration, mode="json")
-        calibrations.put(store, model.id, facts, _as_frame(training_index))
-        return calibration, training_index
-    return _FACTS.validate_python(row.facts), _from_table(get_table(store, row.places))
-
-
-def _as_frame(training_index: TrainingIndex) -> pd.DataFrame:
-    nearby = {} if training_index.nearby is None else {NEARBY: training_index.nearby}
-    return pd.DataFrame({**training_index.columns, LABEL: training_index.label, **nearby})
-
-
-def _from_table(table: pa.Table) -> TrainingIndex:
+        calibration, index = _build(store, model, fitted)
+        nearby = {} if index.nearby is None else {NEARBY: index.nearby}
+        frame = pd.DataFrame({**index.columns, LABEL: index.label, **nearby})
+        calibrations.put(store, model.id, _FACTS.dump_python(calibration, mode="json"), frame)
+        return calibration, index
+    table = get_table(store, row.places)
     columns = {name: table[name].to_numpy() for name in table.column_names}
-    return TrainingIndex(
-        columns={name: columns[name] for name in schema.FEATURES},
-        label=columns[LABEL],
-        nearby=columns.get(NEARBY),
-    )
+    label, residuals = columns.pop(LABEL), columns.pop(NEARBY, None)
+    return _FACTS.validate_python(row.facts), TrainingIndex(columns, label, residuals)
 
 
-def _made(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:
+def _build(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:
     frame = datasets.read(store, model.version)
     train, test = datasets.training_rows(frame), datasets.test_rows(frame)
     predicted = None
@@ -253,11 +238,7 @@ def _made(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, Trai
         predicted = stored_predictions(store, model, test[KEY_COLUMN].to_numpy())
         if predicted is None:
             predicted = predict_members(fitted, test).mean(axis=0)
-    return build(
-        rows_of(train, out_of_fold(store, model, train)),
-        rows_of(test, predicted),
-        seed=model.seed,
-    )
+    return build(train, out_of_fold(store, model, train), test, predicted, seed=model.seed)
 
 
 def stored_predictions(store: Store, model: Row[Any], keys: Keys) -> Floats | None:

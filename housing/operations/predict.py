@@ -1,4 +1,4 @@
-"""A file of districts answered from the command line: the server's own code, without a server."""
+"""Predictions for a file of districts from the command line, as the server makes them."""
 
 import tempfile
 from pathlib import Path
@@ -11,20 +11,23 @@ from housing.store.models import registry
 
 
 def predict_file(store: Store, source: Path, target: Path, *, model: int | None) -> FileScore:
-    """Answer each row of `source` into `target`, by the champion or by a named model.
+    """Predict each row of `source` into `target`, by the champion or by another model.
 
-    `target` appears whole or not at all. FileUnreadable for a file that is no table of districts;
-    NotPossible where there is no champion, or where `target` would replace `source`.
+    `target` appears whole or not at all. FileUnreadable for a file that cannot be read or is no
+    table of districts; NotPossible where there is no champion, or `target` would replace `source`.
     """
     kind = kind_of(source)
     if kind_of(target) != kind:
         raise NotPossible(
-            what=f"Writing {target.name}", why=f"the answers are a .{kind} file like the question."
+            what=f"Writing {target.name}", why=f"the output is a .{kind} file like the input."
         )
-    if not source.is_file():
-        raise FileUnreadable(file=str(source), why="there is no such file")
+    try:
+        source.open("rb").close()
+    except OSError as error:
+        why = f"{error.strerror or error}. Check the path and its permissions"
+        raise FileUnreadable(file=str(source), why=why) from error
     if target.exists() and target.samefile(source):
-        raise NotPossible(what=f"Writing {target.name}", why="it is the file that is asked about.")
+        raise NotPossible(what=f"Writing {target.name}", why="it is the input file.")
     served = load(store, champion_of(store) if model is None else model)
     try:
         with tempfile.TemporaryDirectory(prefix=".predict-", dir=target.parent) as folder:

@@ -45,7 +45,7 @@ PROBLEMS: Mapping[int | str, dict[str, Any]] = {
         "content": {"application/problem+json": {"schema": {"$ref": SCHEMAS + "Problem"}}},
     }
     for statuses, description in (
-        ("4XX", "The request cannot be answered: `detail` says why, `errors` names each field"),
+        ("4XX", "The request is invalid: `detail` is the reason, `errors` lists the fields"),
         ("5XX", "There is no champion yet, or the server failed"),
     )
 }
@@ -187,7 +187,7 @@ _FORM = {"type": "object", "properties": {"file": _BINARY}, "required": ["file"]
     responses={
         200: {
             "description": "The file's rows with the predictions as further columns, in the same "
-            "format; the column `error` says why a row is invalid",
+            "format; the column `error` is the reason for an invalid row",
             "content": {kind: {"schema": {"type": "string"}} for kind in (CSV, PARQUET)},
         }
     },

@@ -135,7 +135,7 @@ def _http(_: Request, error: HTTPException) -> Response:
 
 def _store_unavailable(_: Request, error: HousingError) -> Response:
     log.error("%s", error)
-    return problem(503, "The store is unavailable; the server's log says why.")
+    return problem(503, "The store is unavailable; see the server's log.")
 
 
 def _disconnected(_: Request, __: ClientDisconnect) -> Response:

@@ -1,7 +1,6 @@
-"""HTTP connections that may not dawdle: a header that does not arrive in time ends its connection.
+"""Closes connections whose request header is not complete in time (slowloris).
 
-uvicorn bounds idle connections and the size of a header, not the time that a header takes; a
-few hundred clients that send one byte a minute would else hold every connection.
+uvicorn limits idle connections and the size of a header, but not the time that a header takes.
 """
 
 import asyncio
@@ -16,31 +15,31 @@ class HeaderTimeoutProtocol(H11Protocol):
     def __init__(self, *args: Any, header_seconds: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._header_seconds = header_seconds
-        self._clock: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """The first header is due."""
+        """Start the clock for the first header."""
         super().connection_made(transport)
         self._start()
 
     def data_received(self, data: bytes) -> None:
-        """A part of a header or of a body."""
-        asked = self.cycle
+        """Stop the clock when a header is complete, start it with the next header."""
+        before = self.cycle
         super().data_received(data)
-        if self.cycle is not asked:  # a header is complete
+        if self.cycle is not before:
             self._stop()
-        elif self._clock is None and (asked is None or asked.response_complete):
-            self._start()  # the beginning of another header on the same connection
+        elif self._timer is None and (before is None or before.response_complete):
+            self._start()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is due any more."""
+        """Stop the clock."""
         self._stop()
         super().connection_lost(exc)
 
     def _start(self) -> None:
-        self._clock = self.loop.call_later(self._header_seconds, self.transport.close)
+        self._timer = self.loop.call_later(self._header_seconds, self.transport.close)
 
     def _stop(self) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
-            self._clock = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

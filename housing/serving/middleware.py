@@ -174,7 +174,7 @@ def _host_name(host: str) -> str:
 
 
 def _token_matches(token: str, headers: Headers) -> bool:
-    """Whether the request has the token; the comparison takes the same time for every value."""
+    """Whether the request has the token, compared in constant time."""
     scheme, _, given = headers.get("authorization", "").encode("latin-1").partition(b" ")
     if scheme.lower() == b"basic":
         try:

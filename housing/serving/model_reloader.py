@@ -11,7 +11,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any
+
+from sqlalchemy.engine import Row
 
 from housing.inference.loaded_model import LoadedModel, load
 from housing.notify import Message, NotifySettings, send_all
@@ -25,14 +27,6 @@ from housing.store.runs import sent_alerts
 log = logging.getLogger("housing")
 
 
-class ActivePromotion(NamedTuple):
-    """The promotion or rollback that made the champion what it is."""
-
-    seq: int
-    model: int
-    at: datetime
-
-
 @dataclass(frozen=True)
 class ReloadFailure:
     """Why the champion is not the model that this worker uses."""
@@ -42,13 +36,6 @@ class ReloadFailure:
     error: str
     since: datetime
     retry_at: datetime
-
-
-def active_promotion(store: Store) -> ActivePromotion | None:
-    """The active promotion, or None before the first one."""
-    with store.read() as connection:
-        line = promotion_log.current(connection)
-    return None if line is None else ActivePromotion(line.seq, line.to_model, line.at)
 
 
 class ModelReloader:
@@ -90,7 +77,7 @@ class ModelReloader:
     async def _check(self, *, wait: bool) -> None:
         loop = asyncio.get_running_loop()
         try:
-            active = await loop.run_in_executor(self._loader, active_promotion, self._store)
+            active = await loop.run_in_executor(self._loader, self._active_promotion)
         except Exception as error:  # noqa: BLE001 - predictions go on without the database
             if not self.log_error:
                 log.warning("The promotion log cannot be read: %s", error)
@@ -110,39 +97,43 @@ class ModelReloader:
         self._on_switch(loaded)
         log.info("Switched to %s (promotion %d).", loaded.name, loaded.seq)
 
-    def _is_current(self, active: ActivePromotion) -> bool:
-        if self.current is None or self.current.model != active.model:
+    def _active_promotion(self) -> Row[Any] | None:
+        with self._store.read() as connection:
+            return promotion_log.current(connection)
+
+    def _is_current(self, active: Row[Any]) -> bool:
+        if self.current is None or self.current.model != active.to_model:
             return False
         if self.current.seq != active.seq:  # promoted again while it was in use here
             self.current = replace(self.current, seq=active.seq, since=active.at)
         self.failure = None
         return True
 
-    def _is_too_early(self, active: ActivePromotion) -> bool:
+    def _is_too_early(self, active: Row[Any]) -> bool:
         failure = self.failure
         return failure is not None and failure.seq == active.seq and utc_now() < failure.retry_at
 
-    def _load(self, active: ActivePromotion) -> LoadedModel:
+    def _load(self, active: Row[Any]) -> LoadedModel:
         """The verified champion, from memory if it was in use before."""
-        loaded = self._cached.get(active.model) or load(self._store, active.model)
-        self._cached[active.model] = loaded
-        self._cached.move_to_end(active.model)
+        loaded = self._cached.get(active.to_model) or load(self._store, active.to_model)
+        self._cached[active.to_model] = loaded
+        self._cached.move_to_end(active.to_model)
         while len(self._cached) > self._options.kept_models:
             self._cached.popitem(last=False)
         return replace(loaded, seq=active.seq, since=active.at)
 
-    def _seconds_until_switch(self, active: ActivePromotion) -> float:
+    def _seconds_until_switch(self, active: Row[Any]) -> float:
         """At most `switch_seconds`, also where the clocks of two hosts differ."""
         longest = self._options.switch_seconds
-        due = active.at + timedelta(seconds=longest) - utc_now()
+        due: timedelta = active.at + timedelta(seconds=longest) - utc_now()
         return min(max(due.total_seconds(), 0.0), longest)
 
-    def _record_failure(self, active: ActivePromotion, error: Exception) -> None:
+    def _record_failure(self, active: Row[Any], error: Exception) -> None:
         now, before = utc_now(), self.failure
         is_first = before is None or before.seq != active.seq
         self.failure = ReloadFailure(
             seq=active.seq,
-            model=f"m{active.model}",
+            model=f"m{active.to_model}",
             error=f"{type(error).__name__}: {error}"[:500],
             since=now if before is None or is_first else before.since,
             retry_at=now + timedelta(seconds=self._options.retry_seconds),
@@ -150,8 +141,8 @@ class ModelReloader:
         if is_first:
             self._alert(active, error)
 
-    def _alert(self, active: ActivePromotion, error: Exception) -> None:
-        name = f"m{active.model}"
+    def _alert(self, active: Row[Any], error: Exception) -> None:
+        name = f"m{active.to_model}"
         stays = (
             "No model is in use" if self.current is None else f"{self.current.name} stays in use"
         )

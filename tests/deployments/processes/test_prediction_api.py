@@ -22,7 +22,7 @@ from housing.serving.prediction_log import Entry, PredictionLog
 from housing.settings import load_settings
 from housing.sources.simulated.scenarios import simulate
 from housing.store.database.open import open_store
-from housing.store.database.tables import utc_now
+from housing.store.database.tables import blobs, utc_now
 from tests.deployments.conftest import Command, Housing
 from tests.fixtures.small_settings import SMALL
 
@@ -81,10 +81,11 @@ def test_the_shadow_is_compared_for_programs_and_people(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("missing.csv",), "there is no such file"),
+        (("missing.csv",), "No such file or directory. Check the path"),
+        (("folder.csv",), "Is a directory. Check the path"),
         (("districts.txt",), "neither .csv nor .parquet"),
-        (("districts.csv", "-o", "districts.csv"), "it is the file that is asked about"),
-        (("districts.csv", "-o", "answers.parquet"), "a .csv file like the question"),
+        (("districts.csv", "-o", "districts.csv"), "it is the input file"),
+        (("districts.csv", "-o", "answers.parquet"), "a .csv file like the input"),
         (("districts.csv", "--model", "m99"), "There is no model m99"),
         (("districts.csv", "--model", "seven"), "an id reads like"),
         (("districts.csv", "-o", "nowhere/answers.csv"), "cannot be used"),
@@ -100,13 +101,30 @@ def test_wrong_usage_is_named(
 ) -> None:
     monkeypatch.chdir(districts.parent)
     (districts.parent / "empty.csv").touch()
+    (districts.parent / "folder.csv").mkdir()
     done = housing("predict", *arguments)
     assert words in str(done.exception)
     assert not list(districts.parent.glob("*predicted*"))
     assert not list(districts.parent.glob(".predict-*"))
 
 
-def test_an_empty_home_has_nobody_to_predict(command: Command, districts: Path) -> None:
+def test_an_unsigned_model_is_refused_until_it_is_signed(
+    housing: Housing,
+    districts: Path,
+    seen_nights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOUSING_HOME", str(shutil.copytree(seen_nights, tmp_path / "home")))
+    with open_store(load_settings()) as store, store.write() as connection:
+        connection.execute(blobs.update().values(signature=None))
+    refused = housing("predict", str(districts))
+    assert "run `housing sign --reason TEXT`" in str(refused.exception)
+    assert housing("sign", "--reason", "it is ours").exit_code == 0
+    assert housing("predict", str(districts)).exit_code == 0
+
+
+def test_an_empty_home_cannot_predict(command: Command, districts: Path) -> None:
     done = command("predict", str(districts))
     assert done.returncode == 2
     assert "housing retrain" in done.stderr

@@ -1,4 +1,4 @@
-"""The home of two nights that the tests of the prediction API use too."""
+"""The home of two runs that the tests of the prediction API use too."""
 
 from tests.housing.serving.conftest import own_home as own_home
 from tests.housing.serving.conftest import own_store as own_store

@@ -1,4 +1,4 @@
-"""What is kept beside a model: residuals nearby are those of other districts."""
+"""Calibration: the nearby residuals of a row are those of other districts."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def columns(seed: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("row", [0, 1, 7, 150])
 def test_a_rows_own_residual_has_no_say_in_what_is_expected_of_it(row: int) -> None:
-    """Else the interval is fitted on what it is to tell, and is too narrow for fresh rows."""
+    """Otherwise the interval is fitted on its own target and too narrow for new rows."""
     where, residual = columns(1), np.random.default_rng(2).exponential(1.0, N)
     rows = np.arange(N)
     before = _nearby(where, residual, rows)
@@ -30,7 +30,7 @@ def test_a_rows_own_residual_has_no_say_in_what_is_expected_of_it(row: int) -> N
     assert np.sum(after > before + 1) >= NEARBY / 2, "its neighbours notice"
 
 
-def test_rows_without_a_residual_are_nobodys_neighbours() -> None:
+def test_rows_without_a_residual_are_no_neighbours() -> None:
     where, residual = columns(1), np.full(N, 2.0)
     residual[::5] = np.nan
     found = _nearby(where, residual, np.arange(N))

@@ -1,10 +1,10 @@
-"""A loaded champion: the fast way agrees with the slow one, intervals come of real residuals."""
+"""A loaded model: the fast predictor agrees with the model, intervals are from real residuals."""
 
 import numpy as np
 import pytest
 
 from housing import schema
-from housing.inference.calibration import build, rows_of
+from housing.inference.calibration import build
 from housing.inference.columns import columns_of_frame, frame_of
 from housing.inference.fast_predictor import predictor as fast_predictor
 from housing.inference.loaded_model import load, out_of_fold, predictor, stored_predictions
@@ -38,7 +38,7 @@ def test_columns_and_frames_are_the_same_rows() -> None:
     assert again.equals(frame)
 
 
-def test_the_interval_comes_of_the_residuals_that_the_search_kept(own_store: Store) -> None:
+def test_the_interval_is_fitted_on_the_residuals_that_the_search_kept(own_store: Store) -> None:
     served = load(own_store, 2)
     assert served.calibration.interval is not None
     answers = served.predictions(columns_of_frame(simulate(50, 0, day=1)))
@@ -57,7 +57,7 @@ def test_without_stored_residuals_there_is_no_interval_and_a_reason(own_store: S
     known = out_of_fold(own_store, row, train)
     assert known is not None
     assert len(known) == len(train)
-    calibration, _ = build(rows_of(train, None), rows_of(test, None))
+    calibration, _ = build(train, None, test, None)
     assert calibration.interval is None
     assert "not stored" in calibration.no_interval_reason
 
@@ -93,10 +93,10 @@ def test_of_a_large_table_the_residuals_of_a_sample_make_the_interval(own_store:
     predicted = out_of_fold(own_store, row, train)
     assert predicted is not None
     answers = stored_predictions(own_store, row, test[KEY_COLUMN].to_numpy())
-    whole, _ = build(rows_of(train, predicted), rows_of(test, answers))
+    whole, _ = build(train, predicted, test, answers)
     unknown = np.arange(len(train)) % 2 == 1
     some = np.where(unknown, np.nan, predicted)
-    half, training_index = build(rows_of(train, some), rows_of(test, answers))
+    half, training_index = build(train, some, test, answers)
     assert whole.interval is not None
     assert half.interval is not None
     assert half.interval.rows == (~unknown).sum()

@@ -69,7 +69,7 @@ def until(ready: Callable[[], Any], seconds: float = 60) -> Any:
 
 @pytest.fixture(scope="session")
 def champion_home(seen_nights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the home with two nights, which servers may write to; m2 is champion."""
+    """A copy of the home with two runs, which servers may write to; m2 is champion."""
     home = tmp_path_factory.mktemp("serving") / "home"
     shutil.copytree(seen_nights, home)
     return home
@@ -87,7 +87,7 @@ def client(champion_home: Path) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def own_home(seen_nights: Path, tmp_path: Path) -> Path:
-    """A home of the test's own, with m1 and m2, of which nobody has asked anything yet."""
+    """A home of the test's own, with m1 and m2, without any logged prediction."""
     home = tmp_path / "home"
     shutil.copytree(seen_nights, home)
     return home
@@ -146,7 +146,7 @@ def _alive(address: str) -> bool:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on just now."""
+    """A free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -92,6 +92,8 @@ def test_a_damaged_champion_is_not_used_and_one_alert_is_sent(
             noted = connection.execute(sa.select(alerts)).all()
         assert [(a.event, a.subject) for a in noted] == [("reload failed", "m1")]
         assert [(m.event, m.subject) for m in sent] == [("reload failed", "m1")]
+        for words in ("champion m1 cannot be loaded", "m2 stays", "housing doctor", "rollback"):
+            assert words in sent[0].text
         path.write_bytes(whole.read_bytes())
         until(lambda: client.get("/ready").json()["model"] == "m1", 5)
         assert client.get("/ready").json()["reload_failure"] is None

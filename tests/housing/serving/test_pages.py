@@ -165,6 +165,6 @@ def test_the_dashboard_shows_champion_errors_and_runs(page: Page) -> None:
 
 
 def test_simulated_districts_are_messages_loudly(page: Page, client: httpx.Client) -> None:
-    """The landing files of these nights are delivered, hence not marked as simulated."""
+    """The landing files of these runs are delivered, hence not marked as simulated."""
     _open(page)
     expect(page.locator("#notice")).to_have_text(client.get("/form").json()["notice"])
