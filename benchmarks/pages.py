@@ -1,7 +1,7 @@
 """`python -m benchmarks pages`: the figures and pictures of docs, from benchmarks/figures.
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`; the text around it is edited in
-the page. Only docs/gate.md has figures within its sentences, and therefore a template (gate.in.md).
+the page. The pages of the gate have figures within their sentences and therefore templates.
 A test compares every page with what this makes.
 """
 
@@ -18,14 +18,14 @@ TABLES: dict[str, Facts] = {
     "serving.md": serving_pages.TABLES,
     "monitoring.md": serving_pages.TABLES,
 }
-PAGES = (*TABLES, "gate.md")
+PAGES = (*TABLES, *gate_page.TEMPLATES)
 PICTURES = {"performance": performance_page.pictures, "gate": gate_page.pictures}
 
 
 def page(name: str) -> str:
     """A page with its figures as they are to be."""
-    if name == "gate.md":
-        return gate_page.page()
+    if name in gate_page.TEMPLATES:
+        return gate_page.page(name)
     return fill_blocks((DOCS / name).read_text(), TABLES[name])
 
 

@@ -10,7 +10,7 @@ from housing.records import CheckOutcome, CheckResult, ColumnDrift
 
 
 class Identity:
-    """Challenger and champion are different models: nothing is compared with itself."""
+    """Challenger and champion are different models."""
 
     name = "identity"
 
@@ -115,7 +115,7 @@ class LeakProof:
 
 
 class RejectedShare:
-    """Few enough rows of the batches since the champion were rejected (`max_rejected_share`)."""
+    """At most `max_rejected_share` of the rows since the champion's version were rejected."""
 
     name = "rejected-share"
 

@@ -117,7 +117,7 @@ class BeatsBaseline:
 
 
 class NoRegression:
-    """The challenger's error against the champion's, by the policy's rule."""
+    """The change of the error against the champion's passes the policy's rule."""
 
     name = "no-regression"
 

@@ -23,7 +23,7 @@ EVIDENCE_CONFIDENCE = 0.95
 
 
 class Slices:
-    """No category or stratum regresses beyond `slice_margin`, with evidence (Holm over slices)."""
+    """There is no evidence of more than `slice_margin` on a category or stratum (Holm)."""
 
     name = "slices"
 
@@ -165,24 +165,24 @@ class _SubsetCheck:
 
 
 class RecentRows(_SubsetCheck):
-    """Test rows that arrived after the champion's dataset version and were used in no decision."""
+    """There is no evidence of more than `recent_margin` on test rows that no decision has used."""
 
     name = "recent-rows"
     subset_field, margin_field, min_rows_field = "recent", "recent_margin", "recent_min_rows"
 
 
 class UncappedRows(_SubsetCheck):
-    """Rows with a label below the cap: a gain must not come from the capped labels."""
+    """There is no evidence of more than `capped_margin` on rows with a label below the cap."""
 
     name = "uncapped-rows"
     subset_field, margin_field, min_rows_field = "uncapped", "uncapped_margin", "slice_min_rows"
 
 
 class NoCumulativeRegression:
-    """The error is at most `cumulative_margin` above the best former champion's on the test set.
+    """The error is at most `cumulative_margin` above that of the best former champion.
 
-    The rule compares with the present champion only, so many small regressions that it tolerates
-    could add up.
+    The rule compares with the present champion only, and several tolerated small regressions could
+    add up.
     """
 
     name = "cumulative-regression"

@@ -29,8 +29,9 @@ def test_every_picture_is_what_the_figures_give() -> None:
     made = dict(pages.pictures())
     named = set()
     for folder in pages.PICTURES:
-        text = (pages.DOCS / f"{folder}.md").read_text()
-        named |= {pages.DOCS / name for name in re.findall(rf"\(({folder}/[^)]+\.svg)\)", text)}
+        for page in (pages.DOCS / f"{folder}.md", *(pages.DOCS / folder).glob("*.md")):
+            links = re.findall(r"\(([^)]+\.svg)\)", page.read_text())
+            named |= {(page.parent / link).resolve() for link in links}
     assert named <= set(made)
     for path, svg in made.items():
         assert path.read_bytes() == svg
