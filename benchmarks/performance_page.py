@@ -45,7 +45,7 @@ def goals() -> str:
                     f"{row['goal']}: {verdict}" if row["goal"] else "",
                 ]
             )  # fmt: skip
-    return table(["command", "figure", "ours", "beside", "ratio", "goal"], rows)
+    return table(["command", "figure", "ours", "reference", "ratio", "goal"], rows)
 
 
 def machines() -> str:
@@ -79,17 +79,12 @@ def parts() -> str:
 
 
 def profile() -> str:
-    """The functions of the project in which a night spends its time."""
+    """The flame graph of a run."""
     found = results.load("night-profile")
     if found is None:
         return "Not profiled yet: `python -m benchmarks night --rows 200000 --profile`."
-    rows = [
-        [f"`{row['function']}`", f"{row['whole']:.1f}", f"{row['own']:.1f}"]
-        for row in found["functions"]
-    ]
-    head = ["function", "processor seconds, with all that it calls", "of its own"]
-    intro = f"A night of {found['rows']:,} rows, {found['processor']:.0f} processor seconds.\n\n"
-    return f"{intro}![Flame graph of a night](performance/profile.svg)\n\n{table(head, rows)}"
+    intro = f"A run of {found['rows']:,} rows, {found['processor']:.0f} processor seconds.\n\n"
+    return f"{intro}![Flame graph of a run](performance/profile.svg)"
 
 
 def families() -> str:
@@ -103,25 +98,6 @@ def families() -> str:
         f"{found['rows_fitted']:,} rows with one thread (`families`).\n\n"
     )
     return intro + table(["family", "cross-validated RMSE", "processor seconds"], rows)
-
-
-def handed() -> str:
-    """Features handed over as they are, in half the bytes, and with codes of categories."""
-    found = results.load("families")
-    if found is None or "handed" not in found:
-        return "Not measured yet: `python -m benchmarks families`."
-    rows = [
-        [
-            f"{r['name']}: {r['way']}",
-            f"{r['rmse']:,.0f}",
-            f"{r['seconds']:.1f}",
-            f"{r['furthest']:,.0f}",
-        ]
-        for r in found["handed"]
-    ]
-    head = ["features handed over as", "cross-validated RMSE", "processor seconds",
-            "largest difference of a prediction, USD"]  # fmt: skip
-    return table(head, rows)
 
 
 def groups() -> str:
@@ -238,7 +214,7 @@ def pictures() -> Iterator[tuple[str, RenderedFigure]]:
 
 TABLES: Facts = {
     "goals": goals, "machines": machines, "parts": parts, "profile": profile, "sides": sides,
-    "families": families, "handed": handed, "groups": groups, "prediction": prediction,
+    "families": families, "groups": groups, "prediction": prediction,
     "curves": lambda: (
         "![Error against time](performance/curves.svg)"
         if results.load("quality-curves") else "Not measured yet."

@@ -11,11 +11,11 @@ OPERATIONS = ("night", "rollback", "backup", "prune")
 NONE = "no full run is kept; the tests run a short form"
 
 ROLLBACK = {
-    "whole": "`roll_back` in a warm process, whole",
-    "rehearsal": "of it loading the model and its golden predictions",
-    "load": "of it loading alone",
-    "switch": "of it the switch in the ledger",
-    "command": "`housing rollback` as a command, a new Python each",
+    "whole": "`roll_back` in a warm process",
+    "rehearsal": "of which loading the model and comparing golden predictions",
+    "load": "of which loading the model",
+    "switch": "of which the transaction",
+    "command": "`housing rollback` as a command, in a new process",
 }
 
 
@@ -36,7 +36,7 @@ def faults_table() -> str:
             rows.append(
                 [DATABASES[database], fault, *map(str, counts), str(_sum(these, "illegal"))]
             )
-    head = ["database", "fault", "faults", "done all the same", "told", "killed", "illegal"]
+    head = ["database", "fault", "faults", "completed", "reported", "killed", "illegal states"]
     return table(head, rows) if rows else NONE
 
 
@@ -48,7 +48,11 @@ def power_table() -> str:
     """Losses of power by operation."""
     found = [kept for name in OPERATIONS if (kept := load(f"power-{name}")) is not None]
     rows = [[k["operation"], str(k["events"]), str(k["losses"]), str(k["illegal"])] for k in found]
-    return table(["operation", "file operations", "losses", "illegal"], rows) if rows else NONE
+    return (
+        table(["operation", "file operations", "power losses", "illegal states"], rows)
+        if rows
+        else NONE
+    )
 
 
 def kills_table() -> str:
@@ -58,7 +62,7 @@ def kills_table() -> str:
         for name in DATABASES
         if (k := load(f"kills-{name}")) is not None
     ]
-    head = ["database", "kills", "of them in mid-night", "differences afterwards"]
+    head = ["database", "kills", "of them during the run", "differences afterwards"]
     return table(head, rows) if rows else NONE
 
 
@@ -72,7 +76,7 @@ def deaths_table() -> str:
         for found in kept
         for row in found["rows"]
     ]
-    head = ["killed in mid-night", "the night", "until a night had ended"]
+    head = ["killed", "the run ends as", "until the next run ended"]
     return table(head, rows) if rows else NONE
 
 
@@ -111,8 +115,8 @@ def others_table() -> str:
         found = f"{damage['files']:,} damaged files, {damage['found']:,} found"
     kept = {name: one for name, one in writers.items() if one is not None}
     if kept:
-        lost = "8 processes x 200 decisions (promotions, rollbacks, prunes): one linear ledger, "
-        lost += "nothing lost, no locked database; races lost and told: "
+        lost = "8 processes x 200 decisions (promotions, rollbacks, prunes): one linear promotion "
+        lost += "log, nothing lost, no locked database; lost races, each reported: "
         lost += ", ".join(f"{one['lost_races']} on {DATABASES[n]}" for n, one in kept.items())
     rows = [
         [
@@ -139,7 +143,7 @@ def summary() -> str:
     if lines:
         parts.append(f"{_sum(lines, 'faults'):,} faults, {_sum(lines, 'illegal')} illegal states")
     if losses:
-        parts.append(f"{_sum(losses, 'losses'):,} losses of power, {_sum(losses, 'illegal')}")
+        parts.append(f"{_sum(losses, 'losses'):,} power losses, {_sum(losses, 'illegal')}")
     if kills:
         parts.append(f"{_sum(kills, 'kills'):,} random kills, {_sum(kills, 'differences')}")
     return f"In all: {'; '.join(parts)}." if parts else ""
