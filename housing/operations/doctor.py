@@ -236,7 +236,8 @@ def _split(store: Store, settings: Settings) -> Iterator[Finding]:
         ]
     if active is None or not models:
         return
-    keys = datasets.test_rows(datasets.read(store, active.id, columns=()))[KEY_COLUMN].to_numpy()
+    rows = datasets.read(store, active.id, columns=())
+    keys = rows.loc[rows[datasets.SIDE_COLUMN], KEY_COLUMN].to_numpy()
     for model in models:
         try:
             assert_no_leakage(store, model, keys, active.id)

@@ -138,7 +138,8 @@ def drift(
                 reference, fresh, names=(name, f"rows that entered since v{champion.version}")
             )
         )
-    found.append(measure_drift(reference, frame[columns], names=(name, "active dataset")))
+    current = datasets.different_rows(frame)[columns]
+    found.append(measure_drift(reference, current, names=(name, "active dataset")))
     return tuple(found)
 
 

@@ -111,7 +111,7 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
             return search
     check_families(plan, X, y)
     found = _run(store, search, plan, X, y, settings.dask_address or "")
-    keys = datasets.training_keys(frame)[found.rows]
+    keys = datasets.training_rows(frame)[KEY_COLUMN].to_numpy()[found.rows]
     oof = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
     choice = {
         "models": [[draw, count] for draw, count in found.choice.models.items()],

@@ -24,7 +24,7 @@ from housing.store.database.tables import (
     utc_now,
     version_batches,
 )
-from housing.training.fingerprints import NEITHER, TEST
+from housing.training.fingerprints import NEITHER, TEST, row_words
 
 SIDE_COLUMN = "test"
 
@@ -286,17 +286,26 @@ def read(store: Store, version: int, columns: Sequence[str] | None = None) -> pd
 
 
 def training_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a version's training side, numbered from 0."""
-    return frame[~frame[SIDE_COLUMN]].reset_index(drop=True)
+    """The different rows of a version's training side, numbered from 0."""
+    return different_rows(frame[~frame[SIDE_COLUMN]])
 
 
 def test_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a version's test side, numbered from 0."""
-    return frame[frame[SIDE_COLUMN]].reset_index(drop=True)
+    """The different rows of a version's test side, numbered from 0."""
+    return different_rows(frame[frame[SIDE_COLUMN]])
+
+
+def different_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of rows of equal inputs and price under several ids the first, numbered from 0.
+
+    A copy is no evidence: it weighs neither in a fit nor in an error, as it does not count in
+    `content_digest`, by which a verdict is found again.
+    """
+    return frame[~pd.Series(row_words(frame)).duplicated().to_numpy()].reset_index(drop=True)
 
 
 def training_keys(frame: pd.DataFrame) -> Keys:
-    """Keys of the districts on a version's training side; shape (n,)."""
+    """Keys of all districts on a version's training side, copies among them; shape (n,)."""
     return frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()
 
 

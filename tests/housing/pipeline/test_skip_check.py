@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from housing import schema
 from housing.pipeline.evaluate import evaluation_key
 from housing.pipeline.result import of_verdict
 from housing.pipeline.run_context import RunContext, finish_run
@@ -15,6 +17,7 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import evaluations
 from housing.store.models import registry
 from housing.store.runs import runs
+from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
 from tests.housing.pipeline.test_runs import Ran, run_night
 
@@ -130,3 +133,28 @@ def test_a_dry_run_and_the_night_after_it(store: Store, run: RunContext, land: L
         assert registry.champion(connection) == ran.challenger
         count = sa.select(sa.func.count()).select_from(evaluations)
         assert connection.execute(count).scalar_one() == 1
+
+
+def test_copies_under_other_ids_weigh_nothing(store: Store, run: RunContext, land: Land) -> None:
+    """What a verdict is found again by is what it was reached on: each different row once."""
+    rows = landing_rows(0, 1200)
+    land("a.csv", frame=rows)
+    dear = rows.nlargest(300, "median_house_value")
+    ids = [f"d{i}" for i in range(2 * len(dear))]
+    land("b.csv", frame=pd.concat([dear, dear]).assign(district_id=ids))
+    ran = run_night(store, run)
+    with store.read() as connection:
+        model = registry.model(connection, ran.challenger)
+        evidence = registry.evaluation(connection, ran.judged.evaluation).evidence
+    counts = profiles.measured(store, ran.version)
+    assert counts.rows == 1800
+    assert evidence["test_rows"] + model.train_rows == 1200
+    datasets.withdraw(store, 2, reason="copies")
+    assert profiles.measured(store, 2).content == counts.content
+    with_copies, without = (datasets.read(store, version) for version in (1, 2))
+    for side in (datasets.training_rows, datasets.test_rows):
+        once, alone = (
+            side(frame).sort_values(list(schema.CATALOGUE))[list(schema.FEATURES)]
+            for frame in (with_copies, without)
+        )
+        pd.testing.assert_frame_equal(once.reset_index(drop=True), alone.reset_index(drop=True))
