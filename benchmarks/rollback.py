@@ -94,7 +94,7 @@ def rollbacks(store: Store, number: int, commands: int) -> Rollbacks:
 def drill(settings: Settings) -> dict[str, float]:
     """Create, try and restore a backup; seconds of each, and how much it was."""
     with open_store(settings) as store:
-        first, cut = timed(lambda: backup.create(store, settings))
+        first, snapshot = timed(lambda: backup.create(store, settings))
         second, _ = timed(lambda: backup.create(store, settings))
         tried, found = timed(lambda: backup.verify(store, settings))
     assert found.good, found.problems
@@ -108,8 +108,8 @@ def drill(settings: Settings) -> dict[str, float]:
         "create_again_seconds": second,
         "verify_seconds": tried,
         "restore_seconds": restored,
-        "megabytes": cut.size / 1e6,
-        "objects": cut.blobs,
+        "megabytes": snapshot.size / 1e6,
+        "objects": snapshot.blobs,
         "rows": found.rows,
     }
 

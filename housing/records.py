@@ -69,7 +69,7 @@ class IntakeSummary:
         return sum(b.status in ("accepted", "quarantined") for b in self.batches)
 
     @property
-    def not_taken(self) -> "IntakeSummary":
+    def skipped_files(self) -> "IntakeSummary":
         """Those of which nothing was stored although there was something to read."""
         left = (b for b in self.batches if b.status in ("unreadable", "superseded", "waiting"))
         return IntakeSummary(tuple(left))

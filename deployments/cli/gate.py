@@ -180,7 +180,7 @@ def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
     else:
         style = "green" if decided.outcome == "approved" else "yellow"
         console.print(f"[bold {style}]{decided.outcome.upper()}[/]  {escape(decided.message)}")
-    if decided.outcome == "overtaken":
+    if decided.outcome == "superseded":
         raise typer.Exit(RunOutcome.KEPT.exit_code)
 
 

@@ -36,14 +36,16 @@ def create(as_json: AsJson = False) -> None:
 
     settings = load_settings()
     with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
-        cut = create_backup(store, settings)
+        snapshot = create_backup(store, settings)
     if as_json:
-        emit_json(asdict(cut))
+        emit_json(asdict(snapshot))
         return
-    encrypted = "encrypted" if cut.encrypted else "not encrypted (HOUSING_BACKUP_KEY is not set)"
+    encrypted = (
+        "encrypted" if snapshot.encrypted else "not encrypted (HOUSING_BACKUP_KEY is not set)"
+    )
     console.print(
-        f"[bold green]{cut.id}[/]: {cut.blobs:,} objects, {cut.size:,} bytes, of which "
-        f"{cut.copied:,} were new; {encrypted}. `housing backup verify` tries it."
+        f"[bold green]{snapshot.id}[/]: {snapshot.blobs:,} objects, {snapshot.size:,} bytes, "
+        f"of which {snapshot.copied:,} were new; {encrypted}. `housing backup verify` tries it."
     )
     if settings.backup_on_same_disk:
         console.print("[bold yellow]! It is on the same disk as the original.[/]")

@@ -89,7 +89,7 @@ def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> Non
     for notice in warnings:
         console.print(f"[bold yellow]! {escape(notice)}[/]")
     _print_steps([(s.name, s.seconds) for s in steps], seconds)
-    _print_intake([*reversed(found["batches"]), *found["not_taken"]])
+    _print_intake([*reversed(found["batches"]), *found["skipped_files"]])
     if found["verdict"]:
         _print_checks(found["verdict"])
     style = OUTCOME_STYLE.get(found["outcome"], "cyan")

@@ -105,7 +105,7 @@ def promote(
     reason: Reason,
     override: Annotated[
         bool,
-        typer.Option(help="Promote against the gate's comparisons of errors; the ledger says so."),
+        typer.Option(help="Promote against error comparisons; the promotion log records it."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

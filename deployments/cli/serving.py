@@ -27,7 +27,7 @@ def serve(
         bool, typer.Option("--without-token", help="Let others ask although no token is set.")
     ] = False,
 ) -> None:
-    """The prediction API and its pages, until Ctrl-C; it follows the ledger by itself."""
+    """The prediction API and its pages, until Ctrl-C; it follows the promotion log."""
     binding = Binding(host, port, workers, without_token)
     run_until_stopped(load_settings(), binding, lambda text: console.print(escape(text)))
 

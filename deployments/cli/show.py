@@ -118,7 +118,7 @@ def runs(as_json: AsJson = False, limit: Limit = None) -> None:
 
 @app.command()
 def history(as_json: AsJson = False, limit: Limit = None) -> None:
-    """The promotion ledger, newest line first."""
+    """The promotion log, newest line first."""
 
     from housing.store import queries
 
@@ -138,7 +138,7 @@ def champion(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who is, or was at an instant, the champion, and which line of the ledger says so."""
+    """Who is, or was at an instant, the champion, and which entry of the promotion log says so."""
 
     from housing.store import queries
     from housing.store.models import registry
@@ -148,7 +148,7 @@ def champion(
     if line is None:
         raise NotPossible(
             what=f"Naming the champion of {queries.time(instant or datetime.now(UTC))}",
-            why="nothing had been promoted by then; `housing history` shows the ledger.",
+            why="nothing had been promoted by then; `housing history` shows the promotion log.",
         )
     facts(queries.ledger_line(line), as_json=as_json)
 

@@ -224,7 +224,7 @@ def calibration_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibrat
         frame = pd.DataFrame({**index.columns, LABEL: index.label, **nearby})
         calibrations.put(store, model.id, _FACTS.dump_python(calibration, mode="json"), frame)
         return calibration, index
-    table = get_table(store, row.places)
+    table = get_table(store, row.training_index)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     label, residuals = columns.pop(LABEL), columns.pop(NEARBY, None)
     return _FACTS.validate_python(row.facts), TrainingIndex(columns, label, residuals)

@@ -29,7 +29,7 @@ from housing.pipeline.promote import RolledBack, roll_back
 from housing.settings import Settings
 from housing.store.backups.replication import heal
 from housing.store.database.engine import Store
-from housing.store.database.tables import ledger as lines
+from housing.store.database.tables import promotion_log as lines
 from housing.store.database.tables import utc_now
 from housing.store.models import promotion_log, registry
 

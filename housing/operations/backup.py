@@ -1,6 +1,6 @@
-"""Backups as whole cuts: made, tried by restoring them, and restored where there is nothing yet.
+"""Backups as whole snapshots: made, tried by restoring them, and restored into an empty store.
 
-A cut counts as good only once it was restored into a scratch folder, every byte checked, the
+A snapshot counts as good only once it was restored into a scratch folder, every byte checked, the
 database found sound and the champion seen to give its golden predictions.
 """
 
@@ -29,7 +29,7 @@ from housing.settings import Settings
 from housing.store.backups import snapshots, table_dump
 from housing.store.backups.replication import (
     copy_new,
-    finish_cut,
+    finish_snapshot,
     forget_copies,
     record_copies,
     record_trial,
@@ -61,7 +61,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """What a trial restore found; no problem means that the cut is good."""
+    """What a trial restore found; no problem means that the snapshot is good."""
 
     id: str
     champion: int | None
@@ -87,7 +87,7 @@ class RestoreResult:
 
 
 def create(store: Store, settings: Settings) -> Snapshot:
-    """Write a cut of the whole store to the backup place; costs what is new since the last.
+    """Write a snapshot of the whole store to the backup place; costs what is new since the last.
 
     The database is dumped in one transaction, so that it and the blobs it refers to are of one
     moment; nights may go on meanwhile. RunInProgress while another backup or prune is at work.
@@ -96,7 +96,7 @@ def create(store: Store, settings: Settings) -> Snapshot:
         dumps, facts, copied = _one_moment(store)
         key = store.signer.key_to_keep()
         manifest = snapshots.write(store.backup, snapshots.new_id(), facts, dumps, key)
-        finish_cut(fenced, manifest)
+        finish_snapshot(fenced, manifest)
     return Snapshot(
         manifest.id,
         store.backup.url,
@@ -126,13 +126,13 @@ def _one_moment(store: Store) -> tuple[dict[str, bytes], dict[str, Any], int]:
                 raise
 
 
-def verify(store: Store, settings: Settings, cut: str | None = None) -> VerificationResult:
-    """Restore a cut (the newest for None) into a scratch folder and see whether it is good.
+def verify(store: Store, settings: Settings, snapshot: str | None = None) -> VerificationResult:
+    """Restore a snapshot (the newest for None) into a scratch folder and see whether it is good.
 
     The answer is recorded; `problems` say what is wrong. The signing key is the one here.
     """
     with lease.held_lease(store, owner=f"the trial restore of {actor()}", name=UPKEEP) as fenced:
-        manifest = snapshots.read(store.backup, cut)
+        manifest = snapshots.read(store.backup, snapshot)
         rows, problems = _tried(store, manifest)
         found = VerificationResult(
             manifest.id, manifest.champion, rows, len(manifest.blobs), problems
@@ -142,7 +142,7 @@ def verify(store: Store, settings: Settings, cut: str | None = None) -> Verifica
 
 
 def _tried(store: Store, manifest: Manifest) -> tuple[int, tuple[str, ...]]:
-    """Rows of the database that a cut gives, and what is wrong with the cut."""
+    """Rows of the database that a snapshot gives, and what is wrong with the snapshot."""
     rows, problems = 0, []
     with tempfile.TemporaryDirectory(prefix="housing-verify-") as folder:
         scratch = BlobStore(str(Path(folder) / "blobs"))
@@ -162,15 +162,15 @@ def _tried(store: Store, manifest: Manifest) -> tuple[int, tuple[str, ...]]:
     return rows, tuple(dict.fromkeys(problems))
 
 
-def restore(settings: Settings, cut: str | None = None) -> RestoreResult:
-    """Bring a cut (the newest for None) back into an empty store.
+def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
+    """Bring a snapshot (the newest for None) back into an empty store.
 
     NotPossible where there is a store already. Every byte is checked and the database found sound
     before the first row is written here, and the rows come in one transaction: a restore that is
-    interrupted is done again. What an encrypted cut has of keys comes back as well.
+    interrupted is done again. What an encrypted snapshot has of keys comes back as well.
     """
     place = backup_place(settings)
-    manifest = snapshots.read(place, cut)
+    manifest = snapshots.read(place, snapshot)
     with open_store(settings) as store:
         _must_be_empty(store)
         notices = list(_bring_key(store, place, manifest))
@@ -193,7 +193,7 @@ def restore(settings: Settings, cut: str | None = None) -> RestoreResult:
 def _brought_back(
     place: BlobStore, manifest: Manifest, folder: Path, blobs: BlobStore, signer: Signer
 ) -> Iterator[Store]:
-    """A cut as a store of its own: its rows in a new SQLite file, its blobs in `blobs`."""
+    """A snapshot as a store of its own: its rows in a new SQLite file, its blobs in `blobs`."""
     if manifest.schema > HEAD:
         raise SchemaTooNew(found=manifest.schema, known=HEAD)
     engine = create_engine(f"sqlite:///{folder / 'housing.db'}")
@@ -284,10 +284,10 @@ def _in_use(connection: sa.Connection) -> bool:
 
 
 def listing(store: Store) -> list[dict[str, Any]]:
-    """Whole cuts in the backup place, newest first, and what is known of them here."""
+    """Whole snapshots in the backup place, newest first, and what is known of them here."""
     with store.read() as connection:
         table = metadata.tables["backups"]
-        known = {row.cut: row for row in connection.execute(sa.select(table))}
+        known = {row.snapshot: row for row in connection.execute(sa.select(table))}
     found: list[dict[str, Any]] = []
     for id_ in reversed(snapshots.ids(store.backup)):
         try:

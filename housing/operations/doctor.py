@@ -23,7 +23,7 @@ from housing.store.data import datasets
 from housing.store.database.engine import LEASES, Store, database_now
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, schema_version
-from housing.store.database.tables import backups, blobs, ledger, runs, utc_now
+from housing.store.database.tables import backups, blobs, promotion_log, runs, utc_now
 from housing.store.models import artifacts, registry, retention
 from housing.store.objects import deletion
 from housing.store.runs import lease
@@ -169,7 +169,7 @@ def _leases(store: Store, settings: Settings) -> Iterator[Finding]:
 def _clock(store: Store, settings: Settings) -> Iterator[Finding]:
     with store.read() as connection:
         newest = connection.execute(sa.select(sa.func.max(runs.c.started_at))).scalar()
-        query = sa.select(ledger.c.seq, ledger.c.at).order_by(ledger.c.seq)
+        query = sa.select(promotion_log.c.seq, promotion_log.c.at).order_by(promotion_log.c.seq)
         lines = connection.execute(query).all()
         skew = abs(database_now(connection) - utc_now())
     if skew > CLOCK_SLACK:
@@ -194,7 +194,7 @@ def _backup(store: Store, settings: Settings) -> Iterator[Finding]:
         what = f"the newest, {newest}, is older than {BACKUP_AGE.days} days"
         yield Finding(what, "`housing backup create`")
     with store.read() as connection:
-        row = connection.execute(sa.select(backups).where(backups.c.cut == newest)).first()
+        row = connection.execute(sa.select(backups).where(backups.c.snapshot == newest)).first()
     if row is None or row.verified is None:
         yield Finding(f"{newest} is not verified", "`housing backup verify`")
     elif not row.verified:
@@ -210,7 +210,7 @@ def _damaged_backups(store: Store, complete: list[str]) -> Iterator[Finding]:
     objects: dict[snapshots.BlobRef, str] = {}
     for number, id_ in enumerate(complete, start=1):
         progress.report("backups", number, len(complete))
-        replace_it = f"`housing backup create`; then delete {store.backup.at(f'cuts/{id_}')}"
+        replace_it = f"`housing backup create`; then delete {store.backup.at(f'snapshots/{id_}')}"
         try:
             manifest = snapshots.read(store.backup, id_)
         except UnknownId:

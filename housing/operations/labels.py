@@ -17,7 +17,7 @@ from pyarrow import csv as arrow_csv
 
 from housing.errors import FileUnreadable
 from housing.keys import KEY_COLUMN, district_keys
-from housing.pipeline.ingest import ingest_sources, note_not_taken, options
+from housing.pipeline.ingest import ingest_sources, options, record_skipped_files
 from housing.quality import parsing
 from housing.quality.rejections import LONGEST_ID
 from housing.quality.table import PART_ROWS, RawTable, whole
@@ -43,7 +43,7 @@ def ingest_labels(store: Store, settings: Settings, files: list[Path]) -> Intake
     try:
         limits = options(settings).limits
         found = IntakeSummary(tuple(_one(store, path, limits, run) for path in files))
-        note_not_taken(store, run, found)
+        record_skipped_files(store, run, found)
     except BaseException as error:
         runs.finish(store, run, "failed", error=str(error))
         raise

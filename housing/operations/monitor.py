@@ -146,7 +146,7 @@ def _record(view: View, window: Window, actions: _Actions, run: int | None) -> d
         "rows": window.rows,
         "labelled": window.labelled,
         "cursor": view.cursor(window, again, ANSWERS in actions.failed),
-        "prices": {} if again else view.prices(window.source),
+        "labelled_rows": {} if again else view.prices(window.source),
         "signals": [_plain(signal) for signal in window.signals],
         "errors": list(view.errors) if window.source == CLOCK else [],
         "actions": asdict(actions),

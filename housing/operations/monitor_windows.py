@@ -201,7 +201,7 @@ class View:
                 for _, found in priced
             ]
             signals = [*signals, *error_signals(every, self._promise, self.options)]
-        standing = [row for row in recent if all(map(self._stands, row.prices))]
+        standing = [row for row in recent if all(map(self._stands, row.labelled_rows))]
         fired = [frozenset(s["name"] for s in row.signals if s["fired"])
                  for row in standing if source not in row.actions.get("failed", ())]  # fmt: skip
         last = standing[-1].signals if standing else ()

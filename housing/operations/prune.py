@@ -35,8 +35,8 @@ class PruneResult:
     blobs: int  # objects that nothing kept refers to
     bytes: int
     orphans: int  # files that SQL does not know
-    backups: int  # cuts outside of retention, and unfinished ones
-    copies: int  # objects in the backup place that no kept cut refers to
+    backups: int  # snapshots outside of retention, and unfinished ones
+    copies: int  # objects in the backup place that no kept snapshot refers to
     notice: str = ""  # what a person has to look at
 
 
@@ -91,7 +91,7 @@ class _Plan:
 
     blobs: dict[str, int]  # digest: bytes
     orphans: tuple[str, ...]
-    cuts: tuple[str, ...]
+    snapshots: tuple[str, ...]
     copies: tuple[str, ...]
     notice: str
 
@@ -100,7 +100,7 @@ class _Plan:
             blobs=len(self.blobs),
             bytes=sum(self.blobs.values()),
             orphans=len(self.orphans),
-            backups=len(self.cuts),
+            backups=len(self.snapshots),
             copies=len(self.copies),
             notice=self.notice,
         )
@@ -122,7 +122,7 @@ class _Pruner:
             known = deletion.present(connection)
             live = set(connection.execute(_live()).scalars()) - set(going)
         orphans = self._old_files(self.store.blobs, known)
-        kept, dropped = self._cuts()
+        kept, dropped = self._snapshots()
         wanted, notice = self._wanted(kept)
         copies = [] if notice else self._old_files(self.store.backup, live | wanted)
         return _Plan(going, tuple(orphans), tuple(dropped), tuple(copies), notice)
@@ -131,10 +131,10 @@ class _Pruner:
         """Drop it; what has come into use since the plan was made stays."""
         deleted, size = deletion.delete_marked(self.store, self._mark())
         orphans = deletion.delete_unnamed(self.store, plan.orphans)
-        for id_ in plan.cuts:
-            self._drop_cut(id_)
+        for id_ in plan.snapshots:
+            self._drop_snapshot(id_)
         copies = deletion.delete_copies(self.upkeep, plan.copies)
-        return PruneResult(deleted, size, orphans, len(plan.cuts), copies, plan.notice)
+        return PruneResult(deleted, size, orphans, len(plan.snapshots), copies, plan.notice)
 
     def _mark(self) -> list[str]:
         """In one transaction with the look at the ledger: a rollback comes before or after it."""
@@ -145,7 +145,7 @@ class _Pruner:
                 connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))
             return sorted(deletion.marked(connection))
 
-    def _cuts(self) -> tuple[list[str], list[str]]:
+    def _snapshots(self) -> tuple[list[str], list[str]]:
         """Backups to keep, and those to drop: the old ones, and those without a manifest.
 
         Nobody writes one of the latter, whatever its age: we hold the lease of backups.
@@ -153,22 +153,22 @@ class _Pruner:
         place, horizon = self.store.backup, utc_now() - timedelta(days=self.policy.horizon_days)
         whole = snapshots.ids(place)
         with self.store.read() as connection:
-            query = sa.select(backups.c.cut).where(backups.c.verified.is_(True))
+            query = sa.select(backups.c.snapshot).where(backups.c.verified.is_(True))
             good = [id_ for id_ in sorted(connection.execute(query).scalars()) if id_ in whole]
         safe = {*whole[-self.policy.backups :], *good[-1:]}
         kept = [id_ for id_ in whole if id_ in safe or snapshots.taken_at(id_) >= horizon]
         return kept, [*(id_ for id_ in whole if id_ not in kept), *snapshots.unfinished(place)]
 
-    def _drop_cut(self, id_: str) -> None:
+    def _drop_snapshot(self, id_: str) -> None:
         """While the lease of backups is seen to be ours: no backup relies on it as whole."""
-        this = (backups.c.cut == id_) & (backups.c.place == self.store.backup.url)
+        this = (backups.c.snapshot == id_) & (backups.c.url == self.store.backup.url)
         with self.upkeep.write() as connection:
             connection.execute(backups.update().where(this).values(pruned_at=utc_now()))
             snapshots.disown(self.store.backup, id_)
         snapshots.remove(self.store.backup, id_)
 
     def _wanted(self, kept: Sequence[str]) -> tuple[set[str], str]:
-        """What kept cuts refer to; and a notice where one of them cannot be read."""
+        """What kept snapshots refer to; and a notice where one of them cannot be read."""
         wanted: set[str] = set()
         for id_ in kept:
             try:

@@ -31,7 +31,7 @@ class ApprovalDecision:
     """What became of a promotion that waited."""
 
     run: int
-    outcome: str  # approved, rejected, overtaken or expired
+    outcome: str  # approved, rejected, superseded or expired
     challenger: int
     champion: int | None  # in force after the decision
     message: str
@@ -94,21 +94,23 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
     """
     row = _open(store, settings, run, reason, unfinished="approved")
     if _is_champion(store, row.challenger):
-        _decide(store, row, "overtaken", f"{reason} (it is the champion already)", None)
+        _decide(store, row, "superseded", f"{reason} (it is the champion already)", None)
         message = f"m{row.challenger} is the champion already; r{run} changes nothing."
-        return _told(store, settings, row, "overtaken", message)
-    judged, repeated = _reevaluate_if_stale(store, settings, row)
+        return _told(store, settings, row, "superseded", message)
+    judged, reevaluation = _reevaluate_if_stale(store, settings, row)
     if judged.outcome != "promote":
-        _decide(store, row, "overtaken", f"{reason} (compared again: {judged.outcome})", repeated)
+        _decide(
+            store, row, "superseded", f"{reason} (compared again: {judged.outcome})", reevaluation
+        )
         message = (
             f"m{row.challenger} is not promoted: the champion has changed since, and the "
             f"comparison with it says: {judged.message}"
         )
-        return _told(store, settings, row, "overtaken", message)
+        return _told(store, settings, row, "superseded", message)
     change = promotion(judged, run, f"approved: {reason}. {judged.message}")
     registry.check_eligible(store, change)  # what is blocked goes on waiting for its release
     back_up(store, row.challenger)
-    _decide(store, row, "approved", reason, repeated)
+    _decide(store, row, "approved", reason, reevaluation)
     registry.change_champion(store, change)
     with store.write() as connection:
         approvals.answer_all(connection, row.challenger, actor(), f"with r{run}: {reason}")
@@ -137,9 +139,9 @@ def decision_of(store: Store, run: int) -> ApprovalDecision | None:
         promoted = row is not None and row.challenger in registry.former_champions(connection)
     if row is None or (row.status == "approved" and not promoted):
         return None
-    if row.status == "waiting" and row.expires_at > utc_now():
+    if row.status == "pending" and row.expires_at > utc_now():
         return None
-    status = "expired" if row.status == "waiting" else str(row.status)
+    status = "expired" if row.status == "pending" else str(row.status)
     by = f" by {row.decided_by}: {row.reason}" if row.decided_by else ": nobody decided in time"
     done = "is promoted" if status == "approved" else "is not promoted"
     return ApprovalDecision(
@@ -166,7 +168,7 @@ def _open(
         )
     if row.status == unfinished and not promoted:
         return row
-    if row.status != "waiting":
+    if row.status != "pending":
         by = f" by {row.decided_by}" if row.decided_by else ""
         raise NotPossible(
             what=f"Deciding on r{run}",
@@ -193,7 +195,9 @@ def _reevaluate_if_stale(
     return again, again.evaluation
 
 
-def _decide(store: Store, row: Row[Any], status: str, reason: str, repeated: int | None) -> None:
+def _decide(
+    store: Store, row: Row[Any], status: str, reason: str, reevaluation: int | None
+) -> None:
     with store.write() as connection:
         changed = approvals.decide(
             connection,
@@ -201,7 +205,7 @@ def _decide(store: Store, row: Row[Any], status: str, reason: str, repeated: int
             status,
             by=actor(),
             reason=reason,
-            repeated=repeated,
+            reevaluation=reevaluation,
             expected=row.status,
         )
     if not changed:

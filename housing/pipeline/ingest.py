@@ -68,14 +68,14 @@ def ingest_sources(
             break
     summary = IntakeSummary(tuple(taken))
     if run is not None:
-        note_not_taken(store, run, summary)
+        record_skipped_files(store, run, summary)
     return summary
 
 
-def note_not_taken(store: Store, run: int, summary: IntakeSummary) -> None:
+def record_skipped_files(store: Store, run: int, summary: IntakeSummary) -> None:
     """Keep with a run which files it looked at and could not read, or not yet."""
-    left = TypeAdapter(IntakeSummary).dump_python(summary.not_taken, mode="json")
-    runs.note(store, run, not_taken=left["batches"])
+    left = TypeAdapter(IntakeSummary).dump_python(summary.skipped_files, mode="json")
+    runs.note(store, run, skipped_files=left["batches"])
 
 
 def _all(sources: list[Source], seen: BatchLookup) -> Iterator[Delivery | BatchSummary]:

@@ -17,7 +17,7 @@ from housing.settings import Settings
 from housing.store.backups.replication import copy_verified, heal
 from housing.store.data import copies, datasets
 from housing.store.database.engine import Store
-from housing.store.database.tables import batches, split_parts, utc_now
+from housing.store.database.tables import batch_splits, batches, utc_now
 from housing.store.models import artifacts, blocks, calibrations, promotion_log, registry
 from housing.store.models.registry import Change
 from housing.store.runs.runs import actor
@@ -29,8 +29,8 @@ def back_up(store: Store, model: int) -> int:
         row = registry.model(connection, model)
         members = datasets.get(connection, row.version).batches
         query = (
-            sa.select(batches.c.segment, split_parts.c.sides)
-            .join(split_parts, split_parts.c.batch == batches.c.id)
+            sa.select(batches.c.segment, batch_splits.c.sides)
+            .join(batch_splits, batch_splits.c.batch == batches.c.id)
             .where(batches.c.id.in_(members))
         )
         parts = connection.execute(query).all()
@@ -39,7 +39,7 @@ def back_up(store: Store, model: int) -> int:
     with store.read() as connection:
         beside = calibrations.get(connection, model)
     digests = [row.artifact, row.golden, *(d for part in parts for d in part)]
-    digests += [] if beside is None else [beside.places]
+    digests += [] if beside is None else [beside.training_index]
     return copy_verified(store, digests)
 
 

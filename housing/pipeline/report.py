@@ -91,7 +91,7 @@ def collect(store: Store, settings: Settings, run: int, result: RunResult) -> Ru
             notices=tuple(notices(connection, settings)),
             batches=(
                 *(batches.summary(batch) for batch in came),
-                *runs.not_taken_since(connection, 0 if last is None else last.id),
+                *runs.skipped_files_since(connection, 0 if last is None else last.id),
             ),
             dataset=None if result.version is None else profiles.get(connection, result.version),
             steps=runs.steps(connection, run),

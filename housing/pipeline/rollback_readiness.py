@@ -17,7 +17,7 @@ from housing.pipeline.subprocess_check import ModelSubprocess
 from housing.records import Event
 from housing.settings import Settings
 from housing.store.database.engine import Store
-from housing.store.database.tables import readiness, utc_now
+from housing.store.database.tables import readiness_checks, utc_now
 from housing.store.models import registry, retention
 from housing.training.candidates import FAMILIES
 from housing.training.fit import library_versions
@@ -87,7 +87,7 @@ def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackR
     with store.write() as connection:
         for one in tried:
             connection.execute(
-                readiness.insert().values(
+                readiness_checks.insert().values(
                     model=one.model,
                     ready=one.ready,
                     detail=one.detail,

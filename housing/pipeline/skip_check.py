@@ -22,11 +22,11 @@ from housing.store.models import approvals, blocks, registry, searches
 from housing.store.models.blocks import Blocks
 
 _FATES = {
-    "waiting": RunOutcome.AWAITING_APPROVAL,
+    "pending": RunOutcome.AWAITING_APPROVAL,
     "approved": "approved",
     "rejected": "rejected",
     "expired": "not approved in time",
-    "overtaken": "overtaken by another champion",
+    "superseded": "superseded by another champion",
 }
 """What became of a promotion that a person was asked about."""
 

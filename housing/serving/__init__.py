@@ -1,1 +1,1 @@
-"""Edge 3: the prediction API and its pages, which follow the ledger without a restart."""
+"""Edge 3: the prediction API and its pages, which follow the promotion log without a restart."""

@@ -13,12 +13,12 @@ from sqlalchemy.engine import Connection, Row
 from housing.store.data import batches as stored
 from housing.store.data import datasets, profiles, unreadable_files
 from housing.store.database.tables import (
+    batch_splits,
     batches,
     dataset_versions,
     evaluations,
     models,
     run_steps,
-    split_parts,
     utc_now,
 )
 from housing.store.database.tables import runs as runs_table
@@ -148,7 +148,7 @@ def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
 
 
 def list_history(connection: Connection, limit: int | None = None) -> Rows:
-    """The promotion ledger."""
+    """The promotion log."""
     return [ledger_line(row) for row in registry.history(connection, limit)]
 
 
@@ -223,7 +223,7 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         "created_at": time(row.created_at),
         "run": named("r", row.run),
         "last_evaluation": None if evaluation is None else evaluation.evidence["challenger"],
-        "ledger": [
+        "history": [
             ledger_line(line)
             for line in registry.history(connection)
             if id_ in (line.to_model, line.from_model)
@@ -249,7 +249,7 @@ def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
     """Everything recorded of a batch."""
     row = stored.get(connection, id_)
     active = datasets.active(connection)
-    unused = sa.select(split_parts.c.unused_rows).where(split_parts.c.batch == id_)
+    unused = sa.select(batch_splits.c.unused_rows).where(batch_splits.c.batch == id_)
     return {
         "batch": named("b", row.id),
         "source": row.source,
@@ -283,7 +283,7 @@ def show_run(connection: Connection, id_: int) -> dict[str, Any]:
     return {
         **_run(row, abandoned(connection)),
         "parameters": row.parameters,
-        "not_taken": row.not_taken or [],
+        "skipped_files": row.skipped_files or [],
         "error": row.error,
         "steps": [
             {"step": s.name, "seconds": s.seconds, "detail": s.detail}
@@ -302,7 +302,7 @@ def _approval(row: Row[Any] | None) -> dict[str, Any] | None:
     return {
         "status": row.status,
         "challenger": named("m", row.challenger),
-        "asked_at": time(row.asked_at),
+        "requested_at": time(row.requested_at),
         "expires_at": time(row.expires_at),
         "decided_at": time(row.decided_at),
         "decided_by": row.decided_by,
@@ -386,7 +386,7 @@ def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]
     needs += [
         f"r{row.run} would promote m{row.challenger}: `housing approve r{row.run}` or "
         f"`housing reject r{row.run}`, until {time(row.expires_at)}."
-        for row in approvals.waiting(connection, utc_now())
+        for row in approvals.pending(connection, utc_now())
     ]
     if last is not None and last["status"] == "failed":
         needs.append(f"{last['run']}, the last night, failed: {last['message']}")

@@ -22,7 +22,7 @@ from housing.errors import HousingError
 from housing.settings import load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.database.tables import blobs, ledger, runs, searches
+from housing.store.database.tables import blobs, promotion_log, runs, searches
 from housing.store.models import registry
 from tests.faults import disk as disks
 from tests.faults import trace
@@ -170,7 +170,7 @@ class Campaign:
         if operation == "backup":
             answer = self._ask("verify")
             problems += [] if answer["end"] == "done" else [f"a bad backup: {answer['said']}"]
-        if now["ledger"] not in (before["ledger"], after["ledger"]):
+        if now["promotion_log"] not in (before["promotion_log"], after["promotion_log"]):
             problems.append("the ledger is between before and after")
         if finished and now != after and not (now == before and _told_of_a_file_unread()):
             problems.append("it said done and was not")
@@ -179,7 +179,7 @@ class Campaign:
     def _go_on(self, operation: str) -> list[str]:
         """Do it again without a fault, then one night more."""
         with open_store(load_settings()) as store:
-            done = contents(store)["ledger"] == self._after[operation]["ledger"]
+            done = contents(store)["promotion_log"] == self._after[operation]["promotion_log"]
         if operation != "rollback" or not done:
             answer = self._ask(operation)
             if answer["end"] != "done":
@@ -236,7 +236,10 @@ class Campaign:
                 self._before[operation] = self._contents()
                 self._must(operation)
                 self._after[operation] = self._contents()
-                changed = self._before[operation]["ledger"] != self._after[operation]["ledger"]
+                changed = (
+                    self._before[operation]["promotion_log"]
+                    != self._after[operation]["promotion_log"]
+                )
                 assert changed == (operation in ("night", "rollback")), operation
                 if operation in ("backup", "prune"):
                     assert _files(home) != files, f"the {operation} must do something"
@@ -341,7 +344,7 @@ def _begun(rows: list[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
 def _told_of_a_file_unread() -> bool:
     """Whether the last night says which file it had to leave for the next one to read."""
     with open_store(load_settings()) as store, store.read() as connection:
-        query = sa.select(runs.c.not_taken).order_by(runs.c.id.desc()).limit(1)
+        query = sa.select(runs.c.skipped_files).order_by(runs.c.id.desc()).limit(1)
         return bool(connection.execute(query).scalar())
 
 
@@ -354,7 +357,11 @@ def _broken(store: Store) -> list[str]:
             problems += [] if said == "ok" else [f"integrity_check: {said}"]
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
             problems += [f"dangling row: {row}" for row in broken]
-        seqs = connection.execute(sa.select(ledger.c.seq).order_by(ledger.c.seq)).scalars().all()
+        seqs = (
+            connection.execute(sa.select(promotion_log.c.seq).order_by(promotion_log.c.seq))
+            .scalars()
+            .all()
+        )
         if list(seqs) != list(range(1, len(seqs) + 1)):
             problems.append(f"the ledger has the numbers {seqs}")
         registry.champion(connection)

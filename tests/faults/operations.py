@@ -47,21 +47,21 @@ def rollback() -> None:
 
 
 def backup() -> None:
-    """A cut of the whole store."""
+    """A snapshot of the whole store."""
     settings = load_settings()
     with open_store(settings) as store:
         backups.create(store, settings)
 
 
 def verify() -> None:
-    """Every cut that is whole must be good, and there must be one."""
+    """Every snapshot that is whole must be good, and there must be one."""
     settings = load_settings()
     with open_store(settings) as store:
         listed = [row["backup"] for row in backups.listing(store)]
-        for cut in listed:
-            found = backups.verify(store, settings, cut)
+        for snapshot in listed:
+            found = backups.verify(store, settings, snapshot)
             if not found.good:
-                raise Corrupt(what=cut, why="; ".join(found.problems))
+                raise Corrupt(what=snapshot, why="; ".join(found.problems))
 
 
 def prune() -> None:

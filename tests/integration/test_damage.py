@@ -97,12 +97,12 @@ def _each_blob(store: Store, flips: int, pages: int | None) -> Counter[str]:
     return done
 
 
-def _each_file_of_a_cut(store: Store, flips: int, pages: int | None) -> Counter[str]:
+def _each_file_of_a_snapshot(store: Store, flips: int, pages: int | None) -> Counter[str]:
     settings, chance, done = load_settings(), random.Random(1), Counter[str]()
     cut = backup.create(store, settings)
     assert backup.verify(store, settings).good
-    for part in ("manifest.json", "ledger.parquet", "models.parquet", "split_ledger.parquet"):
-        path = Path(store.backup.at(f"cuts/{cut.id}/{part}"))
+    for part in ("manifest.json", "promotion_log.parquet", "models.parquet", "split_sides.parquet"):
+        path = Path(store.backup.at(f"snapshots/{cut.id}/{part}"))
         whole = path.read_bytes()
         for name, data in [*list(torn(whole))[:pages], *flipped(whole, flips, chance)]:
             if data == whole:
@@ -148,7 +148,7 @@ def _key(store: Store, flips: int) -> Counter[str]:
 
 def test_some_damage_of_each_kind_is_found(store: Store) -> None:
     assert len(_each_blob(store, 3, 4)) >= 6
-    assert len(_each_file_of_a_cut(store, 3, 4)) == 4
+    assert len(_each_file_of_a_snapshot(store, 3, 4)) == 4
     assert _key(store, 3)
 
 
@@ -186,7 +186,9 @@ class _Agreeable:
 
 @pytest.mark.slow
 def test_a_thousand_damages_are_all_found(store: Store) -> None:
-    done = _each_blob(store, 120, None) + _each_file_of_a_cut(store, 60, None) + _key(store, 40)
+    done = (
+        _each_blob(store, 120, None) + _each_file_of_a_snapshot(store, 60, None) + _key(store, 40)
+    )
     print(f"{sum(done.values())} damaged files, all found: {dict(done)}")
     assert sum(done.values()) >= 1000
     save_if_asked("damage", {"files": sum(done.values()), "found": sum(done.values())})

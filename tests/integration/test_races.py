@@ -139,7 +139,7 @@ def take_over(settings: Settings, name: str) -> None:
         connection.execute(leases.update().where(leases.c.name == name).values(held=False))
 
 
-def every_cut_is_good(settings: Settings) -> None:
+def every_snapshot_is_good(settings: Settings) -> None:
     with open_store(settings) as store:
         for id_ in snapshots.ids(store.backup):
             assert backup.verify(store, settings, id_).problems == ()
@@ -265,13 +265,13 @@ def test_pruned_while_it_is_about_to_be_healed(world: Settings) -> None:
 @on(1)
 def test_a_backup_that_slept_through_a_prune_is_none(world: Settings) -> None:
     """The prune drops a model that the backup has copied and counts on."""
-    sleeper = Paused("back_up", Point("housing.operations.backup:finish_cut")).arrive()
+    sleeper = Paused("back_up", Point("housing.operations.backup:finish_snapshot")).arrive()
     take_over(world, UPKEEP)
     assert run("prune_all") == "done"
     assert sleeper.finish() == "LeaseLost"
-    every_cut_is_good(world)
+    every_snapshot_is_good(world)
     assert run("back_up") == "done"
-    every_cut_is_good(world)
+    every_snapshot_is_good(world)
 
 
 @on(1)
@@ -282,13 +282,13 @@ def test_a_prune_that_slept_through_a_backup_drops_no_copy(world: Settings) -> N
     take_over(world, UPKEEP)
     assert run("back_up") == "done"
     assert sleeper.finish() == "LeaseLost"
-    every_cut_is_good(world)
+    every_snapshot_is_good(world)
 
 
 @on(1)
 def test_only_a_backup_that_nobody_writes_is_unfinished(world: Settings) -> None:
     """Of any age: seconds here."""
-    writer = Paused("back_up", Point("housing.operations.backup:finish_cut")).arrive()
+    writer = Paused("back_up", Point("housing.operations.backup:finish_snapshot")).arrive()
     with open_store(world) as store:
         (begun,) = snapshots.unfinished(store.backup)
         with pytest.raises(RunInProgress, match="the backup of"):
@@ -299,8 +299,8 @@ def test_only_a_backup_that_nobody_writes_is_unfinished(world: Settings) -> None
         assert looked.backups == 1
         assert snapshots.unfinished(store.backup) == [begun], "a dry run changes nothing"
         assert prune.prune(store, world) == looked
-        assert list(store.backup.names(f"cuts/{begun}")) == []
-    every_cut_is_good(world)
+        assert list(store.backup.names(f"snapshots/{begun}")) == []
+    every_snapshot_is_good(world)
 
 
 @on(1)

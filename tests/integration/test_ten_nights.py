@@ -14,7 +14,7 @@ from housing.store import queries
 from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.database.tables import split_ledger
+from housing.store.database.tables import split_sides
 from housing.store.models import registry
 from housing.training.candidates import FAMILIES
 from tests.fixtures.small_settings import SMALL, small_forest
@@ -45,7 +45,7 @@ def files(census_path: Path) -> list[pd.DataFrame]:
 
 
 def _sides(store: Store) -> dict[int, bool]:
-    query = sa.select(split_ledger.c.key, split_ledger.c.test)
+    query = sa.select(split_sides.c.key, split_sides.c.test)
     with store.read() as connection:
         return dict(connection.execute(query).tuples().all())
 

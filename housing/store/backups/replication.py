@@ -41,7 +41,7 @@ def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
     reads every byte again.
     """
     with store.read() as connection:
-        here = backup_copies.c.place == store.backup.url
+        here = backup_copies.c.url == store.backup.url
         known = set(connection.execute(sa.select(backup_copies.c.digest).where(here)).scalars())
     there = {digest_in(name) for name in store.backup.names()}
     missing = [b for b in wanted if b.digest not in known or b.digest not in there]
@@ -51,17 +51,17 @@ def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
     return sum(blob.size for blob in missing)
 
 
-def finish_cut(store: Store, manifest: Manifest) -> None:
-    """Write a cut's manifest, which makes it one, and note it in SQL.
+def finish_snapshot(store: Store, manifest: Manifest) -> None:
+    """Write a snapshot's manifest, which makes it one, and note it in SQL.
 
     `store` is fenced by the lease of backups, which is seen to be held: where it is, no prune can
-    have dropped what the cut refers to.
+    have dropped what the snapshot refers to.
     """
     with store.write() as connection:
         connection.execute(
             backups.insert().values(
-                cut=manifest.id,
-                place=store.backup.url,
+                snapshot=manifest.id,
+                url=store.backup.url,
                 size=manifest.size,
                 blobs=len(manifest.blobs),
                 created_at=manifest.created_at,
@@ -72,18 +72,18 @@ def finish_cut(store: Store, manifest: Manifest) -> None:
 
 
 def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
-    """Note in SQL what a trial restore of a cut said; no problems means that it is good."""
-    this = (backups.c.cut == manifest.id) & (backups.c.place == store.backup.url)
+    """Note in SQL what a trial restore of a snapshot said; no problems means that it is good."""
+    this = (backups.c.snapshot == manifest.id) & (backups.c.url == store.backup.url)
     said = {"verified": not problems, "verified_at": utc_now(), "detail": problems}
     with store.write() as connection:
         if connection.execute(backups.update().where(this).values(**said)).rowcount:
             return
-        # A cut that another machine, or this one before it was restored, has written.
+        # A snapshot that another machine, or this one before it was restored, has written.
         facts = {"size": manifest.size, "blobs": len(manifest.blobs)}
         connection.execute(
             backups.insert().values(
-                cut=manifest.id,
-                place=store.backup.url,
+                snapshot=manifest.id,
+                url=store.backup.url,
                 created_at=manifest.created_at,
                 **facts,
                 **said,
@@ -93,7 +93,7 @@ def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
 
 def forget_copies(store: Store, digests: Iterable[str]) -> None:
     """Copies that are not whole: the next backup copies the objects again."""
-    here = backup_copies.c.place == store.backup.url
+    here = backup_copies.c.url == store.backup.url
     with store.write() as connection:
         for digest in digests:
             connection.execute(
@@ -161,11 +161,11 @@ def _copy_of(store: Store, row: Row[Any], why: Corrupt) -> bytes:
 
 def record_copies(store: Store, digests: Iterable[str]) -> None:
     """Note that a whole copy of each was just read in the backup place."""
-    place = store.backup.url
+    url = store.backup.url
     with store.write() as connection:
         for digest in digests:
-            this = (backup_copies.c.digest == digest) & (backup_copies.c.place == place)
+            this = (backup_copies.c.digest == digest) & (backup_copies.c.url == url)
             connection.execute(backup_copies.delete().where(this))
             connection.execute(
-                backup_copies.insert().values(digest=digest, place=place, verified_at=utc_now())
+                backup_copies.insert().values(digest=digest, url=url, verified_at=utc_now())
             )

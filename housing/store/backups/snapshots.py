@@ -1,8 +1,8 @@
-"""Cuts: the whole store at one moment, in a backup place.
+"""Snapshots: the whole store at one moment, in a backup place.
 
-`cuts/<id>/<table>.parquet` for each table, blobs beside them under their digests (shared by all
-cuts), and `cuts/<id>/manifest.json`, written last: without a manifest there is no cut. What is
-restored from one, and what makes it a good one, is for `steps.backup`.
+`snapshots/<id>/<table>.parquet` for each table, blobs beside them under their digests (shared by
+all snapshots), and `snapshots/<id>/manifest.json`, written last: without it there is no snapshot.
+Restoring and verifying belong in `operations.backup`.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from housing.store.models.promotion_log import champion
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.filesystem import ENCRYPTED, DurableFileSystem
 
-FOLDER = "cuts"
+FOLDER = "snapshots"
 FORMAT = 1
 MANIFEST = "manifest.json"
 KEY_FILE = "signing.key"
@@ -44,7 +44,7 @@ class TableDump:
 
 @dataclass(frozen=True)
 class BlobRef:
-    """One blob that the cut refers to."""
+    """One blob that the snapshot refers to."""
 
     digest: str
     suffix: str
@@ -53,7 +53,7 @@ class BlobRef:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a cut consists of."""
+    """What a snapshot consists of."""
 
     id: str
     created_at: datetime  # UTC
@@ -62,7 +62,9 @@ class Manifest:
     champion: int | None
     tables: tuple[TableDump, ...]
     blobs: tuple[BlobRef, ...]
-    signing_key: bool  # whether the cut, being encrypted, has the key that models are signed with
+    signing_key: (
+        bool  # whether the snapshot, being encrypted, has the key that models are signed with
+    )
     format: int = FORMAT
 
     @property
@@ -72,12 +74,12 @@ class Manifest:
 
 
 def new_id() -> str:
-    """A cut's id: the time, so that ids sort by age, and a few digits against a collision."""
+    """A snapshot's id: the time, so that ids sort by age, and a few digits against a collision."""
     return f"{utc_now():{_TIME}}-{secrets.token_hex(3)}"
 
 
 def taken_at(id_: str) -> datetime:
-    """When a cut was taken, by its id (UTC); the beginning of time for what is no id."""
+    """When a snapshot was taken, by its id (UTC); the beginning of time for what is no id."""
     try:
         return datetime.strptime(id_.partition("-")[0], _TIME).replace(tzinfo=UTC)
     except ValueError:
@@ -103,7 +105,7 @@ def write(
     dumps: Mapping[str, bytes],
     signing_key: str | None,
 ) -> Manifest:
-    """Write a cut whose blobs are in the place already, but for its manifest (`finish`).
+    """Write a snapshot whose blobs are in the place already, but for its manifest (`finish`).
 
     Each table is read back and compared; BlobMissing or Corrupt where it is not what was written.
     `facts` are the manifest's fields but for `id`, `tables` and `signing_key`.
@@ -127,7 +129,7 @@ def write(
 
 
 def finish(place: DurableFileSystem, manifest: Manifest) -> None:
-    """Write the manifest, which makes a cut; Corrupt, and no cut, if it does not read the same."""
+    """Write the manifest, which makes a snapshot; Corrupt if it does not read back the same."""
     name = _name(manifest.id, MANIFEST)
     place.write(name, _sealed(manifest))
     try:
@@ -152,13 +154,13 @@ def facts_of(connection: Connection, schema: str) -> dict[str, Any]:
 
 
 def ids(place: DurableFileSystem) -> list[str]:
-    """Cuts that are whole, oldest first."""
+    """Snapshots that are whole, oldest first."""
     ends = f"/{MANIFEST}"
     return sorted(n.split("/")[1] for n in place.names(FOLDER) if n.endswith(ends))
 
 
 def read(place: DurableFileSystem, id_: str | None) -> Manifest:
-    """A cut's manifest, the newest cut's for None; UnknownId where there is none, or Corrupt."""
+    """A snapshot's manifest, the newest for None; UnknownId where there is none, or Corrupt."""
     if id_ is None:
         found = ids(place)
         if not found:
@@ -173,7 +175,7 @@ def read(place: DurableFileSystem, id_: str | None) -> Manifest:
 
 
 def _locked(place: DurableFileSystem) -> str:
-    """A word on encrypted cuts where there is no key for them, and on plain ones where there is."""
+    """A hint where snapshots are encrypted and no key is set, or plain and a key is set."""
     if not ids(place.raw()) and not any(
         n.endswith(ENCRYPTED) for n in place.names(FOLDER, raw=True)
     ):
@@ -198,7 +200,7 @@ def read_part(place: DurableFileSystem, id_: str, part: TableDump) -> bytes:
 
 
 def read_key(place: DurableFileSystem, manifest: Manifest) -> str | None:
-    """The signing key that an encrypted cut has with it, or None."""
+    """The signing key that an encrypted snapshot has with it, or None."""
     if not manifest.signing_key:
         return None
     name = _name(manifest.id, KEY_FILE)
@@ -209,7 +211,7 @@ def read_key(place: DurableFileSystem, manifest: Manifest) -> str | None:
 
 
 def damage(place: BlobStore, manifest: Manifest) -> Iterator[str]:
-    """What is damaged or missing of a cut's own files, a sentence each."""
+    """What is damaged or missing of a snapshot's own files, a sentence each."""
     for part in manifest.tables:
         try:
             read_part(place, manifest.id, part)
@@ -231,12 +233,12 @@ def damaged_copies(place: BlobStore, wanted: Iterable[BlobRef]) -> Iterator[tupl
 
 
 def disown(place: DurableFileSystem, id_: str) -> None:
-    """Delete a cut's manifest: what is left of it is no cut any more."""
+    """Delete a snapshot's manifest: what is left of it is no snapshot any more."""
     place.remove(_name(id_, MANIFEST))
 
 
 def remove(place: DurableFileSystem, id_: str) -> None:
-    """Delete what is left of a cut that has no manifest."""
+    """Delete what is left of a snapshot that has no manifest."""
     for name in list(place.names(f"{FOLDER}/{id_}")):
         place.remove(name)
 

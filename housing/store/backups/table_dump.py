@@ -2,7 +2,7 @@
 
 A dump holds plain values (integers, numbers, text, instants, JSON as text), so what was dumped from
 PostgreSQL can be loaded into SQLite and the other way round. Which tables belong together, and
-where dumps are kept, is for `cuts`.
+where dumps are kept, is for `snapshots`.
 """
 
 import io
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.store.database import bulk
-from housing.store.database.tables import UtcTime, metadata, split_agreements, split_ledger
+from housing.store.database.tables import UtcTime, metadata, near_duplicate_index, split_sides
 
 CHUNK = 50_000
 """Rows in memory at a time."""
@@ -42,7 +42,7 @@ def load(connection: Connection, table: sa.Table, data: bytes) -> int:
     """Insert the rows of a dump into an empty table; returns how many there were."""
     file = pq.ParquetFile(io.BytesIO(data))
     for batch in file.iter_batches(batch_size=CHUNK):
-        if table in (split_ledger, split_agreements):
+        if table in (split_sides, near_duplicate_index):
             _load_columns(connection, table, batch)
         elif batch.num_rows:
             connection.execute(table.insert(), _records(table, batch))

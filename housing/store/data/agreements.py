@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from housing.store.database import bulk
 from housing.store.database.engine import Store
-from housing.store.database.tables import split_agreements, split_values
+from housing.store.database.tables import near_duplicate_index, value_frequencies
 from housing.training.chance import Frequencies
 from housing.training.fingerprints import (
     AGREEMENTS,
@@ -97,7 +97,7 @@ def equal_rows(connection: Connection, rows: Fingerprints) -> EqualRows:
 
 
 def _matching(connection: Connection, words: Words) -> bulk.Integers:
-    column = split_agreements.c.hash
+    column = near_duplicate_index.c.hash
     if not len(words):
         return np.empty((0, 1 + len(_FIELDS)), dtype=np.int64)
     return bulk.matching(connection, column, _FIELDS, words.view(np.int64))
@@ -112,7 +112,7 @@ def _words_beside(rows: Fingerprints, part: int, full: Words) -> Words:
 def frequencies(connection: Connection) -> Frequencies:
     """How many independent rows of all that were split have each value."""
     found = Frequencies.none()
-    for row in connection.execute(sa.select(split_values)):
+    for row in connection.execute(sa.select(value_frequencies)):
         if row.name in VALUES:
             found.counts[VALUES.index(row.name)] = row.counts
     return found
@@ -158,7 +158,7 @@ def _insert(connection: Connection, where: tuple[int, int], columns: bulk.Intege
     hashes, number, rest, side = columns[:, np.lexsort((columns[1], columns[0]))]
     generation, batch = (np.full(len(hashes), n) for n in where)
     sides = bulk.stored_sides(side.astype(np.int8))
-    bulk.insert(connection, split_agreements, generation, hashes, number, rest, sides, batch)
+    bulk.insert(connection, near_duplicate_index, generation, hashes, number, rest, sides, batch)
 
 
 def _new_and_again(
@@ -196,12 +196,12 @@ def _numbers(hashes: Words, known: Words) -> bulk.Integers:
 
 def record_frequencies(connection: Connection, found: Frequencies) -> None:
     """Replace the frequencies of before."""
-    connection.execute(sa.delete(split_values))
+    connection.execute(sa.delete(value_frequencies))
     rows = [
         {"name": name, "counts": counts.tolist()}
         for name, counts in zip(VALUES, found.counts, strict=True)
     ]
-    connection.execute(split_values.insert(), rows)
+    connection.execute(value_frequencies.insert(), rows)
 
 
 # --- the leak proof -------------------------------------------------------------------------

@@ -19,8 +19,8 @@ from housing.records import DatasetVersion
 from housing.store.data import agreements, batches, datasets
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
+from housing.store.database.tables import batch_splits, version_batches
 from housing.store.database.tables import batches as batch_table
-from housing.store.database.tables import split_parts, version_batches
 from housing.store.models import blocks
 from housing.store.models.promotion_log import Authorship
 from housing.store.runs.runs import actor
@@ -106,7 +106,7 @@ def _gone(connection: Connection) -> sa.Select[tuple[int]]:
 
 def _unindexed(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
     """Segments of those batches that the index of agreements has not."""
-    known = batch_table.c.id.in_(sa.select(split_parts.c.batch))
+    known = batch_table.c.id.in_(sa.select(batch_splits.c.batch))
     query = sa.select(batch_table.c.id, batch_table.c.segment).where(
         batch_table.c.id.in_(list(ids)),
         batch_table.c.segment.is_not(None),

@@ -18,9 +18,9 @@ from housing.records import DatasetVersion
 from housing.store.data.segments import get_sides, get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import (
+    batch_splits,
     batches,
     dataset_versions,
-    split_parts,
     utc_now,
     version_batches,
 )
@@ -313,8 +313,8 @@ def unused_rows(store: Store, version: int) -> int:
     """Rows of a version that are used on neither side."""
     with store.read() as connection:
         members = get(connection, version).batches
-        query = sa.select(sa.func.max(split_parts.c.unused_rows))
-        if not connection.execute(query.where(split_parts.c.batch.in_(members))).scalar():
+        query = sa.select(sa.func.max(batch_splits.c.unused_rows))
+        if not connection.execute(query.where(batch_splits.c.batch.in_(members))).scalar():
             return 0
     return int((_latest_rows(store, version, ())[SIDE_COLUMN] == NEITHER).sum())
 
@@ -355,8 +355,8 @@ def _latest_rows(store: Store, version: int, columns: Iterable[str]) -> pd.DataF
 
 def _parts(connection: Connection, members: Sequence[int]) -> dict[int, Any]:
     query = (
-        sa.select(batches.c.id, batches.c.segment, split_parts.c.sides)
-        .join(split_parts, split_parts.c.batch == batches.c.id, isouter=True)
+        sa.select(batches.c.id, batches.c.segment, batch_splits.c.sides)
+        .join(batch_splits, batch_splits.c.batch == batches.c.id, isouter=True)
         .where(batches.c.id.in_(members))
     )
     found = {row.id: row for row in connection.execute(query)}

@@ -19,7 +19,7 @@ from housing.store.data import datasets
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
-from housing.store.database.tables import batches, split_parts
+from housing.store.database.tables import batch_splits, batches
 from housing.training.fingerprints import VALUES, row_words
 
 Mask = npt.NDArray[np.bool_]
@@ -97,8 +97,8 @@ class Present:
 def _parts(connection: Connection, basis: tuple[int, ...]) -> list[Row[Any]]:
     """Segment of each batch and its sides, which are None while its keys are in no ledger."""
     query = (
-        sa.select(batches.c.id, batches.c.segment, split_parts.c.sides)
-        .join(split_parts, split_parts.c.batch == batches.c.id, isouter=True)
+        sa.select(batches.c.id, batches.c.segment, batch_splits.c.sides)
+        .join(batch_splits, batch_splits.c.batch == batches.c.id, isouter=True)
         .where(batches.c.id.in_(basis))
     )
     found = {row.id: row for row in connection.execute(query)}

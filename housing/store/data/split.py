@@ -19,9 +19,9 @@ from housing.store.data.segments import get_table, put_sides, record_blob, to_fr
 from housing.store.database import bulk
 from housing.store.database.engine import Store
 from housing.store.database.tables import (
+    batch_splits,
     batches,
-    split_counts,
-    split_parts,
+    stratum_counts,
     utc_now,
     version_batches,
 )
@@ -38,7 +38,7 @@ from housing.training.split import (
 )
 
 GENERATION_KEYS = 50_000
-"""Districts after which the ledger begins a new generation (`tables.split_ledger`): few enough
+"""Districts after which the ledger begins a new generation (`tables.split_sides`): few enough
 that a night writes few pages, and many enough that there are few generations to look into (ten
 years of 1,000 new districts a night make 73)."""
 
@@ -50,7 +50,7 @@ def unsplit(connection: Connection) -> tuple[int, ...]:
     """Batches that are in some version and have no sides yet, in reading order."""
     query = (
         sa.select(version_batches.c.batch)
-        .where(version_batches.c.batch.not_in(sa.select(split_parts.c.batch)))
+        .where(version_batches.c.batch.not_in(sa.select(batch_splits.c.batch)))
         .group_by(version_batches.c.batch)
         .order_by(sa.func.min(version_batches.c.position))
     )
@@ -114,7 +114,7 @@ def _record_part(
     counted = ~rows.known & (side != NEITHER)
     _record_counts(connection, batch, counts(rows.stratum[counted], side[counted] == TEST))
     connection.execute(
-        split_parts.insert().values(
+        batch_splits.insert().values(
             batch=batch,
             sides=record_blob(connection, put_sides(store, side), "sides"),
             new_keys=int((~rows.known).sum()),
@@ -131,14 +131,14 @@ def _recorded(connection: Connection) -> tuple[int, int]:
     """
     new, known = (
         sa.func.coalesce(sa.func.sum(column), 0)
-        for column in (split_parts.c.new_keys, split_parts.c.known_keys)
+        for column in (batch_splits.c.new_keys, batch_splits.c.known_keys)
     )
     row = connection.execute(sa.select(new, known)).one()
     return int(row[0]), int(row[0] + row[1])
 
 
 def _part(connection: Connection, batch: int) -> Row[Any] | None:
-    query = sa.select(split_parts).where(split_parts.c.batch == batch)
+    query = sa.select(batch_splits).where(batch_splits.c.batch == batch)
     return connection.execute(query).one_or_none()
 
 
@@ -151,10 +151,10 @@ def recorded_sides(store: Store, keys: Keys) -> tuple[Keys, Sides]:
 def _seen(connection: Connection, codes: npt.NDArray[np.int64]) -> dict[int, StratumCount]:
     """What the strata among `codes` have had so far; strata are recorded by name."""
     query = sa.select(
-        split_counts.c.stratum,
-        sa.func.sum(split_counts.c.districts).label("districts"),
-        sa.func.sum(split_counts.c.test_districts).label("test_districts"),
-    ).group_by(split_counts.c.stratum)
+        stratum_counts.c.stratum,
+        sa.func.sum(stratum_counts.c.districts).label("districts"),
+        sa.func.sum(stratum_counts.c.test_districts).label("test_districts"),
+    ).group_by(stratum_counts.c.stratum)
     by_name = {
         row.stratum: StratumCount(int(row.districts), int(row.test_districts))
         for row in connection.execute(query)
@@ -174,4 +174,4 @@ def _record_counts(connection: Connection, batch: int, by_stratum: dict[int, Str
         for code, n in by_stratum.items()
     ]
     if rows:
-        connection.execute(split_counts.insert(), rows)
+        connection.execute(stratum_counts.insert(), rows)

@@ -31,12 +31,12 @@ def listed(connection: Connection) -> Iterator[str]:
 
 def _of_the_night(connection: Connection) -> Iterator[tuple[str, str]]:
     """Of the newest night that looked for files; one that failed earlier says nothing of them."""
-    where = runs.c.kind == "nightly", runs.c.not_taken.is_not(None)
-    query = sa.select(runs.c.id, runs.c.not_taken).where(*where).order_by(runs.c.id.desc())
+    where = runs.c.kind == "nightly", runs.c.skipped_files.is_not(None)
+    query = sa.select(runs.c.id, runs.c.skipped_files).where(*where).order_by(runs.c.id.desc())
     newest = connection.execute(query.limit(1)).one_or_none()
     if newest is None:
         return
-    for batch in newest.not_taken:
+    for batch in newest.skipped_files:
         if batch["status"] == "unreadable":
             yield f"r{newest.id}", f"could not read a file. {_ended(batch['message'])}"
         if batch["status"] == "superseded":
@@ -47,14 +47,14 @@ def _by_hand(connection: Connection) -> Iterator[tuple[str, str]]:
     where = (
         runs.c.kind.in_(BY_HAND),
         runs.c.started_at > utc_now() - KEPT,
-        runs.c.not_taken.is_not(None),
+        runs.c.skipped_files.is_not(None),
     )
-    query = sa.select(runs.c.id, runs.c.parameters, runs.c.not_taken).where(*where)
+    query = sa.select(runs.c.id, runs.c.parameters, runs.c.skipped_files).where(*where)
     waiting: dict[str, tuple[int, str]] = {}
     for row in connection.execute(query.order_by(runs.c.id)):
         for file in row.parameters.get("files", ()):
             waiting.pop(shown(Path(file)), None)
-        for batch in row.not_taken or ():
+        for batch in row.skipped_files or ():
             if batch["status"] == "unreadable":
                 waiting[batch["name"]] = row.id, batch["message"]
     query = sa.select(batches.c.name, sa.func.max(batches.c.run)).where(batches.c.name.in_(waiting))

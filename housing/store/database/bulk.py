@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.keys import Keys
-from housing.store.database.tables import split_ledger
+from housing.store.database.tables import split_sides
 from housing.training.fingerprints import NEITHER, TEST, Sides
 
 _CHUNK = 100_000
@@ -27,12 +27,12 @@ def insert_sides(connection: Connection, generation: int, keys: Keys, side: Side
     """
     order = np.argsort(keys)  # ascending keys build a B-tree several times faster
     generations = np.full(len(keys), generation)
-    insert(connection, split_ledger, generations, keys[order], stored_sides(side[order]))
+    insert(connection, split_sides, generations, keys[order], stored_sides(side[order]))
 
 
 def known_sides(connection: Connection, keys: Keys) -> tuple[Keys, Sides]:
     """Those of `keys` that the ledger has, ascending, and their sides."""
-    found = matching(connection, split_ledger.c.key, [SIDE], keys)
+    found = matching(connection, split_sides.c.key, [SIDE], keys)
     found = found[np.argsort(found[:, 0])]
     return found[:, 0], found[:, 1].astype(np.int8)
 

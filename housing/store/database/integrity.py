@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from housing.store.database.engine import Store
-from housing.store.database.tables import ledger
+from housing.store.database.tables import promotion_log
 
 
 def unsound(store: Store) -> list[str]:
@@ -16,7 +16,9 @@ def unsound(store: Store) -> list[str]:
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
             problems += [f"A row of {row[0]} refers to none of {row[2]}." for row in broken]
         lines = connection.execute(
-            sa.select(ledger.c.seq, ledger.c.from_model, ledger.c.to_model).order_by(ledger.c.seq)
+            sa.select(
+                promotion_log.c.seq, promotion_log.c.from_model, promotion_log.c.to_model
+            ).order_by(promotion_log.c.seq)
         ).all()
     before = None
     for number, line in enumerate(lines, start=1):

@@ -92,7 +92,7 @@ runs = Table(
     Column("outcome", String(20)),  # promoted, kept, ... of records.RunOutcome
     Column("message", Text),
     Column("parameters", JSON, nullable=False),
-    Column("not_taken", JSON),  # files that it looked at and that could not be read, or not yet
+    Column("skipped_files", JSON),  # files that it looked at and that could not be read, or not yet
     Column("actor", String(200), nullable=False),
     Column("flow_run", String(64)),  # the orchestrator's id, for its UI
     Column("version", BigInteger),
@@ -149,7 +149,7 @@ backup_copies = Table(
     "backup_copies",
     metadata,
     Column("digest", ForeignKey("blobs.digest", ondelete="RESTRICT"), primary_key=True),
-    Column("place", String(500), primary_key=True),
+    Column("url", String(500), primary_key=True),
     _time("verified_at"),
 )
 
@@ -219,8 +219,8 @@ dataset_profiles = Table(
 # Keys are hashes, so a night's districts would fall on as many pages of one large index as there
 # are districts. Each generation of them has its own range of the index: a night writes to the few
 # pages of the newest. A key is in one generation only: the writer looks it up before it inserts.
-split_ledger = Table(
-    "split_ledger",
+split_sides = Table(
+    "split_sides",
     metadata,
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
@@ -232,8 +232,8 @@ split_ledger = Table(
 # hash that many rows share, only the first `agreements.LISTED` are listed. Of the others there are
 # the words of their agreements, each once a side, and of an equal row under another key the word of
 # all values: these have negative numbers and no rest.
-split_agreements = Table(
-    "split_agreements",
+near_duplicate_index = Table(
+    "near_duplicate_index",
     metadata,
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("hash", BigInteger, primary_key=True, autoincrement=False),
@@ -245,15 +245,15 @@ split_agreements = Table(
 )
 
 # How frequent values are (`training.chance`): one list of counts a column.
-split_values = Table(
-    "split_values",
+value_frequencies = Table(
+    "value_frequencies",
     metadata,
     Column("name", String(64), primary_key=True),  # the column's
     Column("counts", JSON, nullable=False),  # of independent rows, one a bucket of values
 )
 
-split_parts = Table(
-    "split_parts",
+batch_splits = Table(
+    "batch_splits",
     metadata,
     Column("batch", ForeignKey("batches.id"), primary_key=True, autoincrement=False),
     _link("sides", "blobs.digest"),  # one side a row, in the segment's row order
@@ -263,8 +263,8 @@ split_parts = Table(
     _time("recorded_at"),
 )
 
-split_counts = Table(
-    "split_counts",
+stratum_counts = Table(
+    "stratum_counts",
     metadata,
     Column("batch", ForeignKey("batches.id"), primary_key=True, autoincrement=False),
     Column("stratum", String(200), primary_key=True),
@@ -288,8 +288,8 @@ searches = Table(
     Column("oof", ForeignKey("blobs.digest")),  # its out-of-fold predictions
 )
 
-scores = Table(
-    "scores",
+fold_scores = Table(
+    "fold_scores",
     metadata,
     Column("search", ForeignKey("searches.id"), primary_key=True, autoincrement=False),
     Column("draw", Integer, primary_key=True, autoincrement=False),
@@ -343,11 +343,11 @@ models = Table(
 )
 
 # What answers of a model are judged by; made from its own training and test rows, so never changed.
-companions = Table(
-    "companions",
+calibrations = Table(
+    "calibrations",
     metadata,
     Column("model", ForeignKey("models.id"), primary_key=True, autoincrement=False),
-    _link("places", "blobs.digest"),
+    _link("training_index", "blobs.digest"),
     Column("facts", JSON, nullable=False),
     _time("created_at"),
 )
@@ -389,12 +389,16 @@ monitor_windows = Table(
     metadata,
     _id(),
     _link("model", "models.id"),
-    _link("promotion", "ledger.seq"),  # the line that made it champion: evidence is for that one
-    Column("source", String(20), nullable=False),  # answers, batches or clock
+    _link(
+        "promotion", "promotion_log.seq"
+    ),  # the line that made it champion: evidence is for that one
+    Column("source", String(20), nullable=False),  # predictions, batches or clock
     Column("rows", BigInteger, nullable=False),
     Column("labelled", BigInteger, nullable=False),
     Column("cursor", JSON, nullable=False),  # up to which records it has looked
-    Column("prices", JSON, nullable=False),  # by batch of labels, in columns: key, outside, above
+    Column(
+        "labelled_rows", JSON, nullable=False
+    ),  # by batch of labels, in columns: key, outside, above
     Column("signals", JSON, nullable=False),  # each signal with its figures and state
     Column("errors", JSON, nullable=False),  # live error by model
     Column("actions", JSON, nullable=False),  # what it alerted, and what it started
@@ -403,8 +407,8 @@ monitor_windows = Table(
 )
 
 # What was told to the team once, whoever noticed it: several servers watch the same ledger.
-alerts = Table(
-    "alerts",
+sent_alerts = Table(
+    "sent_alerts",
     metadata,
     Column("key", String(200), primary_key=True),
     Column("event", String(40), nullable=False),
@@ -432,8 +436,8 @@ evaluations = Table(
 )
 
 # Append-only. `seq` has no gaps: whoever inserts seq + 1 first has won the race.
-ledger = Table(
-    "ledger",
+promotion_log = Table(
+    "promotion_log",
     metadata,
     Column("seq", BigId, primary_key=True, autoincrement=False),
     # promote, rollback, block, unblock, restore
@@ -451,8 +455,8 @@ ledger = Table(
 )
 
 # Whether a retained champion could be gone back to, each time that it was tried.
-readiness = Table(
-    "readiness",
+readiness_checks = Table(
+    "readiness_checks",
     metadata,
     _id(),
     _link("model", "models.id"),
@@ -463,12 +467,12 @@ readiness = Table(
     _time("checked_at"),
 )
 
-# Cuts of the whole store that were written to a backup place, and what a trial restore said.
+# Snapshots of the whole store that were written to a backup place, and what a trial restore said.
 backups = Table(
     "backups",
     metadata,
-    Column("cut", String(60), primary_key=True),
-    Column("place", String(500), primary_key=True),
+    Column("snapshot", String(60), primary_key=True),
+    Column("url", String(500), primary_key=True),
     Column("size", BigInteger, nullable=False),  # bytes, of all that it refers to
     Column("blobs", BigInteger, nullable=False),
     _time("created_at"),
@@ -478,7 +482,7 @@ backups = Table(
     _time("pruned_at", nullable=True),
 )
 
-# What the gate would promote and a person must approve. The row changes once: from waiting.
+# What the gate would promote and a person must approve. The row changes once: from pending.
 approvals = Table(
     "approvals",
     metadata,
@@ -487,18 +491,20 @@ approvals = Table(
     Column(
         "evaluation", ForeignKey("evaluations.id", ondelete="RESTRICT"), nullable=False, unique=True
     ),
-    Column("status", String(20), nullable=False),  # waiting, approved, rejected, expired, overtaken
-    _time("asked_at"),
+    Column(
+        "status", String(20), nullable=False
+    ),  # pending, approved, rejected, expired, superseded
+    _time("requested_at"),
     _time("expires_at"),
     _time("decided_at", nullable=True),
     Column("decided_by", String(200)),
     Column("reason", Text),
-    _link("repeated", "evaluations.id", nullable=True),  # the comparison with a newer champion
+    _link("reevaluation", "evaluations.id", nullable=True),  # the comparison with a newer champion
 )
 
 APPEND_ONLY = (
-    ledger, split_ledger, split_agreements, split_parts, split_counts, dataset_versions, scores,
-    trials,
+    promotion_log, split_sides, near_duplicate_index, batch_splits, stratum_counts,
+    dataset_versions, fold_scores, trials,
 )  # fmt: skip
 """Tables on which the migrations put triggers against UPDATE and DELETE."""
 
@@ -508,4 +514,4 @@ Index("ix_prediction_batches_last", prediction_batches.c.last_at)
 Index("ix_monitor_windows_source", monitor_windows.c.source, monitor_windows.c.promotion)
 Index("ix_models_version", models.c.version)
 Index("ix_evaluations_key", evaluations.c.key)
-Index("ix_readiness_model", readiness.c.model)
+Index("ix_readiness_checks_model", readiness_checks.c.model)

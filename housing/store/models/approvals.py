@@ -24,8 +24,8 @@ def ask(connection: Connection, *, run: int, evaluation: int, hours: float) -> R
             approvals.insert().values(
                 run=run,
                 evaluation=evaluation,
-                status="waiting",
-                asked_at=now,
+                status="pending",
+                requested_at=now,
                 expires_at=now + timedelta(hours=hours),
             )
         )
@@ -65,12 +65,12 @@ def of_run(connection: Connection, run: int) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
-def waiting(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
+def pending(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
     """All that wait at an instant and have not expired by then, oldest first."""
     query = (
         sa.select(approvals, evaluations.c.challenger, evaluations.c.version)
         .join(evaluations, evaluations.c.id == approvals.c.evaluation)
-        .where(approvals.c.status == "waiting", approvals.c.expires_at > now)
+        .where(approvals.c.status == "pending", approvals.c.expires_at > now)
         .order_by(approvals.c.id)
     )
     return connection.execute(query).all()
@@ -83,15 +83,19 @@ def decide(
     *,
     by: str,
     reason: str,
-    repeated: int | None = None,
-    expected: str = "waiting",
+    reevaluation: int | None = None,
+    expected: str = "pending",
 ) -> bool:
     """Change the status from `expected`; False where another was first."""
     done = connection.execute(
         approvals.update()
         .where(approvals.c.id == id_, approvals.c.status == expected)
         .values(
-            status=status, decided_at=utc_now(), decided_by=by, reason=reason, repeated=repeated
+            status=status,
+            decided_at=utc_now(),
+            decided_by=by,
+            reason=reason,
+            reevaluation=reevaluation,
         )
     )
     return done.rowcount == 1
@@ -102,14 +106,14 @@ def answer_all(connection: Connection, challenger: int, by: str, reason: str) ->
     its = sa.select(evaluations.c.id).where(evaluations.c.challenger == challenger)
     connection.execute(
         approvals.update()
-        .where(approvals.c.status == "waiting", approvals.c.evaluation.in_(its))
+        .where(approvals.c.status == "pending", approvals.c.evaluation.in_(its))
         .values(status="approved", decided_at=utc_now(), decided_by=by, reason=reason)
     )
 
 
 def expire(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
     """Drop what waited too long; returns it. The champion stays."""
-    where = sa.and_(approvals.c.status == "waiting", approvals.c.expires_at <= now)
+    where = sa.and_(approvals.c.status == "pending", approvals.c.expires_at <= now)
     late = connection.execute(sa.select(approvals).where(where)).all()
     connection.execute(
         approvals.update()

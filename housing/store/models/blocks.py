@@ -19,8 +19,8 @@ from housing.errors import NotPossible, UnknownId
 from housing.store.data import batches, datasets
 from housing.store.database.engine import Store
 from housing.store.database.tables import dataset_profiles as profiles
-from housing.store.database.tables import ledger as lines
 from housing.store.database.tables import models, searches
+from housing.store.database.tables import promotion_log as lines
 from housing.store.models import promotion_log
 from housing.store.models.promotion_log import Authorship
 

@@ -12,12 +12,12 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.store.data.segments import put_frame, record_blob
 from housing.store.database.engine import Store
-from housing.store.database.tables import companions, utc_now
+from housing.store.database.tables import calibrations, utc_now
 
 
 def get(connection: Connection, model: int) -> Row[Any] | None:
     """A model's companion (facts, digest of its places), or None where none was made yet."""
-    query = sa.select(companions).where(companions.c.model == model)
+    query = sa.select(calibrations).where(calibrations.c.model == model)
     return connection.execute(query).one_or_none()
 
 
@@ -26,9 +26,9 @@ def put(store: Store, model: int, facts: Mapping[str, Any], places: pd.DataFrame
     blob = put_frame(store, places)
     with store.write() as connection:
         if get(connection, model) is None:
-            digest = record_blob(connection, blob, "places")
+            digest = record_blob(connection, blob, "training_index")
             connection.execute(
-                companions.insert().values(
-                    model=model, places=digest, facts=dict(facts), created_at=utc_now()
+                calibrations.insert().values(
+                    model=model, training_index=digest, facts=dict(facts), created_at=utc_now()
                 )
             )

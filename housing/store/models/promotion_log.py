@@ -1,7 +1,7 @@
 """The ledger: one append-only line a decision, numbered without gaps.
 
 Reading it, and writing its next line inside the writer's transaction. What may be decided is for
-`registry` (who is champion) and `holds` (what may not become it).
+`registry` (who is champion) and `blocks` (what may not become it).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import NoRollbackTarget
-from housing.store.database.tables import ledger, utc_now
+from housing.store.database.tables import promotion_log, utc_now
 
 SWITCHES = ("promote", "rollback")
 """Operations that may change the champion; after any other it is who it was."""
@@ -30,7 +30,7 @@ class Authorship:
 
 def head(connection: Connection) -> Row[Any] | None:
     """The newest line of the ledger, or None: read from SQL, never from a failed look-up."""
-    query = sa.select(ledger).order_by(ledger.c.seq.desc()).limit(1)
+    query = sa.select(promotion_log).order_by(promotion_log.c.seq.desc()).limit(1)
     return connection.execute(query).one_or_none()
 
 
@@ -50,15 +50,17 @@ def champion_at(connection: Connection, at: datetime | None) -> Row[Any] | None:
 
     The present one for None: without a clock, which may be behind that of another host.
     """
-    query = sa.select(ledger).where(ledger.c.operation.in_(SWITCHES))
+    query = sa.select(promotion_log).where(promotion_log.c.operation.in_(SWITCHES))
     if at is not None:
-        query = query.where(ledger.c.at <= at)
-    return connection.execute(query.order_by(ledger.c.seq.desc()).limit(1)).one_or_none()
+        query = query.where(promotion_log.c.at <= at)
+    return connection.execute(query.order_by(promotion_log.c.seq.desc()).limit(1)).one_or_none()
 
 
 def history(connection: Connection, limit: int | None = None) -> Sequence[Row[Any]]:
     """The ledger, newest line first."""
-    return connection.execute(sa.select(ledger).order_by(ledger.c.seq.desc()).limit(limit)).all()
+    return connection.execute(
+        sa.select(promotion_log).order_by(promotion_log.c.seq.desc()).limit(limit)
+    ).all()
 
 
 def append(
@@ -75,7 +77,7 @@ def append(
     """
     seq = 1 if newest is None else newest.seq + 1
     connection.execute(
-        ledger.insert().values(
+        promotion_log.insert().values(
             seq=seq,
             operation=operation,
             from_model=None if newest is None else newest.to_model,
@@ -92,7 +94,9 @@ def append(
 
 def former_champions(connection: Connection) -> tuple[int, ...]:
     """Models that are or were champion, the current one first, each once."""
-    lines = connection.execute(sa.select(ledger.c.to_model).order_by(ledger.c.seq.desc()))
+    lines = connection.execute(
+        sa.select(promotion_log.c.to_model).order_by(promotion_log.c.seq.desc())
+    )
     return tuple(dict.fromkeys(lines.scalars()))
 
 

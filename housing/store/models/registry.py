@@ -23,7 +23,7 @@ from housing.errors import (
 from housing.store.data import profiles
 from housing.store.data.segments import record_blob
 from housing.store.database.engine import Store
-from housing.store.database.tables import blobs, evaluations, ledger, models, runs, utc_now
+from housing.store.database.tables import blobs, evaluations, models, promotion_log, runs, utc_now
 from housing.store.models import blocks
 from housing.store.models.promotion_log import Authorship, append
 from housing.store.models.promotion_log import champion as champion
@@ -34,7 +34,7 @@ from housing.store.models.promotion_log import history as history
 from housing.store.models.promotion_log import previous_champion as previous_champion
 from housing.store.objects.blobs import Blob
 
-_SEQ_TAKEN = ("ledger.seq", "pk_ledger")
+_SEQ_TAKEN = ("promotion_log.seq", "pk_promotion_log")
 """How SQLite and PostgreSQL name the rule that a line's number is used once."""
 
 
@@ -250,9 +250,9 @@ def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | No
     """The evaluation for which a model was made champion, or None where there is none."""
     query = (
         sa.select(evaluations)
-        .join(ledger, ledger.c.evaluation == evaluations.c.id)
-        .where(ledger.c.to_model == champion, ledger.c.operation == "promote")
-        .order_by(ledger.c.seq.desc())
+        .join(promotion_log, promotion_log.c.evaluation == evaluations.c.id)
+        .where(promotion_log.c.to_model == champion, promotion_log.c.operation == "promote")
+        .order_by(promotion_log.c.seq.desc())
         .limit(1)
     )
     return connection.execute(query).one_or_none()

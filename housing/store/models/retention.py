@@ -18,10 +18,10 @@ from housing.store.database.tables import (
     blobs,
     dataset_versions,
     evaluations,
-    ledger,
     metadata,
     models,
-    readiness,
+    promotion_log,
+    readiness_checks,
     utc_now,
 )
 from housing.store.models import blocks
@@ -34,10 +34,12 @@ def champions(connection: Connection, policy: RetentionPolicy, days: int) -> tup
     The newest first; those whose bytes are gone already are not among them.
     """
     since = utc_now() - timedelta(days=max(days, policy.horizon_days))
-    query = sa.select(ledger.c.to_model, ledger.c.at).where(ledger.c.operation.in_(SWITCHES))
+    query = sa.select(promotion_log.c.to_model, promotion_log.c.at).where(
+        promotion_log.c.operation.in_(SWITCHES)
+    )
     kept: dict[int, None] = {}
     in_force_until: datetime | None = None
-    for model, at in connection.execute(query.order_by(ledger.c.seq.desc())):
+    for model, at in connection.execute(query.order_by(promotion_log.c.seq.desc())):
         young = in_force_until is None or in_force_until >= since
         if young or len(kept) < policy.champions:
             kept.setdefault(model)
@@ -58,8 +60,8 @@ def with_artifacts(connection: Connection, wanted: Sequence[int]) -> tuple[int, 
 
 def trials(connection: Connection) -> dict[int, Row[Any]]:
     """What the last trial of each champion that was ever tried has said."""
-    last = sa.select(sa.func.max(readiness.c.id)).group_by(readiness.c.model)
-    rows = connection.execute(sa.select(readiness).where(readiness.c.id.in_(last)))
+    last = sa.select(sa.func.max(readiness_checks.c.id)).group_by(readiness_checks.c.model)
+    rows = connection.execute(sa.select(readiness_checks).where(readiness_checks.c.id.in_(last)))
     return {row.model: row for row in rows}
 
 
@@ -102,7 +104,7 @@ def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int
     asked = (
         sa.select(evaluations.c.challenger)
         .join(approvals, approvals.c.evaluation == evaluations.c.id)
-        .where(approvals.c.status == "waiting")
+        .where(approvals.c.status == "pending")
     )
     return {
         *champions(connection, policy, days),

@@ -12,7 +12,7 @@ from housing.errors import UnknownId
 from housing.records import Candidate, Score, Trial
 from housing.store.data.segments import record_blob
 from housing.store.database.engine import Store
-from housing.store.database.tables import scores, searches, trials, utc_now
+from housing.store.database.tables import fold_scores, searches, trials, utc_now
 from housing.store.objects.blobs import Blob
 
 
@@ -84,7 +84,7 @@ def record_score(store: Store, search: int, score: Score) -> None:
     """Keep one score; from then on a restart does not compute it again."""
     with store.write() as connection:
         connection.execute(
-            scores.insert().values(
+            fold_scores.insert().values(
                 search=search,
                 draw=score.draw,
                 fold=score.fold,
@@ -99,7 +99,9 @@ def record_score(store: Store, search: int, score: Score) -> None:
 def scores_of(connection: Connection, search: int) -> Sequence[Score]:
     """The recorded scores, by draw and fold."""
     query = (
-        sa.select(scores).where(scores.c.search == search).order_by(scores.c.draw, scores.c.fold)
+        sa.select(fold_scores)
+        .where(fold_scores.c.search == search)
+        .order_by(fold_scores.c.draw, fold_scores.c.fold)
     )
     return [
         Score(

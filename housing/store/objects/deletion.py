@@ -70,7 +70,7 @@ def delete_copies(store: Store, names: Sequence[str]) -> int:
             for name in going:
                 store.backup.remove(name)
             gone = backup_copies.c.digest.in_([digest_in(name) for name in going])
-            here = backup_copies.c.place == store.backup.url
+            here = backup_copies.c.url == store.backup.url
             connection.execute(backup_copies.delete().where(gone & here))
         deleted += len(going)
     return deleted

@@ -2,7 +2,7 @@
 
 A file is written whole or not at all, and is durable when `write` returns; errors name the place.
 With a cipher, all that is written is encrypted and its names end in `.enc`. What the files mean
-is for those who use it: `blobs`, `cuts`.
+is for those who use it: `blobs`, `snapshots`.
 """
 
 import errno

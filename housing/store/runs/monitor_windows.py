@@ -33,7 +33,7 @@ def recent(
 
 def prices(connection: Connection, source: str, promotion: int) -> Sequence[Prices]:
     """Labelled rows of each window of a promotion, oldest first."""
-    query = sa.select(monitor_windows.c.prices).where(
+    query = sa.select(monitor_windows.c.labelled_rows).where(
         monitor_windows.c.source == source, monitor_windows.c.promotion == promotion
     )
     return connection.execute(query.order_by(monitor_windows.c.id)).scalars().all()

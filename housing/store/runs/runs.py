@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from housing.errors import UnknownId
 from housing.records import BatchSummary, StepTime
 from housing.store.database.engine import Store, database_now
-from housing.store.database.tables import alerts, run_steps, runs
+from housing.store.database.tables import run_steps, runs, sent_alerts
 from housing.store.runs import lease
 
 
@@ -145,7 +145,7 @@ def untold(connection: Connection, since: datetime) -> Sequence[Row[Any]]:
     )
     key = sa.literal(ALERT) + sa.cast(runs.c.id, sa.String)
     query = sa.select(runs).where(ended, runs.c.finished_at >= since)
-    return connection.execute(query.where(~sa.exists().where(alerts.c.key == key))).all()
+    return connection.execute(query.where(~sa.exists().where(sent_alerts.c.key == key))).all()
 
 
 ALERT = "run-"
@@ -182,9 +182,11 @@ def steps(connection: Connection, run: int) -> tuple[StepTime, ...]:
     return tuple(StepTime(r.name, r.seconds, r.detail) for r in connection.execute(query))
 
 
-def not_taken_since(connection: Connection, run: int) -> tuple[BatchSummary, ...]:
+def skipped_files_since(connection: Connection, run: int) -> tuple[BatchSummary, ...]:
     """Files that runs after `run` could not read, or not yet; each once, as it was last."""
-    query = sa.select(runs.c.not_taken).where(runs.c.id > run, runs.c.not_taken.is_not(None))
+    query = sa.select(runs.c.skipped_files).where(
+        runs.c.id > run, runs.c.skipped_files.is_not(None)
+    )
     found: dict[tuple[str, str], BatchSummary] = {}
     for left in connection.execute(query.order_by(runs.c.id)).scalars():
         batches = TypeAdapter(tuple[BatchSummary, ...]).validate_python(left)

@@ -5,12 +5,12 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from housing.store.database.engine import Store
-from housing.store.database.tables import alerts, utc_now
+from housing.store.database.tables import sent_alerts, utc_now
 
 
 def known(connection: Connection, key: str) -> bool:
     """Whether an alert with this key has been noted."""
-    query = sa.select(alerts.c.key).where(alerts.c.key == key)
+    query = sa.select(sent_alerts.c.key).where(sent_alerts.c.key == key)
     return connection.execute(query).first() is not None
 
 
@@ -24,7 +24,7 @@ def first(store: Store, key: str, event: str, message: str, subject: str) -> boo
             if known(connection, key):
                 return False
             connection.execute(
-                alerts.insert().values(
+                sent_alerts.insert().values(
                     key=key, event=event, message=message, subject=subject, at=utc_now()
                 )
             )

@@ -62,9 +62,9 @@ def test_what_nobody_decided_in_time_ends_everywhere_and_is_told_once(
     with store.read() as connection:
         champion = registry.champion(connection)
     assert not [said for said in main.one_round(client, store, settings) if f"r{run}" in said]
-    assert status(store, run) == ("waiting", "awaiting approval")
+    assert status(store, run) == ("pending", "awaiting approval")
     with store.write() as connection:
-        connection.execute(approvals.update().values(expires_at=approvals.c.asked_at))
+        connection.execute(approvals.update().values(expires_at=approvals.c.requested_at))
     with caplog.at_level(logging.INFO, "housing"):
         said = main.one_round(client, store, settings)
     assert f"Nobody decided in time on what r{run} asked" in said
@@ -91,7 +91,7 @@ def test_the_watch_itself_does_a_round_and_says_that_it_lives(
 ) -> None:
     run, _ = asks(client, store)
     with store.write() as connection:
-        connection.execute(approvals.update().values(expires_at=approvals.c.asked_at))
+        connection.execute(approvals.update().values(expires_at=approvals.c.requested_at))
     main.watch(Once(), tmp_path / "beat")
     assert status(store, run) == ("expired", "kept")
     assert (tmp_path / "beat").exists()

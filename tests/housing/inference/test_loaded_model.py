@@ -13,7 +13,7 @@ from housing.sources.simulated.scenarios import simulate
 from housing.store.data import datasets
 from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.database.engine import Store
-from housing.store.database.tables import companions
+from housing.store.database.tables import calibrations
 from housing.store.models import artifacts, registry
 from housing.store.objects.blobs import name_of
 from housing.training.candidates import FAMILIES
@@ -80,7 +80,7 @@ def test_what_a_verdict_kept_is_what_the_model_says_and_its_loss_costs_time_alon
     own_store.blobs.remove(name_of(judged.predictions, "parquet"))
     assert stored_predictions(own_store, row, keys) is None
     with own_store.write() as connection:
-        connection.execute(companions.delete())
+        connection.execute(calibrations.delete())
     assert load(own_store, 2).calibration.coverage == here.coverage
 
 

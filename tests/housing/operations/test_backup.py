@@ -1,4 +1,4 @@
-"""Cuts of the whole store: what they hold, when they count, and what comes back."""
+"""Snapshots of the whole store: what they hold, when they count, and what comes back."""
 
 import json
 import os
@@ -62,26 +62,30 @@ def elsewhere(tmp_path: Path, database_url: str | None = None, **more: object) -
 
 
 def without_ledger_tail(store: Store) -> dict[str, list[tuple[object, ...]]]:
-    """The contents but for the line that says that they were restored, and the cuts themselves."""
+    """The contents but for the line of the restore and the list of snapshots."""
     found = contents(store)
-    restored = [row for row in found["ledger"] if "'restore'" in row]
-    return {**found, "ledger": [r for r in found["ledger"] if r not in restored], "backups": []}
+    restored = [row for row in found["promotion_log"] if "'restore'" in row]
+    return {
+        **found,
+        "promotion_log": [r for r in found["promotion_log"] if r not in restored],
+        "backups": [],
+    }
 
 
 # --- there and back -------------------------------------------------------------------------
 
 
-def test_a_cut_brings_everything_back_on_either_database(
+def test_a_snapshot_brings_everything_back_on_either_database(
     original: Store, seen: Settings, tmp_path: Path, database_url: str
 ) -> None:
-    cut = backup.create(original, seen)
-    assert cut.copied > 0
-    assert not cut.encrypted
+    snapshot = backup.create(original, seen)
+    assert snapshot.copied > 0
+    assert not snapshot.encrypted
     assert backup.verify(original, seen).good
     shutil.copytree(seen.home / "keys", tmp_path / "elsewhere" / "keys")
     there = elsewhere(tmp_path, database_url)
     done = backup.restore(there)
-    assert (done.id, done.champion, done.notices) == (cut.id, 2, ())
+    assert (done.id, done.champion, done.notices) == (snapshot.id, 2, ())
     with open_store(there) as store:
         assert without_ledger_tail(store) == without_ledger_tail(original)
         with store.read() as connection:
@@ -89,9 +93,9 @@ def test_a_cut_brings_everything_back_on_either_database(
             model = registry.model(connection, 2)
             assert line is not None
             assert (line.operation, line.to_model) == ("restore", 2)
-            assert cut.id in line.reason
+            assert snapshot.id in line.reason
         assert artifacts.get_model(store, model.artifact) is not None
-        # Ids go on where they were, and a cut of the restored store is as good.
+        # Ids go on where they were, and a snapshot of the restored store is as good.
         with store.write() as connection:
             assert runs.start(connection, "nightly", {}) == 3
         again = backup.create(store, there)
@@ -103,7 +107,7 @@ def test_a_cut_brings_everything_back_on_either_database(
     assert backup.restore(back, again.id).champion == 2  # from PostgreSQL to SQLite as well
 
 
-def test_a_second_cut_costs_what_is_new(original: Store, seen: Settings) -> None:
+def test_a_second_snapshot_costs_what_is_new(original: Store, seen: Settings) -> None:
     first = backup.create(original, seen)
     second = backup.create(original, seen)
     assert second.copied == 0
@@ -120,7 +124,7 @@ def test_a_second_cut_costs_what_is_new(original: Store, seen: Settings) -> None
 
 def test_a_copy_that_went_missing_is_copied_again(original: Store, seen: Settings) -> None:
     backup.create(original, seen)
-    victim = next(n for n in original.backup.names() if not n.startswith("cuts/"))
+    victim = next(n for n in original.backup.names() if not n.startswith("snapshots/"))
     original.backup.remove(victim)
     assert backup.create(original, seen).copied > 0
     assert backup.verify(original, seen).good
@@ -154,13 +158,16 @@ def test_what_is_damaged_here_is_not_backed_up_as_if_it_were_whole(
 # --- what does not count --------------------------------------------------------------------
 
 
-def kinds_of_files(store: Store, cut: str) -> dict[str, str]:
-    """One stored file of each kind that a cut refers to."""
+def kinds_of_files(store: Store, snapshot: str) -> dict[str, str]:
+    """One stored file of each kind that a snapshot refers to."""
     with store.read() as connection:
         rows = connection.execute(sa.select(blobs).order_by(blobs.c.digest)).all()
     found = {row.kind: f"{row.digest[:2]}/{row.digest}.{row.suffix}" for row in rows}
-    found |= {name: f"cuts/{cut}/{name}.parquet" for name in ("ledger", "models", "split_ledger")}
-    return {**found, "manifest": f"cuts/{cut}/manifest.json"}
+    found |= {
+        name: f"snapshots/{snapshot}/{name}.parquet"
+        for name in ("promotion_log", "models", "split_sides")
+    }
+    return {**found, "manifest": f"snapshots/{snapshot}/manifest.json"}
 
 
 def flip(path: Path, at: int) -> None:
@@ -177,8 +184,8 @@ def test_one_flipped_bit_in_any_kind_of_file_is_found(
         monkeypatch.setenv("HOUSING_BACKUP_KEY", KEY)
     settings = load_settings()
     with open_store(settings) as store:
-        cut = backup.create(store, settings)
-        for number, (kind, name) in enumerate(kinds_of_files(store, cut.id).items()):
+        snapshot = backup.create(store, settings)
+        for number, (kind, name) in enumerate(kinds_of_files(store, snapshot.id).items()):
             path = Path(store.backup.at(name))
             whole = path.read_bytes()
             flip(path, 7919 * (number + 1))
@@ -199,8 +206,8 @@ def test_one_flipped_bit_in_any_kind_of_file_is_found(
 
 
 def test_a_missing_file_is_found(original: Store, seen: Settings) -> None:
-    cut = backup.create(original, seen)
-    for name in kinds_of_files(original, cut.id).values():
+    snapshot = backup.create(original, seen)
+    for name in kinds_of_files(original, snapshot.id).values():
         path = Path(original.backup.at(name))
         whole = path.read_bytes()
         path.unlink()
@@ -214,14 +221,14 @@ def test_a_missing_file_is_found(original: Store, seen: Settings) -> None:
 
 def test_a_database_that_is_not_sound_is_no_good_backup(original: Store, seen: Settings) -> None:
     with original.write() as connection:
-        connection.exec_driver_sql("DROP TRIGGER ledger_refuses_DELETE")
-        connection.exec_driver_sql("DELETE FROM ledger WHERE seq = 1")
+        connection.exec_driver_sql("DROP TRIGGER promotion_log_refuses_DELETE")
+        connection.exec_driver_sql("DELETE FROM promotion_log WHERE seq = 1")
     backup.create(original, seen)
     found = backup.verify(original, seen)
     assert found.problems == ("The ledger goes from line 0 to line 2.",)
 
 
-def test_a_cut_without_its_manifest_is_none(
+def test_a_snapshot_without_its_manifest_is_none(
     original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What kill -9 leaves: everything but the end."""
@@ -244,7 +251,7 @@ def test_a_cut_without_its_manifest_is_none(
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-@pytest.mark.parametrize("file", ["models.parquet", "split_ledger.parquet", "manifest.json"])
+@pytest.mark.parametrize("file", ["models.parquet", "split_sides.parquet", "manifest.json"])
 @pytest.mark.parametrize("how", ["one bit", "missing"])
 def test_a_file_that_does_not_read_the_same_makes_no_backup(
     seen: Settings, monkeypatch: pytest.MonkeyPatch, encrypted: bool, file: str, how: str
@@ -273,8 +280,8 @@ def test_a_file_that_does_not_read_the_same_makes_no_backup(
 
 
 def test_a_backup_of_a_newer_release_is_left_alone(original: Store, seen: Settings) -> None:
-    cut = backup.create(original, seen)
-    path = Path(original.backup.at(f"cuts/{cut.id}/manifest.json"))
+    snapshot = backup.create(original, seen)
+    path = Path(original.backup.at(f"snapshots/{snapshot.id}/manifest.json"))
     manifest = json.loads(path.read_text().partition("\n")[2])
     text = json.dumps({**manifest, "schema": "9999"}, sort_keys=True, indent=1)
     path.write_text(f"{snapshots.digest_of(text)}\n{text}\n")
@@ -327,14 +334,14 @@ def test_a_night_may_run_meanwhile(original: Store, seen: Settings) -> None:
 # --- keys -----------------------------------------------------------------------------------
 
 
-def test_an_encrypted_cut_shows_nothing_and_brings_its_key_back(
+def test_an_encrypted_snapshot_shows_nothing_and_brings_its_key_back(
     seen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_BACKUP_KEY", KEY)
     settings = load_settings()
     with open_store(settings) as store:
-        cut = backup.create(store, settings)
-        assert cut.encrypted
+        snapshot = backup.create(store, settings)
+        assert snapshot.encrypted
         assert backup.verify(store, settings).good
         reason = registry.history(_reading(store))[0].reason
     place = Path(settings.backup_url)
@@ -381,7 +388,7 @@ def test_one_encrypted_file_cannot_stand_in_for_another(
     settings = load_settings()
     with open_store(settings) as store:
         first, second = backup.create(store, settings), backup.create(store, settings)
-        names = [f"cuts/{cut.id}/ledger.parquet" for cut in (first, second)]
+        names = [f"snapshots/{snapshot.id}/promotion_log.parquet" for snapshot in (first, second)]
         old, new = (Path(store.backup.at(name)) for name in names)
         shutil.copyfile(old, new)
         assert "not those that were sealed" in backup.verify(store, settings, second.id).problems[0]
@@ -452,16 +459,16 @@ def test_cuts_in_an_object_store(
         monkeypatch.setenv("HOUSING_BACKUP_KEY", key)
     settings = load_settings()
     with open_store(settings) as store:
-        cut = backup.create(store, settings)
+        snapshot = backup.create(store, settings)
         assert backup.create(store, settings).copied == 0
-        assert backup.verify(store, settings, cut.id).good
-        victim = next(n for n in store.backup.names() if not n.startswith("cuts/"))
+        assert backup.verify(store, settings, snapshot.id).good
+        victim = next(n for n in store.backup.names() if not n.startswith("snapshots/"))
         whole = store.backup.read(victim)
         store.backup.raw().write(victim + (".enc" if key else ""), b"damaged")
-        assert not backup.verify(store, settings, cut.id).good
+        assert not backup.verify(store, settings, snapshot.id).good
         store.backup.write(victim, whole)
     shutil.copytree(seen.home / "keys", tmp_path / "elsewhere" / "keys")
-    assert backup.restore(elsewhere(tmp_path), cut.id).champion == 2
+    assert backup.restore(elsewhere(tmp_path), snapshot.id).champion == 2
 
 
 def test_a_store_in_an_object_store(seen: Settings, tmp_path: Path, s3: str) -> None:

@@ -14,7 +14,7 @@ from housing.operations.heal import heal
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import LEASES, Store
 from housing.store.database.open import open_store
-from housing.store.database.tables import blobs, leases, split_parts, utc_now
+from housing.store.database.tables import batch_splits, blobs, leases, utc_now
 from housing.store.database.tables import runs as runs_table
 from housing.store.models import registry
 from housing.store.runs import lease, runs
@@ -163,13 +163,13 @@ def test_a_clock_that_went_back_is_named(sound: Store, seen: Settings) -> None:
 
 def test_a_broken_ledger_and_a_broken_split_are_found(sound: Store, seen: Settings) -> None:
     with sound.write() as connection:
-        for name in ("ledger_refuses_DELETE", "split_parts_refuses_UPDATE"):
+        for name in ("promotion_log_refuses_DELETE", "batch_splits_refuses_UPDATE"):
             connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        sides = connection.execute(sa.select(split_parts.c.sides)).scalars().all()
+        sides = connection.execute(sa.select(batch_splits.c.sides)).scalars().all()
         connection.execute(
-            split_parts.update().where(split_parts.c.sides == sides[1]).values(sides=sides[1])
+            batch_splits.update().where(batch_splits.c.sides == sides[1]).values(sides=sides[1])
         )
-        connection.exec_driver_sql("DELETE FROM ledger WHERE seq = 1")
+        connection.exec_driver_sql("DELETE FROM promotion_log WHERE seq = 1")
         connection.exec_driver_sql("UPDATE models SET train_keys = 'x' WHERE id = 2")
     found = findings(sound, seen)
     assert [area for area, _, _ in found] == ["database", "split"]
@@ -182,7 +182,7 @@ def test_backups_that_are_old_untried_or_bad_are_named(
 ) -> None:
     second = backup.create(sound, seen)
     assert [(a, m) for a, _, m in findings(sound, seen)] == [("backup", "`housing backup verify`")]
-    Path(sound.backup.at(f"cuts/{second.id}/ledger.parquet")).unlink()
+    Path(sound.backup.at(f"snapshots/{second.id}/promotion_log.parquet")).unlink()
     assert not backup.verify(sound, seen).good
     examined = doctor.examine(sound, seen)
     assert examined.damaged
@@ -199,7 +199,7 @@ def test_every_backup_is_looked_at_and_its_damage_goes_as_it_is_said(
     assert backup.verify(sound, seen).good
     row = _row(sound, "model")
     name = f"{row.digest[:2]}/{row.digest}.{row.suffix}"
-    path = Path(sound.backup.at(f"cuts/{first}/{file}" if "." in file else name))
+    path = Path(sound.backup.at(f"snapshots/{first}/{file}" if "." in file else name))
     if file == "no object":
         path.unlink()
     else:

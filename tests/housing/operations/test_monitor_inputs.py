@@ -62,7 +62,7 @@ def _judged(home: Home) -> list[Any]:
     with home[1].read() as connection:
         rows = connection.execute(sa.select(monitor_windows).order_by(monitor_windows.c.id)).all()
     return [
-        (r.source, r.rows, [p for _, p in sorted(r.prices.items())],
+        (r.source, r.rows, [p for _, p in sorted(r.labelled_rows.items())],
          [(s["name"], s["fired"], s["alarm"], s["message"]) for s in r.signals
           if not s["name"].startswith(("age", "rejected"))])
         for r in rows if r.source != "clock"

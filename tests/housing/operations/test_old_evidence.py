@@ -45,13 +45,13 @@ def test_nothing_takes_them_for_lost(answered: Store, seen: Settings, tmp_path: 
     assert prune.prune(answered, seen).blobs == 0, "they went already"
     after = backup.create(answered, seen)
     assert after.blobs == before.blobs - 1
-    for cut in (before, after):
-        assert backup.verify(answered, seen, cut.id).problems == ()
+    for snapshot in (before, after):
+        assert backup.verify(answered, seen, snapshot.id).problems == ()
     there = elsewhere(tmp_path, signing_key=answered.signer.key_to_keep())
     backup.restore(there, before.id)
     with open_store(there) as store:
         assert _found(store, there) == []
-        assert _expire(store) == 1, "the older cut still had them"
+        assert _expire(store) == 1, "the older snapshot still had them"
         assert _found(store, there) == []
 
 
@@ -78,9 +78,9 @@ def test_they_go_while_a_backup_is_made(
         return real(store, wanted)
 
     monkeypatch.setattr(backup, "copy_new", copy_while_they_go)
-    cut = backup.create(answered, seen)
+    snapshot = backup.create(answered, seen)
     assert calls == [1, 0]
-    assert backup.verify(answered, seen, cut.id).problems == ()
+    assert backup.verify(answered, seen, snapshot.id).problems == ()
 
 
 def test_what_nobody_dropped_is_still_missed(answered: Store, seen: Settings) -> None:

@@ -185,7 +185,7 @@ def test_a_dry_run_says_what_the_prune_then_does(
     original.backup.put(b"of no backup", "bin")
     for place in (original.blobs, original.backup):
         (Path(place.url) / ".writing-abc").write_bytes(b"half")
-    original.backup.write("cuts/20200101T000000.000000Z-abc/runs.parquet", b"half")
+    original.backup.write("snapshots/20200101T000000.000000Z-abc/runs.parquet", b"half")
     later(91)
     before = _everything(original)
     looked = prune.prune(original, settings, dry_run=True)
@@ -193,7 +193,9 @@ def test_a_dry_run_says_what_the_prune_then_does(
     assert prune.prune(original, settings) == looked
     assert (looked.blobs, looked.orphans, looked.backups, looked.copies) == (6, 2, 2, 2)
     gone = len(before) - len(_everything(original))
-    tables = sum(name.startswith("cuts/") for name in before) // 2  # of one cut; the other stays
+    tables = (
+        sum(name.startswith("snapshots/") for name in before) // 2
+    )  # of one snapshot; the other stays
     assert gone == looked.blobs + looked.orphans + looked.copies + tables + 1
     assert prune.prune(original, settings, dry_run=True) == prune.PruneResult(0, 0, 0, 0, 0)
 
@@ -210,8 +212,8 @@ def test_what_a_killed_backup_leaves_goes_encrypted_or_not(
         monkeypatch.setenv("HOUSING_BACKUP_KEY", key)
     settings = load_settings()
     with open_store(settings) as store:
-        store.backup.write("cuts/20200101T000000.000000Z-abc/runs.parquet", b"half")
-        path = Path(store.backup.url) / "cuts" / "20200101T000000.000000Z-def" / ".writing-abc"
+        store.backup.write("snapshots/20200101T000000.000000Z-abc/runs.parquet", b"half")
+        path = Path(store.backup.url) / "snapshots" / "20200101T000000.000000Z-def" / ".writing-abc"
         path.parent.mkdir()
         path.write_bytes(b"half")
         assert prune.prune(store, settings).backups == 2
@@ -298,16 +300,16 @@ def test_old_backups_go_and_their_copies_with_them(
 def test_a_damaged_manifest_stops_the_sweep_of_copies(
     original: Store, seen: Settings, later: Later
 ) -> None:
-    cut = backup.create(original, seen)
+    snapshot = backup.create(original, seen)
     orphan = original.backup.put(b"left over", "bin")
-    path = Path(original.backup.at(f"cuts/{cut.id}/manifest.json"))
+    path = Path(original.backup.at(f"snapshots/{snapshot.id}/manifest.json"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])
     later(91)
     stopped = prune.prune(original, seen)
     assert stopped.copies == 0
     assert "No copies were dropped" in stopped.notice
-    assert cut.id in stopped.notice
+    assert snapshot.id in stopped.notice
     path.write_bytes(whole)
     assert prune.prune(original, seen).copies == 1
     assert not Path(original.backup.path(orphan.digest, "bin")).exists()

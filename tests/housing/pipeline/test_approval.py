@@ -16,7 +16,7 @@ from housing.settings import Settings, load_settings
 from housing.store import queries
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.database.tables import approvals, evaluations, ledger
+from housing.store.database.tables import approvals, evaluations, promotion_log
 from housing.store.models import blocks, registry
 from housing.store.models.promotion_log import Authorship
 from tests.housing.conftest import Land
@@ -55,7 +55,7 @@ def status(store: Store) -> dict[str, Any]:
 def late(store: Store) -> None:
     """As if the time to decide were over."""
     with store.write() as connection:
-        connection.execute(approvals.update().values(expires_at=approvals.c.asked_at))
+        connection.execute(approvals.update().values(expires_at=approvals.c.requested_at))
 
 
 def test_what_waits_is_promoted_by_nobody_else(store: Store, run: RunContext, asked: Ran) -> None:
@@ -69,7 +69,7 @@ def test_what_waits_is_promoted_by_nobody_else(store: Store, run: RunContext, as
         shown = queries.show_run(connection, run.id)
     assert f"`housing approve r{run.id}`" in need
     assert shown["outcome"] == "awaiting approval"
-    assert shown["approval"]["status"] == "waiting"
+    assert shown["approval"]["status"] == "pending"
 
 
 def test_asking_twice_asks_once(store: Store, run: RunContext, asked: Ran) -> None:
@@ -91,7 +91,7 @@ def test_approving_promotes_and_is_recorded(store: Store, run: RunContext, asked
         approval.approve(store, load_settings(), run.id, "again")
     with pytest.raises(NotPossible, match="it was approved by"):
         approval.reject(store, load_settings(), run.id, "too late")
-    assert count(store, ledger) == 1
+    assert count(store, promotion_log) == 1
 
 
 def test_rejecting_keeps_and_the_next_night_does_not_ask_again(
@@ -137,7 +137,7 @@ def test_the_next_night_drops_what_nobody_decided(small: Settings, land: Land) -
             waits = approval.ask(store, first.id, ran.judged, small)
             finish_run(store, first, of_verdict(first.id, ran.version, waits, dry_run=False))
         with start_run("nightly", NightlyParameters()):
-            assert status(store)["status"] == "waiting"
+            assert status(store)["status"] == "pending"
         late(store)
         with start_run("nightly", NightlyParameters()):
             assert status(store)["status"] == "expired"
@@ -195,7 +195,7 @@ def test_a_run_that_asked_nothing_or_is_not_there(
 def test_a_decision_takes_a_reason(store: Store, run: RunContext, asked: Ran, decide: Any) -> None:
     with pytest.raises(NotPossible, match="takes a reason"):
         decide(store, load_settings(), run.id, "  ")
-    assert status(store)["status"] == "waiting"
+    assert status(store)["status"] == "pending"
 
 
 def test_what_is_on_hold_goes_on_waiting(store: Store, run: RunContext, land: Land) -> None:
@@ -209,7 +209,7 @@ def test_what_is_on_hold_goes_on_waiting(store: Store, run: RunContext, land: La
     blocks.block(store, "m", second.challenger, Authorship("test", "looks odd"))
     with pytest.raises(ModelBlocked, match="looks odd"):
         approval.approve(store, load_settings(), run.id, "go")
-    assert (status(store)["status"], champion(store)) == ("waiting", first.challenger)
+    assert (status(store)["status"], champion(store)) == ("pending", first.challenger)
     blocks.unblock(store, "m", second.challenger, Authorship("test", "it was right"))
     assert approval.approve(store, load_settings(), run.id, "go").outcome == "approved"
     assert champion(store) == second.challenger
@@ -236,12 +236,12 @@ def test_after_a_change_of_champion_the_comparison_is_repeated(
     assert count(store, evaluations) == before + 1
     row = status(store)
     with store.read() as connection:
-        again = registry.evaluation(connection, row["repeated"])
+        again = registry.evaluation(connection, row["reevaluation"])
     assert (again.challenger, again.champion) == (second.challenger, third.challenger)
     if again.outcome == "promote":
         assert (decided.outcome, champion(store)) == ("approved", second.challenger)
     else:
-        assert (decided.outcome, champion(store)) == ("overtaken", third.challenger)
+        assert (decided.outcome, champion(store)) == ("superseded", third.challenger)
         assert "the champion has changed since" in decided.message
 
 
@@ -312,7 +312,7 @@ def test_a_rollback_while_an_approval_waits_compares_with_the_champion_in_force(
     promote.roll_back(store, None, "worse in the field")
     decided = approval.approve(store, load_settings(), run.id, "go")
     with store.read() as connection:
-        again = registry.evaluation(connection, status(store)["repeated"])
+        again = registry.evaluation(connection, status(store)["reevaluation"])
     assert (again.challenger, again.champion) == (third.challenger, made[0].challenger)
     expected = third.challenger if again.outcome == "promote" else made[0].challenger
     assert (decided.champion, champion(store)) == (expected, expected)
@@ -325,6 +325,6 @@ def test_what_waits_for_a_model_that_became_champion_otherwise_changes_nothing(
     change = registry.Change("promote", asked.challenger, None, "test", "meanwhile")
     registry.change_champion(store, change)
     decided = approval.approve(store, load_settings(), run.id, "go")
-    assert (decided.outcome, champion(store)) == ("overtaken", asked.challenger)
+    assert (decided.outcome, champion(store)) == ("superseded", asked.challenger)
     assert "is the champion already" in decided.message
-    assert count(store, ledger) == 1
+    assert count(store, promotion_log) == 1

@@ -15,7 +15,7 @@ from housing.records import RunResult
 from housing.settings import Settings, load_settings
 from housing.store.data import batches, copies, datasets
 from housing.store.database.open import open_store
-from housing.store.database.tables import ledger, searches
+from housing.store.database.tables import promotion_log, searches
 from housing.training.candidates import FAMILIES
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
@@ -48,7 +48,7 @@ def _land(settings: Settings, name: str, seed: int, order: int | None = None) ->
 
 def _promotions(settings: Settings) -> int:
     with open_store(settings) as store, store.read() as connection:
-        query = sa.select(sa.func.count()).where(ledger.c.operation == "promote")
+        query = sa.select(sa.func.count()).where(promotion_log.c.operation == "promote")
         return connection.execute(query).scalar_one()
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from housing.pipeline import rollback_readiness
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
-from housing.store.database.tables import readiness as table
+from housing.store.database.tables import readiness_checks as table
 from housing.store.models import artifacts, registry
 from housing.store.queries import list_readiness, status
 from tests.housing.operations.test_backup import original as original

@@ -31,13 +31,13 @@ from housing.settings import Settings, load_settings
 from housing.store.data import datasets, split
 from housing.store.database.engine import Store
 from housing.store.database.tables import (
+    batch_splits,
     batches,
     blobs,
     evaluations,
-    ledger,
     models,
-    split_ledger,
-    split_parts,
+    promotion_log,
+    split_sides,
     trials,
 )
 from housing.store.models import artifacts, blocks, calibrations, registry, searches
@@ -99,7 +99,7 @@ def test_the_first_night_promotes_what_beats_the_baselines(
         assert [t.draw.index for t in searches.trials_of(connection, ran.search)] == [0, 1]
 
 
-TABLES = (batches, trials, models, evaluations, ledger, blobs)
+TABLES = (batches, trials, models, evaluations, promotion_log, blobs)
 
 
 def test_a_night_that_died_after_its_promotion_is_told_by_the_next(
@@ -220,7 +220,7 @@ def test_a_rollback_holds_only_a_batch_that_can_have_caused_it(
     ingest.ingest(store, load_settings(), run=run.id)
     with pytest.raises(NotPossible, match="m2 was trained on v2, which does not have it"):
         promote.roll_back(store, first.challenger, "why not", batch=3)
-    assert count(store, ledger) == 2
+    assert count(store, promotion_log) == 2
 
 
 def test_twice_in_a_row_goes_back_two(store: Store, run: RunContext, land: Land) -> None:
@@ -255,11 +255,11 @@ def test_corrections_keep_their_side_and_change_the_rows(
     frame = landing_rows(0, 300)
     land("a.csv", frame=frame)
     run_night(store, run)
-    sides = count(store, split_ledger)
+    sides = count(store, split_sides)
     corrected = frame.iloc[:50].assign(median_house_value=123_400.0)
     land("b.csv", frame=corrected)
     ran = run_night(store, run)
-    assert count(store, split_ledger) == sides == 300
+    assert count(store, split_sides) == sides == 300
     rows = datasets.read(store, ran.version)
     assert len(rows) == 300
     assert int((rows["median_house_value"] == 123_400.0).sum()) >= 50
@@ -328,7 +328,7 @@ def test_a_verdict_against_a_replaced_champion_promotes_nothing(
     stale = JudgedEvaluation(first.judged.evaluation, 2, 99, "promote", "stale")
     with pytest.raises(ChampionChanged, match="expected m99, found m1"):
         promote.promote(store, run, stale)
-    assert count(store, ledger) == 1
+    assert count(store, promotion_log) == 1
 
 
 def test_rollback_refuses_what_was_never_champion(
@@ -345,7 +345,7 @@ def test_rollback_refuses_what_was_never_champion(
     assert second.challenger != first.challenger
     with pytest.raises(NotPossible, match="never champion"):
         promote.roll_back(store, second.challenger, "why not")
-    assert count(store, ledger) == 1
+    assert count(store, promotion_log) == 1
 
 
 def _damage(path: str) -> None:
@@ -371,7 +371,7 @@ def test_rollback_heals_a_damaged_model_from_its_backup_or_refuses(
     _damage(str(copy))
     with pytest.raises(Corrupt, match="no whole copy in the backup either"):
         promote.roll_back(store, None, "why not")
-    assert count(store, ledger) == 2
+    assert count(store, promotion_log) == 2
     copy.write_bytes(whole)
     Path(store.blobs.path(row.golden, "parquet")).unlink()
     done = promote.roll_back(store, None, "worse")
@@ -383,8 +383,8 @@ def test_rollback_heals_a_damaged_model_from_its_backup_or_refuses(
 def must_be_in_the_backup(store: Store, model: int) -> None:
     """Whatever a model needs after the loss of the first place is whole in the second."""
     query = (
-        sa.select(batches.c.segment, split_parts.c.sides)
-        .join(split_parts, split_parts.c.batch == batches.c.id)
+        sa.select(batches.c.segment, batch_splits.c.sides)
+        .join(batch_splits, batch_splits.c.batch == batches.c.id)
         .order_by(batches.c.id)
     )
     with store.read() as connection:
@@ -394,7 +394,11 @@ def must_be_in_the_backup(store: Store, model: int) -> None:
         calibration = calibrations.get(connection, model)
     assert len(parts) == len(members) > 0
     assert calibration is not None
-    tables = [row.golden, calibration.places, *(digest for part in parts for digest in part)]
+    tables = [
+        row.golden,
+        calibration.training_index,
+        *(digest for part in parts for digest in part),
+    ]
     assert store.backup.get(row.artifact, artifacts.FORMAT)
     for digest in tables:
         assert pq.ParquetFile(io.BytesIO(store.backup.get(digest, "parquet"))).metadata.num_rows
@@ -475,7 +479,7 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(
         ("b.csv", "unreadable"),
     ]
     with store.read() as connection:
-        (told,) = runs.not_taken_since(connection, 0)
+        (told,) = runs.skipped_files_since(connection, 0)
     assert (told.name, told.status) == ("b.csv", "unreadable")
     assert "separated by ';'" in told.message
     result = of_verdict(run.id, ran.version, ran.judged, dry_run=False)

@@ -18,7 +18,7 @@ from housing.notify import NOTIFIERS
 from housing.settings import load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.database.tables import alerts, models, utc_now
+from housing.store.database.tables import models, sent_alerts, utc_now
 from housing.store.models import promotion_log, registry
 from housing.store.models.registry import Change
 from tests.housing.serving.conftest import Started, only_settings, running, until
@@ -89,7 +89,7 @@ def test_a_damaged_champion_is_not_used_and_one_alert_is_sent(
         )
         time.sleep(0.6)  # some retries later
         with own_store.read() as connection:
-            noted = connection.execute(sa.select(alerts)).all()
+            noted = connection.execute(sa.select(sent_alerts)).all()
         assert [(a.event, a.subject) for a in noted] == [("reload failed", "m1")]
         assert [(m.event, m.subject) for m in sent] == [("reload failed", "m1")]
         for words in ("champion m1 cannot be loaded", "m2 stays", "housing doctor", "rollback"):
@@ -116,11 +116,11 @@ def test_a_database_that_goes_away_does_not_stop_the_answers(
     with only_settings(own_home) as settings, running(settings) as client:
         question = _example(str(client.base_url))
         with own_store.write() as connection:
-            connection.execute(sa.text("ALTER TABLE ledger RENAME TO away"))
+            connection.execute(sa.text("ALTER TABLE promotion_log RENAME TO away"))
         until(lambda: client.get("/ready").json()["promotion_log_error"], 5)
         assert client.post("/predict", json=question).status_code == 200
         with own_store.write() as connection:
-            connection.execute(sa.text("ALTER TABLE away RENAME TO ledger"))
+            connection.execute(sa.text("ALTER TABLE away RENAME TO promotion_log"))
         until(lambda: client.get("/ready").json()["promotion_log_error"] == "", 5)
 
 

@@ -17,7 +17,7 @@ from housing.store.data import agreements, datasets, profiles, split
 from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.data.segments import get_sides
 from housing.store.database.open import open_store
-from housing.store.database.tables import split_agreements, split_ledger, split_parts
+from housing.store.database.tables import batch_splits, near_duplicate_index, split_sides
 from housing.training.fingerprints import NEITHER, TEST, TRAIN, fingerprints
 from housing.training.split import SplitRule
 
@@ -82,18 +82,20 @@ def twins(frame: pd.DataFrame) -> int:
 
 def ledger_of(store):
     with store.read() as connection:
-        return dict(connection.execute(sa.select(split_ledger.c.key, split_ledger.c.test)).all())
+        return dict(connection.execute(sa.select(split_sides.c.key, split_sides.c.test)).all())
 
 
 def sides_of(store, batch):
-    query = sa.select(split_parts.c.sides).where(split_parts.c.batch == batch)
+    query = sa.select(batch_splits.c.sides).where(batch_splits.c.batch == batch)
     with store.read() as connection:
         return get_sides(store, connection.execute(query).scalar_one())
 
 
 def index_rows(store):
     with store.read() as connection:
-        return connection.execute(sa.select(sa.func.count()).select_from(split_agreements)).scalar()
+        return connection.execute(
+            sa.select(sa.func.count()).select_from(near_duplicate_index)
+        ).scalar()
 
 
 def test_the_oracle_sees_twins(census):
@@ -190,7 +192,7 @@ def test_a_backup_brings_back_sides_and_agreements(blank_store, blank_sqlite, ce
     with blank_store() as store, blank_sqlite() as restored:
         bring_in(store, add_batch(store, pd.concat([one, other], ignore_index=True)))
         bring_in(store, add_batch(store, with_ids(middle, "middle")))
-        for table in (split_ledger, split_agreements):
+        for table in (split_sides, near_duplicate_index):
             query = sa.select(table).order_by(*table.primary_key.columns)
             with store.read() as connection:
                 rows, data = connection.execute(query).all(), table_dump.dump(connection, table)

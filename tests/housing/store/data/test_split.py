@@ -18,11 +18,11 @@ from housing.store.data.segments import get_sides
 from housing.store.database import bulk
 from housing.store.database.open import open_store
 from housing.store.database.tables import (
+    batch_splits,
     batches,
-    split_agreements,
-    split_counts,
-    split_ledger,
-    split_parts,
+    near_duplicate_index,
+    split_sides,
+    stratum_counts,
 )
 from housing.training.split import SplitRule, strata, stratum_name
 
@@ -42,24 +42,24 @@ def small_generations():
 
 def ledger_of(store):
     with store.read() as connection:
-        rows = connection.execute(sa.select(split_ledger).order_by(split_ledger.c.key)).all()
+        rows = connection.execute(sa.select(split_sides).order_by(split_sides.c.key)).all()
     sides = {row.key: row.test for row in rows}
     assert len(sides) == len(rows), "a district has two sides"
     return sides
 
 
 def generations_of(store):
-    query = sa.select(split_ledger.c.key, split_ledger.c.generation)
+    query = sa.select(split_sides.c.key, split_sides.c.generation)
     with store.read() as connection:
         return dict(connection.execute(query).tuples().all())
 
 
 def counts_of(store):
     query = sa.select(
-        split_counts.c.stratum,
-        sa.func.sum(split_counts.c.districts),
-        sa.func.sum(split_counts.c.test_districts),
-    ).group_by(split_counts.c.stratum)
+        stratum_counts.c.stratum,
+        sa.func.sum(stratum_counts.c.districts),
+        sa.func.sum(stratum_counts.c.test_districts),
+    ).group_by(stratum_counts.c.stratum)
     with store.read() as connection:
         return {stratum: (int(n), int(t)) for stratum, n, t in connection.execute(query)}
 
@@ -74,7 +74,7 @@ def bring_in(store, batch, rule=RULE):
 
 def sides_of(store, batch):
     with store.read() as connection:
-        query = sa.select(split_parts.c.sides).where(split_parts.c.batch == batch)
+        query = sa.select(batch_splits.c.sides).where(batch_splits.c.batch == batch)
         return get_sides(store, connection.execute(query).scalar_one())
 
 
@@ -293,7 +293,7 @@ def test_what_fails_halfway_leaves_no_trace(store, districts, add_batch, monkeyp
     assert split.split_batch(store, batch, RULE) == (20, 0)
 
 
-@pytest.mark.parametrize("column", [split_ledger.c.key, split_agreements.c.hash], ids=str)
+@pytest.mark.parametrize("column", [split_sides.c.key, near_duplicate_index.c.hash], ids=str)
 def test_sqlite_looks_each_word_up_and_never_scans_the_table(blank_sqlite, column):
     """PostgreSQL has statistics to choose by; SQLite has none, so the query leaves no choice."""
     where = {"table": column.table.name, "column": column.name, "fields": bulk.SIDE}

@@ -31,7 +31,7 @@ from housing.settings import Settings, load_settings
 from housing.store.database import bulk, engine
 from housing.store.database.engine import WRITE_LOCK, create_engine
 from housing.store.database.open import HEAD, MIGRATIONS, migrate, open_store, schema_version
-from housing.store.database.tables import metadata, split_ledger
+from housing.store.database.tables import metadata, split_sides
 from housing.store.database.tables import runs as runs_table
 from housing.store.runs import runs
 
@@ -69,7 +69,7 @@ def start(store):
 def test_a_new_database_is_brought_to_the_newest_schema(store):
     with store.read() as connection:
         assert schema_version(connection) == HEAD
-        assert connection.execute(sa.text("SELECT count(*) FROM champion_now")).scalar() == 0
+        assert connection.execute(sa.text("SELECT count(*) FROM current_champion")).scalar() == 0
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(store):
@@ -371,7 +371,7 @@ def test_a_disk_that_fills_up_undoes_the_write_and_works_again_afterwards(
             connection.exec_driver_sql("PRAGMA cache_size=10")
         with pytest.raises(DiskFull, match="housing prune"), store.write() as connection:
             bulk.insert_sides(connection, 0, keys, keys % 5 == 0)
-        assert count(store, split_ledger) == 0
+        assert count(store, split_sides) == 0
         with pytest.raises(DiskFull), store.write() as connection:
             connection.execute(
                 runs_table.insert(),
@@ -390,7 +390,7 @@ def test_a_disk_that_fills_up_undoes_the_write_and_works_again_afterwards(
         ballast.unlink()
         with store.write() as connection:
             bulk.insert_sides(connection, 0, keys[:10_000], keys[:10_000] % 5 == 0)
-        assert count(store, split_ledger) == 10_000
+        assert count(store, split_sides) == 10_000
         assert count(store, runs_table) == 0
     with closing(sqlite3.connect(disk / "housing.db")) as plain:
         assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -67,8 +67,8 @@ def test_history_cannot_be_changed(filled, table):
 
 def test_the_history_of_decisions_is_append_only():
     assert {table.name for table in APPEND_ONLY} >= {
-        "ledger", "split_ledger", "split_parts", "split_counts", "dataset_versions", "scores",
-        "trials",
+        "promotion_log", "split_sides", "batch_splits", "stratum_counts", "dataset_versions",
+        "fold_scores", "trials",
     }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_a_link_to_nothing_is_refused(store):
     for table in metadata.sorted_tables:
         for key in table.foreign_keys:
             assert key.column.table.name in metadata.tables
-    dangling = backup_copies.insert().values(digest="0" * 64, place="x", verified_at=utc_now())
+    dangling = backup_copies.insert().values(digest="0" * 64, url="x", verified_at=utc_now())
     with pytest.raises(sa.exc.IntegrityError), store.write() as connection:
         connection.execute(dangling)
 
@@ -110,9 +110,9 @@ def test_a_time_without_a_zone_is_refused(store):
 
 def test_the_views_answer_the_common_questions(filled):
     with filled.read() as connection:
-        champion = connection.execute(sa.text("SELECT * FROM champion_now")).one()
-        dataset = connection.execute(sa.text("SELECT * FROM dataset_now")).one()
-        assert connection.execute(sa.text("SELECT * FROM nights")).all() == []
+        champion = connection.execute(sa.text("SELECT * FROM current_champion")).one()
+        dataset = connection.execute(sa.text("SELECT * FROM current_dataset")).one()
+        assert connection.execute(sa.text("SELECT * FROM nightly_runs")).all() == []
     assert (champion.operation, champion.actor) == ("promote", "test")
     assert (dataset.version, dataset.operation, dataset.rows) == (1, "append", None)
 

@@ -91,7 +91,7 @@ def test_holds_leave_the_champion_and_since_when_it_is(store, history):
     promote(store, second, first)
     with store.read() as connection:
         before = promotion_log.current(connection)
-        since = connection.execute(sa.text("SELECT model, since FROM champion_now")).one()
+        since = connection.execute(sa.text("SELECT model, since FROM current_champion")).one()
     blocks.block(store, "b", late, WHY)
     blocks.block(store, "m", first, WHY)
     blocks.unblock(store, "b", late, WHY)
@@ -101,7 +101,7 @@ def test_holds_leave_the_champion_and_since_when_it_is(store, history):
         assert registry.champion_at(connection, utc_now()) == before
         assert registry.previous_champion(connection) == first
         assert registry.former_champions(connection) == (second, first)
-        now = connection.execute(sa.text("SELECT model, since FROM champion_now")).one()
+        now = connection.execute(sa.text("SELECT model, since FROM current_champion")).one()
         blocked = connection.execute(sa.text("SELECT model, batch FROM current_blocks")).all()
         seqs = [line.seq for line in registry.history(connection)]
     assert now == since

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from housing.errors import ChampionChanged, NoRollbackTarget, NotPossible, UnknownId
 from housing.store.data import datasets
 from housing.store.database.open import open_store
-from housing.store.database.tables import blobs, ledger, models
+from housing.store.database.tables import blobs, models, promotion_log
 from housing.store.models import blocks, registry
 from housing.store.models import promotion_log as promotions
 from housing.store.models.registry import Change
@@ -169,7 +169,7 @@ def test_a_number_that_was_taken_in_spite_of_the_lock_is_a_lost_race(store, cont
 
     def head_then_rogue(connection):
         found = before(connection)
-        connection.execute(ledger.insert().values(seq=1, to_model=contenders[1], **rogue))
+        connection.execute(promotion_log.insert().values(seq=1, to_model=contenders[1], **rogue))
         return found
 
     with pytest.MonkeyPatch.context() as patch:

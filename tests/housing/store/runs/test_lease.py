@@ -354,9 +354,9 @@ def test_a_file_that_the_last_night_could_not_read_needs_a_person(store):
 
     run, batch = start(store), {"name": "b.csv", "message": "b.csv: is empty (0 bytes)"}
     left = [{**batch, "status": "unreadable"}, {**batch, "status": "waiting"}]
-    runs.finish(store, run, "completed", outcome="nothing new", not_taken=left)
+    runs.finish(store, run, "completed", outcome="nothing new", skipped_files=left)
     assert needs() == [f"r{run} could not read a file. b.csv: is empty (0 bytes)."]
-    runs.finish(store, start(store), "completed", outcome="nothing new", not_taken=[])
+    runs.finish(store, start(store), "completed", outcome="nothing new", skipped_files=[])
     assert needs() == []
 
 

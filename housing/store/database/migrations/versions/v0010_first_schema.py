@@ -13,21 +13,21 @@ revision = "0010"
 down_revision = None
 
 VIEWS = {
-    "champion_now": """
+    "current_champion": """
         SELECT l.to_model AS model, l.at AS since, l.operation, l.actor, l.reason
-        FROM ledger l WHERE l.seq = (
-            SELECT MAX(seq) FROM ledger WHERE operation IN ('promote', 'rollback'))""",
+        FROM promotion_log l WHERE l.seq = (
+            SELECT MAX(seq) FROM promotion_log WHERE operation IN ('promote', 'rollback'))""",
     "current_blocks": """
         SELECT h.blocked_model AS model, h.blocked_batch AS batch, h.at AS since, h.actor, h.reason
-        FROM ledger h WHERE h.operation = 'block' AND NOT EXISTS (
-            SELECT 1 FROM ledger r WHERE r.operation = 'unblock' AND r.seq > h.seq
+        FROM promotion_log h WHERE h.operation = 'block' AND NOT EXISTS (
+            SELECT 1 FROM promotion_log r WHERE r.operation = 'unblock' AND r.seq > h.seq
             AND (r.blocked_model = h.blocked_model OR r.blocked_batch = h.blocked_batch))""",
-    "dataset_now": """
+    "current_dataset": """
         SELECT v.id AS version, v.operation, v.reason, v.created_at, p.rows, p.train_rows,
                p.test_rows, p.digest
         FROM dataset_versions v LEFT JOIN dataset_profiles p ON p.version = v.id
         WHERE v.id = (SELECT MAX(id) FROM dataset_versions)""",
-    "nights": """
+    "nightly_runs": """
         SELECT r.id AS run, r.started_at, r.finished_at, r.status, r.outcome, r.message,
                r.version, r.challenger, r.champion
         FROM runs r WHERE r.kind = 'nightly'""",
