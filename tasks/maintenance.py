@@ -3,6 +3,7 @@
 import logging
 
 from prefect import task
+from prefect.runtime import flow_run
 
 from housing.errors import Corrupt
 from housing.notify import Message, send_all
@@ -66,7 +67,7 @@ def prune_store() -> PruneResult:
     """Delete what the retention policy no longer keeps."""
     settings = load_settings()
     with open_store(settings) as store:
-        return prune.prune(store, settings)
+        return prune.prune(store, settings, flow_run=flow_run.get_id())
 
 
 @task(name="roll back", **PLAIN)

@@ -41,7 +41,12 @@ class PruneResult:
 
 
 def prune(
-    store: Store, settings: Settings, *, days: int | None = None, dry_run: bool = False
+    store: Store,
+    settings: Settings,
+    *,
+    days: int | None = None,
+    dry_run: bool = False,
+    flow_run: str | None = None,
 ) -> PruneResult:
     """Drop what is older than `days` (the policy's for None) and not kept; returns what was.
 
@@ -61,12 +66,12 @@ def prune(
         lease.held_lease(store, owner=owner, name=UPKEEP) as upkeep,
     ):
         sweep = _Pruner(fenced, upkeep, settings, age)
-        return sweep.plan().counts() if dry_run else _recorded(fenced, sweep)
+        return sweep.plan().counts() if dry_run else _recorded(fenced, sweep, flow_run)
 
 
-def _recorded(store: Store, sweep: "_Pruner") -> PruneResult:
+def _recorded(store: Store, sweep: "_Pruner", flow_run: str | None) -> PruneResult:
     with store.write() as connection:
-        run = runs.start(connection, "prune", {"days": sweep.age})
+        run = runs.start(connection, "prune", {"days": sweep.age}, flow_run)
         lease.set_run(connection, run)
     notifications.failures(
         store, sweep.settings

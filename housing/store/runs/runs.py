@@ -139,11 +139,8 @@ LEASED = (*NIGHTS, *BY_HAND)
 
 def untold(connection: Connection, since: datetime) -> Sequence[Row[Any]]:
     """Runs that failed or crashed since an instant and have no alert under `alert_key`."""
-    ended = sa.or_(
-        sa.and_(runs.c.status == "failed", runs.c.kind.in_(LEASED)),
-        sa.and_(runs.c.status == "crashed", runs.c.kind.in_((*LEASED, "prune"))),
-    )
     key = sa.literal(ALERT) + sa.cast(runs.c.id, sa.String)
+    ended = runs.c.status.in_(("failed", "crashed")) & runs.c.kind.in_((*LEASED, "prune"))
     query = sa.select(runs).where(ended, runs.c.finished_at >= since)
     return connection.execute(query.where(~sa.exists().where(sent_alerts.c.key == key))).all()
 

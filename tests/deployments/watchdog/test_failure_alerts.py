@@ -1,16 +1,21 @@
 """Each failed flow run without a row is reported once by the watch, without Prefect's events."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.states import Completed, Crashed, Failed, Running, Scheduled
 
 from deployments.watchdog import failure_alerts
 from deployments.watchdog.failure_alerts import tell_untold
 from flows.decisions import rollback
+from housing.pipeline import notifications
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
@@ -120,3 +125,54 @@ def test_of_two_that_look_at_once_one_tells(
     for _ in range(2):
         list(tell_untold(client, store, settings))
     assert len(of(told, run)) == 1
+
+
+PRUNE = """
+import os, signal
+from housing.errors import StoreUnavailable
+from housing.operations import prune as steps
+
+def end(*_):
+    {ends}
+
+steps.{function} = end
+from flows.prune import prune
+prune(return_state=True)
+"""
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+FAIL = 'raise StoreUnavailable(what="The folder", why="disk error", next_step="Wait.")'
+
+
+@pytest.mark.parametrize(
+    ("ends", "function", "prefect_first"),
+    [
+        (KILL, "_Pruner.act", False),
+        (KILL, "_Pruner.act", True),
+        (FAIL, "_Pruner.act", True),
+        (KILL, "_recorded", False),  # before it has a row in our store
+    ],
+)
+def test_a_prune_that_ends_early_is_reported_once(
+    client: SyncPrefectClient, store: Store, settings: Settings, told: Receiver, ends: str,
+    function: str, prefect_first: bool,
+) -> None:  # fmt: skip
+    server = {
+        "PREFECT_API_URL": PREFECT_API_URL.value(),
+        "PREFECT_API_AUTH_STRING": PREFECT_API_AUTH_STRING.value(),
+    }
+    code = PRUNE.format(ends=ends, function=function)
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, **server}, check=False)
+    [run] = [run for run in client.read_flow_runs() if run.name.startswith("prune")]
+    if ends == KILL:
+        assert run.state.is_running()
+        client.set_flow_run_state(run.id, Crashed(message="no heartbeat"), force=True)
+    reporters = [
+        lambda: notifications.failures(store, settings),
+        lambda: list(tell_untold(client, store, settings)),
+    ]
+    before = len(told.got)
+    for report in (reporters[::-1] if prefect_first else reporters) * 2:
+        report()
+    client.delete_flow_run(run.id)  # the next case has a store of its own
+    ours = [m for m in told.got[before:] if m["subject"] in (run.name, "r1")]
+    assert len(ours) == 1
