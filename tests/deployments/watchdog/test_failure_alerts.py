@@ -136,8 +136,10 @@ def end(*_):
     {ends}
 
 steps.{function} = end
+from prefect import tags
 from flows.prune import prune
-prune(return_state=True)
+with tags("housing"):  # as its deployment has
+    prune(return_state=True)
 """
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 FAIL = 'raise StoreUnavailable(what="The folder", why="disk error", next_step="Wait.")'
