@@ -16,8 +16,8 @@ def monitor() -> State[MonitorRun]:
     seen = run_monitor()
     if seen.retrain:  # by the policy of HOUSING_MONITOR__...
         nightly()
-    message = " ".join(seen.told) or f"m{seen.model}: nothing needs attention."
-    return completed("Alarm" if seen.told else "Quiet", message, seen)
+    message = " ".join(seen.alerts) or f"m{seen.model}: nothing needs attention."
+    return completed("Alarm" if seen.alerts else "Quiet", message, seen)
 
 
 @housing_flow

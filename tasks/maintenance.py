@@ -31,7 +31,7 @@ def run_monitor() -> MonitorRun:
         seen = monitor.monitor(store, settings)
     emit(*seen.messages)
     rows = sum(window.rows for window in seen.windows)
-    log.info("m%d: %d rows seen, %d alarms", seen.model, rows, len(seen.told))
+    log.info("m%d: %d rows seen, %d alarms", seen.model, rows, len(seen.alerts))
     return seen
 
 

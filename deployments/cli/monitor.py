@@ -72,7 +72,7 @@ def _show(found: "MonitorRun") -> None:
             f"{error['rows']:,} prices that came later",
             highlight=False,
         )
-    for message in found.told:
+    for message in found.alerts:
         console.print(f"[bold yellow]! {escape(message)}[/]")
 
 

@@ -92,9 +92,12 @@ def log_limit(options: MonitorOptions) -> float:
 def error_signals(
     windows: Sequence[Counts], promised: Counts, options: MonitorOptions
 ) -> list[Signal]:
-    """Signals after all windows of one champion, oldest first; none where there are no windows."""
+    """Signals after all windows of one champion, oldest first; calm where there are none."""
     if not windows:
-        return []
+        text = "no labelled row counts"
+        return [
+            Signal(name, "error", fired=False, message=text, rows=0) for name, _, _ in QUESTIONS
+        ]
     columns = Counts(*(np.array(column) for column in zip(*windows, strict=True)))
     limit = log_limit(options)
     return [

@@ -24,7 +24,7 @@ from housing.monitoring.live_error import breaks_promise, counted
 from housing.monitoring.options import ROLLBACK_CONFIDENCE
 from housing.monitoring.paired import FEWEST_ROWS, Paired, compared
 from housing.operations import expected_rates
-from housing.operations.labelled_predictions import made_of
+from housing.operations.labelled_predictions import known_to
 from housing.pipeline.promote import RolledBack, roll_back
 from housing.settings import Settings
 from housing.store.backups.replication import heal
@@ -96,7 +96,7 @@ def _better(
 ) -> tuple[str, str]:
     """Why the target is not better on rows new to both models, or ""; and the figures."""
     keys = rows[KEY_COLUMN].to_numpy(np.int64)
-    rows = rows[~np.isin(keys, made_of(store, target, keys))]
+    rows = rows[~np.isin(keys, known_to(store, target, keys))]
     if len(rows) < FEWEST_ROWS:
         return "too few rows", (
             f"m{target} cannot be compared yet: {len(rows)} rows since the promotion were logged "

@@ -15,7 +15,7 @@ from housing.errors import NotPossible
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
 from housing.keys import KEY_COLUMN, ids_of_keys
-from housing.operations.labelled_predictions import answers
+from housing.operations.labelled_predictions import logged
 from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.models import registry
@@ -59,7 +59,7 @@ def sample(store: Store, count: int, *, seed: int, rival: int | None = None) -> 
 
 def _pool(store: Store) -> pd.DataFrame:
     """One row a district, as it was last asked about, or as the dataset has it."""
-    asked = answers(store, inputs=schema.FEATURES)
+    asked = logged(store, inputs=schema.FEATURES)
     if len(asked) and set(schema.FEATURES) <= set(asked.columns):
         asked = asked.dropna(subset=list(schema.CATEGORIES)).sort_values(AT, kind="stable")
         asked = asked.drop_duplicates(KEY_COLUMN, keep="last")

@@ -13,9 +13,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from housing import schema
-from housing.keys import KEY_COLUMN
+from housing.keys import KEY_COLUMN, Keys
 from housing.operations import labelled_predictions
-from housing.operations.labelled_predictions import ANSWERS_OF, LABEL, ORIGIN
+from housing.operations.labelled_predictions import ORIGIN
 from housing.store.data import datasets
 from housing.store.data.agreements import leaking_rows
 from housing.store.data.segments import get_table, to_frame
@@ -29,12 +29,6 @@ MOST_ROWS = 20_000
 """Rows of one window; of more, every k-th."""
 MOST_FILES = 200
 """Files of logged answers that a window reads; of more, every k-th."""
-
-LATE_TYPES = {
-    MODEL: "int64", KEY_COLUMN: "int64", ANSWERS_OF: "int64", ORIGIN: "object",
-    LABEL: "float64", "predicted": "float64", "lower": "float64", "upper": "float64",
-}  # fmt: skip
-"""Columns of an answer with its price that waits to be judged, as they are kept in SQL."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +64,10 @@ def sample(store: Store, model: int, found: Logged) -> pd.DataFrame:
     return frame.astype(schema.dtypes(schema.FEATURES))
 
 
-def to_wait(found: pd.DataFrame) -> list[dict[str, Any]]:
-    """Answers with their prices as plain values, without NaN."""
-    kept = found[[*LATE_TYPES]].astype(object)
-    plain = kept.where(kept.notna(), None)
-    return [dict(zip(LATE_TYPES, row, strict=True)) for row in plain.itertuples(index=False)]
-
-
-def that_waited(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The same back as a frame."""
-    return pd.DataFrame([*records], columns=[*LATE_TYPES]).astype(LATE_TYPES)
-
-
-def rows_of_answers(store: Store, model: int, priced: pd.DataFrame) -> pd.DataFrame:
-    """Key, features and price of answers with a price, where the log has what was asked."""
-    asked = labelled_predictions.asked_and_paid(store, model, priced, schema.FEATURES)
-    frame = asked.rename(columns={LABEL: schema.TARGET})
-    return frame.astype(schema.dtypes((*schema.FEATURES, schema.TARGET)))
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Key, features and target, with the types of the catalogue."""
+    columns = [KEY_COLUMN, *schema.FEATURES, schema.TARGET]
+    return frame[columns].astype(schema.dtypes((*schema.FEATURES, schema.TARGET)))
 
 
 def rows_of_batches(store: Store, priced: pd.DataFrame) -> pd.DataFrame:
@@ -99,8 +80,7 @@ def rows_of_batches(store: Store, priced: pd.DataFrame) -> pd.DataFrame:
         for origin, part in priced.groupby(ORIGIN)
     ]
     columns = [KEY_COLUMN, *schema.FEATURES, schema.TARGET]
-    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    return frame[columns].astype(schema.dtypes((*schema.FEATURES, schema.TARGET)))
+    return typed(pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns))
 
 
 # --- districts of new batches ---------------------------------------------------------------
@@ -149,9 +129,7 @@ def _without_copies(store: Store, frame: pd.DataFrame, before: Sequence[str]) ->
     return frame[~copies].reset_index(drop=True)
 
 
-def _new_keys(
-    store: Store, new: Mapping[int, str], before: Sequence[str]
-) -> dict[int, labelled_predictions.Keys]:
+def _new_keys(store: Store, new: Mapping[int, str], before: Sequence[str]) -> dict[int, Keys]:
     """For each new batch the keys that no batch had before; one that two have is the first's."""
     keys = {b: get_table(store, digest, (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
             for b, digest in new.items()}  # fmt: skip
@@ -163,9 +141,7 @@ def _new_keys(
     return found
 
 
-def _of_batch(
-    store: Store, origin: str, digest: str, keys: labelled_predictions.Keys
-) -> pd.DataFrame:
+def _of_batch(store: Store, origin: str, digest: str, keys: Keys) -> pd.DataFrame:
     frame = to_frame(get_table(store, digest, (KEY_COLUMN, *schema.CATALOGUE)))
     frame = frame[frame[KEY_COLUMN].isin(keys)].drop_duplicates(KEY_COLUMN, keep="last")
     return frame.assign(**{ORIGIN: origin})

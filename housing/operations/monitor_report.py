@@ -15,7 +15,7 @@ from housing.store.objects.filesystem import write_page
 from housing.store.runs import monitor_windows
 
 SOURCES = {
-    "answers": "What was asked and answered",
+    "predictions": "What was asked and answered",
     "batches": "What came in with its price",
     "clock": "Ages, rejections, quarantined batches",
 }

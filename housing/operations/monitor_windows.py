@@ -1,7 +1,6 @@
-"""What one run of the monitor gathers through the champion's eyes: three windows, judged.
+"""The windows of one monitoring run: what is new in each source, judged for the active model.
 
-Rows come from `steps.arrivals`, prices of answers from `steps.outcomes`; what is done about an
-alarm belongs to `steps.monitor`.
+A window is recorded once; where there is too little to judge, rows accumulate until the next run.
 """
 
 from collections.abc import Mapping
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.engine import Row
 
 from housing import schema
 from housing.inference.columns import columns_of_frame
@@ -29,36 +27,35 @@ from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
 from housing.monitoring.staleness import age_signals, quarantined_signal, rejected_signal
 from housing.operations import expected_rates, labelled_predictions, monitor_inputs
-from housing.operations.labelled_predictions import ANSWERS_OF, LABEL, ORIGIN
-from housing.operations.live_error_sums import lived_errors
+from housing.operations.labelled_predictions import LABEL, ORIGIN
+from housing.operations.live_error_sums import live_errors
 from housing.store.data import datasets
 from housing.store.data.batches import NEED_A_PERSON
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches, utc_now
-from housing.store.runs import monitor_windows
-from housing.store.runs.monitor_windows import Prices
-from housing.store.runs.predictions import MODEL
+from housing.store.runs import labelled, monitor_windows
+from housing.store.runs.monitor_windows import LABELS, LabelledRows
 
-ANSWERS, BATCHES, CLOCK = "answers", "batches", "clock"
-BROUGHT = ("accepted", "released")
-"""Statuses of batches with rows that were new or changed."""
+PREDICTIONS, BATCHES, CLOCK = "predictions", "batches", "clock"
+WITH_ROWS = ("accepted", "released")
+"""Statuses of batches whose rows were new or changed."""
 Cursor = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Window:
+class MonitorWindow:
     """What one source showed."""
 
     source: str
     rows: int
     signals: tuple[Signal, ...]
-    counts: Mapping[str, int] = field(default_factory=dict)  # rows with a price, by origin
-    known: frozenset[str] = frozenset()  # alarms of the window before it
+    counts: Mapping[str, int] = field(default_factory=dict)  # labelled rows by batch of labels
+    known: frozenset[str] = frozenset()  # alarms before it
     previous: int = 0  # id of the window before it
 
     @property
     def labelled(self) -> int:
-        """Rows with a price."""
+        """Labelled rows."""
         return sum(self.counts.values())
 
     @property
@@ -68,173 +65,205 @@ class Window:
 
     @property
     def new_alarms(self) -> tuple[Signal, ...]:
-        """Alarms that the window before it did not have."""
+        """Alarms that were none before."""
         return tuple(signal for signal in self.alarms if signal.name not in self.known)
 
 
-class View:
-    """What one run sees; `windows` gathers and judges it, the other attributes follow from it."""
+class MonitorContext:
+    """The data of one run. `windows` collects and judges it; then the cursors are known."""
 
     def __init__(self, store: Store, options: MonitorOptions, served: LoadedModel) -> None:
         self.store, self.options, self.served = store, options, served
         with store.read() as connection:
             self._standing = labelled_predictions.standing_batches(connection)
-            self._before = {
-                s: monitor_windows.last(connection, s) for s in (ANSWERS, BATCHES, CLOCK)
+        self._record_matched()
+        with store.read() as connection:
+            self._last = {
+                s: monitor_windows.last(connection, s) for s in (PREDICTIONS, BATCHES, CLOCK)
             }
+            self._recent = {
+                s: monitor_windows.recent(connection, s, promotion=served.seq) for s in self._last
+            }
+            self._history = {
+                s: monitor_windows.labelled_rows(connection, s, served.seq) for s in self._last
+            }
+            all_labelled = labelled.of_promotion(connection, served.seq, served.model, 0)
+            withdrawn = [o for o in labelled.origins(connection) if not self._stands(o)]
+            self.errors = live_errors(connection, withdrawn)
+        stands = all_labelled[ORIGIN].map(self._stands).astype(bool)
+        self._all_labelled = all_labelled
+        self._labelled = all_labelled[stands].drop_duplicates(KEY_COLUMN)
         self._after: dict[str, Cursor] = {}
-        self._prices: dict[str, Prices] = {}
-        clock = self._cursor(CLOCK, {"batch": 0, "labels": {**labelled_predictions.START}})
-        matched, self._labels = labelled_predictions.matched(store, clock["labels"])
-        self._lived = lived_errors(clock.get("lived", ()), matched)
-        waited = clock.get("late", ()) if clock.get("promotion") == served.seq else ()
-        late = pd.concat([monitor_inputs.that_waited(waited), matched], ignore_index=True)
-        late = late[late[MODEL] == served.model].drop_duplicates(KEY_COLUMN)
-        stands = late[ORIGIN].map(self._stands).astype(bool)
-        self._late, self._withdrawn = late[stands], late[~stands]
+        self._new_labelled: dict[str, LabelledRows] = {}
 
-    @property
-    def errors(self) -> tuple[dict[str, Any], ...]:
-        """Live error by model, where there is more than one price."""
-        return tuple({k: v for k, v in e.items() if k != "sums"}
-                     for e in self._lived if e["rows"] > 1)  # fmt: skip
+    def _record_matched(self) -> None:
+        """Match predictions with new labels, and record them and the cursor in one transaction."""
+        with self.store.read() as connection:
+            last = monitor_windows.last(connection, LABELS)
+        cursor = {**labelled_predictions.START} if last is None else last.cursor
+        found, after = labelled_predictions.matched(self.store, cursor)
+        if after == cursor:
+            return
+        window = {
+            "model": self.served.model, "promotion": self.served.seq, "source": LABELS,
+            "rows": len(found), "labelled": len(found), "cursor": after, "labelled_rows": {},
+            "signals": [], "errors": [], "actions": {},
+        }  # fmt: skip
+        rows = labelled_predictions.as_recorded(found)
+        with self.store.write() as connection:
+            labelled.add(connection, self.served.seq, rows)
+            monitor_windows.add(connection, [window])
 
-    def windows(self) -> list[Window]:
-        """Those with enough to judge; the clock's is always there and the last."""
-        found = (self._answers(), self._batches(), self._clock())
+    def windows(self) -> list[MonitorWindow]:
+        """Those with enough rows to judge; that of the clock is always there, and the last."""
+        found = (self._of_predictions(), self._of_batches(), self._of_clock())
         return [window for window in found if window is not None]
 
     def rows(self) -> pd.DataFrame:
-        """Every row with a price since the promotion, once each: `key`, features and price."""
-        answers, districts = (self._priced(source) for source in (ANSWERS, BATCHES))
+        """Every labelled row since the promotion, once each: `key`, features and target."""
+        inputs = labelled_predictions.with_inputs(self.store, self._labelled, schema.FEATURES)
         found = [
-            monitor_inputs.rows_of_answers(self.store, self.served.model, answers),
-            monitor_inputs.rows_of_batches(self.store, districts),
+            monitor_inputs.typed(inputs.rename(columns={LABEL: schema.TARGET})),
+            monitor_inputs.rows_of_batches(self.store, self._counted(BATCHES)),
         ]
         return pd.concat(found, ignore_index=True).drop_duplicates(KEY_COLUMN, ignore_index=True)
 
-    def prices(self, source: str) -> Prices:
-        """The rows with a price of a window of this run, as they are recorded."""
-        return self._prices.get(source, {})
+    def labelled_rows(self, source: str) -> LabelledRows:
+        """The labelled rows of a window of this run, as they are recorded."""
+        return self._new_labelled.get(source, {})
 
-    def cursor(self, window: Window, again: bool, answers_again: bool) -> Cursor:
-        """Where the next run goes on; before the window's rows where it is to judge them again."""
-        row = self._before[window.source]
+    def cursor(self, window: MonitorWindow, again: bool) -> Cursor:
+        """Where the next run continues; before the window's rows where it judges them again."""
+        row = self._last[window.source]
         if again:
             return {} if row is None else dict(row.cursor)
-        if window.source != CLOCK:
-            return self._after[window.source]
-        judged_now = len(self._late) >= self.options.min_labels and not answers_again
-        late = self._withdrawn if judged_now else pd.concat([self._late, self._withdrawn])
-        kept = {"labels": self._labels, "lived": self._lived, "late": monitor_inputs.to_wait(late),
-                "promotion": self.served.seq}  # fmt: skip
-        return {**self._after[CLOCK], **kept}
+        return {**self._after[window.source], "counted": self._counted_origins(window.source)}
 
     # --- the three sources ------------------------------------------------------------------
 
-    def _answers(self) -> Window | None:
-        """Answers logged with their inputs since the last window, and prices that came later."""
-        before = self._cursor(ANSWERS, {"batch": 0})["batch"]
-        logged = monitor_inputs.logged(self.store, self.served.model, before)
-        enough = logged.rows >= self.options.drift.min_rows
-        priced = len(self._late) >= self.options.min_labels
-        if not enough and not priced:
-            return None
-        signals: list[Signal] = []
-        if enough:
+    def _of_predictions(self) -> MonitorWindow | None:
+        """Predictions logged with their inputs since the last window, and new labels."""
+        cursor = self._cursor(PREDICTIONS, {"batch": 0, "label": 0})
+        logged = monitor_inputs.logged(self.store, self.served.model, cursor["batch"])
+        after, signals = dict(cursor), []
+        if enough := logged.rows >= self.options.drift.min_rows:
             frame = monitor_inputs.sample(self.store, self.served.model, logged)
-            signals = self._inputs(frame, frame["predicted"].to_numpy(np.float64))
-        self._after[ANSWERS] = {"batch": logged.newest if enough else before}
-        self._prices[ANSWERS] = _by_origin(self._late) if priced else {}
-        return self._window(ANSWERS, logged.rows if enough else 0, signals)
+            signals = self._drift(frame, frame["predicted"].to_numpy(np.float64))
+            after["batch"] = logged.newest
+        new = self._labelled[self._labelled["id"] > cursor["label"]]
+        if len(new) >= self.options.min_labels:
+            # Withdrawn rows are recorded too: they count once their batch is restored.
+            new = self._all_labelled[self._all_labelled["id"] > cursor["label"]]
+            self._new_labelled[PREDICTIONS] = _by_origin(new)
+            after["label"] = int(new["id"].max())
+        elif not enough and not self._is_outdated(PREDICTIONS):
+            return None
+        self._after[PREDICTIONS] = after
+        return self._window(PREDICTIONS, logged.rows if enough else 0, signals)
 
-    def _batches(self) -> Window | None:
-        """Districts of new batches: their prices are known, so the champion predicts each."""
+    def _of_batches(self) -> MonitorWindow | None:
+        """Rows of new batches: their labels are known, so the active model predicts each."""
         cursor = self._cursor(BATCHES, {"batch": self._newest_member(), "skipped": []})
         found = monitor_inputs.of_batches(self.store, self.served.version, cursor)
         frame = found.frame
         if len(frame) < self.options.drift.min_rows:
-            return None
-        said = self.served.predictions(columns_of_frame(frame))
-        signals = self._inputs(frame[list(schema.FEATURES)], said.predicted)
+            if not self._is_outdated(BATCHES):
+                return None
+            self._after[BATCHES] = cursor
+            return self._window(BATCHES, 0, [])
+        predicted = self.served.predictions(columns_of_frame(frame))
+        signals = self._drift(frame[list(schema.FEATURES)], predicted.predicted)
         self._after[BATCHES] = found.cursor
-        names = {LABEL: frame[schema.TARGET], ORIGIN: frame[ORIGIN], KEY_COLUMN: frame[KEY_COLUMN]}
-        for name in ("predicted", "lower", "upper"):
-            names[name] = pd.Series(getattr(said, name))
-        self._prices[BATCHES] = _by_origin(pd.DataFrame(names))
+        facts: dict[str, Any] = {
+            name: getattr(predicted, name) for name in ("predicted", "lower", "upper")
+        }
+        facts[LABEL] = frame[schema.TARGET]
+        self._new_labelled[BATCHES] = _by_origin(frame[[KEY_COLUMN, ORIGIN]].assign(**facts))
         return self._window(BATCHES, len(frame), signals)
 
-    def _clock(self) -> Window:
-        """Ages, and what intake rejected or quarantined since the last run."""
+    def _of_clock(self) -> MonitorWindow:
+        """Ages, and what ingestion rejected or quarantined since the last run."""
         cursor = self._cursor(CLOCK, {"batch": 0})
         with self.store.read() as connection:
             rows = connection.execute(sa.select(batches).order_by(batches.c.id)).all()
-        came = [row for row in rows if row.id > cursor["batch"] and self._counts(row)]
-        times = [r.recorded_at for r in rows if r.id in self._standing and r.status in BROUGHT]
-        read, rejected = (
-            sum(getattr(row, f"{n}_rows") for row in came) for n in ("read", "rejected")
-        )
-        newest = max(times, default=None)
+        new = [
+            row for row in rows if row.id > cursor["batch"]
+            and (row.id in self._standing or row.segment is None or row.status in NEED_A_PERSON)
+        ]  # fmt: skip
+        times = [r.recorded_at for r in rows if r.id in self._standing and r.status in WITH_ROWS]
+        read, rejected = sum(r.read_rows for r in new), sum(r.rejected_rows for r in new)
+        trained, newest = self.served.trained_at, max(times, default=None)
         signals = [
-            *age_signals(utc_now(), self.served.trained_at, newest, self.options),
+            *age_signals(utc_now(), trained, newest, self.options),
             *rejected_signal(read, rejected, self.options),
             quarantined_signal(tuple(f"b{row.id}" for row in rows if row.status in NEED_A_PERSON)),
         ]
         self._after[CLOCK] = {"batch": max((row.id for row in rows), default=0)}
         return self._window(CLOCK, 0, signals)
 
-    def _counts(self, row: Row[Any]) -> bool:
-        """Whether a batch counts: one that was withdrawn does not."""
-        return row.id in self._standing or row.segment is None or row.status in NEED_A_PERSON
-
     # --- judging ----------------------------------------------------------------------------
 
-    def _window(self, source: str, rows: int, signals: list[Signal]) -> Window:
-        """A window with its alarms, beside the windows of this promotion whose batches stand."""
-        with self.store.read() as connection:
-            recent = monitor_windows.recent(connection, source, promotion=self.served.seq)
-        prices = self.prices(source)
-        if prices:
-            priced = self._priced(source).groupby("window")
+    def _window(self, source: str, rows: int, signals: list[Signal]) -> MonitorWindow:
+        """A window with its alarms, after the windows of this promotion before it."""
+        recent, new = self._recent[source], self.labelled_rows(source)
+        if new or self._is_outdated(source):
             every = [
                 Counts(len(found), int(found["outside"].sum()), int(found["above"].sum()))
-                for _, found in priced
+                for _, found in self._counted(source).groupby("window")
             ]
-            signals = [*signals, *error_signals(every, self._promise, self.options)]
-        standing = [row for row in recent if all(map(self._stands, row.labelled_rows))]
-        fired = [frozenset(s["name"] for s in row.signals if s["fired"])
-                 for row in standing if source not in row.actions.get("failed", ())]  # fmt: skip
-        last = standing[-1].signals if standing else ()
-        return Window(
+            signals = [*signals, *error_signals(every, self._expected, self.options)]
+        # The drift of a withdrawn batch does not count; that of predictions is not about labels.
+        standing = [
+            r for r in recent if source != BATCHES or all(map(self._stands, r.labelled_rows))
+        ]
+        fired = [
+            frozenset(s["name"] for s in row.signals if s["fired"])
+            for row in standing
+            if row.rows and source not in row.actions.get("failed", ())
+        ]
+        alarms = {s["name"]: s["alarm"] for r in recent for s in r.signals
+                  if r in standing or s["kind"] == "error"}  # fmt: skip
+        counts = {o: len(found[KEY_COLUMN]) for o, found in new.items() if self._stands(o)}
+        return MonitorWindow(
             source=source,
             rows=rows,
             signals=judged(signals, fired, self.options),
-            counts={origin: len(found[KEY_COLUMN]) for origin, found in prices.items()},
-            known=frozenset(s["name"] for s in last if s["alarm"]),
+            counts=counts,
+            known=frozenset(name for name, alarm in alarms.items() if alarm),
             previous=recent[-1].id if recent else 0,
         )
 
-    def _priced(self, source: str) -> pd.DataFrame:
-        """Prices of all windows of this promotion, each district once, none that was withdrawn.
+    def _counted(self, source: str) -> pd.DataFrame:
+        """Labelled rows of all windows of this promotion, once each, none that was withdrawn.
 
-        Columns: `window` from 0 on, `origin`, and those of `windows.Prices`.
+        Columns: `window` from 0 on, `origin`, and those of `monitor_windows.LabelledRows`.
         """
-        with self.store.read() as connection:
-            history = monitor_windows.prices(connection, source, self.served.seq)
         parts = [
             pd.DataFrame(columns).assign(window=number, **{ORIGIN: origin})
-            for number, window in enumerate((*history, self.prices(source)))
+            for number, window in enumerate((*self._history[source], self.labelled_rows(source)))
             for origin, columns in window.items()
             if self._stands(origin)
         ]
-        names = [KEY_COLUMN, "outside", "above", ANSWERS_OF, "window", ORIGIN]
+        names = [KEY_COLUMN, "outside", "above", "window", ORIGIN]
         every = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
         return every.drop_duplicates(KEY_COLUMN, ignore_index=True)
+
+    def _counted_origins(self, source: str) -> list[str]:
+        windows = (*self._history[source], self.labelled_rows(source))
+        return sorted({origin for window in windows for origin in window if self._stands(origin)})
+
+    def _is_outdated(self, source: str) -> bool:
+        """Whether a batch of labels was withdrawn or restored since the last window."""
+        recent = self._recent[source]
+        if not recent or source == CLOCK:
+            return False
+        counted = {o for w in self._history[source] for o in w if self._stands(o)}
+        return counted != set(recent[-1].cursor.get("counted", ()))
 
     def _stands(self, origin: str) -> bool:
         return origin[0] != "b" or int(origin[1:]) in self._standing
 
-    def _inputs(self, frame: pd.DataFrame, predicted: Any) -> list[Signal]:
+    def _drift(self, frame: pd.DataFrame, predicted: Any) -> list[Signal]:
         features = list(schema.FEATURES)
         train, test = self._sides
         reference = Reference(
@@ -246,7 +275,7 @@ class View:
         ]
 
     @cached_property
-    def _promise(self) -> Counts:
+    def _expected(self) -> Counts:
         return expected_rates.of_test_rows(self.served, self._sides[1])
 
     @cached_property
@@ -258,15 +287,15 @@ class View:
             return max(datasets.get(connection, self.served.version).batches, default=0)
 
     def _cursor(self, source: str, start: Cursor) -> Cursor:
-        row = self._before[source]
+        row = self._last[source]
         return start if row is None else {**start, **row.cursor}
 
 
-def _by_origin(rows: pd.DataFrame) -> Prices:
-    """Rows with `key`, `label`, `predicted`, `lower`, `upper`, `origin`, perhaps `answers_of`."""
+def _by_origin(rows: pd.DataFrame) -> LabelledRows:
+    """Rows with `key`, `label`, `predicted`, `lower`, `upper` and `origin`, by origin."""
     values = (rows[n].to_numpy(np.float64) for n in (LABEL, "predicted", "lower", "upper"))
     outside, above = outside_and_above(LabelledPredictions(*values))
-    kept = [KEY_COLUMN, "outside", "above", *rows.columns.intersection([ANSWERS_OF])]
+    kept = [KEY_COLUMN, "outside", "above"]
     flagged = rows.assign(outside=outside, above=above).astype(dict.fromkeys(kept, "int64"))
     return {
         str(origin): {name: part[name].tolist() for name in kept}

@@ -383,22 +383,37 @@ label_batches = Table(
     _time("recorded_at"),
 )
 
-# One look of the monitor at what came in and was answered since the last one.
+# Predictions whose label arrived later; of one promotion, so that its evidence can be told apart.
+labelled_predictions = Table(
+    "labelled_predictions",
+    metadata,
+    _id(),
+    _link("promotion", "promotion_log.seq"),  # active when the two were matched
+    _link("model", "models.id"),
+    Column("shadow", Boolean(create_constraint=False), nullable=False),
+    Column("key", BigInteger, nullable=False),
+    Column("origin", String(40), nullable=False),  # batch of labels: b5, l3
+    Column("batch", BigInteger, nullable=False),  # of predictions; an expired one has no row
+    _time("predicted_at"),
+    Column("predicted", Float, nullable=False),
+    Column("lower", Float),
+    Column("upper", Float),
+    Column("label", Float, nullable=False),
+)
+
+# What one run of the monitor found in one source of rows.
 monitor_windows = Table(
     "monitor_windows",
     metadata,
     _id(),
     _link("model", "models.id"),
-    _link(
-        "promotion", "promotion_log.seq"
-    ),  # the line that made it champion: evidence is for that one
-    Column("source", String(20), nullable=False),  # predictions, batches or clock
+    _link("promotion", "promotion_log.seq"),  # evidence belongs to the line that promoted it
+    Column("source", String(20), nullable=False),  # predictions, labels, batches or clock
     Column("rows", BigInteger, nullable=False),
     Column("labelled", BigInteger, nullable=False),
-    Column("cursor", JSON, nullable=False),  # up to which records it has looked
-    Column(
-        "labelled_rows", JSON, nullable=False
-    ),  # by batch of labels, in columns: key, outside, above
+    Column("cursor", JSON, nullable=False),  # where the next run continues
+    # By batch of labels, in columns: key, outside, above.
+    Column("labelled_rows", JSON, nullable=False),
     Column("signals", JSON, nullable=False),  # each signal with its figures and state
     Column("errors", JSON, nullable=False),  # live error by model
     Column("actions", JSON, nullable=False),  # what it alerted, and what it started
@@ -511,6 +526,12 @@ APPEND_ONLY = (
 Index("ix_batches_run", batches.c.run)
 Index("ix_version_batches_last", version_batches.c.last_version)
 Index("ix_prediction_batches_last", prediction_batches.c.last_at)
+Index(
+    "ix_labelled_predictions_key",
+    labelled_predictions.c.model,
+    labelled_predictions.c.shadow,
+    labelled_predictions.c.key,
+)
 Index("ix_monitor_windows_source", monitor_windows.c.source, monitor_windows.c.promotion)
 Index("ix_models_version", models.c.version)
 Index("ix_evaluations_key", evaluations.c.key)

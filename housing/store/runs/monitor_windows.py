@@ -1,4 +1,4 @@
-"""Looks of the monitor in SQL: written once each, read for what fired before and where to go on."""
+"""Monitoring windows in SQL (append-only): past signals and the cursors to resume from."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing.store.database.engine import Store
 from housing.store.database.tables import monitor_windows, utc_now
 
-Prices = Mapping[str, Mapping[str, list[int]]]
-"""By batch of labels (b5, l3), in columns: `key`, `outside`, `above` (0 or 1), and for answers
-`answers_of`, the file that has what was asked."""
+LABELS = "labels"
+"""The source whose windows record which labels were matched: nothing is judged there."""
+
+LabelledRows = Mapping[str, Mapping[str, list[int]]]
+"""By batch of labels (b5, l3), in columns: `key`, and 0 or 1 for `outside` the interval and `above`
+the prediction."""
 
 
 def last(connection: Connection, source: str) -> Row[Any] | None:
@@ -31,7 +33,7 @@ def recent(
     return rows[::-1]
 
 
-def prices(connection: Connection, source: str, promotion: int) -> Sequence[Prices]:
+def labelled_rows(connection: Connection, source: str, promotion: int) -> Sequence[LabelledRows]:
     """Labelled rows of each window of a promotion, oldest first."""
     query = sa.select(monitor_windows.c.labelled_rows).where(
         monitor_windows.c.source == source, monitor_windows.c.promotion == promotion
@@ -40,14 +42,15 @@ def prices(connection: Connection, source: str, promotion: int) -> Sequence[Pric
 
 
 def newest(connection: Connection) -> Sequence[Row[Any]]:
-    """The newest window of each source."""
+    """The newest window of each source that is judged."""
     ids = sa.select(sa.func.max(monitor_windows.c.id)).group_by(monitor_windows.c.source)
-    query = sa.select(monitor_windows).where(monitor_windows.c.id.in_(ids))
+    query = sa.select(monitor_windows).where(
+        monitor_windows.c.id.in_(ids), monitor_windows.c.source != LABELS
+    )
     return connection.execute(query.order_by(monitor_windows.c.source)).all()
 
 
-def add(store: Store, run: Sequence[Mapping[str, Any]]) -> None:
-    """Record the windows of one run, all or none of them."""
-    with store.write() as connection:
-        for facts in run:
-            connection.execute(monitor_windows.insert().values(**facts, recorded_at=utc_now()))
+def add(connection: Connection, windows: Sequence[Mapping[str, Any]]) -> None:
+    """Record windows."""
+    for facts in windows:
+        connection.execute(monitor_windows.insert().values(**facts, recorded_at=utc_now()))

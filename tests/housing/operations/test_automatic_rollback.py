@@ -108,7 +108,7 @@ def test_after_its_probation_a_champion_is_not_taken_back(
     ingest.ingest(store, settings, run=None)
     look = monitor(store, settings.model_copy(update={"monitor": late}))
     assert look.rolled_back_to is None
-    assert any("has been champion for more than" in message for message in look.told)
+    assert any("has been champion for more than" in message for message in look.alerts)
 
 
 def test_what_a_restore_made_champion_is_not_taken_back(spoiled: tuple[Settings, Store]) -> None:
@@ -118,7 +118,7 @@ def test_what_a_restore_made_champion_is_not_taken_back(spoiled: tuple[Settings,
         append(connection, newest, "restore", 2, Authorship("test", "drill"))
     (look,) = _calm(settings, store)
     assert look.rolled_back_to is None
-    assert any("came by a restore" in message for message in look.told)
+    assert any("came by a restore" in message for message in look.alerts)
 
 
 def test_a_rollback_that_failed_is_tried_again_and_told_once(

@@ -17,10 +17,18 @@ from housing.settings import load_settings
 from housing.sources.simulated.scenarios import simulate
 from housing.store.data import batches, datasets
 from housing.store.database.open import open_store
-from housing.store.database.tables import monitor_windows
+from housing.store.database.tables import monitor_windows as windows_table
 from housing.store.models.promotion_log import Authorship, append, head
+from housing.store.runs import monitor_windows
 from tests.housing.operations.test_monitor import _home
-from tests.housing.operations.test_monitor_inputs import Home, _answer, _deliver, _look, _priced
+from tests.housing.operations.test_monitor_inputs import (
+    Home,
+    _answer,
+    _deliver,
+    _label,
+    _look,
+    _priced,
+)
 
 ERRORS = ("prices outside the interval", "prices above the predicted", "prices below the predicted")
 
@@ -66,7 +74,7 @@ def test_a_batch_that_is_withdrawn_and_restored_counts_once(home: Home, other: H
         datasets.withdraw(home[1], batch, reason="doubt")
         _look(home)
         datasets.restore(home[1], batch, reason="no doubt")
-        assert [window.source for window in _look(home).windows] == ["clock"]
+        assert _priced(_look(home)) == {}
     for at in (home, other):
         _deliver(at, "n31.csv", simulate(300, 0, day=31))
     assert _evidence(home) == _evidence(other)
@@ -89,18 +97,50 @@ def test_the_same_prices_under_another_batch_count_once(home: Home, other: Home)
     assert _evidence(home) == _evidence(other)
 
 
-def test_prices_of_answers_count_once_when_their_batch_is_restored(home: Home) -> None:
+def test_live_errors_are_those_of_the_prices_that_count(home: Home, other: Home) -> None:
+    """A withdrawn batch, the same prices in a second batch, and the first one restored."""
     frame = simulate(120, 0, day=40)
-    _answer(home[1], frame)
-    batch = _enter(home, "n40.csv", frame)
-    look = _look(home)
-    assert _priced(look) == {"answers": 120}
+    for at in (home, other):
+        _answer(at[1], frame)
+    batch = _enter(home, "n40.csv", _dearer(frame))
+    first = _look(home)
+    assert _priced(first) == {"predictions": 120}
     datasets.withdraw(home[1], batch, reason="doubt")
-    _look(home)
+    assert _look(home).errors == ()
+    _label(home[1], frame)
+    _label(other[1], frame)
+    corrected = _look(home).errors
+    assert [e["rows"] for e in corrected] == [120]
+    assert corrected[0]["rmse"] == _look(other).errors[0]["rmse"]
     datasets.restore(home[1], batch, reason="no doubt")
-    look = _look(home)
-    assert _priced(look) == {}
-    assert [e["rows"] for e in look.errors] == [120]
+    assert _look(home).errors == first.errors, "each district counts once, by its first price"
+
+
+@pytest.mark.parametrize("source", ["batches", "predictions"])
+def test_an_alarm_ends_with_the_prices_it_was_about(home: Home, source: str) -> None:
+    """No other price comes meanwhile: what is shown is judged again."""
+    frame = simulate(300, 0, day=40)
+    if source == "predictions":
+        _answer(home[1], frame)
+    batch = _enter(home, "n40.csv", frame.assign(**{schema.TARGET: frame[schema.TARGET] * 1.6}))
+    assert _alarms(home, source)
+    datasets.withdraw(home[1], batch, reason="in another currency")
+    assert not _alarms(home, source)
+    assert not _alarms(home, source), "and it is judged once"
+    with home[1].read() as connection:
+        judged = len(monitor_windows.recent(connection, source))
+    datasets.restore(home[1], batch, reason="it was right")
+    assert _alarms(home, source)
+    with home[1].read() as connection:
+        assert len(monitor_windows.recent(connection, source)) == judged + 1
+
+
+def _alarms(home: Home, source: str) -> list[str]:
+    """Alarms of live error that the pages show after a run."""
+    _look(home)
+    with home[1].read() as connection:
+        (row,) = [r for r in monitor_windows.newest(connection) if r.source == source]
+    return [s["name"] for s in row.signals if s["alarm"] and s["kind"] == "error"]
 
 
 @pytest.mark.parametrize("pieces", [2, 7])
@@ -146,5 +186,5 @@ def test_two_looks_at_once_count_once(home: Home) -> None:
         look.join()
     assert [look.exitcode for look in looks] == [0, 0]
     with home[1].read() as connection:
-        query = sa.select(sa.func.count()).where(monitor_windows.c.source == "batches")
+        query = sa.select(sa.func.count()).where(windows_table.c.source == "batches")
         assert connection.execute(query).scalar_one() == 1

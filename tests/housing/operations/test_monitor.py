@@ -98,7 +98,7 @@ def test_drift_is_an_alarm_on_its_second_night_and_told_once(
         assert [(m.event, m.subject) for m in about_income] == [("drift", "m2")]
         with store.read() as connection:
             count = connection.execute(sa.select(sa.func.count()).select_from(monitor_windows))
-            assert count.scalar_one() == 8  # batches and clock, a night each
+            assert count.scalar_one() == 12  # batches, labels and clock, a day each
         page = monitor_report.write(store, settings).read_text()
         assert "alarm" in page
         assert "<svg" in page
@@ -156,7 +156,7 @@ def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_pa
         frame = simulate(300, 0, day=40)
         _answered(store, _richer(frame))
         first = monitor(store, settings)
-        window = next(w for w in first.windows if w.source == "answers")
+        window = next(w for w in first.windows if w.source == "predictions")
         assert (window.rows, window.labelled) == (300, 0)
         assert INCOME in {s.name for s in window.signals if s.fired}
         _answered(store, frame)
@@ -167,9 +167,9 @@ def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_pa
                  "message": ""}  # fmt: skip
         predictions.add_labels(store, labels, facts)
         second = monitor(store, settings)
-        window = next(w for w in second.windows if w.source == "answers")
+        window = next(w for w in second.windows if w.source == "predictions")
         assert window.labelled >= 300
-        assert "prices above the predicted" in _alarms(second, "answers")
+        assert "prices above the predicted" in _alarms(second, "predictions")
         assert [(e["model"], e["shadow"]) for e in second.errors] == [("m2", False)]
         third = monitor(store, settings)
         assert [w.source for w in third.windows] == ["clock"]

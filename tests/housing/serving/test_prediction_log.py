@@ -15,7 +15,7 @@ from housing.errors import StoreUnavailable
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
 from housing.keys import district_keys
-from housing.operations.labelled_predictions import START, answers, matched
+from housing.operations.labelled_predictions import START, logged, matched
 from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import SHADOW, SHADOW_PREDICTED, Entry, PredictionLog
 from housing.sources.simulated.scenarios import simulate
@@ -42,7 +42,7 @@ def _asked(home: Path, frame: pd.DataFrame, **settings: str) -> list[dict[str, A
 def test_all_that_was_answered_is_in_the_log(own_home: Path, own_store: Store) -> None:
     frame = simulate(40, 9)[FEATURES]
     returned = _asked(own_home, frame)
-    found = answers(own_store, inputs=schema.FEATURES)
+    found = logged(own_store, inputs=schema.FEATURES)
     assert found["predicted"].tolist() == [row["predicted"] for row in returned]
     assert found["key"].tolist() == district_keys(frame).tolist()
     assert set(found["model"]) == {2}
@@ -57,19 +57,19 @@ def test_all_that_was_answered_is_in_the_log(own_home: Path, own_store: Store) -
 def test_a_district_with_an_id_is_logged_by_it(own_home: Path, own_store: Store) -> None:
     frame = simulate(2, 9)[FEATURES].assign(**{schema.ID_COLUMN: ["a", None]})
     _asked(own_home, frame)
-    assert answers(own_store)["key"].tolist() == district_keys(frame).tolist()
+    assert logged(own_store)["key"].tolist() == district_keys(frame).tolist()
 
 
 def test_no_inputs_means_no_inputs(own_home: Path, own_store: Store) -> None:
     _asked(own_home, simulate(5, 9)[FEATURES], HOUSING_SERVE__LOG="answers")
-    found = answers(own_store, inputs=schema.FEATURES)
+    found = logged(own_store, inputs=schema.FEATURES)
     assert len(found) == 5
     assert not set(FEATURES) & set(found.columns)
 
 
 def test_off_means_off(own_home: Path, own_store: Store) -> None:
     _asked(own_home, simulate(5, 9)[FEATURES], HOUSING_SERVE__LOG="off")
-    assert answers(own_store).empty
+    assert logged(own_store).empty
 
 
 def _entry(store: Store, rows: int, days: float = 0) -> Entry:
@@ -100,7 +100,7 @@ def test_what_cannot_be_written_now_is_written_later(own_store: Store) -> None:
     with own_store.write() as connection:
         connection.execute(sa.text("ALTER TABLE away RENAME TO prediction_batches"))
     assert log.write() == 10
-    assert len(answers(own_store)) == 10
+    assert len(logged(own_store)) == 10
 
 
 def test_a_large_file_is_logged_in_part(own_home: Path, own_store: Store) -> None:
@@ -111,7 +111,7 @@ def test_a_large_file_is_logged_in_part(own_home: Path, own_store: Store) -> Non
     ):
         done = client.post("/predict/batch", content=content, headers={"content-type": "text/csv"})
         assert done.status_code == 200
-    assert len(answers(own_store)) == 100
+    assert len(logged(own_store)) == 100
 
 
 def test_retention_drops_rows_and_bytes(own_store: Store) -> None:
@@ -125,7 +125,7 @@ def test_retention_drops_rows_and_bytes(own_store: Store) -> None:
     assert path.exists()
     assert predictions.expire(own_store, utc_now() - timedelta(days=30)) == 1
     assert not path.exists()
-    assert len(answers(own_store)) == 7
+    assert len(logged(own_store)) == 7
     with own_store.read() as connection:
         row = connection.execute(sa.select(blobs).where(blobs.c.digest == old)).one()
     assert row.pruned_at is not None
@@ -134,7 +134,7 @@ def test_retention_drops_rows_and_bytes(own_store: Store) -> None:
 def test_the_shadow_is_scored_and_never_answers(own_home: Path, own_store: Store) -> None:
     frame = simulate(20, 9)[FEATURES]
     returned = _asked(own_home, frame, HOUSING_SERVE__SHADOW="m1")
-    found = answers(own_store)
+    found = logged(own_store)
     assert set(found[SHADOW]) == {1}
     assert found["predicted"].tolist() == [row["predicted"] for row in returned]
     expected = load(own_store, 1).predictions(columns_of_frame(frame)).predicted
@@ -144,7 +144,7 @@ def test_the_shadow_is_scored_and_never_answers(own_home: Path, own_store: Store
 
 def test_a_shadow_that_is_not_there_harms_no_client(own_home: Path, own_store: Store) -> None:
     assert len(_asked(own_home, simulate(3, 9)[FEATURES], HOUSING_SERVE__SHADOW="m99")) == 3
-    assert len(answers(own_store)) == 3
+    assert len(logged(own_store)) == 3
 
 
 def test_the_log_does_not_hold_an_answer_up(own_home: Path) -> None:
