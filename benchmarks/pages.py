@@ -8,11 +8,12 @@ A test compares every page with what this makes.
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import gate_page, performance_page, reliability_page, serving_pages
+from benchmarks import gate_page, performance_page, readme_page, reliability_page, serving_pages
 from benchmarks.markdown import Facts, fill_blocks
 
 DOCS = Path(__file__).parents[1] / "docs"
 TABLES: dict[str, Facts] = {
+    "../README.md": readme_page.TABLES,
     "performance.md": performance_page.TABLES,
     "reliability.md": reliability_page.TABLES,
     "serving.md": serving_pages.TABLES,

@@ -115,7 +115,7 @@ def test_old_champions_go_once_newer_ones_are_enough(
         assert all(path.exists() for path in files(original, model)) == stays, model
     blocks.block(original, "m", 1, Authorship("test", "test"))
     blocks.unblock(original, "m", 1, Authorship("test", "test"))
-    with pytest.raises(Pruned, match="m1 was pruned"):
+    with pytest.raises(Pruned, match="m1 was deleted"):
         promote.roll_back(original, 1, "too late")
 
 
