@@ -1,15 +1,15 @@
-"""Every expected way to fail: one base, one class per situation that someone handles.
+"""All expected errors: one base class and one class per situation.
 
-A message names the thing and the next step. Nothing here knows how an error is shown.
+A message names the object and the next step.
 """
 
 from typing import Any, ClassVar
 
 
 class HousingError(Exception):
-    """Base of all expected errors; `facts` fill the class's message template.
+    """Base of all expected errors; `facts` are the fields of the message template.
 
-    `exit_code` is what the command line returns: 1 failed, 2 usage, 5 something is corrupt.
+    `exit_code` is the exit code of the command: 1 failed, 2 usage, 5 corrupt.
     """
 
     template: ClassVar[str] = "{message}"
@@ -27,11 +27,11 @@ def _rebuild(kind: type[HousingError], facts: dict[str, Any]) -> HousingError:
     return kind(**facts)
 
 
-# --- what a user asked for ------------------------------------------------------------------
+# --- requests ------------------------------------------------------------------
 
 
 class SettingsInvalid(HousingError):
-    """One or more settings are unknown or impossible; all of them are named."""
+    """One or more settings are unknown or invalid; the message names all of them."""
 
     template = "{faults}\nSettings are described in docs/settings.md."
     exit_code = 2
@@ -45,23 +45,23 @@ class UnknownId(HousingError):
 
 
 class NotPossible(HousingError):
-    """A request that is understood and refused; the reason says what would make it possible."""
+    """A valid request that is refused; the reason names what would make it possible."""
 
     template = "{what} is refused: {why}"
     exit_code = 2
 
 
-# --- intake ---------------------------------------------------------------------------------
+# --- sources ---------------------------------------------------------------------------------
 
 
 class SourceUnavailable(HousingError):
-    """A source of rows cannot be read at all (not: has no new rows)."""
+    """A source of rows cannot be read."""
 
     template = "The source {source} cannot be read: {why}. {next_step}"
 
 
 class FileUnreadable(HousingError):
-    """A file that is not a table of districts; it is kept, and the other files go on."""
+    """A file that is not a table of districts; other files are ingested."""
 
     template = "{file}: {why}"
 
@@ -76,13 +76,13 @@ class StoreUnavailable(HousingError):
 
 
 class StoreBusy(HousingError):
-    """Another process held the database longer than the busy timeout."""
+    """Another process locked the database for longer than the busy timeout."""
 
     template = "The database {what} stayed locked for {seconds:.0f} s. {next_step}"
 
 
 class SchemaTooNew(HousingError):
-    """The database was written by a newer release."""
+    """The database schema is newer than this release."""
 
     template = (
         "The database is at schema {found}, newer than this release knows ({known}). "
@@ -91,7 +91,7 @@ class SchemaTooNew(HousingError):
 
 
 class SchemaTooOld(HousingError):
-    """The database was written before the first release."""
+    """The database schema is older than the first release."""
 
     template = (
         "The database is at schema {found}; this release reads {oldest} and newer. Start over "
@@ -101,53 +101,53 @@ class SchemaTooOld(HousingError):
 
 
 class DiskFull(HousingError):
-    """No space left where the system writes; what was begun has been undone."""
+    """No space left on the disk; the operation was undone."""
 
     template = (
-        "No space is left on the disk of {place}. Nothing was half written; free some space "
-        "(`housing prune` drops what retention no longer needs) and run the same command again."
+        "No space is left on the disk of {place}. The operation was undone. Free some space "
+        "(`housing prune` deletes what retention no longer needs) and run the command again."
     )
 
 
 class Corrupt(HousingError):
-    """Stored bytes are not the bytes whose digest the database holds."""
+    """Stored bytes do not match their digest in the database."""
 
     template = (
-        "{what} is corrupt: {why}. `housing doctor` names every damaged object, "
-        "`housing heal` copies back what the backup has."
+        "{what} is corrupt: {why}. `housing doctor` lists all damaged objects, "
+        "`housing heal` restores them from the backup."
     )
     exit_code = 5
 
 
 class BlobMissing(Corrupt):
-    """A stored object that the database refers to is not there."""
+    """A stored object that the database refers to does not exist."""
 
     template = (
-        "{what} is missing from {place}. `housing doctor` names every missing object, "
-        "`housing heal` copies back what the backup has."
+        "{what} is missing from {place}. `housing doctor` lists all missing objects, "
+        "`housing heal` restores them from the backup."
     )
 
 
 class BackupDamaged(Corrupt):
-    """Bytes in the backup place that are not those that were written."""
+    """Bytes in the backup do not match their digest."""
 
     template = (
-        "{what} is damaged: {why}. `housing backup verify` lists all that is damaged in a backup, "
-        "and `housing backup create` then writes a whole one."
+        "{what} is damaged: {why}. `housing backup verify` lists all damage in a backup; "
+        "`housing backup create` writes a complete new one."
     )
 
 
 class BackupCopyMissing(BlobMissing):
-    """An object that a backup refers to is not in the backup place."""
+    """An object that a backup refers to does not exist."""
 
     template = (
         "{what} is missing from the backup {place}. `housing backup verify` lists all that is "
-        "missing in a backup, and `housing backup create` then writes a whole one."
+        "missing in a backup; `housing backup create` writes a complete new one."
     )
 
 
 class SignatureWrong(Corrupt):
-    """Bytes that the key of this system did not sign: they are never deserialised."""
+    """Bytes without a valid signature; they are never deserialised."""
 
     template = (
         "{what} is not loaded: {why}. If you trust its origin, run `housing sign --reason TEXT` "
@@ -156,26 +156,26 @@ class SignatureWrong(Corrupt):
 
 
 class WrongKey(HousingError):
-    """A model that was signed with another key than the one here."""
+    """A model was signed with another key."""
 
     template = (
         "{what} was signed with another key ({theirs}) than the one in {place} ({ours}). Set "
-        "HOUSING_SIGNING_KEY to the key of the machine that wrote it; where that key is lost, "
+        "HOUSING_SIGNING_KEY to the key of the machine that wrote it; if that key is lost, "
         "`housing sign --reason TEXT` signs again."
     )
 
 
 class KeyMissing(HousingError):
-    """A signed model, and no key to check it with."""
+    """A signed model, but no key to verify it."""
 
     template = (
         "{what} was signed with the key {theirs}, and there is no key here. Put it into {file} "
-        "or set HOUSING_SIGNING_KEY; where it is lost, `housing sign --reason TEXT` signs again."
+        "or set HOUSING_SIGNING_KEY; if it is lost, `housing sign --reason TEXT` signs again."
     )
 
 
 class BackupKeyWrong(HousingError):
-    """An encrypted backup, and another key than it was written with."""
+    """A backup was encrypted with another key."""
 
     template = (
         "{path} was encrypted with another key than HOUSING_BACKUP_KEY here. Set it to the key "
@@ -184,11 +184,11 @@ class BackupKeyWrong(HousingError):
 
 
 class Pruned(HousingError):
-    """Bytes that retention has dropped."""
+    """Bytes were deleted by retention."""
 
     template = (
-        "{what} was pruned on {day}: it was older than what is retained. `housing reproduce "
-        "ID --keep` trains a model again from recorded facts."
+        "{what} was deleted on {day} by the retention policy. `housing reproduce "
+        "ID --keep` trains a model again from its record."
     )
     exit_code = 2
 
@@ -197,25 +197,26 @@ class Pruned(HousingError):
 
 
 class NotMeasurable(HousingError):
-    """Figures that the test rows at hand cannot give."""
+    """A figure cannot be computed from the given test rows."""
 
-    template = "There is no measuring {what}: {why}."
+    template = "Cannot measure {what}: {why}."
 
 
-# --- nights ---------------------------------------------------------------------------------
+# --- runs ---------------------------------------------------------------------------------
 
 
 class RunInProgress(HousingError):
-    """The lease on the night is held by a living owner."""
+    """Another live process holds the lease."""
 
     template = (
-        "{owner} has been running since {since} and was last heard of {heard:.0f} s ago. "
-        "Wait for it, or stop that process; a dead owner's lease is taken over by itself."
+        "{owner} has been running since {since}; its last heartbeat was {heard:.0f} s ago. "
+        "Wait for it or stop that process; the lease of a dead process is taken over "
+        "automatically."
     )
 
 
 class LeaseLost(HousingError):
-    """This process no longer owns the night; it must not write anything."""
+    """This process no longer holds the lease and must not write."""
 
     template = (
         "This run lost its lease ({why}); nothing more was written. "
@@ -224,29 +225,29 @@ class LeaseLost(HousingError):
 
 
 class ChampionChanged(HousingError):
-    """Compare-and-swap on the champion failed: another writer was first."""
+    """Compare-and-swap on the champion failed: another process changed it first."""
 
-    template = "The champion changed meanwhile: expected {expected}, found {found}. {next_step}"
+    template = "The champion has changed: expected {expected}, found {found}. {next_step}"
 
 
 class ModelBlocked(HousingError):
-    """A model of a lineage that a person has taken back."""
+    """A model that is blocked after a rollback."""
 
     template = "{model} is not made champion: {why}. `housing status` lists what is blocked."
     exit_code = 2
 
 
 class NothingToTrainOn(HousingError):
-    """There is no dataset, or too little of it."""
+    """There is no dataset, or it is too small."""
 
     template = "There is nothing to train on: {why}. {next_step}"
 
 
 class LeakFound(HousingError):
-    """Training keys of a model and tonight's test keys overlap: the run stops."""
+    """Training keys of a model are in the test set: the run stops."""
 
     template = (
-        "The leak proof failed for {model}: {overlap} of its {rows} training districts are in "
+        "Leakage check failed for {model}: {overlap} of its {rows} training districts are in "
         "the test set of {version}. Nothing was judged. `housing doctor` checks the split."
     )
 
@@ -254,11 +255,11 @@ class LeakFound(HousingError):
 class SearchFailed(HousingError):
     """Every draw of a search failed to fit."""
 
-    template = "All {draws} draws of the search failed; the first said: {first}"
+    template = "All {draws} draws of the search failed; the first error: {first}"
 
 
 class ClusterUnavailable(HousingError):
-    """The Dask scheduler that is named cannot do the work."""
+    """The Dask scheduler cannot be used."""
 
     template = (
         "The Dask scheduler {address} cannot be used: {why}. Start it and its workers "
@@ -267,7 +268,7 @@ class ClusterUnavailable(HousingError):
 
 
 class NoRollbackTarget(HousingError):
-    """There is no former champion to go back to."""
+    """There is no former champion."""
 
     template = "There is nothing to roll back to: {why}. `housing history` shows the ledger."
     exit_code = 2
