@@ -16,10 +16,10 @@ from starlette.staticfiles import StaticFiles
 from housing.inference.columns import district_at
 from housing.inference.loaded_model import LoadedModel
 from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, SOURCE
-from housing.serving.api import PROBLEMS, json_response
+from housing.serving.api import json_response
 from housing.serving.app_state import state_of
 from housing.serving.dashboard import overview
-from housing.serving.response_models import UNIT, DistrictResponse, Form, TrainingMap
+from housing.serving.response_models import UNIT
 
 FOLDER = Path(__file__).with_name("pages")
 STATIC = StaticFiles(directory=FOLDER)
@@ -30,22 +30,22 @@ MAP_DISTRICTS = 6_000
 CAUTION = "A price is an estimate for a whole district, not an offer or a valuation."
 SIMULATED = "SIMULATED DISTRICTS: this model was trained on simulated rows, not on real prices."
 
-router = APIRouter(responses={**PROBLEMS})
+router = APIRouter(include_in_schema=False)  # for these pages alone
 
 
-@router.get("/", include_in_schema=False)
+@router.get("/")
 async def prices_page() -> FileResponse:
     """The page for people: form, map, price."""
     return FileResponse(FOLDER / "prices.html")
 
 
-@router.get("/dashboard", include_in_schema=False)
+@router.get("/dashboard")
 async def dashboard_page() -> FileResponse:
     """The dashboard for operators."""
     return FileResponse(FOLDER / "dashboard.html")
 
 
-@router.get("/form", responses={200: {"model": Form}})
+@router.get("/form")
 async def form(request: Request) -> Response:
     """The fields of the form with units, ranges and default values."""
     served = state_of(request).champion()
@@ -78,7 +78,7 @@ def _field(served: LoadedModel, name: str) -> dict[str, Any]:
     }
 
 
-@router.get("/map", responses={200: {"model": TrainingMap}})
+@router.get("/map")
 async def map_(request: Request) -> Response:
     """Coordinates and prices of training districts."""
     served = state_of(request).champion()
@@ -94,7 +94,7 @@ async def map_(request: Request) -> Response:
 _LONGITUDE, _LATITUDE = (CATALOGUE[name] for name in COORDINATES)
 
 
-@router.get("/district", responses={200: {"model": DistrictResponse}})
+@router.get("/district")
 async def district(
     request: Request,
     x: Annotated[float, Query(ge=_LONGITUDE.minimum, le=_LONGITUDE.maximum, allow_inf_nan=False)],
@@ -116,10 +116,7 @@ _STYLE = re.compile(rb"<style>.*?</style>", re.DOTALL)
 _LINK = b'<link rel="stylesheet" href="/static/style.css">'
 
 
-@router.get(
-    "/model/card",
-    responses={200: {"description": "The champion's model card", "content": {"text/html": {}}}},
-)
+@router.get("/model/card")
 def card(request: Request) -> Response:
     """The champion's model card; 404 if there is none."""
     state = state_of(request)
@@ -133,7 +130,7 @@ def card(request: Request) -> Response:
     return HTMLResponse(_STYLE.sub(_LINK, content, count=1))
 
 
-@router.get("/dashboard/data", responses={200: {"description": "The data of the dashboard"}})
+@router.get("/dashboard/data")
 def dashboard_data(request: Request) -> Response:
     """Champion, error history, drift, blocks, rollback candidates, runs and promotions."""
     return json_response(overview(state_of(request)))

@@ -493,6 +493,31 @@ def test_scanners_do_not_fill_the_metrics(client: httpx.Client) -> None:
     assert "scan-" not in client.get("/metrics").text
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("", "required"),
+        ("x=1", "x: Input should be"),
+        ("x=-122&y=north", "y: Input should be a valid number"),
+        ("x=nan&y=37", "finite"),
+        ("x=1e400&y=37", "x: Input should be"),
+    ],
+)
+def test_a_bad_location_is_a_422(client: httpx.Client, query: str, words: str) -> None:
+    answer = client.get(f"/district?{query}")
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+
+
+def test_a_location_gets_the_nearest_training_district(client: httpx.Client) -> None:
+    found = client.get("/map").json()
+    x, y, price = found["x"][0], found["y"][0], found["price"][0]
+    nearest = client.get(f"/district?x={x}&y={y}").json()
+    assert (nearest["district"][LONGITUDE], nearest["district"][LATITUDE]) == (x, y)
+    assert nearest["distance_km"] == pytest.approx(0)
+    assert price > 0
+
+
 # --- what costs more to read than to send ---------------------------------------------------
 
 

@@ -368,7 +368,8 @@ def _routes(client: httpx.Client) -> list[tuple[str, str]]:
     documented = client.get("/openapi.json").json()["paths"]
     found = [(method.upper(), path) for path, methods in documented.items() for method in methods]
     static = [f"/static/{path.name}" for path in pages.FOLDER.iterdir()]
-    return [*found, *(("GET", path) for path in ("/openapi.json", "/", "/dashboard", *static))]
+    own = ("/openapi.json", "/", "/dashboard", "/form", "/map", "/district", "/dashboard/data")
+    return [*found, *(("GET", path) for path in (*own, "/model/card", *static))]
 
 
 def test_no_answer_of_any_route_is_stored(client: httpx.Client) -> None:
