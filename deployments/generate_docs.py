@@ -36,10 +36,7 @@ _EXIT_CODES = """
 """
 
 
-CHOICES = {
-    f"{PREFIX}SEARCH__FAMILIES": FAMILIES,
-    f"{PREFIX}SEARCH__EXCLUDE_FEATURES": FEATURE_GROUPS,
-}
+CHOICES = {f"{PREFIX}SEARCH__FAMILIES": FAMILIES, f"{PREFIX}SEARCH__WITHOUT": FEATURE_GROUPS}
 """Values of settings whose registries are too slow to import for the settings themselves."""
 
 

@@ -107,7 +107,7 @@ ID_COLUMN = "district_id"
 """Optional in a landing file: the district's own id, which then is its key."""
 
 TIME_COLUMN = "surveyed_at"
-"""Optional in a landing file: when the district was surveyed (ISO 8601, UTC unless it says)."""
+"""Optional in a landing file: when the district was surveyed (ISO 8601, UTC without an offset)."""
 
 OPTIONAL_COLUMNS: tuple[str, ...] = (ID_COLUMN, TIME_COLUMN)
 

@@ -1,4 +1,4 @@
-"""The model's input columns as arrays, and the messages for invalid values."""
+"""The model's input columns as arrays."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,6 @@ from housing.schema import (
     CATEGORIES,
     FEATURES,
     NUMBERS,
-    Column,
     dtypes,
 )
 
@@ -21,7 +20,6 @@ Columns = dict[str, npt.NDArray[Any]]
 none), int8 positions of categories in their catalogue order."""
 
 NUMBER_FEATURES = tuple(name for name in FEATURES if name in NUMBERS)
-LONGEST_SHOWN = 60  # characters of a value that a message repeats
 
 
 def columns_of(districts: Sequence[Mapping[str, Any]]) -> Columns:
@@ -76,32 +74,3 @@ def columns_of_frame(frame: pd.DataFrame) -> Columns:
     for name in CATEGORIES:
         found[name] = np.asarray(frame[name].astype(kinds[name]).cat.codes, dtype=np.int8)
     return found
-
-
-# --- in words -------------------------------------------------------------------------------
-
-
-def expectation(column: Column) -> str:
-    """What a field must hold, in words."""
-    if column.kind == "category":
-        return "one of " + ", ".join(repr(category) for category in column.categories)
-    return f"a number from {column.minimum:,} to {column.maximum:,} ({column.unit})"
-
-
-def error_message(code: str, column: Column, value: object) -> str:
-    """What is wrong with a value of a column; `code` as `quality.rows.ROW_RULES` names it."""
-    if code == "missing":
-        return f"is missing; {expectation(column)} is required"
-    said = {
-        "not-a-number": "is not a number",
-        "not-finite": "is not a finite number",
-        "range": "is out of range",
-        "category": "is not a known category",
-    }[code]
-    return f"{truncate(value)} {said}; {expectation(column)} is wanted"
-
-
-def truncate(value: object) -> str:
-    """The value as Python writes it, cut after LONGEST_SHOWN characters."""
-    shown = repr(value)
-    return shown if len(shown) <= LONGEST_SHOWN else shown[:LONGEST_SHOWN] + "..."

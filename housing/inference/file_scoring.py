@@ -1,53 +1,50 @@
-"""A file of districts into a file of answers, a chunk at a time: memory does not grow with it.
+"""A file of districts into a file of predictions, a chunk at a time: memory does not grow with it.
 
-CSV and Parquet, whole or not at all: the answers are complete before the first byte of them
-goes anywhere. A row that is not a district is answered with what is wrong with it. The rules are
-those of `inputs`; intake's own readers hold a whole file in memory, which a server cannot.
+CSV and Parquet, whole or not at all: the predictions are complete before the first byte of them
+goes anywhere. A row that is not a district gets a message instead of a prediction. Files are read,
+and values checked, as on intake.
 """
 
-import codecs
-import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
 from housing.errors import FileUnreadable
-from housing.inference.columns import NUMBER_FEATURES, Columns, error_message
+from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of_frame
 from housing.inference.loaded_model import LoadedModel, Predictions
-from housing.quality import parsing
-from housing.schema import (
-    CATALOGUE,
-    CATEGORIES,
-    FEATURES,
-    ID_COLUMN,
-    NOT_ABOVE,
-    TARGET,
-    TIME_COLUMN,
-)
-from housing.sources.files import ReadLimits
-from housing.sources.parquet import ParquetTable, check_type
+from housing.quality.values import complaint, first_fault, read_columns
+from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, TARGET, TIME_COLUMN
+from housing.sources.delimited import CsvTable
+from housing.sources.files import ReadLimits, memory_named, read_blocks
+from housing.sources.header import Wanted
+from housing.sources.parquet import ParquetTable, plain_frame
 
-ANSWERS = ("predicted", "lower", "upper", "extrapolates", "model", "error")
+OUTPUT_COLUMNS = ("predicted", "lower", "upper", "extrapolates", "model", "error")
 """Columns that are added to those of the file."""
 
-CHUNK_ROWS = 20_000
-BLOCK_BYTES = 1 << 20
 LIMITS = ReadLimits(max_bytes=2**50, max_rows=2**40)
-"""A file may be of any length, as only some rows of it are there at a time; not of any shape."""
+"""A file may be of any length, as some rows of it are in memory at a time; not of any shape."""
 
-Seen = Callable[[Columns, Predictions], None]
-"""Told of each chunk: its valid rows and their answers."""
+_REQUIRED = tuple(name for name in FEATURES if not CATALOGUE[name].nullable)
+_NULLABLE = tuple(name for name in FEATURES if CATALOGUE[name].nullable)
+WANTED = Wanted(_REQUIRED, (*_NULLABLE, ID_COLUMN, TIME_COLUMN, TARGET))
+"""Columns that are returned with the predictions; others are left out."""
+
+Listener = Callable[[Columns, Predictions], None]
+"""Called for each chunk with its valid rows and their predictions."""
 
 
 @dataclass(frozen=True)
 class FileScore:
-    """How a file was answered."""
+    """Counts of a file's rows."""
 
     rows: int
     predicted: int
@@ -66,199 +63,85 @@ def score(
     *,
     name: str,
     kind: str,
-    seen: Seen = lambda *_: None,
+    seen: Listener = lambda *_: None,
 ) -> FileScore:
-    """Answer every row of `source` (kind "csv" or "parquet") into `target`, of the same kind.
+    """Predict every row of `source` (kind "csv" or "parquet") into `target`, of the same kind.
 
     FileUnreadable where it is no table of districts; `target` is then not to be used.
     """
-    chunks = _csv_chunks(source, name) if kind == "csv" else _parquet_chunks(source, name)
-    rows = answered = extrapolated = 0
-    with _writer(target, kind) as write:
-        for chunk in chunks:
-            table, good, far = _answered(served, chunk, seen)
-            write(table)
+    rows = predicted = extrapolated = 0
+    with memory_named(name), _writer(target, kind) as write:
+        for table in _csv_tables(source, name) if kind == "csv" else _parquet_tables(source, name):
+            scored, good, far = _scored(served, table, name, seen)
+            write(scored)
             rows += table.num_rows
-            answered += good
+            predicted += good
             extrapolated += far
     if not rows:
-        raise FileUnreadable(file=name, why="holds no districts: a header and nothing below")
-    return FileScore(rows, answered, extrapolated)
+        why = "holds no districts: a header and nothing below. Add a line for each district"
+        raise FileUnreadable(file=name, why=why)
+    return FileScore(rows, predicted, extrapolated)
 
 
-def _answered(served: LoadedModel, table: pa.Table, seen: Seen) -> tuple[pa.Table, int, int]:
-    columns, errors = typed(table)
-    good = np.flatnonzero([not error for error in errors])
+def _scored(
+    served: LoadedModel, table: pa.Table, name: str, seen: Listener
+) -> tuple[pa.Table, int, int]:
+    """The table with OUTPUT_COLUMNS, and its numbers of districts and of extrapolations."""
+    columns, errors = _checked(plain_frame(table.select(FEATURES), name))
+    good = np.flatnonzero([error is None for error in errors])
     valid = {name: values[good] for name, values in columns.items()}
     found = {name: np.full(len(errors), np.nan) for name in ("predicted", "lower", "upper")}
     flags = np.zeros(len(errors), dtype=np.bool_)
     if len(good):
-        answers = served.predictions(valid)
+        predictions = served.predictions(valid)
         for name, values in found.items():
-            values[good] = getattr(answers, name)
-        flags[good] = answers.extrapolates
-        seen(valid, answers)
+            values[good] = getattr(predictions, name)
+        flags[good] = predictions.extrapolates
+        seen(valid, predictions)
     for name, values in found.items():
         table = table.append_column(name, pa.array(values, from_pandas=True))
     mask = np.ones(len(errors), dtype=np.bool_)
     mask[good] = False
     table = table.append_column("extrapolates", pa.array(flags, mask=mask))
     table = table.append_column("model", pa.array([served.name] * len(errors), pa.string()))
-    table = table.append_column("error", pa.array([error or None for error in errors], pa.string()))
+    table = table.append_column("error", pa.array(errors, pa.string()))
     return table, len(good), int(flags.sum())
 
 
-def typed(table: pa.Table) -> tuple[Columns, list[str]]:
-    """Delivered columns by the catalogue, and what is wrong with each row ("" for nothing)."""
-    rows = table.num_rows
-    errors = np.full(rows, "", dtype=object)
-    columns: Columns = {}
-    for name in FEATURES:
-        column = CATALOGUE[name]
-        delivered = table[name].to_pandas()
-        if name in CATEGORIES:
-            codes, missing, unknown = parsing.categories(delivered, column.categories)
-            columns[name] = codes
-            faults = [("category", unknown), ("missing", missing)]
-        else:
-            read = parsing.numbers(delivered)
-            columns[name] = read.values
-            low = -np.inf if column.minimum is None else column.minimum
-            high = np.inf if column.maximum is None else column.maximum
-            faults = [
-                ("not-a-number", read.not_a_number),
-                ("not-finite", read.not_finite),
-                ("range", (read.values < low) | (read.values > high)),
-                ("missing", read.missing),
-            ]
-        if column.nullable:
-            faults.pop()
-        for code, mask in faults:
-            for row in np.flatnonzero(mask & (errors == "")):
-                value = delivered.iloc[row]
-                errors[row] = f"{name}: {error_message(code, column, value)}"
-    for part, whole in NOT_ABOVE:
-        for row in np.flatnonzero((columns[part] > columns[whole]) & (errors == "")):
-            errors[row] = f"{part}: is more than the row's {whole}"
-    return columns, errors.tolist()
+def _checked(frame: pd.DataFrame) -> tuple[Columns, list[str | None]]:
+    """The features of each row, and the message about its first fault."""
+    typed, faults = read_columns(frame, FEATURES)
+    first = first_fault(faults, len(frame))
+    errors: list[str | None] = [None] * len(frame)
+    for row in np.flatnonzero(first >= 0).tolist():
+        code, column, _ = faults[first[row]]
+        errors[row] = f"{column}: {complaint(code, column, frame[column].iloc[row])}"
+    return columns_of_frame(pd.DataFrame(typed)), errors
 
 
 # --- reading --------------------------------------------------------------------------------
 
-WANTED = (*FEATURES, ID_COLUMN, TIME_COLUMN, TARGET)
-"""Columns that are handed back with the answers; others are left out."""
+
+def _csv_tables(path: Path, name: str) -> Iterator[pa.Table]:
+    for chunk in CsvTable(partial(read_blocks, path, LIMITS), name, LIMITS, WANTED).chunks():
+        for broken in chunk.broken:
+            why = f"line {broken.line}: {broken.why}. Correct the line, or leave it out"
+            raise FileUnreadable(file=name, why=why)
+        yield _complete(pa.Table.from_pandas(chunk.frame, preserve_index=False))
 
 
-def _present(names: Sequence[str], name: str, where: str) -> list[int]:
-    """Positions of the wanted columns among a file's; FileUnreadable names what is missing."""
-    clean = [column.strip() for column in names]
-    if len(clean) > LIMITS.max_columns:
-        why = f"has {len(clean):,} columns, at most {LIMITS.max_columns:,} are read"
-        raise FileUnreadable(file=name, why=why)
-    required = [c for c in FEATURES if not CATALOGUE[c].nullable]
-    missing = [column for column in required if column not in clean]
-    if missing:
-        raise FileUnreadable(
-            file=name,
-            why=f"{where} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}. "
-            "It must name: " + ", ".join(FEATURES),
-        )
-    doubled = [column for column in WANTED if clean.count(column) > 1]
-    if doubled:
-        raise FileUnreadable(file=name, why=f"{where} names the column {doubled[0]} twice")
-    return [clean.index(column) for column in WANTED if column in clean]
-
-
-def _csv_chunks(path: Path, name: str) -> Iterator[pa.Table]:
-    header = _header(path, name)
-    positions = _present(header, name, "line 1")
-    _refuse_other_encoding(path, name)
-    wanted = [f"f{at}" for at in positions]
-    bad: list[str] = []
-
-    def refuse(row: arrow_csv.InvalidRow) -> str:
-        bad.append(_miscounted(row))
-        return "error"
-
-    try:
-        with arrow_csv.open_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(
-                use_threads=False,
-                block_size=BLOCK_BYTES,
-                column_names=[f"f{i}" for i in range(len(header))],
-                skip_rows=1,
-            ),
-            parse_options=arrow_csv.ParseOptions(invalid_row_handler=refuse),
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=wanted,
-                column_types=dict.fromkeys(wanted, pa.string()),
-                strings_can_be_null=False,
-            ),
-        ) as reader:
-            for batch in reader:
-                table = pa.Table.from_batches([batch])
-                yield _complete(table.rename_columns([header[at].strip() for at in positions]))
-    except pa.ArrowInvalid as error:
-        said = bad[0] if bad else _first_line(error)
-        why = f"is not a CSV table: {said}. Export it again as UTF-8 with commas"
-        raise FileUnreadable(file=name, why=why) from error
-
-
-def _refuse_other_encoding(path: Path, name: str) -> None:
-    """Arrow checks the columns that are read, and not the lines that it cannot cut."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        why = f"is not a CSV table: a byte is not UTF-8 ({error.reason}). Export it again as UTF-8"
-        raise FileUnreadable(file=name, why=why) from error
-
-
-def _header(path: Path, name: str) -> list[str]:
-    with path.open("rb") as file:
-        line = file.readline(BLOCK_BYTES)
-    try:
-        text = line.decode("utf-8-sig").rstrip("\r\n")
-        cells = next(csv.reader([text], strict=True), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FileUnreadable(file=name, why=f"line 1 is not a CSV header ({error})") from error
-    if not cells:
-        raise FileUnreadable(file=name, why="is empty: line 1 must name the columns")
-    return cells
-
-
-def _miscounted(row: arrow_csv.InvalidRow) -> str:
-    where = "a line" if row.number is None else f"line {row.number}"
-    fields = f"{row.actual_columns} fields where the header has {row.expected_columns}"
-    return f"{where} has {fields}: {row.text[:80]!r}"
-
-
-def _parquet_chunks(path: Path, name: str) -> Iterator[pa.Table]:
-    file = ParquetTable(path, name, LIMITS)
-    columns = [file.names[at] for at in _present(file.names, name, "the schema")]
-    clean = [column.strip() for column in columns]
-    for ours, its in zip(clean, columns, strict=True):
-        check_type(ours, file.type_of(its), name)
-    for table in file.batches(columns, CHUNK_ROWS):
-        yield _complete(table.rename_columns(clean))
+def _parquet_tables(path: Path, name: str) -> Iterator[pa.Table]:
+    for table in ParquetTable(path, name, LIMITS, WANTED).tables():
+        yield _complete(table)
 
 
 def _complete(table: pa.Table) -> pa.Table:
     """With every feature: a column that may be empty may be left out."""
-    for name in FEATURES:
+    for name in _NULLABLE:
         if name not in table.column_names:
             kind = pa.float64() if name in NUMBER_FEATURES else pa.string()
             table = table.append_column(name, pa.nulls(table.num_rows, kind))
     return table
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 # --- writing --------------------------------------------------------------------------------
@@ -285,8 +168,9 @@ def _writer(path: Path, kind: str) -> Iterator[Callable[[pa.Table], None]]:
 
 
 def kind_of(path: Path) -> str:
-    """What a file's name says it is; FileUnreadable for neither."""
+    """ "csv" or "parquet", by the file's suffix; FileUnreadable for neither."""
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in ("csv", "parquet"):
-        raise FileUnreadable(file=path.name, why="is neither .csv nor .parquet")
+        why = "is neither .csv nor .parquet. Give it its true suffix, or convert it"
+        raise FileUnreadable(file=path.name, why=why)
     return suffix

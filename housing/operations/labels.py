@@ -10,24 +10,23 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-from pyarrow import csv as arrow_csv
 
 from housing.errors import FileUnreadable
 from housing.keys import KEY_COLUMN, district_keys
 from housing.pipeline.ingest import ingest_sources, options, record_skipped_files
 from housing.quality import parsing
-from housing.quality.rejections import LONGEST_ID
-from housing.quality.table import PART_ROWS, RawTable, whole
-from housing.records import BatchSummary, IntakeSummary, RunOutcome
-from housing.schema import CATALOGUE, ID_COLUMN, KEY, TARGET
+from housing.quality.rejections import Quarantine, summary
+from housing.quality.table import RawTable, whole
+from housing.quality.values import Fault, first_fault, read_columns
+from housing.records import BatchSummary, IntakeSummary, Rejection, RunOutcome
+from housing.schema import ID_COLUMN, KEY, TARGET
 from housing.settings import Settings
 from housing.sources.base import Delivery, IngestHistory
-from housing.sources.files import ReadLimits, fingerprint, load, shown
+from housing.sources.files import ReadLimits, fingerprint, memory_named, shown
+from housing.sources.header import Wanted
 from housing.sources.landing import Landing
-from housing.sources.parquet import ParquetTable, plain
+from housing.sources.table_file import read_table
 from housing.store.database.engine import Store
 from housing.store.runs import predictions, runs
 
@@ -54,89 +53,67 @@ def ingest_labels(store: Store, settings: Settings, files: list[Path]) -> Intake
 def _one(store: Store, path: Path, limits: ReadLimits, run: int) -> BatchSummary:
     name = shown(path)
     try:
-        digest, _ = fingerprint(path)
-        with store.read() as connection:
-            known = predictions.label_batch_with(connection, digest)
-        if known is not None:
-            said = f"{name} was brought in before; nothing to do."
-            return BatchSummary(None, "labels", name, "unchanged", said)
-        labels, rejected = labels_of(path, limits)
+        with memory_named(name):
+            digest, _ = fingerprint(path)
+            with store.read() as connection:
+                known = predictions.label_batch_with(connection, digest)
+            if known is not None:
+                message = f"{name} was brought in before; nothing to do."
+                return BatchSummary(None, "labels", name, "unchanged", message)
+            labels, rejections = labels_of(path, limits)
     except FileUnreadable as error:
         return BatchSummary(None, "labels", name, "unreadable", f"{error}.")
+    rejected = sum(rejection.rows for rejection in rejections)
     read = len(labels) + rejected
-    message = f"{read:,} rows read, {len(labels):,} labels, {rejected:,} rejected."
+    message = f"{read:,} rows read, {len(labels):,} labels, {rejected:,} rejected"
+    if rejections:
+        worst = max(rejections, key=lambda rejection: rejection.rows)
+        message += f"; most often {worst.code} ({worst.rows:,}), first: {worst.example}"
     facts = {
         "digest": digest, "name": name, "origin": "labels", "rejected_rows": rejected,
-        "message": message, "run": run,
+        "message": f"{message}.", "run": run,
     }  # fmt: skip
     predictions.add_labels(store, labels, facts)
     return BatchSummary(
-        None, "labels", name, "accepted", message,
-        read=read, accepted=len(labels), rejected=rejected,
+        None, "labels", name, "accepted", f"{message}.",
+        read=read, accepted=len(labels), rejected=rejected, rejections=rejections,
     )  # fmt: skip
 
 
-def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, int]:
-    """Keys and true prices of a file, and how many of its rows are neither."""
-    frame = _read(path, limits)
-    if TARGET not in frame:
-        raise FileUnreadable(file=shown(path), why=f"has no column {TARGET}")
-    has_id, has_key = ID_COLUMN in frame, set(KEY) <= set(frame.columns)
-    if not has_id and not has_key:
-        raise FileUnreadable(
-            file=shown(path),
-            why=f"does not say whose prices it holds: it needs the column {ID_COLUMN}, or all of "
-            + ", ".join(KEY),
-        )
-    column = CATALOGUE[TARGET]
-    target = parsing.numbers(frame[TARGET]).values
-    good = (target >= (column.minimum or -np.inf)) & (target <= (column.maximum or np.inf))
-    typed = pd.DataFrame(index=frame.index)
-    if has_id:
-        typed[ID_COLUMN], bad = parsing.identifiers(frame[ID_COLUMN], LONGEST_ID)
-        good &= ~bad
-    identified = _numbers(frame, typed) if has_key else np.zeros(len(frame), dtype=np.bool_)
-    if has_id:
-        identified |= typed[ID_COLUMN].notna().to_numpy()
-    if not has_key:
-        for name in KEY:
-            typed[name] = 0.0  # not looked at: every row that counts has an id
-    good &= identified
-    kept = typed.loc[good].fillna(dict.fromkeys(KEY, 0.0))
-    labels = pd.DataFrame({KEY_COLUMN: district_keys(kept), LABEL: target[good]})
-    return labels.drop_duplicates(KEY_COLUMN, keep="last"), int(len(frame) - good.sum())
+WANTED = Wanted((TARGET,), (ID_COLUMN, *KEY))
 
 
-def _numbers(frame: pd.DataFrame, typed: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    whole = np.ones(len(frame), dtype=np.bool_)
-    for name in KEY:
-        values = parsing.numbers(frame[name]).values
-        column = CATALOGUE[name]
-        whole &= (values >= (column.minimum or -np.inf)) & (values <= (column.maximum or np.inf))
-        typed[name] = values
-    return whole
+def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejection, ...]]:
+    """Keys and true prices of a file, and why its other rows are rejected.
 
-
-def _read(path: Path, limits: ReadLimits) -> pd.DataFrame:
-    name = shown(path)
-    csv = path.name.lower().endswith((".csv", ".csv.gz"))
-    if not csv and path.suffix.lower() != ".parquet":
-        raise FileUnreadable(file=name, why="is neither .csv, .csv.gz nor .parquet")
-    wanted = (ID_COLUMN, *KEY, TARGET)
-    data = load(path, limits, text=csv)
-    try:
-        if csv:
-            convert = arrow_csv.ConvertOptions(column_types=dict.fromkeys(wanted, pa.string()))
-            table = arrow_csv.read_csv(pa.py_buffer(data), convert_options=convert)
+    A row needs a valid price, and an id or all identifying values.
+    """
+    table = read_table(path, limits, wanted=WANTED)
+    quarantine, labels = Quarantine(), []
+    for chunk in table.chunks():
+        names = list(chunk.frame.columns)
+        if ID_COLUMN not in names and not {*KEY} <= {*names}:
+            why = f"does not name the districts. Add the column {ID_COLUMN}, or all of "
+            raise FileUnreadable(file=shown(path), why=why + ", ".join(KEY))
+        typed, faults = read_columns(chunk.frame, names)
+        rows = len(chunk.frame)
+        has_id = typed[ID_COLUMN].notna().to_numpy() if ID_COLUMN in typed else np.zeros(rows, bool)
+        if {*KEY} <= {*names}:
+            faults = [f._replace(rows=f.rows & ~(has_id & (f.column in KEY))) for f in faults]
         else:
-            file = ParquetTable(data, name, limits)
-            columns = [c for c in wanted if c in file.names]
-            table = pa.concat_tables(file.batches(columns, PART_ROWS))
-        present = [c for c in wanted if c in table.column_names]
-        return pd.DataFrame({c: plain(c, table[c], name) for c in present})
-    except (pa.ArrowException, OSError, ValueError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise FileUnreadable(file=name, why=f"is not a table: {said}") from error
+            faults = [f for f in faults if f.column not in KEY]
+            faults.append(Fault("missing", ID_COLUMN, ~has_id))
+        first = first_fault(faults, rows)
+        quarantine.add(chunk, first, faults)
+        good = first < 0
+        values = {name: typed[name].where(~has_id, 0.0) if name in typed else 0.0 for name in KEY}
+        identity = pd.DataFrame(values, index=typed[TARGET].index)
+        if ID_COLUMN in typed:
+            identity[ID_COLUMN] = typed[ID_COLUMN]
+        keys = district_keys(identity[good])
+        labels.append(pd.DataFrame({KEY_COLUMN: keys, LABEL: typed[TARGET].to_numpy()[good]}))
+    rejections = summary(quarantine.table(), shown(path), table.line_unit)
+    return pd.concat(labels).drop_duplicates(KEY_COLUMN, keep="last"), rejections
 
 
 # --- audits ---------------------------------------------------------------------------------

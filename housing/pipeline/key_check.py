@@ -1,4 +1,4 @@
-"""Whether a delivery may hold known districts under other keys, for want of their ids."""
+"""Whether a delivery may contain known districts under other keys, as it lacks their ids."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,18 @@ from housing.store.data import datasets, split
 from housing.store.database.engine import Store
 
 LEAST_ROWS = 20
-"""Rows below which nothing is said: a handful may well be of known locations."""
+"""A delivery of fewer rows is not checked: a handful may well be at known locations."""
 
 KNOWN_LOCATIONS, NEW_KEYS = 0.9, 0.5
-"""Shares of a delivery from which on it looks like districts that are known. New districts of the
-reference table lie for 57 % at locations of the others."""
+"""Shares from which on a delivery looks like known districts. Of new districts of the reference
+table 57 % are at locations of others."""
+
+MOST_ROWS = 2_000_000
+"""Rows of the dataset, newest batches first, after which no further batch is compared."""
 
 
 def unknown_keys_at_known_locations(store: Store, accepted: pd.DataFrame) -> str:
-    """A warning for people, or "" where there is nothing to warn of."""
+    """A warning for people, or "" if there is none."""
     if len(accepted) < LEAST_ROWS:
         return ""
     keys = accepted[KEY_COLUMN].to_numpy()
@@ -29,15 +32,26 @@ def unknown_keys_at_known_locations(store: Store, accepted: pd.DataFrame) -> str
         active = datasets.active(connection)
     if active is None or not active.batches:
         return ""
-    known = datasets.delivered(store, active.id, schema.COORDINATES)
-    at_known = np.isin(_words(accepted), _words(known)).mean()
+    at_known = _share_at_known_locations(store, active.id, accepted)
     if at_known < KNOWN_LOCATIONS:
         return ""
     return (
-        f" {at_known:.0%} of its rows lie at locations of the dataset, and {new.mean():.0%} are "
-        f"new districts by their keys. Where they are known ones with other values, only the same "
-        f"`{schema.ID_COLUMN}` in both deliveries makes them corrections."
+        f" {at_known:.0%} of its rows are at locations of the dataset, and {new.mean():.0%} are "
+        f"new districts by their keys. If they are known districts with other values, only the "
+        f"same `{schema.ID_COLUMN}` in both deliveries makes them corrections."
     )
+
+
+def _share_at_known_locations(store: Store, version: int, accepted: pd.DataFrame) -> float:
+    """Share of rows; one batch of the dataset is in memory at a time."""
+    words, compared = _words(accepted), 0
+    known = np.zeros(len(words), dtype=np.bool_)
+    for batch in datasets.delivered(store, version, schema.COORDINATES):
+        known |= np.isin(words, _words(batch))
+        compared += len(batch)
+        if known.all() or compared >= MOST_ROWS:
+            break
+    return float(known.mean())
 
 
 def _words(frame: pd.DataFrame) -> npt.NDArray[np.uint64]:

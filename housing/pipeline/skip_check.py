@@ -80,7 +80,7 @@ def stored(
     if search is None or search.finished_at is None:
         return found
     found = replace(found, searched=True)
-    model = registry.model_of_search(connection, search.id, settings.search.ensemble_size)
+    model = registry.model_of_search(connection, search.id, settings.search.bag)
     if model is None:
         return found
     return replace(

@@ -1,8 +1,8 @@
 """Batch rules: when a whole delivery is quarantined, although single rows may look fine.
 
-The defaults hold what is almost surely a mistake (another unit, a cut file, a shuffled column),
-and let through what is merely unusual, such as the districts of one city alone. Row rules belong
-in `rows`; statistical drift belongs in the gate, which can weigh it.
+The defaults quarantine what is almost surely a mistake (another unit, a cut file, a shuffled
+column), and accept what is merely unusual, such as the districts of one city alone. Row rules
+belong in `rows`; statistical drift belongs in the gate, which can weigh it.
 """
 
 import math
@@ -13,6 +13,7 @@ from statistics import median
 from housing.quality.policy import QualityPolicy
 from housing.quality.profile import profile_columns
 from housing.quality.rows import Validated
+from housing.quality.values import rules_table
 from housing.records import Json
 from housing.schema import CATALOGUE, CATEGORIES, NUMBERS
 
@@ -26,7 +27,12 @@ BATCH_RULES: Mapping[str, str] = {
     "kept-out rows": "rows that the dataset lacks are those of a batch that is quarantined, "
     "discarded, withdrawn or blocked",
 }
-"""Batch rules by name and what holds a batch; each reason begins with the name."""
+"""Batch rules by name and what quarantines a batch; each reason begins with the name."""
+
+
+def batch_rules_table() -> str:
+    """BATCH_RULES as a Markdown table."""
+    return rules_table("rule", "a batch is quarantined when", BATCH_RULES)
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,8 @@ def batch_message(
     policy: QualityPolicy,
     known: str = "",
 ) -> str:
-    """What became of the batch, in words; `reasons` are those of `judge_batch`, `known` says which
-    rows the dataset had.
+    """The message about a batch; `reasons` are those of `judge_batch`, `known` describes
+    the known rows.
     """
     accepted, rejected = len(validated.accepted), len(validated.rejected)
     counts = f"{validated.read:,} rows read, {accepted:,} accepted, {rejected:,} rejected"

@@ -1,7 +1,7 @@
-"""From delivered values to typed ones, a whole column at a time, with a mask for each way to fail.
+"""From delivered values to typed ones, a whole column at a time, with a mask for each fault.
 
-Clean columns take one vectorised cast; only a column in which something is odd is looked at more
-closely. What a fault means, and what becomes of its row, belongs in `rows`.
+A clean column takes one vectorised cast; only others are parsed value by value. The rules
+themselves belong in `values`.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 Mask = npt.NDArray[np.bool_]
 
 MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "<na>")
-"""What is read as an empty field, in any case and with blanks around it."""
+"""Read as an empty field, in any case and with blanks around it."""
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _INFINITY = r"^[+-]?inf(inity)?$"
@@ -24,11 +24,11 @@ _DATE = (
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
 )
 _BLANKS = " \t"
-"""What may stand around a value. Any other white space, and every control character, is a part of
-it: such a file is damaged, or was not written for us."""
+"""Allowed around a value. Any other white space, and every control character, is part of it: such a
+file is damaged, or was not written for this system."""
 
 _ODD = r"[\x00-\x1f\x7f-\x{9f}]|^[\p{Z}\x{feff}\x{200b}]|[\p{Z}\x{feff}\x{200b}]$"
-"""In an id: control characters anywhere, and white space at its ends that nobody can see."""
+"""In an id: control characters anywhere, and invisible white space at its ends."""
 
 
 class Numbers(NamedTuple):
@@ -123,7 +123,7 @@ def _positions(text: pa.ChunkedArray, known: tuple[str, ...]) -> npt.NDArray[np.
 
 
 def times(column: pd.Series) -> tuple[pd.Series, Mask]:
-    """Read a column as points in time (UTC unless a value says), and which are no ISO 8601."""
+    """Read a column as points in time (UTC without an offset), and which are not ISO 8601."""
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         stamps = column.dt.tz_localize("UTC") if column.dt.tz is None else column
         return stamps.dt.tz_convert("UTC").dt.as_unit("us"), np.zeros(len(column), dtype=np.bool_)

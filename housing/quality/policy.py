@@ -17,8 +17,8 @@ class QualityPolicy(BaseModel):
     recent_batches: int = Field(
         default=10,
         ge=1,
-        description="How many recent batches of a source tell its usual row count; smaller ones "
-        "than MIN_ROWS are not among them.",
+        description="Recent batches of a source whose median is its usual row count, without those "
+        "of fewer than MIN_ROWS rows.",
     )
     min_recent_batches: int = Field(
         default=5, ge=1, description="With fewer recent batches the row count is not judged."

@@ -1,4 +1,4 @@
-"""A table's profile: a few facts per column, small enough for SQL; batches are judged by it.
+"""A table's profile: a few statistics per column, small enough for SQL; batches are judged by it.
 
 Statistical tests of drift between two tables belong in `evaluation`.
 """
@@ -16,7 +16,7 @@ def profile_columns(frame: pd.DataFrame) -> dict[str, Any]:
     """Facts per catalogue column of a validated table; plain JSON, no NaN in it.
 
     Number columns: min, q25, median, q75, max, mean in the column's unit, None where there is no
-    value. Category columns: counts, one for every catalogue category. Both: missing, the share of
+    value. Category columns: counts, one for each catalogue category. Both: missing, the share of
     rows (0 to 1) without a value.
     """
     numbers = {name: _number(frame[name]) for name in NUMBERS}

@@ -11,8 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
-from housing.inference.columns import LONGEST_SHOWN, error_message
-from housing.quality.rejections import LONGEST_ID
+from housing.quality.values import LONGEST_ID, LONGEST_SHOWN, complaint
 from housing.schema import (
     CATALOGUE,
     FEATURES,
@@ -109,7 +108,7 @@ def read(adapter: TypeAdapter[Any], body: bytes) -> list[dict[str, Any]]:
     except ValidationError as error:
         raise _invalid(error) from None
     faults = [
-        _too_large(i, part, whole, row)
+        _too_large(i, part, row[part])
         for i, row in enumerate(districts)
         for part, whole in NOT_ABOVE
         if (row.get(part) or 0.0) > row[whole]
@@ -149,7 +148,7 @@ def _fault(detail: ErrorDetails) -> Fault:
 
 def _column_fault(path: str, code: str, column: Column, value: Any) -> Fault:
     shown = None if code == "missing" else value
-    fault: Fault = {"field": path, "message": error_message(code, column, shown)}
+    fault: Fault = {"field": path, "message": complaint(code, column.name, shown)}
     if code != "missing" and isinstance(value, str | bool | int | float) and code != "not-finite":
         # JSON numbers are floats: an integer of more than 64 bits cannot be written back.
         fault["value"] = float(value) if type(value) is int else value
@@ -183,11 +182,11 @@ EXAMPLE = '{"districts": [{...}, ...]}'
 _FIELDS = ", ".join((*FEATURES, ID_COLUMN))
 
 
-def _too_large(row: int, part: str, whole: str, values: Mapping[str, Any]) -> Fault:
+def _too_large(row: int, part: str, value: float) -> Fault:
     return {
         "field": f"districts[{row}].{part}",
-        "message": f"{values[part]:g} is more than the {values[whole]:g} of {whole}",
-        "value": values[part],
+        "message": complaint("exceeds", part, value),
+        "value": value,
         "unit": CATALOGUE[part].unit,
     }
 

@@ -1,6 +1,6 @@
-"""What a source of rows is: what it is told, what it must offer, and what it may answer.
+"""The interface of sources: their options, the ingest history, and deliveries.
 
-A source finds and reads; it never judges a row (`housing.quality`) and never writes to the store.
+A source finds and reads; it never checks a row (`housing.quality`) and never writes to the store.
 Each source is a module beside this one and a line in `SOURCES`.
 """
 
@@ -23,7 +23,7 @@ class SourceOptions(SourceSettings):
     landing_dir: Path = Field(description="Folder of landing files.")
     create_landing_dir: bool = Field(
         default=False,
-        description="Make the folder where it is missing; a missing one is an error else.",
+        description="Make the folder if it is missing; otherwise a missing one is an error.",
     )
     limits: ReadLimits = Field(
         default_factory=ReadLimits, description="What a file may cost to read."
@@ -33,10 +33,10 @@ class SourceOptions(SourceSettings):
         default=3.0,
         gt=0,
         le=60,
-        description="After this long without an answer a server is given up.",
+        description="Time limit for a server to answer.",
     )
     transfer_seconds: float = Field(
-        default=120.0, gt=0, le=3600, description="After this long a download is given up."
+        default=120.0, gt=0, le=3600, description="Time limit of a download."
     )
     seed: int = Field(default=42, ge=0, lt=2**31, description="Decides the simulated districts.")
     simulated_day_rows: int = Field(
@@ -61,11 +61,11 @@ class Known(Protocol):
 
     @property
     def next_digest(self) -> str:
-        """What identifies the same content, delivered once more."""
+        """The digest of the same content, delivered once more."""
 
 
 class IngestHistory(Protocol):
-    """What was brought in before; the store knows."""
+    """What was ingested before; the store implements it."""
 
     def batch_with(self, digest: str) -> Known | None:
         """The newest batch with this content, or None."""
@@ -82,16 +82,16 @@ class IngestHistory(Protocol):
 
 @dataclass(frozen=True)
 class Delivery:
-    """Rows that are there to be read; `read` may raise FileUnreadable."""
+    """Rows to be read; `read` may raise FileUnreadable."""
 
     source: str  # a name of SOURCES
     name: str  # for people
     digest: str  # sha256 of the content, hex
     size: int  # bytes
     simulated: bool
-    watermark: str | None  # what `Seen.watermark` must answer once this is stored
+    watermark: str | None  # what `IngestHistory.watermark` returns once this is stored
     read: Callable[[], Raw]
-    repeats: int | None = None  # batch of the same content, taken again because a person asks
+    repeats: int | None = None  # batch of the same content, if a person asked to read it again
 
 
 class Source(Protocol):
@@ -102,7 +102,7 @@ class Source(Protocol):
         """Its name in SOURCES."""
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
-        """What there is tonight, in the order in which it should be stored.
+        """What there is to read, in the order in which it should be stored.
 
         A BatchSummary ("unchanged", "superseded", "waiting" or "unreadable") stands for what need
         not or cannot be read. Raises SourceUnavailable where the source as a whole cannot be

@@ -1,8 +1,8 @@
-"""The reference table: fetched once from its public home, or taken from where a person says.
+"""The reference table: downloaded once, or read from the file or address in HOUSING_CENSUS.
 
-What a person names is used or is an error, never replaced silently. Only the public home, when it
-cannot be reached, gives way to simulated districts, and then the delivery's name says so loudly.
-Fetching bytes belongs in `download`, reading them in `tabular`.
+What HOUSING_CENSUS names is used or is an error, never replaced. Only where the public address
+cannot be reached do simulated districts take its place, named so. Fetching
+bytes belongs in `download`.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -19,18 +19,20 @@ from urllib.parse import unquote, urlsplit
 from housing.errors import FileUnreadable, SourceUnavailable
 from housing.records import BatchSummary
 from housing.sources.base import Delivery, IngestHistory, SourceOptions
-from housing.sources.delimited import parse_csv
-from housing.sources.download import NotFetched, Patience, fetch, store_file
+from housing.sources.delimited import CsvTable
+from housing.sources.download import NotFetched, TimeLimits, fetch, store_file
 from housing.sources.files import load, shown
+from housing.sources.parquet import ParquetTable
 from housing.sources.simulated.source import bootstrap
-from housing.sources.table_file import FORMATS, FileTable, is_table, parser_of
+from housing.sources.table_file import FORMATS, FileTable
 
+_BLOCK = 1 << 20  # bytes
 DIGEST = "8a3727f4cf54ac1a327f69b1d5b4db54c5834ea81c6e4efc0d163300022a685e"
 """sha256 of the reference table's CSV."""
 
 _FOLDER = "https://raw.githubusercontent.com/ageron/handson-ml2/master/datasets/housing/"
 HOMES = (_FOLDER + "housing.csv", _FOLDER + "housing.tgz")
-"""The table's public addresses, the second being the first's one retry."""
+"""The table's public addresses; the second is tried where the first fails."""
 
 _TARS = (".tgz", ".tar.gz", ".tar")
 _WAY_OUT = "Set HOUSING_SOURCES__CENSUS to a readable path or URL; unset, it is the public one."
@@ -38,14 +40,14 @@ _WAY_OUT = "Set HOUSING_SOURCES__CENSUS to a readable path or URL; unset, it is 
 
 @dataclass(frozen=True)
 class Census:
-    """One delivery, as long as no reference table is in."""
+    """One delivery, until a reference table is stored."""
 
     options: SourceOptions
     name: str = "census"
     homes: tuple[str, ...] = HOMES
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
-        """The reference table, once; raises SourceUnavailable where a named one cannot be had."""
+        """The reference table, once; SourceUnavailable where a named one cannot be read."""
         if seen.has_reference():
             return
         if self.options.census:
@@ -54,8 +56,8 @@ class Census:
         try:
             content = self._public()
         except NotFetched as error:
-            loud = f"simulated districts (the census table could not be reached: {error})"
-            yield bootstrap(self.options, self.name, loud)
+            name = f"simulated districts (the census table could not be reached: {error})"
+            yield bootstrap(self.options, self.name, name)
         else:
             yield self._delivery("housing.csv", content)
 
@@ -67,7 +69,7 @@ class Census:
         )
 
     def _public(self) -> bytes:
-        """From the cache, else from the first public address that answers; NotFetched if none."""
+        """From the cache, else from the first public address that answers; or NotFetched."""
         cached = self.options.cache_dir / f"census-{DIGEST[:12]}.csv"
         if cached.is_file() and _is_reference(content := cached.read_bytes()):
             return content
@@ -85,13 +87,13 @@ class Census:
         raise NotFetched("; ".join(dict.fromkeys(reasons)))
 
     def _named(self, where: str) -> tuple[str, bytes]:
-        """Name and content of the table that a person named."""
+        """Name and content of the table that HOUSING_CENSUS names."""
         parts = urlsplit(where)
         if parts.scheme in ("http", "https"):
             name = PurePosixPath(unquote(parts.path)).name or "housing.csv"
             path = self._downloaded(where, name)
         elif "://" in where and parts.scheme != "file":
-            raise _unavailable(f"{parts.scheme}:// is not an address that is read")
+            raise _unavailable(f"addresses of the kind {parts.scheme}:// are not read")
         else:
             path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(where)
             path = path.expanduser()
@@ -116,8 +118,8 @@ class Census:
         return path
 
     def _fetch(self, address: str) -> bytes:
-        patience = Patience(self.options.connect_seconds, self.options.transfer_seconds)
-        return fetch(address, patience, self.options.limits.max_bytes)
+        limits = TimeLimits(self.options.connect_seconds, self.options.transfer_seconds)
+        return fetch(address, limits, self.options.limits.max_bytes)
 
 
 def _unavailable(why: str) -> SourceUnavailable:
@@ -129,13 +131,19 @@ def _is_reference(content: bytes) -> bool:
 
 
 def _read(options: SourceOptions, name: str, content: bytes, digest: str) -> FileTable:
-    # `load` and `_member` have unpacked what was packed, so the text is parsed as it is.
-    parse = parser_of(Path(name)) if is_table(Path(name)) else parse_csv
-    raw = parse(bytearray(content), name, options.limits)
-    if digest == DIGEST:
-        return raw
-    note = f"this is not the reference table, whose sha256 begins with {DIGEST[:12]}"
-    return replace(raw, notes=(*raw.notes, note))
+    found: FileTable
+    if name.lower().endswith(".parquet"):
+        found = ParquetTable(bytearray(content), name, options.limits)
+    else:  # `load` and `_member` have unpacked it
+        found = CsvTable(lambda: _blocks(content), name, options.limits)
+    if digest != DIGEST:
+        note = f"this is not the reference table, whose sha256 begins with {DIGEST[:12]}"
+        found.notes = (*found.notes, note)
+    return found
+
+
+def _blocks(content: bytes) -> Iterator[bytes]:
+    yield from (content[at : at + _BLOCK] for at in range(0, len(content), _BLOCK))
 
 
 def _member(name: str, content: bytes, options: SourceOptions) -> bytes:

@@ -1,241 +1,174 @@
-"""CSV text into a table of text: UTF-8, commas, a header, one district a line.
+"""CSV files: UTF-8, commas, a header, and a line for each district; read a chunk at a time.
 
 A stray quotation mark must not swallow the lines below it, so a quoted field ends on its line or
-the line is broken. Reading numbers and categories out of the text belongs in `quality`.
+the line is broken: lines are split first, fields afterwards. Reading numbers and categories from
+the text belongs in `quality`.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
+import pyarrow.compute as pc
 
 from housing.errors import FileUnreadable
-from housing.quality.table import BrokenLine, Place, RawTable
-from housing.schema import CATALOGUE
-from housing.sources.encoding import plain_text
-from housing.sources.files import ReadLimits, memory_named
-from housing.sources.header import Header, read_header
+from housing.quality.rejections import TEXT_LENGTH
+from housing.quality.table import BrokenLine, LineUnit, RawTable
+from housing.sources.encoding import refuse_other_encoding, refuse_other_formats
+from housing.sources.files import ReadLimits
+from housing.sources.header import DELIVERED, Wanted, read_header
 
-_BLOCK = 1 << 22  # bytes
-_PART = 1 << 23  # bytes
-_DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'", ":": "':'"}
+CHUNK_BYTES = 1 << 21
 MOST_BROKEN = 250_000
 """Broken lines of one file that are kept and reported; a file with more of them is no table."""
-_TEXT = 1_000  # characters of a broken line that are kept
+_DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'", ":": "':'"}
+_COMMA = "\0"
+"""Stands for a comma inside a quoted field while lines are split; files cannot hold it."""
+_UTF8_MARK = b"\xef\xbb\xbf"
+_MISQUOTED = "a quotation mark is not closed on the line, or text follows a quoted field"
+_CUT_SHORT = "the last line has no line break: was the file cut short?"
+_PLAIN_QUOTES = r'^(?:"[^",]*"|[^",]*)(?:,(?:"[^",]*"|[^",]*))*$'
+"""Lines whose quotation marks are around whole fields, with neither commas nor marks inside."""
 
 
-@dataclass(frozen=True)
-class CsvText:
-    """The text of a table of districts, whose lines are cut into columns a part at a time."""
+class CsvTable:
+    """A CSV file whose wanted columns are read as text, about CHUNK_BYTES at a time."""
 
-    data: bytearray  # UTF-8 with LF line ends, the header included
-    start: int  # where line 2 begins
-    width: int  # fields of a line
-    header: Header
-    notes: tuple[str, ...]
-    name: str
-    limits: ReadLimits
-    place: Place = "line"
+    line_unit: LineUnit = "line"
 
-    def parts(self) -> Iterator[RawTable]:
-        """Some 8 MiB of whole lines each: a field ends on its line, or the line is broken.
+    def __init__(
+        self,
+        blocks: Callable[[], Iterator[bytes]],
+        name: str,
+        limits: ReadLimits,
+        wanted: Wanted = DELIVERED,
+    ) -> None:
+        """`blocks` yields the bytes, again at each call. FileUnreadable for a bad header."""
+        self._blocks, self._name, self._limits = blocks, name, limits
+        head = next(self._pieces())[1].partition(b"\n")[0].decode()
+        cells = _fields(head)
+        if cells is None:
+            self._refuse(f"line 1 is not a header: {_MISQUOTED}. Quote column names fully, or not")
+        if len(cells) > limits.max_columns:
+            most = f"at most {limits.max_columns:,} are read"
+            self._refuse(f"line 1 names {len(cells):,} columns, {most}. Leave out the others")
+        self._refuse_other_delimiter(head, cells, wanted)
+        self._width = len(cells)
+        self._positions, self.notes = read_header(cells, name, wanted=wanted)
 
-        FileUnreadable where there are too many lines, whole or broken.
+    def _refuse(self, why: str) -> NoReturn:
+        raise FileUnreadable(file=self._name, why=why)
+
+    def _refuse_other_delimiter(self, head: str, names: Sequence[str], wanted: Wanted) -> None:
+        columns = {*wanted.required, *wanted.optional}
+        known = len(columns & {name.strip() for name in names})
+        for delimiter, words in _DELIMITERS.items():
+            cells = {cell.strip(' "') for cell in head.split(delimiter)}
+            if len(columns & cells) > max(known, 1):
+                self._refuse(
+                    f"line 1: fields are separated by {words}, and a comma is expected. Export it "
+                    "again with commas as delimiters and points as decimal marks"
+                )
+
+    def chunks(self) -> Iterator[RawTable]:
+        """All rows and broken lines; FileUnreadable where the rest of the file is no table."""
+        broken = 0
+        for line, text in self._pieces():
+            if text and not text.endswith(b"\n"):
+                self.notes = tuple(dict.fromkeys((*self.notes, _CUT_SHORT)))
+            if line == 1:
+                line, text = 2, text.partition(b"\n")[2]
+            chunk = self._split(text.removesuffix(b"\n"), line, MOST_BROKEN - broken)
+            broken += len(chunk.broken)
+            yield chunk
+
+    def _pieces(self) -> Iterator[tuple[int, bytes]]:
+        """Whole lines with LF ends, and the number of the first; the header's is 1."""
+        rest, line = bytearray(), 1
+        for block in self._blocks():
+            rest += block
+            # A CR that ends the block may be half of a line end.
+            end = max(rest.rfind(b"\n"), rest.rfind(b"\r", 0, len(rest) - 1)) + 1
+            if len(rest) - end > self._limits.max_line_bytes + 1:
+                self._checked(bytes(rest), line)  # refuses the last line
+            if end >= CHUNK_BYTES:
+                text, lines = self._checked(bytes(rest[:end]), line)
+                del rest[:end]
+                yield line, text
+                line += lines
+        if rest or line == 1:
+            yield line, self._checked(bytes(rest), line)[0]
+
+    def _checked(self, text: bytes, line: int) -> tuple[bytes, int]:
+        """The lines with LF ends and their number.
+
+        FileUnreadable for too many lines, for a long one, and for all but UTF-8.
         """
-        line, refused = 2, 0
-        for text in self._pieces():
-            with memory_named(self.name):
-                table, lines, broken = self._cut(text, line)
-            line += text.count(b"\n")
-            refused += len(broken)
-            if refused > MOST_BROKEN:
-                raise self._too_broken()
-            if line - 2 > self.limits.max_rows:
-                why = f"holds more than {self.limits.max_rows:,} lines. Split it into smaller files"
-                raise FileUnreadable(file=self.name, why=why)
-            yield RawTable(table.to_pandas(), lines, broken, self.place)
+        if line == 1:
+            text = text.removeprefix(_UTF8_MARK)
+            refuse_other_formats(text, self._name)
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n"))
+        lines = len(ends) + (not text.endswith(b"\n"))
+        if line + lines - 2 > self._limits.max_rows:
+            most = f"more than {self._limits.max_rows:,} lines"
+            self._refuse(f"holds {most}. Split it into smaller files")
+        lengths = np.diff(ends, prepend=-1, append=len(text)) - 1
+        long = np.flatnonzero(lengths > self._limits.max_line_bytes)
+        if len(long):
+            most = f"longer than {self._limits.max_line_bytes:,} bytes"
+            why = f"line {line + long[0]} is {most}, and a district takes about 100"
+            self._refuse(f"{why}. Write one district a line, with a line break after each")
+        refuse_other_encoding(text, line, self._name)
+        return text, lines
 
-    def _cut(self, text: bytearray, line: int) -> "_Rows":
-        try:
-            return _rows(text, line, self.width, self.header)
-        except _TooBroken:
-            raise self._too_broken() from None
+    def _split(self, text: bytes, first: int, most_broken: int) -> RawTable:
+        """The rows of some lines; `first` is the number of the first line."""
+        lines = pc.split_pattern(pa.array([text], pa.string()), "\n").flatten()
+        numbers = np.arange(first, first + len(lines))
+        cells = pc.split_pattern(_unquoted(lines) if b'"' in text else lines, ",")
+        counts = pc.fill_null(pc.list_value_length(cells), -1).to_numpy()
+        fits = counts == self._width
+        bad = np.flatnonzero(~fits)
+        filled = pc.not_equal(pc.utf8_trim_whitespace(lines.take(bad)), "")
+        bad = bad[filled.to_numpy(zero_copy_only=False)]  # a blank line is no row
+        if len(bad) > most_broken:
+            why = f"more than {MOST_BROKEN:,} lines cannot be split into the header's columns"
+            self._refuse(f"{why}. Export it again")
+        broken = (
+            self._broken(int(numbers[i]), int(counts[i]), lines[i].as_py()) for i in bad.tolist()
+        )
+        values = cells.filter(pa.array(fits)).flatten()
+        if b'"' in text:
+            values = pc.replace_substring(values, _COMMA, ",")
+        rows = np.arange(0, len(values), self._width)
+        columns = {name: values.take(rows + at) for name, at in self._positions.items()}
+        frame = pa.table(columns).to_pandas()
+        return RawTable(frame, numbers[fits], tuple(broken), self.line_unit, self.notes)
 
-    def _too_broken(self) -> FileUnreadable:
-        why = f"more than {MOST_BROKEN:,} lines cannot be cut into the header's columns"
-        return FileUnreadable(file=self.name, why=f"{why}. Export it again")
-
-    def _pieces(self) -> Iterator[bytearray]:
-        at = self.start
-        while True:
-            end = self.data.find(b"\n", at + _PART) + 1 or len(self.data)
-            yield self.data[at:end]
-            at = end
-            if at >= len(self.data):
-                return
-
-
-def parse_csv(data: bytearray, name: str, limits: ReadLimits) -> CsvText:
-    """All lines of a CSV file as text; FileUnreadable where it is no table of districts."""
-    data = plain_text(data, name)
-    end = data.find(b"\n") + 1 or len(data)
-    head = data[:end].decode().removesuffix("\n")
-    names = _cells(head, name)
-    if len(names) > limits.max_columns:
-        why = f"line 1 names {len(names):,} columns, at most {limits.max_columns:,} are read"
-        raise FileUnreadable(file=name, why=why)
-    _refuse_other_delimiter(head, names, name)
-    header = read_header(names, name)
-    notes = header.notes
-    if not data.endswith(b"\n"):
-        notes = (*notes, "the last line has no line break: was the file cut short?")
-    return CsvText(data, end, len(names), header, notes, name, limits)
+    def _broken(self, line: int, fields: int, text: str) -> BrokenLine:
+        if fields < 0:
+            return BrokenLine(line, "quote", text[:TEXT_LENGTH], _MISQUOTED)
+        why = f"{fields} field{'s' * (fields != 1)} where the header has {self._width}"
+        return BrokenLine(line, "fields", text[:TEXT_LENGTH], why)
 
 
-def _cells(line: str, name: str) -> list[str]:
+def _unquoted(lines: pa.StringArray) -> pa.StringArray:
+    """Lines without quotation marks, _COMMA for each comma in a field; null where misquoted."""
+    plain = pc.match_substring_regex(lines, _PLAIN_QUOTES)
+    odd = pc.invert(plain)
+    fields = [_fields(line) for line in lines.filter(odd).to_pylist()]
+    texts = [f and ",".join(cell.replace(",", _COMMA) for cell in f) for f in fields]
+    unquoted = pc.replace_substring(lines, '"', "")
+    return pc.replace_with_mask(unquoted, odd, pa.array(texts, pa.string()))
+
+
+def _fields(line: str) -> list[str] | None:
+    """The fields of one line; None where its quotation marks are misplaced."""
     try:
         return next(csv.reader([line], strict=True), [])
-    except csv.Error as error:
-        why = f"line 1 is not a header: {error}. Quote column names fully or not at all"
-        raise FileUnreadable(file=name, why=why) from error
-
-
-def _refuse_other_delimiter(line: str, names: Sequence[str], name: str) -> None:
-    known = len(CATALOGUE.keys() & {cell.strip() for cell in names})
-    for delimiter, words in _DELIMITERS.items():
-        cells = {cell.strip(' "') for cell in line.split(delimiter)}
-        if len(CATALOGUE.keys() & cells) > max(known, 1):
-            raise FileUnreadable(
-                file=name,
-                why=f"line 1: fields are separated by {words}, and a comma is wanted. Export it "
-                "again with commas as delimiters and points as decimal marks",
-            )
-
-
-class _TooBroken(Exception):
-    """More broken lines than are kept of a file."""
-
-
-_Rows = tuple[pa.Table, npt.NDArray[np.int64], tuple[BrokenLine, ...]]
-
-
-def _rows(text: bytearray, first: int, width: int, header: Header) -> _Rows:
-    """The wanted columns, the number of each row's line, and the lines that could not be cut.
-
-    `first` is the number of the text's first line.
-    """
-    lines = text.count(b"\n") + (not text.endswith(b"\n")) if text else 0
-    if not lines:
-        empty = pa.table({name: pa.array([], pa.string()) for name in header.positions})
-        return empty, np.empty(0, dtype=np.int64), ()
-    found = None
-    if _plainly_quoted(text):
-        found = _cut(text, first, width, header, quoted=b'"' in text)
-    if found is None:
-        found = _cut_line_by_line(text.decode(), first, width, header)
-    table, broken = found
-    bad = np.array([line.line for line in broken], dtype=np.int64)
-    numbers = np.setdiff1d(np.arange(first, first + lines), bad, assume_unique=True)
-    if text.startswith(b"\n") or b"\n\n" in text:
-        filled = ~np.isin(numbers, _blank_lines(text, first))
-        table, numbers = table.filter(pa.array(filled)), numbers[filled]
-    return table, numbers, tuple(line for line in broken if line.text.strip())
-
-
-def _plainly_quoted(text: bytearray) -> bool:
-    """Whether each quotation mark is one of two around a field of one line, with none inside.
-
-    All other text is cut line by line: the fast way would take a mark in the wrong place for good,
-    and what becomes of a line must not hang on which lines share its part.
-    """
-    if b'"' not in text:
-        return True
-    data = np.frombuffer(b"\n" + text + b"\n", dtype=np.uint8)
-    marks = np.flatnonzero(data == ord('"'))
-    if len(marks) % 2:
-        return False
-    opening, closing = marks[::2], marks[1::2]
-    breaks = np.flatnonzero(data == ord("\n"))
-    around = data[np.concatenate([opening - 1, closing + 1])]
-    fields = bool(((around == ord(",")) | (around == ord("\n"))).all())
-    return fields and np.array_equal(breaks.searchsorted(opening), breaks.searchsorted(closing))
-
-
-def _cut(
-    text: bytearray, first: int, width: int, header: Header, *, quoted: bool
-) -> tuple[pa.Table, list[BrokenLine]] | None:
-    """All lines at once; None where that is not possible, e.g. a line is longer than a block."""
-    broken: list[BrokenLine] = []
-
-    def keep(row: arrow_csv.InvalidRow) -> str:
-        broken.append(_miscounted(first - 1 + row.number, row.text, row.actual_columns, width))
-        return "skip" if len(broken) <= MOST_BROKEN else "error"
-
-    columns = [f"f{index}" for index in range(width)]
-    wanted = [columns[index] for index in header.positions.values()]
-    try:
-        table = arrow_csv.read_csv(
-            pa.BufferReader(pa.py_buffer(text)),
-            read_options=arrow_csv.ReadOptions(
-                # Only one thread knows the number of a line that it cannot cut.
-                use_threads=False, block_size=_BLOCK, column_names=columns,
-            ),
-            parse_options=arrow_csv.ParseOptions(
-                quote_char='"' if quoted else False,
-                ignore_empty_lines=False,
-                invalid_row_handler=keep,
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()),
-                strings_can_be_null=False,
-            ),
-        )  # fmt: skip
-    except pa.ArrowInvalid:
-        if len(broken) > MOST_BROKEN:
-            raise _TooBroken from None
+    except csv.Error:
         return None
-    return table.rename_columns(list(header.positions)), broken
-
-
-def _miscounted(line: int, text: str, fields: int, width: int) -> BrokenLine:
-    why = f"{fields} field{'s' * (fields != 1)} where the header has {width}"
-    return BrokenLine(line, "fields", text[:_TEXT], why)
-
-
-def _cut_line_by_line(
-    text: str, first: int, width: int, header: Header
-) -> tuple[pa.Table, list[BrokenLine]]:
-    """The slow way, a line at a time: what quotation marks do ends on their line."""
-    columns: list[list[str]] = [[] for _ in header.positions]
-    broken: list[BrokenLine] = []
-    for number, line in enumerate(_lines(text), start=first):
-        if len(broken) > MOST_BROKEN:
-            raise _TooBroken
-        try:
-            cells = next(csv.reader([line], strict=True), [])
-        except csv.Error as error:
-            broken.append(BrokenLine(number, "quote", line[:_TEXT], f"quotation marks: {error}"))
-            continue
-        if not line:  # a row of nothing, as the fast way reads it; it is taken out by its number
-            cells = [""] * width
-        if len(cells) != width:
-            broken.append(_miscounted(number, line, len(cells), width))
-            continue
-        for column, position in zip(columns, header.positions.values(), strict=True):
-            column.append(cells[position])
-    names = list(header.positions)
-    return pa.table([pa.array(c, pa.string()) for c in columns], names=names), broken
-
-
-def _lines(text: str) -> Iterator[str]:
-    yield from text.removesuffix("\n").split("\n")
-
-
-def _blank_lines(text: bytearray, first: int) -> npt.NDArray[np.int64]:
-    """Numbers of the lines that hold nothing at all."""
-    ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n"))
-    return np.flatnonzero(np.diff(ends, prepend=-1) == 1).astype(np.int64) + first

@@ -1,7 +1,7 @@
-"""Bytes from a web address within a few seconds or not at all, and kept in one piece.
+"""Downloads with time limits, and atomic file writes.
 
-Being offline must be noticed in seconds, whatever is broken: no route, no name server, a server
-that never answers. What is fetched, and from where, belongs in `census`.
+A missing network must be noticed in seconds, whatever the cause: no route, no name server, a
+server that never answers. Which addresses are downloaded belongs in `census`.
 """
 
 import os
@@ -18,37 +18,37 @@ _BLOCK = 1 << 16  # bytes
 
 
 class NotFetched(Exception):
-    """An address that gave nothing, with the reason."""
+    """A download failed, with the reason."""
 
 
-class Patience(NamedTuple):
-    """How long a server may take."""
+class TimeLimits(NamedTuple):
+    """Seconds that a server may take."""
 
     connect: float  # seconds until it answers, name look-up included
     transfer: float  # seconds until the last byte
 
 
-def fetch(address: str, patience: Patience, max_bytes: int) -> bytes:
-    """The content at an http(s) address; NotFetched for every way in which that can fail."""
+def fetch(address: str, limits: TimeLimits, max_bytes: int) -> bytes:
+    """The content at an http(s) address; NotFetched whatever goes wrong."""
     host = urlsplit(address).hostname or address
     if urlsplit(address).scheme not in ("http", "https"):
         raise NotFetched(f"{host} is not a web address")
     outcome: dict[str, Any] = {}
-    # Name look-up knows no timeout of its own, so the wait for an answer is bounded from outside.
-    asking = threading.Thread(target=_open, args=(address, patience, outcome), daemon=True)
-    asking.start()
-    asking.join(patience.connect)
+    # Name look-up has no timeout of its own, so the wait for an answer is bounded from outside.
+    opening = threading.Thread(target=_open, args=(address, limits, outcome), daemon=True)
+    opening.start()
+    opening.join(limits.connect)
     if "error" in outcome:
         raise NotFetched(f"{host}: {outcome['error']}")
     if "response" not in outcome:
-        raise NotFetched(f"{host} did not answer within {patience.connect:g} s")
-    return _body(outcome["response"], host, patience, max_bytes)
+        raise NotFetched(f"{host} did not answer within {limits.connect:g} s")
+    return _body(outcome["response"], host, limits, max_bytes)
 
 
-def _open(address: str, patience: Patience, outcome: dict[str, Any]) -> None:
+def _open(address: str, limits: TimeLimits, outcome: dict[str, Any]) -> None:
     request = Request(address, headers={"User-Agent": "housing-nightly"})  # noqa: S310 - checked above
     try:
-        outcome["response"] = urlopen(request, timeout=patience.connect)  # noqa: S310
+        outcome["response"] = urlopen(request, timeout=limits.connect)  # noqa: S310
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, HTTPError):
             error.close()  # it is a response, too
@@ -62,8 +62,8 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _body(response: Any, host: str, patience: Patience, max_bytes: int) -> bytes:
-    deadline = time.monotonic() + patience.transfer
+def _body(response: Any, host: str, limits: TimeLimits, max_bytes: int) -> bytes:
+    deadline = time.monotonic() + limits.transfer
     content = bytearray()
     try:
         with response:
@@ -73,7 +73,7 @@ def _body(response: Any, host: str, patience: Patience, max_bytes: int) -> bytes
                 if len(content) > max_bytes:
                     raise NotFetched(f"{host} sent more than {max_bytes:,} bytes")
                 if time.monotonic() > deadline:
-                    raise NotFetched(f"{host} was not done after {patience.transfer:g} s")
+                    raise NotFetched(f"{host} was not done after {limits.transfer:g} s")
     except (OSError, HTTPException) as error:
         raise NotFetched(f"{host} broke off: {error}") from error
     if expected is not None and int(expected) != len(content):
@@ -82,7 +82,7 @@ def _body(response: Any, host: str, patience: Patience, max_bytes: int) -> bytes
 
 
 def store_file(path: Path, content: bytes) -> None:
-    """Write a file in one piece: readers see all of it or nothing, also after a crash."""
+    """Write a file atomically: readers see all of it or nothing, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     with partial.open("wb") as file:

@@ -1,29 +1,30 @@
-"""Bytes of delivered files, within limits: open, fingerprint, unzip, never more than agreed.
+"""Bytes of delivered files, within limits: fingerprint, read, unzip.
 
-Everything that a file system or a compressed file can do wrong ends as FileUnreadable with the
-next step. What the bytes mean belongs in `delimited` and `parquet`.
+Whatever goes wrong with a file becomes FileUnreadable with the next step. What the bytes mean
+belongs in `delimited` and `parquet`.
 """
 
+import gzip
 import hashlib
 import os
 import shlex
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from housing.errors import FileUnreadable
 
 _BLOCK = 1 << 20  # bytes
-_GZIP = 16 + zlib.MAX_WBITS  # zlib's way to say: a gzip header
 
 
 class ReadLimits(BaseModel):
-    """What a file may cost to read, so that no file can take the machine down."""
+    """Limits of a file, so that none can exhaust the machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,14 +39,14 @@ class ReadLimits(BaseModel):
         default=200, ge=2, description="Unpacked bytes for each packed byte; tables reach about 10."
     )
     ratio_from_bytes: int = Field(
-        default=2**24, ge=0, description="The ratio is not looked at before so many unpacked bytes."
+        default=2**24, ge=0, description="Unpacked bytes up to which the ratio does not matter."
     )
 
 
 class Fingerprint(NamedTuple):
-    """What tells two files apart."""
+    """Identity of a file's content."""
 
-    digest: str  # sha256 of the bytes as they lie on disk, hex
+    digest: str  # sha256 of the bytes on disk, hex
     size: int  # bytes on disk
 
 
@@ -60,58 +61,73 @@ def shell_word(path: Path) -> str:
     whole = Path(os.path.abspath(path))  # noqa: PTH100  (a link stays the link that was named)
     if str(whole).isprintable():
         return shlex.quote(str(whole))
-    plain = (c.isprintable() and c not in "\\'" for c in str(whole))
-    return (
-        "$'"
-        + "".join(
-            c if ok else "".join(f"\\x{byte:02x}" for byte in os.fsencode(c))
-            for c, ok in zip(str(whole), plain, strict=True)
-        )
-        + "'"
-    )
+    return "$'" + "".join(map(_escaped, str(whole))) + "'"
+
+
+def _escaped(c: str) -> str:
+    if c.isprintable() and c not in "\\'":
+        return c
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(c))
 
 
 def fingerprint(path: Path) -> Fingerprint:
     """Digest and size of a file; FileUnreadable where it cannot be read."""
-    digest, size = hashlib.sha256(), 0
-    for block in _blocks(path):
-        digest.update(block)
-        size += len(block)
-    return Fingerprint(digest.hexdigest(), size)
+    with _opened(path, "does not exist. Check its name") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Fingerprint(digest, file.seek(0, os.SEEK_CUR))
 
 
-def load(
-    path: Path, limits: ReadLimits, *, digest: str | None = None, text: bool = False
-) -> bytearray:
-    """The content, unpacked where the name ends in .gz; FileUnreadable beyond any limit.
+def read_blocks(path: Path, limits: ReadLimits, *, digest: str | None = None) -> Iterator[bytes]:
+    """The content block by block, unpacked where the name ends in .gz.
 
-    With `digest` the bytes on disk must be those that were fingerprinted. With `text` a line that
-    is too long is refused as soon as it is too long, not once it has been read.
+    FileUnreadable beyond any limit. With `digest` the bytes on disk must be those that were
+    fingerprinted: the last block is followed by an error where they are not.
     """
-    name, seen, content = shown(path), hashlib.sha256(), bytearray()
-    blocks = _hashed(_blocks(path), seen)
-    if path.suffix.lower() == ".gz":
-        blocks = _gunzipped(blocks, name, limits)
-    if text:
-        blocks = _short_lines(blocks, name, limits)
-    for block in blocks:
+    name = shown(path)
+    gone = "vanished. Deliver it again under the same name"
+    with _opened(path, gone if digest else "does not exist. Check its name") as file:
+        packed = _Counting(file, digest is not None)
+        blocks = iter(lambda: packed.read(_BLOCK), b"")
+        if path.suffix.lower() == ".gz":
+            blocks = _gunzipped(packed, name, limits)
+        size = 0
+        for block in blocks:
+            size += len(block)
+            if size > limits.max_bytes:
+                why = f"holds more than {limits.max_bytes:,} bytes of data"
+                raise FileUnreadable(file=name, why=f"{why}. Split it into smaller files")
+            yield block
+        if packed.digest is not None and packed.digest.hexdigest() != digest:
+            why = "changed while it was being read; the next run reads it as it is then"
+            raise FileUnreadable(file=name, why=why)
+
+
+def load(path: Path, limits: ReadLimits, *, digest: str | None = None) -> bytearray:
+    """The whole content, as `read_blocks` reads it."""
+    content = bytearray()
+    for block in read_blocks(path, limits, digest=digest):
         content += block
-        if len(content) > limits.max_bytes:
-            raise FileUnreadable(
-                file=name,
-                why=f"holds more than {limits.max_bytes:,} bytes of data. Split it into smaller "
-                "files",
-            )
-    if digest is not None and seen.hexdigest() != digest:
-        raise FileUnreadable(
-            file=name, why="changed while it was being read; the next night takes it as it is then"
-        )
     return content
+
+
+class _Counting:
+    """A file that counts the bytes read from it, and computes their digest if asked to."""
+
+    def __init__(self, file: IO[bytes], digest: bool) -> None:
+        self._file, self.size = file, 0
+        self.digest = hashlib.sha256() if digest else None
+
+    def read(self, size: int) -> bytes:
+        block = self._file.read(size)
+        if self.digest is not None:
+            self.digest.update(block)
+        self.size += len(block)
+        return block
 
 
 @contextmanager
 def memory_named(name: str) -> Iterator[None]:
-    """Memory that is not there is FileUnreadable: other files may well be read."""
+    """MemoryError becomes FileUnreadable: there may be memory for other files."""
     try:
         yield
     except MemoryError as error:
@@ -119,111 +135,43 @@ def memory_named(name: str) -> Iterator[None]:
         raise FileUnreadable(file=name, why=why) from error
 
 
-def _hashed(blocks: Iterable[bytes], seen: Any) -> Iterator[bytes]:
-    for block in blocks:
-        seen.update(block)
-        yield block
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with _explained(path):
-        # A pipe or a device that calls itself x.csv would make open() or read() wait for ever.
+@contextmanager
+def _opened(path: Path, missing: str) -> Iterator[BufferedReader]:
+    try:
+        # A pipe or a device that calls itself x.csv would make open() or read() wait forever.
         if not stat.S_ISREG(path.stat().st_mode):
             kind = "a folder" if path.is_dir() else "not a regular file (a pipe or a device)"
             raise FileUnreadable(file=shown(path), why=f"is {kind}. Deliver the table as a file")
         with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                yield block
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        gone = "is a link to a file that is not there" if path.is_symlink() else "vanished"
-        why = f"{gone}. Deliver it again under the same name"
-        raise FileUnreadable(file=shown(path), why=why) from error
-    except PermissionError as error:
-        why = "may not be read by this user. Give read permission (chmod a+r)"
-        raise FileUnreadable(file=shown(path), why=why) from error
+            yield file
     except OSError as error:
         why = f"cannot be read: {error.strerror or error}. Deliver it again"
+        if isinstance(error, PermissionError):
+            why = "may not be read by this user. Give read permission (chmod a+r)"
+        elif isinstance(error, FileNotFoundError):
+            link = "is a link to a file that does not exist. Deliver the file itself"
+            why = link if path.is_symlink() else missing
         raise FileUnreadable(file=shown(path), why=why) from error
 
 
-def _gunzipped(blocks: Iterator[bytes], name: str, limits: ReadLimits) -> Iterator[bytes]:
-    """Unpacked blocks of at most _BLOCK bytes, so that a bomb is stopped before it goes off."""
-    packed = unpacked = 0
+def _gunzipped(packed: Any, name: str, limits: ReadLimits) -> Iterator[bytes]:
+    """Unpacked blocks of at most _BLOCK bytes, so that a bomb is stopped before it is unpacked."""
+    unpacked = 0
     try:
-        for packed, out in _inflated(blocks):
-            unpacked += len(out)
-            _refuse_bomb(packed, unpacked, name, limits)
-            yield out
-    except zlib.error as error:
-        foreign = unpacked == 0 and "header" in str(error)
+        with gzip.GzipFile(fileobj=packed) as file:
+            while block := file.read(_BLOCK):
+                unpacked += len(block)
+                if unpacked > max(limits.ratio_from_bytes, packed.size * limits.max_ratio):
+                    why = f"unpacks to more than {limits.max_ratio} times its size"
+                    next_step = "No table of districts does. Deliver it unpacked if it is one"
+                    raise FileUnreadable(file=name, why=f"{why}. {next_step}")
+                yield block
+    except EOFError as error:
+        why = "ends in the middle of its gzip data: it was cut short. Deliver it again"
+        raise FileUnreadable(file=name, why=why) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        foreign = not unpacked and str(error).startswith("Not a gzipped file")
         why = "is named .gz and is not gzip" if foreign else "is damaged gzip"
         raise FileUnreadable(
-            file=name, why=f"{why} ({error}). Pack it again, or give it its true suffix"
+            file=name, why=f"{why}. Pack it again, or give it its true suffix"
         ) from error
-    except EOFError as error:
-        raise FileUnreadable(
-            file=name, why="ends in the middle of its gzip data: it was cut short. Deliver it again"
-        ) from error
-
-
-def _inflated(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Packed bytes so far and the next unpacked ones; EOFError where the last member is cut."""
-    machine, packed = zlib.decompressobj(_GZIP), 0
-    for block in blocks:
-        packed += len(block)
-        while block:
-            if machine.eof:  # another member may follow in the same file, or zeros that pad it
-                block = block.lstrip(b"\0")
-                machine = zlib.decompressobj(_GZIP) if block else machine
-                continue
-            yield packed, machine.decompress(block, _BLOCK)
-            block = machine.unused_data if machine.eof else machine.unconsumed_tail
-    while not machine.eof:
-        out = machine.decompress(b"", _BLOCK)
-        if not out:
-            raise EOFError
-        yield packed, out
-
-
-def _refuse_bomb(packed: int, unpacked: int, name: str, limits: ReadLimits) -> None:
-    if unpacked > limits.ratio_from_bytes and unpacked > packed * limits.max_ratio:
-        raise FileUnreadable(
-            file=name,
-            why=f"unpacks to more than {limits.max_ratio} times its size, which no table of "
-            "districts does. Deliver it unpacked if it is one",
-        )
-
-
-def _short_lines(blocks: Iterator[bytes], name: str, limits: ReadLimits) -> Iterator[bytes]:
-    lines, since = 1, 0  # line number, bytes since its beginning
-    for block in blocks:
-        at = 0
-        while True:
-            last = max(
-                block.rfind(end, at, at + limits.max_line_bytes - since + 1) for end in _ENDS
-            )
-            if last < 0:
-                break
-            at, since = last + 1, 0
-        since += len(block) - at
-        if since > limits.max_line_bytes:
-            raise FileUnreadable(file=name, why=_too_long(lines, block, at, limits))
-        lines += block.count(b"\n")
-        yield block
-
-
-_ENDS = (b"\n", b"\r")
-
-
-def _too_long(lines: int, block: bytes, at: int, limits: ReadLimits) -> str:
-    line = lines + block.count(b"\n", 0, at)
-    return (
-        f"line {line} is longer than {limits.max_line_bytes:,} bytes, and a district takes about "
-        "100. Write one district a line, with a line break after each"
-    )

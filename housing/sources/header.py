@@ -1,6 +1,6 @@
-"""Which columns a delivered table has, and whether they are the catalogue's.
+"""Which columns a delivered table has, and whether they are the wanted ones.
 
-Shared by every format. What stands in the columns is `quality`'s business.
+Shared by every format. The values in the columns belong in `quality`.
 """
 
 from collections import Counter
@@ -14,41 +14,49 @@ from housing.schema import CATALOGUE, OPTIONAL_COLUMNS
 _NAMED = 5  # unknown columns that a message names
 
 
-class Header(NamedTuple):
-    """Where the wanted columns stand, and what to tell a person about the others."""
+class Wanted(NamedTuple):
+    """Columns that are read; of a table that lacks a required one nothing is."""
 
-    positions: dict[str, int]  # from 0; catalogue order, then the optional ones
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+DELIVERED = Wanted(tuple(CATALOGUE), OPTIONAL_COLUMNS)
+"""The columns of a delivery."""
+
+
+class Header(NamedTuple):
+    """Positions of the wanted columns, and a note about the others."""
+
+    positions: dict[str, int]  # from 0; in the order in which they are wanted
     notes: tuple[str, ...]
 
 
-def read_header(names: Sequence[str], file: str, where: str = "line 1") -> Header:
-    """Find the catalogue's columns among `names`; FileUnreadable names what is wrong, and where."""
+def read_header(
+    names: Sequence[str], file: str, where: str = "line 1", wanted: Wanted = DELIVERED
+) -> Header:
+    """Find the wanted columns among `names`; FileUnreadable names what is wrong, and where."""
     names = [name.strip() for name in names]
-    wanted = (*CATALOGUE, *OPTIONAL_COLUMNS)
+    columns = (*wanted.required, *wanted.optional)
     counts = Counter(names)
-    doubled = [name for name in wanted if counts[name] > 1]
-    missing = [name for name in CATALOGUE if not counts[name]]
-    unknown = [name for name in names if name not in wanted]
-    if len(missing) == len(CATALOGUE):
+    doubled = [name for name in columns if counts[name] > 1]
+    missing = [name for name in wanted.required if not counts[name]]
+    unknown = [name for name in names if name not in columns]
+    if not any(counts[name] for name in columns):
         found = ", ".join(repr(name[:40]) for name in names[:_NAMED])
         raise FileUnreadable(
             file=file,
             why=f"{where} is not the header: it begins with {found}. It must name the columns: "
-            + ",".join(CATALOGUE),
+            + ",".join(wanted.required),
         )
     if doubled:
-        raise FileUnreadable(file=file, why=f"{where}: {_doubled(doubled[0], names)}")
+        at = [str(index + 1) for index, name in enumerate(names) if name == doubled[0]]
+        why = f"the column {doubled[0]} is there {len(at)} times (columns {' and '.join(at)})"
+        raise FileUnreadable(file=file, why=f"{where}: {why}. Leave one of them")
     if missing:
         raise FileUnreadable(file=file, why=f"{where}: {_missing(missing, unknown)}")
-    positions = {name: names.index(name) for name in wanted if counts[name]}
+    positions = {name: names.index(name) for name in columns if counts[name]}
     return Header(positions, _ignored(unknown))
-
-
-def _doubled(name: str, names: Sequence[str]) -> str:
-    at = [str(index + 1) for index, other in enumerate(names) if other == name]
-    return (
-        f"the column {name} stands {len(at)} times (columns {' and '.join(at)}). Leave one of them"
-    )
 
 
 def _missing(missing: Sequence[str], unknown: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
-"""The text of a row's own id, whatever type a database or a Parquet file gives it.
+"""A row's own id as text, from every type of a database or a Parquet file.
 
-An id is text and never a measured number: 101 as an integer, a decimal or a string is '101'.
-What an id may look like belongs in `quality`.
+101 as an integer, a decimal or a text is '101'. Rules for the text belong in `quality`.
 """
 
 from datetime import date
@@ -13,6 +12,9 @@ from housing.schema import ID_COLUMN
 
 EXACT = 2**53
 """Whole numbers from here on share their floating-point value of 64 bits with others."""
+
+EXACT_32 = 2**24
+"""The same for floating-point numbers of 32 bits."""
 
 
 def id_text(value: Any, file: str, exact: int = EXACT) -> str | None:

@@ -1,9 +1,9 @@
-"""The landing directory: files that people and other systems drop, one batch each.
+"""The landing directory: files that people and other systems put there, one batch each.
 
-A file is read once (same bytes, same batch), never moved, changed or deleted, and left alone
-while it is still being written. Known bytes under another name are compared with the dataset: if
-it no longer has their rows, the message names how they come back. Names are read in order, so that
-of two corrections of a district the one in the later name counts.
+A file is read once (same bytes, same batch), never moved, changed or deleted, and not read while
+it is still being written. Known bytes under another name are compared with the dataset: if it no
+longer has their rows, the message names the command that brings them back. Files are read in the
+order of their names, so of two corrections of a district the one in the later name counts.
 """
 
 import os
@@ -18,49 +18,50 @@ from housing.errors import FileUnreadable, SourceUnavailable
 from housing.records import BatchSummary
 from housing.sources.base import Delivery, IngestHistory, Known, SourceOptions, nothing_read
 from housing.sources.files import fingerprint, shell_word, shown
-from housing.sources.table_file import is_table, parser_of, read_table
+from housing.sources.table_file import is_table, read_table, require_table
 
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", "~")
 
 _STATES = {
     "withdrawn": "which was withdrawn; `housing dataset restore b{batch} --reason TEXT` brings it "
     "back",
-    "quarantined": "which is quarantined; `housing show b{batch}` tells why",
-    "rejected": "of which every row was rejected; `housing show b{batch}` tells why",
-    "empty": "which holds no row; `housing show b{batch}` tells more",
+    "quarantined": "which is quarantined; `housing show b{batch}` shows why",
+    "rejected": "whose rows were all rejected; `housing show b{batch}` shows why",
+    "empty": "which has no rows; see `housing show b{batch}`",
     "discarded": "which was discarded; `housing ingest --again {file}` takes it as a new delivery",
 }
-"""What is to be known of a stored batch that is not in the dataset, by its status."""
+"""How the message about a stored batch that is not in the dataset goes on, by its status."""
 
 _Shape = tuple[int, int]  # size in bytes, time of last change in nanoseconds
 
 
 @dataclass(frozen=True)
 class Landing:
-    """Files of one folder, in name order; tables in folders of it are named, not read."""
+    """Files of one folder, in name order; tables in its subfolders are named, not read."""
 
     options: SourceOptions
     name: str = "landing"
-    files: tuple[Path, ...] | None = None  # these instead of the folder's, however young they are
-    again: bool = False  # take files of known content as deliveries of their own
+    files: tuple[Path, ...] | None = (
+        None  # these instead of the folder's, and without waiting for them to settle
+    )
+    again: bool = False  # deliver files of known content, too
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
-        """One answer a file; raises SourceUnavailable where the folder cannot be listed."""
+        """What each file is; SourceUnavailable where the folder cannot be listed."""
         files = self._files() if self.files is None else list(self.files)
-        patience = self.options.settle_seconds if self.files is None else 0.0
-        growing = _growing(files, patience)
-        tonight: dict[str, str] = {}
+        growing = _growing(files, self.options.settle_seconds if self.files is None else 0.0)
+        found: dict[str, str] = {}  # names by digest
         for path in files:
             if path in growing:
-                why = "is still being written; it is taken on the next night"
-                yield nothing_read(self.name, shown(path), "waiting", f"{shown(path)} {why}.")
+                why = f"{shown(path)} is still being written; the next run reads it."
+                yield nothing_read(self.name, shown(path), "waiting", why)
             else:
-                yield self._one(path, seen, tonight)
+                yield self._one(path, seen, found)
         if self.files is None:
             yield from self._folders()
 
     def _folders(self) -> Iterator[BatchSummary]:
-        """Folders with tables in them: a person who put them there expects that they are read."""
+        """Subfolders with tables, which a person may expect to be read."""
         for folder in self._listed():
             if _is_plain_folder(folder) and (table := _first_table(folder)) is not None:
                 name, where = f"{shown(folder)}/", shown(self.options.landing_dir, whole=True)
@@ -71,21 +72,21 @@ class Landing:
                 yield nothing_read(self.name, name, "unreadable", f"{why}.")
 
     def _one(
-        self, path: Path, seen: IngestHistory, tonight: dict[str, str]
+        self, path: Path, seen: IngestHistory, found: dict[str, str]
     ) -> Delivery | BatchSummary:
         name = shown(path)
         try:
-            parser_of(path)
+            require_table(path)
             digest, size = fingerprint(path)
         except FileUnreadable as error:
             return nothing_read(self.name, name, "unreadable", f"{error}.")
         known = seen.batch_with(digest)
         if known is not None and not self.again:
             return self._known(path, known, seen)
-        if digest in tonight:
-            said = f"{name} holds the same as {tonight[digest]}; it counts once."
-            return nothing_read(self.name, name, "unchanged", said)
-        tonight[digest] = name
+        if digest in found:
+            message = f"{name} holds the same as {found[digest]}; it counts once."
+            return nothing_read(self.name, name, "unchanged", message)
+        found[digest] = name
         read = partial(read_table, path, self.options.limits, digest=digest)
         return Delivery(
             self.name,
@@ -99,18 +100,19 @@ class Landing:
         )
 
     def _known(self, path: Path, known: Known, seen: IngestHistory) -> BatchSummary:
-        """What becomes of content that is stored: nothing, and how its rows come back if need be.
+        """The summary of content that is stored, with the command that brings its rows back.
 
-        The file that lies there night after night is not compared: corrections of its rows are no
-        news. The same content by another name, or named by a person, is.
+        A file that stays in the folder is not compared with the dataset at every run: corrections
+        of its rows are no news. The same content under another name, or named by a person, is
+        compared.
         """
         name = shown(path)
         same = f"{name} holds the same as b{known.batch}"
         fresh = self.files is not None or name not in known.names
         if state := _STATES.get(known.status):
             status: Literal["unchanged", "superseded"] = "superseded" if fresh else "unchanged"
-            said = state.format(batch=known.batch, file=shell_word(path))
-            return nothing_read(self.name, name, status, f"{same}, {said}.")
+            message = state.format(batch=known.batch, file=shell_word(path))
+            return nothing_read(self.name, name, status, f"{same}, {message}.")
         outdated = seen.outdated_rows(known.batch) if fresh else 0
         if outdated:
             why = f"{outdated:,} of its rows have been corrected or withdrawn since"
@@ -140,7 +142,7 @@ class Landing:
 
 
 def _counts(path: Path) -> bool:
-    """Whether a directory entry is meant as a delivery: not hidden, not unfinished."""
+    """Whether a directory entry is a delivery: not hidden, not unfinished."""
     return not path.name.startswith(".") and not path.name.lower().endswith(_UNFINISHED)
 
 
@@ -150,11 +152,11 @@ def _is_plain_folder(path: Path) -> bool:
 
 
 MOST_ENTRIES = 10_000
-"""Of a folder beside the files: what is looked through for tables."""
+"""Entries of a subfolder that are searched for tables."""
 
 
 def _first_table(folder: Path) -> Path | None:
-    """A table somewhere in a folder, links and hidden folders aside; None where there is none."""
+    """The first table below a folder, without links and hidden folders; None if there is none."""
     left = MOST_ENTRIES
     for _, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -186,5 +188,5 @@ def _shape(path: Path) -> _Shape | None:
     try:
         facts = path.stat()
     except OSError:
-        return None  # what is wrong with it is said when it is read
+        return None  # reading it reports the fault
     return facts.st_size, facts.st_mtime_ns

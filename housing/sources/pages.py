@@ -1,8 +1,8 @@
-"""The pages of a Parquet file: how large each is once unpacked, and how it is encoded.
+"""The pages of a Parquet file: unpacked size and encoding of each.
 
-Arrow allocates what a page's header announces, and what the footer says of it may be a lie. So
-the headers are read before any page is unpacked. They are structs of Thrift's compact protocol,
-as the footer is; Arrow's own view of a damaged footer can end the process.
+Arrow allocates the size in a page's header, and the footer may state another. So the headers are
+read before any page is unpacked. Like the footer they are structs of Thrift's compact protocol;
+Arrow's own parser can crash the process on a damaged footer.
 """
 
 from collections.abc import Iterator

@@ -1,17 +1,16 @@
-"""Parquet into tables: only the wanted columns, within limits, in three plain types.
+"""Parquet files: only the wanted columns, within limits, in three plain types.
 
 Numbers become float64, ids (`identifiers`) and categories text, times datetime64[us, UTC]. What
-the values mean belongs in `quality`. A file of 2 kB can say that a text of a megabyte stands in
-each of a million rows, so text is read as positions in a dictionary, cut to `TEXT_LENGTH`, and
-written out some rows at a time. How large a page is once unpacked is known before it is unpacked.
+the values mean belongs in `quality`. A file of 2 kB can repeat a text of a megabyte in each of a
+million rows, so text is read as positions in a dictionary and cut to TEXT_LENGTH before
+it is written out, and what pages unpack to is known before they are unpacked (`pages`).
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -21,11 +20,11 @@ import pyarrow.parquet as pq
 
 from housing.errors import FileUnreadable
 from housing.quality import table
-from housing.quality.table import Place, RawTable, row_numbers
+from housing.quality.table import LineUnit, RawTable
 from housing.schema import ID_COLUMN, NUMBERS, TIME_COLUMN
-from housing.sources.files import ReadLimits, memory_named
-from housing.sources.header import read_header
-from housing.sources.identifiers import EXACT, id_text
+from housing.sources.files import ReadLimits
+from housing.sources.header import DELIVERED, Wanted, read_header
+from housing.sources.identifiers import EXACT, EXACT_32, id_text
 from housing.sources.pages import DELTA_BYTE_ARRAY, Chunk, chunks_of, page_headers
 
 _MAGIC = b"PAR1"
@@ -36,88 +35,153 @@ TEXT_LENGTH = 300
 """Characters. Of a longer text the beginning is kept, which is no id and no category either."""
 
 CHUNK_BYTES = 1 << 26
-"""What some rows may take once their text is written out; fewer rows are read at a time else."""
+"""Unpacked bytes of the pages that are read at a time."""
 
 PAGE_BYTES = 1 << 25
 """Of one page once unpacked; writers make pages of about a megabyte."""
 
+MOST_GROUPS = 10_000
+"""Row groups of one file: each costs as much to open as a thousand rows cost to read."""
+
 
 class ParquetTable:
-    """An open Parquet file of which some columns are read, a few rows at a time."""
+    """An open Parquet file whose wanted columns are read, some rows at a time."""
 
-    def __init__(self, source: bytearray | Path, name: str, limits: ReadLimits) -> None:
-        """FileUnreadable where it is no Parquet file within the limits."""
-        self.name, self.limits = name, limits
-        self._source = source
-        self.size = len(source) if isinstance(source, bytearray) else source.stat().st_size
-        with damage_named(name):
-            with self._bytes() as file:
-                _check_frame(file, self.size, name, limits)
-            self._file = pq.ParquetFile(self._again(), **_THRIFT)
-            _check_size(self._file.metadata, name, limits)
-            self.names: list[str] = self._file.schema_arrow.names
+    line_unit: LineUnit = "row"
 
-    def _again(self) -> "pa.NativeFile | Path":
+    def __init__(
+        self,
+        source: bytearray | Path,
+        name: str,
+        limits: ReadLimits,
+        wanted: Wanted = DELIVERED,
+    ) -> None:
+        """FileUnreadable where it is no Parquet file with these columns within the limits."""
+        self._source, self._name, self._limits = source, name, limits
+        self._size = len(source) if isinstance(source, bytearray) else source.stat().st_size
+        with self._damage_named():
+            self._check_frame()
+            self._file = self._open()
+            self._check_size()
+            self._schema = self._file.schema_arrow
+        header = read_header(self._schema.names, name, "the schema", wanted)
+        self.notes = header.notes
+        self._columns = {ours: self._schema.names[at] for ours, at in header.positions.items()}
+        for column, its in self._columns.items():
+            _check_type(column, self._schema.field(self._schema.names.index(its)).type, name)
+
+    def chunks(self) -> Iterator[RawTable]:
+        """All rows, at most `table.CHUNK_ROWS` each; FileUnreadable where the file is damaged."""
+        at = 1
+        for rows in self.tables():
+            frame = plain_frame(rows, self._name)
+            numbers = np.arange(at, at + len(frame), dtype=np.int64)
+            yield RawTable(frame, numbers, line_unit=self.line_unit, notes=self.notes)
+            at += len(frame)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The wanted columns as they are typed in the file; one table where there are no rows.
+
+        FileUnreadable where the file is damaged, or unpacks to more than the limits allow.
+        """
+        columns = list(self._columns.values())
+        with self._damage_named():
+            bytes_per_row = self._check_pages(columns)
+            text = [c for c in columns if _is_text(self._schema.field(c).type)]
+            rows = min(table.CHUNK_ROWS, max(CHUNK_BYTES // max(bytes_per_row, 1), 1))
+            found, spent = False, 0
+            for batch in self._open(read_dictionary=text).iter_batches(
+                rows, columns=columns, use_threads=False
+            ):
+                read = pa.Table.from_batches([batch]).select(columns)
+                out = pa.table([_shortened(c) for c in read.columns], names=list(self._columns))
+                found, spent = True, spent + out.nbytes
+                self._refuse_bomb(spent)
+                yield out
+            if not found:
+                empty = self._schema.empty_table().select(columns)
+                yield empty.rename_columns(list(self._columns))
+
+    # --- checks before anything is unpacked ---------------------------------------------------
+
+    def _open(self, **options: object) -> pq.ParquetFile:
         whole = isinstance(self._source, bytearray)
-        return pa.BufferReader(pa.py_buffer(self._source)) if whole else self._source
+        source = pa.BufferReader(pa.py_buffer(self._source)) if whole else self._source
+        return pq.ParquetFile(source, **_THRIFT, **options)
 
     def _bytes(self) -> BinaryIO:
         if isinstance(self._source, bytearray):
             return io.BytesIO(memoryview(self._source))
         return self._source.open("rb")
 
-    def type_of(self, column: str) -> pa.DataType:
-        """The Arrow type of a column."""
-        return self._file.schema_arrow.field(self.names.index(column)).type
+    def _refuse(self, why: str) -> NoReturn:
+        raise FileUnreadable(file=self._name, why=why)
 
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
-        """`columns` of at most `rows` rows each; one table without rows where there are none.
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, MemoryError):
+                raise
+            first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            why = f"is a damaged Parquet file ({first}). Write it again"
+            raise FileUnreadable(file=self._name, why=why) from error
 
-        Text comes as plain text. FileUnreadable where the file is damaged, or unpacks to more than
-        its limits let it.
-        """
-        with damage_named(self.name):
-            widest = self._check_pages(columns)
-            text = [c for c in columns if _is_text(self.type_of(c))]
-            file = pq.ParquetFile(self._again(), metadata=self._file.metadata, read_dictionary=text)
-            spent = 0
-            at_once = min(rows, max(CHUNK_BYTES // max(widest, 1), 1))
-            found = False
-            for batch in file.iter_batches(at_once, columns=list(columns), use_threads=False):
-                for part in _written_out(pa.Table.from_batches([batch]).select(list(columns))):
-                    spent += part.nbytes
-                    self._refuse_bomb(spent)
-                    found = True
-                    yield part
-            if not found:
-                yield self._file.schema_arrow.empty_table().select(list(columns))
-
-    def _check_pages(self, columns: Sequence[str]) -> int:
-        """Check what pages unpack to; returns the mean bytes of a row where that is highest."""
-        self._refuse_nested(columns)
-        total = widest = 0
+    def _check_frame(self) -> None:
         with self._bytes() as file:
-            file.seek(self.size - _TAIL)
-            length = int.from_bytes(file.read(4), "little")
-            file.seek(self.size - _TAIL - length)
-            for rows, chunks in chunks_of(file.read(length)):
-                wanted = [chunk for chunk in chunks if chunk.path in columns]
-                found = sum(self._chunk_bytes(file, chunk) for chunk in wanted)
-                total += found
-                self._refuse_bomb(total)
-                widest = max(widest, found // max(rows, 1))
-        self._refuse_bomb(self._file.metadata.num_rows * 8 * len(columns))
-        return widest
+            start = file.read(len(_MAGIC))
+            file.seek(max(self._size - _TAIL, 0))
+            tail = file.read(_TAIL)
+        if not self._size:
+            self._refuse("is empty (0 bytes). Deliver it again")
+        if start != _MAGIC:
+            self._refuse("is called Parquet and is not. Give it its true suffix or type")
+        if not tail.endswith(_MAGIC) or self._size < len(_MAGIC) + _TAIL:
+            self._refuse("has no Parquet footer: it was cut short. Deliver it again")
+        footer, most = int.from_bytes(tail[:4], "little"), self._limits.max_footer_bytes
+        if footer > min(most, self._size):
+            why = f"has a footer of {footer:,} bytes, at most {most:,} are read"
+            self._refuse(f"{why}. Write it with fewer columns, or larger row groups")
 
-    def _refuse_nested(self, columns: Sequence[str]) -> None:
-        """Arrow reads all columns whose path begins with a name, so that must be one."""
+    def _check_size(self) -> None:
+        metadata, limits = self._file.metadata, self._limits
+        groups = metadata.num_row_groups
+        if groups > MOST_GROUPS:
+            why = f"holds {groups:,} row groups, at most {MOST_GROUPS:,} are read"
+            self._refuse(f"{why}. Write it again with larger ones, of 100,000 rows or more")
+        unpacked = sum(metadata.row_group(i).total_byte_size for i in range(groups))
+        for what, found, most in (
+            ("columns", metadata.num_columns, limits.max_columns),
+            ("rows", metadata.num_rows, limits.max_rows),
+            ("bytes of data", unpacked, limits.max_bytes),
+        ):
+            if found > most:
+                why = f"holds {found:,} {what}, at most {most:,} are read"
+                self._refuse(f"{why}. Split it into smaller files")
+
+    def _check_pages(self, columns: list[str]) -> int:
+        """Check what pages unpack to; returns the mean bytes of a row where that is highest."""
         schema = self._file.metadata.schema
         paths = [schema.column(index).path for index in range(len(schema))]
-        for column in columns:
-            chosen = [path for path in paths if path == column or path.startswith(f"{column}.")]
-            if chosen != [column]:
-                why = f"column {column} is nested or stands there twice. Write it as a plain column"
-                raise FileUnreadable(file=self.name, why=why)
+        for column in columns:  # Arrow reads all columns whose path begins with a name
+            if [p for p in paths if p == column or p.startswith(f"{column}.")] != [column]:
+                why = f"column {column} is nested, or is there twice. Write it as a plain column"
+                self._refuse(why)
+        self._refuse_bomb(self._file.metadata.num_rows * 8 * len(columns))
+        total = widest = 0
+        with self._bytes() as file:
+            file.seek(self._size - _TAIL)
+            length = int.from_bytes(file.read(4), "little")
+            file.seek(self._size - _TAIL - length)
+            for rows, chunks in chunks_of(file.read(length)):
+                before = total
+                for chunk in chunks:
+                    if chunk.path in columns:
+                        total += self._chunk_bytes(file, chunk)
+                        self._refuse_bomb(total)
+                widest = max(widest, (total - before) // max(rows, 1))
+        return widest
 
     def _chunk_bytes(self, file: BinaryIO, chunk: Chunk) -> int:
         total = 0
@@ -125,75 +189,45 @@ class ParquetTable:
             total += page.unpacked
             if page.unpacked > PAGE_BYTES:
                 why = f"holds a page of {page.unpacked:,} bytes, at most {PAGE_BYTES:,} are read"
-                raise FileUnreadable(file=self.name, why=f"{why}. Write it with smaller pages")
+                self._refuse(f"{why}. Write it with smaller pages")
             if page.encoding == DELTA_BYTE_ARRAY:
-                why = f"column {chunk.path} is written as DELTA_BYTE_ARRAY"
-                raise FileUnreadable(
-                    file=self.name, why=f"{why}, which is not read. Write it as PLAIN or dictionary"
-                )
+                why = f"column {chunk.path} is written as DELTA_BYTE_ARRAY, which is not read"
+                self._refuse(f"{why}. Write it as PLAIN or dictionary")
             self._refuse_bomb(total)
         return total
 
     def _refuse_bomb(self, unpacked: int) -> None:
-        limits = self.limits
-        if unpacked > min(
-            max(limits.ratio_from_bytes, limits.max_ratio * self.size), limits.max_bytes
-        ):
-            raise FileUnreadable(
-                file=self.name,
-                why=f"unpacks to {unpacked:,} bytes or more, which no table of districts of "
-                f"{self.size:,} bytes does. Write it with plain columns, or as CSV",
-            )
+        limits = self._limits
+        most = max(limits.ratio_from_bytes, limits.max_ratio * self._size)
+        if unpacked > min(most, limits.max_bytes):
+            why = f"unpacks to {unpacked:,} bytes or more, and has {self._size:,}"
+            next_step = "No table of districts does. Write it with plain columns, or as CSV"
+            self._refuse(f"{why}. {next_step}")
 
 
-def _written_out(batch: pa.Table) -> Iterator[pa.Table]:
-    """Text as plain text, in as many parts as CHUNK_BYTES wants."""
-    batch = pa.table([_cut(column) for column in batch.columns], names=batch.column_names)
-    row = sum(_longest(column) for column in batch.columns)
-    step = max(CHUNK_BYTES // max(row, 1), 1)
-    for at in range(0, batch.num_rows, step):
-        part = batch.slice(at, step)
-        yield pa.table([_plainly(column) for column in part.columns], names=part.column_names)
+# --- columns ------------------------------------------------------------------------------
 
 
-def _cut(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Texts cut to TEXT_LENGTH characters, those of a dictionary once each; others as they are."""
+def _shortened(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text as plain text of at most TEXT_LENGTH characters; other columns as they are."""
     if not _is_text(values.type):
         return values
     values.validate(full=True)  # that text is UTF-8
-    if not pa.types.is_dictionary(values.type):
-        return _shortened(values)
     pieces = [
-        pa.DictionaryArray.from_arrays(piece.indices, _shortened(piece.dictionary))
+        pa.DictionaryArray.from_arrays(piece.indices, _cut(piece.dictionary))
+        if pa.types.is_dictionary(piece.type)
+        else _cut(piece)
         for piece in values.chunks
     ]
-    return pa.chunked_array(pieces) if pieces else values
+    return pa.chunked_array([pc.cast(piece, pa.string()) for piece in pieces], pa.string())
 
 
-def _shortened(texts: pa.Array) -> pa.Array:
-    texts = pc.cast(texts, pa.string()) if not pa.types.is_string(texts.type) else texts
-    long = pc.greater(pc.utf8_length(texts), TEXT_LENGTH)
-    if not pc.any(long).as_py():
-        return texts
+def _cut(texts: pa.Array) -> pa.Array:
+    texts = pc.cast(texts, pa.string())
     # Not cut bare: what is left of a number with many blanks around it would be another number.
-    beginning = pc.binary_join_element_wise(
-        pc.utf8_slice_codeunits(texts, 0, TEXT_LENGTH), "...", ""
-    )
-    return pc.if_else(long, beginning, texts)
-
-
-def _longest(values: pa.ChunkedArray) -> int:
-    """Bytes of the longest value, as far as that is known without writing them out."""
-    if not _is_text(values.type):
-        return 8
-    texts = values.chunks if not pa.types.is_dictionary(values.type) else [
-        piece.dictionary for piece in values.chunks
-    ]  # fmt: skip
-    return 8 + max((pc.max(pc.binary_length(t)).as_py() or 0 for t in texts if len(t)), default=0)
-
-
-def _plainly(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.cast(values, pa.string()) if _is_text(values.type) else values
+    beginning = pc.utf8_slice_codeunits(texts, 0, TEXT_LENGTH)
+    marked = pc.binary_join_element_wise(beginning, "...", "")
+    return pc.if_else(pc.greater(pc.utf8_length(texts), TEXT_LENGTH), marked, texts)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -202,136 +236,59 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(plain or pa.types.is_string_view(inner))
 
 
-@dataclass(frozen=True)
-class ParquetRows:
-    """A Parquet file of districts, of which a part at a time is unpacked."""
-
-    file: ParquetTable
-    columns: Mapping[str, str]  # column of the catalogue -> as the file calls it
-    notes: tuple[str, ...]
-    place: Place = "row"
-
-    def parts(self) -> Iterator[RawTable]:
-        """At most `PART_ROWS` rows each; FileUnreadable where the file is damaged."""
-        at = 1
-        for rows in self.file.batches(list(self.columns.values()), table.PART_ROWS):
-            with damage_named(self.file.name):
-                frame = self._frame(rows)
-            yield RawTable(frame, row_numbers(len(frame)) + (at - 1), place=self.place)
-            at += len(frame)
-
-    def _frame(self, rows: pa.Table) -> pd.DataFrame:
-        columns = self.columns.items()
-        found = {ours: plain(ours, rows[its], self.file.name) for ours, its in columns}
-        return pd.DataFrame(found)
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or _is_fraction(kind))
 
 
-def parse_parquet(data: bytearray, name: str, limits: ReadLimits) -> ParquetRows:
-    """All rows of a Parquet file; FileUnreadable where it is no table of districts."""
-    file = ParquetTable(data, name, limits)
-    header = read_header(file.names, name, "the schema")
-    columns = {column: file.names[at] for column, at in header.positions.items()}
-    for column, its in columns.items():
-        check_type(column, file.type_of(its), name)
-    return ParquetRows(file, columns, header.notes)
+def _is_fraction(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-@contextmanager
-def damage_named(name: str) -> Iterator[None]:
-    """Whatever goes wrong inside is FileUnreadable, memory that is not there among it."""
-    try:
-        with memory_named(name):
-            yield
-    except (pa.ArrowException, OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no reason"
-        raise FileUnreadable(
-            file=name, why=f"is a damaged Parquet file ({first}). Write it again"
-        ) from error
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
-def _check_frame(file: BinaryIO, size: int, name: str, limits: ReadLimits) -> None:
-    start = file.read(len(_MAGIC))
-    file.seek(max(size - _TAIL, 0))
-    tail = file.read(_TAIL)
-    if not size:
-        raise FileUnreadable(file=name, why="is empty (0 bytes). Deliver it again")
-    if start != _MAGIC:
-        raise FileUnreadable(
-            file=name, why="is called Parquet and is not. Give it its true suffix or type"
-        )
-    if not tail.endswith(_MAGIC) or size < len(_MAGIC) + _TAIL:
-        raise FileUnreadable(
-            file=name, why="has no Parquet footer: it was cut short. Deliver it again"
-        )
-    footer = int.from_bytes(tail[:4], "little")
-    if footer > min(limits.max_footer_bytes, size):
-        why = f"has a footer of {footer:,} bytes, at most {limits.max_footer_bytes:,} are read"
-        raise FileUnreadable(file=name, why=f"{why}. Write it with fewer columns")
-
-
-def _check_size(metadata: pq.FileMetaData, name: str, limits: ReadLimits) -> None:
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    facts = {
-        "columns": (metadata.num_columns, limits.max_columns),
-        "rows": (metadata.num_rows, limits.max_rows),
-        "bytes of data": (sum(group.total_byte_size for group in groups), limits.max_bytes),
-    }
-    for what, (found, limit) in facts.items():
-        if found > limit:
-            raise FileUnreadable(
-                file=name,
-                why=f"holds {found:,} {what}, at most {limit:,} are read. Split it into smaller "
-                "files",
-            )
-
-
-def check_type(column: str, found: pa.DataType, name: str) -> None:
-    """FileUnreadable where a column of the catalogue has a type that cannot be meant."""
+def _check_type(column: str, found: pa.DataType, name: str) -> None:
+    """FileUnreadable where a column has a type that cannot be meant."""
     inner = found.value_type if pa.types.is_dictionary(found) else found
     text = _is_text(inner) or pa.types.is_null(inner)
-    number = pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_decimal(inner)
     if column in NUMBERS:
-        fits, wanted = text or number or pa.types.is_boolean(inner), "numbers"
+        fits, wanted = _is_number(inner) or pa.types.is_boolean(inner), "numbers"
     elif column == TIME_COLUMN:
-        time = pa.types.is_timestamp(inner) or pa.types.is_date(inner)
-        fits, wanted = text or time, "timestamps, dates or ISO 8601 text"
+        fits, wanted = _is_time(inner), "timestamps, dates or ISO 8601 text"
     elif column == ID_COLUMN:
-        fits, wanted = text or number, "text or whole numbers"
+        fits, wanted = _is_number(inner), "text or whole numbers"
     else:
-        fits, wanted = text, "text"
-    if not fits:
-        raise FileUnreadable(
-            file=name, why=f"column {column} has the type {found}, and {wanted} are wanted"
-        )
+        fits, wanted = False, "text"
+    if not fits and not text:
+        why = f"column {column} has the type {found}, and {wanted} are expected"
+        raise FileUnreadable(file=name, why=f"{why}. Convert the column")
 
 
-def plain(column: str, values: pa.ChunkedArray, name: str) -> pd.Series:
-    """A stored column in its plain type; FileUnreadable for ids that are not exact."""
+def plain_frame(rows: pa.Table, name: str) -> pd.DataFrame:
+    """Stored columns in their plain types; FileUnreadable for ids that are not exact."""
+    return pd.DataFrame(
+        {column: _plain(column, rows[column], name) for column in rows.schema.names}
+    )
+
+
+def _plain(column: str, values: pa.ChunkedArray, name: str) -> pd.Series:
     if pa.types.is_dictionary(values.type):
         values = pc.cast(values, values.type.value_type)
-    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-        values = pc.cast(values, pa.timestamp("us"), safe=False) if not _zoned(values) else values
-        values = pc.cast(values, pa.timestamp("us", tz="UTC"), safe=False)
-        return pd.Series(values.to_pandas())
-    if column in NUMBERS and not _texty(values.type):
+    kind = values.type
+    if _is_time(kind):
+        if not (pa.types.is_timestamp(kind) and kind.tz):
+            values = pc.cast(values, pa.timestamp("us"), safe=False)
+        return pd.Series(pc.cast(values, pa.timestamp("us", tz="UTC"), safe=False).to_pandas())
+    if column in NUMBERS and _is_number(kind):
         numbers = pc.cast(values, pa.float64(), safe=False)
         return pd.Series(np.asarray(numbers.to_numpy(), dtype=np.float64))
-    if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
-        exact = _EXACT_BELOW.get(values.type.bit_width, EXACT)
+    if _is_fraction(kind):
+        exact = _EXACT_BELOW.get(kind.bit_width, EXACT)
         return pd.Series([id_text(value, name, exact) for value in values.to_pylist()], dtype="str")
+    # Booleans, too, are text: as numbers they would pass for 0 and 1.
     return pd.Series(pc.cast(values, pa.large_string()).to_pandas(), dtype="str")
 
 
-_EXACT_BELOW = {16: 2**11, 32: 2**24}
+_EXACT_BELOW = {16: 2**11, 32: EXACT_32}
 """By bits of a floating-point column: whole numbers from here on share their value with others."""
-
-
-def _zoned(values: pa.ChunkedArray) -> bool:
-    return pa.types.is_timestamp(values.type) and values.type.tz is not None
-
-
-def _texty(kind: pa.DataType) -> bool:
-    """Whether it goes on as text: booleans do, so that they are rejected as what they are."""
-    return not (
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    )

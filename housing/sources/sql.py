@@ -1,13 +1,12 @@
-"""Rows of somebody else's database table, read onwards from a watermark.
+"""A table of another database, read from a watermark onwards.
 
-The table is only ever read, its columns are found by reflection, and every identifier is quoted
-by SQLAlchemy. The system's own database belongs in `housing.store`.
+The table is never written, its columns are found by reflection, and SQLAlchemy quotes every
+identifier. The system's own database belongs in `housing.store`.
 
-Rows that share the highest watermark may be joined by others later, so the next night reads that
-value again: the ties are dropped if they are exactly those already delivered, and delivered once
-more, with the newcomers, if not (a known row with known values changes nothing). A row that
-appears *below* the last watermark is never seen: give such a table a column that tells when a row
-was written.
+Rows with the highest watermark are read again the next time, since others with the same watermark
+may have been added: if they are exactly those of the last delivery they are left out, else all of
+them are delivered (a known row with known values changes nothing). A row that appears *below* the
+last watermark is never read: choose a column with the time at which a row was written.
 
 A delivery is identified by its rows, their watermarks and its number, so a row that returns to an
 earlier value is a delivery of its own, and two processes that read at once store one.
@@ -15,7 +14,7 @@ earlier value is a delivery of its own, and two processes that read at once stor
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -30,21 +29,21 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
 from housing.errors import FileUnreadable, SourceUnavailable
-from housing.quality.table import RawTable, row_numbers
+from housing.quality.table import table_of
 from housing.records import BatchSummary
 from housing.schema import ID_COLUMN
 from housing.sources.base import Delivery, IngestHistory, SourceOptions, nothing_read
 from housing.sources.header import read_header
-from housing.sources.identifiers import id_text
+from housing.sources.identifiers import EXACT, EXACT_32, id_text
 
 _CHUNK = 10_000  # rows fetched at a time
 _UNIT = "\x1f"  # ASCII's own separator of fields
 
 
 class _Mark(NamedTuple):
-    """Up to where the table was read."""
+    """The end of what was read of the table."""
 
-    value: str  # the highest watermark, as text from which its type can be had back
+    value: str  # the highest watermark and its type, as text
     ties: str  # digest of the rows that have it
     delivery: int = 1  # deliveries of this source up to here
 
@@ -56,22 +55,23 @@ class _Rows(NamedTuple):
     columns: tuple[str, ...]
     rows: list[Sequence[Any]]  # in order of watermark
     marks: list[Any]  # each row's watermark
+    exact_ids: int  # floating-point ids are exact below this
 
 
 @dataclass(frozen=True)
 class SqlTable:
-    """One delivery of everything new; the watermark remembers the last rows delivered."""
+    """One delivery of all new rows; its watermark records the last of them."""
 
     options: SourceOptions
     name: str = "sql"
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
-        """Rows above the last watermark; raises SourceUnavailable, which never tells a password."""
-        url, table_name, column = self._place()
+        """Rows above the last watermark; SourceUnavailable, which never shows a password."""
+        url, table_name, column = self._address()
         known = seen.watermark(self.name)
         last = _Mark(**json.loads(known)) if known else None
         try:
-            engine = sa.create_engine(url, connect_args=self._patience(url))
+            engine = sa.create_engine(url, connect_args=self._timeout(url))
             try:
                 with engine.connect() as connection:
                     found, notes = _fetch(connection, table_name, column, last)
@@ -88,20 +88,20 @@ class SqlTable:
         except NoSuchTableError:
             raise _unavailable(url, f"there is no table {table_name}") from None
         except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
-            # `from None`: a driver's own message may hold what the address holds.
+            # `from None`: a driver's message may contain the password.
             raise _unavailable(url, _reason(error, url)) from None
-        said = f"{table_name} has no row that was not read before."
-        yield nothing_read(self.name, table_name, "unchanged", said)
+        nothing = f"{table_name} has no row that was not read before."
+        yield nothing_read(self.name, table_name, "unchanged", nothing)
 
-    def _patience(self, url: URL) -> dict[str, int]:
-        """What makes the driver give up in time; SQLite would make a file that is not there."""
+    def _timeout(self, url: URL) -> dict[str, int]:
+        """The driver's time limit; SourceUnavailable for a SQLite file that does not exist."""
         if url.get_backend_name() == "postgresql":
             return {"connect_timeout": max(2, round(self.options.connect_seconds))}
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
             raise _unavailable(url, "there is no such file")
         return {}
 
-    def _place(self) -> tuple[URL, str, str]:
+    def _address(self) -> tuple[URL, str, str]:
         options = self.options
         facts = {
             "HOUSING_SOURCES__SQL_URL": options.sql_url and options.sql_url.get_secret_value(),
@@ -141,7 +141,7 @@ def _fetch(
     header = read_header(names, table_name, "the table")
     wanted = tuple(header.positions)
     mark = table.c[column]
-    # As the driver gives them: a column type that converts would stop at the first odd value.
+    # As the driver gives them: a type that converts would raise at the first odd value.
     plain = [sa.type_coerce(table.c[name], sa.types.NullType()).label(name) for name in wanted]
     query = sa.select(mark.label("_watermark"), *plain).order_by(mark)
     if last is None:
@@ -157,7 +157,12 @@ def _fetch(
     absent = sa.select(sa.func.count()).select_from(table).where(mark.is_(None))
     count = connection.execute(absent).scalar_one()
     unread = (f"{count:,} rows without {column} were not read",) if count else ()
-    return _Rows(wanted, rows, marks), (*header.notes, *unread)
+    exact = EXACT
+    if ID_COLUMN in wanted and _is_single(
+        table.c[names[header.positions[ID_COLUMN]]].type, connection
+    ):
+        exact = EXACT_32
+    return _Rows(wanted, rows, marks, exact), (*header.notes, *unread)
 
 
 def _without_known(found: _Rows, last: _Mark | None) -> _Rows:
@@ -168,7 +173,7 @@ def _without_known(found: _Rows, last: _Mark | None) -> _Rows:
     ties = sum(mark == value for mark in found.marks)
     if _digest(found.rows[:ties]) != last.ties:
         return found
-    return _Rows(found.columns, found.rows[ties:], found.marks[ties:])
+    return found._replace(rows=found.rows[ties:], marks=found.marks[ties:])
 
 
 def _delivery(
@@ -178,11 +183,10 @@ def _delivery(
     ties = [row for row, mark in zip(found.rows, found.marks, strict=True) if mark == top]
     frame = pd.DataFrame(
         {
-            column: _series(column, [row[at] for row in found.rows], name)
+            column: _series(column, [row[at] for row in found.rows], name, found.exact_ids)
             for at, column in enumerate(found.columns)
         }
     )
-    raw = RawTable(frame, row_numbers(len(frame)), notes=notes)
     return Delivery(
         source=source,
         name=f"{name} up to {top}",
@@ -192,23 +196,23 @@ def _delivery(
         size=int(frame.memory_usage(deep=True).sum()),
         simulated=False,
         watermark=_Mark(_text(top), _digest(ties), number).text(),
-        read=partial(_same, raw),
+        read=partial(table_of, frame, notes),
     )
 
 
-def _same(raw: RawTable) -> RawTable:
-    return raw
-
-
-def _series(column: str, values: list[Any], table: str) -> pd.Series:
-    """Ids as text; of the others numbers as float64 if there is nothing else among them."""
+def _series(column: str, values: list[Any], table: str, exact_ids: int) -> pd.Series:
+    """Ids as text; other columns as float64 if they hold numbers alone, else as text."""
     if column == ID_COLUMN:
-        return pd.Series([id_text(value, table) for value in values], dtype="str")
+        return pd.Series([id_text(value, table, exact_ids) for value in values], dtype="str")
     if all(value is None or _is_number(value) for value in values):
-        return pd.Series(
-            np.array([np.nan if value is None else float(value) for value in values], dtype=float)
-        )
+        return pd.Series([np.nan if value is None else float(value) for value in values])
     return pd.Series([None if value is None else _plain(value) for value in values], dtype="str")
+
+
+def _is_single(kind: Any, connection: Connection) -> bool:
+    """Whether a column holds floating-point numbers of 32 bits; SQLite's have 64."""
+    single = isinstance(kind, sa.Float) and not isinstance(kind, sa.Double)
+    return single and (kind.precision or 0) <= 24 and connection.dialect.name != "sqlite"
 
 
 def _is_number(value: Any) -> bool:
@@ -220,7 +224,7 @@ def _plain(value: Any) -> str:
 
 
 def _digest(rows: list[Sequence[Any]]) -> str:
-    """sha256 of a set of rows, hex; in whatever order the database gave them."""
+    """sha256 of a set of rows, hex; their order does not matter."""
     texts = (_UNIT.join("" if v is None else _plain(v) for v in row) for row in rows)
     hashes = sorted(hashlib.sha256(text.encode()).digest() for text in texts)
     return hashlib.sha256(b"".join(hashes)).hexdigest()
@@ -228,7 +232,7 @@ def _digest(rows: list[Sequence[Any]]) -> str:
 
 # --- watermarks as text ---------------------------------------------------------------------
 
-_TYPES: Mapping[str, Callable[[str], Any]] = {
+_TYPES: dict[str, Any] = {
     "datetime": datetime.fromisoformat,
     "date": date.fromisoformat,
     "int": int,
@@ -242,7 +246,7 @@ def _text(value: Any) -> str:
     kind = type(value).__name__
     if kind not in _TYPES:
         raise FileUnreadable(
-            file="the watermark", why=f"is a {kind}; numbers, times and text can be read onwards"
+            file="the watermark", why=f"is a {kind}. Name a column of numbers, times or text"
         )
     return f"{kind}:{_plain(value) if kind != 'float' else repr(value)}"
 
@@ -252,7 +256,7 @@ def _value(text: str) -> Any:
     return _TYPES[kind](rest)
 
 
-# --- what may be said about a database ------------------------------------------------------
+# --- messages ------------------------------------------------------
 
 
 def _unavailable(url: URL, why: str) -> SourceUnavailable:

@@ -3,46 +3,44 @@
 The formats themselves belong in `delimited` and `parquet`, bytes and limits in `files`.
 """
 
-from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from housing.errors import FileUnreadable
-from housing.sources.delimited import CsvText, parse_csv
-from housing.sources.files import ReadLimits, load, memory_named, shown
-from housing.sources.parquet import ParquetRows, parse_parquet
+from housing.sources.delimited import CsvTable
+from housing.sources.files import ReadLimits, load, read_blocks, shown
+from housing.sources.header import DELIVERED, Wanted
+from housing.sources.parquet import ParquetTable
 
-FileTable = CsvText | ParquetRows
-Parser = Callable[[bytearray, str, ReadLimits], FileTable]
+FileTable = CsvTable | ParquetTable
 
-FORMATS: Mapping[str, Parser] = {
-    ".csv": parse_csv,
-    ".csv.gz": parse_csv,
-    ".parquet": parse_parquet,
-}
+FORMATS = (".csv", ".csv.gz", ".parquet")
+"""Suffixes of the files that are read."""
 
 
 def is_table(path: Path) -> bool:
-    """Whether the name has a suffix that FORMATS knows."""
-    return path.name.lower().endswith(tuple(FORMATS))
+    """Whether the name has a suffix of FORMATS."""
+    return path.name.lower().endswith(FORMATS)
 
 
-def parser_of(path: Path) -> Parser:
-    """What reads the file's content; FileUnreadable where its suffix is unknown."""
-    for suffix, parser in FORMATS.items():
-        if path.name.lower().endswith(suffix):
-            return parser
-    known = ", ".join(FORMATS)
-    why = f"is not a table; these are read: {known}. Give it its true suffix, or move it elsewhere"
-    raise FileUnreadable(file=shown(path), why=why)
+def require_table(path: Path) -> None:
+    """FileUnreadable where the suffix is unknown."""
+    if not is_table(path):
+        why = f"is not a table; these are read: {', '.join(FORMATS)}"
+        next_step = "Give it its true suffix, or move it elsewhere"
+        raise FileUnreadable(file=shown(path), why=f"{why}. {next_step}")
 
 
-def read_table(path: Path, limits: ReadLimits, *, digest: str | None = None) -> FileTable:
-    """Read a table file; with `digest`, only if its bytes are still those.
+def read_table(
+    path: Path, limits: ReadLimits, *, digest: str | None = None, wanted: Wanted = DELIVERED
+) -> FileTable:
+    """Open a table file; with `digest`, only if its bytes are still those.
 
-    Raises FileUnreadable for whatever is wrong with the file as a whole: its message names the
-    file, the line and the column where there are such, and what to do.
+    FileUnreadable, here or while its chunks are read, for whatever is wrong with the file as a
+    whole: its message names the file, the line and the column where there are such, and the next
+    step.
     """
-    parse = parser_of(path)
-    with memory_named(shown(path)):
-        content = load(path, limits, digest=digest, text=parse is parse_csv)
-        return parse(content, shown(path), limits)
+    require_table(path)
+    if path.suffix.lower() == ".parquet":
+        return ParquetTable(load(path, limits, digest=digest), shown(path), limits, wanted)
+    return CsvTable(partial(read_blocks, path, limits, digest=digest), shown(path), limits, wanted)

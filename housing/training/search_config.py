@@ -28,71 +28,74 @@ class SearchPlan(BaseModel):
 
     families: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default=("boosting",),
-        description="Model families to sample from, each with equal chance or, where wall time is "
-        "the limit, in turn; a family that is named twice is sampled twice as often",
+        description="Model families to draw from, each with equal chance or, where wall time is "
+        "the limit, in turn; a family that is named twice is drawn twice as often",
     )
-    n_trials: int = Field(default=6, ge=1, le=10_000, description="Number of trials")
+    n_iter: int = Field(default=6, ge=1, le=10_000, description="Draws")
     folds: int = Field(default=3, ge=2, le=20, description="Folds of the cross-validation")
     shuffle: bool = Field(
         default=True,
-        description="Shuffle rows before they are divided into folds. Off, folds are consecutive "
-        "rows: in a table ordered by location this measures the error at unseen locations",
+        description="Shuffle rows before they are cut into folds. Off means folds of consecutive "
+        "rows, which in a table ordered by place asks another question: how well a model does "
+        "in places it has never seen",
     )
     seed: int = Field(
-        default=42, ge=0, lt=2**32, description="Seed of the trials, the folds and every fit"
+        default=42, ge=0, lt=2**32, description="Seed of the draws, of the folds and of every fit"
     )
     seconds: float | None = Field(
         default=None,
         gt=0,
         le=7 * 86_400,
-        description="Wall time of the search in seconds; trials are added in rounds of N_TRIALS "
-        "until it is used up",
+        description="Wall time of the search in seconds; draws are then made until it is used up, "
+        "and `n_iter` says how many are raced at a time",
     )
-    prune_margin: float = Field(
+    race: float = Field(
         default=0.003,
         ge=0,
         le=1,
-        description="A trial is pruned after a fold when its error so far exceeds the best trial's "
-        "on the same folds by more than this share; 0 scores every trial on every fold",
+        description="A draw is stopped after a fold when its error so far is more than this share "
+        "above the best on the same folds. It cannot be the best unless two draws' ratio moves "
+        "by more than this between folds; 0 scores every draw on every fold",
     )
-    warm_starts: int = Field(
+    warm: int = Field(
         default=1,
         ge=0,
         le=100,
-        description="Best trials of earlier runs that are tried again beside new ones",
+        description="Best draws of the last nights that are tried again beside fresh ones",
     )
     rows: int = Field(
         default=25_000,
         ge=1000,
-        description="Training rows that trials are scored on, sampled at random where there are "
+        description="Training rows that draws are scored on, drawn at random where there are "
         "more; the challenger is fitted on all",
     )
     member_rows: int = Field(
         default=300_000,
         ge=1000,
-        description="Training rows that one member of the ensemble is fitted on. Where there are "
-        "more, each member gets a sample of its own; neighbour features use all rows",
+        description="Training rows that a model of a bag is fitted on. Where there are more, each "
+        "takes others, and what it knows of neighbours is still learnt from all",
     )
-    exclude_features: tuple[str, ...] = Field(
+    without: tuple[str, ...] = Field(
         default=(),
-        description="Groups of features to leave out; at least one of the families must have them",
+        description="Groups of features that are left out; at least one of the families must have "
+        "them",
     )
-    ensemble_size: int = Field(
+    bag: int = Field(
         default=3,
         ge=1,
         le=50,
-        description="Members of the ensemble, each with its own seed, whose mean is the challenger",
+        description="Models, each with its own seed, whose mean is the challenger",
     )
     ensemble: bool = Field(
         default=True,
-        description="Choose the members among the best trials by their predictions of unseen "
-        "folds; off, all are the best trial with other seeds",
+        description="Choose the bag's members among the best draws by their predictions of unseen "
+        "folds; off, all are the best draw with other seeds",
     )
     n_jobs: int = Field(
         default=ALL_CORES,
         ge=ALL_CORES,
         le=4096,
-        description="Worker processes of one thread each; -1 for one per physical core",
+        description="Worker processes of one thread each; -1 for one a physical core",
     )
 
     @field_validator("families")
@@ -111,7 +114,7 @@ class SearchPlan(BaseModel):
                 raise ValueError(f"{name} is not installed: pip install 'housing-nightly[{extra}]'")
         return families
 
-    @field_validator("exclude_features")
+    @field_validator("without")
     @classmethod
     def _known_groups(cls, without: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Leaving out what no family has would be a search that does not do what it is asked to."""
@@ -164,7 +167,7 @@ def search_key(plan: SearchPlan, candidates: "Mapping[str, ModelFamily] | None" 
         "families": {
             name: {
                 "space": describe(candidates[name].space),
-                "pipeline": describe(unfitted(name, plan.seed, candidates, plan.exclude_features)),
+                "pipeline": describe(unfitted(name, plan.seed, candidates, plan.without)),
             }
             for name in plan.families
         },

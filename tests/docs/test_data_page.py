@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from housing.quality.documented import batch_rules_table, row_rules_table
+from housing.quality.batches import batch_rules_table
+from housing.quality.rows import row_rules_table
 from housing.schema import OPTIONAL_COLUMNS, catalogue_table
 from housing.sources import SOURCES
 from housing.sources.files import ReadLimits

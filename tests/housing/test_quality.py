@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from housing.quality import rejections
 from housing.quality import table as tables
 from housing.quality.batches import BatchHistory, batch_message, judge_batch
 from housing.quality.policy import QualityPolicy
 from housing.quality.profile import profile_columns
 from housing.quality.rows import ROW_RULES, validate
-from housing.quality.table import BrokenLine, RawTable, row_numbers
+from housing.quality.table import BrokenLine, RawTable, table_of
 from housing.schema import CATALOGUE, NUMBERS, TARGET, dtypes
 from housing.sources.simulated.scenarios import simulate
 
@@ -81,8 +82,13 @@ def test_the_census_is_accepted_to_the_last_row(census_path):
 @pytest.mark.parametrize(
     ("column", "value", "code", "says"),
     [
-        ("total_rooms", "", "missing", "empty; a number from 1 to 1,000,000 (rooms) is required"),
-        ("total_rooms", " NaN ", "missing", "empty"),
+        (
+            "total_rooms",
+            "",
+            "missing",
+            "is missing; a number from 1 to 1,000,000 (rooms) is required",
+        ),
+        ("total_rooms", " NaN ", "missing", "is missing"),
         ("ocean_proximity", "", "missing", "one of '<1H OCEAN', 'INLAND'"),
         ("total_rooms", "many", "not-a-number", "'many' is not a number"),
         ("total_rooms", "1,200", "not-a-number", "'1,200' is not a number"),
@@ -170,7 +176,7 @@ def test_times_in_another_form(rows, value):
     result = checked(with_value(rows.assign(surveyed_at=""), "surveyed_at", value))
     (rejection,) = result.rejections
     assert rejection.code == "not-a-date"
-    assert "is not a time in ISO 8601, such as 2024-12-31" in rejection.example
+    assert "is not a time in ISO 8601; 2024-12-31 or" in rejection.example
 
 
 def test_ids_make_the_key_and_bad_ones_are_rejected(rows):
@@ -211,6 +217,26 @@ def test_broken_lines_are_counted_and_kept_in_line_order(rows):
     assert result.rejected["line"].tolist() == [3, 5]
     assert json.loads(result.rejected["raw"][0]) == {"text": "1,2\u2028,3"}
     assert result.rejections[0].example == "a.csv, line 3: 3 fields where the header has 10"
+
+
+def test_the_text_of_rejected_rows_is_kept_up_to_a_limit(rows, monkeypatch):
+    monkeypatch.setattr(rejections, "TEXT_ROWS", 4)
+    rows.loc[:9, "population"] = "x" * 5_000
+    rows.loc[10:19, "median_income"] = "-1"
+    rows = pd.concat([rows, rows.iloc[30:36]], ignore_index=True)
+    broken = tuple(BrokenLine(100 + i, "quote", "y" * 5_000, "why") for i in range(6))
+    for found in (checked(rows, broken=broken), in_chunks(rows, broken, rows=3)):
+        rejected = found.rejected
+        assert len(found.accepted) + len(rejected) == found.read == 72
+        for _, group in rejected.groupby(["code", "column"]):
+            assert (group["raw"] != "{}").tolist() == [True] * 4 + [False] * (len(group) - 4)
+            assert (group["value"] != "").tolist() == [True] * 4 + [False] * (len(group) - 4)
+        assert rejected["value"].str.len().max() == rejections.TEXT_LENGTH
+        assert rejected["raw"].str.len().max() < 2 * rejections.TEXT_LENGTH
+        assert all(isinstance(json.loads(text), dict) for text in rejected["raw"])
+        assert {(r.code, r.rows) for r in found.rejections} == {
+            ("not-a-number", 10), ("range", 10), ("duplicate-key", 12), ("quote", 6),
+        }  # fmt: skip
 
 
 def test_a_row_is_listed_under_its_first_fault(rows):
@@ -313,9 +339,9 @@ def test_validation_keeps_up_with_300_thousand_rows_a_second():
 # --- parts ----------------------------------------------------------------------------------
 
 
-def in_parts(frame: pd.DataFrame, broken: tuple[BrokenLine, ...] = (), rows: int = 7):
+def in_chunks(frame: pd.DataFrame, broken: tuple[BrokenLine, ...] = (), rows: int = 7):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "PART_ROWS", rows)
+        patch.setattr(tables, "CHUNK_ROWS", rows)
         return checked(frame, broken=broken)
 
 
@@ -336,7 +362,7 @@ def test_a_table_is_judged_in_parts_as_it_is_whole(rows):
     rows.insert(0, "district_id", [f"d{i % 60}" if i % 2 else "" for i in range(62)])
     rows["surveyed_at"] = ["2024-12-31", "yesterday"] * 31
     broken = (BrokenLine(99, "fields", "1,2", "2 fields where the header has 10"),)
-    at_once, parts = checked(rows, broken=broken), in_parts(rows, broken)
+    at_once, parts = checked(rows, broken=broken), in_chunks(rows, broken)
     assert_same(at_once, parts)
     counts = {r.code: r.rows for r in parts.rejections}
     assert counts["not-a-date"] > 20
@@ -345,7 +371,7 @@ def test_a_table_is_judged_in_parts_as_it_is_whole(rows):
 
 def test_twins_in_two_parts_are_both_turned_away_with_their_text(rows):
     rows = pd.concat([rows, rows.iloc[[2, 2, 40]]], ignore_index=True)
-    found = in_parts(rows)
+    found = in_chunks(rows)
     assert found.rejected["line"].tolist() == [4, 42, 62, 63, 64]
     assert set(found.rejected["code"]) == {"duplicate-key"}
     raws = [json.loads(text) for text in found.rejected["raw"]]
@@ -357,7 +383,7 @@ def test_twins_in_two_parts_are_both_turned_away_with_their_text(rows):
 def test_who_waits_hears_how_far_it_is(rows):
     heard: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "PART_ROWS", 25)
+        patch.setattr(tables, "CHUNK_ROWS", 25)
         validate(raw(rows), "a.csv", heard.append)
     assert heard == [25, 50, 60]
 
@@ -368,9 +394,10 @@ import pyarrow as pa
 from housing.quality.rows import validate
 from housing.sources import delimited
 from housing.sources.files import ReadLimits
-text = bytearray(sys.stdin.buffer.read())
-delimited._PART = len(text) // int(sys.argv[1])
-found = validate(delimited.parse_csv(text, "a.csv", ReadLimits()), "a.csv")
+text = sys.stdin.buffer.read()
+delimited.CHUNK_BYTES = len(text) // int(sys.argv[1])
+blocks = [text[at : at + 10_000] for at in range(0, len(text), 10_000)]
+found = validate(delimited.CsvTable(lambda: iter(blocks), "a.csv", ReadLimits()), "a.csv")
 print(len(found.accepted), pa.default_memory_pool().max_memory())
 """
 """Prints a table's rows, and the most bytes that Arrow had, which holds delivered text."""
@@ -409,9 +436,7 @@ def test_no_slice_of_the_census_is_held(census_path):
     for table in (result.accepted, *orders):
         for size, step in ((50, 700), (500, 1_500)):
             for start in range(0, len(table) - size, step):
-                part = validate(
-                    RawTable(table.iloc[start : start + size], row_numbers(size)), "slice"
-                )
+                part = validate(table_of(table.iloc[start : start + size]), "slice")
                 assert judge_batch(part, history, POLICY) == ()
 
 

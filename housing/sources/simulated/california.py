@@ -121,7 +121,7 @@ def _waves(name: str, scale: float, terms: int) -> tuple[Floats, Floats]:
 
 
 def field(name: str, scale: float, longitude: Floats, latitude: Floats) -> Floats:
-    """A smooth random field of mean 0 and variance about 1, the same for ever; shape (n,).
+    """A smooth random field of mean 0 and variance about 1, always the same; shape (n,).
 
     Random Fourier features of a Gaussian kernel (Rahimi and Recht, 2007); `scale` is its length
     in degrees of latitude, `name` decides which field it is.

@@ -1,6 +1,6 @@
 """Noise, drift and pollution of simulated districts, as frozen options.
 
-Each option does one known thing, so that a test can say what the system should notice. The
+Each option does one known thing, so that a test knows what the system should notice. The
 districts themselves belong in `districts`.
 """
 
@@ -55,7 +55,7 @@ class Pollution(_Options):
 
     days: tuple[int, ...] = Field(default=(), description="The days; none by default.")
     bad_share: float = Field(
-        default=0.0, ge=0, le=1, description="Share of rows of which one field breaks a row rule."
+        default=0.0, ge=0, le=1, description="Share of rows with one field that breaks a row rule."
     )
     unit_column: str = Field(default=INCOME, description="Number column in another unit.")
     unit_factor: float = Field(default=1.0, gt=0, description="What it is multiplied by.")

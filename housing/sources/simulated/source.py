@@ -12,7 +12,7 @@ from functools import partial
 import pandas as pd
 
 from housing.errors import SourceUnavailable
-from housing.quality.table import RawTable, row_numbers
+from housing.quality.table import table_of
 from housing.records import BatchSummary
 from housing.sources.base import Delivery, IngestHistory, SourceOptions
 from housing.sources.simulated.scenarios import SCENARIOS, simulate
@@ -58,7 +58,6 @@ def _rows(options: SourceOptions, day: int) -> pd.DataFrame:
 
 def _delivery(source: str, name: str, frame: pd.DataFrame, watermark: str) -> Delivery:
     content = frame.to_csv(index=False).encode()
-    raw = RawTable(frame, row_numbers(len(frame)))
     return Delivery(
         source=source,
         name=name,
@@ -66,9 +65,5 @@ def _delivery(source: str, name: str, frame: pd.DataFrame, watermark: str) -> De
         size=len(content),
         simulated=True,
         watermark=watermark,
-        read=partial(_same, raw),
+        read=partial(table_of, frame),
     )
-
-
-def _same(raw: RawTable) -> RawTable:
-    return raw

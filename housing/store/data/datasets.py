@@ -2,7 +2,7 @@
 erases none; its cost is that of what changed, not of the table. Reading is columnar.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -319,14 +319,13 @@ def unused_rows(store: Store, version: int) -> int:
     return int((_latest_rows(store, version, ())[SIDE_COLUMN] == NEITHER).sum())
 
 
-def delivered(store: Store, version: int, columns: Sequence[str]) -> pd.DataFrame:
-    """Columns of all rows that the batches of a version hold, corrected ones among them."""
+def delivered(store: Store, version: int, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Columns of each batch of a version, newest first, with rows that were corrected since."""
     with store.read() as connection:
         members = get(connection, version).batches
         query = sa.select(batches.c.segment).where(batches.c.id.in_(members))
-        segments = connection.execute(query).scalars().all()
-    tables = [get_table(store, segment, columns) for segment in segments]
-    return to_frame(pa.concat_tables(tables, promote_options="default"))
+        segments = connection.execute(query.order_by(batches.c.id.desc())).scalars().all()
+    return (to_frame(get_table(store, segment, columns)) for segment in segments)
 
 
 def _latest_rows(store: Store, version: int, columns: Iterable[str]) -> pd.DataFrame:

@@ -101,17 +101,44 @@ def test_rows_that_are_no_label_are_counted(seen: Settings, opened: Store) -> No
     frame.to_csv(path, index=False)
     batch = ingest_labels(opened, seen, [path]).batches[0]
     assert (batch.read, batch.accepted, batch.rejected) == (4, 1, 3)
+    place = f"prices.csv, line 2, {schema.TARGET}"
+    said = [rejection.example for rejection in batch.rejections]
+    assert any(one.startswith(f"{place}: 'dear' is not a number; a number from") for one in said)
+    assert "3 rejected; most often" in batch.message
+
+
+def test_a_broken_line_of_prices_costs_itself_only(seen: Settings, opened: Store) -> None:
+    path = seen.home / "prices.csv"
+    header = f"{schema.ID_COLUMN},{schema.TARGET},note"
+    path.write_text(f'{header}\na,100000,x\nb,200000\n\n"c,300000,x\n"d",400000,"a, b"\n')
+    batch = ingest_labels(opened, seen, [path]).batches[0]
+    assert (batch.read, batch.accepted, batch.rejected) == (4, 2, 2)
+    assert sorted((r.code, r.rows) for r in batch.rejections) == [("fields", 1), ("quote", 1)]
+    assert _labels(opened)["label"].tolist() == [100_000.0, 400_000.0]
+
+
+def test_an_identifying_value_matters_only_without_an_id(seen: Settings, opened: Store) -> None:
+    frame = simulate(4, 4)[KEY_AND_PRICE].astype(object)
+    frame[schema.ID_COLUMN] = ["a", "", "b\x07", "d"]
+    frame.loc[[0, 1], schema.KEY[0]] = "x"
+    path = seen.home / "prices.csv"
+    frame.to_csv(path, index=False)
+    batch = ingest_labels(opened, seen, [path]).batches[0]
+    assert (batch.accepted, batch.rejected) == (2, 2)
+    assert _labels(opened)["label"].tolist() == frame.loc[[0, 3], schema.TARGET].tolist()
 
 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("x.csv", "a,b\n1,2\n", f"no column {schema.TARGET}"),
-        ("x.csv", f"{schema.TARGET}\n1\n", "whose prices"),
-        ("x.csv", "", "not a table"),
-        ("x.txt", "", "neither"),
+        ("x.csv", "a,b\n1,2\n", f"It must name the columns: {schema.TARGET}"),
+        ("x.csv", f"{schema.ID_COLUMN}\n1\n", f"the column is missing: {schema.TARGET}"),
+        ("x.csv", f"{schema.TARGET}\n1\n", "does not name the districts"),
+        ("x.csv", "", "is empty"),
+        ("x.csv", f"{schema.TARGET};{schema.ID_COLUMN}\n1;2\n", "separated by ';'"),
+        ("x.txt", "", "is not a table; these are read"),
         ("x.parquet", "hello", "called Parquet and is not"),
-        ("gone.csv", None, "vanished"),
+        ("gone.csv", None, "does not exist"),
     ],
 )
 def test_a_file_that_is_no_table_of_prices_is_named(

@@ -5,6 +5,7 @@ import pytest
 
 from housing import schema
 from housing.pipeline import datasets as dataset_steps
+from housing.pipeline import key_check
 from housing.pipeline.ingest import ingest_files
 from housing.pipeline.key_check import LEAST_ROWS
 from housing.settings import Settings
@@ -41,10 +42,24 @@ def test_known_locations_with_new_keys_are_named_with_the_remedy(
     assert schema.ID_COLUMN not in deliver(store, small, moved, "with-ids")
     without = moved.drop(columns=schema.ID_COLUMN)
     said = deliver(store, small, without, "without")
-    assert "100% of its rows lie at locations of the dataset, and 100% are new" in said
+    assert "100% of its rows are at locations of the dataset, and 100% are new" in said
     assert f"`{schema.ID_COLUMN}`" in said
     few = without.head(LEAST_ROWS - 1).assign(households=without["households"] + 1)
     assert schema.ID_COLUMN not in deliver(store, small, few, "few")
+
+
+def test_only_the_newest_rows_are_compared(
+    store: Store, small: Settings, census: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, newest = census.head(1_000), census.tail(1_000)
+    deliver(store, small, old, "old")
+    deliver(store, small, newest, "newest")
+    monkeypatch.setattr(key_check, "MOST_ROWS", 1_000)
+    moved = old.sample(100, random_state=1).assign(population=lambda frame: frame.population + 1)
+    assert schema.ID_COLUMN not in deliver(store, small, moved, "moved old")
+    monkeypatch.setattr(key_check, "MOST_ROWS", 1_001)
+    moved["population"] += 1
+    assert schema.ID_COLUMN in deliver(store, small, moved.iloc[::-1], "again")
 
 
 def test_an_installation_that_begins_has_nothing_to_compare_with(

@@ -36,7 +36,7 @@ import json, resource, sys
 from pathlib import Path
 from housing.errors import FileUnreadable
 from housing.quality.rows import validate
-from housing.sources.files import ReadLimits
+from housing.sources.files import ReadLimits, memory_named
 from housing.sources.table_file import read_table
 
 def highest():
@@ -47,7 +47,8 @@ before = highest()
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + most, size + most))
 try:
-    found = validate(read_table(path, ReadLimits()), path.name)
+    with memory_named(path.name):
+        found = validate(read_table(path, ReadLimits()), path.name)
     said = f"{len(found.accepted)} accepted, {len(found.rejected)} rejected"
 except FileUnreadable as error:
     said = str(error)
@@ -59,7 +60,7 @@ LABELS = READER.replace(
     "from housing.operations.labels import labels_of; found, bad = labels_of(path, ReadLimits())",
 ).replace(
     "{len(found.accepted)} accepted, {len(found.rejected)} rejected",
-    "{len(found)} labels, {bad} rejected",
+    "{len(found)} labels, {sum(rejection.rows for rejection in bad)} rejected",
 )
 
 
@@ -222,9 +223,9 @@ TEXT: dict[Callable[[], bytes], str] = {
     one_endless_line: r"line 2 is longer than 65,536 bytes",
     an_endless_header: r"line 1 is longer than 65,536 bytes",
     a_million_names: r"line 1 names 5,000 columns, at most 1,000",
-    an_open_quotation_mark: r"more than 250,000 lines cannot be cut",
+    an_open_quotation_mark: r"more than 250,000 lines cannot be split",
     nothing_but_quotation_marks: r"0 accepted, 2 rejected",
-    lines_of_one_field: r"more than 250,000 lines cannot be cut",
+    lines_of_one_field: r"more than 250,000 lines cannot be split",
     lines_of_nothing: r"holds more than 50,000,000 lines|unpacks to more than 200 times",
 }
 

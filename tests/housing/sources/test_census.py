@@ -13,7 +13,7 @@ from housing.errors import SourceUnavailable
 from housing.quality.rows import validate
 from housing.quality.table import whole
 from housing.sources.census import DIGEST, Census
-from housing.sources.download import NotFetched, Patience, fetch, store_file
+from housing.sources.download import NotFetched, TimeLimits, fetch, store_file
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -158,7 +158,7 @@ def test_a_server_that_never_finishes_is_given_up(says):
         started = time.monotonic()
         address = f"http://127.0.0.1:{server.getsockname()[1]}/a.csv"
         with pytest.raises(NotFetched, match=r"127\.0\.0\.1"):
-            fetch(address, Patience(connect=0.3, transfer=1), 1_000)
+            fetch(address, TimeLimits(connect=0.3, transfer=1), 1_000)
         assert time.monotonic() - started < 3
         thread.join()
         for connection in held:
@@ -180,7 +180,7 @@ def test_a_server_that_answers_in_drops_is_given_up():
         started = time.monotonic()
         try:
             with pytest.raises(NotFetched, match=r"did not answer within 0\.3 s"):
-                fetch(f"http://127.0.0.1:{server.getsockname()[1]}/", Patience(0.3, 1), 1_000)
+                fetch(f"http://127.0.0.1:{server.getsockname()[1]}/", TimeLimits(0.3, 1), 1_000)
             assert time.monotonic() - started < 2
         finally:
             stop.set()
@@ -190,13 +190,13 @@ def test_a_server_that_answers_in_drops_is_given_up():
 def test_limits_of_a_download(site):
     folder, address = site
     (folder / "a.csv").write_bytes(b"x" * 1_000)
-    assert len(fetch(address + "a.csv", Patience(2, 5), 1_000)) == 1_000
+    assert len(fetch(address + "a.csv", TimeLimits(2, 5), 1_000)) == 1_000
     with pytest.raises(NotFetched, match="sent more than 999 bytes"):
-        fetch(address + "a.csv", Patience(2, 5), 999)
+        fetch(address + "a.csv", TimeLimits(2, 5), 999)
     with pytest.raises(NotFetched, match="404"):
-        fetch(address + "b.csv", Patience(2, 5), 999)
+        fetch(address + "b.csv", TimeLimits(2, 5), 999)
     with pytest.raises(NotFetched, match="not a web address"):
-        fetch("file:///etc/hosts", Patience(2, 5), 999)
+        fetch("file:///etc/hosts", TimeLimits(2, 5), 999)
 
 
 def test_a_file_is_stored_whole(tmp_path):

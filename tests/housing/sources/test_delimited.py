@@ -1,4 +1,5 @@
 import contextlib
+import csv
 import io
 
 import pandas as pd
@@ -11,16 +12,21 @@ from housing.quality.rows import validate
 from housing.quality.table import whole
 from housing.schema import CATALOGUE
 from housing.sources import delimited
-from housing.sources.delimited import parse_csv
+from housing.sources.delimited import CsvTable
 from housing.sources.files import ReadLimits
 
 HEADER = ",".join(CATALOGUE)
 ROW = "-122.23,37.88,41,880,129,322,126,8.3252,452600,NEAR BAY"
 
 
-def read(text: str | bytes, **limits):
+def opened(text: str | bytes, block: int = 1 << 20, **limits) -> CsvTable:
     data = text.encode() if isinstance(text, str) else text
-    return whole(parse_csv(bytearray(data), "a.csv", ReadLimits(**limits)))
+    blocks = [data[at : at + block] for at in range(0, len(data), block)]
+    return CsvTable(lambda: iter(blocks), "a.csv", ReadLimits(**limits))
+
+
+def read(text: str | bytes, **limits):
+    return whole(opened(text, **limits))
 
 
 def complaint(text: str | bytes, **limits) -> str:
@@ -34,7 +40,7 @@ def test_every_row_comes_back_as_text_with_its_line(table, districts):
     expected = pd.read_csv(io.StringIO(table), dtype="str", keep_default_na=False)
     pd.testing.assert_frame_equal(raw.frame, expected, check_dtype=False)
     assert raw.lines.tolist() == list(range(2, 42))
-    assert (raw.place, raw.broken, raw.notes) == ("line", (), ())
+    assert (raw.line_unit, raw.broken, raw.notes) == ("line", (), ())
     assert len(validate(raw, "a.csv").accepted) == len(districts)
 
 
@@ -121,13 +127,13 @@ def test_two_missing_columns():
 
 def test_a_doubled_column():
     said = complaint(f"{HEADER},population\n{ROW},3\n")
-    assert "line 1: the column population stands 2 times (columns 6 and 11)" in said
+    assert "line 1: the column population is there 2 times (columns 6 and 11)" in said
 
 
 @pytest.mark.parametrize(("delimiter", "words"), [(";", "';'"), ("\t", "a tab"), ("|", "'|'")])
 def test_another_delimiter(table, delimiter, words):
     said = complaint(table.replace(",", delimiter))
-    assert f"line 1: fields are separated by {words}, and a comma is wanted" in said
+    assert f"line 1: fields are separated by {words}, and a comma is expected" in said
 
 
 @pytest.mark.parametrize(("text", "guess"), [("é", "ISO-8859-1"), ("\N{EN DASH}é", "WINDOWS-1252")])
@@ -184,15 +190,18 @@ MISQUOTED = [ROW.replace("NEAR BAY", cell) for cell in ('"NEAR" BAY', 'NEAR "BAY
 LINES = st.lists(st.sampled_from([ROW, QUOTED, "", "x", '"', '1,"2', '"",1', *MISQUOTED]))
 
 
-@given(LINES, st.booleans(), st.sampled_from([1, 60, 100, 300]))
-def test_in_parts_a_file_reads_as_in_one(lines, ends, size):
-    text = "\n".join([HEADER, *lines]) + "\n" * ends
+@given(
+    LINES,
+    st.booleans(),
+    st.sampled_from([1, 60, 100, 300]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_in_chunks_a_file_reads_as_in_one(lines, ends, size, end):
+    text = end.join([HEADER, *lines]) + end * ends
     at_once = read(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited, "_PART", size)
-        parts = list(parse_csv(bytearray(text.encode()), "a.csv", ReadLimits()).parts())
-        in_parts = read(text)
-    assert len(parts) <= 1 + len(text) // size
+        patch.setattr(delimited, "CHUNK_BYTES", size)
+        in_parts = read(text, block=7)
     pd.testing.assert_frame_equal(in_parts.frame, at_once.frame)
     assert in_parts.lines.tolist() == at_once.lines.tolist()
     assert (in_parts.broken, in_parts.notes) == (at_once.broken, at_once.notes)
@@ -204,14 +213,25 @@ def test_what_becomes_of_a_line_does_not_hang_on_the_others(others):
     assert [(b.line, b.code) for b in raw.broken][:1] == [(2, "quote")]
 
 
-def test_a_line_of_many_blocks_costs_itself_only():
-    raw = read("\n".join([HEADER, ROW, "x" * (3 * delimited._BLOCK), ROW]) + "\n")
+CELLS = st.text(st.sampled_from('ab ",;\u20ac'), max_size=4)
+
+
+@given(st.lists(st.lists(CELLS, min_size=10, max_size=10), max_size=5))
+def test_quoted_fields_are_those_of_the_csv_module(rows):
+    sink = io.StringIO()
+    csv.writer(sink, lineterminator="\n").writerows(rows)
+    raw = read(f"{HEADER}\n{sink.getvalue()}")
+    assert raw.frame.to_numpy().tolist() == rows
+
+
+def test_a_line_of_the_longest_length_costs_itself_only():
+    raw = read("\n".join([HEADER, ROW, "x" * 65_536, ROW]) + "\n")
     assert ([b.line for b in raw.broken], raw.lines.tolist()) == ([3], [2, 4])
 
 
-def test_no_part_is_larger_than_it_may_be(table, monkeypatch):
-    monkeypatch.setattr(delimited, "_PART", 200)
-    text = parse_csv(bytearray(table.encode()), "a.csv", ReadLimits())
-    sizes = [part.read for part in text.parts()]
+def test_no_chunk_is_larger_than_it_may_be(table, monkeypatch):
+    monkeypatch.setattr(delimited, "CHUNK_BYTES", 200)
+    text = opened(table, block=100)
+    sizes = [chunk.read for chunk in text.chunks()]
     assert (sum(sizes), max(sizes) <= 5) == (40, True)
-    assert [part.read for part in text.parts()] == sizes, "they can be gone through again"
+    assert [chunk.read for chunk in text.chunks()] == sizes, "they can be read again"

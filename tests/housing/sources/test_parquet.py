@@ -13,8 +13,9 @@ from housing.quality import table
 from housing.quality.rows import validate
 from housing.quality.table import whole
 from housing.schema import CATALOGUE, NUMBERS, dtypes
+from housing.sources import parquet
 from housing.sources.files import ReadLimits
-from housing.sources.parquet import parse_parquet
+from housing.sources.parquet import ParquetTable
 from housing.sources.simulated.scenarios import simulate
 
 
@@ -27,7 +28,7 @@ def packed(table: pa.Table | pd.DataFrame, **options) -> bytearray:
 
 
 def read(data: bytearray, **limits):
-    return whole(parse_parquet(data, "a.parquet", ReadLimits(**limits)))
+    return whole(ParquetTable(data, "a.parquet", ReadLimits(**limits)))
 
 
 def complaint(data, **limits) -> str:
@@ -44,7 +45,7 @@ def replaced(frame: pd.DataFrame, name: str, values: pa.Array) -> pa.Table:
 
 def test_rows_come_back_as_they_were(districts):
     raw = read(packed(districts))
-    assert (raw.place, raw.lines.tolist()) == ("row", list(range(1, 41)))
+    assert (raw.line_unit, raw.lines.tolist()) == ("row", list(range(1, 41)))
     accepted = validate(raw, "a.parquet").accepted
     pd.testing.assert_frame_equal(accepted[list(CATALOGUE)], districts.astype(dtypes()))
 
@@ -155,10 +156,10 @@ def test_a_flipped_byte_is_a_table_or_a_message(at, flip):
 def test_in_parts_a_file_reads_as_in_one(districts, monkeypatch, row_group):
     data = packed(districts, row_group_size=row_group)
     at_once = read(data)
-    monkeypatch.setattr(table, "PART_ROWS", 15)
-    file = parse_parquet(data, "a.parquet", ReadLimits())
+    monkeypatch.setattr(table, "CHUNK_ROWS", 15)
+    file = ParquetTable(data, "a.parquet", ReadLimits())
     for _ in range(2):
-        sizes = [len(part.frame) for part in file.parts()]
+        sizes = [len(part.frame) for part in file.chunks()]
         assert (sum(sizes), max(sizes) <= 15) == (40, True)
     in_parts = read(data)
     pd.testing.assert_frame_equal(in_parts.frame, at_once.frame)
@@ -166,12 +167,12 @@ def test_in_parts_a_file_reads_as_in_one(districts, monkeypatch, row_group):
 
 
 def test_damage_in_a_later_part_is_named(districts, monkeypatch):
-    monkeypatch.setattr(table, "PART_ROWS", 15)
+    monkeypatch.setattr(table, "CHUNK_ROWS", 15)
     data = packed(districts, row_group_size=20, use_dictionary=False, compression="ZSTD")
     second = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data))).metadata.row_group(1).column(0)
     end = second.data_page_offset + second.total_compressed_size
     data[end - 40 : end] = b"\xff" * 40
-    parts = parse_parquet(data, "a.parquet", ReadLimits()).parts()
+    parts = ParquetTable(data, "a.parquet", ReadLimits()).chunks()
     assert len(next(parts).frame) == 15
     with pytest.raises(FileUnreadable, match=r"a\.parquet: is a damaged Parquet file"):
         list(parts)
@@ -207,6 +208,13 @@ def test_floating_point_ids_that_are_not_exact_are_named(districts, number, kind
     table = pa.Table.from_pandas(districts, preserve_index=False)
     below = pa.array([101.0] * 39 + [number / 2], kind)
     if number != 0.5:
-        parse_parquet(packed(table.append_column("district_id", below)), "a.parquet", ReadLimits())
+        ParquetTable(packed(table.append_column("district_id", below)), "a.parquet", ReadLimits())
     data = packed(table.append_column("district_id", pa.array([101.0] * 39 + [number], kind)))
     assert f"district_id holds the floating-point number {number!r}" in complaint(data)
+
+
+def test_many_row_groups_are_refused_at_once(districts, monkeypatch):
+    monkeypatch.setattr(parquet, "MOST_GROUPS", 39)
+    said = complaint(packed(districts, row_group_size=1))
+    assert "holds 40 row groups, at most 39 are read. Write it again with larger ones" in said
+    assert read(packed(districts.head(39), row_group_size=1)).read == 39

@@ -6,7 +6,7 @@ from sklearn.ensemble import RandomForestRegressor
 from housing.errors import SourceUnavailable
 from housing.keys import district_keys
 from housing.quality.rows import validate
-from housing.quality.table import RawTable, row_numbers, whole
+from housing.quality.table import table_of, whole
 from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, NUMBERS, TARGET
 from housing.sources import SOURCES
 from housing.sources.simulated import california
@@ -27,7 +27,7 @@ def census(census_path) -> pd.DataFrame:
 
 
 def checked(frame: pd.DataFrame):
-    return validate(RawTable(frame, row_numbers(len(frame))), "simulated")
+    return validate(table_of(frame), "simulated")
 
 
 def test_every_row_is_a_district_and_no_key_occurs_twice(many):

@@ -260,6 +260,22 @@ def test_a_floating_point_id_that_may_be_several_is_named(other, other_source, s
     assert "district_id holds the floating-point number 1.152921504606847e+18" in answer.message
 
 
+@pytest.mark.parametrize(("kind", "exact"), [(sa.REAL(), 2**24), (sa.Float(53), 2**53)])
+def test_floating_point_ids_are_exact_by_the_width_of_their_column(
+    other, other_source, seen, kind, exact
+):
+    if other.dialect.name == "sqlite":
+        exact = 2**53  # whatever the column is called, it has 64 bits
+    fill(other, [float(exact - 1), 1.0], kind)
+    assert delivered_ids(other_source, seen) == [str(exact - 1), "1"]
+    fill(other, [float(exact)], kind)
+    (answer,) = other_source.deliveries(seen)
+    assert answer.status == "unreadable"
+    assert f"holds the floating-point number {float(exact)!r}, and an id must be exact" in (
+        answer.message
+    )
+
+
 def correct(engine, value: int, mark: int) -> None:
     with engine.begin() as connection:
         change = "UPDATE t SET population = :value, written = :mark WHERE district_id = '1'"
