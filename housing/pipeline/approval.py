@@ -18,6 +18,7 @@ from housing.pipeline.promote import back_up, promote, promotion
 from housing.pipeline.run_context import RunContext
 from housing.records import Event, RunOutcome, RunResult
 from housing.settings import Settings
+from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.models import approvals, registry
@@ -88,8 +89,9 @@ def result_of_flow_run(store: Store, flow_run: str) -> RunResult | None:
 def approve(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
     """Promote what a run asked for; compared again where the champion has changed since.
 
-    NotPossible where the run asked for nothing, it was decided or expired before, or no reason is
-    given; ModelBlocked and Pruned where it could not be promoted: it goes on waiting. A decision
+    NotPossible where the run asked for nothing, it was decided or expired before, no reason is
+    given, or a batch of the model's rows was taken out of the dataset since; ModelBlocked and
+    Pruned where it could not be promoted. In the last three cases it goes on waiting. A decision
     whose promotion was cut off is finished by approving again.
     """
     row = _open(store, settings, run, reason, unfinished="approved")
@@ -97,6 +99,7 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
         _decide(store, row, "superseded", f"{reason} (it is the champion already)", None)
         message = f"m{row.challenger} is the champion already; r{run} changes nothing."
         return _told(store, settings, row, "superseded", message)
+    _must_have_its_rows(store, row)
     judged, reevaluation = _reevaluate_if_stale(store, settings, row)
     if judged.outcome != "promote":
         _decide(
@@ -180,6 +183,23 @@ def _open(
 def _is_champion(store: Store, model: int) -> bool:
     with store.read() as connection:
         return registry.champion(connection) == model
+
+
+def _must_have_its_rows(store: Store, row: Row[Any]) -> None:
+    with store.read() as connection:
+        active = datasets.active(connection)
+        now = () if active is None else active.batches
+        then = datasets.get(connection, row.version).batches
+    gone = sorted(set(then) - set(now))
+    if gone:
+        names = ", ".join(f"b{batch}" for batch in gone)
+        raise NotPossible(
+            what=f"Promoting m{row.challenger}",
+            why=f"it was trained on {names}, taken out of the dataset since. `housing dataset "
+            f"restore b{gone[0]} --reason TEXT` brings b{gone[0]} back, `housing reject "
+            f"r{row.run} --reason TEXT` keeps the champion, `housing promote m{row.challenger} "
+            "--reason TEXT` judges the model on the rows of now.",
+        )
 
 
 def _reevaluate_if_stale(

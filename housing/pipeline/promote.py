@@ -18,7 +18,7 @@ from housing.store.backups.replication import copy_verified, heal
 from housing.store.data import copies, datasets
 from housing.store.database.engine import Store
 from housing.store.database.tables import batch_splits, batches, utc_now
-from housing.store.models import artifacts, blocks, calibrations, promotion_log, registry
+from housing.store.models import approvals, artifacts, blocks, calibrations, promotion_log, registry
 from housing.store.models.registry import Change
 from housing.store.runs.runs import actor
 
@@ -52,8 +52,12 @@ def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
     with store.read() as connection:
         newest = registry.head(connection)
     if newest is not None and newest.to_model == judged.challenger:
-        return int(newest.seq)  # a run that died after this step, run again
-    return registry.change_champion(store, promotion(judged, run.id, judged.message))
+        seq = int(newest.seq)  # a run that died after this step, run again
+    else:
+        seq = registry.change_champion(store, promotion(judged, run.id, judged.message))
+    with store.write() as connection:  # asked while the policy wanted approval
+        approvals.answer_all(connection, judged.challenger, actor(), f"promoted by r{run.id}")
+    return seq
 
 
 def promotion(

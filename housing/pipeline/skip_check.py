@@ -17,6 +17,7 @@ from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.store.data import datasets, profiles, split
 from housing.store.database.engine import Store
+from housing.store.database.tables import approvals as asked
 from housing.store.database.tables import evaluations, runs
 from housing.store.models import approvals, blocks, registry, searches
 from housing.store.models.blocks import Blocks
@@ -63,8 +64,8 @@ def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEv
         judged = from_row(found.verdict, found.block_reason)
         if found.champion == found.challenger or not judged.promotes:
             return judged
-        asked = approvals.of_key(connection, found.verdict.key)
-        return None if asked is None else replace(judged, outcome=_FATES[asked.status])
+        answer = approvals.of_key(connection, found.verdict.key)
+        return None if answer is None else replace(judged, outcome=_FATES[answer.status])
 
 
 def stored(
@@ -92,10 +93,11 @@ def stored(
 
 
 def _concluded(connection: Connection, key: str) -> bool:
-    """Whether a run that came to this verdict ended, and so told the team."""
+    """Whether the team was told: a run with this verdict ended, or a person decided on it."""
     alike = sa.select(evaluations.c.id).where(evaluations.c.key == key)
-    query = sa.select(runs.c.id).where(runs.c.status == "completed", runs.c.evaluation.in_(alike))
-    return connection.execute(query.limit(1)).first() is not None
+    ended = sa.select(runs.c.id).where(runs.c.status == "completed", runs.c.evaluation.in_(alike))
+    decided = sa.select(asked.c.id).where(asked.c.reevaluation.in_(alike))
+    return any(connection.execute(query.limit(1)).first() for query in (ended, decided))
 
 
 # --- what the next run will do ---------------------------------------------------------------
@@ -128,8 +130,9 @@ def next_run(
         )
     found = stored(connection, profile.content, settings, champion, current_blocks)
     looks = registry.judged_before(connection, active.id, found.challenger)
-    asked = None if found.verdict is None else approvals.of_key(connection, found.verdict.key)
-    will = _will(found, active.id, None if asked is None else asked.status, settings.gate.approval)
+    answer = None if found.verdict is None else approvals.of_key(connection, found.verdict.key)
+    status = None if answer is None else answer.status
+    will = _will(found, active.id, status, settings.gate.approval)
     return f"Without new rows the next run {will}{_rule(found, looks)}."
 
 

@@ -14,6 +14,7 @@ from housing.pipeline.run_context import NightlyParameters, RunContext, finish_r
 from housing.pipeline.skip_check import existing_verdict, what_next
 from housing.settings import Settings, load_settings
 from housing.store import queries
+from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import approvals, evaluations, promotion_log
@@ -316,6 +317,38 @@ def test_a_rollback_while_an_approval_waits_compares_with_the_champion_in_force(
     assert (again.challenger, again.champion) == (third.challenger, made[0].challenger)
     expected = third.challenger if again.outcome == "promote" else made[0].challenger
     assert (decided.champion, champion(store)) == (expected, expected)
+    stands = existing_verdict(store, third.version, load_settings())
+    assert stands is not None  # no run asks again
+    assert stands.evaluation == again.id
+
+
+def test_a_batch_that_was_withdrawn_is_not_approved(
+    store: Store, run: RunContext, land: Land
+) -> None:
+    land("a.csv")
+    first = run_night(store, run)
+    land("b.csv", seed=1)
+    second = run_night(store, run, promoting=False)
+    waits = JudgedEvaluation(
+        second.judged.evaluation, second.challenger, first.challenger, "promote", "Yes."
+    )
+    approval.ask(store, run.id, waits, load_settings())
+    datasets.withdraw(store, 2, reason="wrong unit")
+    with pytest.raises(NotPossible, match=r"trained on b2, taken out .* dataset restore b2"):
+        approval.approve(store, load_settings(), run.id, "go")
+    assert champion(store) == first.challenger
+    datasets.restore(store, 2, reason="it was right")
+    assert approval.approve(store, load_settings(), run.id, "go").outcome == "approved"
+
+
+def test_a_run_that_promotes_answers_what_was_asked_before(
+    store: Store, run: RunContext, asked: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOUSING_GATE__APPROVAL", "false")
+    approval.promote_or_ask(store, run, asked.judged, load_settings())
+    assert (champion(store), status(store)["status"]) == (asked.challenger, "approved")
+    with store.read() as connection:
+        assert queries.status(connection)["needs_a_person"] == []
 
 
 def test_what_waits_for_a_model_that_became_champion_otherwise_changes_nothing(
