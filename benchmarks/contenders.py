@@ -82,7 +82,7 @@ def ours(name: str, train: pd.DataFrame, test: pd.DataFrame, plan: SearchPlan, c
     found = run_search(X, y, plan, on_trial=note)
     draws = {trial.draw.index: trial.draw for trial in found.trials}
     members = ensemble_members(found.choice.models, draws, plan.seed)
-    model = fit_members(X, y, members, workers=plan.workers, without=plan.without).model
+    model = fit_members(X, y, members, workers=plan.workers, without=plan.exclude_features).model
     wall = time.perf_counter() - began
     curve.append((wall, found.choice.rmse))
     facts = {
@@ -152,7 +152,7 @@ def night(table: Path, plan: SearchPlan) -> float:
             f"SEARCH__{name.upper()}": ",".join(value) if name == "families" else str(value)
             for name, value in plan.model_dump(exclude_unset=True).items()
         }
-        settings["CENSUS"] = str(table.resolve())
+        settings["SOURCES__CENSUS"] = str(table.resolve())
         for source, fine in (("landing", (1,)), ("census", (0, 3, 4))):
             given = environment(Path(home), **settings, SOURCES__NAMES=source)
             seconds, run = timed(lambda: subprocess.run(

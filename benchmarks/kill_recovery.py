@@ -16,7 +16,7 @@ from tests.fixtures.small_settings import landing_rows
 SETTINGS = {
     "HOUSING_SCHEDULES__RETRAIN": "* * * * *",
     "HOUSING_SEARCH__FAMILIES": "forest",
-    "HOUSING_SEARCH__N_ITER": "40",
+    "HOUSING_SEARCH__N_TRIALS": "40",
 }
 KILLED = (("flow",), ("runner",), ("runner", "flow"), ("server",), ("watch",))
 

@@ -146,7 +146,7 @@ class Kind:
 
 
 KINDS = (
-    Kind("default", SearchPlan().bag, goal=True),
+    Kind("default", SearchPlan().ensemble_size, goal=True),
     Kind("bag of 8", 8),
     Kind("one model, fewer features", 1, ("regression", "similar")),
 )

@@ -45,14 +45,14 @@ LONG = {
         "lightgbm-slow", "boosting-slow", "extra-trees", "lightgbm-slow", "boosting-slow",
         "lightgbm-slow",
     ),
-    "bag": 12, "race": 0.01, "n_iter": 6, "n_jobs": JOBS,
+    "ensemble_size": 12, "prune_margin": 0.01, "n_trials": 6, "n_jobs": JOBS,
 }  # fmt: skip
 """What is asked for with the reference's time, of which `SEARCH_SHARE` is for the search."""
 
 NEIGHBOURS = (*GROUPS, SIMILAR)
 """Groups of features that are of the districts around a row; "by itself" does without."""
 
-QUICK = {"families": ("lightgbm",), "n_iter": 2, "bag": 2, "n_jobs": JOBS}
+QUICK = {"families": ("lightgbm",), "n_trials": 2, "ensemble_size": 2, "n_jobs": JOBS}
 """What is asked for where time matters most."""
 
 SEARCH_SHARE = 0.55
@@ -163,7 +163,7 @@ def main() -> None:
     default, quick = SearchPlan(n_jobs=JOBS), SearchPlan.model_validate(QUICK)
     sides["default"] = kept.side("default", lambda: ours("default", train, test, default, cells))
     if cells:
-        alone = default.model_copy(update={"without": NEIGHBOURS})
+        alone = default.model_copy(update={"exclude_features": NEIGHBOURS})
         sides["by itself"] = kept.side(
             "by itself", lambda: ours("by itself", train, test, alone, cells)
         )

@@ -34,7 +34,7 @@ MANY = 20
 def prepare(draws: int) -> None:
     """A home with one dataset version of the reference table and two champions."""
     os.environ["HOUSING_SOURCES__NAMES"] = "census"
-    os.environ["HOUSING_SEARCH__N_ITER"] = str(draws)
+    os.environ["HOUSING_SEARCH__N_TRIALS"] = str(draws)
     before = None
     for seed in ("1", "2"):
         os.environ["HOUSING_SEARCH__SEED"] = seed

@@ -49,11 +49,18 @@ def main() -> None:
     train, _ = recipe.split(pd.read_csv(reference_table(options)))
     X, y = train.astype(schema.dtypes())[list(schema.FEATURES)], train[schema.TARGET]
 
-    plan = SearchPlan(families=(FAMILY,), n_iter=options.draws, race=0, bag=1, n_jobs=JOBS, warm=0)
+    plan = SearchPlan(
+        families=(FAMILY,),
+        n_trials=options.draws,
+        prune_margin=0,
+        ensemble_size=1,
+        n_jobs=JOBS,
+        warm_starts=0,
+    )
     build = partial(_grown, options.trees)
     small = {FAMILY: replace(FAMILIES[FAMILY], build=build)}
     theirs = RandomizedSearchCV(
-        build(plan.seed), dict(FAMILIES[FAMILY].space), n_iter=plan.n_iter,
+        build(plan.seed), dict(FAMILIES[FAMILY].space), n_iter=plan.n_trials,
         cv=KFold(plan.folds, shuffle=True, random_state=plan.seed),
         scoring="neg_root_mean_squared_error", random_state=plan.seed, n_jobs=JOBS, refit=False,
     )  # fmt: skip
@@ -69,9 +76,9 @@ def main() -> None:
         np.max(np.abs([t.rmse for t in mine.trials] / -theirs.cv_results_["mean_test_score"] - 1))
     )
 
-    whole = SearchPlan(n_iter=options.raced, race=0, n_jobs=JOBS, warm=0)
+    whole = SearchPlan(n_trials=options.raced, prune_margin=0, n_jobs=JOBS, warm_starts=0)
     unraced_wall, unraced = timed(lambda: run_search(X, y, whole))
-    racing = whole.model_copy(update={"race": SearchPlan().race})
+    racing = whole.model_copy(update={"prune_margin": SearchPlan().prune_margin})
     raced_wall, raced = timed(lambda: run_search(X, y, racing))
     # Of fewer draws or smaller forests, what the start of workers takes is most of it.
     judged = options.draws >= DRAWS and options.trees >= TREES and options.raced >= RACED

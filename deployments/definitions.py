@@ -50,7 +50,7 @@ def _as_set(_: Settings) -> dict[str, Any]:
 
 
 def _full_search(settings: Settings) -> dict[str, Any]:
-    return {"parameters": {"n_iter": settings.schedules.full_search_trials}}
+    return {"parameters": {"n_trials": settings.schedules.full_search_trials}}
 
 
 DEPLOYMENTS: tuple[Deployment, ...] = (

@@ -36,7 +36,10 @@ _EXIT_CODES = """
 """
 
 
-CHOICES = {f"{PREFIX}SEARCH__FAMILIES": FAMILIES, f"{PREFIX}SEARCH__WITHOUT": FEATURE_GROUPS}
+CHOICES = {
+    f"{PREFIX}SEARCH__FAMILIES": FAMILIES,
+    f"{PREFIX}SEARCH__EXCLUDE_FEATURES": FEATURE_GROUPS,
+}
 """Values of settings whose registries are too slow to import for the settings themselves."""
 
 

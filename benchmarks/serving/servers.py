@@ -30,7 +30,7 @@ from housing.store.models import artifacts, registry
 SETTINGS = {
     "HOUSING_SOURCES__NAMES": "landing",
     "HOUSING_SOURCES__SETTLE_SECONDS": "0",
-    "HOUSING_SEARCH__N_ITER": "1",
+    "HOUSING_SEARCH__N_TRIALS": "1",
     "HOUSING_SEARCH__FOLDS": "2",
 }
 

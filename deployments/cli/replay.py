@@ -42,7 +42,7 @@ def replay(
         str | None,
         typer.Option(help="A scenario of simulated districts, e.g. calm. Without: the census."),
     ] = None,
-    n_iter: Annotated[int, typer.Option(min=1, help="Draws of each night's search.")] = 3,
+    n_trials: Annotated[int, typer.Option(min=1, help="Draws of each night's search.")] = 3,
     families: Annotated[
         str | None, typer.Option(help="Model families to draw from, with commas.")
     ] = None,
@@ -58,7 +58,7 @@ def replay(
     folder = _own_folder(base.home)
     batches = None if scenario else _cut(_census(base), nights)
     _move_to(folder, base, scenario)
-    chosen: dict[str, Any] = {"n_iter": n_iter, "seed": base.search.seed}
+    chosen: dict[str, Any] = {"n_trials": n_trials, "seed": base.search.seed}
     if families is not None:
         chosen |= {"families": tuple(families.replace(" ", "").split(","))}
     rows = []
@@ -176,7 +176,7 @@ def _live(
             from housing.pipeline.run_context import NightlyParameters
 
             parameters = NightlyParameters(**chosen)
-            parameters.settings(settings)
+            parameters.settings()
             if server is not None:
                 server.wait_until_ready()
         for night in range(1, nights + 1):

@@ -58,7 +58,7 @@ def _parameters(chosen: dict[str, Any]) -> Any:
 
     try:
         parameters = NightlyParameters(**chosen)
-        parameters.settings(load_settings())
+        parameters.settings()
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise SettingsInvalid(faults="\n".join(faults)) from error

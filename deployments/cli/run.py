@@ -21,7 +21,7 @@ def retrain(
     source: Annotated[
         str | None, typer.Option(help="Where to look for rows; several with commas.")
     ] = None,
-    n_iter: Annotated[int | None, typer.Option(min=1, help="Draws of the search.")] = None,
+    n_trials: Annotated[int | None, typer.Option(min=1, help="Draws of the search.")] = None,
     families: Annotated[
         str | None, typer.Option(help="Model families to draw from, with commas.")
     ] = None,
@@ -38,7 +38,7 @@ def retrain(
 
     chosen = {
         "source": source,
-        "n_iter": n_iter,
+        "n_trials": n_trials,
         "families": None if families is None else tuple(families.replace(" ", "").split(",")),
         "seed": seed,
         "dry_run": dry_run,

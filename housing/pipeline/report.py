@@ -216,7 +216,7 @@ def _shown(settings: Settings) -> dict[str, str]:
         "seed": str(settings.split.seed),
         "test share": f"{settings.split.test_share:.0%}",
         "families": ", ".join(settings.search.families),
-        "draws": str(settings.search.n_iter),
+        "draws": str(settings.search.n_trials),
         "folds": str(settings.search.folds),
         "gate": f"{settings.gate.rule}, margin {settings.gate.margin:.1%}",
     }

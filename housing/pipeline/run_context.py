@@ -39,8 +39,8 @@ class NightlyParameters(BaseModel):
         description=f"Where to look for fresh rows, of {', '.join(SOURCES)}; "
         "separate several with commas.",
     )
-    n_iter: int | None = Field(
-        None, ge=1, le=10_000, title="N Iter", description="Draws of the random search."
+    n_trials: int | None = Field(
+        None, ge=1, le=10_000, title="N Trials", description="Trials of the random search."
     )
     families: tuple[str, ...] | None = Field(
         None, description=f"Model families to draw from: {', '.join(FAMILIES)}."
@@ -52,14 +52,14 @@ class NightlyParameters(BaseModel):
         False, title="Dry Run", description="Judge, but promote nothing whatever the verdict is."
     )
 
-    def settings(self, base: Settings) -> Settings:
+    def settings(self) -> Settings:
         """The settings of this night; SettingsInvalid where a value is impossible."""
         changed = {
             name: value
-            for name in ("n_iter", "families", "seed")
+            for name in ("n_trials", "families", "seed")
             if (value := getattr(self, name)) is not None
         }
-        overrides: dict[str, Any] = {"search": {**base.search.model_dump(), **changed}}
+        overrides: dict[str, Any] = {"search": changed}
         if self.source is not None:
             overrides["sources"] = {"names": self.source}
         return load_settings(**overrides)
@@ -141,7 +141,7 @@ def step(run: RunContext, name: str) -> Iterator[tuple[Store, Settings]]:
 
     The last thing that the step reported as its progress is kept with it and logged.
     """
-    settings = run.parameters.settings(load_settings())
+    settings = run.parameters.settings()
     said: list[str] = []
 
     def listen(step: str, done: int, total: int, message: str) -> None:

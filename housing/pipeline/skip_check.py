@@ -81,7 +81,7 @@ def stored(
     if search is None or search.finished_at is None:
         return found
     found = replace(found, searched=True)
-    model = registry.model_of_search(connection, search.id, settings.search.bag)
+    model = registry.model_of_search(connection, search.id, settings.search.ensemble_size)
     if model is None:
         return found
     return replace(

@@ -128,7 +128,7 @@ def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
     """
     rows, labels = X.iloc[:TOY_ROWS], y.iloc[:TOY_ROWS]
     for family in dict.fromkeys(plan.families):
-        model = unfitted(family, plan.seed, FAMILIES, plan.without)
+        model = unfitted(family, plan.seed, FAMILIES, plan.exclude_features)
         try:
             with one_thread():
                 model.fit(rows, labels)
@@ -140,7 +140,7 @@ def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
 def _warm(store: Store, version: int, plan: SearchPlan) -> list[Candidate]:
     """What was best in the nights before, as far as tonight's spaces still hold it; each once."""
     with store.read() as connection:
-        others = searches.best_of_others(connection, version, plan.warm)
+        others = searches.best_of_others(connection, version, plan.warm_starts)
     fitting = [draw for draw in others if in_search_space(draw, plan, FAMILIES)]
     return [d for i, d in enumerate(fitting) if not any(_same(d, e) for e in fitting[:i])]
 
@@ -157,7 +157,7 @@ def _run(
         scored = list(searches.scores_of(connection, search))
         ended = {trial.draw.index: trial for trial in searches.trials_of(connection, search)}
     done = tuple(scored)
-    total = plan.folds * (plan.n_iter + len(warm))  # at most: draws that are stopped save theirs
+    total = plan.folds * (plan.n_trials + len(warm))  # at most: draws that are stopped save theirs
 
     def tell() -> None:
         progress.report("search", len(scored), total, _so_far(ended.values()))
@@ -192,7 +192,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
     with store.read() as connection:
         row = searches.get(connection, search)
         plan = SearchPlan.model_validate({**row.plan, "n_jobs": settings.search.n_jobs})
-        known = registry.model_of_search(connection, search, plan.bag)
+        known = registry.model_of_search(connection, search, plan.ensemble_size)
         if known is not None and registry.pruned_at(connection, known) is None:
             return int(known.id)
         trials = searches.trials_of(connection, search)
@@ -205,7 +205,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
     began = time.perf_counter()
     fitted = fit_members(
         X, y, members,
-        workers=plan.workers, without=plan.without, rows=plan.member_rows,
+        workers=plan.workers, without=plan.exclude_features, rows=plan.member_rows,
         dask=settings.dask_address or "", also=partial(importances, winner.draw, plan),
     )  # fmt: skip
     fit_seconds = time.perf_counter() - began
@@ -217,7 +217,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
         return registry.bring_back(store, known, artifact, golden)
     facts = {
         "search": search,
-        "bag": plan.bag,
+        "bag": plan.ensemble_size,
         "version": row.version,
         "draw": winner.draw.index,
         "family": winner.draw.family,
@@ -246,6 +246,6 @@ def refit(store: Store, model: Row[Any], X: pd.DataFrame, y: pd.Series, settings
     members = members or [Member(draw, model.seed + i) for i in range(model.bag)]
     return fit_members(
         X, y, members,
-        workers=settings.search.workers, without=plan.get("without", ()),
+        workers=settings.search.workers, without=plan.get("exclude_features", ()),
         rows=plan.get("member_rows", EVERY_ROW), dask=settings.dask_address or "",
     ).model  # fmt: skip

@@ -48,7 +48,7 @@ def importances(
     order = np.random.default_rng(plan.seed).permutation(len(X))[:ROWS]
     held_out = order[: max(1, int(len(order) * HELD_OUT))]
     train = order[len(held_out) :] if len(order) > len(held_out) else held_out
-    model = pipeline(draw, plan.seed, candidates, plan.without)
+    model = pipeline(draw, plan.seed, candidates, plan.exclude_features)
     with one_thread():
         model.fit(X.iloc[train], y[train])
         shown = held_out[:SHUFFLED_ROWS]

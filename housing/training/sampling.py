@@ -33,12 +33,12 @@ def draws(
     candidates: Mapping[str, ModelFamily] = FAMILIES,
     warm: Sequence[Candidate] = (),
 ) -> tuple[Candidate, ...]:
-    """The first `n_iter` points that ParameterSampler gives, and after them those of `warm`.
+    """The first `n_trials` points that ParameterSampler gives, and after them those of `warm`.
 
     Parameters are plain int, float, str, bool or None. Where every space is a list of values and
-    together they hold fewer than `n_iter` points, there are only as many draws.
+    together they hold fewer than `n_trials` points, there are only as many draws.
     """
-    fresh = tuple(islice(sample_forever(plan, candidates), plan.n_iter))
+    fresh = tuple(islice(sample_forever(plan, candidates), plan.n_trials))
     again = (Candidate(len(fresh) + i, w.family, w.parameters) for i, w in enumerate(warm))
     return (*fresh, *again)
 
@@ -50,13 +50,13 @@ def sample_forever(
 
     With a limit of wall time few may be tried, and families take turns, each with a sampler of its
     own: none has all of the time by chance. Only spaces that are all lists are sampled without
-    replacement, and so depend on how many points are wanted; they end after `n_iter`.
+    replacement, and so depend on how many points are wanted; they end after `n_trials`.
     """
     spaces = [{FAMILY: [name], **candidates[name].space} for name in plan.families]
-    points = _sampled(spaces, plan.n_iter, np.random.RandomState(plan.seed))
+    points = _sampled(spaces, plan.n_trials, np.random.RandomState(plan.seed))
     if plan.seconds is not None and len(spaces) > 1:
         states = [np.random.RandomState([plan.seed, place]) for place in range(len(spaces))]
-        each = [_sampled([s], plan.n_iter, own) for s, own in zip(spaces, states, strict=True)]
+        each = [_sampled([s], plan.n_trials, own) for s, own in zip(spaces, states, strict=True)]
         points = (point for turn in zip_longest(*each) for point in turn if point is not None)
     for index, point in enumerate(points):
         family = str(point.pop(FAMILY))
@@ -64,10 +64,10 @@ def sample_forever(
 
 
 def _sampled(
-    spaces: list[dict[str, Any]], n_iter: int, random_state: np.random.RandomState
+    spaces: list[dict[str, Any]], n_trials: int, random_state: np.random.RandomState
 ) -> Iterator[dict[str, Any]]:
     finite = all(isinstance(v, list) for space in spaces for v in space.values())
-    wanted = min(n_iter, len(ParameterGrid(spaces))) if finite else max(n_iter, MOST_DRAWS)
+    wanted = min(n_trials, len(ParameterGrid(spaces))) if finite else max(n_trials, MOST_DRAWS)
     return iter(ParameterSampler(spaces, wanted, random_state=random_state))
 
 

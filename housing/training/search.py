@@ -98,9 +98,9 @@ def _batches(
     yield first
     if plan.seconds is None:
         return
-    more = islice(sample_forever(plan, candidates), plan.n_iter, None)
-    shift = len(first) - plan.n_iter
-    while batch := tuple(islice(more, plan.n_iter)):
+    more = islice(sample_forever(plan, candidates), plan.n_trials, None)
+    shift = len(first) - plan.n_trials
+    while batch := tuple(islice(more, plan.n_trials)):
         yield tuple(Candidate(d.index + shift, d.family, d.parameters) for d in batch)
 
 
@@ -146,7 +146,7 @@ class _Search:
             raise ValueError(f"there is no draw {min(unknown)} in this search")
         alive = {draw.index: draw for draw in batch}
         every = range(self.plan.folds)
-        rounds = [[fold] for fold in every] if self.plan.race else [list(every)]
+        rounds = [[fold] for fold in every] if self.plan.prune_margin else [list(every)]
         # Every fold's features will be needed, whoever is left then: all workers at them at once.
         pairs = [(draw, fold) for draw in alive.values() for fold in every]
         self._prepare([self._task(*each) for each in pairs if self._lacks(*each)])
@@ -164,7 +164,7 @@ class _Search:
             index: total([self.scores[index, fold].rmse for fold in range(count)])
             for index in (*alive, *rivals)
         }
-        going = set(prune(sums, self.plan.race))
+        going = set(prune(sums, self.plan.prune_margin))
         for index, draw in alive.items():
             if index not in going:
                 self._end(draw)
@@ -219,7 +219,7 @@ class _Search:
 
     def _task(self, draw: Candidate, fold: int) -> Task:
         build = self.candidates[draw.family].build
-        task = Task(draw, fold, self.plan.seed, self.plan.without, build)
+        task = Task(draw, fold, self.plan.seed, self.plan.exclude_features, build)
         # Features that no draw has a say in are the same for all of a family: computed once.
         return task.sharing(feature_key(task))
 
@@ -244,7 +244,7 @@ class _Search:
         plan = self.plan
         complete = [t for t in self.trials.values() if t.rmse < float("inf")]
         complete.sort(key=lambda trial: (trial.rmse, trial.draw.index))
-        pool = complete[: POOL if plan.ensemble and plan.bag > 1 else 1]
+        pool = complete[: POOL if plan.ensemble and plan.ensemble_size > 1 else 1]
         missing = [
             (t.draw, f) for t in pool for f in range(plan.folds)
             if (t.draw.index, f) not in self.predicted
@@ -260,7 +260,7 @@ class _Search:
             for fold, test in enumerate(tests):
                 values[test] = self.predicted[trial.draw.index, fold]
             whole[trial.draw.index] = values
-        return choose(whole, self.y, tests, plan.bag)
+        return choose(whole, self.y, tests, plan.ensemble_size)
 
     def _check(self, again: FoldScore) -> None:
         first = self.scores[again.score.draw, again.score.fold]

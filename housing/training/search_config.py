@@ -28,74 +28,71 @@ class SearchPlan(BaseModel):
 
     families: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default=("boosting",),
-        description="Model families to draw from, each with equal chance or, where wall time is "
-        "the limit, in turn; a family that is named twice is drawn twice as often",
+        description="Model families to sample from, each with equal chance or, where wall time is "
+        "the limit, in turn; a family that is named twice is sampled twice as often",
     )
-    n_iter: int = Field(default=6, ge=1, le=10_000, description="Draws")
+    n_trials: int = Field(default=6, ge=1, le=10_000, description="Number of trials")
     folds: int = Field(default=3, ge=2, le=20, description="Folds of the cross-validation")
     shuffle: bool = Field(
         default=True,
-        description="Shuffle rows before they are cut into folds. Off means folds of consecutive "
-        "rows, which in a table ordered by place asks another question: how well a model does "
-        "in places it has never seen",
+        description="Shuffle rows before they are divided into folds. Off, folds are consecutive "
+        "rows: in a table ordered by location this measures the error at unseen locations",
     )
     seed: int = Field(
-        default=42, ge=0, lt=2**32, description="Seed of the draws, of the folds and of every fit"
+        default=42, ge=0, lt=2**32, description="Seed of the trials, the folds and every fit"
     )
     seconds: float | None = Field(
         default=None,
         gt=0,
         le=7 * 86_400,
-        description="Wall time of the search in seconds; draws are then made until it is used up, "
-        "and `n_iter` says how many are raced at a time",
+        description="Wall time of the search in seconds; trials are added in rounds of N_TRIALS "
+        "until it is used up",
     )
-    race: float = Field(
+    prune_margin: float = Field(
         default=0.003,
         ge=0,
         le=1,
-        description="A draw is stopped after a fold when its error so far is more than this share "
-        "above the best on the same folds. It cannot be the best unless two draws' ratio moves "
-        "by more than this between folds; 0 scores every draw on every fold",
+        description="A trial is pruned after a fold when its error so far exceeds the best trial's "
+        "on the same folds by more than this share; 0 scores every trial on every fold",
     )
-    warm: int = Field(
+    warm_starts: int = Field(
         default=1,
         ge=0,
         le=100,
-        description="Best draws of the last nights that are tried again beside fresh ones",
+        description="Best trials of earlier runs that are tried again beside new ones",
     )
     rows: int = Field(
         default=25_000,
         ge=1000,
-        description="Training rows that draws are scored on, drawn at random where there are "
+        description="Training rows that trials are scored on, sampled at random where there are "
         "more; the challenger is fitted on all",
     )
     member_rows: int = Field(
         default=300_000,
         ge=1000,
-        description="Training rows that a model of a bag is fitted on. Where there are more, each "
-        "takes others, and what it knows of neighbours is still learnt from all",
+        description="Training rows that one member of the ensemble is fitted on. Where there are "
+        "more, each member gets a sample of its own; neighbour features use all rows",
     )
-    without: tuple[str, ...] = Field(
+    exclude_features: tuple[str, ...] = Field(
         default=(),
-        description="Groups of features that are left out; at least one of the families must have "
-        "them",
+        description="Groups of features to leave out; at least one of the families must have them",
     )
-    bag: int = Field(
+    ensemble_size: int = Field(
         default=3,
         ge=1,
         le=50,
-        description="Models, each with its own seed, whose mean is the challenger",
+        description="Members of the ensemble, each with its own seed, whose mean is the challenger",
     )
     ensemble: bool = Field(
         default=True,
-        description="Choose the bag's members among the best draws by their predictions of unseen "
-        "folds; off, all are the best draw with other seeds",
+        description="Choose the members among the best trials by their predictions of unseen "
+        "folds; off, all are the best trial with other seeds",
     )
     n_jobs: int = Field(
         default=ALL_CORES,
         ge=ALL_CORES,
         le=4096,
-        description="Worker processes of one thread each; -1 for one a physical core",
+        description="Worker processes of one thread each; -1 for one per physical core",
     )
 
     @field_validator("families")
@@ -114,7 +111,7 @@ class SearchPlan(BaseModel):
                 raise ValueError(f"{name} is not installed: pip install 'housing-nightly[{extra}]'")
         return families
 
-    @field_validator("without")
+    @field_validator("exclude_features")
     @classmethod
     def _known_groups(cls, without: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Leaving out what no family has would be a search that does not do what it is asked to."""
@@ -167,7 +164,7 @@ def search_key(plan: SearchPlan, candidates: "Mapping[str, ModelFamily] | None" 
         "families": {
             name: {
                 "space": describe(candidates[name].space),
-                "pipeline": describe(unfitted(name, plan.seed, candidates, plan.without)),
+                "pipeline": describe(unfitted(name, plan.seed, candidates, plan.exclude_features)),
             }
             for name in plan.families
         },

@@ -62,8 +62,8 @@ def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
 
 def test_a_custom_run_takes_its_parameters_and_shows_how_far_it_is(ui: Ui) -> None:
     _land(ui, 1)
-    run = ui.custom_run("nightly", **{"N Iter": "12", "Seed": "7"})
-    assert run["parameters"]["parameters"]["n_iter"] == 12
+    run = ui.custom_run("nightly", **{"N Trials": "12", "Seed": "7"})
+    assert run["parameters"]["parameters"]["n_trials"] == 12
     assert run["parameters"]["parameters"]["seed"] == 7
     ui.up.searching(run)
     progress = {
@@ -77,7 +77,7 @@ def test_a_custom_run_takes_its_parameters_and_shows_how_far_it_is(ui: Ui) -> No
     done = ui.up.ended(run)
     assert done["state"]["type"] == "COMPLETED"
     shown = ui.up.housing("runs")[0]["run"]
-    assert ui.up.housing("show", shown)["parameters"]["n_iter"] == 12
+    assert ui.up.housing("show", shown)["parameters"]["n_trials"] == 12
 
 
 def test_a_rollback_changes_the_champion(ui: Ui) -> None:

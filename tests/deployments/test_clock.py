@@ -83,7 +83,7 @@ def test_both_stores_on_postgresql_which_dies_in_the_middle_of_a_night(
     settings = {
         **EVERY_MINUTE,
         "HOUSING_SEARCH__FAMILIES": "forest",
-        "HOUSING_SEARCH__N_ITER": "40",
+        "HOUSING_SEARCH__N_TRIALS": "40",
         **postgres.settings("ours", "theirs"),
     }
     up = Up(tmp_path / "home", settings)

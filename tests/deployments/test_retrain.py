@@ -16,7 +16,7 @@ from tests.fixtures.small_settings import SMALL
 
 pytestmark = [pytest.mark.system, pytest.mark.prefect]
 
-QUICK = {**SMALL, "HOUSING_SEARCH__FAMILIES": "linear", "HOUSING_SEARCH__N_ITER": "1"}
+QUICK = {**SMALL, "HOUSING_SEARCH__FAMILIES": "linear", "HOUSING_SEARCH__N_TRIALS": "1"}
 
 
 def land(folder: Path, name: str, rows: int = 600, night: int = 0) -> None:
@@ -83,7 +83,7 @@ def test_an_impossible_request_is_named(
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"),
     [
-        (("--n-iter", "0"), {}, "n-iter"),
+        (("--n-trials", "0"), {}, "n-trials"),
         ((), {"HOUSING_SCHEDULES__TIMEZONE": "Mars/Olympus"}, "HOUSING_SCHEDULES__TIMEZONE"),
     ],
 )

@@ -21,7 +21,7 @@ from tests.fixtures.small_settings import landing_rows
 
 pytestmark = [pytest.mark.system, pytest.mark.prefect, pytest.mark.xdist_group("up")]
 
-LONG = {"families": ["forest"], "n_iter": 25}
+LONG = {"families": ["forest"], "n_trials": 25}
 """A night long enough to be hit in the middle."""
 
 
@@ -103,8 +103,8 @@ def _opened(up: Up, address: str) -> Any:
 def test_a_value_out_of_range_is_refused_before_a_run_exists(up: Up) -> None:
     before = up.ask("flow_runs/count", {})
     for deployment, bad in (
-        ("nightly", {"n_iter": 0}),
-        ("nightly", {"n_iter": "many"}),
+        ("nightly", {"n_trials": 0}),
+        ("nightly", {"n_trials": "many"}),
         ("nightly", {"colour": "red"}),
         ("rollback", {"reason": "x"}),
         ("rollback", {"model": 1}),

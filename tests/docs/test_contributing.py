@@ -129,7 +129,7 @@ def test_a_model_family(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FAMILIES, "lasso", recipe("Add a model family")["LASSO"])  # type: ignore[arg-type]
     frame = simulate(300, 0)
     X, y = frame[list(schema.FEATURES)], frame[schema.TARGET]
-    plan = SearchPlan(families=("lasso",), n_iter=2, folds=2, n_jobs=1)
+    plan = SearchPlan(families=("lasso",), n_trials=2, folds=2, n_jobs=1)
     trials = run_search(X, y, plan).trials
     assert [trial.error for trial in trials] == ["", ""]
     assert clone(FAMILIES["lasso"].build(0)) is not None

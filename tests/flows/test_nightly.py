@@ -149,7 +149,7 @@ def test_rows_that_were_turned_away_are_told_and_in_the_event_feed(
 
 def test_parameters_are_checked_before_anything_runs(small: Settings) -> None:
     with pytest.raises(ParameterTypeError, match="greater than or equal to 1"):
-        nightly({"n_iter": 0})
+        nightly({"n_trials": 0})
     with open_store(small) as store, store.read() as connection:
         assert queries.list_runs(connection) == []
         assert registry.champion(connection) is None

@@ -69,11 +69,11 @@ def test_the_environment_wins_over_the_file_and_an_override_over_both(environmen
 def test_groups_are_set_part_by_part(environment):
     Path(".env").write_text("HOUSING_GATE__MARGIN=0.02\nHOUSING_QUALITY__MAX_REJECTED_SHARE=0.5\n")
     environment(
-        GATE__CONFIDENCE="0.9", SEARCH__N_ITER="3", NOTIFY__WEBHOOK_URL="https://chat.example/x"
+        GATE__CONFIDENCE="0.9", SEARCH__N_TRIALS="3", NOTIFY__WEBHOOK_URL="https://chat.example/x"
     )
     settings = load_settings()
     assert (settings.gate.margin, settings.gate.confidence) == (0.02, 0.9)
-    assert settings.search == SearchPlan(n_iter=3)
+    assert settings.search == SearchPlan(n_trials=3)
     assert settings.quality.max_rejected_share == 0.5
     assert settings.notify.webhook_url.get_secret_value() == "https://chat.example/x"
 
@@ -172,7 +172,7 @@ def test_all_faults_are_named_at_once(environment):
         ("GATE", "strict", "is a group of settings; set its parts"),
         ("GATE", '{"margin": 0.5}', "is a group of settings"),
         ("NOTIFY__WEBHOOK_URL", "ftp://x", "must begin with http:// or https://"),
-        ("SEARCH__N_ITER", "0", "greater than or equal to 1"),
+        ("SEARCH__N_TRIALS", "0", "greater than or equal to 1"),
         ("COLOUR", "blue", "is not a setting"),
         ("HOME__X", "1", "is not a setting"),
         ("", "1", "is not a setting"),
@@ -294,9 +294,9 @@ def test_blobs_and_backup_on_one_disk_are_known(home, environment):
 
 
 def test_features_that_no_chosen_family_has_are_refused_by_name(environment):
-    environment(SEARCH__FAMILIES="forest", SEARCH__WITHOUT="prices")
+    environment(SEARCH__FAMILIES="forest", SEARCH__EXCLUDE_FEATURES="prices")
     (line,) = faults()
-    assert line.startswith("HOUSING_SEARCH__WITHOUT: ")
+    assert line.startswith("HOUSING_SEARCH__EXCLUDE_FEATURES: ")
     assert "prices cannot be left out, as forest has no such features" in line
-    environment(SEARCH__WITHOUT="ratios")
-    assert load_settings().search.without == ("ratios",)
+    environment(SEARCH__EXCLUDE_FEATURES="ratios")
+    assert load_settings().search.exclude_features == ("ratios",)

@@ -22,8 +22,8 @@ pytestmark = [
 NIGHT = {
     **SMALL,
     "HOUSING_SEARCH__FAMILIES": "boosting,tree",
-    "HOUSING_SEARCH__N_ITER": "6",
-    "HOUSING_SEARCH__BAG": "3",
+    "HOUSING_SEARCH__N_TRIALS": "6",
+    "HOUSING_SEARCH__ENSEMBLE_SIZE": "3",
     "HOUSING_GATE__LATENCY_BUDGET_MS": "60000",  # what a stopwatch says is no part of the result
 }
 SCORES_BEFORE_DEATH = 3

@@ -26,7 +26,7 @@ from tests.fixtures.small_settings import SMALL, contents, landing_rows
 pytestmark = [pytest.mark.system, pytest.mark.prefect]
 
 LESS = {
-    "HOUSING_SEARCH__N_ITER": "1",  # the command's forest is of full size
+    "HOUSING_SEARCH__N_TRIALS": "1",  # the command's forest is of full size
     "HOUSING_GATE__LATENCY_BUDGET_MS": "60000",  # a busy machine must not decide what is compared
 }
 

@@ -108,7 +108,7 @@ def recipe(row: Row[Any]) -> str:
     draws = [member["draw"] for member in row.members or ()]
     draws = draws or [{"family": row.family, "parameters": row.parameters}]
     parts = {json.dumps([d["family"], d["parameters"]], sort_keys=True) for d in draws}
-    return json.dumps([sorted(parts), row.plan.get("without", [])])
+    return json.dumps([sorted(parts), row.plan.get("exclude_features", [])])
 
 
 def block(store: Store, letter: str, id_: int, why: Authorship) -> int:

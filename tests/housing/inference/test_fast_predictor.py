@@ -78,7 +78,7 @@ def test_what_is_left_out_is_left_out(without, districts):
 def test_every_family_is_asked_without_frames_alone_and_in_any_mean(family, bag, same, districts):
     """Members that share their features and members that do not, by what they are."""
     X, y, X_test = districts
-    plan = SearchPlan(families=(family,), n_iter=3)
+    plan = SearchPlan(families=(family,), n_trials=3)
     drawn = draws(plan, families.SMALL)
     members = [Member(drawn[0 if same else i], i) for i in range(bag)]
     model = fit_members(X[:400], y[:400], members, candidates=families.SMALL).model

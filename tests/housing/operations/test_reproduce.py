@@ -82,7 +82,7 @@ def test_challengers_of_nights_with_neighbours_bags_and_blends(
         pytest.importorskip("lightgbm", reason="an optional family that is not installed")
     (home / "landing").mkdir(parents=True)
     landing_rows(0, 500).to_csv(home / "landing" / "a.csv", index=False)
-    drawn = {"FAMILIES": families, "N_ITER": "2", "BAG": "3", "ENSEMBLE": "true"}
+    drawn = {"FAMILIES": families, "N_TRIALS": "2", "ENSEMBLE_SIZE": "3"}
     for name, value in {**SMALL, **{f"HOUSING_SEARCH__{k}": v for k, v in drawn.items()}}.items():
         monkeypatch.setenv(name, value)
     plain_run()

@@ -44,7 +44,7 @@ def evidence_of(store: Store, ran: Ran) -> Evidence:
 def test_three_nights(
     store: Store, land: Land, monkeypatch: pytest.MonkeyPatch, small: Settings
 ) -> None:
-    monkeypatch.setenv("HOUSING_SEARCH__BAG", "2")
+    monkeypatch.setenv("HOUSING_SEARCH__ENSEMBLE_SIZE", "2")
     monkeypatch.setenv("HOUSING_GATE__RECENT_MIN_ROWS", "20")
     land("a.csv", 900)
     first = crowned(store)

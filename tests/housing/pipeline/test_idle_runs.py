@@ -26,7 +26,7 @@ NIGHTS = 30
 @pytest.fixture
 def small(home: object, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A gate at which equal challengers pass by luck: every second one, were it drawn again."""
-    changed = {"GATE__CONFIDENCE": "0.95", "GATE__MARGIN": "0.5", "SEARCH__N_ITER": "1"}
+    changed = {"GATE__CONFIDENCE": "0.95", "GATE__MARGIN": "0.5", "SEARCH__N_TRIALS": "1"}
     for name, value in {**SMALL, **{f"HOUSING_{k}": v for k, v in changed.items()}}.items():
         monkeypatch.setenv(name, value)
     alike = replace(small_forest(), space={"model__max_features": randint(8, 10)})
@@ -109,7 +109,7 @@ def _idle(settings: Settings) -> Iterator[RunResult]:
     event: Callable[[Settings, int], None]
     for night, event in zip(range(NIGHTS), cycle(EVENTS), strict=False):
         event(settings, night)
-        sunday = NightlyParameters(n_iter=3) if night % 7 == 3 else None
+        sunday = NightlyParameters(n_trials=3) if night % 7 == 3 else None
         yield plain_run(sunday)
 
 

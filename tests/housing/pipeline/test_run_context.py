@@ -67,15 +67,15 @@ def test_steps_are_timed_and_concluded(store: Store, small: Settings) -> None:
 
 
 def test_parameters_change_one_night_only(small: Settings) -> None:
-    changed = NightlyParameters(n_iter=7, source="census", seed=3).settings(load_settings())
-    assert (changed.search.n_iter, changed.search.seed) == (7, 3)
+    changed = NightlyParameters(n_trials=7, source="census", seed=3).settings()
+    assert (changed.search.n_trials, changed.search.seed) == (7, 3)
     assert changed.sources.names == ("census",)
     assert changed.search.families == small.search.families
-    assert load_settings().search.n_iter == 2
+    assert load_settings().search.n_trials == 2
 
 
 def test_an_impossible_parameter_is_named(small: Settings) -> None:
     with pytest.raises(SettingsInvalid, match="no model family quantum"):
-        NightlyParameters(families=("quantum",)).settings(load_settings())
+        NightlyParameters(families=("quantum",)).settings()
     with pytest.raises(SettingsInvalid, match="nowhere"):
-        NightlyParameters(source="nowhere").settings(load_settings())
+        NightlyParameters(source="nowhere").settings()

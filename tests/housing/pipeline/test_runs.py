@@ -140,7 +140,7 @@ def test_work_is_looked_for_until_it_is_carried_out(
     assert existing_verdict(store, ran.version, load_settings()) is None
     promote.promote(store, run, ran.judged)
     assert existing_verdict(store, ran.version, load_settings()) is not None
-    monkeypatch.setenv("HOUSING_SEARCH__N_ITER", "3")
+    monkeypatch.setenv("HOUSING_SEARCH__N_TRIALS", "3")
     assert existing_verdict(store, ran.version, load_settings()) is None
 
 

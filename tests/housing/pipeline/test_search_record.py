@@ -21,7 +21,12 @@ pytestmark = pytest.mark.either_database
 
 @pytest.fixture
 def searched(store, run, land, monkeypatch):
-    for name, value in {"BAG": "3", "RACE": "0.02", "N_ITER": "4", "FAMILIES": "tree"}.items():
+    for name, value in {
+        "ENSEMBLE_SIZE": "3",
+        "PRUNE_MARGIN": "0.02",
+        "N_TRIALS": "4",
+        "FAMILIES": "tree",
+    }.items():
         monkeypatch.setenv(f"HOUSING_SEARCH__{name}", value)
     land("a.csv", rows=600)
     settings = load_settings()
@@ -66,7 +71,7 @@ def test_scores_and_stopped_draws_are_recorded_and_a_second_call_does_nothing(st
 
 
 def test_the_next_night_tries_the_best_draw_again(store, run, searched, land, monkeypatch):
-    monkeypatch.setenv("HOUSING_SEARCH__WARM", "2")
+    monkeypatch.setenv("HOUSING_SEARCH__WARM_STARTS", "2")
     land("b.csv", seed=1, rows=300)
     settings = load_settings()
     ingest.ingest(store, settings, run=run.id)

@@ -39,7 +39,7 @@ def test_pipelines_have_two_steps_and_the_seed_is_everywhere(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_point_of_a_space_is_a_pipeline_with_a_cost(name):
-    for draw in draws(SearchPlan(families=(name,), n_iter=30)):
+    for draw in draws(SearchPlan(families=(name,), n_trials=30)):
         built = pipeline(draw, 1)
         parameters = built.get_params()
         assert {key: parameters[key] for key in draw.parameters} == draw.parameters

@@ -31,7 +31,9 @@ def scheduler() -> Iterator[str]:
 def test_one_worker_is_killed_in_the_middle_and_the_result_is_the_same(scheduler, census_path):
     X, y, X_test, _ = families.reference_split(census_path)
     X, y = X[:600], y[:600]
-    plan = SearchPlan(families=("boosting", "tree"), n_iter=6, n_jobs=1, race=0, bag=2)
+    plan = SearchPlan(
+        families=("boosting", "tree"), n_trials=6, n_jobs=1, prune_margin=0, ensemble_size=2
+    )
     here = run_search(X, y, plan, candidates=families.SMALL)
     with worker(scheduler) as victim, worker(scheduler):
         two_workers(scheduler)
@@ -56,7 +58,7 @@ def test_one_worker_is_killed_in_the_middle_and_the_result_is_the_same(scheduler
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr("housing.training.cluster.CONNECT_SECONDS", 1)
     X, y = families.numbers(30)
-    plan = SearchPlan(families=("linear",), n_iter=1, n_jobs=1)
+    plan = SearchPlan(families=("linear",), n_trials=1, n_jobs=1)
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(ClusterUnavailable, match=f"{address}.*HOUSING_DASK_ADDRESS"):
         run_search(X, y, plan, candidates=families.only(families.build_line), dask=address)
@@ -66,6 +68,6 @@ def test_a_scheduler_without_workers_is_said_to_have_none(scheduler, monkeypatch
     time.sleep(3)
     monkeypatch.setattr("housing.training.cluster.CONNECT_SECONDS", 8)
     X, y = families.numbers(30)
-    plan = SearchPlan(families=("linear",), n_iter=1, n_jobs=1)
+    plan = SearchPlan(families=("linear",), n_trials=1, n_jobs=1)
     with pytest.raises(ClusterUnavailable, match="no workers"):
         run_search(X, y, plan, candidates=families.only(families.build_line), dask=scheduler)

@@ -17,7 +17,7 @@ def districts(census_path):
 
 def test_shares_of_columns_and_groups(districts):
     draw = Candidate(0, "boosting", {"model__max_iter": 30})
-    plan = SearchPlan(without=("distances",))
+    plan = SearchPlan(exclude_features=("distances",))
     found = importances(draw, plan, *districts)
     for shares in (found.columns, found.groups):
         assert sum(shares.values()) == pytest.approx(1)
@@ -35,7 +35,9 @@ def test_a_family_without_neighbours_has_the_groups_that_it_has(districts):
     found = importances(draw, SearchPlan(), *districts)
     assert set(found.groups) == {"columns", "ratios"}
     assert next(iter(found.columns)) == "median_income"
-    bare = importances(draw, SearchPlan(families=("tree",), without=("ratios",)), *districts)
+    bare = importances(
+        draw, SearchPlan(families=("tree",), exclude_features=("ratios",)), *districts
+    )
     assert bare.groups == {}
 
 

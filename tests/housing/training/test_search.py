@@ -32,7 +32,7 @@ from tests.housing.training.families import (
 
 def plain(**changes):
     """A plan whose scores are RandomizedSearchCV's: every draw on every fold."""
-    return SearchPlan(**{"race": 0, "bag": 1, **changes})
+    return SearchPlan(**{"prune_margin": 0, "ensemble_size": 1, **changes})
 
 
 def randomized_search(plan, candidates, cv):
@@ -48,7 +48,7 @@ def randomized_search(plan, candidates, cv):
     return RandomizedSearchCV(
         Pipeline([("family", "passthrough")]),
         spaces,
-        n_iter=plan.n_iter,
+        n_iter=plan.n_trials,
         cv=cv,
         scoring="neg_root_mean_squared_error",
         random_state=plan.seed,
@@ -73,7 +73,7 @@ def assert_same_scores(trials, oracle, plan):
 def test_scores_are_those_of_randomized_search_cv(shuffle, census_path):
     X, y, _, _ = families.reference_split(census_path)
     X, y = X[:500], y[:500]
-    plan = plain(families=tuple(SMALL), n_iter=8, n_jobs=2, seed=229, shuffle=shuffle)
+    plan = plain(families=tuple(SMALL), n_trials=8, n_jobs=2, seed=229, shuffle=shuffle)
     trials = run_search(X, y, plan, candidates=SMALL).trials
     assert {trial.draw.family for trial in trials} == set(SMALL)
     cv = KFold(3, shuffle=True, random_state=plan.seed) if shuffle else 3
@@ -84,7 +84,7 @@ def test_scores_are_those_of_randomized_search_cv(shuffle, census_path):
 @pytest.mark.timeout(1200)
 def test_the_full_reference_search_is_that_of_randomized_search_cv(census_path):
     X, y, X_test, y_test = families.reference_split(census_path)
-    plan = plain(families=("forest",), n_iter=10, shuffle=False, n_jobs=2)
+    plan = plain(families=("forest",), n_trials=10, shuffle=False, n_jobs=2)
     begun = time.perf_counter()
     trials = run_search(X, y, plan).trials
     ours = time.perf_counter() - begun
@@ -104,13 +104,13 @@ def test_the_full_reference_search_is_that_of_randomized_search_cv(census_path):
     st.integers(1, 15),
 )
 @settings(max_examples=50)
-def test_draws_are_those_of_parameter_sampler(names, seed, n_iter):
-    plan = plain(families=tuple(names), seed=seed, n_iter=n_iter)
+def test_draws_are_those_of_parameter_sampler(names, seed, n_trials):
+    plan = plain(families=tuple(names), seed=seed, n_trials=n_trials)
     spaces = [FAMILIES[name].space for name in names]
-    oracle = list(ParameterSampler(spaces, n_iter, random_state=seed))
+    oracle = list(ParameterSampler(spaces, n_trials, random_state=seed))
     drawn = draws(plan)
     assert [dict(draw.parameters) for draw in drawn] == oracle
-    assert [draw.index for draw in drawn] == list(range(n_iter))
+    assert [draw.index for draw in drawn] == list(range(n_trials))
     for draw in drawn:
         assert set(draw.parameters) == set(FAMILIES[draw.family].space)
         restored = Candidate(**json.loads(json.dumps(asdict(draw))))
@@ -119,7 +119,7 @@ def test_draws_are_those_of_parameter_sampler(names, seed, n_iter):
 
 
 def test_a_space_of_lists_gives_no_point_twice_and_no_warning():
-    plan = plain(families=("linear",), n_iter=10)
+    plan = plain(families=("linear",), n_trials=10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         drawn = draws(plan, only(build_line, {"model__slope": [1, 2, 3]}))
@@ -128,18 +128,18 @@ def test_a_space_of_lists_gives_no_point_twice_and_no_warning():
 
 def test_with_wall_time_as_the_limit_families_take_turns():
     names = ("boosting", "extra-trees", "boosting")
-    drawn = draws(SearchPlan(families=names, n_iter=7, seconds=60))
+    drawn = draws(SearchPlan(families=names, n_trials=7, seconds=60))
     assert [draw.family for draw in drawn] == [names[at % 3] for at in range(7)]
     assert [draw.index for draw in drawn] == list(range(7))
     assert len({json.dumps(draw.parameters) for draw in drawn}) == 7, "twice is not the same twice"
-    alone = SearchPlan(families=("boosting",), n_iter=5)
+    alone = SearchPlan(families=("boosting",), n_trials=5)
     assert draws(alone.model_copy(update={"seconds": 60.0})) == draws(alone)
 
 
 def test_families_that_have_run_out_of_points_miss_their_turn():
     few, more = ({"model__slope": values} for values in ([1, 2], [1, 2, 3, 4]))
     spaces = only(build_line, few) | {"tree": only(build_line, more)["linear"]}
-    found = draws(SearchPlan(families=("linear", "tree"), n_iter=5, seconds=60), spaces)
+    found = draws(SearchPlan(families=("linear", "tree"), n_trials=5, seconds=60), spaces)
     assert [draw.family for draw in found] == ["linear", "tree", "linear", "tree", "tree"]
 
 
@@ -155,7 +155,7 @@ def test_steps_are_fitted_on_the_training_rows_of_a_fold_and_on_no_other():
     X, y = numbers(30)
     X.index += 1000
     y = y + 5
-    plan = plain(families=("linear",), n_iter=1, n_jobs=1)
+    plan = plain(families=("linear",), n_trials=1, n_jobs=1)
     families.SEEN.clear()
     run_search(X, y, plan, candidates=only(build_recording, {"preprocess": [families.Recorder()]}))
     seen = [(rows, labels) for method, rows, labels in families.SEEN if method == "fit"]
@@ -167,7 +167,7 @@ def test_steps_are_fitted_on_the_training_rows_of_a_fold_and_on_no_other():
 
 def test_one_worker_and_two_give_the_same_bits(census_path):
     X, y, _, _ = families.reference_split(census_path)
-    plan = plain(families=("boosting", "linear", "forest"), n_iter=4, folds=2, bag=3)
+    plan = plain(families=("boosting", "linear", "forest"), n_trials=4, folds=2, ensemble_size=3)
     one, two = (
         run_search(X[:1000], y[:1000], plan.model_copy(update={"n_jobs": n}), candidates=SMALL)
         for n in (1, 2)
@@ -181,7 +181,9 @@ def test_one_worker_and_two_give_the_same_bits(census_path):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_what_is_done_is_not_done_again(n_jobs, race):
     X, y = numbers(60)
-    plan = plain(families=("linear",), n_iter=6, n_jobs=n_jobs, race=race, bag=3)
+    plan = plain(
+        families=("linear",), n_trials=6, n_jobs=n_jobs, prune_margin=race, ensemble_size=3
+    )
     line = only(build_line)
     scores: list[Score] = []
     whole = run_search(X, y, plan, on_score=scores.append, candidates=line)
@@ -203,7 +205,7 @@ def test_what_is_done_is_not_done_again(n_jobs, race):
 
 def test_recorded_scores_are_believed_unless_the_best_cannot_be_made_again():
     X, y = numbers(60)
-    plan = plain(families=("linear",), n_iter=3, n_jobs=1)
+    plan = plain(families=("linear",), n_trials=3, n_jobs=1)
     planted = [Score(2, fold, 1e-6, 0.0) for fold in range(3)]
     with pytest.raises(SearchFailed, match="the data or the libraries have changed"):
         run_search(X, y, plan, done=planted, candidates=only(build_line))
@@ -211,7 +213,7 @@ def test_recorded_scores_are_believed_unless_the_best_cannot_be_made_again():
 
 def test_scores_of_another_search_are_refused():
     X, y = numbers(30)
-    plan = plain(families=("linear",), n_iter=2, n_jobs=1)
+    plan = plain(families=("linear",), n_trials=2, n_jobs=1)
     with pytest.raises(ValueError, match="no draw 2 in this search"):
         run_search(X, y, plan, done=[Score(2, 0, 1.0, 0)], candidates=only(build_line))
 
@@ -219,9 +221,11 @@ def test_scores_of_another_search_are_refused():
 def test_a_race_finds_the_same_best_and_spares_the_others_folds(census_path):
     X, y, _, _ = families.reference_split(census_path)
     X, y = X[:1500], y[:1500]
-    plan = plain(families=("tree", "linear"), n_iter=12, n_jobs=2)
+    plan = plain(families=("tree", "linear"), n_trials=12, n_jobs=2)
     whole = run_search(X, y, plan, candidates=SMALL).trials
-    raced = run_search(X, y, plan.model_copy(update={"race": 0.05}), candidates=SMALL).trials
+    raced = run_search(
+        X, y, plan.model_copy(update={"prune_margin": 0.05}), candidates=SMALL
+    ).trials
     assert best(raced).draw == best(whole).draw
     stopped = [t for t in raced if t.stopped]
     assert stopped
@@ -233,7 +237,7 @@ def test_a_race_finds_the_same_best_and_spares_the_others_folds(census_path):
 
 def test_draws_of_other_nights_are_tried_after_the_fresh_ones():
     X, y = numbers(60)
-    plan = plain(families=("linear",), n_iter=3, n_jobs=1)
+    plan = plain(families=("linear",), n_trials=3, n_jobs=1)
     line = only(build_line)
     fresh = run_search(X, y, plan, candidates=line).trials
     right = Candidate(77, "linear", {"model__slope": 0.3})
@@ -247,14 +251,14 @@ def test_draws_of_other_nights_are_tried_after_the_fresh_ones():
 def test_wall_time_as_the_budget():
     X, y = numbers(60)
     slow = only(build_slow)
-    plan = plain(families=("linear",), n_iter=2, n_jobs=1, seconds=2.5, folds=2)
+    plan = plain(families=("linear",), n_trials=2, n_jobs=1, seconds=2.5, folds=2)
     began = time.monotonic()
     scores: list[Score] = []
     trials = run_search(X, y, plan, on_score=scores.append, candidates=slow).trials
     assert time.monotonic() - began < 3.5
     assert len(trials) >= 2
     assert len(trials) % 2 == 0
-    everything = draws(plan.model_copy(update={"n_iter": len(trials)}), slow)
+    everything = draws(plan.model_copy(update={"n_trials": len(trials)}), slow)
     assert tuple(t.draw for t in trials) == everything
     # what an earlier call has spent counts
     again = run_search(X, y, plan, done=scores, candidates=slow).trials
@@ -263,7 +267,7 @@ def test_wall_time_as_the_budget():
 
 def test_no_more_rows_are_scored_than_wanted():
     X, y = numbers(3000)
-    plan = plain(families=("linear",), n_iter=2, n_jobs=1, rows=1000)
+    plan = plain(families=("linear",), n_trials=2, n_jobs=1, rows=1000)
     found = run_search(X, y, plan, candidates=only(build_line))
     assert len(found.rows) == len(found.choice.predicted) == 1000
     assert len(set(found.rows)) == 1000
@@ -274,7 +278,7 @@ def test_no_more_rows_are_scored_than_wanted():
 def test_out_of_fold_predictions_are_of_models_that_never_saw_the_row(census_path):
     X, y, _, _ = families.reference_split(census_path)
     X, y = X[:900], y[:900].to_numpy()
-    plan = plain(families=("tree", "linear"), n_iter=4, n_jobs=1, bag=4)
+    plan = plain(families=("tree", "linear"), n_trials=4, n_jobs=1, ensemble_size=4)
     found = run_search(X, y, plan, candidates=SMALL)
     by_index = {t.draw.index: t.draw for t in found.trials}
     expected = np.zeros(900)
@@ -290,7 +294,7 @@ def test_labels_without_any_meaning_cannot_be_predicted(census_path):
     """Features that let a row's own label through would do well on the folds they were made for."""
     X, _, _, _ = families.reference_split(census_path)
     y = np.random.default_rng(0).normal(2e5, 1e5, 1500)
-    plan = plain(families=("boosting",), n_iter=1, n_jobs=1)
+    plan = plain(families=("boosting",), n_trials=1, n_jobs=1)
     (trial,) = run_search(X[:1500], y, plan, candidates=SMALL).trials
     assert trial.rmse > 0.97 * y.std()
 
@@ -298,7 +302,7 @@ def test_labels_without_any_meaning_cannot_be_predicted(census_path):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_failing_draw_is_a_trial_with_an_error_and_the_others_go_on(n_jobs):
     X, y = numbers(60)
-    plan = plain(families=("linear",), n_iter=8, n_jobs=n_jobs)
+    plan = plain(families=("linear",), n_trials=8, n_jobs=n_jobs)
     seen: list[Trial] = []
     trials = run_search(X, y, plan, on_trial=seen.append, candidates=only(build_failing)).trials
     assert len(seen) == 8
@@ -316,7 +320,7 @@ def test_a_failing_draw_is_a_trial_with_an_error_and_the_others_go_on(n_jobs):
 
 def test_a_parameter_that_a_family_does_not_have_is_a_failed_draw():
     X, y = numbers(30)
-    plan = plain(families=("linear",), n_iter=2, n_jobs=1)
+    plan = plain(families=("linear",), n_trials=2, n_jobs=1)
     space = {"model__slope": [0.3], "model__nonsense": [1, 2]}
     with pytest.raises(SearchFailed, match=r"All 2 draws.*Invalid parameter 'nonsense'"):
         run_search(X, y, plan, candidates=only(build_line, space))
@@ -324,7 +328,7 @@ def test_a_parameter_that_a_family_does_not_have_is_a_failed_draw():
 
 def test_a_search_in_which_all_fails_says_so_after_handing_over_its_trials():
     X, y = numbers(30)
-    plan = plain(families=("linear",), n_iter=2, n_jobs=1)
+    plan = plain(families=("linear",), n_trials=2, n_jobs=1)
     seen: list[Trial] = []
     steep = only(build_failing, {"model__slope": [0.8, 0.9]})
     with pytest.raises(SearchFailed, match=r"All 2 draws of the search failed; .* too steep"):
@@ -341,7 +345,7 @@ def test_an_error_of_the_caller_ends_the_search(n_jobs):
         raise FullError
 
     X, y = numbers(60)
-    plan = plain(families=("linear",), n_iter=6, n_jobs=n_jobs)
+    plan = plain(families=("linear",), n_trials=6, n_jobs=n_jobs)
     with pytest.raises(FullError):
         run_search(X, y, plan, on_trial=refuse, candidates=only(build_line))
     assert len(run_search(X, y, plan, candidates=only(build_line)).trials) == 6

@@ -17,16 +17,16 @@ from housing.training.search_config import SearchPlan, search_key
     [
         ("families", ()),
         ("families", ("forest", "jungle")),
-        ("n_iter", 0),
+        ("n_trials", 0),
         ("folds", 1),
         ("seed", -1),
         ("seed", 2**32),
-        ("bag", 0),
-        ("race", -0.1),
+        ("ensemble_size", 0),
+        ("prune_margin", -0.1),
         ("seconds", 0),
         ("rows", 10),
-        ("warm", -1),
-        ("without", ("jungle",)),
+        ("warm_starts", -1),
+        ("exclude_features", ("jungle",)),
         ("n_jobs", 0),
         ("n_jobs", -2),
         ("iterations", 3),
@@ -44,10 +44,10 @@ def test_an_unknown_family_is_answered_with_those_that_exist():
 
 def test_fields_are_described_and_the_plan_is_frozen_and_survives_json():
     assert all(field.description for field in SearchPlan.model_fields.values())
-    plan = SearchPlan(families=("tree", "linear"), n_iter=3)
+    plan = SearchPlan(families=("tree", "linear"), n_trials=3)
     assert SearchPlan.model_validate_json(plan.model_dump_json()) == plan
     with pytest.raises(ValidationError):
-        plan.n_iter = 4
+        plan.n_trials = 4
 
 
 def test_workers():
@@ -71,16 +71,16 @@ def test_the_key_knows_everything_that_changes_a_score_and_nothing_else():
     assert search_key(plan.model_copy(update={"n_jobs": 1})) == key
     changes = [
         {"families": ("boosting", "forest")},
-        {"n_iter": 11},
+        {"n_trials": 11},
         {"folds": 4},
         {"shuffle": False},
         {"seed": 43},
-        {"race": 0.5},
+        {"prune_margin": 0.5},
         {"seconds": 60.0},
         {"rows": 5000},
-        {"bag": 7},
+        {"ensemble_size": 7},
         {"ensemble": False},
-        {"without": ("regression",)},
+        {"exclude_features": ("regression",)},
     ]
     others = {search_key(plan.model_copy(update=change)) for change in changes}
     assert len({key, *others}) == 1 + len(changes)
@@ -150,7 +150,7 @@ def test_what_cannot_be_described_is_an_error():
 )
 def test_features_that_no_family_has_cannot_be_left_out(families, without, message):
     with pytest.raises(ValidationError, match=message):
-        SearchPlan(families=families, without=without)
+        SearchPlan(families=families, exclude_features=without)
 
 
 @pytest.mark.parametrize("family", [name for name, c in FAMILIES.items() if c.installed])
@@ -158,17 +158,17 @@ def test_features_that_no_family_has_cannot_be_left_out(families, without, messa
 def test_each_family_is_refused_or_loses_the_features(family, group):
     """Never a third: a plan that is accepted and changes no pipeline."""
     try:
-        plan = SearchPlan(families=(family,), without=(group,))
+        plan = SearchPlan(families=(family,), exclude_features=(group,))
     except ValidationError:
         return
     assert search_key(plan) != search_key(SearchPlan(families=(family,)))
-    assert group not in groups_of(unfitted(family, 0, without=plan.without)["preprocess"])
+    assert group not in groups_of(unfitted(family, 0, without=plan.exclude_features)["preprocess"])
 
 
 def test_one_family_that_has_them_is_enough():
-    plan = SearchPlan(families=("forest", "boosting"), without=("prices", "ratios"))
+    plan = SearchPlan(families=("forest", "boosting"), exclude_features=("prices", "ratios"))
     for family, left in (
         ("forest", set()),
         ("boosting", set(FEATURE_GROUPS) - {"prices", "ratios"}),
     ):
-        assert groups_of(unfitted(family, 0, without=plan.without)["preprocess"]) == left
+        assert groups_of(unfitted(family, 0, without=plan.exclude_features)["preprocess"]) == left

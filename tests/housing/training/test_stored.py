@@ -20,7 +20,7 @@ from tests.housing.training import families
 @pytest.mark.parametrize("bag", [1, 2])
 def test_a_stored_model_predicts_the_same(family, bag, census_path):
     X, y, X_test, _ = families.reference_split(census_path)
-    draw = draws(SearchPlan(families=(family,), n_iter=1), families.SMALL)[0]
+    draw = draws(SearchPlan(families=(family,), n_trials=1), families.SMALL)[0]
     members = [Member(draw, seed) for seed in range(bag)]
     model = fit_members(X[:400], y[:400], members, candidates=families.SMALL).model
     stored = skops_format.dump(model, trusted_types())
@@ -44,7 +44,7 @@ def test_a_mean_of_families_is_stored_too(census_path):
 @pytest.mark.parametrize("family", ["boosting", "tree"])
 def test_where_a_member_was_fitted_does_not_show_in_the_bytes(family, census_path, monkeypatch):
     X, y, *_ = families.reference_split(census_path)
-    draw = draws(SearchPlan(families=(family,), n_iter=1), families.SMALL)[0]
+    draw = draws(SearchPlan(families=(family,), n_trials=1), families.SMALL)[0]
     members = [Member(draw, seed) for seed in range(2)]
 
     def stored(workers):

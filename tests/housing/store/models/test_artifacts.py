@@ -96,7 +96,7 @@ def test_a_model_of_each_family_comes_back_and_predicts_the_same(family, bag, ho
     rows = landing_rows(0, 400)
     X, y = rows[list(schema.FEATURES)].astype(schema.dtypes(schema.FEATURES)), rows[schema.TARGET]
     few = {"forest": small_forest()}
-    drawn = draws(SearchPlan(families=(family,), n_iter=1, seed=bag))[0]
+    drawn = draws(SearchPlan(families=(family,), n_trials=1, seed=bag))[0]
     draw = Candidate(0, family, dict(drawn.parameters))
     candidates = {**FAMILIES, **few}
     with open_store(load_settings()) as store:
@@ -113,7 +113,7 @@ def test_a_model_of_each_family_comes_back_and_predicts_the_same(family, bag, ho
 def test_members_of_a_bag_are_stored_once(home):
     rows = landing_rows(0, 300)
     X, y = rows[list(schema.FEATURES)].astype(schema.dtypes(schema.FEATURES)), rows[schema.TARGET]
-    drawn = draws(SearchPlan(families=("tree",), n_iter=1))[0]
+    drawn = draws(SearchPlan(families=("tree",), n_trials=1))[0]
     with open_store(load_settings()) as store:
         bag = fit(X, y, drawn, seed=1, bag=3)
         again = artifacts.get_model(store, keep(store, artifacts.put_model(store, bag)))

@@ -29,9 +29,9 @@ def get(store, run):
 
 
 def test_a_run_is_recorded_from_its_beginning_to_its_end(store):
-    run = start(store, n_iter=3)
+    run = start(store, n_trials=3)
     row = get(store, run)
-    assert (row.status, row.parameters, row.flow_run) == ("running", {"n_iter": 3}, "abc")
+    assert (row.status, row.parameters, row.flow_run) == ("running", {"n_trials": 3}, "abc")
     assert "@" in row.actor
     runs.note(store, run, version=2)
     runs.note_step(store, run, StepTime("ingest", 1.5, "3 rows"))
