@@ -3,7 +3,7 @@
 Rows lie in cells of a fixed grid, and pairs of cells count by their distance: a Bartlett kernel
 (Conley, 1999), which is also the mean over all grids of that side, wherever they are anchored, of
 the variance clustered by cell. How far the kernel reaches is chosen from the data for each
-figure. What it costs and how well it holds: docs/decisions/0016-reach.md.
+figure. What it costs and how well it holds: docs/decisions/0016-spatial-standard-errors.md.
 """
 
 from collections.abc import Iterator
