@@ -5,7 +5,9 @@ are only given their place and their defaults.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import reduce
 from pathlib import Path
@@ -249,6 +251,41 @@ def _fields(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, FieldInf
             yield from _fields(f"{prefix}{name.upper()}__", field.annotation)
         else:
             yield prefix + name.upper(), field
+
+
+@dataclass(frozen=True)
+class SettingInForce:
+    """A setting, its value as text with secrets masked, and where the value comes from."""
+
+    setting: str
+    value: str
+    source: str  # "environment", ".env" or "default"
+
+
+def settings_in_force(settings: Settings) -> list[SettingInForce]:
+    """Every setting in the order of docs/settings.md's groups; no secret is in the answer."""
+    variables: dict[str, Mapping[str, str | None]] = {
+        "environment": os.environ, ENV_FILE: values_of_env_file(),
+    }  # fmt: skip
+    set_in = {
+        source: {name.upper() for name, value in found.items() if value}
+        for source, found in variables.items()
+    }
+    listed = []
+    for name in fields_by_name():
+        path = name.removeprefix(PREFIX).lower().split("__")
+        value: Any = reduce(getattr, path, settings)
+        source = next((where for where, names in set_in.items() if name in names), "default")
+        listed.append(SettingInForce(name, _shown(value), source))
+    return listed
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(_shown(part) for part in value)
+    return re.sub(r"//[^/@]*@", "//***@", str(value))  # a URL's user and password
 
 
 def _unknown_names(names: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from rich.table import Table
 console = Console()
 errors = Console(stderr=True)
 
-FREE_TEXT = frozenset({"name", "message", "reason", "actor", "batches"})
+FREE_TEXT = frozenset({"name", "value", "message", "reason", "actor", "batches"})
 """Columns that give way where the terminal is narrow; ids, dates and figures never do."""
 
 LEAST_TEXT = 10

@@ -166,9 +166,11 @@ def _live(
 ) -> Iterator[dict[str, Any]]:
     """One night after the other by the flow; a night that fails is told and the next one comes."""
     from deployments import environment
+    from deployments.cli.retrain import check_options
     from deployments.processes.prefect_server import temporary_prefect_server
 
     settings = load_settings()
+    check_options(chosen)
     environment.prepare(settings.home, quiet=True)
     with temporary_prefect_server(settings.home) as server:
         with errors.status("Starting: loading libraries and the Prefect server ..."):
@@ -176,7 +178,6 @@ def _live(
             from housing.pipeline.run_context import NightlyParameters
 
             parameters = NightlyParameters(**chosen)
-            parameters.settings()
             if server is not None:
                 server.wait_until_ready()
         for night in range(1, nights + 1):

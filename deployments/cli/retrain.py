@@ -14,12 +14,13 @@ from deployments.processes.prefect_server import temporary_prefect_server
 from housing import progress
 from housing.errors import SettingsInvalid
 from housing.records import RunOutcome
-from housing.settings import Settings, load_settings
+from housing.settings import PREFIX, Settings, load_settings
 
 
 def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     """Run the flow once; returns the outcome. Errors of the flow are raised here."""
     settings = load_settings()
+    check_options(chosen)
     environment.prepare(settings.home, quiet=True)
     with temporary_prefect_server(settings.home) as server:
         from deployments.cli.progress_bars import Bars  # imported while the server is starting
@@ -29,8 +30,9 @@ def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
             pass  # what is wrong with the store is said while the server is still starting
         with errors.status("Starting: loading libraries and the Prefect server ..."):
             from flows.nightly import nightly
+            from housing.pipeline.run_context import NightlyParameters
 
-            parameters = _parameters(chosen)
+            parameters = NightlyParameters(**chosen)
             if server is not None:
                 server.wait_until_ready()
         with without_heartbeats(), Bars(visible=not as_json) as bars, progress.heard_by(bars):
@@ -42,6 +44,19 @@ def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     return str(result.outcome)
 
 
+def check_options(chosen: dict[str, Any]) -> None:
+    """SettingsInvalid names the options whose values are impossible, before anything starts."""
+    search = {name: chosen[name] for name in ("n_trials", "families", "seed") if chosen.get(name)}
+    sources = {"names": chosen["source"]} if chosen.get("source") else {}
+    try:
+        load_settings(search=search, sources=sources)
+    except SettingsInvalid as error:
+        faults = str(error.facts["faults"]).replace(f"{PREFIX}SOURCES__NAMES", "--source")
+        for name in search:
+            faults = faults.replace(f"{PREFIX}SEARCH__{name.upper()}", f"--{name}")
+        raise SettingsInvalid(faults=faults.replace("--n_trials", "--n-trials")) from error
+
+
 @contextmanager
 def without_heartbeats() -> Iterator[None]:
     """Nobody listens to those of a run at a terminal, and their end costs a second."""
@@ -49,20 +64,6 @@ def without_heartbeats() -> Iterator[None]:
 
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
-
-
-def _parameters(chosen: dict[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    from housing.pipeline.run_context import NightlyParameters
-
-    try:
-        parameters = NightlyParameters(**chosen)
-        parameters.settings()
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise SettingsInvalid(faults="\n".join(faults)) from error
-    return parameters
 
 
 OUTCOME_STYLE = {
@@ -74,7 +75,7 @@ OUTCOME_STYLE = {
 
 
 def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> None:
-    from housing.pipeline.report import notices
+    from housing.pipeline.notices import notices
     from housing.store import queries
     from housing.store.database.open import open_store
     from housing.store.runs import runs

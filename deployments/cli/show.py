@@ -1,6 +1,7 @@
 """Commands that only look: status, listings, show, compare."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ from rich.markup import escape
 from deployments.cli import id_parsing
 from deployments.cli.output import AsJson, Limit, console, emit_json, facts, listing
 from housing.errors import NotPossible
-from housing.settings import load_settings
+from housing.settings import load_settings, settings_in_force
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -29,7 +30,7 @@ def _look(question: "Callable[[Connection], Any]") -> Any:
 def status(as_json: AsJson = False) -> None:
     """Champion, active dataset, last night, and what needs a person."""
 
-    from housing.pipeline.report import notices
+    from housing.pipeline.notices import notices
     from housing.store import queries
 
     settings = load_settings()
@@ -56,6 +57,13 @@ def status(as_json: AsJson = False) -> None:
     )
     for need in found["needs_a_person"]:
         console.print(escape(f"- {need}"), soft_wrap=True, highlight=False)
+
+
+@app.command(name="settings")
+def settings_(as_json: AsJson = False) -> None:
+    """Print every setting in force and where its value comes from; secrets are masked."""
+    found = [asdict(setting) for setting in settings_in_force(load_settings())]
+    listing(found, ("setting", "value", "source"), as_json=as_json)
 
 
 def _readiness(rows: list[dict[str, Any]]) -> str:
@@ -127,28 +135,45 @@ def history(as_json: AsJson = False, limit: Limit = None) -> None:
     listing(rows, columns, as_json=as_json)
 
 
+def _instant(text: str) -> datetime:
+    """ISO 8601; UTC without an offset. BadParameter for another text and for the future."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is not a time; write 2026-03-29, 2026-03-29T02:00 or "
+            "2026-03-29T02:00+02:00 (without an offset it is UTC)."
+        ) from error
+    utc = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    if utc > datetime.now(UTC):
+        raise typer.BadParameter(f"{utc:%Y-%m-%dT%H:%M:%SZ} is in the future.")
+    return utc
+
+
 @app.command()
 def champion(
     at: Annotated[
-        datetime | None,
+        Any,
         typer.Option(
-            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"],
-            help="An instant in UTC; the present where it is left out.",
+            parser=_instant,
+            metavar="TIME",
+            help="A time in ISO 8601, in UTC unless it has an offset; now if left out.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who is, or was at an instant, the champion, and which entry of the promotion log says so."""
+    """Print the champion, now or at an earlier time, and the entry of the promotion log."""
 
     from housing.store import queries
     from housing.store.models import registry
 
-    instant = None if at is None else at.replace(tzinfo=UTC)
-    line = _look(lambda connection: registry.champion_at(connection, instant))
+    line = _look(lambda connection: registry.champion_at(connection, at))
     if line is None:
+        oldest = _look(queries.list_history)[-1:]
+        first = f"the first promotion was at {oldest[0]['at']}" if oldest else "there is none yet"
         raise NotPossible(
-            what=f"Naming the champion of {queries.time(instant or datetime.now(UTC))}",
-            why="nothing had been promoted by then; `housing history` shows the promotion log.",
+            what=f"Naming the champion of {queries.time(at or datetime.now(UTC))}",
+            why=f"nothing had been promoted by then: {first}.",
         )
     facts(queries.ledger_line(line), as_json=as_json)
 

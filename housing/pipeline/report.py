@@ -16,13 +16,14 @@ from housing.gate import evidence as records
 from housing.gate.evidence import HoldoutReuse
 from housing.gate.policy import GatePolicy
 from housing.pipeline import model_card
+from housing.pipeline.notices import notices
 from housing.pipeline.run_context import RunContext
 from housing.records import Interval, RunResult, Verdict
 from housing.report.data import QuarantinedRow, RunReport, TestSet
 from housing.report.markdown import summary
 from housing.report.run_page import render
 from housing.settings import Settings
-from housing.store.data import batches, datasets, profiles
+from housing.store.data import batches, profiles
 from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.models import registry, searches
@@ -32,8 +33,6 @@ from housing.training.search import best
 
 log = logging.getLogger("housing")
 
-TEST_SET_REUSE_WARNING = 60
-"""Decisions on one test set from which on its reuse is warned about."""
 QUARANTINE_SHOWN = 20
 """Rejected rows of a night that a report shows; all of them are kept."""
 
@@ -104,24 +103,6 @@ def collect(store: Store, settings: Settings, run: int, result: RunResult) -> Ru
     return replace(report, quarantine=tuple(_quarantine(store, came)))
 
 
-def notices(connection: Connection, settings: Settings) -> Iterator[str]:
-    """What nobody who reads of this data may overlook."""
-    active = datasets.active(connection)
-    members = () if active is None else active.batches
-    simulated = [b for b in members if batches.get(connection, b).simulated]
-    if simulated:
-        yield (
-            "SIMULATED DISTRICTS: the dataset holds made-up rows "
-            f"({', '.join(f'b{b}' for b in simulated)}); its models say nothing of real houses."
-        )
-    yield from _worn(connection, settings.gate)
-    if settings.backup_on_same_disk:
-        yield (
-            "The backup is on the same disk as the original: it will not survive that disk. "
-            "Set HOUSING_BACKUP_URL to another one."
-        )
-
-
 def _with_models(
     store: Store, connection: Connection, report: RunReport, result: RunResult
 ) -> RunReport:
@@ -177,25 +158,6 @@ def _holdout_reuse(connection: Connection) -> Iterator[tuple[datetime, HoldoutRe
         evidence = records.read(row.evidence)
         if evidence.holdout_reuse is not None:
             yield row.created_at, evidence.holdout_reuse
-
-
-def _worn(connection: Connection, policy: GatePolicy) -> Iterator[str]:
-    """What the newest verdict says of the test set, where that is a warning."""
-    newest = registry.newest_evaluations(connection, 1)
-    wear = records.read(newest[0].evidence).holdout_reuse if newest else None
-    if wear is None:
-        return
-    if wear.difference is not None and wear.difference.lower > 0:
-        yield (
-            f"The test set flatters: on {wear.fresh_rows:,} rows that no decision has used, the "
-            f"champion's error is {wear.difference.value:.1%} higher than on the rest, beyond "
-            "chance."
-        )
-    if wear.decisions >= TEST_SET_REUSE_WARNING:
-        yield (
-            f"The test set has served {wear.decisions:,} decisions; what is chosen by it again "
-            "and again comes to fit it. Fresh rows are the remedy."
-        )
 
 
 def _quarantine(store: Store, came: Sequence[Row[Any]]) -> Iterator[QuarantinedRow]:

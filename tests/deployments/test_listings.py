@@ -2,7 +2,9 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -105,4 +107,44 @@ def test_champion_at_an_instant(housing: Housing) -> None:
     before = datetime(2020, 1, 1, tzinfo=UTC).strftime("%Y-%m-%d")
     result = housing("champion", "--at", before)
     assert isinstance(result.exception, NotPossible)
-    assert "nothing had been promoted by then" in str(result.exception)
+    assert f"nothing had been promoted by then: the first promotion was at {first}" in str(
+        result.exception
+    )
+
+
+def test_a_time_may_have_an_offset(housing: Housing) -> None:
+    second = datetime.fromisoformat(as_json(housing, "history")[0]["at"])
+    for shift, model in ((timedelta(seconds=1), "m2"), (timedelta(seconds=-1), "m1")):
+        local = (second + shift).astimezone(ZoneInfo("Asia/Kolkata")).isoformat()
+        assert as_json(housing, "champion", "--at", local)["to"] == model
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ("9999-01-01", "9999-01-01T00:00:00Z is in the future"),
+        ("yesterday", "'yesterday' is not a time; write 2026-03-29"),
+        ("29.3.2026", "without an offset it is UTC"),
+        ("", "is not a time"),
+    ],
+)
+def test_a_time_that_cannot_be_is_named(housing: Housing, at: str, said: str) -> None:
+    result = housing("champion", "--at", at)
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.replace("│", " ").split())
+
+
+def test_without_any_promotion_the_message_says_so(
+    housing: Housing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOUSING_HOME", str(tmp_path))
+    result = housing("champion")
+    assert "nothing had been promoted by then: there is none yet" in str(result.exception)
+
+
+def test_settings_are_listed_with_their_source(housing: Housing) -> None:
+    rows = {row["setting"]: row for row in as_json(housing, "settings")}
+    assert rows["HOUSING_SEARCH__FAMILIES"]["value"] == "forest"
+    assert rows["HOUSING_SEARCH__FAMILIES"]["source"] == "environment"
+    assert rows["HOUSING_GATE__RULE"]["source"] == "default"
+    assert "HOUSING_GATE__RULE" in housing("settings").stdout

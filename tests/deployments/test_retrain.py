@@ -84,16 +84,23 @@ def test_an_impossible_request_is_named(
     ("arguments", "settings", "said"),
     [
         (("--n-trials", "0"), {}, "n-trials"),
+        (("--families", "nope"), {}, "--families: there is no model family nope; there are boost"),
+        (("--source", "nope"), {}, "--source: there is no source nope; there are census, landing"),
         ((), {"HOUSING_SCHEDULES__TIMEZONE": "Mars/Olympus"}, "HOUSING_SCHEDULES__TIMEZONE"),
     ],
 )
 def test_it_is_named_before_anything_starts(
-    command: Command, arguments: tuple[str, ...], settings: dict[str, str], said: str
+    command: Command,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    settings: dict[str, str],
+    said: str,
 ) -> None:
     ran = command("retrain", *arguments, **settings)
     assert ran.returncode == 2
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "home").exists(), "a server or a store was made"
 
 
 def test_no_rows_is_an_error_with_the_next_step(command: Command, prefect_server: Server) -> None:

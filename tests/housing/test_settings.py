@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from housing.errors import SettingsInvalid
-from housing.settings import PREFIX, Settings, load_settings
+from housing.settings import (
+    FIXED,
+    PREFIX,
+    SHARED,
+    Settings,
+    fields_by_name,
+    load_settings,
+    settings_in_force,
+)
 from housing.training.search_config import SearchPlan
 
 
@@ -270,6 +278,56 @@ def test_secrets_are_in_no_message_and_no_traceback(environment, broken):
         load_settings()
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
     assert "hunter2" not in repr(caught.value.facts)
+
+
+def test_the_settings_in_force_are_listed_with_their_source_and_masked_secrets(environment):
+    Path(".env").write_text("HOUSING_GATE__MARGIN=0.02\nHOUSING_GATE__RULE=superior\n")
+    environment(
+        GATE__MARGIN="0.03", SERVE__SHADOW="", BACKUP_URL="ftp://ann:hunter2@host/backup",
+        NOTIFY__APPRISE_URLS="json://h/hunter2,json://h/a", SERVE__TOKEN="hunter2hunter2hunter2",
+        gate__confidence="0.9", **SECRETS,
+    )  # fmt: skip
+    found = settings_in_force(load_settings())
+    assert [each.setting for each in found] == list(fields_by_name())
+    by_name = {each.setting.removeprefix(PREFIX): (each.value, each.source) for each in found}
+    assert by_name["GATE__MARGIN"] == ("0.03", "environment")
+    assert by_name["GATE__CONFIDENCE"] == ("0.9", "environment")
+    assert by_name["GATE__RULE"] == ("superior", ".env")
+    assert by_name["SERVE__SHADOW"] == ("", "default"), "an empty variable counts as not set"
+    assert by_name["SOURCES__NAMES"] == ("census,landing", "default")
+    assert by_name["BACKUP_URL"] == ("ftp://***@host/backup", "environment")
+    assert by_name["SERVE__TOKEN"] == ("**********", "environment")
+    assert "hunter2" not in str(found)
+
+
+# --- shared and fixed fields ------------------------------------------------------------------
+
+
+def test_gate_and_monitor_share_the_group_drift(environment):
+    environment(DRIFT__MIN_EFFECT="0.2", QUALITY__MAX_REJECTED_SHARE="0.4", QUALITY__MIN_ROWS="7")
+    settings = load_settings()
+    assert settings.gate.drift == settings.monitor.drift == settings.drift
+    assert settings.drift.min_effect == 0.2
+    assert (settings.gate.max_rejected_share, settings.gate.rejected_min_rows) == (0.4, 7)
+
+
+def test_a_field_that_is_no_setting_is_refused(environment):
+    shared = [(group, field) for group, field in SHARED]
+    fixed = [(group, field) for group, fields in FIXED.items() for field in fields]
+    for group, field in [*shared, *fixed]:
+        assert field in Settings.model_fields[group].annotation.model_fields
+        environment(**{f"{group}__{field}".upper(): "1"})
+    environment(GATE__DRIFT__MIN_ROWS="5")
+    named = {line.split(" is not a setting")[0] for line in faults() if "not a setting" in line}
+    assert len(named) == len(shared) + len(fixed) + 1
+
+
+def test_there_are_at_most_ninety_settings_and_25_of_them_are_for_operators():
+    from deployments.generate_docs import OPERATORS
+
+    assert len(fields_by_name()) <= 90
+    assert len(OPERATORS) == 25
+    assert set(OPERATORS) <= set(fields_by_name())
 
 
 # --- the descriptions -----------------------------------------------------------------------

@@ -9,7 +9,7 @@ from housing import schema
 from housing.gate import evidence as records
 from housing.gate.evidence import Evidence
 from housing.pipeline import evidence_context, promote
-from housing.pipeline.report import notices
+from housing.pipeline.notices import notices
 from housing.pipeline.result import of_verdict
 from housing.pipeline.run_context import NightlyParameters, finish_run, start_run
 from housing.settings import Settings, load_settings
@@ -90,7 +90,7 @@ def test_three_nights(
 
     with store.read() as connection:
         assert not any("has served" in n for n in notices(connection, small))
-        monkeypatch.setattr("housing.pipeline.report.TEST_SET_REUSE_WARNING", 2)
+        monkeypatch.setattr("housing.pipeline.notices.TEST_SET_REUSE_WARNING", 2)
         assert any("has served 2 decisions" in n for n in notices(connection, small))
 
 

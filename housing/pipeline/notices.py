@@ -1,0 +1,52 @@
+"""Warnings that `housing status`, every report and every run's summary show first.
+
+Imports nothing that computes, so that `housing status` answers at once.
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy.engine import Connection
+
+from housing.gate import evidence as records
+from housing.settings import Settings
+from housing.store.data import batches, datasets
+from housing.store.models import registry
+
+TEST_SET_REUSE_WARNING = 60
+"""Decisions on one test set from which on its reuse is warned about."""
+
+
+def notices(connection: Connection, settings: Settings) -> Iterator[str]:
+    """Simulated data, a worn test set, a backup on the disk of the original; a sentence each."""
+    active = datasets.active(connection)
+    members = () if active is None else active.batches
+    if simulated := [f"b{b}" for b in members if batches.get(connection, b).simulated]:
+        yield (
+            f"SIMULATED DISTRICTS: {', '.join(simulated)} of the dataset are simulated; its models "
+            "say nothing about real houses."
+        )
+    yield from _test_set_reuse(connection)
+    if settings.backup_on_same_disk:
+        yield (
+            "The backup is on the same disk as the store and is lost with it. "
+            "Set HOUSING_BACKUP_URL to another disk."
+        )
+
+
+def _test_set_reuse(connection: Connection) -> Iterator[str]:
+    """What the newest evaluation found about repeated use of the test set."""
+    newest = registry.newest_evaluations(connection, 1)
+    reuse = records.read(newest[0].evidence).holdout_reuse if newest else None
+    if reuse is None:
+        return
+    if reuse.difference is not None and reuse.difference.lower > 0:
+        yield (
+            f"Test-set overfitting: on {reuse.fresh_rows:,} rows that no decision has used, the "
+            f"champion's error is {reuse.difference.value:.1%} higher than on the others, beyond "
+            "chance."
+        )
+    if reuse.decisions >= TEST_SET_REUSE_WARNING:
+        yield (
+            f"The test set has served {reuse.decisions:,} decisions; models chosen by it again "
+            "and again fit it. Fresh rows are the remedy."
+        )
