@@ -19,7 +19,7 @@ from benchmarks import results
 from benchmarks.data import add_table, reference_table
 from housing import schema
 from housing.features.derived import COVARIATES, inputs_of
-from housing.features.preprocess import fitted_looks
+from housing.features.preprocess import fitted_neighbour_steps
 from housing.features.space_filling_curve import along_curve
 from housing.inference.fast_predictor import CHUNK_ROWS, PLACE, TOLERANCE, predictor, split_columns
 from housing.records import Member
@@ -77,10 +77,10 @@ def parts(model: Pipeline, rows: pd.DataFrame) -> dict[str, float]:
             numbers[order], categories[order]))  # fmt: skip
         fitted = model["preprocess"].named_transformers_["near"]
         near = fitted[:-1].transform(rows.iloc[order][list(inputs_of(COVARIATES))])
-        for look in fitted_looks(model["preprocess"]).values():
+        for look in fitted_neighbour_steps(model["preprocess"]).values():
             scale = getattr(look, "scale", None)
             name = "nearest on the map" if scale is None else f"most alike, scale {scale:g}"
-            measured(f"of these, {name}", lambda look=look: look.looked_up(near))
+            measured(f"of these, {name}", lambda look=look: look.neighbour_features(near))
         measured("binning", lambda: [bins.of_rows(values) for bins in part.binned.bins])
         measured("binning and trees, in blocks", lambda: [
             part.binned.each(values[i : i + CHUNK_ROWS])

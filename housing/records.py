@@ -214,7 +214,7 @@ class Comparison:
     interval: Interval  # two-sided, from `se`
     upper: float  # one-sided upper bound of `effect` at the policy's confidence
     df: float | None = None  # of Student's t; None in evidence of before: clusters - 1
-    reach: float | None = None  # degrees over which neighbours are taken to err alike
+    bandwidth: float | None = None  # degrees over which neighbours are taken to err alike
 
     @property
     def degrees(self) -> float:

@@ -53,7 +53,7 @@ class Side:
         longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
         self.where = spatial_cells(longitude, latitude, CELL)
         self.alone = {
-            f"{k.reach:g}": SpatialCells(self.where.codes, (k,)) for k in self.where.kernels
+            f"{k.bandwidth:g}": SpatialCells(self.where.codes, (k,)) for k in self.where.kernels
         }
         self.cells = location_cells(longitude, latitude, CELL)
         place = KM_PER_DEGREE * plane(longitude, latitude)
@@ -119,7 +119,7 @@ def measured(side: Side, length: float, share: float, seed: int, draws: int) -> 
                 "effect": rmse.effect,
                 "half": rmse.interval.upper - rmse.effect,
                 "independent_se": rmse.se_independent,
-                "reach": rmse.reach,
+                "reach": rmse.bandwidth,
                 "df": rmse.degrees,
                 "rmse": _holds(rmse),
                 "upper": rmse.upper >= 0,

@@ -132,7 +132,7 @@ def reaches(found: list[tuple[Split, np.ndarray, np.ndarray]]) -> dict[str, Any]
     chosen, alone = [], []
     for split, theirs, ours in found:
         c = compare(split.actual, theirs, ours, split.where, confidence=0.95)
-        chosen.append((c.se / c.se_independent, c.reach, c.degrees))
+        chosen.append((c.se / c.se_independent, c.bandwidth, c.degrees))
         alone.append([])
         for kernel in split.where.kernels:
             only = SpatialCells(split.where.codes, (kernel,))
@@ -141,7 +141,7 @@ def reaches(found: list[tuple[Split, np.ndarray, np.ndarray]]) -> dict[str, Any]
     ratio, reach, df = np.mean(chosen, axis=0)
     kernels = found[0][0].where.kernels
     means = np.mean(alone, axis=0)
-    by = {f"{k.reach:g}": float(mean) for k, mean in zip(kernels, means, strict=True)}
+    by = {f"{k.bandwidth:g}": float(mean) for k, mean in zip(kernels, means, strict=True)}
     return {"pairs": len(found), "ratio": ratio, "reach": reach, "df": df, "alone": by}
 
 

@@ -41,7 +41,7 @@ def print_comparison(first: int, second: int, version: int | None, *, as_json: b
     console.print(
         f"m{second} against m{first}: error {c.effect:+.2%} "
         f"[{c.interval.lower:+.2%}; {c.interval.upper:+.2%}], {c.rows:,} rows in "
-        f"{c.clusters:,} places, neighbours alike over {c.reach:g}°; negative is better."
+        f"{c.clusters:,} places, neighbours alike over {c.bandwidth:g}°; negative is better."
     )
 
 

@@ -102,7 +102,7 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
         interval=Interval(effect, effect - two_sided * se, effect + two_sided * se, confidence),
         upper=effect + one_sided * se,
         df=spatial.df,
-        reach=spatial.reach,
+        bandwidth=spatial.bandwidth,
     )
 
 

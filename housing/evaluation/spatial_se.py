@@ -2,7 +2,7 @@
 
 Rows lie in cells of a fixed grid, and pairs of cells count by their distance: a Bartlett kernel
 (Conley, 1999), which is also the mean over all grids of that side, wherever they are anchored, of
-the variance clustered by cell. How far the kernel reaches is chosen from the data for each
+the variance clustered by cell. The bandwidth of the kernel is chosen from the data for each
 figure. What it costs and how well it holds: docs/decisions/0016-spatial-standard-errors.md.
 """
 
@@ -21,17 +21,17 @@ Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.integer[Any]]
 Mask = npt.NDArray[np.bool_]
 
-REACHES = ((2, 1), (4, 1), (8, 2), (12, 3), (16, 4), (24, 6))
-"""How far a kernel reaches, and the side of the cells that it pairs, both in sides of a cell."""
+BANDWIDTHS = ((2, 1), (4, 1), (8, 2), (12, 3), (16, 4), (24, 6))
+"""Bandwidth of a kernel, and the side of the cells that it pairs, both in sides of a cell."""
 
 BEYOND_CHANCE = 1.0
-"""Standard errors by which a longer reach must raise the variance to count. A reach that is too
-short makes the interval too narrow, one that is too long only wider: so little proof is asked."""
+"""Standard errors by which a longer bandwidth must raise the variance to count. Too short a
+bandwidth makes the interval too narrow, too long a one only wider: so little proof is needed."""
 
 LEAST_DF = 3.0
-"""A kernel that leaves fewer degrees of freedom cannot be told from a constant: a longer one than
-the first is then not asked. With so many, taking off the mean leaves at least 1 - 1 / sqrt(3) of
-the variance (Jensen's inequality), which is enough to put the rest back."""
+"""Beyond the first, a kernel that leaves fewer degrees of freedom is not used: it is nearly a
+constant. With at least as many, subtracting the mean leaves 1 - 1 / sqrt(3) of the variance or more
+(Jensen's inequality), enough to correct for it."""
 
 MOST_CELLS = 30_000
 """Occupied cells; where there are more, their side is doubled."""
@@ -46,11 +46,11 @@ of 0.1 degrees and must not fall to either side with the last bit of its binary 
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """Pairs of cells that lie within reach."""
+    """Pairs of cells that lie within the bandwidth."""
 
-    reach: float  # degrees, along either axis
+    bandwidth: float  # degrees, along either axis
     merge: csr_array  # adds cells up to coarser ones, shape (coarser cells, cells)
-    weights: csr_array  # 1 at no distance, 0 at the reach, shape (coarser cells, coarser cells)
+    weights: csr_array  # 1 at no distance, 0 at the bandwidth, shape (coarser cells, coarser cells)
 
     @cached_property
     def squared(self) -> csr_array:
@@ -64,7 +64,7 @@ class SpatialCells:
     """Where rows lie: the cell of each, and the kernels between cells."""
 
     codes: Cells  # shape (n,), integers from 0
-    kernels: tuple[Kernel, ...]  # from the shortest reach to the longest
+    kernels: tuple[Kernel, ...]  # from the shortest bandwidth to the longest
 
     def of(self, rows: Mask) -> "SpatialCells":
         """The same for some of the rows."""
@@ -118,14 +118,14 @@ def _occupied(where: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Cell
 
 def _kernels(corners: npt.NDArray[np.int64], side: float) -> Iterator[Kernel]:
     merged: dict[int, tuple[npt.NDArray[np.int64], csr_array]] = {}
-    for reach, width in REACHES:
+    for bandwidth, width in BANDWIDTHS:
         if width not in merged:
             coarse, parent = _occupied(corners // width)
             ones, cells = np.ones(len(corners)), np.arange(len(corners))
             shape = (len(coarse), len(corners))
             merged[width] = coarse, csr_array((ones, (parent, cells)), shape=shape)
         coarse, merge = merged[width]
-        yield Kernel(reach * side, merge, _bartlett(coarse, reach // width))
+        yield Kernel(bandwidth * side, merge, _bartlett(coarse, bandwidth // width))
 
 
 def _bartlett(cells: npt.NDArray[np.int64], steps: int) -> csr_array:
@@ -154,7 +154,7 @@ class SpatialError:
     se: float
     cells: int
     df: float
-    reach: float  # degrees over which neighbours are taken to err alike
+    bandwidth: float  # degrees over which neighbours are taken to err alike
 
 
 def spatial_error(
@@ -164,7 +164,7 @@ def spatial_error(
 
     `influence` (n,): how far each row, times n, moves the figure; its sum must be about zero.
     `weights` (n,), of any sum: with which the mean that was taken off was formed; even where None.
-    Taking it off takes variance with it, the more the longer the reach: that is put back. The
+    Taking it off takes variance with it, the more the longer the bandwidth: that is put back. The
     degrees of freedom are Satterthwaite's, from how the variance (and not the number of rows)
     spreads over places. Infinite with fewer than two cells.
     """
@@ -175,7 +175,7 @@ def spatial_error(
     # Square roots have short tails: they show best how far neighbours err alike.
     sums = _CellSums.of(where, influence, signed - signed.mean(), weights)
     if sums.total[0] == 0:
-        return SpatialError(0.0, cells, float(cells - 1), where.kernels[0].reach)
+        return SpatialError(0.0, cells, float(cells - 1), where.kernels[0].bandwidth)
     steps: list[_VarianceEstimate] = []
     seen = [(1.0, 0.0)]
     for kernel in where.kernels:
@@ -187,11 +187,11 @@ def spatial_error(
     level = min(_select_bandwidth(seen), len(steps) - 1)
     chosen = steps[level]
     se = float(np.sqrt(chosen.ratio * sums.total[0])) / n
-    return SpatialError(se, cells, max(chosen.df - 1, 1.0), where.kernels[level].reach)
+    return SpatialError(se, cells, max(chosen.df - 1, 1.0), where.kernels[level].bandwidth)
 
 
 def _select_bandwidth(seen: list[tuple[float, float]]) -> int:
-    """The first level beyond which none shows more variance; level 0 is no reach at all.
+    """The first level beyond which none shows more variance; level 0 is no bandwidth at all.
 
     Kernels number from the first that reaches, so this is also the kernel one step further than
     neighbours were seen to err alike.

@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from housing import schema
 from housing.features.derived import compute
-from housing.features.neighbours import LooksUp
+from housing.features.neighbours import NeighbourTransformer
 from housing.features.spatial import ClusterSimilarity
 
 Floats = npt.NDArray[np.float64]
@@ -158,7 +158,7 @@ _KINDS: dict[type, Callable[[Any], Function]] = {
     StandardScaler: _scaled,
     OneHotEncoder: _hot,
     ClusterSimilarity: lambda fitted: fitted.similarities,
-    LooksUp: lambda fitted: fitted.looked_up,
+    NeighbourTransformer: lambda fitted: fitted.neighbour_features,
     Pipeline: lambda fitted: _chain([_function(step) for _, step in fitted.steps]),
     FeatureUnion: _side_by_side,
 }

@@ -1,7 +1,7 @@
 """Finds the training districts around a row: transformers that hold training rows and their labels.
 
 Belongs here: who is a neighbour. Not here: which columns are given (`preprocess`), what is computed
-from neighbours (`statistics`), and what the place alone says (`spatial`, `derived`).
+from neighbours (`statistics`), and features of the coordinates alone (`spatial`, `derived`).
 
 Leak-free by construction: a row never sees a training row with the very same inputs, and so never
 its own label, be it in `fit_transform`, in `transform` or in the server. Training rows with the
@@ -34,12 +34,12 @@ LEAF_ROWS = 32
 """Training rows in a leaf of the search tree: faster than scipy's 10 in many dimensions."""
 
 
-class LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class NeighbourTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Keeps the training rows and their labels, and finds the nearest ones of any row.
 
     Columns: two coordinates in degrees (one, where there are but two columns), then covariates, of
     which the first must be a logarithm that prices grow with. Fitted attributes are plain:
-    `places_` coordinates; `rows_` (m, places_ + c), distinct and standardised; `labels_` (m,);
+    `n_coordinates_`, here d; `rows_` (m, d + c), distinct and standardised; `labels_` (m,);
     `mean_` and `deviation_` (c,).
     """
 
@@ -49,7 +49,7 @@ class LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     n_jobs: int | None = None
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Keep the rows, shape (n, places_ + c), and their labels, shape (n,)."""
+        """Keep the rows, shape (n, d + c), and their labels, shape (n,)."""
         X, y = validate_data(
             self,
             X,
@@ -59,31 +59,31 @@ class LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             ensure_min_samples=2,
             ensure_min_features=2,
         )
-        self.places_ = min(2, X.shape[1] - 1)
-        self.mean_ = X[:, self.places_ :].mean(axis=0)
-        deviation = X[:, self.places_ :].std(axis=0)
+        self.n_coordinates_ = min(2, X.shape[1] - 1)
+        self.mean_ = X[:, self.n_coordinates_ :].mean(axis=0)
+        deviation = X[:, self.n_coordinates_ :].std(axis=0)
         self.deviation_ = np.where(deviation > 0, deviation, 1.0)
         self.rows_, self.labels_ = _distinct(self._standardised(X), np.asarray(y, np.float64))
-        self._tree = self._grown()
+        self._tree = self._build_tree()
         return self
 
     def _standardised(self, X: Floats) -> Floats:
         """Coordinates as they are, the first covariate centred, the others standardised."""
-        covariates = X[:, self.places_ :] - self.mean_
+        covariates = X[:, self.n_coordinates_ :] - self.mean_
         covariates[:, 1:] /= self.deviation_[1:]
-        return np.hstack([X[:, : self.places_], covariates])
+        return np.hstack([X[:, : self.n_coordinates_], covariates])
 
-    def _place(self, rows: Floats) -> Floats:
+    def _search_space(self, rows: Floats) -> Floats:
         """Where a row lies in the space in which nearness is meant."""
         raise NotImplementedError
 
-    def _grown(self) -> cKDTree:
-        return cKDTree(self._place(self.rows_), leafsize=LEAF_ROWS, balanced_tree=False)
+    def _build_tree(self) -> cKDTree:
+        return cKDTree(self._search_space(self.rows_), leafsize=LEAF_ROWS, balanced_tree=False)
 
     def _index(self) -> cKDTree:
         """Rebuilt where a stored model is loaded: a tree is no plain array."""
         if "_tree" not in self.__dict__:
-            self._tree = self._grown()
+            self._tree = self._build_tree()
         return self._tree
 
     def __getstate__(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         state.pop("_tree", None)
         return state
 
-    def _near(self, rows: Floats, k: int) -> tuple[Integers, Floats]:
+    def _k_nearest(self, rows: Floats, k: int) -> tuple[Integers, Floats]:
         """Training rows nearest to each row, and how far, shape (n, k); never the row itself.
 
         Where there are fewer than k, the farthest is repeated.
@@ -99,7 +99,7 @@ class LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         wanted = min(k + 1, len(self.rows_))
         ranks = [*range(1, wanted + 1)]
         # However large the slack, what is at no distance at all is always found: the row itself.
-        distance, index = self._index().query(self._place(rows), k=ranks, eps=self.slack)
+        distance, index = self._index().query(self._search_space(rows), k=ranks, eps=self.slack)
         who, where = np.nonzero(distance == 0)
         same = (self.rows_[index[who, where]] == rows[who]).all(axis=1)
         itself = np.full(len(rows), wanted)
@@ -113,16 +113,16 @@ class LooksUp(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Any) -> Floats:
         """Features of each row, shape (n, features); NaN where it has no neighbour but itself."""
         check_is_fitted(self)
-        return self.looked_up(validate_data(self, X, dtype=np.float64, reset=False))
+        return self.neighbour_features(validate_data(self, X, dtype=np.float64, reset=False))
 
-    def looked_up(self, X: Floats) -> Floats:
-        """`transform` of what is known to be float64 without gaps, shape (n, places_ + c)."""
+    def neighbour_features(self, X: Floats) -> Floats:
+        """`transform` of what is known to be float64 without gaps, shape (n, d + c)."""
         features = np.full((len(X), len(self.get_feature_names_out())), np.nan)
         if len(self.rows_) < 2:
             return features
         if len(X) <= CHUNK_ROWS:  # to start a thread takes longer than a row
             return self._features(self._standardised(X))
-        order = along_curve(X[:, : self.places_])
+        order = along_curve(X[:, : self.n_coordinates_])
 
         def fill(start: int) -> None:
             chunk = order[start : start + CHUNK_ROWS]
@@ -163,7 +163,7 @@ def _distinct(rows: Floats, labels: Floats) -> tuple[Floats, Floats]:
     return rows[first], means
 
 
-class NeighbourStatistics(LooksUp):
+class NeighbourStatistics(NeighbourTransformer):
     """Statistics of the labels and covariates of the nearest training districts.
 
     groups: names of `statistics.GROUPS`.
@@ -176,23 +176,25 @@ class NeighbourStatistics(LooksUp):
         self.groups = groups
         self.n_jobs = n_jobs
 
-    def _place(self, rows: Floats) -> Floats:
-        return rows[:, : self.places_]
+    def _search_space(self, rows: Floats) -> Floats:
+        return rows[:, : self.n_coordinates_]
 
     def _features(self, rows: Floats) -> Floats:
-        index, distance = self._near(rows, NEAREST)
-        near = Neighbourhood(distance, self.labels_[index], self.rows_[index], rows, self.places_)
+        index, distance = self._k_nearest(rows, NEAREST)
+        near = Neighbourhood(
+            distance, self.labels_[index], self.rows_[index], rows, self.n_coordinates_
+        )
         return np.hstack([GROUPS[name].function(near) for name in self.groups])
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
         """One name a feature."""
         check_is_fitted(self)
-        covariates = self.rows_.shape[1] - self.places_
+        covariates = self.rows_.shape[1] - self.n_coordinates_
         names = [name for group in self.groups for name in GROUPS[group].names(covariates)]
         return np.array(names, dtype=object)
 
 
-class SimilarDistricts(LooksUp):
+class SimilarDistricts(NeighbourTransformer):
     """Prices of the training districts that are most alike in place and covariates together.
 
     In ten dimensions the exact neighbours cost twice to three times as much as ones that may be
@@ -210,12 +212,12 @@ class SimilarDistricts(LooksUp):
         self.count = count
         self.n_jobs = n_jobs
 
-    def _place(self, rows: Floats) -> Floats:
-        p = self.places_
+    def _search_space(self, rows: Floats) -> Floats:
+        p = self.n_coordinates_
         return np.hstack([rows[:, :p] * self.scale, rows[:, p:]])
 
     def _features(self, rows: Floats) -> Floats:
-        index, distance = self._near(rows, self.count)
+        index, distance = self._k_nearest(rows, self.count)
         price = self.labels_[index]
         weight = 1 / (distance + 0.1)
         return np.column_stack(

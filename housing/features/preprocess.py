@@ -25,8 +25,8 @@ from housing.features.derived import (
     transformer,
 )
 from housing.features.neighbours import (
-    LooksUp,
     NeighbourStatistics,
+    NeighbourTransformer,
     SimilarDistricts,
     similar_names,
 )
@@ -114,7 +114,7 @@ def groups_of(preprocess: Any) -> frozenset[str]:
     transformers = getattr(preprocess, "transformers", ())
     entries = {name for name, each, _ in transformers if not isinstance(each, str)}
     found = {name for name in ROW_GROUPS if name in entries}
-    for look in _looks(preprocess).values():
+    for look in _neighbour_steps(preprocess).values():
         found |= set(look.groups) if isinstance(look, NeighbourStatistics) else {SIMILAR}
     return frozenset(found)
 
@@ -125,7 +125,7 @@ def leave_out(preprocess: Any, groups: Collection[str]) -> None:
     if not wanted:
         return
     changes: dict[str, Any] = {name: "drop" for name in ROW_GROUPS if name in wanted}
-    for path, look in _looks(preprocess).items():
+    for path, look in _neighbour_steps(preprocess).items():
         if not isinstance(look, NeighbourStatistics):
             changes |= {path: "drop"} if SIMILAR in wanted else {}
         elif kept := tuple(name for name in look.groups if name not in wanted):
@@ -135,32 +135,35 @@ def leave_out(preprocess: Any, groups: Collection[str]) -> None:
     preprocess.set_params(**changes)
 
 
-def _looks(preprocess: Any) -> dict[str, LooksUp]:
+def _neighbour_steps(preprocess: Any) -> dict[str, NeighbourTransformer]:
     """The transformers of an unfitted step that find neighbours, by the name of their parameter."""
     given = preprocess.get_params() if hasattr(preprocess, "get_params") else {}
-    return {name: each for name, each in given.items() if isinstance(each, LooksUp)}
+    return {name: each for name, each in given.items() if isinstance(each, NeighbourTransformer)}
 
 
 @contextmanager
-def in_threads_of(preprocess: Any, threads: int) -> Iterator[None]:
+def neighbours_in_threads(preprocess: Any, threads: int) -> Iterator[None]:
     """Neighbours are looked up by so many threads in the block; the numbers are the same.
 
     What is fitted in the block has no more threads after it than it would have had without.
     """
-    given = {name: look.n_jobs for name, look in _looks(preprocess).items()}
-    for look in _looks(preprocess).values():
+    given = {name: look.n_jobs for name, look in _neighbour_steps(preprocess).items()}
+    for look in _neighbour_steps(preprocess).values():
         look.n_jobs = threads
     try:
         yield
     finally:
-        for name, look in (*_looks(preprocess).items(), *fitted_looks(preprocess).items()):
+        for name, look in (
+            *_neighbour_steps(preprocess).items(),
+            *fitted_neighbour_steps(preprocess).items(),
+        ):
             look.n_jobs = given.get(name)
 
 
-def fitted_looks(step: Any, path: str = "") -> dict[str, LooksUp]:
+def fitted_neighbour_steps(step: Any, path: str = "") -> dict[str, NeighbourTransformer]:
     """The fitted transformers of a step that find neighbours, by the name of their parameter;
     none before it is fitted."""
-    if isinstance(step, LooksUp):
+    if isinstance(step, NeighbourTransformer):
         return {path: step}
     inside = [
         *((name, each) for name, each, _ in getattr(step, "transformers_", ())),
@@ -170,7 +173,7 @@ def fitted_looks(step: Any, path: str = "") -> dict[str, LooksUp]:
     return {
         at: look
         for name, each in inside
-        for at, look in fitted_looks(each, f"{path}__{name}" if path else name).items()
+        for at, look in fitted_neighbour_steps(each, f"{path}__{name}" if path else name).items()
     }
 
 

@@ -31,7 +31,7 @@ class Neighbourhood:
     price: Floats  # US dollars, shape (n, k)
     theirs: Floats  # place in degrees and standardised covariates, shape (n, k, places + c)
     own: Floats  # the same of the row itself, shape (n, places + c)
-    places: int  # coordinates
+    n_coordinates: int  # coordinates
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,16 @@ def _prices(near: Neighbourhood) -> Floats:
 
 def _scaled_prices(near: Neighbourhood) -> Floats:
     """Prices a unit of the first covariate, which is a logarithm, times the row's own."""
-    ratio = near.price * np.exp(near.own[:, None, near.places] - near.theirs[:, :, near.places])
+    ratio = near.price * np.exp(
+        near.own[:, None, near.n_coordinates] - near.theirs[:, :, near.n_coordinates]
+    )
     weight = 1 / (near.distance + SOFTENING)
     return np.column_stack([weighted_mean(ratio[:, :k], weight[:, :k]) for k in COUNTS])
 
 
 def _covariates(near: Neighbourhood) -> Floats:
-    few, many = (near.theirs[:, :k, near.places :].mean(axis=1) for k in COUNTS[1:])
-    return np.hstack([few, near.own[:, near.places :] - many])
+    few, many = (near.theirs[:, :k, near.n_coordinates :].mean(axis=1) for k in COUNTS[1:])
+    return np.hstack([few, near.own[:, near.n_coordinates :] - many])
 
 
 def _distances(near: Neighbourhood) -> Floats:
@@ -83,7 +85,7 @@ def _regression(near: Neighbourhood) -> Floats:
     reach = near.distance[:, -1:] + SOFTENING
     weight = (1 - (near.distance / (1.01 * reach)) ** 3) ** 3
     centred = near.theirs - near.own[:, None]
-    centred[:, :, : near.places] /= reach[:, :, None]
+    centred[:, :, : near.n_coordinates] /= reach[:, :, None]
     middle = weighted_mean(near.price, weight)
     design = np.concatenate([np.ones((*weight.shape, 1)), centred], axis=2)
     weighted = (design * weight[:, :, None]).transpose(0, 2, 1)
@@ -95,7 +97,7 @@ def _regression(near: Neighbourhood) -> Floats:
     highest, lowest = near.price.max(axis=1), near.price.min(axis=1)
     spread = highest - lowest
     value = np.clip(solution[:, 0] + middle, lowest - spread, highest + spread)
-    return np.column_stack([value, solution[:, 1 + near.places]])
+    return np.column_stack([value, solution[:, 1 + near.n_coordinates]])
 
 
 def weighted_mean(values: Floats, weight: Floats) -> Floats:

@@ -44,5 +44,5 @@ def figures(comparison: Comparison) -> dict[str, float | None]:
         "rows": comparison.rows,
         "clusters": comparison.clusters,
         "df": comparison.degrees,
-        "bandwidth_degrees": comparison.reach,
+        "bandwidth_degrees": comparison.bandwidth,
     }

@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from housing import schema
-from housing.features.preprocess import in_threads_of
+from housing.features.preprocess import neighbours_in_threads
 from housing.records import Candidate, Member
 from housing.training.candidates import BASELINES, FAMILIES, ModelFamily, pipeline
 from housing.training.search_config import describe
@@ -104,7 +104,7 @@ def fit_members(
     models, inputs = pipelines, X
     if shared is not None:
         models = [built["model"] for built in pipelines]
-        with one_thread(), in_threads_of(shared, workers):
+        with one_thread(), neighbours_in_threads(shared, workers):
             inputs = pipelines[0][:-1].fit_transform(X, labels)
     parts = _parts(len(labels), rows, len(members), members[0].seed)
     tasks: list[tuple[Any, ...]] = [

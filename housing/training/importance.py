@@ -1,12 +1,13 @@
-"""What columns and groups of features are worth to a model: on rows that it never saw.
+"""Permutation importance of columns and groups of features, on rows that the model never saw.
 
-By permutation: how much the mean squared error grows when a column, or a group of features, is
-shuffled. It works for any model, and splits what correlated columns share. On training rows it
-would mislead: a shuffled training row is no longer hidden from itself (`features.neighbours`).
+It is the growth of the mean squared error when a column, or a group of features, is shuffled. It
+works for any model, and correlated columns share it. Training rows would give wrong values: a
+shuffled training row is no longer hidden from itself (`features.neighbours`).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +23,16 @@ from housing.training.workers import one_thread
 Floats = npt.NDArray[np.float64]
 
 ROWS = 8000
-"""Training districts that are looked at; a third of them are held out."""
+"""Training districts that are used; a third of them as the validation part."""
 
-HELD_OUT = 1 / 3
+VALIDATION = 1 / 3
 SHUFFLED_ROWS = 1000
-"""Held-out districts that are predicted again with each column shuffled."""
+"""Validation districts that are predicted again with each column shuffled."""
 
 
 @dataclass(frozen=True)
 class Importances:
-    """Shares of what the model knows, largest first; each sums to 1, or is 0 throughout."""
+    """Shares of the importance, largest first; each sums to 1, or is 0 throughout."""
 
     columns: Mapping[str, float]  # raw column -> share
     groups: Mapping[str, float]  # group of features -> share; empty for other features
@@ -44,66 +45,59 @@ def importances(
     y: Floats,
     candidates: Mapping[str, ModelFamily] = FAMILIES,
 ) -> Importances:
-    """Fit a draw on a part of the rows, shape (n, features), and shuffle in another part."""
+    """Fit a candidate on a part of the rows, shape (n, features), and shuffle another part."""
     order = np.random.default_rng(plan.seed).permutation(len(X))[:ROWS]
-    held_out = order[: max(1, int(len(order) * HELD_OUT))]
-    train = order[len(held_out) :] if len(order) > len(held_out) else held_out
+    validation = order[: max(1, int(len(order) * VALIDATION))]
+    train = order[len(validation) :] if len(order) > len(validation) else validation
     model = pipeline(draw, plan.seed, candidates, plan.exclude_features)
     with one_thread():
         model.fit(X.iloc[train], y[train])
-        shown = held_out[:SHUFFLED_ROWS]
+        shown = validation[:SHUFFLED_ROWS]
         rows, labels = X.iloc[shown], y[shown]
         return Importances(
-            columns_worth(model, rows, labels, plan.seed),
-            groups_worth(model, rows, labels, plan.seed),
+            _column_importances(model, rows, labels, plan.seed),
+            _group_importances(model, rows, labels, plan.seed),
         )
 
 
-def columns_worth(model: Pipeline, X: pd.DataFrame, y: Floats, seed: int) -> dict[str, float]:
-    """Share of each raw column."""
-    columns = {str(name): [i] for i, name in enumerate(X.columns)}
-
-    def shuffled(places: list[int], order: npt.NDArray[np.int64]) -> Floats:
-        changed = X.copy()
-        for place in places:
-            changed.isetitem(place, X.iloc[order, place].array)
-        return np.asarray(model.predict(changed))
-
-    return _shares(columns, np.asarray(model.predict(X)), shuffled, y, seed)
+def _column_importances(model: Pipeline, X: pd.DataFrame, y: Floats, seed: int) -> dict[str, float]:
+    return _shares({str(name): [name] for name in X.columns}, model.predict, X, y, seed)
 
 
-def groups_worth(model: Pipeline, X: pd.DataFrame, y: Floats, seed: int) -> dict[str, float]:
-    """Share of each group of features; empty where the model's features are in no groups."""
-    if not hasattr(model[:-1], "get_feature_names_out"):
+def _group_importances(model: Pipeline, X: pd.DataFrame, y: Floats, seed: int) -> dict[str, float]:
+    """Empty where the model's features are in no groups."""
+    steps = model[:-1]
+    if not hasattr(steps, "get_feature_names_out"):
         return {}
-    groups: dict[str, list[int]] = {}
-    for place, name in enumerate(model[:-1].get_feature_names_out()):
-        groups.setdefault(group_of(str(name)) or "columns", []).append(place)
+    names = [str(name) for name in steps.get_feature_names_out()]
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(group_of(name) or "columns", []).append(name)
     if set(groups) == {"columns"}:
         return {}
-    features = np.asarray(model[:-1].transform(X))
-
-    def shuffled(places: list[int], order: npt.NDArray[np.int64]) -> Floats:
-        changed = features.copy()
-        changed[:, places] = features[order][:, places]
-        return np.asarray(model[-1].predict(changed))
-
-    return _shares(groups, np.asarray(model[-1].predict(features)), shuffled, y, seed)
+    features = pd.DataFrame(np.asarray(steps.transform(X)), columns=names)
+    return _shares(groups, lambda rows: model[-1].predict(rows.to_numpy()), features, y, seed)
 
 
 def _shares(
-    parts: Mapping[str, list[int]],
-    predicted: Floats,
-    shuffled: Callable[[list[int], npt.NDArray[np.int64]], Floats],
+    parts: Mapping[str, list[Any]],
+    predict: Callable[[pd.DataFrame], Any],
+    rows: pd.DataFrame,
     y: Floats,
     seed: int,
 ) -> dict[str, float]:
     order = np.random.default_rng(seed).permutation(len(y))
-    before = np.square(predicted - y).mean()
-    growth = {
-        name: max(0.0, float(np.square(shuffled(places, order) - y).mean() - before))
-        for name, places in parts.items()
-    }
+
+    def error(changed: pd.DataFrame) -> float:
+        return float(np.square(np.asarray(predict(changed)) - y).mean())
+
+    before = error(rows)
+    growth = {}
+    for part, names in parts.items():
+        changed = rows.copy()
+        for name in names:
+            changed[name] = rows[name].iloc[order].array
+        growth[part] = max(0.0, error(changed) - before)
     total = sum(growth.values()) or 1.0
     ranked = sorted(growth.items(), key=lambda item: -item[1])
     return {name: value / total for name, value in ranked}

@@ -87,7 +87,7 @@ def test_a_kernel_is_the_mean_over_all_grids_of_its_side():
     where = spatial_cells(longitude, latitude, SIDE)
     for kernel in where.kernels[:2]:
         corners = np.unique(np.floor(np.column_stack([longitude, latitude]) / SIDE), axis=0)
-        steps = round(kernel.reach / SIDE)
+        steps = round(kernel.bandwidth / SIDE)
         shared = np.zeros((len(corners), len(corners)))
         for anchor in product(range(steps), repeat=2):
             coarse = (corners + anchor) // steps
@@ -97,7 +97,7 @@ def test_a_kernel_is_the_mean_over_all_grids_of_its_side():
 
 def test_kernels_reach_from_two_to_twenty_four_sides():
     where = spatial_cells(*scattered(50), SIDE)
-    assert [k.reach for k in where.kernels] == pytest.approx([0.2, 0.4, 0.8, 1.2, 1.6, 2.4])
+    assert [k.bandwidth for k in where.kernels] == pytest.approx([0.2, 0.4, 0.8, 1.2, 1.6, 2.4])
     for kernel in where.kernels:
         assert (kernel.merge.sum(axis=0) == 1).all()
         assert (kernel.weights.diagonal() == 1).all()
@@ -118,7 +118,7 @@ def test_thirty_thousand_cells_are_paired_and_one_more_are_made_larger():
     longitude = np.repeat(5.0 * np.arange(15_001), 2) + np.tile([0.05, 0.15], 15_001)
     found = [spatial_cells(longitude[:n], np.zeros(n), SIDE) for n in (30_000, 30_001)]
     assert [where.cells for where in found] == [30_000, 15_001]
-    assert [where.kernels[0].reach for where in found] == pytest.approx([2 * SIDE, 4 * SIDE])
+    assert [where.kernels[0].bandwidth for where in found] == pytest.approx([2 * SIDE, 4 * SIDE])
 
 
 def test_far_more_cells_than_can_be_paired_are_made_larger(monkeypatch):
@@ -129,7 +129,7 @@ def test_far_more_cells_than_can_be_paired_are_made_larger(monkeypatch):
     monkeypatch.setattr(spatial_se, "MOST_CELLS", fine.cells - 1)
     coarse = spatial_cells(longitude, latitude, SIDE)
     assert np.array_equal(coarse.codes, location_cells(longitude, latitude, 2 * SIDE))
-    assert coarse.kernels[0].reach == pytest.approx(0.4)
+    assert coarse.kernels[0].bandwidth == pytest.approx(0.4)
 
 
 # --- one kernel: the variance ---------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_the_error_is_that_of_a_bootstrap_over_blocks_of_its_reach(level):
     draws = []
     for _ in range(3_000):
         codes = location_cells(*(x + rng.uniform(0, 50) for x in (longitude, latitude)),
-                               kernel.reach)  # fmt: skip
+                               kernel.bandwidth)  # fmt: skip
         count = codes.max() + 1
         times = rng.multinomial(count, np.full(count, 1 / count))[codes]
         draws.append(times @ value / times.sum())
@@ -239,7 +239,7 @@ def test_rows_alike_in_nothing_take_the_shortest_kernel():
     where = spatial_cells(longitude, latitude, SIDE)
     rng = np.random.default_rng(0)
     found = [spatial_error(rng.normal(size=2_000), where) for _ in range(60)]
-    assert np.mean([f.reach == pytest.approx(0.2) for f in found]) > 0.5
+    assert np.mean([f.bandwidth == pytest.approx(0.2) for f in found]) > 0.5
     assert np.mean([f.se for f in found]) == pytest.approx(1 / 2_000**0.5, rel=0.07)
 
 
@@ -252,7 +252,7 @@ def test_the_reach_grows_with_that_of_the_neighbours():
         found = []
         for _ in range(20):
             value = smooth(rng, longitude, latitude, length) + rng.normal(size=2_000)
-            found.append(spatial_error(value - value.mean(), where).reach)
+            found.append(spatial_error(value - value.mean(), where).bandwidth)
         reaches.append(np.mean(found))
     assert reaches[0] < reaches[1] - 0.2 < reaches[2] - 0.4
 
@@ -263,7 +263,7 @@ def test_where_all_rows_lie_close_together_only_the_shortest_is_asked():
     where = spatial_cells(longitude, latitude, SIDE)
     for _ in range(20):
         value = 5 * smooth(rng, longitude, latitude, 0.3) + rng.normal(size=500)
-        assert spatial_error(value - value.mean(), where).reach <= 0.4 + 1e-9
+        assert spatial_error(value - value.mean(), where).bandwidth <= 0.4 + 1e-9
 
 
 @pytest.mark.parametrize(("pairs", "alike", "level"), [(5, 3, 0), (5, 4, 1), (8, 5, 1)])
@@ -281,7 +281,7 @@ def test_the_first_reach_is_held_against_rows_alike_in_nothing(pairs, alike, lev
     influence[-2 * alike :: 2] = -1
     where = only(spatial_cells(longitude + 0.05, np.zeros(1_100), SIDE), 0, 1)
     assert influence.sum() == 0
-    assert spatial_error(influence, where).reach == where.kernels[level].reach
+    assert spatial_error(influence, where).bandwidth == where.kernels[level].bandwidth
 
 
 @pytest.mark.parametrize(("groups", "level"), [([1, 1, -1, -1, 1, -1], 1), ([1, 1, -1, -1], 0)])
@@ -293,7 +293,7 @@ def test_a_longer_kernel_takes_three_degrees_of_freedom(groups, level):
     if len(groups) == 6:
         influence[8:] = [1, -1, 1, -1]
     where = only(spatial_cells(longitude, np.zeros(len(longitude)), SIDE), 0, 5)
-    assert spatial_error(influence, where).reach == where.kernels[level].reach
+    assert spatial_error(influence, where).bandwidth == where.kernels[level].bandwidth
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_the_interval_holds_the_truth_where_neighbours_err_alike(length, least, 
 
 def test_a_single_cell_says_nothing_of_its_error():
     found = spatial_error(np.array([1.0, -1.0]), spatial_cells(np.zeros(2), np.zeros(2), SIDE))
-    assert (found.se, found.cells, found.df, found.reach) == (np.inf, 1, 0.0, 0.0)
+    assert (found.se, found.cells, found.df, found.bandwidth) == (np.inf, 1, 0.0, 0.0)
 
 
 def test_two_neighbouring_cells_are_enough():
@@ -354,7 +354,7 @@ def test_neither_the_order_of_rows_nor_the_unit_matters(seed, unit):
         3 * weights[order],
     )
     assert other.se == pytest.approx(unit * one.se, rel=1e-7)
-    assert (other.df, other.reach) == (pytest.approx(one.df), one.reach)
+    assert (other.df, other.bandwidth) == (pytest.approx(one.df), one.bandwidth)
 
 
 def test_some_of_the_rows_keep_their_places():

@@ -25,8 +25,8 @@ def places(n, seed=0):
 class Leaky(NeighbourStatistics):
     """The planted leak: a row is among its own neighbours."""
 
-    def _near(self, rows, k):
-        distance, index = self._index().query(self._place(rows), k=k)
+    def _k_nearest(self, rows, k):
+        distance, index = self._index().query(self._search_space(rows), k=k)
         return index, distance
 
 
