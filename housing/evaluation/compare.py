@@ -1,6 +1,6 @@
-"""How much better one model is than another on the same rows, and how sure that is.
+"""The change of the error from one model to another on the same rows, with its uncertainty.
 
-Everything is paired: what both models find hard cancels out. No threshold and no decision here.
+Everything is paired: rows that are hard for both models cancel out. No threshold and no decision.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ HALVES = 2000
 """Random halves of the places: the level of a bound is then its nominal one to 0.5 %."""
 
 LEAST_BLOCKS = 30
-"""Blocks below which a division into larger ones says too little of chance."""
+"""Fewer blocks than these are too few to halve at random."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +67,8 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
 
     The standard errors come from the delta method on the paired losses: with a the challenger's,
     b the champion's, and r = (mean a / mean b) ** p, row i moves r by
-    p r (a_i / mean a - b_i / mean b) / n; p is 1/2 for squared errors. The deciding one takes it
-    that neighbouring districts err together (`spatial_error`).
+    p r (a_i / mean a - b_i / mean b) / n; p is 1/2 for squared errors. The one that decides allows
+    for correlated errors of neighbouring districts (`spatial_error`).
     NotMeasurable: fewer than two rows or two cells, a champion without error.
     """
     n, power = len(errors.champion), 0.5 if loss == "rmse" else 1.0
@@ -211,7 +211,7 @@ def compare_groups(
 
 
 def regression_p_value(comparison: Comparison, margin: float) -> float:
-    """Chance of an effect this large, were the true one exactly `margin`; one-sided."""
+    """Probability of an effect this large if the true one is `margin`; one-sided."""
     beyond = comparison.effect - margin
     if comparison.se == 0:
         return 0.0 if beyond > 0 else 1.0
@@ -219,7 +219,7 @@ def regression_p_value(comparison: Comparison, margin: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted so that the chance of any false finding is held (Holm, 1979)."""
+    """P-values adjusted to control the family-wise error rate (Holm, 1979)."""
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))

@@ -1,11 +1,11 @@
-"""Prediction intervals that keep their promise in every group of rows, from out-of-fold residuals.
+"""Prediction intervals with the nominal coverage in every group of rows, from residuals.
 
 Split conformal prediction with two refinements. The score is the absolute residual over a scale
-that grows with the price and with how far off the model was nearby. Its quantile is not one number
-but a linear function of the groups that a row belongs to, by quantile regression (Gibbs, Cherian
-and Candes, 2023, "Conformal prediction with conditional guarantees"): then the share that is
-covered is the promised one in each group, however the groups overlap, and not on average only.
-Which groups there are, and where residuals come from, is the caller's business.
+that grows with the price and with the residuals nearby. Its quantile is not one number but a linear
+function of the groups that a row belongs to, by quantile regression (Gibbs, Cherian and Candes,
+2023, "Conformal prediction with conditional guarantees"): then the coverage is nominal in each
+group, however the groups overlap, and not only on average. The caller chooses the groups and
+supplies out-of-fold residuals.
 """
 
 from dataclasses import dataclass
@@ -26,24 +26,24 @@ Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.bool_]
 
 MIN_GROUP_ROWS = 100
-"""A group of fewer rows cannot tell its own quantile; its rows go by their other groups."""
+"""A group of fewer rows has no quantile of its own; its rows use their other groups."""
 
 MOST_ROWS = 40_000
-"""Residuals beyond are thinned: quantiles no longer move, the program would slow down."""
+"""More residuals are thinned: the quantiles would not change, the program would be slow."""
 
 FLOOR = 0.01
-"""Of the median prediction: a smaller scale, residual or prediction counts as this one."""
+"""Share of the median prediction; a smaller scale, residual or prediction counts as this."""
 
 
 @dataclass(frozen=True)
 class Conformal:
     """A fitted interval: +- `half_width`; plain numbers, so that it can be kept as JSON."""
 
-    nominal: float  # share of prices that the interval promises to hold
+    nominal: float  # nominal coverage
     scale: tuple[float, float, float]  # logarithm of the scale: constant, log price, log nearby
     floor: float  # US dollars
     base: float  # quantile of the score for a row of no group
-    weights: tuple[float, ...]  # what each group adds; 0 for a group too small to tell
+    weights: tuple[float, ...]  # what each group adds; 0 for a group that is too small
     rows: int  # residuals that it was fitted on
 
     def half_width(self, predicted: Values, nearby: Values, groups: Groups) -> Floats:
@@ -60,7 +60,7 @@ class Conformal:
 def fit_interval(
     actual: Values, predicted: Values, nearby: Values, groups: Groups, *, nominal: float
 ) -> Conformal:
-    """An interval that holds the share `nominal` of rows like these, in each large enough group.
+    """An interval with coverage `nominal` for rows like these, in each large enough group.
 
     `predicted` must be out-of-fold: residuals of rows that the model was fitted on are too small.
     Shapes as in `half_width`. NotMeasurable where there are too few rows for the quantile.
@@ -69,7 +69,7 @@ def fit_interval(
     if len(y) * (1 - nominal) < 5:
         raise NotMeasurable(
             what="a prediction interval",
-            why=f"{len(y)} residuals cannot tell {nominal:.0%} of them",
+            why=f"{len(y)} residuals are too few for the quantile {nominal:.0%}",
         )
     keep = slice(None, None, -(-len(y) // MOST_ROWS))
     y, p, near, groups = y[keep], p[keep], near[keep], groups[keep]

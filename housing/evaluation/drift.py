@@ -1,9 +1,8 @@
-"""How some rows differ from a reference, column by column; no threshold and no decision here.
+"""How some rows differ from a reference, column by column; no decision here.
 
-Two figures a column, because either alone misleads: an effect size (how much it differs) and a
-p-value (whether chance explains it), with the false-discovery rate held over all columns.
-Districts come in clusters, so p-values are too small by some unknown factor: who decides must
-ask for an effect as well (`found`).
+Two figures a column, since either alone misleads: an effect size (how much it differs) and a
+p-value (whether chance explains it), with the false discovery rate controlled over all columns. Districts
+are clustered, so p-values are too small by an unknown factor: a decision needs both (`found`).
 """
 
 from collections.abc import Sequence
@@ -24,8 +23,8 @@ Floats = npt.NDArray[np.float64]
 Gaps = npt.NDArray[np.bool_]
 
 _MOST_ROWS = 100_000
-"""Rows of a number column that are compared; of more, every k-th. So many leave an effect
-uncertain by less than 0.01, and a million would take ten times as long."""
+"""Rows of a number column that are compared; of more, every k-th. The effect is then uncertain
+by less than 0.01, and a million rows would take ten times as long."""
 
 _BINS = 20
 _TAILS = (0.005, 0.995)
@@ -38,7 +37,7 @@ def measure_drift(
 ) -> DriftReport:
     """Every catalogue column that both tables have; no columns where either table is empty.
 
-    `names` says in words what reference and current rows are. A number column with gaps in
+    `names` are labels of the reference and the current rows. A number column with gaps in
     either table has a second line, of kind "missing".
     """
     columns: list[ColumnDrift] = []
@@ -70,7 +69,7 @@ def number_drift(name: str, reference: Floats, current: Floats) -> ColumnDrift:
     """Kolmogorov-Smirnov and Wasserstein distance of finite values, shapes (n,) and (m,).
 
     The shift is in standard deviations of the reference, None where those are zero.
-    `q_value` is the p-value until `adjusted` says otherwise.
+    `q_value` is the p-value until `adjusted` replaces it.
     """
     before, now = (side[:: -(-len(side) // _MOST_ROWS)] for side in (reference, current))
     test = ks_2samp(before, now, method="asymp")
@@ -138,7 +137,7 @@ def _counted(
     current: Floats,
 ) -> ColumnDrift:
     shares = reference / reference.sum(), current / current.sum()
-    seen = (reference + current) > 0  # a level that neither has tells nothing
+    seen = (reference + current) > 0  # without levels that neither has
     p_value = float(chi2_contingency(np.array([reference, current])[:, seen])[1])
     return ColumnDrift(
         column=name,

@@ -1,4 +1,4 @@
-"""How one model does on one test set: its errors and the interval of the main one.
+"""Errors of one model on one test set, and the interval of the main one.
 
 Comparing two models belongs to `compare`; whether a figure is good enough belongs to the gate.
 """
@@ -25,9 +25,9 @@ def measure(
 
     The interval of the RMSE is the t-interval of the mean squared error, square-rooted (Géron,
     Hands-On Machine Learning, chapter 2); a lower limit below zero reads as zero. It treats rows
-    as independent and holds the luck of the test rows only. With places there are
-    intervals of RMSE and MAE among neighbours beside it. R2 is 0 where the truth is constant.
-    NotMeasurable: fewer than two rows, or a value that is not finite.
+    as independent and covers only the sampling of test rows. With `where` there are also
+    intervals of RMSE and MAE that allow for correlated neighbours. R2 is 0 where the truth is
+    constant. NotMeasurable: fewer than two rows, or a value that is not finite.
     """
     truth, predicted = finite_columns("the error of a model", y_true, y_pred)
     n = len(truth)

@@ -1,7 +1,7 @@
 """A fitted preprocessing step as functions of plain arrays: the same features without frames.
 
-What a transformer is decides, and not what its step is called. Belongs here: how each kind of
-transformer computes, once it is fitted. Not here: models (`inference.fast_predictor`).
+A transformer's class decides, not the name of its step. Belongs here: how each fitted kind of
+transformer computes. Not here: models (`inference.fast_predictor`).
 """
 
 from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ class ArrayFeatures:
 
 
 class _NotKnown(Exception):
-    """A transformer that has no way without frames."""
+    """A transformer that can only compute on frames."""
 
 
 def _blocks(columns: ColumnTransformer) -> Iterator[Block]:

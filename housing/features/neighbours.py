@@ -1,7 +1,7 @@
-"""Finds the training districts around a row: transformers that hold training rows and their labels.
+"""Finds the training districts around a row: transformers that store training rows and labels.
 
-Belongs here: who is a neighbour. Not here: which columns are given (`preprocess`), what is computed
-from neighbours (`statistics`), and features of the coordinates alone (`spatial`, `derived`).
+Belongs here: which rows are neighbours. Not here: which columns are given (`preprocess`), what is
+computed from neighbours (`statistics`), features of the coordinates alone (`spatial`, `derived`).
 
 Leak-free by construction: a row never sees a training row with the very same inputs, and so never
 its own label, be it in `fit_transform`, in `transform` or in the server. Training rows with the
@@ -28,7 +28,7 @@ from housing.features.statistics import GROUPS, NEAREST, Floats, Neighbourhood, 
 Integers = npt.NDArray[np.int64]
 
 CHUNK_ROWS = 1024
-"""Rows that are worked on at once: it bounds memory, and decides nothing else."""
+"""Rows of a chunk: it bounds memory, and changes no number."""
 
 LEAF_ROWS = 32
 """Training rows in a leaf of the search tree: faster than scipy's 10 in many dimensions."""
@@ -74,7 +74,7 @@ class NeighbourTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         return np.hstack([X[:, : self.n_coordinates_], covariates])
 
     def _search_space(self, rows: Floats) -> Floats:
-        """Where a row lies in the space in which nearness is meant."""
+        """Coordinates of rows in the space in which distance is measured."""
         raise NotImplementedError
 
     def _build_tree(self) -> cKDTree:
@@ -167,7 +167,7 @@ class NeighbourStatistics(NeighbourTransformer):
     """Statistics of the labels and covariates of the nearest training districts.
 
     groups: names of `statistics.GROUPS`.
-    n_jobs: threads that share the rows; it decides nothing else.
+    n_jobs: threads that share the rows; the numbers are the same.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class SimilarDistricts(NeighbourTransformer):
 
     scale: standard deviations of a covariate that count as much as one degree.
     count: districts that are looked at.
-    n_jobs: threads that share the rows; it decides nothing else.
+    n_jobs: threads that share the rows; the numbers are the same.
     """
 
     slack = 1.0

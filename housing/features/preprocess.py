@@ -1,8 +1,8 @@
 """Assembles the derived and spatial features into what a model family is given.
 
-Two recipes: `recipe` (imputed, scaled, logs: for anything) and `neighbourhood` (all that is known
-of a district and those around it, gaps left open: for trees). Not here: how a single feature is
-computed. Both take frames of `schema.FEATURES` and end in float64 with `get_feature_names_out`.
+`reference_preprocessor` imputes and scales, for any model; `spatial_preprocessor` adds features of
+neighbouring districts and leaves gaps, for trees. Not here: how a single feature is computed. Both
+take frames of `schema.FEATURES` and end in float64 with `get_feature_names_out`.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -64,7 +64,7 @@ ROW_GROUPS: Mapping[str, tuple[Derived, ...]] = {
     "rotations": ROTATIONS,
     "distances": DISTANCES,
 }
-"""Groups of features that a row has by itself."""
+"""Groups of features that depend on the row alone."""
 
 COLUMNS: tuple[Derived, ...] = (
     *COVARIATES,
@@ -74,11 +74,11 @@ COLUMNS: tuple[Derived, ...] = (
 """Every derived column that a model may hold."""
 
 FEATURE_GROUPS = (*ROW_GROUPS, *GROUPS, SIMILAR)
-"""Groups of `neighbourhood` that can be left out; the table's own columns cannot."""
+"""Groups of `spatial_preprocessor` that can be left out; the table's own columns cannot."""
 
 
 def spatial_preprocessor(_seed: int) -> ColumnTransformer:
-    """Every number as it is, what follows from it, and what neighbouring districts say.
+    """All numbers unchanged, derived columns, and features of neighbouring districts.
 
     Gaps stay gaps in the table's own columns. It is fitted with the labels, and holds them: a model
     with it is as confidential as they are.
@@ -143,7 +143,7 @@ def _neighbour_steps(preprocess: Any) -> dict[str, NeighbourTransformer]:
 
 @contextmanager
 def neighbours_in_threads(preprocess: Any, threads: int) -> Iterator[None]:
-    """Neighbours are looked up by so many threads in the block; the numbers are the same.
+    """Within the block, `threads` threads search for neighbours; the numbers are the same.
 
     What is fitted in the block has no more threads after it than it would have had without.
     """
@@ -178,7 +178,7 @@ def fitted_neighbour_steps(step: Any, path: str = "") -> dict[str, NeighbourTran
 
 
 def group_of(feature: str) -> str:
-    """The group to which a feature of `neighbourhood` belongs, by its name; "" for a column's."""
+    """The group to which a feature of `spatial_preprocessor` belongs; "" for a column's."""
     return _GROUP_OF.get(feature.split("__")[-1], "")
 
 

@@ -1,6 +1,6 @@
 """A flat map: degrees east as degrees north, exact to a few per cent over a state.
 
-Good enough to tell near from far. Not here: what is done with a distance.
+Good enough to separate near from far. Not here: the use of a distance.
 """
 
 import numpy as np

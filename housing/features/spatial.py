@@ -1,8 +1,7 @@
-"""What the place of a district says: transformers of coordinates that learn from other districts.
+"""Transformers of coordinates that learn from the training districts.
 
-Belongs here: similarity to clusters of districts, and whatever else is a function of the place
-(other projections, distances, statistics of neighbours). Each learns in `fit` only, so that a
-cross-validation fold never sees the rows it is scored on. Not here: which columns are coordinates.
+Belongs here: similarity to clusters of districts, and other functions of the location. Each learns
+in `fit` only, so that a cross-validation fold never sees the rows it is scored on. Not here: which columns are coordinates.
 """
 
 from typing import Any, Self
@@ -26,7 +25,7 @@ class ClusterSimilarity(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     n_clusters: how many centres; never more than there are rows.
     gamma: of the kernel exp(-gamma * squared distance); per squared unit of the coordinates.
     label_weights: weigh rows by their label, so that centres move to where prices are high.
-    n_init: KMeans starts, of which the best counts.
+    n_init: KMeans starts; the best one is used.
 
     Distances are summed coordinate by coordinate rather than through a matrix product, so a row
     gets the same value, to the bit, alone and in a batch.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 NEAREST = 30
-"""Neighbours that are looked at."""
+"""Neighbours that are used."""
 
 COUNTS = (5, 10, 30)
 SOFTENING = 0.01
@@ -129,7 +129,7 @@ GROUPS: Mapping[str, Group] = {
     ),
     "scaled-prices": Group(
         _US,
-        "What neighbours pay for a dollar of income tells more than what they pay",
+        "The price per dollar of income predicts better than the price",
         _fixed(*(f"near_price_scaled_{k}" for k in COUNTS)),
         _scaled_prices,
     ),
@@ -147,7 +147,7 @@ GROUPS: Mapping[str, Group] = {
     ),
     "regression": Group(
         _US,
-        "What a straight line through the neighbours' prices says of a district like this one",
+        "A straight line through the neighbours' prices, at this district's covariates",
         _fixed("near_fit_value", "near_fit_slope"),
         _regression,
     ),

@@ -1,7 +1,7 @@
-"""THE DOMAIN of the search: model families, and the space that each is searched in.
+"""Model families and their search spaces.
 
-A family is a builder, a space and one line in `FAMILIES`. `BASELINES` are what a model has to
-beat; they are fitted, never searched. Not here: how draws are made, scored or refitted.
+A family is a builder, a space and one line in `FAMILIES`. `BASELINES` are models that a challenger
+must beat; they are fitted, never searched. Not here: how candidates are drawn, scored or refitted.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -37,9 +37,9 @@ class ModelFamily:
     `build` takes the seed of everything random inside and returns an unfitted pipeline with the
     steps `preprocess` and `model`. `space` maps its parameter names to a list of values or to a
     scipy distribution. `cost` estimates one fit (seconds at 10,000 rows) from a draw's
-    parameters; it orders the work and decides nothing else. `extra` is a package that only this
-    family needs, and the name of the project's extra that brings it. `trusted` names types of
-    other packages that its fitted models hold, e.g. "lightgbm.basic.Booster": they may be loaded.
+    parameters; it only orders the work. `extra` is a package that only this family needs, and the
+    name of the project's extra that installs it. `trusted` names types of other packages in its
+    fitted models, e.g. "lightgbm.basic.Booster": they may be loaded.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ModelFamily:
 
     @property
     def installed(self) -> bool:
-        """Whether the package that it needs is there."""
+        """Whether the package that it needs is installed."""
         return not self.extra or find_spec(self.extra) is not None
 
 
@@ -79,7 +79,7 @@ def _forest_cost(parameters: Mapping[str, Any]) -> float:
 
 
 def _boosting(seed: int) -> Pipeline:
-    # Early stopping would hold back rows and make the number of trees a matter of luck.
+    # Early stopping would set rows aside and make the number of trees random.
     model = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
     return _pipeline(spatial_preprocessor(seed), model)
 
@@ -131,7 +131,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "boosting": ModelFamily(
         "boosting",
         _boosting,
-        "Histogram gradient boosting on the table's columns and what neighbours say: the default",
+        "Histogram gradient boosting on the table's columns and neighbour features: the default",
         {
             "model__max_iter": randint(250, 401),
             "model__learning_rate": loguniform(0.04, 0.08),
@@ -161,7 +161,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "boosting-slow": ModelFamily(
         "boosting-slow",
         _boosting,
-        "The same with about 1,000 small steps: more accurate, three times the time",
+        "The same with about 1,000 small steps: more accurate, three times slower",
         {
             "model__max_iter": randint(800, 1201),
             "model__learning_rate": loguniform(0.015, 0.03),
@@ -183,8 +183,8 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "model__min_child_samples": randint(5, 21),
             "model__reg_lambda": loguniform(0.1, 10),
             "model__colsample_bytree": uniform(0.15, 0.2),
-            # Prices of the cap and of a few villas are far off; beyond so many dollars an error
-            # counts by its size and no longer by its square.
+            # Capped prices and a few villas are outliers: an error beyond `alpha` dollars counts
+            # by its size and no longer by its square.
             "model__objective": ["huber"],
             "model__alpha": [40_000.0, 60_000.0],
         },
@@ -195,7 +195,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "extra-trees": ModelFamily(
         "extra-trees",
         _extra_trees,
-        "100 trees with random cuts on the same features: errs elsewhere than boosting does",
+        "100 trees with random cuts on the same features; its errors differ from those of boosting",
         {"model__min_samples_leaf": randint(1, 4), "model__max_features": uniform(0.2, 0.4)},
         _extra_trees_cost,
     ),
@@ -219,7 +219,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "linear": ModelFamily(
         "linear",
         _linear,
-        "Ridge regression on the scaled recipe: what a weighted sum can say",
+        "Ridge regression on the scaled reference features",
         {
             CLUSTERS: randint(10, 101),
             "preprocess__geo__gamma": loguniform(0.1, 10),
@@ -230,9 +230,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
 }
 
 BASELINES: Mapping[str, ModelFamily] = {
-    "median": ModelFamily(
-        "median", _median, "The median price of the training side, for every row"
-    ),
+    "median": ModelFamily("median", _median, "The median price of the training side for each row"),
     "linear": ModelFamily("linear", _least_squares, "Least squares on the reference recipe"),
 }
 

@@ -1,11 +1,10 @@
 """Which agreements of rows chance explains: by the frequencies of values, not by how many agree.
 
-An agreement is explained by chance where rows that have nothing to do with each other would often
-share it: the product of the frequencies of its values, times the rows, is the number of rows that
-a row would agree with by chance, were the columns independent. Columns are not, and what depends
-on each other agrees more often, so one such row in a thousand rows counts as chance already. In a
-table of fine values the product is smaller by many orders of magnitude, however many copies of a
-row were delivered: copies do not count in the frequencies.
+Chance explains an agreement if unrelated rows would often share it. Were the columns independent,
+a row would agree by chance with as many rows as the product of the frequencies of its values, times
+the number of rows. Columns are dependent and agree more often, so one expected row in a thousand
+counts as chance. In a table of fine values the product is smaller by many orders of magnitude,
+whatever the number of copies of a row: copies do not count in the frequencies.
 """
 
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ CHANCE = 1e-3
 """Rows expected to share an agreement from which on chance explains it."""
 
 CERTAIN = CHANCE / 10
-"""The same for rows whose sides are given: frequencies move a little as rows are added, and what
-was chance when its rows were split is no leak afterwards."""
+"""The same for rows whose sides are given: frequencies change a little as rows are added, and an
+agreement by chance at the time of the split is no leak afterwards."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +46,8 @@ class Frequencies:
     ) -> npt.NDArray[np.float64]:
         """Rows that would share an agreement by chance; shape (m,), as `buckets` (m, 10) and `own`.
 
-        `own` are the rows that share it in fact and are counted in the frequencies: they say
-        nothing about chance and are left out.
+        `own` are the rows that do share it and are counted in the frequencies: they are no evidence
+        about chance and are left out.
         """
         rows = np.maximum(self.counts[0].sum() - own, 0).astype(np.float64)
         product: npt.NDArray[np.float64] = rows.copy()

@@ -1,7 +1,7 @@
-"""Which draws' mean is the challenger, chosen by their predictions of folds they never saw.
+"""Chooses the candidates whose mean is the challenger, by their out-of-fold predictions.
 
 Greedy selection with replacement: Caruana, Niculescu-Mizil, Crew, Ksikes (2004), Ensemble Selection
-from Libraries of Models. The test side is never looked at. Not here: how models are fitted (`fit`).
+from Libraries of Models. The test side is not used. Not here: how models are fitted (`fit`).
 """
 
 from collections import Counter
@@ -14,13 +14,13 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 POOL = 8
-"""Best trials among which the members are chosen: few, as each more is one more chance to be lucky
-on these folds."""
+"""Best trials among which the members are chosen: few, since each adds a chance to overfit these
+folds."""
 
 
 @dataclass(frozen=True, eq=False)
 class EnsembleSelection:
-    """Members of an ensemble of equal models, and what it predicted of rows it never saw."""
+    """Members of an ensemble of equally weighted models, and its out-of-fold predictions."""
 
     models: Mapping[int, int]  # draw -> how many models of it, ascending by draw
     rmse: float  # US dollars, mean over folds
@@ -30,7 +30,7 @@ class EnsembleSelection:
 def choose(
     predicted: Mapping[int, Floats], y: Floats, tests: Sequence[npt.NDArray[np.int64]], size: int
 ) -> EnsembleSelection:
-    """Choose `size` models among draws, one after the other, each the one that helps most.
+    """Choose `size` models, one after the other, each the one that lowers the error most.
 
     predicted: out-of-fold predictions of each draw, shape (n,); tests: rows of each fold.
     """

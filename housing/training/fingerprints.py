@@ -3,9 +3,9 @@
 Near-duplicates are two rows that agree in all values, the inputs and the label, but at most one.
 Values count at the resolution of the catalogue, and a missing value is a value. What rows share
 that agree in all values but one (or in all) is an agreement; whether chance explains it is for
-`training.chance`. Rows have three hashes, each of which leaves some values out, so that rows that
-differ in one value share the hash that leaves it out; beside each hash stand the values that it
-leaves out. Pure arithmetic: `store.agreements` remembers the hashes, `training.near_duplicates`
+`training.chance`. Rows have three hashes, each without some of the values, so that rows that differ
+in one value share the hash without it; beside each hash are the values that it leaves out. Pure
+arithmetic: `store.agreements` remembers the hashes, `training.near_duplicates`
 decides by them.
 """
 
@@ -40,14 +40,14 @@ _WORD = 64
 
 
 def _values(name: str) -> float:
-    """How many values a column can take, where the catalogue says in which steps."""
+    """How many values a column can take, where the catalogue has its resolution."""
     column = CATALOGUE[name]
     if column.minimum is None or column.maximum is None or column.resolution is None:
         return float(len(column.categories))
     return (column.maximum - column.minimum) / column.resolution
 
 
-_FINE = max(FEATURES, key=_values)  # tells most rows apart, so two of the three hashes cover it
+_FINE = max(FEATURES, key=_values)  # distinguishes most rows, so two of the three hashes cover it
 _OTHERS = tuple(name for name in FEATURES if name != _FINE)
 LEFT_OUT: tuple[tuple[str, ...], ...] = (_OTHERS[0::2], _OTHERS[1::2], (_FINE, TARGET))
 """Values that each hash leaves out."""
@@ -146,11 +146,11 @@ def _agreements() -> tuple[Agreement, ...]:
 
 AGREEMENTS = _agreements()
 SAME = AGREEMENTS[0]
-"""That of rows which differ in nothing."""
+"""That of rows which agree in all values."""
 
 
 def agreement_words(agreement: Agreement, hashes: Words, rest: Words) -> Words:
-    """What rows share that have this agreement, as one word a row; shape (n,)."""
+    """One word a row, equal for rows that have this agreement; shape (n,)."""
     return mix(hashes ^ mix(rest & np.uint64(agreement.counts)))
 
 

@@ -1,4 +1,4 @@
-"""Fitting what a search chose, and facts about the fitted model.
+"""Fits the candidates that a search chose, and measures facts about the fitted model.
 
 Belongs here: the refit, bags of seeds, baselines, importances, golden rows. Not here: scoring on
 the test side (`evaluation`) and keeping a model (`store`).
@@ -29,13 +29,13 @@ from housing.training.workers import in_parallel, one_thread
 Floats = npt.NDArray[np.float64]
 
 EXTRA_TASK = -1
-"""Stands for what is computed beside the fits."""
+"""Number of the task that is computed beside the fits."""
 
 EVERY_ROW = 2**62
-"""Stands for no limit."""
+"""No limit."""
 
 BASELINE_ROWS = 100_000
-"""Training rows that a baseline is fitted on, at random: a line learns no more from millions."""
+"""Training rows that a baseline is fitted on, at random: more would not change a line."""
 
 LIBRARIES = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
 
@@ -61,14 +61,17 @@ def fit(
 def ensemble_members(
     models: Mapping[int, int], draws: Mapping[int, Candidate], seed: int
 ) -> list[Member]:
-    """So many models of each draw (both by the draw's index), each with a seed of its own."""
+    """Members of an ensemble, each with its own seed.
+
+    `models` maps a candidate's index to the number of models of it.
+    """
     chosen = [draws[index] for index in sorted(models) for _ in range(models[index])]
     return [Member(draw, seed + i) for i, draw in enumerate(chosen)]
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted model, and what was computed beside it (or None)."""
+    """A fitted model, and the result of the extra task (or None)."""
 
     model: Any
     also: Any = None
@@ -91,7 +94,7 @@ def fit_members(
     X has shape (n, features), y (n,). A mean is scikit-learn's VotingRegressor, whose estimators
     are named after their seeds; where all members compute the same features, it is the last step of
     one pipeline that computes them once. Of more than `rows` rows, each of several members is
-    fitted on so many, no two on the same as far as they reach; shared features are still learnt
+    fitted on `rows` of them, with as little overlap as possible; shared features are still learnt
     from all. The same rows and members give the same predictions to the bit, whatever `workers` and
     `dask` are. `also` is called with X and y by a worker that is free.
     """
@@ -187,7 +190,7 @@ def _fit_alone(
 
 @dataclass(frozen=True, eq=False)
 class BaselinePredictions:
-    """What each baseline predicts of some rows, and why those that failed predict nothing."""
+    """Predictions of each baseline, and the errors of those that failed."""
 
     values: Mapping[str, Floats]  # name -> US dollars, shape (n,)
     failed: Mapping[str, str]
@@ -198,7 +201,7 @@ def predict_baselines(
 ) -> BaselinePredictions:
     """Fit what a model has to beat on X (or `BASELINE_ROWS` of it) and y, and predict `rows`.
 
-    A baseline that raises, or gives no number a row, is reported: it must not end a night.
+    A baseline that raises, or gives no number for a row, is reported: it must not end a run.
     """
     labels = np.asarray(y, dtype=np.float64)
     if len(labels) > BASELINE_ROWS:

@@ -1,4 +1,4 @@
-"""Near-duplicates on the same side of the split: which rows are tied, and what follows of it.
+"""Keeps near-duplicates on the same side of the split: which rows are tied, and their sides.
 
 What near-duplicates are is in `training.fingerprints`, and which agreements chance explains in
 `training.chance`; all others tie the rows that share them, however many. Ties are pairwise: no row
@@ -41,7 +41,7 @@ def bits_of(side: Sides) -> Integers:
     return np.array(_BITS)[side]
 
 
-# --- what the index has ---------------------------------------------------------------------
+# --- known rows ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +120,13 @@ def ties(
     """The ties of a batch, and the frequencies with its independent rows.
 
     `fresh` (n,) are the rows of new districts. Of rows that are tied one counts, in whatever order
-    they come, so a second look is free of the copies that the first has found.
+    they come, so the second pass is free of the copies that the first has found.
     """
     groups = list(_groups(rows, known))
     place = np.argsort(np.argsort(words_of(SAME, rows), kind="stable"), kind="stable")
     tied = [np.zeros(len(g.one), dtype=np.bool_) for g in groups]
     counted = fresh
-    for _look in range(2):
+    for _pass in range(2):
         after = before.plus(rows.buckets[counted])
         found = [g.unexplained(rows, counted, after) for g in groups]
         tied = [old | new for old, new in zip(tied, found, strict=True)]

@@ -1,8 +1,8 @@
-"""The points that a search tries, and the folds that it scores them on.
+"""The candidates that a search tries, and the folds that it scores them on.
 
-Draws are those of scikit-learn's ParameterSampler over the union of the families' spaces, or in
-turn over each where wall time is the limit, then the best of other nights. Not here: the spaces
-(`candidates`), and how points are scored (`search`).
+Candidates are those of scikit-learn's ParameterSampler over the union of the families' spaces, or
+over each in turn where wall time is the limit, then the best of earlier runs. Not here: the spaces
+(`candidates`), and how candidates are scored (`search`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ Rows = npt.NDArray[np.int64]
 Fold = tuple[Rows, Rows]
 
 FAMILY = "family"
-"""Marks a draw's family in the sampled dict. It has one value, so choosing it takes nothing from
-the random stream."""
+"""Key of the family in a sampled dict. It has one value, so choosing it takes nothing from the
+random stream."""
 
 MOST_DRAWS = 10_000
-"""Of a search that is limited by wall time alone."""
+"""Candidates of a search that only wall time limits."""
 
 
 def draws(
@@ -78,7 +78,7 @@ def _plain(value: Any) -> Any:
 def in_search_space(
     draw: Candidate, plan: SearchPlan, candidates: Mapping[str, ModelFamily]
 ) -> bool:
-    """Whether a draw of another night can be tried in this one: same family, same parameters."""
+    """Whether a candidate of another run can be tried in this one: same family and parameters."""
     return draw.family in plan.families and set(draw.parameters) == set(
         candidates[draw.family].space
     )

@@ -1,4 +1,4 @@
-"""What a worker does: compute the features of a fold, fit a draw on them, score it.
+"""The work of a worker: compute the features of a fold, fit a candidate on them, score it.
 
 Functions of plain arguments that run in any process. Not here: which of them run (`search`).
 """
@@ -56,19 +56,19 @@ class FoldData:
 
 @dataclass(frozen=True, eq=False)
 class FoldScore:
-    """A score and what was predicted for the fold's rows (empty where it failed)."""
+    """A score and the predictions of the fold's rows (empty where it failed)."""
 
     score: Score
     predicted: Floats
 
 
 def feature_key(task: Task) -> str:
-    """Names the features of a task, or "" where its draw has a say in them, or is impossible."""
+    """Names the features of a task; "" where its parameters change them or are impossible."""
     if any(name.startswith("preprocess") for name in task.draw.parameters):
         return ""
     try:
         return json.dumps(describe(task.pipeline()["preprocess"]), sort_keys=True)
-    except (TypeError, ValueError):  # it will fail as what it is: a draw that cannot be scored
+    except (TypeError, ValueError):  # its score records the error
         return ""
 
 
@@ -95,7 +95,7 @@ def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldS
             model.fit(sides.train, y_train)
             predicted = np.asarray(model.predict(sides.test), dtype=np.float64)
             rmse = float(root_mean_squared_error(y_test, predicted))
-    except Exception as failure:  # noqa: BLE001 - whatever a draw raises is recorded as its result
+    except Exception as failure:  # noqa: BLE001 - recorded as the result of the candidate
         error = f"{type(failure).__name__}: {failure}"
     seconds = time.perf_counter() - began
     return FoldScore(Score(task.draw.index, task.fold, rmse, seconds, error), predicted)

@@ -1,10 +1,10 @@
-"""Random search: draws scored on folds in parallel, raced, and recorded fold by fold.
+"""Random search: candidates scored on folds in parallel, pruned, and recorded fold by fold.
 
-With `race` 0 and no limit of wall time, draws and scores are those of scikit-learn's
-RandomizedSearchCV over the union of the families' spaces; what it has not are scores that are
-handed over as they come, resumption, features that are computed once a fold, and one thread a
-worker. Not here: which points there are (`draws`), who goes on (`race`), what is made of the best
-(`ensemble`), and where scores are kept (the caller).
+With `prune_margin` 0 and no limit of wall time, candidates and scores are those of scikit-learn's
+RandomizedSearchCV over the union of the families' spaces. Beyond it, scores are handed over at
+once, a search resumes, features are computed once a fold, and each worker has one thread. Not here:
+the candidates (`sampling`), the pruning rule (`pruning`), the ensemble (`ensemble`), and
+where scores are kept (the caller).
 """
 
 import time
@@ -35,7 +35,7 @@ OnTrial = Callable[[Trial], object]
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a search found."""
+    """The result of a search."""
 
     trials: tuple[Trial, ...]  # in order of their draws
     choice: EnsembleSelection  # of draws for the challenger
@@ -54,14 +54,14 @@ def run_search(
     candidates: Mapping[str, ModelFamily] = FAMILIES,
     dask: str = "",
 ) -> Found:
-    """Score the plan's draws, and those of `warm`, by cross-validation.
+    """Score the plan's candidates, and those of `warm`, by cross-validation.
 
     X has shape (n, features), y (n,). Scores in `done`, of an earlier call with the same arguments,
     are not computed again; `on_score` is called with each new one, and `on_trial` with each trial,
-    as soon as it is known, in the calling process. A draw that fails is a trial with an error.
+    at once, in the calling process. A candidate that fails is a trial with an error.
 
-    Raises SearchFailed where all draws failed, ValueError where a score of `done` belongs to no
-    draw. A worker that is killed from outside ends the search; scores handed over stay.
+    Raises SearchFailed where all candidates failed, ValueError where a score of `done` belongs to
+    none. A worker that is killed from outside ends the search; scores handed over stay.
     """
     rows = sample(len(X), plan)
     whole = len(rows) == len(X)
@@ -75,7 +75,7 @@ def run_search(
     for batch in _batches(plan, candidates, warm):
         search.run(batch)
         took = time.monotonic() - began
-        # A batch that would end too late is not begun; one of the same size takes as long.
+        # No batch starts that would end too late: one of the same size takes as long.
         late = plan.seconds is None or took + took / search.batches > plan.seconds
         if late and not search.knows_beyond(batch):
             break
@@ -93,7 +93,7 @@ def best(trials: Iterable[Trial]) -> Trial:
 def _batches(
     plan: SearchPlan, candidates: Mapping[str, ModelFamily], warm: Sequence[Candidate]
 ) -> Iterator[tuple[Candidate, ...]]:
-    """The draws that are raced together; one batch, unless wall time is the limit."""
+    """Candidates that are pruned by each other; one batch, unless wall time is the limit."""
     first = draws(plan, candidates, warm)
     yield first
     if plan.seconds is None:
@@ -106,7 +106,7 @@ def _batches(
 
 @dataclass(eq=False)
 class _Search:
-    """A search under way."""
+    """The state of a search."""
 
     X: pd.DataFrame
     y: Floats
@@ -131,15 +131,15 @@ class _Search:
 
     @property
     def spent(self) -> float:
-        """Seconds of wall time that the scores so far took, as well as it can be told."""
+        """Estimated seconds of wall time that the scores so far took."""
         return sum(each.seconds for each in self.scores.values()) / self.plan.workers
 
     def knows_beyond(self, batch: Sequence[Candidate]) -> bool:
-        """Whether an earlier call had come further."""
+        """Whether an earlier call has scores of a later batch."""
         return any(index > batch[-1].index for index, _ in self.scores)
 
     def run(self, batch: Sequence[Candidate]) -> None:
-        """Race draws against each other and against the best so far; each becomes a trial."""
+        """Score candidates, pruned by each other and by the best so far; each becomes a trial."""
         self.batches += 1
         unknown = {index for index, _ in self.scores} - {draw.index for draw in batch}
         if self.plan.seconds is None and unknown:
@@ -147,7 +147,7 @@ class _Search:
         alive = {draw.index: draw for draw in batch}
         every = range(self.plan.folds)
         rounds = [[fold] for fold in every] if self.plan.prune_margin else [list(every)]
-        # Every fold's features will be needed, whoever is left then: all workers at them at once.
+        # Each fold's features are needed whichever candidates are left: all are computed at once.
         pairs = [(draw, fold) for draw in alive.values() for fold in every]
         self._prepare([self._task(*each) for each in pairs if self._lacks(*each)])
         for number, which in enumerate(rounds, start=1):
@@ -158,11 +158,11 @@ class _Search:
             self._end(draw)
 
     def _going_on(self, alive: Mapping[int, Candidate], count: int) -> dict[int, Candidate]:
-        """Those of the race that are not too far behind after `count` folds."""
-        rivals = [t.draw.index for t in self.trials.values() if not t.error and not t.stopped]
+        """The candidates that are left after `count` folds."""
+        others = [t.draw.index for t in self.trials.values() if not t.error and not t.stopped]
         sums = {
             index: total([self.scores[index, fold].rmse for fold in range(count)])
-            for index in (*alive, *rivals)
+            for index in (*alive, *others)
         }
         going = set(prune(sums, self.plan.prune_margin))
         for index, draw in alive.items():
@@ -171,7 +171,7 @@ class _Search:
         return {index: draw for index, draw in alive.items() if index in going}
 
     def _end(self, draw: Candidate) -> None:
-        """A draw is done with: it is a trial from here on."""
+        """Turn a candidate into a trial."""
         if draw.index in self.trials:
             return
         its = [self.scores[draw.index, f] for f in range(self.plan.folds)
@@ -190,7 +190,7 @@ class _Search:
     def _score(
         self, wanted: Sequence[tuple[Candidate, int]], alive: Mapping[int, Candidate]
     ) -> None:
-        """Score draws on folds, those that are not yet; without a race, trials end on the way."""
+        """Score candidates on folds unless that is done; a candidate with all scores is a trial."""
         missing = [each for each in wanted if self._lacks(*each)]
         for draw in alive.values():
             self._end_if_whole(draw)
@@ -210,7 +210,7 @@ class _Search:
             self._end(draw)
 
     def _scored(self, wanted: Sequence[tuple[Candidate, int]]) -> Any:
-        """Results as they come. The longest are begun first, so that all workers end together."""
+        """Results in order of completion. The longest start first, so that workers end together."""
         tasks = [self._task(draw, fold) for draw, fold in wanted]
         tasks.sort(key=lambda task: -self.candidates[task.draw.family].cost(task.draw.parameters))
         self._prepare(tasks)
@@ -220,7 +220,7 @@ class _Search:
     def _task(self, draw: Candidate, fold: int) -> Task:
         build = self.candidates[draw.family].build
         task = Task(draw, fold, self.plan.seed, self.plan.exclude_features, build)
-        # Features that no draw has a say in are the same for all of a family: computed once.
+        # Features that no parameter changes are the same for a whole family: computed once.
         return task.sharing(feature_key(task))
 
     def _prepare(self, tasks: Sequence[Task]) -> None:
@@ -240,7 +240,7 @@ class _Search:
         return self.sides[place], *self.labels[task.fold]
 
     def chosen(self) -> EnsembleSelection:
-        """Members of the challenger; predictions that an earlier call had are made again."""
+        """Members of the challenger; predictions of scores from an earlier call are repeated."""
         plan = self.plan
         complete = [t for t in self.trials.values() if t.rmse < float("inf")]
         complete.sort(key=lambda trial: (trial.rmse, trial.draw.index))

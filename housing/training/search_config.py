@@ -1,4 +1,4 @@
-"""What a search is asked to do, and the key under which its trials can be found again.
+"""The configuration of a search, and the key under which its trials are found again.
 
 `housing.settings` imports this module, so families and features (scikit-learn) are imported only
 where a value is checked or a key is made.
@@ -114,7 +114,7 @@ class SearchPlan(BaseModel):
     @field_validator("exclude_features")
     @classmethod
     def _known_groups(cls, without: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Leaving out what no family has would be a search that does not do what it is asked to."""
+        """Refuse groups that no family has: leaving them out would change nothing."""
         from housing.features.preprocess import FEATURE_GROUPS, groups_of
         from housing.training.candidates import FAMILIES
 
@@ -154,7 +154,7 @@ def search_key(plan: SearchPlan, candidates: "Mapping[str, ModelFamily] | None" 
 
     Covers the plan, each family's space and its pipeline with every parameter. Does not cover
     `n_jobs`, which changes no score, nor the code of functions, library versions and the draws of
-    other nights, which the caller records. `candidates` are all families where it is None.
+    other runs, which the caller records. `candidates` are all families where it is None.
     """
     from housing.training.candidates import FAMILIES, unfitted
 

@@ -44,7 +44,7 @@ def strata(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def stratum_name(code: int) -> str:
-    """A stratum as people read it."""
+    """The name of a stratum in reports."""
     parts = []
     for grouping in reversed(STRATA):
         code, level = divmod(code, len(grouping.names()))
@@ -66,11 +66,11 @@ def assign(
     rank = keyed_hash(keys, rule.seed)
     order = np.lexsort((keys, rank, stratum))
     present, start, count = np.unique(stratum[order], return_index=True, return_counts=True)
-    luck = mix(rank[order][start] + np.uint64(1)) / 2.0**64  # uniform, and of the keys alone
+    uniform = mix(rank[order][start] + np.uint64(1)) / 2.0**64  # of the keys alone
     quota = np.array(
         [
             _quota(seen.get(int(s)), int(n), rule.test_share, float(u))
-            for s, n, u in zip(present, count, luck, strict=True)
+            for s, n, u in zip(present, count, uniform, strict=True)
         ],
         dtype=np.int64,
     )
@@ -80,8 +80,8 @@ def assign(
     return test
 
 
-def _quota(seen: StratumCount | None, new: int, share: float, luck: float) -> int:
-    """How many of `new` districts go to the test side; `luck` in [0, 1) decides the rounding.
+def _quota(seen: StratumCount | None, new: int, share: float, u: float) -> int:
+    """How many of `new` districts go to the test side; `u` in [0, 1) decides the rounding.
 
     Of what the stratum lacks, a quarter of the first district is made up for, and all beyond it.
     Would all be, then of districts that come one by one each fifth were a test row: always the
@@ -90,7 +90,7 @@ def _quota(seen: StratumCount | None, new: int, share: float, luck: float) -> in
     before = seen or StratumCount(0, 0)
     lacking = share * before.keys - before.test_keys
     lacking -= 0.75 * np.clip(lacking, -1.0, 1.0)
-    return int(np.clip(np.floor(share * new + lacking + luck), 0, new))
+    return int(np.clip(np.floor(share * new + lacking + u), 0, new))
 
 
 @dataclass(frozen=True, eq=False)
