@@ -1,8 +1,9 @@
 """How some rows differ from a reference, column by column; no decision here.
 
 Two figures a column, since either alone misleads: an effect size (how much it differs) and a
-p-value (whether chance explains it), with the false discovery rate controlled over all columns. Districts
-are clustered, so p-values are too small by an unknown factor: a decision needs both (`found`).
+p-value (whether chance explains it), with the false discovery rate controlled over all columns.
+Districts are clustered, so p-values are too small by an unknown factor: a decision needs both
+(`found`).
 """
 
 from collections.abc import Sequence
