@@ -1,7 +1,8 @@
 """Transformers of coordinates that learn from the training districts.
 
 Belongs here: similarity to clusters of districts, and other functions of the location. Each learns
-in `fit` only, so that a cross-validation fold never sees the rows it is scored on. Not here: which columns are coordinates.
+in `fit` only, so that a cross-validation fold never sees the rows it is scored on. Not here: which
+columns are coordinates.
 """
 
 from typing import Any, Self
