@@ -17,6 +17,7 @@ from housing.keys import KEY_COLUMN, district_keys
 from housing.pipeline.ingest import ingest_sources, options, record_skipped_files
 from housing.quality import parsing
 from housing.quality.rejections import Quarantine, summary
+from housing.quality.rows import reject_duplicates
 from housing.quality.table import RawTable, whole
 from housing.quality.values import Fault, first_fault, read_columns
 from housing.records import BatchSummary, IntakeSummary, Rejection, RunOutcome
@@ -63,9 +64,11 @@ def _one(store: Store, path: Path, limits: ReadLimits, run: int) -> BatchSummary
             labels, rejections = labels_of(path, limits)
     except FileUnreadable as error:
         return BatchSummary(None, "labels", name, "unreadable", f"{error}.")
-    rejected = sum(rejection.rows for rejection in rejections)
-    read = len(labels) + rejected
-    message = f"{read:,} rows read, {len(labels):,} labels, {rejected:,} rejected"
+    rejected, accepted = sum(rejection.rows for rejection in rejections), len(labels)
+    labels = labels.drop_duplicates()
+    message = f"{accepted + rejected:,} rows read, {len(labels):,} labels, {rejected:,} rejected"
+    if accepted > len(labels):
+        message += f", {accepted - len(labels):,} the same as another row"
     if rejections:
         worst = max(rejections, key=lambda rejection: rejection.rows)
         message += f"; most often {worst.code} ({worst.rows:,}), first: {worst.example}"
@@ -76,7 +79,7 @@ def _one(store: Store, path: Path, limits: ReadLimits, run: int) -> BatchSummary
     predictions.add_labels(store, labels, facts)
     return BatchSummary(
         None, "labels", name, "accepted", f"{message}.",
-        read=read, accepted=len(labels), rejected=rejected, rejections=rejections,
+        read=accepted + rejected, accepted=accepted, rejected=rejected, rejections=rejections,
     )  # fmt: skip
 
 
@@ -84,12 +87,13 @@ WANTED = Wanted((TARGET,), (ID_COLUMN, *KEY))
 
 
 def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejection, ...]]:
-    """Keys and true prices of a file, and why its other rows are rejected.
+    """Key and true price of each valid row of a file, and why its other rows are rejected.
 
-    A row needs a valid price, and an id or all identifying values.
+    A row needs a valid price, and an id or all identifying values. Where a district has several
+    prices, nobody can tell which is right: all its rows are rejected.
     """
     table = read_table(path, limits, wanted=WANTED)
-    quarantine, labels = Quarantine(), []
+    quarantine, labels, masks = Quarantine(), [], []
     for chunk in table.chunks():
         names = list(chunk.frame.columns)
         if ID_COLUMN not in names and not {*KEY} <= {*names}:
@@ -106,14 +110,20 @@ def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejec
         first = first_fault(faults, rows)
         quarantine.add(chunk, first, faults)
         good = first < 0
+        masks.append(good)
         values = {name: typed[name].where(~has_id, 0.0) if name in typed else 0.0 for name in KEY}
         identity = pd.DataFrame(values, index=typed[TARGET].index)
         if ID_COLUMN in typed:
             identity[ID_COLUMN] = typed[ID_COLUMN]
         keys = district_keys(identity[good])
         labels.append(pd.DataFrame({KEY_COLUMN: keys, LABEL: typed[TARGET].to_numpy()[good]}))
+    prices = pd.concat(labels)
+    keys = prices.drop_duplicates()[KEY_COLUMN]
+    several = prices[KEY_COLUMN].isin(keys[keys.duplicated()]).to_numpy()
+    if several.any():
+        reject_duplicates(table, masks, several, quarantine)
     rejections = summary(quarantine.table(), shown(path), table.line_unit)
-    return pd.concat(labels).drop_duplicates(KEY_COLUMN, keep="last"), rejections
+    return prices[~several], rejections
 
 
 # --- audits ---------------------------------------------------------------------------------

@@ -78,8 +78,8 @@ class Quarantine:
 
 def _identity(shown: pd.DataFrame) -> list[str]:
     """What identifies each row: its own id, or else its identifying values."""
-    columns = [shown[name].fillna("").to_list() for name in KEY]
-    texts = [", ".join(values) for values in zip(*columns, strict=True)]
+    values = shown.reindex(columns=list(KEY), fill_value="").fillna("")
+    texts = [", ".join(row) for row in values.itertuples(index=False)]
     if ID_COLUMN in shown:
         ids = shown[ID_COLUMN].fillna("").str.strip().to_list()
         texts = [own or text for own, text in zip(ids, texts, strict=True)]

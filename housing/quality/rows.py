@@ -74,7 +74,7 @@ def validate(raw: Raw, name: str, watch: Callable[[int], object] = lambda rows: 
     keys = np.concatenate([chunk.keys for chunk in chunks])
     twice = pd.Series(keys).duplicated(keep=False).to_numpy()
     if twice.any():
-        _reject_duplicates(raw, chunks, twice, quarantine)
+        reject_duplicates(raw, [chunk.good for chunk in chunks], twice, quarantine)
     rejected = quarantine.table()
     quartiles = _quartiles(chunks)  # before the chunks are used up
     return Validated(
@@ -99,14 +99,18 @@ def _checked(delivered: RawTable, quarantine: Quarantine) -> _Chunk:
     return _Chunk(typed, good, district_keys(pd.DataFrame(identity)))
 
 
-def _reject_duplicates(raw: Raw, chunks: list[_Chunk], twice: Mask, quarantine: Quarantine) -> None:
-    """Take districts that occur twice out of the good rows, and read their text once more."""
+def reject_duplicates(raw: Raw, good: list[Mask], twice: Mask, quarantine: Quarantine) -> None:
+    """Take districts that occur twice out of the good rows, and read their text once more.
+
+    `good` has a mask of each chunk, `twice` says of each good row whether it goes.
+    """
     at = 0
-    for delivered, chunk in zip(raw.chunks(), chunks, strict=True):
-        duplicate = np.zeros(len(chunk.good), dtype=np.bool_)
-        duplicate[np.flatnonzero(chunk.good)[twice[at : at + len(chunk.keys)]]] = True
-        at += len(chunk.keys)
-        chunk.good &= ~duplicate
+    for delivered, mask in zip(raw.chunks(), good, strict=True):
+        duplicate = np.zeros(len(mask), dtype=np.bool_)
+        rows = np.flatnonzero(mask)
+        duplicate[rows[twice[at : at + len(rows)]]] = True
+        at += len(rows)
+        mask &= ~duplicate
         if duplicate.any():
             fault = Fault("duplicate-key", "", duplicate)
             quarantine.add(replace(delivered, broken=()), np.where(duplicate, 0, -1), [fault])

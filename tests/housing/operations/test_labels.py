@@ -107,6 +107,23 @@ def test_rows_that_are_no_label_are_counted(seen: Settings, opened: Store) -> No
     assert "3 rejected; most often" in batch.message
 
 
+@pytest.mark.parametrize("ids", [True, False])
+def test_of_several_prices_for_a_district_none_is_taken(
+    seen: Settings, opened: Store, ids: bool
+) -> None:
+    frame = simulate(4, 4)[KEY_AND_PRICE]
+    if ids:
+        frame = frame[[schema.TARGET]].assign(**{schema.ID_COLUMN: list("abcd")})
+    other = frame.iloc[[1]].assign(**{schema.TARGET: 12_345.0})
+    path = seen.home / "prices.csv"
+    pd.concat([frame, other, frame.iloc[[2]]]).to_csv(path, index=False)
+    batch = ingest_labels(opened, seen, [path]).batches[0]
+    assert (batch.read, batch.accepted, batch.rejected) == (6, 4, 2)
+    assert "6 rows read, 3 labels, 2 rejected, 1 the same as another row" in batch.message
+    assert "prices.csv, lines 3 and 6: the same district twice" in batch.message
+    assert _labels(opened)["label"].tolist() == frame[schema.TARGET].iloc[[0, 2, 3]].tolist()
+
+
 def test_a_broken_line_of_prices_costs_itself_only(seen: Settings, opened: Store) -> None:
     path = seen.home / "prices.csv"
     header = f"{schema.ID_COLUMN},{schema.TARGET},note"
