@@ -118,12 +118,13 @@ def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejec
         keys = district_keys(identity[good])
         labels.append(pd.DataFrame({KEY_COLUMN: keys, LABEL: typed[TARGET].to_numpy()[good]}))
     prices = pd.concat(labels)
-    keys = prices.drop_duplicates()[KEY_COLUMN]
-    several = prices[KEY_COLUMN].isin(keys[keys.duplicated()]).to_numpy()
-    if several.any():
-        reject_duplicates(table, masks, several, quarantine)
+    different = prices.drop_duplicates()
+    several = different[different.duplicated(KEY_COLUMN)]
+    twice = prices[KEY_COLUMN].isin(several[KEY_COLUMN]).to_numpy()
+    if twice.any():
+        reject_duplicates(table, masks, twice, quarantine)
     rejections = summary(quarantine.table(), shown(path), table.line_unit)
-    return prices[~several], rejections
+    return prices[~twice], rejections
 
 
 # --- audits ---------------------------------------------------------------------------------
