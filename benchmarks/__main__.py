@@ -1,7 +1,7 @@
 """`python -m benchmarks NAME [ARGUMENTS]`: one measurement, or the list of them."""
 
-import runpy
 import sys
+from importlib import import_module
 
 BENCHMARKS = {
     "bench": ("benchmarks.bench", "every row of the goals in a quick form, as one table"),
@@ -44,8 +44,7 @@ def main() -> int:
         return 0 if len(sys.argv) < 2 else 2
     module, _ = BENCHMARKS[sys.argv[1]]
     sys.argv = sys.argv[1:]
-    runpy.run_module(module, run_name="__main__", alter_sys=False)
-    return 0
+    return import_module(module).main() or 0
 
 
 if __name__ == "__main__":

@@ -163,7 +163,3 @@ def main() -> None:
         print(row)
     results.save("families", {"rows_fitted": len(table.folds[0][0]), "families": rows,
                               "groups": groups, "handed": handed})  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

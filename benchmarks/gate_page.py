@@ -319,7 +319,7 @@ def speed_where(figures: Mapping[str, Any]) -> str:
         return "On two cores that did nothing else:"
     return (
         "Processor time, on two cores that had other work beside it (wall times take a quiet "
-        "machine: `python -m benchmarks.gate.speed --quiet`):"
+        "machine: `python -m benchmarks gate-speed --quiet`):"
     )
 
 

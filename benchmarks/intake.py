@@ -90,7 +90,3 @@ def main() -> None:
         f"{options.rows:,} rows with every check, beside pandas.read_csv alone; "
         "memory beside the size of the files",
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

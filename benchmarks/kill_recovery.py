@@ -66,7 +66,3 @@ def main() -> None:
             save("kill-recovery", {"rows": rows})
         finally:
             up.stop()
-
-
-if __name__ == "__main__":
-    main()

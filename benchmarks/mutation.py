@@ -196,7 +196,3 @@ def main() -> None:
             kept = results.load("mutation") or {"modules": {}}
             modules = {**kept["modules"], module: found[module]}
             results.save("mutation", {"modules": dict(sorted(modules.items()))})
-
-
-if __name__ == "__main__":
-    main()

@@ -3,13 +3,12 @@
 `python -m benchmarks night --rows 2000000`: simulated districts as one CSV file in the landing
 directory, then `housing retrain` with default settings in an empty home: intake with validation,
 version, split, search on sampled rows, refit on all, gate, backup, promotion, report. Making the
-file is no part of the night. `--profile` runs the same steps in this process instead, and keeps in
-which functions the processor's time goes, as a table and as a flame graph.
+file is no part of the night. Use `py-spy record -f
+speedscope -s -- housing retrain` to see in which functions.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -21,20 +20,13 @@ from benchmarks import results
 from benchmarks.data import landing
 from benchmarks.homes import HOUSING, environment
 from benchmarks.memory import Watch
-from benchmarks.sampling import Sampler, Stack, boxes, by_function
 from housing.settings import load_settings
 from housing.store.database.open import open_store
 from housing.store.runs import runs
-from tests.fixtures.run_without_prefect import plain_run
 
 ROWS = 2_000_000
 BIG = 1_000_000
 SECONDS_GOAL, GIB_GOAL = 180.0, 4.0
-SHOWN = 30
-"""Functions of a profile that are kept."""
-
-SMALLEST = 0.003
-"""Share of all time from which on a call has a box of its own in the flame graph."""
 
 
 def delivered_to(home: Path) -> dict[str, str]:
@@ -89,45 +81,14 @@ def parts(home: Path, answer: dict[str, Any], watch: Watch, wall: float) -> list
     return [*found, Part("start, orchestration, end", seconds, rest, watch.peak(at))]
 
 
-def profiled(home: Path) -> dict[Stack, float]:
-    """The same steps in this process: processor seconds by stack."""
-    os.environ.update({k: v for k, v in delivered_to(home).items() if k.startswith("HOUSING_")})
-    os.environ["HOUSING_SEARCH__N_JOBS"] = "1"  # one worker works in this process, where it is seen
-    with Sampler() as sampler:
-        plain_run()
-    return sampler.stacks
-
-
-def show_profile(rows: int, stacks: dict[Stack, float]) -> None:
-    """Keep and print what was found."""
-    whole = sum(stacks.values())
-    found = by_function(stacks)[:SHOWN]
-    results.save(
-        "night-profile",
-        {
-            "rows": rows,
-            "processor": whole,
-            "functions": [asdict(each) for each in found],
-            "boxes": [asdict(box) for box in boxes(stacks, smallest=whole * SMALLEST)],
-        },
-    )
-    print(f"{'processor, with callees':>24}{'by itself':>12}")
-    for each in found:
-        print(f"{each.whole:>22.1f} s{each.own:>10.1f} s  {each.function}")
-
-
 def main() -> None:
     """Measure one night, part by part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--profile", action="store_true", help="where the time goes instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         landing(home / "landing", options.rows)
-        if options.profile:
-            show_profile(options.rows, profiled(home))
-            return
         answer, wall, watch = retrain(home)
         found = parts(home, answer, watch, wall)
     big = options.rows >= BIG
@@ -148,7 +109,3 @@ def main() -> None:
         print(
             f"  {part.name:<26}{part.seconds:>8.1f} s{part.processor:>10.1f} s{part.gib:>8.2f} GiB"
         )
-
-
-if __name__ == "__main__":
-    main()

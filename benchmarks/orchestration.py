@@ -113,7 +113,3 @@ def main() -> None:
         rows = [*against_a_server(home), *without_a_server()]
     what = f"medians of {ROUNDS}; beside retrain, the same night on Prefect's own temporary server"
     results.show("orchestration", rows, what)
-
-
-if __name__ == "__main__":
-    main()

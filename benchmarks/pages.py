@@ -45,7 +45,3 @@ def main() -> None:
     for name in PAGES:
         (DOCS / name).write_text(page(name))
         print(f"docs/{name}")
-
-
-if __name__ == "__main__":
-    main()

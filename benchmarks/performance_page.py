@@ -3,16 +3,12 @@
 A benchmark that was never run to its end is named as not measured.
 """
 
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 from benchmarks import results
 from benchmarks.markdown import Facts, number, table
 from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
-
-SHORTEST = 4
-"""Characters that must have room in a box of the flame graph for its name to be shown."""
 
 ORDER = {
     "quality": "quality --night --budget --cells --flaml build/flaml/bin/python",
@@ -51,7 +47,7 @@ def goals() -> str:
 def machines() -> str:
     """When and on what each was measured."""
     rows = []
-    for name in (*ORDER, "families", "night-profile"):
+    for name in (*ORDER, "families"):
         found = results.load(name)
         if found is not None:
             m = found["machine"]
@@ -76,15 +72,6 @@ def parts() -> str:
         for p in found["parts"]
     ]
     return table(["part", "wall seconds", "processor seconds", "peak GiB"], rows)
-
-
-def profile() -> str:
-    """The flame graph of a run."""
-    found = results.load("night-profile")
-    if found is None:
-        return "Not profiled yet: `python -m benchmarks night --rows 200000 --profile`."
-    intro = f"A run of {found['rows']:,} rows, {found['processor']:.0f} processor seconds.\n\n"
-    return f"{intro}![Flame graph of a run](performance/profile.svg)"
 
 
 def families() -> str:
@@ -172,48 +159,14 @@ def curves() -> RenderedFigure:
         return finished(figure, "curves", "Error against time, a line a side of the comparison.")
 
 
-def flames() -> RenderedFigure:
-    """A flame graph: each call as wide as its share of the processor's time, callees above it."""
-    found = results.load("night-profile") or {"boxes": [], "rows": 0}
-    with canvas(9.0, 5.0) as (figure, axes):
-        whole = max((box["seconds"] for box in found["boxes"]), default=1.0)
-        for box in found["boxes"]:
-            color = LOOK.families[hash_of(box["name"]) % len(LOOK.families)]
-            axes.barh(
-                box["depth"], box["seconds"], left=box["start"], height=0.94, color=color,
-                alpha=0.35, linewidth=0,
-            )  # fmt: skip
-            name = box["name"].rpartition(":")[2].rpartition(".")[2]
-            room = int(110 * box["seconds"] / whole)  # characters
-            if room >= SHORTEST:
-                text = name if len(name) <= room else f"{name[: room - 1]}…"
-                axes.text(
-                    box["start"] + 0.002 * whole, box["depth"], text, va="center", fontsize=7,
-                    clip_on=True,
-                )  # fmt: skip
-        axes.set_xlim(0, whole)
-        axes.set_yticks([])
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("processor seconds")
-        alt = f"Where the processor's time of a night of {found['rows']:,} rows goes."
-        return finished(figure, "profile", alt)
-
-
-def hash_of(name: str) -> int:
-    """The same in every process."""
-    return zlib.crc32(name.encode())
-
-
 def pictures() -> Iterator[tuple[str, RenderedFigure]]:
     """File name and picture of what was measured."""
     if results.load("quality-curves") is not None:
         yield "curves.svg", curves()
-    if results.load("night-profile") is not None:
-        yield "profile.svg", flames()
 
 
 TABLES: Facts = {
-    "goals": goals, "machines": machines, "parts": parts, "profile": profile, "sides": sides,
+    "goals": goals, "machines": machines, "parts": parts, "sides": sides,
     "families": families, "groups": groups, "prediction": prediction,
     "curves": lambda: (
         "![Error against time](performance/curves.svg)"

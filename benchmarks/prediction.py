@@ -200,7 +200,3 @@ def main() -> None:
         "prediction", rows, "default challengers, by the fast predictor and through the frame",
         parts=where, trees=trees,
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

@@ -200,7 +200,3 @@ def main() -> None:
 def _told(side: Side, error: float) -> dict[str, Any]:
     facts = {name: value for name, value in asdict(side).items() if name != "predicted"}
     return {**facts, "test": error}
-
-
-if __name__ == "__main__":
-    main()

@@ -164,7 +164,3 @@ def main() -> None:
     )  # fmt: skip
     for name, value in restored.items():
         print(f"backup and restore: {name:<24}{value:10,.1f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -100,7 +100,3 @@ def main() -> None:
         f"{options.draws} forests of {options.trees} trees beside RandomizedSearchCV, "
         f"{options.raced} draws of the default family beside themselves without a race",
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

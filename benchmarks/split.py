@@ -165,7 +165,3 @@ def _show(small: Dataset, large: Dataset) -> None:
         f"{NIGHT:,} more rows in {large.rows:,} districts and in {small.rows:,}, "
         f"median of {len(small.nights)} nights each",
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

@@ -207,7 +207,3 @@ def main() -> None:
         figures["coverage"].append(row)
         print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
     results.save("gate-coverage", figures)
-
-
-if __name__ == "__main__":
-    main()

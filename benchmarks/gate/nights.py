@@ -207,7 +207,3 @@ def main() -> None:
     for name, row in figures["reaches"].items():
         print(f"{name:<32}", row)
     results.save("gate-nights", figures)
-
-
-if __name__ == "__main__":
-    main()

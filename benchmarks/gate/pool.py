@@ -137,7 +137,3 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("var/benchmarks/pool"))
     options = parser.parse_args()
     fit_all(reference_table(options), options.folder)
-
-
-if __name__ == "__main__":
-    main()

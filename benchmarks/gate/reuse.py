@@ -105,7 +105,3 @@ def main() -> None:
         for rule in RULES
     }
     results.save("gate-reuse", {"sets": SETS, "rows": ROWS, "nights": nights})
-
-
-if __name__ == "__main__":
-    main()

@@ -126,7 +126,3 @@ def main() -> None:
         )
         print(f"{change:+.3f}  {shown}  coverage {row['coverage']:.3f}", flush=True)
     results.save("gate-simulated", figures)
-
-
-if __name__ == "__main__":
-    main()

@@ -99,7 +99,3 @@ def main() -> None:
         name = f"verdict, {size:,} rows, {clock} time"
         rows.append(Row(name, ms, limit, "ms", ms <= limit, f"{limit:g} ms"))
     show("gate-speed", rows, "a verdict beside what it may take", **figures)
-
-
-if __name__ == "__main__":
-    main()

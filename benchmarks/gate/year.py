@@ -297,7 +297,3 @@ def main() -> None:
             "policies": found,
         }
     results.save("gate-year", figures)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,7 @@ Ratio features, logarithms, similarity to clusters of districts, one-hot categor
 forest of 100 trees; 10 random draws over the number of clusters and `max_features`, 3 folds.
 It imports nothing of this project, so that neither side of a comparison can lean on the other.
 
-    python -m benchmarks.reference.recipe housing.csv [--n-jobs 2]
+    python -m benchmarks reference housing.csv [--n-jobs 2]
 
 Prints the cross-validated RMSE, the test RMSE on the recipe's own split, and the wall time of
 search and refit.
@@ -126,7 +126,3 @@ def main():
     print(f"CV RMSE    {-found.best_score_:,.0f}")
     print(f"test RMSE  {root_mean_squared_error(test[TARGET], predicted):,.0f}")
     print(f"wall       {wall:.1f} s, search and refit, n_jobs={options.n_jobs}")
-
-
-if __name__ == "__main__":
-    main()

@@ -103,7 +103,3 @@ def main() -> None:
     }  # fmt: skip
     print(serving_pages.alarms(figures))
     results.save("alarms", figures)
-
-
-if __name__ == "__main__":
-    main()

@@ -75,7 +75,3 @@ def _test_side(frame):
         rows = generator.permutation(np.flatnonzero(codes == code))
         side[rows[: round(len(rows) * TEST_SHARE)]] = True
     return side
-
-
-if __name__ == "__main__":
-    main()

@@ -232,7 +232,3 @@ def _delay(years: list[Year], detector: str) -> float | None:
 def _onsets(alarms: list[bool]) -> list[bool]:
     """Nights on which an alarm begins: one that stays on is one alarm."""
     return [now and not before for before, now in zip([False, *alarms], alarms, strict=False)]
-
-
-if __name__ == "__main__":
-    main()

@@ -116,7 +116,3 @@ def _measure(
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
-
-
-if __name__ == "__main__":
-    main()

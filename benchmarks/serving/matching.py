@@ -116,7 +116,3 @@ def main() -> None:
                    "cases": [*cases, extrapolated(cases[-1])]}  # fmt: skip
         print(serving_pages.matching(figures))
         results.save("matching", figures)
-
-
-if __name__ == "__main__":
-    main()

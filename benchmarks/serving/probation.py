@@ -93,7 +93,3 @@ def main() -> None:
                "cases": cases}  # fmt: skip
     print(serving_pages.probation(figures))
     results.save("probation", figures)
-
-
-if __name__ == "__main__":
-    main()

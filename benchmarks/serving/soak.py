@@ -160,7 +160,3 @@ def _behind(times: list[tuple[float, str]], asked: float, model: str) -> float:
 def _in_force(times: list[tuple[float, str]], begin: float, end: float) -> set[str]:
     before = [model for at, model in times if at <= begin]
     return {*before[-1:], *(model for at, model in times if begin < at <= end)}
-
-
-if __name__ == "__main__":
-    main()
