@@ -142,7 +142,7 @@ def block(
             also = copies.block(store, number, why)
         else:
             blocks.block(store, letter, number, why)
-    console.print(f"{letter}{number} is blocked. `housing unblock {letter}{number}` ends that.")
+    console.print(f"{letter}{number} is blocked. `housing unblock {letter}{number}` unblocks it.")
     if also:
         ids = ", ".join(f"b{batch}" for batch in also)
         console.print(f"Blocked as well, because of the same rows: {ids}.", soft_wrap=True)

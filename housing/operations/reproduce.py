@@ -12,10 +12,11 @@ from housing.errors import HousingError
 from housing.pipeline.train import GOLDEN_ROWS, refit, training_side, verified_training_keys
 from housing.settings import Settings
 from housing.store.data import datasets
-from housing.store.data.segments import get_table, record_blob, to_frame
+from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
 from housing.store.models.artifacts import GOLDEN_TOLERANCE
+from housing.store.objects.recording import record_blob
 from housing.training.fit import golden_rows, installed_version, library_versions
 
 

@@ -31,10 +31,11 @@ from housing.pipeline.train import training_side, verified_training_keys
 from housing.records import Verdict
 from housing.settings import Settings
 from housing.store.data import agreements, datasets, profiles
-from housing.store.data.segments import put_frame, record_blob
+from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, utc_now
 from housing.store.models import approvals, artifacts, blocks, registry
+from housing.store.objects.recording import record_blob
 from housing.store.runs import runs
 from housing.training.fingerprints import fingerprints
 from housing.training.fit import predict_baselines

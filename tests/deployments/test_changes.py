@@ -82,7 +82,7 @@ def test_rollback_to_a_named_champion_and_back(copied: Housing) -> None:
     assert "m1 is champion again" in copied("rollback", "m1", "--reason", "try").stdout
     assert "blocked" in copied("status").stdout
     refused = copied("rollback", "m2", "--reason", "no, it was fine")
-    assert "`housing unblock m2` ends that" in str(refused.exception)
+    assert "`housing unblock m2` unblocks it" in str(refused.exception)
     assert "m2 is not blocked any more" in copied("unblock", "m2").stdout
     assert "m2 is champion again" in copied("rollback", "m2", "--reason", "no, it was fine").stdout
 
@@ -135,7 +135,7 @@ def test_an_empty_dataset_names_the_batch_that_was_withdrawn(copied: Housing) ->
     assert "It is empty" in copied("dataset", "withdraw", "b1", "--reason", "polluted").stdout
     refused = copied("judge", "m1").exception
     assert isinstance(refused, NothingToTrainOn)
-    assert "v4 is empty. `housing dataset restore b1 --reason TEXT` brings b1 back" in str(refused)
+    assert "v4 is empty. `housing dataset restore b1 --reason TEXT` restores b1" in str(refused)
     assert ".." not in str(refused)
 
 

@@ -20,11 +20,11 @@ from housing.errors import RunInProgress
 from housing.operations import backup, heal, prune
 from housing.settings import Settings, load_settings
 from housing.store.backups import snapshots
-from housing.store.data.segments import record_blob
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, utc_now
 from housing.store.models import retention
+from housing.store.objects.recording import record_blob
 from housing.store.runs import predictions
 from tests.fixtures.pausing import LATER, PATIENCE
 from tests.housing.operations.test_backup import s3 as s3

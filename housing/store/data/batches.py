@@ -1,11 +1,13 @@
-"""Deliveries: one row each, its accepted rows as a segment, the others in quarantine."""
+"""Ingested batches: one row per delivery, accepted rows as a segment, rejected ones in quarantine.
+
+Importing this loads no pandas: the functions that read or write rows do.
+"""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
-import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
@@ -13,21 +15,25 @@ from housing.errors import NotPossible, UnknownId
 from housing.records import BatchStatus, BatchSummary, Rejection
 from housing.store.data import datasets
 from housing.store.data.datasets import TAKEN
-from housing.store.data.row_status import Present, Standing
-from housing.store.data.segments import get_table, put_frame, record_blob, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches, utc_now
+from housing.store.objects.recording import record_blob
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from housing.store.data.row_status import Standing
 
 BOOTSTRAP_SOURCES = ("census",)
-"""Sources that deliver a first table, once."""
+"""Sources that deliver a first table once."""
 
 NEED_A_PERSON = ("quarantined", "rejected", "empty")
-"""Statuses of batches that a person accepts, discards or has delivered again."""
+"""Statuses of batches that a person has to accept, discard or deliver again."""
 
 
 @dataclass(frozen=True)
 class NewBatch:
-    """A delivery that has been read and judged; the frames as `quality.Validated` has them."""
+    """A validated delivery; the frames are those of `quality.Validated`."""
 
     source: str
     name: str
@@ -36,26 +42,26 @@ class NewBatch:
     simulated: bool
     watermark: str | None
     read: int  # rows
-    accepted: pd.DataFrame
-    rejected: pd.DataFrame
+    accepted: "pd.DataFrame"
+    rejected: "pd.DataFrame"
     rejections: tuple[Rejection, ...]
     status: BatchStatus
     message: str
-    standing: Standing | None = None  # of the accepted rows; None where there are none
+    standing: "Standing | None" = None  # of the accepted rows; None if there are none
 
 
 class KnownContent(NamedTuple):
     """The newest batch that holds some content."""
 
     batch: int
-    names: frozenset[str]  # under which it was ever delivered
-    status: str  # "withdrawn" where it was in the dataset and is not now
+    names: frozenset[str]  # of all its deliveries
+    status: str  # "withdrawn" if it left the dataset
     next_digest: str  # of the same content, delivered once more
 
 
 @dataclass(frozen=True)
 class BatchLookup:
-    """What was brought in before, as sources ask for it (`sources.base.Seen`)."""
+    """Earlier deliveries, for the sources (`sources.base.Seen`)."""
 
     store: Store
 
@@ -73,7 +79,10 @@ class BatchLookup:
         return KnownContent(found.id, frozenset(names), status, digest)
 
     def outdated_rows(self, batch: int) -> int:
-        """Rows of a batch that the dataset no longer has as they are."""
+        """Number of a batch's rows that the dataset no longer has as they are."""
+        from housing.store.data.row_status import Present
+        from housing.store.data.segments import get_table, to_frame
+
         with self.store.read() as connection:
             segment = get(connection, batch).segment
         if segment is None:
@@ -82,7 +91,7 @@ class BatchLookup:
         return standing.new + standing.changed
 
     def watermark(self, source: str) -> str | None:
-        """Watermark of the source's newest batch, or None where it never had one."""
+        """Watermark of the source's newest batch, or None."""
         query = (
             sa.select(batches.c.watermark)
             .where(batches.c.source == source, batches.c.watermark.is_not(None))
@@ -94,7 +103,7 @@ class BatchLookup:
             return found
 
     def has_reference(self) -> bool:
-        """Whether a first table (census, or simulated in its place) is already in."""
+        """Whether a first table (the census or a simulated one) has been ingested."""
         query = (
             sa.select(batches.c.id)
             .where(
@@ -112,10 +121,12 @@ def _with_digest(connection: Connection, digest: str) -> Row[Any] | None:
 
 
 def add(store: Store, new: NewBatch, run: int | None) -> BatchSummary | None:
-    """Keep a delivery: its bytes first, then its row; one that is there already is a no-op.
+    """Store a delivery: its bytes first, then its row; a known one changes nothing.
 
-    None, and nothing is kept, where the dataset has changed since the rows were compared with it.
+    None, and nothing is stored, if the dataset has changed since the rows were compared with it.
     """
+    from housing.store.data.segments import put_frame
+
     segment = None if new.accepted.empty else put_frame(store, new.accepted)
     rejected = None if new.rejected.empty else put_frame(store, new.rejected)
     with store.write() as connection:
@@ -155,7 +166,7 @@ def _values(new: NewBatch) -> dict[str, Any]:
 
 
 def get(connection: Connection, batch: int) -> Row[Any]:
-    """One batch; UnknownId where there is none."""
+    """One batch; UnknownId if there is none."""
     row = connection.execute(sa.select(batches).where(batches.c.id == batch)).one_or_none()
     if row is None:
         raise UnknownId(kind="batch", id=f"b{batch}", listing="housing batches")
@@ -163,7 +174,7 @@ def get(connection: Connection, batch: int) -> Row[Any]:
 
 
 def summary(row: Row[Any]) -> BatchSummary:
-    """A stored batch as it is shown."""
+    """A stored batch as a record."""
     return BatchSummary(
         id=row.id,
         source=row.source,
@@ -185,7 +196,7 @@ def recent_row_counts(
 ) -> tuple[int, ...]:
     """Rows read in the source's last batches that changed the dataset, newest last.
 
-    Batches of fewer than `at_least` rows, and those of known rows, tell no usual size.
+    Batches of fewer than `at_least` rows, and those of known rows, are left out.
     """
     query = (
         sa.select(batches.c.read_rows)
@@ -198,13 +209,13 @@ def recent_row_counts(
 
 
 def ingested_after(connection: Connection, run: int) -> Sequence[Row[Any]]:
-    """Batches that runs after `run` brought in, oldest first."""
+    """Batches that runs after `run` ingested, oldest first."""
     query = sa.select(batches).where(batches.c.run > run).order_by(batches.c.id)
     return connection.execute(query).all()
 
 
 def release_quarantined(store: Store, batch: int) -> str:
-    """Let a quarantined batch in after all, and return its name; the next run takes it in."""
+    """Accept a quarantined batch and return its name; the next run adds it to the dataset."""
     with store.write() as connection:
         row = get(connection, batch)
         if row.status != "quarantined":
@@ -216,9 +227,9 @@ def release_quarantined(store: Store, batch: int) -> str:
 
 
 def discard(store: Store, batch: int) -> str:
-    """Close a batch that waits for a person, and return its name.
+    """Close a batch that needs a person, and return its name.
 
-    It never enters the dataset, and its rows are kept.
+    It never enters the dataset; its rows are kept.
     """
     with store.write() as connection:
         row = get(connection, batch)

@@ -1,13 +1,13 @@
-"""The same rows in another batch: found by their values, whatever file, order or ids bring them.
+"""The same rows in another batch: found by their values, whatever file, order or ids they have.
 
-What a person or intake keeps out of the dataset is rows, not a batch's number: a delivery that
-brings them again is quarantined, and withdrawing a batch withdraws its copies. Rows that the
-dataset also has from elsewhere are no batch's own.
+What stays out of the dataset is rows, not a batch's number: a delivery of the same rows is
+quarantined, and withdrawing a batch withdraws its copies. Rows that the dataset also has from
+other batches belong to no batch alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,15 @@ from housing.store.models.promotion_log import Authorship
 from housing.store.runs.runs import actor
 from housing.training.fingerprints import VALUES, Mask, Words, fingerprints, row_words
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 # --- deliveries of rows that are kept out ---------------------------------------------------
 
 
 @dataclass(frozen=True)
 class KeptOut:
-    """A batch whose rows are kept out of the dataset, and how a person lets them in."""
+    """A batch whose rows are kept out of the dataset, and the command that accepts them."""
 
     batch: int
     state: str
@@ -45,10 +48,10 @@ class KeptOut:
 
 
 def reasons(store: Store, frame: pd.DataFrame, lacking: Mask, but: int | None) -> tuple[str, ...]:
-    """Reasons to quarantine a delivery, one for each batch that is kept out and has rows of it.
+    """Reasons to quarantine a delivery, one for each kept-out batch that has rows of it.
 
-    `lacking` (n,) are the accepted rows that the dataset lacks as they are; `but` is a batch whose
-    content a person asks to take again.
+    `lacking` (n,) marks the accepted rows that the dataset lacks as they are; `but` is a batch
+    whose content a person asks to ingest again.
     """
     with store.read() as connection:
         known = {one.batch: one for one in _kept_out(connection) if one.batch != but}
@@ -76,41 +79,35 @@ def reasons(store: Store, frame: pd.DataFrame, lacking: Mask, but: int | None) -
 def _kept_out(connection: Connection) -> list[KeptOut]:
     """Batches with accepted rows that are quarantined, discarded, blocked or withdrawn."""
     found = {}
-    for row in connection.execute(_gone(connection)):
-        how = f"`housing dataset restore b{row.id} --reason TEXT` brings it back"
-        found[row.id] = KeptOut(row.id, "was withdrawn", how)
-    waiting = sa.select(batch_table.c.id, batch_table.c.status).where(
-        batch_table.c.status.in_(("quarantined", "discarded")), batch_table.c.segment.is_not(None)
-    )
-    for row in connection.execute(waiting):
-        accept = f"`housing dataset accept b{row.id}` lets it in"
-        quarantined = row.status == "quarantined"
-        found[row.id] = KeptOut(
-            row.id,
-            "is quarantined" if quarantined else "was discarded",
-            accept if quarantined else "",
-        )
-    for batch, hold in blocks.current(connection).batches.items():
-        how = f"`housing unblock b{batch}` ends that"
+    for batch in _withdrawn(connection):
+        how = f"`housing dataset restore b{batch} --reason TEXT` restores it"
+        found[batch] = KeptOut(batch, "was withdrawn", how)
+    out = batch_table.c.status.in_(("quarantined", "discarded"))
+    query = sa.select(batch_table.c.id, batch_table.c.status)
+    for row in connection.execute(query.where(out, batch_table.c.segment.is_not(None))):
+        found[row.id] = KeptOut(row.id, "was discarded")
+        if row.status == "quarantined":
+            how = f"`housing dataset accept b{row.id}` accepts it"
+            found[row.id] = KeptOut(row.id, "is quarantined", how)
+    for batch, block in blocks.current(connection).batches.items():
+        how = f"`housing unblock b{batch}` unblocks it"
         also = f"; {found[batch].remedy}" if batch in found and found[batch].remedy else ""
-        found[batch] = KeptOut(batch, f"is blocked: {hold.reason}", how + also)
+        found[batch] = KeptOut(batch, f"is blocked: {block.reason}", how + also)
     return [found[batch] for batch in sorted(found)]
 
 
-def _gone(connection: Connection) -> sa.Select[tuple[int]]:
+def _withdrawn(connection: Connection) -> set[int]:
     current = datasets.active(connection)
-    members = () if current is None else current.batches
-    ever = sa.select(version_batches.c.batch).where(version_batches.c.batch.not_in(members))
-    return sa.select(batch_table.c.id).where(batch_table.c.id.in_(ever))
+    ever = connection.execute(sa.select(version_batches.c.batch)).scalars()
+    return set(ever) - set(() if current is None else current.batches)
 
 
 def _unindexed(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
-    """Segments of those batches that the index of agreements has not."""
-    known = batch_table.c.id.in_(sa.select(batch_splits.c.batch))
+    """Segments of those batches whose rows are not in the near-duplicate index."""
     query = sa.select(batch_table.c.id, batch_table.c.segment).where(
         batch_table.c.id.in_(list(ids)),
         batch_table.c.segment.is_not(None),
-        sa.not_(known),
+        batch_table.c.id.not_in(sa.select(batch_splits.c.batch)),
     )
     return {row.id: row.segment for row in connection.execute(query)}
 
@@ -124,55 +121,72 @@ def _words(store: Store, segment: str) -> Words:
 
 @dataclass(frozen=True)
 class Copy:
-    """A later batch with rows that another one brought."""
+    """A later batch that repeats rows of another one."""
 
     batch: int
     rows: int
-    whole: bool  # whether it brings nothing else
+    whole: bool  # whether it has no other rows
     waits: bool  # to enter the dataset
 
 
 def of(store: Store, batch: int) -> tuple[Copy, ...]:
-    """Later batches, in the dataset or waiting to enter it, with rows that only `batch` brought
-    before them.
-    """
+    """`_of` in a read transaction of its own."""
     with store.read() as connection:
-        basis = [b for b in datasets.basis(connection) if b != batch]
-        waiting = set(datasets.waiting(connection))
-        rows = {b: batches.get(connection, b) for b in (batch, *(b for b in basis if b > batch))}
-    own = _own(store, rows.pop(batch).segment, [b for b in basis if b < batch])
+        return _of(store, connection, batch)
+
+
+def _of(store: Store, connection: Connection, batch: int) -> tuple[Copy, ...]:
+    """Later batches, in the dataset or waiting, with rows that no batch before `batch` has."""
+    basis = [b for b in datasets.basis(connection) if b != batch]
+    waiting = set(datasets.waiting(connection))
+    frame = to_frame(get_table(store, batches.get(connection, batch).segment, VALUES))
+    own = row_words(frame[~_in(connection, frame, [b for b in basis if b < batch])])
     found = []
-    for other, row in rows.items():
+    for other in (b for b in basis if b > batch):
+        row = batches.get(connection, other)
         frame = to_frame(get_table(store, row.segment, VALUES))
         hit = np.isin(row_words(frame), own)
         if hit.any():
             others = [b for b in basis if b != other]
-            whole = _brings_nothing_else(store, row, frame[~hit], others)
+            whole = _brings_nothing_else(connection, row, frame[~hit], others)
             found.append(Copy(other, int(hit.sum()), whole, other in waiting))
     return tuple(found)
 
 
-def _own(store: Store, segment: str, before: list[int]) -> Words:
-    """Words of the rows of a batch that none of the batches before has."""
-    frame = to_frame(get_table(store, segment, VALUES))
-    return row_words(frame[~_in(store, frame, before)])
-
-
 def _brings_nothing_else(
-    store: Store, row: Row[Any], rest: pd.DataFrame, others: list[int]
+    connection: Connection, row: Row[Any], rest: pd.DataFrame, others: list[int]
 ) -> bool:
     """Whether all `rest` rows are in other batches too, and none was a correction."""
-    return not row.changed_rows and bool(_in(store, rest, others).all())
+    return not row.changed_rows and bool(_in(connection, rest, others).all())
 
 
-def _in(store: Store, frame: pd.DataFrame, members: list[int]) -> npt.NDArray[np.bool_]:
+def _in(connection: Connection, frame: pd.DataFrame, members: list[int]) -> npt.NDArray[np.bool_]:
     """Which rows are in one of the batches, by the index; shape (n,)."""
     found = np.zeros(len(frame), dtype=np.bool_)
     if len(frame) and members:
-        with store.read() as connection:
-            equal = agreements.equal_rows(connection, fingerprints(frame))
+        equal = agreements.equal_rows(connection, fingerprints(frame))
         found[equal.row[np.isin(equal.batch, members)]] = True
     return found
+
+
+def _decide(store: Store, find: Callable[[Connection], T], act: Callable[[Connection, T], R]) -> R:
+    """Find copies, then act on them in a write transaction that sees the same batches.
+
+    Finding them reads segments, which takes too long for a write transaction. If a batch entered,
+    left or got its split meanwhile, both start again.
+    """
+    while True:
+        with store.read() as connection:
+            seen, found = _state(connection), find(connection)
+        with store.write() as connection:
+            if _state(connection) == seen:
+                return act(connection, found)
+
+
+def _state(connection: Connection) -> tuple[object, ...]:
+    """What `_of` depends on: batches, and how many of them are in the index."""
+    indexed = sa.select(sa.func.count()).select_from(batch_splits)
+    return datasets.basis(connection), connection.execute(indexed).scalar()
 
 
 @dataclass(frozen=True)
@@ -180,63 +194,82 @@ class Withdrawn:
     """What a withdrawal did; ids."""
 
     version: DatasetVersion
-    copies: tuple[int, ...]  # withdrawn as well: they hold nothing but its rows and known ones
-    discarded: tuple[int, ...]  # the same of batches that waited to enter
-    staying: tuple[Copy, ...]  # that hold other rows too
+    copies: tuple[int, ...]  # also withdrawn: they have only its rows and known ones
+    discarded: tuple[int, ...]  # such copies that waited to enter
+    staying: tuple[Copy, ...]  # copies that have other rows too
 
 
 def withdraw(store: Store, batch: int, *, reason: str) -> Withdrawn:
-    """A new version without the rows that `batch` brought: without it, and without its copies.
+    """A new version without the rows of `batch`: without it, and without its copies.
 
-    A later batch that repeats its rows and brings others stays; where `batch` is blocked, that
-    one is blocked as well.
+    A later batch that repeats its rows and has others stays; it is blocked if `batch` is blocked.
     """
-    with store.read() as connection:
-        datasets.must_hold(connection, batch)
-    found = of(store, batch)
-    copies = tuple(c.batch for c in found if c.whole and not c.waits)
-    discarded = tuple(c.batch for c in found if c.whole and c.waits)
-    staying = tuple(c for c in found if not c.whole)
-    _block_copies(store, batch, staying)
-    version = datasets.withdraw(store, batch, reason=reason, copies=copies, discarded=discarded)
-    return Withdrawn(version, copies, discarded, staying)
+
+    def find(connection: Connection) -> tuple[Copy, ...]:
+        datasets.must_contain(connection, batch)
+        return _of(store, connection, batch)
+
+    def act(connection: Connection, found: tuple[Copy, ...]) -> Withdrawn:
+        copies = tuple(c.batch for c in found if c.whole and not c.waits)
+        discarded = tuple(c.batch for c in found if c.whole and c.waits)
+        staying = tuple(c for c in found if not c.whole)
+        _block(connection, batch, staying)
+        version = datasets.withdraw_in(connection, batch, reason, copies, discarded)
+        return Withdrawn(version, copies, discarded, staying)
+
+    return _decide(store, find, act)
 
 
 def roll_back(store: Store, target: int, *, reason: str) -> tuple[DatasetVersion, tuple[int, ...]]:
-    """A new version with the batches of an older one; and what waited to enter and is discarded,
-    since it would bring rows back that the older version has not.
+    """A new version with the batches of an older one, and the waiting batches that it discards:
+    those whose rows the rollback removes.
     """
-    with store.read() as connection:
+
+    def find(connection: Connection) -> tuple[int, ...]:
         current, old = datasets.active(connection), datasets.get(connection, target)
-    gone = set() if current is None else set(current.batches) - set(old.batches)
-    waiting = {c.batch for b in gone for c in of(store, b) if c.whole and c.waits}
-    discarded = tuple(sorted(waiting))
-    return datasets.roll_back(store, target, reason=reason, discarded=discarded), discarded
+        gone = set() if current is None else set(current.batches) - set(old.batches)
+        found = (c for b in gone for c in _of(store, connection, b))
+        return tuple(sorted({c.batch for c in found if c.whole and c.waits}))
+
+    def act(
+        connection: Connection, discarded: tuple[int, ...]
+    ) -> tuple[DatasetVersion, tuple[int, ...]]:
+        return datasets.roll_back_in(connection, target, reason, discarded), discarded
+
+    return _decide(store, find, act)
 
 
 def block(store: Store, batch: int, why: Authorship) -> tuple[int, ...]:
-    """Block a batch and, where it is withdrawn, those that still repeat its rows; their ids.
+    """Block a batch and, if it is withdrawn, the later ones that repeat its rows; their ids.
 
-    NotPossible and UnknownId as `holds.hold`.
+    NotPossible and UnknownId as `blocks.block`.
     """
-    blocks.block(store, "b", batch, why)
-    return block_copies(store, batch)
+
+    def act(connection: Connection, found: tuple[Copy, ...]) -> tuple[int, ...]:
+        blocks.block_in(connection, "b", batch, why)
+        return _block(connection, batch, found)
+
+    return _decide(store, lambda connection: _of_withdrawn(store, connection, batch), act)
 
 
 def block_copies(store: Store, batch: int) -> tuple[int, ...]:
     """Block what repeats the rows of a batch that is blocked and withdrawn; ids."""
-    with store.read() as connection:
-        gone = datasets.withdrawn(connection, batch)
-    return _block_copies(store, batch, of(store, batch)) if gone else ()
+    return _decide(
+        store,
+        lambda connection: _of_withdrawn(store, connection, batch),
+        lambda connection, found: _block(connection, batch, found),
+    )
 
 
-def _block_copies(store: Store, batch: int, found: Sequence[Copy]) -> tuple[int, ...]:
-    with store.write() as connection:
-        blocked = blocks.current(connection).batches
-        if batch not in blocked:
-            return ()
-        new = [copy for copy in found if copy.batch not in blocked]
-        for copy in new:
-            reason = f"{copy.rows:,} of its rows are rows of b{batch}: {blocked[batch].reason}"
-            blocks.append(connection, "block", "b", copy.batch, Authorship(actor(), reason))
+def _of_withdrawn(store: Store, connection: Connection, batch: int) -> tuple[Copy, ...]:
+    return _of(store, connection, batch) if datasets.withdrawn(connection, batch) else ()
+
+
+def _block(connection: Connection, batch: int, found: Iterable[Copy]) -> tuple[int, ...]:
+    """Block copies of a blocked batch that are not blocked yet; none if it is not blocked."""
+    blocked = blocks.current(connection).batches
+    new = [c for c in found if batch in blocked and c.batch not in blocked]
+    for copy in new:
+        reason = f"{copy.rows:,} of its rows are rows of b{batch}: {blocked[batch].reason}"
+        blocks.append(connection, "block", "b", copy.batch, Authorship(actor(), reason))
     return tuple(copy.batch for copy in new)

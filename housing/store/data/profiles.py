@@ -1,42 +1,36 @@
-"""Facts about a dataset version, measured when it is first read and verified at each later one."""
+"""Facts about a dataset version, measured at its first reading and verified at each later one.
 
-import pandas as pd
+Importing this loads no pandas: the functions that read rows do.
+"""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from housing import schema
 from housing.errors import Corrupt
-from housing.keys import KEY_COLUMN
-from housing.quality.profile import profile_columns
 from housing.records import DatasetProfile
 from housing.store.data import datasets
 from housing.store.data.datasets import SIDE_COLUMN
-from housing.store.data.fingerprint import content_digest, rowset_digest
 from housing.store.database.engine import Store
 from housing.store.database.tables import dataset_profiles, utc_now
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def get(connection: Connection, version: int) -> DatasetProfile | None:
-    """The recorded facts of a version, or None while it has never been read."""
+    """The recorded facts of a version, or None before the first reading."""
     query = sa.select(dataset_profiles).where(dataset_profiles.c.version == version)
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    return DatasetProfile(
-        version=row.version,
-        rows=row.rows,
-        train_rows=row.train_rows,
-        test_rows=row.test_rows,
-        unused_rows=row.unused_rows,
-        digest=row.digest,
-        columns=row.columns,
-        sides=row.sides,
-        content=row.content,
-    )
+    return DatasetProfile(**{k: v for k, v in row._mapping.items() if k != "measured_at"})
 
 
 def newest(connection: Connection) -> DatasetProfile | None:
-    """The facts of the newest version that has been read, or None where none has."""
+    """The facts of the newest version that has been read, or None."""
     version = connection.execute(sa.select(sa.func.max(dataset_profiles.c.version))).scalar()
     return None if version is None else get(connection, version)
 
@@ -49,14 +43,18 @@ def alike(version: sa.ColumnElement[int] | int) -> sa.Select[tuple[int]]:
 
 
 def measured(store: Store, version: int) -> DatasetProfile:
-    """The facts of a version; its rows are read where that has never been done."""
+    """The facts of a version; its rows are read the first time."""
     with store.read() as connection:
         known = get(connection, version)
     return known or record_or_verify(store, version, datasets.read(store, version))
 
 
-def record_or_verify(store: Store, version: int, frame: pd.DataFrame) -> DatasetProfile:
+def record_or_verify(store: Store, version: int, frame: "pd.DataFrame") -> DatasetProfile:
     """Record the facts of the whole version `frame`, or check that they are the recorded ones."""
+    from housing import schema
+    from housing.keys import KEY_COLUMN
+    from housing.store.data.fingerprint import rowset_digest
+
     digest = rowset_digest(frame[[KEY_COLUMN, *schema.CATALOGUE]])
     sides = rowset_digest(frame[[KEY_COLUMN, SIDE_COLUMN]])
     with store.read() as connection:
@@ -72,14 +70,17 @@ def record_or_verify(store: Store, version: int, frame: pd.DataFrame) -> Dataset
         raise Corrupt(
             what=f"the split of dataset v{version}",
             why=f"its sides are not the recorded ones: {frame[SIDE_COLUMN].sum()} rows are on the "
-            f"test side, {known.test_rows} were",
+            f"test side, {known.test_rows} are recorded",
         )
     return known
 
 
 def _record(
-    store: Store, version: int, frame: pd.DataFrame, digest: str, sides: str
+    store: Store, version: int, frame: "pd.DataFrame", digest: str, sides: str
 ) -> DatasetProfile:
+    from housing.quality.profile import profile_columns
+    from housing.store.data.fingerprint import content_digest
+
     test_rows = int(frame[SIDE_COLUMN].sum())
     profile = DatasetProfile(
         version=version,
@@ -94,6 +95,6 @@ def _record(
     )
     with store.write() as connection:
         if get(connection, version) is None:
-            facts = {k: getattr(profile, k) for k in profile.__dataclass_fields__}
-            connection.execute(dataset_profiles.insert().values(**facts, measured_at=utc_now()))
+            new = dataset_profiles.insert().values(**asdict(profile), measured_at=utc_now())
+            connection.execute(new)
     return profile

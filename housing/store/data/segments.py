@@ -5,18 +5,14 @@ Same rows, same order, same library versions: same bytes, hence the same digest.
 
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from housing import schema
 from housing.errors import Corrupt
 from housing.store.database.engine import Store
-from housing.store.database.tables import blobs, utc_now
 from housing.store.objects.blobs import Blob
 from housing.training.fingerprints import NEITHER, TEST, Sides
 
@@ -63,33 +59,3 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas()
     known = {n: t for n, t in schema.dtypes().items() if n in frame.columns}
     return frame.astype(known)
-
-
-def record_blob(connection: Connection, blob: Blob, kind: str) -> str:
-    """Note a stored blob in SQL, in the write transaction of the row that refers to it.
-
-    Its bytes are there when this returns, whatever was deleted since they were stored.
-    """
-    blob.ensure_stored()
-    this = blobs.c.digest == blob.digest
-    known = connection.execute(sa.select(blobs.c.pruned_at).where(this)).first()
-    if known is not None:
-        # Stored again: by the present key, and where retention had dropped it, as young as new.
-        there: dict[str, Any] = {"pruned_at": None, "deleted_at": None}
-        if blob.signature is not None:
-            there["signature"] = blob.signature
-        if known.pruned_at is not None:
-            there["created_at"] = utc_now()
-        connection.execute(blobs.update().where(this).values(**there))
-    else:
-        connection.execute(
-            blobs.insert().values(
-                digest=blob.digest,
-                suffix=blob.suffix,
-                kind=kind,
-                size=blob.size,
-                signature=blob.signature,
-                created_at=utc_now(),
-            )
-        )
-    return blob.digest

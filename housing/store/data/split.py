@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Row
 from housing.keys import KEY_COLUMN, Keys
 from housing.schema import CATALOGUE
 from housing.store.data import agreements
-from housing.store.data.segments import get_table, put_sides, record_blob, to_frame
+from housing.store.data.segments import get_table, put_sides, to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
 from housing.store.database.tables import (
@@ -25,6 +25,7 @@ from housing.store.database.tables import (
     utc_now,
     version_batches,
 )
+from housing.store.objects.recording import record_blob
 from housing.training.fingerprints import NEITHER, TEST, Fingerprints, Sides, fingerprints
 from housing.training.near_duplicates import Known, ties
 from housing.training.split import (

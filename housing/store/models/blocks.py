@@ -1,9 +1,9 @@
 """Blocks: models and batches that a person has taken back, whose lineage is not promoted.
 
-A hold is a line of the ledger and so is its release; what is blocked is read by replaying them.
-The lineage of a held model is every model of the same recipe on the same rows; that of a held
-batch, every model that was trained on a dataset version which contains it. Training goes on; only
-promotion waits.
+A block is an entry of the promotion log and so is its end; replaying them gives what is blocked.
+The lineage of a blocked model is every model of the same recipe on the same rows; that of a
+blocked batch, every model trained on a dataset version with it. Training goes on; only promotion
+is blocked.
 """
 
 import json
@@ -20,16 +20,16 @@ from housing.store.data import batches, datasets
 from housing.store.database.engine import Store
 from housing.store.database.tables import dataset_profiles as profiles
 from housing.store.database.tables import models, searches
-from housing.store.database.tables import promotion_log as lines
+from housing.store.database.tables import promotion_log as entries
 from housing.store.models import promotion_log
 from housing.store.models.promotion_log import Authorship
 
 
 @dataclass(frozen=True)
 class Block:
-    """Why something is blocked, and since when (UTC)."""
+    """Who blocked something, why, and when (UTC)."""
 
-    seq: int  # the ledger's line
+    seq: int  # number of the log entry
     actor: str
     reason: str
     at: datetime
@@ -43,37 +43,35 @@ class Blocks:
     batches: Mapping[int, Block]
 
     def block_of(self, letter: str, id_: int) -> Block | None:
-        """The block on m7 or b3, or None."""
+        """The block of m7 or b3, or None."""
         return (self.models if letter == "m" else self.batches).get(id_)
 
 
 def current(connection: Connection) -> Blocks:
     """Models and batches that are blocked."""
-    query = sa.select(lines).where(lines.c.operation.in_(("block", "unblock")))
+    query = sa.select(entries).where(entries.c.operation.in_(("block", "unblock")))
     found: dict[str, dict[int, Block]] = {"m": {}, "b": {}}
-    for line in connection.execute(query.order_by(lines.c.seq)):
-        letter, id_ = ("m", line.blocked_model) if line.blocked_model else ("b", line.blocked_batch)
-        if line.operation == "block":
-            found[letter][id_] = Block(line.seq, line.actor, line.reason, line.at)
+    for row in connection.execute(query.order_by(entries.c.seq)):
+        letter, id_ = ("m", row.blocked_model) if row.blocked_model else ("b", row.blocked_batch)
+        if row.operation == "block":
+            found[letter][id_] = Block(row.seq, row.actor, row.reason, row.at)
         else:
             found[letter].pop(id_, None)
     return Blocks(found["m"], found["b"])
 
 
 def block_reason(connection: Connection, model: int, blocks: Blocks | None = None) -> str:
-    """Why a model may not be promoted, for people; "" where nothing of its lineage is blocked.
+    """Why a model may not be promoted, or "" if nothing of its lineage is blocked.
 
-    `blocks` is what is blocked now, unless the question is what would be.
+    `blocks` are the current ones unless given.
     """
     blocks = blocks or current(connection)
-    if not blocks.models and not blocks.batches:
-        return ""
     parts = []
     if (own := blocks.models.get(model)) is not None:
-        parts.append(f"m{model} is blocked ({own.reason}); `housing unblock m{model}` ends that")
+        parts.append(f"m{model} is blocked ({own.reason}); `housing unblock m{model}` unblocks it")
     parts += [
         f"m{model} has the recipe of m{twin} on the same rows, and m{twin} is blocked "
-        f"({blocks.models[twin].reason}); `housing unblock m{twin}` ends that"
+        f"({blocks.models[twin].reason}); `housing unblock m{twin}` unblocks it"
         for twin in _twins(connection, model, blocks.models)
     ]
     if blocks.batches:
@@ -82,7 +80,7 @@ def block_reason(connection: Connection, model: int, blocks: Blocks | None = Non
         ).scalar_one()
         parts += [
             f"m{model} was trained on b{batch}, which is blocked "
-            f"({blocks.batches[batch].reason}); `housing unblock b{batch}` ends that, "
+            f"({blocks.batches[batch].reason}); `housing unblock b{batch}` unblocks it, "
             f"`housing dataset withdraw b{batch}` trains without it"
             for batch in datasets.get(connection, version).batches
             if batch in blocks.batches
@@ -91,7 +89,7 @@ def block_reason(connection: Connection, model: int, blocks: Blocks | None = Non
 
 
 def _twins(connection: Connection, model: int, among: Iterable[int]) -> list[int]:
-    """Those of the other models that have the recipe of `model` on the same rows."""
+    """Other models among those given that have the recipe of `model` on the same rows."""
     query = (
         sa.select(models, profiles.c.content, searches.c.plan)
         .join(profiles, profiles.c.version == models.c.version)
@@ -104,47 +102,51 @@ def _twins(connection: Connection, model: int, among: Iterable[int]) -> list[int
 
 
 def recipe(row: Row[Any]) -> str:
-    """What a model is made of but for its seeds: families, parameters, and features left out."""
+    """What a model is made of except its seeds: families, parameters, excluded features."""
     draws = [member["draw"] for member in row.members or ()]
     draws = draws or [{"family": row.family, "parameters": row.parameters}]
     parts = {json.dumps([d["family"], d["parameters"]], sort_keys=True) for d in draws}
-    return json.dumps([sorted(parts), row.plan.get("exclude_features", [])])
+    return json.dumps([sorted(parts), row.plan.get("without", [])])
 
 
 def block(store: Store, letter: str, id_: int, why: Authorship) -> int:
-    """Block m7 or b3; returns the ledger's line. NotPossible where it is already."""
-    what = f"Blocking {letter}{id_}"
+    """Block m7 or b3; returns the number of the log entry. NotPossible if it is blocked."""
     with store.write() as connection:
-        _must_exist(connection, letter, id_)
-        champion = promotion_log.champion(connection)
-        if champion is None:
-            raise NotPossible(what=what, why="there is no champion yet, so nothing to protect.")
-        if current(connection).block_of(letter, id_) is not None:
-            raise NotPossible(what=what, why="it is; `housing history` says since when and why.")
-        if letter == "m" and id_ == champion:
-            raise NotPossible(
-                what=what,
-                why="it is the champion. `housing rollback --reason TEXT` goes back to the "
-                "one before and blocks it.",
-            )
-        return append(connection, "block", letter, id_, why)
+        return block_in(connection, letter, id_, why)
+
+
+def block_in(connection: Connection, letter: str, id_: int, why: Authorship) -> int:
+    """`block` in a write transaction."""
+    what = f"Blocking {letter}{id_}"
+    _must_exist(connection, letter, id_)
+    champion = promotion_log.champion(connection)
+    if champion is None:
+        raise NotPossible(what=what, why="there is no champion yet, so nothing to protect.")
+    if current(connection).block_of(letter, id_) is not None:
+        raise NotPossible(what=what, why="it is blocked; `housing history` shows since when.")
+    if letter == "m" and id_ == champion:
+        raise NotPossible(
+            what=what,
+            why="it is the champion. `housing rollback --reason TEXT` makes the previous one "
+            "champion and blocks it.",
+        )
+    return append(connection, "block", letter, id_, why)
 
 
 def unblock(store: Store, letter: str, id_: int, why: Authorship) -> int:
-    """End a hold; returns the ledger's line. NotPossible where there is none."""
+    """End a block; returns the number of the log entry. NotPossible if it is not blocked."""
     with store.write() as connection:
         _must_exist(connection, letter, id_)
-        champion = promotion_log.champion(connection)
-        if champion is None or current(connection).block_of(letter, id_) is None:
+        if current(connection).block_of(letter, id_) is None:
             raise NotPossible(
-                what=f"Releasing {letter}{id_}",
+                what=f"Unblocking {letter}{id_}",
                 why="it is not blocked; `housing status` lists what is.",
             )
         return append(connection, "unblock", letter, id_, why)
 
 
 def append(connection: Connection, operation: str, letter: str, id_: int, why: Authorship) -> int:
-    """Write a hold or a release as the next line; the champion stays who it is."""
+    """Write a block or its end as the next log entry; the champion stays."""
     newest = promotion_log.head(connection)
     if newest is None:
         raise NotPossible(what=f"A {operation} of {letter}{id_}", why="there is no champion yet.")

@@ -10,9 +10,10 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing.store.data.segments import put_frame, record_blob
+from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import calibrations, utc_now
+from housing.store.objects.recording import record_blob
 
 
 def get(connection: Connection, model: int) -> Row[Any] | None:

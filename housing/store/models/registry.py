@@ -21,7 +21,6 @@ from housing.errors import (
     UnknownId,
 )
 from housing.store.data import profiles
-from housing.store.data.segments import record_blob
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, promotion_log, runs, utc_now
 from housing.store.models import blocks
@@ -33,6 +32,7 @@ from housing.store.models.promotion_log import head as head
 from housing.store.models.promotion_log import history as history
 from housing.store.models.promotion_log import previous_champion as previous_champion
 from housing.store.objects.blobs import Blob
+from housing.store.objects.recording import record_blob
 
 _SEQ_TAKEN = ("promotion_log.seq", "pk_promotion_log")
 """How SQLite and PostgreSQL name the rule that a line's number is used once."""
@@ -186,7 +186,7 @@ def _must_be_eligible(connection: Connection, change: Change) -> None:
         why = blocks.block_reason(connection, row.id)
     else:  # going back to a model is a person's decision, whatever it was trained on
         block = blocks.current(connection).models.get(row.id)
-        unblock = f"`housing unblock m{row.id}` ends that"
+        unblock = f"`housing unblock m{row.id}` unblocks it"
         why = "" if block is None else f"it is blocked ({block.reason}); {unblock}"
     if why:
         raise ModelBlocked(model=f"m{row.id}", why=why)

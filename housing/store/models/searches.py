@@ -10,10 +10,10 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.errors import UnknownId
 from housing.records import Candidate, Score, Trial
-from housing.store.data.segments import record_blob
 from housing.store.database.engine import Store
 from housing.store.database.tables import fold_scores, searches, trials, utc_now
 from housing.store.objects.blobs import Blob
+from housing.store.objects.recording import record_blob
 
 
 def find(connection: Connection, key: str) -> Row[Any] | None:

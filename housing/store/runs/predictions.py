@@ -18,11 +18,12 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.errors import BlobMissing
 from housing.keys import KEY_COLUMN
-from housing.store.data.segments import put_frame, record_blob
+from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, label_batches, prediction_batches, utc_now
 from housing.store.models import retention
 from housing.store.objects import deletion
+from housing.store.objects.recording import record_blob
 
 AT = "at"
 MODEL = "model"

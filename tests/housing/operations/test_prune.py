@@ -13,13 +13,13 @@ from housing.errors import NotPossible, Pruned, RunInProgress, SettingsInvalid, 
 from housing.operations import backup, prune
 from housing.pipeline import promote
 from housing.settings import Settings, load_settings
-from housing.store.data.segments import record_blob
 from housing.store.database.engine import UPKEEP, Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, models, runs, utc_now
 from housing.store.models import artifacts, blocks, registry, retention
 from housing.store.models.promotion_log import Authorship
 from housing.store.objects import deletion
+from housing.store.objects.recording import record_blob
 from housing.store.runs import lease
 from tests.housing.operations.test_backup import original as original
 from tests.housing.operations.test_backup import seen as seen

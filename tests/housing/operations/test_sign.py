@@ -9,11 +9,11 @@ from sklearn.linear_model import LinearRegression
 from housing.errors import WrongKey
 from housing.operations.sign import sign
 from housing.settings import load_settings
-from housing.store.data.segments import record_blob
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import runs
 from housing.store.models import artifacts
+from housing.store.objects.recording import record_blob
 
 
 def _keep(store: Store, slope: float) -> str:

@@ -1,15 +1,18 @@
 """Rows that are kept out of the dataset stay out, whatever brings them again."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
-from housing.keys import KEY_COLUMN
+from housing.keys import KEY_COLUMN, district_keys
 from housing.pipeline import ingest
 from housing.settings import load_settings
 from housing.store.data import batches, copies, datasets, profiles, split
 from housing.store.database.engine import Store
+from housing.store.database.open import open_store
 from housing.store.models import blocks
 from housing.training.split import SplitRule
 from tests.fixtures.small_settings import landing_rows
@@ -79,11 +82,11 @@ def kept_out(store: Store, land: Land, request: pytest.FixtureRequest) -> str:
     if request.param == "withdrawn":
         assert _take(store) == ["accepted"]
         copies.withdraw(store, 2, reason="wrong")
-        return "b2, which was withdrawn (`housing dataset restore b2 --reason TEXT` brings it back)"
+        return "b2, which was withdrawn (`housing dataset restore b2 --reason TEXT` restores it)"
     land("b.csv", frame=OTHER_UNIT)
     assert _take(store) == ["quarantined"]
     if request.param == "quarantined":
-        return "b2, which is quarantined (`housing dataset accept b2` lets it in)"
+        return "b2, which is quarantined (`housing dataset accept b2` accepts it)"
     batches.discard(store, 2)
     return "b2, which was discarded"
 
@@ -134,7 +137,7 @@ def test_a_blocked_batch_that_is_withdrawn_names_both_commands(
     copies.withdraw(store, 2, reason="wrong")
     land("c.csv", frame=_ids(BAD))
     assert _take(store) == ["quarantined"]
-    assert "which is blocked: wrong unit (`housing unblock b2` ends that" in _message(store, 3)
+    assert "which is blocked: wrong unit (`housing unblock b2` unblocks it" in _message(store, 3)
 
 
 # --- withdrawing ------------------------------------------------------------------------------
@@ -214,3 +217,38 @@ def test_a_correction_is_no_copy_although_an_earlier_batch_has_its_values(
     assert copies.of(store, 2) == ()
     (found,) = copies.of(store, 1)
     assert (found.batch, found.whole) == (3, False)
+
+
+@pytest.mark.parametrize("decision", ["withdraw", "roll back"])
+def test_a_copy_that_arrives_between_lookup_and_decision_counts(
+    store: Store, land: Land, decision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, frame in (("a", BASE), ("b", BAD)):
+        land(f"{name}.csv", frame=frame)
+        _take(store)
+    without = set(_keys(store)) - set(_keys_of(BAD))
+
+    def deliver() -> None:
+        with open_store(load_settings()) as other:
+            land("c.csv", frame=_ids(BAD))
+            found = ingest.ingest(other, load_settings(), run=None)
+            assert [batch.status for batch in found.batches if batch.id == 3] == ["accepted"]
+
+    arriving, write = [deliver], Store.write
+
+    def write_after_an_arrival(self: Store) -> AbstractContextManager[sa.Connection]:
+        while arriving:
+            arriving.pop()()
+        return write(self)
+
+    monkeypatch.setattr(Store, "write", write_after_an_arrival)
+    if decision == "withdraw":
+        assert copies.withdraw(store, 2, reason="wrong").discarded == (3,)
+    else:
+        assert copies.roll_back(store, 1, reason="wrong")[1] == (3,)
+    _freeze(store)
+    assert _keys(store) == without
+
+
+def _keys_of(frame: Frame) -> set[int]:
+    return set(district_keys(frame).tolist())

@@ -10,10 +10,11 @@ from housing.pipeline.preflight import TIMEOUT_SECONDS, preflight
 from housing.pipeline.run_context import RunContext
 from housing.pipeline.subprocess_check import ModelSubprocess
 from housing.settings import Settings, load_settings
-from housing.store.data.segments import get_table, record_blob, to_frame
+from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import evaluations
 from housing.store.models import artifacts, registry
+from housing.store.objects.recording import record_blob
 from tests.housing.conftest import Land
 from tests.housing.pipeline.test_runs import run_night
 

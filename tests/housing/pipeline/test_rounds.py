@@ -15,11 +15,12 @@ from housing.pipeline.skip_check import what_next
 from housing.records import RunResult
 from housing.settings import Settings, load_settings
 from housing.store.data import datasets
-from housing.store.data.segments import get_table, record_blob, to_frame
+from housing.store.data.segments import get_table, to_frame
 from housing.store.database.open import open_store
 from housing.store.database.tables import backup_copies, evaluations, models, searches
 from housing.store.models import artifacts, blocks, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
+from housing.store.objects.recording import record_blob
 from housing.training.candidates import FAMILIES
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest

@@ -21,10 +21,11 @@ from sqlalchemy import make_url
 from housing import schema
 from housing.keys import KEY_COLUMN, mix
 from housing.settings import Settings
-from housing.store.data.segments import put_frame, record_blob
+from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import batches, evaluations, models, searches, utc_now
+from housing.store.objects.recording import record_blob
 
 MISSING_SHARE = 0.05
 

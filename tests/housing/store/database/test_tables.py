@@ -7,7 +7,6 @@ import sqlalchemy as sa
 
 from housing.records import Candidate, Score, Trial
 from housing.store.data import datasets, split
-from housing.store.data.segments import record_blob
 from housing.store.database.tables import (
     APPEND_ONLY,
     backup_copies,
@@ -19,6 +18,7 @@ from housing.store.database.tables import (
 )
 from housing.store.models import registry, searches
 from housing.store.models.registry import Change
+from housing.store.objects.recording import record_blob
 from housing.training.split import SplitRule
 
 

@@ -26,11 +26,11 @@ from housing.errors import (
 from housing.records import Candidate
 from housing.settings import load_settings
 from housing.store.backups import replication
-from housing.store.data.segments import record_blob
 from housing.store.database.open import open_store
 from housing.store.database.tables import backup_copies, blobs
 from housing.store.models import artifacts, skops_format
 from housing.store.objects.blobs import BlobStore
+from housing.store.objects.recording import record_blob
 from housing.training.candidates import FAMILIES
 from housing.training.fit import fit
 from housing.training.search import draws

@@ -121,7 +121,7 @@ def test_what_cannot_be_held_or_released_is_said(store, history):
         with pytest.raises(UnknownId, match=f"{letter}99"):
             blocks.unblock(store, letter, 99, WHY)
     blocks.block(store, "b", late, WHY)
-    with pytest.raises(NotPossible, match="it is; `housing history`"):
+    with pytest.raises(NotPossible, match="it is blocked; `housing history`"):
         blocks.block(store, "b", late, WHY)
 
 
