@@ -8,35 +8,24 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 MIN_TOKEN_LENGTH = 16
 """Characters; a shorter token can be guessed."""
 KEPT = "kept"
-"""Stands for the newest challenger that was not promoted."""
+"""Stands for the newest model that was never champion."""
 
 
 class ServeOptions(BaseModel):
-    """Limits and habits of the prediction API."""
+    """Access, limits, log and shadow of the prediction API."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     token: SecretStr | None = Field(
         None, description="Token that clients of the prediction API send; /health needs none."
     )
-    poll_seconds: float = Field(
-        0.25, ge=0.05, le=60, description="How often the ledger is looked at for a new champion."
-    )
-    switch_seconds: float = Field(
-        1.0,
-        ge=0,
-        le=60,
-        description="How long after a promotion or rollback all workers switch together; one "
-        "that has not loaded the new champion by then switches as soon as it has.",
-    )
-    retry_seconds: float = Field(
-        10.0, ge=0.1, le=3600, description="After this long a failed reload is tried again."
-    )
-    kept_models: int = Field(
-        3, ge=1, le=20, description="Champions kept in memory, so that going back takes no load."
+    allowed_hosts: tuple[str, ...] = Field(
+        ("127.0.0.1", "localhost", "[::1]"),
+        description="Host names to which a server without a token answers; a web page of another "
+        "host cannot use it through a visitor's browser.",
     )
     max_rows: int = Field(
-        1_000, ge=1, le=100_000, description="Districts of one JSON request; files may hold more."
+        1_000, ge=1, le=100_000, description="Districts of one JSON request; files may have more."
     )
     max_body_bytes: int = Field(
         2_000_000, ge=1_000, le=10**9, description="Bytes of a JSON request."
@@ -44,46 +33,32 @@ class ServeOptions(BaseModel):
     max_upload_bytes: int = Field(
         500_000_000, ge=1_000, le=10**11, description="Bytes of an uploaded file."
     )
-    body_seconds: float = Field(
-        10.0, gt=0, le=3600, description="A JSON request must have arrived within this time."
-    )
-    upload_seconds: float = Field(
-        600.0, gt=0, le=86_400, description="An uploaded file must have arrived within this time."
-    )
-    header_seconds: float = Field(
-        10.0, gt=0, le=600, description="A request's header must have arrived within this time."
-    )
-    max_connections: int = Field(
-        1_000, ge=1, le=100_000, description="Connections of one worker; more are turned away."
-    )
     log: Literal["inputs", "answers", "off"] = Field(
         "inputs",
-        description="What the prediction log keeps: what was asked and answered, the answers "
-        "alone, or nothing.",
+        description="Content of the prediction log: requests and predictions, predictions alone, "
+        "or nothing.",
     )
-    log_days: int = Field(30, ge=1, le=3650, description="Days after which logged answers go.")
-    log_seconds: float = Field(
-        5.0, ge=0.1, le=3600, description="Logged answers are written this often."
-    )
-    log_buffer: int = Field(
-        100_000,
-        ge=1_000,
-        le=10_000_000,
-        description="Answers that may wait to be written; further ones are counted and dropped.",
-    )
-    log_per_request: int = Field(
-        1_000, ge=1, le=1_000_000, description="Answers of one file that are logged, evenly spread."
+    log_days: int = Field(
+        30, ge=1, le=3650, description="Days after which logged predictions expire."
     )
     shadow: str = Field(
         "",
-        description="A model that is scored beside the champion and never answers: m5, or `kept` "
-        "for the newest challenger that was not promoted; empty for none.",
+        description="A second model whose predictions are logged and never returned: m5, or `kept` "
+        "for the newest model that was never champion; empty for none.",
     )
-    allowed_hosts: tuple[str, ...] = Field(
-        ("127.0.0.1", "localhost", "[::1]"),
-        description="Host names that are answered while no API token is set, so that no foreign "
-        "web page can ask through a visitor's browser.",
-    )
+
+    # Fixed for users (`settings.FIXED`); tests change them.
+    poll_seconds: float = 0.25  # between two checks for a new champion
+    switch_seconds: float = 1.0  # from a promotion until all workers switch together
+    retry_seconds: float = 10.0  # until a failed load is tried again
+    kept_models: int = 3  # champions in memory, so that a rollback needs no load
+    header_seconds: float = 10.0  # for a request's header
+    body_seconds: float = 10.0  # for a JSON body
+    upload_seconds: float = 600.0  # for an uploaded file
+    max_connections: int = 1_000  # of one worker; further requests get a 503
+    log_seconds: float = 5.0  # between two writes of the prediction log
+    log_buffer: int = 100_000  # predictions that wait to be written; further ones are dropped
+    log_per_request: int = 1_000  # predictions of one file that are logged, evenly spread
 
     @field_validator("token")
     @classmethod

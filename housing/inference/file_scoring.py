@@ -38,8 +38,8 @@ _NULLABLE = tuple(name for name in FEATURES if CATALOGUE[name].nullable)
 WANTED = Wanted(_REQUIRED, (*_NULLABLE, ID_COLUMN, TIME_COLUMN, TARGET))
 """Columns that are returned with the predictions; others are left out."""
 
-Listener = Callable[[Columns, Predictions], None]
-"""Called for each chunk with its valid rows and their predictions."""
+OnChunk = Callable[[Columns, Predictions | None], None]
+"""Called for each chunk with its valid rows and their predictions, None without any; may raise."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def score(
     *,
     name: str,
     kind: str,
-    seen: Listener = lambda *_: None,
+    on_chunk: OnChunk = lambda *_: None,
 ) -> FileScore:
     """Predict every row of `source` (kind "csv" or "parquet") into `target`, of the same kind.
 
@@ -72,7 +72,7 @@ def score(
     rows = predicted = extrapolated = 0
     with memory_named(name), _writer(target, kind) as write:
         for table in _csv_tables(source, name) if kind == "csv" else _parquet_tables(source, name):
-            scored, good, far = _scored(served, table, name, seen)
+            scored, good, far = _scored(served, table, name, on_chunk)
             write(scored)
             rows += table.num_rows
             predicted += good
@@ -84,7 +84,7 @@ def score(
 
 
 def _scored(
-    served: LoadedModel, table: pa.Table, name: str, seen: Listener
+    served: LoadedModel, table: pa.Table, name: str, on_chunk: OnChunk
 ) -> tuple[pa.Table, int, int]:
     """The table with OUTPUT_COLUMNS, and its numbers of districts and of extrapolations."""
     columns, errors = _checked(plain_frame(table.select(FEATURES), name))
@@ -92,12 +92,12 @@ def _scored(
     valid = {name: values[good] for name, values in columns.items()}
     found = {name: np.full(len(errors), np.nan) for name in ("predicted", "lower", "upper")}
     flags = np.zeros(len(errors), dtype=np.bool_)
-    if len(good):
-        predictions = served.predictions(valid)
+    predictions = served.predictions(valid) if len(good) else None
+    on_chunk(valid, predictions)
+    if predictions is not None:
         for name, values in found.items():
             values[good] = getattr(predictions, name)
         flags[good] = predictions.extrapolates
-        seen(valid, predictions)
     for name, values in found.items():
         table = table.append_column(name, pa.array(values, from_pandas=True))
     mask = np.ones(len(errors), dtype=np.bool_)

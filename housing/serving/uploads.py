@@ -109,12 +109,13 @@ async def _while_connected(request: Request, slots: CapacityLimiter, work: Calla
 def _score(
     state: AppState, served: LoadedModel, source: Path, target: Path, kind: str
 ) -> FileScore:
-    def on_chunk(columns: Columns, predictions: Predictions) -> None:
+    def on_chunk(columns: Columns, predictions: Predictions | None) -> None:
         from_thread.check_cancelled()
-        state.record(served, columns, predictions)
+        if predictions is not None:
+            state.record(served, columns, predictions)
 
     try:
-        done = score(served, source, target, name="the file", kind=kind, seen=on_chunk)
+        done = score(served, source, target, name="the file", kind=kind, on_chunk=on_chunk)
     except FileUnreadable as error:
         raise HTTPException(400, f"{error}.") from error
     state.metrics.rejected.inc(done.invalid)

@@ -419,13 +419,13 @@ def test_scoring_stops_when_the_client_has_gone(
     errors: list[BaseException] = []
     real = uploads.score
 
-    def repeating(*args: Any, seen: Any, **kwargs: Any) -> Any:
+    def repeating(*args: Any, on_chunk: Any, **kwargs: Any) -> Any:
         def again(*chunk: Any) -> None:
             begun.set()
-            until(lambda: seen(*chunk))
+            until(lambda: on_chunk(*chunk))
 
         try:
-            return real(*args, seen=again, **kwargs)
+            return real(*args, on_chunk=again, **kwargs)
         except BaseException as error:
             errors.append(error)
             raise
