@@ -19,17 +19,19 @@ _LONGEST_SHIFT = timedelta(hours=25)
 """More than any zone's clocks were ever set: times of a schedule need not come in their order."""
 
 
-def owed(deployment: DeploymentResponse, now: datetime) -> datetime | None:
+def owed(deployment: DeploymentResponse, now: datetime, watched_since: datetime) -> datetime | None:
     """The newest time at which a deployment was to run, in UTC; None where there was none yet.
 
-    Of its schedules those count that are on; where all are off, what they would have asked for.
+    Of its schedules those count that are on; where all are off, what they would have asked for. A
+    time before the deployment was made counts where the watchdog was at work then: Prefect lost
+    its database, and has the deployment anew.
     """
     on = [schedule for schedule in deployment.schedules if schedule.active]
-    due = max(filter(None, (_owed(each, now) for each in on or deployment.schedules)), default=None)
-    created = deployment.created
+    counted, created = on or deployment.schedules, deployment.created
+    due = max(filter(None, (last_due(each.schedule, now) for each in counted)), default=None)
     if due is not None and created is not None and due < created <= now:
-        return None  # the deployment is younger
-    return due
+        return due if watched_since < due else None
+    return max(filter(None, (_owed(each, now) for each in counted)), default=None)
 
 
 def _owed(deployed: DeploymentSchedule, now: datetime) -> datetime | None:

@@ -32,6 +32,7 @@ from housing.records import Event
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.database.tables import runs as run_rows
+from housing.store.database.tables import sent_alerts as alert_rows
 from housing.store.database.tables import utc_now
 from housing.store.runs import lease, runs, sent_alerts
 
@@ -64,13 +65,13 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
     """Start the night that was due and did not begin; tell the team where that took too long."""
     now = utc_now()
     deployment = _deployment(client, settings)
-    due = None if deployment is None else owed(deployment, now)
+    due = None if deployment is None else owed(deployment, now, _watched_since(store))
     if deployment is None or due is None or now - due < PATIENCE:
         return
     if (
         _ran(store, due, now, "completed", "failed")
         or _runs(store)
-        or _cancelled_by_user(client, due, now)
+        or _cancelled_by_user(client, store, due, now)
     ):
         return
     local = due.astimezone(ZoneInfo(settings.schedules.timezone))
@@ -117,11 +118,14 @@ def _start(
     client: SyncPrefectClient, store: Store, deployment: DeploymentResponse, due: datetime
 ) -> bool:
     """Start the night, unless a run of it is on its way; False where that was done before."""
-    if _due(client, utc_now(), *ON_ITS_WAY):
-        return False
+    key = _once(store, due)
+    with store.read() as connection:
+        if sent_alerts.known(connection, key) or _due(client, utc_now(), *ON_ITS_WAY):
+            return False
     run = client.create_flow_run_from_deployment(
-        deployment.id, tags=["housing", "made up for"], idempotency_key=_once(store, due)
+        deployment.id, tags=["housing", "made up for"], idempotency_key=key
     )
+    sent_alerts.first(store, key, Event.MISSED, f"Started as {run.name}.", NIGHTLY)
     return run.state_type is StateType.SCHEDULED
 
 
@@ -167,13 +171,31 @@ def _due(client: SyncPrefectClient, now: datetime, *types: StateType) -> list[Fl
     )
 
 
-def _cancelled_by_user(client: SyncPrefectClient, due: datetime, now: datetime) -> bool:
-    """Whether a person cancelled or halted the night that was due, or one since.
+def _cancelled_by_user(
+    client: SyncPrefectClient, store: Store, due: datetime, now: datetime
+) -> bool:
+    """Whether a person cancelled or halted the run that was due, or one since.
 
-    Also before it began: the orchestrator makes its runs ahead of their time.
+    Also before it began: Prefect makes runs ahead of their time. Our store remembers it, as
+    Prefect's database may be lost.
     """
+    key = f"nightly due {due.isoformat()} was cancelled"
     found = _due(client, now, StateType.CANCELLED, StateType.CANCELLING, StateType.PAUSED)
-    return any(run.expected_start_time and run.expected_start_time >= due for run in found)
+    if any(run.expected_start_time and run.expected_start_time >= due for run in found):
+        sent_alerts.first(store, key, Event.MISSED, "A person cancelled the run.", NIGHTLY)
+        return True
+    with store.read() as connection:
+        return sent_alerts.known(connection, key)
+
+
+def _watched_since(store: Store) -> datetime:
+    """When a watchdog of this store looked for the first time."""
+    key = "nightly watched for the first time"
+    sent_alerts.first(store, key, Event.MISSED, "The watchdog began.", NIGHTLY)
+    with store.read() as connection:
+        query = sa.select(alert_rows.c.at).where(alert_rows.c.key == key)
+        began: datetime = connection.execute(query).scalar_one()
+        return began
 
 
 def _ran(store: Store, due: datetime, now: datetime, *statuses: str) -> bool:
