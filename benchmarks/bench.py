@@ -4,8 +4,7 @@
 whether something has become slower, and goals that need the full size are not judged. `--full` is
 what docs/performance.md is made from; it wants a quiet machine and about an hour. FLAML is among
 the sides of `quality` once `make flaml` has installed it. Figures are kept
-as JSON (of a quick run in `benchmarks/out`), failures are named, and the others go on. Cut short,
-the same command with `--resume` leaves out what had come to its end.
+as JSON (of a quick run in `benchmarks/out`), failures are named, and the others go on.
 """
 
 import argparse
@@ -17,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import FOLDER
+from benchmarks import results
 
 QUICK: dict[str, list[str]] = {
     "quality": ["--draws", "2"],
@@ -45,7 +44,6 @@ PEER = Path("build/flaml/bin/python")
 """Where `make flaml` puts the peer; without it, `bench` does without."""
 
 OUT = Path(__file__).with_name("out")
-UNDER_WAY = OUT / "bench-under-way.json"
 
 
 def run(name: str, arguments: list[str], folder: Path) -> tuple[float, int]:
@@ -60,28 +58,14 @@ def run(name: str, arguments: list[str], folder: Path) -> tuple[float, int]:
 
 def table(folder: Path, since: float) -> list[str]:
     """A line a figure that was kept since then: both sides, their ratio, the goal."""
-    lines = [f"{'':<14}{'':<36}{'ours':>13}{'theirs':>13}  {'':<9}{'ratio':>8}"]
+    lines = []
     for path in sorted(folder.glob("*.json")):
-        if path.stat().st_mtime < since or path == UNDER_WAY:
-            continue
-        found: dict[str, Any] = json.loads(path.read_text())
-        for row in found.get("rows", ()):
-            ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
-            verdict = {True: "met", False: "MISSED", None: ""}[row["met"]]
-            lines.append(
-                f"{found['benchmark']:<14}{row['name']:<36}{row['ours']:>13,.4g}"
-                f"{row['theirs']:>13,.4g}  {row['unit']:<9}{ratio:>8}  {verdict}"
-            )
+        if path.stat().st_mtime >= since:
+            found: dict[str, Any] = json.loads(path.read_text())
+            for row in found.get("rows", ()):
+                row.pop("ratio")
+                lines.append(f"{found['benchmark']:<14} {results.line(results.Row(**row))}")
     return lines
-
-
-def before(mode: str) -> dict[str, Any]:
-    """When the run that was cut short began, and which of its benchmarks are done."""
-    known = json.loads(UNDER_WAY.read_text()) if UNDER_WAY.exists() else {}
-    if known.get("mode") != mode:
-        raise SystemExit("there is no such run to go on with")
-    found: dict[str, Any] = known
-    return found
 
 
 def main() -> int:
@@ -89,23 +73,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[*QUICK, []], help="these only")
     parser.add_argument("--full", action="store_true", help="at the size of the goals")
-    parser.add_argument("--resume", action="store_true", help="go on where such a run was cut off")
     options = parser.parse_args()
-    chosen, folder = (FULL, FOLDER) if options.full else (QUICK, OUT)
-    mode = "full" if options.full else "quick"
-    fresh = {"mode": mode, "since": time.time() - 1, "done": []}
-    state, failed = before(mode) if options.resume else fresh, []
+    chosen, folder = (FULL, results.FOLDER) if options.full else (QUICK, OUT)
+    since, failed = time.time() - 1, []
     for name in options.names or chosen:
-        if name in state["done"]:
-            continue
         peer = ["--flaml", str(PEER)] if name == "quality" and PEER.exists() else []
         took, code = run(name, [*chosen[name], *peer], folder)
         print(f"  ({took:.0f} s)")
         failed += [name] if code else []
-        state["done"] += [] if code else [name]
-        OUT.mkdir(exist_ok=True)
-        UNDER_WAY.write_text(json.dumps(state))
-    print("\n" + "\n".join(table(folder, state["since"])))
+    print("\n" + "\n".join(table(folder, since)))
     if failed:
         print(f"failed: {', '.join(failed)}")
     return 1 if failed else 0

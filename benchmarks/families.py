@@ -2,15 +2,11 @@
 
 `python -m benchmarks families housing.csv`: the training side of the reference split, three folds,
 one thread, features computed once a fold. Processor seconds are of one fit on two thirds of the
-rows; other work on the machine moves them little. The test side is not looked at. The same for two
-other ways to hand the features over: as float32, and with the category as one column of codes
-that the library splits by itself.
+rows; other work on the machine moves them little. The test side is not used.
 """
 
 import argparse
 import time
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -55,16 +51,6 @@ BLENDS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 
 
-HANDED = ("boosting, 300 trees", "lightgbm, 300 trees", "extra-trees, 100 trees")
-"""Settings that are tried with features handed over in other ways."""
-
-CODES: dict[str, dict[str, dict[str, Any]]] = {
-    "boosting": {"settings": {"categorical_features": [0]}},
-    "lightgbm": {"fitting": {"categorical_feature": [0]}},
-}
-"""How a library learns that the first column is a category; others have no such setting."""
-
-
 class Table:
     """The training side, its folds, and the features of each."""
 
@@ -86,16 +72,14 @@ class Table:
         self,
         name: str,
         sides: list[tuple[Any, Any]],
-        settings: Mapping[str, Any] = MappingProxyType({}),
-        fitting: Mapping[str, Any] = MappingProxyType({}),
     ) -> tuple[np.ndarray, float]:
         """Out-of-fold predictions and processor seconds a fit."""
         family, parameters = SETTINGS[name]
-        model = FAMILIES[family].build(SEED)[-1].set_params(**parameters, **settings)
+        model = FAMILIES[family].build(SEED)[-1].set_params(**parameters)
         predicted, seconds = np.empty(len(self.y)), 0.0
         for (fit, score), (learnt, others) in zip(self.folds, sides, strict=True):
             began = time.process_time()
-            fitted = clone(model).fit(learnt, self.y[fit], **fitting)
+            fitted = clone(model).fit(learnt, self.y[fit])
             seconds += time.process_time() - began
             predicted[score] = fitted.predict(others)
         return predicted, seconds / len(self.folds)
@@ -104,39 +88,6 @@ class Table:
         """Mean RMSE over the folds, US dollars."""
         squared = np.square(predicted - self.y)
         return float(np.mean([np.sqrt(squared[score].mean()) for _, score in self.folds]))
-
-
-def one_hot(train: pd.DataFrame) -> list[int]:
-    """Positions of the columns that say which category a row is of."""
-    built = unfitted("boosting", SEED)[:-1].fit(train[list(schema.FEATURES)], train[schema.TARGET])
-    names = built.get_feature_names_out()
-    return [at for at, name in enumerate(names) if name.startswith("category__")]
-
-
-def coded(features: np.ndarray, hot: list[int]) -> np.ndarray:
-    """The same features with the category as a code in the first column."""
-    code = np.asarray(features)[:, hot].argmax(axis=1)
-    return np.column_stack([code, np.delete(features, hot, axis=1)])
-
-
-def handed_over(table: Table, sides: list[tuple[Any, Any]], hot: list[int]) -> list[dict[str, Any]]:
-    """Error and seconds of the settings in HANDED as float64, as float32 and with codes."""
-    single = [(fit.astype(np.float32), score.astype(np.float32)) for fit, score in sides]
-    codes = [(coded(fit, hot), coded(score, hot)) for fit, score in sides]
-    rows = []
-    for name in HANDED:
-        ways: dict[str, tuple[list[tuple[Any, Any]], dict[str, dict[str, Any]]]] = {
-            "float64": (sides, {}), "float32": (single, {}),
-        }  # fmt: skip
-        if setting := CODES.get(SETTINGS[name][0]):
-            ways["category codes"] = (codes, setting)
-        plain, _ = table.predicted(name, sides)
-        for way, (given, more) in ways.items():
-            predicted, seconds = table.predicted(name, given, **more)
-            furthest = float(np.abs(predicted - plain).max())
-            rows.append({"name": name, "way": way, "rmse": table.error(predicted),
-                         "seconds": seconds, "furthest": furthest})  # fmt: skip
-    return rows
 
 
 def main() -> None:
@@ -154,12 +105,11 @@ def main() -> None:
             predicted = sum(weight * found[n][0] for n, weight in weights.items())
             seconds = sum(found[n][1] for n in weights)
             rows.append({"name": name, "rmse": table.error(predicted), "seconds": seconds})
-        handed = handed_over(table, sides, one_hot(train))
         groups = [{"without": "", "rmse": rows[0]["rmse"]}]
         for group in FEATURE_GROUPS:
             predicted, _ = table.predicted(default, table.features((group,)))
             groups.append({"without": group, "rmse": table.error(predicted)})
-    for row in (*rows, *handed, *groups):
+    for row in (*rows, *groups):
         print(row)
     results.save("families", {"rows_fitted": len(table.folds[0][0]), "families": rows,
-                              "groups": groups, "handed": handed})  # fmt: skip
+                              "groups": groups})  # fmt: skip

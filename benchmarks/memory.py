@@ -5,15 +5,14 @@ kernel's proportional set size, not the sum of resident sizes. Arrays that wait 
 folder of joblib's in memory count whether or not somebody has mapped them.
 """
 
-import os
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 EVERY = 0.1
 """Seconds between two looks, at least."""
@@ -21,7 +20,6 @@ EVERY = 0.1
 SHARE = 0.1
 """Of the time that may be spent on looking: of many gigabytes, one look takes its time."""
 
-TICKS = os.sysconf("SC_CLK_TCK")
 SHARED = Path("/dev/shm")
 
 
@@ -69,20 +67,19 @@ class Watch:
         wait = EVERY
         while not self._end.wait(wait):
             began = time.perf_counter()
-            alive = list(family(self.pid))
-            kib = sum(_proportional_kib(pid) + _in_memory_kib(pid) for pid in alive)
-            used = sum(_processor_seconds(pid) for pid in alive)
+            alive = family(self.pid)
+            kib = sum(_proportional_kib(one.pid) + _in_memory_kib(one.pid) for one in alive)
+            used = sum(map(_processor_seconds, alive))
             self.samples.append(Sample(time.time(), kib / 2**20, used))
             wait = max(EVERY, (time.perf_counter() - began) / SHARE)
 
 
-def family(pid: int) -> Iterator[int]:
-    """A process and its descendants, as they are now."""
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in children.read_text().split():
-                yield from family(int(child))
+def family(pid: int) -> list[psutil.Process]:
+    """A process and its descendants; empty where it has ended."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []
 
 
 def _proportional_kib(pid: int) -> int:
@@ -106,10 +103,8 @@ def _in_memory_kib(pid: int) -> int:
     return total
 
 
-def _processor_seconds(pid: int) -> float:
+def _processor_seconds(process: psutil.Process) -> float:
     """Of a process and those of its children that have ended and been waited for."""
-    with suppress(OSError):
-        # The name, in brackets, may hold blanks; utime, stime, cutime, cstime are 14 to 17.
-        after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, after[11:15])) / TICKS
+    with suppress(psutil.Error):
+        return float(sum(process.cpu_times()[:4]))
     return 0.0

@@ -4,16 +4,12 @@
 sides get the same training rows and two cores; each chooses by cross-validation alone, and the test
 rows are looked at once, when all have chosen. Folds of whole cells of the map are reported beside
 random ones: neighbours of a test row are in training, so the random figure is of interpolation.
-`--draws 2` shortens the reference for a trial; its goals are then not judged. A side that has
-chosen is kept at once; the same command with `--resume` goes on behind the last one.
+`--draws 2` shortens the reference for a trial; its goals are then not judged.
 """
 
 import argparse
-import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from sklearn.metrics import root_mean_squared_error
@@ -56,37 +52,6 @@ QUICK = {"families": ("lightgbm",), "n_trials": 2, "ensemble_size": 2, "n_jobs":
 """What is asked for where time matters most."""
 
 SEARCH_SHARE = 0.55
-UNDER_WAY = Path(__file__).with_name("out") / "quality-under-way.json"
-
-
-class Sides:
-    """What is known so far, on disk after each step, so that a run that is cut short loses one."""
-
-    def __init__(self, question: dict[str, Any], resume: bool) -> None:
-        self.question = question
-        self.known: dict[str, Any] = {}
-        if resume and UNDER_WAY.exists():
-            before = json.loads(UNDER_WAY.read_text())
-            if before["question"] != question:
-                raise SystemExit(f"{UNDER_WAY} is of another command: {before['question']}")
-            self.known = before["known"]
-
-    def side(self, name: str, choose: Callable[[], Side]) -> Side:
-        """A side, from the run before or now."""
-        return Side(**self._found(name, lambda: asdict(choose())))
-
-    def seconds(self, name: str, measure: Callable[[], float]) -> float:
-        """A figure that is no side."""
-        return float(self._found(name, measure))
-
-    def _found(self, name: str, make: Callable[[], Any]) -> Any:
-        if name not in self.known:
-            print(f"{name} ...", flush=True)
-            self.known[name] = make()
-            UNDER_WAY.parent.mkdir(exist_ok=True)
-            text = json.dumps({"question": self.question, "known": self.known}, default=str)
-            UNDER_WAY.write_text(text)
-        return self.known[name]
 
 
 def _rows(
@@ -144,59 +109,48 @@ def asked() -> argparse.Namespace:
     )
     parser.add_argument("--flaml", type=Path, metavar="PYTHON", help="an interpreter with FLAML")
     parser.add_argument("--flaml-seconds", type=float, help="default: the reference's time")
-    parser.add_argument("--resume", action="store_true", help="go on where such a run was cut off")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Let all sides choose, then look at the test rows."""
+    """Let all sides choose, then predict the test rows."""
     options = asked()
-    table = options.table = reference_table(options)
+    table, cells = reference_table(options), options.cells
     train, test = recipe.split(pd.read_csv(table))
-    question = {name: str(value) for name, value in vars(options).items() if name != "resume"}
-    kept, cells = Sides(question, options.resume), options.cells
-    sides = {}
-    sides["reference"] = kept.side(
-        "reference", lambda: reference(train, test, options.draws, cells)
-    )
+    sides = {"reference": reference(train, test, options.draws, cells)}
     wall = sides["reference"].wall
     default, quick = SearchPlan(n_jobs=JOBS), SearchPlan.model_validate(QUICK)
-    sides["default"] = kept.side("default", lambda: ours("default", train, test, default, cells))
+    plans = {"default": (default, cells)}
     if cells:
         alone = default.model_copy(update={"exclude_features": NEIGHBOURS})
-        sides["by itself"] = kept.side(
-            "by itself", lambda: ours("by itself", train, test, alone, cells)
-        )
+        plans["by itself"] = alone, cells
+    if options.night:
+        plans["quick"] = quick, False
+    if options.budget:
+        long = SearchPlan.model_validate({**LONG, "seconds": SEARCH_SHARE * wall})
+        plans["budget"] = long, False
+    for name, (plan, by_cell) in plans.items():
+        print(f"{name} ...", flush=True)
+        sides[name] = ours(name, train, test, plan, by_cell)
     nights = {}
     if options.night:
-        sides["quick"] = kept.side("quick", lambda: ours("quick", train, test, quick, False))
-        for name, plan in (("a whole night", default), ("a night of two draws", quick)):
-            nights[name] = kept.seconds(name, lambda: night(table, plan))  # noqa: B023
-    if options.budget:
-        plan = SearchPlan.model_validate({**LONG, "seconds": SEARCH_SHARE * wall})
-        sides["budget"] = kept.side("budget", lambda: ours("budget", train, test, plan, False))
+        nights = {
+            "a whole night": night(table, default),
+            "a night of two draws": night(table, quick),
+        }
     if options.flaml:
-        seconds = options.flaml_seconds or wall
         for name, given in (("raw columns", raw_columns), ("our features", our_features)):
-            peer = f"FLAML, {name}"
-            sides[peer] = kept.side(
-                peer,
-                lambda: flaml(peer, options.flaml, *given(train, test), seconds),  # noqa: B023
-            )
+            peer, seconds = f"FLAML, {name}", options.flaml_seconds or wall
+            sides[peer] = flaml(peer, options.flaml, *given(train, test), seconds)
     errors = {
         name: float(root_mean_squared_error(test[schema.TARGET], side.predicted))
         for name, side in sides.items()
     }
     results.show(
         "quality", _rows(sides, errors, options.draws >= DRAWS, nights),
-        f"beside the reference recipe of {options.draws} draws, on its own split",
+        f"compared with the reference recipe of {options.draws} draws, on its own split",
     )  # fmt: skip
-    results.save(
-        "quality-curves",
-        {"sides": {name: _told(side, errors[name]) for name, side in sides.items()}},
-    )
-
-
-def _told(side: Side, error: float) -> dict[str, Any]:
-    facts = {name: value for name, value in asdict(side).items() if name != "predicted"}
-    return {**facts, "test": error}
+    shown = {name: {**asdict(side), "test": errors[name]} for name, side in sides.items()}
+    for side in shown.values():
+        del side["predicted"]
+    results.save("quality-curves", {"sides": shown})

@@ -55,17 +55,20 @@ def machine() -> dict[str, object]:
     }
 
 
+def line(row: Row) -> str:
+    """A row as a line of text: both sides, their ratio, the goal."""
+    ratio = "" if row.ratio is None else f"{row.ratio:8.3f} x"
+    verdict = "" if row.met is None else ("met" if row.met else "MISSED")
+    goal = f"goal {row.goal}: {verdict}" if row.goal else ""
+    numbers = f"{row.ours:>14,.4g} {row.theirs:>14,.4g} {row.unit:<8}{ratio:>12}"
+    return f"{row.name:<36} {numbers}  {goal}"
+
+
 def show(benchmark: str, rows: Sequence[Row], what: str = "", **more: Any) -> None:
     """Print the rows and keep them, with `more` beside them."""
     print(f"{benchmark}: {what}" if what else benchmark)
     for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:8.3f} x"
-        verdict = "" if row.met is None else ("met" if row.met else "MISSED")
-        goal = f"goal {row.goal}: {verdict}" if row.goal else ""
-        print(
-            f"  {row.name:<36} {row.ours:>14,.4g} {row.theirs:>14,.4g} {row.unit:<8}"
-            f"{ratio:>12}  {goal}"
-        )
+        print(f"  {line(row)}")
     shown = [{**asdict(row), "ratio": row.ratio} for row in rows]
     save(benchmark, {"what": what, "rows": shown, **more})
 

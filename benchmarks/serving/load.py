@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 
 from benchmarks import serving_pages
+from benchmarks.memory import family
 from benchmarks.results import Row, load, show
 from benchmarks.serving import servers
 from housing import schema
@@ -91,8 +91,7 @@ def _case(
 
 def _cpu(pid: int) -> float:
     """Processor seconds of a server and its workers."""
-    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return sum(sum(one.cpu_times()[:2]) for one in family)
+    return sum(sum(one.cpu_times()[:2]) for one in family(pid))
 
 
 def _bodies(home: Path, folder: Path) -> dict[int, Path]:
