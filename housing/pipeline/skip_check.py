@@ -41,6 +41,7 @@ class Found:
     challenger: int | None = None
     block_reason: str = ""  # why the challenger may not be promoted
     verdict: Row[Any] | None = None  # the evaluation that stands
+    override: Row[Any] | None = None  # a person promoted the champion in the challenger's place
 
 
 def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEvaluation | None:
@@ -59,6 +60,9 @@ def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEv
         found = stored(
             connection, content, settings, registry.champion(connection), blocks.current(connection)
         )
+        if found.override is not None:
+            judged = from_row(registry.evaluation(connection, found.override.evaluation))
+            return replace(judged, outcome="promoted by hand")
         if found.verdict is None or not _concluded(connection, found.verdict.key):
             return None
         judged = from_row(found.verdict, found.block_reason)
@@ -89,7 +93,20 @@ def stored(
         challenger=model.id,
         block_reason=blocks.block_reason(connection, model.id, current_blocks),
         verdict=standing(connection, model.id, champion, content, settings),
+        override=_override(connection, champion, model.id),
     )
+
+
+def _override(connection: Connection, champion: int | None, challenger: int) -> Row[Any] | None:
+    """The line by which a person promoted the champion against the gate in the challenger's place.
+
+    The gate prefers the challenger, and promoting it again would undo what the person decided.
+    """
+    changes = (line for line in registry.history(connection) if line.from_model != line.to_model)
+    line = next(changes, None)
+    if line is None or (line.from_model, line.to_model) != (challenger, champion):
+        return None
+    return line if line.overridden else None
 
 
 def _concluded(connection: Connection, key: str) -> bool:
@@ -138,7 +155,8 @@ def next_run(
 
 def _rule(found: Found, looks: tuple[int, ...]) -> str:
     """By which rule the next run judges, where that is not the policy's own."""
-    if found.verdict is not None or found.block_reason or found.champion is None:
+    settled = found.verdict or found.override or found.block_reason
+    if settled or found.champion is None:
         return ""
     challenger = found.challenger
     if challenger == found.champion:
@@ -157,6 +175,8 @@ def _will(found: Found, version: int, answer: str | None, asks: bool) -> str:
     name = f"m{found.challenger}"
     if found.challenger == found.champion:
         return f"does nothing: {name} is the model of the rows of v{version}"
+    if found.override is not None:
+        return f"does nothing: a person has promoted {rival} in the place of {name}"
     if found.block_reason:
         return (
             f"promotes nothing: of the rows of v{version} it has {name}, and {found.block_reason}"

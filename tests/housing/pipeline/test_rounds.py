@@ -227,6 +227,19 @@ def test_a_model_is_promoted_against_the_comparison_only_on_request(two: Setting
     assert plain_run().outcome == "nothing new"  # the person has been told
 
 
+def test_no_run_undoes_an_override_without_new_rows(two: Settings) -> None:
+    """The run's own comparison is the one that the person has overridden."""
+    _back(two, None)  # m1 is champion, and m3 is better than it by far
+    assert plain_run().champion == 3
+    assert manual_promotion.promote_model(1, "we want it", override=True).overridden
+    assert _next(two) == (
+        "Without new rows the next run does nothing: a person has promoted m1 in the place of m3."
+    )
+    again = plain_run()
+    assert (again.outcome, _champion(two)) == ("nothing new", 1)
+    assert "m1 against m3, promoted by hand" in again.message
+
+
 def test_what_passes_the_gate_is_promoted_by_hand_and_nothing_is_overridden(
     two: Settings,
 ) -> None:
