@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 Json = Mapping[str, Any]
 
@@ -18,12 +18,21 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Rejection:
-    """How many rows of a batch were turned away for one reason."""
+    """The rows of a batch that one rule rejected."""
 
     code: str  # stable rule code, e.g. "range", listed in docs/data.md
     column: str  # catalogue column, or "" where the rule is about the row
     rows: int
     example: str  # first such row in words: file, line, column, value
+
+
+class KnownContent(NamedTuple):
+    """The newest batch that has some content."""
+
+    batch: int
+    names: frozenset[str]  # under which it was ever delivered
+    status: str  # "withdrawn" if it was in the dataset and is not now
+    next_digest: str  # of the same content, delivered once more
 
 
 BatchStatus = Literal[

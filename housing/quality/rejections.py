@@ -4,7 +4,7 @@ Which rows are rejected belongs in `rows`.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -93,13 +93,11 @@ def _json_rows(shown: pd.DataFrame) -> list[str]:
 
 def summary(rejected: pd.DataFrame, name: str, line_unit: str) -> tuple[Rejection, ...]:
     """Rejected rows counted by code and column, each with its first row as the example."""
-
-    def found() -> Iterator[Rejection]:
-        for (code, column), rows in rejected.groupby(["code", "column"], sort=True):
-            example = _example(rows, name, line_unit)
-            yield Rejection(code=str(code), column=str(column), rows=len(rows), example=example)
-
-    return tuple(found())
+    groups = rejected.groupby(["code", "column"], sort=True)
+    return tuple(
+        Rejection(str(code), str(column), len(rows), _example(rows, name, line_unit))
+        for (code, column), rows in groups
+    )
 
 
 def _example(rows: pd.DataFrame, name: str, line_unit: str) -> str:

@@ -4,7 +4,7 @@ Delivered files, files to predict, requests and labels are checked by these rule
 messages. Reading text as numbers belongs in `parsing`, rules about whole rows in `rows`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -135,10 +135,5 @@ def _expected(name: str) -> str:
 
 def rules_table(head: str, meaning: str, rules: Mapping[str, str]) -> str:
     """Rules as a Markdown table; docs/data.md contains them."""
-
-    def lines() -> Iterator[str]:
-        yield f"| {head} | {meaning} |"
-        yield "|---|---|"
-        yield from (f"| `{name}` | {text} |" for name, text in rules.items())
-
-    return "\n".join(lines())
+    rows = [f"| `{name}` | {text} |" for name, text in rules.items()]
+    return "\n".join([f"| {head} | {meaning} |", "|---|---|", *rows])

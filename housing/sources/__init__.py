@@ -1,7 +1,6 @@
-"""Edge 1: where fresh rows come from, and the registry of sources."""
+"""Sources of rows, and their registry."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
@@ -9,14 +8,9 @@ if TYPE_CHECKING:
     from housing.sources.base import Source, SourceOptions
 
 
-def _source(where: str, options: "SourceOptions") -> "Source":
-    source: Source = resolve_name(where)(options)
-    return source
-
-
 def _imported(where: str) -> "Callable[[SourceOptions], Source]":
-    """A source by module and class; imported when it is made, as settings only need the names."""
-    return partial(_source, f"housing.sources.{where}")
+    """A source by module and class; imported on use, as settings only need the names."""
+    return lambda options: resolve_name(f"housing.sources.{where}")(options)
 
 
 SOURCES: "Mapping[str, Callable[[SourceOptions], Source]]" = {

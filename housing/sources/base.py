@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from housing.quality.table import Raw
-from housing.records import BatchSummary
+from housing.records import BatchSummary, KnownContent
 from housing.sources.files import ReadLimits
 from housing.sources.settings import SourceSettings
 
@@ -44,30 +44,10 @@ class SourceOptions(SourceSettings):
     )
 
 
-class Known(Protocol):
-    """A stored batch whose content is delivered again."""
-
-    @property
-    def batch(self) -> int:
-        """Its id."""
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Names under which its content was ever delivered."""
-
-    @property
-    def status(self) -> str:
-        """Of the batch; "withdrawn" where it was in the dataset and is not now."""
-
-    @property
-    def next_digest(self) -> str:
-        """The digest of the same content, delivered once more."""
-
-
 class IngestHistory(Protocol):
     """What was ingested before; the store implements it."""
 
-    def batch_with(self, digest: str) -> Known | None:
+    def batch_with(self, digest: str) -> KnownContent | None:
         """The newest batch with this content, or None."""
 
     def outdated_rows(self, batch: int) -> int:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from housing.errors import FileUnreadable, SourceUnavailable
-from housing.records import BatchSummary
-from housing.sources.base import Delivery, IngestHistory, Known, SourceOptions, nothing_read
+from housing.records import BatchSummary, KnownContent
+from housing.sources.base import Delivery, IngestHistory, SourceOptions, nothing_read
 from housing.sources.files import fingerprint, shell_word, shown
 from housing.sources.table_file import is_table, read_table, require_table
 
@@ -99,7 +99,7 @@ class Landing:
             repeats=None if known is None else known.batch,
         )
 
-    def _known(self, path: Path, known: Known, seen: IngestHistory) -> BatchSummary:
+    def _known(self, path: Path, known: KnownContent, seen: IngestHistory) -> BatchSummary:
         """The summary of content that is stored, with the command that brings its rows back.
 
         A file that stays in the folder is not compared with the dataset at every run: corrections

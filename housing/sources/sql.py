@@ -14,7 +14,7 @@ earlier value is a delivery of its own, and two processes that read at once stor
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -53,9 +53,12 @@ class _Mark(NamedTuple):
 
 class _Rows(NamedTuple):
     columns: tuple[str, ...]
-    rows: list[Sequence[Any]]  # in order of watermark
-    marks: list[Any]  # each row's watermark
+    rows: list[tuple[Any, ...]]  # watermark, then the columns; in order of watermark
     exact_ids: int  # floating-point ids are exact below this
+
+    def with_mark(self, mark: Any) -> list[tuple[Any, ...]]:
+        """The columns of the rows with a watermark."""
+        return [row[1:] for row in self.rows if row[0] == mark]
 
 
 @dataclass(frozen=True)
@@ -137,65 +140,48 @@ def _fetch(
             file=table_name,
             why=f"has no column {column}, which HOUSING_SOURCES__SQL_WATERMARK names",
         )
-    names = [str(column.name) for column in table.columns]
-    header = read_header(names, table_name, "the table")
-    wanted = tuple(header.positions)
-    mark = table.c[column]
+    columns, mark = list(table.columns), table.c[column]
+    header = read_header([str(column.name) for column in columns], table_name, "the table")
+    wanted = {name: columns[at] for name, at in header.positions.items()}
     # As the driver gives them: a type that converts would raise at the first odd value.
-    plain = [sa.type_coerce(table.c[name], sa.types.NullType()).label(name) for name in wanted]
-    query = sa.select(mark.label("_watermark"), *plain).order_by(mark)
-    if last is None:
-        query = query.where(mark.is_not(None))
-    else:
-        query = query.where(mark >= _value(last.value))
+    plain = [sa.type_coerce(c, sa.types.NullType()).label(name) for name, c in wanted.items()]
+    new = mark.is_not(None) if last is None else mark >= _value(last.value)
+    query = sa.select(mark.label("_watermark"), *plain).where(new).order_by(mark)
     result = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(query)
-    marks: list[Any] = []
-    rows: list[Sequence[Any]] = []
-    for chunk in result.partitions():
-        marks += [row[0] for row in chunk]
-        rows += [tuple(row[1:]) for row in chunk]
+    rows = [tuple(row) for row in result]
     absent = sa.select(sa.func.count()).select_from(table).where(mark.is_(None))
     count = connection.execute(absent).scalar_one()
     unread = (f"{count:,} rows without {column} were not read",) if count else ()
-    exact = EXACT
-    if ID_COLUMN in wanted and _is_single(
-        table.c[names[header.positions[ID_COLUMN]]].type, connection
-    ):
-        exact = EXACT_32
-    return _Rows(wanted, rows, marks, exact), (*header.notes, *unread)
+    single = ID_COLUMN in wanted and _is_single(wanted[ID_COLUMN].type, connection)
+    found = _Rows(tuple(wanted), rows, EXACT_32 if single else EXACT)
+    return found, (*header.notes, *unread)
 
 
 def _without_known(found: _Rows, last: _Mark | None) -> _Rows:
     """Leave out the rows at the last watermark if they are exactly those delivered then."""
     if last is None or not found.rows:
         return found
-    value = _value(last.value)
-    ties = sum(mark == value for mark in found.marks)
-    if _digest(found.rows[:ties]) != last.ties:
-        return found
-    return found._replace(rows=found.rows[ties:], marks=found.marks[ties:])
+    ties = found.with_mark(_value(last.value))
+    return found._replace(rows=found.rows[len(ties) :]) if _digest(ties) == last.ties else found
 
 
 def _delivery(
     source: str, name: str, found: _Rows, notes: tuple[str, ...], number: int
 ) -> Delivery:
-    top = found.marks[-1]
-    ties = [row for row, mark in zip(found.rows, found.marks, strict=True) if mark == top]
+    top = found.rows[-1][0]
     frame = pd.DataFrame(
         {
             column: _series(column, [row[at] for row in found.rows], name, found.exact_ids)
-            for at, column in enumerate(found.columns)
+            for at, column in enumerate(found.columns, start=1)
         }
     )
     return Delivery(
         source=source,
         name=f"{name} up to {top}",
-        digest=_digest(
-            [(number,), *((m, *row) for m, row in zip(found.marks, found.rows, strict=True))]
-        ),
+        digest=_digest([(number,), *found.rows]),
         size=int(frame.memory_usage(deep=True).sum()),
         simulated=False,
-        watermark=_Mark(_text(top), _digest(ties), number).text(),
+        watermark=_Mark(_text(top), _digest(found.with_mark(top)), number).text(),
         read=partial(table_of, frame, notes),
     )
 
@@ -223,7 +209,7 @@ def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _digest(rows: list[Sequence[Any]]) -> str:
+def _digest(rows: list[tuple[Any, ...]]) -> str:
     """sha256 of a set of rows, hex; their order does not matter."""
     texts = (_UNIT.join("" if v is None else _plain(v) for v in row) for row in rows)
     hashes = sorted(hashlib.sha256(text.encode()).digest() for text in texts)

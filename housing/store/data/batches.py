@@ -6,13 +6,13 @@ Importing this loads no pandas: the functions that read or write rows do.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import NotPossible, UnknownId
-from housing.records import BatchStatus, BatchSummary, Rejection
+from housing.records import BatchStatus, BatchSummary, KnownContent, Rejection
 from housing.store.data import datasets
 from housing.store.data.datasets import TAKEN
 from housing.store.database.engine import Store
@@ -50,18 +50,9 @@ class NewBatch:
     standing: "Standing | None" = None  # of the accepted rows; None if there are none
 
 
-class KnownContent(NamedTuple):
-    """The newest batch that holds some content."""
-
-    batch: int
-    names: frozenset[str]  # of all its deliveries
-    status: str  # "withdrawn" if it left the dataset
-    next_digest: str  # of the same content, delivered once more
-
-
 @dataclass(frozen=True)
 class BatchLookup:
-    """Earlier deliveries, for the sources (`sources.base.Seen`)."""
+    """Earlier deliveries, for the sources (`sources.base.IngestHistory`)."""
 
     store: Store
 

@@ -195,13 +195,14 @@ LINES = st.lists(st.sampled_from([ROW, QUOTED, "", "x", '"', '1,"2', '"",1', *MI
     st.booleans(),
     st.sampled_from([1, 60, 100, 300]),
     st.sampled_from(["\n", "\r\n", "\r"]),
+    st.integers(1, 9),
 )
-def test_in_chunks_a_file_reads_as_in_one(lines, ends, size, end):
+def test_in_chunks_a_file_reads_as_in_one(lines, ends, size, end, block):
     text = end.join([HEADER, *lines]) + end * ends
     at_once = read(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delimited, "CHUNK_BYTES", size)
-        in_parts = read(text, block=7)
+        in_parts = read(text, block=block)
     pd.testing.assert_frame_equal(in_parts.frame, at_once.frame)
     assert in_parts.lines.tolist() == at_once.lines.tolist()
     assert (in_parts.broken, in_parts.notes) == (at_once.broken, at_once.notes)

@@ -143,6 +143,12 @@ def test_a_table_without_the_columns_is_unreadable(source, seen, append, options
     assert "has no column nope, which HOUSING_SOURCES__SQL_WATERMARK names" in answer.message
 
 
+def test_blanks_around_a_column_name_do_not_matter(source, seen, append):
+    append(rows(1).rename(columns={"population": " population"}), DAYS[0])
+    (delivery,) = source.deliveries(seen)
+    assert populations(delivery) == sorted(rows(1)["population"])
+
+
 def test_a_missing_table(source, seen, append, options, url):
     append(rows(1), DAYS[0])
     names = {"sql_table": "none", "sql_watermark": "written"}
