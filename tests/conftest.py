@@ -19,6 +19,7 @@ from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from tests.fixtures.populated_home import seen_nights as seen_nights
 from tests.fixtures.postgresql import Postgres, postgres_with
+from tests.fixtures.prepared_home import prepared_homes as prepared_homes
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,6 +1,7 @@
 """Rollback, the night after it, release, withdrawal: what is said first is what happens then."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -22,8 +23,11 @@ from housing.store.models import artifacts, blocks, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
 from housing.store.objects.recording import record_blob
 from housing.training.candidates import FAMILIES
+from tests.fixtures.prepared_home import PreparedHomes
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
+
+pytestmark = pytest.mark.xdist_group("rounds")  # one worker builds the homes once
 
 ROWS = {"a": 300, "b": 1500, "c": 300, "d": 300, "e": 300}
 """So few that the first model is far worse than the others, which are as good as each other."""
@@ -64,14 +68,19 @@ def _crown(settings: Settings, model: int) -> None:
             registry.change_champion(store, change)
 
 
+def _champions(settings: Settings, batches: str) -> None:
+    """Each batch makes a champion, but the last, whose challenger is not shown to be better."""
+    for number, name in enumerate(batches[:-1], start=1):
+        assert _night(settings, name).challenger == number
+        _crown(settings, number)
+    last = _night(settings, batches[-1])
+    assert (last.challenger, last.champion) == (len(batches), len(batches) - 1), last.message
+
+
 @pytest.fixture
-def five(small: Settings) -> Settings:
+def five(small: Settings, prepared_homes: PreparedHomes) -> Settings:
     """Champions m1 to m4, each of a batch more, and m5, which was not shown to be better."""
-    for number, name in enumerate("abcd", start=1):
-        assert _night(small, name).challenger == number
-        _crown(small, number)
-    last = _night(small, "e")
-    assert (last.challenger, last.champion) == (5, 4), last.message
+    prepared_homes.into(small.home, "rounds-five", partial(_champions, small, "abcde"))
     return small
 
 
@@ -196,13 +205,9 @@ def test_dataset_and_model_taken_back_in_any_order_end_alike(five: Settings) -> 
 
 
 @pytest.fixture
-def two(small: Settings) -> Settings:
+def two(small: Settings, prepared_homes: PreparedHomes) -> Settings:
     """Champion m2, and m3, which was not shown to be better."""
-    for number, name in enumerate("ab", start=1):
-        _night(small, name)
-        _crown(small, number)
-    last = _night(small, "c")
-    assert (last.challenger, last.champion) == (3, 2), last.message
+    prepared_homes.into(small.home, "rounds-two", partial(_champions, small, "abc"))
     return small
 
 
