@@ -1,7 +1,6 @@
-"""Edge 4: one message to a team, over as many channels as are set.
+"""Sends a message to the team over every channel that is set.
 
-A channel that fails is named in the log and fails nothing else: a night must not be lost
-because a chat server was down. What is worth a message is decided by who sends it.
+A channel that fails is named in the log and fails nothing else.
 """
 
 import json
@@ -61,7 +60,7 @@ class NotifySettings(BaseModel):
         "at all; special characters in it are written as in web addresses, @ as %40.",
     )
     mail_from: str = Field("housing@localhost", description="Sender of mails.")
-    mail_to: tuple[str, ...] = Field((), description="Who gets mails, with commas.")
+    mail_to: tuple[str, ...] = Field((), description="Recipients of mails, with commas.")
     apprise_urls: tuple[SecretStr, ...] = Field(
         (),
         description="Anything else that Apprise reaches (Slack, Teams, Telegram, ntfy, ...): its "
@@ -69,17 +68,17 @@ class NotifySettings(BaseModel):
     )
     heartbeat_url: SecretStr | None = Field(
         None,
-        description="Fetched after each night that came to its end, and after nothing else. A "
-        "service that expects it tells you when this whole machine is down.",
+        description="Fetched after each completed nightly run. A service that expects it reports "
+        "that this machine is down.",
     )
     silent_after_minutes: float = Field(
         15.0,
         ge=1,
         le=1440,
-        description="A run of the orchestrator's that has given no sign of life for so long is "
-        "crashed and told; one that waits for a person is left alone. Signs come every 30 seconds.",
+        description="A flow run without a heartbeat for this long is marked crashed and reported; "
+        "one that waits for a person is not. The heartbeat is every 30 seconds.",
     )
-    timeout_seconds: float = Field(5.0, gt=0, le=60, description="Patience with one channel.")
+    timeout_seconds: float = Field(5.0, gt=0, le=60, description="Timeout per channel, seconds.")
 
     @field_validator("events", mode="before")
     @classmethod
@@ -156,7 +155,7 @@ def to_mail(message: Message, settings: NotifySettings) -> None:
     mail = EmailMessage()
     mail["Subject"] = message.headline
     mail["From"], mail["To"] = settings.mail_from, ", ".join(settings.mail_to)
-    mail.set_content(f"{message.text}\n\n`housing show {message.subject}` tells more.\n")
+    mail.set_content(f"{message.text}\n\n`housing show {message.subject}` shows more.\n")
     url = urlsplit(settings.smtp_url.get_secret_value())
     with _mail_server(url, settings.timeout_seconds) as server:
         if url.username is not None:
@@ -216,7 +215,7 @@ def send_all(message: Message, settings: NotifySettings) -> tuple[str, ...]:
             continue
         try:
             notifier(message, settings)
-        except Exception as error:  # noqa: BLE001 - whatever a channel does, the night goes on
+        except Exception as error:  # noqa: BLE001 - a channel fails no run
             # Only the kind of error: its text may hold the address, which is a secret.
             log.warning("The channel %s failed (%s).", name, type(error).__name__)
             failed.append(name)
@@ -224,7 +223,7 @@ def send_all(message: Message, settings: NotifySettings) -> tuple[str, ...]:
 
 
 def say_alive(settings: NotifySettings) -> bool:
-    """Tell whoever watches this machine from outside that a night came to its end."""
+    """Fetch HEARTBEAT_URL; False if that fails."""
     if settings.heartbeat_url is None:
         return True
     try:

@@ -1,4 +1,4 @@
-"""What is kept, and for how long: the parameters of pruning."""
+"""Retention policy: the parameters of `housing prune`."""
 
 from typing import Self
 
@@ -6,11 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class RetentionPolicy(BaseModel):
-    """Dataset versions, batches, and the whole history in SQL are kept for ever.
-
-    Of models, what they predicted, and backups, that is kept which is young, or which somebody
-    may have to go back to.
-    """
+    """Which models, predictions and backups are kept. Datasets and everything in SQL always are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -18,20 +14,18 @@ class RetentionPolicy(BaseModel):
         30,
         ge=1,
         le=3650,
-        description="Rollback horizon: whatever was champion, and every backup of so many days, "
-        "is kept whatever else is said.",
+        description="Rollback horizon: champions and backups of the last days are always kept.",
     )
     days: int = Field(
-        90, ge=1, le=36500, description="Age in days from which models and predictions may go."
+        90,
+        ge=1,
+        le=36500,
+        description="Age in days from which models and predictions may be deleted.",
     )
-    champions: int = Field(
-        5, ge=2, le=1000, description="So many of the latest champions are kept however old."
-    )
-    backups: int = Field(
-        7, ge=1, le=1000, description="So many of the latest backups are kept however old."
-    )
+    champions: int = Field(5, ge=2, le=1000, description="Number of recent champions always kept.")
+    backups: int = Field(7, ge=1, le=1000, description="Number of recent backups always kept.")
     orphan_hours: float = Field(
-        24.0, ge=1, le=8760, description="Age from which files that nothing names are swept away."
+        24.0, ge=1, le=8760, description="Age (hours) after which unreferenced files are deleted."
     )
 
     @model_validator(mode="after")

@@ -132,6 +132,6 @@ def audit_sample(
 
     other = None if rival is None else id_parsing.parse(rival, allowed="m")[1]
     with open_store(load_settings()) as store:
-        rows = write_sample(store, output, count, seed=seed, rival=other)
+        rows = write_sample(store, output, count, seed=seed, other=other)
     console.print(f"{rows:,} districts: {escape(str(output))}")
     console.print(f"Fill in the price, then: housing ingest --audit {escape(str(output))}")

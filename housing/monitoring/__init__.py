@@ -1,1 +1,1 @@
-"""What is watched between two nights: inputs, answers, live errors, age; pure, of tables."""
+"""Drift, live error and staleness as pure functions of tables."""

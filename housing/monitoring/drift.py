@@ -1,8 +1,8 @@
-"""Whether what is asked, and what is answered, still looks like what the champion was made of.
+"""Drift of inputs and predictions against the data the champion was trained on.
 
 Effect size, least number of rows and false-discovery rate over all columns and the predictions
-together: a p-value alone would cry on every large window. Units and categories are upstream's
-doing and are told apart from a world that changes.
+together: a p-value alone fires on every large window. Units and categories are upstream's
+doing and have signals of their own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ USUAL_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Reference:
-    """What the champion was made of: training features, and its answers for the test rows."""
+    """Training features of the champion, and its predictions of the test rows."""
 
     features: pd.DataFrame
     predicted: Floats

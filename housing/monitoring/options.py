@@ -55,7 +55,7 @@ class MonitorOptions(BaseModel):
     champion_days: float = Field(30.0, gt=0, description="Days after which a champion is stale.")
     data_days: float = Field(3.0, gt=0, description="Days without data after which it is stale.")
     on_drift: Literal["alert", "retrain"] = Field(
-        "alert", description="What an alarm of drift does beside telling the team."
+        "alert", description="What an alarm of drift does besides sending a message."
     )
     on_error: Literal["alert", "retrain", "rollback"] = Field(
         "alert",
@@ -63,5 +63,5 @@ class MonitorOptions(BaseModel):
         "is on probation.",
     )
     probation_days: float = Field(
-        7.0, gt=0, description="Days after a promotion in which a live error may take it back."
+        7.0, gt=0, description="Days after a promotion in which a live error may roll it back."
     )

@@ -30,7 +30,7 @@ SOONEST = 100.0
 
 @dataclass(frozen=True)
 class Paired:
-    """Another model against the one in force, on the same rows."""
+    """Another model against the champion, on the same rows."""
 
     rows: int
     effect: float  # change of the RMSE, errors bounded by the range of the prices; -0.1: 10 % less
@@ -73,7 +73,7 @@ def score_and_limit(gain: Floats, where: SpatialCells, confidence: float) -> tup
     found = spatial_error(gain - mean, where) if n >= FEWEST_ROWS and spread else None
     if found is None or found.cells < 2:
         return -np.inf, np.inf
-    independent = (spread / found.se) ** 2  # rows that say as much as these
+    independent = (spread / found.se) ** 2  # with the same information
     time = independent / SOONEST
     limit = np.sqrt((1 + 1 / time) * (np.log1p(time) - 2 * np.log1p(-confidence)))
     return _normal(mean / found.se, found.df), float(limit)

@@ -1,4 +1,4 @@
-"""What grows old, and what is turned away: staleness of model and data, rejected share."""
+"""Staleness of model and data, rejected rows and quarantined batches."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ def age_signals(
     """Champion and data against their longest ages; `data_at` None where nothing ever came."""
     found = [_old("the champion", "was trained", now - trained_at, options.champion_days)]
     if data_at is not None:
-        found.append(_old("the data", "last came in", now - data_at, options.data_days))
+        found.append(_old("the data", "was last ingested", now - data_at, options.data_days))
     return found
 
 
@@ -30,7 +30,7 @@ def _old(what: str, words: str, age: timedelta, limit: float) -> Signal:
 
 
 def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[Signal]:
-    """Rows that intake turned away, of all that came since the last look."""
+    """Share of rows that ingestion rejected since the last monitoring run."""
     if read < MIN_UPSTREAM_ROWS:
         return []
     share = rejected / read
@@ -39,7 +39,7 @@ def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[S
             name="rejected rows",
             kind="rejected",
             fired=share > options.max_rejected_share,
-            message=f"{share:.1%} of {read:,} rows were turned away by intake, "
+            message=f"{share:.1%} of {read:,} rows were rejected by ingestion, "
             f"{options.max_rejected_share:.0%} are allowed",
             rows=read,
             effect=share,

@@ -1,9 +1,7 @@
-"""Whether a live error takes the champion back: only to a model that is better on the same rows.
+"""Automatic rollback after an alarm of live error: only to a model that is better on the same rows.
 
-A world that changed spoils every model alike, and a rollback would lose what the champion is better
-at. So the target answers all rows with a price since the promotion; it must err less there by more
-than noise, at a level that holds over all looks, and keep its own promise. docs/monitoring.md has
-the states.
+Changed data affect every model, and a rollback would lose what the champion is better at. So both
+models predict all labelled rows since the promotion. docs/monitoring.md lists the states.
 """
 
 from collections.abc import Callable
@@ -38,7 +36,7 @@ REMEDY = "`housing retrain` fits a model to the rows of today"
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a live-error alarm; `cause` is the same for the same reason."""
+    """The result of an alarm of live error; `cause` is the same for the same reason."""
 
     cause: str
     message: str
@@ -53,7 +51,7 @@ def decide(
     rows: Callable[[], pd.DataFrame],
     reason: str,
 ) -> Decision:
-    """Roll back, or say why not. `rows` yields those since the promotion: key, features, price."""
+    """Roll back, or give the reason why not. `rows`: key, features, target since the promotion."""
     why_not = _ineligible(store, settings, served)
     if why_not is not None:
         return why_not
@@ -68,21 +66,21 @@ def decide(
             return Decision(f"m{target}: {not_better}", f"{message}; {REMEDY}")
         done = roll_back(store, target, f"live error beyond its limit: {reason}. {message}")
     except HousingError as error:
-        said = f"{served.name} could not be rolled back to m{target}: {error} The next run of "
-        return Decision(f"{type(error).__name__}: {error}", f"{said}the monitor tries again.",
-                        failed=True)  # fmt: skip
+        cause = f"{type(error).__name__}: {error}"
+        text = f"{served.name} could not be rolled back to m{target}: {error} The next run of "
+        return Decision(cause, f"{text}the monitor tries again.", failed=True)
     return Decision("done", f"{served.name} was rolled back to m{target}: {message}", done)
 
 
 def _ineligible(store: Store, settings: Settings, served: LoadedModel) -> Decision | None:
-    """Only a promotion is taken back, once, and in its probation."""
+    """Only a promotion in its probation is rolled back, and only once."""
     with store.read() as connection:
         query = sa.select(lines.c.operation).where(
             lines.c.seq >= served.seq, lines.c.operation.in_((*promotion_log.SWITCHES, "restore"))
         )
         operation = connection.execute(query.order_by(lines.c.seq.desc()).limit(1)).scalar_one()
     if operation != "promote":
-        words = f"{served.name} came by a {operation} and is not taken back by itself; {REMEDY}"
+        words = f"{served.name} came by a {operation}, so it is not rolled back; {REMEDY}"
         return Decision(f"came by {operation}", words)
     days = settings.monitor.probation_days
     if utc_now() - served.since > timedelta(days=days):
@@ -111,12 +109,12 @@ def _better(
                      confidence=ROLLBACK_CONFIDENCE)  # fmt: skip
     figures = _figures(target, served, found)
     if not found.better:
-        words = "not better by more than noise: more prices will tell, or the world has changed"
+        words = "not significantly better: the data have changed, or it takes more labels"
         return "not better", f"{figures}: {words}"
     given = counted(expected_rates.labelled(rows, theirs))
     broken = breaks_promise(given, expected_rates.of(store, former), settings.monitor)
     if broken:
-        return "its own promise", f"{figures}, but {broken}, so the world has changed"
+        return "its own promise", f"{figures}, but {broken}, so the data have changed"
     return "", figures
 
 

@@ -77,7 +77,7 @@ class VerificationResult:
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What was brought back; `notices` say what a person still has to do."""
+    """A restored backup; `notices` name what a person still has to do."""
 
     id: str
     champion: int | None
@@ -90,7 +90,7 @@ def create(store: Store, settings: Settings) -> Snapshot:
     """Write a snapshot of the whole store to the backup place; costs what is new since the last.
 
     The database is dumped in one transaction, so that it and the blobs it refers to are of one
-    moment; nights may go on meanwhile. RunInProgress while another backup or prune is at work.
+    moment; runs may continue meanwhile. RunInProgress beside another backup or a prune.
     """
     with lease.held_lease(store, owner=f"the backup of {actor()}", name=UPKEEP) as fenced:
         dumps, facts, copied = _one_moment(store)
@@ -108,7 +108,7 @@ def create(store: Store, settings: Settings) -> Snapshot:
 
 
 def _one_moment(store: Store) -> tuple[dict[str, bytes], dict[str, Any], int]:
-    """The database, what a manifest says of it, and bytes copied of the objects that it refers to.
+    """The dumped database, its facts for the manifest, and the bytes of objects that were copied.
 
     Servers drop answers that are too old whenever they like; where one went meanwhile, the moment
     is a later one.
@@ -122,14 +122,14 @@ def _one_moment(store: Store) -> tuple[dict[str, bytes], dict[str, Any], int]:
         except BlobMissing:
             with store.read() as connection:
                 live = set(snapshots.live_blobs(connection))
-            if live >= set(facts["blobs"]):  # nobody dropped it: it is lost
+            if live >= set(facts["blobs"]):  # not expired: it is lost
                 raise
 
 
 def verify(store: Store, settings: Settings, snapshot: str | None = None) -> VerificationResult:
     """Restore a snapshot (the newest for None) into a scratch folder and see whether it is good.
 
-    The answer is recorded; `problems` say what is wrong. The signing key is the one here.
+    The result is recorded. The signing key is the one here.
     """
     with lease.held_lease(store, owner=f"the trial restore of {actor()}", name=UPKEEP) as fenced:
         manifest = snapshots.read(store.backup, snapshot)
@@ -166,7 +166,7 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
     """Bring a snapshot (the newest for None) back into an empty store.
 
     NotPossible where there is a store already. Every byte is checked and the database found sound
-    before the first row is written here, and the rows come in one transaction: a restore that is
+    before the first row is written, and all rows in one transaction: a restore that is
     interrupted is done again. What an encrypted snapshot has of keys comes back as well.
     """
     place = backup_place(settings)
@@ -232,7 +232,7 @@ def _replay_champion(store: Store) -> None:
 
 
 OF_NO_VALUE = ("leases", "backups", "backup_copies")
-"""Tables in which an empty store may have rows: somebody looked at its backups first."""
+"""Tables in which an empty store may have rows, because its backups were listed or verified."""
 
 
 def _must_be_empty(store: Store) -> None:
@@ -261,7 +261,7 @@ def _move_in(tried: Store, store: Store, manifest: Manifest) -> int:
     """
     with tried.read() as source, store.write() as target:
         if _in_use(target):
-            raise NotPossible(what="Restoring a backup", why="somebody began to use the store.")
+            raise NotPossible(what="Restoring a backup", why="the store came into use.")
         for name in OF_NO_VALUE:
             target.execute(metadata.tables[name].delete())
         rows = 0

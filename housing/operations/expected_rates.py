@@ -1,4 +1,4 @@
-"""What a model promises: its counts on the test rows of the dataset that it was made of."""
+"""Expected rates of a model: its counts on the test rows of its own dataset version."""
 
 import numpy as np
 import pandas as pd
@@ -22,16 +22,16 @@ def sides(store: Store, version: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def labelled(frame: pd.DataFrame, found: Predictions) -> LabelledPredictions:
-    """Rows with their price, and what a model says of them."""
+    """Rows with their label and the predictions of a model."""
     actual = frame[schema.TARGET].to_numpy(np.float64)
     return LabelledPredictions(actual, found.predicted, found.lower, found.upper)
 
 
 def of_test_rows(served: LoadedModel, test: pd.DataFrame) -> Counts:
-    """The promise, from the test rows of the model's own dataset version."""
+    """Expected counts, from the test rows of the model's own dataset version."""
     return counted(labelled(test, served.predictions(columns_of_frame(test))))
 
 
 def of(store: Store, served: LoadedModel) -> Counts:
-    """The promise of a model, read from the store."""
+    """Expected counts of a model, read from the store."""
     return of_test_rows(served, sides(store, served.version)[1])

@@ -1,4 +1,4 @@
-"""Recorded verdicts, for questions about the gate itself: what it sees, what would change it."""
+"""Explains recorded verdicts: the gate's power, and what would change each check's outcome."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,19 +40,19 @@ class Recorded:
 
     @property
     def comparison(self) -> Comparison:
-        """Challenger against champion; NotPossible on a night that had no champion."""
+        """Challenger against champion; NotPossible for a run without a champion."""
         if self.evidence.comparison is None:
             raise NotPossible(
                 what="Asking what the gate can see",
                 why=f"the verdict on m{self.evidence.challenger.id} was not against a champion; "
-                "a later night's will be.",
+                "a later run's will be.",
             )
         return self.evidence.comparison
 
 
 @dataclass(frozen=True)
 class Explained:
-    """One check: what it said, and what would change its mind."""
+    """One check: its outcome, and what would change it."""
 
     name: str
     outcome: str
@@ -78,16 +78,16 @@ def _newest(connection: Connection) -> Row[Any]:
     if not rows:
         raise NotPossible(
             what="Asking about the gate",
-            why="nothing has been judged yet; `housing retrain` runs a night.",
+            why="nothing has been judged yet; `housing retrain` starts a run.",
         )
     return rows[0]
 
 
 def _of_run(connection: Connection, run: int) -> Row[Any]:
-    night = runs.get(connection, run)
+    ended = runs.get(connection, run)
     row = registry.evaluation_of_run(connection, run)
-    if row is None and night.challenger is not None:
-        row = registry.newest_evaluation(connection, night.challenger)  # judged by an earlier run
+    if row is None and ended.challenger is not None:
+        row = registry.newest_evaluation(connection, ended.challenger)  # by an earlier run
     if row is None:
         raise NotPossible(
             what=f"Asking about the gate of r{run}",
@@ -97,7 +97,7 @@ def _of_run(connection: Connection, run: int) -> Row[Any]:
 
 
 def power(found: Recorded, policy: GatePolicy | None = None) -> OperatingCharacteristic:
-    """What the gate of that night could see, under the rule in force then or another policy."""
+    """Operating characteristic of the gate of that run, under its rule or another policy."""
     return operating_characteristic(
         found.comparison,
         policy or decision_rule.effective_policy(found.evidence, found.policy),
@@ -106,7 +106,7 @@ def power(found: Recorded, policy: GatePolicy | None = None) -> OperatingCharact
 
 
 def explain(found: Recorded) -> tuple[Explained, ...]:
-    """Each check of the verdict and what it would need to change its mind."""
+    """Each check of the verdict and what it would need to change its outcome."""
     checks = {check.name: check for check in CHECKS}
     return tuple(
         Explained(

@@ -85,7 +85,7 @@ def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def _types(data: bytes) -> list[str]:
-    """Types in the file that skops does not trust by itself and this program does."""
+    """Types in the file that only this program trusts, not skops."""
     found = skops.io.get_untrusted_types(data=data)
     trusted = trusted_types()
     return [name for name in found if name in trusted]

@@ -1,4 +1,4 @@
-"""Copying back from the backup what is damaged or missing in the store; never done by itself."""
+"""Restores damaged or missing objects from the backup, on request."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from housing.store.database.tables import blobs
 
 @dataclass(frozen=True)
 class Healed:
-    """Digests that were copied back, and in words what could not be."""
+    """Digests of restored objects, and messages about those that are lost."""
 
     healed: tuple[str, ...]
     lost: tuple[str, ...]

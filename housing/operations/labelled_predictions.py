@@ -1,10 +1,9 @@
 """Logged predictions joined with labels that arrived later.
 
 A label counts for the newest prediction of each model before the first label that the row ever had.
-A row that the model was trained or tested on, or that had a label before it was predicted, says
-nothing about how well labels are predicted, and neither does a withdrawn batch. Reading resumes
-from a cursor over the labels. Of a file of predictions the keys are read, and the other columns
-where a key has a new label.
+Rows of the model's own dataset version, rows that had a label before they were predicted, and
+withdrawn batches do not count. Reading resumes from a cursor over the labels. Of a file of
+predictions the keys are read, and the other columns where a key has a new label.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Districts for a person to check: where a look is worth most, and some at random.
+"""Labelling sample: uncertain, disputed and random rows.
 
 The file has a place for the true price; filled in, it comes back by `housing ingest --audit`, as
 the same districts: each carries its id, or its key in the place of one.
@@ -25,14 +25,14 @@ from housing.store.runs.predictions import AT
 REASON = "picked_for"
 WIDEST, DISAGREEMENT, RANDOM = "widest interval", "models disagree", "random"
 SHARES = {WIDEST: 0.4, DISAGREEMENT: 0.4, RANDOM: 0.2}
-"""Of the sample. The random part says how good the model is; the others, where it is not."""
+"""Of the sample. The random part estimates the error; the others find large errors."""
 
 
-def sample(store: Store, count: int, *, seed: int, rival: int | None = None) -> pd.DataFrame:
-    """Districts to check: id, features, an empty price, what the models say, why each was picked.
+def sample(store: Store, count: int, *, seed: int, other: int | None = None) -> pd.DataFrame:
+    """Districts to check: id, features, an empty price, predictions, why each was picked.
 
     From logged answers where there are any with their inputs, else from the active dataset. The
-    rival is the newest model that is not champion, unless named. NotPossible without a champion.
+    second model is the newest that is not champion, unless named. NotPossible without a champion.
     """
     with store.read() as connection:
         champion = registry.champion(connection)
@@ -40,9 +40,9 @@ def sample(store: Store, count: int, *, seed: int, rival: int | None = None) -> 
             raise NotPossible(
                 what="An audit", why="there is no champion yet; `housing retrain` makes one."
             )
-        other = rival if rival is not None else registry.newest_rival(connection, champion)
-        if rival is not None:
-            registry.model(connection, rival)
+        other = other if other is not None else registry.newest_rival(connection, champion)
+        if other is not None:
+            registry.model(connection, other)
     pool = _pool(store)
     served = load(store, champion)
     columns = columns_of_frame(pool)
@@ -51,8 +51,8 @@ def sample(store: Store, count: int, *, seed: int, rival: int | None = None) -> 
     second = None if other is None or other == champion else load(store, other)
     difference = np.zeros(len(pool))
     if second is not None:
-        pool["rival"] = second.predict(columns)
-        difference = np.abs(pool["rival"].to_numpy() - found.predicted) / found.predicted
+        pool["other"] = second.predict(columns)
+        difference = np.abs(pool["other"].to_numpy() - found.predicted) / found.predicted
     width = np.nan_to_num((found.upper - found.lower) / found.predicted)
     return _picked(pool, width, difference, count, np.random.default_rng(seed))
 
@@ -105,12 +105,12 @@ def _picked(
     return picked[[*first, *(c for c in picked.columns if c not in first)]]
 
 
-def write_sample(store: Store, path: Path, count: int, *, seed: int, rival: int | None) -> int:
+def write_sample(store: Store, path: Path, count: int, *, seed: int, other: int | None) -> int:
     """Write a sample as CSV; returns its rows. NotPossible where the file is there already."""
     if path.exists():
         raise NotPossible(
             what=f"Writing {path}", why="it is there, and may hold prices already. Name another."
         )
-    found = sample(store, count, seed=seed, rival=rival)
+    found = sample(store, count, seed=seed, other=other)
     write_page(path.resolve(), found.to_csv(index=False).encode())
     return len(found)

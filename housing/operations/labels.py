@@ -37,7 +37,7 @@ AUDIT = "audit"
 
 
 def ingest_labels(store: Store, settings: Settings, files: list[Path]) -> IntakeSummary:
-    """Bring in true prices from files, as a run of its own; one file that fails stops no other."""
+    """Ingest labels from files, as a run of its own; one file that fails stops no other."""
     with store.write() as connection:
         run = runs.start(connection, "labels", {"files": [str(file) for file in files]})
     try:
@@ -59,7 +59,7 @@ def _one(store: Store, path: Path, limits: ReadLimits, run: int) -> BatchSummary
             with store.read() as connection:
                 known = predictions.label_batch_with(connection, digest)
             if known is not None:
-                message = f"{name} was brought in before; nothing to do."
+                message = f"{name} was ingested before; nothing to do."
                 return BatchSummary(None, "labels", name, "unchanged", message)
             labels, rejections = labels_of(path, limits)
     except FileUnreadable as error:
@@ -90,7 +90,7 @@ def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejec
     """Key and true price of each valid row of a file, and why its other rows are rejected.
 
     A row needs a valid price, and an id or all identifying values. Where a district has several
-    prices, nobody can tell which is right: all its rows are rejected.
+    prices, which is right is unknown: all its rows are rejected.
     """
     table = read_table(path, limits, wanted=WANTED)
     quarantine, labels, masks = Quarantine(), [], []
@@ -138,7 +138,7 @@ class Audited:
     name: str = AUDIT
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
-        """As the landing folder's, without the rows that nobody has labelled."""
+        """As the landing folder's, without the rows that have no label yet."""
         for found in self.landing.deliveries(seen):
             if isinstance(found, BatchSummary):
                 yield found
@@ -153,7 +153,7 @@ def _filled_in(delivery: Delivery) -> RawTable:
 
 
 def ingest_audit(store: Store, settings: Settings, files: list[Path]) -> IntakeSummary:
-    """Bring in districts that a person has checked; their batches say that they come from there."""
+    """Ingest rows that a person has labelled, as batches of the source `audit`."""
     with store.write() as connection:
         run = runs.start(connection, "ingest", {"files": [str(f) for f in files], "origin": AUDIT})
     try:

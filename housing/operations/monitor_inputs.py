@@ -119,7 +119,7 @@ def of_batches(store: Store, version: int, cursor: Mapping[str, Any]) -> Arrived
 
 
 def _without_copies(store: Store, frame: pd.DataFrame, before: Sequence[str]) -> pd.DataFrame:
-    """Without near-duplicates of rows in the segments of before, which are read one at a time."""
+    """Without near-duplicates of rows in earlier segments, which are read one at a time."""
     if frame.empty:
         return frame
     prints, copies = fingerprints(frame), np.zeros(len(frame), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""The monitor's page, from what its looks recorded: HOME/reports/monitor.html."""
+"""The page of the monitor: HOME/reports/monitor.html."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,8 +15,8 @@ from housing.store.objects.filesystem import write_page
 from housing.store.runs import monitor_windows
 
 SOURCES = {
-    "predictions": "What was asked and answered",
-    "batches": "What came in with its price",
+    "predictions": "Logged predictions",
+    "batches": "New batches",
     "clock": "Ages, rejections, quarantined batches",
 }
 SHOWN = 60
@@ -32,17 +32,17 @@ def write(store: Store, settings: Settings) -> Path:
         with store.read() as connection:
             rows = monitor_windows.recent(connection, source, limit=SHOWN)
         parts += [f"<h2>{title}</h2>", *_source(rows)]
-        if source == "clock":  # there is one a look
+        if source == "clock":  # one per run
             errors = [(r.recorded_at, e["model"], e["rmse"]) for r in rows for e in r.errors]
     drawn = live(errors, CATALOGUE[TARGET].unit)
-    parts += ["<h2>Error as it is lived</h2>", picture(drawn, "No answer has a true price yet.")]
-    write_page(path, page("Between the nights", parts).encode())
+    parts += ["<h2>Live error</h2>", picture(drawn, "No prediction has a label yet.")]
+    write_page(path, page("Monitoring", parts).encode())
     return path
 
 
 def _source(rows: Sequence[Row[Any]]) -> list[str]:
     if not rows:
-        return ["<p>Too little has come in to judge.</p>"]
+        return ["<p>Too few rows to judge yet.</p>"]
     history = [(row.recorded_at, _shares(row.signals)) for row in rows]
     newest = rows[-1]
     listed = [(_state(s), s["name"], s["message"]) for s in newest.signals]
@@ -50,8 +50,8 @@ def _source(rows: Sequence[Row[Any]]) -> list[str]:
     return [
         picture(distance(history), "Nothing is measured here."),
         f"<p>{newest.recorded_at:%Y-%m-%d %H:%M} UTC, m{newest.model}: {newest.rows:,} rows, "
-        f"{newest.labelled:,} with a true price.</p>",
-        table(("state", "signal", "in words"), listed),
+        f"{newest.labelled:,} with a label.</p>",
+        table(("state", "signal", "message"), listed),
     ]
 
 

@@ -1,12 +1,13 @@
-"""Dropping what retention no longer needs: planned, marked in SQL, deleted, in that order.
+"""Deletes what the retention policy no longer keeps: planned, marked, then deleted.
 
-Killed anywhere it is simply run again: what is marked and not deleted is deleted then. Neither a
-night nor a backup is at work meanwhile; whatever else stores bytes is safe by `store.deletion`.
-Nothing inside the rollback horizon is ever dropped.
+Safe to interrupt: the next prune deletes what is marked. Neither a run nor a backup is in progress
+meanwhile; other writers are safe by `store.objects.deletion`. Nothing within the rollback horizon
+is deleted.
 """
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -30,13 +31,13 @@ BLOB_NAME = re.compile(r"[0-9a-f]{2}/(?P<digest>[0-9a-f]{64})\.[a-z0-9.]+")
 
 @dataclass(frozen=True)
 class PruneResult:
-    """What was dropped, or would be."""
+    """What was deleted, or would be."""
 
-    blobs: int  # objects that nothing kept refers to
+    blobs: int  # objects that no kept row refers to
     bytes: int
     orphans: int  # files that SQL does not know
-    backups: int  # snapshots outside of retention, and unfinished ones
-    copies: int  # objects in the backup place that no kept snapshot refers to
+    backups: int  # outside of retention, or incomplete
+    copies: int  # objects in the backup location that no kept backup refers to
     notice: str = ""  # what a person has to look at
 
 
@@ -48,9 +49,9 @@ def prune(
     dry_run: bool = False,
     flow_run: str | None = None,
 ) -> PruneResult:
-    """Drop what is older than `days` (the policy's for None) and not kept; returns what was.
+    """Delete what is older than `days` (the policy's for None) and not kept.
 
-    NotPossible inside the rollback horizon, RunInProgress while a night or a backup is at work.
+    NotPossible within the rollback horizon, RunInProgress beside a run or a backup.
     """
     policy = settings.retention
     age = policy.days if days is None else days
@@ -65,54 +66,46 @@ def prune(
         lease.held_lease(store, owner=owner, name=NIGHT) as fenced,
         lease.held_lease(store, owner=owner, name=UPKEEP) as upkeep,
     ):
-        sweep = _Pruner(fenced, upkeep, settings, age)
-        return sweep.plan().counts() if dry_run else _recorded(fenced, sweep, flow_run)
+        pruner = _Pruner(fenced, upkeep, settings, age)
+        return pruner.plan().counts() if dry_run else _recorded(fenced, pruner, flow_run)
 
 
-def _recorded(store: Store, sweep: "_Pruner", flow_run: str | None) -> PruneResult:
+def _recorded(store: Store, pruner: "_Pruner", flow_run: str | None) -> PruneResult:
     with store.write() as connection:
-        run = runs.start(connection, "prune", {"days": sweep.age}, flow_run)
+        run = runs.start(connection, "prune", {"days": pruner.age}, flow_run)
         lease.set_run(connection, run)
-    notifications.failures(
-        store, sweep.settings
-    )  # a killed one says that it runs: we hold what it would need
+    notifications.failures(store, pruner.settings)  # marks a prune that was killed
     try:
-        done = sweep.act(sweep.plan())
+        done = pruner.act(pruner.plan())
     except BaseException as error:
         why = str(error) if isinstance(error, HousingError) else f"{type(error).__name__}: {error}"
-        said = f"{why} Nothing that is needed was dropped; `housing prune` goes on from here."
-        runs.finish(store.unfenced(), run, "failed", error=said)
+        message = f"{why} Only unneeded data were deleted; `housing prune` resumes."
+        runs.finish(store.unfenced(), run, "failed", error=message)
         raise
-    counts = {name: count for name, count in asdict(done).items() if name != "notice"}
-    said = f"Dropped: {', '.join(f'{count:,} {name}' for name, count in counts.items())}"
-    said += f". {done.notice}" if done.notice else ""
-    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=said)
+    counts = ", ".join(f"{n:,} {name}" for name, n in asdict(done).items() if name != "notice")
+    message = f"Deleted: {counts}" + (f". {done.notice}" if done.notice else "")
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=message)
     return done
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a prune drops, by name; a dry run is its counts."""
+    """What a prune deletes; a dry run returns its counts."""
 
     blobs: dict[str, int]  # digest: bytes
-    orphans: tuple[str, ...]
-    snapshots: tuple[str, ...]
-    copies: tuple[str, ...]
+    orphans: list[str]
+    backups: list[str]
+    copies: list[str]
     notice: str
 
     def counts(self) -> PruneResult:
-        return PruneResult(
-            blobs=len(self.blobs),
-            bytes=sum(self.blobs.values()),
-            orphans=len(self.orphans),
-            backups=len(self.snapshots),
-            copies=len(self.copies),
-            notice=self.notice,
-        )
+        orphans, old, copies = map(len, (self.orphans, self.backups, self.copies))
+        size = sum(self.blobs.values())
+        return PruneResult(len(self.blobs), size, orphans, old, copies, self.notice)
 
 
 class _Pruner:
-    """One pass over both places; `upkeep` is the store fenced by the lease of backups."""
+    """One pass over both locations; `upkeep` is the store fenced by the lease of backups."""
 
     def __init__(self, store: Store, upkeep: Store, settings: Settings, age: int) -> None:
         self.store, self.upkeep = store, upkeep
@@ -120,29 +113,33 @@ class _Pruner:
         self.old = utc_now() - timedelta(hours=self.policy.orphan_hours)
 
     def plan(self) -> _Plan:
-        """What is to go; nothing is changed."""
+        """Decide what to delete; changes nothing."""
         with self.store.read() as connection:
             digests = retention.prunable_digests(connection, self.policy, self.age)
-            going = deletion.marked(connection) | _sizes(connection, digests)
+            prunable = deletion.marked(connection)
+            sizes = sa.select(blobs.c.digest, blobs.c.size)
+            for part in deletion.batched(digests):
+                rows = connection.execute(sizes.where(blobs.c.digest.in_(part)))
+                prunable |= {row.digest: row.size for row in rows}
             known = deletion.present(connection)
-            live = set(connection.execute(_live()).scalars()) - set(going)
-        orphans = self._old_files(self.store.blobs, known)
-        kept, dropped = self._snapshots()
+            live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
+            kept_objects = set(connection.execute(live).scalars()) - set(prunable)
+        kept, dropped = self._backups()
         wanted, notice = self._wanted(kept)
-        copies = [] if notice else self._old_files(self.store.backup, live | wanted)
-        return _Plan(going, tuple(orphans), tuple(dropped), tuple(copies), notice)
+        copies = [] if notice else self._old_files(self.store.backup, kept_objects | wanted)
+        return _Plan(prunable, self._old_files(self.store.blobs, known), dropped, copies, notice)
 
     def act(self, plan: _Plan) -> PruneResult:
-        """Drop it; what has come into use since the plan was made stays."""
+        """Delete it, except what has come into use since the plan was made."""
         deleted, size = deletion.delete_marked(self.store, self._mark())
         orphans = deletion.delete_unnamed(self.store, plan.orphans)
-        for id_ in plan.snapshots:
-            self._drop_snapshot(id_)
+        for id_ in plan.backups:
+            self._drop_backup(id_)
         copies = deletion.delete_copies(self.upkeep, plan.copies)
-        return PruneResult(deleted, size, orphans, len(plan.snapshots), copies, plan.notice)
+        return PruneResult(deleted, size, orphans, len(plan.backups), copies, plan.notice)
 
     def _mark(self) -> list[str]:
-        """In one transaction with the look at the ledger: a rollback comes before or after it."""
+        """Read the promotion log and mark in one transaction: a rollback is before or after it."""
         with self.store.write() as connection:
             digests = retention.prunable_digests(connection, self.policy, self.age)
             for part in deletion.batched(digests):
@@ -150,22 +147,23 @@ class _Pruner:
                 connection.execute(blobs.update().where(this).values(pruned_at=utc_now()))
             return sorted(deletion.marked(connection))
 
-    def _snapshots(self) -> tuple[list[str], list[str]]:
-        """Backups to keep, and those to drop: the old ones, and those without a manifest.
+    def _backups(self) -> tuple[list[str], list[str]]:
+        """Backups to keep, and those to delete: old ones, and those without a manifest.
 
-        Nobody writes one of the latter, whatever its age: we hold the lease of backups.
+        The lease of backups is held, so none of the latter is being written.
         """
-        place, horizon = self.store.backup, utc_now() - timedelta(days=self.policy.horizon_days)
-        whole = snapshots.ids(place)
+        location, horizon = self.store.backup, utc_now() - timedelta(days=self.policy.horizon_days)
+        complete = snapshots.ids(location)
         with self.store.read() as connection:
             query = sa.select(backups.c.snapshot).where(backups.c.verified.is_(True))
-            good = [id_ for id_ in sorted(connection.execute(query).scalars()) if id_ in whole]
-        safe = {*whole[-self.policy.backups :], *good[-1:]}
-        kept = [id_ for id_ in whole if id_ in safe or snapshots.taken_at(id_) >= horizon]
-        return kept, [*(id_ for id_ in whole if id_ not in kept), *snapshots.unfinished(place)]
+            verified = sorted(id_ for id_ in connection.execute(query).scalars() if id_ in complete)
+        safe = {*complete[-self.policy.backups :], *verified[-1:]}
+        kept = [id_ for id_ in complete if id_ in safe or snapshots.taken_at(id_) >= horizon]
+        old = [id_ for id_ in complete if id_ not in kept]
+        return kept, [*old, *snapshots.unfinished(location)]
 
-    def _drop_snapshot(self, id_: str) -> None:
-        """While the lease of backups is seen to be ours: no backup relies on it as whole."""
+    def _drop_backup(self, id_: str) -> None:
+        """Fenced by the lease of backups: no backup relies on this one meanwhile."""
         this = (backups.c.snapshot == id_) & (backups.c.url == self.store.backup.url)
         with self.upkeep.write() as connection:
             connection.execute(backups.update().where(this).values(pruned_at=utc_now()))
@@ -173,31 +171,26 @@ class _Pruner:
         snapshots.remove(self.store.backup, id_)
 
     def _wanted(self, kept: Sequence[str]) -> tuple[set[str], str]:
-        """What kept snapshots refer to; and a notice where one of them cannot be read."""
+        """Objects of kept backups; and a notice if one of these cannot be read."""
         wanted: set[str] = set()
         for id_ in kept:
             try:
                 wanted |= {blob.digest for blob in snapshots.read(self.store.backup, id_).blobs}
             except Corrupt as error:
-                return (
-                    set(),
-                    f"No copies were dropped, as it is not known which are needed: {error}",
-                )
+                notice = "No copies were deleted, as it is not known which are needed"
+                return set(), f"{notice}: {error}"
         return wanted, ""
 
-    def _old_files(self, place: DurableFileSystem, wanted: set[str]) -> list[str]:
-        """Files of ours of some age that are not wanted: written, and never recorded.
+    def _old_files(self, location: DurableFileSystem, wanted: Collection[str]) -> list[str]:
+        """Unreferenced files older than `orphan_hours`.
 
-        The age is no matter of safety (`store.deletion` is): it spares a living writer the work of
-        storing its bytes again.
+        The age is not needed for safety: it saves a writer from storing its bytes again.
         """
-        return [name for name in unreferenced(place, wanted) if self._is_old(place, name)]
-
-    def _is_old(self, place: DurableFileSystem, name: str) -> bool:
-        try:
-            return place.modified(name) < self.old
-        except FileNotFoundError:
-            return False
+        found = []
+        for name in unreferenced(location, wanted):
+            with suppress(FileNotFoundError):
+                found += [name] if location.modified(name) < self.old else []
+        return found
 
 
 def unreferenced(place: DurableFileSystem, wanted: Collection[str]) -> Iterator[str]:
@@ -206,15 +199,3 @@ def unreferenced(place: DurableFileSystem, wanted: Collection[str]) -> Iterator[
         found = BLOB_NAME.fullmatch(name)
         if is_scratch(name) or (found and found["digest"] not in wanted):
             yield name
-
-
-def _live() -> sa.Select[tuple[str]]:
-    return sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
-
-
-def _sizes(connection: sa.Connection, digests: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for part in deletion.batched(digests):
-        query = sa.select(blobs.c.digest, blobs.c.size).where(blobs.c.digest.in_(part))
-        found |= {row.digest: row.size for row in connection.execute(query)}
-    return found

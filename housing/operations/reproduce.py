@@ -39,7 +39,7 @@ class Reproduced:
 
     @property
     def same(self) -> bool:
-        """Whether it is the same model, for all that can be told."""
+        """Whether it is the same model, as far as it can be compared."""
         return self.same_bytes or (self.worst is not None and self.worst <= self.tolerance)
 
 
@@ -83,7 +83,7 @@ def reproduce(
 def _old_predictions(
     store: Store, row: Row[Any], frame: pd.DataFrame
 ) -> tuple[Any, pd.DataFrame, str]:
-    """What the recorded model says: of all rows where it can be loaded, else of its golden ones."""
+    """Predictions of the recorded model: of all rows if it can be loaded, else its golden ones."""
     sides = datasets.training_rows(frame), datasets.test_rows(frame)
     X = pd.concat(sides, ignore_index=True)[list(schema.FEATURES)]
     try:

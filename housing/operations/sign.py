@@ -1,4 +1,4 @@
-"""Signing stored models again, where the key was lost or changed: a person vouches for them."""
+"""Signs stored models with the present key, after the old one was lost or changed."""
 
 from dataclasses import dataclass
 
@@ -48,10 +48,10 @@ def sign(store: Store, reason: str) -> Signed:
 
 
 def _record(store: Store, fresh: list[Blob], reason: str) -> None:
-    said = f"{len(fresh)} models were signed with the key {store.signer.key_id()}"
+    text = f"{len(fresh)} models were signed with the key {store.signer.key_id()}"
     with store.write() as connection:
         run = runs.start(connection, "sign", {"reason": reason})
         for blob in fresh:
             this = blobs.c.digest == blob.digest
             connection.execute(blobs.update().where(this).values(signature=blob.signature))
-    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=said)
+    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=text)

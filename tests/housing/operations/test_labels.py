@@ -178,7 +178,7 @@ def test_a_sample_says_why_each_district_was_picked(opened: Store) -> None:
     counts = found[REASON].value_counts()
     assert counts["models disagree"] == 8
     assert counts["random"] >= 4
-    gap = (found["rival"] - found["predicted"]).abs() / found["predicted"]
+    gap = (found["other"] - found["predicted"]).abs() / found["predicted"]
     picked = found[REASON] == "models disagree"
     assert gap[picked].min() >= gap[found[REASON] == "random"].max()
 
@@ -195,10 +195,10 @@ def test_a_sample_larger_than_all_there_is_is_all_there_is(opened: Store) -> Non
 
 def test_a_file_that_is_there_is_not_overwritten(opened: Store, tmp_path: Path) -> None:
     path = tmp_path / "audit.csv"
-    write_sample(opened, path, 5, seed=0, rival=None)
+    write_sample(opened, path, 5, seed=0, other=None)
     filled = path.read_bytes()
     with pytest.raises(NotPossible, match="may hold prices already"):
-        write_sample(opened, path, 5, seed=0, rival=None)
+        write_sample(opened, path, 5, seed=0, other=None)
     assert path.read_bytes() == filled
 
 
@@ -206,7 +206,7 @@ def test_checked_districts_come_back_with_their_origin(
     seen: Settings, opened: Store, tmp_path: Path
 ) -> None:
     path = tmp_path / "audit.csv"
-    write_sample(opened, path, 10, seed=0, rival=None)
+    write_sample(opened, path, 10, seed=0, other=None)
     frame = pd.read_csv(path)
     frame[schema.TARGET] = frame[schema.TARGET].astype(float)
     frame.loc[:5, schema.TARGET] = np.linspace(100_000, 300_000, 6)  # four are left empty
@@ -231,7 +231,7 @@ def test_an_audited_district_comes_back_as_the_same_district(
         ingest_files(opened, seen, [tmp_path / "ids.csv"])
     before = _split(opened, seen)
     path = tmp_path / "audit.csv"
-    write_sample(opened, path, 300, seed=0, rival=None)
+    write_sample(opened, path, 300, seed=0, other=None)
     frame = pd.read_csv(path)
     assert frame[schema.ID_COLUMN].str.startswith("id-").any() == ids
     values = [*schema.KEY]

@@ -93,7 +93,7 @@ def test_challengers_go_and_whatever_was_champion_stays(
         kinds = connection.execute(sa.select(runs.c.kind, runs.c.message)).all()
     assert (
         "prune",
-        "Dropped: 6 blobs, " + f"{done.bytes:,} bytes, 0 orphans, 0 backups, 0 copies",
+        "Deleted: 6 blobs, " + f"{done.bytes:,} bytes, 0 orphans, 0 backups, 0 copies",
     ) in [tuple(row) for row in kinds]
 
 
@@ -235,7 +235,7 @@ def test_a_prune_that_fails_names_what_and_is_run_again(
         marked = deletion.marked(connection)
     assert run.status == "failed"
     assert str(stuck) in run.error
-    assert "`housing prune` goes on from here" in run.error
+    assert "`housing prune` resumes" in run.error
     assert len(marked) == 6, "none is said to be deleted that is not"
     with pytest.raises(Pruned, match="housing reproduce"):
         artifacts.get_model(original, _artifact(original, challengers[0]))
@@ -308,7 +308,7 @@ def test_a_damaged_manifest_stops_the_sweep_of_copies(
     later(91)
     stopped = prune.prune(original, seen)
     assert stopped.copies == 0
-    assert "No copies were dropped" in stopped.notice
+    assert "No copies were deleted" in stopped.notice
     assert snapshot.id in stopped.notice
     path.write_bytes(whole)
     assert prune.prune(original, seen).copies == 1
