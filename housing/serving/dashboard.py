@@ -73,7 +73,7 @@ def _rollback(connection: Connection) -> dict[str, str]:
         target = registry.previous_champion(connection)
     except NoRollbackTarget as error:
         return {"target": "none", "message": str(error)}
-    return {"target": f"m{target}", "message": "the target of `housing rollback`"}
+    return {"target": f"m{target}", "message": "housing rollback makes it champion"}
 
 
 def _shadow(found: ShadowComparison) -> dict[str, Any]:
