@@ -17,121 +17,67 @@ DriftAction = Literal["report", "inconclusive", "keep"]
 class GatePolicy(BaseModel):
     """The thresholds a challenger must meet; metric and rule are fixed before it is measured."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     # --- the decision
 
-    metric: Literal["rmse"] = Field(
-        "rmse", description="The figure that decides; the others are reported beside it."
-    )
-    rule: Rule = Field(
-        "no_regression",
-        description="no_regression: the challenger's error is not above the champion's, and the "
-        "upper bound of its change is within the margin. superior: the upper bound is at or below "
-        "zero. non_inferior: the upper bound is within the margin, wherever the error itself lies.",
-    )
-    margin: float = Field(
-        0.01,
-        ge=0,
-        le=0.5,
-        description="Largest relative rise of the error that must be ruled out (0.01 is 1 %).",
-    )
-    confidence: float = Field(
-        0.95, ge=0.5, lt=1, description="Confidence of every interval and one-sided bound."
-    )
-    approval: bool = Field(
-        default=False, description="Whether a person must approve what the gate would promote."
-    )
-    approval_hours: float = Field(
-        24.0, gt=0, le=8760, description="Hours after which a promotion not approved is dropped."
-    )
+    metric: Literal["rmse"] = "rmse"
+    """The figure that decides; the others are reported beside it."""
+    rule: Rule = "no_regression"
+    """no_regression: the challenger's error is not above the champion's, and the upper bound of its
+    change is within the margin. superior: the upper bound is at or below zero. non_inferior: the
+    upper bound is within the margin, wherever the error itself lies."""
+    margin: float = Field(0.01, ge=0, le=0.5)
+    """Largest relative rise of the error that must be ruled out (0.01 is 1 %)."""
+    confidence: float = Field(0.95, ge=0.5, lt=1)
+    """Confidence of every interval and one-sided bound."""
+    approval: bool = False
+    """Whether a person must approve what the gate would promote."""
+    approval_hours: float = Field(24.0, gt=0, le=8760)
+    """Hours after which a promotion not approved is dropped."""
 
     # --- what the judgement rests on
 
-    min_test_rows: int = Field(
-        500, ge=2, description="Test rows below which nothing is decided on any figure."
-    )
-    max_rejected_share: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="Largest share of rejected rows in the batches that entered since the "
-        "champion's version; `Settings` sets it to QUALITY__MAX_REJECTED_SHARE.",
-    )
-    rejected_min_rows: int = Field(
-        50,
-        ge=1,
-        description="Rows of these batches below which the share is not judged; `Settings` sets "
-        "it to QUALITY__MIN_ROWS.",
-    )
-    drift_action: DriftAction = Field(
-        "report",
-        description="What drift does: report (a finding, nothing more), inconclusive or keep.",
-    )
-    drift: DriftPolicy = Field(
-        default_factory=DriftPolicy, description="`Settings` sets it to the group DRIFT."
-    )
+    min_test_rows: int = Field(500, ge=2)
+    """Test rows below which nothing is decided on any figure."""
+    max_rejected_share: float = Field(0.2, ge=0, le=1)
+    """Largest share of rejected rows in the batches that entered since the champion's version;
+    `Settings` sets it to QUALITY__MAX_REJECTED_SHARE."""
+    rejected_min_rows: int = Field(50, ge=1)
+    """Rows of these batches below which the share is not judged; `Settings` sets it to
+    QUALITY__MIN_ROWS."""
+    drift_action: DriftAction = "report"
+    """What drift does: report (a finding, nothing more), inconclusive or keep."""
+    drift: DriftPolicy = Field(default_factory=DriftPolicy)
+    """`Settings` sets it to the group DRIFT."""
 
     # --- how the model does, beside the decision
 
-    baseline_margin: float = Field(
-        0.05,
-        ge=0,
-        lt=1,
-        description="How far the error must lie below that of each baseline, relative to the "
-        "baseline's and at the confidence above (0.05 is 5 %).",
-    )
-    slice_min_rows: int = Field(
-        50, ge=2, description="Test rows below which a slice is not judged."
-    )
-    slice_margin: float = Field(
-        0.05,
-        ge=0,
-        le=1,
-        description="Rise of the error on a slice beyond which evidence blocks (Holm over slices).",
-    )
-    recent_min_rows: int = Field(
-        100, ge=2, description="Never-used test rows below which they are not judged by themselves."
-    )
-    recent_margin: float = Field(
-        0.02,
-        ge=0,
-        le=1,
-        description="Rise of the error on never-used test rows beyond which evidence blocks.",
-    )
-    cumulative_margin: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="How far the error may lie above that of the best former champion.",
-    )
-    cumulative_champions: int = Field(
-        5,
-        ge=0,
-        le=100,
-        description="Former champions to look back at, spread evenly from the newest to the oldest "
-        "that is kept; 0 for none.",
-    )
-    uncapped_margin: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="Rise of the error on rows below the label's cap beyond which evidence blocks.",
-    )
+    baseline_margin: float = Field(0.05, ge=0, lt=1)
+    """How far the error must lie below that of each baseline, relative to the baseline's and at the
+    confidence above (0.05 is 5 %)."""
+    slice_min_rows: int = Field(50, ge=2)
+    """Test rows below which a slice is not judged."""
+    slice_margin: float = Field(0.05, ge=0, le=1)
+    """Rise of the error on a slice beyond which evidence blocks (Holm over slices)."""
+    recent_min_rows: int = Field(100, ge=2)
+    """Never-used test rows below which they are not judged by themselves."""
+    recent_margin: float = Field(0.02, ge=0, le=1)
+    """Rise of the error on never-used test rows beyond which evidence blocks."""
+    cumulative_margin: float = Field(0.01, ge=0, le=1)
+    """How far the error may lie above that of the best former champion."""
+    cumulative_champions: int = Field(5, ge=0, le=100)
+    """Former champions to look back at, spread evenly from the newest to the oldest that is kept; 0
+    for none."""
+    uncapped_margin: float = Field(0.01, ge=0, le=1)
+    """Rise of the error on rows below the label's cap beyond which evidence blocks."""
 
     # --- service
 
-    latency_budget_ms: float = Field(
-        500.0,
-        gt=0,
-        le=600_000,
-        description="Longest median time of a prediction for one row, milliseconds.",
-    )
-    artifact_budget_mb: float = Field(
-        500.0, gt=0, le=1e6, description="Largest stored artifact, in millions of bytes."
-    )
-    preflight: bool = Field(
-        default=True,
-        description="Whether the stored challenger, and every champion that a rollback may "
-        "return to, is loaded in a fresh process and must give the same predictions there.",
-    )
+    latency_budget_ms: float = Field(500.0, gt=0, le=600_000)
+    """Longest median time of a prediction for one row, milliseconds."""
+    artifact_budget_mb: float = Field(500.0, gt=0, le=1e6)
+    """Largest stored artifact, in millions of bytes."""
+    preflight: bool = True
+    """Whether the stored challenger, and every champion that a rollback may return to, is loaded in
+    a fresh process and must give the same predictions there."""
