@@ -1,6 +1,6 @@
 """`make bench`: every row of the goals in a quick form, one after the other, as one table.
 
-`python -m benchmarks bench [--full]`. Quick means smaller tables and fewer draws: the ratios tell
+`python -m benchmarks bench [--full]`. Quick means smaller tables and fewer draws: the ratios show
 whether something has become slower, and goals that need the full size are not judged. `--full` is
 what docs/performance.md is made from; it wants a quiet machine and about an hour. FLAML is among
 the sides of `quality` once `make flaml` has installed it. Figures are kept

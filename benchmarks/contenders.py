@@ -1,7 +1,7 @@
 """The sides of `quality`: each searches, chooses and refits on the training rows alone.
 
-Each returns what it would say of the test rows, whose prices it never sees: whoever compares sides
-looks at those once, when all have chosen.
+Each returns its predictions of the test rows, whose prices it never sees: the comparison uses those
+prices once, after all sides have chosen.
 """
 
 import json
@@ -55,7 +55,7 @@ def reference(train: pd.DataFrame, test: pd.DataFrame, draws: int, cells: bool) 
     wall = time.perf_counter() - began
     each = found.cv_results_
     took = np.cumsum(each["mean_fit_time"] + each["mean_score_time"]) * found.n_splits_
-    # The search does not say when a draw was done: all of its time, by each draw's share of work.
+    # The search records no times of trials: its time is divided by each trial's share of work.
     at = took / took[-1] * (wall - found.refit_time_)
     best = np.minimum.accumulate(-each["mean_test_score"])
     curve = [*zip(at.tolist(), best.tolist(), strict=True), (wall, float(best[-1]))]
@@ -68,7 +68,7 @@ def reference(train: pd.DataFrame, test: pd.DataFrame, draws: int, cells: bool) 
 
 
 def ours(name: str, train: pd.DataFrame, test: pd.DataFrame, plan: SearchPlan, cells: bool) -> Side:
-    """Search, choice and refit as a night does them."""
+    """Search, choice and refit as a run does them."""
     train, test = train.astype(schema.dtypes()), test.astype(schema.dtypes())
     X, y = train[FEATURES], train[schema.TARGET]
     began = time.perf_counter()
@@ -145,7 +145,7 @@ def night(table: Path, plan: SearchPlan) -> float:
     """Seconds of `housing retrain` as a new process, from the table to the report.
 
     In a home where the command has run before and found nothing: databases are made once, not
-    every night.
+    every run.
     """
     with tempfile.TemporaryDirectory() as home:
         settings = {
@@ -159,7 +159,7 @@ def night(table: Path, plan: SearchPlan) -> float:
                 [*HOUSING, "retrain"], env=given, capture_output=True, text=True, check=False,  # noqa: B023
             ))  # fmt: skip
             if run.returncode not in fine:
-                raise SystemExit(f"the night failed:\n{run.stdout}\n{run.stderr}")
+                raise SystemExit(f"the run failed:\n{run.stdout}\n{run.stderr}")
         return seconds
 
 

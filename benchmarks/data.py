@@ -18,7 +18,7 @@ CHUNK = 250_000
 
 
 def landing(folder: Path, rows: int, first: int = 0) -> Path:
-    """Districts as a CSV file, made chunk by chunk; `first` tells files of one table apart."""
+    """Districts as a CSV file, made chunk by chunk; `first` differs for the files of one table."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"districts-{first:010d}.csv"
     starts = range(0, rows, CHUNK)

@@ -162,7 +162,7 @@ def cautious(rates: list[Rate], beyond: float) -> str:
     if all((rate.measured > rate.predicted) is (rate.predicted > 0.5) for rate in far):
         return (
             "Those beyond it all lie further from one half than predicted: the interval is a bit "
-            "wider than it need be, so the gate is sharper than it says."
+            "wider than necessary, so the gate is stricter than predicted."
         )
     return "Those beyond it lie on both sides."
 

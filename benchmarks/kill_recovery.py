@@ -1,7 +1,7 @@
-"""kill -9 of each part in the middle of a night, under a schedule of every minute, hands off.
+"""kill -9 of each process during a run, with a schedule of every minute and no operator.
 
-Prints what became of the night that was hit, and how long it took until a night had come to its
-end again. With a schedule of once a day the watch begins a night that was cut short by itself.
+Prints how the run that was hit ended, and the time until the next run ended. With a daily schedule
+the watchdog restarts a run that was cut short.
 """
 
 import time

@@ -2,7 +2,7 @@
 
 Memory that processes share (files mapped by several workers, pages of a fork) counts once: the
 kernel's proportional set size, not the sum of resident sizes. Arrays that wait for a worker in a
-folder of joblib's in memory count whether or not somebody has mapped them.
+folder of joblib's in memory count whether or not a process has mapped them.
 """
 
 import threading

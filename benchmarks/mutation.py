@@ -33,11 +33,11 @@ ROOT = Path(__file__).parents[1]
 TOOL = ROOT / "build/mutation/bin/cosmic-ray"
 SAMPLE, SEED = 30, 1
 TIMES, LEAST = 4, 60
-"""A mutant may take this many times the seconds of the unchanged module, and at least so many."""
+"""Time limit of a mutant: TIMES the unchanged module's time, and at least LEAST seconds."""
 
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not browser")
 UNUSED = ("ReplaceBinaryOperator_BitOr", "RemoveDecorator")
-"""Operators that mostly change annotations (`int | None`) and `@dataclass`: they say nothing."""
+"""Operators that mostly change annotations (`int | None`) and `@dataclass`: they show nothing."""
 
 EQUIVALENT: Mapping[tuple[str, str], str] = {
     ("housing/gate/rules", "if len(history) < most:"): (

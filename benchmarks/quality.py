@@ -3,7 +3,7 @@
 `python -m benchmarks quality housing.csv --night --budget --cells --flaml VENV/bin/python`. All
 sides get the same training rows and two cores; each chooses by cross-validation alone, and the test
 rows are looked at once, when all have chosen. Folds of whole cells of the map are reported beside
-random ones: neighbours of a test row are in training, so the random figure is of interpolation.
+random ones: neighbours of a test row are in training, so the random figure measures interpolation.
 `--draws 2` shortens the reference for a trial; its goals are then not judged.
 """
 
@@ -43,13 +43,13 @@ LONG = {
     ),
     "ensemble_size": 12, "prune_margin": 0.01, "n_trials": 6, "n_jobs": JOBS,
 }  # fmt: skip
-"""What is asked for with the reference's time, of which `SEARCH_SHARE` is for the search."""
+"""The plan with the reference's time, of which `SEARCH_SHARE` is for the search."""
 
 NEIGHBOURS = (*GROUPS, SIMILAR)
-"""Groups of features that are of the districts around a row; "by itself" does without."""
+"""Groups of features that use the districts around a row; the side "by itself" has none."""
 
 QUICK = {"families": ("lightgbm",), "n_trials": 2, "ensemble_size": 2, "n_jobs": JOBS}
-"""What is asked for where time matters most."""
+"""The plan where time matters most."""
 
 SEARCH_SHARE = 0.55
 

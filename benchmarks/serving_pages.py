@@ -105,11 +105,11 @@ def soak(figures: Mapping[str, Any]) -> str:
 
 
 def coverage(figures: Mapping[str, Any]) -> str:
-    """Shares inside the interval, with what a slice of that size can tell."""
+    """Shares inside the interval, with the limits that chance sets for a slice of that size."""
     low, high = figures["goal"]
     rows = []
     for row in figures["slices"]:
-        held = low <= row["value"] <= high
+        within = low <= row["value"] <= high
         possible = row["lower"] <= high and row["upper"] >= low
         rows.append(
             [
@@ -117,7 +117,11 @@ def coverage(figures: Mapping[str, Any]) -> str:
                 f"{row['rows']:,}",
                 f"{row['value']:.1%} [{row['lower']:.1%}; {row['upper']:.1%}]",
                 f"{row['error']:.1%}",
-                "within" if held else "outside, by no more than chance" if possible else "OUTSIDE",
+                "within"
+                if within
+                else "outside, by no more than chance"
+                if possible
+                else "OUTSIDE",
             ]
         )
     words = (
@@ -175,10 +179,10 @@ def probation(figures: Mapping[str, Any]) -> str:
             for change in changes]  # fmt: skip
     words = (
         f"Share of simulated weeks with a rollback [95 % limits], and the median of rows until "
-        f"it; {figures['looks']} looks a week, each with a live error as an alarm. Log errors have "
+        f"it; {figures['looks']} checks a week, each with a live error as an alarm. Log errors have "
         f"the tails of Student's t with three degrees of freedom, and {figures['by_cell']:.0%} of "
-        f"their variance is common to a cell; {figures['cells']:,} cells, of which few hold most "
-        f"rows. {figures['weeks']:,} weeks of equal models, a quarter as many of others."
+        f"their variance is common to a cell; {figures['cells']:,} cells, and a few contain "
+        f"most rows. {figures['weeks']:,} weeks of equal models, a quarter as many of others."
     )
     head = ["error of the champion", *(f"{n:,} labels an hour" for n in labels)]
     return f"{words}\n\n{table(head, rows)}"

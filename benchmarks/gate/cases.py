@@ -8,7 +8,7 @@ from housing.gate.measure import TestRows
 
 RULES = ("no_regression", "superior", "non_inferior")
 INTERVAL = "reach from the data"
-"""Tells figures that rest on this interval from those of an earlier one."""
+"""Name of the interval, kept with the figures that use it."""
 
 
 def as_test_rows(rows: pd.DataFrame, fresh: np.ndarray | None = None) -> TestRows:

@@ -1,10 +1,10 @@
-"""Does the 95 % interval hold the true change where neighbouring districts err alike?
+"""Does the 95 % interval cover the true change where neighbouring districts err alike?
 
 The places are those of the real test side, of another split for each of SPLITS. The errors of two
-equally good models are drawn anew each time: a part of their own, and a part that neighbours
+equally good models are drawn each time: a part of their own, and a part that neighbours
 share, a Gaussian field whose correlation falls to 0.61 at the given length and to 0.14 at twice
 it. Both models share most of it, as two fits of one recipe do. The true change is zero by symmetry,
-so the share of intervals that hold zero is the coverage. The rows' own scale varies (dear
+so the share of intervals that cover zero is the coverage. The rows' own scale varies (dear
 districts err more), which gives the heavy tails of real squared errors.
 
 Beside the interval stand what it might have been: rows as independent, clustered by cells of 0.1
@@ -70,7 +70,7 @@ class Side:
 
 
 def parts(rng: np.random.Generator, rows: int, root: np.ndarray | None, share: float) -> np.ndarray:
-    """Errors of variance 1, of which `share` is shared by neighbours, shape (rows, AT_ONCE)."""
+    """Errors of variance 1, with the share `share` common to neighbours, shape (rows, AT_ONCE)."""
     own = rng.standard_normal((rows, AT_ONCE), dtype=np.float32)
     if root is None:
         return own
@@ -107,7 +107,7 @@ def by_cells(one: np.ndarray, other: np.ndarray, cells: np.ndarray) -> float:
 
 
 def measured(side: Side, length: float, share: float, seed: int, draws: int) -> pd.DataFrame:
-    """Of each draw what each interval held, and how wide it was."""
+    """For each draw, which intervals cover zero, and their widths."""
     rng = np.random.default_rng([seed, int(length), int(100 * share)])
     root = side.field(length) if share else None
     zero, found = np.zeros(side.rows), []

@@ -1,7 +1,7 @@
 """The recipes of the gate's benchmarks, with settings of their own.
 
-So kept figures can be made again whatever the search's default space has become since. `middling`
-is the default family (what neighbours say, boosted) in the middle of its space; `boosting` on raw
+Kept figures can be repeated after the search's default space changes. `middling`
+is the default family (neighbour features, boosted) in the middle of its space; `boosting` on raw
 numbers, ratios and clusters is an eighth of the work, for whole years of nights.
 """
 

@@ -38,7 +38,7 @@ TRAINED_SHARE = 0.95  # of the training side; a champion of last week has seen f
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A test side of n rows and what the pool's models say of it."""
+    """A test side of n rows and the predictions of the pool's models."""
 
     actual: np.ndarray  # US dollars, shape (n,)
     where: SpatialCells  # in cells of 0.1 degrees

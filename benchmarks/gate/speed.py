@@ -4,7 +4,7 @@ A verdict is all of `gather` (champion, two baselines, one former champion, slic
 rows, capped labels, a bag's luck) and `judge`, and its operating characteristic; loading models
 and predicting is the models' time. Drift between two tables of the size of the test set is timed
 beside it: it is measured once a night. Processor seconds count on a machine that does other work
-too; --quiet says that this one does not, and keeps the wall seconds as well.
+too; --quiet states that this one does not, and keeps the wall seconds as well.
 
     python -m benchmarks gate-speed [--quiet]
 """
@@ -59,7 +59,7 @@ def case(rows: int) -> tuple[Any, Any]:
     predictions = [np.maximum(actual + errors + rng.normal(0, 9_000, rows), 1.0) for _ in range(6)]
     challenger = Predictions(9, "9", np.mean(predictions[:3], axis=0), 1, 0, tuple(predictions[:3]))
     median, line = np.full(rows, np.median(actual)), actual + 2 * errors
-    rivals = Competitors(
+    others = Competitors(
         Predictions(8, "8", predictions[3], 1, 0),
         {"median": median, "linear": line},
         [Predictions(7, "7", predictions[4], 1, 0)],
@@ -67,7 +67,7 @@ def case(rows: int) -> tuple[Any, Any]:
     policy = GatePolicy(preflight=False)
 
     def verdict() -> None:
-        evidence = measure_evidence(test, challenger, rivals, policy, RunFacts())
+        evidence = measure_evidence(test, challenger, others, policy, RunFacts())
         judge(evidence, policy)
         operating_characteristic(evidence.comparison, policy)
 

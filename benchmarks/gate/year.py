@@ -65,7 +65,7 @@ POLICIES: Mapping[str, GatePolicy] = {
 DECAYING, DECAY = "a model that decays", 0.0005
 POINTS = ">= of points"
 BAD = 0.01  # a promotion whose true error is more than this above the champion's, relative
-AROUND = 2  # probes on either side that say how a promotion truly was, as one alone is noisy
+AROUND = 2  # probes on either side that measure a promotion, as one alone is noisy
 
 
 @dataclass(eq=False)

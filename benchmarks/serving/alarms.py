@@ -1,7 +1,7 @@
 """`python -m benchmarks alarms`: false alarms of live error, and the delay of a true one.
 
-Simulated champions in numpy: residuals are normal, neighbours come in pairs that err alike (a
-design effect of 2, as the monitor has it), and the promise is that of a test set on which the
+Simulated champions in numpy: residuals are normal, neighbours have correlated errors in pairs (a
+design effect of 2, as in the monitor), and the expected rates are those of a test set on which the
 champion was the best of ten candidates of the same true error.
 """
 
@@ -79,7 +79,7 @@ def case(rng: np.random.Generator, labels: int, a_day: int, champions: int) -> d
 
 
 def _delays(windows: npt.NDArray[np.float64], a_day: int) -> dict[str, Any]:
-    """Days until the alarm; those of before the change are none."""
+    """Days until the alarm; alarms before the change do not count."""
     windows = np.where(windows > 0, windows, np.inf)
     median = float(np.median(windows)) / a_day
     share = float(np.isfinite(windows).mean())

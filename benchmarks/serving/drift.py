@@ -1,8 +1,8 @@
-"""`python -m benchmarks drift`: how soon each detector speaks, and how often for nothing.
+"""`python -m benchmarks drift`: how soon each detector alarms, and how often falsely.
 
-Simulated nights of 300 districts, beside what many projects do: `ks_2samp` of each column, an alarm
-wherever p < 0.05. The model is fitted once on night 0 and never again: what is measured is whether
-somebody would be notified.
+Simulated deliveries of 300 districts. The reference is a common practice: `ks_2samp` of each
+column, an alarm wherever p < 0.05. The model is fitted once on night 0 and never again: what is
+measured is whether anyone would be notified.
 """
 
 import argparse
@@ -199,10 +199,10 @@ def main() -> None:
     ]
     delays = {
         name: [
-            watch(worlds[r], (tell(r, n) for n in range(ONSET, ONSET + chosen.nights)))
+            watch(worlds[r], (deliver(r, n) for n in range(ONSET, ONSET + chosen.nights)))
             for r in range(chosen.repeats)
         ]
-        for name, tell in SCENARIOS.items()
+        for name, deliver in SCENARIOS.items()
     }
     figures = {
         "night_rows": NIGHT_ROWS, "years": chosen.years, "repeats": chosen.repeats,

@@ -43,7 +43,7 @@ def predict(question: Question) -> dict:
 
 def main() -> None:
     """`uvicorn --workers N`, but for a socket that is named as TCP: uvicorn's own is not, and so
-    has Nagle's algorithm, which can make an answer wait for 40 ms. Neither side shall have that.
+    has Nagle's algorithm, which can make an answer wait for 40 ms. Neither side has it.
     """
     port, workers = (int(text) for text in sys.argv[1:])
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:

@@ -1,7 +1,7 @@
 """A home with two champions to serve, made once and kept: the default family on the census table.
 
-Without the table (HOUSING_SOURCES__CENSUS) simulated districts take its place, and the figures
-say so.
+Without the table (HOUSING_SOURCES__CENSUS) simulated districts take its place, which the figures
+record.
 """
 
 import os
@@ -66,7 +66,7 @@ def _night() -> None:
         promote.back_up(store, challenger)
         with store.read() as connection:
             before = registry.champion(connection)
-        if before != challenger:  # whatever the gate says: there shall be two champions
+        if before != challenger:  # two champions are needed, whatever the verdict
             change = registry.Change("promote", challenger, before, "benchmark", "benchmark")
             registry.change_champion(store, change)
         finish_run(store, run, of_verdict(run.id, version, judged, dry_run=True))

@@ -1,7 +1,7 @@
 """`python -m benchmarks serving-soak`: load while the champion changes every two seconds.
 
-Counts what must be none: requests that fail, answers by a version that was not champion at the
-time (give or take the two seconds in which servers follow), prices that no version gives; and
+Counts faults, which must be zero: requests that fail, answers by a version that was not champion at
+the time (give or take the two seconds in which servers follow), prices that no version gives; and
 watches the workers' memory. tests/housing/serving/test_model_reloader.py is its short form.
 """
 
@@ -121,7 +121,7 @@ def _report(answers: list[Answer], memory: list[tuple[float, int]]) -> None:
     changes = sum(began < at < ended for at, _ in times)
     failed = sum(status != 200 for _, _, status, _, _ in answers)
     wrong = sum(
-        model not in _in_force(times, asked - FOLLOW, answered)
+        model not in _champions(times, asked - FOLLOW, answered)
         for asked, answered, status, model, _ in answers
         if status == 200
     )
@@ -157,6 +157,6 @@ def _behind(times: list[tuple[float, str]], asked: float, model: str) -> float:
     return asked - before[-1][0] if before and before[-1][1] != model else 0.0
 
 
-def _in_force(times: list[tuple[float, str]], begin: float, end: float) -> set[str]:
+def _champions(times: list[tuple[float, str]], begin: float, end: float) -> set[str]:
     before = [model for at, model in times if at <= begin]
     return {*before[-1:], *(model for at, model in times if begin < at <= end)}
