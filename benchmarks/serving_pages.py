@@ -179,8 +179,8 @@ def probation(figures: Mapping[str, Any]) -> str:
             for change in changes]  # fmt: skip
     words = (
         f"Share of simulated weeks with a rollback [95 % limits], and the median of rows until "
-        f"it; {figures['looks']} checks a week, each with a live error as an alarm. Log errors have "
-        f"the tails of Student's t with three degrees of freedom, and {figures['by_cell']:.0%} of "
+        f"it; {figures['looks']} checks a week, each with a live error as an alarm. Log errors "
+        f"have the tails of Student's t with three degrees of freedom, and {figures['by_cell']:.0%} of "
         f"their variance is common to a cell; {figures['cells']:,} cells, and a few contain "
         f"most rows. {figures['weeks']:,} weeks of equal models, a quarter as many of others."
     )
