@@ -180,7 +180,7 @@ def probation(figures: Mapping[str, Any]) -> str:
     words = (
         f"Share of simulated weeks with a rollback [95 % limits], and the median of rows until "
         f"it; {figures['looks']} checks a week, each with a live error as an alarm. Log errors "
-        f"have the tails of Student's t with three degrees of freedom, and {figures['by_cell']:.0%} of "
+        f"have the tails of Student's t with three degrees of freedom; {figures['by_cell']:.0%} of "
         f"their variance is common to a cell; {figures['cells']:,} cells, and a few contain "
         f"most rows. {figures['weeks']:,} weeks of equal models, a quarter as many of others."
     )
