@@ -1,7 +1,9 @@
 """What commands do not import: a shell that asks for help does not wait for scikit-learn."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +35,19 @@ def _imported(code: str) -> set[str]:
 )
 def test_nothing_slow_is_imported(code: str) -> None:
     assert _imported(code) & SLOW == set()
+
+
+@pytest.mark.parametrize("command", ["status", "models", "runs", "history", "settings"])
+def test_commands_that_only_look_import_nothing_that_computes(
+    seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """`housing status` answers within 0.6 s of processor time; each of these costs 0.1 or more."""
+    monkeypatch.setenv("HOUSING_HOME", str(shutil.copytree(seen_nights, tmp_path / "home")))
+    monkeypatch.chdir(tmp_path)
+    code = (
+        "from typer.testing import CliRunner\n"
+        "from deployments.cli.main import app\n"
+        f"done = CliRunner().invoke(app, [{command!r}])\n"
+        "assert done.exit_code == 0, done.output"
+    )
+    assert _imported(code) & SLOW <= {"sqlalchemy", "cryptography"}

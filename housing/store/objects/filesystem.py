@@ -10,10 +10,9 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-
-import fsspec
 
 from housing.errors import BlobMissing, Corrupt, DiskFull, HousingError, StoreUnavailable
 from housing.store.objects.encryption import Cipher
@@ -37,14 +36,30 @@ class DurableFileSystem:
     def __init__(self, url: str, cipher: Cipher | None = None) -> None:
         self.url = url
         self.cipher = cipher
-        self._fs: Any
+        self.local = "://" not in url or url.startswith("file:")
+        if not self.local:
+            _ = self._opened  # what is wrong with the address is said now
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        """The file system and the folder's path there; imported at first use, as it is slow."""
+        import fsspec
+
         # An object store's listing must be of now: another process writes there too.
+        options = {} if self.local else {"use_listings_cache": False}
         try:
-            self._fs, self._root = fsspec.core.url_to_fs(url, **_options(url))
+            found: tuple[Any, str] = fsspec.core.url_to_fs(self.url, **options)
         except (ValueError, ImportError) as error:  # a protocol that nothing here knows
             raise self._error(OSError(None, str(error))) from error
-        protocol = self._fs.protocol
-        self.local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        return found
+
+    @property
+    def _fs(self) -> Any:
+        return self._opened[0]
+
+    @property
+    def _root(self) -> str:
+        return self._opened[1]
 
     def at(self, name: str) -> str:
         """Where a file lies, as its file system names it."""
@@ -152,10 +167,6 @@ class DurableFileSystem:
             why=f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}",
             next_step=f"Make it writable, or point {self.setting} elsewhere.",
         )
-
-
-def _options(url: str) -> dict[str, Any]:
-    return {"use_listings_cache": False} if "://" in url and not url.startswith("file:") else {}
 
 
 def _raise_unless_gone(error: OSError) -> None:
