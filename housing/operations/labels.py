@@ -1,7 +1,7 @@
-"""True prices that come later: labels by themselves, and districts that a person has checked.
+"""True prices that arrive later: labels by themselves, and districts that a person has checked.
 
-Labels are joined to the answers that were given before they came (`steps.outcomes`); they change
-no dataset. Districts of an audit go through intake like any others, with their origin recorded.
+Labels are joined to earlier predictions (`operations.labelled_predictions`); they change no
+dataset. Districts of an audit are ingested like any others, with their origin recorded.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from housing.errors import FileUnreadable
@@ -95,26 +94,11 @@ def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejec
     table = read_table(path, limits, wanted=WANTED)
     quarantine, labels, masks = Quarantine(), [], []
     for chunk in table.chunks():
-        names = list(chunk.frame.columns)
-        if ID_COLUMN not in names and not {*KEY} <= {*names}:
-            why = f"does not name the districts. Add the column {ID_COLUMN}, or all of "
-            raise FileUnreadable(file=shown(path), why=why + ", ".join(KEY))
-        typed, faults = read_columns(chunk.frame, names)
-        rows = len(chunk.frame)
-        has_id = typed[ID_COLUMN].notna().to_numpy() if ID_COLUMN in typed else np.zeros(rows, bool)
-        if {*KEY} <= {*names}:
-            faults = [f._replace(rows=f.rows & ~(has_id & (f.column in KEY))) for f in faults]
-        else:
-            faults = [f for f in faults if f.column not in KEY]
-            faults.append(Fault("missing", ID_COLUMN, ~has_id))
-        first = first_fault(faults, rows)
+        typed, faults, identity = _identified(chunk.frame, shown(path))
+        first = first_fault(faults, len(chunk.frame))
         quarantine.add(chunk, first, faults)
         good = first < 0
         masks.append(good)
-        values = {name: typed[name].where(~has_id, 0.0) if name in typed else 0.0 for name in KEY}
-        identity = pd.DataFrame(values, index=typed[TARGET].index)
-        if ID_COLUMN in typed:
-            identity[ID_COLUMN] = typed[ID_COLUMN]
         keys = district_keys(identity[good])
         labels.append(pd.DataFrame({KEY_COLUMN: keys, LABEL: typed[TARGET].to_numpy()[good]}))
     prices = pd.concat(labels)
@@ -123,8 +107,28 @@ def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejec
     twice = prices[KEY_COLUMN].isin(several[KEY_COLUMN]).to_numpy()
     if twice.any():
         reject_duplicates(table, masks, twice, quarantine)
-    rejections = summary(quarantine.table(), shown(path), table.line_unit)
-    return prices[~twice], rejections
+    return prices[~twice], summary(quarantine.table(), shown(path), table.line_unit)
+
+
+def _identified(
+    frame: pd.DataFrame, file: str
+) -> tuple[dict[str, pd.Series], list[Fault], pd.DataFrame]:
+    """The columns by type, their faults, and the columns that make the keys.
+
+    An identifying value matters only in a row without an id.
+    """
+    names, has_key = list(frame.columns), {*KEY} <= {*frame.columns}
+    if ID_COLUMN not in names and not has_key:
+        why = f"does not name the districts. Add the column {ID_COLUMN}, or all of "
+        raise FileUnreadable(file=file, why=why + ", ".join(KEY))
+    typed, faults = read_columns(frame, names)
+    ids = typed.get(ID_COLUMN, pd.Series([None] * len(frame), dtype="str"))
+    has_id = ids.notna().to_numpy()
+    faults = [f._replace(rows=f.rows & ~(has_id & (f.column in KEY))) for f in faults]
+    if not has_key:
+        faults.insert(0, Fault("missing", ID_COLUMN, ~has_id))
+    values = {name: typed[name].where(~has_id, 0.0) if name in typed else 0.0 for name in KEY}
+    return typed, faults, pd.DataFrame({**values, ID_COLUMN: ids})
 
 
 # --- audits ---------------------------------------------------------------------------------
@@ -132,7 +136,7 @@ def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejec
 
 @dataclass(frozen=True)
 class Audited:
-    """Files of an audit: rows that a person has filled in; those still empty are left alone."""
+    """Files of an audit: rows that a person has filled in; the empty ones are ignored."""
 
     landing: Landing
     name: str = AUDIT

@@ -102,7 +102,7 @@ def _checked(delivered: RawTable, quarantine: Quarantine) -> _Chunk:
 def reject_duplicates(raw: Raw, good: list[Mask], twice: Mask, quarantine: Quarantine) -> None:
     """Take districts that occur twice out of the good rows, and read their text once more.
 
-    `good` has a mask of each chunk, `twice` says of each good row whether it goes.
+    `good` is a mask of each chunk, `twice` one of all good rows, true for those to reject.
     """
     at = 0
     for delivered, mask in zip(raw.chunks(), good, strict=True):

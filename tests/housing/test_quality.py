@@ -80,7 +80,7 @@ def test_the_census_is_accepted_to_the_last_row(census_path):
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "code", "says"),
+    ("column", "value", "code", "expected"),
     [
         (
             "total_rooms",
@@ -107,13 +107,13 @@ def test_the_census_is_accepted_to_the_last_row(census_path):
         ("total_rooms", "x" * 500, "not-a-number", "'" + "x" * 60 + "...'"),
     ],
 )
-def test_a_value_that_breaks_a_rule(rows, column, value, code, says):
+def test_a_value_that_breaks_a_rule(rows, column, value, code, expected):
     result = checked(with_value(rows, column, value))
     assert len(result.accepted) == 59
     (rejection,) = result.rejections
     assert (rejection.code, rejection.column, rejection.rows) == (code, column, 1)
     assert rejection.example.startswith(f"a.csv, line 5, {column}: ")
-    assert says in rejection.example
+    assert expected in rejection.example
     row = result.rejected.iloc[0]
     assert (row["line"], row["code"], row["column"], row["value"]) == (5, code, column, value)
     assert json.loads(row["raw"]) == with_value(rows, column, value).iloc[3].to_dict()
@@ -408,8 +408,8 @@ def test_of_a_large_file_the_text_of_one_part_is_in_memory():
 
     def peak(parts: int) -> int:
         command = [sys.executable, "-c", PEAK, str(parts)]
-        said = subprocess.run(command, input=text, stdout=subprocess.PIPE, check=True).stdout
-        rows, peak = map(int, said.split())
+        message = subprocess.run(command, input=text, stdout=subprocess.PIPE, check=True).stdout
+        rows, peak = map(int, message.split())
         assert rows == 20_000
         return peak
 
@@ -457,14 +457,16 @@ def test_a_batch_of_which_everything_is_rejected_is_not_held_but_said(rows, hist
     rows["median_income"] = [f"{float(v) * 10_000:.0f}" for v in rows["median_income"]]
     result = checked(rows)
     assert judge_batch(result, history, POLICY) == ()
-    said = batch_message(result, (), history, POLICY)
-    assert said.startswith("60 rows read, 0 accepted, 60 rejected; most often range (60), first: ")
-    assert "nothing was accepted; unit: median_income has the median" in said
-    assert "about 10,000 times too large" in said
+    message = batch_message(result, (), history, POLICY)
+    assert message.startswith(
+        "60 rows read, 0 accepted, 60 rejected; most often range (60), first: "
+    )
+    assert "nothing was accepted; unit: median_income has the median" in message
+    assert "about 10,000 times too large" in message
 
 
 @pytest.mark.parametrize(
-    ("column", "factor", "says"),
+    ("column", "factor", "expected"),
     [
         ("total_rooms", 10, "about 10 times too large"),
         ("median_house_value", 0.1, "about 10 times too small"),
@@ -473,14 +475,14 @@ def test_a_batch_of_which_everything_is_rejected_is_not_held_but_said(rows, hist
         ("median_income", 0.001, "about 1,000 times too small"),
     ],
 )
-def test_a_unit_slip_names_column_and_factor(history, column, factor, says):
+def test_a_unit_slip_names_column_and_factor(history, column, factor, expected):
     frame = simulate(300, seed=7, day=1)
     frame["total_bedrooms"] = np.nan
     frame[column] = (frame[column] * factor).clip(lower=CATALOGUE[column].minimum)
     found = [r for r in reasons(frame, history) if r.startswith("unit")]
     assert len(found) == 1
     assert found[0].startswith(f"unit: {column} has the median")
-    assert says in found[0]
+    assert expected in found[0]
 
 
 def test_a_tenth_at_the_median_alone_is_no_unit_slip(history):
@@ -550,11 +552,11 @@ def _with_median(history: BatchHistory, ranges: float) -> pd.DataFrame:
     return simulate(300, seed=7, day=1).assign(**{TARGET: usual["median"] + shift})
 
 
-@pytest.mark.parametrize(("ranges", "held"), [(4.99, False), (5.01, True)])
-def test_the_limit_of_a_median_is_five_interquartile_ranges(history, ranges, held):
+@pytest.mark.parametrize(("ranges", "quarantined"), [(4.99, False), (5.01, True)])
+def test_the_limit_of_a_median_is_five_interquartile_ranges(history, ranges, quarantined):
     found = [r for r in reasons(_with_median(history, ranges), history) if "location" in r]
-    assert bool(found) == held
-    if held:
+    assert bool(found) == quarantined
+    if quarantined:
         assert found[0].endswith("5.0 interquartile ranges away")
 
 
@@ -572,22 +574,22 @@ def test_a_column_that_hardly_varies_has_no_interquartile_range(history):
 
 
 @pytest.mark.parametrize(
-    ("orders", "held"),
+    ("orders", "quarantined"),
     [
         (0.74, False), (0.76, True), (1.24, True), (1.26, False), (1.74, False), (1.76, True),
         (4.24, True), (4.26, False), (5.0, False),
         (-0.74, False), (-0.76, True), (-1.24, True), (-1.26, False), (-4.24, True), (-5.0, False),
     ],
 )  # fmt: skip
-def test_the_limits_of_a_unit_slip(history, orders, held):
+def test_the_limits_of_a_unit_slip(history, orders, quarantined):
     low, middle, high = (history.columns["population"][q] for q in ("q25", "median", "q75"))
     numbers = np.array([low, middle, high]) * 10**orders
     result = dataclasses.replace(
         checked(simulate(60, seed=8)), delivered={"population": tuple(numbers)}
     )
     found = [r for r in judge_batch(result, history, POLICY) if r.startswith("unit: population")]
-    assert bool(found) == held
-    if held:
+    assert bool(found) == quarantined
+    if quarantined:
         power = 10 ** round(abs(orders))
         way = "large" if orders > 0 else "small"
         assert f"about {power:,} times too {way}" in found[0]
@@ -606,8 +608,8 @@ def test_one_quartile_in_place_is_no_unit_slip(history, quartile):
 def test_a_slip_by_a_thousand_names_the_unit(history):
     frame = simulate(300, seed=7, day=1)
     frame[TARGET] /= 1_000
-    said = batch_message(checked(frame), (), history, POLICY)
-    assert "about 1,000 times too small, as if it were in thousands of US dollars" in said
+    message = batch_message(checked(frame), (), history, POLICY)
+    assert "about 1,000 times too small, as if it were in thousands of US dollars" in message
 
 
 def test_categories_that_have_nothing_in_common(history):
@@ -631,8 +633,8 @@ def test_sentences_of_batches(rows, history):
     assert batch_message(result, (), history, POLICY) == (
         "60 rows read, 60 accepted, 0 rejected; a note."
     )
-    held = batch_message(result, ("row count: few",), history, POLICY)
-    assert held.endswith("quarantined: row count: few; a note.")
+    quarantined = batch_message(result, ("row count: few",), history, POLICY)
+    assert quarantined.endswith("quarantined: row count: few; a note.")
     empty = batch_message(checked(rows.iloc[:0]), (), history, POLICY)
     assert empty == "no rows in it: a header and nothing below."
 

@@ -49,10 +49,10 @@ resource.setrlimit(resource.RLIMIT_AS, (size + most, size + most))
 try:
     with memory_named(path.name):
         found = validate(read_table(path, ReadLimits()), path.name)
-    said = f"{len(found.accepted)} accepted, {len(found.rejected)} rejected"
+    message = f"{len(found.accepted)} accepted, {len(found.rejected)} rejected"
 except FileUnreadable as error:
-    said = str(error)
-print(json.dumps({"said": said, "bytes": highest() - before}))
+    message = str(error)
+print(json.dumps({"message": message, "bytes": highest() - before}))
 """
 
 LABELS = READER.replace(
@@ -65,7 +65,7 @@ LABELS = READER.replace(
 
 
 def read(path: Path, most: int = 2_000_000_000, reader: str = READER) -> dict[str, Any]:
-    """What a reader said, and its highest resident memory beyond the start; `most` limits it."""
+    """What a reader message, and its highest resident memory beyond the start; `most` limits it."""
     done = subprocess.run(
         [sys.executable, "-c", reader, str(path), str(most)],
         capture_output=True, text=True, check=False, timeout=300,
@@ -183,7 +183,7 @@ def test_a_small_parquet_file_costs_little(tmp_path: Path, made: Callable[[Path]
     made(path)
     found = read(path)
     assert found["bytes"] < MOST, found
-    assert re.search(PARQUET[made], found["said"]), found
+    assert re.search(PARQUET[made], found["message"]), found
 
 
 # --- text -----------------------------------------------------------------------------------
@@ -238,15 +238,17 @@ def test_text_costs_little(tmp_path: Path, made: Callable[[], bytes], packed: bo
     path.write_bytes(gzip.compress(content, 1) if packed else content)
     found = read(path)
     assert found["bytes"] < MOST + len(content), found
-    assert re.search(TEXT[made] + ("|200 times its size" if packed else ""), found["said"]), found
+    assert re.search(TEXT[made] + ("|200 times its size" if packed else ""), found["message"]), (
+        found
+    )
 
 
 def test_a_file_for_which_there_is_no_memory_is_named(tmp_path: Path) -> None:
     path = tmp_path / "large.csv"
     line = simulate(1, seed=1).to_csv(index=False).encode().splitlines()[1] + b"\n"
     path.write_bytes(HEADER + line * 5_000_000)
-    said = read(path, most=200_000_000)["said"]
-    assert said.startswith("large.csv: needs more memory to read than there is"), said
+    message = read(path, most=200_000_000)["message"]
+    assert message.startswith("large.csv: needs more memory to read than there is"), message
 
 
 def test_a_long_text_rejects_its_row_and_no_other(tmp_path: Path) -> None:
@@ -259,9 +261,7 @@ def test_a_long_text_rejects_its_row_and_no_other(tmp_path: Path) -> None:
     assert (len(result.accepted), result.rejected["line"].tolist()) == (36, [37, 38, 39, 40])
 
 
-def test_the_other_files_of_the_night_go_on(
-    tmp_path: Path, store: Store, settings: Settings
-) -> None:
+def test_the_other_files_are_read(tmp_path: Path, store: Store, settings: Settings) -> None:
     bomb, good = tmp_path / "a.parquet", tmp_path / "b.csv"
     texts_that_repeat_the_one_before(bomb)
     simulate(300, seed=1).to_csv(good, index=False)
@@ -275,7 +275,7 @@ def test_a_file_of_labels_costs_no_more_than_another(tmp_path: Path) -> None:
     values = pa.array(["1" * 300_000] * 3_000).dictionary_encode()
     _written(bomb, _with(3_000, median_house_value=values))
     found = read(bomb, reader=LABELS)
-    assert found["said"] == "0 labels, 3000 rejected"
+    assert found["message"] == "0 labels, 3000 rejected"
     assert found["bytes"] < MOST
 
 

@@ -37,7 +37,7 @@ def site(tmp_path):
 
 @pytest.fixture
 def closed() -> str:
-    """An address at which nobody listens."""
+    """An address without a server."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}/housing.csv"
@@ -142,16 +142,16 @@ def test_offline_gives_simulated_districts_and_says_so(options, seen, closed):
     assert len(validate(delivery.read(), "x").accepted) == 200
 
 
-@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"])
-def test_a_server_that_never_finishes_is_given_up(says):
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"])
+def test_a_server_that_never_finishes_is_stopped(sent):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        held = []
+        connections = []
 
         def answer():
             connection, _ = server.accept()
-            held.append(connection)
+            connections.append(connection)
             connection.recv(1_000)
-            connection.sendall(says)
+            connection.sendall(sent)
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
@@ -161,7 +161,7 @@ def test_a_server_that_never_finishes_is_given_up(says):
             fetch(address, TimeLimits(connect=0.3, transfer=1), 1_000)
         assert time.monotonic() - started < 3
         thread.join()
-        for connection in held:
+        for connection in connections:
             connection.close()
 
 

@@ -104,9 +104,9 @@ def test_an_empty_file(content):
 
 
 def test_a_wrong_header():
-    said = complaint("a,b,c\n1,2,3\n")
-    assert said.startswith("a.csv: line 1 is not the header: it begins with 'a', 'b', 'c'")
-    assert HEADER in said
+    message = complaint("a,b,c\n1,2,3\n")
+    assert message.startswith("a.csv: line 1 is not the header: it begins with 'a', 'b', 'c'")
+    assert HEADER in message
 
 
 def test_a_file_without_header():
@@ -114,34 +114,34 @@ def test_a_file_without_header():
 
 
 def test_a_missing_column_and_what_was_probably_meant():
-    said = complaint(HEADER.replace("median_income", "Median Income") + f"\n{ROW}\n")
-    assert said.startswith(
+    message = complaint(HEADER.replace("median_income", "Median Income") + f"\n{ROW}\n")
+    assert message.startswith(
         "a.csv: line 1: the column is missing: median_income (is 'Median Income' meant?)"
     )
 
 
 def test_two_missing_columns():
-    said = complaint("longitude,latitude,population\n1,2,3\n")
-    assert "columns are missing: housing_median_age, total_rooms" in said
+    message = complaint("longitude,latitude,population\n1,2,3\n")
+    assert "columns are missing: housing_median_age, total_rooms" in message
 
 
 def test_a_doubled_column():
-    said = complaint(f"{HEADER},population\n{ROW},3\n")
-    assert "line 1: the column population is there 2 times (columns 6 and 11)" in said
+    message = complaint(f"{HEADER},population\n{ROW},3\n")
+    assert "line 1: the column population is there 2 times (columns 6 and 11)" in message
 
 
 @pytest.mark.parametrize(("delimiter", "words"), [(";", "';'"), ("\t", "a tab"), ("|", "'|'")])
 def test_another_delimiter(table, delimiter, words):
-    said = complaint(table.replace(",", delimiter))
-    assert f"line 1: fields are separated by {words}, and a comma is expected" in said
+    message = complaint(table.replace(",", delimiter))
+    assert f"line 1: fields are separated by {words}, and a comma is expected" in message
 
 
 @pytest.mark.parametrize(("text", "guess"), [("é", "ISO-8859-1"), ("\N{EN DASH}é", "WINDOWS-1252")])
 def test_another_encoding(text, guess):
     content = f"{HEADER},remark\n{ROW},a\n{ROW},{text}\n".encode("cp1252")
-    said = complaint(content)
-    assert "line 3, column 11: byte 0x" in said
-    assert f"iconv -f {guess} -t UTF-8" in said
+    message = complaint(content)
+    assert "line 3, column 11: byte 0x" in message
+    assert f"iconv -f {guess} -t UTF-8" in message
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])

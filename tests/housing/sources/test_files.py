@@ -79,10 +79,10 @@ def test_a_bomb_is_stopped_before_it_is_unpacked(tmp_path, table):
             file.write(machine.compress(lines))
         file.write(machine.flush())
     tracemalloc.start()
-    said = complaint(path, ReadLimits(ratio_from_bytes=2**22))
+    message = complaint(path, ReadLimits(ratio_from_bytes=2**22))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert "more than 200 times its size" in said
+    assert "more than 200 times its size" in message
     assert peak < 60 * 2**20  # of 200 MB
 
 
@@ -92,10 +92,10 @@ def test_200_megabytes_in_one_line_are_refused_after_the_first_block(tmp_path):
         file.write(b"a,b\n1,2\n")
         file.truncate(200 * 2**20)  # sparse: zero bytes, no line break
     tracemalloc.start()
-    said = complaint(path)
+    message = complaint(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert said.startswith("long.csv: line 3 is longer than 65,536 bytes")
+    assert message.startswith("long.csv: line 3 is longer than 65,536 bytes")
     assert peak < 10 * 2**20
 
 

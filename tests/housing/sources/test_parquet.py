@@ -97,9 +97,9 @@ def test_yes_and_no_are_no_numbers(districts):
     ],
 )
 def test_a_type_that_cannot_be_meant(districts, column, values):
-    said = complaint(packed(replaced(districts, column, values)))
+    message = complaint(packed(replaced(districts, column, values)))
     kind = str(values.type).partition("<")[0]
-    assert f"column {column} has the type {kind}" in said
+    assert f"column {column} has the type {kind}" in message
 
 
 def test_nested_columns_that_nobody_asked_for_are_ignored(districts):
@@ -111,8 +111,8 @@ def test_nested_columns_that_nobody_asked_for_are_ignored(districts):
 
 
 def test_a_missing_column(districts):
-    said = complaint(packed(districts.drop(columns="population")))
-    assert "the schema: the column is missing: population" in said
+    message = complaint(packed(districts.drop(columns="population")))
+    assert "the schema: the column is missing: population" in message
 
 
 def test_what_is_no_parquet():
@@ -215,6 +215,6 @@ def test_floating_point_ids_that_are_not_exact_are_named(districts, number, kind
 
 def test_many_row_groups_are_refused_at_once(districts, monkeypatch):
     monkeypatch.setattr(parquet, "MOST_GROUPS", 39)
-    said = complaint(packed(districts, row_group_size=1))
-    assert "holds 40 row groups, at most 39 are read. Write it again with larger ones" in said
+    message = complaint(packed(districts, row_group_size=1))
+    assert "holds 40 row groups, at most 39 are read. Write it again with larger ones" in message
     assert read(packed(districts.head(39), row_group_size=1)).read == 39

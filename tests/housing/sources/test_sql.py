@@ -116,7 +116,7 @@ def test_the_same_rows_have_one_digest_in_any_order(source, seen, append, option
     assert next(again.deliveries(seen)).digest == first.digest
 
 
-def test_text_in_a_number_column_is_the_rows_fault_not_the_nights(source, seen, append, url):
+def test_text_in_a_number_column_costs_its_row_only(source, seen, append, url):
     append(rows(1), DAYS[0])
     engine = sa.create_engine(url)
     with engine.begin() as connection:  # SQLite takes anything in any column
@@ -199,7 +199,7 @@ def test_an_unreachable_host_is_named(options, seen):
 
 @pytest.fixture
 def other(database_url):
-    """An engine of somebody else's database, SQLite and PostgreSQL."""
+    """An engine of another database, SQLite and PostgreSQL."""
     engine = sa.create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
     yield engine
     engine.dispose()
