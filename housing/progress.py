@@ -1,7 +1,6 @@
-"""How long work says how far it is: one listener, chosen by whoever starts the work.
+"""Progress reporting: long-running code calls `report`, and callers register listeners.
 
-Silent by default. The command line sets one that draws bars, the flow one that feeds the
-orchestrator; the domain only reports.
+The command line registers progress bars, the flow a Prefect artifact; there are none by default.
 """
 
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Protocol
 
 
 class Listener(Protocol):
-    """Receives what long work reports; must be quick and must not raise."""
+    """Receives progress; must be quick. An exception ends the reporting code."""
 
     def __call__(self, step: str, done: int, total: int, message: str) -> None:
         """`done` of `total` units of `step` are finished; `total` 0 is unknown."""
@@ -22,14 +21,14 @@ _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=(
 
 
 def report(step: str, done: int, total: int, message: str = "") -> None:
-    """Tell all listeners."""
+    """Call all listeners."""
     for listener in _listeners.get():
         listener(step, done, total, message)
 
 
 @contextmanager
 def heard_by(listener: Listener) -> Iterator[None]:
-    """Add a listener for the length of the block."""
+    """Add a listener while the block runs."""
     token = _listeners.set((*_listeners.get(), listener))
     try:
         yield

@@ -13,8 +13,6 @@ from typing import Any, Literal, NamedTuple, Self
 
 Json = Mapping[str, Any]
 
-# --- intake ---------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True)
 class Rejection:
@@ -50,7 +48,7 @@ BatchStatus = Literal[
 
 @dataclass(frozen=True)
 class BatchSummary:
-    """What became of one file (or one read of a table)."""
+    """Outcome of one file (or one read of a table)."""
 
     id: int | None  # None where nothing was stored (an unreadable file)
     source: str
@@ -68,7 +66,7 @@ class BatchSummary:
 
 @dataclass(frozen=True)
 class IntakeSummary:
-    """Everything one intake looked at."""
+    """All deliveries of one ingestion."""
 
     batches: tuple[BatchSummary, ...] = ()
 
@@ -79,27 +77,24 @@ class IntakeSummary:
 
     @property
     def skipped_files(self) -> "IntakeSummary":
-        """Those of which nothing was stored although there was something to read."""
+        """Batches that were not stored although there was something to read."""
         left = (b for b in self.batches if b.status in ("unreadable", "superseded", "waiting"))
         return IntakeSummary(tuple(left))
 
     @property
     def accepted(self) -> int:
-        """Rows that came in."""
+        """Accepted rows."""
         return sum(b.accepted for b in self.batches if b.status == "accepted")
 
     @property
     def message(self) -> str:
-        """For a log: what was looked at, and what became of it."""
+        """For a log: the number of batches per status, and the rows."""
         if not self.batches:
             return "nothing new"
         counts = Counter(batch.status for batch in self.batches)
         states = ", ".join(f"{count} {status}" for status, count in counts.items())
         rejected = sum(b.rejected for b in self.batches)
-        return f"{states}; {self.accepted:,} rows came in, {rejected:,} were turned away"
-
-
-# --- datasets -------------------------------------------------------------------------------
+        return f"{states}; {self.accepted:,} rows accepted, {rejected:,} rejected"
 
 
 @dataclass(frozen=True)
@@ -127,9 +122,6 @@ class DatasetProfile:
     columns: Json  # what `quality.profile_columns` yields: facts per catalogue column
     sides: str = ""  # digest of the set of (key, side)
     content: str = ""  # digest of the values and sides of its rows, without their keys
-
-
-# --- training -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -181,9 +173,6 @@ class Member:
     seed: int
 
 
-# --- evaluation -----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Interval:
     """An estimate with its limits."""
@@ -204,7 +193,7 @@ class Metrics:
     r2: float
     within_10: float  # share of rows predicted within 10 % of the price
     within_20: float
-    rmse_clustered: Interval | None = None  # None in evidence of before and in a single cell
+    rmse_clustered: Interval | None = None  # None for a single cell and in older evidence
     mae_clustered: Interval | None = None
 
 
@@ -222,16 +211,13 @@ class Comparison:
     se_independent: float  # as if rows were independent
     interval: Interval  # two-sided, from `se`
     upper: float  # one-sided upper bound of `effect` at the policy's confidence
-    df: float | None = None  # of Student's t; None in evidence of before: clusters - 1
+    df: float | None = None  # of Student's t; None in older evidence: clusters - 1
     bandwidth: float | None = None  # degrees over which neighbours are taken to err alike
 
     @property
     def degrees(self) -> float:
         """Degrees of freedom of the limits."""
         return self.clusters - 1 if self.df is None else self.df
-
-
-# --- drift ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -261,14 +247,12 @@ class ColumnDrift:
 class DriftReport:
     """Every column of some rows against a reference."""
 
-    reference: str  # in words: "training rows of m7"
-    current: str  # in words: "new rows of tonight"
+    reference: str  # e.g. "training rows of m7"
+    current: str  # e.g. "new rows"
     reference_rows: int
     rows: int
     columns: tuple[ColumnDrift, ...]  # empty where either side has no rows
 
-
-# --- gate -----------------------------------------------------------------------------------
 
 CheckOutcome = Literal["passed", "failed", "not applicable", "error", "inconclusive"]
 VerdictOutcome = Literal["promote", "keep", "inconclusive"]
@@ -293,12 +277,9 @@ class Verdict:
     checks: tuple[CheckResult, ...]
 
 
-# --- runs -----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class StepTime:
-    """How long one step of a night took."""
+    """Duration of one step of a run."""
 
     name: str
     seconds: float

@@ -23,7 +23,7 @@ from tasks.run_labels import append_to_run_name
 P = ParamSpec("P")
 
 LONGER = timedelta(days=1)
-"""Prefect's timeout exceeds ours: we end an expired run first, with a state that says so."""
+"""Prefect's timeout exceeds ours, so that we end an expired run first, with the right state."""
 
 Decision = Annotated[
     Literal["approve", "reject"],

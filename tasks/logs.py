@@ -1,7 +1,6 @@
-"""What an operator reads in the log of a run: our own lines, and no stack trace for a refusal.
+"""Log lines of `housing` in the log of the flow run, without stack traces of expected errors.
 
-The domain logs to the standard logger `housing` and knows no orchestrator; here its lines are
-passed on to the run that they belong to.
+The domain logs to the standard logger `housing` and does not know Prefect.
 """
 
 import logging
@@ -18,7 +17,7 @@ _THEIRS = ("prefect.flow_runs", "prefect.task_runs")
 
 
 class _ToRun(logging.Handler):
-    """Passes a line on to the flow or task run under way."""
+    """Forwards a line to the current flow or task run."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -28,8 +27,8 @@ class _ToRun(logging.Handler):
 
 
 def is_relevant(record: logging.LogRecord) -> bool:
-    """Drop the line that a task has ended well, which our own line says with figures; take the
-    stack trace off an error that says what to do next."""
+    """Drop the line about a completed task, which our own line repeats with figures; remove the
+    stack trace of an expected error."""
     if record.getMessage() == "Finished in state Completed()":
         return False
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
@@ -41,7 +40,7 @@ def is_relevant(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def operator_logs() -> Iterator[None]:
-    """Pass our lines on for the length of the block."""
+    """Forward our lines while the block runs."""
     handler, before = _ToRun(), (_OURS.level, _OURS.propagate)
     _OURS.addHandler(handler)
     _OURS.setLevel(logging.INFO)

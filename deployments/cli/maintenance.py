@@ -186,7 +186,7 @@ def readiness(as_json: AsJson = False) -> None:
     settings = load_settings()
     with open_store(settings) as store:
         found = check(store, settings, force=True)
-    rows = [{**asdict(one), "model": f"m{one.model}"} for one in found.tried]
+    rows = [{**asdict(one), "model": f"m{one.model}"} for one in found.checks]
     listing(rows, ("model", "ready", "seconds", "detail"), as_json=as_json)
     if found.not_ready:
         raise typer.Exit(5)

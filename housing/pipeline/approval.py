@@ -1,7 +1,7 @@
-"""A promotion that waits for a person: asked by the night, decided at any front end, or expired.
+"""Approval of a promotion: requested by a run, decided by a person, or expired.
 
-Waiting holds no lease and no process: it is a row in SQL. Where the champion has changed since,
-the comparison is made again before anything is promoted.
+A request is a row in SQL; it holds no lease and no process. Where the champion has changed since,
+the challenger is compared with the new one before anything is promoted.
 """
 
 from dataclasses import dataclass, replace
@@ -24,37 +24,22 @@ from housing.store.database.tables import utc_now
 from housing.store.models import approvals, registry
 from housing.store.runs import runs
 from housing.store.runs.runs import actor
-from housing.store.runs.runs import get as get_run
 
 
 @dataclass(frozen=True)
 class ApprovalDecision:
-    """What became of a promotion that waited."""
+    """Outcome of a request for approval."""
 
     run: int
     outcome: str  # approved, rejected, superseded or expired
     challenger: int
-    champion: int | None  # in force after the decision
+    champion: int | None  # after the decision
     message: str
 
     def notification(self) -> Message:
-        """The same, for the team."""
+        """The decision as a notification."""
         event = Event.PROMOTED if self.outcome == "approved" else Event.KEPT
         return Message(event, self.message, f"r{self.run}")
-
-
-def ask(store: Store, run: int, judged: JudgedEvaluation, settings: Settings) -> JudgedEvaluation:
-    """Have a verdict wait for a person; the same verdict, as one that waits."""
-    with store.write() as connection:
-        row = approvals.ask(
-            connection, run=run, evaluation=judged.evaluation, hours=settings.gate.approval_hours
-        )
-    until = row.expires_at.strftime("%Y-%m-%d %H:%M")
-    message = (
-        f"Awaiting approval until {until} UTC: `housing approve r{row.run}` promotes "
-        f"m{judged.challenger}, `housing reject r{row.run}` keeps the champion. {judged.message}"
-    )
-    return replace(judged, outcome=RunOutcome.AWAITING_APPROVAL, message=message)
 
 
 def promote_or_ask(
@@ -71,10 +56,24 @@ def promote_or_ask(
     return judged
 
 
+def ask(store: Store, run: int, judged: JudgedEvaluation, settings: Settings) -> JudgedEvaluation:
+    """Request approval; returns the evaluation with the outcome "awaiting approval"."""
+    with store.write() as connection:
+        row = approvals.ask(
+            connection, run=run, evaluation=judged.evaluation, hours=settings.gate.approval_hours
+        )
+    message = (
+        f"Awaiting approval until {row.expires_at:%Y-%m-%d %H:%M} UTC: `housing approve "
+        f"r{row.run}` promotes m{judged.challenger}, `housing reject r{row.run}` keeps the "
+        f"champion. {judged.message}"
+    )
+    return replace(judged, outcome=RunOutcome.AWAITING_APPROVAL, message=message)
+
+
 def result_of_flow_run(store: Store, flow_run: str) -> RunResult | None:
     """The result with which a flow run requested approval; None where it did not.
 
-    A later decision changes neither: the flow run then ends with the decision.
+    The outcome stays "awaiting approval" after a decision: `decision_of` returns that.
     """
     with store.read() as connection:
         row = runs.newest_of(connection, flow_run)
@@ -86,55 +85,10 @@ def result_of_flow_run(store: Store, flow_run: str) -> RunResult | None:
     )  # fmt: skip
 
 
-def approve(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
-    """Promote what a run asked for; compared again where the champion has changed since.
-
-    NotPossible where the run asked for nothing, it was decided or expired before, no reason is
-    given, or a batch of the model's rows was taken out of the dataset since; ModelBlocked and
-    Pruned where it could not be promoted. In the last three cases it goes on waiting. A decision
-    whose promotion was cut off is finished by approving again.
-    """
-    row = _open(store, settings, run, reason, unfinished="approved")
-    if _is_champion(store, row.challenger):
-        _decide(store, row, "superseded", f"{reason} (it is the champion already)", None)
-        message = f"m{row.challenger} is the champion already; r{run} changes nothing."
-        return _told(store, settings, row, "superseded", message)
-    _must_have_its_rows(store, row)
-    judged, reevaluation = _reevaluate_if_stale(store, settings, row)
-    if judged.outcome != "promote":
-        _decide(
-            store, row, "superseded", f"{reason} (compared again: {judged.outcome})", reevaluation
-        )
-        message = (
-            f"m{row.challenger} is not promoted: the champion has changed since, and the "
-            f"comparison with it says: {judged.message}"
-        )
-        return _told(store, settings, row, "superseded", message)
-    change = promotion(judged, run, f"approved: {reason}. {judged.message}")
-    registry.check_eligible(store, change)  # what is blocked goes on waiting for its release
-    back_up(store, row.challenger)
-    _decide(store, row, "approved", reason, reevaluation)
-    registry.change_champion(store, change)
-    with store.write() as connection:
-        approvals.answer_all(connection, row.challenger, actor(), f"with r{run}: {reason}")
-    message = f"m{row.challenger} is promoted, approved by {actor()}: {reason}."
-    return _told(store, settings, row, "approved", message)
-
-
-def reject(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
-    """Keep the champion. NotPossible where the run asked for nothing, it was decided before, or no
-    reason is given.
-    """
-    row = _open(store, settings, run, reason)
-    _decide(store, row, "rejected", reason, None)
-    message = f"m{row.challenger} is not promoted, rejected by {actor()}: {reason}."
-    return _told(store, settings, row, "rejected", message)
-
-
 def decision_of(store: Store, run: int) -> ApprovalDecision | None:
-    """What became of what a run asked; None where it asked nothing, or may still be decided.
+    """The decision on a run's request; None where there was no request, or it is undecided.
 
-    An approval whose promotion was cut off may still be, by approving again.
+    An approval whose promotion was interrupted is undecided: approving again completes it.
     """
     with store.read() as connection:
         row = approvals.of_run(connection, run)
@@ -144,45 +98,83 @@ def decision_of(store: Store, run: int) -> ApprovalDecision | None:
         return None
     if row.status == "pending" and row.expires_at > utc_now():
         return None
-    status = "expired" if row.status == "pending" else str(row.status)
-    by = f" by {row.decided_by}: {row.reason}" if row.decided_by else ": nobody decided in time"
-    done = "is promoted" if status == "approved" else "is not promoted"
-    return ApprovalDecision(
-        run, status, row.challenger, champion, f"m{row.challenger} {done}, {status}{by}."
-    )
+    outcome = "expired" if row.status == "pending" else str(row.status)
+    by = f" by {row.decided_by}: {row.reason}" if row.decided_by else ": no decision in time"
+    done = "is promoted" if outcome == "approved" else "is not promoted"
+    message = f"m{row.challenger} {done}, {outcome}{by}."
+    return ApprovalDecision(run, outcome, row.challenger, champion, message)
+
+
+def approve(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
+    """Promote a run's challenger; compared again where the champion has changed since.
+
+    NotPossible where the run requested nothing, the request was decided or expired, or no reason
+    is given. The request stays open where the model cannot be promoted: NotPossible where a batch
+    of its rows has left the dataset since, ModelBlocked, Pruned.
+    Approving again completes an approval whose promotion was interrupted.
+    """
+    row = _open(store, settings, run, reason, unfinished="approved")
+    model = row.challenger
+    with store.read() as connection:
+        champion = registry.champion(connection)
+        judged = from_row(registry.evaluation(connection, row.evaluation))
+    if champion == model:
+        _decide(store, row, "superseded", f"{reason} (it is the champion already)")
+        message = f"m{model} is the champion already; r{run} changes nothing."
+        return _announce(store, settings, row, "superseded", message)
+    _must_have_its_rows(store, row)
+    reevaluation = None
+    if champion != judged.champion:
+        judged = judge_against(store, run, row.version, model, settings)
+        reevaluation = judged.evaluation
+    if judged.outcome != "promote":
+        _decide(
+            store, row, "superseded", f"{reason} (compared again: {judged.outcome})", reevaluation
+        )
+        message = (
+            f"m{model} is not promoted: the champion has changed since, and the comparison with it "
+            f"says: {judged.message}"
+        )
+        return _announce(store, settings, row, "superseded", message)
+    change = promotion(judged, run, f"approved: {reason}. {judged.message}")
+    registry.check_eligible(store, change)  # the request of a blocked model stays open
+    back_up(store, model)
+    _decide(store, row, "approved", reason, reevaluation)
+    registry.change_champion(store, change)
+    with store.write() as connection:
+        approvals.answer_all(connection, model, actor(), f"with r{run}: {reason}")
+    message = f"m{model} is promoted, approved by {actor()}: {reason}."
+    return _announce(store, settings, row, "approved", message)
+
+
+def reject(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
+    """Keep the champion. NotPossible as for `approve`."""
+    row = _open(store, settings, run, reason)
+    _decide(store, row, "rejected", reason)
+    message = f"m{row.challenger} is not promoted, rejected by {actor()}: {reason}."
+    return _announce(store, settings, row, "rejected", message)
 
 
 def _open(
     store: Store, settings: Settings, run: int, reason: str, unfinished: str | None = None
 ) -> Row[Any]:
-    """What the run asked, if it may still be decided."""
+    """The request of a run, if it may still be decided."""
+    what = f"Deciding on r{run}"
     if not reason.strip():
-        why = "it takes a reason, which is kept for ever."
-        raise NotPossible(what=f"Deciding on r{run}", why=why)
+        raise NotPossible(what=what, why="it needs a reason, which is recorded permanently.")
     notifications.expire_approvals(store, settings)
     with store.read() as connection:
-        get_run(connection, run)
+        runs.get(connection, run)
         row = approvals.of_run(connection, run)
         promoted = row is not None and row.challenger in registry.former_champions(connection)
     if row is None:
-        raise NotPossible(
-            what=f"Deciding on r{run}",
-            why="it asked for no approval; `housing status` lists what waits.",
-        )
-    if row.status == unfinished and not promoted:
-        return row
-    if row.status != "pending":
+        why = "it requested no approval; `housing status` lists open requests."
+        raise NotPossible(what=what, why=why)
+    if row.status != "pending" and (row.status != unfinished or promoted):
         by = f" by {row.decided_by}" if row.decided_by else ""
-        raise NotPossible(
-            what=f"Deciding on r{run}",
-            why=f"it was {row.status}{by} at {row.decided_at:%Y-%m-%d %H:%M} UTC ({row.reason}).",
-        )
+        why = f"it was {row.status}{by} at {row.decided_at:%Y-%m-%d %H:%M} UTC ({row.reason})."
+        raise NotPossible(what=what, why=why)
     return row
-
-
-def _is_champion(store: Store, model: int) -> bool:
-    with store.read() as connection:
-        return registry.champion(connection) == model
 
 
 def _must_have_its_rows(store: Store, row: Row[Any]) -> None:
@@ -198,47 +190,30 @@ def _must_have_its_rows(store: Store, row: Row[Any]) -> None:
             why=f"it was trained on {names}, taken out of the dataset since. `housing dataset "
             f"restore b{gone[0]} --reason TEXT` brings b{gone[0]} back, `housing reject "
             f"r{row.run} --reason TEXT` keeps the champion, `housing promote m{row.challenger} "
-            "--reason TEXT` judges the model on the rows of now.",
+            "--reason TEXT` judges the model on the current rows.",
         )
-
-
-def _reevaluate_if_stale(
-    store: Store, settings: Settings, row: Row[Any]
-) -> tuple[JudgedEvaluation, int | None]:
-    """The verdict against the champion of now, and the evaluation that repeated it, if any."""
-    with store.read() as connection:
-        champion = registry.champion(connection)
-        asked = registry.evaluation(connection, row.evaluation)
-    if champion == asked.champion:
-        return from_row(asked), None
-    again = judge_against(store, row.run, row.version, row.challenger, settings)
-    return again, again.evaluation
 
 
 def _decide(
-    store: Store, row: Row[Any], status: str, reason: str, reevaluation: int | None
+    store: Store, row: Row[Any], status: str, reason: str, reevaluation: int | None = None
 ) -> None:
     with store.write() as connection:
         changed = approvals.decide(
-            connection,
-            row.id,
-            status,
-            by=actor(),
-            reason=reason,
-            reevaluation=reevaluation,
-            expected=row.status,
-        )
+            connection, row.id, status,
+            by=actor(), reason=reason, reevaluation=reevaluation, expected=row.status,
+        )  # fmt: skip
     if not changed:
-        raise NotPossible(what=f"Deciding on r{row.run}", why="somebody else was first.")
+        raise NotPossible(what=f"Deciding on r{row.run}", why="another decision came first.")
 
 
-def _told(
-    store: Store, settings: Settings, row: Row[Any], status: str, message: str
+def _announce(
+    store: Store, settings: Settings, row: Row[Any], outcome: str, message: str
 ) -> ApprovalDecision:
+    """Record the decision with its run, and notify."""
     with store.read() as connection:
         champion = registry.champion(connection)
-    decided = ApprovalDecision(row.run, status, row.challenger, champion, message)
-    notification = decided.notification()
+    decision = ApprovalDecision(row.run, outcome, row.challenger, champion, message)
+    notification = decision.notification()
     runs.note(store, row.run, outcome=notification.event, message=message, champion=champion)
     send_all(notification, settings.notify)
-    return decided
+    return decision

@@ -1,4 +1,4 @@
-"""From accepted batches to a dataset version whose every row has its side."""
+"""Freeze accepted batches into a dataset version, and split its rows."""
 
 from housing.errors import NothingToTrainOn
 from housing.pipeline.run_context import RunContext
@@ -11,7 +11,7 @@ from housing.training.split import SplitRule
 
 
 def freeze(store: Store, run: RunContext) -> DatasetVersion:
-    """The active version, after a new one was made of what came in since the last."""
+    """Freeze a version with the new batches, if there are any; returns the active version."""
     made = datasets.append_waiting(store, reason="new batches", run=run.id)
     if made is not None:
         return made

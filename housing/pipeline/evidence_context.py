@@ -1,4 +1,4 @@
-"""What is found beside predictions: entered and fresh rows, drift, wear of the test set, costs."""
+"""Evidence other than predictions: new and unused rows, drift, reuse of the test set, costs."""
 
 import time
 from typing import Any
@@ -24,14 +24,13 @@ from housing.store.models import registry
 from housing.training.fingerprints import fingerprints
 
 LATENCY_CALLS = 7
-"""Predictions of one row whose median is the latency."""
+"""Number of single-row predictions; their median is the latency."""
 
 
 def entered(connection: Connection, version: int, champion: Row[Any] | None) -> list[Row[Any]]:
     """Batches with new or corrected rows that the version holds and the champion's does not.
 
-    Versions decide and not nights, so the same comparison always has the same batches, and a
-    delivery of which nothing entered the dataset is not among them.
+    Versions decide and not runs, so the same comparison always has the same batches.
     """
     members = set(datasets.get(connection, version).batches)
     if champion is not None:
@@ -43,19 +42,13 @@ def entered(connection: Connection, version: int, champion: Row[Any] | None) -> 
 
 
 def rejected_share(entered: list[Row[Any]]) -> tuple[int, int]:
-    """Rows read and rejected in the batches that entered by themselves.
-
-    A batch that was quarantined has been judged by the person who accepted it.
-    """
+    """Rows read and rejected in batches that no person accepted."""
     judged = [row for row in entered if row.status == "accepted"]
     return sum(row.read_rows for row in judged), sum(row.rejected_rows for row in judged)
 
 
-# --- rows that no decision has used ----------------------------------------------------------
-
-
 def n_decisions(connection: Connection, version: int, challenger: int) -> int:
-    """Verdicts on other challengers whose test rows were partly those of `version`."""
+    """Number of verdicts on other challengers that used test rows of `version`."""
     members = datasets.get(connection, version).batches
     query = (
         sa.select(sa.func.count(sa.distinct(evaluations.c.id)))
@@ -67,7 +60,7 @@ def n_decisions(connection: Connection, version: int, challenger: int) -> int:
 
 
 def _batch_in_version() -> sa.ColumnElement[bool]:
-    """The batch was in the version that the evaluation was about."""
+    """The batch was in the evaluated version."""
     spans = version_batches.c
     return sa.and_(
         spans.first_version <= evaluations.c.version,
@@ -76,9 +69,7 @@ def _batch_in_version() -> sa.ColumnElement[bool]:
 
 
 def unused_test_rows(store: Store, version: int, challenger: int, test: pd.DataFrame) -> Mask:
-    """Which test rows (n,) were in no version on which another challenger was judged, neither
-    their districts nor equal rows of other ids.
-    """
+    """Mask (n,) of test rows that no verdict on another challenger used, nor any equal row."""
     keys = test[KEY_COLUMN].to_numpy()
     with store.read() as connection:
         members = set(datasets.get(connection, version).batches)
@@ -116,9 +107,6 @@ def _keys(store: Store, segments: dict[int, str], wanted: set[int]) -> Keys:
     return np.concatenate(columns) if columns else np.empty(0, dtype=np.int64)
 
 
-# --- drift -----------------------------------------------------------------------------------
-
-
 def drift(
     store: Store, champion: Row[Any], frame: pd.DataFrame, came: list[Row[Any]]
 ) -> tuple[DriftReport, ...]:
@@ -152,13 +140,10 @@ def _accepted(store: Store, came: list[Row[Any]]) -> pd.DataFrame | None:
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-# --- costs -----------------------------------------------------------------------------------
-
-
 def costs(
     store: Store, challenger: Row[Any], models: list[Any], rows: pd.DataFrame
 ) -> ServingCosts:
-    """Time and size in service; `models` are the fitted challenger and, if any, champion."""
+    """Latency and artifact size; `models` are the fitted challenger and, if any, champion."""
     with store.read() as connection:
         query = sa.select(blobs.c.size).where(blobs.c.digest == challenger.artifact)
         size = int(connection.execute(query).scalar_one())
@@ -167,8 +152,7 @@ def costs(
 
 
 def _latency(model: Any, rows: pd.DataFrame) -> float:
-    """Milliseconds of a prediction for one row, as it is served: the median of several calls, the
-    first left out."""
+    """Median latency of one served row, milliseconds; the first call is left out."""
     took, fast = [], predictor(model)
     for call in range(LATENCY_CALLS + 1):
         row = rows.iloc[[call % len(rows)]]

@@ -1,7 +1,6 @@
 """From a delivery to a stored batch: read, validate rows, compare with the dataset, keep."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -25,7 +24,7 @@ from housing.store.runs import runs
 
 
 def options(settings: Settings) -> SourceOptions:
-    """What sources need to know of the settings."""
+    """The options of the sources, from the settings."""
     return SourceOptions(
         **dict(settings.sources),
         create_landing_dir=settings.sources.landing_dir == settings.home / "landing",
@@ -37,7 +36,7 @@ def options(settings: Settings) -> SourceOptions:
 def ingest(
     store: Store, settings: Settings, *, run: int | None, at_most: int | None = None
 ) -> IntakeSummary:
-    """Take what all sources of the settings have; at most `at_most` new batches."""
+    """Ingest new deliveries of all configured sources; at most `at_most` new batches."""
     chosen = options(settings)
     sources = [SOURCES[name](chosen) for name in settings.sources.names]
     return ingest_sources(store, settings, sources, run=run, at_most=at_most)
@@ -51,18 +50,16 @@ def ingest_sources(
     run: int | None,
     at_most: int | None = None,
 ) -> IntakeSummary:
-    """Take what these sources have; one that cannot be reached stops the intake.
-
-    A single unreadable file does not: it is reported, and the others go on.
+    """Ingest new deliveries of these sources. A source that cannot be reached raises; an unreadable
+    file is reported, and the others are ingested.
     """
     taken: list[BatchSummary] = []
-    present = Present(store)
-    for found in _all(sources, BatchLookup(store)):
+    present, known = Present(store), BatchLookup(store)
+    for found in chain.from_iterable(source.deliveries(known) for source in sources):
         if isinstance(found, BatchSummary):
             taken.append(found)
             continue
-        said = partial(_checked, found.name, len(taken))
-        taken.append(_ingest_delivery(present, settings, found, run, said))
+        taken.append(_ingest_delivery(present, settings, found, run, len(taken)))
         progress.report("ingest", len(taken), 0, taken[-1].message)
         if at_most is not None and IntakeSummary(tuple(taken)).stored >= at_most:
             break
@@ -73,33 +70,29 @@ def ingest_sources(
 
 
 def record_skipped_files(store: Store, run: int, summary: IntakeSummary) -> None:
-    """Keep with a run which files it looked at and could not read, or not yet."""
+    """Record with a run the files that it could not read, or not yet."""
     left = TypeAdapter(IntakeSummary).dump_python(summary.skipped_files, mode="json")
     runs.note(store, run, skipped_files=left["batches"])
 
 
-def _all(sources: list[Source], seen: BatchLookup) -> Iterator[Delivery | BatchSummary]:
-    for source in sources:
-        yield from source.deliveries(seen)
-
-
 def _ingest_delivery(
-    present: Present,
-    settings: Settings,
-    delivery: Delivery,
-    run: int | None,
-    watch: Callable[[int], None],
+    present: Present, settings: Settings, delivery: Delivery, run: int | None, done: int
 ) -> BatchSummary:
+    def watch(rows: int) -> None:
+        progress.report("ingest", done, 0, f"{delivery.name}: {rows:,} rows checked")
+
     try:
         with memory_named(delivery.name):
             validated = validate(delivery.read(), delivery.name, watch)
     except FileUnreadable as error:
         return nothing_read(delivery.source, delivery.name, "unreadable", f"{error}.")
-    while True:  # until nobody has changed the dataset in the meantime
+    while True:  # until the dataset does not change meanwhile
         new = _judged(present, settings, delivery, validated)
         if new.status == "unchanged" and delivery.repeats is not None:
-            said = f"{delivery.name} holds the same as b{delivery.repeats}, whose rows are current."
-            return nothing_read(delivery.source, delivery.name, "unchanged", said)
+            message = (
+                f"{delivery.name} holds the same as b{delivery.repeats}, whose rows are current."
+            )
+            return nothing_read(delivery.source, delivery.name, "unchanged", message)
         stored = batches.add(present.store, new, run)
         if stored is not None:
             return stored
@@ -108,7 +101,7 @@ def _ingest_delivery(
 def _judged(
     present: Present, settings: Settings, delivery: Delivery, validated: Validated
 ) -> NewBatch:
-    """The delivery as it is stored, held against the dataset as it is now."""
+    """The delivery compared with the current dataset, as it is stored."""
     policy = settings.quality
     history = _history(present.store, delivery.source, settings)
     standing = None if validated.accepted.empty else present.compare(validated.accepted)
@@ -147,10 +140,6 @@ def _status(
     return "unchanged" if standing.says_nothing else "accepted"
 
 
-def _checked(name: str, files: int, rows: int) -> None:
-    progress.report("ingest", files, 0, f"{name}: {rows:,} rows checked")
-
-
 def _history(store: Store, source: str, settings: Settings) -> BatchHistory:
     policy = settings.quality
     with store.read() as connection:
@@ -166,9 +155,9 @@ def _history(store: Store, source: str, settings: Settings) -> BatchHistory:
 def ingest_files(
     store: Store, settings: Settings, files: list[Path], *, again: bool = False
 ) -> IntakeSummary:
-    """Bring in the named files, as a run of its own; no model is touched.
+    """Ingest the named files in a run of its own, without training.
 
-    With `again` also those whose content was read before, if the dataset lacks a row of it.
+    With `again` also files with known content, if the dataset lacks a row of it.
     """
     with store.write() as connection:
         run = runs.start(connection, "ingest", {"files": [str(file) for file in files]})

@@ -1,7 +1,7 @@
-"""What a person decides about a stored model: have it judged again, or make it champion.
+"""Judge a stored model again, or promote it by hand.
 
-Both are runs of their own, with the lease, and take the same steps as a night: the gate's checks,
-the verified backup, and one transaction against the champion that the model was judged against.
+Both are runs with the lease and take the steps of the pipeline: the gate's checks, the verified
+backup, and a compare-and-swap on the champion against which the model was judged.
 """
 
 from collections.abc import Sequence
@@ -40,8 +40,8 @@ class Decided:
 def judge(model: int) -> Decided:
     """Judge a stored model again, against the present champion on the active rows.
 
-    The verdict is shown and decides nothing: no later run takes it up, and for a night it is no
-    look at these rows. For a promotion by hand it is one.
+    The verdict is shown and has no effect: no later run uses it. It counts as a use of the test
+    rows for promotions by hand only.
 
     UnknownId where there is no such model, NotPossible where it is the champion, Pruned where its
     bytes are gone.
@@ -55,9 +55,10 @@ def judge(model: int) -> Decided:
 
 
 def promote_model(model: int, reason: str, *, override: bool = False) -> Decided:
-    """Make a stored model champion, if it passes the gate; with `override`, against the gate's
-    comparisons, which the ledger records. Every other check, the backup and the compare-and-swap
-    on the champion stand as for a night.
+    """Make a stored model champion if it passes the gate.
+
+    With `override` the gate's comparisons may fail, which the promotion log records; every other
+    check must pass.
 
     Raises as `judge` does, and ModelBlocked where the model's lineage is blocked.
     """
@@ -67,7 +68,9 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> Decided
         registry.check_eligible(store, registry.Change("promote", model, None, actor(), reason))
     with start_run("promote", NightlyParameters()) as run:
         judged, verdict, version = _judged(run, model)
-        against = () if judged.outcome == "promote" else _not_passed(verdict)
+        failed = ("failed", "inconclusive", "error")
+        passes = judged.outcome == "promote"
+        against = () if passes else tuple(c for c in verdict.checks if c.outcome in failed)
         overridden = tuple(check.name for check in against)
         if refused := _why_not(model, against, override=override):
             kept = of_verdict(run.id, version, judged, dry_run=False)
@@ -108,10 +111,6 @@ def _judged(run: RunContext, model: int) -> tuple[JudgedEvaluation, Verdict, int
     return judged, TypeAdapter(Verdict).validate_python(row.verdict), version
 
 
-def _not_passed(verdict: Verdict) -> tuple[CheckResult, ...]:
-    return tuple(c for c in verdict.checks if c.outcome in ("failed", "inconclusive", "error"))
-
-
 def _why_not(model: int, against: Sequence[CheckResult], *, override: bool) -> str:
     """Why the model is not promoted; "" where nothing is in the way."""
     vetoes = [check for check in against if check.name not in COMPARISONS]
@@ -127,7 +126,7 @@ def _why_not(model: int, against: Sequence[CheckResult], *, override: bool) -> s
 def _made_champion(
     run: RunContext, judged: JudgedEvaluation, reason: str, overridden: tuple[str, ...]
 ) -> str:
-    """Back the model up and change the champion; returns what happened as a sentence."""
+    """Back the model up and change the champion; returns the message."""
     with step(run, "back up") as (store, _):
         promote.back_up(store, judged.challenger)
     against = f", against {', '.join(overridden)}" if overridden else ""

@@ -1,4 +1,4 @@
-"""The model card of a version, gathered and written: HOME/reports/card-m7.md and .html."""
+"""The model card of a model, written to HOME/reports/card-m7.md and .html."""
 
 from pathlib import Path
 from typing import Any

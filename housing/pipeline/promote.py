@@ -1,4 +1,4 @@
-"""Promotion and rollback: the two ways in which the champion changes."""
+"""Promotion and rollback, the two ways to change the champion."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ from housing.store.runs.runs import actor
 
 
 def back_up(store: Store, model: int) -> int:
-    """Have a verified second copy of a model and of the data it came from; returns bytes."""
+    """Make verified copies of a model and its data in the backup; returns the bytes copied."""
     with store.read() as connection:
         row = registry.model(connection, model)
         members = datasets.get(connection, row.version).batches
@@ -34,28 +34,28 @@ def back_up(store: Store, model: int) -> int:
             .where(batches.c.id.in_(members))
         )
         parts = connection.execute(query).all()
-    # Servers need it within a second of the promotion; made now, they only read it.
+    # Servers need the calibration within a second of the promotion: compute it before.
     calibration_of(store, row, artifacts.get_model(store, row.artifact))
     with store.read() as connection:
-        beside = calibrations.get(connection, model)
+        calibration = calibrations.get(connection, model)
     digests = [row.artifact, row.golden, *(d for part in parts for d in part)]
-    digests += [] if beside is None else [beside.training_index]
+    digests += [] if calibration is None else [calibration.training_index]
     return copy_verified(store, digests)
 
 
 def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
-    """Make the challenger champion; returns the ledger line.
+    """Make the challenger champion; returns the line of the promotion log.
 
     ChampionChanged if it was judged against a champion that has been replaced since, ModelBlocked
-    if its lineage was taken back meanwhile.
+    if its lineage was blocked meanwhile.
     """
     with store.read() as connection:
         newest = registry.head(connection)
     if newest is not None and newest.to_model == judged.challenger:
-        seq = int(newest.seq)  # a run that died after this step, run again
+        seq = int(newest.seq)  # a run that died after this step resumes
     else:
         seq = registry.change_champion(store, promotion(judged, run.id, judged.message))
-    with store.write() as connection:  # asked while the policy wanted approval
+    with store.write() as connection:  # requested while the policy required approval
         approvals.answer_all(connection, judged.challenger, actor(), f"promoted by r{run.id}")
     return seq
 
@@ -63,7 +63,7 @@ def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
 def promotion(
     judged: JudgedEvaluation, run: int, reason: str, overridden: tuple[str, ...] = ()
 ) -> Change:
-    """The line of the ledger that carries a verdict out, whoever decides it."""
+    """The line of the promotion log for a verdict."""
     return Change(
         operation="promote",
         to_model=judged.challenger,
@@ -87,7 +87,7 @@ class RollbackPlan:
     next_run: str  # what the next run will do afterwards
 
     def suggestion(self, *, done: bool) -> str:
-        """Which batches may be to blame, and how one is blocked, now or once it is `done`."""
+        """Batches that may have caused the regression, and the command that blocks one."""
         if not self.entered:
             return f"The dataset of m{self.from_model} has no batch that m{self.to_model}'s lacks."
         batches = [f"b{id_} ({name})" for id_, name in self.entered.items()]
@@ -108,11 +108,11 @@ SUGGESTED = 5
 def plan_rollback(
     store: Store, settings: Settings, target: int | None, batch: int | None = None
 ) -> RollbackPlan:
-    """What `roll_back` would do, and the run after it; raises what it would raise."""
+    """What `roll_back` and the run after it would do; raises what `roll_back` would raise."""
     with store.read() as connection:
         current, chosen, undone = _undone(connection, target, batch)
         blocked = blocks.current(connection)
-        new = blocks.Block(0, actor(), "taken back", utc_now())
+        new = blocks.Block(0, actor(), "rolled back", utc_now())
         would_be = blocks.Blocks(
             {**dict.fromkeys(undone, new), **blocked.models},
             {**({} if batch is None else {batch: new}), **blocked.batches},
@@ -139,9 +139,9 @@ def _entered(connection: Connection, chosen: int, current: int | None) -> dict[i
 
 @dataclass(frozen=True)
 class RolledBack:
-    """What a rollback did; ids, and the digests of what had to be copied back first."""
+    """What a rollback did; ids, and the digests of objects restored from the backup."""
 
-    seq: int  # the ledger's line
+    seq: int  # line of the promotion log
     to_model: int
     from_model: int | None
     blocked_models: tuple[int, ...]
@@ -149,7 +149,7 @@ class RolledBack:
     healed: tuple[str, ...]
 
     def notification(self) -> Message:
-        """The same, for the team."""
+        """The rollback as a notification."""
         blocked = [f"m{m}" for m in self.blocked_models] + [f"b{b}" for b in self.blocked_batches]
         message = (
             f"m{self.to_model} is champion again instead of m{self.from_model}; "
@@ -166,26 +166,21 @@ def roll_back(
     batch: int | None = None,
     run: int | None = None,
 ) -> RolledBack:
-    """Make a former champion the champion again, and block what is taken back.
+    """Make a former champion the champion again, and block what this undoes.
 
-    Without `target` it is the one that the current champion replaced. All champions that this
-    undoes are blocked, and so does `batch`, one that the current champion was trained on. Before
-    the ledger changes, the model is loaded here and must give its golden predictions; damaged or
-    missing bytes come back from the backup.
+    Without `target` it is the one that the current champion replaced. All undone champions are
+    blocked, and `batch`, one of those on which the current champion was trained. Before anything
+    changes, the model must load and reproduce its golden predictions; damaged or missing bytes are
+    restored from the backup.
     """
     with store.read() as connection:
         current, chosen, undone = _undone(connection, target, batch)
         row = registry.model(connection, chosen)
+    blocked = () if batch is None else (batch,)
     change = Change(
-        "rollback",
-        chosen,
-        current,
-        actor(),
-        reason,
-        run=run,
-        block_models=undone,
-        block_batches=() if batch is None else (batch,),
-    )
+        "rollback", chosen, current, actor(), reason,
+        run=run, block_models=undone, block_batches=blocked,
+    )  # fmt: skip
     registry.check_eligible(store, change)
     healed = _verify_and_heal(store, row)
     seq = registry.change_champion(store, change)
@@ -196,7 +191,7 @@ def roll_back(
 def _undone(
     connection: Connection, target: int | None, batch: int | None
 ) -> tuple[int | None, int, tuple[int, ...]]:
-    """The champion, the one that comes instead, and all that this undoes."""
+    """The champion, the one that replaces it, and all champions that this undoes."""
     current = registry.champion(connection)
     chosen = registry.previous_champion(connection) if target is None else target
     registry.model(connection, chosen)
@@ -207,12 +202,12 @@ def _undone(
 
 
 def _verify_and_heal(store: Store, row: Row[Any]) -> tuple[str, ...]:
-    """Try the model; returns what had to be copied back from the backup first."""
+    """Load the model; returns the digests that were restored from the backup first."""
     try:
         artifacts.rehearse(store, row.artifact, row.golden)
     except Corrupt:
         healed = heal(store, (row.artifact, row.golden))
-        if not healed:  # its bytes are those that were stored
+        if not healed:  # its bytes are the stored ones
             raise
         artifacts.rehearse(store, row.artifact, row.golden)
         return healed

@@ -1,4 +1,4 @@
-"""The night's report, gathered from what SQL remembers and rendered to one HTML file."""
+"""The report of a run: collected from SQL and rendered to one HTML file."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -34,15 +34,15 @@ from housing.training.search import best
 log = logging.getLogger("housing")
 
 QUARANTINE_SHOWN = 20
-"""Rejected rows of a night that a report shows; all of them are kept."""
+"""Rejected rows that a report shows; the quarantine has all."""
 
 HISTORY_SHOWN = 60
-"""Nights in the plot of the champion's error."""
+"""Verdicts in the plot of the champion's error."""
 
 
 @dataclass(frozen=True)
 class WrittenReport:
-    """A report on disk: the night's result with its path, the short text, the parts, the card."""
+    """A report on disk: the result with its path, the summary, the data, the model card."""
 
     result: RunResult
     summary: str
@@ -53,7 +53,7 @@ class WrittenReport:
 def write_report(
     store: Store, settings: Settings, run: RunContext, result: RunResult
 ) -> WrittenReport:
-    """Render the report of a night into HOME/reports."""
+    """Write the report of a run, and the challenger's model card, into HOME/reports."""
     path = report_path(settings, run.id)
     text, page = _card(store, settings, result)
     report = replace(collect(store, settings, run.id, result), location=str(path), card=page)
@@ -64,7 +64,7 @@ def write_report(
 def _card(store: Store, settings: Settings, result: RunResult) -> tuple[str, str]:
     """The challenger's model card: its Markdown and the path of its page; empty without one.
 
-    What hinders a card must not take the report away, which says why a night ended as it did.
+    A failed model card must not prevent the report.
     """
     if result.challenger is None:
         return "", ""
@@ -77,11 +77,12 @@ def _card(store: Store, settings: Settings, result: RunResult) -> tuple[str, str
 
 
 def collect(store: Store, settings: Settings, run: int, result: RunResult) -> RunReport:
-    """Everything that is told about a night; parts that it did not reach stay empty."""
+    """The data of a report; steps that the run did not reach stay empty."""
     with store.read() as connection:
         row = runs.get(connection, run)
-        last = runs.last_completed_night(connection)
-        came = batches.ingested_after(connection, 0 if last is None else last.id)
+        completed = runs.last_completed_night(connection)
+        last = 0 if completed is None else completed.id
+        came = batches.ingested_after(connection, last)
         report = RunReport(
             run=run,
             started_at=row.started_at,
@@ -90,13 +91,12 @@ def collect(store: Store, settings: Settings, run: int, result: RunResult) -> Ru
             notices=tuple(notices(connection, settings)),
             batches=(
                 *(batches.summary(batch) for batch in came),
-                *runs.skipped_files_since(connection, 0 if last is None else last.id),
+                *runs.skipped_files_since(connection, last),
             ),
             dataset=None if result.version is None else profiles.get(connection, result.version),
             steps=runs.steps(connection, run),
-            history=tuple(_history(connection)),
-            holdout_reuse=tuple(_holdout_reuse(connection)),
             settings=_shown(settings),
+            **_history(connection),
         )
         if result.challenger is not None:
             report = _with_models(store, connection, report, result)
@@ -142,22 +142,19 @@ def _test_set(store: Store, evaluation: Row[Any]) -> TestSet:
     )
 
 
-def _history(connection: Connection) -> Iterator[tuple[datetime, Interval]]:
-    """The error of each night's champion-to-be, as it was measured that night."""
+def _history(connection: Connection) -> dict[str, Any]:
+    """At each verdict: the error of the model that it made or kept champion, and test-set reuse."""
+    errors: list[tuple[datetime, Interval]] = []
+    reuse: list[tuple[datetime, HoldoutReuse]] = []
     for row in reversed(registry.newest_evaluations(connection, HISTORY_SHOWN)):
         evidence = records.read(row.evidence)
         promoted = row.outcome == "promote" or evidence.champion is None
-        contender = evidence.challenger if promoted else evidence.champion
-        if contender is not None and contender.metrics is not None:
-            yield row.created_at, contender.metrics.rmse
-
-
-def _holdout_reuse(connection: Connection) -> Iterator[tuple[datetime, HoldoutReuse]]:
-    """How used each night's test set was."""
-    for row in reversed(registry.newest_evaluations(connection, HISTORY_SHOWN)):
-        evidence = records.read(row.evidence)
+        model = evidence.challenger if promoted else evidence.champion
+        if model is not None and model.metrics is not None:
+            errors.append((row.created_at, model.metrics.rmse))
         if evidence.holdout_reuse is not None:
-            yield row.created_at, evidence.holdout_reuse
+            reuse.append((row.created_at, evidence.holdout_reuse))
+    return {"history": tuple(errors), "holdout_reuse": tuple(reuse)}
 
 
 def _quarantine(store: Store, came: Sequence[Row[Any]]) -> Iterator[QuarantinedRow]:

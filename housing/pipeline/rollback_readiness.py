@@ -1,11 +1,12 @@
-"""Rollback readiness: each retained champion loaded in a fresh process, before anyone needs it."""
+"""Rollback readiness: every retained champion is loaded in a fresh process, ahead of need."""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from itertools import starmap
 from typing import Any
 
 from sqlalchemy.engine import Row
@@ -22,16 +23,16 @@ from housing.store.models import registry, retention
 from housing.training.candidates import FAMILIES
 from housing.training.fit import library_versions
 
-PATIENCE_SECONDS = 600
-"""For one fresh process; one that hangs makes the models it had not come to red."""
+TIMEOUT_SECONDS = 600
+"""For the process that loads all models; the models it does not reach are not ready."""
 
 STALE_AFTER = timedelta(hours=20)
-"""A second night of the same day, in the same environment, does not try again."""
+"""A second run on the same day, with the same libraries, does not check again."""
 
 
 @dataclass(frozen=True)
 class ReadinessCheck:
-    """Whether a model could be loaded and said what it said before; `detail` says why not."""
+    """Whether a model loads and reproduces its golden predictions; `detail` gives the reason."""
 
     model: int
     ready: bool
@@ -39,25 +40,25 @@ class ReadinessCheck:
     seconds: float
 
     def notification(self) -> Message:
-        """Of one that is not ready, for the team."""
-        message = f"m{self.model} could not be gone back to: {self.detail}"
+        """The alert about a model that is not ready."""
+        message = f"Rollback to m{self.model} would fail: {self.detail}"
         return Message(Event.NOT_READY, message, f"m{self.model}")
 
 
 @dataclass(frozen=True)
 class RollbackReadiness:
-    """What is known of the retained champions, newest first."""
+    """The last check of each retained champion, newest champion first."""
 
-    tried: tuple[ReadinessCheck, ...]
+    checks: tuple[ReadinessCheck, ...]
 
     @property
     def not_ready(self) -> tuple[ReadinessCheck, ...]:
-        """Those that could not be gone back to."""
-        return tuple(one for one in self.tried if not one.ready)
+        """Models to which a rollback would fail."""
+        return tuple(check for check in self.checks if not check.ready)
 
 
 def environment() -> str:
-    """Digest of what a model's loading depends on besides its bytes."""
+    """Digest of the library versions on which loading a model depends."""
     families = [each.build(0) for each in FAMILIES.values() if each.installed]
     known = {
         **library_versions(*families),
@@ -67,77 +68,62 @@ def environment() -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
-def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackReadiness:
-    """Try every retained champion and record the answers.
-
-    Unless `force`, nothing is tried where all were, and were ready, less than `STALE_AFTER` ago in
-    this environment.
-    """
-    here = environment()
-    with store.read() as connection:
-        policy = settings.retention
-        models = retention.champions(connection, policy, policy.days)
-        known = retention.trials(connection)
-    if not models or not (force or _stale(models, known, here)):
-        rows = (known[model] for model in models)
-        return RollbackReadiness(
-            tuple(ReadinessCheck(r.model, r.ready, r.detail, r.seconds) for r in rows)
-        )
-    tried = in_fresh_process(store, settings, models)
-    with store.write() as connection:
-        for one in tried:
-            connection.execute(
-                readiness_checks.insert().values(
-                    model=one.model,
-                    ready=one.ready,
-                    detail=one.detail,
-                    seconds=one.seconds,
-                    environment=here,
-                    checked_at=utc_now(),
-                )
-            )
-    return RollbackReadiness(tuple(tried))
-
-
 def check_readiness(store: Store, settings: Settings) -> RollbackReadiness:
-    """As `check`, unless a setting says not to; the team is told of each red one. Fails nothing."""
+    """As `check` where the settings ask for it; sends an alert for each model that is not ready."""
     if not settings.gate.preflight:
         return RollbackReadiness(())
     found = check(store, settings)
-    for one in found.not_ready:
-        send_all(one.notification(), settings.notify)
+    for each in found.not_ready:
+        send_all(each.notification(), settings.notify)
     return found
 
 
-def _stale(models: Sequence[int], known: dict[int, Row[Any]], here: str) -> bool:
-    since = utc_now() - STALE_AFTER
-    return any(
-        (row := known.get(model)) is None
-        or not row.ready
-        or row.environment != here
-        or row.checked_at < since
-        for model in models
+def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackReadiness:
+    """Load every retained champion in a fresh process and record the results.
+
+    Unless `force`, the recorded results are returned where all models were ready less than
+    `STALE_AFTER` ago with the same libraries.
+    """
+    here = environment()
+    with store.read() as connection:
+        models = retention.champions(connection, settings.retention, settings.retention.days)
+        known = retention.trials(connection)
+    if not force and all(_is_fresh(known.get(model), here) for model in models):
+        rows = (known[model] for model in models)
+        checks = tuple(ReadinessCheck(r.model, r.ready, r.detail, r.seconds) for r in rows)
+        return RollbackReadiness(checks)
+    checks = in_fresh_process(store, settings, models) if models else ()
+    with store.write() as connection:
+        for each in checks:
+            facts = {**asdict(each), "environment": here, "checked_at": utc_now()}
+            connection.execute(readiness_checks.insert().values(**facts))
+    return RollbackReadiness(checks)
+
+
+def _is_fresh(row: Row[Any] | None, here: str) -> bool:
+    return (
+        row is not None
+        and row.ready
+        and row.environment == here
+        and row.checked_at >= utc_now() - STALE_AFTER
     )
 
 
 def in_fresh_process(
     store: Store, settings: Settings, models: Sequence[int]
-) -> list[ReadinessCheck]:
-    """Have a new process load the models; one that dies leaves the rest not ready."""
+) -> tuple[ReadinessCheck, ...]:
+    """Have a new process load the models; where it dies, the remaining ones are not ready."""
     progress.report("check readiness", 0, len(models))
     with store.read() as connection:
         rows = [registry.model(connection, model) for model in models]
-    rehearsal = ModelSubprocess(store, settings, [(row.artifact, row.golden) for row in rows])
-    try:
-        found = rehearsal.answers(PATIENCE_SECONDS)
-    finally:
-        rehearsal.stop()
+    artifacts = [(row.artifact, row.golden) for row in rows]
+    with ModelSubprocess(store, settings, artifacts) as process:
+        found = process.results(TIMEOUT_SECONDS)
     progress.report("check readiness", len(models), len(models))
-    return [_as_tried(model, one) for model, one in zip(models, found, strict=True)]
+    return tuple(starmap(_of_load_check, zip(models, found, strict=True)))
 
 
-def _as_tried(model: int, found: LoadCheck) -> ReadinessCheck:
-    if found.worst is not None:
-        detail = f"golden predictions within {found.worst:.1e}"
-        return ReadinessCheck(model, True, detail, found.seconds)
-    return ReadinessCheck(model, False, found.fault or found.not_run, found.seconds)
+def _of_load_check(model: int, found: LoadCheck) -> ReadinessCheck:
+    ready = found.worst is not None
+    detail = f"golden predictions within {found.worst:.1e}" if ready else ""
+    return ReadinessCheck(model, ready, detail or found.fault or found.not_run, found.seconds)

@@ -1,7 +1,7 @@
-"""The frame around the steps: a run in SQL, the lease, and what is said when it ends.
+"""Run context: run row, lease, steps and final status.
 
-A run that dies is marked by the next one; what it finished is found again by content, not by
-the run, so nothing is computed twice.
+The next run marks a dead one as crashed. What that one completed is found by content, so nothing
+is computed twice.
 """
 
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger("housing")
 
 
 class NightlyParameters(BaseModel):
-    """What may be changed for one night; what is left empty follows the settings."""
+    """Parameters of one run; empty ones follow the settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,7 +53,7 @@ class NightlyParameters(BaseModel):
     )
 
     def settings(self) -> Settings:
-        """The settings of this night; SettingsInvalid where a value is impossible."""
+        """The settings of this run; SettingsInvalid where a value is impossible."""
         changed = {
             name: value
             for name in ("n_trials", "families", "seed")
@@ -67,7 +67,7 @@ class NightlyParameters(BaseModel):
 
 @dataclass(frozen=True)
 class RunContext:
-    """A run under way; small enough to travel between tasks."""
+    """The current run: what its steps need to know, small enough to pass between tasks."""
 
     id: int
     token: int
@@ -78,75 +78,59 @@ class RunContext:
 def start_run(
     kind: str, parameters: NightlyParameters, flow_run: str | None = None
 ) -> Iterator[RunContext]:
-    """Hold the lease and a run row while the block runs; RunInProgress if it is taken.
+    """Hold the lease and a run row while the block runs; RunInProgress if the lease is taken.
 
-    The block must end by `conclude`, or by an exception, which the run then records.
+    The block ends with `finish_run`, or with an exception, which the run row records.
     """
     shown = parameters.model_dump(mode="json", exclude_none=True)
-    with open_store(load_settings()) as store:
-        token = _take_lease(store, kind, shown)
+    settings = load_settings()
+    with open_store(settings) as store:
         try:
-            run = RunContext(_start(store, kind, shown, flow_run, token), token, parameters)
+            token = lease.acquire(store, owner=f"the {kind} run of {runs.actor()}")
+        except RunInProgress as error:
+            with store.write() as connection:
+                runs.refuse(connection, kind, shown, str(error))
+            raise
+        try:
+            with store.fenced(token).write() as connection:
+                run = RunContext(runs.start(connection, kind, shown, flow_run), token, parameters)
+                lease.set_run(connection, run.id)
+            notifications.failures(store, settings)  # of runs that died: the lease is ours
+            notifications.expire_approvals(store, settings)
             with _recorded(store, run), lease.heartbeat(store, token):
                 yield run
         finally:
             lease.release(store, token)
 
 
-def _take_lease(store: Store, kind: str, shown: dict[str, Any]) -> int:
-    try:
-        return lease.acquire(store, owner=f"the {kind} run of {runs.actor()}")
-    except RunInProgress as error:
-        with store.write() as connection:
-            runs.refuse(connection, kind, shown, str(error))
-        raise
-
-
-def _start(store: Store, kind: str, shown: dict[str, Any], flow_run: str | None, token: int) -> int:
-    with store.fenced(token).write() as connection:
-        run = runs.start(connection, kind, shown, flow_run)
-        lease.set_run(connection, run)
-    notifications.failures(
-        store, load_settings()
-    )  # all others that say they run: we hold what they would need
-    notifications.expire_approvals(store, load_settings())
-    return run
-
-
 @contextmanager
 def _recorded(store: Store, run: RunContext) -> Iterator[None]:
-    """Note in the run's row why it did not come to its end."""
+    """Record an exception in the run row."""
     try:
         yield
-    except BaseException as error:
-        status = "failed" if isinstance(error, Exception) else "cancelled"
-        runs.finish(store, run.id, status, error=_in_words(error))
-        if status == "failed":
-            notifications.failures(store, load_settings())
+    except Exception as error:
+        text = str(error) if isinstance(error, HousingError) else f"{type(error).__name__}: {error}"
+        runs.finish(store, run.id, "failed", error=text)
+        notifications.failures(store, load_settings())
         raise
-
-
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, HousingError):
-        return str(error)
-    if isinstance(error, Exception):
-        return f"{type(error).__name__}: {error}"
-    # KeyboardInterrupt, or what the orchestrator raises when a run is cancelled.
-    return f"interrupted ({type(error).__name__}); the next run goes on where this one stopped"
+    except BaseException as error:  # Ctrl-C, or Prefect's signal of a cancellation
+        text = f"interrupted ({type(error).__name__}); the next run resumes where this one stopped"
+        runs.finish(store, run.id, "cancelled", error=text)
+        raise
 
 
 @contextmanager
 def step(run: RunContext, name: str) -> Iterator[tuple[Store, Settings]]:
-    """Open the store for one step of the night, fenced, and record how long the step took.
+    """Open the store for one step, fenced by the lease, and record the step's duration.
 
-    The last thing that the step reported as its progress is kept with it and logged.
+    The last message that the step reported as progress is recorded and logged with it.
     """
     settings = run.parameters.settings()
-    said: list[str] = []
+    messages: list[str] = []
 
     def listen(step: str, done: int, total: int, message: str) -> None:
         if step == name and message:
-            said.append(message)
+            messages.append(message)
 
     with open_store(settings, token=run.token) as store:
         progress.report(name, 0, 0)
@@ -154,7 +138,7 @@ def step(run: RunContext, name: str) -> Iterator[tuple[Store, Settings]]:
         with progress.heard_by(listen):
             yield store, settings
         seconds = time.perf_counter() - began
-        detail = said[-1] if said else ""
+        detail = messages[-1] if messages else ""
         runs.note_step(store, run.id, StepTime(name, seconds, detail))
         log.info("%s: %s (%.1f s)", name, detail or "done", seconds)
         progress.report(name, 1, 1, f"{seconds:.1f} s  {detail}")

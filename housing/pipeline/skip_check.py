@@ -1,7 +1,7 @@
-"""Whether there is anything to do tonight, and what the next run will do.
+"""Skip check: is there a verdict on these rows and settings already? And what the next run will do.
 
-Both are answered from what is stored about the active rows, by content and never by a version's
-number. From SQL alone, once a version has been measured: an idle night is short.
+The rows are identified by their content, never by a version's number. SQL answers alone once a
+version has been measured, so a run without new rows is short.
 """
 
 from dataclasses import dataclass, replace
@@ -22,19 +22,19 @@ from housing.store.database.tables import evaluations, runs
 from housing.store.models import approvals, blocks, registry, searches
 from housing.store.models.blocks import Blocks
 
-_FATES = {
+_DECISIONS = {
     "pending": RunOutcome.AWAITING_APPROVAL,
     "approved": "approved",
     "rejected": "rejected",
     "expired": "not approved in time",
     "superseded": "superseded by another champion",
 }
-"""What became of a promotion that a person was asked about."""
+"""Status of a request for approval -> outcome as people read it."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """How far the work on some rows has come under some settings, against one champion."""
+    """What is stored for some rows and settings, against one champion."""
 
     champion: int | None
     searched: bool = False
@@ -47,10 +47,9 @@ class Found:
 def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEvaluation | None:
     """The verdict on this version's rows under these settings, if it stands and was carried out.
 
-    None where a model must still be searched, fitted, judged or promoted (or a person asked), or
-    where the team has not been told yet: a night that died on the way is taken up where it was. A
-    challenger that is blocked is settled as it is; once it is released, its verdict is taken up
-    again.
+    None where a model must still be searched, fitted, judged or promoted (or approval requested),
+    or where no run sent the notification: the work of a dead run is completed. A blocked challenger
+    needs no work until it is unblocked.
     """
     with store.read() as connection:
         if split.unsplit(connection):
@@ -69,7 +68,7 @@ def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEv
         if found.champion == found.challenger or not judged.promotes:
             return judged
         answer = approvals.of_key(connection, found.verdict.key)
-        return None if answer is None else replace(judged, outcome=_FATES[answer.status])
+        return None if answer is None else replace(judged, outcome=_DECISIONS[answer.status])
 
 
 def stored(
@@ -79,7 +78,7 @@ def stored(
     champion: int | None,
     current_blocks: Blocks,
 ) -> Found:
-    """What is stored about these rows, were `champion` in force and this blocked."""
+    """What is stored for these rows, with this champion and these blocks."""
     found = Found(champion)
     search = searches.find(connection, search_key(content, plan_of(settings, content)))
     if search is None or search.finished_at is None:
@@ -110,14 +109,11 @@ def _override(connection: Connection, champion: int | None, challenger: int) -> 
 
 
 def _concluded(connection: Connection, key: str) -> bool:
-    """Whether the team was told: a run with this verdict ended, or a person decided on it."""
+    """Whether the team was notified: a run completed with this verdict, or a person decided."""
     alike = sa.select(evaluations.c.id).where(evaluations.c.key == key)
     ended = sa.select(runs.c.id).where(runs.c.status == "completed", runs.c.evaluation.in_(alike))
     decided = sa.select(asked.c.id).where(asked.c.reevaluation.in_(alike))
     return any(connection.execute(query.limit(1)).first() for query in (ended, decided))
-
-
-# --- what the next run will do ---------------------------------------------------------------
 
 
 def what_next(store: Store, settings: Settings) -> str:
@@ -133,7 +129,7 @@ def next_run(
     champion: int | None,
     current_blocks: Blocks,
 ) -> str:
-    """What the next run will do without new rows, were `champion` in force and this blocked."""
+    """What the next run will do without new rows, with this champion and these blocks."""
     active = datasets.active(connection)
     entering = datasets.entering(connection)
     if active is None or entering:
@@ -154,7 +150,7 @@ def next_run(
 
 
 def _rule(found: Found, looks: tuple[int, ...]) -> str:
-    """By which rule the next run judges, where that is not the policy's own."""
+    """The rule by which the next run judges, where it is not the policy's own."""
     settled = found.verdict or found.override or found.block_reason
     if settled or found.champion is None:
         return ""
@@ -167,7 +163,7 @@ def _rule(found: Found, looks: tuple[int, ...]) -> str:
 
 
 def _will(found: Found, version: int, answer: str | None, asks: bool) -> str:
-    rival = "the baselines" if found.champion is None else f"m{found.champion}"
+    against = "the baselines" if found.champion is None else f"m{found.champion}"
     if found.challenger is None:
         why = "no finished search with these settings is stored for its rows"
         start = "fits what the search found" if found.searched else "searches again"
@@ -176,16 +172,16 @@ def _will(found: Found, version: int, answer: str | None, asks: bool) -> str:
     if found.challenger == found.champion:
         return f"does nothing: {name} is the model of the rows of v{version}"
     if found.override is not None:
-        return f"does nothing: a person has promoted {rival} in the place of {name}"
+        return f"does nothing: a person has promoted {against} in the place of {name}"
     if found.block_reason:
         return (
             f"promotes nothing: of the rows of v{version} it has {name}, and {found.block_reason}"
         )
     if found.verdict is None:
-        return f"judges the stored {name} against {rival}, without a search"
+        return f"judges the stored {name} against {against}, without a search"
     if found.verdict.outcome == "promote" and answer is not None:
-        return f"does nothing: {name} was judged against {rival} before ({_FATES[answer]})"
+        return f"does nothing: {name} was judged against {against} before ({_DECISIONS[answer]})"
     if found.verdict.outcome == "promote":
         verb = "asks whether to promote" if asks else "promotes"
-        return f"{verb} the stored {name}, which was judged against {rival} before"
-    return f"does nothing: {name} was judged against {rival} before ({found.verdict.outcome})"
+        return f"{verb} the stored {name}, which was judged against {against} before"
+    return f"does nothing: {name} was judged against {against} before ({found.verdict.outcome})"

@@ -1,9 +1,8 @@
-"""Stored models in a fresh process: loaded, and asked for their golden predictions.
+"""Load stored models in a fresh process and replay their golden predictions.
 
-What a server that starts tomorrow would load. The process that fitted a model has modules, caches
-and patches that a new one has not, and only a new one says whether the libraries of now can load
-what those of then have written. The child reads what it needs from standard input, so no address
-with a secret stands in a process list, and prints a line of JSON a model.
+It is what a server that starts tomorrow does: only a new process shows whether the installed
+libraries can load what was written. The child reads its input from standard input, so no process
+list shows a secret, and prints one line of JSON per model.
 """
 
 import json
@@ -11,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.engine import Row
 
 from housing.errors import Corrupt, HousingError
 from housing.gate.evidence import LoadCheck
@@ -24,15 +24,21 @@ from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.models import artifacts
 
-ANSWER = TypeAdapter(LoadCheck)
+PREFLIGHT_SECONDS = 120.0
+"""Time limit for the check of a challenger."""
+
+_LINE = TypeAdapter(LoadCheck)
 
 
 class ModelSubprocess:
-    """Models being tried in another process, each a pair of digests: artifact and golden rows."""
+    """A process that loads models; `models` are pairs of digests: artifact and golden rows.
+
+    It starts at once, and ends with the `with` block. OSError where no process can be started.
+    """
 
     def __init__(self, store: Store, settings: Settings, models: Sequence[tuple[str, str]]) -> None:
         self._began, self._models = time.perf_counter(), len(models)
-        asked = {
+        given = {
             "home": str(settings.home),
             "database_url": store.engine.url.render_as_string(hide_password=False),
             "blob_url": settings.blob_url,
@@ -40,7 +46,7 @@ class ModelSubprocess:
             "models": list(models),
         }
         if settings.signing_key is not None:
-            asked["signing_key"] = settings.signing_key.get_secret_value()
+            given["signing_key"] = settings.signing_key.get_secret_value()
         self._child = subprocess.Popen(
             [sys.executable, "-m", "housing.pipeline.subprocess_check"],
             stdin=subprocess.PIPE,
@@ -49,49 +55,55 @@ class ModelSubprocess:
             text=True,
         )
         if self._child.stdin is not None:
-            # A child that is gone already is told by what it did not answer.
-            with suppress(BrokenPipeError):
-                self._child.stdin.write(json.dumps(asked))
+            with suppress(BrokenPipeError):  # it ended already: `results` reports that
+                self._child.stdin.write(json.dumps(given))
                 self._child.stdin.close()
             self._child.stdin = None
 
-    def answers(self, timeout: float) -> list[LoadCheck]:
-        """One a model, in their order; those that a dead or slow process owes were not run."""
-        try:
-            out, err = self._child.communicate(timeout=timeout)
-            last = (err.strip().splitlines() or ["it said nothing"])[-1]
-            ended = f"the process ended with {self._child.returncode}: {last[:300]}"
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            out, _ = self._child.communicate()
-            ended = f"there was no answer within {timeout:g} s"
-        found = list(map(_told, out.splitlines()))[: self._models]
-        missing = LoadCheck(None, time.perf_counter() - self._began, not_run=ended)
-        whole = [missing if one is None else one for one in found]
-        return whole + [missing] * (self._models - len(whole))
+    def __enter__(self) -> Self:
+        """The process, which runs."""
+        return self
 
-    def result(self, timeout: float) -> LoadCheck:
-        """The answer about the only model; its seconds count from when the process began."""
-        (found,) = self.answers(timeout)
-        return replace(found, seconds=time.perf_counter() - self._began)
-
-    def stop(self) -> None:
-        """End the process, if it still runs."""
+    def __exit__(self, *_: object) -> None:
+        """Kill the process if it still runs."""
         if self._child.poll() is None:
             self._child.kill()
             self._child.communicate()
 
+    def results(self, timeout: float) -> list[LoadCheck]:
+        """One per model, in order; `not_run` where the process died or exceeded the timeout."""
+        try:
+            out, err = self._child.communicate(timeout=timeout)
+            last = (err.strip().splitlines() or ["no error message"])[-1]
+            ended = f"the process ended with {self._child.returncode}: {last[:300]}"
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            out, _ = self._child.communicate()
+            ended = f"there was no result within {timeout:g} s"
+        missing = LoadCheck(None, time.perf_counter() - self._began, not_run=ended)
+        found = [missing] * self._models
+        for number, line in enumerate(out.splitlines()[: self._models]):
+            with suppress(ValidationError):  # half a line
+                found[number] = _LINE.validate_json(line)
+        return found
 
-def _told(line: str) -> LoadCheck | None:
-    """A line of the child's; None for half a one."""
-    try:
-        return ANSWER.validate_json(line)
-    except ValidationError:
-        return None
+    def result(self, timeout: float) -> LoadCheck:
+        """The result for the only model; its seconds include the start of the process."""
+        (found,) = self.results(timeout)
+        return replace(found, seconds=time.perf_counter() - self._began)
 
 
-def try_model(store: Store, artifact: str, golden: str) -> LoadCheck:
-    """Load a model and replay its golden predictions, whatever comes of it."""
+def preflight(
+    store: Store, settings: Settings, model: Row[Any]
+) -> AbstractContextManager[ModelSubprocess | None]:
+    """Check a row of models beside what the block does; None where the policy does not ask."""
+    if not settings.gate.preflight:
+        return nullcontext()
+    return ModelSubprocess(store, settings, [(model.artifact, model.golden)])
+
+
+def _check(store: Store, artifact: str, golden: str) -> LoadCheck:
+    """Load a model and replay its golden predictions; whatever fails is in the result."""
     began = time.perf_counter()
     found: dict[str, Any] = {"worst": None}
     try:
@@ -106,21 +118,21 @@ def try_model(store: Store, artifact: str, golden: str) -> LoadCheck:
 
 
 def main() -> None:
-    """Answer what standard input asks."""
-    asked = json.load(sys.stdin)
-    models = asked.pop("models")
+    """Check the models that standard input names."""
+    given = json.load(sys.stdin)
+    models = given.pop("models")
     try:
-        store = open_store(load_settings(**asked))
+        store = open_store(load_settings(**given))
     except HousingError as error:
         for _ in models:
-            _say(LoadCheck(None, 0.0, not_run=str(error)))
+            _print(LoadCheck(None, 0.0, not_run=str(error)))
         return
     with store:
         for artifact, golden in models:
-            _say(try_model(store, artifact, golden))
+            _print(_check(store, artifact, golden))
 
 
-def _say(found: LoadCheck) -> None:
+def _print(found: LoadCheck) -> None:
     sys.stdout.write(json.dumps(asdict(found)) + "\n")
     sys.stdout.flush()
 

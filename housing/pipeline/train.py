@@ -1,4 +1,4 @@
-"""Search, and the challenger that comes of it: both found again rather than done again."""
+"""Hyper-parameter search and challenger fit; both resume from stored results."""
 
 import hashlib
 import time
@@ -42,19 +42,18 @@ TOY_ROWS = 200
 """Training rows on which a family is tried before its search."""
 
 GOLDEN_ROWS = 50
-"""Rows whose predictions are kept with a model, to tell later whether it still gives them."""
+"""Rows whose predictions are stored with a model, to verify it when it is loaded."""
 
 
 def search_key(content: str, plan: SearchPlan) -> str:
-    """What makes two searches the same: the rows, their sides and the plan."""
+    """Digest of what identifies a search: rows, sides and plan."""
     return hashlib.sha256(f"{content}:{plan_key(plan)}".encode()).hexdigest()
 
 
 def plan_of(settings: Settings, content: str) -> SearchPlan:
-    """The plan of a search on some rows: other rows, other points; the same rows, the same.
+    """The plan of a search, with a seed derived from the content of the rows.
 
-    The seed follows from the content, so a version that holds the rows of an earlier one has that
-    one's search and draws no second chance.
+    A version with the rows of an earlier one has the same search and gets no second chance.
     """
     plan = settings.search
     return plan.model_copy(update={"seed": (plan.seed + int(content[:8], 16)) % 2**31})
@@ -82,13 +81,13 @@ def verified_training_keys(model: Row[Any], frame: pd.DataFrame) -> Keys:
 
 
 def training_side(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """Features and target of the districts on the training side."""
+    """Features and target of the training side."""
     side = datasets.training_rows(frame)
     return side[list(schema.FEATURES)], side[schema.TARGET]
 
 
 def search(store: Store, run: RunContext, version: int, settings: Settings) -> int:
-    """Run the search of this version and plan, or what is left of it; returns its id."""
+    """Run or resume the search of this version and plan; returns its id."""
     frame = datasets.read(store, version)
     profile = profiles.record_or_verify(store, version, frame)
     plan = plan_of(settings, profile.content)
@@ -122,9 +121,9 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
 
 
 def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
-    """Before hours of search: NotPossible where a family's model could not be stored and loaded.
+    """Fail before hours of search: NotPossible where a family's model cannot be stored and loaded.
 
-    Each family is fitted on a few rows; one that fails there is left for the search to report.
+    Each family is fitted on a few rows; one that cannot be fitted is reported by the search.
     """
     rows, labels = X.iloc[:TOY_ROWS], y.iloc[:TOY_ROWS]
     for family in dict.fromkeys(plan.families):
@@ -138,15 +137,15 @@ def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
 
 
 def _warm(store: Store, version: int, plan: SearchPlan) -> list[Candidate]:
-    """What was best in the nights before, as far as tonight's spaces still hold it; each once."""
+    """The best candidates of earlier searches that lie in this plan's search space; each once."""
     with store.read() as connection:
         others = searches.best_of_others(connection, version, plan.warm_starts)
-    fitting = [draw for draw in others if in_search_space(draw, plan, FAMILIES)]
-    return [d for i, d in enumerate(fitting) if not any(_same(d, e) for e in fitting[:i])]
-
-
-def _same(one: Candidate, other: Candidate) -> bool:
-    return (one.family, one.parameters) == (other.family, other.parameters)
+    found: list[Candidate] = []
+    for each in others:
+        same = any((each.family, each.parameters) == (e.family, e.parameters) for e in found)
+        if not same and in_search_space(each, plan, FAMILIES):
+            found.append(each)
+    return found
 
 
 def _run(
@@ -159,21 +158,21 @@ def _run(
     done = tuple(scored)
     total = plan.folds * (plan.n_trials + len(warm))  # at most: draws that are stopped save theirs
 
-    def tell() -> None:
+    def report() -> None:
         progress.report("search", len(scored), total, _so_far(ended.values()))
 
     def keep_score(score: Score) -> None:
         searches.record_score(store, search, score)
         scored.append(score)
-        tell()
+        report()
 
     def keep_trial(trial: Trial) -> None:
         if trial.draw.index not in ended:
             searches.record(store, search, trial)
             ended[trial.draw.index] = trial
-            tell()
+            report()
 
-    tell()
+    report()
     return run_search(
         X, y, plan, warm=warm, done=done, on_score=keep_score, on_trial=keep_trial, dask=dask
     )
@@ -185,9 +184,9 @@ def _so_far(trials: Iterable[Trial]) -> str:
 
 
 def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
-    """Fit what the search chose on the whole training side and register it; returns its id.
+    """Fit the search's choice on the whole training side and register it; returns the model's id.
 
-    A model that was fitted before is found again; one whose bytes were pruned is fitted again.
+    A model that was fitted before is returned; one whose bytes were pruned is fitted again.
     """
     with store.read() as connection:
         row = searches.get(connection, search)
@@ -201,7 +200,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
     frame = datasets.read(store, row.version)
     X, y = training_side(frame)
     train_keys = datasets.training_keys(frame)
-    del frame  # of millions of rows, memory that the fit wants
+    del frame  # memory for the fit, with millions of rows
     began = time.perf_counter()
     fitted = fit_members(
         X, y, members,
@@ -238,7 +237,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
 
 
 def refit(store: Store, model: Row[Any], X: pd.DataFrame, y: pd.Series, settings: Settings) -> Any:
-    """A registered model fitted again on the same rows: its members, without what was left out."""
+    """A registered model fitted again on the same rows: same members, same excluded features."""
     with store.read() as connection:
         plan = searches.get(connection, model.search).plan
     draw = Candidate(model.draw, model.family, model.parameters)

@@ -58,7 +58,7 @@ def test_nobody_decides_in_time(ui: Ui, store: Store) -> None:
         connection.execute(approvals.update().values(expires_at=utc_now() - timedelta(seconds=1)))
     done = ui.up.ended(run, 60)
     assert (done["state"]["type"], done["state"]["name"]) == ("COMPLETED", "Expired")
-    assert done["state"]["message"] == "m2 is not promoted, expired: nobody decided in time."
+    assert done["state"]["message"] == "m2 is not promoted, expired: no decision in time."
     assert _history(store) == []
 
 

@@ -71,7 +71,7 @@ def test_a_night_without_a_champion_to_compare_with(housing: Housing) -> None:
         (("gate", "power", "r9"), UnknownId, "r9"),
         (("gate", "explain", "m1"), NotPossible, "an id reads like r3"),
         (("show", "m1", "--verdict"), NotPossible, "an id reads like r3"),
-        (("approve", "r2"), NotPossible, "asked for no approval"),
+        (("approve", "r2"), NotPossible, "requested no approval"),
         (("reject", "r9", "--reason", "why not"), UnknownId, "r9"),
     ],
 )

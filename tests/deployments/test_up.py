@@ -61,12 +61,10 @@ def test_a_night_by_hand_tells_what_it_does(up: Up) -> None:
             {"logs": {"flow_run_id": {"any_": [done["id"]]}}, "sort": "TIMESTAMP_ASC"},
         )
         said = [entry["message"] for entry in found if entry["message"].endswith(" s)")]
-        return said if said and said[-1].startswith("conclude: ") else []
+        return said if said and said[-1].startswith("finish: ") else []
 
     said = until(lines, 30, "the log never came")
-    assert re.fullmatch(
-        r"ingest: 1 accepted; 600 rows came in, 0 were turned away \(\d+\.\d s\)", said[0]
-    )
+    assert re.fullmatch(r"ingest: 1 accepted; 600 rows accepted, 0 rejected \(\d+\.\d s\)", said[0])
     assert any(re.match(r"search: best error so far [\d,]+ US dollars", line) for line in said)
     steps = [line.partition(":")[0] for line in said]
     assert len(steps) == len(set(steps)), "one line a step"

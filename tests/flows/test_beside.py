@@ -66,7 +66,7 @@ def _run_out(store: Store) -> None:
     ("state", "why", "happens"),
     [
         ("Rejected", "rejected by ", lambda store, settings: reject(store, settings, 1, "not now")),
-        ("Expired", "expired: nobody decided in time", lambda store, _: _run_out(store)),
+        ("Expired", "expired: no decision in time", lambda store, _: _run_out(store)),
     ],
 )
 def test_a_run_that_waits_is_ended_once_it_is_decided_elsewhere(

@@ -142,9 +142,7 @@ def test_rows_that_were_turned_away_are_told_and_in_the_event_feed(
     assert small.sources.landing_dir is not None
     (small.sources.landing_dir / "b.csv").write_text("no,table\n1,2\n")
     _, result = run(dry_run=True)
-    assert (
-        f"r{result.run} quarantined: Not to be read: b.csv: line 1 is not the header" in caplog.text
-    )
+    assert f"r{result.run} quarantined: Unreadable: b.csv: line 1 is not the header" in caplog.text
 
 
 def test_parameters_are_checked_before_anything_runs(small: Settings) -> None:

@@ -118,6 +118,6 @@ def expire(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
     connection.execute(
         approvals.update()
         .where(where)
-        .values(status="expired", decided_at=now, reason="nobody decided in time")
+        .values(status="expired", decided_at=now, reason="no decision in time")
     )
     return late

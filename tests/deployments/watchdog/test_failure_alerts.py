@@ -60,12 +60,8 @@ def test_each_is_reported_once(
     failed = ended(client, Failed(message="There is none."))
     crashed = ended(client, Crashed(message="It is gone."))
     said = list(tell_untold(client, store, settings))
-    assert of(told, failed) == [
-        f"The run {failed.name} did not come to its end. Failed: There is none."
-    ]
-    assert of(told, crashed) == [
-        f"The run {crashed.name} did not come to its end. Crashed: It is gone."
-    ]
+    assert of(told, failed) == [f"The run {failed.name} failed. Failed: There is none."]
+    assert of(told, crashed) == [f"The run {crashed.name} failed. Crashed: It is gone."]
     assert {*of(told, failed), *of(told, crashed)} <= {*said}
     assert list(tell_untold(client, store, settings)) == []
     assert len(of(told, failed)) == len(of(told, crashed)) == 1

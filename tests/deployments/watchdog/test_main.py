@@ -69,7 +69,7 @@ def test_what_nobody_decided_in_time_ends_everywhere_and_is_told_once(
         said = main.one_round(client, store, settings)
     assert f"Nobody decided in time on what r{run} asked" in said
     assert status(store, run) == ("expired", "kept")
-    assert "Nobody approved in time" in caplog.text, "the team is told"
+    assert "Approval request of r1 expired" in caplog.text, "the team is told"
     state = client.read_flow_run(theirs).state  # type: ignore[arg-type]
     assert state is not None
     assert (state.name, state.is_completed()) == ("Expired", True)

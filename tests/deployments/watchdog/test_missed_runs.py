@@ -320,7 +320,7 @@ def test_what_was_due_while_switched_off_is_not_made_up_for(
     assert look() == []
     set_clock(due + timedelta(minutes=61))
     (said,) = look()
-    assert "has not begun. Its schedule is off" in said
+    assert "has not started. Its schedule is off" in said
     turn(True)
     assert look() == []
     assert started(client, deployment) == []
@@ -341,7 +341,7 @@ def test_a_schedule_that_somebody_deleted_counts_as_switched_off(
     )
     set_clock(due + timedelta(minutes=61))
     (said,) = look()
-    assert "has not begun. Its schedule is off" in said
+    assert "has not started. Its schedule is off" in said
     assert started(client, deployment) == []
 
 

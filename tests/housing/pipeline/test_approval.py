@@ -126,7 +126,7 @@ def test_expiry_names_the_runs(store: Store, run: RunContext, asked: Ran) -> Non
     with store.read() as connection:
         shown = queries.show_run(connection, run.id)
     assert shown["outcome"] == "kept"
-    assert shown["message"].startswith("Nobody approved in time")
+    assert shown["message"].startswith("Approval request of r")
 
 
 def test_the_next_night_drops_what_nobody_decided(small: Settings, land: Land) -> None:
@@ -163,7 +163,7 @@ def test_the_run_that_asked_says_what_became_of_it(
     [
         ("approve", "promoted", "is promoted, approved by"),
         ("reject", "kept", "is not promoted, rejected by"),
-        ("expire", "kept", "Nobody approved in time"),
+        ("expire", "kept", "Approval request of r"),
     ],
 )
 def test_the_team_hears_of_a_decision_once(
@@ -186,7 +186,7 @@ def test_the_team_hears_of_a_decision_once(
 def test_a_run_that_asked_nothing_or_is_not_there(
     store: Store, run: RunContext, small: Settings
 ) -> None:
-    with pytest.raises(NotPossible, match="asked for no approval"):
+    with pytest.raises(NotPossible, match="requested no approval"):
         approval.approve(store, small, run.id, "why not")
     with pytest.raises(UnknownId, match="r99"):
         approval.reject(store, small, 99, "why not")
@@ -194,7 +194,7 @@ def test_a_run_that_asked_nothing_or_is_not_there(
 
 @pytest.mark.parametrize("decide", [approval.approve, approval.reject])
 def test_a_decision_takes_a_reason(store: Store, run: RunContext, asked: Ran, decide: Any) -> None:
-    with pytest.raises(NotPossible, match="takes a reason"):
+    with pytest.raises(NotPossible, match="needs a reason"):
         decide(store, load_settings(), run.id, "  ")
     assert status(store)["status"] == "pending"
 

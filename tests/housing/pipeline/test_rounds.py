@@ -103,7 +103,7 @@ def _back(settings: Settings, target: int | None, batch: int | None = None) -> R
     with open_store(settings) as store:
         plan = plan_rollback(store, load_settings(), target, batch)
         roll_back(store, target, "complaints", batch=batch)
-    assert plan.next_run == _next(settings).replace("complaints", "taken back")
+    assert plan.next_run == _next(settings).replace("complaints", "rolled back")
     return plan
 
 

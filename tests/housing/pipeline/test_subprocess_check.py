@@ -1,4 +1,4 @@
-"""The artifact in a real fresh process: the same, another, unusable, and nobody to ask."""
+"""Stored models in a real fresh process: good, different, damaged, and no result."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,9 +6,8 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from housing.pipeline.preflight import TIMEOUT_SECONDS, preflight
 from housing.pipeline.run_context import RunContext
-from housing.pipeline.subprocess_check import ModelSubprocess
+from housing.pipeline.subprocess_check import PREFLIGHT_SECONDS, ModelSubprocess, preflight
 from housing.settings import Settings, load_settings
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
@@ -21,7 +20,7 @@ from tests.housing.pipeline.test_runs import run_night
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-def test_a_night_that_asks_for_it(
+def test_the_preflight_of_a_run(
     store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")
@@ -48,7 +47,7 @@ def test_predictions_that_are_not_those_that_were_stored(
     with store.write() as connection:
         record_blob(connection, blob, "golden")
     found = ModelSubprocess(store, load_settings(), [(row.artifact, blob.digest)]).result(
-        TIMEOUT_SECONDS
+        PREFLIGHT_SECONDS
     )
     assert "golden predictions differ by up to 0.001" in found.fault
     assert (found.worst, found.not_run) == (None, "")
@@ -56,7 +55,7 @@ def test_predictions_that_are_not_those_that_were_stored(
     path = Path(store.blobs.path(row.artifact, _suffix(store, row.artifact)))
     path.write_bytes(path.read_bytes()[:-7])
     found = ModelSubprocess(store, load_settings(), [(row.artifact, row.golden)]).result(
-        TIMEOUT_SECONDS
+        PREFLIGHT_SECONDS
     )
     assert "corrupt" in found.fault
     assert found.seconds > 0
@@ -68,15 +67,14 @@ def _suffix(store: Store, digest: str) -> str:
         return str(connection.execute(query, {"digest": digest}).scalar_one())
 
 
-def test_no_answer_is_no_finding(store: Store, small: Settings) -> None:
-    begun = ModelSubprocess(store, small, [("0" * 64, "0" * 64)])
-    found = begun.result(timeout=0.01)
-    assert "no answer within" in found.not_run
+def test_no_result_is_no_fault(store: Store, small: Settings) -> None:
+    with ModelSubprocess(store, small, [("0" * 64, "0" * 64)]) as begun:
+        found = begun.result(timeout=0.01)
+    assert "no result within" in found.not_run
     assert found.fault == ""
-    begun.stop()
     begun = ModelSubprocess(store, small, [("0" * 64, "0" * 64)])
     begun._child.kill()
-    assert "the process ended with -9" in begun.result(TIMEOUT_SECONDS).not_run
+    assert "the process ended with -9" in begun.result(PREFLIGHT_SECONDS).not_run
 
 
 def test_the_process_ends_with_what_it_accompanies(
