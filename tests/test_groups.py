@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 GROUPED = """
 import os, pytest
 
@@ -15,6 +17,7 @@ def test_worker(i):
 """
 
 
+@pytest.mark.system
 def test_tests_of_a_group_run_on_one_worker(tmp_path: Path) -> None:
     """They share a server or a browser; some pairs of pytest and pytest-xdist ignore the mark."""
     (tmp_path / "test_grouped.py").write_text(GROUPED)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pytest
 from typer.main import get_command
 
 from deployments.cli.main import app
@@ -37,6 +38,7 @@ def pasted(text: str, home: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.system
 def test_commands_of_intake_work_as_they_are_printed(command: Command, tmp_path: Path) -> None:
     """Corrected, empty and rejected files, with names that bash takes apart."""
     folder, home = tmp_path / "a folder", tmp_path / "home"
@@ -68,6 +70,7 @@ def test_commands_of_intake_work_as_they_are_printed(command: Command, tmp_path:
         assert row["status"] in ("accepted", "empty", "rejected"), (text, row)
 
 
+@pytest.mark.system
 def test_files_that_a_person_named_need_one_until_they_are_read(
     command: Command, tmp_path: Path
 ) -> None:

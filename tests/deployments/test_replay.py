@@ -32,6 +32,7 @@ def test_what_decides_a_night_is_carried_over() -> None:
     assert dict(_set(GatePolicy())) == {}
 
 
+@pytest.mark.system
 def test_two_nights_of_a_scenario(command: Command, tmp_path: Path) -> None:
     settings = {
         name: value

@@ -165,6 +165,7 @@ def _race(settings: Settings, writers: int, times: int) -> Counter[str]:
     return done
 
 
+@pytest.mark.system
 def test_a_few_writers_leave_one_linear_ledger(shared: Settings) -> None:
     done = _race(shared, 4, 12)
     assert done["promote"]

@@ -164,6 +164,7 @@ def _all_is_there(settings: Settings) -> None:
             assert backup.verify(store, settings, id_).problems == ()
 
 
+@pytest.mark.system
 @on(2)
 @pytest.mark.xdist_group("races")
 @pytest.mark.timeout(300)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 CODE = """
@@ -17,6 +19,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.system
 def test_a_night_has_no_setting_of_who_started_the_fork_server(tmp_path: Path) -> None:
     """It would use another's database, and find models there of another home's key."""
     home, foreign = tmp_path / "home", tmp_path / "foreign"

@@ -138,6 +138,7 @@ def test_a_taken_port_is_named(command: Command) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_ctrl_c_ends_it_in_order(seen_nights: Path, workers: str, tmp_path: Path) -> None:
     with socket.socket() as probe:

@@ -38,6 +38,7 @@ def _found(store: Store, settings: Settings) -> list[str]:
     return [f.what for f in doctor.examine(store, settings).findings if f.area in AREAS]
 
 
+@pytest.mark.system
 def test_nothing_takes_them_for_lost(answered: Store, seen: Settings, tmp_path: Path) -> None:
     before = backup.create(answered, seen)
     assert _expire(answered) == 1
@@ -55,6 +56,7 @@ def test_nothing_takes_them_for_lost(answered: Store, seen: Settings, tmp_path: 
         assert _found(store, there) == []
 
 
+@pytest.mark.system
 def test_a_server_that_died_between_marking_and_deleting(
     answered: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

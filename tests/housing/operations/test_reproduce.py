@@ -73,6 +73,7 @@ def test_other_training_rows_are_refused(original: Store, seen: Settings) -> Non
         reproduce(original, seen, 2)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("families", ["boosting,extra-trees", "lightgbm"])
 def test_challengers_of_nights_with_neighbours_bags_and_blends(
     families: str, home: Path, monkeypatch: pytest.MonkeyPatch

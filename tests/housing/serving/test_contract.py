@@ -27,6 +27,7 @@ def _run(client: httpx.Client, examples: int, tmp_path: Path) -> "subprocess.Com
     )  # fmt: skip
 
 
+@pytest.mark.system
 def test_no_request_that_schemathesis_makes_up_is_a_server_error(
     client: httpx.Client, tmp_path: Path
 ) -> None:

@@ -227,6 +227,7 @@ def _highest_memory(process: psutil.Process) -> Iterator[list[int]]:
         looking.join()
 
 
+@pytest.mark.system
 def test_memory_stays_bounded_under_large_files_and_slow_clients(served: Any) -> None:
     """120 MB of a file with 10,000 districts, and 100 clients that never finish their 1.9 MB.
 

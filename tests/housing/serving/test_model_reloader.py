@@ -133,6 +133,7 @@ def test_without_a_champion_it_says_so_and_waits(home: Path) -> None:
         assert client.get("/openapi.json").status_code == 200
 
 
+@pytest.mark.system
 def test_workers_agree_and_no_request_fails_while_champions_change(
     served: Started, own_home: Path
 ) -> None:

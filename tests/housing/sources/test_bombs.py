@@ -177,6 +177,7 @@ PARQUET: dict[Callable[[Path], None], str] = {
 }
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("made", PARQUET, ids=lambda made: made.__name__)
 def test_a_small_parquet_file_costs_little(tmp_path: Path, made: Callable[[Path], None]) -> None:
     path = tmp_path / "bomb.parquet"
@@ -230,6 +231,7 @@ TEXT: dict[Callable[[], bytes], str] = {
 }
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("made", TEXT, ids=lambda made: made.__name__)
 def test_text_costs_little(tmp_path: Path, made: Callable[[], bytes], packed: bool) -> None:
@@ -270,6 +272,7 @@ def test_the_other_files_are_read(tmp_path: Path, store: Store, settings: Settin
     assert first.message.startswith("a.parquet: column ocean_proximity is written as DELTA")
 
 
+@pytest.mark.system
 def test_a_file_of_labels_costs_no_more_than_another(tmp_path: Path) -> None:
     bomb = tmp_path / "labels.parquet"
     values = pa.array(["1" * 300_000] * 3_000).dictionary_encode()
