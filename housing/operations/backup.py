@@ -1,7 +1,7 @@
-"""Backups as whole snapshots: made, tried by restoring them, and restored into an empty store.
+"""Create, verify and restore backups of the whole store.
 
-A snapshot counts as good only once it was restored into a scratch folder, every byte checked, the
-database found sound and the champion seen to give its golden predictions.
+Verification is a restore into a temporary folder: it checks every byte, the integrity of the
+database and the champion's golden predictions.
 """
 
 import tempfile
@@ -49,7 +49,7 @@ from housing.store.runs.runs import actor
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A backup that was written; `size` in bytes, of all that it refers to."""
+    """A written backup; `size` in bytes, of all that it refers to."""
 
     id: str
     place: str
@@ -61,7 +61,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """What a trial restore found; no problem means that the snapshot is good."""
+    """The result of a test restore."""
 
     id: str
     champion: int | None
@@ -71,7 +71,7 @@ class VerificationResult:
 
     @property
     def good(self) -> bool:
-        """Whether it can be relied on."""
+        """Whether it can be restored."""
         return not self.problems
 
 
@@ -87,31 +87,24 @@ class RestoreResult:
 
 
 def create(store: Store, settings: Settings) -> Snapshot:
-    """Write a snapshot of the whole store to the backup place; costs what is new since the last.
+    """Back up the whole store; copies only what is new since the last backup.
 
     The database is dumped in one transaction, so that it and the blobs it refers to are of one
     moment; runs may continue meanwhile. RunInProgress beside another backup or a prune.
     """
     with lease.held_lease(store, owner=f"the backup of {actor()}", name=UPKEEP) as fenced:
-        dumps, facts, copied = _one_moment(store)
+        dumps, facts, copied = _consistent_dump(store)
         key = store.signer.key_to_keep()
         manifest = snapshots.write(store.backup, snapshots.new_id(), facts, dumps, key)
         finish_snapshot(fenced, manifest)
-    return Snapshot(
-        manifest.id,
-        store.backup.url,
-        manifest.size,
-        len(manifest.blobs),
-        copied,
-        store.backup.cipher is not None,
-    )
+    location, size, count = store.backup, manifest.size, len(manifest.blobs)
+    return Snapshot(manifest.id, location.url, size, count, copied, location.cipher is not None)
 
 
-def _one_moment(store: Store) -> tuple[dict[str, bytes], dict[str, Any], int]:
+def _consistent_dump(store: Store) -> tuple[dict[str, bytes], dict[str, Any], int]:
     """The dumped database, its facts for the manifest, and the bytes of objects that were copied.
 
-    Servers drop answers that are too old whenever they like; where one went meanwhile, the moment
-    is a later one.
+    A server may delete expired predictions meanwhile; then the database is dumped again.
     """
     while True:
         with store.read() as connection:
@@ -127,35 +120,31 @@ def _one_moment(store: Store) -> tuple[dict[str, bytes], dict[str, Any], int]:
 
 
 def verify(store: Store, settings: Settings, snapshot: str | None = None) -> VerificationResult:
-    """Restore a snapshot (the newest for None) into a scratch folder and see whether it is good.
+    """Restore a backup (the newest for None) into a temporary folder, and record the problems.
 
-    The result is recorded. The signing key is the one here.
+    Signatures are checked with the signing key of this store.
     """
     with lease.held_lease(store, owner=f"the trial restore of {actor()}", name=UPKEEP) as fenced:
         manifest = snapshots.read(store.backup, snapshot)
-        rows, problems = _tried(store, manifest)
-        found = VerificationResult(
-            manifest.id, manifest.champion, rows, len(manifest.blobs), problems
-        )
+        rows, problems = _test_restore(store, manifest)
         record_trial(fenced, manifest, "; ".join(problems))
-    return found
+    return VerificationResult(manifest.id, manifest.champion, rows, len(manifest.blobs), problems)
 
 
-def _tried(store: Store, manifest: Manifest) -> tuple[int, tuple[str, ...]]:
-    """Rows of the database that a snapshot gives, and what is wrong with the snapshot."""
+def _test_restore(store: Store, manifest: Manifest) -> tuple[int, tuple[str, ...]]:
+    """Rows of the restored database, and the problems of the backup."""
     rows, problems = 0, []
     with tempfile.TemporaryDirectory(prefix="housing-verify-") as folder:
         scratch = BlobStore(str(Path(folder) / "blobs"))
+        restored = _restored(store.backup, manifest, Path(folder), scratch, store.signer)
         try:
-            with _brought_back(
-                store.backup, manifest, Path(folder), scratch, store.signer
-            ) as tried:
-                rows = _rows(tried)
-                problems += unsound(tried)
-                _replay_champion(tried)
+            with restored as copy:
+                rows = _rows(copy)
+                problems += unsound(copy)
+                _replay_champion(copy)
         except HousingError as error:
             problems.append(str(error))
-    if problems:  # a restore ends at the first
+    if problems:  # a restore stops at the first one: list all
         copies = dict(snapshots.damaged_copies(store.backup, manifest.blobs))
         forget_copies(store, [blob.digest for blob in copies])
         problems += [*snapshots.damage(store.backup, manifest), *copies.values()]
@@ -163,34 +152,33 @@ def _tried(store: Store, manifest: Manifest) -> tuple[int, tuple[str, ...]]:
 
 
 def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
-    """Bring a snapshot (the newest for None) back into an empty store.
+    """Restore a backup (the newest for None) into an empty store, else NotPossible.
 
-    NotPossible where there is a store already. Every byte is checked and the database found sound
-    before the first row is written, and all rows in one transaction: a restore that is
-    interrupted is done again. What an encrypted snapshot has of keys comes back as well.
+    Every byte and the integrity of the database are checked before the rows are written, which is
+    one transaction: an interrupted restore can be repeated. An encrypted backup has the key too.
     """
     place = backup_place(settings)
     manifest = snapshots.read(place, snapshot)
     with open_store(settings) as store:
         _must_be_empty(store)
-        notices = list(_bring_key(store, place, manifest))
+        notices = list(_restore_key(store, place, manifest))
         with (
             tempfile.TemporaryDirectory(prefix="housing-restore-") as folder,
-            _brought_back(place, manifest, Path(folder), store.blobs, store.signer) as tried,
+            _restored(place, manifest, Path(folder), store.blobs, store.signer) as copy,
         ):
-            if problems := unsound(tried):
+            if problems := unsound(copy):
                 raise Corrupt(what=f"The backup {manifest.id}", why="; ".join(problems))
             try:
-                _replay_champion(tried)
+                _replay_champion(copy)
             except (KeyMissing, WrongKey) as error:
                 notices.append(str(error))
-            rows = _move_in(tried, store, manifest)
+            rows = _copy_rows(copy, store, manifest)
             record_copies(store, [blob.digest for blob in manifest.blobs])
     return RestoreResult(manifest.id, manifest.champion, rows, len(manifest.blobs), tuple(notices))
 
 
 @contextmanager
-def _brought_back(
+def _restored(
     place: BlobStore, manifest: Manifest, folder: Path, blobs: BlobStore, signer: Signer
 ) -> Iterator[Store]:
     """A snapshot as a store of its own: its rows in a new SQLite file, its blobs in `blobs`."""
@@ -200,13 +188,12 @@ def _brought_back(
     with Store(engine, blobs, BlobStore(str(folder / "none")), signer) as store:
         migrate(store, manifest.schema)
         with store.write() as connection:
-            for part in manifest.tables:
-                table = metadata.tables.get(part.table)
-                if table is None:
-                    raise Corrupt(what=f"The backup {manifest.id}", why=f"has a table {part.table}")
-            for table in table_dump.order([part.table for part in manifest.tables]):
-                part = next(p for p in manifest.tables if p.table == table.name)
-                table_dump.load(connection, table, snapshots.read_part(place, manifest.id, part))
+            dumps = {dump.table: dump for dump in manifest.tables}
+            for name in dumps.keys() - metadata.tables.keys():
+                raise Corrupt(what=f"The backup {manifest.id}", why=f"has a table {name}")
+            for table in table_dump.order([*dumps]):
+                data = snapshots.read_part(place, manifest.id, dumps[table.name])
+                table_dump.load(connection, table, data)
         migrate(store)
         for number, blob in enumerate(manifest.blobs, start=1):
             blobs.put(place.get(blob.digest, blob.suffix), blob.suffix)
@@ -231,7 +218,7 @@ def _replay_champion(store: Store) -> None:
     artifacts.rehearse(store, row.artifact, row.golden)
 
 
-OF_NO_VALUE = ("leases", "backups", "backup_copies")
+_NOT_IN_USE = ("leases", "backups", "backup_copies")
 """Tables in which an empty store may have rows, because its backups were listed or verified."""
 
 
@@ -247,26 +234,25 @@ def _must_be_empty(store: Store) -> None:
         )
 
 
-def _bring_key(store: Store, place: BlobStore, manifest: Manifest) -> Iterator[str]:
+def _restore_key(store: Store, place: BlobStore, manifest: Manifest) -> Iterator[str]:
     key = snapshots.read_key(place, manifest)
     if key is not None and store.signer.key_id() is None:
         store.signer.adopt(SecretStr(key))
-        yield f"The key that models are signed with came back too: {store.signer.place}."
+        yield f"The key that models are signed with was restored too: {store.signer.place}."
 
 
-def _move_in(tried: Store, store: Store, manifest: Manifest) -> int:
-    """Copy the rows of one store into an empty one, and note in its ledger where they came from.
+def _copy_rows(copy: Store, store: Store, manifest: Manifest) -> int:
+    """Copy all rows into an empty store, and record the restore in its promotion log.
 
-    A prune that could have deleted what was brought back meanwhile has left a run: it is in use.
+    A prune meanwhile leaves a run, so the store is in use and nothing is copied.
     """
-    with tried.read() as source, store.write() as target:
+    with copy.read() as source, store.write() as target:
         if _in_use(target):
             raise NotPossible(what="Restoring a backup", why="the store came into use.")
-        for name in OF_NO_VALUE:
+        for name in _NOT_IN_USE:
             target.execute(metadata.tables[name].delete())
-        rows = 0
-        for table in table_dump.order():
-            rows += table_dump.load(target, table, table_dump.dump(source, table))
+        tables = table_dump.order()
+        rows = sum(table_dump.load(target, t, table_dump.dump(source, t)) for t in tables)
         target.execute(metadata.tables["leases"].update().values(held=False))
         newest = promotion_log.head(target)
         if newest is not None:
@@ -279,33 +265,30 @@ def _in_use(connection: sa.Connection) -> bool:
     return any(
         connection.execute(sa.select(table).limit(1)).first() is not None
         for table in metadata.sorted_tables
-        if table.name not in OF_NO_VALUE
+        if table.name not in _NOT_IN_USE
     )
 
 
 def listing(store: Store) -> list[dict[str, Any]]:
-    """Whole snapshots in the backup place, newest first, and what is known of them here."""
+    """Complete backups, newest first, and whether they were verified from here."""
     with store.read() as connection:
         table = metadata.tables["backups"]
         known = {row.snapshot: row for row in connection.execute(sa.select(table))}
-    found: list[dict[str, Any]] = []
-    for id_ in reversed(snapshots.ids(store.backup)):
-        try:
-            manifest = snapshots.read(store.backup, id_)
-        except (Corrupt, UnknownId) as error:
-            found.append({"backup": id_, "state": "damaged", "detail": str(error)})
-            continue
-        row = known.get(id_)
-        tried = None if row is None else row.verified
-        found.append(
-            {
-                "backup": id_,
-                "state": {None: "not tried", True: "good", False: "bad"}[tried],
-                "created_at": f"{manifest.created_at:%Y-%m-%dT%H:%M:%SZ}",
-                "champion": None if manifest.champion is None else f"m{manifest.champion}",
-                "blobs": len(manifest.blobs),
-                "bytes": manifest.size,
-                "detail": "" if row is None else row.detail,
-            }
-        )
-    return found
+    return [_listed(store, id_, known.get(id_)) for id_ in reversed(snapshots.ids(store.backup))]
+
+
+def _listed(store: Store, id_: str, row: sa.Row[Any] | None) -> dict[str, Any]:
+    try:
+        manifest = snapshots.read(store.backup, id_)
+    except (Corrupt, UnknownId) as error:
+        return {"backup": id_, "state": "damaged", "detail": str(error)}
+    verified = None if row is None else row.verified
+    return {
+        "backup": id_,
+        "state": {None: "not tried", True: "good", False: "bad"}[verified],
+        "created_at": f"{manifest.created_at:%Y-%m-%dT%H:%M:%SZ}",
+        "champion": None if manifest.champion is None else f"m{manifest.champion}",
+        "blobs": len(manifest.blobs),
+        "bytes": manifest.size,
+        "detail": "" if row is None else row.detail,
+    }

@@ -311,7 +311,7 @@ def test_restored_while_the_empty_store_is_pruned(
     monkeypatch.setenv("HOUSING_DATABASE_URL", f"sqlite:///{tmp_path / 'there.db'}")
     monkeypatch.setenv("HOUSING_BLOB_URL", world.blob_url.replace("/blobs", "/there"))
     there = load_settings()
-    restorer = Paused("restore", Point("housing.operations.backup:_move_in")).arrive()
+    restorer = Paused("restore", Point("housing.operations.backup:_copy_rows")).arrive()
     assert run("prune_all") == "done"
     assert files(there) == 0
     assert restorer.finish() == "NotPossible"
