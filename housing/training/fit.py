@@ -40,24 +40,6 @@ BASELINE_ROWS = 100_000
 LIBRARIES = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
 
 
-def fit(
-    X: pd.DataFrame,
-    y: npt.ArrayLike,
-    draw: Candidate,
-    *,
-    seed: int,
-    bag: int = 1,
-    workers: int = 1,
-    candidates: Mapping[str, ModelFamily] = FAMILIES,
-) -> Any:
-    """Fit a draw on all rows: its pipeline, or the mean of `bag` of them, each with its own seed.
-
-    Seeds are `seed`, `seed + 1`, ...; otherwise as `fit_members`.
-    """
-    members = [Member(draw, seed + i) for i in range(bag)]
-    return fit_members(X, y, members, workers=workers, candidates=candidates).model
-
-
 def ensemble_members(
     models: Mapping[int, int], draws: Mapping[int, Candidate], seed: int
 ) -> list[Member]:
@@ -215,26 +197,6 @@ def predict_baselines(
         except Exception as failure:  # noqa: BLE001 - recorded in the evidence by its name
             failed[name] = f"{type(failure).__name__}: {failure}"
     return BaselinePredictions(values, failed)
-
-
-def built_in_importances(model: Any) -> dict[str, float]:
-    """The model's own importance of each feature after preprocessing, largest first.
-
-    Mean over the members of a bag that share the feature's name; empty for a model without any
-    (linear models, histogram boosting).
-    """
-    own = [_feature_importances(each) for each in models_of(model)]
-    names = sorted({name for each in own for name in each})
-    mean = {name: sum(each.get(name, 0.0) for each in own) / len(own) for name in names}
-    return dict(sorted(mean.items(), key=lambda item: -item[1]))
-
-
-def _feature_importances(member: Pipeline) -> dict[str, float]:
-    values = getattr(member[-1], "feature_importances_", None)
-    if values is None:
-        return {}
-    names = member[:-1].get_feature_names_out()
-    return dict(zip(map(str, names), map(float, values), strict=True))
 
 
 def golden_rows(X: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:

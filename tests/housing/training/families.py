@@ -19,7 +19,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from housing import schema
+from housing.records import Candidate, Member
 from housing.training.candidates import CLUSTERS, FAMILIES, ModelFamily
+from housing.training.fit import fit_members
 
 
 def reference_split(path: Path) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
@@ -132,3 +134,18 @@ def numbers(rows: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
     rng = np.random.default_rng(seed)
     X = pd.DataFrame({"a": rng.normal(size=rows), "b": rng.normal(size=rows)})
     return X, 0.3 * X["a"] + 0.01 * rng.normal(size=rows)
+
+
+def fit(
+    X: pd.DataFrame,
+    y: Any,
+    draw: Candidate,
+    *,
+    seed: int,
+    bag: int = 1,
+    workers: int = 1,
+    candidates: Mapping[str, ModelFamily] = FAMILIES,
+) -> Any:
+    """The mean of `bag` models of a candidate, with seeds from `seed` on; one is a pipeline."""
+    members = [Member(draw, seed + i) for i in range(bag)]
+    return fit_members(X, y, members, workers=workers, candidates=candidates).model

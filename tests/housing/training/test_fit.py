@@ -12,8 +12,6 @@ from housing.training.candidates import BASELINES, pipeline
 from housing.training.fit import (
     LIBRARIES,
     _parts,
-    built_in_importances,
-    fit,
     fit_members,
     golden_rows,
     library_versions,
@@ -21,6 +19,7 @@ from housing.training.fit import (
     predict_baselines,
 )
 from tests.housing.training import families
+from tests.housing.training.families import fit
 
 DRAWS = {
     "boosting": {"model__max_iter": 30, "model__max_features": 0.3},
@@ -83,21 +82,6 @@ def test_baselines_are_fitted_and_ordered_as_one_would_think(districts):
     np.testing.assert_array_equal(found.values["median"], np.median(y))
     rmse = {name: root_mean_squared_error(y_test, said) for name, said in found.values.items()}
     assert rmse["linear"] < 0.75 * rmse["median"]
-
-
-@pytest.mark.parametrize("bag", [1, 2])
-def test_built_in_importances_are_named_after_preprocessing(bag, districts):
-    X, y, _, _ = districts
-    model = fit(X, y, draw("forest"), seed=1, bag=bag, candidates=families.SMALL)
-    shares = built_in_importances(model)
-    assert sum(shares.values()) == pytest.approx(1)
-    assert next(iter(shares)) == "logs__log_income"
-    assert "geo__cluster_7" in shares
-
-
-def test_a_model_without_built_in_importances_has_none(districts):
-    X, y, _, _ = districts
-    assert built_in_importances(fit(X, y, draw("linear"), seed=1)) == {}
 
 
 def test_golden_rows_hold_a_gap_and_every_category_and_are_rows_of_the_table(census_path):

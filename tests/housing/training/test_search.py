@@ -14,7 +14,6 @@ from sklearn.pipeline import Pipeline
 from housing.errors import SearchFailed
 from housing.records import Candidate, Score, Trial
 from housing.training.candidates import FAMILIES, pipeline
-from housing.training.fit import fit
 from housing.training.sampling import draws, folds
 from housing.training.search import best, run_search
 from housing.training.search_config import SearchPlan
@@ -25,6 +24,7 @@ from tests.housing.training.families import (
     build_line,
     build_recording,
     build_slow,
+    fit,
     numbers,
     only,
 )

@@ -32,10 +32,10 @@ from housing.store.models import artifacts, skops_format
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.recording import record_blob
 from housing.training.candidates import FAMILIES
-from housing.training.fit import fit
 from housing.training.search import draws
 from housing.training.search_config import SearchPlan
 from tests.fixtures.small_settings import landing_rows, small_forest
+from tests.housing.training.families import fit
 
 
 class Doubling(LinearRegression):
