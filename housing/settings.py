@@ -192,6 +192,17 @@ class Settings(BaseSettings):
         places = [_existing_parent(Path(folder)) for folder in folders]
         return places[0].stat().st_dev == places[1].stat().st_dev
 
+    @property
+    def backup_fault(self) -> str:
+        """Why a local backup folder cannot be used; "" if it can, or if it is no local folder."""
+        folder = self.backup_url.removeprefix("file://")
+        if "://" in folder:
+            return ""
+        parent = _existing_parent(Path(folder))
+        if not parent.is_dir():
+            return f"{parent} is not a folder"
+        return "" if os.access(parent, os.W_OK | os.X_OK) else f"{parent} is not writable"
+
 
 def _split_lists(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     """`values` with each text that stands for a list split at its commas, in groups too."""
@@ -210,7 +221,12 @@ def _is_group(kind: Any) -> TypeGuard[type[BaseModel]]:
 
 
 def _existing_parent(path: Path) -> Path:
-    return path if path.exists() else _existing_parent(path.parent)
+    """The nearest ancestor that exists, or the path itself; one that may not be seen counts."""
+    try:
+        found = path.exists()
+    except PermissionError:
+        found = False
+    return path if found else _existing_parent(path.parent)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -26,7 +26,12 @@ def notices(connection: Connection, settings: Settings) -> Iterator[str]:
             "say nothing about real houses."
         )
     yield from _test_set_reuse(connection)
-    if settings.backup_on_same_disk:
+    if fault := settings.backup_fault:
+        yield (
+            f"The backup at {settings.backup_url} cannot be used: {fault}. No model is promoted "
+            "until it can. Make the folder writable, or set HOUSING_BACKUP_URL to another."
+        )
+    elif settings.backup_on_same_disk:
         yield (
             "The backup is on the same disk as the store and is lost with it. "
             "Set HOUSING_BACKUP_URL to another disk."

@@ -1,0 +1,27 @@
+"""Warnings that status, reports and summaries show first."""
+
+from pathlib import Path
+
+import pytest
+
+from housing.pipeline.notices import notices
+from housing.settings import load_settings
+from housing.store.database.open import open_store
+
+
+def _shown(monkeypatch: pytest.MonkeyPatch, backup: Path) -> str:
+    monkeypatch.setenv("HOUSING_BACKUP_URL", str(backup))
+    settings = load_settings()
+    with open_store(settings) as store, store.read() as connection:
+        return " ".join(notices(connection, settings))
+
+
+def test_a_backup_that_cannot_be_used_is_named_before_it_is_needed(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    shown = _shown(monkeypatch, file / "backup")
+    assert f"The backup at {file / 'backup'} cannot be used: {file} is not a folder." in shown
+    assert "same disk" not in shown
+    assert "same disk" in _shown(monkeypatch, tmp_path / "backup")
