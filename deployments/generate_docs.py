@@ -3,13 +3,13 @@
 A test holds each page equal to what this makes, so that the docs cannot fall behind.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
+from typer.cli import get_docs_for_click
 
 from deployments.cli.main import app
 from housing.features.preprocess import FEATURE_GROUPS
@@ -44,43 +44,15 @@ CHOICES = {
 
 
 def commands_page() -> str:
-    """docs/commands.md: every command with its arguments and options."""
+    """docs/commands.md: every command with its arguments and options, as Typer documents it."""
     root = typer.main.get_command(app)
-    parts = [
-        "# Commands\n",
-        _MADE,
+    context = typer.Context(root, info_name="housing")
+    _, _, body = get_docs_for_click(obj=root, ctx=context, name="housing").partition("\n")
+    intro = (
         "Every listing has `--json`. Ids carry a letter: m7 a model, v3 a dataset version, "
-        "b2 a batch, r9 a run.\n",
-        *(_command(path, command) for path, command in _walk("housing", root)),
-        _EXIT_CODES.lstrip(),
-    ]
-    return "\n".join(parts)
-
-
-def _walk(path: str, command: Any) -> Iterator[tuple[str, Any]]:
-    children = getattr(command, "commands", None)
-    if children is None:
-        yield path, command
-        return
-    for name in sorted(children):
-        yield from _walk(f"{path} {name}", children[name])
-
-
-def _command(path: str, command: Any) -> str:
-    lines = [f"## `{path}`\n", (command.help or "").strip(), ""]
-    rows = [_parameter(p) for p in command.params if p.name != "help"]
-    if rows:
-        lines += ["| argument or option | default | what it is |", "|---|---|---|", *rows, ""]
-    return "\n".join(lines)
-
-
-def _parameter(parameter: Any) -> str:
-    is_argument = parameter.param_type_name == "argument"
-    own_name = parameter.metavar or parameter.name.strip("_").upper()
-    name = own_name if is_argument else ", ".join(parameter.opts)
-    default = "required" if parameter.required else parameter.default
-    shown = "" if default in (None, False) else f"`{default}`" if default != "required" else default
-    return f"| `{name}` | {shown} | {_cell(parameter.help or '')} |"
+        "b2 a batch, r9 a run.\n"
+    )
+    return "\n".join(["# Commands\n", _MADE, intro, body.strip(), _EXIT_CODES])
 
 
 OPERATORS = tuple(

@@ -1,4 +1,4 @@
-"""Where the command `housing` begins, and what becomes of an error.
+"""Entry point of the command `housing`: turns errors into messages and exit codes.
 
 An expected error is one message and an exit code, never a stack trace. Everything else is
 imported inside, so that Ctrl-C is answered well from the first moment on.
@@ -9,7 +9,7 @@ import os
 import sys
 
 INTERRUPTED = 130
-"""What shells expect of a program that ended by Ctrl-C."""
+"""Exit code by convention of a program interrupted by Ctrl-C."""
 
 
 def run() -> None:
@@ -23,13 +23,13 @@ def run() -> None:
         )
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader (`head`, a pager) has gone; that is no fault of ours or theirs.
+        # The reader (`head`, a pager) has closed the pipe: no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 
 def _run() -> None:
-    # A thousand modules come in and none goes: looking for garbage meanwhile costs a fifth.
+    # Imports allocate much and free nothing: garbage collection would take a fifth of the time.
     gc.disable()
     from rich.markup import escape
 

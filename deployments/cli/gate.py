@@ -1,4 +1,4 @@
-"""Commands about the gate: what it sees, what would change its mind, and a person's decision."""
+"""Commands of the gate: power, explanation, decisions by hand."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -13,11 +13,13 @@ from housing.records import RunOutcome
 from housing.settings import load_settings
 
 app = typer.Typer()
-gate_app = typer.Typer(help="What the gate can see, and what would change its mind.")
+gate_app = typer.Typer(help="Explain the gate: its power, and what each check would need.")
 app.add_typer(gate_app, name="gate")
 
-Run = Annotated[str | None, typer.Argument(help="A night, e.g. r7; the last verdict if left out.")]
-Decided = Annotated[str, typer.Argument(metavar="RUN", help="The night that asks, e.g. r7.")]
+Run = Annotated[str | None, typer.Argument(help="A run, e.g. r7; the newest verdict if left out.")]
+Decided = Annotated[
+    str, typer.Argument(metavar="RUN", help="The run that awaits approval, e.g. r7.")
+]
 
 OUTCOME_STYLE = {"passed": "green", "failed": "red", "error": "red", "inconclusive": "yellow"}
 RULES = ("no_regression", "superior", "non_inferior")
@@ -37,7 +39,7 @@ def _recorded(run: str | None) -> Any:
 
 @gate_app.command()
 def power(run: Run = None, as_json: AsJson = False) -> None:
-    """How often a challenger that is truly worse or better passes, with that night's test rows."""
+    """Print how often a truly worse or better challenger passes on a run's test rows."""
     from housing.formatting import round_up_2_digits, short_percent
     from housing.gate.power import DETECTION, rows_for
     from housing.operations.explain_verdict import power as characteristic
@@ -78,7 +80,7 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
 
 @gate_app.command()
 def explain(run: Run = None, as_json: AsJson = False) -> None:
-    """What each check found, and what it would need to change its mind."""
+    """Print what each check found and what would change its outcome."""
     from housing.operations.explain_verdict import explain as explained
 
     found = _recorded(run)
@@ -108,7 +110,7 @@ def explain(run: Run = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def approve(run: Decided, reason: Reason = "approved", as_json: AsJson = False) -> None:
-    """Promote what a night asks for; compared again if the champion has changed since."""
+    """Approve a promotion; the gate compares again if the champion has changed since."""
     from housing.pipeline.approval import approve as decide
 
     _decide(decide, run, reason, as_json=as_json)
@@ -116,7 +118,7 @@ def approve(run: Decided, reason: Reason = "approved", as_json: AsJson = False) 
 
 @app.command()
 def reject(run: Decided, reason: Reason, as_json: AsJson = False) -> None:
-    """Keep the champion instead of what a night asks for."""
+    """Reject a promotion: the champion stays."""
     from housing.pipeline.approval import reject as decide
 
     _decide(decide, run, reason, as_json=as_json)
@@ -127,7 +129,7 @@ def judge(
     model: Annotated[str, typer.Argument(help="A stored model, e.g. m5.")],
     as_json: AsJson = False,
 ) -> None:
-    """Judge a stored model again, against the present champion on the active rows.
+    """Judge a stored model against the current champion on the active rows; print the verdict.
 
     Changes no champion, and no run uses the verdict: nights judge as if it had not been made, and
     only a promotion by hand counts it as a look at these rows. Returns 0 where the gate would
@@ -185,7 +187,7 @@ def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
 
 
 def print_replayed(run: int, *, as_json: bool) -> None:
-    """Judge a night's verdict again and say whether it still agrees; exit code 1 if not."""
+    """Recompute a run's verdict from its evidence; exit code 1 if it differs."""
     found = _recorded(f"r{run}")
     replayed = found.replayed
     if as_json:

@@ -9,7 +9,7 @@ from deployments.cli import gate, maintenance, monitor, replay, rollback, run, s
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C, past Typer, which would end the program without a word."""
+    """Ctrl-C in a class that Typer does not catch: it would exit without a message."""
 
 
 class _Commands(TyperGroup):
@@ -28,7 +28,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     name="housing",
-    help="Nightly retraining that a team can trust to run while it sleeps.",
+    help="Retrain nightly, promote only models that do not regress, and serve the champion.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -1,4 +1,4 @@
-"""Commands of upkeep: what keeps the store sound, and says whether it is."""
+"""Commands of maintenance: backup, doctor, heal, prune, readiness, reproduce, sign."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from housing.operations.reproduce import Reproduced
 
 app = typer.Typer()
-backup_app = typer.Typer(help="Copies of the whole store: made, tried, restored.")
+backup_app = typer.Typer(help="Create, verify, restore and list backups of the store.")
 app.add_typer(backup_app, name="backup")
 
 CutArgument = Annotated[
@@ -28,7 +28,7 @@ CutArgument = Annotated[
 
 @backup_app.command()
 def create(as_json: AsJson = False) -> None:
-    """Copy the whole store, as it is at one moment, to HOUSING_BACKUP_URL."""
+    """Copy a consistent snapshot of the store to HOUSING_BACKUP_URL."""
 
     from deployments.cli.progress_bars import Bars
     from housing.operations.backup import create as create_backup
@@ -48,7 +48,7 @@ def create(as_json: AsJson = False) -> None:
         f"of which {snapshot.copied:,} were new; {encrypted}. `housing backup verify` tries it."
     )
     if settings.backup_on_same_disk:
-        console.print("[bold yellow]! It is on the same disk as the original.[/]")
+        console.print("[bold yellow]! The backup is on the same disk as the store.[/]")
 
 
 @backup_app.command()
@@ -67,7 +67,7 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
     with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
         found = verify_backup(store, settings, backup)
     if not found.good:
-        said = f"The backup {found.id} is not good: {'; '.join(found.problems)}"
+        said = f"The backup {found.id} has problems: {'; '.join(found.problems)}"
         send_all(Message(Event.BACKUP_NOT_VERIFIED, said, found.id), settings.notify)
     if as_json:
         emit_json({**asdict(found), "good": found.good})
@@ -85,7 +85,7 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
 
 @backup_app.command()
 def restore(backup: CutArgument = None, as_json: AsJson = False) -> None:
-    """Bring a backup back into an empty store: champion, history, datasets, models."""
+    """Restore a backup into an empty store: champion, history, datasets, models."""
 
     from deployments.cli.progress_bars import Bars
     from housing.operations.backup import restore as restore_backup
@@ -106,7 +106,7 @@ def restore(backup: CutArgument = None, as_json: AsJson = False) -> None:
 
 @backup_app.command("list")
 def list_backups(as_json: AsJson = False) -> None:
-    """Backups in HOUSING_BACKUP_URL, newest first, and whether they were tried."""
+    """List the backups in HOUSING_BACKUP_URL, newest first, and whether each was verified."""
 
     from housing.operations.backup import listing as backups
     from housing.store.database.open import open_store
@@ -178,7 +178,7 @@ def heal(as_json: AsJson = False) -> None:
 
 @app.command()
 def readiness(as_json: AsJson = False) -> None:
-    """Load every champion that may be gone back to, in a fresh process; 5 where one fails."""
+    """Check that every rollback candidate loads in a fresh process. Exits 5 if one fails."""
 
     from housing.pipeline.rollback_readiness import check
     from housing.store.database.open import open_store
@@ -203,10 +203,12 @@ def prune(
             help="Age in days; HOUSING_RETENTION__DAYS if left out.",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Say what would go, and change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Print what would be deleted; delete nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Drop what retention no longer needs; never what may have to be gone back to."""
+    """Delete models, predictions and files past their retention; rollback candidates are kept."""
 
     from deployments.cli.progress_bars import Bars
     from housing.operations.prune import prune as prune_store
@@ -234,11 +236,12 @@ def reproduce(
         float, typer.Option(min=0, help="Largest relative difference of a prediction.")
     ] = 1e-9,
     keep: Annotated[
-        bool, typer.Option(help="Store it again if it has the same bytes: after a prune or a loss.")
+        bool,
+        typer.Option(help="Store the model again if it has the same bytes, e.g. after a prune."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model again from what is recorded of it, and compare; 1 where it differs."""
+    """Train a model again from its record and compare predictions. Exits 1 if they differ."""
 
     from deployments.cli.progress_bars import Bars
     from housing.operations.reproduce import reproduce as train_again
@@ -271,7 +274,7 @@ def _print_reproduced(done: "Reproduced") -> None:
 
 @app.command()
 def sign(reason: Reason, as_json: AsJson = False) -> None:
-    """Sign stored models with the key here, where the one that signed them is lost.
+    """Sign stored models with the current key after the former key was lost.
 
     Signs only bytes whose digest SQL holds. Do it only if you know who wrote to the store.
     """

@@ -1,4 +1,4 @@
-"""Between two nights, and about a model: monitor, card, export."""
+"""Commands monitor, card and export."""
 
 import time
 from dataclasses import asdict
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 ALARM_CODE = 3
-"""Returned where something is an alarm."""
+"""Exit code of `housing monitor` if there is an alarm."""
 
 
 @app.command()
 def monitor(
     act: Annotated[
-        bool, typer.Option(help="Start the night that the policy asks for, if it asks for one.")
+        bool, typer.Option(help="Start the retraining that the policy asks for, if any.")
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Drift, live error, staleness since the last look; told, recorded, acted upon by policy.
+    """Check drift, live error and staleness since the last monitor run; record, alert and act.
 
     Returns 0 where all is well, 3 where something is an alarm.
     """
@@ -89,7 +89,7 @@ def card(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The model card of a version, as Markdown and HTML: what it is, how good, and where not."""
+    """Write a model card as Markdown and HTML: data, metrics, limits."""
     from housing.operations.predict import champion_of
     from housing.pipeline.model_card import write
     from housing.store.database.open import open_store
@@ -107,12 +107,14 @@ def card(
 @app.command()
 def export(
     model: Annotated[str, typer.Argument(help="A model, e.g. m7.")],
-    to: Annotated[str, typer.Option(help="skops; onnx and mlflow say why not.")] = "skops",
+    to: Annotated[
+        str, typer.Option(help="Format: skops; onnx and mlflow print why they are not supported.")
+    ] = "skops",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; export-m7 if left out.")
     ] = None,
 ) -> None:
-    """A stored model as files for other programs, read back and checked before they count."""
+    """Export a stored model as files for other programs; the export is loaded and checked."""
     from housing.operations.export import export as write
     from housing.store.database.open import open_store
 

@@ -1,4 +1,4 @@
-"""How the command line shows things: tables for people, JSON for machines, errors in one line."""
+"""Output of the command line: tables for people, JSON for programs, errors in one line."""
 
 import json
 import re
@@ -15,32 +15,32 @@ console = Console()
 errors = Console(stderr=True)
 
 FREE_TEXT = frozenset({"name", "value", "message", "reason", "actor", "batches"})
-"""Columns that give way where the terminal is narrow; ids, dates and figures never do."""
+"""Columns that are truncated on a narrow terminal; ids, dates and figures are not."""
 
 LEAST_TEXT = 10
-"""Characters that even a narrow terminal leaves of them."""
+"""Characters that a truncated column keeps at least."""
 
 ISO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ$")
 
 LONGEST_CELL = 60
-"""Characters of a cell of a listing; `housing show ID` and `--json` have all of it."""
+"""Characters of a cell in a listing; `housing show ID` and `--json` print all."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def _given(reason: str) -> str:
-    """BadParameter: nothing was said, and it would stand there for ever."""
+    """Raises BadParameter for a blank reason (it is stored permanently)."""
     if not reason.strip():
-        raise typer.BadParameter("say why: it is kept for ever.")
+        raise typer.BadParameter("a reason is required: it is stored permanently.")
     return reason
 
 
-Reason = Annotated[str, typer.Option(help="Why; it is kept for ever.", callback=_given)]
+Reason = Annotated[str, typer.Option(help="Reason; stored permanently.", callback=_given)]
 MOST_ROWS = 1_000_000
-"""Of a listing; what no store has, and every database can count to."""
+"""Upper bound of --limit."""
 
 LONGEST_DAYS = 36_500
-"""A century: what every calendar can go back from today."""
+"""A century; Python's dates reach that far back."""
 
 Limit = Annotated[
     int | None, typer.Option("--limit", "-n", min=1, max=MOST_ROWS, help="Newest N only.")
@@ -53,7 +53,7 @@ def emit_json(value: Any) -> None:
 
 
 def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print rows: all they hold as JSON, or the named columns as a table."""
+    """Print rows: all fields as JSON, or the named columns as a table."""
     if as_json:
         emit_json(list(rows))
         return
@@ -75,15 +75,15 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_jso
 
 
 def messages(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the `message` of each row below its `name`, whole: a command in it can be copied."""
+    """Print the `message` of each row after its `name`, unwrapped: commands can be copied."""
     for row in rows:
         name, message = str(row["name"]), str(row["message"])
-        said = message if message.startswith(name) else f"{name}: {message}"
-        console.print(escape(said), soft_wrap=True, highlight=False)
+        text = message if message.startswith(name) else f"{name}: {message}"
+        console.print(escape(text), soft_wrap=True, highlight=False)
 
 
 def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print one thing: a line a fact, nested ones indented."""
+    """Print a mapping: one line per item, nested items indented."""
     if as_json:
         emit_json(values)
         return

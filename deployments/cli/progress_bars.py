@@ -1,4 +1,4 @@
-"""Long work on a terminal: a line a step while it runs."""
+"""Progress on a terminal: one line per running step."""
 
 from rich.markup import escape
 from rich.progress import (
@@ -16,7 +16,7 @@ from deployments.cli.output import errors
 
 
 class Bars:
-    """A line a step while it runs; steps that count get a bar."""
+    """One line per running step; steps that report a total get a bar."""
 
     def __init__(self, *, visible: bool) -> None:
         self._progress = Progress(
@@ -39,7 +39,7 @@ class Bars:
         self._progress.stop()
 
     def __call__(self, step: str, done: int, total: int, message: str) -> None:
-        """What `progress.report` was told."""
+        """Receive `progress.report`."""
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(step, total=None, message="")
         self._progress.update(

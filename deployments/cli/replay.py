@@ -1,7 +1,7 @@
-"""`housing replay`: many nights in fast motion, in a folder of their own.
+"""`housing replay`: many runs in quick succession, in a folder of their own.
 
-Each night is the flow, as ever. Nothing of the installation is touched: the replay has its own
-home with its own database, and tells nobody. What the settings say of gate, search and quality
+Each run is the ordinary flow. The installation is not touched: the replay has a home and database
+of its own and sends no messages. What the settings say of gate, search and quality
 holds there too.
 """
 
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 KEPT_GROUPS = ("gate", "search", "quality")
-"""Settings that decide what a night does, and hold in a replay as well."""
+"""Groups of settings that a replay takes over."""
 
 FIRST_SHARE = 0.5
-"""Share of the reference table that is there on the first night; the rest comes night by night."""
+"""Share of the reference table in the first run; the rest is divided among the others."""
 
 BARS_WAIT = "night {night} of {nights} ..."
 
 
 @app.command()
 def replay(
-    nights: Annotated[int, typer.Option(min=1, max=1000, help="How many nights.")] = 5,
+    nights: Annotated[int, typer.Option(min=1, max=1000, help="Number of runs.")] = 5,
     scenario: Annotated[
         str | None,
         typer.Option(help="A scenario of simulated districts, e.g. calm. Without: the census."),
     ] = None,
-    n_trials: Annotated[int, typer.Option(min=1, help="Draws of each night's search.")] = 3,
+    n_trials: Annotated[int, typer.Option(min=1, help="Trials of each search.")] = 3,
     families: Annotated[
         str | None, typer.Option(help="Model families to draw from, with commas.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Nights in fast motion, on the census or on simulated districts; touches nothing else."""
+    """Replay many runs on the census or on simulated data, in a folder of their own."""
 
     from housing.sources.simulated.scenarios import SCENARIOS
 
@@ -122,7 +122,7 @@ class _NothingSeen:
 
 
 def _cut(table: "pd.DataFrame", nights: int) -> "list[pd.DataFrame]":
-    """The table in an order drawn once: a large first part, and equal parts for later nights."""
+    """The shuffled table: a large first part, and equal parts for later runs."""
     shuffled = table.sample(frac=1, random_state=0)
     first = len(shuffled) if nights == 1 else int(FIRST_SHARE * len(shuffled))
     later = max(nights - 1, 1)
@@ -132,7 +132,7 @@ def _cut(table: "pd.DataFrame", nights: int) -> "list[pd.DataFrame]":
 
 
 def _move_to(folder: Path, base: Settings, scenario: str | None) -> None:
-    """Have this process, and what it starts, live in the folder with what decides a night."""
+    """Set the environment of this process to the folder and the settings that it takes over."""
     kept = {
         f"{PREFIX}{group.upper()}__{name.upper()}": value
         for group in KEPT_GROUPS
@@ -164,7 +164,7 @@ def _set(group: BaseModel) -> Iterator[tuple[str, str]]:
 def _live(
     nights: int, batches: "list[pd.DataFrame] | None", chosen: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """One night after the other by the flow; a night that fails is told and the next one comes."""
+    """Run the flow again and again; yields a row per run, also for one that failed."""
     from deployments import environment
     from deployments.cli.retrain import check_options
     from deployments.processes.prefect_server import temporary_prefect_server

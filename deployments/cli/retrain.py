@@ -1,4 +1,4 @@
-"""`housing retrain`: the flow, with bars on the terminal and the verdict as a table."""
+"""`housing retrain`: runs the flow with progress bars and prints the verdict."""
 
 import time
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
         from housing.store.database.open import open_store
 
         with open_store(settings):
-            pass  # what is wrong with the store is said while the server is still starting
+            pass  # report problems of the store before the server has started
         with errors.status("Starting: loading libraries and the Prefect server ..."):
             from flows.nightly import nightly
             from housing.pipeline.run_context import NightlyParameters
@@ -59,7 +59,7 @@ def check_options(chosen: dict[str, Any]) -> None:
 
 @contextmanager
 def without_heartbeats() -> Iterator[None]:
-    """Nobody listens to those of a run at a terminal, and their end costs a second."""
+    """Switch off Prefect's heartbeats: nobody reads them here, and stopping them takes a second."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
@@ -114,7 +114,7 @@ def _print_intake(batches: list[dict[str, Any]]) -> None:
     if not batches:
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("what came in", overflow="fold", min_width=12)
+    table.add_column("delivery", overflow="fold", min_width=12)
     table.add_column("status")
     colour = {"accepted": "green", "unreadable": "red", "rejected": "red"}
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Commands that change what is in force: rollback of models, changes of the dataset."""
+"""Commands that change the champion, the dataset or blocks."""
 
 import sys
 from collections.abc import Iterator
@@ -29,10 +29,10 @@ def rollback(
     batch: Annotated[
         str | None, typer.Option(help="A batch that caused it, e.g. b5: it is blocked as well.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Back to the previous champion, or to a named former one; what is taken back is blocked.
+    """Return to the previous or a named former champion; block the models taken back.
 
     Nights go on training, but promote nothing of what is blocked, and no model of the same recipe
     on the same rows, until `housing unblock`. Says first what the next run will do.
@@ -82,12 +82,12 @@ def rollback(
 
 
 def at_terminal() -> bool:
-    """Whether there is somebody to ask."""
+    """Whether a person is at a terminal."""
     return sys.stdin.isatty()
 
 
 def _confirm(plan: Any, *, suggest: bool) -> None:
-    """Say what a rollback would do and ask; typer.Abort where the answer is no."""
+    """Print what a rollback would do and ask; raises typer.Abort on no."""
     if suggest:
         console.print(escape(plan.suggestion(done=False)), soft_wrap=True)
     console.print(escape(f"After this rollback: {plan.next_run}"), soft_wrap=True)
@@ -126,7 +126,7 @@ def block(
     id_: Annotated[str, typer.Argument(metavar="ID", help="A model or a batch: m7, b5.")],
     reason: Reason,
 ) -> None:
-    """Keep nights from promoting a model, or any model trained on a batch."""
+    """Block the promotion of a model, or of every model trained on a batch."""
 
     from housing.store.data import copies
     from housing.store.database.open import open_store
@@ -153,7 +153,7 @@ def unblock(
     id_: Annotated[str, typer.Argument(metavar="ID", help="What is blocked: m7, b5.")],
     reason: Reason = "unblocked by hand",
 ) -> None:
-    """Unblock a model or batch, and say what the next run will do."""
+    """Unblock a model or batch; print what the next run will do."""
 
     from housing.store.database.open import open_store
     from housing.store.models import blocks
@@ -174,7 +174,7 @@ def unblock(
 def dataset_rollback(
     version: Annotated[str, typer.Argument(help="An older version, e.g. v3.")], reason: Reason
 ) -> None:
-    """A new version that holds the batches of an older one."""
+    """Create a version with the batches of an older one."""
 
     from housing.store.data import copies
     from housing.store.database.open import open_store
@@ -191,7 +191,7 @@ def dataset_rollback(
 def withdraw(
     batch: Annotated[str, typer.Argument(help="A batch, e.g. b3.")], reason: Reason
 ) -> None:
-    """A new version without the rows that one batch brought; other rows of later batches stay.
+    """Create a version without the rows of one batch; rows of later batches stay.
 
     Later batches that repeat its rows and bring nothing else are withdrawn with it, and
     `housing dataset restore` brings them back with it. Those that bring other rows too are named.
@@ -211,7 +211,7 @@ _DISCARDED = "b{batch}, which waited to enter the dataset, repeats rows of it an
 
 
 def _withdrawal(batch: int, done: "copies.Withdrawn") -> Iterator[str]:
-    """What a withdrawal did, and what stays of the rows."""
+    """Print what a withdrawal did and which rows remain."""
     left = done.version.batches
     then = "`housing retrain` trains on it." if left else "It is empty: nothing to train on."
     yield f"v{done.version.id} is without b{batch}. {then}"
@@ -232,7 +232,7 @@ def _withdrawal(batch: int, done: "copies.Withdrawn") -> Iterator[str]:
 def restore(
     batch: Annotated[str, typer.Argument(help="A withdrawn batch, e.g. b3.")], reason: Reason
 ) -> None:
-    """A new version with a withdrawn batch at its old place; later corrections still count.
+    """Create a version with a withdrawn batch at its old position; later corrections still apply.
 
     Batches that were withdrawn with it come back with it.
     """
@@ -253,7 +253,7 @@ def restore(
 def discard(
     batch: Annotated[str, typer.Argument(help="A quarantined, rejected or empty batch, e.g. b3.")],
 ) -> None:
-    """Close a batch that waits for a person: it never enters the dataset, its rows are kept."""
+    """Discard a quarantined batch: it never enters the dataset; its rows stay stored."""
 
     from housing.store.data import batches
     from housing.store.database.open import open_store
@@ -269,7 +269,7 @@ def discard(
 
 @dataset_app.command()
 def accept(batch: Annotated[str, typer.Argument(help="A quarantined batch, e.g. b3.")]) -> None:
-    """Accept a quarantined batch."""
+    """Accept a quarantined batch into the dataset."""
 
     from housing.store.data import batches
     from housing.store.database.open import open_store

@@ -1,4 +1,4 @@
-"""Commands that run: retrain, ingest, up."""
+"""Commands retrain, ingest and up."""
 
 from functools import partial
 from pathlib import Path
@@ -19,17 +19,17 @@ app = typer.Typer()
 @app.command()
 def retrain(
     source: Annotated[
-        str | None, typer.Option(help="Where to look for rows; several with commas.")
+        str | None, typer.Option(help="Sources to read, separated by commas.")
     ] = None,
-    n_trials: Annotated[int | None, typer.Option(min=1, help="Draws of the search.")] = None,
+    n_trials: Annotated[int | None, typer.Option(min=1, help="Trials of the search.")] = None,
     families: Annotated[
-        str | None, typer.Option(help="Model families to draw from, with commas.")
+        str | None, typer.Option(help="Model families to sample from, separated by commas.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Judge, but promote nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Judge the challenger; promote nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """One night now: rows in, search, comparison, promotion if nothing regresses.
+    """Run the pipeline now: ingest, search, compare, promote if nothing regresses.
 
     Returns 0 promoted or nothing new, 3 kept the champion, 4 inconclusive, 6 awaiting approval,
     1 failed, 2 wrong usage, 5 something is corrupt.
@@ -51,18 +51,21 @@ def retrain(
 def ingest(
     files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.")],
     labels: Annotated[
-        bool, typer.Option("--labels", help="The files hold true prices for answers given before.")
+        bool, typer.Option("--labels", help="The files hold labels for earlier predictions.")
     ] = False,
     audit: Annotated[
-        bool, typer.Option("--audit", help="The files are samples that a person has filled in.")
+        bool,
+        typer.Option(
+            "--audit", help="The files are labelling samples that a person has completed."
+        ),
     ] = False,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Take files read before, if the dataset lacks their rows."),
+        typer.Option("--again", help="Read known files again if the dataset lacks their rows."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Only bring data in; the next night takes it into the dataset.
+    """Ingest files; the next run adds them to the dataset.
 
     With --labels true prices alone, joined to earlier answers: `district_id` or the columns that
     identify a district, and the price.
@@ -108,7 +111,7 @@ def up(
         int, typer.Option(min=1, max=65535, help="Port of the prediction API, on loopback.")
     ] = 8000,
 ) -> None:
-    """Prefect server, schedules, runner, watch and prediction API; one Ctrl-C ends them all.
+    """Run Prefect server, worker, watchdog and prediction API; Ctrl-C stops them all.
 
     A part that dies is started again. A second Ctrl-C does not wait for a running night.
     """

@@ -1,4 +1,4 @@
-"""The command that only brings the database up to date, as a deployment's first step."""
+"""Command migrate: the first step of a deployment."""
 
 import typer
 
@@ -10,7 +10,7 @@ app = typer.Typer()
 
 @app.command()
 def migrate(as_json: AsJson = False) -> None:
-    """Bring the metadata store's schema up to date; every other command does so as well."""
+    """Upgrade the database schema; every other command does so too."""
 
     from housing.store.database.open import open_store, schema_version
 

@@ -1,4 +1,4 @@
-"""Commands that answer, and that ask a person: serve, predict, audit."""
+"""Commands serve, predict, shadow and audit."""
 
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from deployments.processes.prediction_api import serve as run_until_stopped
 from housing.settings import load_settings
 
 app = typer.Typer()
-audit_app = typer.Typer(help="What a person should look at.")
+audit_app = typer.Typer(help="Sample rows for a person to check.")
 app.add_typer(audit_app, name="audit")
 
 
@@ -22,12 +22,13 @@ app.add_typer(audit_app, name="audit")
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = PORT,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
     without_token: Annotated[
-        bool, typer.Option("--without-token", help="Let others ask although no token is set.")
+        bool,
+        typer.Option("--without-token", help="Listen beyond loopback although no token is set."),
     ] = False,
 ) -> None:
-    """The prediction API and its pages, until Ctrl-C; it follows the promotion log."""
+    """Serve the prediction API and its pages until Ctrl-C; promotions are followed."""
     binding = Binding(host, port, workers, without_token)
     run_until_stopped(load_settings(), binding, lambda text: console.print(escape(text)))
 
@@ -37,14 +38,14 @@ def predict(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet file of districts.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where the answers go; beside the file if left out."),
+        typer.Option("--output", "-o", help="Output file; beside the input if left out."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Another model than the champion, e.g. m3.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prices for a file of districts, in chunks: its rows with the answers as further columns.
+    """Predict prices for a file of districts; writes its rows with predictions as new columns.
 
     A row that is no district says why in the column `error`; then the exit code is 1.
     """
@@ -73,11 +74,13 @@ def predict(
 def shadow(
     days: Annotated[
         int | None,
-        typer.Option(min=1, max=LONGEST_DAYS, help="Answers of the last days; all if left out."),
+        typer.Option(
+            min=1, max=LONGEST_DAYS, help="Predictions of the last days; all if left out."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """How far the shadow is from the champion on what was really asked, by version and day."""
+    """Compare the shadow model with the champion on logged requests, by version and day."""
     from datetime import timedelta
 
     from housing.serving.shadow_comparison import compare_shadow
@@ -111,18 +114,18 @@ def shadow(
 @audit_app.command("sample")
 def audit_sample(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="CSV file to write; it must not be there yet.")
+        Path, typer.Option("--output", "-o", help="CSV file to write; it must not exist.")
     ] = Path("audit.csv"),
     count: Annotated[
         int, typer.Option("-n", "--count", min=1, max=MOST_ROWS, help="Districts.")
     ] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the random part.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random part.")] = 0,
     rival: Annotated[
         str | None,
         typer.Option(help="Model to compare with, e.g. m3; the newest other one if left out."),
     ] = None,
 ) -> None:
-    """Districts for a person to check: widest intervals, largest disagreements, some at random.
+    """Write districts for a person to check: uncertain, disputed and random ones.
 
     Fill in the price and bring the file back with `housing ingest --audit audit.csv`.
     """

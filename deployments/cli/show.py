@@ -1,4 +1,4 @@
-"""Commands that only look: status, listings, show, compare."""
+"""Read-only commands: status, settings, listings, show, compare."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -28,7 +28,7 @@ def _look(question: "Callable[[Connection], Any]") -> Any:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Champion, active dataset, last night, and what needs a person."""
+    """Print champion, active dataset, last run and what needs a person."""
 
     from housing.pipeline.notices import notices
     from housing.store import queries
@@ -46,11 +46,11 @@ def status(as_json: AsJson = False) -> None:
         {
             "champion": champion and _brief(champion, "model", "family", "test_rmse", "since"),
             "dataset": dataset and _brief(dataset, "dataset", "rows", "test_rows", "created_at"),
-            "last night": last and _brief(last, "run", "status", "outcome", "message"),
+            "last run": last and _brief(last, "run", "status", "outcome", "message"),
             "running now": found["running"],
             "blocked": [f"{block['blocked']}: {block['reason']}" for block in found["blocks"]]
             or "nothing",
-            "ready to go back to": _readiness(found["readiness"]),
+            "rollback candidates": _readiness(found["readiness"]),
             "needs a person": len(found["needs_a_person"]) or "nothing",
         },
         as_json=False,
@@ -77,7 +77,7 @@ def _brief(values: dict[str, Any], *names: str) -> dict[str, Any]:
 
 @app.command()
 def models(as_json: AsJson = False, limit: Limit = None) -> None:
-    """All models, newest first."""
+    """List all models, newest first."""
 
     from housing.store import queries
 
@@ -88,7 +88,7 @@ def models(as_json: AsJson = False, limit: Limit = None) -> None:
 
 @app.command()
 def datasets(as_json: AsJson = False, limit: Limit = None) -> None:
-    """All dataset versions, newest first."""
+    """List all dataset versions, newest first."""
 
     from housing.store import queries
 
@@ -99,7 +99,7 @@ def datasets(as_json: AsJson = False, limit: Limit = None) -> None:
 
 @app.command()
 def batches(as_json: AsJson = False, limit: Limit = None) -> None:
-    """All batches that came in, newest first."""
+    """List all ingested batches, newest first."""
 
     from housing.store import queries
 
@@ -112,7 +112,7 @@ def batches(as_json: AsJson = False, limit: Limit = None) -> None:
 
 @app.command()
 def runs(as_json: AsJson = False, limit: Limit = None) -> None:
-    """All runs, newest first."""
+    """List all runs, newest first."""
 
     from housing.store import queries
 
@@ -126,7 +126,7 @@ def runs(as_json: AsJson = False, limit: Limit = None) -> None:
 
 @app.command()
 def history(as_json: AsJson = False, limit: Limit = None) -> None:
-    """The promotion log, newest line first."""
+    """List the promotion log, newest entry first."""
 
     from housing.store import queries
 
@@ -182,11 +182,11 @@ def champion(
 def show(
     id_: Annotated[str, typer.Argument(metavar="ID", help="m7, v3, b2 or r9.")],
     verdict: Annotated[
-        bool, typer.Option("--verdict", help="Judge a run's verdict again: does it still agree?")
+        bool, typer.Option("--verdict", help="Recompute the verdict of a run and compare.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Everything recorded of one model, dataset version, batch or run."""
+    """Print everything recorded about a model, dataset version, batch or run."""
 
     from housing.store import queries
 
@@ -214,7 +214,7 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Two models side by side on one test version, both scored afresh."""
+    """Score two models on one test set and print both."""
     from deployments.cli.comparison import print_comparison
 
     ids = [id_parsing.parse(text, allowed="m")[1] for text in (first, second)]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from deployments.cli.main import app
 from deployments.generate_docs import PAGES
 from housing import schema
-from housing.settings import PREFIX, Settings
+from housing.settings import PREFIX, fields_by_name
 from housing.sources.simulated.scenarios import simulate
 from housing.store.database.engine import Store
 from housing.store.database.tables import metadata
@@ -34,7 +34,7 @@ def test_pages_made_from_the_code_are_fresh(name: str) -> None:
 
 def _commands() -> list[tuple[str, str]]:
     found = []
-    for path in TEXTS:
+    for path in [path for path in TEXTS if path.name not in PAGES]:
         text = path.read_text()
         blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
         lines = [line[2:] for block in blocks for line in block.splitlines() if line[:2] == "$ "]
@@ -94,10 +94,11 @@ def test_each_make_target_of_the_docs_exists() -> None:
 
 
 def test_each_setting_of_the_docs_exists() -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for path in TEXTS:
+    settings = set(fields_by_name())
+    groups = {name.rpartition("__")[0] for name in settings}
+    for path in [path for path in TEXTS if path.name != "CHANGELOG.md"]:
         for name in re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", path.read_text()):
-            assert name.split("__")[0] in known, f"{path.name}: {name}"
+            assert name in settings | groups, f"{path.name}: {name}"
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
