@@ -129,7 +129,7 @@ def texts_that_repeat_the_one_before(path: Path) -> None:
 
 
 def a_page_that_is_larger_than_the_footer_says(path: Path) -> None:
-    """The footer's sizes are cut to nothing; the page's own header says 300 MB."""
+    """The footer's sizes are cut to nothing; the page header has 300 MB."""
     one_page_of_nothing(path)
     data = path.read_bytes()
     size = pq.ParquetFile(path).metadata.row_group(0).column(9).total_uncompressed_size
@@ -139,8 +139,8 @@ def a_page_that_is_larger_than_the_footer_says(path: Path) -> None:
     lie = _zigzag(63)  # of the same length: a number may have leading zeros
     padded = bytes([lie[0] | 128, *[128] * (len(wanted) - 2), 0])
     path.write_bytes(data[:at] + padded + data[at + len(wanted) :])
-    told = pq.ParquetFile(path).metadata.row_group(0).column(9).total_uncompressed_size
-    assert told < 1_000_000
+    stated = pq.ParquetFile(path).metadata.row_group(0).column(9).total_uncompressed_size
+    assert stated < 1_000_000
 
 
 def _zigzag(number: int) -> bytes:
