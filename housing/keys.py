@@ -58,7 +58,7 @@ def _digest(text: str) -> bytes:
 
 
 def ids_of_keys(keys: Keys) -> list[str]:
-    """Ids for districts of which only the key is known: in a file they name the same districts."""
+    """Ids for districts whose own id is unknown; in a file they identify the same districts."""
     return [f"key:{word:016x}" for word in keys.view(np.uint64).tolist()]
 
 

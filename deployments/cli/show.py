@@ -41,7 +41,7 @@ def status(as_json: AsJson = False) -> None:
         return
     for notice in found["notices"]:
         console.print(f"[bold yellow]! {escape(notice)}[/]")
-    champion, dataset, last = found["champion"], found["dataset"], found["last_night"]
+    champion, dataset, last = found["champion"], found["dataset"], found["last_nightly_run"]
     facts(
         {
             "champion": champion and _brief(champion, "model", "family", "test_rmse", "since"),
@@ -175,7 +175,7 @@ def champion(
             what=f"Naming the champion of {queries.time(at or datetime.now(UTC))}",
             why=f"nothing had been promoted by then: {first}.",
         )
-    facts(queries.ledger_line(line), as_json=as_json)
+    facts(queries.log_entry(line), as_json=as_json)
 
 
 @app.command()

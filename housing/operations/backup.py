@@ -35,7 +35,7 @@ from housing.store.backups.replication import (
     record_trial,
 )
 from housing.store.backups.snapshots import Manifest
-from housing.store.database.engine import UPKEEP, Store, create_engine
+from housing.store.database.engine import MAINTENANCE, Store, create_engine
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, backup_place, migrate, open_store
 from housing.store.database.tables import metadata
@@ -92,7 +92,7 @@ def create(store: Store, settings: Settings) -> Snapshot:
     The database is dumped in one transaction, so that it and the blobs it refers to are of one
     moment; runs may continue meanwhile. RunInProgress beside another backup or a prune.
     """
-    with lease.held_lease(store, owner=f"the backup of {actor()}", name=UPKEEP) as fenced:
+    with lease.held_lease(store, owner=f"the backup of {actor()}", name=MAINTENANCE) as fenced:
         dumps, facts, copied = _consistent_dump(store)
         key = store.signer.key_to_keep()
         manifest = snapshots.write(store.backup, snapshots.new_id(), facts, dumps, key)
@@ -124,7 +124,9 @@ def verify(store: Store, settings: Settings, snapshot: str | None = None) -> Ver
 
     Signatures are checked with the signing key of this store.
     """
-    with lease.held_lease(store, owner=f"the trial restore of {actor()}", name=UPKEEP) as fenced:
+    with lease.held_lease(
+        store, owner=f"the trial restore of {actor()}", name=MAINTENANCE
+    ) as fenced:
         manifest = snapshots.read(store.backup, snapshot)
         rows, problems = _test_restore(store, manifest)
         record_trial(fenced, manifest, "; ".join(problems))

@@ -18,7 +18,7 @@ from housing.pipeline import notifications
 from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.store.backups import snapshots
-from housing.store.database.engine import NIGHT, UPKEEP, Store
+from housing.store.database.engine import MAINTENANCE, RUN, Store
 from housing.store.database.tables import backups, blobs, utc_now
 from housing.store.models import retention
 from housing.store.objects import deletion
@@ -63,8 +63,8 @@ def prune(
         )
     owner = f"the prune of {actor()}"
     with (
-        lease.held_lease(store, owner=owner, name=NIGHT) as fenced,
-        lease.held_lease(store, owner=owner, name=UPKEEP) as upkeep,
+        lease.held_lease(store, owner=owner, name=RUN) as fenced,
+        lease.held_lease(store, owner=owner, name=MAINTENANCE) as upkeep,
     ):
         pruner = _Pruner(fenced, upkeep, settings, age)
         return pruner.plan().counts() if dry_run else _recorded(fenced, pruner, flow_run)

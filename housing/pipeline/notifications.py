@@ -26,7 +26,7 @@ def failures(store: Store, settings: Settings) -> list[int]:
     """
     dead = [int(row.id) for row in runs.mark_dead(store)]
     with store.read() as connection:
-        rows = runs.untold(connection, database_now(connection) - MEMORY)
+        rows = runs.without_alert(connection, database_now(connection) - MEMORY)
     for row in rows:
         message = row.error
         if row.status == "crashed":

@@ -1,6 +1,7 @@
-"""What is listed for people and machines: plain JSON rows, newest first, ids with their letter.
+"""Queries of the CLI, the API and the dashboard: plain JSON rows, newest first, ids with a letter.
 
-Both `--json` and the tables on the terminal are made from these, so they never disagree.
+Both `--json` and the terminal's tables are made from these rows, so they never disagree.
+Importing this loads no pandas.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ Rows = list[dict[str, Any]]
 
 
 def named(letter: str, id_: int | None) -> str | None:
-    """An id as people see it: m7 a model, v3 a dataset version, b2 a batch, r9 a run."""
+    """An id with its letter: m7 a model, v3 a dataset version, b2 a batch, r9 a run."""
     return None if id_ is None else f"{letter}{id_}"
 
 
@@ -92,7 +93,7 @@ def _dataset(connection: Connection, id_: int) -> dict[str, Any]:
 def list_batches(
     connection: Connection, limit: int | None = None, *, run: int | None = None
 ) -> Rows:
-    """All batches, or those that one run brought in."""
+    """All batches, or those that one run ingested."""
     active = datasets.active(connection)
     members = () if active is None else active.batches
     query = sa.select(batches).order_by(batches.c.id.desc()).limit(limit)
@@ -126,7 +127,7 @@ def list_runs(connection: Connection, limit: int | None = None) -> Rows:
 
 
 def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
-    """A run; of those that are `gone` it says what the next night will write of them."""
+    """A run; for those in `gone`, with the status that the next run will record."""
     is_gone = row.id in gone
     seconds = (
         None if row.finished_at is None else (row.finished_at - row.started_at).total_seconds()
@@ -148,12 +149,12 @@ def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
 
 
 def list_history(connection: Connection, limit: int | None = None) -> Rows:
-    """The promotion log."""
-    return [ledger_line(row) for row in registry.history(connection, limit)]
+    """The promotion log, newest entry first."""
+    return [log_entry(row) for row in registry.history(connection, limit)]
 
 
-def ledger_line(row: Row[Any]) -> dict[str, Any]:
-    """One line of the ledger."""
+def log_entry(row: Row[Any]) -> dict[str, Any]:
+    """One entry of the promotion log."""
     return {
         "seq": row.seq,
         "operation": row.operation,
@@ -169,7 +170,7 @@ def ledger_line(row: Row[Any]) -> dict[str, Any]:
 
 
 def list_blocks(connection: Connection) -> Rows:
-    """What is blocked."""
+    """Blocked models and batches."""
     current = blocks.current(connection)
     return [
         {
@@ -185,7 +186,7 @@ def list_blocks(connection: Connection) -> Rows:
 
 
 def list_readiness(connection: Connection) -> Rows:
-    """What the last trial of each champion said that may be gone back to; the newest first."""
+    """The last readiness check of each rollback target, newest first."""
     known = retention.trials(connection)
     return [
         {
@@ -224,7 +225,7 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         "run": named("r", row.run),
         "last_evaluation": None if evaluation is None else evaluation.evidence["challenger"],
         "history": [
-            ledger_line(line)
+            log_entry(line)
             for line in registry.history(connection)
             if id_ in (line.to_model, line.from_model)
         ],
@@ -332,18 +333,18 @@ def _trials(connection: Connection, run: Row[Any]) -> Rows:
 
 
 def status(connection: Connection) -> dict[str, Any]:
-    """Champion, active dataset, last night, who runs now, and what needs a person."""
+    """Champion, active dataset, last nightly run, current run, and what needs a person."""
     head = promotion_log.current(connection)
     active = datasets.active(connection)
     holder = leases.holder(connection)
     alive = holder is not None and holder.alive
-    nights = sa.select(runs_table).where(runs_table.c.kind == "nightly")
-    newest = connection.execute(nights.order_by(runs_table.c.id.desc()).limit(1)).one_or_none()
+    nightly = sa.select(runs_table).where(runs_table.c.kind == "nightly")
+    newest = connection.execute(nightly.order_by(runs_table.c.id.desc()).limit(1)).one_or_none()
     last = None if newest is None else _run(newest, abandoned(connection))
     return {
         "champion": None if head is None else _champion(connection, head),
         "dataset": None if active is None else _dataset(connection, active.id),
-        "last_night": last,
+        "last_nightly_run": last,
         "running": holder.owner if holder is not None and alive else None,
         "blocks": list_blocks(connection),
         "readiness": list_readiness(connection),
@@ -370,7 +371,7 @@ def _quarantined(batch: Row[Any]) -> str:
     if batch.status == "quarantined":
         return (
             f"{name} is quarantined: {batch.message} "
-            f"`housing dataset accept b{batch.id}` lets it in, {discard}."
+            f"`housing dataset accept b{batch.id}` accepts it, {discard}."
         )
     return f"{name} is {batch.status}: {batch.message} Deliver it corrected; {discard}."
 
@@ -378,7 +379,7 @@ def _quarantined(batch: Row[Any]) -> str:
 def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]:
     waiting = sa.select(batches).where(batches.c.status.in_(stored.NEED_A_PERSON))
     needs = [
-        f"{one['model']} could not be gone back to: {one['detail']}"
+        f"{one['model']} cannot be rolled back to: {one['detail']}"
         for one in list_readiness(connection)
         if one["ready"] is False
     ]
@@ -389,10 +390,10 @@ def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]
         for row in approvals.pending(connection, utc_now())
     ]
     if last is not None and last["status"] == "failed":
-        needs.append(f"{last['run']}, the last night, failed: {last['message']}")
+        needs.append(f"{last['run']}, the last nightly run, failed: {last['message']}")
     if last is not None and last["status"] == "crashed":
         needs.append(
-            f"{last['run']}, the last night, did not come to its end: {last['message']}. "
-            "The next one goes on where it stopped; `housing retrain` is one."
+            f"{last['run']}, the last nightly run, was interrupted: {last['message']}. "
+            "The next run resumes it; `housing retrain` starts one."
         )
     return needs

@@ -17,7 +17,7 @@ from housing.operations import backup, prune
 from housing.settings import Settings, load_settings
 from housing.store.backups import snapshots
 from housing.store.data.segments import get_table, put_frame
-from housing.store.database.engine import UPKEEP, WRITE_LOCK, Store, create_engine
+from housing.store.database.engine import MAINTENANCE, WRITE_LOCK, Store, create_engine
 from housing.store.database.integrity import unsound
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, leases, runs, utc_now
@@ -266,7 +266,7 @@ def test_pruned_while_it_is_about_to_be_healed(world: Settings) -> None:
 def test_a_backup_that_slept_through_a_prune_is_none(world: Settings) -> None:
     """The prune drops a model that the backup has copied and counts on."""
     sleeper = Paused("back_up", Point("housing.operations.backup:finish_snapshot")).arrive()
-    take_over(world, UPKEEP)
+    take_over(world, MAINTENANCE)
     assert run("prune_all") == "done"
     assert sleeper.finish() == "LeaseLost"
     every_snapshot_is_good(world)
@@ -279,7 +279,7 @@ def test_a_prune_that_slept_through_a_backup_drops_no_copy(world: Settings) -> N
     with open_store(world) as store:
         store.backup.put(b"left over", "bin")  # so that there is a copy to drop
     sleeper = Paused("prune_all", Point("housing.store.objects.deletion:delete_copies")).arrive()
-    take_over(world, UPKEEP)
+    take_over(world, MAINTENANCE)
     assert run("back_up") == "done"
     assert sleeper.finish() == "LeaseLost"
     every_snapshot_is_good(world)

@@ -62,7 +62,7 @@ function card(title, value, below) {
 }
 
 function cards(data) {
-  const { blocks, champion, dataset, last_night: run } = data.status;
+  const { blocks, champion, dataset, last_nightly_run: run } = data.status;
   const last = data.error_history[data.error_history.length - 1];
   const isCurrent = !champion || champion.model === data.model;
   const { coverage, rollback } = data;

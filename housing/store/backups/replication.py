@@ -16,9 +16,9 @@ from housing.store.objects.deletion import digest_in, is_dropped
 
 
 def copy_verified(store: Store, digests: Iterable[str]) -> int:
-    """Have a verified copy of each blob in the backup place; returns bytes that it holds.
+    """Copy blobs to the backup and read them back; returns their bytes.
 
-    A copy that is there is read again all the same: only what was just read counts as verified.
+    Existing copies are read again too: only what was just read is verified.
     """
     wanted = sorted(set(digests))
     with store.read() as connection:
@@ -35,10 +35,9 @@ def copy_verified(store: Store, digests: Iterable[str]) -> int:
 
 
 def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
-    """Have a verified copy of each blob in the backup place; returns bytes that were copied.
+    """Copy the blobs that have no verified copy in the backup; returns the bytes copied.
 
-    Those of which a copy was verified before and is there are taken as they are: a trial restore
-    reads every byte again.
+    A trial restore reads every byte again, so existing verified copies are not read here.
     """
     with store.read() as connection:
         here = backup_copies.c.url == store.backup.url
@@ -52,10 +51,9 @@ def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
 
 
 def finish_snapshot(store: Store, manifest: Manifest) -> None:
-    """Write a snapshot's manifest, which makes it one, and note it in SQL.
+    """Write a snapshot's manifest, which completes it, and record it in SQL.
 
-    `store` is fenced by the lease of backups, which is seen to be held: where it is, no prune can
-    have dropped what the snapshot refers to.
+    `store` is fenced by the backup lease, so no prune has dropped what the snapshot refers to.
     """
     with store.write() as connection:
         connection.execute(
@@ -72,13 +70,13 @@ def finish_snapshot(store: Store, manifest: Manifest) -> None:
 
 
 def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
-    """Note in SQL what a trial restore of a snapshot said; no problems means that it is good."""
+    """Record the result of a trial restore; empty `problems` mean that the snapshot is good."""
     this = (backups.c.snapshot == manifest.id) & (backups.c.url == store.backup.url)
-    said = {"verified": not problems, "verified_at": utc_now(), "detail": problems}
+    result = {"verified": not problems, "verified_at": utc_now(), "detail": problems}
     with store.write() as connection:
-        if connection.execute(backups.update().where(this).values(**said)).rowcount:
+        if connection.execute(backups.update().where(this).values(**result)).rowcount:
             return
-        # A snapshot that another machine, or this one before it was restored, has written.
+        # Written by another machine, or by this one before it was restored.
         facts = {"size": manifest.size, "blobs": len(manifest.blobs)}
         connection.execute(
             backups.insert().values(
@@ -86,13 +84,13 @@ def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
                 url=store.backup.url,
                 created_at=manifest.created_at,
                 **facts,
-                **said,
+                **result,
             )
         )
 
 
 def forget_copies(store: Store, digests: Iterable[str]) -> None:
-    """Copies that are not whole: the next backup copies the objects again."""
+    """Delete the records of damaged copies: the next backup copies these blobs again."""
     here = backup_copies.c.url == store.backup.url
     with store.write() as connection:
         for digest in digests:
@@ -102,9 +100,9 @@ def forget_copies(store: Store, digests: Iterable[str]) -> None:
 
 
 def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
-    """Copy back from the backup what is damaged or missing here; returns what was.
+    """Copy damaged or missing blobs back from the backup; returns their digests.
 
-    Corrupt, naming both places, where the backup has no whole copy either.
+    Corrupt, naming both files, if the backup has no intact copy either.
     """
     with store.read() as connection:
         query = sa.select(blobs).where(blobs.c.digest.in_(sorted(set(digests))))
@@ -120,7 +118,7 @@ def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
 
 
 def _bring_back(store: Store, row: Row[Any], why: Corrupt) -> bool:
-    """Copy a blob back; False where it is not needed any more, or is whole after all."""
+    """Copy a blob back; False if it is intact after all, or was pruned."""
     if not _is_damaged(store, row):
         return False
     try:
@@ -134,10 +132,10 @@ def _bring_back(store: Store, row: Row[Any], why: Corrupt) -> bool:
 
 
 def _is_damaged(store: Store, row: Row[Any]) -> bool:
-    """Whether a live row has no whole bytes.
+    """Whether the bytes of an unpruned row are damaged or missing.
 
-    Bytes are deleted and recorded in write transactions, so in one of its own a row and its bytes
-    agree: a blob that was dropped and stored again since `row` was read is not damaged.
+    Bytes are deleted and recorded in write transactions, so inside one a row and its bytes agree:
+    a blob that was pruned and stored again since `row` was read is not damaged.
     """
     with store.write():
         if is_dropped(store, row.digest):
@@ -155,12 +153,12 @@ def _copy_of(store: Store, row: Row[Any], why: Corrupt) -> bytes:
     except Corrupt as error:
         raise Corrupt(
             what=f"{row.digest[:12]}.{row.suffix}",
-            why=f"{why} There is no whole copy in the backup either: {error}",
+            why=f"{why} There is no intact copy in the backup either: {error}",
         ) from error
 
 
 def record_copies(store: Store, digests: Iterable[str]) -> None:
-    """Note that a whole copy of each was just read in the backup place."""
+    """Record that an intact copy of each was just read in the backup."""
     url = store.backup.url
     with store.write() as connection:
         for digest in digests:

@@ -1,4 +1,4 @@
-"""Snapshots: the whole store at one moment, in a backup place.
+"""Snapshots: the whole store at one moment, in the backup.
 
 `snapshots/<id>/<table>.parquet` for each table, blobs beside them under their digests (shared by
 all snapshots), and `snapshots/<id>/manifest.json`, written last: without it there is no snapshot.
@@ -62,24 +62,22 @@ class Manifest:
     champion: int | None
     tables: tuple[TableDump, ...]
     blobs: tuple[BlobRef, ...]
-    signing_key: (
-        bool  # whether the snapshot, being encrypted, has the key that models are signed with
-    )
+    signing_key: bool  # whether it contains the key of model signatures (encrypted only)
     format: int = FORMAT
 
     @property
     def size(self) -> int:
-        """Bytes of all that it refers to."""
+        """Bytes of everything it refers to."""
         return sum(t.size for t in self.tables) + sum(b.size for b in self.blobs)
 
 
 def new_id() -> str:
-    """A snapshot's id: the time, so that ids sort by age, and a few digits against a collision."""
+    """A new id: the time, so that ids sort by age, and random digits."""
     return f"{utc_now():{_TIME}}-{secrets.token_hex(3)}"
 
 
 def taken_at(id_: str) -> datetime:
-    """When a snapshot was taken, by its id (UTC); the beginning of time for what is no id."""
+    """When a snapshot was taken, from its id (UTC); the earliest instant for an invalid id."""
     try:
         return datetime.strptime(id_.partition("-")[0], _TIME).replace(tzinfo=UTC)
     except ValueError:
@@ -92,7 +90,7 @@ def dump_tables(connection: Connection) -> dict[str, bytes]:
 
 
 def live_blobs(connection: Connection) -> tuple[BlobRef, ...]:
-    """The blobs that this state of the database refers to and that are still to be had."""
+    """Blobs referenced by this snapshot that have not been pruned."""
     columns = (blobs.c.digest, blobs.c.suffix, blobs.c.size)
     query = sa.select(*columns).where(blobs.c.pruned_at.is_(None)).order_by(blobs.c.digest)
     return tuple(BlobRef(*row) for row in connection.execute(query))
@@ -105,10 +103,10 @@ def write(
     dumps: Mapping[str, bytes],
     signing_key: str | None,
 ) -> Manifest:
-    """Write a snapshot whose blobs are in the place already, but for its manifest (`finish`).
+    """Write a snapshot, whose blobs are already there, except its manifest (`finish`).
 
-    Each table is read back and compared; BlobMissing or Corrupt where it is not what was written.
-    `facts` are the manifest's fields but for `id`, `tables` and `signing_key`.
+    Each table is read back and compared; BlobMissing or Corrupt if it differs.
+    `facts` are the manifest's fields except `id`, `tables` and `signing_key`.
     """
     parts = []
     for table, data in dumps.items():
@@ -143,7 +141,7 @@ def finish(place: DurableFileSystem, manifest: Manifest) -> None:
 
 
 def facts_of(connection: Connection, schema: str) -> dict[str, Any]:
-    """What a manifest says of the database, in the transaction in which it is dumped."""
+    """The manifest's facts about the database, in the transaction that dumps it."""
     return {
         "created_at": utc_now(),
         "schema": schema,
@@ -154,7 +152,7 @@ def facts_of(connection: Connection, schema: str) -> dict[str, Any]:
 
 
 def ids(place: DurableFileSystem) -> list[str]:
-    """Snapshots that are whole, oldest first."""
+    """Complete snapshots, oldest first."""
     ends = f"/{MANIFEST}"
     return sorted(n.split("/")[1] for n in place.names(FOLDER) if n.endswith(ends))
 
@@ -186,7 +184,7 @@ def _locked(place: DurableFileSystem) -> str:
 
 
 def read_part(place: DurableFileSystem, id_: str, part: TableDump) -> bytes:
-    """A dumped table's bytes; Corrupt or BlobMissing where they are not those of the manifest."""
+    """A dumped table's bytes; Corrupt or BlobMissing if they differ from the manifest."""
     name = _name(id_, f"{part.table}.parquet")
     try:
         data = place.read(name)
@@ -200,7 +198,7 @@ def read_part(place: DurableFileSystem, id_: str, part: TableDump) -> bytes:
 
 
 def read_key(place: DurableFileSystem, manifest: Manifest) -> str | None:
-    """The signing key that an encrypted snapshot has with it, or None."""
+    """The signing key in an encrypted snapshot, or None."""
     if not manifest.signing_key:
         return None
     name = _name(manifest.id, KEY_FILE)
@@ -211,7 +209,7 @@ def read_key(place: DurableFileSystem, manifest: Manifest) -> str | None:
 
 
 def damage(place: BlobStore, manifest: Manifest) -> Iterator[str]:
-    """What is damaged or missing of a snapshot's own files, a sentence each."""
+    """One message for each damaged or missing file of a snapshot itself."""
     for part in manifest.tables:
         try:
             read_part(place, manifest.id, part)
@@ -224,7 +222,7 @@ def damage(place: BlobStore, manifest: Manifest) -> Iterator[str]:
 
 
 def damaged_copies(place: BlobStore, wanted: Iterable[BlobRef]) -> Iterator[tuple[BlobRef, str]]:
-    """Objects in the backup place that are damaged or missing, and what is wrong with each."""
+    """Damaged or missing blobs in the backup, each with what is wrong."""
     for blob in wanted:
         try:
             place.get(blob.digest, blob.suffix)
@@ -233,18 +231,18 @@ def damaged_copies(place: BlobStore, wanted: Iterable[BlobRef]) -> Iterator[tupl
 
 
 def disown(place: DurableFileSystem, id_: str) -> None:
-    """Delete a snapshot's manifest: what is left of it is no snapshot any more."""
+    """Delete a snapshot's manifest, after which it is incomplete."""
     place.remove(_name(id_, MANIFEST))
 
 
 def remove(place: DurableFileSystem, id_: str) -> None:
-    """Delete what is left of a snapshot that has no manifest."""
+    """Delete the files of a snapshot without a manifest."""
     for name in list(place.names(f"{FOLDER}/{id_}")):
         place.remove(name)
 
 
 def unfinished(place: DurableFileSystem) -> list[str]:
-    """Ids of which there are files and no manifest: interrupted, or being written."""
+    """Ids with files but no manifest: interrupted, or being written."""
     begun = {name.split("/")[1] for name in place.names(FOLDER)}
     return sorted(begun - set(ids(place)))
 
@@ -259,7 +257,7 @@ def _sealed(manifest: Manifest) -> bytes:
 
 
 def digest_of(text: str) -> str:
-    """What the first line of a manifest says of the rest."""
+    """Digest of a manifest, stored as its first line."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -273,5 +271,5 @@ def _unsealed(data: bytes, place: DurableFileSystem, name: str) -> Manifest:
     try:
         return TypeAdapter(Manifest).validate_json(text)
     except ValidationError as error:
-        why = "a newer release wrote it, or it is no manifest"
+        why = "a newer release wrote it, or it is not a manifest"
         raise place.corrupt(what=place.at(name), why=why) from error

@@ -2,7 +2,7 @@
 
 A dump holds plain values (integers, numbers, text, instants, JSON as text), so what was dumped from
 PostgreSQL can be loaded into SQLite and the other way round. Which tables belong together, and
-where dumps are kept, is for `snapshots`.
+where dumps are kept, belongs in `snapshots`.
 """
 
 import io
@@ -91,7 +91,7 @@ def _load_columns(connection: Connection, table: sa.Table, batch: pa.RecordBatch
 
 
 def _continue_ids(connection: Connection, table: sa.Table) -> None:
-    """PostgreSQL counts ids by itself and must be told where to go on; SQLite looks."""
+    """Set PostgreSQL's id sequence after the highest id; SQLite needs nothing."""
     if connection.dialect.name != "postgresql" or "id" not in table.columns:
         return
     name = sa.func.pg_get_serial_sequence(table.name, "id")

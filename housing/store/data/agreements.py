@@ -1,10 +1,9 @@
-"""The index of what rows agree in: by it a row finds its near-duplicates among all there ever were.
+"""The near-duplicate index: finds the near-duplicates of a row among all rows ever split.
 
-What agreements are is in `training.fingerprints`. The index only grows, whatever becomes of the
-rows: a batch that is withdrawn, or a value that is corrected, may come back. Equal rows on one side
-are listed once, and then have a word for each batch that brought them under another key. A night's
-look-up costs its own rows: of a hash that many different rows share it lists some, and of the
-others it has the words of their agreements, each once a side.
+`training.fingerprints` defines agreements. The index only grows: a withdrawn batch or a corrected
+value may return. Equal rows on one side are listed once, with one word for each batch that has
+them under another key. A look-up costs the rows of the new batch: a hash shared by many rows lists
+the first ones, and stores only the words of agreements of the others, once per side.
 """
 
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from housing.training.fingerprints import (
 from housing.training.near_duplicates import Known, bits_of, meeting, straddling
 
 LISTED = 64
-"""Rows that are listed under one hash. A row beside a full list is found by its words."""
+"""Rows listed under one hash; further rows are found by their words."""
 
 _FIELDS = ["l.number", "l.rest", bulk.SIDE, "l.batch"]
 
@@ -42,7 +41,7 @@ _FIELDS = ["l.number", "l.rest", bulk.SIDE, "l.batch"]
 
 
 def look_up(connection: Connection, rows: Fingerprints) -> Known:
-    """What the index has that may agree with rows."""
+    """Entries of the index that may agree with the rows."""
     listed = _matching(connection, rows.hashes.ravel())
     listed = listed[listed[:, 1] >= 0]
     hashes = listed[:, 0].copy().view(np.uint64)
@@ -77,10 +76,10 @@ class EqualRows:
 
 
 def equal_rows(connection: Connection, rows: Fingerprints) -> EqualRows:
-    """Batches in which rows of the same inputs and label came, under whatever key.
+    """Batches with rows of equal inputs and label, under any key.
 
-    The index has a row of a known district only where its values changed, so a batch that
-    repeats a district as it was is not among them.
+    A known district is indexed again only if its values changed, so a batch that repeats a
+    district unchanged is not found.
     """
     mine = words_of(SAME, rows)
     found = _matching(connection, np.concatenate([rows.hashes[:, SAME.part], mine]))
@@ -104,13 +103,13 @@ def _matching(connection: Connection, words: Words) -> bulk.Integers:
 
 
 def _words_beside(rows: Fingerprints, part: int, full: Words) -> Words:
-    """The words of rows whose hash of a part is among those with a full list."""
+    """Words of rows whose hash of a part has a full list."""
     own = rows.take(np.flatnonzero(np.isin(rows.hashes[:, part], full)))
     return np.concatenate([words_of(a, own) for a in AGREEMENTS if a.part == part])
 
 
 def frequencies(connection: Connection) -> Frequencies:
-    """How many independent rows of all that were split have each value."""
+    """Number of independent split rows with each value."""
     found = Frequencies.none()
     for row in connection.execute(sa.select(value_frequencies)):
         if row.name in VALUES:
@@ -129,11 +128,10 @@ def append(
     known: Known,
     fresh: Mask,
 ) -> None:
-    """Add rows, but those of which the index has an equal on the same side.
+    """Add rows that have no equal on the same side in the index.
 
-    `where` is their generation and their batch, and `fresh` (n,) are rows of new districts: of
-    those that the index has it gets to know the batch. Of rows with the same hash the first are
-    listed.
+    `where` is their generation and batch. `fresh` (n,) marks rows of new districts: if the index
+    has an equal of one, it records the batch. The first rows of each hash are listed.
     """
     new, again = _new_and_again(rows, side, known)
     again = again[fresh[again]]
@@ -164,8 +162,10 @@ def _insert(connection: Connection, where: tuple[int, int], columns: bulk.Intege
 def _new_and_again(
     rows: Fingerprints, side: Sides, known: Known
 ) -> tuple[bulk.Integers, bulk.Integers]:
-    """Positions of rows of which the index has no equal, and of those of which it has one; of
-    equal rows only the first. Equals are on one side, or, of a row used on neither, on any.
+    """Positions of rows without an equal in the index, and of those with one.
+
+    Only the first of equal rows counts. Equals are on the same side; on any side for a row used
+    on neither.
     """
     same, bit = words_of(SAME, rows), bits_of(side)
     first = np.sort(np.unique(same ^ bit.astype(np.uint64), return_index=True)[1])
@@ -175,14 +175,14 @@ def _new_and_again(
 
 
 def _as_listed(words: Words, side: Sides, batch: int) -> bulk.Integers:
-    """Words as columns of the index: the number tells the batch and the side."""
+    """Words as columns of the index; the number encodes batch and side."""
     number = -bits_of(side) - 8 * batch
     columns = [words.view(np.int64), number, np.zeros_like(number), side.astype(np.int64)]
     return np.unique(np.stack(columns), axis=1)
 
 
 def _numbers(hashes: Words, known: Words) -> bulk.Integers:
-    """Numbers of rows under their hash, in their order and after those that are known."""
+    """Number of each row under its hash, in row order, after the known ones."""
     found, of, count = np.unique(hashes, return_inverse=True, return_counts=True)
     begins = np.repeat(np.cumsum(count) - count, count)
     number = np.empty(len(hashes), dtype=np.int64)
@@ -195,7 +195,7 @@ def _numbers(hashes: Words, known: Words) -> bulk.Integers:
 
 
 def record_frequencies(connection: Connection, found: Frequencies) -> None:
-    """Replace the frequencies of before."""
+    """Replace the recorded frequencies."""
     connection.execute(sa.delete(value_frequencies))
     rows = [
         {"name": name, "counts": counts.tolist()}

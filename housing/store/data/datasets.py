@@ -247,8 +247,7 @@ def read(store: Store, version: int, columns: Sequence[str] | None = None) -> "p
     """The rows of a version: catalogue columns (or the named ones), `key` and `test`.
 
     The latest batch counts for a key that occurs more than once. Rows are sorted by key, so the
-    same set of rows is the same frame whatever files it came in. Rows used on neither side are
-    left out.
+    frame does not depend on the files of its rows. Rows used on neither side are left out.
     """
     from housing import schema
     from housing.training.fingerprints import NEITHER, TEST

@@ -1,8 +1,8 @@
-"""The split ledger: the side of each district, recorded at first sight and never rewritten.
+"""The split: the side of each district, recorded once and never changed.
 
-The rule itself is `training.split`. Looking up a night's districts costs the night, not the
-table: SQL holds one indexed row a district and three of what its row agrees in, and each segment
-has its sides beside it in Parquet.
+`training.split` has the rule. Looking up the districts of a batch costs the batch, not the table:
+SQL has one indexed row per district and three index entries of near-duplicates, and the sides of
+each segment are a Parquet blob.
 """
 
 from typing import Any
@@ -40,11 +40,11 @@ from housing.training.split import (
 
 GENERATION_KEYS = 50_000
 """Districts after which the ledger begins a new generation (`tables.split_sides`): few enough
-that a night writes few pages, and many enough that there are few generations to look into (ten
-years of 1,000 new districts a night make 73)."""
+that a batch writes few pages, and many enough that there are few generations to look into (ten
+years of 1,000 new districts a day make 73)."""
 
 GENERATION_ROWS = 4 * GENERATION_KEYS
-"""Rows after which the index of agreements begins one: a night looks up three hashes a row."""
+"""Rows after which the near-duplicate index begins one: each row has three hashes."""
 
 
 def unsplit(connection: Connection) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
-"""Files that could not be read, or were left alone, as long as a person has to know of them.
+"""Files that could not be read or were skipped, as long as a person should know.
 
-Those of a night until the next night looks; those that a person named on the command line until
-they are read, for a week at most. Batches that wait for a person belong in `batches`.
+Files of a nightly run are listed until the next one; files named on the command line until they
+are read, for a week at most. Batches that need a person belong in `batches`.
 """
 
 from collections.abc import Iterator
@@ -21,16 +21,16 @@ KEPT = timedelta(days=7)
 
 
 def listed(connection: Connection) -> Iterator[str]:
-    """A sentence a file, the night's first."""
+    """One message per file, those of the nightly run first."""
     seen = set()
-    for run, message in (*_of_the_night(connection), *_by_hand(connection)):
+    for run, message in (*_of_nightly_run(connection), *_by_hand(connection)):
         if message not in seen:
             seen.add(message)
             yield f"{run} {message}"
 
 
-def _of_the_night(connection: Connection) -> Iterator[tuple[str, str]]:
-    """Of the newest night that looked for files; one that failed earlier says nothing of them."""
+def _of_nightly_run(connection: Connection) -> Iterator[tuple[str, str]]:
+    """Files of the newest nightly run that looked for files."""
     where = runs.c.kind == "nightly", runs.c.skipped_files.is_not(None)
     query = sa.select(runs.c.id, runs.c.skipped_files).where(*where).order_by(runs.c.id.desc())
     newest = connection.execute(query.limit(1)).one_or_none()

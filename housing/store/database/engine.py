@@ -1,8 +1,9 @@
-"""Opening the metadata store: one engine, read and write transactions, the same on SQLite and
-PostgreSQL. Nothing here knows a table but the lease, which every fenced write checks.
+"""The metadata store: one engine, read and write transactions on SQLite and PostgreSQL.
+
+The only table used here is `leases`: every fenced write checks its token.
 
 Writers queue: BEGIN IMMEDIATE on SQLite, an advisory lock on PostgreSQL. Write transactions are
-short (bytes are stored before them), and one order of writes is worth more than their overlap.
+short (bytes are stored before them), and a single order of writes matters more than overlap.
 """
 
 import sqlite3
@@ -34,7 +35,7 @@ from housing.store.objects.signing import Signer
 BUSY_SECONDS = 30.0
 WAL_PAUSE_SECONDS = 0.01
 WRITE_LOCK = 0x486F7573  # any constant: the advisory lock that stands for "the writer"
-NIGHT, UPKEEP, MONITOR = LEASES = "night", "upkeep", "monitor"
+RUN, MAINTENANCE, MONITOR = LEASES = "run", "maintenance", "monitor"
 """Leases: one for runs that train and promote, one for backups and pruning, one for the monitor."""
 
 EXPIRES_AFTER = timedelta(seconds=60)
@@ -52,7 +53,7 @@ class Store:
     backup: BlobStore
     signer: Signer
     token: int | None = field(default=None)
-    lease: str = NIGHT  # the one that `token` is of
+    lease: str = RUN  # the one that `token` is of
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -78,10 +79,10 @@ class Store:
                 _check_fence(connection, self.lease, self.token)
                 yield connection
                 if time.monotonic() - began > HEARTBEAT.total_seconds():
-                    # The heartbeat waited for this transaction, as whoever wants the lease did.
+                    # The heartbeat waited for this transaction, as others did.
                     renew_lease(connection, self.lease)
 
-    def fenced(self, token: int, lease: str = NIGHT) -> "Store":
+    def fenced(self, token: int, lease: str = RUN) -> "Store":
         """The same store, whose writes fail once the lease has passed to another owner."""
         return replace(self, token=token, lease=lease)
 
@@ -90,7 +91,7 @@ class Store:
         return replace(self, token=None)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self.engine.dispose()
 
     def __enter__(self) -> "Store":
@@ -101,7 +102,7 @@ class Store:
 
 
 def renew_lease(connection: Connection, name: str) -> None:
-    """Say that the owner is alive, in a transaction that has seen that it is the owner."""
+    """Renew the heartbeat, in a transaction that has checked the owner."""
     beat = leases.update().where(leases.c.name == name)
     connection.execute(beat.values(heartbeat_at=database_now(connection)))
 
@@ -166,7 +167,7 @@ def _sqlite(url: sa.URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, below
+        connection.isolation_level = None  # `_begin` sends BEGIN
         _write_ahead(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
@@ -182,8 +183,8 @@ def _sqlite(url: sa.URL) -> Engine:
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Switch to the write-ahead log, which stays on once a file has it.
 
-    SQLite does not wait for others here whatever its timeout is: two processes that open a new
-    file at the same instant would be told at once that it is locked.
+    SQLite ignores its timeout here: of two processes that open a new file at the same instant,
+    one gets "database is locked" at once.
     """
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
@@ -208,7 +209,7 @@ def _postgresql(url: sa.URL) -> Engine:
 
 @contextmanager
 def _translate_errors(engine: Engine) -> Iterator[None]:
-    """Turn what a driver says into what a person can do about it."""
+    """Translate a driver's errors into errors with a next step."""
     try:
         yield
     except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
@@ -220,23 +221,23 @@ def _translate_errors(engine: Engine) -> Iterator[None]:
 
 
 def translate_error(engine: Engine, error: BaseException | None) -> HousingError | None:
-    """The expected error behind a driver's, or None where it is a defect of ours."""
+    """The expected error behind a driver's, or None for a defect of this program."""
     place = engine.url.render_as_string(hide_password=True)
-    said = (str(error).strip() or repr(error)).splitlines()[0]
+    text = (str(error).strip() or repr(error)).splitlines()[0]
     state = getattr(error, "sqlstate", None)
-    if "database is locked" in said or state == _LOCK_TIMEOUT:
+    if "database is locked" in text or state == _LOCK_TIMEOUT:
         return StoreBusy(
             what=place, seconds=BUSY_SECONDS, next_step="`housing status` shows who is running."
         )
-    if "disk is full" in said or state == _DISK_FULL:
+    if "disk is full" in text or state == _DISK_FULL:
         return DiskFull(place=place)
-    if "disk image is malformed" in said or "file is not a database" in said:
+    if "disk image is malformed" in text or "file is not a database" in text:
         next_step = "Restore it with `housing backup restore`."
     elif isinstance(error, engine.dialect.loaded_dbapi.OperationalError):
         next_step = _where_to_look(engine)
     else:
         return None
-    return StoreUnavailable(what=f"The database {place}", why=said, next_step=next_step)
+    return StoreUnavailable(what=f"The database {place}", why=text, next_step=next_step)
 
 
 def _where_to_look(engine: Engine) -> str:

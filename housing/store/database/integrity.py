@@ -1,4 +1,4 @@
-"""Whether a database is sound in itself: what no state of it may ever show."""
+"""Integrity check of the database: what no state of it may show."""
 
 import sqlalchemy as sa
 
@@ -7,12 +7,12 @@ from housing.store.database.tables import promotion_log
 
 
 def unsound(store: Store) -> list[str]:
-    """What is wrong with the database, in words; nothing where it is sound."""
+    """One message per problem of the database; none if it is sound."""
     problems = []
     with store.read() as connection:
         if connection.dialect.name == "sqlite":
-            said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-            problems += [] if said == ["ok"] else [f"The database file: {line}" for line in said]
+            found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            problems += [] if found == ["ok"] else [f"The database file: {line}" for line in found]
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
             problems += [f"A row of {row[0]} refers to none of {row[2]}." for row in broken]
         lines = connection.execute(
@@ -23,12 +23,12 @@ def unsound(store: Store) -> list[str]:
     before = None
     for number, line in enumerate(lines, start=1):
         if line.seq != number:
-            problems.append(f"The ledger goes from line {number - 1} to line {line.seq}.")
+            problems.append(f"The promotion log goes from entry {number - 1} to entry {line.seq}.")
             break
         if line.from_model != before:
             problems.append(
-                f"Line {line.seq} of the ledger replaces m{line.from_model}, and the champion "
-                f"was m{before}."
+                f"Entry {line.seq} of the promotion log replaces m{line.from_model}, but the "
+                f"champion was m{before}."
             )
         before = line.to_model
     return problems

@@ -31,7 +31,7 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def open_store(settings: Settings, *, token: int | None = None) -> Store:
-    """The store, ready to use; StoreUnavailable, SchemaTooNew or SchemaTooOld say why it is not."""
+    """The store, ready to use; StoreUnavailable, SchemaTooNew or SchemaTooOld if it is not."""
     _make_home(settings.home)
     _make_database_file(settings.database_url.get_secret_value())
     store = Store(
@@ -125,7 +125,7 @@ def _make_database_file(url: str) -> None:
     try:
         os.close(os.open(url.removeprefix(prefix), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError:
-        return  # it is there, or whoever opens the database says it better
+        return  # it exists, or opening the database gives a better error
 
 
 def _make_home(home: Path) -> None:

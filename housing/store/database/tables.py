@@ -1,8 +1,7 @@
-"""The SQL schema, as SQLAlchemy Core tables; the migrations create it, nothing else does.
+"""The SQL schema as SQLAlchemy Core tables, created by the migrations only.
 
-Rows are inserted and, with few exceptions (runs, searches and leases, which end; a segment's
-`last_version`; whether a blob was pruned and a backup verified), never changed. Append-only
-tables carry triggers that refuse anything else.
+Most rows never change; docs/database.md lists the exceptions. Triggers refuse UPDATE and DELETE
+on append-only tables.
 """
 
 from datetime import UTC, datetime
@@ -125,7 +124,7 @@ leases = Table(
     Column("owner", String(200), nullable=False),
     Column("host", String(200), nullable=False),
     Column("pid", BigInteger, nullable=False),
-    Column("process_started", Float, nullable=False),  # tells a reused pid from the owner
+    Column("process_started", Float, nullable=False),  # distinguishes the owner from a reused pid
     Column("run", BigInteger),
     Column("held", Boolean, nullable=False),
     _time("acquired_at"),
@@ -189,8 +188,8 @@ dataset_versions = Table(
     _time("created_at"),
 )
 
-# Which batches a version holds, as spans of versions: a night adds one row, whatever the age
-# of the table. Version v holds those with first_version <= v and (last_version is null or >= v).
+# The batches of each version, as spans of versions: a batch adds one row, whatever the age of the
+# table. Version v contains those with first_version <= v and (last_version is null or >= v).
 version_batches = Table(
     "version_batches",
     metadata,
@@ -216,8 +215,8 @@ dataset_profiles = Table(
     _time("measured_at"),
 )
 
-# Keys are hashes, so a night's districts would fall on as many pages of one large index as there
-# are districts. Each generation of them has its own range of the index: a night writes to the few
+# Keys are hashes, so the districts of a batch would fall on as many pages of one large index as
+# there are districts. Each generation has its own range of the index: a batch writes to the few
 # pages of the newest. A key is in one generation only: the writer looks it up before it inserts.
 split_sides = Table(
     "split_sides",
@@ -282,8 +281,8 @@ searches = Table(
     _link("run", "runs.id", nullable=True),
     _time("started_at"),
     _time("finished_at", nullable=True),
-    Column("warm", JSON),  # draws of other nights that are tried beside fresh ones
-    Column("models", JSON),  # how many models of which draw make the challenger; once finished
+    Column("warm", JSON),  # candidates of earlier searches that are tried as well
+    Column("models", JSON),  # how many models of which candidate make the challenger; once finished
     Column("cv_rmse", Float),  # US dollars, of their mean
     Column("oof", ForeignKey("blobs.digest")),  # its out-of-fold predictions
 )
@@ -383,7 +382,7 @@ label_batches = Table(
     _time("recorded_at"),
 )
 
-# Predictions whose label arrived later; of one promotion, so that its evidence can be told apart.
+# Predictions whose label arrived later, per promotion, so that its evidence stays separate.
 labelled_predictions = Table(
     "labelled_predictions",
     metadata,
@@ -421,7 +420,7 @@ monitor_windows = Table(
     _time("recorded_at"),
 )
 
-# What was told to the team once, whoever noticed it: several servers watch the same ledger.
+# Alerts that were sent, so that of several processes only one sends each.
 sent_alerts = Table(
     "sent_alerts",
     metadata,
@@ -450,7 +449,7 @@ evaluations = Table(
     _time("created_at"),
 )
 
-# Append-only. `seq` has no gaps: whoever inserts seq + 1 first has won the race.
+# Append-only. `seq` has no gaps: the first to insert seq + 1 wins.
 promotion_log = Table(
     "promotion_log",
     metadata,
@@ -469,7 +468,7 @@ promotion_log = Table(
     Column("overridden", JSON),  # checks of the gate against which a person promoted
 )
 
-# Whether a retained champion could be gone back to, each time that it was tried.
+# Checks that a rollback target loads in a fresh process.
 readiness_checks = Table(
     "readiness_checks",
     metadata,
@@ -482,7 +481,7 @@ readiness_checks = Table(
     _time("checked_at"),
 )
 
-# Snapshots of the whole store that were written to a backup place, and what a trial restore said.
+# Snapshots of the whole store in a backup, and the result of the last trial restore.
 backups = Table(
     "backups",
     metadata,
@@ -502,7 +501,7 @@ approvals = Table(
     "approvals",
     metadata,
     _id(),
-    _link("run", "runs.id"),  # the night that asked
+    _link("run", "runs.id"),  # the run that requested it
     Column(
         "evaluation", ForeignKey("evaluations.id", ondelete="RESTRICT"), nullable=False, unique=True
     ),

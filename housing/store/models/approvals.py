@@ -1,7 +1,7 @@
-"""Promotions that wait for a person: asked once an evaluation, decided once, expired in time.
+"""Approval requests: one per evaluation, decided once or expired.
 
-A decision is a compare-and-swap on the status, so of two people who decide at once one is told
-that the other was first. What a decision brings about belongs to `steps.approval`.
+A decision is a compare-and-swap on the status, so of two people who decide at once only one
+succeeds. Its consequences belong in `pipeline.approval`.
 """
 
 from collections.abc import Sequence
@@ -11,38 +11,28 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing.errors import NotPossible
 from housing.store.database.tables import approvals, evaluations, utc_now
 
 
 def ask(connection: Connection, *, run: int, evaluation: int, hours: float) -> Row[Any]:
-    """Have a promotion wait for a person; asked again for the same evaluation, nothing changes."""
+    """Request approval of a promotion, once per evaluation; returns the request."""
     known = of_evaluation(connection, evaluation)
-    if known is None:
-        now = utc_now()
-        connection.execute(
-            approvals.insert().values(
-                run=run,
-                evaluation=evaluation,
-                status="pending",
-                requested_at=now,
-                expires_at=now + timedelta(hours=hours),
-            )
-        )
-        known = of_evaluation(connection, evaluation)
-    if known is None:
-        raise NotPossible(what="Asking for approval", why="it was written and is not there.")
-    return known
+    if known is not None:
+        return known
+    now = utc_now()
+    facts = {"status": "pending", "requested_at": now, "expires_at": now + timedelta(hours=hours)}
+    new = approvals.insert().values(run=run, evaluation=evaluation, **facts)
+    return connection.execute(new.returning(approvals)).one()
 
 
 def of_evaluation(connection: Connection, evaluation: int) -> Row[Any] | None:
-    """What was asked about an evaluation, or None where nobody was."""
+    """The request for an evaluation, or None."""
     query = sa.select(approvals).where(approvals.c.evaluation == evaluation)
     return connection.execute(query).one_or_none()
 
 
 def of_key(connection: Connection, key: str) -> Row[Any] | None:
-    """What was asked last about any evaluation of these inputs, or None where nobody was."""
+    """The newest request for any evaluation of these inputs, or None."""
     query = (
         sa.select(approvals)
         .join(evaluations, evaluations.c.id == approvals.c.evaluation)
@@ -54,7 +44,7 @@ def of_key(connection: Connection, key: str) -> Row[Any] | None:
 
 
 def of_run(connection: Connection, run: int) -> Row[Any] | None:
-    """What a run asked, or None; with the evaluation's challenger, champion and version."""
+    """The request of a run with its challenger, champion and version, or None."""
     query = (
         sa.select(
             approvals, evaluations.c.challenger, evaluations.c.champion, evaluations.c.version
@@ -66,7 +56,7 @@ def of_run(connection: Connection, run: int) -> Row[Any] | None:
 
 
 def pending(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
-    """All that wait at an instant and have not expired by then, oldest first."""
+    """Requests that are pending and not expired at an instant, oldest first."""
     query = (
         sa.select(approvals, evaluations.c.challenger, evaluations.c.version)
         .join(evaluations, evaluations.c.id == approvals.c.evaluation)
@@ -86,7 +76,7 @@ def decide(
     reevaluation: int | None = None,
     expected: str = "pending",
 ) -> bool:
-    """Change the status from `expected`; False where another was first."""
+    """Change the status from `expected`; False if another decision was first."""
     done = connection.execute(
         approvals.update()
         .where(approvals.c.id == id_, approvals.c.status == expected)
@@ -102,7 +92,7 @@ def decide(
 
 
 def answer_all(connection: Connection, challenger: int, by: str, reason: str) -> None:
-    """Approve whatever waits for this challenger, which is champion now."""
+    """Approve pending requests for this challenger, which is now champion."""
     its = sa.select(evaluations.c.id).where(evaluations.c.challenger == challenger)
     connection.execute(
         approvals.update()
@@ -112,7 +102,7 @@ def answer_all(connection: Connection, challenger: int, by: str, reason: str) ->
 
 
 def expire(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
-    """Drop what waited too long; returns it. The champion stays."""
+    """Expire overdue requests and return them. The champion stays."""
     where = sa.and_(approvals.c.status == "pending", approvals.c.expires_at <= now)
     late = connection.execute(sa.select(approvals).where(where)).all()
     connection.execute(

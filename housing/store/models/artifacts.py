@@ -2,7 +2,7 @@
 
 Digest and keyed signature come from SQL and are checked before a byte is deserialised; nothing
 here takes a path, so no file that a user names can ever be loaded as a model. The format is
-skops', of which only the types of `trusted` are loaded; joblib's where skops has none.
+skops, restricted to the types of `trusted_types`; joblib for models that skops cannot store.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ from housing.training.workers import one_thread
 
 FORMAT = "skops.zst"
 PICKLED = "joblib.zst"
-"""For models that skops cannot store. As anything can be in a pickle, the signature is all that
-protects from it; it is demanded of both formats alike."""
+"""For models that skops cannot store. Only the signature protects from a malicious pickle; both
+formats require it."""
 
 PREDICTION = "prediction"
 GOLDEN_TOLERANCE = 1e-9
@@ -142,7 +142,7 @@ def _bytes(store: Store, row: Row[Any]) -> bytes:
 
 
 def put_golden(store: Store, rows: pd.DataFrame, predictions: np.ndarray[Any, Any]) -> Blob:
-    """Store a few rows with what the model says of them now."""
+    """Store a few rows with the model's predictions."""
     return put_frame(store, rows.assign(**{PREDICTION: predictions}).reset_index(drop=True))
 
 

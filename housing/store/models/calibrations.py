@@ -1,6 +1,6 @@
-"""Companions of models in SQL and blobs: facts as JSON, places as a Parquet table.
+"""Calibration data of models: facts as JSON in SQL, the training index as a Parquet blob.
 
-What is in them belongs in `serving.companion`; here they are only kept and found again.
+`inference.calibration` defines their content.
 """
 
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ from housing.store.objects.recording import record_blob
 
 
 def get(connection: Connection, model: int) -> Row[Any] | None:
-    """A model's companion (facts, digest of its places), or None where none was made yet."""
+    """A model's calibration (facts, digest of its training index), or None."""
     query = sa.select(calibrations).where(calibrations.c.model == model)
     return connection.execute(query).one_or_none()
 
 
-def put(store: Store, model: int, facts: Mapping[str, Any], places: pd.DataFrame) -> None:
-    """Keep a companion; where another process was first, its equal one stays."""
-    blob = put_frame(store, places)
+def put(store: Store, model: int, facts: Mapping[str, Any], training_index: pd.DataFrame) -> None:
+    """Store a calibration, unless another process stored its equal first."""
+    blob = put_frame(store, training_index)
     with store.write() as connection:
         if get(connection, model) is None:
             digest = record_blob(connection, blob, "training_index")

@@ -1,7 +1,7 @@
-"""The ledger: one append-only line a decision, numbered without gaps.
+"""The promotion log: one append-only entry per decision, numbered without gaps.
 
-Reading it, and writing its next line inside the writer's transaction. What may be decided is for
-`registry` (who is champion) and `blocks` (what may not become it).
+Reads it and writes its next entry in a write transaction. `registry` decides who becomes champion,
+`blocks` what may not.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from housing.errors import NoRollbackTarget
 from housing.store.database.tables import promotion_log, utc_now
 
 SWITCHES = ("promote", "rollback")
-"""Operations that may change the champion; after any other it is who it was."""
+"""Operations that may change the champion; all others leave it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Authorship:
 
 
 def head(connection: Connection) -> Row[Any] | None:
-    """The newest line of the ledger, or None: read from SQL, never from a failed look-up."""
+    """The newest entry, or None if the log is empty."""
     query = sa.select(promotion_log).order_by(promotion_log.c.seq.desc()).limit(1)
     return connection.execute(query).one_or_none()
 
@@ -41,14 +41,14 @@ def champion(connection: Connection) -> int | None:
 
 
 def current(connection: Connection) -> Row[Any] | None:
-    """The line that made the champion what it is, or None before the first promotion."""
+    """The entry that made the champion, or None before the first promotion."""
     return champion_at(connection, None)
 
 
 def champion_at(connection: Connection, at: datetime | None) -> Row[Any] | None:
-    """The line by which the champion of an instant was that, or None where there was none yet.
+    """The entry that made the champion of an instant, or None if there was none.
 
-    The present one for None: without a clock, which may be behind that of another host.
+    The current one for None: read without a clock, which may be behind another host's.
     """
     query = sa.select(promotion_log).where(promotion_log.c.operation.in_(SWITCHES))
     if at is not None:
@@ -57,7 +57,7 @@ def champion_at(connection: Connection, at: datetime | None) -> Row[Any] | None:
 
 
 def history(connection: Connection, limit: int | None = None) -> Sequence[Row[Any]]:
-    """The ledger, newest line first."""
+    """All entries, newest first."""
     return connection.execute(
         sa.select(promotion_log).order_by(promotion_log.c.seq.desc()).limit(limit)
     ).all()
@@ -71,9 +71,9 @@ def append(
     why: Authorship,
     **facts: Any,
 ) -> int:
-    """Write the line after `newest`, the head that the decision was made on; returns its number.
+    """Write the entry after `newest`, the head the decision was based on; returns its number.
 
-    The driver's IntegrityError where that number is taken: another line came first.
+    The driver's IntegrityError if that number is taken: another entry was first.
     """
     seq = 1 if newest is None else newest.seq + 1
     connection.execute(
@@ -101,7 +101,7 @@ def former_champions(connection: Connection) -> tuple[int, ...]:
 
 
 def previous_champion(connection: Connection) -> int:
-    """Where a rollback without a name goes: what the current champion replaced."""
+    """Default target of a rollback: the champion that the current one replaced."""
     stack = _champion_stack(connection)
     if len(stack) < 2:
         raise NoRollbackTarget(why="no champion came before the current one")
@@ -109,7 +109,7 @@ def previous_champion(connection: Connection) -> int:
 
 
 def superseded_by_rollback(connection: Connection, target: int) -> tuple[int, ...]:
-    """Champions that going back to `target` takes back, the current one first."""
+    """Champions that a rollback to `target` undoes, the current one first."""
     stack = _champion_stack(connection)
     if target not in stack:
         return tuple(stack[-1:])
@@ -117,10 +117,10 @@ def superseded_by_rollback(connection: Connection, target: int) -> tuple[int, ..
 
 
 def _champion_stack(connection: Connection) -> list[int]:
-    """The champions in force, each above the one that it replaced.
+    """Champions that were not rolled back, each above the one it replaced.
 
-    Undoing is itself a line of the ledger, so the lines are replayed: a promotion pushes, a
-    rollback pops down to its target. Twice in a row goes back two.
+    Entries are replayed: a promotion pushes, a rollback pops down to its target, so two rollbacks
+    in a row undo two promotions.
     """
     stack: list[int] = []
     for line in reversed(history(connection)):

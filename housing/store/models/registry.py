@@ -1,7 +1,7 @@
-"""Models, what was measured of them, and which one is champion.
+"""Models, their evaluations, and changes of the champion.
 
-The ledger that says so is append-only and numbered without gaps: whoever inserts the next number
-first has won, on either database. A blob is durable before any row that names it is written.
+The promotion log is append-only and numbered without gaps: the first writer of the next number
+wins, on either database. A blob is durable before any row that refers to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,12 +35,12 @@ from housing.store.objects.blobs import Blob
 from housing.store.objects.recording import record_blob
 
 _SEQ_TAKEN = ("promotion_log.seq", "pk_promotion_log")
-"""How SQLite and PostgreSQL name the rule that a line's number is used once."""
+"""The constraint on entry numbers, as SQLite and PostgreSQL name it."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One line for the ledger: what is to happen to the champion, and why."""
+    """One entry for the promotion log: the new champion, and why."""
 
     operation: str  # promote or rollback
     to_model: int
@@ -49,7 +49,7 @@ class Change:
     reason: str
     evaluation: int | None = None
     run: int | None = None
-    block_models: tuple[int, ...] = ()  # what is blocked by the same decision
+    block_models: tuple[int, ...] = ()  # blocked by the same decision
     block_batches: tuple[int, ...] = ()
     overridden: tuple[str, ...] = ()  # checks of the gate against which a person promotes
 
@@ -78,7 +78,7 @@ def newest_never_promoted(connection: Connection) -> int | None:
 
 
 def register(store: Store, facts: Mapping[str, Any], artifact: Blob, golden: Blob) -> int:
-    """Make a fitted model known; its blobs must be durable. Returns its id."""
+    """Register a fitted model, whose blobs must be durable. Returns its id."""
     with store.write() as connection:
         new = models.insert().values(
             **facts,
@@ -90,13 +90,13 @@ def register(store: Store, facts: Mapping[str, Any], artifact: Blob, golden: Blo
 
 
 def model_of_search(connection: Connection, search: int, bag: int) -> Row[Any] | None:
-    """The challenger of `bag` seeds that came of a search, or None while it is not fitted."""
+    """The challenger of `bag` seeds from a search, or None while it is not fitted."""
     query = sa.select(models).where(models.c.search == search, models.c.bag == bag)
     return connection.execute(query).one_or_none()
 
 
 def pruned_at(connection: Connection, row: Row[Any]) -> datetime | None:
-    """When retention dropped bytes of a model, or None where it has all of them."""
+    """When bytes of a model were pruned, or None if all exist."""
     query = sa.select(sa.func.max(blobs.c.pruned_at)).where(
         blobs.c.digest.in_((row.artifact, row.golden))
     )
@@ -105,16 +105,16 @@ def pruned_at(connection: Connection, row: Row[Any]) -> datetime | None:
 
 
 def must_have_bytes(connection: Connection, row: Row[Any]) -> None:
-    """Pruned where retention dropped bytes of the model."""
+    """Raise Pruned if bytes of the model were pruned."""
     when = pruned_at(connection, row)
     if when is not None:
         raise Pruned(what=f"m{row.id}", day=f"{when:%Y-%m-%d}")
 
 
 def bring_back(store: Store, row: Row[Any], artifact: Blob, golden: Blob) -> int:
-    """Have the bytes of a pruned model again, once they are durable; returns its id.
+    """Restore the bytes of a pruned model, once durable; returns its id.
 
-    Pruned where they are not the same bytes, e.g. because libraries have changed since.
+    Pruned if the bytes differ, e.g. because libraries have changed since.
     """
     with store.write() as connection:
         if (artifact.digest, golden.digest) != (row.artifact, row.golden):
@@ -125,12 +125,11 @@ def bring_back(store: Store, row: Row[Any], artifact: Blob, golden: Blob) -> int
 
 
 def change_champion(store: Store, change: Change) -> int:
-    """Write the next line of the ledger; ChampionChanged if another writer was first.
+    """Write the next entry of the promotion log; ChampionChanged if another writer was first.
 
-    Returns the line's number; holds that belong to the decision are lines after it, in the same
-    transaction. UnknownId where the new champion is no registered model, NotPossible where it is
-    the champion already (two writers could else both say that they won), ModelBlocked where its
-    lineage is blocked, Pruned where its bytes have been dropped.
+    Returns the entry's number; blocks of the same decision are the entries after it, in the same
+    transaction. UnknownId for an unregistered model, NotPossible if it is champion already,
+    ModelBlocked if its lineage is blocked, Pruned if its bytes were pruned.
     """
     try:
         with store.write() as connection:
@@ -175,7 +174,7 @@ def _overtaken(change: Change, found: str) -> ChampionChanged:
 
 
 def check_eligible(store: Store, change: Change) -> None:
-    """What `change_champion` would refuse whoever is champion: said before work is done for it."""
+    """Raise what `change_champion` would raise for any champion, before work is done for it."""
     with store.read() as connection:
         _must_be_eligible(connection, change)
 
@@ -184,7 +183,7 @@ def _must_be_eligible(connection: Connection, change: Change) -> None:
     row = model(connection, change.to_model)
     if change.operation == "promote":
         why = blocks.block_reason(connection, row.id)
-    else:  # going back to a model is a person's decision, whatever it was trained on
+    else:  # a rollback is a person's decision, whatever the model was trained on
         block = blocks.current(connection).models.get(row.id)
         unblock = f"`housing unblock m{row.id}` unblocks it"
         why = "" if block is None else f"it is blocked ({block.reason}); {unblock}"
@@ -207,13 +206,13 @@ def evaluation(connection: Connection, id_: int) -> Row[Any]:
 
 
 def evaluation_of_run(connection: Connection, run: int) -> Row[Any] | None:
-    """The verdict that a run came to, or None where it came to none."""
+    """The evaluation of a run, or None."""
     query = sa.select(evaluations).where(evaluations.c.run == run).order_by(evaluations.c.id)
     return connection.execute(query.limit(1)).one_or_none()
 
 
 def deciding() -> sa.ColumnElement[bool]:
-    """Whether an evaluation could change the champion: one of `housing judge` cannot."""
+    """SQL condition: the evaluation could change the champion; `housing judge` cannot."""
     shown = sa.select(runs.c.id).where(runs.c.kind == "judge")
     return sa.or_(evaluations.c.run.is_(None), evaluations.c.run.not_in(shown))
 
@@ -247,7 +246,7 @@ def judged_before(
 
 
 def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | None:
-    """The evaluation for which a model was made champion, or None where there is none."""
+    """The evaluation that made a model champion, or None."""
     query = (
         sa.select(evaluations)
         .join(promotion_log, promotion_log.c.evaluation == evaluations.c.id)
@@ -259,7 +258,7 @@ def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | No
 
 
 def newest_evaluation(connection: Connection, challenger: int) -> Row[Any] | None:
-    """The last evaluation of a challenger, or None where it was never judged."""
+    """The last evaluation of a challenger, or None."""
     query = (
         sa.select(evaluations)
         .where(evaluations.c.challenger == challenger)

@@ -1,6 +1,6 @@
-"""Which models may have to be gone back to, and which bytes nothing needs any more.
+"""Retention queries: models to keep for rollback, blobs that can be deleted.
 
-Answers from SQL alone; what is done about it is for `steps.prune`.
+`operations.prune` deletes them.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -29,21 +29,21 @@ from housing.store.models.promotion_log import SWITCHES
 
 
 def champions(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[int, ...]:
-    """Champions that are kept: in force at any time of the last `days`, and the latest few.
+    """Champions to keep: champion at any time of the last `days`, and the latest few.
 
-    The newest first; those whose bytes are gone already are not among them.
+    Newest first, without those whose bytes were pruned.
     """
     since = utc_now() - timedelta(days=max(days, policy.horizon_days))
     query = sa.select(promotion_log.c.to_model, promotion_log.c.at).where(
         promotion_log.c.operation.in_(SWITCHES)
     )
     kept: dict[int, None] = {}
-    in_force_until: datetime | None = None
+    champion_until: datetime | None = None
     for model, at in connection.execute(query.order_by(promotion_log.c.seq.desc())):
-        young = in_force_until is None or in_force_until >= since
+        young = champion_until is None or champion_until >= since
         if young or len(kept) < policy.champions:
             kept.setdefault(model)
-        in_force_until = at
+        champion_until = at
     return with_artifacts(connection, tuple(kept))
 
 
@@ -59,14 +59,14 @@ def with_artifacts(connection: Connection, wanted: Sequence[int]) -> tuple[int, 
 
 
 def trials(connection: Connection) -> dict[int, Row[Any]]:
-    """What the last trial of each champion that was ever tried has said."""
+    """The last readiness check of each model, by model."""
     last = sa.select(sa.func.max(readiness_checks.c.id)).group_by(readiness_checks.c.model)
     rows = connection.execute(sa.select(readiness_checks).where(readiness_checks.c.id.in_(last)))
     return {row.model: row for row in rows}
 
 
 def prunable_digests(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[str, ...]:
-    """Digests of live blobs that only models and evaluations which are not kept refer to."""
+    """Digests of blobs that only models and evaluations refer to which are not kept."""
     before = utc_now() - timedelta(days=max(days, policy.horizon_days))
     kept = _kept(connection, policy, days)
     wanted: set[str] = set()
@@ -93,10 +93,9 @@ def named(connection: Connection, digests: Collection[str]) -> set[str]:
 
 
 def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int]:
-    """Models that somebody may go back to, or that the next night may still promote.
+    """Rollback targets, and models that a later run may still promote, however old.
 
-    The latter are those of the active rows, the blocked ones, and those a person is asked about:
-    their verdicts can be taken up however old they are.
+    The latter are models of the active rows, blocked ones, and those with a pending approval.
     """
     newest = sa.select(sa.func.max(dataset_versions.c.id)).scalar_subquery()
     its = sa.or_(models.c.version == newest, models.c.version.in_(profiles.alike(newest)))
@@ -119,7 +118,7 @@ def _newer_than(table: sa.Table, before: datetime) -> sa.ColumnElement[bool]:
 
 
 def _links() -> Iterator[tuple[sa.Table, sa.Column[str]]]:
-    """Every column that refers to a blob, but for the note that there is a copy of it."""
+    """Every column that refers to a blob, except the record of its backup copy."""
     for table in metadata.sorted_tables:
         if table is backup_copies:
             continue

@@ -1,4 +1,4 @@
-"""Searches and their trials, as they are recorded while they run and read when they resume."""
+"""Searches and their trials, recorded while they run and read when they resume."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ def begin(
     run: int,
     warm: Sequence[Candidate] = (),
 ) -> int:
-    """Note that a search began, or find the one with the same key that was begun before."""
+    """Record a new search, or find the one with the same key; returns its id."""
     with store.write() as connection:
         known = find(connection, key)
         if known is not None:
@@ -60,7 +60,7 @@ def _json(draw: Candidate) -> dict[str, Any]:
 
 
 def warm_of(row: Row[Any]) -> tuple[Candidate, ...]:
-    """The draws of other nights that a search tries beside its own."""
+    """Candidates of earlier searches that a search also tries."""
     return tuple(Candidate(**draw) for draw in row.warm or ())
 
 
@@ -81,7 +81,7 @@ def best_of_others(connection: Connection, before: int, limit: int) -> list[Cand
 
 
 def record_score(store: Store, search: int, score: Score) -> None:
-    """Keep one score; from then on a restart does not compute it again."""
+    """Record one score, which a restart then does not compute again."""
     with store.write() as connection:
         connection.execute(
             fold_scores.insert().values(
@@ -116,7 +116,7 @@ def scores_of(connection: Connection, search: int) -> Sequence[Score]:
 
 
 def record(store: Store, search: int, trial: Trial) -> None:
-    """Keep one finished trial."""
+    """Record one finished trial."""
     with store.write() as connection:
         connection.execute(
             trials.insert().values(
@@ -135,7 +135,7 @@ def record(store: Store, search: int, trial: Trial) -> None:
 
 
 def finish(store: Store, search: int, choice: Mapping[str, Any], oof: Blob) -> None:
-    """Note that a search came to its end, what it chose and its out-of-fold predictions."""
+    """Record the end of a search: its choice and its out-of-fold predictions."""
     with store.write() as connection:
         connection.execute(
             searches.update()

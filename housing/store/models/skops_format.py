@@ -1,11 +1,10 @@
 """Models in skops' format, made repeatable: the same model gives the same bytes.
 
-skops names objects by their address in memory, writes what is referred to twice twice over, and
-stamps the clock into its zip. Here the names become numbers in order of appearance, an object that
-says the same as one before it becomes a reference to that one (which skops' reader resolves), and
-no time is kept. So it does not matter which of equal objects are one in memory: that depends on
-whether a part was fitted here, by another process or on another machine. Boosted trees are packed
-(`packed_trees`).
+skops names objects by their address in memory, writes shared objects more than once, and puts the
+time into its zip. Here names become numbers in order of appearance, an object equal to an earlier
+one becomes a reference to it (which skops resolves), and no time is stored. So it does not matter
+which equal objects are identical in memory, which depends on where a part was fitted. Boosted trees
+are packed (`packed_trees`).
 """
 
 import hashlib
@@ -18,7 +17,7 @@ from housing.errors import NotPossible
 from housing.store.models.packed_trees import pack, unpack
 
 _SHARED = frozenset({"ObjectNode", "TreeNode"})
-"""Kinds of entry of which a second one that says the same is written as a reference."""
+"""Kinds of entry whose equal repetition is written as a reference."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SCHEMA = "schema.json"
@@ -29,7 +28,7 @@ def dump(model: Any, trusted: tuple[str, ...]) -> bytes | None:
 
     NotPossible where it holds a type that is not trusted.
     """
-    import skops.io  # takes half a second, which a night without a new model has no need of
+    import skops.io  # slow to import, and not needed without a new model
     from skops.io.exceptions import UnsupportedTypeException
 
     try:
@@ -72,8 +71,8 @@ class _Names:
 
     def __init__(self, digests: dict[str, str]) -> None:
         self._digests = digests
-        self._said: dict[int, str] = {}  # of an entry in memory: digest of what it says
-        self._known: dict[str, int] = {}  # the same digest -> number of the entry that said it
+        self._digest_of: dict[int, str] = {}  # by id() of an entry: digest of its content
+        self._known: dict[str, int] = {}  # digest -> number of the first entry with it
         self._numbers = 0
         self.files: dict[str, tuple[str, str]] = {}  # digest -> name before, name now
 
@@ -85,13 +84,13 @@ class _Names:
             return node
         kept = dict(node)
         if isinstance(node.get("__loader__"), str) and "__id__" in node:
-            said = self._says(node) if node["__loader__"] in _SHARED else ""
-            if said in self._known:
-                return {"__id__": self._known[said]}
+            digest = self._content(node) if node["__loader__"] in _SHARED else ""
+            if digest in self._known:
+                return {"__id__": self._known[digest]}
             self._numbers += 1
             kept["__id__"] = self._numbers
-            if said:
-                self._known[said] = self._numbers
+            if digest:
+                self._known[digest] = self._numbers
         if isinstance(node.get("file"), str):
             kept["file"] = self._file(node["file"])
         return {
@@ -103,22 +102,22 @@ class _Names:
         after = f"{len(self.files) + 1}.{before.rpartition('.')[2]}"
         return self.files.setdefault(self._digests[before], (before, after))[1]
 
-    def _says(self, node: Any) -> str:
-        """Digest of all that is said in a part of the schema, whatever it is called."""
-        if id(node) not in self._said:
+    def _content(self, node: Any) -> str:
+        """Digest of the content of a part of the schema, without names."""
+        if id(node) not in self._digest_of:
             text = json.dumps(self._plain(node))
-            self._said[id(node)] = hashlib.sha256(text.encode()).hexdigest()
-        return self._said[id(node)]
+            self._digest_of[id(node)] = hashlib.sha256(text.encode()).hexdigest()
+        return self._digest_of[id(node)]
 
     def _plain(self, node: Any) -> Any:
         if isinstance(node, list):
-            return [self._says(item) for item in node]
+            return [self._content(item) for item in node]
         if not isinstance(node, dict):
             return [node]
         return {
             name: self._digests[value]
             if name == "file" and isinstance(value, str)
-            else self._says(value)
+            else self._content(value)
             for name, value in node.items()
             if name != "__id__"
         }

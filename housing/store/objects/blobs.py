@@ -27,9 +27,10 @@ class Blob:
     data: bytes = field(default=b"", repr=False, compare=False)
 
     def ensure_stored(self) -> None:
-        """Store the bytes again if they were deleted; for whoever writes the row that names them.
+        """Store the bytes again if they were deleted.
 
-        Inside the transaction: deletions happen in write transactions too (`store.deletion`).
+        Called in the transaction that writes the row: deletions are write transactions too
+        (`objects.deletion`).
         """
         name = name_of(self.digest, self.suffix)
         if self.place is None:

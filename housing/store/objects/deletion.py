@@ -1,9 +1,9 @@
-"""The only place that deletes stored bytes: in a write transaction that sees no row for them.
+"""Deletes stored bytes, in a write transaction that sees no row for them; nothing else does.
 
-Writers are one at a time (`engine.Store.write`), and whoever records bytes looks in that same
-transaction whether they are still there (`segments.record_blob`). So of a deletion and a record one
-is first: the deletion sees the row, or the record stores the bytes again. No clock and no lease
-decides about it. Retention, which decides what is marked, is for `retained` and `steps.prune`.
+Write transactions are serial (`engine.Store.write`), and `recording.record_blob` checks in its own
+that the bytes exist. So one of a deletion and a record is first: the deletion sees the row, or the
+record stores the bytes again, without any clock or lease. What may be deleted is decided in
+`models.retention` and `operations.prune`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,17 @@ from housing.store.database.tables import backup_copies, blobs, utc_now
 from housing.store.objects.blobs import name_of
 
 AT_ONCE = 50
-"""Files that are deleted in one transaction: other writers wait for it."""
+"""Files deleted in one transaction; other writers wait for it."""
 
 
 def marked(connection: Connection) -> dict[str, int]:
-    """Digests and sizes (bytes) of what is marked as dropped and not known to be deleted."""
+    """Digests and sizes (bytes) of pruned blobs that are not deleted yet."""
     query = sa.select(blobs.c.digest, blobs.c.size).where(_is_marked())
     return {row.digest: row.size for row in connection.execute(query)}
 
 
 def delete_marked(store: Store, digests: Sequence[str]) -> tuple[int, int]:
-    """Delete those that are still marked as dropped; returns how many files, and their bytes."""
+    """Delete those that are still pruned; returns the number of files, and their bytes."""
     files = size = 0
     for part in batched(digests, AT_ONCE):
         with store.write() as connection:
@@ -42,7 +42,7 @@ def delete_marked(store: Store, digests: Sequence[str]) -> tuple[int, int]:
 
 
 def delete_unnamed(store: Store, names: Sequence[str]) -> int:
-    """Delete those of the files that no row names now; returns how many."""
+    """Delete the files that no row refers to; returns how many."""
     deleted = 0
     for part in batched(names, AT_ONCE):
         with store.write() as connection:
@@ -55,10 +55,10 @@ def delete_unnamed(store: Store, names: Sequence[str]) -> int:
 
 
 def delete_copies(store: Store, names: Sequence[str]) -> int:
-    """Delete those of the files in the backup place that no live row names; returns how many.
+    """Delete the backup copies that no unpruned row refers to; returns how many.
 
-    `store` is fenced by the lease of backups, which is seen to be held in each transaction: no
-    backup can be written meanwhile that counts on them.
+    `store` is fenced by the backup lease, which each transaction checks, so no backup that needs
+    them is written meanwhile.
     """
     deleted = 0
     for part in batched(names, AT_ONCE):
@@ -77,7 +77,7 @@ def delete_copies(store: Store, names: Sequence[str]) -> int:
 
 
 def present(connection: Connection, digests: Sequence[str] | None = None) -> set[str]:
-    """Those of the digests (all for None) whose bytes a row says are there, dropped or not."""
+    """Those of the digests (all for None) with a row whose bytes are not deleted."""
     query = sa.select(blobs.c.digest).where(blobs.c.deleted_at.is_(None))
     if digests is not None:
         query = query.where(blobs.c.digest.in_(digests))
@@ -85,7 +85,7 @@ def present(connection: Connection, digests: Sequence[str] | None = None) -> set
 
 
 def is_dropped(store: Store, digest: str) -> bool:
-    """Whether retention has dropped a blob: then its bytes may be gone, and none is lost."""
+    """Whether a blob was pruned: missing bytes are then no loss."""
     with store.read() as connection:
         query = sa.select(blobs.c.digest).where(blobs.c.digest == digest)
         return connection.execute(query.where(blobs.c.pruned_at.is_not(None))).first() is not None

@@ -1,7 +1,7 @@
 """Encryption at rest: AES-256-GCM in pieces, with a key derived from HOUSING_BACKUP_KEY.
 
 A file is a header (magic, key id, salt) and sealed pieces of `PIECE` bytes, so that its size has
-no limit. Its key comes of the passphrase's and the salt, so that counters serve as nonces. As in
+no limit. Its key is derived from the passphrase and the salt, so counters can be nonces. As in
 age (age-encryption.org/v1), a nonce is the piece's number and whether it is the last: none can be
 dropped, moved or cut off. The file's name is sealed with each, so no file can stand in for
 another. What is damaged or of another key is never returned. Files of the first format, sealed in

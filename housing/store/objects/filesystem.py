@@ -1,8 +1,8 @@
 """Files by name below a URL: a local folder, or what fsspec reaches (s3://...).
 
-A file is written whole or not at all, and is durable when `write` returns; errors name the place.
-With a cipher, all that is written is encrypted and its names end in `.enc`. What the files mean
-is for those who use it: `blobs`, `snapshots`.
+A file is written whole or not at all, and is durable when `write` returns; errors name the URL.
+With a cipher, files are encrypted and their names end in `.enc`. `blobs` and `snapshots` define
+the content.
 """
 
 import errno
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 ENCRYPTED = ".enc"
 SCRATCH = ".writing-"
-"""How the names of files begin that are being written, or were when their writer died."""
+"""Prefix of files that are being written, or were when their writer died."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -38,14 +38,14 @@ class DurableFileSystem:
         self.cipher = cipher
         self.local = "://" not in url or url.startswith("file:")
         if not self.local:
-            _ = self._opened  # what is wrong with the address is said now
+            _ = self._opened  # an invalid URL is an error now
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
         """The file system and the folder's path there; imported at first use, as it is slow."""
         import fsspec
 
-        # An object store's listing must be of now: another process writes there too.
+        # No cached listings of an object store: other processes write there too.
         options = {} if self.local else {"use_listings_cache": False}
         try:
             found: tuple[Any, str] = fsspec.core.url_to_fs(self.url, **options)
@@ -92,7 +92,7 @@ class DurableFileSystem:
         return bool(self._explained(lambda: self._fs.exists(self.at(name))))
 
     def settle(self, name: str) -> None:
-        """Have a file that is there, whoever wrote it, survive a loss of power."""
+        """Sync an existing file, so that it survives a loss of power."""
         if not self.local:
             return
         path = Path(self.at(name))

@@ -25,8 +25,8 @@ LEAST_CHARACTERS = 32
 class Signer:
     """Signs and checks with one key; `given` wins over the file, which is made when first needed.
 
-    A signature reads `<key id>:<hexadecimal HMAC-SHA256>`; the id tells a wrong key from a wrong
-    signature and says nothing of the key.
+    A signature reads `<key id>:<hexadecimal HMAC-SHA256>`; the id distinguishes a wrong
+    key from a wrong signature and reveals nothing of the key.
     """
 
     file: Path

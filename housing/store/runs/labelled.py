@@ -38,7 +38,7 @@ def of_promotion(connection: Connection, promotion: int, model: int, after: int)
 
 
 def origins(connection: Connection) -> Sequence[str]:
-    """Batches of labels (b5, l3) of which there are rows."""
+    """Batches of labels (b5, l3) that have rows."""
     return connection.execute(sa.select(table.c.origin).distinct()).scalars().all()
 
 

@@ -1,6 +1,6 @@
-"""Who may run the night: a lease in SQL with heartbeat, expiry and a fencing token.
+"""Leases in SQL: one run at a time, with heartbeat, expiry and a fencing token.
 
-The orchestrator's run states say what was begun; only the lease says who is alive. Each owner
+Prefect's run states show what was started; only the lease shows who is alive. Each owner
 gets a larger token than the last, and a write that carries an old one fails (`engine.Store`).
 
 No step of a clock takes the lease from a living owner. On the owner's host its process is asked.
@@ -26,7 +26,7 @@ from housing.errors import HousingError, RunInProgress
 from housing.store.database.engine import (
     EXPIRES_AFTER,
     HEARTBEAT,
-    NIGHT,
+    RUN,
     Store,
     database_now,
     renew_lease,
@@ -84,8 +84,8 @@ class Holder:
         return abs(self.silent) >= EXPIRES_AFTER
 
 
-def holder(connection: Connection, name: str = NIGHT) -> Holder | None:
-    """Who holds the lease, or held it last; None before the first night."""
+def holder(connection: Connection, name: str = RUN) -> Holder | None:
+    """Who holds the lease, or held it last; None before the first run."""
     row = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
     if row is None:
         return None
@@ -93,11 +93,11 @@ def holder(connection: Connection, name: str = NIGHT) -> Holder | None:
     return Holder(**facts, silent=database_now(connection) - row.heartbeat_at)
 
 
-def unheard(store: Store, name: str = NIGHT) -> Beat | None:
+def unheard(store: Store, name: str = RUN) -> Beat | None:
     """The last heartbeat of an owner on another host that is overdue, and stays away when watched.
 
-    The clock that says "overdue" may have been set. So an overdue owner is watched for `WATCHED`;
-    one that lives renews its lease meanwhile. None at once where nobody is overdue.
+    A clock may have been set, so an overdue owner is watched for `WATCHED`: a living one renews its
+    lease meanwhile. None at once if no owner is overdue.
     """
     first = _read(store, name)
     if first is None or first.alive or first.gone(None):
@@ -116,7 +116,7 @@ def _read(store: Store, name: str) -> Holder | None:
         return holder(connection, name)
 
 
-def acquire(store: Store, *, owner: str, name: str = NIGHT) -> int:
+def acquire(store: Store, *, owner: str, name: str = RUN) -> int:
     """Take the lease and return its token; RunInProgress while a living owner has it.
 
     Where the owner is on another host and overdue, this takes `WATCHED`.
@@ -149,18 +149,18 @@ def acquire(store: Store, *, owner: str, name: str = NIGHT) -> int:
         return token
 
 
-def renew(store: Store, token: int, name: str = NIGHT) -> None:
-    """Say that the owner is alive; LeaseLost if it is no longer the owner."""
+def renew(store: Store, token: int, name: str = RUN) -> None:
+    """Renew the heartbeat; LeaseLost if another owner has the lease."""
     with store.fenced(token, name).write() as connection:
         renew_lease(connection, name)
 
 
 def set_run(connection: Connection, run: int) -> None:
-    """Say in the lease which run its owner is at; in the transaction that inserts the run."""
-    connection.execute(leases.update().where(leases.c.name == NIGHT).values(run=run))
+    """Record the owner's run in the lease, in the transaction that inserts the run."""
+    connection.execute(leases.update().where(leases.c.name == RUN).values(run=run))
 
 
-def release(store: Store, token: int, name: str = NIGHT) -> None:
+def release(store: Store, token: int, name: str = RUN) -> None:
     """Give the lease back; a no-op for one that has passed on already."""
     with store.unfenced().write() as connection:
         connection.execute(
@@ -180,7 +180,7 @@ def held_lease(store: Store, *, owner: str, name: str) -> Iterator[Store]:
 
 
 @contextmanager
-def heartbeat(store: Store, token: int, name: str = NIGHT) -> Iterator[None]:
+def heartbeat(store: Store, token: int, name: str = RUN) -> Iterator[None]:
     """Renew the lease from a thread while the block runs."""
     stop = threading.Event()
 
@@ -190,7 +190,7 @@ def heartbeat(store: Store, token: int, name: str = NIGHT) -> Iterator[None]:
                 renew(store, token, name)
             except (HousingError, SQLAlchemyError):
                 # Busy or unreachable: the next beat tries again. Lost: the owner's next write
-                # says so; a heartbeat must not be what stops a night.
+                # raises it; a heartbeat must not stop a run.
                 continue
 
     thread = threading.Thread(target=beat, name="lease-heartbeat", daemon=True)
@@ -208,7 +208,7 @@ def host_identity() -> str:
     Two hosts, or two containers, may have the same name, and each a process 1.
     """
     parts = [socket.gethostname()]
-    with suppress(OSError):  # a kernel that does not tell: then the name has to do
+    with suppress(OSError):  # without them the name must suffice
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return " ".join(parts)
@@ -218,7 +218,7 @@ def process_start(pid: int) -> float:
     """When a local process began (in the kernel's own ticks), or -1 where there is none.
 
     A process that has ended and only waits for its parent to notice is none. Where the kernel
-    does not tell (no /proc) it is 0 for all, and the lease ends by expiry only.
+    has no /proc it is 0 for all, and the lease ends by expiry only.
     """
     if not _PROCESSES_ARE_SHOWN:
         return 0.0

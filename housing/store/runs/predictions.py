@@ -32,7 +32,7 @@ EXPIRED_AT_ONCE = 5_000
 
 
 def add(store: Store, frame: pd.DataFrame, *, has_inputs: bool) -> None:
-    """Keep answers: `at` (datetime64, UTC), `model` (number), `key`, and what was said."""
+    """Store predictions: `at` (datetime64, UTC), `model` (number), `key`, and the outputs."""
     segment = put_frame(store, frame)
     counts = frame[MODEL].value_counts()
     with store.unfenced().write() as connection:
@@ -56,7 +56,7 @@ def since(connection: Connection, id_: int) -> Sequence[Row[Any]]:
 
 
 def given_before(connection: Connection, instant: datetime | None) -> Sequence[Row[Any]]:
-    """Batches with answers of before an instant, oldest first; none for None."""
+    """Batches with predictions before an instant, oldest first; none for None."""
     if instant is None:
         return ()
     query = sa.select(prediction_batches).where(prediction_batches.c.first_at < instant)

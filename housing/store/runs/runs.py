@@ -104,7 +104,7 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
     with store.write() as connection:
         current = lease.holder(connection)
         if current is not None and not current.alive and not current.gone(unheard):
-            return []  # it was heard of again, or nobody has watched it for long enough
+            return []  # it renewed its lease, or was not watched long enough
         where = runs.c.id.in_(abandoned(connection))
         dead = connection.execute(sa.select(runs).where(where)).all()
         ended = {"finished_at": _end(connection), **ABANDONED}
@@ -113,31 +113,31 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
 
 
 ABANDONED = {"status": "crashed", "error": "the process is gone"}
-"""What a run whose process is gone says of itself."""
+"""Status and error of a run whose process is gone."""
 
 
 def abandoned(connection: Connection) -> Sequence[int]:
-    """Runs that say that they run, and whose process is gone."""
+    """Runs that are marked running and whose process is gone."""
     current = lease.holder(connection)
     where = sa.and_(runs.c.status == "running", runs.c.kind.in_((*LEASED, "prune")))
     if current is not None and current.alive:
         if current.run is None:
-            return []  # it has only just begun, and has not said yet which run it is
+            return []  # it has just begun, and its run is not in the lease yet
         where = sa.and_(where, runs.c.id != current.run)
     return connection.execute(sa.select(runs.c.id).where(where)).scalars().all()
 
 
 NIGHTS = ("nightly", "backfill")
-"""Kinds of run that bring rows in."""
+"""Kinds of run that ingest rows."""
 
 BY_HAND = ("judge", "promote")
 """Kinds of run in which a person chose the model."""
 
 LEASED = (*NIGHTS, *BY_HAND)
-"""Kinds of run that hold the night's lease while they run."""
+"""Kinds of run that hold the run lease."""
 
 
-def untold(connection: Connection, since: datetime) -> Sequence[Row[Any]]:
+def without_alert(connection: Connection, since: datetime) -> Sequence[Row[Any]]:
     """Runs that failed or crashed since an instant and have no alert under `alert_key`."""
     key = sa.literal(ALERT) + sa.cast(runs.c.id, sa.String)
     ended = runs.c.status.in_(("failed", "crashed")) & runs.c.kind.in_((*LEASED, "prune"))
@@ -192,7 +192,7 @@ def skipped_files_since(connection: Connection, run: int) -> tuple[BatchSummary,
 
 
 def last_completed_night(connection: Connection) -> Row[Any] | None:
-    """The newest nightly run that came to its end, or None."""
+    """The newest completed nightly run, or None."""
     query = (
         sa.select(runs)
         .where(runs.c.kind.in_(NIGHTS), runs.c.status == "completed")

@@ -1,4 +1,4 @@
-"""Messages that several processes could send, and that the team shall get once."""
+"""Alerts that several processes could send, recorded so that one of them does."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -9,13 +9,13 @@ from housing.store.database.tables import sent_alerts, utc_now
 
 
 def known(connection: Connection, key: str) -> bool:
-    """Whether an alert with this key has been noted."""
+    """Whether an alert with this key is recorded."""
     query = sa.select(sent_alerts.c.key).where(sent_alerts.c.key == key)
     return connection.execute(query).first() is not None
 
 
 def first(store: Store, key: str, event: str, message: str, subject: str) -> bool:
-    """Note an alert; False where one with this key has been noted before, by whomever."""
+    """Record an alert; False if any process already recorded this key."""
     with store.read() as connection:  # the watch asks every few seconds: no lock for that
         if known(connection, key):
             return False

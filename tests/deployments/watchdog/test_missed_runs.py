@@ -30,7 +30,7 @@ from deployments.watchdog import main, missed_runs
 from deployments.watchdog.missed_runs import report_without_server, start_missed_run
 from flows.nightly import nightly
 from housing.settings import Settings, load_settings
-from housing.store.database.engine import NIGHT, Store
+from housing.store.database.engine import RUN, Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import runs as run_rows
 from housing.store.database.tables import sent_alerts, utc_now
@@ -198,7 +198,7 @@ def test_a_night_waits_for_who_has_the_lease_and_starts_once_more_after_a_refusa
 ) -> None:
     token = lease.acquire(store, owner="the prune of ann@host")
     assert look() == []
-    lease.release(store, token, NIGHT)
+    lease.release(store, token, RUN)
     assert len(look()) == 1
     (made,) = started(client, deployment)
     ran(store, "refused", due + timedelta(minutes=20))  # another took the lease before it

@@ -26,7 +26,7 @@ from housing.errors import (
 from housing.operations import backup
 from housing.settings import Settings, load_settings
 from housing.store.backups import snapshots
-from housing.store.database.engine import UPKEEP, Store
+from housing.store.database.engine import MAINTENANCE, Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs
 from housing.store.models import artifacts, registry
@@ -225,7 +225,7 @@ def test_a_database_that_is_not_sound_is_no_good_backup(original: Store, seen: S
         connection.exec_driver_sql("DELETE FROM promotion_log WHERE seq = 1")
     backup.create(original, seen)
     found = backup.verify(original, seen)
-    assert found.problems == ("The ledger goes from line 0 to line 2.",)
+    assert found.problems == ("The promotion log goes from entry 0 to entry 2.",)
 
 
 def test_a_snapshot_without_its_manifest_is_none(
@@ -319,7 +319,7 @@ def _interrupt(*_: object, **__: object) -> int:
 
 
 def test_two_at_once_are_refused(original: Store, seen: Settings) -> None:
-    with lease.held_lease(original, owner="the backup of ann", name=UPKEEP):
+    with lease.held_lease(original, owner="the backup of ann", name=MAINTENANCE):
         for work in (backup.create, backup.verify):
             with pytest.raises(RunInProgress, match="the backup of ann"):
                 work(original, seen)

@@ -13,7 +13,7 @@ from housing.errors import NotPossible, Pruned, RunInProgress, SettingsInvalid, 
 from housing.operations import backup, prune
 from housing.pipeline import promote
 from housing.settings import Settings, load_settings
-from housing.store.database.engine import UPKEEP, Store
+from housing.store.database.engine import MAINTENANCE, Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, models, runs, utc_now
 from housing.store.models import artifacts, blocks, registry, retention
@@ -138,7 +138,7 @@ def test_the_horizon_is_not_gone_inside(
         load_settings()
 
 
-@pytest.mark.parametrize("name", ["night", UPKEEP])
+@pytest.mark.parametrize("name", ["run", MAINTENANCE])
 def test_it_waits_for_nobody(original: Store, seen: Settings, name: str) -> None:
     with (
         lease.held_lease(original, owner="somebody else", name=name),

@@ -310,7 +310,7 @@ def test_a_file_of_which_nearly_all_is_in_another_unit_is_held_and_names_it(
     assert (found.status, found.rejected) == ("quarantined", 296)
     assert "thousands of US dollars" in found.message
     assert (
-        "`housing dataset accept b2` lets it in, `housing dataset discard b2`" in status(store)[0]
+        "`housing dataset accept b2` accepts it, `housing dataset discard b2`" in status(store)[0]
     )
 
 

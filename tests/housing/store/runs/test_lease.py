@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from housing.errors import LeaseLost, RunInProgress
 from housing.store import queries
 from housing.store.database import engine
-from housing.store.database.engine import UPKEEP
+from housing.store.database.engine import MAINTENANCE
 from housing.store.database.open import open_store
 from housing.store.database.tables import leases
 from housing.store.database.tables import runs as runs_table
@@ -265,12 +265,12 @@ def test_a_write_that_outlasts_the_lease_does_not_lose_it(settings, store, fast_
 
 def test_another_lease_is_held_beside_the_night(store):
     night = lease.acquire(store, owner="ann")
-    with lease.held_lease(store, owner="the backup of bob", name=UPKEEP) as fenced:
+    with lease.held_lease(store, owner="the backup of bob", name=MAINTENANCE) as fenced:
         with pytest.raises(RunInProgress, match="the backup of bob"):
-            lease.acquire(store, owner="carl", name=UPKEEP)
+            lease.acquire(store, owner="carl", name=MAINTENANCE)
         with fenced.write() as connection:
             runs.start(connection, "backup", {})
-        lease.release(store, fenced.token, UPKEEP)
+        lease.release(store, fenced.token, MAINTENANCE)
         lost = fenced.write()
         with pytest.raises(LeaseLost), lost:
             pytest.fail("it wrote without its lease")
@@ -334,14 +334,14 @@ def test_listings_say_of_a_run_whose_process_is_gone_what_the_next_night_will_wr
             found = queries.status(connection)
             rows = queries.list_runs(connection)
             shown = queries.show_run(connection, run)
-        assert rows[0]["status"] == shown["status"] == found["last_night"]["status"]
-        return found["last_night"]["status"], found["needs_a_person"]
+        assert rows[0]["status"] == shown["status"] == found["last_nightly_run"]["status"]
+        return found["last_nightly_run"]["status"], found["needs_a_person"]
 
     assert told() == ("running", [])
     lease.release(store, token)
     said, (need,) = told()
     assert said == "crashed"
-    assert need.startswith(f"r{run}, the last night, did not come to its end")
+    assert need.startswith(f"r{run}, the last nightly run, was interrupted")
     assert "`housing retrain`" in need
     runs.mark_dead(store)
     assert told() == (said, [need])
