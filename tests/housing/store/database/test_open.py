@@ -31,7 +31,7 @@ from housing.settings import Settings, load_settings
 from housing.store.database import bulk, engine
 from housing.store.database.engine import WRITE_LOCK, create_engine
 from housing.store.database.open import HEAD, MIGRATIONS, migrate, open_store, schema_version
-from housing.store.database.tables import metadata, split_sides
+from housing.store.database.tables import metadata, split_sides, utc_now
 from housing.store.database.tables import runs as runs_table
 from housing.store.runs import runs
 
@@ -382,7 +382,7 @@ def test_a_disk_that_fills_up_undoes_the_write_and_works_again_afterwards(
                         "status": "t",
                         "parameters": {"x": "x" * 10_000},
                         "actor": "t",
-                        "started_at": runs.utc_now(),
+                        "started_at": utc_now(),
                     }
                     for number in range(1, 501)
                 ],

@@ -83,6 +83,7 @@ def test_runs_that_ended_well_or_long_ago_or_by_a_person_have_none(
     for status in ("completed", "cancelled"):
         runs.finish(store, begun(store), status)
     runs.finish(store, begun(store), "failed", error="No disk.")
-    monkeypatch.setattr(notifications, "utc_now", lambda: utc_now() + timedelta(days=1, minutes=1))
+    later = utc_now() + timedelta(days=1, minutes=1)
+    monkeypatch.setattr(notifications, "database_now", lambda _: later)
     notifications.failures(store, settings)
     assert received.got == []
