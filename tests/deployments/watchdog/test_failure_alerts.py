@@ -133,7 +133,7 @@ def end(*_):
 
 steps.{function} = end
 from prefect import tags
-from flows.prune import prune
+from flows.maintenance import prune
 with tags("housing"):  # as its deployment has
     prune(return_state=True)
 """
