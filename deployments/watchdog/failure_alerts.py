@@ -1,7 +1,7 @@
 """Alerts for failed flow runs that have no row in our store: rollback, backup, monitor, ...
 
-Prefect delivers events on a best-effort basis, so the watch reads the states instead. Runs with a
-row are reported by `housing.pipeline.notifications.failures`, also without the Prefect server.
+Prefect delivers events on a best-effort basis, so the watchdog reads the states instead. Runs with
+a row are reported by `housing.pipeline.notifications.failures`, also without the Prefect server.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ FAILED = [StateType.FAILED, StateType.CRASHED]
 
 
 def tell_untold(client: SyncPrefectClient, store: Store, settings: Settings) -> Iterator[str]:
-    """Send an alert for each such run, once; yields the sentences."""
+    """Send one alert per such run; yields the messages."""
     ended = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=FAILED)),
@@ -39,9 +39,9 @@ def tell_untold(client: SyncPrefectClient, store: Store, settings: Settings) -> 
     for run in ended:
         if run.state is None:
             continue
-        said = notifications.notify_flow_run_failed(
+        message = notifications.notify_flow_run_failed(
             store, settings, flow_run=str(run.id), end=str(run.state.id), name=run.name,
             why=f"{run.state.name}: {run.state.message}",
         )  # fmt: skip
-        if said:
-            yield said
+        if message:
+            yield message

@@ -1,7 +1,7 @@
 """The watchdog: `python -m deployments.watchdog.main`, a service of `housing up` and compose.
 
-Every few seconds it brings the orchestrator's records in line with who is alive, and sees that
-each night happens: it is the dead man's switch, and no scheduler's word is taken for it.
+Marks dead runs as crashed and starts runs that the scheduler missed, without trusting Prefect's run
+states.
 """
 
 import argparse
@@ -31,21 +31,21 @@ log = logging.getLogger("housing")
 
 
 def one_round(client: SyncPrefectClient, store: Store, settings: Settings) -> list[str]:
-    """Everything that is watched, once; says what was put right."""
-    said = reconcile(client, store, settings)
-    said += skip_older(client)
-    said += start_missed_run(client, store, settings)
-    said += [
-        f"Nobody decided in time on what r{run} asked"
+    """Check everything once; returns a message for each repair."""
+    done = reconcile(client, store, settings)
+    done += skip_older(client)
+    done += start_missed_run(client, store, settings)
+    done += [
+        f"The approval request of r{run} expired"
         for run in notifications.expire_approvals(store, settings)
     ]
-    said += end_decided(client, store)
-    said += tell_untold(client, store, settings)
-    return said
+    done += end_decided(client, store)
+    done += tell_untold(client, store, settings)
+    return done
 
 
 def watch(stopped: threading.Event, beat: Path | None = None) -> None:
-    """Round after round; a server or database that is away now is asked again later.
+    """Check again and again; an unreachable server or database is retried in the next round.
 
     `beat` is touched after each round that found both, for a health check.
     """
@@ -60,7 +60,7 @@ def watch(stopped: threading.Event, beat: Path | None = None) -> None:
                 beat.touch()
         except (HousingError, SQLAlchemyError, PrefectException, httpx.HTTPError, OSError) as error:
             if not away:
-                log.warning("Not watching just now: %s", error)
+                log.warning("Cannot watch now: %s", error)
             away = True
         stopped.wait(EVERY)
 

@@ -40,16 +40,16 @@ NIGHTLY = "nightly"
 DEPLOYMENT = f"{NIGHTLY}/{NIGHTLY}"
 
 PATIENCE = timedelta(minutes=2)
-"""So long after its time a night may begin by itself, before it is taken up."""
+"""Grace period before a due run is started by the watchdog."""
 
 SKEW = timedelta(minutes=2)
-"""So far the clocks of this process and of one that runs a night may be apart."""
+"""Largest assumed clock difference between this process and one that runs the pipeline."""
 
 ON_ITS_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING)
 
 
 def skip_older(client: SyncPrefectClient) -> Iterator[str]:
-    """Of several nights of the schedule that wait, leave the newest; says which are skipped."""
+    """Skip all but the newest of the scheduled runs that are late; yields a message for each."""
     waiting = _due(client, utc_now(), StateType.SCHEDULED)
     # One that has run before waited for a person's answer, and is being resumed.
     scheduled = [run for run in waiting if run.auto_scheduled and run.run_count == 0]
@@ -62,7 +62,7 @@ def skip_older(client: SyncPrefectClient) -> Iterator[str]:
 
 
 def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings) -> Iterator[str]:
-    """Start the night that was due and did not begin; tell the team where that took too long."""
+    """Start the run that was due and did not begin; alert the team if it is very late."""
     now = utc_now()
     deployment = _deployment(client, settings)
     due = None if deployment is None else owed(deployment, now, _watched_since(store))
@@ -87,7 +87,7 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
 
 
 def report_without_server(store: Store, settings: Settings) -> Iterator[str]:
-    """Tell the team of a night that was missed while the orchestrator does not answer."""
+    """Alert the team about a missed run while the Prefect server does not answer."""
     now = utc_now()
     due = last_due(
         CronSchedule(cron=settings.schedules.retrain, timezone=settings.schedules.timezone), now
@@ -101,7 +101,7 @@ def report_without_server(store: Store, settings: Settings) -> Iterator[str]:
 
 
 def _obstacle(store: Store, deployment: DeploymentResponse, due: datetime) -> str | None:
-    """Why a night is not started, as what a person can do; None where nothing is in the way."""
+    """What prevents the start, as advice to a person; None if nothing does."""
     off = f"nightly due {due.isoformat()} while switched off"
     if deployment.paused or not any(schedule.active for schedule in deployment.schedules):
         sent_alerts.first(store, off, Event.MISSED, "The schedule was off.", NIGHTLY)
@@ -117,7 +117,7 @@ def _obstacle(store: Store, deployment: DeploymentResponse, due: datetime) -> st
 def _start(
     client: SyncPrefectClient, store: Store, deployment: DeploymentResponse, due: datetime
 ) -> bool:
-    """Start the night, unless a run of it is on its way; False where that was done before."""
+    """Start the run unless one is queued; False if it was started before."""
     key = _once(store, due)
     with store.read() as connection:
         if sent_alerts.known(connection, key) or _due(client, utc_now(), *ON_ITS_WAY):
@@ -199,12 +199,12 @@ def _watched_since(store: Store) -> datetime:
 
 
 def _ran(store: Store, due: datetime, now: datetime, *statuses: str) -> bool:
-    """Whether a night since `due` is in one of these states."""
+    """Whether a run since `due` is in one of these states."""
     return _any(store, _between(due, now), run_rows.c.status.in_(statuses))
 
 
 def _runs(store: Store) -> bool:
-    """Whether a night runs now, whenever it began."""
+    """Whether a run is in progress, whenever it began."""
     return _any(store, run_rows.c.kind.in_(runs.LEASED), run_rows.c.status == "running")
 
 

@@ -1,8 +1,8 @@
-"""The orchestrator's records brought in line with who is really alive.
+"""Marks zombie runs as crashed in both stores.
 
-Prefect leaves a run `Running` for ever when runner and flow die together, and the next night is
-cancelled for it. Here the lease on the night is asked, not Prefect: a run that holds it is alive,
-one that should and does not is dead. Suspended runs wait for a person and are never touched.
+When worker and flow die together, Prefect leaves the run `Running` and cancels the next one. The
+lease decides here: a run that holds it is alive, one that should hold it and does not is dead.
+Suspended runs wait for a person and are not touched.
 """
 
 from datetime import datetime, timedelta
@@ -29,20 +29,20 @@ from tasks.run_labels import rename_run
 UNFINISHED = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
 STARTING = timedelta(minutes=5)
-"""So long a run may take until it has its row in our store: imports, a slow disk."""
+"""Time that a run may take to record its row in our store: imports, a slow disk."""
 
 ENDING = timedelta(seconds=30)
-"""So long a run may take from its end in our store to its end in Prefect's."""
+"""Time between the end of a run in our store and its end in Prefect."""
 
 GONE = timedelta(0)
-"""A process of which it is known that it is gone will not end anything."""
+"""A process that is known to be gone will not finish the run."""
 
 WITHOUT_ROW = timedelta(hours=6)
-"""After so long, a run of a kind that has no row (rollback, backup, ...) counts as dead."""
+"""Age from which a run without a row (rollback, backup, ...) counts as dead."""
 
 
 def reconcile(client: SyncPrefectClient, store: Store, settings: Settings) -> list[str]:
-    """Mark the dead in both stores; says what was done. A second call does nothing."""
+    """Mark dead runs as crashed in both stores; returns a message for each. Idempotent."""
     said = [
         f"r{run} is crashed: its process is gone" for run in notifications.failures(store, settings)
     ]
@@ -56,7 +56,7 @@ def reconcile(client: SyncPrefectClient, store: Store, settings: Settings) -> li
 
 
 def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
-    """End suspended runs whose question was decided at a terminal, or by nobody in time."""
+    """End suspended runs whose approval request was decided at a terminal or expired."""
     said = []
     for run in _in_state(client, StateType.PAUSED):
         row = _newest_row(store, run)
@@ -81,7 +81,7 @@ def death(store: Store, run: FlowRun, now: datetime) -> str | None:
     if newest is None:
         patience = WITHOUT_ROW if run.state_type is StateType.RUNNING else STARTING
         since = now - began
-        return f"nothing was heard of it for {since}" if since > patience else None
+        return f"it has given no sign of life for {since}" if since > patience else None
     if newest.status == "running":
         return None  # or `died` would have marked it
     # Either it is about to end in Prefect's store too, or it is on its way up again.

@@ -103,7 +103,7 @@ def test_a_verdict_that_does_not_follow_from_its_evidence_is_told(own: Housing) 
         )
     found = as_json(own, "show", "r2", "--verdict", code=1)
     assert not found["agrees"]
-    assert found["differences"][0].startswith("the verdict was")
+    assert found["differences"][0].startswith("verdict: recorded")
     assert "It does not agree" in own("show", "r2", "--verdict").stdout
 
 
@@ -119,6 +119,6 @@ def test_a_person_decides(own: Housing) -> None:
     waits()
     assert any("housing approve r1" in n for n in as_json(own, "status")["needs_a_person"])
     decided = as_json(own, "reject", "r1", "--reason", "not now")
-    assert (decided["status"], decided["champion"]) == ("rejected", 2)
+    assert (decided["outcome"], decided["champion"]) == ("rejected", 2)
     assert as_json(own, "show", "r1")["approval"]["reason"] == "not now"
     refused(own("approve", "r1"), NotPossible, "it was rejected by")
