@@ -173,7 +173,7 @@ def test_a_broken_ledger_and_a_broken_split_are_found(sound: Store, seen: Settin
         connection.exec_driver_sql("UPDATE models SET train_keys = 'x' WHERE id = 2")
     found = findings(sound, seen)
     assert [area for area, _, _ in found] == ["database", "split"]
-    assert "line 0 to line 2" in found[0][1]
+    assert "entry 0 to entry 2" in found[0][1]
     assert "m2" in found[1][1]
 
 
