@@ -42,7 +42,7 @@ class Message:
 class NotifySettings(BaseModel):
     """Where messages go; a channel without an address is silent."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     events: tuple[Event, ...] = Field(
         tuple(Event),
@@ -50,35 +50,27 @@ class NotifySettings(BaseModel):
         + ", ".join(Event)
         + ".",
     )
-    webhook_url: SecretStr | None = Field(
-        None, description="Receives each message as a JSON object by POST."
-    )
-    smtp_url: SecretStr | None = Field(
-        None,
-        description="Mail server, e.g. smtps://user:password@mail.example.com or "
-        "smtp://mail.example.com:587. A password is sent encrypted or, beyond this machine, not "
-        "at all; special characters in it are written as in web addresses, @ as %40.",
-    )
-    mail_from: str = Field("housing@localhost", description="Sender of mails.")
-    mail_to: tuple[str, ...] = Field((), description="Recipients of mails, with commas.")
-    apprise_urls: tuple[SecretStr, ...] = Field(
-        (),
-        description="Anything else that Apprise reaches (Slack, Teams, Telegram, ntfy, ...): its "
-        "addresses, with commas.",
-    )
-    heartbeat_url: SecretStr | None = Field(
-        None,
-        description="Fetched after each completed nightly run. A service that expects it reports "
-        "that this machine is down.",
-    )
-    silent_after_minutes: float = Field(
-        15.0,
-        ge=1,
-        le=1440,
-        description="A flow run without a heartbeat for this long is marked crashed and reported; "
-        "one that waits for a person is not. The heartbeat is every 30 seconds.",
-    )
-    timeout_seconds: float = Field(5.0, gt=0, le=60, description="Timeout per channel, seconds.")
+    webhook_url: SecretStr | None = None
+    """Receives each message as a JSON object by POST."""
+    smtp_url: SecretStr | None = None
+    """Mail server, e.g. smtps://user:password@mail.example.com or smtp://mail.example.com:587. A
+    password is sent encrypted or, beyond this machine, not at all; special characters in it are
+    written as in web addresses, @ as %40."""
+    mail_from: str = "housing@localhost"
+    """Sender of mails."""
+    mail_to: tuple[str, ...] = ()
+    """Recipients of mails, with commas."""
+    apprise_urls: tuple[SecretStr, ...] = ()
+    """Anything else that Apprise reaches (Slack, Teams, Telegram, ntfy, ...): its addresses, with
+    commas."""
+    heartbeat_url: SecretStr | None = None
+    """Fetched after each completed nightly run. A service that expects it reports that this machine
+    is down."""
+    silent_after_minutes: float = Field(15.0, ge=1, le=1440)
+    """A flow run without a heartbeat for this long is marked crashed and reported; one that waits
+    for a person is not. The heartbeat is every 30 seconds."""
+    timeout_seconds: float = Field(5.0, gt=0, le=60)
+    """Timeout per channel, seconds."""
 
     @field_validator("events", mode="before")
     @classmethod

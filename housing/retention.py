@@ -8,25 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class RetentionPolicy(BaseModel):
     """Which models, predictions and backups are kept. Datasets and everything in SQL always are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    horizon_days: int = Field(
-        30,
-        ge=1,
-        le=3650,
-        description="Rollback horizon: champions and backups of the last days are always kept.",
-    )
-    days: int = Field(
-        90,
-        ge=1,
-        le=36500,
-        description="Age in days from which models and predictions may be deleted.",
-    )
-    champions: int = Field(5, ge=2, le=1000, description="Number of recent champions always kept.")
-    backups: int = Field(7, ge=1, le=1000, description="Number of recent backups always kept.")
-    orphan_hours: float = Field(
-        24.0, ge=1, le=8760, description="Age (hours) after which unreferenced files are deleted."
-    )
+    horizon_days: int = Field(30, ge=1, le=3650)
+    """Rollback horizon: champions and backups of the last days are always kept."""
+    days: int = Field(90, ge=1, le=36500)
+    """Age in days from which models and predictions may be deleted."""
+    champions: int = Field(5, ge=2, le=1000)
+    """Number of recent champions always kept."""
+    backups: int = Field(7, ge=1, le=1000)
+    """Number of recent backups always kept."""
+    orphan_hours: float = Field(24.0, ge=1, le=8760)
+    """Age (hours) after which unreferenced files are deleted."""
 
     @model_validator(mode="after")
     def _outside_the_horizon(self) -> Self:

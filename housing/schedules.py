@@ -13,24 +13,25 @@ OFF = "off"
 class Schedules(BaseModel):
     """Cron expressions of the deployments; all but the nightly run may be `off`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    retrain: str = Field("0 2 * * *", description="Cron expression of the nightly run.")
-    search: str = Field("0 4 * * 0", description="Cron expression of the full search, or off.")
-    full_search_trials: int = Field(60, ge=1, le=10_000, description="Trials of the full search.")
-    monitor: str = Field("30 * * * *", description="Cron expression of the monitor, or off.")
-    backup: str = Field(
-        "0 6 * * *", description="Cron expression of the backup and its test restore, or off."
-    )
-    prune: str = Field("0 7 * * 0", description="Cron expression of the prune, or off.")
-    timezone: str = Field("UTC", description="Time zone of the schedules, e.g. Europe/Berlin.")
-    missed_after_minutes: int = Field(
-        60,
-        ge=0,
-        le=1440,
-        description="A nightly run that has not begun this long after its time is reported as "
-        "missed and started; 0 starts it without a report.",
-    )
+    retrain: str = "0 2 * * *"
+    """Cron expression of the nightly run."""
+    search: str = "0 4 * * 0"
+    """Cron expression of the full search, or off."""
+    full_search_trials: int = Field(60, ge=1, le=10_000)
+    """Trials of the full search."""
+    monitor: str = "30 * * * *"
+    """Cron expression of the monitor, or off."""
+    backup: str = "0 6 * * *"
+    """Cron expression of the backup and its test restore, or off."""
+    prune: str = "0 7 * * 0"
+    """Cron expression of the prune, or off."""
+    timezone: str = "UTC"
+    """Time zone of the schedules, e.g. Europe/Berlin."""
+    missed_after_minutes: int = Field(60, ge=0, le=1440)
+    """A nightly run that has not begun this long after its time is reported as missed and started;
+    0 starts it without a report."""
 
     @field_validator("retrain")
     @classmethod

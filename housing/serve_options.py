@@ -14,38 +14,26 @@ KEPT = "kept"
 class ServeOptions(BaseModel):
     """Access, limits, log and shadow of the prediction API."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    token: SecretStr | None = Field(
-        None, description="Token that clients of the prediction API send; /health needs none."
-    )
-    allowed_hosts: tuple[str, ...] = Field(
-        ("127.0.0.1", "localhost", "[::1]"),
-        description="Host names to which a server without a token answers; a web page of another "
-        "host cannot use it through a visitor's browser.",
-    )
-    max_rows: int = Field(
-        1_000, ge=1, le=100_000, description="Districts of one JSON request; files may have more."
-    )
-    max_body_bytes: int = Field(
-        2_000_000, ge=1_000, le=10**9, description="Bytes of a JSON request."
-    )
-    max_upload_bytes: int = Field(
-        500_000_000, ge=1_000, le=10**11, description="Bytes of an uploaded file."
-    )
-    log: Literal["inputs", "answers", "off"] = Field(
-        "inputs",
-        description="Content of the prediction log: requests and predictions, predictions alone, "
-        "or nothing.",
-    )
-    log_days: int = Field(
-        30, ge=1, le=3650, description="Days after which logged predictions expire."
-    )
-    shadow: str = Field(
-        "",
-        description="A second model whose predictions are logged and never returned: m5, or `kept` "
-        "for the newest model that was never champion; empty for none.",
-    )
+    token: SecretStr | None = None
+    """Token that clients of the prediction API send; /health needs none."""
+    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
+    """Host names to which a server without a token answers; a web page of another host cannot use
+    it through a visitor's browser."""
+    max_rows: int = Field(1_000, ge=1, le=100_000)
+    """Districts of one JSON request; files may have more."""
+    max_body_bytes: int = Field(2_000_000, ge=1_000, le=10**9)
+    """Bytes of a JSON request."""
+    max_upload_bytes: int = Field(500_000_000, ge=1_000, le=10**11)
+    """Bytes of an uploaded file."""
+    log: Literal["inputs", "answers", "off"] = "inputs"
+    """Content of the prediction log: requests and predictions, predictions alone, or nothing."""
+    log_days: int = Field(30, ge=1, le=3650)
+    """Days after which logged predictions expire."""
+    shadow: str = ""
+    """A second model whose predictions are logged and never returned: m5, or `kept` for the newest
+    model that was never champion; empty for none."""
 
     # Fixed for users (`settings.FIXED`); tests change them.
     poll_seconds: float = 0.25  # between two checks for a new champion

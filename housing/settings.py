@@ -73,12 +73,12 @@ FIXED: Mapping[str, frozenset[str]] = {
 class SplitSettings(BaseModel):
     """The test side is fixed by these two: changing them starts another history."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    seed: int = Field(
-        42, ge=0, lt=2**31, description="Decides the split and the simulated districts."
-    )
-    test_share: float = Field(0.2, gt=0.01, lt=0.9, description="Share of rows kept for testing.")
+    seed: int = Field(42, ge=0, lt=2**31)
+    """Decides the split and the simulated districts."""
+    test_share: float = Field(0.2, gt=0.01, lt=0.9)
+    """Share of rows kept for testing."""
 
 
 class Settings(BaseSettings):
@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
+        use_attribute_docstrings=True,
         env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_file=ENV_FILE,
@@ -98,53 +99,43 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    home: Path = Field(Path("var"), description="Folder in which everything is written.")
-    database_url: SecretStr = Field(
-        SecretStr(""), description="Metadata store; default is a SQLite file in HOME."
-    )
-    blob_url: str = Field("", description="Where models and data go: a folder, or s3://...")
-    backup_url: str = Field("", description="A second place for the same bytes, on another disk.")
-    signing_key: SecretStr | None = Field(
-        None,
-        min_length=32,
-        description="Key that models are signed with; default is a key made in HOME/keys.",
-    )
-    backup_key: SecretStr | None = Field(
-        None,
-        min_length=16,
-        description="Passphrase by which backups are encrypted; without it they are not.",
-    )
-    sources: SourceSettings = Field(
-        default_factory=SourceSettings, description="Where rows come from."
-    )
-    split: SplitSettings = Field(
-        default_factory=SplitSettings, description="How rows are split into training and test."
-    )
-    schedules: Schedules = Field(default_factory=Schedules, description="When it runs.")
-    drift: DriftPolicy = Field(
-        default_factory=DriftPolicy, description="What counts as drift, in gate and monitor."
-    )
-    notify: NotifySettings = Field(
-        default_factory=lambda: NotifySettings.model_validate({}), description="Where messages go."
-    )
-    gate: GatePolicy = Field(
-        default_factory=lambda: GatePolicy.model_validate({}), description="When to promote."
-    )
-    search: SearchPlan = Field(default_factory=SearchPlan, description="What to try each night.")
-    retention: RetentionPolicy = Field(
-        default_factory=lambda: RetentionPolicy.model_validate({}), description="What to keep."
-    )
-    dask_address: str | None = Field(
-        None,
-        description="Address of a Dask scheduler, e.g. tcp://10.0.0.5:8786, on whose workers draws "
-        "are scored and models fitted; they need this package and its libraries.",
-    )
-    quality: QualityPolicy = Field(default_factory=QualityPolicy, description="What to let in.")
-    serve: ServeOptions = Field(default_factory=ServeOptions, description="The prediction API.")
-    monitor: MonitorOptions = Field(
-        default_factory=lambda: MonitorOptions.model_validate({}),
-        description="What is watched between two nights.",
-    )
+    home: Path = Path("var")
+    """Folder in which everything is written."""
+    database_url: SecretStr = SecretStr("")
+    """Metadata store; default is a SQLite file in HOME."""
+    blob_url: str = ""
+    """Where models and data go: a folder, or s3://..."""
+    backup_url: str = ""
+    """A second place for the same bytes, on another disk."""
+    signing_key: SecretStr | None = Field(None, min_length=32)
+    """Key that models are signed with; default is a key made in HOME/keys."""
+    backup_key: SecretStr | None = Field(None, min_length=16)
+    """Passphrase by which backups are encrypted; without it they are not."""
+    sources: SourceSettings = Field(default_factory=SourceSettings)
+    """Where rows come from."""
+    split: SplitSettings = Field(default_factory=SplitSettings)
+    """How rows are split into training and test."""
+    schedules: Schedules = Field(default_factory=Schedules)
+    """When it runs."""
+    drift: DriftPolicy = Field(default_factory=DriftPolicy)
+    """What counts as drift, in gate and monitor."""
+    notify: NotifySettings = Field(default_factory=lambda: NotifySettings.model_validate({}))
+    """Where messages go."""
+    gate: GatePolicy = Field(default_factory=lambda: GatePolicy.model_validate({}))
+    """When to promote."""
+    search: SearchPlan = Field(default_factory=SearchPlan)
+    """What to try each night."""
+    retention: RetentionPolicy = Field(default_factory=lambda: RetentionPolicy.model_validate({}))
+    """What to keep."""
+    dask_address: str | None = None
+    """Address of a Dask scheduler, e.g. tcp://10.0.0.5:8786, on whose workers draws are scored and
+    models fitted; they need this package and its libraries."""
+    quality: QualityPolicy = Field(default_factory=QualityPolicy)
+    """What to let in."""
+    serve: ServeOptions = Field(default_factory=ServeOptions)
+    """The prediction API."""
+    monitor: MonitorOptions = Field(default_factory=lambda: MonitorOptions.model_validate({}))
+    """What is watched between two nights."""
 
     @field_validator("home")
     @classmethod

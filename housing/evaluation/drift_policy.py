@@ -6,21 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field
 class DriftPolicy(BaseModel):
     """Thresholds of the gate and of the monitor alike."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    min_rows: int = Field(
-        200, ge=1, description="Rows on both sides below which no column is compared."
-    )
-    min_effect: float = Field(
-        0.1,
-        ge=0,
-        le=1,
-        description="Smallest effect that counts, 0 to 1: Kolmogorov-Smirnov distance of a "
-        "number, total variation of a category or of the share of missing values.",
-    )
-    fdr: float = Field(
-        0.01,
-        gt=0,
-        le=1,
-        description="False discovery rate across columns (Benjamini-Hochberg).",
-    )
+    min_rows: int = Field(200, ge=1)
+    """Rows on both sides below which no column is compared."""
+    min_effect: float = Field(0.1, ge=0, le=1)
+    """Smallest effect that counts, 0 to 1: Kolmogorov-Smirnov distance of a number, total variation
+    of a category or of the share of missing values."""
+    fdr: float = Field(0.01, gt=0, le=1)
+    """False discovery rate across columns (Benjamini-Hochberg)."""

@@ -15,53 +15,33 @@ ROLLBACK_CONFIDENCE = 0.99
 class MonitorOptions(BaseModel):
     """What counts as drift, as a broken promise, as old; and what is done about it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    drift: DriftPolicy = Field(
-        default_factory=DriftPolicy, description="`Settings` sets it to the group DRIFT."
-    )
-    alarm_window: int = Field(
-        5, ge=1, le=100, description="Windows over which repeated drift is counted."
-    )
-    alarm_after: int = Field(
-        2,
-        ge=1,
-        le=100,
-        description="Windows of these, the newest among them, that must drift for an alarm.",
-    )
-    max_unseen_share: float = Field(
-        0.01, ge=0, le=1, description="Share of rows whose category the champion has never seen."
-    )
-    max_rejected_share: float = Field(
-        0.1,
-        ge=0,
-        le=1,
-        description="Share of rows that ingestion may reject between two monitor runs.",
-    )
-    min_labels: int = Field(50, ge=10, description="Labels from which on a live error is judged.")
-    false_alarm: float = Field(
-        0.01,
-        gt=0,
-        lt=0.5,
-        description="Chance of a false alarm of live error for a champion and month.",
-    )
-    design_effect: float = Field(
-        2.0,
-        ge=1,
-        le=100,
-        description="Rows that count as one, as neighbouring districts err together (the design "
-        "effect of a clustered sample).",
-    )
-    champion_days: float = Field(30.0, gt=0, description="Days after which a champion is stale.")
-    data_days: float = Field(3.0, gt=0, description="Days without data after which it is stale.")
-    on_drift: Literal["alert", "retrain"] = Field(
-        "alert", description="What an alarm of drift does besides sending a message."
-    )
-    on_error: Literal["alert", "retrain", "rollback"] = Field(
-        "alert",
-        description="What a live error beyond its limit does; a rollback only while the champion "
-        "is on probation.",
-    )
-    probation_days: float = Field(
-        7.0, gt=0, description="Days after a promotion in which a live error may roll it back."
-    )
+    drift: DriftPolicy = Field(default_factory=DriftPolicy)
+    """`Settings` sets it to the group DRIFT."""
+    alarm_window: int = Field(5, ge=1, le=100)
+    """Windows over which repeated drift is counted."""
+    alarm_after: int = Field(2, ge=1, le=100)
+    """Windows of these, the newest among them, that must drift for an alarm."""
+    max_unseen_share: float = Field(0.01, ge=0, le=1)
+    """Share of rows whose category the champion has never seen."""
+    max_rejected_share: float = Field(0.1, ge=0, le=1)
+    """Share of rows that ingestion may reject between two monitor runs."""
+    min_labels: int = Field(50, ge=10)
+    """Labels from which on a live error is judged."""
+    false_alarm: float = Field(0.01, gt=0, lt=0.5)
+    """Chance of a false alarm of live error for a champion and month."""
+    design_effect: float = Field(2.0, ge=1, le=100)
+    """Rows that count as one, as neighbouring districts err together (the design effect of a
+    clustered sample)."""
+    champion_days: float = Field(30.0, gt=0)
+    """Days after which a champion is stale."""
+    data_days: float = Field(3.0, gt=0)
+    """Days without data after which it is stale."""
+    on_drift: Literal["alert", "retrain"] = "alert"
+    """What an alarm of drift does besides sending a message."""
+    on_error: Literal["alert", "retrain", "rollback"] = "alert"
+    """What a live error beyond its limit does; a rollback only while the champion is on probation.
+    """
+    probation_days: float = Field(7.0, gt=0)
+    """Days after a promotion in which a live error may roll it back."""

@@ -31,7 +31,7 @@ log = logging.getLogger("housing")
 class NightlyParameters(BaseModel):
     """Parameters of one run; empty ones follow the settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     source: str | None = Field(
         None,
@@ -39,18 +39,15 @@ class NightlyParameters(BaseModel):
         description=f"Where to look for fresh rows, of {', '.join(SOURCES)}; "
         "separate several with commas.",
     )
-    n_trials: int | None = Field(
-        None, ge=1, le=10_000, title="N Trials", description="Trials of the random search."
-    )
+    n_trials: int | None = Field(None, ge=1, le=10_000, title="N Trials")
+    """Trials of the random search."""
     families: tuple[str, ...] | None = Field(
         None, description=f"Model families to draw from: {', '.join(FAMILIES)}."
     )
-    seed: int | None = Field(
-        None, ge=0, lt=2**31, description="Seed of the search; another seed draws other candidates."
-    )
-    dry_run: bool = Field(
-        False, title="Dry Run", description="Judge, but promote nothing whatever the verdict is."
-    )
+    seed: int | None = Field(None, ge=0, lt=2**31)
+    """Seed of the search; another seed draws other candidates."""
+    dry_run: bool = Field(False, title="Dry Run")
+    """Judge, but promote nothing whatever the verdict is."""
 
     def settings(self) -> Settings:
         """The settings of this run; SettingsInvalid where a value is impossible."""

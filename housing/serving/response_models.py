@@ -14,7 +14,7 @@ PRICE = f"{CATALOGUE[TARGET].meaning} ({UNIT})"
 
 
 class _Schema(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 class Prediction(_Schema):
@@ -23,29 +23,37 @@ class Prediction(_Schema):
     predicted: float = Field(description=PRICE)
     lower: float | None = Field(description=f"Lower limit of the prediction interval ({UNIT})")
     upper: float | None = Field(description=f"Upper limit of the prediction interval ({UNIT})")
-    extrapolates: bool = Field(description="The district is unlike any training district")
-    warnings: list[str] = Field(description="Why it extrapolates")
-    district_id: str | None = Field(None, description="As sent with the district")
+    extrapolates: bool
+    """The district is unlike any training district"""
+    warnings: list[str]
+    """Why it extrapolates"""
+    district_id: str | None = None
+    """As sent with the district"""
 
 
 class PredictionResponse(_Schema):
     """Prices, and the model that predicted them."""
 
-    model: str = Field(description="The model that predicted, e.g. m7", examples=["m7"])
-    promotion: int = Field(description="Number of the promotion that made it champion")
-    champion_since: str = Field(description="When it became champion (ISO 8601, UTC)")
-    unit: str = Field(description="Unit of the prices")
-    nominal_coverage: float | None = Field(
-        description="Share of true prices that the prediction intervals should contain"
-    )
-    predictions: list[Prediction] = Field(description="In the order of the request")
+    model: str = Field(examples=["m7"])
+    """The model that predicted, e.g. m7"""
+    promotion: int
+    """Number of the promotion that made it champion"""
+    champion_since: str
+    """When it became champion (ISO 8601, UTC)"""
+    unit: str
+    """Unit of the prices"""
+    nominal_coverage: float | None
+    """Share of true prices that the prediction intervals should contain"""
+    predictions: list[Prediction]
+    """In the order of the request"""
 
 
 class Contribution(_Schema):
     """The contribution of a feature to the price."""
 
     feature: str
-    value: str = Field(description="The district's value, with its unit")
+    value: str
+    """The district's value, with its unit"""
     contribution: float = Field(description=f"Shapley value ({UNIT})")
 
 
@@ -62,10 +70,10 @@ class ExplanationResponse(PredictionResponse):
     """One price, the contributions of the features, and prices nearby."""
 
     base_value: float = Field(description=f"Mean price of typical districts ({UNIT})")
-    contributions: list[Contribution] = Field(
-        description="Largest first; with `base_value` they add up to the predicted price"
-    )
-    neighbours: list[Neighbour] = Field(description="The nearest training districts")
+    contributions: list[Contribution]
+    """Largest first; with `base_value` they add up to the predicted price"""
+    neighbours: list[Neighbour]
+    """The nearest training districts"""
 
 
 class Estimate(_Schema):
@@ -92,9 +100,11 @@ class ModelFacts(_Schema):
     test_rmse: Estimate | None = Field(description=f"Error on the test set ({UNIT})")
     test_rows: int | None
     nominal_coverage: float | None
-    coverage: Estimate | None = Field(description="Share of test prices inside their interval")
+    coverage: Estimate | None
+    """Share of test prices inside their interval"""
     coverage_by_slice: list[dict[str, Any]]
-    no_interval_reason: str = Field(description="Why there are no intervals, or empty")
+    no_interval_reason: str
+    """Why there are no intervals, or empty"""
 
 
 class Readiness(_Schema):
@@ -103,10 +113,10 @@ class Readiness(_Schema):
     ready: bool
     model: str | None
     promotion: int | None
-    reload_failure: dict[str, Any] | None = Field(
-        description="Why the champion could not be loaded, if so"
-    )
-    promotion_log_error: str = Field(description="Why the promotion log cannot be read, if so")
+    reload_failure: dict[str, Any] | None
+    """Why the champion could not be loaded, if so"""
+    promotion_log_error: str
+    """Why the promotion log cannot be read, if so"""
 
 
 class Health(_Schema):
@@ -130,4 +140,5 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[FieldError] | None = None
-    more_errors: int | None = Field(None, description="Number of errors that are not listed")
+    more_errors: int | None = None
+    """Number of errors that are not listed"""

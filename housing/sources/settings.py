@@ -14,36 +14,28 @@ from housing.sources import SOURCES
 class SourceSettings(BaseModel):
     """Where rows come from; each source uses its own fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     names: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         ("census", "landing"),
         description=f"Sources to read, in order, separated by commas: {', '.join(SOURCES)}.",
     )
-    landing_dir: Path | None = Field(
-        None, description="Folder of CSV and Parquet files; the default is `landing` in HOME."
-    )
-    census: str | None = Field(
-        None,
-        description="Path or URL of the reference table; the default is its public address.",
-    )
-    sql_url: SecretStr | None = Field(None, description="Database of the source `sql`.")
-    sql_table: str | None = Field(
-        None, description="Table of the source `sql`; schema.table where it needs to be."
-    )
-    sql_watermark: str | None = Field(
-        None, description="Monotonic column used to detect new rows of the source `sql`."
-    )
-    simulated_rows: int = Field(
-        20_640, ge=100, le=10_000_000, description="Rows of the first simulated delivery."
-    )
-    scenario: str = Field("calm", description="How simulated data change from run to run.")
-    settle_seconds: float = Field(
-        5.0,
-        ge=0,
-        le=600,
-        description="A landing file is read once it has not changed for this many seconds.",
-    )
+    landing_dir: Path | None = None
+    """Folder of CSV and Parquet files; the default is `landing` in HOME."""
+    census: str | None = None
+    """Path or URL of the reference table; the default is its public address."""
+    sql_url: SecretStr | None = None
+    """Database of the source `sql`."""
+    sql_table: str | None = None
+    """Table of the source `sql`; schema.table where it needs to be."""
+    sql_watermark: str | None = None
+    """Monotonic column used to detect new rows of the source `sql`."""
+    simulated_rows: int = Field(20_640, ge=100, le=10_000_000)
+    """Rows of the first simulated delivery."""
+    scenario: str = "calm"
+    """How simulated data change from run to run."""
+    settle_seconds: float = Field(5.0, ge=0, le=600)
+    """A landing file is read once it has not changed for this many seconds."""
 
     @field_validator("names")
     @classmethod

@@ -24,76 +24,43 @@ ALL_CORES = -1
 class SearchPlan(BaseModel):
     """A random search; the same plan gives the same draws and scores on every machine."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    families: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        default=("boosting",),
-        description="Model families to sample from, each with equal chance or, where wall time is "
-        "the limit, in turn; a family that is named twice is sampled twice as often",
-    )
-    n_trials: int = Field(default=6, ge=1, le=10_000, description="Number of trials")
-    folds: int = Field(default=3, ge=2, le=20, description="Folds of the cross-validation")
-    shuffle: bool = Field(
-        default=True,
-        description="Shuffle rows before they are divided into folds. Off, folds are consecutive "
-        "rows: in a table ordered by location this measures the error at unseen locations",
-    )
-    seed: int = Field(
-        default=42, ge=0, lt=2**32, description="Seed of the trials, the folds and every fit"
-    )
-    seconds: float | None = Field(
-        default=None,
-        gt=0,
-        le=7 * 86_400,
-        description="Wall time of the search in seconds; trials are added in rounds of N_TRIALS "
-        "until it is used up",
-    )
-    prune_margin: float = Field(
-        default=0.003,
-        ge=0,
-        le=1,
-        description="A trial is pruned after a fold when its error so far exceeds the best trial's "
-        "on the same folds by more than this share; 0 scores every trial on every fold",
-    )
-    warm_starts: int = Field(
-        default=1,
-        ge=0,
-        le=100,
-        description="Best trials of earlier runs that are tried again beside new ones",
-    )
-    rows: int = Field(
-        default=25_000,
-        ge=1000,
-        description="Training rows that trials are scored on, sampled at random where there are "
-        "more; the challenger is fitted on all",
-    )
-    member_rows: int = Field(
-        default=300_000,
-        ge=1000,
-        description="Training rows that one member of the ensemble is fitted on. Where there are "
-        "more, each member gets a sample of its own; neighbour features use all rows",
-    )
-    exclude_features: tuple[str, ...] = Field(
-        default=(),
-        description="Groups of features to leave out; at least one of the families must have them",
-    )
-    ensemble_size: int = Field(
-        default=3,
-        ge=1,
-        le=50,
-        description="Members of the ensemble, each with its own seed, whose mean is the challenger",
-    )
-    ensemble: bool = Field(
-        default=True,
-        description="Choose the members among the best trials by their predictions of unseen "
-        "folds; off, all are the best trial with other seeds",
-    )
-    n_jobs: int = Field(
-        default=ALL_CORES,
-        ge=ALL_CORES,
-        le=4096,
-        description="Worker processes of one thread each; -1 for one per physical core",
-    )
+    families: Annotated[tuple[str, ...], Field(min_length=1)] = ("boosting",)
+    """Model families to sample from, each with equal chance or, where wall time is the limit, in
+    turn; a family that is named twice is sampled twice as often"""
+    n_trials: int = Field(default=6, ge=1, le=10_000)
+    """Number of trials"""
+    folds: int = Field(default=3, ge=2, le=20)
+    """Folds of the cross-validation"""
+    shuffle: bool = True
+    """Shuffle rows before they are divided into folds. Off, folds are consecutive rows: in a table
+    ordered by location this measures the error at unseen locations"""
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    """Seed of the trials, the folds and every fit"""
+    seconds: float | None = Field(default=None, gt=0, le=7 * 86_400)
+    """Wall time of the search in seconds; trials are added in rounds of N_TRIALS until it is used
+    up"""
+    prune_margin: float = Field(default=0.003, ge=0, le=1)
+    """A trial is pruned after a fold when its error so far exceeds the best trial's on the same
+    folds by more than this share; 0 scores every trial on every fold"""
+    warm_starts: int = Field(default=1, ge=0, le=100)
+    """Best trials of earlier runs that are tried again beside new ones"""
+    rows: int = Field(default=25_000, ge=1000)
+    """Training rows that trials are scored on, sampled at random where there are more; the
+    challenger is fitted on all"""
+    member_rows: int = Field(default=300_000, ge=1000)
+    """Training rows that one member of the ensemble is fitted on. Where there are more, each member
+    gets a sample of its own; neighbour features use all rows"""
+    exclude_features: tuple[str, ...] = ()
+    """Groups of features to leave out; at least one of the families must have them"""
+    ensemble_size: int = Field(default=3, ge=1, le=50)
+    """Members of the ensemble, each with its own seed, whose mean is the challenger"""
+    ensemble: bool = True
+    """Choose the members among the best trials by their predictions of unseen folds; off, all are
+    the best trial with other seeds"""
+    n_jobs: int = Field(default=ALL_CORES, ge=ALL_CORES, le=4096)
+    """Worker processes of one thread each; -1 for one per physical core"""
 
     @field_validator("families")
     @classmethod
