@@ -1,7 +1,7 @@
 """Automations of the orchestrator, as data, and their installation, which may be done twice.
 
-A second pair of eyes: nights are watched by `watch`, which asks the lease. These see the runs that
-hold none (rollback, backup, ...). A switch that somebody set in the UI stays as it is.
+They cover runs without a lease (rollback, backup, ...); the watchdog covers the others. An
+automation that a user has switched off in the UI stays off.
 """
 
 from collections.abc import Mapping
@@ -87,7 +87,7 @@ def install(
 def _same(found: AutomationCore, wanted: AutomationCore) -> bool:
     """Whether an update would change nothing; it would still forget whose heartbeats have stopped.
 
-    A runner that dies with its run comes back and installs: the dead must not be forgotten by that.
+    After a restart of the worker, reinstalling must not reset runs whose heartbeat has stopped.
     """
     fields = set(AutomationCore.model_fields)
     return _plain(found.model_dump(include=fields)) == _plain(wanted.model_dump(include=fields))

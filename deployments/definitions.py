@@ -33,7 +33,7 @@ class Deployment:
     parameters: Callable[[Settings], dict[str, Any]] | None = None
 
     def build(self, settings: Settings) -> RunnerDeployment:
-        """What the orchestrator is told."""
+        """The deployment, as Prefect needs it."""
         cron = OFF if self.schedule is None else self.schedule(settings)
         return self.flow.to_deployment(
             name=self.name,

@@ -1,7 +1,7 @@
-"""What the orchestrator is told through its environment, before it is imported.
+"""Prefect's environment variables; they must be set before Prefect is imported.
 
-It gets a home of its own inside HOUSING_HOME, so that a developer's other Prefect is left
-alone, and is told to be silent towards the internet. Values that a user has set win.
+It gets a home of its own inside HOUSING_HOME, so that another Prefect of the developer's is not
+changed, and does not connect to the internet. Values that a user has set win.
 """
 
 import os

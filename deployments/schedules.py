@@ -1,7 +1,6 @@
 """When a deployment was due, computed by the orchestrator's own schedules.
 
-Two libraries need not agree on a day on which the clocks change, and then a night begins twice.
-What is done about a night that did not begin belongs to `lateness`.
+Two libraries may disagree on the days of clock changes, and then a run starts twice.
 """
 
 import asyncio
@@ -23,8 +22,8 @@ def owed(deployment: DeploymentResponse, now: datetime, watched_since: datetime)
     """The newest time at which a deployment was to run, in UTC; None where there was none yet.
 
     Of its schedules those count that are on; where all are off, what they would have asked for. A
-    time before the deployment was made counts where the watchdog was at work then: Prefect lost
-    its database, and has the deployment anew.
+    time before the deployment was created counts if the watchdog ran then: Prefect has lost its
+    database.
     """
     on = [schedule for schedule in deployment.schedules if schedule.active]
     counted, created = on or deployment.schedules, deployment.created

@@ -59,7 +59,7 @@ def check_options(chosen: dict[str, Any]) -> None:
 
 @contextmanager
 def without_heartbeats() -> Iterator[None]:
-    """Switch off Prefect's heartbeats: nobody reads them here, and stopping them takes a second."""
+    """Switch off Prefect's heartbeats: unused here, and stopping them takes a second."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):

@@ -120,7 +120,7 @@ def audit_sample(
         int, typer.Option("-n", "--count", min=1, max=MOST_ROWS, help="Districts.")
     ] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random part.")] = 0,
-    rival: Annotated[
+    compare_with: Annotated[
         str | None,
         typer.Option(help="Model to compare with, e.g. m3; the newest other one if left out."),
     ] = None,
@@ -133,7 +133,7 @@ def audit_sample(
     from housing.operations.labelling_sample import write_sample
     from housing.store.database.open import open_store
 
-    other = None if rival is None else id_parsing.parse(rival, allowed="m")[1]
+    other = None if compare_with is None else id_parsing.parse(compare_with, allowed="m")[1]
     with open_store(load_settings()) as store:
         rows = write_sample(store, output, count, seed=seed, other=other)
     console.print(f"{rows:,} districts: {escape(str(output))}")

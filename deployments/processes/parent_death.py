@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 EXIT_WITH_PARENT_FLAG = "--tied"
-"""The argument that tells a program of ours to end with its parent."""
+"""The argument with which a program of ours ends with its parent."""
 
 
 def start_child(
@@ -32,7 +32,7 @@ def start_child(
 
 
 def wait_and_close(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of a child that was told to end, and close its line."""
+    """Wait for a child that was signalled to end, and close its pipe."""
     process.wait()
     if process.stdin is not None:
         process.stdin.close()

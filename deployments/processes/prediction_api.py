@@ -50,7 +50,7 @@ def serve(settings: Settings, binding: Binding, say: Callable[[str], None]) -> N
 
     _refuse_open_door(settings, binding)
     with open_store(settings):
-        pass  # what is wrong with the store is said once, before any worker starts
+        pass  # a fault of the store is reported once, before any worker starts
     listening = _listen(binding)
     host = f"[{binding.host}]" if ":" in binding.host else binding.host
     say(f"http://{host}:{binding.port}  (Ctrl-C stops it)")

@@ -40,7 +40,7 @@ def sign_in_url(ui: str, secret: str) -> str:
 
 
 def server_settings(url: str, secret: str) -> dict[str, str]:
-    """What a server with the API at `url` is told; origins that a user has set win."""
+    """Environment of a server with the API at `url`; origins set by a user win."""
     return {
         SERVER_SECRET: secret,
         CLIENT_SECRET: secret,
@@ -52,7 +52,7 @@ def server_settings(url: str, secret: str) -> dict[str, str]:
 
 
 def client_settings(url: str, secret: str | None) -> dict[str, str]:
-    """What a client of the server is told."""
+    """Environment of a client of the server."""
     return {"PREFECT_API_URL": url} | ({} if secret is None else {CLIENT_SECRET: secret})
 
 

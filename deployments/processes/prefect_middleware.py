@@ -119,7 +119,7 @@ def knows(request: Request, secret: str) -> bool:
 
 
 def _cookie(secret: str) -> tuple[str, str]:
-    """Name and value; from the value nobody finds the auth string. All ports share cookies."""
+    """Name and value, which does not reveal the auth string. All ports share cookies."""
     value = hmac.new(secret.encode(), b"reports", hashlib.sha256).hexdigest()
     return f"reports-{value[:8]}", value
 

@@ -92,8 +92,8 @@ def start(home: Path, *, port: int | None = None) -> Server:
     url = api_url(port)
     log = home / "prefect" / "server.log"
     secret = prefect_access.new_secret()
-    told = {**os.environ, **environment(url, secret, ui=False)}
-    return Server(start_child(command(port), told, log), url, log, secret)
+    variables = {**os.environ, **environment(url, secret, ui=False)}
+    return Server(start_child(command(port), variables, log), url, log, secret)
 
 
 def api_url(port: int) -> str:
@@ -115,8 +115,8 @@ def command(port: int, *, reports: Path | None = None) -> tuple[str, ...]:
 
 
 def environment(url: str, secret: str, *, ui: bool) -> dict[str, str]:
-    """What a server is told beside what `environment.prepare` tells all."""
-    told = {
+    """Environment of a server, in addition to `environment.prepare`."""
+    variables = {
         **prefect_access.server_settings(url, secret),
         "PREFECT_API_URL": url,
         "PREFECT_UI_ENABLED": "1" if ui else "0",
@@ -124,12 +124,12 @@ def environment(url: str, secret: str, *, ui: bool) -> dict[str, str]:
     }
     if not ui:
         # A server for one night needs no scheduler, no late-run marking and no telemetry.
-        told["PREFECT__SERVER_EPHEMERAL"] = "1"
-    return told
+        variables["PREFECT__SERVER_EPHEMERAL"] = "1"
+    return variables
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """A port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((_LOCAL, 0))
         return int(probe.getsockname()[1])

@@ -14,18 +14,18 @@ from deployments.processes import prefect_access, prefect_server
 
 @dataclass(frozen=True)
 class Service:
-    """A program; `answers` says whether it is at work, None where being alive says so."""
+    """A program; `is_healthy` is None if a live process is enough."""
 
     name: str  # as people read it
     command: tuple[str, ...]
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
-    answers: Callable[[], bool] | None = None
-    stop_seconds: float = 15.0  # of patience after SIGTERM, before it is killed
+    is_healthy: Callable[[], bool] | None = None
+    stop_seconds: float = 15.0  # between SIGTERM and SIGKILL
 
 
-NIGHT_SECONDS = 60.0
-"""A running night gets this long to stop safely."""
+RUN_STOP_SECONDS = 60.0
+"""Time for a run to stop safely."""
 
 
 def parts(home: Path, port: int, api_port: int, secret: str) -> tuple[Service, ...]:
@@ -40,20 +40,20 @@ def parts(home: Path, port: int, api_port: int, secret: str) -> tuple[Service, .
             prefect_server.command(port, reports=home / "reports"),
             logs / "server.log",
             prefect_server.environment(url, secret, ui=True),
-            answers=lambda: prefect_server.is_healthy(url),
+            is_healthy=lambda: prefect_server.is_healthy(url),
         ),
         Service(
             "runner",
             (*module, "deployments.processes.worker"),
             logs / "runner.log",
             {**client, "PREFECT_UI_URL": url.removesuffix("/api")},
-            stop_seconds=NIGHT_SECONDS,
+            stop_seconds=RUN_STOP_SECONDS,
         ),
         Service("watch", (*module, "deployments.watchdog.main"), logs / "watch.log", client),
         Service(
             "prediction API",
             (*module, "deployments.processes.prediction_api_main", str(api_port)),
             logs / "predicting.log",
-            answers=lambda: prefect_server.is_healthy(f"http://127.0.0.1:{api_port}"),
+            is_healthy=lambda: prefect_server.is_healthy(f"http://127.0.0.1:{api_port}"),
         ),
     )

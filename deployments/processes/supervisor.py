@@ -69,14 +69,14 @@ class SupervisedProcess:
             wait_and_close(self.process)
         self.process, self.again_at = None, time.monotonic() + RESTART_SECONDS
 
-    def stop(self, impatient: Callable[[], bool]) -> None:
-        """SIGTERM, then patience, then SIGKILL to it and what it started."""
+    def stop(self, force: Callable[[], bool]) -> None:
+        """SIGTERM, a wait, then SIGKILL to it and its children."""
         if self.process is None:
             return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + self.part.stop_seconds
-        while self.process.poll() is None and time.monotonic() < deadline and not impatient():
+        while self.process.poll() is None and time.monotonic() < deadline and not force():
             time.sleep(0.05)
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -109,11 +109,11 @@ def up(home: Path, port: int, api_port: int, say: Say) -> None:
 def _ignore_closed_terminal(say: Say) -> Say:
     """`say`, which may fail: a terminal that was closed must not keep us from ending in order."""
 
-    def said(text: str) -> None:
+    def lines_found(text: str) -> None:
         with suppress(OSError):
             say(text)
 
-    return said
+    return lines_found
 
 
 def _start_all(watched: Sequence[SupervisedProcess], say: Say, stopping: Callable[[], int]) -> None:
@@ -122,7 +122,7 @@ def _start_all(watched: Sequence[SupervisedProcess], say: Say, stopping: Callabl
     for one in watched:
         one.start()
         deadline = time.monotonic() + servers.START_SECONDS
-        while one.part.answers is not None and not one.part.answers() and not stopping():
+        while one.part.is_healthy is not None and not one.part.is_healthy() and not stopping():
             if one.code() is not None or time.monotonic() > deadline:
                 code, log = one.code(), one.part.log
                 why = (
@@ -166,19 +166,19 @@ def _in_words(code: int) -> str:
 
 
 def last_line(log: Path) -> str:
-    """The last thing a log says, for people who will not open it at once."""
+    """The last line of a log."""
     with log.open(errors="replace") as lines:
-        said = [line.strip() for line in deque(lines, 20) if line.strip()]
-    return f"{log}: {said[-1][:200]}" if said else f"its log {log} is empty"
+        lines_found = [line.strip() for line in deque(lines, 20) if line.strip()]
+    return f"{log}: {lines_found[-1][:200]}" if lines_found else f"its log {log} is empty"
 
 
 def _stop_all(
-    watched: Sequence[SupervisedProcess], home: Path, say: Say, impatient: Callable[[], bool]
+    watched: Sequence[SupervisedProcess], home: Path, say: Say, force: Callable[[], bool]
 ) -> None:
     say("Stopping; a running night stops safely, and the next one goes on where it was ...")
     servers.unpublish_url(home)
     for one in reversed(watched):
-        one.stop(impatient)
+        one.stop(force)
     say("Stopped.")
 
 

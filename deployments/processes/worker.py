@@ -24,16 +24,16 @@ from deployments.watchdog.zombie_runs import reconcile
 from housing.settings import Settings, load_settings
 from housing.store.database.open import open_store
 
-AT_ONCE = 4  # runs; only one of them is a night
-STOP_SECONDS = 45.0  # for runs to stop safely, of the 60 that whoever stops us gives
+AT_ONCE = 4  # runs; the lease lets only one of them retrain
+STOP_SECONDS = 45.0  # for runs to stop safely, of the 60 that the supervisor waits
 
-REPORT_SECONDS = 1.0  # for the word of how a run ended to reach the server
+REPORT_SECONDS = 1.0  # for the final state of a run to reach the server
 
 log = logging.getLogger("housing")
 
 
 class GracefulRunner(Runner):
-    """A runner that lets its runs stop safely: Prefect's own kills them when it is told to end."""
+    """A runner that lets its runs stop safely; Prefect's own kills them on SIGTERM."""
 
     leaving = False
 
@@ -81,14 +81,14 @@ def main() -> None:
     settings = load_settings()
     # Of its runs; twice as often as HOUSING_NOTIFY__SILENT_AFTER_MINUTES can be.
     os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
-    put_right(settings)
+    reconcile_on_startup(settings)
     # Built outside of the loop: inside of it this method of Prefect's is another one.
     silence = timedelta(minutes=settings.notify.silent_after_minutes)
     asyncio.run(serve([deployment.build(settings) for deployment in DEPLOYMENTS], silence))
 
 
-def put_right(settings: Settings) -> None:
-    """Before anything is taken up: the dead are marked, and of late nights the newest is left."""
+def reconcile_on_startup(settings: Settings) -> None:
+    """On start-up: mark dead runs as crashed and skip superseded late runs."""
     with open_store(settings) as store, get_client(sync_client=True) as client:
         for message in (*reconcile(client, store, settings), *skip_older(client)):
             log.info(message)
@@ -110,8 +110,7 @@ async def serve(built: Sequence[RunnerDeployment], silence: timedelta) -> None:
 def keep_switches(client: SyncPrefectClient, deployment: RunnerDeployment) -> None:
     """Have a registration leave alone what is switched off, and a schedule that stays as it is.
 
-    Prefect's own switches all on, and makes each schedule again: nobody could tell then since when
-    it has been in force.
+    Prefect's own deploy switches all schedules on and recreates them, which loses their start.
     """
     try:
         found = client.read_deployment_by_name(deployment.full_name)

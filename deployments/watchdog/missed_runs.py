@@ -152,7 +152,7 @@ def _deployment(client: SyncPrefectClient, settings: Settings) -> DeploymentResp
         found = client.read_deployment_by_name(DEPLOYMENT)
     except ObjectNotFound:
         return None
-    if not found.schedules:  # somebody deleted it in the UI: it counts as switched off
+    if not found.schedules:  # deleted in the UI: counts as switched off
         cron = CronSchedule(cron=settings.schedules.retrain, timezone=settings.schedules.timezone)
         found.schedules = [DeploymentSchedule(schedule=cron, active=False)]
     return found

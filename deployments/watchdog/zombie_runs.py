@@ -49,7 +49,7 @@ def reconcile(client: SyncPrefectClient, store: Store, settings: Settings) -> li
     for run in _in_state(client, *UNFINISHED):
         why = death(store, run, utc_now())
         if why is not None:
-            # By force: the usual rules would leave the concurrency slot with the dead.
+            # Forced: Prefect's rules would not release the concurrency slot.
             client.set_flow_run_state(run.id, Crashed(message=why), force=True)
             said.append(f"The run {run.name} is crashed: {why}")
     return said

@@ -40,7 +40,7 @@ def sample(store: Store, count: int, *, seed: int, other: int | None = None) -> 
             raise NotPossible(
                 what="An audit", why="there is no champion yet; `housing retrain` makes one."
             )
-        other = other if other is not None else registry.newest_rival(connection, champion)
+        other = other if other is not None else registry.newest_other(connection, champion)
         if other is not None:
             registry.model(connection, other)
     pool = _pool(store)

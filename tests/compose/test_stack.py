@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PYTHON, POSTGRES = "python:3.11-slim-bookworm", "postgres:17-bookworm"
 STAND_INS = {"PYTHON_IMAGE": "housing-standin-python", "POSTGRES_IMAGE": "housing-standin-postgres"}
-NIGHT_SECONDS = 180
+RUN_STOP_SECONDS = 180
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -98,7 +98,7 @@ class Stack:
         return _until(ended)
 
 
-def _until(question: Callable[[], Any], seconds: float = NIGHT_SECONDS) -> Any:
+def _until(question: Callable[[], Any], seconds: float = RUN_STOP_SECONDS) -> Any:
     """The first answer that is one; a service that is not up yet has none."""
     deadline = time.monotonic() + seconds
     while True:

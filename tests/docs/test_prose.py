@@ -25,9 +25,6 @@ PHRASES = re.compile(
     re.IGNORECASE,
 )
 
-EXEMPT = frozenset(Path(__file__).with_name("prose_exempt.txt").read_text().split())
-"""Files that are still to be rewritten."""
-
 
 def _texts(path: Path) -> Iterator[tuple[int, str]]:
     """Line number and text of each line of a page, or of each comment and string of a module."""
@@ -42,8 +39,7 @@ def _texts(path: Path) -> Iterator[tuple[int, str]]:
 def _files() -> list[str]:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     modules = [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
-    names = sorted(path.relative_to(ROOT).as_posix() for path in (*pages, *modules))
-    return [name for name in names if name not in EXEMPT]
+    return sorted(path.relative_to(ROOT).as_posix() for path in (*pages, *modules))
 
 
 @pytest.mark.parametrize("name", _files())

@@ -62,7 +62,7 @@ def model(connection: Connection, id_: int) -> Row[Any]:
     return row
 
 
-def newest_rival(connection: Connection, champion: int) -> int | None:
+def newest_other(connection: Connection, champion: int) -> int | None:
     """The newest model that is not the champion, or None where there is no other."""
     query = sa.select(models.c.id).where(models.c.id != champion).order_by(models.c.id.desc())
     found: int | None = connection.execute(query.limit(1)).scalar()
