@@ -48,7 +48,7 @@ def test_power_says_the_two_numbers_and_the_curve(housing: Housing) -> None:
     text = " ".join(housing("gate", "power").stdout.split())
     assert "lets a 1 % regression through in" in text
     assert "no regression" in text
-    assert "To promote a true gain of 1 % in 80 % of nights: about" in text
+    assert "To promote a true gain of 1 % in 80 % of runs: about" in text
 
 
 def test_explain_has_a_line_for_every_check(housing: Housing) -> None:
