@@ -73,9 +73,9 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
         f"runs; at the first comparison on these rows it was {short_percent(first)}."
     )
     for gain, needed in gains.items():
-        rows = "no number" if needed is None else f"about {round_up_2_digits(needed)}"
+        found_rows = "no number" if needed is None else f"about {round_up_2_digits(needed)}"
         often = f"{short_percent(gain)} in {short_percent(DETECTION)} of runs"
-        console.print(f"To promote a true gain of {often}: {rows} test rows.")
+        console.print(f"To promote a true gain of {often}: {found_rows} test rows.")
 
 
 @gate_app.command()
