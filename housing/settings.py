@@ -41,6 +41,7 @@ from housing.training.search_config import SearchPlan
 PREFIX = "HOUSING_"
 ENV_FILE = ".env"
 SHARED: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("sources", "census"): ("census",),
     ("gate", "drift"): ("drift",),
     ("monitor", "drift"): ("drift",),
     ("gate", "max_rejected_share"): ("quality", "max_rejected_share"),
@@ -111,6 +112,8 @@ class Settings(BaseSettings):
     """Key that models are signed with; default is a key made in HOME/keys."""
     backup_key: SecretStr | None = Field(None, min_length=16)
     """Passphrase by which backups are encrypted; without it they are not."""
+    census: str | None = None
+    """Path or URL of the reference table; the default is its public address."""
     sources: SourceSettings = Field(default_factory=SourceSettings)
     """Where rows come from."""
     split: SplitSettings = Field(default_factory=SplitSettings)

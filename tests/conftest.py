@@ -77,10 +77,10 @@ def _shares(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session")
 def census_path() -> Path:
     """The reference table, where it can be had without the network."""
-    named = os.environ.get("HOUSING_SOURCES__CENSUS") or os.environ.get("HOUSING_CENSUS")
+    named = os.environ.get("HOUSING_CENSUS")
     path = Path(named or ROOT / "../shared/data/housing.csv")
     if not path.is_file():
-        pytest.skip("the reference table is not here; name it with HOUSING_SOURCES__CENSUS")
+        pytest.skip("the reference table is not here; name it with HOUSING_CENSUS")
     return path
 
 

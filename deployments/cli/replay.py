@@ -99,7 +99,7 @@ def _census(settings: Settings) -> "pd.DataFrame":
     raise SourceUnavailable(
         source="census",
         why="the reference table cannot be had here",
-        next_step="Set HOUSING_SOURCES__CENSUS to a copy, or replay a scenario: --scenario calm.",
+        next_step="Set HOUSING_CENSUS to a copy, or replay a scenario: --scenario calm.",
     )
 
 

@@ -113,7 +113,7 @@ def test_lists_within_groups_are_written_the_same_way(environment):
 
 def test_an_empty_variable_counts_as_not_set(environment):
     environment(
-        SPLIT__SEED="", DATABASE_URL="", SOURCES__NAMES="", GATE__MARGIN="", SOURCES__CENSUS="",
+        SPLIT__SEED="", DATABASE_URL="", SOURCES__NAMES="", GATE__MARGIN="", CENSUS="",
         SOURCES__LANDING_DIR="",
     )  # fmt: skip
     settings = load_settings()
@@ -202,7 +202,6 @@ def test_an_impossible_setting_is_named_with_what_would_be_possible(environment,
         ("SEED", "SPLIT__SEED"),
         ("TEST_SHARE", "SPLIT__TEST_SHARE"),
         ("TIMEZONE", "SCHEDULES__TIMEZONE"),
-        ("CENSUS", "SOURCES__CENSUS"),
         ("SQL_URL", "SOURCES__SQL_URL"),
         ("API_TOKEN", "SERVE__TOKEN"),
         ("HOME__", "HOME"),
