@@ -50,7 +50,7 @@ def test_a_world_that_changed_takes_no_champion_back(
         assert champion(store) == 2
         assert [look.rolled_back_to for look in looks] == [None] * 4
         (message,) = _about_error(told)
-        assert "world has changed" in message
+        assert "data have changed" in message
         assert "`housing retrain`" in message
 
 
