@@ -31,7 +31,7 @@ from housing.store.database.tables import promotion_log as lines
 from housing.store.database.tables import utc_now
 from housing.store.models import promotion_log, registry
 
-REMEDY = "`housing retrain` fits a model to the rows of today"
+REMEDY = "`housing retrain` fits a model to the present rows"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _better(
                      confidence=ROLLBACK_CONFIDENCE)  # fmt: skip
     figures = _figures(target, served, found)
     if not found.better:
-        words = "not significantly better: the data have changed, or it takes more labels"
+        words = "not significantly better: the data have changed, or more labels are needed"
         return "not better", f"{figures}: {words}"
     given = counted(expected_rates.labelled(rows, theirs))
     broken = breaks_promise(given, expected_rates.of(store, former), settings.monitor)

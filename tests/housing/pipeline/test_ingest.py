@@ -410,15 +410,15 @@ import os, sys
 from pathlib import Path
 from housing.settings import load_settings
 from housing.pipeline import ingest
-from housing.store.data import batches
+from housing.store.data import segments
 from housing.store.database.open import open_store
-kept = batches.put_frame
+kept = segments.put_frame
 def put_frame(store, frame):
     blob = kept(store, frame)
     print("stored", flush=True)
     sys.stdin.readline()
     return blob
-batches.put_frame = put_frame
+segments.put_frame = put_frame
 settings = load_settings()
 with open_store(settings) as store:
     found = ingest.ingest_files(store, settings, [Path(sys.argv[1])])
