@@ -33,7 +33,7 @@ check: $(VENV)/.dev-installed  ## format, lint, types, import contracts, docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python -m pytest -q -m "not system" tests/docs
 
 format: $(VENV)/.dev-installed
 	$(BIN)/ruff format .

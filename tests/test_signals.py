@@ -23,6 +23,7 @@ def test_what_a_test_sends_reaches_its_child(number: signal.Signals) -> None:
     assert child.returncode == -number
 
 
+@pytest.mark.system
 def test_so_it_does_where_the_suite_was_started_to_ignore_them() -> None:
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
     within = [*suite, "-k", test_what_a_test_sends_reaches_its_child.__name__]

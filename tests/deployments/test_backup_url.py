@@ -16,6 +16,7 @@ WITHOUT_IT = ("status", "heal", "prune --dry-run", "prune", "rollback --reason r
 """Commands that need no backup as long as nothing is damaged and nothing was ever backed up."""
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("url", ["/proc/none/below", "/sys/none", "FILE", "FILE/below", "nope://x"])
 def test_each_command_says_what_is_wrong(
     copied: Housing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str

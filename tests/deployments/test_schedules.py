@@ -73,6 +73,7 @@ def test_every_kind_of_change_is_among_them() -> None:
     }
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("rule", sorted(CHANGES))
 def test_the_watchdog_and_the_scheduler_agree_whatever_clocks_do(rule: str) -> None:
     zone, at = CHANGES[rule]
@@ -124,6 +125,7 @@ def test_a_schedule_of_another_kind_that_somebody_set_in_the_ui() -> None:
     assert last_due(every, now) == datetime(2026, 11, 25, 8, tzinfo=UTC)
 
 
+@pytest.mark.system
 def test_the_orchestrator_computes_whatever_the_settings_accept() -> None:
     days = ("*", "?", "L", "LW", "1W", "1-31/2", "31", "*/2", "0", "1,15")
     months = ("*", "1-12", "JAN", "jan-mar", "13")

@@ -95,6 +95,7 @@ print("all is well")
 """
 
 
+@pytest.mark.system
 def test_features_at_the_end_of_registries_and_one_with_a_function_of_its_own(
     tmp_path: Path,
 ) -> None:

@@ -45,7 +45,7 @@ def on(short: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("database_url", "kind"), chosen, indirect=True)
 
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("races")]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.xdist_group("races")]
 
 UNNAMED = Point("housing.store.objects.deletion:delete_unnamed")
 """A prune has decided which files nothing names."""

@@ -15,6 +15,7 @@ from tests.fixtures.run_without_prefect import plain_run
 from tests.housing.conftest import Land
 
 
+@pytest.mark.system
 def test_the_model_of_the_first_run_is_backed_up_and_promoted_by_the_next(
     small: Settings, land: Land, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -393,6 +393,7 @@ def _verdicts(home: Path, monkeypatch: pytest.MonkeyPatch, junk_on: int | None) 
     return [outcomes, *((_without_clock(e.evidence), _without_clock(e.verdict)) for e in judged)]
 
 
+@pytest.mark.system
 def test_a_junk_file_changes_no_verdict_then_nor_later(
     small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

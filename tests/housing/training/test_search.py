@@ -69,6 +69,7 @@ def assert_same_scores(trials, oracle, plan):
     assert best(trials).draw.index == oracle.best_index_
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_scores_are_those_of_randomized_search_cv(shuffle, census_path):
     X, y, _, _ = families.reference_split(census_path)

@@ -112,6 +112,7 @@ def _children(pid):
     return [int(c) for task in tasks.iterdir() for c in (task / "children").read_text().split()]
 
 
+@pytest.mark.system
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are read from /proc")
 @pytest.mark.parametrize(
     "number",
