@@ -35,6 +35,7 @@ from housing.store.backups.replication import (
     record_trial,
 )
 from housing.store.backups.snapshots import Manifest
+from housing.store.database import ownership
 from housing.store.database.engine import MAINTENANCE, Store, create_engine
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, backup_place, migrate, open_store
@@ -93,6 +94,7 @@ def create(store: Store, settings: Settings) -> Snapshot:
     moment; runs may continue meanwhile. RunInProgress beside another backup or a prune.
     """
     with lease.held_lease(store, owner=f"the backup of {actor()}", name=MAINTENANCE) as fenced:
+        ownership.claim(store, store.backup)
         dumps, facts, copied = _consistent_dump(store)
         key = store.signer.key_to_keep()
         manifest = snapshots.write(store.backup, snapshots.new_id(), facts, dumps, key)
@@ -161,7 +163,7 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
     """
     place = backup_place(settings)
     manifest = snapshots.read(place, snapshot)
-    with open_store(settings) as store:
+    with open_store(settings, to_restore=True) as store:
         _must_be_empty(store)
         notices = list(_restore_key(store, place, manifest))
         with (
@@ -174,6 +176,7 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
                 _replay_champion(copy)
             except (KeyMissing, WrongKey) as error:
                 notices.append(str(error))
+            _take_over(copy, store)
             rows = _copy_rows(copy, store, manifest)
             record_copies(store, [blob.digest for blob in manifest.blobs])
     return RestoreResult(manifest.id, manifest.champion, rows, len(manifest.blobs), tuple(notices))
@@ -220,8 +223,26 @@ def _replay_champion(store: Store) -> None:
     artifacts.rehearse(store, row.artifact, row.golden)
 
 
-_NOT_IN_USE = ("leases", "backups", "backup_copies")
-"""Tables in which an empty store may have rows, because its backups were listed or verified."""
+def _take_over(copy: Store, store: Store) -> None:
+    """Have the blob place belong to the restored database, before that has its rows.
+
+    NotPossible where it belongs to a third one.
+    """
+    mark = ownership.mark_of(store.blobs)
+    with copy.read() as theirs, store.read() as ours:
+        restored, own = ownership.identity(theirs), ownership.identity(ours)
+    if mark not in (None, restored, own):
+        raise NotPossible(
+            what="Restoring a backup",
+            why=f"{store.blobs.url} has the files of another store. Set "
+            f"{store.blobs.setting} to an empty place, or move them away.",
+        )
+    if restored is not None:
+        ownership.set_mark(store.blobs, restored)
+
+
+_NOT_IN_USE = ("leases", "backups", "backup_copies", "store_identity")
+"""Tables in which an empty store may have rows: it was opened, its backups listed or verified."""
 
 
 def _must_be_empty(store: Store) -> None:

@@ -18,6 +18,7 @@ from housing.pipeline import notifications
 from housing.records import RunOutcome
 from housing.settings import Settings
 from housing.store.backups import snapshots
+from housing.store.database import ownership
 from housing.store.database.engine import MAINTENANCE, RUN, Store
 from housing.store.database.tables import backups, blobs, utc_now
 from housing.store.models import retention
@@ -113,7 +114,12 @@ class _Pruner:
         self.old = utc_now() - timedelta(hours=self.policy.orphan_hours)
 
     def plan(self) -> _Plan:
-        """Decide what to delete; changes nothing."""
+        """Decide what to delete; changes nothing.
+
+        StoreUnavailable where a place has the files of another database: none has a row here.
+        """
+        for place in (self.store.blobs, self.store.backup):
+            ownership.must_own(self.store, place)
         with self.store.read() as connection:
             digests = retention.prunable_digests(connection, self.policy, self.age)
             prunable = deletion.marked(connection)

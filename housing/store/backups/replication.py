@@ -10,6 +10,7 @@ from housing import progress
 from housing.errors import Corrupt
 from housing.store.backups import snapshots
 from housing.store.backups.snapshots import BlobRef, Manifest
+from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import backup_copies, backups, blobs, utc_now
 from housing.store.objects.deletion import digest_in, is_dropped
@@ -27,6 +28,7 @@ def copy_verified(store: Store, digests: Iterable[str]) -> int:
     if len(rows) != len(wanted):
         missing = set(wanted) - {row.digest for row in rows}
         raise Corrupt(what="the backup", why=f"SQL does not know {sorted(missing)[0][:12]}")
+    ownership.claim(store, store.backup)
     for row in rows:
         store.backup.put(store.blobs.get(row.digest, row.suffix), row.suffix)
         store.backup.get(row.digest, row.suffix)  # raises unless the bytes are right

@@ -16,6 +16,7 @@ from housing.errors import (
 )
 from housing.settings import Settings
 from housing.store.database.engine import Store, create_engine
+from housing.store.database.ownership import claim_blobs
 from housing.store.database.tables import metadata
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.encryption import Cipher
@@ -30,8 +31,11 @@ OLDEST = "0010"
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def open_store(settings: Settings, *, token: int | None = None) -> Store:
-    """The store, ready to use; StoreUnavailable, SchemaTooNew or SchemaTooOld if it is not."""
+def open_store(settings: Settings, *, token: int | None = None, to_restore: bool = False) -> Store:
+    """The store, ready to use; StoreUnavailable, SchemaTooNew or SchemaTooOld if it is not.
+
+    Its files must be those of its database, unless this is lost and is to be restored.
+    """
     _make_home(settings.home)
     _make_database_file(settings.database_url.get_secret_value())
     store = Store(
@@ -43,6 +47,8 @@ def open_store(settings: Settings, *, token: int | None = None) -> Store:
     )
     try:
         migrate(store)
+        if not to_restore:
+            claim_blobs(store)
     except BaseException:
         store.close()
         raise

@@ -116,6 +116,12 @@ run_steps = Table(
     UniqueConstraint("run", "position"),
 )
 
+store_identity = Table(
+    "store_identity",
+    metadata,
+    Column("id", String(32), primary_key=True),  # also in the places of its files
+)
+
 leases = Table(
     "leases",
     metadata,
