@@ -11,7 +11,7 @@ from housing.operations import backup, monitor, prune
 from housing.operations.backup import Snapshot, VerificationResult
 from housing.operations.monitor import MonitorRun
 from housing.operations.prune import PruneResult
-from housing.pipeline import promote
+from housing.pipeline import notifications, promote
 from housing.pipeline.promote import RolledBack
 from housing.pipeline.skip_check import what_next
 from housing.records import Event
@@ -76,7 +76,7 @@ def roll_back(model: int | None, reason: str, batch: int | None) -> RolledBack:
     settings = load_settings()
     with open_store(settings) as store:
         done = promote.roll_back(store, model, reason, batch=batch)
+        notifications.notify_rollback(store, settings, done.seq, done.notification())
         log.info(what_next(store, settings))
-    send_all(done.notification(), settings.notify)
     emit(done.notification())
     return done

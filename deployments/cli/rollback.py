@@ -38,7 +38,7 @@ def rollback(
     on the same rows, until `housing unblock`. Says first what the next run will do.
     """
 
-    from housing.notify import send_all
+    from housing.pipeline.notifications import notify_rollback
     from housing.pipeline.promote import plan_rollback, roll_back
     from housing.pipeline.skip_check import what_next
     from housing.store import queries
@@ -53,10 +53,10 @@ def rollback(
         if ask:
             _confirm(plan, suggest=cause is None)
         done = roll_back(store, plan.to_model, reason, batch=cause)
+        notify_rollback(store, settings, done.seq, done.notification())
         after = what_next(store, settings)
         with store.read() as connection:
             lines = queries.list_history(connection)
-    send_all(done.notification(), settings.notify)
     if as_json:
         line = next(line for line in lines if line["seq"] == done.seq)
         blocked = [line["blocks"] for line in reversed(lines) if line["seq"] > done.seq]

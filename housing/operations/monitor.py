@@ -16,6 +16,7 @@ from housing.monitoring.signals import Signal
 from housing.notify import Message, send_all
 from housing.operations.automatic_rollback import REMEDY, Decision, decide
 from housing.operations.monitor_windows import CLOCK, MonitorContext, MonitorWindow
+from housing.pipeline import notifications
 from housing.records import Event
 from housing.settings import Settings
 from housing.store.database.engine import MONITOR, Store
@@ -54,6 +55,7 @@ def _monitor(store: Store, settings: Settings, run: int | None) -> MonitorRun:
         raise NotPossible(
             what="Monitoring", why="there is no champion yet; `housing retrain` makes one."
         )
+    notifications.rollbacks(store, settings)
     served = load(store, line.to_model, seq=line.seq, since=line.at)
     context = MonitorContext(store, settings.monitor, served)
     windows = context.windows()
@@ -96,9 +98,11 @@ def _act(settings: Settings, context: MonitorContext, windows: Sequence[MonitorW
     texts += [f"{served.name}, {s.kind}: {s.message}." for s in fresh if s.kind != "error"]
     messages = [Message(Event.DRIFT, text, served.name) for text in texts]
     done = decision.done if decision else None
-    messages += [done.notification()] if done else []
     for message in messages:
         send_all(message, settings.notify)
+    if done:
+        messages.append(done.notification())
+        notifications.notify_rollback(context.store, settings, done.seq, messages[-1])
     return _Actions(
         messages=tuple(messages),
         retrain=bool(drift and options.on_drift == "retrain")

@@ -11,7 +11,7 @@ from housing.records import Event, IntakeSummary, RunOutcome, RunResult
 from housing.settings import Settings
 from housing.store.database.engine import Store, database_now
 from housing.store.database.tables import utc_now
-from housing.store.models import approvals
+from housing.store.models import approvals, promotion_log
 from housing.store.runs import runs, sent_alerts
 
 MEMORY = timedelta(days=1)
@@ -19,12 +19,13 @@ MEMORY = timedelta(days=1)
 
 
 def failures(store: Store, settings: Settings) -> list[int]:
-    """Send an alert for each run that failed or crashed and has none; marks dead runs first.
+    """Send an alert for each failed or crashed run and rollback without one; marks dead runs first.
 
     Returns the crashed runs. The failing run, the next run and the watchdog call it: also a killed
     run is reported; the alert's key lets only one of them send it.
     """
     dead = [int(row.id) for row in runs.mark_dead(store)]
+    rollbacks(store, settings)
     with store.read() as connection:
         rows = runs.without_alert(connection, database_now(connection) - MEMORY)
     for row in rows:
@@ -38,6 +39,26 @@ def failures(store: Store, settings: Settings) -> list[int]:
         if sent_alerts.first(store, key, Event.FAILED, message, subject):
             send_all(Message(Event.FAILED, message, subject), settings.notify)
     return dead
+
+
+def rollbacks(store: Store, settings: Settings) -> None:
+    """Send the alert of each rollback whose process was killed before it sent it.
+
+    The next run, the monitor and the watchdog call it.
+    """
+    with store.read() as connection:
+        lines = promotion_log.without_alert(connection, database_now(connection) - MEMORY)
+    for line in lines:
+        text = f"m{line.to_model} is champion again instead of m{line.from_model}: {line.reason}"
+        message = Message(Event.ROLLED_BACK, text, f"m{line.to_model}")
+        notify_rollback(store, settings, line.seq, message)
+
+
+def notify_rollback(store: Store, settings: Settings, seq: int, message: Message) -> None:
+    """Send the alert of a rollback, the entry `seq` of the promotion log, unless it was sent."""
+    key = promotion_log.alert_key(seq)
+    if sent_alerts.first(store, key, message.event, message.text, message.subject):
+        send_all(message, settings.notify)
 
 
 def notify_flow_run_failed(

@@ -144,7 +144,7 @@ class DurableFileSystem:
 
     def raw(self) -> "DurableFileSystem":
         """The same files as they lie, whatever wrote them."""
-        return DurableFileSystem(self.url)
+        return type(self)(self.url)
 
     def _explained(self, act: Callable[[], T]) -> T:
         try:

@@ -14,7 +14,7 @@ from housing.monitoring.live_error import Counts
 from housing.notify import Message
 from housing.operations import expected_rates
 from housing.operations.monitor import MonitorRun, monitor
-from housing.pipeline import ingest
+from housing.pipeline import ingest, notifications
 from housing.records import Event
 from housing.settings import Settings
 from housing.sources.simulated.scenarios import simulate
@@ -142,3 +142,24 @@ def test_a_rollback_that_failed_is_tried_again_and_told_once(
     paths[1].write_bytes(good[1])
     assert monitor(store, settings).rolled_back_to == 1
     assert champion(store) == 1
+
+
+def test_a_rollback_whose_process_was_killed_before_its_message_has_one(
+    spoiled: tuple[Settings, Store], told: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, store = spoiled
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("housing.operations.monitor.send_all", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _calm(settings, store)
+    assert champion(store) == 1
+    for _ in range(2):
+        monitor(store, settings)
+        notifications.failures(store, settings)  # as the next run and the watchdog do
+    (message,) = [m for m in told if m.event is Event.ROLLED_BACK]
+    assert message.subject == "m1"
+    assert "m1 is champion again instead of m2: live error" in message.text

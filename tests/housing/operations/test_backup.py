@@ -28,6 +28,7 @@ from housing.settings import Settings, load_settings
 from housing.store.backups import snapshots
 from housing.store.database.engine import MAINTENANCE, Store
 from housing.store.database.open import open_store
+from housing.store.database.ownership import MARK
 from housing.store.database.tables import blobs
 from housing.store.models import artifacts, registry
 from housing.store.objects.blobs import BlobStore
@@ -346,7 +347,7 @@ def test_an_encrypted_snapshot_shows_nothing_and_brings_its_key_back(
         reason = registry.history(_reading(store))[0].reason
     place = Path(settings.backup_url)
     files = [path for path in place.rglob("*") if path.is_file()]
-    assert all(path.name.endswith(".enc") for path in files)
+    assert {path.name for path in files if path.suffix != ".enc"} == {MARK}
     for path in files:
         data = path.read_bytes()
         for plain in (b"PAR1", reason[:20].encode(), b"schema.json", KEY.encode()):
