@@ -139,12 +139,12 @@ def _instant(text: str) -> datetime:
     """ISO 8601; UTC without an offset. BadParameter for another text and for the future."""
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        utc = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
             f"{text!r} is not a time; write 2026-03-29, 2026-03-29T02:00 or "
             "2026-03-29T02:00+02:00 (without an offset it is UTC)."
         ) from error
-    utc = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     if utc > datetime.now(UTC):
         raise typer.BadParameter(f"{utc:%Y-%m-%dT%H:%M:%SZ} is in the future.")
     return utc

@@ -126,6 +126,7 @@ def test_a_time_may_have_an_offset(housing: Housing) -> None:
         ("yesterday", "'yesterday' is not a time; write 2026-03-29"),
         ("29.3.2026", "without an offset it is UTC"),
         ("", "is not a time"),
+        ("0001-01-01T00:00+14:00", "is not a time"),
     ],
 )
 def test_a_time_that_cannot_be_is_named(housing: Housing, at: str, said: str) -> None:
