@@ -50,10 +50,10 @@ def test_a_card_has_the_figures_that_the_gate_measured(opened: Store) -> None:
 
 def test_a_card_speaks_to_people(seen: Settings, opened: Store) -> None:
     text, page = (path.read_text() for path in write(opened, seen, 2))
-    assert "of 100 districts like these" in text
-    assert "must not be used for" in text
+    assert "of 100 predictions" in text
+    assert "## Intended use" in text
     assert "not for lending" in text
-    assert "Half of the prices" in text
+    assert "median absolute error" in text
     assert text.count("| income") == 0 or "median income" in text
     assert "<table>" in page
     assert "<script" not in page
