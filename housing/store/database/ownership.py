@@ -28,19 +28,21 @@ def claim(store: Store, place: DurableFileSystem) -> None:
 
 def claim_blobs(store: Store) -> None:
     """Claim the blob place; one that cannot be read or written is reported by what needs it."""
-    mine = Path(store.blobs.url) / MARK
-    if store.blobs.local and mine.is_file():  # no file system library for that
-        _compare(store, store.blobs, mine.read_text().strip())
-        return
     try:
-        mark = mark_of(store.blobs)
-    except HousingError:
+        mark = _local_mark(store.blobs) or mark_of(store.blobs)
+    except (HousingError, OSError):
         return
     if mark is not None:
         _compare(store, store.blobs, mark)
         return
     with suppress(HousingError):
         set_mark(store.blobs, _made_id(store))
+
+
+def _local_mark(place: DurableFileSystem) -> str | None:
+    """The mark of a local folder, read without the file system library."""
+    path = Path(place.url) / MARK
+    return path.read_text().strip() if place.local and path.is_file() else None
 
 
 def must_own(store: Store, place: DurableFileSystem) -> str | None:
