@@ -270,7 +270,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's answer."""
+    """The verdict of the gate, with the result of each check."""
 
     outcome: VerdictOutcome
     message: str

@@ -17,7 +17,7 @@ TEST_SET_REUSE_WARNING = 60
 
 
 def notices(connection: Connection, settings: Settings) -> Iterator[str]:
-    """Simulated data, a worn test set, a backup on the disk of the original; a sentence each."""
+    """Sentences about simulated data, reuse of the test set, and an unusable or unsafe backup."""
     active = datasets.active(connection)
     members = () if active is None else active.batches
     if simulated := [f"b{b}" for b in members if batches.get(connection, b).simulated]:

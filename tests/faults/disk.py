@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.faults.trace import Event
 
 SECTOR = 512
-NOT_KEPT = "-shm"  # SQLite's index of its log: shared memory, made again by whoever opens first
+NOT_KEPT = "-shm"  # SQLite's index of its log: shared memory, recreated at the first opening
 
 
 @dataclass(frozen=True)

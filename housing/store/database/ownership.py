@@ -42,7 +42,7 @@ def claim_blobs(store: Store) -> None:
 def _local_mark(place: DurableFileSystem) -> str | None:
     """The mark of a local folder, read without the file system library."""
     path = Path(place.url) / MARK
-    return path.read_text().strip() if place.local and path.is_file() else None
+    return path.read_text(errors="replace").strip() if place.local and path.is_file() else None
 
 
 def must_own(store: Store, place: DurableFileSystem) -> str | None:

@@ -69,7 +69,7 @@ def test_what_nobody_decided_in_time_ends_everywhere_and_is_told_once(
         said = main.one_round(client, store, settings)
     assert f"The approval request of r{run} expired" in said
     assert status(store, run) == ("expired", "kept")
-    assert f"Approval request of r{run} expired" in caplog.text, "the team is told"
+    assert f"Approval request of r{run} expired" in caplog.text, "the team is notified"
     state = client.read_flow_run(theirs).state  # type: ignore[arg-type]
     assert state is not None
     assert (state.name, state.is_completed()) == ("Expired", True)
