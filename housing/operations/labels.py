@@ -37,16 +37,11 @@ AUDIT = "audit"
 
 def ingest_labels(store: Store, settings: Settings, files: list[Path]) -> IntakeSummary:
     """Ingest labels from files, as a run of its own; one file that fails stops no other."""
-    with store.write() as connection:
-        run = runs.start(connection, "labels", {"files": [str(file) for file in files]})
-    try:
-        limits = options(settings).limits
+    limits = options(settings).limits
+    with runs.recorded(store, "labels", {"files": [str(file) for file in files]}) as run:
         found = IntakeSummary(tuple(_one(store, path, limits, run) for path in files))
         record_skipped_files(store, run, found)
-    except BaseException as error:
-        runs.finish(store, run, "failed", error=str(error))
-        raise
-    runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
+        runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
     return found
 
 
@@ -158,13 +153,9 @@ def _filled_in(delivery: Delivery) -> RawTable:
 
 def ingest_audit(store: Store, settings: Settings, files: list[Path]) -> IntakeSummary:
     """Ingest rows that a person has labelled, as batches of the source `audit`."""
-    with store.write() as connection:
-        run = runs.start(connection, "ingest", {"files": [str(f) for f in files], "origin": AUDIT})
-    try:
-        landing = Landing(options(settings), name=AUDIT, files=tuple(files))
+    landing = Landing(options(settings), name=AUDIT, files=tuple(files))
+    parameters = {"files": [str(file) for file in files], "origin": AUDIT}
+    with runs.recorded(store, "ingest", parameters) as run:
         summary = ingest_sources(store, settings, [Audited(landing)], run=run)
-    except BaseException as error:
-        runs.finish(store, run, "failed", error=str(error))
-        raise
-    runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
+        runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
     return summary

@@ -49,9 +49,9 @@ def sign(store: Store, reason: str) -> Signed:
 
 def _record(store: Store, fresh: list[Blob], reason: str) -> None:
     text = f"{len(fresh)} models were signed with the key {store.signer.key_id()}"
-    with store.write() as connection:
-        run = runs.start(connection, "sign", {"reason": reason})
-        for blob in fresh:
-            this = blobs.c.digest == blob.digest
-            connection.execute(blobs.update().where(this).values(signature=blob.signature))
-    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=text)
+    with runs.recorded(store, "sign", {"reason": reason}) as run:
+        with store.write() as connection:
+            for blob in fresh:
+                this = blobs.c.digest == blob.digest
+                connection.execute(blobs.update().where(this).values(signature=blob.signature))
+        runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=text)

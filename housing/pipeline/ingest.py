@@ -159,14 +159,9 @@ def ingest_files(
 
     With `again` also files with known content, if the dataset lacks a row of it.
     """
-    with store.write() as connection:
-        run = runs.start(connection, "ingest", {"files": [str(file) for file in files]})
-    try:
+    with runs.recorded(store, "ingest", {"files": [str(file) for file in files]}) as run:
         source = Landing(options(settings), files=tuple(files), again=again)
         summary = ingest_sources(store, settings, [source], run=run)
-    except BaseException as error:
-        runs.finish(store, run, "failed", error=str(error) or type(error).__name__)
-        raise
-    message = f"{summary.stored} new batches, {summary.accepted:,} rows let in"
-    runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=message)
+        message = f"{summary.stored} new batches, {summary.accepted:,} rows let in"
+        runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=message)
     return summary

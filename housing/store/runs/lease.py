@@ -123,30 +123,45 @@ def acquire(store: Store, *, owner: str, name: str = RUN) -> int:
     """
     silent = unheard(store, name)
     with store.write() as connection:
-        now, current = database_now(connection), holder(connection, name)
-        if current is not None and not current.gone(silent):
-            raise RunInProgress(
-                owner=current.owner,
-                since=f"{current.acquired_at:%Y-%m-%d %H:%M} UTC",
-                heard=max(current.silent.total_seconds(), 0.0),
-            )
-        token = 1 if current is None else current.token + 1
-        values = {
-            "token": token,
-            "owner": owner,
-            "host": host_identity(),
-            "pid": os.getpid(),
-            "process_started": process_start(os.getpid()),
-            "run": None,
-            "held": True,
-            "acquired_at": now,
-            "heartbeat_at": now,
-        }
-        if current is None:
-            connection.execute(leases.insert().values(name=name, **values))
-        else:
-            connection.execute(leases.update().where(leases.c.name == name).values(**values))
-        return token
+        return take(connection, silent, owner=owner, name=name)
+
+
+def take(connection: Connection, silent: Beat | None, *, owner: str, name: str) -> int:
+    """`acquire` in a write transaction; `silent` is the owner that was found `unheard`."""
+    now, current = database_now(connection), holder(connection, name)
+    if current is not None and not current.gone(silent):
+        raise RunInProgress(
+            owner=current.owner,
+            since=f"{current.acquired_at:%Y-%m-%d %H:%M} UTC",
+            heard=max(current.silent.total_seconds(), 0.0),
+        )
+    token = 1 if current is None else current.token + 1
+    values = {
+        "token": token,
+        "owner": owner,
+        "host": host_identity(),
+        "pid": os.getpid(),
+        "process_started": process_start(os.getpid()),
+        "run": None,
+        "held": True,
+        "acquired_at": now,
+        "heartbeat_at": now,
+    }
+    if current is None:
+        connection.execute(leases.insert().values(name=name, **values))
+    else:
+        connection.execute(leases.update().where(leases.c.name == name).values(**values))
+    return token
+
+
+def of_run(run: int) -> str:
+    """The lease of a run that needs none of the others: it shows that its process is at work."""
+    return f"run-{run}"
+
+
+def forget(connection: Connection, name: str) -> None:
+    """Delete the lease of a run that has ended."""
+    connection.execute(leases.delete().where(leases.c.name == name))
 
 
 def renew(store: Store, token: int, name: str = RUN) -> None:

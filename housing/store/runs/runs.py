@@ -2,7 +2,8 @@
 
 import getpass
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -91,11 +92,33 @@ def _end(connection: Connection) -> sa.ColumnElement[datetime]:
     return sa.case((runs.c.started_at > now, runs.c.started_at), else_=now)
 
 
+@contextmanager
+def recorded(store: Store, kind: str, parameters: dict[str, Any]) -> Iterator[int]:
+    """A run beside all others; the block ends it, or an exception does.
+
+    It holds a lease of its own, which shows that its process is at work.
+    """
+    with store.write() as connection:
+        run = start(connection, kind, parameters)
+        name = lease.of_run(run)
+        token = lease.take(connection, None, owner=f"the {kind} run of {actor()}", name=name)
+    try:
+        with lease.heartbeat(store, token, name):
+            yield run
+    except BaseException as error:
+        status = "failed" if isinstance(error, Exception) else "cancelled"
+        finish(store, run, status, error=str(error) or type(error).__name__)
+        raise
+    finally:
+        with store.write() as connection:
+            lease.forget(connection, name)
+
+
 def mark_dead(store: Store) -> Sequence[Row[Any]]:
     """Mark runs whose process is gone as crashed; returns them.
 
-    A run that needs the lease and is not its living holder's cannot be at work. Where the holder is
-    on another host and overdue, this takes `lease.WATCHED`.
+    A run that needs the run lease and is not its living holder's cannot be at work. Where the
+    holder is on another host and overdue, this takes `lease.WATCHED`.
     """
     with store.read() as connection:  # the watch asks every few seconds: no lock for that
         if not abandoned(connection):
@@ -103,9 +126,13 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
     unheard = lease.unheard(store)
     with store.write() as connection:
         current = lease.holder(connection)
-        if current is not None and not current.alive and not current.gone(unheard):
-            return []  # it renewed its lease, or was not watched long enough
-        where = runs.c.id.in_(abandoned(connection))
+        gone = _without_own_lease(connection)
+        for run in gone:
+            lease.forget(connection, lease.of_run(run))
+        if current is None or current.alive or current.gone(unheard):
+            gone += _without_run_lease(connection)
+        # else: it renewed its lease, or was not watched long enough
+        where = runs.c.id.in_(gone)
         dead = connection.execute(sa.select(runs).where(where)).all()
         ended = {"finished_at": _end(connection), **ABANDONED}
         connection.execute(runs.update().where(where).values(**ended))
@@ -117,14 +144,32 @@ ABANDONED = {"status": "crashed", "error": "the process is gone"}
 
 
 def abandoned(connection: Connection) -> Sequence[int]:
-    """Runs that are marked running and whose process is gone."""
+    """Runs of any kind that are marked running and whose process is gone."""
+    return [*_without_run_lease(connection), *_without_own_lease(connection)]
+
+
+def _without_run_lease(connection: Connection) -> list[int]:
     current = lease.holder(connection)
-    where = sa.and_(runs.c.status == "running", runs.c.kind.in_((*LEASED, "prune")))
-    if current is not None and current.alive:
-        if current.run is None:
-            return []  # it has just begun, and its run is not in the lease yet
-        where = sa.and_(where, runs.c.id != current.run)
-    return connection.execute(sa.select(runs.c.id).where(where)).scalars().all()
+    found = _running(connection, needs_run_lease=True)
+    if current is None or not current.alive:
+        return found
+    if current.run is None:
+        return []  # it has just begun, and its run is not in the lease yet
+    return [run for run in found if run != current.run]
+
+
+def _without_own_lease(connection: Connection) -> list[int]:
+    holders = {
+        run: lease.holder(connection, lease.of_run(run))
+        for run in _running(connection, needs_run_lease=False)
+    }
+    return [run for run, holder in holders.items() if holder is None or not holder.alive]
+
+
+def _running(connection: Connection, *, needs_run_lease: bool) -> list[int]:
+    leased = runs.c.kind.in_((*LEASED, "prune"))
+    where = runs.c.status == "running", leased if needs_run_lease else ~leased
+    return list(connection.execute(sa.select(runs.c.id).where(*where)).scalars())
 
 
 NIGHTS = ("nightly", "backfill")
