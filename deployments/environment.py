@@ -7,20 +7,14 @@ changed, and does not connect to the internet. Values that a user has set win.
 import os
 from pathlib import Path
 
-from housing.errors import StoreUnavailable
+from housing.store.objects.filesystem import make_writable
 
 
 def prepare(home: Path, *, quiet: bool = False) -> None:
     """Set defaults for this process and its children; `quiet` keeps its log off the terminal."""
     folder = home / "prefect"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailable(
-            what=f"The folder {folder}",
-            why=error.strerror or str(error),
-            next_step="Make it writable, or set HOUSING_HOME to another folder.",
-        ) from error
+    make_writable(home)
+    make_writable(folder)
     defaults = {
         "PREFECT_HOME": str(folder),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -1,9 +1,11 @@
 """Fixtures that several packages share."""
 
 import os
+import shutil
 import signal
+import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -151,6 +153,40 @@ def store(settings: Settings) -> Iterator[Store]:
     """An open, empty store on either database."""
     with open_store(settings) as opened:
         yield opened
+
+
+# --- disks that are full or cannot be written -----------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a disk of a given size; needs root."""
+    mounted: list[Path] = []
+
+    def mount(size: str) -> Path:
+        place = tmp_path / f"disk{len(mounted)}"
+        place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(place)]
+        if os.geteuid() or shutil.which("mount") is None:
+            pytest.skip("only root can mount a small disk; permission bits do not bind root")
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("this system lets nobody mount a small disk")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+def read_only(small_disk: Callable[[str], Path]) -> Callable[[Path], None]:
+    """Makes a disk of `small_disk` read-only."""
+
+    def remount(place: Path) -> None:
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+
+    return remount
 
 
 # --- the orchestrator: one real server a session -------------------------------------------

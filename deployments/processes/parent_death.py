@@ -12,6 +12,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from housing.store.objects.filesystem import named_in_errors
+
 EXIT_WITH_PARENT_FLAG = "--tied"
 """The argument with which a program of ours ends with its parent."""
 
@@ -20,7 +22,9 @@ def start_child(
     command: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> subprocess.Popen[bytes]:
     """Start a program of ours as a child, with its output in `log` and signals of its own."""
-    with log.open("ab") as output:
+    with named_in_errors(log):
+        output = log.open("ab")
+    with output:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and constants
             [*command, EXIT_WITH_PARENT_FLAG],
             env=dict(environment),

@@ -9,7 +9,7 @@ import os
 import secrets
 from pathlib import Path
 
-from housing.store.objects.blobs import write_durably
+from housing.store.objects.filesystem import named_in_errors, write_durably
 
 SERVER_SECRET = "PREFECT_SERVER_API_AUTH_STRING"  # noqa: S105 - names of variables
 CLIENT_SECRET = "PREFECT_API_AUTH_STRING"  # noqa: S105
@@ -29,9 +29,10 @@ def secret_of(home: Path) -> str:
     if chosen:
         return chosen
     path = home / "prefect" / "auth"
-    if not path.exists():
-        write_durably(path, new_secret().encode())
-    return path.read_text()
+    with named_in_errors(path):
+        if not path.exists():
+            write_durably(path, new_secret().encode())
+        return path.read_text()
 
 
 def sign_in_url(ui: str, secret: str) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from deployments.processes import prefect_access
 from deployments.processes.parent_death import start_child, wait_and_close
 from housing.errors import HousingError
-from housing.store.objects.blobs import write_durably
+from housing.store.objects.filesystem import named_in_errors, write_durably
 
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -150,7 +150,9 @@ def is_healthy(url: str, timeout: float = 2.0) -> bool:
 def publish_url(home: Path, url: str, secret: str) -> None:
     """Tell other commands of this user that a server runs, and its auth string."""
     known = prefect_access.client_settings(url, secret)
-    write_durably(home / "prefect" / "server.json", json.dumps(known).encode())
+    path = home / "prefect" / "server.json"
+    with named_in_errors(path):
+        write_durably(path, json.dumps(known).encode())
 
 
 def unpublish_url(home: Path) -> None:

@@ -20,6 +20,7 @@ from deployments.processes import prefect_server as servers
 from deployments.processes.parent_death import start_child, wait_and_close
 from deployments.processes.services import Service, parts
 from housing.errors import HousingError
+from housing.store.objects.filesystem import named_in_errors
 
 RESTART_SECONDS = 5.0
 """Pause before a part that ended is started again."""
@@ -184,7 +185,10 @@ def _stop_all(
 
 @contextmanager
 def _single_instance(home: Path) -> Iterator[None]:
-    with (home / "prefect" / "up.lock").open("w") as lock:
+    path = home / "prefect" / "up.lock"
+    with named_in_errors(path):
+        lock = path.open("w")
+    with lock:
         try:
             flock(lock, LOCK_EX | LOCK_NB)
         except BlockingIOError as error:

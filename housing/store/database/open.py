@@ -1,6 +1,5 @@
 """Opening the store of some settings: its folders, its database, its schema brought up to date."""
 
-import errno
 import os
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from housing.store.database.ownership import claim_blobs
 from housing.store.database.tables import metadata
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.encryption import Cipher
+from housing.store.objects.filesystem import make_writable
 from housing.store.objects.signing import Signer
 
 HEAD = "0010"
@@ -36,7 +36,7 @@ def open_store(settings: Settings, *, token: int | None = None, to_restore: bool
 
     Its files must be those of its database, unless this is lost and is to be restored.
     """
-    _make_home(settings.home)
+    make_writable(settings.home)
     _make_database_file(settings.database_url.get_secret_value())
     store = Store(
         engine=create_engine(settings.database_url.get_secret_value()),
@@ -132,16 +132,3 @@ def _make_database_file(url: str) -> None:
         os.close(os.open(url.removeprefix(prefix), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError:
         return  # it exists, or opening the database gives a better error
-
-
-def _make_home(home: Path) -> None:
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(home, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "it is not writable")
-    except OSError as error:
-        raise StoreUnavailable(
-            what=f"The folder {home}",
-            why=error.strerror or str(error),
-            next_step="Make it writable, or set HOUSING_HOME to a folder that is.",
-        ) from error

@@ -9,6 +9,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -206,6 +207,27 @@ def write_page(path: Path, data: bytes) -> None:
             what=f"The folder {path.parent}",
             why=error.strerror or str(error),
             next_step="Make it writable, and run the same command again.",
+        ) from error
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder of HOUSING_HOME; StoreUnavailable where it cannot be made or written."""
+    with named_in_errors(folder, "folder"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "it is not writable")
+
+
+@contextmanager
+def named_in_errors(path: Path, kind: str = "file") -> Iterator[None]:
+    """Have an OSError in the block name a file or folder of HOUSING_HOME and the next step."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(
+            what=f"The {kind} {path}",
+            why=error.strerror or str(error),
+            next_step="Make it writable, or set HOUSING_HOME to a folder that is.",
         ) from error
 
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import itertools
-import os
-import shutil
 import subprocess
 import sys
 import uuid
@@ -242,37 +240,3 @@ def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-# --- disks that are full or cannot be written -----------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a disk of a given size; needs root."""
-    mounted: list[Path] = []
-
-    def mount(size: str) -> Path:
-        place = tmp_path / f"disk{len(mounted)}"
-        place.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(place)]
-        if os.geteuid() or shutil.which("mount") is None:
-            pytest.skip("only root can mount a small disk; permission bits do not bind root")
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("this system lets nobody mount a small disk")
-        mounted.append(place)
-        return place
-
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-@pytest.fixture
-def read_only(small_disk: Callable[[str], Path]) -> Callable[[Path], None]:
-    """Makes a disk of `small_disk` read-only."""
-
-    def remount(place: Path) -> None:
-        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-
-    return remount
