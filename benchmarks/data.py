@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow.csv import WriteOptions, write_csv
 
+from housing.problems.california.census import DIGEST
+from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import load_settings
-from housing.sources.census import DIGEST
-from housing.sources.simulated.scenarios import simulate
 
 CHUNK = 250_000
 """Rows that are made at once, each chunk by a process of its own."""

@@ -17,8 +17,7 @@ from benchmarks import results
 from benchmarks.data import add_table, reference_table
 from benchmarks.reference import recipe
 from housing import schema
-from housing.features.preprocess import FEATURE_GROUPS
-from housing.training.candidates import FAMILIES, unfitted
+from housing.training.candidates import FAMILIES, feature_groups, unfitted
 from housing.training.sampling import folds
 from housing.training.search_config import SearchPlan
 from housing.training.workers import one_thread
@@ -106,7 +105,7 @@ def main() -> None:
             seconds = sum(found[n][1] for n in weights)
             rows.append({"name": name, "rmse": table.error(predicted), "seconds": seconds})
         groups = [{"without": "", "rmse": rows[0]["rmse"]}]
-        for group in FEATURE_GROUPS:
+        for group in feature_groups():
             predicted, _ = table.predicted(default, table.features((group,)))
             groups.append({"without": group, "rmse": table.error(predicted)})
     for row in (*rows, *groups):

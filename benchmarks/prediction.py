@@ -18,10 +18,11 @@ from sklearn.pipeline import Pipeline
 from benchmarks import results
 from benchmarks.data import add_table, reference_table
 from housing import schema
-from housing.features.derived import COVARIATES, inputs_of
+from housing.features.derived import inputs_of
 from housing.features.preprocess import fitted_neighbour_steps
 from housing.features.space_filling_curve import along_curve
 from housing.inference.fast_predictor import CHUNK_ROWS, PLACE, TOLERANCE, predictor, split_columns
+from housing.problems.california.features import COVARIATES
 from housing.records import Member
 from housing.training.fit import fit_members
 from housing.training.sampling import draws

@@ -12,9 +12,8 @@ from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
 from deployments.cli.main import app
-from housing.features.preprocess import FEATURE_GROUPS
 from housing.settings import PREFIX, fields_by_name
-from housing.training.candidates import FAMILIES
+from housing.training.candidates import FAMILIES, feature_groups
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -38,7 +37,7 @@ _EXIT_CODES = """
 
 CHOICES = {
     f"{PREFIX}SEARCH__FAMILIES": FAMILIES,
-    f"{PREFIX}SEARCH__EXCLUDE_FEATURES": FEATURE_GROUPS,
+    f"{PREFIX}SEARCH__EXCLUDE_FEATURES": feature_groups(),
 }
 """Values of settings whose registries are too slow to import for the settings themselves."""
 

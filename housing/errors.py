@@ -37,6 +37,16 @@ class SettingsInvalid(HousingError):
     exit_code = 2
 
 
+class ProblemInvalid(HousingError):
+    """HOUSING_PROBLEM names no usable problem."""
+
+    template = (
+        "HOUSING_PROBLEM={name} is no problem: {why}. Name an installed module that defines "
+        "PROBLEM = Problem(...), as housing.problems.california does."
+    )
+    exit_code = 2
+
+
 class UnknownId(HousingError):
     """An id that the store does not have."""
 

@@ -1,9 +1,9 @@
-"""What identifies a district, as one 64-bit integer, and the keyed hash that orders districts.
+"""What identifies a row, as one 64-bit integer, and the keyed hash that orders rows.
 
-A key is the hash of the district's own id, or else of its six identifying values, each rounded
-to the resolution that the catalogue gives it (so 41, 41.0 and a float32 are the same district).
-64 bits make a false match among 10 million districts a 3-in-a-million event; what that buys is
-plain integers in numpy, Parquet and SQL (docs/decisions/0004).
+A key is the hash of the row's own id, or else of its identifying values, numbers rounded to the
+resolution that the catalogue gives them (so 41, 41.0 and a float32 are the same). 64 bits make a
+false match among 10 million rows a 3-in-a-million event; what that buys is plain integers in
+numpy, Parquet and SQL (docs/decisions/0004).
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from housing.problem import Column
 from housing.schema import CATALOGUE, ID_COLUMN, KEY
 
 Keys = npt.NDArray[np.int64]
@@ -31,13 +32,24 @@ def mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def keys_of_values(frame: pd.DataFrame) -> Keys:
-    """Keys from the six identifying columns; shape (n,). Values must be finite."""
+    """Keys from the identifying columns; shape (n,). A missing value is a value like others."""
     state = np.full(len(frame), _GOLDEN, dtype=np.uint64)
     for name in KEY:
-        resolution = CATALOGUE[name].resolution or 1.0
-        steps = np.rint(frame[name].to_numpy(dtype=np.float64) / resolution).astype(np.int64)
-        state = mix((state + _GOLDEN) ^ mix(steps.view(np.uint64) + _GOLDEN))
+        state = mix((state + _GOLDEN) ^ mix(_words(frame[name], CATALOGUE[name]) + _GOLDEN))
     return state.view(np.int64)
+
+
+def _words(values: pd.Series, column: Column) -> npt.NDArray[np.uint64]:
+    """64 bits of each value, shape (n,): of the category's text, the rounded or exact number."""
+    if column.kind == "category":
+        codes, texts = pd.factorize(values)
+        words = [*(int.from_bytes(_digest(str(text)), "little") for text in texts), 0]
+        return np.array(words, dtype=np.uint64)[codes]
+    numbers = values.to_numpy(dtype=np.float64)
+    steps = numbers if column.resolution is None else np.rint(numbers / column.resolution)
+    if column.resolution is None or np.isnan(steps).any():
+        return np.where(np.isnan(steps), np.nan, steps + 0.0).view(np.uint64)  # one zero, one NaN
+    return steps.astype(np.int64).view(np.uint64)
 
 
 _KEY_AS_ID = re.compile(r"key:([0-9a-f]{16})")
@@ -54,7 +66,7 @@ def keys_of_ids(ids: pd.Series) -> Keys:
 def _digest(text: str) -> bytes:
     if key := _KEY_AS_ID.fullmatch(text):
         return bytes.fromhex(key[1])[::-1]
-    return hashlib.blake2b(text.encode(), digest_size=8, person=b"district").digest()
+    return hashlib.blake2b(text.encode(), digest_size=8, person=b"row").digest()
 
 
 def ids_of_keys(keys: Keys) -> list[str]:

@@ -17,7 +17,7 @@ def as_test_rows(rows: pd.DataFrame, fresh: np.ndarray | None = None) -> TestRow
     longitude, latitude = (rows[name].to_numpy() for name in schema.COORDINATES)
     slices = {
         f"{grouping.column} {name}": codes == code
-        for grouping in schema.SLICES
+        for grouping in schema.TABLE.slices
         for codes in [grouping.codes(rows)]
         for code, name in enumerate(grouping.names())
     }

@@ -30,7 +30,7 @@ from benchmarks.gate.pool import sides, table
 from housing import schema
 from housing.evaluation.compare import compare_errors, paired_errors
 from housing.evaluation.spatial_se import SpatialCells, location_cells, spatial_cells
-from housing.features.projection import KM_PER_DEGREE, plane
+from housing.schema import LOCATION
 
 DRAWS, SPLITS, AT_ONCE = 900, (42, 1, 2), 100
 CASES = (
@@ -56,9 +56,9 @@ class Side:
             f"{k.bandwidth:g}": SpatialCells(self.where.codes, (k,)) for k in self.where.kernels
         }
         self.cells = location_cells(longitude, latitude, CELL)
-        place = KM_PER_DEGREE * plane(longitude, latitude)
+        place = LOCATION.flat(longitude, latitude)
         self.squares = squareform(pdist(place, "sqeuclidean")).astype(np.float32)
-        grouping = next(g for g in schema.SLICES if SLICES[0] in g.names())
+        grouping = next(g for g in schema.TABLE.slices if SLICES[0] in g.names())
         codes, names = grouping.codes(test), list(grouping.names())
         self.slices = {name: codes == names.index(name) for name in SLICES}
 

@@ -12,9 +12,10 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from housing.features.derived import RATIOS, inputs_of, transformer
-from housing.features.preprocess import spatial_preprocessor
+from housing.features.derived import inputs_of, transformer
 from housing.features.spatial import ClusterSimilarity
+from housing.problems.california.features import RATIOS
+from housing.problems.california.models import spatial
 from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, NUMBERS
 from housing.training.workers import one_thread
 
@@ -51,7 +52,7 @@ def middling(seed: int) -> Pipeline:
         l2_regularization=1.0,
         max_features=0.25,
     )
-    return Pipeline([("preprocess", spatial_preprocessor(seed)), ("model", model)])
+    return Pipeline([("preprocess", spatial(seed)), ("model", model)])
 
 
 def plain(seed: int) -> Pipeline:

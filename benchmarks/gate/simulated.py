@@ -30,7 +30,7 @@ from housing.evaluation.spatial_se import spatial_cells
 from housing.gate import decision_rule
 from housing.gate.policy import GatePolicy
 from housing.gate.power import chance
-from housing.sources.simulated.scenarios import simulate
+from housing.problems.california.simulated.scenarios import simulate
 
 WORLDS, SETS, ROWS = 6, 200, 4_128
 FIRST = 20_640

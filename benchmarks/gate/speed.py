@@ -24,7 +24,7 @@ from housing.gate.check import judge
 from housing.gate.measure import Competitors, Predictions, RunFacts, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.gate.power import operating_characteristic
-from housing.sources.simulated.scenarios import simulate
+from housing.problems.california.simulated.scenarios import simulate
 
 SIZES = (4_128, 1_000_000)
 GOALS = {4_128: 0.05, 1_000_000: 2.0}  # seconds

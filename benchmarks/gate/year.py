@@ -38,7 +38,12 @@ from housing.gate.check import judge
 from housing.gate.measure import Competitors, Predictions, RunFacts, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.keys import district_keys
-from housing.sources.simulated.scenarios import DriftScenario, Pollution, Scenario, simulate
+from housing.problems.california.simulated.scenarios import (
+    DriftScenario,
+    Pollution,
+    Scenario,
+    simulate,
+)
 from housing.training.split import SplitRule, assign, strata
 
 NIGHTS, EVERY = 365, 15

@@ -26,11 +26,11 @@ from housing.monitoring.drift import Reference, drift_signals, upstream_signals
 from housing.monitoring.live_error import Counts, LabelledPredictions, counted, error_signals
 from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
-from housing.sources.simulated.scenarios import DriftScenario, simulate
+from housing.problems.california.simulated.scenarios import DriftScenario, simulate
 
 ROWS, NIGHT_ROWS, ONSET = 8_000, 300, 10
 FEATURES = list(schema.FEATURES)
-INCOME = schema.STRATA[0].column
+INCOME = schema.TABLE.strata[0].column
 LEVEL = 0.05  # of the plain test
 
 

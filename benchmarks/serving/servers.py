@@ -22,8 +22,8 @@ from housing.pipeline import datasets, ingest, promote, train
 from housing.pipeline.evaluate import evaluate
 from housing.pipeline.result import of_verdict
 from housing.pipeline.run_context import NightlyParameters, finish_run, start_run
+from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import load_settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store.database.open import open_store
 from housing.store.models import artifacts, registry
 

@@ -50,7 +50,7 @@ def replay(
 ) -> None:
     """Replay many runs on the census or on simulated data, in a folder of their own."""
 
-    from housing.sources.simulated.scenarios import SCENARIOS
+    from housing.problems.california.simulated.scenarios import SCENARIOS
 
     if scenario is not None and scenario not in SCENARIOS:
         raise NotPossible(what=f"Replaying {scenario!r}", why=f"there are {', '.join(SCENARIOS)}.")

@@ -194,7 +194,7 @@ class NeighbourStatistics(NeighbourTransformer):
         return np.array(names, dtype=object)
 
 
-class SimilarDistricts(NeighbourTransformer):
+class SimilarRows(NeighbourTransformer):
     """Prices of the training districts that are most alike in place and covariates together.
 
     In ten dimensions the exact neighbours cost twice to three times as much as ones that may be
@@ -231,5 +231,5 @@ class SimilarDistricts(NeighbourTransformer):
 
 
 def similar_names(scale: float) -> list[str]:
-    """Names of the features of `SimilarDistricts`."""
+    """Names of the features of `SimilarRows`."""
     return [f"similar_price_{what}_{scale:g}" for what in ("weighted", "mean_5", "std")]

@@ -1,50 +1,57 @@
 """Assembles the derived and spatial features into what a model family is given.
 
-`reference_preprocessor` imputes and scales, for any model; `spatial_preprocessor` adds features of
-neighbouring districts and leaves gaps, for trees. Not here: how a single feature is computed. Both
-take frames of `schema.FEATURES` and end in float64 with `get_feature_names_out`.
+`reference_preprocessor` imputes and scales, for any model; `tree_preprocessor` leaves gaps, and can
+add features of neighbouring rows. Not here: how a single feature is computed. Both take frames of
+the table's features and end in float64 with `get_feature_names_out`.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from housing.features.derived import (
-    COVARIATES,
-    DISTANCES,
-    LOGS,
-    RATIOS,
-    ROTATIONS,
-    Derived,
-    inputs_of,
-    transformer,
-)
+from housing.features.derived import Derived, compute, inputs_of, transformer
 from housing.features.neighbours import (
     NeighbourStatistics,
     NeighbourTransformer,
-    SimilarDistricts,
+    SimilarRows,
     similar_names,
 )
 from housing.features.spatial import ClusterSimilarity
 from housing.features.statistics import GROUPS
-from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, NUMBERS
+from housing.problem import Table
+
+SIMILAR = "similar"
+SCALES = (10, 30)
+MOST_COVARIATES = 64
 
 
-def reference_preprocessor(seed: int) -> ColumnTransformer:
-    """The reference recipe: ratios, logs, cluster similarity, one-hot, scaled numbers."""
-    covered = {*inputs_of((*RATIOS, *LOGS)), *COORDINATES}
-    rest = [name for name in FEATURES if name in NUMBERS and name not in covered]
+def reference_preprocessor(
+    table: Table,
+    seed: int,
+    groups: Mapping[str, Sequence[Derived]],
+    clustered: Sequence[str] = (),
+) -> ColumnTransformer:
+    """For any model: derived columns, cluster similarity, one-hot, and the other numbers scaled.
+
+    `groups` are derived columns by name of their group; `clustered` are the columns whose
+    similarity to clusters is a feature.
+    """
+    covered = {*clustered, *(name for each in groups.values() for name in inputs_of(each))}
+    rest = [name for name in table.named("number", features_only=True) if name not in covered]
+    parts: list[tuple[str, Any, list[str]]] = [
+        (name, _scaled(each), list(inputs_of(each))) for name, each in groups.items()
+    ]
+    if clustered:
+        parts.append(("geo", ClusterSimilarity(random_state=seed), list(clustered)))
     return ColumnTransformer(
         [
-            ("ratios", _scaled(RATIOS), list(inputs_of(RATIOS))),
-            ("logs", _scaled(LOGS), list(inputs_of(LOGS))),
-            ("geo", ClusterSimilarity(random_state=seed), list(COORDINATES)),
-            ("category", _one_hot(), list(CATEGORIES)),
+            *parts,
+            *_categories(table),
             (
                 "number",
                 make_pipeline(
@@ -56,75 +63,84 @@ def reference_preprocessor(seed: int) -> ColumnTransformer:
     )
 
 
-SIMILAR = "similar"
-SCALES = (10, 30)
+def tree_preprocessor(
+    table: Table,
+    groups: Mapping[str, Sequence[Derived]],
+    covariates: Sequence[Derived] = (),
+) -> ColumnTransformer:
+    """For trees: all numbers unchanged, one-hot, derived columns, and features of neighbours.
 
-ROW_GROUPS: Mapping[str, tuple[Derived, ...]] = {
-    "ratios": RATIOS,
-    "rotations": ROTATIONS,
-    "distances": DISTANCES,
-}
-"""Groups of features that depend on the row alone."""
-
-COLUMNS: tuple[Derived, ...] = (
-    *COVARIATES,
-    *LOGS,
-    *(column for columns in ROW_GROUPS.values() for column in columns),
-)
-"""Every derived column that a model may hold."""
-
-FEATURE_GROUPS = (*ROW_GROUPS, *GROUPS, SIMILAR)
-"""Groups of `spatial_preprocessor` that can be left out; the table's own columns cannot."""
-
-
-def spatial_preprocessor(_seed: int) -> ColumnTransformer:
-    """All numbers unchanged, derived columns, and features of neighbouring districts.
-
-    Gaps stay gaps in the table's own columns. It is fitted with the labels, and holds them: a model
-    with it is as confidential as they are.
+    Gaps stay gaps in the table's own columns. With `covariates` (by which neighbours are found)
+    it is fitted with the labels, and holds them: a model with it is as confidential as they are.
     """
+    return ColumnTransformer(
+        [
+            ("number", "passthrough", list(table.named("number", features_only=True))),
+            *_categories(table),
+            *((name, transformer(each), list(inputs_of(each))) for name, each in groups.items()),
+            *([("near", _neighbours(covariates), list(inputs_of(covariates)))] * bool(covariates)),
+        ]
+    )
+
+
+def _neighbours(covariates: Sequence[Derived]) -> Pipeline:
     look = FeatureUnion(
         [
             ("statistics", NeighbourStatistics()),
-            *((f"{SIMILAR}_{scale}", SimilarDistricts(scale)) for scale in SCALES),
+            *((f"{SIMILAR}_{scale}", SimilarRows(scale)) for scale in SCALES),
         ]
     )
-    near = Pipeline(
+    return Pipeline(
         [
-            ("derive", transformer(COVARIATES)),
+            ("derive", transformer(covariates)),
             ("fill", SimpleImputer(strategy="median", keep_empty_features=True)),
             ("look", look),
         ]
     )
-    return ColumnTransformer(
-        [
-            ("number", "passthrough", [name for name in FEATURES if name in NUMBERS]),
-            ("category", _one_hot(), list(CATEGORIES)),
-            *(
-                (name, transformer(derived), list(inputs_of(derived)))
-                for name, derived in ROW_GROUPS.items()
-            ),
-            ("near", near, list(inputs_of(COVARIATES))),
-        ]
-    )
 
 
-def groups_of(preprocess: Any) -> frozenset[str]:
-    """The names of FEATURE_GROUPS that an unfitted preprocessing step has features of."""
-    transformers = getattr(preprocess, "transformers", ())
-    entries = {name for name, each, _ in transformers if not isinstance(each, str)}
-    found = {name for name in ROW_GROUPS if name in entries}
+def groups_of(preprocess: Any) -> tuple[str, ...]:
+    """Groups of features that an unfitted preprocessing step has and that can be left out.
+
+    The table's own columns, as they are or scaled, are in no group.
+    """
+    found = list(_row_groups(preprocess))
     for look in _neighbour_steps(preprocess).values():
-        found |= set(look.groups) if isinstance(look, NeighbourStatistics) else {SIMILAR}
-    return frozenset(found)
+        found += look.groups if isinstance(look, NeighbourStatistics) else [SIMILAR]
+    return tuple(dict.fromkeys(found))
+
+
+def _row_groups(preprocess: Any) -> dict[str, tuple[Derived, ...]]:
+    """Derived columns by the name of their entry, where an entry computes nothing else."""
+    return {
+        name: columns
+        for name, each, _ in getattr(preprocess, "transformers", ())
+        if (columns := derived_columns(each))
+    }
+
+
+def derived_columns(step: Any) -> tuple[Derived, ...]:
+    """The derived columns that a step computes, and maybe scales; none where it does other work."""
+    if isinstance(step, FunctionTransformer) and step.func is compute:
+        return tuple(step.kw_args["columns"])
+    if isinstance(step, Pipeline) and not _neighbour_steps(step):
+        return tuple(column for _, each in step.steps for column in derived_columns(each))
+    return ()
+
+
+def derived_in(model: Any) -> Iterator[Derived]:
+    """Every derived column in the parts of an unfitted pipeline."""
+    for each in model.get_params().values():
+        if isinstance(each, FunctionTransformer):
+            yield from derived_columns(each)
 
 
 def leave_out(preprocess: Any, groups: Collection[str]) -> None:
-    """Drop groups of FEATURE_GROUPS from an unfitted preprocessing step, as far as it has them."""
-    wanted = groups_of(preprocess) & set(groups)
+    """Drop groups of features from an unfitted preprocessing step, as far as it has them."""
+    wanted = set(groups_of(preprocess)) & set(groups)
     if not wanted:
         return
-    changes: dict[str, Any] = {name: "drop" for name in ROW_GROUPS if name in wanted}
+    changes: dict[str, Any] = {name: "drop" for name in _row_groups(preprocess) if name in wanted}
     for path, look in _neighbour_steps(preprocess).items():
         if not isinstance(look, NeighbourStatistics):
             changes |= {path: "drop"} if SIMILAR in wanted else {}
@@ -178,18 +194,20 @@ def fitted_neighbour_steps(step: Any, path: str = "") -> dict[str, NeighbourTran
 
 
 def group_of(feature: str) -> str:
-    """The group to which a feature of `spatial_preprocessor` belongs; "" for a column's."""
-    return _GROUP_OF.get(feature.split("__")[-1], "")
+    """The group of a feature, by its full name; "" for a column of the table."""
+    entry, *_, name = ("", feature) if "__" not in feature else feature.split("__")
+    return _NEIGHBOUR_GROUP.get(name, "" if entry in _TABLE_ENTRIES else entry)
 
 
-_GROUP_OF = {
-    **{derived.name: group for group, all_ in ROW_GROUPS.items() for derived in all_},
-    **{name: group for group, each in GROUPS.items() for name in each.names(len(COVARIATES) - 2)},
+_TABLE_ENTRIES = ("", "number", "category", "remainder")
+
+_NEIGHBOUR_GROUP = {
+    **{name: group for group, each in GROUPS.items() for name in each.names(MOST_COVARIATES)},
     **{name: SIMILAR for scale in SCALES for name in similar_names(scale)},
 }
 
 
-def _scaled(derived: tuple[Derived, ...]) -> Pipeline:
+def _scaled(derived: Sequence[Derived]) -> Pipeline:
     """Medians fill gaps before anything is derived, as a ratio of a gap is a gap."""
     return Pipeline(
         [
@@ -201,10 +219,12 @@ def _scaled(derived: tuple[Derived, ...]) -> Pipeline:
     )
 
 
-def _one_hot() -> OneHotEncoder:
-    """One column a catalogue category, whatever a fold happens to hold; unknown is all zeros."""
-    return OneHotEncoder(
-        categories=[list(CATALOGUE[name].categories) for name in CATEGORIES],
+def _categories(table: Table) -> list[tuple[str, OneHotEncoder, list[str]]]:
+    """One column a category of the catalogue, whatever a fold holds; unknown is all zeros."""
+    names = list(table.named("category", features_only=True))
+    one_hot = OneHotEncoder(
+        categories=[list(table.catalogue[name].categories) for name in names],
         handle_unknown="ignore",
         sparse_output=False,
     )
+    return [("category", one_hot, names)] if names else []

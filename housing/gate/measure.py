@@ -99,7 +99,7 @@ def measure_evidence(
     facts: RunFacts,
 ) -> Evidence:
     """The gate's evidence. Raises NotMeasurable (see `measure` and `compare`)."""
-    where = spatial_cells(test.longitude, test.latitude, schema.CELL_DEGREES)
+    where = spatial_cells(test.longitude, test.latitude, schema.CELL)
     measured = _Measurement(test, where, challenger.values, policy)
     champion = competitors.champion
     ours = measured.metrics_of(challenger)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from housing import schema
+from housing import problem, schema
 from housing.errors import NotMeasurable
 from housing.evaluation.conformal import Conformal, coverage, fit_interval
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of_frame
@@ -126,16 +126,16 @@ def build(
 def group_matrix(columns: Columns) -> npt.NDArray[np.bool_]:
     """Membership of each row in each slice, shape (n, levels of all slices)."""
     parts = []
-    for grouping in schema.SLICES:
+    for grouping in schema.TABLE.slices:
         codes = codes_of(grouping, columns)
         parts.append(codes[:, None] == np.arange(len(grouping.names())))
     return np.concatenate(parts, axis=1)
 
 
-def codes_of(grouping: schema.Bins | schema.Levels, columns: Columns) -> npt.NDArray[Any]:
+def codes_of(grouping: problem.Bins | problem.Levels, columns: Columns) -> npt.NDArray[Any]:
     """Level of each row in `grouping.names()`, shape (n,)."""
     values = columns[grouping.column]
-    if isinstance(grouping, schema.Bins):
+    if isinstance(grouping, problem.Bins):
         return np.searchsorted(np.asarray(grouping.edges), values, side="left")
     return values
 
@@ -169,7 +169,7 @@ def _coverage(
     half = interval.half_width(predicted, index.nearby_at(nearest), group_matrix(columns))
     lower, upper = predicted - half, predicted + half
     slices = []
-    for grouping in schema.SLICES:
+    for grouping in schema.TABLE.slices:
         codes = codes_of(grouping, columns)
         for level, name in enumerate(grouping.names()):
             rows = codes == level

@@ -9,16 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from housing.features.projection import KM_PER_DEGREE, plane
 from housing.inference.columns import Columns
-from housing.schema import COORDINATES
+from housing.schema import COORDINATES, LOCATION
 
 Floats = npt.NDArray[np.float64]
 
 
 def flat(longitude: Floats, latitude: Floats) -> Floats:
     """Degrees as kilometres east and north, shape (n, 2)."""
-    return plane(longitude, latitude) * KM_PER_DEGREE
+    return LOCATION.flat(longitude, latitude) if LOCATION else np.zeros((len(longitude), 2))
 
 
 @dataclass(frozen=True)

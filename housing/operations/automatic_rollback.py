@@ -104,7 +104,7 @@ def _better(
     actual, columns = rows[schema.TARGET].to_numpy(np.float64), columns_of_frame(rows)
     theirs, ours = former.predictions(columns), served.predictions(columns)
     longitude, latitude = (rows[name].to_numpy(np.float64) for name in schema.COORDINATES)
-    where = spatial_cells(longitude, latitude, schema.CELL_DEGREES)
+    where = spatial_cells(longitude, latitude, schema.CELL)
     found = compared(actual, ours.predicted, theirs.predicted, where,
                      confidence=ROLLBACK_CONFIDENCE)  # fmt: skip
     figures = _figures(target, served, found)

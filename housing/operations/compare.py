@@ -42,7 +42,7 @@ def side_by_side(
         model = artifacts.get_model(store, row.artifact)
         predicted.append(np.asarray(model.predict(test[list(schema.FEATURES)]), dtype=np.float64))
     longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
-    where = spatial_cells(longitude, latitude, schema.CELL_DEGREES)
+    where = spatial_cells(longitude, latitude, schema.CELL)
     return SideBySide(
         version,
         measure(actual, predicted[0], policy.confidence),

@@ -210,7 +210,7 @@ def _test_rows(test: pd.DataFrame, version: int, fresh: Mask | None) -> TestRows
         actual,
         slices={
             f"{schema.CATALOGUE[grouping.column].label} {name}": codes == code
-            for grouping in schema.SLICES
+            for grouping in schema.TABLE.slices
             for codes in [grouping.codes(test)]
             for code, name in enumerate(grouping.names())
         },

@@ -98,7 +98,7 @@ def _slices(served: LoadedModel, test: pd.DataFrame, predicted: Any) -> list[Sli
     inside = {(s.column, s.name): s.coverage for s in served.calibration.slices}
     actual = test[schema.TARGET].to_numpy(np.float64)
     found = []
-    for grouping in schema.SLICES:
+    for grouping in schema.TABLE.slices:
         codes = grouping.codes(test)
         for level, name in enumerate(grouping.names()):
             rows = codes == level

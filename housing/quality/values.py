@@ -13,7 +13,7 @@ import pandas as pd
 
 from housing.quality import parsing
 from housing.quality.parsing import Mask
-from housing.schema import CATALOGUE, ID_COLUMN, NOT_ABOVE, TIME_COLUMN
+from housing.schema import CATALOGUE, ID_COLUMN, TABLE, TIME_COLUMN
 
 VALUE_RULES: Mapping[str, str] = {
     "missing": "a required field is empty (or `NA`, `N/A`, `NaN`, `null`, `None`, in any case)",
@@ -55,7 +55,7 @@ def read_columns(
         faults += found
     faults += [
         Fault("exceeds", part, (typed[part] > typed[whole]).to_numpy())
-        for part, whole in NOT_ABOVE
+        for part, whole in TABLE.not_above
         if part in typed and whole in typed
     ]
     return typed, [fault for fault in faults if fault.rows.any()]
@@ -101,7 +101,7 @@ def complaint(code: str, name: str, value: object = None) -> str:
     if code == "missing":
         return f"is missing; {_expected(name)} is required"
     if code == "exceeds":
-        whole = next(whole for part, whole in NOT_ABOVE if part == name)
+        whole = next(whole for part, whole in TABLE.not_above if part == name)
         return f"{shown(value)} is more than the row's {whole}"
     what = {
         "not-a-number": "is not a number",

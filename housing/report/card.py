@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from housing.records import Interval, Metrics
 from housing.report.monitor_page import page
-from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, SOURCE, TARGET
+from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, PROBLEM, TARGET
 
 UNIT = CATALOGUE[TARGET].unit
 
@@ -116,7 +116,7 @@ def _use(f: CardFacts) -> Iterator[str]:
 def _data(f: CardFacts) -> Iterator[str]:
     yield "## Data"
     yield ""
-    source = "simulated districts" if f.simulated else SOURCE
+    source = "simulated districts" if f.simulated else PROBLEM.wording.source
     yield (
         f"{f.dataset}: {f.train_rows:,} training and {f.test_rows:,} test districts "
         f"from {len(f.batches)} deliveries ({', '.join(f.batches[:8])}"

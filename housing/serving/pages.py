@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from housing.inference.columns import district_at
 from housing.inference.loaded_model import LoadedModel
-from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, SOURCE
+from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, PROBLEM
 from housing.serving.api import json_response
 from housing.serving.app_state import state_of
 from housing.serving.dashboard import overview
@@ -53,7 +53,7 @@ async def form(request: Request) -> Response:
         {
             "model": served.name,
             "unit": UNIT,
-            "notice": SIMULATED if served.simulated else f"{SOURCE}. {CAUTION}",
+            "notice": SIMULATED if served.simulated else f"{PROBLEM.wording.source}. {CAUTION}",
             "coordinates": list(COORDINATES),
             "fields": [_field(served, name) for name in FEATURES],
         }

@@ -11,13 +11,13 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
+from housing.problem import Column
 from housing.quality.values import LONGEST_ID, LONGEST_SHOWN, complaint
 from housing.schema import (
     CATALOGUE,
     FEATURES,
     ID_COLUMN,
-    NOT_ABOVE,
-    Column,
+    TABLE,
 )
 
 LISTED_FAULTS = 20
@@ -110,7 +110,7 @@ def read(adapter: TypeAdapter[Any], body: bytes) -> list[dict[str, Any]]:
     faults = [
         _too_large(i, part, row[part])
         for i, row in enumerate(districts)
-        for part, whole in NOT_ABOVE
+        for part, whole in TABLE.not_above
         if (row.get(part) or 0.0) > row[whole]
     ]
     if faults:

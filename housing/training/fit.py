@@ -22,7 +22,8 @@ from sklearn.utils import Bunch
 from housing import schema
 from housing.features.preprocess import neighbours_in_threads
 from housing.records import Candidate, Member
-from housing.training.candidates import BASELINES, FAMILIES, ModelFamily, pipeline
+from housing.training.candidates import BASELINES, FAMILIES, pipeline
+from housing.training.families import ModelFamily
 from housing.training.search_config import describe
 from housing.training.workers import in_parallel, one_thread
 

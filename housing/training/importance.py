@@ -16,7 +16,8 @@ from sklearn.pipeline import Pipeline
 
 from housing.features.preprocess import group_of
 from housing.records import Candidate
-from housing.training.candidates import FAMILIES, ModelFamily, pipeline
+from housing.training.candidates import FAMILIES, pipeline
+from housing.training.families import ModelFamily
 from housing.training.search_config import SearchPlan
 from housing.training.workers import one_thread
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from sklearn.model_selection import KFold, ParameterGrid, ParameterSampler
 
 from housing.records import Candidate
-from housing.training.candidates import FAMILIES, ModelFamily
+from housing.training.candidates import FAMILIES
+from housing.training.families import ModelFamily
 from housing.training.search_config import SearchPlan
 
 Rows = npt.NDArray[np.int64]

@@ -20,8 +20,9 @@ import pandas as pd
 
 from housing.errors import SearchFailed
 from housing.records import Candidate, Score, Trial
-from housing.training.candidates import FAMILIES, ModelFamily
+from housing.training.candidates import FAMILIES
 from housing.training.ensemble import POOL, EnsembleSelection, choose
+from housing.training.families import ModelFamily
 from housing.training.pruning import prune, total
 from housing.training.sampling import Fold, Rows, draws, folds, sample, sample_forever
 from housing.training.scoring import FoldData, FoldScore, Task, feature_key, prepare, score

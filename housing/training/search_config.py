@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 if TYPE_CHECKING:
-    from housing.training.candidates import ModelFamily
+    from housing.training.families import ModelFamily
 
 ALL_CORES = -1
 
@@ -82,17 +82,17 @@ class SearchPlan(BaseModel):
     @classmethod
     def _known_groups(cls, without: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Refuse groups that no family has: leaving them out would change nothing."""
-        from housing.features.preprocess import FEATURE_GROUPS, groups_of
-        from housing.training.candidates import FAMILIES
+        from housing.features.preprocess import groups_of
+        from housing.training.candidates import FAMILIES, feature_groups
 
-        if unknown := sorted(set(without) - set(FEATURE_GROUPS)):
-            there = ", ".join(FEATURE_GROUPS)
+        if unknown := sorted(set(without) - set(feature_groups())):
+            there = ", ".join(feature_groups())
             raise ValueError(f"there are no features {', '.join(unknown)}; there are {there}")
         families = dict.fromkeys(info.data.get("families", ()))  # none where they are refused
         steps = [FAMILIES[name].build(0)["preprocess"] for name in families]
         had = frozenset().union(*map(groups_of, steps))
         if families and (strange := sorted(set(without) - had)):
-            names, has = ", ".join(families), [group for group in FEATURE_GROUPS if group in had]
+            names, has = ", ".join(families), [group for group in feature_groups() if group in had]
             raise ValueError(
                 f"{', '.join(strange)} cannot be left out, as {names} has no such features; "
                 f"what can be left out there: {', '.join(has) or 'nothing'}"

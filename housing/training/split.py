@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from housing.keys import Keys, keyed_hash, mix
-from housing.schema import STRATA
+from housing.schema import TABLE
 from housing.training.fingerprints import NEITHER, TEST, TRAIN, Mask, Sides
 from housing.training.near_duplicates import Ties, index_sides, settled
 
@@ -36,9 +36,9 @@ class SplitRule:
 
 
 def strata(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Stratum of each row as one code, shape (n,): the groups of `schema.STRATA` crossed."""
+    """Stratum of each row as one code, shape (n,): the groups of `Table.strata` crossed."""
     code = np.zeros(len(frame), dtype=np.int64)
-    for grouping in STRATA:
+    for grouping in TABLE.strata:
         code = code * len(grouping.names()) + grouping.codes(frame)
     return code
 
@@ -46,7 +46,7 @@ def strata(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
 def stratum_name(code: int) -> str:
     """The name of a stratum in reports."""
     parts = []
-    for grouping in reversed(STRATA):
+    for grouping in reversed(TABLE.strata):
         code, level = divmod(code, len(grouping.names()))
         parts.append(f"{grouping.column} {grouping.names()[level]}")
     return ", ".join(reversed(parts))

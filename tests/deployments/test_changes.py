@@ -142,7 +142,7 @@ def test_an_empty_dataset_names_the_batch_that_was_withdrawn(copied: Housing) ->
 def test_copies_leave_and_come_back_with_the_batch_that_they_repeat(
     copied: Housing, tmp_path: Path
 ) -> None:
-    from housing.sources.simulated.scenarios import simulate
+    from housing.problems.california.simulated.scenarios import simulate
 
     table, night = simulate(300, 9), tmp_path / "night.csv"
     table.to_csv(night, index=False)
@@ -196,7 +196,7 @@ def test_a_batch_that_waits_is_discarded(copied: Housing) -> None:
 def test_ingest_again_takes_a_known_file_whose_rows_were_corrected(
     copied: Housing, tmp_path: Path
 ) -> None:
-    from housing.sources.simulated.scenarios import simulate
+    from housing.problems.california.simulated.scenarios import simulate
 
     def statuses(*arguments: str) -> list[str]:
         return [row["status"] for row in json.loads(copied("ingest", *arguments, "--json").stdout)]
@@ -219,7 +219,7 @@ def test_a_held_batch_is_let_in(copied: Housing) -> None:
 def test_ingest_brings_files_in_and_names_those_it_cannot_read(
     copied: Housing, tmp_path: Path
 ) -> None:
-    from housing.sources.simulated.scenarios import simulate
+    from housing.problems.california.simulated.scenarios import simulate
 
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     simulate(200, 9).to_csv(good, index=False)

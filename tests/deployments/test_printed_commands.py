@@ -15,7 +15,7 @@ import pytest
 from typer.main import get_command
 
 from deployments.cli.main import app
-from housing.sources.simulated.scenarios import simulate
+from housing.problems.california.simulated.scenarios import simulate
 from tests.deployments.conftest import Command
 
 ROOT = Path(__file__).parents[2]

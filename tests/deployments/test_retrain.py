@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from deployments.cli.main import app
 from deployments.processes.prefect_server import Server
 from housing.errors import HousingError
-from housing.sources.simulated.scenarios import simulate
+from housing.problems.california.simulated.scenarios import simulate
 from tests.deployments.conftest import Command
 from tests.fixtures.small_settings import SMALL
 

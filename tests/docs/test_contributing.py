@@ -18,9 +18,9 @@ from housing.gate.evidence import Evidence, ModelMetrics
 from housing.gate.policy import GatePolicy
 from housing.notify import NOTIFIERS, Message, NotifySettings, send_all
 from housing.pipeline import ingest
+from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import load_settings
 from housing.sources import SOURCES
-from housing.sources.simulated.scenarios import simulate
 from housing.store.database.open import open_store
 from housing.training.candidates import FAMILIES
 from housing.training.search import run_search
@@ -55,22 +55,20 @@ def test_a_data_source(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_derived_feature(monkeypatch: pytest.MonkeyPatch) -> None:
-    from housing.features import preprocess
+    from housing.problems.california import models
 
     added = recipe("Add a derived feature")["PEOPLE_PER_ROOM"]
-    monkeypatch.setattr(preprocess, "RATIOS", (*preprocess.RATIOS, added))
+    monkeypatch.setattr(models, "RATIOS", (*models.RATIOS, added))
     frame = simulate(200, 0)
-    fitted = preprocess.reference_preprocessor(0).fit(
-        frame[list(schema.FEATURES)], frame[schema.TARGET]
-    )
+    fitted = models.reference(0).fit(frame[list(schema.FEATURES)], frame[schema.TARGET])
     assert any("people_per_room" in name for name in fitted.get_feature_names_out())
 
 
 ADDED = """
 from housing import schema
-from housing.features.derived import COVARIATES, LOGS, RATIOS
+from housing.problems.california.features import COVARIATES, LOGS, RATIOS
 from housing.records import Candidate, Member
-from housing.sources.simulated.scenarios import simulate
+from housing.problems.california.simulated.scenarios import simulate
 from housing.pipeline.train import check_families
 from housing.store.models import artifacts
 from housing.training.fit import fit_members
@@ -101,7 +99,7 @@ def test_features_at_the_end_of_registries_and_one_with_a_function_of_its_own(
 ) -> None:
     """The recipe is followed in a copy of the package, word by word."""
     shutil.copytree(Path(housing.__file__).parent, tmp_path / "housing")
-    module = tmp_path / "housing" / "features" / "derived.py"
+    module = tmp_path / "housing" / "problems" / "california" / "features.py"
     text = module.read_text(encoding="utf-8")
     ours = "\n".join(blocks("Add a derived feature"))
     ours = re.sub(r"^from housing.features.derived .*\n|^import numpy .*\n", "", ours, flags=re.M)

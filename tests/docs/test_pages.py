@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from deployments.cli.main import app
 from deployments.generate_docs import PAGES
 from housing import schema
+from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import PREFIX, fields_by_name
-from housing.sources.simulated.scenarios import simulate
 from housing.store.database.engine import Store
 from housing.store.database.tables import metadata
 

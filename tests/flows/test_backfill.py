@@ -3,8 +3,8 @@
 import pytest
 
 from flows.backfill import backfill
+from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import Settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store import queries
 from housing.store.database.open import open_store
 

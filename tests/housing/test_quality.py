@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from housing.problems.california.simulated.scenarios import simulate
 from housing.quality import rejections
 from housing.quality import table as tables
 from housing.quality.batches import BatchHistory, batch_message, judge_batch
@@ -19,7 +20,6 @@ from housing.quality.profile import profile_columns
 from housing.quality.rows import ROW_RULES, validate
 from housing.quality.table import BrokenLine, RawTable, table_of
 from housing.schema import CATALOGUE, NUMBERS, TARGET, dtypes
-from housing.sources.simulated.scenarios import simulate
 
 POLICY = QualityPolicy()
 

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from housing.problem import Bins, Levels
 from housing.schema import (
     CATALOGUE,
     CATEGORIES,
@@ -11,14 +12,10 @@ from housing.schema import (
     ID_COLUMN,
     KEY,
     LABEL_CAP,
-    NOT_ABOVE,
     NUMBERS,
-    SLICES,
-    STRATA,
+    TABLE,
     TARGET,
     TIME_COLUMN,
-    Bins,
-    Levels,
     catalogue_table,
     dtypes,
 )
@@ -42,9 +39,9 @@ def test_every_column_is_described_and_has_limits_or_categories():
 def test_names_of_columns_refer_to_the_catalogue():
     assert set(FEATURES) == set(CATALOGUE) - {TARGET}
     assert set(NUMBERS) | set(CATEGORIES) == set(CATALOGUE)
-    assert {*KEY, *COORDINATES, TARGET} | {name for pair in NOT_ABOVE for name in pair} <= set(
-        CATALOGUE
-    )
+    assert {*KEY, *COORDINATES, TARGET} | {
+        name for pair in TABLE.not_above for name in pair
+    } <= set(CATALOGUE)
     assert not {ID_COLUMN, TIME_COLUMN} & set(CATALOGUE)
     assert LABEL_CAP == 500_001
     assert all(not CATALOGUE[name].nullable for name in (*KEY, TARGET))
@@ -60,7 +57,7 @@ def test_the_census_satisfies_the_catalogue(census_path):
         assert column.nullable or table[name].notna().all()
     for name in CATEGORIES:
         assert set(table[name]) == set(CATALOGUE[name].categories)
-    for part, whole in NOT_ABOVE:
+    for part, whole in TABLE.not_above:
         assert not (table[part] > table[whole]).any()
 
 
@@ -72,7 +69,7 @@ def test_a_bin_holds_its_upper_edge():
 
 
 def test_levels_are_in_catalogue_order_whatever_the_dtype():
-    levels = Levels("ocean_proximity")
+    levels = Levels("ocean_proximity", CATALOGUE["ocean_proximity"].categories)
     names = list(reversed(levels.names()))
     for frame in (
         pd.DataFrame({"ocean_proximity": names}),
@@ -81,7 +78,7 @@ def test_levels_are_in_catalogue_order_whatever_the_dtype():
         assert levels.codes(frame).tolist() == [4, 3, 2, 1, 0]
 
 
-@pytest.mark.parametrize("groups", [*STRATA, *SLICES])
+@pytest.mark.parametrize("groups", [*TABLE.strata, *TABLE.slices])
 def test_groups_have_as_many_names_as_codes(groups, census_path):
     codes = groups.codes(pd.read_csv(census_path))
     assert codes.dtype == np.int16

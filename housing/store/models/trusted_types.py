@@ -39,13 +39,16 @@ def trusted_types() -> tuple[str, ...]:
 def _functions() -> Iterator[str]:
     """Functions of derived columns: those that are registered, and those of models before."""
     from housing.features import derived
-    from housing.features.preprocess import COLUMNS
+    from housing.features.preprocess import derived_in
+    from housing.training.candidates import FAMILIES
 
     for _, function in inspect.getmembers(derived, inspect.isfunction):
         if function.__module__ == derived.__name__:
             yield _name(function)
-    for column in COLUMNS:
-        yield _name(column.function)
+    for family in FAMILIES.values():
+        if family.installed:
+            for column in derived_in(family.build(0)):
+                yield _name(column.function)
 
 
 def _transformers() -> Iterator[str]:

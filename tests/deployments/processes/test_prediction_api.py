@@ -17,10 +17,10 @@ import pytest
 from housing import schema
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
+from housing.problems.california.simulated.scenarios import simulate
 from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.settings import load_settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs, utc_now
 from tests.deployments.conftest import Command, Housing
@@ -53,7 +53,7 @@ def test_another_model_can_be_asked(housing: Housing, districts: Path, tmp_path:
 
 def test_faulty_rows_are_said_and_counted(housing: Housing, districts: Path) -> None:
     frame = pd.read_csv(districts)
-    frame.loc[3, schema.STRATA[0].column] = 99
+    frame.loc[3, schema.TABLE.strata[0].column] = 99
     frame.to_csv(districts, index=False)
     done = housing("predict", str(districts))
     assert done.exit_code == 1

@@ -6,17 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from housing import schema
-from housing.features.derived import (
-    LOGS,
-    LOWEST_INCOME,
-    RATIOS,
-    compute,
-    inputs_of,
-    log_count,
-    log_income,
-    ratio,
-    transformer,
-)
+from housing.features.derived import compute, inputs_of, log_count, ratio, transformer
+from housing.problems.california.features import LOGS, LOWEST_INCOME, RATIOS, log_income
 
 ALL = (*RATIOS, *LOGS)
 counts = hnp.arrays(np.float64, 7, elements=st.just(0.0) | st.floats(1e-3, 1e6))

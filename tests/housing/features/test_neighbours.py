@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from housing.features.neighbours import NeighbourStatistics, SimilarDistricts
+from housing.features.neighbours import NeighbourStatistics, SimilarRows
 from housing.features.statistics import GROUPS, NEAREST
 
-LOOKERS = [NeighbourStatistics(), NeighbourStatistics(("density",)), SimilarDistricts(3)]
+LOOKERS = [NeighbourStatistics(), NeighbourStatistics(("density",)), SimilarRows(3)]
 
 
 @parametrize_with_checks(LOOKERS)

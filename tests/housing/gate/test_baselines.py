@@ -14,7 +14,8 @@ from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, m
 from housing.gate.policy import GatePolicy
 from housing.keys import district_keys
 from housing.records import Candidate
-from housing.training.candidates import BASELINES, ModelFamily
+from housing.training.candidates import BASELINES
+from housing.training.families import ModelFamily
 from housing.training.fit import predict_baselines
 from housing.training.split import SplitRule, assign, strata
 from tests.housing.training.families import fit
@@ -69,7 +70,7 @@ def test_a_single_wild_prediction_leaves_a_good_model_its_promotion():
     test, challenger, baselines = night(3)
     assert outcome(test, challenger, baselines).outcome == "passed"
     baselines["linear"][17] = 6e6
-    where = spatial_cells(test.longitude, test.latitude, schema.CELL_DEGREES)
+    where = spatial_cells(test.longitude, test.latitude, schema.CELL)
     theirs = compare(
         test.actual, baselines["linear"], challenger.values, where, confidence=POLICY.confidence
     )

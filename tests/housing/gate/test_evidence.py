@@ -43,7 +43,7 @@ def gathered(night, policy=None, **changes):
 def test_the_policy_says_how_to_measure(night, policy):
     test, challenger, champion, baselines = night
     evidence = gathered(night, policy)
-    where = spatial_cells(test.longitude, test.latitude, schema.CELL_DEGREES)
+    where = spatial_cells(test.longitude, test.latitude, schema.CELL)
     assert evidence.comparison == compare(
         test.actual, champion.values, challenger.values, where, confidence=policy.confidence
     )

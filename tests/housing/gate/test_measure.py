@@ -47,7 +47,7 @@ def gathered(night, former=(), rows=None, **changes):
 
 def against(night, rows):
     test, challenger, champion, _ = night
-    where = spatial_cells(test.longitude, test.latitude, schema.CELL_DEGREES)
+    where = spatial_cells(test.longitude, test.latitude, schema.CELL)
     return compare(
         test.actual[rows], champion.values[rows], challenger.values[rows], where.of(rows),
         confidence=POLICY.confidence,

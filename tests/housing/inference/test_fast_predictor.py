@@ -7,11 +7,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from housing import schema
-from housing.features import derived, preprocess
-from housing.features.preprocess import FEATURE_GROUPS
+from housing.features.preprocess import groups_of
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.inference.fast_predictor import FEW, predict_members, predictor
+from housing.problems.california import features, models
 from housing.records import Candidate, Member
 from housing.training.fit import fit_members, models_of
 from housing.training.sampling import draws
@@ -66,7 +66,9 @@ def test_the_numbers_are_those_of_the_frame(names, threads, districts, monkeypat
     assert fast.agrees(X_test)
 
 
-@pytest.mark.parametrize("without", [("ratios", "similar"), ("prices",), FEATURE_GROUPS])
+@pytest.mark.parametrize(
+    "without", [("ratios", "similar"), ("prices",), groups_of(models.spatial(0))]
+)
 def test_what_is_left_out_is_left_out(without, districts):
     model = fitted(districts, "boosting", without=without)
     assert predictor(model).agrees(districts[2])
@@ -119,9 +121,8 @@ def test_a_model_that_cannot_be_read_is_asked_as_it_is(districts):
 
 def test_a_feature_that_is_registered_later_does_not_change_a_fitted_model(districts, monkeypatch):
     model = fitted(districts, "boosting")
-    more = (*derived.RATIOS, derived.LOGS[0])
-    monkeypatch.setattr(preprocess, "ROW_GROUPS", {**preprocess.ROW_GROUPS, "ratios": more})
-    monkeypatch.setattr(derived, "RATIOS", more)
+    more = (*features.RATIOS, features.LOGS[0])
+    monkeypatch.setattr(models, "ROW_GROUPS", {**models.ROW_GROUPS, "ratios": more})
     fast = predictor(model)
     assert fast.parts
     assert fast.agrees(districts[2])

@@ -9,7 +9,7 @@ from housing.inference.columns import columns_of_frame, frame_of
 from housing.inference.fast_predictor import predictor as fast_predictor
 from housing.inference.loaded_model import load, out_of_fold, predictor, stored_predictions
 from housing.keys import KEY_COLUMN
-from housing.sources.simulated.scenarios import simulate
+from housing.problems.california.simulated.scenarios import simulate
 from housing.store.data import datasets
 from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.database.engine import Store

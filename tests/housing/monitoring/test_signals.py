@@ -24,10 +24,10 @@ from housing.monitoring.live_error import (
 from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
 from housing.monitoring.staleness import age_signals, quarantined_signal, rejected_signal
-from housing.sources.simulated.scenarios import simulate
+from housing.problems.california.simulated.scenarios import simulate
 
 OPTIONS = MonitorOptions()
-INCOME = schema.STRATA[0].column
+INCOME = schema.TABLE.strata[0].column
 CATEGORY = schema.CATEGORIES[0]
 FEATURES = list(schema.FEATURES)
 

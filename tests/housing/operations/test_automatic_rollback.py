@@ -15,9 +15,9 @@ from housing.notify import Message
 from housing.operations import expected_rates
 from housing.operations.monitor import MonitorRun, monitor
 from housing.pipeline import ingest, notifications
+from housing.problems.california.simulated.scenarios import simulate
 from housing.records import Event
 from housing.settings import Settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
 from housing.store.models.promotion_log import Authorship, append, head

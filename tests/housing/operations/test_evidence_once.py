@@ -13,8 +13,8 @@ from housing import schema
 from housing.errors import RunInProgress
 from housing.operations.monitor import monitor
 from housing.pipeline import promote
+from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import load_settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store.data import batches, datasets
 from housing.store.database.open import open_store
 from housing.store.database.tables import monitor_windows as windows_table

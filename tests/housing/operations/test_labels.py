@@ -15,8 +15,8 @@ from housing.operations.labelling_sample import REASON, sample, write_sample
 from housing.operations.labels import ingest_audit, ingest_labels
 from housing.pipeline import datasets as dataset_steps
 from housing.pipeline.ingest import ingest_files
+from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import Settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store.data import batches, datasets
 from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.data.segments import get_table

@@ -19,10 +19,10 @@ from housing.notify import NOTIFIERS, Message
 from housing.operations import monitor_report
 from housing.operations.monitor import MonitorRun, monitor
 from housing.pipeline import ingest
+from housing.problems.california.simulated.scenarios import Noise, simulate
 from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.settings import Settings, load_settings
-from housing.sources.simulated.scenarios import Noise, simulate
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import monitor_windows, utc_now
@@ -30,7 +30,7 @@ from housing.store.models import registry
 from housing.store.runs import predictions
 from tests.housing.serving.conftest import only_settings
 
-INCOME = schema.STRATA[0].column
+INCOME = schema.TABLE.strata[0].column
 NOISE = Noise()
 
 

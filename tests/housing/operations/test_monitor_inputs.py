@@ -17,10 +17,10 @@ from housing.inference.loaded_model import load
 from housing.keys import district_keys
 from housing.operations.monitor import MonitorRun, monitor
 from housing.pipeline import ingest
+from housing.problems.california.simulated.scenarios import simulate
 from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.settings import Settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store.data import batches, datasets
 from housing.store.database.engine import Store
 from housing.store.database.tables import monitor_windows, utc_now

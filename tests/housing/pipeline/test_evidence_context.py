@@ -12,8 +12,8 @@ from housing.pipeline import evidence_context, promote
 from housing.pipeline.notices import notices
 from housing.pipeline.result import of_verdict
 from housing.pipeline.run_context import NightlyParameters, finish_run, start_run
+from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import Settings, load_settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.database.tables import evaluations

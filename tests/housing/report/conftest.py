@@ -11,6 +11,7 @@ from housing.gate.check import judge
 from housing.gate.evidence import LoadCheck, ServingCosts
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
+from housing.problems.california.simulated.scenarios import DriftScenario, simulate
 from housing.records import (
     BatchSummary,
     Candidate,
@@ -22,7 +23,6 @@ from housing.records import (
     Trial,
 )
 from housing.report.data import QuarantinedRow, RunReport, TestSet
-from housing.sources.simulated.scenarios import DriftScenario, simulate
 
 START = datetime(2026, 11, 24, 2, tzinfo=UTC)
 

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from housing import schema
+from housing.problems.california.simulated.scenarios import simulate
 from housing.serving import uploads
 from housing.serving.app_state import FILE_THREADS
 from housing.serving.request_models import LISTED_FAULTS, READABLE_FAULTS
@@ -25,7 +26,6 @@ from housing.serving.response_models import (
     PredictionResponse,
     Readiness,
 )
-from housing.sources.simulated.scenarios import simulate
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
 from tests.housing.serving.conftest import until
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 District = dict[str, Any]
-INCOME = schema.STRATA[0].column
+INCOME = schema.TABLE.strata[0].column
 LONGITUDE, LATITUDE = schema.COORDINATES
 CATEGORY = schema.CATEGORIES[0]
 
@@ -159,7 +159,7 @@ def test_a_missing_field_is_named(client: httpx.Client, typical: District) -> No
 
 
 def test_a_part_larger_than_its_whole_is_refused(client: httpx.Client, typical: District) -> None:
-    part, whole = schema.NOT_ABOVE[0]
+    part, whole = schema.TABLE.not_above[0]
     answer = ask(client, {**typical, part: typical[whole] + 1})
     assert answer.status_code == 422
     assert whole in answer.json()["errors"][0]["message"]

@@ -10,8 +10,8 @@ import pytest
 
 from housing.inference.columns import Columns, columns_of_frame
 from housing.inference.loaded_model import LoadedModel, Predictions, load
+from housing.problems.california.simulated.scenarios import simulate
 from housing.serving.micro_batcher import FAST_SECONDS, LARGE, MicroBatcher
-from housing.sources.simulated.scenarios import simulate
 from housing.store.database.engine import Store
 
 

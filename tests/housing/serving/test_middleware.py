@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from housing import schema
+from housing.problems.california.simulated.scenarios import simulate
 from housing.serving import pages
-from housing.sources.simulated.scenarios import simulate
 from tests.housing.serving.conftest import only_settings, running
 
 TOKEN = "correct horse battery staple"

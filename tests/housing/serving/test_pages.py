@@ -12,7 +12,7 @@ from tests.browser.chromium import a_browser
 
 pytestmark = [pytest.mark.system, pytest.mark.browser]
 
-INCOME = schema.STRATA[0].column
+INCOME = schema.TABLE.strata[0].column
 PHONE = {"width": 360, "height": 740}
 
 

@@ -16,9 +16,9 @@ from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
 from housing.keys import district_keys
 from housing.operations.labelled_predictions import START, logged, matched
+from housing.problems.california.simulated.scenarios import simulate
 from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import SHADOW, SHADOW_PREDICTED, Entry, PredictionLog
-from housing.sources.simulated.scenarios import simulate
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, prediction_batches, utc_now
 from housing.store.runs import predictions

@@ -9,10 +9,10 @@ import pytest
 
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel, load
+from housing.problems.california.simulated.scenarios import simulate
 from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.serving.shadow_comparison import compare_shadow
-from housing.sources.simulated.scenarios import simulate
 from housing.store.database.engine import Store
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from housing.problems.california.simulated.scenarios import simulate
 from housing.records import KnownContent
 from housing.sources.base import SourceOptions
-from housing.sources.simulated.scenarios import simulate
 
 
 @dataclass

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from housing.errors import FileUnreadable
 from housing.pipeline.ingest import ingest_files
+from housing.problems.california.simulated.scenarios import simulate
 from housing.quality.rows import validate
 from housing.schema import CATALOGUE
 from housing.settings import Settings
 from housing.sources.files import ReadLimits
 from housing.sources.parquet import TEXT_LENGTH
-from housing.sources.simulated.scenarios import simulate
 from housing.sources.table_file import read_table
 from housing.store.database.engine import Store
 

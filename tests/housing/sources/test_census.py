@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from housing.errors import SourceUnavailable
+from housing.problems.california.census import DIGEST, Census
 from housing.quality.rows import validate
 from housing.quality.table import whole
-from housing.sources.census import DIGEST, Census
 from housing.sources.download import NotFetched, TimeLimits, fetch, store_file
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from housing.errors import FileUnreadable
+from housing.problems.california.simulated.scenarios import simulate
 from housing.quality import table
 from housing.quality.rows import validate
 from housing.quality.table import whole
@@ -16,7 +17,6 @@ from housing.schema import CATALOGUE, NUMBERS, dtypes
 from housing.sources import parquet
 from housing.sources.files import ReadLimits
 from housing.sources.parquet import ParquetTable
-from housing.sources.simulated.scenarios import simulate
 
 
 def packed(table: pa.Table | pd.DataFrame, **options) -> bytearray:

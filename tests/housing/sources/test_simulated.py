@@ -5,13 +5,24 @@ from sklearn.ensemble import RandomForestRegressor
 
 from housing.errors import SourceUnavailable
 from housing.keys import district_keys
+from housing.problems.california.simulated import world
+from housing.problems.california.simulated.districts import (
+    AGE_CAP,
+    Location,
+    _made_distinct,
+    true_price,
+)
+from housing.problems.california.simulated.scenarios import (
+    SCENARIOS,
+    DriftScenario,
+    Noise,
+    Pollution,
+    simulate,
+)
 from housing.quality.rows import validate
 from housing.quality.table import table_of, whole
 from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, NUMBERS, TARGET
 from housing.sources import SOURCES
-from housing.sources.simulated import california
-from housing.sources.simulated.districts import AGE_CAP, Location, _made_distinct, true_price
-from housing.sources.simulated.scenarios import SCENARIOS, DriftScenario, Noise, Pollution, simulate
 
 QUIET = Noise(single=0, shared=0)
 
@@ -81,7 +92,7 @@ def test_districts_lie_in_california_and_share_coordinates(many):
     mainland = many[many["ocean_proximity"] != "ISLAND"]
     inland = mainland[["longitude", "latitude"]].to_numpy().T
     # Rounding to the grid can push a district on the shore a few hundred metres into the sea.
-    assert california.on_land(*inland).mean() > 0.98
+    assert world.on_land(*inland).mean() > 0.98
     assert 0.5 < len(many[["longitude", "latitude"]].drop_duplicates()) / len(many) < 0.75
     cells = many.groupby([many["longitude"].round(1), many["latitude"].round(1)]).size()
     assert cells.nlargest(60).sum() > 0.3 * len(many)  # cities

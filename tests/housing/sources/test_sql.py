@@ -6,11 +6,11 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from housing.errors import SourceUnavailable
+from housing.problems.california.simulated.scenarios import simulate
 from housing.quality.rows import validate
 from housing.quality.table import whole
 from housing.schema import CATALOGUE
 from housing.sources import SOURCES
-from housing.sources.simulated.scenarios import simulate
 
 TABLE = 'odd "name; --'
 DAYS = [dt.datetime(2024, 1, day, tzinfo=None) for day in (1, 2, 3)]

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from housing import schema
+from housing import problem, schema
 from housing.keys import KEY_COLUMN, mix
 from housing.settings import Settings
 from housing.store.data.segments import put_frame
@@ -65,14 +65,14 @@ def districts() -> Callable[..., pd.DataFrame]:
 
 
 def _strata_of(ids: np.ndarray, revision: int) -> np.ndarray:
-    count = np.prod([len(grouping.names()) for grouping in schema.STRATA])
+    count = np.prod([len(grouping.names()) for grouping in schema.TABLE.strata])
     return np.minimum((_uniform(ids, 100 * revision + 99) * count).astype(int), count - 1)
 
 
 def _place(frame: pd.DataFrame, code: np.ndarray) -> None:
-    for grouping in reversed(schema.STRATA):
+    for grouping in reversed(schema.TABLE.strata):
         code, level = np.divmod(code, len(grouping.names()))
-        if isinstance(grouping, schema.Bins):
+        if isinstance(grouping, problem.Bins):
             edges = (*grouping.edges, grouping.edges[-1] + 1)
             frame[grouping.column] = np.asarray(edges)[level]  # a group holds its upper edge
         else:

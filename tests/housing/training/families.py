@@ -19,15 +19,17 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from housing import schema
+from housing.problems.california.models import CLUSTERS
 from housing.records import Candidate, Member
-from housing.training.candidates import CLUSTERS, FAMILIES, ModelFamily
+from housing.training.candidates import FAMILIES
+from housing.training.families import ModelFamily
 from housing.training.fit import fit_members
 
 
 def reference_split(path: Path) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
     """X and y of the training side, X and y of the test side: income strata, 20 %, seed 42."""
     table = pd.read_csv(path)
-    income = schema.STRATA[0].codes(table)
+    income = schema.TABLE.strata[0].codes(table)
     train, test = train_test_split(table, test_size=0.2, stratify=income, random_state=42)
     train, test = train.astype(schema.dtypes()), test.astype(schema.dtypes())
     features = list(schema.FEATURES)

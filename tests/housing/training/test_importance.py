@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from housing import schema
-from housing.features.preprocess import FEATURE_GROUPS
+from housing.features.preprocess import groups_of
+from housing.problems.california.models import spatial
 from housing.records import Candidate
 from housing.training.importance import importances
 from housing.training.search_config import SearchPlan
@@ -23,7 +24,7 @@ def test_shares_of_columns_and_groups(districts):
         assert sum(shares.values()) == pytest.approx(1)
         assert list(shares.values()) == sorted(shares.values(), reverse=True)
     assert set(found.columns) == set(schema.FEATURES)
-    assert set(found.groups) == {*FEATURE_GROUPS, "columns"} - {"distances"}
+    assert set(found.groups) == {*groups_of(spatial(0)), "columns"} - {"distances"}
     assert {"longitude", "latitude"} <= set(list(found.columns)[:4])
     neighbours = sum(found.groups[g] for g in ("prices", "scaled-prices", "regression", "similar"))
     assert neighbours > 0.3

@@ -183,7 +183,7 @@ def test_counts_add_up(delivery):
 
 
 def test_every_stratum_has_a_name_of_its_own_that_says_what_it_holds():
-    sizes = [len(grouping.names()) for grouping in schema.STRATA]
+    sizes = [len(grouping.names()) for grouping in schema.TABLE.strata]
     names = {stratum_name(code) for code in range(int(np.prod(sizes)))}
     assert len(names) == np.prod(sizes)
     frame = pd.DataFrame({"median_income": [1.5, 1.51, 9.0], "ocean_proximity": ["ISLAND"] * 3})

@@ -8,12 +8,14 @@ from sklearn.pipeline import Pipeline
 from housing import schema
 from housing.errors import NotPossible
 from housing.features import derived
-from housing.features.preprocess import COLUMNS, reference_preprocessor
 from housing.pipeline.train import check_families
-from housing.sources.simulated.scenarios import simulate
+from housing.problems.california.features import COVARIATES, LOGS, ROW_GROUPS
+from housing.problems.california.models import reference
+from housing.problems.california.simulated.scenarios import simulate
 from housing.store.models import artifacts
 from housing.store.models.trusted_types import trusted_types
-from housing.training.candidates import FAMILIES, ModelFamily
+from housing.training.candidates import FAMILIES
+from housing.training.families import ModelFamily
 from housing.training.fit import library_versions
 from housing.training.search_config import SearchPlan
 
@@ -43,7 +45,7 @@ class Forgetful(Strange):
 
 def family(kind, **facts):
     def build(_seed):
-        return Pipeline([("preprocess", reference_preprocessor(0)), ("model", kind())])
+        return Pipeline([("preprocess", reference(0)), ("model", kind())])
 
     return ModelFamily("linear", build, "for tests", **facts)
 
@@ -57,7 +59,8 @@ def rows():
 
 def test_every_registered_function_is_trusted_and_those_of_models_before():
     trusted = set(trusted_types())
-    assert {f"{c.function.__module__}.{c.function.__qualname__}" for c in COLUMNS} <= trusted
+    columns = (*COVARIATES, *LOGS, *(c for each in ROW_GROUPS.values() for c in each))
+    assert {f"{c.function.__module__}.{c.function.__qualname__}" for c in columns} <= trusted
     assert f"{derived.__name__}.ratio" in trusted
     for name in ("neighbours.NeighbourStatistics", "spatial.ClusterSimilarity"):
         assert f"housing.features.{name}" in trusted

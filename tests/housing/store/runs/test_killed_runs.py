@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sklearn.linear_model import LinearRegression
 
 from housing.pipeline.run_context import NightlyParameters, start_run
+from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import Settings
-from housing.sources.simulated.scenarios import simulate
 from housing.store import queries
 from housing.store.database.engine import Store
 from housing.store.database.tables import leases

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from housing.features.projection import Floats
-from housing.schema import CATALOGUE, CATEGORIES, NUMBERS, TARGET
-from housing.sources.simulated.districts import (
+from housing.problems.california.location import Floats
+from housing.problems.california.simulated.districts import (
     INCOME_CAP,
     LOWEST_PRICE,
     PRICE_CAP,
     draw_districts,
     true_price,
 )
+from housing.schema import CATALOGUE, CATEGORIES, NUMBERS, TARGET
 
 INCOME = "median_income"
 

@@ -17,13 +17,13 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from housing.errors import FileUnreadable, SourceUnavailable
+from housing.problems.california.simulated.source import bootstrap
 from housing.records import BatchSummary
 from housing.sources.base import Delivery, IngestHistory, SourceOptions
 from housing.sources.delimited import CsvTable
 from housing.sources.download import NotFetched, TimeLimits, fetch, store_file
 from housing.sources.files import load, shown
 from housing.sources.parquet import ParquetTable
-from housing.sources.simulated.source import bootstrap
 from housing.sources.table_file import FORMATS, FileTable
 
 _BLOCK = 1 << 20  # bytes

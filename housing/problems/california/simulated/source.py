@@ -12,10 +12,10 @@ from functools import partial
 import pandas as pd
 
 from housing.errors import SourceUnavailable
+from housing.problems.california.simulated.scenarios import SCENARIOS, simulate
 from housing.quality.table import table_of
 from housing.records import BatchSummary
 from housing.sources.base import Delivery, IngestHistory, SourceOptions
-from housing.sources.simulated.scenarios import SCENARIOS, simulate
 
 
 @dataclass(frozen=True)

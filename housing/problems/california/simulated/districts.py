@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.features.projection import Floats, distance
+from housing.problems.california.location import Floats, distance
+from housing.problems.california.simulated import world
 from housing.schema import CATALOGUE, LABEL_CAP, dtypes
-from housing.sources.simulated import california
 
 AGE_CAP = CATALOGUE["housing_median_age"].cap or np.inf
 INCOME_CAP = CATALOGUE["median_income"].cap or np.inf
@@ -42,14 +42,14 @@ def draw_districts(rows: int, generator: np.random.Generator) -> pd.DataFrame:
     age = _ages(place, generator)
     income = _incomes(place, generator)
     size = 0.64 * generator.standard_normal(rows) - 0.019 * (age - 29)
-    households = np.exp(np.log(415) + size + 0.1 * california.field("size", 0.2, *where))
+    households = np.exp(np.log(415) + size + 0.1 * world.field("size", 0.2, *where))
     rooms_each = np.exp(
         np.log(5.2) + 0.42 * np.log(income / 3.5) + 0.16 * generator.standard_normal(rows)
     )
     people_each = 1 + np.exp(
         np.log(1.62)
         - 0.12 * np.log(income / 3.5)
-        + 0.22 * california.field("families", 0.25, *where)
+        + 0.22 * world.field("families", 0.25, *where)
         + 0.24 * generator.standard_normal(rows)
     )
     bedrooms_each = np.exp(np.log(1.05) + 0.07 * generator.standard_normal(rows))
@@ -87,15 +87,15 @@ def true_price(frame: pd.DataFrame) -> Floats:
         )
     )  # fmt: skip
     where = (longitude, latitude)
-    coast = california.distance_to(california.COAST, *where)
+    coast = world.distance_to(world.COAST, *where)
     log_price = (
         np.log(164_000)
         + 0.74 * np.log(np.clip(income, 0.3, None) / 3.5)
-        + 1.0 * california.city_pull(*where)
+        + 1.0 * world.city_pull(*where)
         + 0.34 * np.exp(-coast / 0.25)
         - 0.22 * (1 - np.exp(-coast / 0.8))
-        + 0.19 * california.field("price", 0.35, *where)
-        + 0.15 * california.field("quarter", 0.08, *where)
+        + 0.19 * world.field("price", 0.35, *where)
+        + 0.15 * world.field("quarter", 0.08, *where)
         - 0.28 * np.log(np.clip(population / households, 1, 20) / 2.8)
         + 0.10 * np.log(np.clip(rooms / households, 1, 50) / 5.2)
         + 0.003 * (age - 29)
@@ -114,25 +114,25 @@ def _places(rows: int, generator: np.random.Generator) -> Location:
     longitude, latitude = np.empty(0), np.empty(0)
     while len(longitude) < rows:  # what falls into the sea is drawn again
         x, y = _around_cities(rows, generator)
-        keep = california.on_land(x, y)
+        keep = world.on_land(x, y)
         longitude = np.append(longitude, x[keep])[:rows]
         latitude = np.append(latitude, y[keep])[:rows]
     proximity = _proximity(longitude, latitude)
     island = generator.random(rows) < ISLAND_SHARE
     if rows > 1 / ISLAND_SHARE:
         island[0] = True  # a table of usual size has every category
-    longitude[island], latitude[island] = california.ISLAND
+    longitude[island], latitude[island] = world.ISLAND
     proximity[island] = "ISLAND"
     return Location(_on_grid(longitude), _on_grid(latitude), proximity)
 
 
 def _around_cities(rows: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
-    shares = np.array([city.share for city in california.CITIES])
+    shares = np.array([city.share for city in world.CITIES])
     chosen = generator.choice(len(shares), size=rows, p=shares / shares.sum())
-    centre = np.array([city[:2] for city in california.CITIES])[chosen]
-    spread = np.array([city.spread for city in california.CITIES])[chosen]
+    centre = np.array([city[:2] for city in world.CITIES])[chosen]
+    spread = np.array([city.spread for city in world.CITIES])[chosen]
     step = generator.standard_normal((rows, 2)) * spread[:, None]
-    return centre[:, 0] + step[:, 0] / california.SHRINK, centre[:, 1] + step[:, 1]
+    return centre[:, 0] + step[:, 0] / world.SHRINK, centre[:, 1] + step[:, 1]
 
 
 def _on_grid(degrees: Floats) -> Floats:
@@ -140,8 +140,8 @@ def _on_grid(degrees: Floats) -> Floats:
 
 
 def _proximity(longitude: Floats, latitude: Floats) -> npt.NDArray[np.object_]:
-    coast = california.distance_to(california.COAST, longitude, latitude)
-    bay = california.distance_to(california.BAY, longitude, latitude)
+    coast = world.distance_to(world.COAST, longitude, latitude)
+    bay = world.distance_to(world.BAY, longitude, latitude)
     south = latitude < 34.6
     conditions = [
         bay < NEAR_BAY,
@@ -158,11 +158,11 @@ def _proximity(longitude: Floats, latitude: Floats) -> npt.NDArray[np.object_]:
 def _ages(place: Location, generator: np.random.Generator) -> Floats:
     """Years; old in the middle of a city, young at its edge, cut off at the cap."""
     centre = np.full(len(place.longitude), np.inf)
-    for city in california.CITIES:
-        away = distance(place.longitude, place.latitude, city[:2], california.SHRINK)
+    for city in world.CITIES:
+        away = distance(place.longitude, place.latitude, city[:2], world.SHRINK)
         centre = np.minimum(centre, away / city.spread)
     typical = 35 - 7 * np.clip(centre, 0, 2.5) + 6 * _bay_is_old(place)
-    field = california.field("age", 0.15, place.longitude, place.latitude)
+    field = world.field("age", 0.15, place.longitude, place.latitude)
     years = typical + 5 * field + 11.5 * generator.standard_normal(len(centre))
     return np.asarray(np.clip(np.rint(years), 1, AGE_CAP))
 
@@ -176,9 +176,9 @@ def _incomes(place: Location, generator: np.random.Generator) -> Floats:
     where = (place.longitude, place.latitude)
     log_income = (
         np.log(3.55)
-        + 0.22 * california.city_pull(*where)
-        + 0.20 * california.field("income", 0.12, *where)
-        + 0.12 * california.field("income of the region", 0.5, *where)
+        + 0.22 * world.city_pull(*where)
+        + 0.20 * world.field("income", 0.12, *where)
+        + 0.12 * world.field("income of the region", 0.5, *where)
         + 0.40 * generator.standard_normal(len(place.longitude))
     )
     return np.asarray(np.round(np.clip(np.exp(log_income), LOWEST_INCOME, INCOME_CAP), 4))

@@ -1,0 +1,211 @@
+"""The types that describe a table and its model: what a team writes for its own table.
+
+A problem is a package outside or inside the project whose module has `PROBLEM = Problem(...)`;
+HOUSING_PROBLEM names that module. Not here: any table (`housing.problems`), and how a table is
+processed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Kind = Literal["number", "category"]
+Floats = npt.NDArray[np.float64]
+
+KM_PER_DEGREE = 111.2
+"""Length of a degree of latitude."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a landing file.
+
+    `minimum` and `maximum` are inclusive and in `unit`; `resolution` is the step to which a number
+    of the key is rounded (None: exact); `cap` is the value at which the source cuts off what is
+    larger.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    meaning: str
+    minimum: float | None = None
+    maximum: float | None = None
+    nullable: bool = False
+    categories: tuple[str, ...] = ()
+    resolution: float | None = None
+    cap: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The name as people read it."""
+        return self.name.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Rows grouped by where a number falls between `edges` (in the column's unit)."""
+
+    column: str
+    edges: tuple[float, ...]
+
+    def names(self) -> tuple[str, ...]:
+        """One name a group, lowest first."""
+        inner = [f"{a:g}-{b:g}" for a, b in zip(self.edges, self.edges[1:], strict=False)]
+        return (f"<={self.edges[0]:g}", *inner, f">{self.edges[-1]:g}")
+
+    def codes(self, frame: pd.DataFrame) -> npt.NDArray[np.int16]:
+        """Group of each row, shape (n,); a group holds its upper edge."""
+        values = frame[self.column].to_numpy(dtype=np.float64)
+        return np.searchsorted(np.asarray(self.edges), values, side="left").astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Rows grouped by category, in the column's order of categories."""
+
+    column: str
+    categories: tuple[str, ...]
+
+    def names(self) -> tuple[str, ...]:
+        """One name a group."""
+        return self.categories
+
+    def codes(self, frame: pd.DataFrame) -> npt.NDArray[np.int16]:
+        """Group of each row, shape (n,); -1 for a value that is none of the categories."""
+        categories = pd.CategoricalDtype(list(self.categories))
+        return np.asarray(frame[self.column].astype(categories).cat.codes, dtype=np.int16)
+
+
+Groups = tuple[Bins | Levels, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a row is: columns, target, key and groups.
+
+    `key` names the columns whose values identify a row that carries no id of its own; empty: all
+    but the target. `id_column` (the row's own id) and `time_column` (when it was recorded: ISO
+    8601, UTC without an offset) are optional in a delivery. `not_above` are pairs (part, whole):
+    in no row can the part exceed the whole. `strata` are represented in the test set as they are
+    in the table; in no group of `slices` may a model regress.
+    """
+
+    columns: tuple[Column, ...]
+    target: str
+    key: tuple[str, ...] = ()
+    id_column: str = "row_id"
+    time_column: str = "recorded_at"
+    not_above: tuple[tuple[str, str], ...] = ()
+    strata: Groups = ()
+    slices: Groups = ()
+
+    @cached_property
+    def catalogue(self) -> Mapping[str, Column]:
+        """Columns by name."""
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """Columns that a model is given, in the table's order."""
+        return tuple(c.name for c in self.columns if c.name != self.target)
+
+    @cached_property
+    def key_columns(self) -> tuple[str, ...]:
+        """Columns that identify a row without an id of its own."""
+        return self.key or self.features
+
+    def named(self, kind: Kind, features_only: bool = False) -> tuple[str, ...]:
+        """Names of the columns of a kind; with `features_only` without the target."""
+        return tuple(
+            c.name
+            for c in self.columns
+            if c.kind == kind and not (features_only and c.name == self.target)
+        )
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How a value of the target is written: `unit` in words, `symbol` before the number."""
+
+    unit: str
+    symbol: str = ""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What people read: nouns, titles and the paragraphs of the model card.
+
+    `row` and `rows` name a row ("district"), `value` and `values` the target ("price");
+    `target` is the target in a sentence ("the median house price of a district"). `request_key`
+    is another name for `rows` in a JSON request. `title` heads the page for people, `page` is its
+    name in menus, `caution` stands below a prediction.
+    """
+
+    row: str = "row"
+    rows: str = "rows"
+    value: str = "value"
+    values: str = "values"
+    target: str = "the target of a row"
+    title: str = "Predictions"
+    page: str = "Predictions"
+    caution: str = "A prediction is an estimate."
+    source: str = "the deliveries of this installation"
+    uses: tuple[str, ...] = ()
+    no_uses: tuple[str, ...] = ()
+    request_key: str = "rows"
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a row lies: two coordinate columns, the distance between rows, and the cell size.
+
+    `geographic` coordinates are longitude and latitude in degrees; they are projected to a flat
+    map whose scale is exact on the parallel `middle_latitude` (degrees), within a few per cent
+    over a state. `planar` coordinates are already distances, in `unit`. Errors of rows in cells of
+    `cell` (in the coordinates' own unit) and of neighbouring cells are taken as correlated.
+    """
+
+    columns: tuple[str, str]
+    cell: float
+    kind: Literal["geographic", "planar"] = "geographic"
+    middle_latitude: float = 0.0
+    unit: str = "km"
+
+    @property
+    def ratio(self) -> float:
+        """Length of a step of the first coordinate against one of the second."""
+        return float(np.cos(np.deg2rad(self.middle_latitude))) if self.kind == "geographic" else 1.0
+
+    @property
+    def scale(self) -> float:
+        """Length of a step of the second coordinate, in `unit`."""
+        return KM_PER_DEGREE if self.kind == "geographic" else 1.0
+
+    def flat(self, x: Floats, y: Floats) -> Floats:
+        """Positions on the flat map in `unit`, shape (n, 2)."""
+        return np.column_stack([x * self.ratio, y]) * self.scale
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One table, its words and its models.
+
+    `name` is stored with dataset versions and models. `models` names the module that has
+    `FAMILIES` and `BASELINES` (each a mapping of name to `housing.training.families.ModelFamily`);
+    it is imported on first use, so that commands start without scikit-learn. `sources` maps names
+    for HOUSING_SOURCES__NAMES to "module:class", beside `landing` and `sql`.
+    """
+
+    name: str
+    table: Table
+    amount: Amount
+    models: str
+    wording: Wording = field(default_factory=Wording)
+    location: Location | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)

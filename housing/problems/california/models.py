@@ -1,0 +1,216 @@
+"""Model families of the census table, their search spaces, and the baselines.
+
+A family is a builder, a space and one line in `FAMILIES`. `BASELINES` are models that a challenger
+must beat; they are fitted, never searched.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scipy.stats import loguniform, randint, uniform
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeRegressor
+
+from housing.features.preprocess import reference_preprocessor, tree_preprocessor
+from housing.problems.california.features import COVARIATES, LOGS, RATIOS, ROW_GROUPS
+from housing.problems.california.location import LOCATION
+from housing.problems.california.table import TABLE
+from housing.training.families import ModelFamily
+
+CLUSTERS = "preprocess__geo__n_clusters"
+
+
+def reference(seed: int) -> ColumnTransformer:
+    """The preprocessing of the reference recipe: ratios, logs, cluster similarity, scaling."""
+    groups = {"ratios": RATIOS, "logs": LOGS}
+    return reference_preprocessor(TABLE, seed, groups, LOCATION.columns)
+
+
+def spatial(_seed: int) -> ColumnTransformer:
+    """Numbers as they are, derived columns, and features of neighbouring districts."""
+    return tree_preprocessor(TABLE, ROW_GROUPS, COVARIATES)
+
+
+def _pipeline(preprocess: Any, model: Any) -> Pipeline:
+    return Pipeline([("preprocess", preprocess), ("model", model)])
+
+
+def _linear(seed: int) -> Pipeline:
+    return _pipeline(reference(seed), Ridge())
+
+
+def _tree(seed: int) -> Pipeline:
+    return _pipeline(reference(seed), DecisionTreeRegressor(random_state=seed))
+
+
+def _forest(seed: int) -> Pipeline:
+    return _pipeline(reference(seed), RandomForestRegressor(n_estimators=100, random_state=seed))
+
+
+def _forest_cost(parameters: Mapping[str, Any]) -> float:
+    return 0.4 * float(parameters["model__max_features"])
+
+
+def _boosting(seed: int) -> Pipeline:
+    # Early stopping would set rows aside and make the number of trees random.
+    model = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
+    return _pipeline(spatial(seed), model)
+
+
+def _boosting_cost(parameters: Mapping[str, Any]) -> float:
+    return float(parameters["model__max_iter"]) * float(parameters["model__max_leaf_nodes"]) * 1e-4
+
+
+def _lightgbm(seed: int) -> Pipeline:
+    from lightgbm import LGBMRegressor
+
+    model = LGBMRegressor(
+        n_jobs=1, random_state=seed, subsample=0.8, subsample_freq=1, verbose=-1,
+        deterministic=True, force_col_wise=True,
+    )  # fmt: skip
+    return _pipeline(spatial(seed), model)
+
+
+def _lightgbm_cost(parameters: Mapping[str, Any]) -> float:
+    return float(parameters["model__n_estimators"]) * float(parameters["model__num_leaves"]) * 1e-4
+
+
+def _extra_trees(seed: int) -> Pipeline:
+    model = ExtraTreesRegressor(n_estimators=100, random_state=seed)
+    return _pipeline(spatial(seed), model)
+
+
+def _extra_trees_cost(parameters: Mapping[str, Any]) -> float:
+    return 10 * float(parameters["model__max_features"])
+
+
+def _median(_seed: int) -> Pipeline:
+    return _pipeline("passthrough", DummyRegressor(strategy="median"))
+
+
+def _least_squares(seed: int) -> Pipeline:
+    return _pipeline(reference(seed), LinearRegression())
+
+
+LIGHTGBM_TYPES = (
+    "collections.OrderedDict",
+    "collections.defaultdict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMRegressor",
+)
+"""What a fitted LightGBM model holds; its trees are text within."""
+
+FAMILIES: Mapping[str, ModelFamily] = {
+    "boosting": ModelFamily(
+        "boosting",
+        _boosting,
+        "Histogram gradient boosting on the table's columns and neighbour features: the default",
+        {
+            "model__max_iter": randint(250, 401),
+            "model__learning_rate": loguniform(0.04, 0.08),
+            "model__max_leaf_nodes": randint(20, 46),
+            "model__min_samples_leaf": randint(5, 21),
+            "model__l2_regularization": loguniform(0.1, 10),
+            "model__max_features": uniform(0.1, 0.3),
+        },
+        _boosting_cost,
+    ),
+    "lightgbm": ModelFamily(
+        "lightgbm",
+        _lightgbm,
+        "LightGBM on the same features; needs the extra `lightgbm`",
+        {
+            "model__n_estimators": randint(250, 401),
+            "model__learning_rate": loguniform(0.04, 0.08),
+            "model__num_leaves": randint(20, 46),
+            "model__min_child_samples": randint(5, 21),
+            "model__reg_lambda": loguniform(0.1, 10),
+            "model__colsample_bytree": uniform(0.2, 0.4),
+        },
+        _lightgbm_cost,
+        extra="lightgbm",
+        trusted=LIGHTGBM_TYPES,
+    ),
+    "boosting-slow": ModelFamily(
+        "boosting-slow",
+        _boosting,
+        "The same with about 1,000 small steps: more accurate, three times slower",
+        {
+            "model__max_iter": randint(800, 1201),
+            "model__learning_rate": loguniform(0.015, 0.03),
+            "model__max_leaf_nodes": randint(20, 46),
+            "model__min_samples_leaf": randint(5, 21),
+            "model__l2_regularization": loguniform(0.1, 10),
+            "model__max_features": uniform(0.08, 0.17),
+        },
+        _boosting_cost,
+    ),
+    "lightgbm-slow": ModelFamily(
+        "lightgbm-slow",
+        _lightgbm,
+        "LightGBM with as many small steps; needs the extra `lightgbm`",
+        {
+            "model__n_estimators": randint(800, 1401),
+            "model__learning_rate": loguniform(0.015, 0.03),
+            "model__num_leaves": randint(24, 61),
+            "model__min_child_samples": randint(5, 21),
+            "model__reg_lambda": loguniform(0.1, 10),
+            "model__colsample_bytree": uniform(0.15, 0.2),
+            # Capped prices and a few villas are outliers: an error beyond `alpha` dollars counts
+            # by its size and no longer by its square.
+            "model__objective": ["huber"],
+            "model__alpha": [40_000.0, 60_000.0],
+        },
+        _lightgbm_cost,
+        extra="lightgbm",
+        trusted=LIGHTGBM_TYPES,
+    ),
+    "extra-trees": ModelFamily(
+        "extra-trees",
+        _extra_trees,
+        "100 trees with random cuts on the same features; its errors differ from those of boosting",
+        {"model__min_samples_leaf": randint(1, 4), "model__max_features": uniform(0.2, 0.4)},
+        _extra_trees_cost,
+    ),
+    "forest": ModelFamily(
+        "forest",
+        _forest,
+        "The reference recipe: a random forest of 100 trees, with the space it was published with",
+        {CLUSTERS: randint(3, 50), "model__max_features": randint(2, 20)},
+        _forest_cost,
+    ),
+    "tree": ModelFamily(
+        "tree",
+        _tree,
+        "One decision tree: less accurate, small and fast",
+        {
+            CLUSTERS: randint(3, 50),
+            "model__min_samples_leaf": randint(5, 61),
+            "model__max_features": uniform(0.3, 0.7),
+        },
+    ),
+    "linear": ModelFamily(
+        "linear",
+        _linear,
+        "Ridge regression on the scaled reference features",
+        {
+            CLUSTERS: randint(10, 101),
+            "preprocess__geo__gamma": loguniform(0.1, 10),
+            "preprocess__geo__label_weights": [False, True],
+            "model__alpha": loguniform(1e-3, 1e2),
+        },
+    ),
+}
+
+BASELINES: Mapping[str, ModelFamily] = {
+    "median": ModelFamily("median", _median, "The median price of the training side for each row"),
+    "linear": ModelFamily("linear", _least_squares, "Least squares on the reference recipe"),
+}
