@@ -8,14 +8,17 @@ processed.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from math import cos, radians
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
+if TYPE_CHECKING:  # settings read the problem's name and sources, and start without numpy
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    Floats = npt.NDArray[np.float64]
 
 Kind = Literal["number", "category"]
-Floats = npt.NDArray[np.float64]
 
 KM_PER_DEGREE = 111.2
 """Length of a degree of latitude."""
@@ -59,8 +62,10 @@ class Bins:
         inner = [f"{a:g}-{b:g}" for a, b in zip(self.edges, self.edges[1:], strict=False)]
         return (f"<={self.edges[0]:g}", *inner, f">{self.edges[-1]:g}")
 
-    def codes(self, frame: pd.DataFrame) -> npt.NDArray[np.int16]:
+    def codes(self, frame: "pd.DataFrame") -> "npt.NDArray[np.int16]":
         """Group of each row, shape (n,); a group holds its upper edge."""
+        import numpy as np
+
         values = frame[self.column].to_numpy(dtype=np.float64)
         return np.searchsorted(np.asarray(self.edges), values, side="left").astype(np.int16)
 
@@ -76,8 +81,11 @@ class Levels:
         """One name a group."""
         return self.categories
 
-    def codes(self, frame: pd.DataFrame) -> npt.NDArray[np.int16]:
+    def codes(self, frame: "pd.DataFrame") -> "npt.NDArray[np.int16]":
         """Group of each row, shape (n,); -1 for a value that is none of the categories."""
+        import numpy as np
+        import pandas as pd
+
         categories = pd.CategoricalDtype(list(self.categories))
         return np.asarray(frame[self.column].astype(categories).cat.codes, dtype=np.int16)
 
@@ -180,15 +188,17 @@ class Location:
     @property
     def ratio(self) -> float:
         """Length of a step of the first coordinate against one of the second."""
-        return float(np.cos(np.deg2rad(self.middle_latitude))) if self.kind == "geographic" else 1.0
+        return cos(radians(self.middle_latitude)) if self.kind == "geographic" else 1.0
 
     @property
     def scale(self) -> float:
         """Length of a step of the second coordinate, in `unit`."""
         return KM_PER_DEGREE if self.kind == "geographic" else 1.0
 
-    def flat(self, x: Floats, y: Floats) -> Floats:
+    def flat(self, x: "Floats", y: "Floats") -> "Floats":
         """Positions on the flat map in `unit`, shape (n, 2)."""
+        import numpy as np
+
         return np.column_stack([x * self.ratio, y]) * self.scale
 
 

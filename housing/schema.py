@@ -7,12 +7,15 @@ Dtypes, row rules, SQL, documentation and forms derive from this catalogue. Not 
 import os
 from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from dotenv import dotenv_values
 
 from housing.errors import ProblemInvalid
 from housing.problem import Column, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VARIABLE = "HOUSING_PROBLEM"
 DEFAULT = "housing.problems.california"
@@ -66,8 +69,10 @@ LABEL_CAP = CATALOGUE[TARGET].cap
 """The source records every larger value as this one; None: it cuts nothing off."""
 
 
-def dtypes(names: tuple[str, ...] = tuple(CATALOGUE)) -> dict[str, str | pd.CategoricalDtype]:
+def dtypes(names: tuple[str, ...] = tuple(CATALOGUE)) -> "dict[str, str | pd.CategoricalDtype]":
     """Pandas dtypes of a validated table: float64, or the category type with catalogue order."""
+    import pandas as pd
+
     return {
         name: "float64"
         if CATALOGUE[name].kind == "number"

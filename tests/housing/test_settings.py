@@ -159,7 +159,7 @@ def test_all_faults_are_named_at_once(environment):
         (
             "SOURCES__NAMES",
             "fax",
-            "there is no source fax; there are census, landing, simulated, sql",
+            "there is no source fax; there are landing, sql, census, simulated",
         ),
         ("SOURCES__NAMES", ",", "at least 1 item"),
         ("SCHEDULES__TIMEZONE", "Berlin", "'Berlin' is not a time zone such as Europe/Berlin"),

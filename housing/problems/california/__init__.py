@@ -4,8 +4,7 @@ The table of Hands-On Machine Learning (Géron), chapter 2.
 """
 
 from housing.problem import Problem, Wording
-from housing.problems.california.location import LOCATION
-from housing.problems.california.table import AMOUNT, TABLE
+from housing.problems.california.table import AMOUNT, LOCATION, TABLE
 
 PROBLEM = Problem(
     name="california",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from housing.features.derived import Derived, Floats, identity, log_count, log_ratio, ratio
-from housing.problems.california.location import distance, scaled_x
+from housing.problems.california.projection import distance, scaled_x
 
 LOWEST_INCOME = 0.01
 """10,000 US dollars a year. A median income of 0 is legal, its logarithm is not: floor it here."""

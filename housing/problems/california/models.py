@@ -21,8 +21,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from housing.features.preprocess import reference_preprocessor, tree_preprocessor
 from housing.problems.california.features import COVARIATES, LOGS, RATIOS, ROW_GROUPS
-from housing.problems.california.location import LOCATION
-from housing.problems.california.table import TABLE
+from housing.problems.california.table import LOCATION, TABLE
 from housing.training.families import ModelFamily
 
 CLUSTERS = "preprocess__geo__n_clusters"

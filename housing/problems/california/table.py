@@ -1,6 +1,6 @@
-"""Columns, key, strata and slices of the census table."""
+"""Columns, key, location, strata and slices of the census table."""
 
-from housing.problem import Amount, Bins, Column, Levels, Table
+from housing.problem import Amount, Bins, Column, Levels, Location, Table
 
 AMOUNT = Amount("US dollars", "$")
 OCEAN = ("<1H OCEAN", "INLAND", "ISLAND", "NEAR BAY", "NEAR OCEAN")
@@ -70,3 +70,6 @@ TABLE = Table(
     strata=STRATA,
     slices=(*STRATA, Bins("housing_median_age", (10, 20, 30, 40, 51))),
 )  # fmt: skip
+
+LOCATION = Location(("longitude", "latitude"), cell=0.1, middle_latitude=37.0)
+"""Errors are correlated over 2 to 24 sides of a cell; over how many is chosen from the data."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.problems.california.location import Floats, distance
+from housing.problems.california.projection import Floats, distance
 from housing.problems.california.simulated import world
 from housing.schema import CATALOGUE, LABEL_CAP, dtypes
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from housing.problems.california.location import Floats
+from housing.problems.california.projection import Floats
 from housing.problems.california.simulated.districts import (
     INCOME_CAP,
     LOWEST_PRICE,

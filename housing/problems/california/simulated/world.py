@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from housing.problems.california.location import Floats, distance, plane, scaled_x
+from housing.problems.california.projection import Floats, distance, plane, scaled_x
 
 Mask = npt.NDArray[np.bool_]
 

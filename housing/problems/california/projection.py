@@ -1,14 +1,11 @@
-"""Where districts lie: degrees, on a map that is flat around the middle of California."""
+"""Distances on a map that is flat around the middle of California."""
 
 import numpy as np
 import numpy.typing as npt
 
-from housing.problem import Location
+from housing.problems.california.table import LOCATION
 
 Floats = npt.NDArray[np.float64]
-
-LOCATION = Location(("longitude", "latitude"), cell=0.1, middle_latitude=37.0)
-"""Errors are correlated over 2 to 24 sides of a cell; over how many is chosen from the data."""
 
 
 def scaled_x(longitude: Floats, ratio: float = LOCATION.ratio) -> Floats:
