@@ -13,7 +13,7 @@ from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
 
 
 @pytest.fixture
-def small(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def small(settings: Settings, fits_once: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a night that takes a second, on either database."""
     for name, value in SMALL.items():
         monkeypatch.setenv(name, value)
