@@ -8,7 +8,9 @@ from tests.fixtures.small_settings import SMALL, small_forest
 
 
 @pytest.fixture
-def small(home: object, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def small(
+    home: object, prefect_api: str, quick_runs: None, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
     """Settings of a night that takes a second, on SQLite, beside a running Prefect server."""
     for name, value in SMALL.items():
         monkeypatch.setenv(name, value)

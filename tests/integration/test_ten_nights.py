@@ -25,7 +25,9 @@ NIGHTS = 10
 
 
 @pytest.fixture
-def plan(home: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def plan(
+    home: Path, prefect_api: str, quick_runs: None, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
     small = {**SMALL, "HOUSING_GATE__CONFIDENCE": "0.95", "HOUSING_GATE__MIN_TEST_ROWS": "500"}
     for name, value in small.items():
         monkeypatch.setenv(name, value)

@@ -14,6 +14,8 @@ from housing.store.models import registry
 from tests.fixtures.run_without_prefect import plain_run
 from tests.housing.conftest import Land
 
+pytestmark = pytest.mark.usefixtures("quick_runs")
+
 
 @pytest.mark.system
 def test_the_model_of_the_first_run_is_backed_up_and_promoted_by_the_next(

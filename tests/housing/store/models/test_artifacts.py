@@ -23,7 +23,6 @@ from housing.errors import (
     StoreUnavailable,
     WrongKey,
 )
-from housing.records import Candidate
 from housing.settings import load_settings
 from housing.store.backups import replication
 from housing.store.database.open import open_store
@@ -34,8 +33,8 @@ from housing.store.objects.recording import record_blob
 from housing.training.candidates import FAMILIES
 from housing.training.search import draws
 from housing.training.search_config import SearchPlan
-from tests.fixtures.small_settings import landing_rows, small_forest
-from tests.housing.training.families import fit
+from tests.fixtures.small_settings import landing_rows
+from tests.housing.training.families import SMALL, fit
 
 
 class Doubling(LinearRegression):
@@ -93,16 +92,13 @@ def on_disk(settings):
 @pytest.mark.parametrize("bag", [1, 2])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_model_of_each_family_comes_back_and_predicts_the_same(family, bag, home):
-    rows = landing_rows(0, 400)
+    rows = landing_rows(0, 200)
     X, y = rows[list(schema.FEATURES)].astype(schema.dtypes(schema.FEATURES)), rows[schema.TARGET]
-    few = {"forest": small_forest()}
-    drawn = draws(SearchPlan(families=(family,), n_trials=1, seed=bag))[0]
-    draw = Candidate(0, family, dict(drawn.parameters))
-    candidates = {**FAMILIES, **few}
+    draw = draws(SearchPlan(families=(family,), n_trials=1, seed=bag), SMALL)[0]
     with open_store(load_settings()) as store:
         stored = []
         for _ in range(2):
-            model = fit(X, y, draw, seed=1, bag=bag, candidates=candidates)
+            model = fit(X, y, draw, seed=1, bag=bag, candidates=SMALL)
             stored.append(artifacts.put_model(store, model))
         assert stored[0] == stored[1], "the same model must be the same bytes"
         assert stored[0].suffix == artifacts.FORMAT
