@@ -12,7 +12,9 @@ from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
 from deployments.cli.main import app
+from housing.gate.check import thresholds
 from housing.settings import PREFIX, fields_by_name
+from housing.sources import SOURCES
 from housing.training.candidates import FAMILIES, feature_groups
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -38,6 +40,16 @@ _EXIT_CODES = """
 CHOICES = {
     f"{PREFIX}SEARCH__FAMILIES": FAMILIES,
     f"{PREFIX}SEARCH__EXCLUDE_FEATURES": feature_groups(),
+    f"{PREFIX}SOURCES__OPTIONS": [
+        f"{source}__{option}".upper()
+        for source, entry in SOURCES.items()
+        if entry.own_options is not None
+        for option in entry.own_options.model_fields
+    ],
+    f"{PREFIX}GATE__THRESHOLDS": [
+        f"{name.upper().replace('-', '_')} ({threshold.meaning}; default {threshold.default:g})"
+        for name, threshold in thresholds().items()
+    ],
 }
 """Values of settings whose registries are too slow to import for the settings themselves."""
 
@@ -96,7 +108,7 @@ def settings_page() -> str:
 
 def _setting(name: str, field: FieldInfo) -> str:
     default = _default(field.get_default(call_default_factory=True))
-    choices = f": {', '.join(CHOICES[name])}" if name in CHOICES else ""
+    choices = f": {', '.join(CHOICES[name])}" if CHOICES.get(name) else ""
     return f"| `{name}` | {default} | {_cell((field.description or '') + choices)} |"
 
 

@@ -70,6 +70,9 @@ FIXED: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 """Fields that code, tests and records name, and that no installation needs to set."""
 
+OPEN = frozenset({f"{PREFIX}SOURCES__OPTIONS", f"{PREFIX}GATE__THRESHOLDS"})
+"""Mappings whose entries sources and checks declare; their validators know the names."""
+
 
 class SplitSettings(BaseModel):
     """The test side is fixed by these two: changing them starts another history."""
@@ -285,14 +288,24 @@ def settings_in_force(settings: Settings) -> list[SettingInForce]:
     for name in fields_by_name():
         path = name.removeprefix(PREFIX).lower().split("__")
         value: Any = reduce(getattr, path, settings)
-        source = next((where for where, names in set_in.items() if name in names), "default")
+        source = next(
+            (where for where, names in set_in.items() if any(_sets(n, name) for n in names)),
+            "default",
+        )
         listed.append(SettingInForce(name, _shown(value), source))
     return listed
+
+
+def _sets(variable: str, setting: str) -> bool:
+    """Whether a variable sets a setting, or an entry of one that is a mapping."""
+    return variable == setting or (setting in OPEN and variable.startswith(f"{setting}__"))
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_shown(part)}" for name, part in value.items())
     if isinstance(value, tuple):
         return ",".join(_shown(part) for part in value)
     return re.sub(r"//[^/@]*@", "//***@", str(value))  # a URL's user and password
@@ -303,7 +316,12 @@ def _unknown_names(names: Iterable[str]) -> list[str]:
     known = list(fields_by_name())
     groups = {PREFIX + name.upper() for name in Settings.model_fields}
     ours = {name for name in names if name.upper().startswith(PREFIX)}
-    unknown = [name for name in sorted(ours) if name.upper() not in {*known, *groups}]
+    unknown = [
+        name
+        for name in sorted(ours)
+        if name.upper() not in {*known, *groups}
+        and not any(_sets(name.upper(), setting) for setting in OPEN)
+    ]
     return [f"{name} is not a setting; did you mean {_nearest(name, known)}?" for name in unknown]
 
 
@@ -321,7 +339,7 @@ def _nearest(name: str, known: list[str]) -> str:
 
 def _fault(item: Any) -> str:
     name = PREFIX + "__".join(str(part) for part in item["loc"]).upper()
-    if item["type"] == "model_type":
+    if item["type"] in ("model_type", "dict_type"):
         return f"{name} is a group of settings; set its parts, each as {name}__PART."
     shown = "" if is_secret(item["loc"]) else f" (it is {item['input']!r})"
     return f"{name}: {item['msg'].removeprefix('Value error, ')}{shown}"
@@ -334,4 +352,4 @@ def is_secret(path: Sequence[int | str]) -> bool:
         if part in fields:
             kind = fields[str(part)].annotation
             fields = kind.model_fields if _is_group(kind) else {}
-    return "Secret" in str(kind) or "url" in str(path) or not path
+    return "Secret" in str(kind) or "url" in str(path) or path[-1:] in ((), ("options",))

@@ -1,7 +1,7 @@
 """The gate: the list of checks, and how their outcomes become a verdict.
 
-A new check is a class in one of the `*_checks` modules, a line in CHECKS and, if it needs a
-threshold, a field of the policy.
+A new check is a class in one of the `*_checks` modules and a line in CHECKS. It may bring evidence
+(a method `measure`, see `gate.measure`) and a threshold (an attribute `threshold`) of its own.
 """
 
 from typing import Protocol
@@ -9,12 +9,12 @@ from typing import Protocol
 from housing.gate.data_checks import DriftFound, Identity, LeakProof, RejectedShare, TestRowCount
 from housing.gate.evidence import Evidence
 from housing.gate.model_checks import BeatsBaseline, NoRegression, SanePredictions
-from housing.gate.policy import GatePolicy
+from housing.gate.policy import GatePolicy, Threshold
 from housing.gate.service_checks import ArtifactSize, Latency, PreflightRun
 from housing.gate.subset_checks import NoCumulativeRegression, RecentRows, Slices, UncappedRows
 from housing.records import CheckOutcome, CheckResult, Verdict
 
-__all__ = ["CHECKS", "Check", "Evidence", "judge"]
+__all__ = ["CHECKS", "Check", "Evidence", "complete", "judge", "thresholds"]
 
 
 class Check(Protocol):
@@ -64,6 +64,18 @@ COMPARISONS = frozenset(
 """Checks that compare errors: only these can be overridden by a person."""
 
 
+def thresholds(checks: tuple[Check, ...] = CHECKS) -> dict[str, Threshold]:
+    """The thresholds that checks declare themselves, by the check's name."""
+    return {check.name: check.threshold for check in checks if hasattr(check, "threshold")}
+
+
+def complete(policy: GatePolicy, checks: tuple[Check, ...] = CHECKS) -> GatePolicy:
+    """The policy with the default of each declared threshold that it does not set."""
+    defaults = {name: threshold.default for name, threshold in thresholds(checks).items()}
+    filled = dict(sorted({**defaults, **policy.thresholds}.items()))
+    return policy.model_copy(update={"thresholds": filled})
+
+
 def judge(evidence: Evidence, policy: GatePolicy, checks: tuple[Check, ...] = CHECKS) -> Verdict:
     """The verdict; a pure function: the same evidence and policy always give the same verdict.
 
@@ -74,6 +86,7 @@ def judge(evidence: Evidence, policy: GatePolicy, checks: tuple[Check, ...] = CH
     promote       the deciding check passed (no regression against the champion or, without a
                   champion, better than the baselines) and no other check stands against it.
     """
+    policy = complete(policy, checks)
     results = tuple(_run(check, evidence, policy) for check in checks)
     deciding = BeatsBaseline.name if evidence.champion is None else NoRegression.name
     decided = [r for r in results if r.name == deciding and r.outcome == "passed"]
@@ -93,11 +106,13 @@ def judge(evidence: Evidence, policy: GatePolicy, checks: tuple[Check, ...] = CH
 
 
 def _run(check: Check, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-    try:
-        return check.run(evidence, policy)
-    except Exception as error:  # noqa: BLE001 - an exception in a check never passes
-        message = f"The check {check.name} could not run ({type(error).__name__}): {error}."
-        return CheckResult(check.name, "error", message)
+    why = evidence.failed_measurements.get(check.name)
+    if why is None:
+        try:
+            return check.run(evidence, policy)
+        except Exception as error:  # noqa: BLE001 - an exception in a check never passes
+            why = f"{type(error).__name__}: {error}"
+    return CheckResult(check.name, "error", f"The check {check.name} could not run: {why}.")
 
 
 def _with_outcome(results: tuple[CheckResult, ...], outcome: CheckOutcome) -> list[CheckResult]:

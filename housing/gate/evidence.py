@@ -122,6 +122,8 @@ class Evidence:
     )  # name -> reason for its exclusion
     judged_before: tuple[int, ...] = ()  # other challengers judged on exactly these rows
     champion_is_newer: bool = False
+    measured: Mapping[str, Json] = field(default_factory=dict)  # check -> evidence of its own
+    failed_measurements: Mapping[str, str] = field(default_factory=dict)  # check -> error
 
     @property
     def repeated(self) -> bool:

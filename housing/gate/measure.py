@@ -3,9 +3,11 @@
 No threshold is applied here.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -97,8 +99,13 @@ def measure_evidence(
     competitors: Competitors,
     policy: GatePolicy,
     facts: RunFacts,
+    checks: Sequence[Any] = (),
 ) -> Evidence:
-    """The gate's evidence. Raises NotMeasurable (see `measure` and `compare`)."""
+    """The gate's evidence. Raises NotMeasurable (see `measure` and `compare`).
+
+    Each of `checks` that has a method `measure(test, challenger, competitors)` measures evidence of
+    its own: JSON values by name.
+    """
     where = spatial_cells(test.longitude, test.latitude, schema.CELL)
     measured = _Measurement(test, where, challenger.values, policy)
     champion = competitors.champion
@@ -135,7 +142,21 @@ def measure_evidence(
         failed_baselines={**competitors.failed_baselines, **_unusable(competitors.baselines)},
         judged_before=facts.judged_before,
         champion_is_newer=facts.champion_is_newer,
+        **_measured_by(checks, test, challenger, competitors),
     )
+
+
+def _measured_by(checks: Sequence[Any], *measured: Any) -> dict[str, dict[str, Any]]:
+    """Evidence of the checks that measure it, and the errors of those that could not."""
+    found: dict[str, dict[str, Any]] = {"measured": {}, "failed_measurements": {}}
+    for check in checks:
+        if hasattr(check, "measure"):
+            try:
+                value = check.measure(*measured)
+                found["measured"][check.name] = json.loads(json.dumps(value, allow_nan=False))
+            except Exception as error:  # noqa: BLE001 - the check ends as an error, not the run
+                found["failed_measurements"][check.name] = f"{type(error).__name__}: {error}"
+    return found
 
 
 def _unusable(baselines: Mapping[str, Values]) -> dict[str, str]:

@@ -4,14 +4,27 @@ Policies are stored with verdicts and read back: after a release no field is ren
 and a new one has a default.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from housing.evaluation.drift_policy import DriftPolicy
+from housing.records import Json
 
 Rule = Literal["no_regression", "superior", "non_inferior"]
 DriftAction = Literal["report", "inconclusive", "keep"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A check's own threshold, its attribute `threshold`; the policy holds what is set of it."""
+
+    meaning: str
+    default: float
+    minimum: float
+    maximum: float
 
 
 class GatePolicy(BaseModel):
@@ -76,8 +89,39 @@ class GatePolicy(BaseModel):
 
     latency_budget_ms: float = Field(500.0, gt=0, le=600_000)
     """Longest median time of a prediction for one row, milliseconds."""
-    artifact_budget_mb: float = Field(500.0, gt=0, le=1e6)
-    """Largest stored artifact, in millions of bytes."""
     preflight: bool = True
     """Whether the stored challenger, and every champion that a rollback may return to, is loaded in
     a fresh process and must give the same predictions there."""
+
+    # --- checks that bring their own threshold
+
+    thresholds: Mapping[str, float] = Field(default_factory=dict)
+    """Thresholds that checks declare themselves, each as THRESHOLDS__CHECK"""
+
+    @field_validator("thresholds")
+    @classmethod
+    def _declared(cls, thresholds: Mapping[str, float], info: ValidationInfo) -> Any:
+        """By the names of checks, within their bounds."""
+        if not thresholds or info.context is STORED:
+            return thresholds
+        from housing.gate.check import thresholds as declared  # imports SciPy
+
+        known, found = declared(), {}
+        for name, value in thresholds.items():
+            check = name.replace("_", "-")
+            if check not in known:
+                raise ValueError(f"there is no check {check} with a threshold of its own")
+            low, high = known[check].minimum, known[check].maximum
+            if not low <= value <= high:
+                raise ValueError(f"{name.upper()} is {value:g}; it must lie in {low:g} to {high:g}")
+            found[check] = value
+        return found
+
+
+STORED = object()
+"""The context in which a stored policy is read: it may name checks that are gone."""
+
+
+def read(stored: Json) -> GatePolicy:
+    """A policy from its stored JSON."""
+    return GatePolicy.model_validate(stored, context=STORED)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from housing.gate import evidence as records
+from housing.gate import policy as policies
 from housing.gate.check import CHECKS, Check, judge
-from housing.gate.policy import GatePolicy
 from housing.records import Json, Verdict
 
 
@@ -36,7 +36,7 @@ def replay(
     recorded = TypeAdapter(Verdict).validate_python(verdict)
     then = {result.name: result.outcome for result in recorded.checks}
     asked = tuple(check for check in checks if check.name in then)
-    now = judge(records.read(evidence), GatePolicy.model_validate(policy), asked)
+    now = judge(records.read(evidence), policies.read(policy), asked)
     outcomes = {result.name: result.outcome for result in now.checks}
     differences = [
         f"check {name}: recorded {outcome}, now {outcomes.get(name, 'removed')}"

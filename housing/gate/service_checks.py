@@ -3,7 +3,7 @@
 from housing.formatting import two_digits
 from housing.gate.evidence import Evidence
 from housing.gate.messages import NOT_MEASURED
-from housing.gate.policy import GatePolicy
+from housing.gate.policy import GatePolicy, Threshold
 from housing.records import CheckResult
 
 SAME = 1e-9
@@ -38,15 +38,18 @@ class Latency:
 
 
 class ArtifactSize:
-    """The stored artifact is no larger than `artifact_budget_mb`."""
+    """The stored artifact is no larger than the threshold `artifact-size`."""
 
     name = "artifact-size"
+    threshold = Threshold(
+        "largest stored artifact, in millions of bytes", default=500.0, minimum=1e-6, maximum=1e6
+    )
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
         """Failed beyond the budget."""
         if evidence.costs is None:
             return CheckResult(self.name, "not applicable", NOT_MEASURED)
-        size, budget = evidence.costs.artifact_bytes, policy.artifact_budget_mb * 1e6
+        size, budget = evidence.costs.artifact_bytes, policy.thresholds[self.name] * 1e6
         message = f"The artifact has {size / 1e6:,.1f} MB; the budget is {budget / 1e6:,.0f} MB."
         figures = {"artifact_bytes": size, "budget_bytes": budget}
         return CheckResult(self.name, "failed" if size > budget else "passed", message, figures)
@@ -55,7 +58,7 @@ class ArtifactSize:
         """The factor between size and budget."""
         if evidence.costs is None:
             return "It needs a run that measures it."
-        factor = policy.artifact_budget_mb * 1e6 / evidence.costs.artifact_bytes
+        factor = policy.thresholds[self.name] * 1e6 / evidence.costs.artifact_bytes
         return f"The limit is {two_digits(factor)} times the present size."
 
 

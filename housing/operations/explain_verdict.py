@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection, Row
 from housing.errors import NotPossible
 from housing.gate import decision_rule
 from housing.gate import evidence as records
+from housing.gate import policy as policies
 from housing.gate.check import CHECKS
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
@@ -68,7 +69,7 @@ def recorded(store: Store, run: int | None = None) -> Recorded:
         row.id,
         row.run,
         records.read(row.evidence),
-        GatePolicy.model_validate(row.policy),
+        policies.read(row.policy),
         replay(row.evidence, row.policy, row.verdict),
     )
 

@@ -18,7 +18,7 @@ from housing import schema
 from housing.errors import LeakFound
 from housing.evaluation.spatial_se import Mask
 from housing.gate import decision_rule
-from housing.gate.check import judge
+from housing.gate.check import CHECKS, complete, judge
 from housing.gate.evidence import Evidence
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.inference.fast_predictor import predict_members
@@ -59,7 +59,8 @@ class JudgedEvaluation:
 
 def evaluation_key(challenger: int, champion: int | None, content: str, settings: Settings) -> str:
     """Digest of what a verdict depends on: rows, sides, both models, and the gate's settings."""
-    judging = f"{settings.gate.model_dump_json()}:{settings.search.seed}"  # baselines have the seed
+    policy = complete(settings.gate).model_dump_json()
+    judging = f"{policy}:{settings.search.seed}"  # baselines have the seed
     return hashlib.sha256(f"{challenger}:{champion}:{content}:{judging}".encode()).hexdigest()
 
 
@@ -120,13 +121,14 @@ def judge_against(
         before = registry.judged_before(connection, version, challenger, by_hand=by_hand)
     if known is None or again:
         pair = challenger, champion
+        policy = complete(settings.gate)
         evidence, predictions = collect_evidence(store, version, pair, before, settings)
         facts = {
             "key": evaluation_key(challenger, champion, content, settings),
-            "policy": settings.gate.model_dump(mode="json"),
+            "policy": policy.model_dump(mode="json"),
             "run": run,
         }
-        known = _record(store, facts, evidence, judge(evidence, settings.gate), predictions)
+        known = _record(store, facts, evidence, judge(evidence, policy), predictions)
     return from_row(known, block_reason)
 
 
@@ -178,7 +180,7 @@ def collect_evidence(
     if theirs is not None:
         fresh = evidence_context.unused_test_rows(store, version, challenger, test)
     rows = _test_rows(test, version, fresh)
-    evidence = measure_evidence(rows, new, competitors, settings.gate, facts)
+    evidence = measure_evidence(rows, new, competitors, settings.gate, facts, CHECKS)
     columns = {"challenger": new.values} | ({} if old is None else {"champion": old.values})
     return evidence, test[[KEY_COLUMN, *schema.COORDINATES, schema.TARGET]].assign(**columns)
 

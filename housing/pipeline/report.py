@@ -13,8 +13,8 @@ from sqlalchemy.engine import Connection, Row
 from housing import schema
 from housing.errors import HousingError
 from housing.gate import evidence as records
+from housing.gate import policy as policies
 from housing.gate.evidence import HoldoutReuse
-from housing.gate.policy import GatePolicy
 from housing.pipeline import model_card
 from housing.pipeline.notices import notices
 from housing.pipeline.run_context import RunContext
@@ -124,7 +124,7 @@ def _with_models(
         report,
         champion="" if champion is None else _name(registry.model(connection, champion)),
         evidence=records.read(evaluation.evidence),
-        policy=GatePolicy.model_validate(evaluation.policy),
+        policy=policies.read(evaluation.policy),
         verdict=TypeAdapter(Verdict).validate_python(evaluation.verdict),
         test=_test_set(store, evaluation),
     )

@@ -7,14 +7,16 @@ Each source is a module beside this one and a line in `SOURCES`.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from housing.quality.table import Raw
 from housing.records import BatchSummary, KnownContent
 from housing.sources.files import ReadLimits
 from housing.sources.settings import SourceSettings
+
+Own = TypeVar("Own", bound="OwnOptions")
 
 
 class SourceOptions(SourceSettings):
@@ -42,6 +44,17 @@ class SourceOptions(SourceSettings):
     simulated_day_rows: int = Field(
         default=300, ge=1, le=1_000_000, description="Simulated districts of every later delivery."
     )
+
+    def own(self, source: str, declared: type[Own]) -> Own:
+        """What is set of the options that a source declares itself, else their defaults."""
+        found = self.options.get(source)
+        return found if isinstance(found, declared) else declared()
+
+
+class OwnOptions(BaseModel):
+    """The base of a source's class `Options`; its descriptions are the docstrings of its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class IngestHistory(Protocol):

@@ -3,10 +3,11 @@
 Imports no source: `housing.settings` needs the names and the defaults only.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from housing.sources import SOURCES
 
@@ -36,6 +37,8 @@ class SourceSettings(BaseModel):
     """How simulated data change from run to run."""
     settle_seconds: float = Field(5.0, ge=0, le=600)
     """A landing file is read once it has not changed for this many seconds."""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Options that a source declares in its own module, each as OPTIONS__SOURCE__OPTION"""
 
     @field_validator("names")
     @classmethod
@@ -46,3 +49,25 @@ class SourceSettings(BaseModel):
                 f"there is no source {', '.join(unknown)}; there are {', '.join(SOURCES)}"
             )
         return tuple(dict.fromkeys(names))
+
+    @field_validator("options")
+    @classmethod
+    def _declared(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Each group as its source's class `Options`; only those sources are imported."""
+        return {name: _own(name, values) for name, values in options.items()}
+
+
+def _own(name: str, values: Any) -> BaseModel:
+    declared = SOURCES[name].own_options if name in SOURCES else None
+    if declared is None:
+        raise ValueError(f"there is no source {name} with options of its own")
+    try:
+        return declared.model_validate(values)
+    except ValidationError as error:
+        # `from None`: the values may be secrets.
+        faults = [f"{name.upper()}__{_path(e['loc'])}: {e['msg']}" for e in error.errors()]
+        raise ValueError("; ".join(faults)) from None
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return "__".join(str(part) for part in location).upper()

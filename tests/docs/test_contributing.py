@@ -1,152 +1,152 @@
-"""The five recipes of CONTRIBUTING.md, each tried as it stands there."""
+"""The recipes of CONTRIBUTING.md, each followed word by word in a fresh copy of the project."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sklearn.base import clone
 
-import housing
-from housing import schema
-from housing.gate.check import CHECKS, judge
-from housing.gate.evidence import Evidence, ModelMetrics
-from housing.gate.policy import GatePolicy
-from housing.notify import NOTIFIERS, Message, NotifySettings, send_all
-from housing.pipeline import ingest
-from housing.problems.california.simulated.scenarios import simulate
-from housing.settings import load_settings
-from housing.sources import SOURCES
-from housing.store.database.open import open_store
-from housing.training.candidates import FAMILIES
-from housing.training.search import run_search
-from housing.training.search_config import SearchPlan
-
-PAGE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+RECIPES = re.findall(r"^## (Add a .*)$", PAGE, flags=re.MULTILINE)
+COPIED = ("housing", "flows", "tasks", "deployments", "tests", "pyproject.toml")
 
 
-def blocks(heading: str) -> list[str]:
-    """The Python blocks below a heading."""
+def blocks(heading: str) -> Iterator[tuple[str, str, str]]:
+    """File, place in it and code of each Python block below a heading."""
     section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    for block in re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL):
+        first, code = block.split("\n", 1)
+        file, _, place = first.removeprefix("# ").partition(", ")
+        yield file, place, code
 
 
-def recipe(heading: str) -> dict[str, Any]:
-    """Run the first Python block below a heading; returns its names."""
-    names: dict[str, Any] = {"__name__": "recipe"}
-    exec(compile(blocks(heading)[0], heading, "exec"), names)
-    return names
+def copy_of_the_project(folder: Path) -> Path:
+    folder.mkdir()
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", ".*")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    return folder
 
 
-def test_a_data_source(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SOURCES, "feather", recipe("Add a data source")["Feather"])  # type: ignore[arg-type]
-    monkeypatch.setenv("HOUSING_SOURCES__NAMES", "feather")
-    settings = load_settings()
-    assert settings.sources.landing_dir is not None
-    settings.sources.landing_dir.mkdir(parents=True)
-    simulate(200, 0).to_feather(settings.sources.landing_dir / "a.feather")
-    with open_store(settings) as store:
-        assert ingest.ingest(store, settings, run=None).accepted == 200
-        assert ingest.ingest(store, settings, run=None).stored == 0
+def follow(project: Path, heading: str) -> list[str]:
+    """Do what a recipe says; returns the files that it names."""
+    files = []
+    for file, place, code in blocks(heading):
+        path = project / file
+        files.append(file)
+        assert path.exists() == bool(place), f"{file}: a new file has no place, another has one"
+        path.write_text(_with(path.read_text(), place, code) if place else code)
+    return list(dict.fromkeys(files))
 
 
-def test_a_derived_feature(monkeypatch: pytest.MonkeyPatch) -> None:
-    from housing.problems.california import models
+def _with(module: str, place: str, code: str) -> str:
+    """A module with code above a registry, in it or at the end; imports go to the top."""
+    imports = re.match(r"((from|import) .*\n|\n)*", code)
+    assert imports is not None
+    lines, code = module.splitlines(), code[imports.end() :].rstrip()
+    preposition, _, registry = place.rpartition(" ")
+    if preposition == "above":
+        lines[_registry(module, registry).lineno - 1 : 0] = [code, "", ""]
+    elif preposition == "in":
+        lines[(_registry(module, registry).end_lineno or 0) - 1 : 0] = [code]
+    else:
+        assert place == "at the end"
+        lines += ["", "", code]
+    first = next(node for node in ast.parse(module).body if isinstance(node, ast.ImportFrom))
+    lines.insert(first.lineno - 1, imports.group())
+    return "\n".join(lines) + "\n"
 
-    added = recipe("Add a derived feature")["PEOPLE_PER_ROOM"]
-    monkeypatch.setattr(models, "RATIOS", (*models.RATIOS, added))
-    frame = simulate(200, 0)
-    fitted = models.reference(0).fit(frame[list(schema.FEATURES)], frame[schema.TARGET])
-    assert any("people_per_room" in name for name in fitted.get_feature_names_out())
+
+def _registry(module: str, name: str) -> ast.stmt:
+    return next(
+        node
+        for node in ast.parse(module).body
+        if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == name
+    )
 
 
-ADDED = """
+def run(project: Path, *command: str) -> None:
+    """Run a module's program in the copy."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_recipe_has_one_registry_line_and_one_test() -> None:
+    assert len(RECIPES) == 5
+    for heading in RECIPES:
+        found = [(file, place.partition(" ")[0]) for file, place, _ in blocks(heading)]
+        assert sorted(place for _, place in found if place) in (
+            ["in"],
+            ["above", "in"],
+            ["at", "in"],
+        )
+        assert sum(file.startswith("tests/") for file, _ in found) == 1
+        assert len({file for file, _ in found}) <= 3
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("heading", RECIPES)
+def test_a_recipe_works_as_it_stands(tmp_path: Path, heading: str) -> None:
+    project = copy_of_the_project(tmp_path / "project")
+    files = follow(project, heading)
+    run(project, "ruff", "check", "-q", "--fix", "--select", "I", *files)
+    run(project, "ruff", "format", "-q", *files)
+    run(project, "ruff", "check", *files)
+    added = next(file for file in files if file.startswith("tests/"))
+    run(project, "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", added)
+
+
+EVERYWHERE = """
 from housing import schema
 from housing.problems.california.features import COVARIATES, LOGS, RATIOS
+from housing.inference.fast_predictor import predictor
 from housing.records import Candidate, Member
 from housing.problems.california.simulated.scenarios import simulate
-from housing.pipeline.train import check_families
 from housing.store.models import artifacts
 from housing.training.fit import fit_members
-from housing.training.search_config import SearchPlan
-from housing.inference.fast_predictor import predictor
 
 assert (RATIOS[-1].name, LOGS[-1].name) == ("people_per_room", "log_age")
-assert [column.name for column in COVARIATES] == [
-    "east", "north", "log_income", "age", "log_rooms_per_house", "log_people_per_house",
-    "bedrooms_per_room", "log_population", "people_per_room",
-]
+assert COVARIATES[-1] is LOGS[-1]
 rows = simulate(400, 0)
 X, y = rows[list(schema.FEATURES)].astype(schema.dtypes(schema.FEATURES)), rows[schema.TARGET]
-check_families(SearchPlan(families=("boosting", "linear")), X, y)
 for family, name in (("boosting", "ratios__people_per_room"), ("linear", "logs__log_age")):
     model = fit_members(X, y, [Member(Candidate(0, family, {}), 1)]).model
     assert name in model[:-1].get_feature_names_out(), name
     artifacts.check_storable(model, X[:20], family)
     fast = predictor(model)
     assert fast.parts and fast.agrees(X)
-print("all is well")
 """
 
 
+PEOPLE_PER_ROOM = """    Derived(
+        "people_per_room", "people a room", "Crowded rooms are cheaper",
+        ("population", "total_rooms"), ratio,
+    ),"""
+
+
 @pytest.mark.system
-def test_features_at_the_end_of_registries_and_one_with_a_function_of_its_own(
-    tmp_path: Path,
-) -> None:
-    """The recipe is followed in a copy of the package, word by word."""
-    shutil.copytree(Path(housing.__file__).parent, tmp_path / "housing")
-    module = tmp_path / "housing" / "problems" / "california" / "features.py"
-    text = module.read_text(encoding="utf-8")
-    ours = "\n".join(blocks("Add a derived feature"))
-    ours = re.sub(r"^from housing.features.derived .*\n|^import numpy .*\n", "", ours, flags=re.M)
-    assert text.count("_SKEWED = ") == 1
-    text = text.replace("_SKEWED = ", f"{ours}\n_SKEWED = ")
-    for registry, name in (
-        ("RATIOS", "PEOPLE_PER_ROOM"), ("LOGS", "LOG_AGE"), ("COVARIATES", "PEOPLE_PER_ROOM"),
-    ):  # fmt: skip
-        head, tail = text.split(f"\n{registry}: tuple[Derived, ...] = (\n")
-        rows, rest = tail.split("\n)", 1)
-        text = f"{head}\n{registry}: tuple[Derived, ...] = (\n{rows}\n    {name},\n){rest}"
-    module.write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", ADDED],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "HOUSING_HOME": str(tmp_path / "var")},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.stdout == "all is well\n", done.stderr
-
-
-def test_a_model_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FAMILIES, "lasso", recipe("Add a model family")["LASSO"])  # type: ignore[arg-type]
-    frame = simulate(300, 0)
-    X, y = frame[list(schema.FEATURES)], frame[schema.TARGET]
-    plan = SearchPlan(families=("lasso",), n_trials=2, folds=2, n_jobs=1)
-    trials = run_search(X, y, plan).trials
-    assert [trial.error for trial in trials] == ["", ""]
-    assert clone(FAMILIES["lasso"].build(0)) is not None
-
-
-def test_a_gate_check() -> None:
-    check = recipe("Add a gate check")["FreshRows"]()
-    contender = ModelMetrics(1, "a" * 64, 10, 0, 0, 0, None)
-    evidence = Evidence(1, 1000, read_rows=0, rejected_rows=0, challenger=contender)
-    verdict = judge(evidence, GatePolicy(), (*CHECKS, check))
-    found = {result.name: result.outcome for result in verdict.checks}
-    assert found["fresh-rows"] == "inconclusive"
-
-
-def test_a_notifier(monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("logger") is None:
-        pytest.skip("there is no program `logger` on this machine")
-    notifier = recipe("Add a notifier")["to_command"]
-    monkeypatch.setitem(NOTIFIERS, "command", notifier)  # type: ignore[arg-type]
-    failed = send_all(Message("kept", "All is well.", "r1"), NotifySettings())
-    assert failed in ((), ("command",)), "where no log daemon runs, the failure is named"
+def test_a_feature_may_stand_at_the_end_of_each_registry(tmp_path: Path) -> None:
+    project = copy_of_the_project(tmp_path / "project")
+    follow(project, "Add a derived feature")
+    module = project / "housing" / "problems" / "california" / "features.py"
+    for registry, row in (("RATIOS", PEOPLE_PER_ROOM), ("COVARIATES", '    _BY_NAME["log_age"],')):
+        module.write_text(_with(module.read_text(), f"in {registry}", row))
+    (project / "everywhere.py").write_text(EVERYWHERE)
+    run(project, "everywhere")

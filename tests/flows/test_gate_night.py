@@ -43,7 +43,7 @@ def test_the_stored_artifact_is_tried_in_a_fresh_process_and_held_to_its_budgets
     assert {found[name]["outcome"] for name in ("latency", "artifact-size")} == {"passed"}
 
     # The same two budgets, too small by far: the champion stays, whatever the comparison says.
-    monkeypatch.setenv("HOUSING_GATE__ARTIFACT_BUDGET_MB", str(size / 1e7))
+    monkeypatch.setenv("HOUSING_GATE__THRESHOLDS__ARTIFACT_SIZE", str(size / 1e7))
     monkeypatch.setenv("HOUSING_GATE__LATENCY_BUDGET_MS", "0.001")
     land(small, "b.csv", 1)
     later = nightly()

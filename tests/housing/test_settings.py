@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from pydantic import Field, SecretStr
 
 from housing.errors import SettingsInvalid
 from housing.settings import (
@@ -16,6 +17,8 @@ from housing.settings import (
     load_settings,
     settings_in_force,
 )
+from housing.sources import SOURCES, Imported
+from housing.sources.base import OwnOptions
 from housing.training.search_config import SearchPlan
 
 
@@ -297,6 +300,65 @@ def test_the_settings_in_force_are_listed_with_their_source_and_masked_secrets(e
     assert by_name["BACKUP_URL"] == ("ftp://***@host/backup", "environment")
     assert by_name["SERVE__TOKEN"] == ("**********", "environment")
     assert "hunter2" not in str(found)
+
+
+# --- options of sources, thresholds of checks ------------------------------------------------
+
+
+class Fax:
+    class Options(OwnOptions):
+        number: SecretStr
+        tries: int = Field(3, ge=1)
+
+
+@pytest.fixture
+def fax(monkeypatch):
+    """A registered source with options of its own."""
+    registered = Imported("housing.sources.base:OwnOptions")
+    monkeypatch.setattr(Imported, "_kind", lambda self: Fax if self is registered else object)
+    monkeypatch.setitem(SOURCES, "fax", registered)
+
+
+def test_a_source_has_options_of_its_own(environment, fax):
+    environment(SOURCES__OPTIONS__FAX__NUMBER="hunter2", SOURCES__OPTIONS__FAX__TRIES="4")
+    options = load_settings().sources.options["fax"]
+    assert (options.number.get_secret_value(), options.tries) == ("hunter2", 4)
+    (shown,) = (
+        each
+        for each in settings_in_force(load_settings())
+        if each.setting == f"{PREFIX}SOURCES__OPTIONS"
+    )
+    assert "tries=4" in shown.value
+    assert "hunter2" not in shown.value
+    assert shown.source == "environment"
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ({"FAX__TRIES": "0"}, "FAX__NUMBER: Field required; FAX__TRIES: Input should be greater"),
+        ({"FAX__NUMBER": "hunter2", "FAX__TRY": "hunter2"}, "FAX__TRY: Extra inputs are not"),
+        ({"FAX": "hunter2"}, "FAX__: Input should be a valid dictionary"),
+        ({"SQL__URL": "hunter2"}, "there is no source sql with options of its own"),
+        ({"PHONE__NUMBER": "hunter2"}, "there is no source phone with options of its own"),
+    ],
+)
+def test_a_wrong_option_of_a_source_is_named_without_its_value(environment, fax, broken, says):
+    environment(**{f"SOURCES__OPTIONS__{name}": value for name, value in broken.items()})
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings()
+    assert f"HOUSING_SOURCES__OPTIONS: {says}" in str(caught.value)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_mapping_is_set_entry_by_entry(environment):
+    environment(SOURCES__OPTIONS="all", GATE__THRESHOLDS="0.1")
+    assert [line.partition(":")[0] for line in faults()] == [
+        f"{PREFIX}SOURCES__OPTIONS is a group of settings; set its parts, each as "
+        f"{PREFIX}SOURCES__OPTIONS__PART.",
+        f"{PREFIX}GATE__THRESHOLDS is a group of settings; set its parts, each as "
+        f"{PREFIX}GATE__THRESHOLDS__PART.",
+    ]
 
 
 # --- shared and fixed fields ------------------------------------------------------------------

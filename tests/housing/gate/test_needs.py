@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from housing.gate.check import CHECKS
+from housing.gate.check import CHECKS, complete
 from housing.gate.data_checks import DriftFound, RejectedShare, TestRowCount
 from housing.gate.evidence import BestFormerChampion, ServingCosts
 from housing.gate.model_checks import BeatsBaseline, NoRegression
@@ -13,7 +13,7 @@ from housing.gate.service_checks import ArtifactSize, Latency
 from housing.gate.subset_checks import NoCumulativeRegression, RecentRows, Slices, UncappedRows
 from tests.housing.gate.conftest import column, comparison, drift, part
 
-POLICY = GatePolicy()
+POLICY = complete(GatePolicy())
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
@@ -161,7 +161,7 @@ def test_the_ratchet(make_evidence, effect, words):
 
 def test_budgets(make_evidence):
     evidence = make_evidence(costs=ServingCosts(50.0, None, 2_000_000))
-    policy = GatePolicy(latency_budget_ms=100, artifact_budget_mb=10)
+    policy = GatePolicy(latency_budget_ms=100, thresholds={"artifact-size": 10})
     assert "is 2 times the measured time" in Latency().needs(evidence, policy)
     assert "is 5 times the present size" in ArtifactSize().needs(evidence, policy)
     small = make_evidence(costs=ServingCosts(0.5, None, 25_000))

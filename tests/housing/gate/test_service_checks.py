@@ -6,7 +6,7 @@ from housing.gate.evidence import LoadCheck, ServingCosts
 from housing.gate.policy import GatePolicy
 from housing.gate.service_checks import SAME, ArtifactSize, Latency, PreflightRun
 
-POLICY = GatePolicy(latency_budget_ms=50, artifact_budget_mb=3)
+POLICY = GatePolicy(latency_budget_ms=50, thresholds={"artifact-size": 3})
 
 
 @pytest.mark.parametrize(

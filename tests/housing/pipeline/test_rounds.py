@@ -261,7 +261,7 @@ def test_a_veto_is_never_overridden(two: Settings, monkeypatch: pytest.MonkeyPat
         assert _champion(two) == 2
 
     with monkeypatch.context() as patch:
-        patch.setenv("HOUSING_GATE__ARTIFACT_BUDGET_MB", "0.000001")
+        patch.setenv("HOUSING_GATE__THRESHOLDS__ARTIFACT_SIZE", "0.000001")
         refused("artifact-size")
     with monkeypatch.context() as patch:
         patch.setattr(evaluate, "near_duplicates", lambda *_: 3)
