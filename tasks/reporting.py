@@ -76,4 +76,4 @@ def show_report(written: WrittenReport) -> None:
 def _address(written: WrittenReport) -> str | None:
     """The report's URL beside the Prefect UI; None where there is no UI."""
     base = PREFECT_UI_URL.value() or (PREFECT_API_URL.value() or "").removesuffix("/api")
-    return f"{base}/reports/night-r{written.result.run}.html" if base else None
+    return f"{base}/reports/report-r{written.result.run}.html" if base else None

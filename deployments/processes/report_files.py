@@ -17,7 +17,7 @@ from deployments.processes.prefect_middleware import knows
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 
-ADDRESS = re.compile(r"/reports/((?:night-r|card-m)[1-9][0-9]{0,17}\.html)")
+ADDRESS = re.compile(r"/reports/((?:report-r|card-m)[1-9][0-9]{0,17}\.html)")
 
 
 def beside(inner: App, folder: Path, secret: str | None) -> App:

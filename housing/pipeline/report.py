@@ -183,4 +183,4 @@ def _shown(settings: Settings) -> dict[str, str]:
 
 def report_path(settings: Settings, run: int) -> Path:
     """Where the report of a run is, if it has one."""
-    return settings.home / "reports" / f"night-r{run}.html"
+    return settings.home / "reports" / f"report-r{run}.html"

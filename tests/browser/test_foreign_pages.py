@@ -187,7 +187,7 @@ def test_without_the_auth_string_nothing_is_answered(up: Up) -> None:
     api = f"http://127.0.0.1:{up.port}"
     for path in ("/api/deployments/filter", "/api/flow_runs/filter", "/api/logs/filter"):
         assert httpx.post(api + path, json={}).status_code in (401, 403)
-    assert httpx.get(f"{api}/reports/night-r1.html").status_code == 401
+    assert httpx.get(f"{api}/reports/report-r1.html").status_code == 401
     assert httpx.get(f"{api}/api/csrf-token?client=x").status_code == 401
     wrong = {"Authorization": "Basic aG91c2luZzp4"}
     assert httpx.get(f"{api}/sign-in", headers=wrong).status_code == 403

@@ -55,7 +55,7 @@ def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
     ui.go(f"artifacts/artifact/{ui.up.ask('artifacts/filter', wanted)[0]['id']}")
     link = ui.page.get_by_role("link", name="The full report").first
     ui.page.goto(str(link.get_attribute("href")))
-    assert ui.page.url == f"http://127.0.0.1:{ui.up.port}/reports/night-r1.html"
+    assert ui.page.url == f"http://127.0.0.1:{ui.up.port}/reports/report-r1.html"
     ui.page.get_by_text("PROMOTED", exact=False).first.wait_for()
     ui.shoot("report")
 

@@ -240,7 +240,7 @@ def test_predictions_want_the_token(stack: Stack) -> None:
 
 
 def test_the_report_is_behind_the_password_of_the_ui(stack: Stack) -> None:
-    address = f"http://127.0.0.1:{stack.port}/reports/night-r1.html"
+    address = f"http://127.0.0.1:{stack.port}/reports/report-r1.html"
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(address, timeout=20)
     secret = (stack.folder / "secrets" / "prefect_auth").read_bytes()

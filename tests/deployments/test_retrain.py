@@ -31,7 +31,7 @@ def test_a_night_with_a_server_of_its_own_then_nothing_new(
     land(tmp_path, "a.csv")
     first = command("retrain", **QUICK)
     assert first.returncode in (0, 3), first.stderr
-    for said in ("evaluate", "all, with start-up", "beats-baseline", "report:", "night-r1.html"):
+    for said in ("evaluate", "all, with start-up", "beats-baseline", "report:", "report-r1.html"):
         assert said in first.stdout
     assert "Traceback" not in first.stdout + first.stderr
     again = command("retrain", "--json", **QUICK)

@@ -84,11 +84,11 @@ def test_its_report_is_linked_and_served_beside_the_ui(up: Up) -> None:
     with _opened(up, f"{place}/{card[1]}") as response:
         assert b"Model card of m" in response.read()
     for path in (
-        "night-r99.html",
+        "report-r99.html",
         "card-m99.html",
         "..%2fhousing.db",
         "../housing.db",
-        "night-r1.html.txt",
+        "report-r1.html.txt",
     ):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             _opened(up, f"http://127.0.0.1:{up.port}/reports/{path}")

@@ -97,7 +97,7 @@ def test_the_ui_gets_an_artifact_and_a_row_a_task(small: Settings) -> None:
     by_key = {artifact.key: artifact for artifact in artifacts}
     assert "RMSE" in by_key["verdict"].data
     assert by_key["search-progress"].data == 100
-    assert "/reports/night-r1.html" in by_key["report"].data
+    assert "/reports/report-r1.html" in by_key["report"].data
     assert "challenger m1 (forest)" in by_key["models"].data
     for key in ("decision", "search", "predicted-vs-actual", "error-map"):
         assert by_key[key].data.startswith("data:image/svg+xml;base64,"), key

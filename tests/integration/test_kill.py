@@ -99,7 +99,7 @@ def test_a_killed_night_goes_on_where_it_was(
             )
     assert {draw: kept[draw] for draw in finished} == finished, "a finished trial was done again"
     assert len(finished) == (1 if step == "search" else 0 if STEPS.index(step) < 5 else 2)
-    assert (home / "reports" / "night-r2.html").is_file()
+    assert (home / "reports" / "report-r2.html").is_file()
 
 
 @_both(STEPS[:-1], FLOW_INTERRUPTED, SELDOM_INTERRUPTED)

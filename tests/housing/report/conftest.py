@@ -89,7 +89,7 @@ def make_report(rows):
             started_at=START,
             outcome=RunOutcome(outcomes[verdict.outcome]),
             message=verdict.message,
-            location="reports/night-12.html",
+            location="reports/report-r12.html",
             challenger="m8 (boosting)",
             champion="m7 (forest)" if champion else "",
             evidence=evidence,

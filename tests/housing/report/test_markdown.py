@@ -35,7 +35,7 @@ def test_verdict_reason_models_intake_and_the_way_to_the_page(make_report):
     assert "15 of the 15 checks that apply passed." in text
     assert "9 rows read: 7 accepted, 2 rejected." in text
     assert "tonight.csv line 3: 83252" in text
-    assert "reports/night-12.html" in text
+    assert "reports/report-r12.html" in text
     assert len(summary(report)) < 3_000
 
 
