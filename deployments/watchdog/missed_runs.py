@@ -214,7 +214,7 @@ def _between(due: datetime, now: datetime) -> sa.ColumnElement[bool]:
     One that began in the future ran while a clock was wrong, and says nothing about `due`.
     """
     began = run_rows.c.started_at
-    return sa.and_(run_rows.c.kind.in_(runs.NIGHTS), began >= due - SKEW, began <= now + SKEW)
+    return sa.and_(run_rows.c.kind.in_(runs.RETRAINING), began >= due - SKEW, began <= now + SKEW)
 
 
 def _any(store: Store, *conditions: sa.ColumnElement[bool]) -> bool:

@@ -80,7 +80,7 @@ def collect(store: Store, settings: Settings, run: int, result: RunResult) -> Ru
     """The data of a report; steps that the run did not reach stay empty."""
     with store.read() as connection:
         row = runs.get(connection, run)
-        completed = runs.last_completed_night(connection)
+        completed = runs.last_completed_retraining(connection)
         last = 0 if completed is None else completed.id
         came = batches.ingested_after(connection, last)
         report = RunReport(

@@ -172,13 +172,13 @@ def _running(connection: Connection, *, needs_run_lease: bool) -> list[int]:
     return list(connection.execute(sa.select(runs.c.id).where(*where)).scalars())
 
 
-NIGHTS = ("nightly", "backfill")
-"""Kinds of run that ingest rows."""
+RETRAINING = ("nightly", "backfill")
+"""Kinds of run that ingest rows and retrain."""
 
 BY_HAND = ("judge", "promote")
 """Kinds of run in which a person chose the model."""
 
-LEASED = (*NIGHTS, *BY_HAND)
+LEASED = (*RETRAINING, *BY_HAND)
 """Kinds of run that hold the run lease."""
 
 
@@ -236,11 +236,11 @@ def skipped_files_since(connection: Connection, run: int) -> tuple[BatchSummary,
     return tuple(found.values())
 
 
-def last_completed_night(connection: Connection) -> Row[Any] | None:
-    """The newest completed nightly run, or None."""
+def last_completed_retraining(connection: Connection) -> Row[Any] | None:
+    """The newest completed run that retrains, or None."""
     query = (
         sa.select(runs)
-        .where(runs.c.kind.in_(NIGHTS), runs.c.status == "completed")
+        .where(runs.c.kind.in_(RETRAINING), runs.c.status == "completed")
         .order_by(runs.c.id.desc())
         .limit(1)
     )

@@ -78,13 +78,13 @@ def test_a_run_that_was_refused_is_recorded_too(store):
 
 def test_the_last_night_is_the_newest_that_came_to_its_end(store):
     with store.read() as connection:
-        assert runs.last_completed_night(connection) is None
+        assert runs.last_completed_retraining(connection) is None
     done, later, other = start(store), start(store), start(store, "ingest")
     runs.finish(store, done, "completed")
     runs.finish(store, other, "completed")
     runs.finish(store, later, "failed", error="x")
     with store.read() as connection:
-        assert runs.last_completed_night(connection).id == done
+        assert runs.last_completed_retraining(connection).id == done
 
 
 def test_what_does_not_exist_is_said_to(store):
