@@ -284,11 +284,11 @@ def sign(reason: Reason, as_json: AsJson = False) -> None:
 
     with open_store(load_settings()) as store:
         done = sign_models(store, reason)
-        place = store.signer.place
+        source = store.signer.key_source
     if as_json:
-        emit_json({"signed": done.signed, "damaged": done.damaged, "key": place})
+        emit_json({"signed": done.signed, "damaged": done.damaged, "key": source})
     else:
-        console.print(f"{len(done.signed)} models were signed with the key in {place}.")
+        console.print(f"{len(done.signed)} models were signed with the key in {source}.")
         for digest in done.damaged:
             console.print(f"[bold red]{digest[:12]} is damaged or missing and was not signed.[/]")
     if done.damaged:

@@ -261,7 +261,7 @@ def _restore_key(store: Store, place: BlobStore, manifest: Manifest) -> Iterator
     key = snapshots.read_key(place, manifest)
     if key is not None and store.signer.key_id() is None:
         store.signer.adopt(SecretStr(key))
-        yield f"The key that models are signed with was restored too: {store.signer.place}."
+        yield f"The key that models are signed with was restored too: {store.signer.key_source}."
 
 
 def _copy_rows(copy: Store, store: Store, manifest: Manifest) -> int:

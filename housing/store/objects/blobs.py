@@ -23,7 +23,7 @@ class Blob:
     suffix: str
     size: int
     signature: str | None = None
-    place: "BlobStore | None" = field(default=None, repr=False, compare=False)
+    store: "BlobStore | None" = field(default=None, repr=False, compare=False)
     data: bytes = field(default=b"", repr=False, compare=False)
 
     def ensure_stored(self) -> None:
@@ -33,16 +33,16 @@ class Blob:
         (`objects.deletion`).
         """
         name = name_of(self.digest, self.suffix)
-        if self.place is None:
+        if self.store is None:
             return
-        if self.place.exists(name):
-            self.place.settle(name)
+        if self.store.exists(name):
+            self.store.settle(name)
         else:
-            self.place.write(name, self.data)
+            self.store.write(name, self.data)
 
 
 def name_of(digest: str, suffix: str) -> str:
-    """A blob's name in its place: `<first two hex digits>/<digest>.<suffix>`."""
+    """A blob's name in its store: `<first two hex digits>/<digest>.<suffix>`."""
     return f"{digest[:2]}/{digest}.{suffix}"
 
 
@@ -61,7 +61,7 @@ class BlobStore(DurableFileSystem):
             self.settle(name)
         else:
             self.write(name, data)
-        return Blob(digest, suffix, len(data), place=self, data=data)
+        return Blob(digest, suffix, len(data), store=self, data=data)
 
     def get(self, digest: str, suffix: str) -> bytes:
         """The bytes whose sha256 is `digest`; Corrupt if the stored ones are others."""

@@ -46,13 +46,13 @@ class Signer:
         if key is None:
             raise KeyMissing(what=what, theirs=theirs, file=self.file)
         if _id(key) != theirs:
-            raise WrongKey(what=what, theirs=theirs, ours=_id(key), place=self.place)
+            raise WrongKey(what=what, theirs=theirs, ours=_id(key), place=self.key_source)
         if not hmac.compare_digest(mac, _mac(key, text)):
             raise SignatureWrong(what=what, why="its signature is not that of its bytes")
 
     @property
-    def place(self) -> str:
-        """Where the key comes from, as people know it."""
+    def key_source(self) -> str:
+        """Where the key comes from, in words."""
         return "HOUSING_SIGNING_KEY" if self.given is not None else str(self.file)
 
     def key_id(self) -> str | None:
