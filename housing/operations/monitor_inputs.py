@@ -17,7 +17,7 @@ from housing.keys import KEY_COLUMN, Keys
 from housing.operations import labelled_predictions
 from housing.operations.labelled_predictions import ORIGIN
 from housing.store.data import datasets
-from housing.store.data.agreements import leaking_rows
+from housing.store.data.near_duplicates import leaking_rows
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches

@@ -29,7 +29,7 @@ from housing.pipeline.subprocess_check import PREFLIGHT_SECONDS, preflight
 from housing.pipeline.train import training_side, verified_training_keys
 from housing.records import Json, Verdict
 from housing.settings import Settings
-from housing.store.data import agreements, datasets, profiles
+from housing.store.data import datasets, near_duplicates, profiles
 from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, utc_now
@@ -234,7 +234,7 @@ def _score(
     members = tuple(predicted) if len(predicted) > 1 else ()
     return model, Predictions(
         row.id, row.artifact, predicted.mean(axis=0), row.train_rows, overlap, members,
-        near_duplicates=near_duplicates(store, row, test) if leaks else None,
+        near_duplicates=_near_duplicates(store, row, test) if leaks else None,
     )  # fmt: skip
 
 
@@ -253,12 +253,12 @@ def assert_no_leakage(store: Store, model: Row[Any], test_keys: Any, version: in
     return overlap
 
 
-def near_duplicates(store: Store, model: Row[Any], test: pd.DataFrame) -> int:
+def _near_duplicates(store: Store, model: Row[Any], test: pd.DataFrame) -> int:
     """Number of test rows with a near-duplicate among the training rows of a model."""
     columns = (*schema.FEATURES, schema.TARGET)
     trained = datasets.read(store, model.version, columns=columns)
     train = fingerprints(datasets.training_rows(trained))
-    return int(agreements.leaking_rows(store, fingerprints(test), train).sum())
+    return int(near_duplicates.leaking_rows(store, fingerprints(test), train).sum())
 
 
 def _record(

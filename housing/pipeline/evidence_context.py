@@ -15,7 +15,7 @@ from housing.gate.evidence import ServingCosts
 from housing.inference.fast_predictor import predictor
 from housing.keys import KEY_COLUMN, Keys
 from housing.records import DriftReport
-from housing.store.data import agreements, datasets
+from housing.store.data import datasets, near_duplicates
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches as batch_table
@@ -93,7 +93,7 @@ def unused_test_rows(store: Store, version: int, challenger: int, test: pd.DataF
     if fresh.any():
         prints = fingerprints(test[fresh])
         with store.read() as connection:
-            equal = agreements.equal_rows(connection, prints)
+            equal = near_duplicates.equal_rows(connection, prints)
         fresh[np.flatnonzero(fresh)[equal.row[np.isin(equal.batch, list(used))]]] = False
     return fresh
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.records import DatasetVersion
-from housing.store.data import agreements, batches, datasets
+from housing.store.data import batches, datasets, near_duplicates
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batch_splits, version_batches
@@ -59,7 +59,7 @@ def reasons(store: Store, frame: pd.DataFrame, lacking: Mask, but: int | None) -
     if not known or not len(at):
         return ()
     with store.read() as connection:
-        equal = agreements.equal_rows(connection, fingerprints(frame.iloc[at]))
+        equal = near_duplicates.equal_rows(connection, fingerprints(frame.iloc[at]))
         free = [b for b in datasets.basis(connection) if b not in known]
         unread = _unindexed(connection, known)
     elsewhere = np.zeros(len(at), dtype=np.bool_)
@@ -164,7 +164,7 @@ def _in(connection: Connection, frame: pd.DataFrame, members: list[int]) -> npt.
     """Which rows are in one of the batches, by the index; shape (n,)."""
     found = np.zeros(len(frame), dtype=np.bool_)
     if len(frame) and members:
-        equal = agreements.equal_rows(connection, fingerprints(frame))
+        equal = near_duplicates.equal_rows(connection, fingerprints(frame))
         found[equal.row[np.isin(equal.batch, members)]] = True
     return found
 

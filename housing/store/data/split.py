@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.keys import KEY_COLUMN, Keys
 from housing.schema import CATALOGUE
-from housing.store.data import agreements
+from housing.store.data import near_duplicates
 from housing.store.data.segments import get_table, put_sides, to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
@@ -75,11 +75,12 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
         if done is not None:
             return done.new_keys, done.known_keys
         rows = _looked_up(connection, keys, stratum)
-        known, before = agreements.look_up(connection, prints), agreements.frequencies(connection)
+        known = near_duplicates.look_up(connection, prints)
+        before = near_duplicates.frequencies(connection)
         tied, after = ties(prints, ~rows.known, known, before)
         side = split_rows(rows, tied, _seen(connection, stratum), rule)
         _remember(connection, batch, rows, side, (prints, known))
-        agreements.record_frequencies(connection, after)
+        near_duplicates.record_frequencies(connection, after)
         _record_part(store, connection, batch, rows, side)
     return int((~rows.known).sum()), int(rows.known.sum())
 
@@ -106,7 +107,7 @@ def _remember(
     by_key = np.argsort(rows.keys)  # so that the order of rows does not matter
     prints, known = looked_up
     where, new = (all_rows // GENERATION_ROWS, batch), new[by_key]
-    agreements.append(connection, where, prints.take(by_key), side[by_key], known, new)
+    near_duplicates.append(connection, where, prints.take(by_key), side[by_key], known, new)
 
 
 def _record_part(

@@ -234,9 +234,9 @@ split_sides = Table(
 )
 
 # What rows agree in, three hashes a row (`training.fingerprints`), in generations as above. Of a
-# hash that many rows share, only the first `agreements.LISTED` are listed. Of the others there are
-# the words of their agreements, each once a side, and of an equal row under another key the word of
-# all values: these have negative numbers and no rest.
+# hash that many rows share, only the first `near_duplicates.LISTED` are listed. Of the others there
+# are the words of their agreements, each once a side, and of an equal row under another key the
+# word of all values: these have negative numbers and no rest.
 near_duplicate_index = Table(
     "near_duplicate_index",
     metadata,

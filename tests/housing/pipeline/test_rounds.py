@@ -264,7 +264,7 @@ def test_a_veto_is_never_overridden(two: Settings, monkeypatch: pytest.MonkeyPat
         patch.setenv("HOUSING_GATE__THRESHOLDS__ARTIFACT_SIZE", "0.000001")
         refused("artifact-size")
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate, "near_duplicates", lambda *_: 3)
+        patch.setattr(evaluate, "_near_duplicates", lambda *_: 3)
         refused("leak-proof")
     _spoil_golden(two, 3)
     monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")

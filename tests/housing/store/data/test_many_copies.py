@@ -9,7 +9,7 @@ from housing import schema
 from housing.evaluation.compare import compare
 from housing.evaluation.spatial_se import spatial_cells
 from housing.keys import KEY_COLUMN
-from housing.store.data import agreements, datasets
+from housing.store.data import datasets, near_duplicates
 from housing.store.data.datasets import SIDE_COLUMN
 from housing.training.fingerprints import LEFT_OUT, fingerprints
 from tests.housing.store.data.test_near_duplicates import (
@@ -251,9 +251,9 @@ def test_a_crowd_costs_a_night_no_more_than_its_own_rows(blank_sqlite, census, a
     with blank_sqlite() as store:
         deliver(store, add_batch, [census, *fillers(one, 1_000)], "first")
         with store.read() as connection:
-            known = agreements.look_up(connection, fingerprints(perturbed(one, "population")))
-        assert len(known.hashes) <= 3 * agreements.LISTED
-        assert len(known.words) <= 3 * len(agreements.AGREEMENTS)
+            known = near_duplicates.look_up(connection, fingerprints(perturbed(one, "population")))
+        assert len(known.hashes) <= 3 * near_duplicates.LISTED
+        assert len(known.words) <= 3 * len(near_duplicates.AGREEMENTS)
 
 
 # --- tables of few values -------------------------------------------------------------------
