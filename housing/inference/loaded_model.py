@@ -264,7 +264,7 @@ def out_of_fold(store: Store, model: Row[Any], train: pd.DataFrame) -> Floats | 
 
     For a large table the search stores those of a sample; the others are NaN.
     """
-    digest = getattr(model, "oof", None)
+    digest = getattr(model, "out_of_fold", None)
     if digest is None:
         return None
     kept = get_table(store, digest).to_pandas().set_index(KEY_COLUMN)["predicted"]

@@ -111,12 +111,12 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
     check_families(plan, X, y)
     found = _run(store, search, plan, X, y, settings.dask_address or "")
     keys = datasets.training_rows(frame)[KEY_COLUMN].to_numpy()[found.rows]
-    oof = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
+    out_of_fold = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
     choice = {
         "models": [[draw, count] for draw, count in found.choice.models.items()],
         "cv_rmse": found.choice.rmse,
     }
-    searches.finish(store, search, choice, put_frame(store, oof))
+    searches.finish(store, search, choice, put_frame(store, out_of_fold))
     return search
 
 
@@ -224,7 +224,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
         "members": [asdict(member) for member in members],
         "seed": plan.seed,
         "cv_rmse": row.cv_rmse,
-        "oof": row.oof,
+        "out_of_fold": row.out_of_fold,
         "train_rows": len(y),
         "train_keys": keys_digest(train_keys),
         "importances": fitted.also.columns,

@@ -290,7 +290,7 @@ searches = Table(
     Column("warm", JSON),  # candidates of earlier searches that are tried as well
     Column("models", JSON),  # how many models of which candidate make the challenger; once finished
     Column("cv_rmse", Float),  # US dollars, of their mean
-    Column("oof", ForeignKey("blobs.digest")),  # its out-of-fold predictions
+    Column("out_of_fold", ForeignKey("blobs.digest")),  # its out-of-fold predictions
 )
 
 fold_scores = Table(
@@ -343,7 +343,7 @@ models = Table(
     _time("created_at"),
     Column("members", JSON),  # draws and seeds whose mean it is; none is `bag` seeds of its draw
     Column("groups", JSON),  # what each group of features is worth
-    Column("oof", ForeignKey("blobs.digest")),  # out-of-fold predictions: key, predicted
+    Column("out_of_fold", ForeignKey("blobs.digest")),  # out-of-fold predictions: key, predicted
     UniqueConstraint("search", "bag"),
 )
 

@@ -134,13 +134,17 @@ def record(store: Store, search: int, trial: Trial) -> None:
         )
 
 
-def finish(store: Store, search: int, choice: Mapping[str, Any], oof: Blob) -> None:
+def finish(store: Store, search: int, choice: Mapping[str, Any], out_of_fold: Blob) -> None:
     """Record the end of a search: its choice and its out-of-fold predictions."""
     with store.write() as connection:
         connection.execute(
             searches.update()
             .where(searches.c.id == search, searches.c.finished_at.is_(None))
-            .values(**choice, oof=record_blob(connection, oof, "oof"), finished_at=utc_now())
+            .values(
+                **choice,
+                out_of_fold=record_blob(connection, out_of_fold, "out_of_fold"),
+                finished_at=utc_now(),
+            )
         )
 
 

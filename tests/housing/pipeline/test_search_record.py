@@ -42,9 +42,11 @@ def test_out_of_fold_predictions_are_one_row_a_training_district(store, run, sea
     frame = datasets.read(store, version)
     with store.read() as connection:
         model = registry.model(connection, challenger)
-        kind = connection.execute(sa.select(blobs.c.kind).where(blobs.c.digest == model.oof))
-        assert kind.scalar_one() == "oof"
-    table: pd.DataFrame = get_table(store, model.oof).to_pandas()
+        kind = connection.execute(
+            sa.select(blobs.c.kind).where(blobs.c.digest == model.out_of_fold)
+        )
+        assert kind.scalar_one() == "out_of_fold"
+    table: pd.DataFrame = get_table(store, model.out_of_fold).to_pandas()
     assert list(table.columns) == ["key", "predicted"]
     training = frame[~frame["test"]]
     assert list(table["key"]) == list(training["key"])

@@ -144,14 +144,18 @@ def test_a_stopped_trial_is_no_winner(store, search):
 
 
 def test_a_search_ends_once(store, search):
-    oof = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
-    searches.finish(store, search, {"models": [[0, 3]], "cv_rmse": 1.5}, oof)
+    out_of_fold = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
+    searches.finish(store, search, {"models": [[0, 3]], "cv_rmse": 1.5}, out_of_fold)
     with store.read() as connection:
         first = searches.get(connection, search)
-    searches.finish(store, search, {"models": [[1, 3]], "cv_rmse": 9.0}, oof)
+    searches.finish(store, search, {"models": [[1, 3]], "cv_rmse": 9.0}, out_of_fold)
     with store.read() as connection:
         assert searches.get(connection, search) == first
-        assert (first.models, first.cv_rmse, first.oof) == ([[0, 3]], 1.5, oof.digest)
+        assert (first.models, first.cv_rmse, first.out_of_fold) == (
+            [[0, 3]],
+            1.5,
+            out_of_fold.digest,
+        )
         assert connection.execute(sa.select(searches_table)).one().id == search
 
 
@@ -163,8 +167,8 @@ def test_the_best_of_other_nights_are_those_of_finished_searches(store, search):
     with store.read() as connection:
         version = searches.get(connection, search).version
         assert searches.best_of_others(connection, version + 1, 5) == []  # not finished
-    oof = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
-    searches.finish(store, search, {"models": [[1, 1]], "cv_rmse": 2.0}, oof)
+    out_of_fold = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
+    searches.finish(store, search, {"models": [[1, 1]], "cv_rmse": 2.0}, out_of_fold)
     with store.read() as connection:
         assert searches.best_of_others(connection, version, 5) == []  # not of another night
         warm = searches.best_of_others(connection, version + 1, 5)
