@@ -103,7 +103,7 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
         version=version,
         plan=plan.model_dump(mode="json"),
         run=run.id,
-        warm=_warm(store, version, plan),
+        warm_starts=_warm_starts(store, version, plan),
     )
     with store.read() as connection:
         if searches.get(connection, search).finished_at is not None:
@@ -136,7 +136,7 @@ def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
         artifacts.check_storable(model, rows.iloc[:GOLDEN_ROWS], f"a model of the family {family}")
 
 
-def _warm(store: Store, version: int, plan: SearchPlan) -> list[Candidate]:
+def _warm_starts(store: Store, version: int, plan: SearchPlan) -> list[Candidate]:
     """The best candidates of earlier searches that lie in this plan's search space; each once."""
     with store.read() as connection:
         others = searches.best_of_others(connection, version, plan.warm_starts)
@@ -152,11 +152,13 @@ def _run(
     store: Store, search: int, plan: SearchPlan, X: pd.DataFrame, y: pd.Series, dask: str
 ) -> Found:
     with store.read() as connection:
-        warm = searches.warm_of(searches.get(connection, search))
+        warm_starts = searches.warm_starts_of(searches.get(connection, search))
         scored = list(searches.scores_of(connection, search))
         ended = {trial.draw.index: trial for trial in searches.trials_of(connection, search)}
     done = tuple(scored)
-    total = plan.folds * (plan.n_trials + len(warm))  # at most: draws that are stopped save theirs
+    total = plan.folds * (
+        plan.n_trials + len(warm_starts)
+    )  # at most: draws that are stopped save theirs
 
     def report() -> None:
         progress.report("search", len(scored), total, _so_far(ended.values()))
@@ -174,7 +176,14 @@ def _run(
 
     report()
     return run_search(
-        X, y, plan, warm=warm, done=done, on_score=keep_score, on_trial=keep_trial, dask=dask
+        X,
+        y,
+        plan,
+        warm_starts=warm_starts,
+        done=done,
+        on_score=keep_score,
+        on_trial=keep_trial,
+        dask=dask,
     )
 
 

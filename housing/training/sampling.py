@@ -32,15 +32,15 @@ MOST_DRAWS = 10_000
 def draws(
     plan: SearchPlan,
     candidates: Mapping[str, ModelFamily] = FAMILIES,
-    warm: Sequence[Candidate] = (),
+    warm_starts: Sequence[Candidate] = (),
 ) -> tuple[Candidate, ...]:
-    """The first `n_trials` points that ParameterSampler gives, and after them those of `warm`.
+    """The first `n_trials` points that ParameterSampler gives, and after them those of `warm_starts`.
 
     Parameters are plain int, float, str, bool or None. Where every space is a list of values and
     together they hold fewer than `n_trials` points, there are only as many draws.
     """
     fresh = tuple(islice(sample_forever(plan, candidates), plan.n_trials))
-    again = (Candidate(len(fresh) + i, w.family, w.parameters) for i, w in enumerate(warm))
+    again = (Candidate(len(fresh) + i, w.family, w.parameters) for i, w in enumerate(warm_starts))
     return (*fresh, *again)
 
 

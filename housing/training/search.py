@@ -48,14 +48,14 @@ def run_search(
     y: npt.ArrayLike,
     plan: SearchPlan,
     *,
-    warm: Sequence[Candidate] = (),
+    warm_starts: Sequence[Candidate] = (),
     done: Iterable[Score] = (),
     on_score: OnScore = lambda _score: None,
     on_trial: OnTrial = lambda _trial: None,
     candidates: Mapping[str, ModelFamily] = FAMILIES,
     dask: str = "",
 ) -> Found:
-    """Score the plan's candidates, and those of `warm`, by cross-validation.
+    """Score the plan's candidates, and those of `warm_starts`, by cross-validation.
 
     X has shape (n, features), y (n,). Scores in `done`, of an earlier call with the same arguments,
     are not computed again; `on_score` is called with each new one, and `on_trial` with each trial,
@@ -73,7 +73,7 @@ def run_search(
     )  # fmt: skip
     search.take(done)
     began = time.monotonic() - search.spent
-    for batch in _batches(plan, candidates, warm):
+    for batch in _batches(plan, candidates, warm_starts):
         search.run(batch)
         took = time.monotonic() - began
         # No batch starts that would end too late: one of the same size takes as long.
@@ -92,10 +92,10 @@ def best(trials: Iterable[Trial]) -> Trial:
 
 
 def _batches(
-    plan: SearchPlan, candidates: Mapping[str, ModelFamily], warm: Sequence[Candidate]
+    plan: SearchPlan, candidates: Mapping[str, ModelFamily], warm_starts: Sequence[Candidate]
 ) -> Iterator[tuple[Candidate, ...]]:
     """Candidates that are pruned by each other; one batch, unless wall time is the limit."""
-    first = draws(plan, candidates, warm)
+    first = draws(plan, candidates, warm_starts)
     yield first
     if plan.seconds is None:
         return

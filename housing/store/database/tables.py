@@ -287,7 +287,7 @@ searches = Table(
     _link("run", "runs.id", nullable=True),
     _time("started_at"),
     _time("finished_at", nullable=True),
-    Column("warm", JSON),  # candidates of earlier searches that are tried as well
+    Column("warm_starts", JSON),  # candidates of earlier searches that are tried as well
     Column("models", JSON),  # how many models of which candidate make the challenger; once finished
     Column("cv_rmse", Float),  # US dollars, of their mean
     Column("out_of_fold", ForeignKey("blobs.digest")),  # its out-of-fold predictions

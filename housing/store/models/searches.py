@@ -36,7 +36,7 @@ def begin(
     version: int,
     plan: dict[str, Any],
     run: int,
-    warm: Sequence[Candidate] = (),
+    warm_starts: Sequence[Candidate] = (),
 ) -> int:
     """Record a new search, or find the one with the same key; returns its id."""
     with store.write() as connection:
@@ -48,7 +48,7 @@ def begin(
             version=version,
             plan=plan,
             run=run,
-            warm=[_json(draw) for draw in warm],
+            warm_starts=[_json(draw) for draw in warm_starts],
             started_at=utc_now(),
         )
         return int(connection.execute(new.returning(searches.c.id)).scalar_one())
@@ -59,9 +59,9 @@ def _json(draw: Candidate) -> dict[str, Any]:
     return plain
 
 
-def warm_of(row: Row[Any]) -> tuple[Candidate, ...]:
+def warm_starts_of(row: Row[Any]) -> tuple[Candidate, ...]:
     """Candidates of earlier searches that a search also tries."""
-    return tuple(Candidate(**draw) for draw in row.warm or ())
+    return tuple(Candidate(**draw) for draw in row.warm_starts or ())
 
 
 def best_of_others(connection: Connection, before: int, limit: int) -> list[Candidate]:

@@ -82,9 +82,9 @@ def test_the_next_night_tries_the_best_draw_again(store, run, searched, land, mo
     search = train.search(store, run, version, settings)
     with store.read() as connection:
         last = min(searches.trials_of(connection, searched[1]), key=lambda t: t.rmse).draw
-        warm = searches.warm_of(searches.get(connection, search))
+        warm_starts = searches.warm_starts_of(searches.get(connection, search))
         trials = searches.trials_of(connection, search)
-    assert warm == (last,)
+    assert warm_starts == (last,)
     assert trials[-1].draw == Candidate(4, last.family, last.parameters)
 
 

@@ -242,7 +242,7 @@ def test_draws_of_other_nights_are_tried_after_the_fresh_ones():
     line = only(build_line)
     fresh = run_search(X, y, plan, candidates=line).trials
     right = Candidate(77, "linear", {"model__slope": 0.3})
-    found = run_search(X, y, plan, warm=[right], candidates=line)
+    found = run_search(X, y, plan, warm_starts=[right], candidates=line)
     assert found.trials[:3] == tuple(
         replace(t, seconds=f.seconds) for t, f in zip(fresh, found.trials, strict=False)
     )

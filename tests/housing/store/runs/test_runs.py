@@ -171,14 +171,14 @@ def test_the_best_of_other_nights_are_those_of_finished_searches(store, search):
     searches.finish(store, search, {"models": [[1, 1]], "cv_rmse": 2.0}, out_of_fold)
     with store.read() as connection:
         assert searches.best_of_others(connection, version, 5) == []  # not of another night
-        warm = searches.best_of_others(connection, version + 1, 5)
-        assert warm == [Candidate(1, "forest", {"depth": 1})]
+        warm_starts = searches.best_of_others(connection, version + 1, 5)
+        assert warm_starts == [Candidate(1, "forest", {"depth": 1})]
     again = searches.begin(
-        store, key="c" * 64, version=version, plan={}, run=start(store), warm=warm
+        store, key="c" * 64, version=version, plan={}, run=start(store), warm_starts=warm_starts
     )
     with store.read() as connection:
-        assert searches.warm_of(searches.get(connection, again)) == tuple(warm)
-        assert searches.warm_of(searches.get(connection, search)) == ()
+        assert searches.warm_starts_of(searches.get(connection, again)) == tuple(warm_starts)
+        assert searches.warm_starts_of(searches.get(connection, search)) == ()
 
 
 def test_numpy_parameters_are_refused_rather_than_changed(store, search):
