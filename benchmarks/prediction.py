@@ -2,7 +2,7 @@
 
 `python -m benchmarks prediction housing.csv`: p50 and p99 of one row, rows a second of batches of
 rows near real districts, and the largest relative difference between the two ways; of the default
-challenger, of a large bag, and of one that leaves out what costs most.
+challenger, of a large ensemble, and of one that leaves out what costs most.
 """
 
 import argparse
@@ -148,7 +148,7 @@ class Kind:
 
 KINDS = (
     Kind("default", SearchPlan().ensemble_size, goal=True),
-    Kind("bag of 8", 8),
+    Kind("ensemble of 8", 8),
     Kind("one model, fewer features", 1, ("regression", "similar")),
 )
 

@@ -94,7 +94,8 @@ def rollback_text() -> str:
     return "\n\n".join(
         [
             f"`python -m benchmarks reliability`: champions of the reference table "
-            f"({kept['family']}, a bag of {kept['bag']}), {kept['whole']['number']} rollbacks on "
+            f"({kept['family']}, an ensemble of {kept['members']}), "
+            f"{kept['whole']['number']} rollbacks on "
             f"{machine['cores']} cores with a load of {machine['load'][0]:.1f}. The goal, a "
             f"median of {kept['goal_ms']:.0f} ms for the whole in a warm process, is {goal}.",
             table(["", "p50", "p99"], rows),

@@ -147,7 +147,7 @@ def main() -> None:
         figures = {name: quantiles(getattr(times, name)) for name in NAMES}
         restored = drill(settings)
     met = figures["whole"]["p50"] <= GOAL_MS
-    print(f"champions: {model.family}, bag of {model.bag}")
+    print(f"champions: {model.family}, an ensemble of {model.ensemble_size}")
     print(f"{'':<36}{'p50':>12}{'p99':>12}   of")
     for name, label in NAMES.items():
         row = figures[name]
@@ -160,7 +160,8 @@ def main() -> None:
             Row("in a warm process, p99", whole["p99"], 0, "ms"),
         ],
         "back to the previous champion, whole",
-        family=model.family, bag=model.bag, goal_ms=GOAL_MS, met=met, **figures, drill=restored,
+        family=model.family, members=model.ensemble_size, goal_ms=GOAL_MS, met=met,
+        **figures, drill=restored,
     )  # fmt: skip
     for name, value in restored.items():
         print(f"backup and restore: {name:<24}{value:10,.1f}")

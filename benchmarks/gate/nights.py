@@ -1,6 +1,6 @@
 """Nights on the real table: nothing changed, or a change of known size was planted.
 
-A night is a pair of bags of the pool (`benchmarks.gate.pool`), one as champion, one as
+A night is a pair of ensembles of the pool (`benchmarks.gate.pool`), one as champion, one as
 challenger, in an order drawn once, judged on the test side of their split by the whole gate.
 Both come from one recipe, so by exchange of the two no pair favours the challenger: the true
 change of the RECIPE is zero. A planted change multiplies the challenger's residuals by 1 + x:
@@ -35,7 +35,7 @@ POLICY = GatePolicy(preflight=False)
 
 
 def pairs(splits: list[Split]) -> Iterator[tuple[int, Split, int, int]]:
-    """All pairs of bags of one split, each once, champion first."""
+    """All pairs of ensembles of one split, each once, champion first."""
     rng = np.random.default_rng(0)
     for number, split in enumerate(splits):
         for one, other in combinations(range(len(split.predicted)), 2):
@@ -146,9 +146,9 @@ def reaches(found: list[tuple[Split, np.ndarray, np.ndarray]]) -> dict[str, Any]
 
 
 def all_reaches(splits: list[Split]) -> dict[str, Any]:
-    """How far real errors are alike: bags of one recipe, single models of it, other families."""
+    """How alike real errors are: ensembles of one recipe, single models of it, other families."""
     same = {
-        f"one recipe, bags of {bag}" if bag > 1 else "one recipe, single seeds": [
+        f"one recipe, ensembles of {bag}" if bag > 1 else "one recipe, single seeds": [
             (split, *(split.predicted[m][:bag].mean(axis=0) for m in (a, b)))
             for _, split, a, b in pairs(splits)
         ]
@@ -194,7 +194,7 @@ def main() -> None:
             "training_luck": luck,
             "changes": {f"{c:g}": measure(splits, bag, c, luck) for c in CHANGES},
         }
-        print(f"bag of {bag}: luck {luck:.3%}", flush=True)
+        print(f"ensemble of {bag}: luck {luck:.3%}", flush=True)
         for change, row in figures[f"bag_{bag}"]["changes"].items():
             shown = "  ".join(
                 f"{rule} {row[rule]['promote']['rate']:.3f} ({row[rule]['predicted']:.3f})"

@@ -1,8 +1,8 @@
 """Planted challengers whose true error is known: simulated worlds, fresh test sets without end.
 
-In each of WORLDS worlds two bags of one recipe are fitted on the training side of a first table,
-and asked about SETS fresh test sets of ROWS districts. Their RMSE over all of these is the true
-one (to about 0.1 %), and the challenger's residuals are scaled so that it is truly worse or
+In each of WORLDS worlds two ensembles of one recipe are fitted on the training side of a first
+table, and asked about SETS fresh test sets of ROWS districts. Their RMSE over all of these is the
+true one (to about 0.1 %), and the challenger's residuals are scaled so that it is truly worse or
 better by exactly the planted change. Each test set is then a night. Two more figures come of the
 same predictions: how often the 95 % interval holds the true change, and how far a predicted
 operating characteristic lies from the measured one.

@@ -63,7 +63,7 @@ def collect(store: Store, model: int) -> CardFacts:
         test_rows=len(test),
         batches=[f"b{batch}" for batch in members],
         seed=row.seed,
-        bag=row.bag,
+        ensemble_size=row.ensemble_size,
         parameters=row.parameters,
         draws=len(trials),
         folds=int(plan.get("folds", 0)),

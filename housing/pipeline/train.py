@@ -225,7 +225,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
         return registry.bring_back(store, known, artifact, golden)
     facts = {
         "search": search,
-        "bag": plan.ensemble_size,
+        "ensemble_size": plan.ensemble_size,
         "version": row.version,
         "draw": winner.draw.index,
         "family": winner.draw.family,
@@ -251,7 +251,7 @@ def refit(store: Store, model: Row[Any], X: pd.DataFrame, y: pd.Series, settings
         plan = searches.get(connection, model.search).plan
     draw = Candidate(model.draw, model.family, model.parameters)
     members = [Member(Candidate(**each["draw"]), each["seed"]) for each in model.members or ()]
-    members = members or [Member(draw, model.seed + i) for i in range(model.bag)]
+    members = members or [Member(draw, model.seed + i) for i in range(model.ensemble_size)]
     return fit_members(
         X, y, members,
         workers=settings.search.workers, without=plan.get("exclude_features", ()),

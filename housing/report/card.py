@@ -42,7 +42,7 @@ class CardFacts:
     test_rows: int
     batches: Sequence[str]
     seed: int
-    bag: int
+    ensemble_size: int
     parameters: Mapping[str, Any]
     draws: int
     folds: int
@@ -143,7 +143,7 @@ def _making(f: CardFacts) -> Iterator[str]:
     yield (
         f"{f.family}: {f.explanation}. The best of {f.draws} drawn settings, each scored on "
         f"{f.folds} folds of the training side (error {f.cv_rmse:,.0f} {UNIT}), fitted again on "
-        f"all of it; {f.bag} model{'s' if f.bag > 1 else ''}, seed {f.seed}."
+        f"all of it; {f.ensemble_size} model{'s' if f.ensemble_size > 1 else ''}, seed {f.seed}."
     )
     yield ""
     for name, value in f.parameters.items():

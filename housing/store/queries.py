@@ -211,7 +211,7 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         "family": row.family,
         "parameters": row.parameters,
         "seed": row.seed,
-        "bag": row.bag,
+        "ensemble_size": row.ensemble_size,
         "dataset": named("v", row.version),
         "train_rows": row.train_rows,
         "cv_rmse": row.cv_rmse,

@@ -1,6 +1,6 @@
 """Fits the candidates that a search chose, and measures facts about the fitted model.
 
-Belongs here: the refit, bags of seeds, baselines, importances, golden rows. Not here: scoring on
+Belongs here: the refit, ensembles, baselines, importances, golden rows. Not here: scoring on
 the test side (`evaluation`) and keeping a model (`store`).
 """
 

@@ -34,7 +34,7 @@ def draws(
     candidates: Mapping[str, ModelFamily] = FAMILIES,
     warm_starts: Sequence[Candidate] = (),
 ) -> tuple[Candidate, ...]:
-    """The first `n_trials` points that ParameterSampler gives, and after them those of `warm_starts`.
+    """The first `n_trials` points that ParameterSampler gives, then those of `warm_starts`.
 
     Parameters are plain int, float, str, bool or None. Where every space is a list of values and
     together they hold fewer than `n_trials` points, there are only as many draws.

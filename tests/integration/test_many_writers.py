@@ -59,8 +59,10 @@ def shared(
     backup.restore(settings)
     with open_store(settings) as store, store.write() as connection:
         row = dict(registry.model(connection, 2)._mapping)
-        for bag in range(10, 16):
-            connection.execute(models.insert().values({**row, "id": bag, "bag": bag}))
+        for ensemble_size in range(10, 16):
+            connection.execute(
+                models.insert().values({**row, "id": ensemble_size, "ensemble_size": ensemble_size})
+            )
     return settings
 
 

@@ -100,13 +100,13 @@ def _two_more_champions(store: Store) -> None:
     with store.read() as connection:
         row = dict(registry.model(connection, 2)._mapping)
     old = 2
-    for bag in (10, 11):
+    for ensemble_size in (10, 11):
         model = artifacts.get_model(store, row["artifact"])
-        model.set_params(model__random_state=bag)
+        model.set_params(model__random_state=ensemble_size)
         left = {k: v for k, v in row.items() if k not in ("id", "artifact", "golden", "created_at")}
-        golden = put_frame(store, get_table(store, row["golden"]).to_pandas().head(bag))
+        golden = put_frame(store, get_table(store, row["golden"]).to_pandas().head(ensemble_size))
         artifact = artifacts.put_model(store, model)
-        new = registry.register(store, {**left, "bag": bag}, artifact, golden)
+        new = registry.register(store, {**left, "ensemble_size": ensemble_size}, artifact, golden)
         registry.change_champion(store, registry.Change("promote", new, old, "test", "test"))
         old = new
 

@@ -325,7 +325,7 @@ models = Table(
     metadata,
     _id(),
     _link("search", "searches.id"),
-    Column("bag", Integer, nullable=False),  # seeds whose mean it is
+    Column("ensemble_size", Integer, nullable=False),  # seeds whose mean it is
     _link("version", "dataset_versions.id"),
     Column("draw", Integer, nullable=False),
     Column("family", String(40), nullable=False),
@@ -341,10 +341,12 @@ models = Table(
     Column("fit_seconds", Float, nullable=False),
     _link("run", "runs.id", nullable=True),
     _time("created_at"),
-    Column("members", JSON),  # draws and seeds whose mean it is; none is `bag` seeds of its draw
+    Column(
+        "members", JSON
+    ),  # draws and seeds whose mean it is; none is `ensemble_size` seeds of its draw
     Column("groups", JSON),  # what each group of features is worth
     Column("out_of_fold", ForeignKey("blobs.digest")),  # out-of-fold predictions: key, predicted
-    UniqueConstraint("search", "bag"),
+    UniqueConstraint("search", "ensemble_size"),
 )
 
 # What answers of a model are judged by; made from its own training and test rows, so never changed.

@@ -89,9 +89,11 @@ def register(store: Store, facts: Mapping[str, Any], artifact: Blob, golden: Blo
         return int(connection.execute(new.returning(models.c.id)).scalar_one())
 
 
-def model_of_search(connection: Connection, search: int, bag: int) -> Row[Any] | None:
-    """The challenger of `bag` seeds from a search, or None while it is not fitted."""
-    query = sa.select(models).where(models.c.search == search, models.c.bag == bag)
+def model_of_search(connection: Connection, search: int, ensemble_size: int) -> Row[Any] | None:
+    """The challenger of `ensemble_size` seeds from a search, or None while it is not fitted."""
+    query = sa.select(models).where(
+        models.c.search == search, models.c.ensemble_size == ensemble_size
+    )
     return connection.execute(query).one_or_none()
 
 

@@ -31,8 +31,8 @@ def night():
         capped=np.arange(N) % 10 == 0,
     )
     errors = rng.normal(0, 40_000, (6, N)) + rng.normal(0, 40_000, N)
-    bag = tuple(actual + errors[:3] * 0.9)
-    challenger = Predictions(8, "8", np.mean(bag, axis=0), 4_000, 0, bag)
+    members = tuple(actual + errors[:3] * 0.9)
+    challenger = Predictions(8, "8", np.mean(members, axis=0), 4_000, 0, members)
     champion = Predictions(7, "7", actual + errors[3], 4_000, 0)
     return rows, challenger, champion, actual + errors
 
@@ -101,14 +101,14 @@ def test_the_luck_of_training_is_the_jackknife_of_the_bag(night):
 
 
 def test_the_jackknife_is_the_spread_over_other_bags():
-    """Over many bags of one recipe, its mean is the standard deviation of their errors."""
+    """Over many ensembles of one recipe, its mean is the standard deviation of their errors."""
     rng = np.random.default_rng(5)
     actual, shared = rng.uniform(2e5, 4e5, N), rng.normal(0, 40_000, N)
     rows = TestRows(1, rng.uniform(-124, -114, N), rng.uniform(32, 42, N), actual)
     errors, spreads = [], []
     for _ in range(150):
-        bag = tuple(actual + shared + rng.normal(0, 15_000, (4, N)))
-        model = Predictions(8, "8", np.mean(bag, axis=0), 1, 0, bag)
+        members = tuple(actual + shared + rng.normal(0, 15_000, (4, N)))
+        model = Predictions(8, "8", np.mean(members, axis=0), 1, 0, members)
         evidence = measure_evidence(rows, model, Competitors(), POLICY, RunFacts())
         errors.append(evidence.challenger.metrics.rmse.value)
         spreads.append(evidence.seed_variance.spread)

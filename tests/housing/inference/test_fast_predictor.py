@@ -74,19 +74,21 @@ def test_what_is_left_out_is_left_out(without, districts):
     assert predictor(model).agrees(districts[2])
 
 
-@pytest.mark.parametrize("bag", [1, 2, 3])
+@pytest.mark.parametrize("ensemble_size", [1, 2, 3])
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("same", [True, False])
-def test_every_family_is_asked_without_frames_alone_and_in_any_mean(family, bag, same, districts):
+def test_every_family_is_asked_without_frames_alone_and_in_any_mean(
+    family, ensemble_size, same, districts
+):
     """Members that share their features and members that do not, by what they are."""
     X, y, X_test = districts
     plan = SearchPlan(families=(family,), n_trials=3)
     drawn = draws(plan, families.SMALL)
-    members = [Member(drawn[0 if same else i], i) for i in range(bag)]
+    members = [Member(drawn[0 if same else i], i) for i in range(ensemble_size)]
     model = fit_members(X[:400], y[:400], members, candidates=families.SMALL).model
     expected = model.predict(X_test)
     each = predict_members(model, X_test)
-    assert each.shape == (bag, len(X_test)), "as many members as were fitted"
+    assert each.shape == (ensemble_size, len(X_test)), "as many members as were fitted"
     np.testing.assert_allclose(each.mean(axis=0), expected, rtol=1e-12)
     alone = [member.predict(X_test) for member in models_of(model)]
     np.testing.assert_allclose(each, alone, rtol=1e-12)
@@ -96,11 +98,11 @@ def test_every_family_is_asked_without_frames_alone_and_in_any_mean(family, bag,
     for n in (1, 5, FEW, FEW + 1):
         few = fast.predict(columns(X_test.iloc[:n]))
         np.testing.assert_allclose(few, expected[:n], rtol=1e-12)
-    if bag > 1:
+    if ensemble_size > 1:
         rows = TestRows(1, X_test.longitude, X_test.latitude, np.full(len(X_test), 2e5))
         challenger = Predictions(1, "1", each.mean(axis=0), 400, 0, tuple(each))
         found = measure_evidence(rows, challenger, Competitors(), GatePolicy(), RunFacts())
-        assert len(found.seed_variance.rmse) == bag
+        assert len(found.seed_variance.rmse) == ensemble_size
         assert found.seed_variance.spread > 0 or (
             same and family == "linear"
         )  # its seeds may agree

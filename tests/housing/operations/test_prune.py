@@ -56,7 +56,9 @@ def challengers(original: Store) -> list[int]:
         facts["version"] = 1  # not the active one: the next night will not take it up
         golden = original.blobs.put(f"golden {number}".encode(), "parquet")
         artifact = artifacts.put_model(original, model)
-        made.append(registry.register(original, {**facts, "bag": number + 10}, artifact, golden))
+        made.append(
+            registry.register(original, {**facts, "ensemble_size": number + 10}, artifact, golden)
+        )
     return made
 
 

@@ -52,7 +52,7 @@ def test_out_of_fold_predictions_are_one_row_a_training_district(store, run, sea
     assert list(table["key"]) == list(training["key"])
     errors = table["predicted"].to_numpy() - training["median_house_value"].to_numpy()
     assert np.sqrt(np.mean(errors**2)) == pytest.approx(model.cv_rmse, rel=0.02)
-    assert len(model.members) == model.bag == 3
+    assert len(model.members) == model.ensemble_size == 3
     assert len({member["seed"] for member in model.members}) == 3
 
 

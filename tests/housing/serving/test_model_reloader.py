@@ -209,7 +209,7 @@ def _copy_of(store: Store, model: int, new: int) -> None:
     """Another model with the same bytes."""
     with store.write() as connection:
         row = connection.execute(sa.select(models).where(models.c.id == model)).mappings().one()
-        connection.execute(models.insert().values({**row, "id": new, "bag": new}))
+        connection.execute(models.insert().values({**row, "id": new, "ensemble_size": new}))
 
 
 def test_kept_models_answer_without_a_load_and_are_no_more_than_promised(

@@ -124,7 +124,7 @@ def add_model() -> Callable[..., int]:
             digest = record_blob(connection, blob, "model")
             new = models.insert().values(
                 search=connection.execute(search.returning(searches.c.id)).scalar_one(),
-                bag=1,
+                ensemble_size=1,
                 version=version,
                 draw=0,
                 family="test",

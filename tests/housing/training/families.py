@@ -144,10 +144,10 @@ def fit(
     draw: Candidate,
     *,
     seed: int,
-    bag: int = 1,
+    ensemble_size: int = 1,
     workers: int = 1,
     candidates: Mapping[str, ModelFamily] = FAMILIES,
 ) -> Any:
-    """The mean of `bag` models of a candidate, with seeds from `seed` on; one is a pipeline."""
-    members = [Member(draw, seed + i) for i in range(bag)]
+    """The mean of `ensemble_size` models of a candidate, seeded from `seed` on, or the one."""
+    members = [Member(draw, seed + i) for i in range(ensemble_size)]
     return fit_members(X, y, members, workers=workers, candidates=candidates).model

@@ -42,11 +42,19 @@ def districts(census_path):
 
 
 @pytest.mark.parametrize("family", DRAWS)
-@pytest.mark.parametrize("bag", [1, 3])
-def test_the_same_bits_from_one_worker_and_two_and_after_pickling(family, bag, districts):
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+def test_the_same_bits_from_one_worker_and_two_and_after_pickling(family, ensemble_size, districts):
     X, y, X_test, _ = districts
     one, two = (
-        fit(X, y, draw(family), seed=5, bag=bag, workers=n, candidates=families.SMALL)
+        fit(
+            X,
+            y,
+            draw(family),
+            seed=5,
+            ensemble_size=ensemble_size,
+            workers=n,
+            candidates=families.SMALL,
+        )
         for n in (1, 2)
     )
     expected = one.predict(X_test)
@@ -56,13 +64,13 @@ def test_the_same_bits_from_one_worker_and_two_and_after_pickling(family, bag, d
 
 def test_a_bag_is_the_mean_of_its_seeds(districts):
     X, y, X_test, _ = districts
-    bag = fit(X, y, draw("boosting"), seed=5, bag=3)
-    assert isinstance(bag["model"], VotingRegressor)
-    assert list(bag["model"].named_estimators_) == ["seed_5", "seed_6", "seed_7"]
+    ensemble = fit(X, y, draw("boosting"), seed=5, ensemble_size=3)
+    assert isinstance(ensemble["model"], VotingRegressor)
+    assert list(ensemble["model"].named_estimators_) == ["seed_5", "seed_6", "seed_7"]
     members = [fit(X, y, draw("boosting"), seed=s).predict(X_test) for s in (5, 6, 7)]
-    np.testing.assert_array_equal(bag.predict(X_test), np.mean(members, axis=0))
-    np.testing.assert_allclose(predict_members(bag, X_test), members, rtol=1e-12)
-    alone = [member.predict(X_test) for member in models_of(bag)]
+    np.testing.assert_array_equal(ensemble.predict(X_test), np.mean(members, axis=0))
+    np.testing.assert_allclose(predict_members(ensemble, X_test), members, rtol=1e-12)
+    alone = [member.predict(X_test) for member in models_of(ensemble)]
     np.testing.assert_array_equal(alone, members)
     assert not np.array_equal(members[0], members[1])
 

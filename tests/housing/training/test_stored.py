@@ -17,11 +17,11 @@ from tests.housing.training import families
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("bag", [1, 2])
-def test_a_stored_model_predicts_the_same(family, bag, census_path):
+@pytest.mark.parametrize("ensemble_size", [1, 2])
+def test_a_stored_model_predicts_the_same(family, ensemble_size, census_path):
     X, y, X_test, _ = families.reference_split(census_path)
     draw = draws(SearchPlan(families=(family,), n_trials=1), families.SMALL)[0]
-    members = [Member(draw, seed) for seed in range(bag)]
+    members = [Member(draw, seed) for seed in range(ensemble_size)]
     model = fit_members(X[:400], y[:400], members, candidates=families.SMALL).model
     stored = skops_format.dump(model, trusted_types())
     assert stored is not None, "skops cannot store it, so it would be pickled"

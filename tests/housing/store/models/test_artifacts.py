@@ -89,16 +89,16 @@ def on_disk(settings):
 # --- what is stored comes back --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bag", [1, 2])
+@pytest.mark.parametrize("ensemble_size", [1, 2])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_model_of_each_family_comes_back_and_predicts_the_same(family, bag, home):
+def test_a_model_of_each_family_comes_back_and_predicts_the_same(family, ensemble_size, home):
     rows = landing_rows(0, 200)
     X, y = rows[list(schema.FEATURES)].astype(schema.dtypes(schema.FEATURES)), rows[schema.TARGET]
-    draw = draws(SearchPlan(families=(family,), n_trials=1, seed=bag), SMALL)[0]
+    draw = draws(SearchPlan(families=(family,), n_trials=1, seed=ensemble_size), SMALL)[0]
     with open_store(load_settings()) as store:
         stored = []
         for _ in range(2):
-            model = fit(X, y, draw, seed=1, bag=bag, candidates=SMALL)
+            model = fit(X, y, draw, seed=1, ensemble_size=ensemble_size, candidates=SMALL)
             stored.append(artifacts.put_model(store, model))
         assert stored[0] == stored[1], "the same model must be the same bytes"
         assert stored[0].suffix == artifacts.FORMAT
@@ -111,12 +111,12 @@ def test_members_of_a_bag_are_stored_once(home):
     X, y = rows[list(schema.FEATURES)].astype(schema.dtypes(schema.FEATURES)), rows[schema.TARGET]
     drawn = draws(SearchPlan(families=("tree",), n_trials=1))[0]
     with open_store(load_settings()) as store:
-        bag = fit(X, y, drawn, seed=1, bag=3)
-        again = artifacts.get_model(store, keep(store, artifacts.put_model(store, bag)))
-    assert [again.named_estimators_[name] for name, _ in bag.estimators] == again.estimators_
-    plain = skops_format.dump(bag, artifacts.trusted_types())
+        ensemble = fit(X, y, drawn, seed=1, ensemble_size=3)
+        again = artifacts.get_model(store, keep(store, artifacts.put_model(store, ensemble)))
+    assert [again.named_estimators_[name] for name, _ in ensemble.estimators] == again.estimators_
+    plain = skops_format.dump(ensemble, artifacts.trusted_types())
     arrays = [n for n in zipfile.ZipFile(io.BytesIO(plain)).namelist() if n.endswith(".npy")]
-    raw = zipfile.ZipFile(io.BytesIO(skops.io.dumps(bag))).namelist()
+    raw = zipfile.ZipFile(io.BytesIO(skops.io.dumps(ensemble))).namelist()
     assert len(arrays) < 0.7 * len(raw)
 
 
