@@ -1,8 +1,11 @@
-"""Text form of figures: numbers, shares, changes, intervals, durations."""
+"""Text form of figures: amounts, numbers, shares, changes, intervals, durations."""
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 from housing.records import Comparison, Interval
+from housing.schema import PROBLEM
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -12,9 +15,37 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def dollars(value: float) -> str:
-    """US dollars, whole."""
-    return f"{value:,.0f}"
+def value_text(value: float) -> str:
+    """A value of the target without its unit: whole from 1,000, else four significant digits."""
+    digits = f"{abs(value):,.0f}" if abs(value) >= 1000 else f"{abs(value):,.4g}"
+    return MINUS + digits if value < 0 else digits
+
+
+def amount(value: float) -> str:
+    """A value of the target with its symbol before it, or else its unit after it."""
+    unit, symbol = PROBLEM.amount.unit, PROBLEM.amount.symbol
+    if symbol:
+        return (MINUS if value < 0 else "") + symbol + value_text(abs(value))
+    return f"{value_text(value)} {unit}".rstrip()
+
+
+def with_unit(label: str) -> str:
+    """The label of a column or axis with the target's unit in brackets, if it has one."""
+    return f"{label} ({PROBLEM.amount.unit})" if PROBLEM.amount.unit else label
+
+
+_SCALES = ((1e9, "bn"), (1e6, "M"), (1e3, "k"))
+
+
+def axis_labels(values: Sequence[float]) -> list[str]:
+    """Labels of an axis' ticks: one scale (k, M, bn) for all, and digits that tell them apart."""
+    top = max(map(abs, values), default=0.0)
+    scale, suffix = next(((s, name) for s, name in _SCALES if top >= 10 * s), (1.0, ""))
+    steps = [abs(b - a) for a, b in pairwise(values) if a != b]
+    step = min(steps, default=top or 1.0) / scale
+    places = max(0, math.ceil(-math.log10(step) - 1e-9))
+    places += round(step * 10**places, 6) != round(step * 10**places)  # 2.5: one more
+    return [f"{v / scale:,.{places}f}{suffix}".replace("-", MINUS) if v else "0" for v in values]
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -85,11 +116,11 @@ def changed(comparison: Comparison) -> str:
 
 
 def limits(interval: Interval | None) -> str:
-    """The limits of an interval in US dollars, with its confidence."""
+    """The limits of an interval of the target's values, with its confidence."""
     if interval is None:
         return "not measured"
     confidence = percent(interval.confidence, 0)
-    return f"{dollars(interval.lower)} to {dollars(interval.upper)} ({confidence})"
+    return f"{value_text(interval.lower)} to {value_text(interval.upper)} ({confidence})"
 
 
 def duration(seconds: float) -> str:

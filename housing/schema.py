@@ -42,6 +42,8 @@ def _name() -> str:
 PROBLEM = load_problem(_name())
 TABLE = PROBLEM.table
 LOCATION = PROBLEM.location
+WORDING = PROBLEM.wording
+UNIT = PROBLEM.amount.unit
 
 COLUMNS: tuple[Column, ...] = TABLE.columns
 CATALOGUE: Mapping[str, Column] = TABLE.catalogue

@@ -1,17 +1,15 @@
 """Phrases of the checks' messages, and the figures of a comparison as JSON."""
 
-from housing.formatting import round_up_2_digits, short_percent
+from housing.formatting import amount, round_up_2_digits, short_percent
 from housing.records import Comparison, Metrics
-from housing.schema import CATALOGUE, TARGET
 
-UNIT = CATALOGUE[TARGET].unit
 NO_CHAMPION = "There is no champion."
 NOT_MEASURED = "It was not measured in that run."
 
 
 def error_against(ours: Metrics, comparison: Comparison) -> str:
     """Start of a sentence that ends with the other model's error."""
-    start = f"The challenger's error is {ours.rmse.value:,.0f} {UNIT}"
+    start = f"The challenger's error is {amount(ours.rmse.value)}"
     if comparison.effect == 0:
         return f"{start}, exactly"
     direction = "above" if comparison.effect > 0 else "below"
@@ -44,5 +42,5 @@ def figures(comparison: Comparison) -> dict[str, float | None]:
         "rows": comparison.rows,
         "clusters": comparison.clusters,
         "df": comparison.degrees,
-        "bandwidth_degrees": comparison.bandwidth,
+        "bandwidth": comparison.bandwidth,
     }

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from housing.formatting import bound_in_words, interval, rounded_up, short_percent
+from housing.formatting import amount, bound_in_words, interval, rounded_up, short_percent
 from housing.gate import decision_rule, messages
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
@@ -56,9 +56,9 @@ class BeatsBaseline:
         comparison, baseline = found[nearest], evidence.baselines[nearest]
         figures: dict[str, Any] = {name: messages.figures(c) for name, c in found.items()}
         figures |= {"decided_by": nearest, "failed": dict(evidence.failed_baselines)}
+        theirs = amount(baseline.metrics.rmse.value)
         message = (
-            f"{messages.error_against(ours, comparison)} the {baseline.metrics.rmse.value:,.0f} of "
-            f"the {nearest} baseline"
+            f"{messages.error_against(ours, comparison)} the {theirs} of the {nearest} baseline"
         )
         outcome = self.outcome(comparison, policy)
         if outcome == "inconclusive":
@@ -135,7 +135,7 @@ class NoRegression:
         figures: dict[str, Any] = {**messages.figures(comparison), "margin": policy.margin}
         figures |= {"rule": policy.rule, "judged_before": list(evidence.judged_before)}
         start = (
-            f"{messages.error_against(ours, comparison)} the champion's {theirs.rmse.value:,.0f}"
+            f"{messages.error_against(ours, comparison)} the champion's {amount(theirs.rmse.value)}"
         )
         outcome = decision_rule.outcome(comparison, policy)
         if outcome == "inconclusive":

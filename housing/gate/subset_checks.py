@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from scipy.special import stdtrit
 
 from housing.evaluation.compare import holm, regression_p_value
-from housing.formatting import change_in_words, interval, round_up_2_digits, short_percent
+from housing.formatting import amount, change_in_words, interval, round_up_2_digits, short_percent
 from housing.gate import decision_rule, messages
 from housing.gate.evidence import Evidence, SubsetComparison
 from housing.gate.messages import NO_CHAMPION, NOT_MEASURED
@@ -206,9 +206,9 @@ class NoCumulativeRegression:
             "margin": policy.cumulative_margin,
         }
         message = (
-            f"{messages.error_against(ours, comparison)} the {former.rmse:,.0f} of m{former.id}, "
-            f"the best of {former.among} former champions ({interval(comparison)}); up to "
-            f"{short_percent(policy.cumulative_margin, 2)} above is tolerated."
+            f"{messages.error_against(ours, comparison)} the {amount(former.rmse)} of "
+            f"m{former.id}, the best of {former.among} former champions ({interval(comparison)}); "
+            f"up to {short_percent(policy.cumulative_margin, 2)} above is tolerated."
         )
         regressed = comparison.effect > policy.cumulative_margin
         return CheckResult(self.name, "failed" if regressed else "passed", message, figures)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy.engine import Connection
 
 from housing.gate import evidence as records
+from housing.schema import WORDING
 from housing.settings import Settings
 from housing.store.data import batches, datasets
 from housing.store.models import registry
@@ -22,8 +23,8 @@ def notices(connection: Connection, settings: Settings) -> Iterator[str]:
     members = () if active is None else active.batches
     if simulated := [f"b{b}" for b in members if batches.get(connection, b).simulated]:
         yield (
-            f"SIMULATED DISTRICTS: {', '.join(simulated)} of the dataset are simulated; its models "
-            "say nothing about real houses."
+            f"SIMULATED {WORDING.rows.upper()}: {', '.join(simulated)} of the dataset are "
+            f"simulated; its models say nothing about real {WORDING.rows}."
         )
     yield from _test_set_reuse(connection)
     if fault := settings.backup_fault:

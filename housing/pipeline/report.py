@@ -136,10 +136,11 @@ def _name(model: Row[Any]) -> str:
 
 def _test_set(store: Store, evaluation: Row[Any]) -> TestSet:
     table = get_table(store, evaluation.predictions)
-    longitude, latitude = (table[name].to_numpy() for name in schema.COORDINATES)
-    return TestSet(
-        longitude, latitude, table[schema.TARGET].to_numpy(), table["challenger"].to_numpy()
-    )
+    actual, predicted = (table[name].to_numpy() for name in (schema.TARGET, "challenger"))
+    if schema.LOCATION is None:
+        return TestSet(actual, predicted)
+    x, y = (table[name].to_numpy() for name in schema.LOCATION.columns)
+    return TestSet(actual, predicted, (x, y))
 
 
 def _history(connection: Connection) -> dict[str, Any]:

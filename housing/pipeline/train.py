@@ -12,6 +12,7 @@ from sqlalchemy.engine import Row
 
 from housing import progress, schema
 from housing.errors import Corrupt, NothingToTrainOn
+from housing.formatting import amount
 from housing.keys import KEY_COLUMN, Keys
 from housing.pipeline.run_context import RunContext
 from housing.records import Candidate, Member, Score, Trial
@@ -189,7 +190,7 @@ def _run(
 
 def _so_far(trials: Iterable[Trial]) -> str:
     lowest = min((t.rmse for t in trials), default=float("inf"))
-    return f"best error so far {lowest:,.0f} US dollars" if lowest < float("inf") else ""
+    return f"best error so far {amount(lowest)}" if lowest < float("inf") else ""
 
 
 def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:

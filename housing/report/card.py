@@ -9,11 +9,10 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
+from housing.formatting import amount, value_text, with_unit
 from housing.records import Interval, Metrics
 from housing.report.monitor_page import page
-from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, PROBLEM, TARGET
-
-UNIT = CATALOGUE[TARGET].unit
+from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, LOCATION, WORDING
 
 
 @dataclass(frozen=True)
@@ -76,23 +75,26 @@ def _head(f: CardFacts) -> Iterator[str]:
     yield f"# Model card of {f.model}"
     yield ""
     if f.simulated:
-        yield "**SIMULATED DISTRICTS: trained on made-up rows; not valid for real houses.**"
+        yield (
+            f"**SIMULATED {WORDING.rows.upper()}: trained on made-up rows; not valid for real "
+            f"{WORDING.rows}.**"
+        )
         yield ""
 
 
 def _summary(f: CardFacts) -> Iterator[str]:
-    yield f"{f.model} ({f.role}) predicts the median house price of a district ({UNIT})."
+    yield f"{f.model} ({f.role}) predicts {with_unit(WORDING.target)}."
     if f.metrics is not None and f.median_error is not None:
         inside = ""
         if f.coverage is not None and f.nominal is not None:
             inside = (
                 f" Each prediction has an interval; {100 * f.coverage.value:.0f} of 100 test "
-                f"prices lie in it (nominal: {100 * f.nominal:.0f})."
+                f"{WORDING.values} lie in it (nominal: {100 * f.nominal:.0f})."
             )
         yield (
-            f"The median absolute error on the test set is {f.median_error:,.0f} {UNIT}; of 100 "
-            f"predictions {100 * f.metrics.within_10:.0f} are within 10 % of the price and "
-            f"{100 * f.metrics.within_20:.0f} within 20 %.{inside}"
+            f"The median absolute error on the test set is {amount(f.median_error)}; of 100 "
+            f"predictions {100 * f.metrics.within_10:.0f} are within 10 % of the {WORDING.value} "
+            f"and {100 * f.metrics.within_20:.0f} within 20 %.{inside}"
         )
     yield ""
 
@@ -100,14 +102,16 @@ def _summary(f: CardFacts) -> Iterator[str]:
 def _use(f: CardFacts) -> Iterator[str]:
     yield "## Intended use"
     yield ""
-    yield "For prices of whole districts like those in the training data, to compare and to plan."
-    yield ""
+    for words in WORDING.uses or (
+        f"For {WORDING.rows} like those in the training data, to compare and to plan.",
+    ):
+        yield words
+        yield ""
     for words in (
-        "not for the value of a single house: it was trained on districts",
+        *WORDING.no_uses,
         "not for lending, insurance, taxation or any other decision about a person",
-        "not for districts outside the ranges below: such predictions are flagged as extrapolation",
-        "not for another year than that of its data: prices change",
-        "not for causal claims: a correlation of income and price explains neither",
+        f"not for {WORDING.rows} outside the ranges below: such predictions are flagged as "
+        "extrapolation",
     ):
         yield f"- {words}"
     yield ""
@@ -116,16 +120,16 @@ def _use(f: CardFacts) -> Iterator[str]:
 def _data(f: CardFacts) -> Iterator[str]:
     yield "## Data"
     yield ""
-    source = "simulated districts" if f.simulated else PROBLEM.wording.source
+    source = f"simulated {WORDING.rows}" if f.simulated else WORDING.source
     yield (
-        f"{f.dataset}: {f.train_rows:,} training and {f.test_rows:,} test districts "
+        f"{f.dataset}: {f.train_rows:,} training and {f.test_rows:,} test {WORDING.rows} "
         f"from {len(f.batches)} deliveries ({', '.join(f.batches[:8])}"
         f"{', ...' if len(f.batches) > 8 else ''}); {source}."
     )
     yield ""
     yield (
         "The split is stratified and permanent; before each comparison the gate verifies that no "
-        "test district, nor a near-duplicate of one, was in the training data."
+        "test row, nor a near-duplicate of one, was in the training data."
     )
     yield ""
     yield "| field | unit | training minimum | maximum |"
@@ -142,7 +146,7 @@ def _making(f: CardFacts) -> Iterator[str]:
     yield ""
     yield (
         f"{f.family}: {f.explanation}. The best of {f.draws} drawn settings, each scored on "
-        f"{f.folds} folds of the training side (error {f.cv_rmse:,.0f} {UNIT}), fitted again on "
+        f"{f.folds} folds of the training side (error {amount(f.cv_rmse)}), fitted again on "
         f"all of it; {f.ensemble_size} model{'s' if f.ensemble_size > 1 else ''}, seed {f.seed}."
     )
     yield ""
@@ -159,20 +163,19 @@ def _quality(f: CardFacts) -> Iterator[str]:
         yield "It has not been evaluated on a test set."
         yield ""
         return
-    yield "| on unseen districts | |"
+    yield f"| on unseen {WORDING.rows} | |"
     yield "|---|---:|"
-    limits = f"[{m.rmse.lower:,.0f}; {m.rmse.upper:,.0f}]"
-    yield f"| error (RMSE), {UNIT} | {m.rmse.value:,.0f} {limits} |"
-    yield f"| mean absolute error, {UNIT} | {m.mae:,.0f} |"
-    yield f"| within 10 % / 20 % of the price | {m.within_10:.1%} / {m.within_20:.1%} |"
+    yield f"| {with_unit('error, RMSE')} | {_with_limits(m.rmse)} |"
+    yield f"| {with_unit('mean absolute error')} | {value_text(m.mae)} |"
+    yield f"| within 10 % / 20 % of the {WORDING.value} | {m.within_10:.1%} / {m.within_20:.1%} |"
     yield f"| R2 | {m.r2:.3f} |"
     if f.coverage is not None and f.nominal is not None:
         c = f.coverage
         yield (
-            f"| prices inside the interval (nominal {f.nominal:.0%}) | {c.value:.1%} "
+            f"| {WORDING.values} inside the interval (nominal {f.nominal:.0%}) | {c.value:.1%} "
             f"[{c.lower:.1%}; {c.upper:.1%}] |"
         )
-    yield f"| test districts | {m.rows:,} |"
+    yield f"| test {WORDING.rows} | {m.rows:,} |"
     yield ""
 
 
@@ -181,15 +184,19 @@ def _slices(f: CardFacts) -> Iterator[str]:
         return
     yield "## Error by subset"
     yield ""
-    yield f"| districts with | test districts | error, {UNIT} | inside the interval |"
+    rows = WORDING.rows
+    yield f"| {rows} with | test {rows} | {with_unit('error')} | inside the interval |"
     yield "|---|---:|---:|---:|"
     for s in f.slices:
         inside = "" if s.share_inside is None else f"{s.share_inside.value:.0%}"
-        limits = f"[{s.rmse.lower:,.0f}; {s.rmse.upper:,.0f}]"
         label = CATALOGUE[s.column].label
         name = s.name.replace("<", "\\<")
-        yield f"| {label} {name} | {s.rows:,} | {s.rmse.value:,.0f} {limits} | {inside} |"
+        yield f"| {label} {name} | {s.rows:,} | {_with_limits(s.rmse)} | {inside} |"
     yield ""
+
+
+def _with_limits(found: Interval) -> str:
+    return f"{value_text(found.value)} [{value_text(found.lower)}; {value_text(found.upper)}]"
 
 
 def _drivers(f: CardFacts) -> Iterator[str]:
@@ -208,12 +215,13 @@ def _limits(f: CardFacts) -> Iterator[str]:
     yield ""
     if LABEL_CAP is not None and not f.simulated:
         yield (
-            f"- The source records every price above {LABEL_CAP:,.0f} as {LABEL_CAP:,.0f} {UNIT}: "
-            "higher prices are underestimated by an unknown amount."
+            f"- The source records every {WORDING.value} above {amount(LABEL_CAP)} as "
+            f"{amount(LABEL_CAP)}: higher {WORDING.values} are underestimated by an unknown amount."
         )
-    yield "- The interval covers sampling of districts, not changes over time: see monitoring."
-    yield "- Neighbours are on both sides of the split: the error in new regions is higher."
-    yield "- The artifact contains rows and prices of the training data."
+    yield f"- The interval covers sampling of {WORDING.rows}, not changes over time."
+    if LOCATION:
+        yield "- Neighbours are on both sides of the split: the error in new regions is higher."
+    yield f"- The artifact contains rows and {WORDING.values} of the training data."
     yield ""
 
 

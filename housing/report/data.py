@@ -25,14 +25,13 @@ Column = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """The test rows and their predictions; columns of shape (n,), prices in US dollars."""
+    """The test rows and their predictions; columns of shape (n,), values in the target's unit."""
 
     __test__ = False  # not a test case, whatever pytest makes of its name
 
-    longitude: Column  # degrees east
-    latitude: Column  # degrees north
     actual: Column
     predicted: Column  # by the challenger
+    coordinates: tuple[Column, Column] | None = None  # None for a table without a location
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class RunReport:
     started_at: datetime  # UTC
     outcome: RunOutcome
     message: str
-    notices: tuple[str, ...] = ()  # important notices, e.g. simulated districts
+    notices: tuple[str, ...] = ()  # important notices, e.g. simulated rows
     location: str = ""  # path or address of the HTML page
     card: str = ""  # path of the challenger's model card (HTML; Markdown in the same folder)
 
@@ -75,6 +74,6 @@ class RunReport:
     quarantine: tuple[QuarantinedRow, ...] = ()
     dataset: DatasetProfile | None = None
     steps: tuple[StepTime, ...] = ()
-    history: tuple[tuple[datetime, Interval], ...] = ()  # champion's RMSE (US dollars) per run
+    history: tuple[tuple[datetime, Interval], ...] = ()  # champion's RMSE per run
     holdout_reuse: tuple[tuple[datetime, HoldoutReuse], ...] = ()  # per run
     settings: Mapping[str, str] = field(default_factory=dict)  # without secrets

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import Formatter
+
+from housing.formatting import axis_labels
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ _SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": LOOK.font_size,
     "text.color": LOOK.ink,
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "text.parse_math": False,  # a $ in a name is a $
     "axes.edgecolor": LOOK.faint,
     "axes.labelcolor": LOOK.ink,
     "axes.spines.top": False,
@@ -86,6 +89,18 @@ def named(name: str) -> str:
 def thinned(rows: int) -> slice:
     """Every k-th row, so that a cloud never holds more points than can be seen."""
     return slice(None, None, max(-(-rows // LOOK.most_points), 1))
+
+
+class AmountFormatter(Formatter):
+    """Ticks in the target's unit."""
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        """One value by itself."""
+        return axis_labels([value])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """All ticks of an axis; distinct values have distinct labels."""
+        return axis_labels(values)
 
 
 def dates(axes: Axes) -> None:

@@ -9,17 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from housing.formatting import bound, change, dollars, percent
+from housing.formatting import amount, axis_labels, bound, change, percent, value_text, with_unit
 from housing.records import Comparison, Interval, Trial
-from housing.report.data import TestSet
-from housing.report.plot_style import LOOK, RenderedFigure, canvas, dates, finished, named, thinned
-from housing.schema import CATALOGUE, COORDINATES, LABEL_CAP, TARGET
-
-UNIT = CATALOGUE[TARGET].unit
+from housing.report.data import Column, TestSet
+from housing.report.plot_style import (
+    LOOK,
+    AmountFormatter,
+    RenderedFigure,
+    canvas,
+    dates,
+    finished,
+    named,
+    thinned,
+)
+from housing.schema import CATALOGUE, LABEL_CAP, LOCATION, WORDING
 
 _DASHED = (0, (4, 2))
 _DIVERGING = LinearSegmentedColormap.from_list("low-high", [LOOK.good, LOOK.middle, LOOK.bad])
-_thousands = FuncFormatter(lambda value, _: f"{value / 1000:,.0f}k")
 
 
 def decision(
@@ -95,21 +101,21 @@ def search(trials: Sequence[Trial], best: int | None) -> RenderedFigure | None:
         for trial in scored:
             if trial.draw.index == best:
                 axes.annotate(
-                    dollars(trial.so_far), (best, min(trial.fold_rmse)), (0, -12),
+                    value_text(trial.so_far), (best, min(trial.fold_rmse)), (0, -12),
                     textcoords="offset points", ha="center", fontweight="bold",
                 )  # fmt: skip
         axes.margins(x=0.05, y=0.15)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.yaxis.set_major_formatter(_thousands)
+        axes.yaxis.set_major_formatter(AmountFormatter())
         axes.set_xlabel("draw")
-        axes.set_ylabel(f"error on unseen folds\n(RMSE, {UNIT})")
+        axes.set_ylabel(f"error on unseen folds\n{with_unit('RMSE')}")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, handletextpad=0.3)
         first = min(scored, key=lambda trial: (trial.rmse, trial.so_far))
         count = sum(trial.stopped for trial in scored)
         stopped = f" and {count} were stopped as too far behind" if count else ""
         alt = (
             f"Scores of {len(trials)} draws, of which {len(failed)} failed{stopped}. "
-            f"The lowest error is {dollars(first.so_far)} {UNIT}: draw {first.draw.index}, "
+            f"The lowest error is {amount(first.so_far)}: draw {first.draw.index}, "
             f"{first.draw.family}."
         )
         return finished(figure, "search", alt)
@@ -129,7 +135,7 @@ def _draw_family(axes: Axes, number: int, trials: Sequence[Trial], edge: float) 
         if trial.so_far > edge:
             axes.plot([trial.draw.index], [edge], marker, color=color, ms=6, fillstyle="none")
             axes.annotate(
-                f"\N{UPWARDS ARROW}{dollars(trial.so_far / 1000)}k",
+                f"\N{UPWARDS ARROW}{axis_labels([trial.so_far])[0]}",
                 (trial.draw.index, edge), (0, 6),
                 textcoords="offset points", ha="center", fontsize=LOOK.font_size - 2,
             )  # fmt: skip
@@ -160,19 +166,20 @@ def importances(values: Mapping[str, float], unit: str) -> RenderedFigure:
 
 
 def predicted_vs_actual(test: TestSet) -> RenderedFigure:
-    """Predicted against recorded price; on the line a prediction is exact."""
+    """Predicted against recorded values; on the line a prediction is exact."""
     rows = thinned(len(test.actual))
     with canvas(4.6, 4.3) as (figure, axes):
-        top = 1.04 * float(max(test.actual.max(), test.predicted.max()))
-        bottom = min(0.0, float(test.predicted.min()))
+        both = np.concatenate([test.actual, test.predicted])
+        low, high = float(both.min()), float(both.max())
+        low = min(low, 0.0) if low < high / 2 else low  # the axes begin at zero if it is near
+        top, bottom = high + 0.04 * (high - low), low - (0.04 * (high - low) if low else 0)
         axes.scatter(
             test.actual[rows], test.predicted[rows],
             s=6, color=LOOK.good, alpha=0.35, lw=0, rasterized=True,
         )  # fmt: skip
-        axes.plot([0, top], [0, top], color=LOOK.ink, lw=1)
-        axes.annotate(
-            "exact", (0.2 * top, 0.2 * top), (8, -8), textcoords="offset points", va="top"
-        )
+        axes.plot([bottom, top], [bottom, top], color=LOOK.ink, lw=1)
+        exact = bottom + 0.2 * (top - bottom)
+        axes.annotate("exact", (exact, exact), (8, -8), textcoords="offset points", va="top")
         capped = 0 if LABEL_CAP is None else int(np.sum(test.actual >= LABEL_CAP))
         if capped and LABEL_CAP is not None:
             axes.axvline(LABEL_CAP, color=LOOK.bad, lw=1, ls=_DASHED)
@@ -180,35 +187,41 @@ def predicted_vs_actual(test: TestSet) -> RenderedFigure:
                 f"{capped:,} at the cap\nof the records", (LABEL_CAP, bottom), (-5, 5),
                 textcoords="offset points", color=LOOK.bad, ha="right",
             )  # fmt: skip
-        axes.set_xlim(0, top)
+        axes.set_xlim(bottom, top)
         axes.set_ylim(bottom, top)
         axes.set_aspect("equal")
         for axis, word in ((axes.xaxis, "recorded"), (axes.yaxis, "predicted")):
-            axis.set_major_formatter(_thousands)
-            axis.set_label_text(f"{word} price ({UNIT})")
+            axis.set_major_formatter(AmountFormatter())
+            axis.set_label_text(with_unit(f"{word} {WORDING.value}"))
         near = np.abs(test.predicted - test.actual) <= LOOK.far_off * np.abs(test.actual)
         alt = (
-            f"Predicted against recorded price of {len(test.actual):,} test districts; "
+            f"Predicted against recorded {WORDING.value} of {len(test.actual):,} test "
+            f"{WORDING.rows}; "
             f"{percent(float(near.mean()), 0)} of them are within {percent(LOOK.far_off, 0)}."
         )
         return finished(figure, "predicted", alt)
 
 
-def error_map(test: TestSet) -> RenderedFigure:
-    """Where the challenger's predictions are too high and too low; one point a test district."""
+def error_map(test: TestSet) -> RenderedFigure | None:
+    """Where the challenger's predictions are too high and too low; one point a test row.
+
+    None for a table without a location.
+    """
+    if test.coordinates is None or LOCATION is None:
+        return None
     rows = thinned(len(test.actual))
-    relative = (test.predicted[rows] - test.actual[rows]) / test.actual[rows]
+    x, y = (values[rows] for values in test.coordinates)
+    relative = _relative_error(test.predicted[rows], test.actual[rows])
     with canvas(4.6, 5.2) as (figure, axes):
         cloud = axes.scatter(
-            test.longitude[rows], test.latitude[rows], c=relative,
+            x, y, c=relative,
             s=8, lw=0, alpha=0.9, rasterized=True,
             cmap=_DIVERGING, norm=Normalize(-LOOK.error_limit, LOOK.error_limit),
         )  # fmt: skip
-        # A degree of longitude shrinks with the cosine of the latitude.
-        axes.set_aspect(1 / float(np.cos(np.radians(test.latitude.mean()))))
-        for axis, name in zip((axes.xaxis, axes.yaxis), COORDINATES, strict=True):
+        axes.set_aspect(1 / LOCATION.ratio)
+        for axis, name in zip((axes.xaxis, axes.yaxis), LOCATION.columns, strict=True):
             axis.set_major_locator(MaxNLocator(5))
-            axis.set_label_text(f"{name} ({CATALOGUE[name].unit})")
+            axis.set_label_text(f"{CATALOGUE[name].label} ({CATALOGUE[name].unit})")
         percents = FuncFormatter(lambda value, _: change(value, 0))
         bar = figure.colorbar(
             cloud, ax=axes, location="bottom", shrink=0.8, aspect=30, extend="both", format=percents
@@ -220,8 +233,18 @@ def error_map(test: TestSet) -> RenderedFigure:
         high = percent(float(np.mean(relative > LOOK.far_off)), 0)
         low = percent(float(np.mean(relative < -LOOK.far_off)), 0)
         far = percent(LOOK.far_off, 0)
-        alt = f"Map of the errors: {high} of districts are more than {far} too high, {low} too low."
+        alt = (
+            f"Map of the errors: {high} of {WORDING.rows} are more than {far} too high, {low} too "
+            "low."
+        )
         return finished(figure, "map", alt)
+
+
+def _relative_error(predicted: Column, actual: Column) -> Column:
+    """(predicted - actual) / |actual|, shape (n,); where actual is 0 infinite, or 0 if exact."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative: Column = (predicted - actual) / np.abs(actual)
+    return np.nan_to_num(relative, nan=0.0, posinf=np.inf, neginf=-np.inf)
 
 
 def history(runs: Sequence[tuple[datetime, Interval]]) -> RenderedFigure:
@@ -234,15 +257,15 @@ def history(runs: Sequence[tuple[datetime, Interval]]) -> RenderedFigure:
         axes.errorbar(days, values, yerr=ends, fmt="none", ecolor=LOOK.good, alpha=0.45, lw=2)
         axes.plot(days, values, "o-", color=LOOK.good, ms=5, lw=1.2)
         axes.annotate(
-            dollars(values[-1]), (days[-1], values[-1]), (8, 0), va="center",
+            value_text(values[-1]), (days[-1], values[-1]), (8, 0), va="center",
             textcoords="offset points", fontweight="bold", annotation_clip=False,
         )  # fmt: skip
-        axes.yaxis.set_major_formatter(_thousands)
+        axes.yaxis.set_major_formatter(AmountFormatter())
         axes.margins(x=0.08, y=0.15)
         dates(axes)
-        axes.set_ylabel(f"champion's error\n(RMSE, {UNIT})")
+        axes.set_ylabel(f"champion's error\n{with_unit('RMSE')}")
         alt = (
-            f"The champion's error over {len(values)} runs: first {dollars(values[0])}, last "
-            f"{dollars(values[-1])}, highest {dollars(max(values))} {UNIT}."
+            f"The champion's error over {len(values)} runs: first {amount(values[0])}, last "
+            f"{amount(values[-1])}, highest {amount(max(values))}."
         )
         return finished(figure, "history", alt)

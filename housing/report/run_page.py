@@ -25,21 +25,25 @@ from housing.records import Metrics
 from housing.report import gate_plots, plots, wording
 from housing.report.data import RunReport
 from housing.report.plot_style import RenderedFigure
+from housing.schema import LOCATION, WORDING
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 DRIFTED_SHOWN = 4
 """Drifted columns with a plot of their own."""
 
+_AMONG = ", among neighbours" if LOCATION else ""
+_CLUSTERED = (f"the same{_AMONG}", lambda m: formatting.limits(m.rmse_clustered))
+
 MODEL_FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
-    (f"Error (RMSE, {plots.UNIT})", lambda m: formatting.dollars(m.rmse.value)),
+    (formatting.with_unit("Error, RMSE"), lambda m: formatting.value_text(m.rmse.value)),
     ("its interval", lambda m: formatting.limits(m.rmse)),
-    ("the same, among neighbours", lambda m: formatting.limits(m.rmse_clustered)),
-    (f"Mean absolute error ({plots.UNIT})", lambda m: formatting.dollars(m.mae)),
-    ("its interval, among neighbours", lambda m: formatting.limits(m.mae_clustered)),
+    *([_CLUSTERED] if LOCATION else []),
+    (formatting.with_unit("Mean absolute error"), lambda m: formatting.value_text(m.mae)),
+    (f"its interval{_AMONG}", lambda m: formatting.limits(m.mae_clustered)),
     ("R²", lambda m: f"{m.r2:.3f}"),
-    ("Within 10 % of the price", lambda m: formatting.percent(m.within_10)),
-    ("Within 20 % of the price", lambda m: formatting.percent(m.within_20)),
+    (f"Within 10 % of the {WORDING.value}", lambda m: formatting.percent(m.within_10)),
+    (f"Within 20 % of the {WORDING.value}", lambda m: formatting.percent(m.within_20)),
     ("Test rows", lambda m: formatting.count(m.rows)),
 )
 """One row of the table of models each: what it is called, and how it reads."""
@@ -150,7 +154,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         count=formatting.count,
-        dollars=formatting.dollars,
+        amount=formatting.amount,
         limits=formatting.limits,
         percent=formatting.percent,
         bound=formatting.bound,
@@ -163,5 +167,5 @@ def _environment() -> Environment:
         svg=lambda plot: Markup(plot.svg.decode()),  # noqa: S704
         css=lambda name: Markup((TEMPLATES / name).read_text("utf-8")),  # noqa: S704
     )
-    environment.globals.update(MARKS=wording.MARKS)
+    environment.globals.update(MARKS=wording.MARKS, WORDING=WORDING, LOCATION=LOCATION)
     return environment

@@ -1,6 +1,6 @@
 """Phrases of the report: headlines, next steps, check marks. Figures are in `formatting`."""
 
-from housing.formatting import dollars, percent
+from housing.formatting import percent, value_text
 from housing.gate.evidence import SeedVariance
 from housing.records import BatchSummary, CheckResult, RunOutcome
 from housing.report.data import RunReport
@@ -50,7 +50,7 @@ def seed_variance(found: SeedVariance | None) -> str:
     """Variance from the training seed, which the interval does not include."""
     if found is None:
         return "not measured: a single model"
-    alone = " to ".join(dollars(v) for v in (min(found.rmse), max(found.rmse)))
+    alone = " to ".join(value_text(v) for v in (min(found.rmse), max(found.rmse)))
     return (
         f"other seeds of its {len(found.rmse)} members would change its error by about "
         f"{percent(found.spread, 2)} (each alone: {alone})"

@@ -65,7 +65,7 @@ def test_a_night_by_hand_tells_what_it_does(up: Up) -> None:
 
     said = until(lines, 30, "the log never came")
     assert re.fullmatch(r"ingest: 1 accepted; 600 rows accepted, 0 rejected \(\d+\.\d s\)", said[0])
-    assert any(re.match(r"search: best error so far [\d,]+ US dollars", line) for line in said)
+    assert any(re.match(r"search: best error so far \$[\d,]+", line) for line in said)
     steps = [line.partition(":")[0] for line in said]
     assert len(steps) == len(set(steps)), "one line a step"
 

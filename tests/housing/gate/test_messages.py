@@ -54,7 +54,7 @@ def test_two_digits_and_no_exponent(value, said):
 def test_a_change_has_its_direction(effect, moved, standing):
     assert formatting.change_in_words(effect) == moved
     said = messages.error_against(metrics(40_000.4), comparison(effect, 0.01))
-    assert said == f"The challenger's error is 40,000 US dollars{standing}"
+    assert said == f"The challenger's error is $40,000{standing}"
 
 
 def test_an_interval_has_its_confidence_and_both_ends():
@@ -103,5 +103,5 @@ def test_a_comparison_for_machines_is_whole():
         "rows": 4_000,
         "clusters": 700,
         "df": found.degrees,
-        "bandwidth_degrees": None,
+        "bandwidth": None,
     }

@@ -98,7 +98,7 @@ def make_report(rows):
             trials=(trial(0, rmse=42_000.0), trial(1), trial(2, "extra_trees", error="too deep")),
             best=1,
             importances={"median_income": 0.7, "latitude": 0.3},
-            test=TestSet(rows.longitude, rows.latitude, rows.actual, new.values),
+            test=TestSet(rows.actual, new.values, (rows.longitude, rows.latitude)),
             batches=(
                 BatchSummary(
                     4, "landing", "tonight.csv", "accepted", "7 districts came in.", 9, 7, 2,

@@ -117,7 +117,8 @@ def cloud():
     rng = np.random.default_rng(1)
     actual = np.full(1_000, 100_000.0)
     predicted = actual * np.repeat([1.3, 1.1, 0.75, 1.0], 250)
-    return TestSet(rng.uniform(-124, -114, 1_000), rng.uniform(32, 42, 1_000), actual, predicted)
+    x, y = rng.uniform(-124, -114, 1_000), rng.uniform(32, 42, 1_000)
+    return TestSet(actual, predicted, (x, y))
 
 
 def test_words_for_who_does_not_see_the_clouds(cloud):
@@ -134,6 +135,26 @@ def test_the_cap_is_shown_where_there_are_capped_rows(cloud):
     assert "7 at the cap" in shown
 
 
+def test_rows_without_a_location_have_no_map(cloud):
+    assert plots.error_map(replace(cloud, coordinates=None)) is None
+
+
+def test_a_recorded_zero_is_an_error_beyond_the_scale_and_no_warning(cloud):
+    actual, predicted = cloud.actual.copy(), cloud.predicted.copy()
+    actual[:500], predicted[:250] = 0.0, 0.0
+    alt = plots.error_map(replace(cloud, actual=actual, predicted=predicted)).alt
+    assert "25 % of districts are more than 20 % too high, 25 % too low" in alt
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e-7, 0), (1e-7, -0.01), (1.0, 0), (1e-5, 1_000)])
+def test_small_and_negative_values_have_axes_that_can_be_read(cloud, scale, offset):
+    actual, predicted = (values * scale + offset for values in (cloud.actual, cloud.predicted))
+    shown = texts(plots.predicted_vs_actual(replace(cloud, actual=actual, predicted=predicted)))
+    ticks = [text for text in shown if re.fullmatch(r"[\u2212\d.,]+[kM]?", text)]
+    assert len(ticks) >= 6
+    assert all(ticks.count(tick) <= 2 for tick in ticks), "one an axis"
+
+
 @pytest.mark.parametrize("rows", [0, 1, 19_999, 20_000, 20_001, 400_000])
 def test_a_large_cloud_is_thinned_evenly_and_a_small_one_not_at_all(rows):
     kept = range(rows)[thinned(rows)]
@@ -148,7 +169,7 @@ def test_history_ends_with_tonight():
     ]
     plot = plots.history(nights)
     assert "41,000" in texts(plot)
-    assert "first 42,000, last 41,000, highest 43,000" in plot.alt
+    assert "first $42,000, last $41,000, highest $43,000" in plot.alt
 
 
 @pytest.mark.parametrize("apart", [timedelta(0), timedelta(microseconds=3), timedelta(seconds=2)])
@@ -202,5 +223,5 @@ def test_a_stopped_draw_is_shown_where_it_was_stopped_and_is_never_the_best():
     stopped = Trial(Candidate(1, "forest", {}), (40_000.0,), 1.0, stopped=True)
     plot = plots.search([trial(0, 42_000), stopped], best=0)
     assert "1 were stopped" in plot.alt
-    assert re.search(r"lowest error is 42\D?000", plot.alt)
+    assert re.search(r"lowest error is \$42\D?000", plot.alt)
     assert "inf" not in plot.alt

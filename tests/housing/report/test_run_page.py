@@ -227,9 +227,8 @@ def test_a_large_test_set_keeps_the_page_small(make_report):
     rng = np.random.default_rng(3)
     n = 200_000
     actual = rng.uniform(50_000, 500_001, n)
-    big = TestSet(
-        rng.uniform(-124, -114, n), rng.uniform(32, 42, n), actual, actual * rng.uniform(0.5, 2, n)
-    )
+    coordinates = (rng.uniform(-124, -114, n), rng.uniform(32, 42, n))
+    big = TestSet(actual, actual * rng.uniform(0.5, 2, n), coordinates)
     assert len(render(make_report(test=big))) < 2_000_000
 
 

@@ -1,0 +1,56 @@
+"""Amounts read in the problem's unit whatever their size, and ticks differ."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from housing import formatting
+from housing.formatting import MINUS, amount, axis_labels, value_text, with_unit
+from housing.problem import Amount
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (36_412.4, "$36,412"), (518, "$518"), (518.26, "$518.3"), (0.0123, "$0.0123"),
+        (0, "$0"), (-36_412.4, f"{MINUS}$36,412"), (1_234_567, "$1,234,567"), (999.96, "$1,000"),
+    ],
+)  # fmt: skip
+def test_a_symbol_stands_before_the_number(value, text):
+    assert amount(value) == text
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "label"),
+    [("km/l", "0.0123 km/l", "error (km/l)"), ("", "0.0123", "error")],
+)
+def test_a_unit_without_a_symbol_stands_after_it(monkeypatch, unit, text, label):
+    problem = dataclasses.replace(formatting.PROBLEM, amount=Amount(unit))
+    monkeypatch.setattr(formatting, "PROBLEM", problem)
+    assert amount(0.0123) == text
+    assert with_unit("error") == label
+
+
+@given(st.floats(1e-4, 1e12))
+def test_a_value_keeps_at_least_three_significant_digits(value):
+    shown = float(value_text(value).replace(",", ""))
+    assert shown == pytest.approx(value, rel=5e-4)
+
+
+@given(
+    st.integers(-50, 50), st.sampled_from((1, 2, 2.5, 5, 10)), st.integers(-4, 7),
+    st.integers(2, 9),
+)  # fmt: skip
+def test_ticks_of_an_axis_differ_and_keep_their_value(first, step, power, n):
+    """Steps are those that matplotlib chooses."""
+    values = [(first + i) * step * 10.0**power for i in range(n)]
+    labels = axis_labels(values)
+    assert len(set(labels)) == n
+    scale = {"k": 1e3, "M": 1e6, "n": 1e9}
+    for value, label in zip(values, labels, strict=True):
+        digits = label.replace(",", "").replace(MINUS, "-").rstrip("kMbn")
+        read = float(digits) * scale.get(label[-1], 1.0)
+        assert np.isclose(read, value, rtol=1e-9, atol=1e-12)
