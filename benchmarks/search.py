@@ -68,7 +68,7 @@ def main() -> None:
     for ours_first in (False, True):  # a machine that warms up or tires must favour neither
         for ours in (ours_first, not ours_first):
             if ours:
-                wall, mine = timed(lambda: run_search(X, y, plan, candidates=small))
+                wall, mine = timed(lambda: run_search(X, y, plan, families=small))
                 my_wall += wall / 2
             else:
                 their_wall += timed(lambda: theirs.fit(X, y))[0] / 2

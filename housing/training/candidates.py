@@ -32,11 +32,11 @@ def feature_groups() -> tuple[str, ...]:
 def unfitted(
     family: str,
     seed: int,
-    candidates: Mapping[str, ModelFamily] = FAMILIES,
+    families: Mapping[str, ModelFamily] = FAMILIES,
     without: Collection[str] = (),
 ) -> Pipeline:
     """A family's unfitted pipeline without some groups of features."""
-    built: Pipeline = candidates[family].build(seed)
+    built: Pipeline = families[family].build(seed)
     leave_out(built["preprocess"], without)
     return built
 
@@ -44,11 +44,11 @@ def unfitted(
 def pipeline(
     draw: Candidate,
     seed: int,
-    candidates: Mapping[str, ModelFamily] = FAMILIES,
+    families: Mapping[str, ModelFamily] = FAMILIES,
     without: Collection[str] = (),
 ) -> Pipeline:
     """The unfitted pipeline of a draw.
 
     Raises KeyError for a family that is not there, ValueError for a parameter it does not have.
     """
-    return unfitted(draw.family, seed, candidates, without).set_params(**draw.parameters)
+    return unfitted(draw.family, seed, families, without).set_params(**draw.parameters)

@@ -68,7 +68,7 @@ def fit_members(
     workers: int = 1,
     without: Collection[str] = (),
     rows: int = EVERY_ROW,
-    candidates: Mapping[str, ModelFamily] = FAMILIES,
+    families: Mapping[str, ModelFamily] = FAMILIES,
     dask: str = "",
     also: Callable[[pd.DataFrame, Any], Any] | None = None,
 ) -> Fitted:
@@ -82,7 +82,7 @@ def fit_members(
     `dask` are. `also` is called with X and y by a worker that is free.
     """
     labels = np.asarray(y, dtype=np.float64)
-    pipelines = [pipeline(each.draw, each.seed, candidates, without) for each in members]
+    pipelines = [pipeline(each.draw, each.seed, families, without) for each in members]
     if len(members) == 1:
         model = _fit_alone(pipelines[0], X, labels, workers)
         return Fitted(model, None if also is None else also(X, labels))

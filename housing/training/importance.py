@@ -44,13 +44,13 @@ def importances(
     plan: SearchPlan,
     X: pd.DataFrame,
     y: Floats,
-    candidates: Mapping[str, ModelFamily] = FAMILIES,
+    families: Mapping[str, ModelFamily] = FAMILIES,
 ) -> Importances:
     """Fit a candidate on a part of the rows, shape (n, features), and shuffle another part."""
     order = np.random.default_rng(plan.seed).permutation(len(X))[:ROWS]
     validation = order[: max(1, int(len(order) * VALIDATION))]
     train = order[len(validation) :] if len(order) > len(validation) else validation
-    model = pipeline(draw, plan.seed, candidates, plan.exclude_features)
+    model = pipeline(draw, plan.seed, families, plan.exclude_features)
     with one_thread():
         model.fit(X.iloc[train], y[train])
         shown = validation[:SHUFFLED_ROWS]

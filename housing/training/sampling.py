@@ -31,7 +31,7 @@ MOST_DRAWS = 10_000
 
 def draws(
     plan: SearchPlan,
-    candidates: Mapping[str, ModelFamily] = FAMILIES,
+    families: Mapping[str, ModelFamily] = FAMILIES,
     warm_starts: Sequence[Candidate] = (),
 ) -> tuple[Candidate, ...]:
     """The first `n_trials` points that ParameterSampler gives, then those of `warm_starts`.
@@ -39,13 +39,13 @@ def draws(
     Parameters are plain int, float, str, bool or None. Where every space is a list of values and
     together they hold fewer than `n_trials` points, there are only as many draws.
     """
-    fresh = tuple(islice(sample_forever(plan, candidates), plan.n_trials))
+    fresh = tuple(islice(sample_forever(plan, families), plan.n_trials))
     again = (Candidate(len(fresh) + i, w.family, w.parameters) for i, w in enumerate(warm_starts))
     return (*fresh, *again)
 
 
 def sample_forever(
-    plan: SearchPlan, candidates: Mapping[str, ModelFamily] = FAMILIES
+    plan: SearchPlan, families: Mapping[str, ModelFamily] = FAMILIES
 ) -> Iterator[Candidate]:
     """ParameterSampler's points for the families' spaces and the plan's seed, one after the other.
 
@@ -53,7 +53,7 @@ def sample_forever(
     own: none has all of the time by chance. Only spaces that are all lists are sampled without
     replacement, and so depend on how many points are wanted; they end after `n_trials`.
     """
-    spaces = [{FAMILY: [name], **candidates[name].space} for name in plan.families]
+    spaces = [{FAMILY: [name], **families[name].space} for name in plan.families]
     points = _sampled(spaces, plan.n_trials, np.random.RandomState(plan.seed))
     if plan.seconds is not None and len(spaces) > 1:
         states = [np.random.RandomState([plan.seed, place]) for place in range(len(spaces))]
@@ -76,13 +76,9 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def in_search_space(
-    draw: Candidate, plan: SearchPlan, candidates: Mapping[str, ModelFamily]
-) -> bool:
+def in_search_space(draw: Candidate, plan: SearchPlan, families: Mapping[str, ModelFamily]) -> bool:
     """Whether a candidate of another run can be tried in this one: same family and parameters."""
-    return draw.family in plan.families and set(draw.parameters) == set(
-        candidates[draw.family].space
-    )
+    return draw.family in plan.families and set(draw.parameters) == set(families[draw.family].space)
 
 
 def sample(rows: int, plan: SearchPlan) -> Rows:

@@ -52,7 +52,7 @@ def run_search(
     done: Iterable[Score] = (),
     on_score: OnScore = lambda _score: None,
     on_trial: OnTrial = lambda _trial: None,
-    candidates: Mapping[str, ModelFamily] = FAMILIES,
+    families: Mapping[str, ModelFamily] = FAMILIES,
     dask: str = "",
 ) -> Found:
     """Score the plan's candidates, and those of `warm_starts`, by cross-validation.
@@ -68,12 +68,12 @@ def run_search(
     whole = len(rows) == len(X)
     labels = np.asarray(y, dtype=np.float64)
     search = _Search(
-        X if whole else X.iloc[rows], labels if whole else labels[rows], plan, candidates, dask,
+        X if whole else X.iloc[rows], labels if whole else labels[rows], plan, families, dask,
         on_score, on_trial,
     )  # fmt: skip
     search.take(done)
     began = time.monotonic() - search.spent
-    for batch in _batches(plan, candidates, warm_starts):
+    for batch in _batches(plan, families, warm_starts):
         search.run(batch)
         took = time.monotonic() - began
         # No batch starts that would end too late: one of the same size takes as long.
@@ -92,14 +92,14 @@ def best(trials: Iterable[Trial]) -> Trial:
 
 
 def _batches(
-    plan: SearchPlan, candidates: Mapping[str, ModelFamily], warm_starts: Sequence[Candidate]
+    plan: SearchPlan, families: Mapping[str, ModelFamily], warm_starts: Sequence[Candidate]
 ) -> Iterator[tuple[Candidate, ...]]:
     """Candidates that are pruned by each other; one batch, unless wall time is the limit."""
-    first = draws(plan, candidates, warm_starts)
+    first = draws(plan, families, warm_starts)
     yield first
     if plan.seconds is None:
         return
-    more = islice(sample_forever(plan, candidates), plan.n_trials, None)
+    more = islice(sample_forever(plan, families), plan.n_trials, None)
     shift = len(first) - plan.n_trials
     while batch := tuple(islice(more, plan.n_trials)):
         yield tuple(Candidate(d.index + shift, d.family, d.parameters) for d in batch)
@@ -112,7 +112,7 @@ class _Search:
     X: pd.DataFrame
     y: Floats
     plan: SearchPlan
-    candidates: Mapping[str, ModelFamily]
+    families: Mapping[str, ModelFamily]
     dask: str
     on_score: OnScore
     on_trial: OnTrial
@@ -213,13 +213,13 @@ class _Search:
     def _scored(self, wanted: Sequence[tuple[Candidate, int]]) -> Any:
         """Results in order of completion. The longest start first, so that workers end together."""
         tasks = [self._task(draw, fold) for draw, fold in wanted]
-        tasks.sort(key=lambda task: -self.candidates[task.draw.family].cost(task.draw.parameters))
+        tasks.sort(key=lambda task: -self.families[task.draw.family].cost(task.draw.parameters))
         self._prepare(tasks)
         arguments = [(task, *self._data(task)) for task in tasks]
         return in_parallel(score, arguments, self.plan.workers, self.dask)
 
     def _task(self, draw: Candidate, fold: int) -> Task:
-        build = self.candidates[draw.family].build
+        build = self.families[draw.family].build
         task = Task(draw, fold, self.plan.seed, self.plan.exclude_features, build)
         # Features that no parameter changes are the same for a whole family: computed once.
         return task.sharing(feature_key(task))

@@ -116,22 +116,22 @@ class SearchPlan(BaseModel):
         return self.n_jobs
 
 
-def search_key(plan: SearchPlan, candidates: "Mapping[str, ModelFamily] | None" = None) -> str:
+def search_key(plan: SearchPlan, families: "Mapping[str, ModelFamily] | None" = None) -> str:
     """Digest of what decides a search's scores and choice beside the rows: 64 hexadecimal digits.
 
     Covers the plan, each family's space and its pipeline with every parameter. Does not cover
     `n_jobs`, which changes no score, nor the code of functions, library versions and the draws of
-    other runs, which the caller records. `candidates` are all families where it is None.
+    other runs, which the caller records. `families` are all where it is None.
     """
     from housing.training.candidates import FAMILIES, unfitted
 
-    candidates = FAMILIES if candidates is None else candidates
+    families = FAMILIES if families is None else families
     facts = {
         "plan": plan.model_dump(exclude={"n_jobs"}),
         "families": {
             name: {
-                "space": describe(candidates[name].space),
-                "pipeline": describe(unfitted(name, plan.seed, candidates, plan.exclude_features)),
+                "space": describe(families[name].space),
+                "pipeline": describe(unfitted(name, plan.seed, families, plan.exclude_features)),
             }
             for name in plan.families
         },

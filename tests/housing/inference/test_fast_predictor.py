@@ -44,7 +44,7 @@ def columns(frame):
 def fitted(districts, *names, without=()):
     X, y, _ = districts
     members = [Member(Candidate(i, n, PARAMETERS[n]), i) for i, n in enumerate(names)]
-    return fit_members(X, y, members, candidates=families.SMALL, without=without).model
+    return fit_members(X, y, members, families=families.SMALL, without=without).model
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_every_family_is_asked_without_frames_alone_and_in_any_mean(
     plan = SearchPlan(families=(family,), n_trials=3)
     drawn = draws(plan, families.SMALL)
     members = [Member(drawn[0 if same else i], i) for i in range(ensemble_size)]
-    model = fit_members(X[:400], y[:400], members, candidates=families.SMALL).model
+    model = fit_members(X[:400], y[:400], members, families=families.SMALL).model
     expected = model.predict(X_test)
     each = predict_members(model, X_test)
     assert each.shape == (ensemble_size, len(X_test)), "as many members as were fitted"

@@ -146,8 +146,8 @@ def fit(
     seed: int,
     ensemble_size: int = 1,
     workers: int = 1,
-    candidates: Mapping[str, ModelFamily] = FAMILIES,
+    families: Mapping[str, ModelFamily] = FAMILIES,
 ) -> Any:
     """The mean of `ensemble_size` models of a candidate, seeded from `seed` on, or the one."""
     members = [Member(draw, seed + i) for i in range(ensemble_size)]
-    return fit_members(X, y, members, workers=workers, candidates=candidates).model
+    return fit_members(X, y, members, workers=workers, families=families).model

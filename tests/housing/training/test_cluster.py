@@ -34,7 +34,7 @@ def test_one_worker_is_killed_in_the_middle_and_the_result_is_the_same(scheduler
     plan = SearchPlan(
         families=("boosting", "tree"), n_trials=6, n_jobs=1, prune_margin=0, ensemble_size=2
     )
-    here = run_search(X, y, plan, candidates=families.SMALL)
+    here = run_search(X, y, plan, families=families.SMALL)
     with worker(scheduler) as victim, worker(scheduler):
         two_workers(scheduler)
         scored = []
@@ -44,7 +44,7 @@ def test_one_worker_is_killed_in_the_middle_and_the_result_is_the_same(scheduler
             if len(scored) == 4:
                 victim.send_signal(signal.SIGKILL)
 
-        there = run_search(X, y, plan, candidates=families.SMALL, dask=scheduler, on_score=strike)
+        there = run_search(X, y, plan, families=families.SMALL, dask=scheduler, on_score=strike)
         assert victim.wait(10) == -signal.SIGKILL
         assert len(scored) == 18
         members = [Member(Candidate(0, "boosting", {"model__max_iter": 9}), s) for s in range(2)]
@@ -61,7 +61,7 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     plan = SearchPlan(families=("linear",), n_trials=1, n_jobs=1)
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(ClusterUnavailable, match=f"{address}.*HOUSING_DASK_ADDRESS"):
-        run_search(X, y, plan, candidates=families.only(families.build_line), dask=address)
+        run_search(X, y, plan, families=families.only(families.build_line), dask=address)
 
 
 def test_a_scheduler_without_workers_is_said_to_have_none(scheduler, monkeypatch):
@@ -70,4 +70,4 @@ def test_a_scheduler_without_workers_is_said_to_have_none(scheduler, monkeypatch
     X, y = families.numbers(30)
     plan = SearchPlan(families=("linear",), n_trials=1, n_jobs=1)
     with pytest.raises(ClusterUnavailable, match="no workers"):
-        run_search(X, y, plan, candidates=families.only(families.build_line), dask=scheduler)
+        run_search(X, y, plan, families=families.only(families.build_line), dask=scheduler)

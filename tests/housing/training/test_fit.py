@@ -53,7 +53,7 @@ def test_the_same_bits_from_one_worker_and_two_and_after_pickling(family, ensemb
             seed=5,
             ensemble_size=ensemble_size,
             workers=n,
-            candidates=families.SMALL,
+            families=families.SMALL,
         )
         for n in (1, 2)
     )
@@ -77,7 +77,7 @@ def test_a_bag_is_the_mean_of_its_seeds(districts):
 
 def test_a_fitted_forest_is_the_pipeline_with_the_settings_it_was_given(districts):
     X, y, X_test, _ = districts
-    model = fit(X, y, draw("forest"), seed=1, workers=2, candidates=families.SMALL)
+    model = fit(X, y, draw("forest"), seed=1, workers=2, families=families.SMALL)
     assert model.get_params()["model__n_jobs"] is None
     alone = pipeline(draw("forest"), 1, families.SMALL).fit(X, y)
     np.testing.assert_array_equal(model.predict(X_test), alone.predict(X_test))

@@ -35,13 +35,13 @@ def plain(**changes):
     return SearchPlan(**{"prune_margin": 0, "ensemble_size": 1, **changes})
 
 
-def randomized_search(plan, candidates, cv):
+def randomized_search(plan, families, cv):
     """RandomizedSearchCV over the union of the families' spaces: each family is a value of the
     one step of an outer pipeline."""
     spaces = [
         {
-            "family": [candidates[name].build(plan.seed)],
-            **{f"family__{key}": values for key, values in candidates[name].space.items()},
+            "family": [families[name].build(plan.seed)],
+            **{f"family__{key}": values for key, values in families[name].space.items()},
         }
         for name in plan.families
     ]
@@ -75,7 +75,7 @@ def test_scores_are_those_of_randomized_search_cv(shuffle, census_path):
     X, y, _, _ = families.reference_split(census_path)
     X, y = X[:500], y[:500]
     plan = plain(families=tuple(SMALL), n_trials=8, n_jobs=2, seed=229, shuffle=shuffle)
-    trials = run_search(X, y, plan, candidates=SMALL).trials
+    trials = run_search(X, y, plan, families=SMALL).trials
     assert {trial.draw.family for trial in trials} == set(SMALL)
     cv = KFold(3, shuffle=True, random_state=plan.seed) if shuffle else 3
     assert_same_scores(trials, randomized_search(plan, SMALL, cv).fit(X, y), plan)
@@ -158,7 +158,7 @@ def test_steps_are_fitted_on_the_training_rows_of_a_fold_and_on_no_other():
     y = y + 5
     plan = plain(families=("linear",), n_trials=1, n_jobs=1)
     families.SEEN.clear()
-    run_search(X, y, plan, candidates=only(build_recording, {"preprocess": [families.Recorder()]}))
+    run_search(X, y, plan, families=only(build_recording, {"preprocess": [families.Recorder()]}))
     seen = [(rows, labels) for method, rows, labels in families.SEEN if method == "fit"]
     assert len(seen) == plan.folds
     for (train, _), (rows, labels) in zip(folds(30, plan), seen, strict=True):
@@ -170,7 +170,7 @@ def test_one_worker_and_two_give_the_same_bits(census_path):
     X, y, _, _ = families.reference_split(census_path)
     plan = plain(families=("boosting", "linear", "forest"), n_trials=4, folds=2, ensemble_size=3)
     one, two = (
-        run_search(X[:1000], y[:1000], plan.model_copy(update={"n_jobs": n}), candidates=SMALL)
+        run_search(X[:1000], y[:1000], plan.model_copy(update={"n_jobs": n}), families=SMALL)
         for n in (1, 2)
     )
     assert [trial.fold_rmse for trial in one.trials] == [trial.fold_rmse for trial in two.trials]
@@ -187,13 +187,13 @@ def test_what_is_done_is_not_done_again(n_jobs, race):
     )
     line = only(build_line)
     scores: list[Score] = []
-    whole = run_search(X, y, plan, on_score=scores.append, candidates=line)
+    whole = run_search(X, y, plan, on_score=scores.append, families=line)
     for kept in (0, 1, 7, len(scores)):
         new: list[Score] = []
         trials: list[Trial] = []
         resumed = run_search(
             X, y, plan,
-            done=scores[:kept], on_score=new.append, on_trial=trials.append, candidates=line,
+            done=scores[:kept], on_score=new.append, on_trial=trials.append, families=line,
         )  # fmt: skip
         done = {(s.draw, s.fold) for s in scores[:kept]}
         assert len(new) == len(scores) - kept
@@ -209,24 +209,22 @@ def test_recorded_scores_are_believed_unless_the_best_cannot_be_made_again():
     plan = plain(families=("linear",), n_trials=3, n_jobs=1)
     planted = [Score(2, fold, 1e-6, 0.0) for fold in range(3)]
     with pytest.raises(SearchFailed, match="the data or the libraries have changed"):
-        run_search(X, y, plan, done=planted, candidates=only(build_line))
+        run_search(X, y, plan, done=planted, families=only(build_line))
 
 
 def test_scores_of_another_search_are_refused():
     X, y = numbers(30)
     plan = plain(families=("linear",), n_trials=2, n_jobs=1)
     with pytest.raises(ValueError, match="no draw 2 in this search"):
-        run_search(X, y, plan, done=[Score(2, 0, 1.0, 0)], candidates=only(build_line))
+        run_search(X, y, plan, done=[Score(2, 0, 1.0, 0)], families=only(build_line))
 
 
 def test_a_race_finds_the_same_best_and_spares_the_others_folds(census_path):
     X, y, _, _ = families.reference_split(census_path)
     X, y = X[:1500], y[:1500]
     plan = plain(families=("tree", "linear"), n_trials=12, n_jobs=2)
-    whole = run_search(X, y, plan, candidates=SMALL).trials
-    raced = run_search(
-        X, y, plan.model_copy(update={"prune_margin": 0.05}), candidates=SMALL
-    ).trials
+    whole = run_search(X, y, plan, families=SMALL).trials
+    raced = run_search(X, y, plan.model_copy(update={"prune_margin": 0.05}), families=SMALL).trials
     assert best(raced).draw == best(whole).draw
     stopped = [t for t in raced if t.stopped]
     assert stopped
@@ -240,9 +238,9 @@ def test_draws_of_other_nights_are_tried_after_the_fresh_ones():
     X, y = numbers(60)
     plan = plain(families=("linear",), n_trials=3, n_jobs=1)
     line = only(build_line)
-    fresh = run_search(X, y, plan, candidates=line).trials
+    fresh = run_search(X, y, plan, families=line).trials
     right = Candidate(77, "linear", {"model__slope": 0.3})
-    found = run_search(X, y, plan, warm_starts=[right], candidates=line)
+    found = run_search(X, y, plan, warm_starts=[right], families=line)
     assert found.trials[:3] == tuple(
         replace(t, seconds=f.seconds) for t, f in zip(fresh, found.trials, strict=False)
     )
@@ -254,7 +252,7 @@ def test_wall_time_as_the_budget():
     slow = only(build_slow)
     plan = plain(families=("linear",), n_trials=2, n_jobs=1, seconds=2.5, folds=2)
     scores: list[Score] = []
-    trials = run_search(X, y, plan, on_score=scores.append, candidates=slow).trials
+    trials = run_search(X, y, plan, on_score=scores.append, families=slow).trials
     last_batch = plan.n_trials * plan.folds
     assert sum(score.seconds for score in scores[:-last_batch]) < plan.seconds
     assert len(trials) >= 2
@@ -263,16 +261,16 @@ def test_wall_time_as_the_budget():
     assert tuple(t.draw for t in trials) == everything
     # what an earlier call has spent counts
     spent = plan.model_copy(update={"seconds": sum(score.seconds for score in scores)})
-    assert run_search(X, y, spent, done=scores, candidates=slow).trials == trials
+    assert run_search(X, y, spent, done=scores, families=slow).trials == trials
 
 
 def test_no_more_rows_are_scored_than_wanted():
     X, y = numbers(3000)
     plan = plain(families=("linear",), n_trials=2, n_jobs=1, rows=1000)
-    found = run_search(X, y, plan, candidates=only(build_line))
+    found = run_search(X, y, plan, families=only(build_line))
     assert len(found.rows) == len(found.choice.predicted) == 1000
     assert len(set(found.rows)) == 1000
-    picked = run_search(X.iloc[found.rows], y.iloc[found.rows], plan, candidates=only(build_line))
+    picked = run_search(X.iloc[found.rows], y.iloc[found.rows], plan, families=only(build_line))
     assert [t.fold_rmse for t in picked.trials] == [t.fold_rmse for t in found.trials]
 
 
@@ -280,7 +278,7 @@ def test_out_of_fold_predictions_are_of_models_that_never_saw_the_row(census_pat
     X, y, _, _ = families.reference_split(census_path)
     X, y = X[:900], y[:900].to_numpy()
     plan = plain(families=("tree", "linear"), n_trials=4, n_jobs=1, ensemble_size=4)
-    found = run_search(X, y, plan, candidates=SMALL)
+    found = run_search(X, y, plan, families=SMALL)
     by_index = {t.draw.index: t.draw for t in found.trials}
     expected = np.zeros(900)
     for train, test in folds(900, plan):
@@ -296,7 +294,7 @@ def test_labels_without_any_meaning_cannot_be_predicted(census_path):
     X, _, _, _ = families.reference_split(census_path)
     y = np.random.default_rng(0).normal(2e5, 1e5, 1500)
     plan = plain(families=("boosting",), n_trials=1, n_jobs=1)
-    (trial,) = run_search(X[:1500], y, plan, candidates=SMALL).trials
+    (trial,) = run_search(X[:1500], y, plan, families=SMALL).trials
     assert trial.rmse > 0.97 * y.std()
 
 
@@ -305,7 +303,7 @@ def test_a_failing_draw_is_a_trial_with_an_error_and_the_others_go_on(n_jobs):
     X, y = numbers(60)
     plan = plain(families=("linear",), n_trials=8, n_jobs=n_jobs)
     seen: list[Trial] = []
-    trials = run_search(X, y, plan, on_trial=seen.append, candidates=only(build_failing)).trials
+    trials = run_search(X, y, plan, on_trial=seen.append, families=only(build_failing)).trials
     assert len(seen) == 8
     for trial in trials:
         slope = trial.draw.parameters["model__slope"]
@@ -324,7 +322,7 @@ def test_a_parameter_that_a_family_does_not_have_is_a_failed_draw():
     plan = plain(families=("linear",), n_trials=2, n_jobs=1)
     space = {"model__slope": [0.3], "model__nonsense": [1, 2]}
     with pytest.raises(SearchFailed, match=r"All 2 draws.*Invalid parameter 'nonsense'"):
-        run_search(X, y, plan, candidates=only(build_line, space))
+        run_search(X, y, plan, families=only(build_line, space))
 
 
 def test_a_search_in_which_all_fails_says_so_after_handing_over_its_trials():
@@ -333,7 +331,7 @@ def test_a_search_in_which_all_fails_says_so_after_handing_over_its_trials():
     seen: list[Trial] = []
     steep = only(build_failing, {"model__slope": [0.8, 0.9]})
     with pytest.raises(SearchFailed, match=r"All 2 draws of the search failed; .* too steep"):
-        run_search(X, y, plan, on_trial=seen.append, candidates=steep)
+        run_search(X, y, plan, on_trial=seen.append, families=steep)
     assert len(seen) == 2
 
 
@@ -348,8 +346,8 @@ def test_an_error_of_the_caller_ends_the_search(n_jobs):
     X, y = numbers(60)
     plan = plain(families=("linear",), n_trials=6, n_jobs=n_jobs)
     with pytest.raises(FullError):
-        run_search(X, y, plan, on_trial=refuse, candidates=only(build_line))
-    assert len(run_search(X, y, plan, candidates=only(build_line)).trials) == 6
+        run_search(X, y, plan, on_trial=refuse, families=only(build_line))
+    assert len(run_search(X, y, plan, families=only(build_line)).trials) == 6
 
 
 def test_the_best_is_the_lowest_mean_and_of_equals_the_first():

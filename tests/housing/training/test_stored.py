@@ -22,7 +22,7 @@ def test_a_stored_model_predicts_the_same(family, ensemble_size, census_path):
     X, y, X_test, _ = families.reference_split(census_path)
     draw = draws(SearchPlan(families=(family,), n_trials=1), families.SMALL)[0]
     members = [Member(draw, seed) for seed in range(ensemble_size)]
-    model = fit_members(X[:400], y[:400], members, candidates=families.SMALL).model
+    model = fit_members(X[:400], y[:400], members, families=families.SMALL).model
     stored = skops_format.dump(model, trusted_types())
     assert stored is not None, "skops cannot store it, so it would be pickled"
     again = skops_format.load(stored, trusted_types())
@@ -35,7 +35,7 @@ def test_a_mean_of_families_is_stored_too(census_path):
         Member(Candidate(0, "boosting", {"model__max_iter": 5}), 1),
         Member(Candidate(1, "tree", {}), 2),
     ]
-    model = fit_members(X[:400], y[:400], mixed, candidates=families.SMALL).model
+    model = fit_members(X[:400], y[:400], mixed, families=families.SMALL).model
     stored = skops_format.dump(model, trusted_types())
     again = skops_format.load(stored, trusted_types())
     np.testing.assert_array_equal(again.predict(X_test[:300]), model.predict(X_test[:300]))
@@ -48,7 +48,7 @@ def test_where_a_member_was_fitted_does_not_show_in_the_bytes(family, census_pat
     members = [Member(draw, seed) for seed in range(2)]
 
     def stored(workers):
-        model = fit_members(X[:400], y[:400], members, workers=workers, candidates=families.SMALL)
+        model = fit_members(X[:400], y[:400], members, workers=workers, families=families.SMALL)
         return skops_format.dump(model.model, trusted_types())
 
     here = stored(workers=1)

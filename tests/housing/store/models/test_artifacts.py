@@ -98,7 +98,7 @@ def test_a_model_of_each_family_comes_back_and_predicts_the_same(family, ensembl
     with open_store(load_settings()) as store:
         stored = []
         for _ in range(2):
-            model = fit(X, y, draw, seed=1, ensemble_size=ensemble_size, candidates=SMALL)
+            model = fit(X, y, draw, seed=1, ensemble_size=ensemble_size, families=SMALL)
             stored.append(artifacts.put_model(store, model))
         assert stored[0] == stored[1], "the same model must be the same bytes"
         assert stored[0].suffix == artifacts.FORMAT
