@@ -74,7 +74,7 @@ def ids_of_keys(keys: Keys) -> list[str]:
     return [f"key:{word:016x}" for word in keys.view(np.uint64).tolist()]
 
 
-def district_keys(frame: pd.DataFrame) -> Keys:
+def row_keys(frame: pd.DataFrame) -> Keys:
     """Key of each row, shape (n,): its own id where it has one, else its identifying values."""
     keys = keys_of_values(frame)
     if ID_COLUMN in frame:

@@ -21,7 +21,7 @@ from benchmarks.data import add_table, reference_table
 from benchmarks.gate.family import fitted, middling
 from housing import schema
 from housing.evaluation.spatial_se import SpatialCells, spatial_cells
-from housing.keys import district_keys
+from housing.keys import row_keys
 from housing.training.candidates import FAMILIES
 from housing.training.split import SplitRule, assign, strata
 
@@ -54,7 +54,7 @@ def table(path: Path) -> pd.DataFrame:
 
 def sides(frame: pd.DataFrame, seed: int) -> np.ndarray:
     """True for the test side, as the project splits a first batch."""
-    return assign(district_keys(frame), strata(frame), {}, SplitRule(TEST_SHARE, seed))
+    return assign(row_keys(frame), strata(frame), {}, SplitRule(TEST_SHARE, seed))
 
 
 def fit_all(path: Path, folder: Path) -> None:

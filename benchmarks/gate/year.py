@@ -37,7 +37,7 @@ from housing.gate import decision_rule
 from housing.gate.check import judge
 from housing.gate.measure import Competitors, Predictions, RunFacts, measure_evidence
 from housing.gate.policy import GatePolicy
-from housing.keys import district_keys
+from housing.keys import row_keys
 from housing.problems.california.simulated.scenarios import (
     DriftScenario,
     Pollution,
@@ -128,7 +128,7 @@ def live(name: str, folder: Path) -> Year:
     for night in range(NIGHTS):
         frame = rows_of(scenario, night).assign(night=night)
         codes = strata(frame)
-        side = assign(district_keys(frame), codes, seen, rule)
+        side = assign(row_keys(frame), codes, seen, rule)
         seen = _counted(seen, codes, side)
         tables.append(frame)
         test_side.append(side)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from housing.errors import FileUnreadable
-from housing.keys import KEY_COLUMN, district_keys
+from housing.keys import KEY_COLUMN, row_keys
 from housing.pipeline.ingest import ingest_sources, options, record_skipped_files
 from housing.quality import parsing
 from housing.quality.rejections import Quarantine, summary
@@ -94,7 +94,7 @@ def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejec
         quarantine.add(chunk, first, faults)
         good = first < 0
         masks.append(good)
-        keys = district_keys(identity[good])
+        keys = row_keys(identity[good])
         labels.append(pd.DataFrame({KEY_COLUMN: keys, LABEL: typed[TARGET].to_numpy()[good]}))
     prices = pd.concat(labels)
     different = prices.drop_duplicates()

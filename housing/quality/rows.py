@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from housing.keys import KEY_COLUMN, Keys, district_keys
+from housing.keys import KEY_COLUMN, Keys, row_keys
 from housing.quality.parsing import Mask
 from housing.quality.rejections import Quarantine, summary
 from housing.quality.table import Raw, RawTable
@@ -96,7 +96,7 @@ def _checked(delivered: RawTable, quarantine: Quarantine) -> _Chunk:
     quarantine.add(delivered, first, faults)
     good = first < 0
     identity = {name: typed[name][good] for name in (*KEY, ID_COLUMN) if name in typed}
-    return _Chunk(typed, good, district_keys(pd.DataFrame(identity)))
+    return _Chunk(typed, good, row_keys(pd.DataFrame(identity)))
 
 
 def reject_duplicates(raw: Raw, good: list[Mask], twice: Mask, quarantine: Quarantine) -> None:

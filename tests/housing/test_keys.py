@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from housing.keys import district_keys, ids_of_keys, keyed_hash, keys_of_ids, keys_of_values
+from housing.keys import ids_of_keys, keyed_hash, keys_of_ids, keys_of_values, row_keys
 from housing.schema import CATALOGUE, ID_COLUMN, KEY
 
 
@@ -90,15 +90,15 @@ def test_values_that_are_swapped_between_columns_are_another_district():
 
 def test_an_id_of_its_own_wins_and_a_missing_one_does_not():
     frame = table(FIRST, FIRST, SECOND).assign(**{ID_COLUMN: ["a", None, "a"]})
-    keys = district_keys(frame)
+    keys = row_keys(frame)
     assert keys[0] == keys[2] == keys_of_ids(pd.Series(["a"]))[0]
     assert keys[1] == keys_of_values(table(FIRST))[0]
 
 
 def test_tables_without_rows():
     empty = table().assign(**{ID_COLUMN: pd.Series(dtype="str")})
-    assert district_keys(empty).dtype == np.int64
-    assert district_keys(empty).shape == keyed_hash(district_keys(empty), 1).shape == (0,)
+    assert row_keys(empty).dtype == np.int64
+    assert row_keys(empty).shape == keyed_hash(row_keys(empty), 1).shape == (0,)
 
 
 @given(st.integers(0, 2**31 - 1))

@@ -12,7 +12,7 @@ from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.check import judge
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
-from housing.keys import district_keys
+from housing.keys import row_keys
 from housing.records import Candidate
 from housing.training.candidates import BASELINES
 from housing.training.families import ModelFamily
@@ -145,7 +145,7 @@ def test_a_baseline_that_raises_is_reported_and_the_others_are_fitted(monkeypatc
 def test_the_first_ten_thousand_lines_of_the_real_table_get_a_champion(census_path):
     """There the line is 5 million dollars off on one district."""
     frame = pd.read_csv(census_path).astype(schema.dtypes()).iloc[:10_000]
-    side = assign(district_keys(frame), strata(frame), {}, SplitRule(0.2, 42))
+    side = assign(row_keys(frame), strata(frame), {}, SplitRule(0.2, 42))
     train, test = frame[~side].reset_index(drop=True), frame[side].reset_index(drop=True)
     X, y = train[list(schema.FEATURES)], train[schema.TARGET]
     parameters = {"model__max_iter": 150, "model__learning_rate": 0.1}

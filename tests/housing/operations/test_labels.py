@@ -10,7 +10,7 @@ import pytest
 
 from housing import schema
 from housing.errors import NotPossible
-from housing.keys import KEY_COLUMN, district_keys
+from housing.keys import KEY_COLUMN, row_keys
 from housing.operations.labelling_sample import REASON, sample, write_sample
 from housing.operations.labels import ingest_audit, ingest_labels
 from housing.pipeline import datasets as dataset_steps
@@ -59,7 +59,7 @@ def test_prices_alone_are_kept_by_the_districts_key(
     batch = ingest_labels(opened, seen, [path]).batches[0]
     assert (batch.status, batch.read, batch.accepted, batch.rejected) == ("accepted", 20, 20, 0)
     found = _labels(opened)
-    assert found["key"].tolist() == district_keys(frame).tolist()
+    assert found["key"].tolist() == row_keys(frame).tolist()
     assert found["label"].tolist() == frame[schema.TARGET].tolist()
 
 
@@ -80,7 +80,7 @@ def test_whole_number_ids_of_a_file_with_a_missing_one_stay_whole(
     ingest_labels(opened, seen, [path])
     frame = pd.DataFrame({schema.ID_COLUMN: [str(2**60 + 1), str(2**60 + 2)]})
     frame = frame.assign(**dict.fromkeys(schema.KEY, 0.0))
-    assert set(_labels(opened)["key"]) == set(district_keys(frame))
+    assert set(_labels(opened)["key"]) == set(row_keys(frame))
 
 
 def test_an_id_is_enough(seen: Settings, opened: Store) -> None:
@@ -89,7 +89,7 @@ def test_an_id_is_enough(seen: Settings, opened: Store) -> None:
     batch = ingest_labels(opened, seen, [path]).batches[0]
     assert (batch.accepted, batch.rejected) == (2, 1)
     frame = pd.DataFrame({schema.ID_COLUMN: ["a", "b"]}).assign(**dict.fromkeys(schema.KEY, 0.0))
-    assert _labels(opened)["key"].tolist() == district_keys(frame).tolist()
+    assert _labels(opened)["key"].tolist() == row_keys(frame).tolist()
 
 
 def test_rows_that_are_no_label_are_counted(seen: Settings, opened: Store) -> None:
@@ -217,7 +217,7 @@ def test_checked_districts_come_back_with_their_origin(
         row = batches.get(connection, batch.id or 0)
     assert row.source == "audit"
     kept = get_table(opened, row.segment).to_pandas()
-    assert sorted(kept["key"]) == sorted(district_keys(frame[:6]))  # by the ids in the file
+    assert sorted(kept["key"]) == sorted(row_keys(frame[:6]))  # by the ids in the file
 
 
 @pytest.mark.parametrize("ids", [True, False], ids=["with ids", "without"])

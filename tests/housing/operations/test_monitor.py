@@ -14,7 +14,7 @@ from housing import schema
 from housing.errors import NotPossible
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
-from housing.keys import district_keys
+from housing.keys import row_keys
 from housing.notify import NOTIFIERS, Message
 from housing.operations import monitor_report
 from housing.operations.monitor import MonitorRun, monitor
@@ -161,7 +161,7 @@ def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_pa
         assert INCOME in {s.name for s in window.signals if s.fired}
         _answered(store, frame)
         labels = pd.DataFrame(
-            {"key": district_keys(frame), "label": frame[schema.TARGET].to_numpy() * 1.5}
+            {"key": row_keys(frame), "label": frame[schema.TARGET].to_numpy() * 1.5}
         )
         facts = {"digest": "0" * 64, "name": "x", "origin": "labels", "rejected_rows": 0,
                  "message": ""}  # fmt: skip

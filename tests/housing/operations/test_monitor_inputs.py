@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from housing import schema
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
-from housing.keys import district_keys
+from housing.keys import row_keys
 from housing.operations.monitor import MonitorRun, monitor
 from housing.pipeline import ingest
 from housing.problems.california.simulated.scenarios import simulate
@@ -169,7 +169,7 @@ def _answer(store: Store, frame: pd.DataFrame, *, minutes: int = 5) -> None:
 
 def _label(store: Store, frame: pd.DataFrame, name: str = "x") -> None:
     price = frame[schema.TARGET].to_numpy()
-    labels = pd.DataFrame({"key": district_keys(frame), "label": price})
+    labels = pd.DataFrame({"key": row_keys(frame), "label": price})
     facts = {"digest": name.ljust(64, "0"), "name": name, "origin": "labels", "rejected_rows": 0,
              "message": ""}  # fmt: skip
     predictions.add_labels(store, labels, facts)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from housing.keys import KEY_COLUMN, district_keys
+from housing.keys import KEY_COLUMN, row_keys
 from housing.pipeline import ingest
 from housing.settings import load_settings
 from housing.store.data import batches, copies, datasets, profiles, split
@@ -251,4 +251,4 @@ def test_a_copy_that_arrives_between_lookup_and_decision_counts(
 
 
 def _keys_of(frame: Frame) -> set[int]:
-    return set(district_keys(frame).tolist())
+    return set(row_keys(frame).tolist())

@@ -14,7 +14,7 @@ from housing import schema
 from housing.errors import StoreUnavailable
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
-from housing.keys import district_keys
+from housing.keys import row_keys
 from housing.operations.labelled_predictions import START, logged, matched
 from housing.problems.california.simulated.scenarios import simulate
 from housing.serve_options import ServeOptions
@@ -44,7 +44,7 @@ def test_all_that_was_answered_is_in_the_log(own_home: Path, own_store: Store) -
     returned = _asked(own_home, frame)
     found = logged(own_store, inputs=schema.FEATURES)
     assert found["predicted"].tolist() == [row["predicted"] for row in returned]
-    assert found["key"].tolist() == district_keys(frame).tolist()
+    assert found["key"].tolist() == row_keys(frame).tolist()
     assert set(found["model"]) == {2}
     pd.testing.assert_frame_equal(
         found[FEATURES].astype(schema.dtypes(schema.FEATURES)), frame, check_dtype=False
@@ -57,7 +57,7 @@ def test_all_that_was_answered_is_in_the_log(own_home: Path, own_store: Store) -
 def test_a_district_with_an_id_is_logged_by_it(own_home: Path, own_store: Store) -> None:
     frame = simulate(2, 9)[FEATURES].assign(**{schema.ID_COLUMN: ["a", None]})
     _asked(own_home, frame)
-    assert logged(own_store)["key"].tolist() == district_keys(frame).tolist()
+    assert logged(own_store)["key"].tolist() == row_keys(frame).tolist()
 
 
 def test_no_inputs_means_no_inputs(own_home: Path, own_store: Store) -> None:
@@ -160,7 +160,7 @@ def test_the_log_does_not_hold_an_answer_up(own_home: Path) -> None:
 
 def test_a_label_counts_only_for_answers_given_before_it(own_store: Store) -> None:
     frame = simulate(6, 3)
-    keys = district_keys(frame)
+    keys = row_keys(frame)
     served = load(own_store, 2)
     columns = columns_of_frame(frame)
     now = utc_now()

@@ -4,7 +4,7 @@ import pytest
 from sklearn.ensemble import RandomForestRegressor
 
 from housing.errors import SourceUnavailable
-from housing.keys import district_keys
+from housing.keys import row_keys
 from housing.problems.california.simulated import world
 from housing.problems.california.simulated.districts import (
     AGE_CAP,
@@ -53,7 +53,7 @@ def test_equal_arguments_give_equal_tables(many):
 
 def test_keys_of_many_days_do_not_collide(many):
     days = pd.concat([many, *(simulate(300, seed=42, day=day) for day in range(1, 61))])
-    assert len(np.unique(district_keys(days))) == len(days)
+    assert len(np.unique(row_keys(days))) == len(days)
 
 
 def test_districts_that_would_be_one_get_another_room():

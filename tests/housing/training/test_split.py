@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from housing import schema
-from housing.keys import district_keys, keyed_hash, mix
+from housing.keys import keyed_hash, mix, row_keys
 from housing.training.fingerprints import NEITHER, TEST, TRAIN
 from housing.training.near_duplicates import Ties
 from housing.training.split import (
@@ -215,7 +215,7 @@ def test_a_row_falls_into_the_stratum_of_its_own_values(rows):
 
 def test_the_reference_table_is_split_to_the_row_in_every_stratum(census_path):
     frame = pd.read_csv(census_path).astype(schema.dtypes())
-    keys, stratum = district_keys(frame), strata(frame)
+    keys, stratum = row_keys(frame), strata(frame)
     test = assign(keys, stratum, {}, SplitRule(0.2, 42))
     for n in counts(stratum, test).values():
         assert abs(n.test_keys - 0.2 * n.keys) < 1

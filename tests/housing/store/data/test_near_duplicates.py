@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from housing import schema
 from housing.evaluation.compare import compare
 from housing.evaluation.spatial_se import spatial_cells
-from housing.keys import KEY_COLUMN, district_keys
+from housing.keys import KEY_COLUMN, row_keys
 from housing.store.backups import table_dump
 from housing.store.data import datasets, near_duplicates, profiles, split
 from housing.store.data.datasets import SIDE_COLUMN
@@ -41,12 +41,12 @@ def census(census_path):
 
 def keyed(frame: pd.DataFrame) -> pd.DataFrame:
     """As a file without ids: the key is of the values."""
-    return frame.assign(**{KEY_COLUMN: district_keys(frame[COLUMNS])})
+    return frame.assign(**{KEY_COLUMN: row_keys(frame[COLUMNS])})
 
 
 def with_ids(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     ids = pd.Series([f"{name}-{i}" for i in range(len(frame))], index=frame.index, dtype="str")
-    return frame.assign(**{KEY_COLUMN: district_keys(frame[COLUMNS].assign(district_id=ids))})
+    return frame.assign(**{KEY_COLUMN: row_keys(frame[COLUMNS].assign(district_id=ids))})
 
 
 def perturbed(frame: pd.DataFrame, column: str, steps: int = 1) -> pd.DataFrame:
