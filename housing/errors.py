@@ -47,6 +47,17 @@ class ProblemInvalid(HousingError):
     exit_code = 2
 
 
+class ProblemDiffers(HousingError):
+    """The store holds data of another problem than the one in force."""
+
+    template = (
+        "The store {store} holds data of the problem {found}, and HOUSING_PROBLEM is {name}. Set "
+        "HOUSING_PROBLEM to the module of {found}, or HOUSING_HOME and HOUSING_DATABASE_URL to an "
+        "empty place."
+    )
+    exit_code = 2
+
+
 class UnknownId(HousingError):
     """An id that the store does not have."""
 

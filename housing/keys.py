@@ -8,6 +8,7 @@ numpy, Parquet and SQL (docs/decisions/0004).
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +34,15 @@ def mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 def keys_of_values(frame: pd.DataFrame) -> Keys:
     """Keys from the identifying columns; shape (n,). A missing value is a value like others."""
+    return words_of(frame, KEY).view(np.int64)
+
+
+def words_of(frame: pd.DataFrame, names: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """One hash of the values of some columns for each row, shape (n,)."""
     state = np.full(len(frame), _GOLDEN, dtype=np.uint64)
-    for name in KEY:
+    for name in names:
         state = mix((state + _GOLDEN) ^ mix(_words(frame[name], CATALOGUE[name]) + _GOLDEN))
-    return state.view(np.int64)
+    return state
 
 
 def _words(values: pd.Series, column: Column) -> npt.NDArray[np.uint64]:

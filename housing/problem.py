@@ -49,6 +49,16 @@ class Column:
         """The name as people read it."""
         return self.name.replace("_", " ")
 
+    @property
+    def range(self) -> str:
+        """The allowed numbers in words: "0 to 200", "0 or more", "any"."""
+        low, high = self.minimum, self.maximum
+        if low is not None and high is not None:
+            return f"{low:,} to {high:,}"
+        if low is None and high is None:
+            return "any"
+        return f"{low:,} or more" if high is None else f"{high:,} or less"
+
 
 @dataclass(frozen=True)
 class Bins:
@@ -82,7 +92,7 @@ class Levels:
         return self.categories
 
     def codes(self, frame: "pd.DataFrame") -> "npt.NDArray[np.int16]":
-        """Group of each row, shape (n,); -1 for a value that is none of the categories."""
+        """Group of each row, shape (n,); values must be of `categories`."""
         import numpy as np
         import pandas as pd
 
@@ -122,6 +132,12 @@ class Table:
     def features(self) -> tuple[str, ...]:
         """Columns that a model is given, in the table's order."""
         return tuple(c.name for c in self.columns if c.name != self.target)
+
+    @property
+    def positive(self) -> bool:
+        """Whether every value of the target is above zero: relative errors have a meaning."""
+        lowest = self.catalogue[self.target].minimum
+        return lowest is not None and lowest > 0
 
     @cached_property
     def key_columns(self) -> tuple[str, ...]:

@@ -107,6 +107,7 @@ class DatasetVersion:
     reason: str
     created_at: datetime  # UTC
     batches: tuple[int, ...]  # in reading order: for a key that occurs twice the later one counts
+    problem: str  # name of the problem whose rows these are
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def catalogue_table() -> str:
     lines = ["| column | meaning | unit | allowed | may be empty |", "|---|---|---|---|---|"]
     for c in COLUMNS:
         words = ", ".join(f"`{category}`" for category in c.categories)
-        allowed = words or f"{c.minimum:,} to {c.maximum:,}"
+        allowed = words or c.range
         lines.append(
             f"| `{c.name}` | {c.meaning} | {c.unit} | {allowed} | {'yes' if c.nullable else 'no'} |"
         )

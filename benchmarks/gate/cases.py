@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from housing import schema
+from housing.evaluation.spatial_se import row_cells
 from housing.gate.measure import TestRows
 
 RULES = ("no_regression", "superior", "non_inferior")
@@ -14,7 +15,6 @@ INTERVAL = "reach from the data"
 def as_test_rows(rows: pd.DataFrame, fresh: np.ndarray | None = None) -> TestRows:
     """A test side with its slices and capped labels; `fresh`: no decision has used them."""
     actual = rows[schema.TARGET].to_numpy()
-    longitude, latitude = (rows[name].to_numpy() for name in schema.COORDINATES)
     slices = {
         f"{grouping.column} {name}": codes == code
         for grouping in schema.TABLE.slices
@@ -22,4 +22,4 @@ def as_test_rows(rows: pd.DataFrame, fresh: np.ndarray | None = None) -> TestRow
         for code, name in enumerate(grouping.names())
     }
     capped = actual >= (schema.LABEL_CAP or np.inf)
-    return TestRows(1, longitude, latitude, actual, slices, fresh, capped)
+    return TestRows(1, row_cells(rows), actual, slices, fresh, capped)

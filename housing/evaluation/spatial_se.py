@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+import pandas as pd
+from scipy.sparse import csr_array, eye_array
 from scipy.spatial import cKDTree
+
+from housing.schema import LOCATION
 
 Values = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float64]
@@ -93,6 +96,20 @@ def location_cells(longitude: Values, latitude: Values, size_degrees: float) -> 
     occupied cells - 1. Coordinates must be finite.
     """
     return _occupied(grid(longitude, latitude, size_degrees))[1]
+
+
+def row_cells(table: pd.DataFrame) -> SpatialCells:
+    """Cells of the table's rows at their location; without a location each row has its own."""
+    if LOCATION is None:
+        return independent_rows(len(table))
+    x, y = (table[name].to_numpy(dtype=np.float64) for name in LOCATION.columns)
+    return spatial_cells(x, y, LOCATION.cell)
+
+
+def independent_rows(n: int) -> SpatialCells:
+    """Cells of `n` rows that do not err alike: one each."""
+    each = csr_array(eye_array(n))
+    return SpatialCells(np.arange(n), (Kernel(0.0, each, each),))
 
 
 def spatial_cells(longitude: Values, latitude: Values, size_degrees: float) -> SpatialCells:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from housing import schema
 from housing.errors import NotMeasurable
 from housing.evaluation.compare import (
     PairedErrors,
@@ -23,7 +22,7 @@ from housing.evaluation.compare import (
     paired_errors,
 )
 from housing.evaluation.metrics import count_unusable, measure
-from housing.evaluation.spatial_se import Mask, SpatialCells, Values, spatial_cells
+from housing.evaluation.spatial_se import Mask, SpatialCells, Values
 from housing.gate.evidence import (
     Baseline,
     BestFormerChampion,
@@ -46,8 +45,7 @@ class TestRows:
     __test__ = False  # not a test case, whatever pytest makes of its name
 
     version: int
-    longitude: Values  # degrees
-    latitude: Values  # degrees
+    where: SpatialCells
     actual: Values  # US dollars
     slices: Mapping[str, Mask] = field(default_factory=dict)  # name -> the rows in it
     fresh: Mask | None = None  # rows that no decision has used; None where that is not known
@@ -106,15 +104,14 @@ def measure_evidence(
     Each of `checks` that has a method `measure(test, challenger, competitors)` measures evidence of
     its own: JSON values by name.
     """
-    where = spatial_cells(test.longitude, test.latitude, schema.CELL)
-    measured = _Measurement(test, where, challenger.values, policy)
+    measured = _Measurement(test, challenger.values, policy)
     champion = competitors.champion
     ours = measured.metrics_of(challenger)
     theirs = None if champion is None else measured.metrics_of(champion)
     usable = ours.metrics is not None
     errors = None
     if usable and champion is not None and theirs is not None and theirs.metrics is not None:
-        errors = paired_errors(test.actual, champion.values, challenger.values, where)
+        errors = paired_errors(test.actual, champion.values, challenger.values, test.where)
     return Evidence(
         version=test.version,
         test_rows=len(test.actual),
@@ -173,7 +170,6 @@ class _Measurement:
     """The test rows and the challenger's predictions, with which every model is compared."""
 
     test: TestRows
-    where: SpatialCells
     challenger: Values
     policy: GatePolicy
 
@@ -181,7 +177,9 @@ class _Measurement:
         non_finite, non_positive = count_unusable(model.values)
         metrics = None
         if not non_finite:
-            metrics = measure(self.test.actual, model.values, self.policy.confidence, self.where)
+            metrics = measure(
+                self.test.actual, model.values, self.policy.confidence, self.test.where
+            )
         return ModelMetrics(
             id=model.id,
             digest=model.digest,
@@ -196,7 +194,11 @@ class _Measurement:
     def against(self, other: Values) -> Comparison:
         """The challenger against another model."""
         return compare(
-            self.test.actual, other, self.challenger, self.where, confidence=self.policy.confidence
+            self.test.actual,
+            other,
+            self.challenger,
+            self.test.where,
+            confidence=self.policy.confidence,
         )
 
     def baseline(self, values: Values, *, usable: bool) -> Baseline:
@@ -206,7 +208,7 @@ class _Measurement:
         comparison = None
         if usable:
             comparison = compare_by_halves(
-                actual, values, self.challenger, self.where, confidence=confidence
+                actual, values, self.challenger, self.test.where, confidence=confidence
             )
         bounded = int(np.sum(errors != values - actual))
         return Baseline(measure(actual, actual + errors, confidence), comparison, bounded)

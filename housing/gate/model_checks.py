@@ -11,10 +11,13 @@ from housing.gate import decision_rule, messages
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
 from housing.records import CheckOutcome, CheckResult, Comparison, Metrics
+from housing.schema import TABLE
+
+_SOUND = "finite and positive" if TABLE.positive else "finite"
 
 
 class SanePredictions:
-    """Every prediction of the challenger is a finite, positive number."""
+    """Every prediction of the challenger is a finite number, positive if every target is."""
 
     name = "sane-predictions"
 
@@ -28,12 +31,12 @@ class SanePredictions:
                 f"not finite and {ours.non_positive:,} are zero or negative."
             )
             return CheckResult(self.name, "failed", message, figures)
-        message = f"All {evidence.test_rows:,} predictions are finite and positive."
+        message = f"All {evidence.test_rows:,} predictions are {_SOUND}."
         return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """One prediction decides."""
-        return "A single prediction that is not finite and positive fails it."
+        return f"A single prediction that is not {_SOUND} fails it."
 
 
 class BeatsBaseline:

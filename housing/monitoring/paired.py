@@ -17,6 +17,7 @@ from scipy.special import ndtri, stdtr
 
 from housing.evaluation.compare import bounded_errors
 from housing.evaluation.spatial_se import SpatialCells, spatial_error
+from housing.schema import TABLE
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,7 +58,12 @@ def compared(
 
 
 def losses(actual: Floats, predicted: Floats) -> Floats:
-    """Bounded absolute log of prediction over price, shape (n,)."""
+    """Bounded absolute log of prediction over price, shape (n,).
+
+    Where the target may be zero or negative: the absolute error, bounded by the range of `actual`.
+    """
+    if not TABLE.positive:
+        return np.abs(bounded_errors(actual, predicted))
     sound = np.isfinite(predicted) & (predicted > 0)
     ratio = np.abs(np.log(np.where(sound, predicted, actual) / actual))
     return np.where(sound, np.minimum(ratio, WORST), WORST)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from housing import schema
 from housing.errors import Corrupt, HousingError, NoRollbackTarget
-from housing.evaluation.spatial_se import spatial_cells
+from housing.evaluation.spatial_se import row_cells
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel, load
 from housing.keys import KEY_COLUMN
@@ -103,9 +103,7 @@ def _better(
     former = _whole(store, target)
     actual, columns = rows[schema.TARGET].to_numpy(np.float64), columns_of_frame(rows)
     theirs, ours = former.predictions(columns), served.predictions(columns)
-    longitude, latitude = (rows[name].to_numpy(np.float64) for name in schema.COORDINATES)
-    where = spatial_cells(longitude, latitude, schema.CELL)
-    found = compared(actual, ours.predicted, theirs.predicted, where,
+    found = compared(actual, ours.predicted, theirs.predicted, row_cells(rows),
                      confidence=ROLLBACK_CONFIDENCE)  # fmt: skip
     figures = _figures(target, served, found)
     if not found.better:

@@ -7,7 +7,7 @@ import numpy as np
 from housing import schema
 from housing.evaluation.compare import compare
 from housing.evaluation.metrics import measure
-from housing.evaluation.spatial_se import spatial_cells
+from housing.evaluation.spatial_se import row_cells
 from housing.gate.policy import GatePolicy
 from housing.keys import KEY_COLUMN
 from housing.pipeline.evaluate import assert_no_leakage
@@ -41,11 +41,9 @@ def side_by_side(
         assert_no_leakage(store, row, test[KEY_COLUMN].to_numpy(), version)
         model = artifacts.get_model(store, row.artifact)
         predicted.append(np.asarray(model.predict(test[list(schema.FEATURES)]), dtype=np.float64))
-    longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
-    where = spatial_cells(longitude, latitude, schema.CELL)
     return SideBySide(
         version,
         measure(actual, predicted[0], policy.confidence),
         measure(actual, predicted[1], policy.confidence),
-        compare(actual, predicted[0], predicted[1], where, confidence=policy.confidence),
+        compare(actual, predicted[0], predicted[1], row_cells(test), confidence=policy.confidence),
     )

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Row
 
 from housing import schema
 from housing.errors import LeakFound
-from housing.evaluation.spatial_se import Mask
+from housing.evaluation.spatial_se import Mask, row_cells
 from housing.gate import decision_rule
 from housing.gate.check import CHECKS, complete, judge
 from housing.gate.evidence import Evidence
@@ -203,12 +203,10 @@ def _former(
 
 
 def _test_rows(test: pd.DataFrame, version: int, fresh: Mask | None) -> TestRows:
-    longitude, latitude = (test[name].to_numpy() for name in schema.COORDINATES)
     actual = test[schema.TARGET].to_numpy()
     return TestRows(
         version,
-        longitude,
-        latitude,
+        row_cells(test),
         actual,
         slices={
             f"{schema.CATALOGUE[grouping.column].label} {name}": codes == code

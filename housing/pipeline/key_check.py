@@ -1,11 +1,10 @@
 """Whether a delivery may contain known districts under other keys, as it lacks their ids."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from housing import schema
-from housing.keys import KEY_COLUMN, mix
+from housing.keys import KEY_COLUMN, words_of
 from housing.store.data import datasets, split
 from housing.store.database.engine import Store
 
@@ -21,8 +20,8 @@ MOST_ROWS = 2_000_000
 
 
 def unknown_keys_at_known_locations(store: Store, accepted: pd.DataFrame) -> str:
-    """A warning for people, or "" if there is none."""
-    if len(accepted) < LEAST_ROWS:
+    """A warning for people, or "" if there is none; rows without a location give none."""
+    if schema.LOCATION is None or len(accepted) < LEAST_ROWS:
         return ""
     keys = accepted[KEY_COLUMN].to_numpy()
     new = ~np.isin(keys, split.recorded_sides(store, keys)[0])
@@ -44,21 +43,11 @@ def unknown_keys_at_known_locations(store: Store, accepted: pd.DataFrame) -> str
 
 def _share_at_known_locations(store: Store, version: int, accepted: pd.DataFrame) -> float:
     """Share of rows; one batch of the dataset is in memory at a time."""
-    words, compared = _words(accepted), 0
+    words, compared = words_of(accepted, schema.COORDINATES), 0
     known = np.zeros(len(words), dtype=np.bool_)
     for batch in datasets.delivered(store, version, schema.COORDINATES):
-        known |= np.isin(words, _words(batch))
+        known |= np.isin(words, words_of(batch, schema.COORDINATES))
         compared += len(batch)
         if known.all() or compared >= MOST_ROWS:
             break
     return float(known.mean())
-
-
-def _words(frame: pd.DataFrame) -> npt.NDArray[np.uint64]:
-    """One word for each location; shape (n,)."""
-    state = np.zeros(len(frame), dtype=np.uint64)
-    for name in schema.COORDINATES:
-        resolution = schema.CATALOGUE[name].resolution or 1.0
-        steps = np.rint(frame[name].to_numpy(dtype=np.float64) / resolution).astype(np.int64)
-        state = mix(state ^ mix(steps.view(np.uint64)))
-    return state

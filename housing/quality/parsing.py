@@ -105,7 +105,7 @@ def _finite(values: npt.NDArray[np.float64], missing: Mask, junk: Mask) -> Numbe
 
 def categories(
     column: pd.Series, known: tuple[str, ...]
-) -> tuple[npt.NDArray[np.int8], Mask, Mask]:
+) -> tuple[npt.NDArray[np.int32], Mask, Mask]:
     """Position of each value in `known` (-1 for none), which are missing, which are unknown."""
     text = text_of(column)
     codes = _positions(text, known)
@@ -117,9 +117,9 @@ def categories(
     return codes, missing & (codes < 0), ~missing & (codes < 0)
 
 
-def _positions(text: pa.ChunkedArray, known: tuple[str, ...]) -> npt.NDArray[np.int8]:
+def _positions(text: pa.ChunkedArray, known: tuple[str, ...]) -> npt.NDArray[np.int32]:
     found = pc.index_in(text, value_set=pa.array(known, text.type))
-    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int8)
+    return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int32)
 
 
 def times(column: pd.Series) -> tuple[pd.Series, Mask]:

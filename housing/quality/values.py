@@ -130,7 +130,8 @@ def _expected(name: str) -> str:
     column = CATALOGUE[name]
     if column.kind == "category":
         return "one of " + ", ".join(repr(category) for category in column.categories)
-    return f"a number from {column.minimum:,} to {column.maximum:,} ({column.unit})"
+    within = "a number" if column.range == "any" else f"a number from {column.range}"
+    return f"{within} ({column.unit})"
 
 
 def rules_table(head: str, meaning: str, rules: Mapping[str, str]) -> str:

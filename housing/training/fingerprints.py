@@ -3,10 +3,10 @@
 Near-duplicates are two rows that agree in all values, the inputs and the label, but at most one.
 Values count at the resolution of the catalogue, and a missing value is a value. What rows share
 that agree in all values but one (or in all) is an agreement; whether chance explains it is for
-`training.chance`. Rows have three hashes, each without some of the values, so that rows that differ
-in one value share the hash without it; beside each hash are the values that it leaves out. Pure
-arithmetic: `store.data.near_duplicates` remembers the hashes, `training.near_duplicates`
-decides by them.
+`training.chance`. Rows have three hashes or more, each without some of the values, so that rows
+that differ in one value share the hash without it; beside each hash are the values that it leaves
+out. Pure arithmetic: `store.data.near_duplicates` remembers the hashes,
+`training.near_duplicates` decides by them.
 """
 
 import hashlib
@@ -32,8 +32,8 @@ BUCKET_BITS = 12
 BUCKETS = 2**BUCKET_BITS
 """Into which the values of a column are dealt by their hash, to count how frequent they are."""
 
-FINEST = 1e-4
-"""Resolution of numbers for which the catalogue names none."""
+LEFT_OUT_AT_MOST = 8
+"""Values that a hash leaves out: each is kept as 64 / 8 bits beside it."""
 
 _MISSING = np.iinfo(np.int64).min
 _WORD = 64
@@ -42,14 +42,20 @@ _WORD = 64
 def _values(name: str) -> float:
     """How many values a column can take, where the catalogue has its resolution."""
     column = CATALOGUE[name]
-    if column.minimum is None or column.maximum is None or column.resolution is None:
+    if column.kind == "category":
         return float(len(column.categories))
+    if column.minimum is None or column.maximum is None or column.resolution is None:
+        return 0.0
     return (column.maximum - column.minimum) / column.resolution
 
 
-_FINE = max(FEATURES, key=_values)  # distinguishes most rows, so two of the three hashes cover it
+_FINE = max(FEATURES, key=_values)  # distinguishes most rows, so all hashes but one cover it
 _OTHERS = tuple(name for name in FEATURES if name != _FINE)
-LEFT_OUT: tuple[tuple[str, ...], ...] = (_OTHERS[0::2], _OTHERS[1::2], (_FINE, TARGET))
+_HASHES = max(2, -(-len(_OTHERS) // LEFT_OUT_AT_MOST))
+LEFT_OUT: tuple[tuple[str, ...], ...] = (
+    *filter(None, (_OTHERS[part::_HASHES] for part in range(_HASHES))),
+    (_FINE, TARGET),
+)
 """Values that each hash leaves out."""
 
 PARTS = range(len(LEFT_OUT))
@@ -57,10 +63,10 @@ PARTS = range(len(LEFT_OUT))
 
 @dataclass(frozen=True, eq=False)
 class Fingerprints:
-    """What rows agree in: shape (n, 3), one column a hash.
+    """What rows agree in: shape (n, hashes), one column a hash.
 
     `hashes` cover the values that are not left out; `rest` holds the left-out ones, each cut to
-    64 / k bits where there are k of them. `buckets`, shape (n, 10), are those of the values.
+    64 / k bits where there are k of them. `buckets`, shape (n, values), are those of the values.
     """
 
     hashes: Words
@@ -76,7 +82,7 @@ class Fingerprints:
 
 
 def fingerprints(frame: pd.DataFrame) -> Fingerprints:
-    """Fingerprints of rows with all inputs and the label; shape (n, 3)."""
+    """Fingerprints of rows with all inputs and the label; shape (n, hashes)."""
     words = {name: _words(frame, name) for name in VALUES}
     buckets = np.empty((len(frame), len(VALUES)), dtype=np.uint16)
     for place, word in enumerate(words.values()):
@@ -111,12 +117,20 @@ def _words(frame: pd.DataFrame, name: str) -> Words:
         levels = np.array([_MISSING, *map(_salt, column.categories)], dtype=np.int64)
         steps = levels[codes.to_numpy() + 1]
     else:
-        values = frame[name].to_numpy(dtype=np.float64) / (column.resolution or FINEST)
+        values = frame[name].to_numpy(dtype=np.float64)
         known = np.isfinite(values)
         steps = np.full(len(values), _MISSING, dtype=np.int64)
-        steps[known] = np.rint(values[known]).astype(np.int64)
+        steps[known] = _steps(values[known], column.resolution)
     salt = np.array([_salt(name)], dtype=np.int64).view(np.uint64)
     return mix(steps.view(np.uint64) ^ salt)
+
+
+def _steps(values: npt.NDArray[np.float64], resolution: float | None) -> npt.NDArray[np.int64]:
+    """Numbers at their resolution; without one to the seven digits of a 32-bit number."""
+    if resolution is None:
+        short = values.astype(np.float32) + np.float32(0)  # one zero
+        return short.view(np.int32).astype(np.int64)
+    return np.rint(values / resolution).astype(np.int64)
 
 
 def _salt(text: str) -> int:

@@ -9,14 +9,16 @@ from sqlalchemy.engine import Connection
 from housing.errors import (
     BackupCopyMissing,
     BackupDamaged,
+    ProblemDiffers,
     SchemaTooNew,
     SchemaTooOld,
     StoreUnavailable,
 )
+from housing.schema import PROBLEM
 from housing.settings import Settings
 from housing.store.database.engine import Store, create_engine
 from housing.store.database.ownership import claim_blobs
-from housing.store.database.tables import metadata
+from housing.store.database.tables import dataset_versions, metadata
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.encryption import Cipher
 from housing.store.objects.filesystem import make_writable
@@ -47,12 +49,22 @@ def open_store(settings: Settings, *, token: int | None = None, to_restore: bool
     )
     try:
         migrate(store)
+        _refuse_other_problems(store)
         if not to_restore:
             claim_blobs(store)
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _refuse_other_problems(store: Store) -> None:
+    newest = sa.select(dataset_versions.c.problem).order_by(dataset_versions.c.id.desc()).limit(1)
+    with store.read() as connection:
+        found = connection.execute(newest).scalar()
+    if found not in (None, PROBLEM.name):
+        url = store.engine.url.render_as_string(hide_password=True)
+        raise ProblemDiffers(store=url, found=found, name=PROBLEM.name)
 
 
 def backup_place(settings: Settings) -> BlobStore:

@@ -26,6 +26,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from housing.schema import PROBLEM
+
 
 class UtcTime(TypeDecorator[datetime]):
     """An instant in UTC on every database; naive values are refused."""
@@ -76,6 +78,11 @@ def _id() -> Column[int]:
 def _link(name: str, target: str, *, nullable: bool = False) -> Column[Any]:
     """A foreign key: what it points at cannot be deleted."""
     return Column(name, ForeignKey(target, ondelete="RESTRICT"), nullable=nullable)
+
+
+def _problem() -> Column[str]:
+    """The name of the problem in force when the row was written."""
+    return Column("problem", String(100), nullable=False, default=PROBLEM.name)
 
 
 def _time(name: str, *, nullable: bool = False) -> Column[datetime]:
@@ -190,6 +197,7 @@ dataset_versions = Table(
     _link("parent", "dataset_versions.id", nullable=True),
     Column("operation", String(20), nullable=False),  # append, withdraw, restore, rollback
     Column("reason", Text, nullable=False),
+    _problem(),
     _link("run", "runs.id", nullable=True),
     _time("created_at"),
 )
@@ -328,6 +336,7 @@ models = Table(
     Column("ensemble_size", Integer, nullable=False),  # seeds whose mean it is
     _link("version", "dataset_versions.id"),
     Column("draw", Integer, nullable=False),
+    _problem(),
     Column("family", String(40), nullable=False),
     Column("parameters", JSON, nullable=False),
     Column("seed", BigInteger, nullable=False),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from housing import schema
 from housing.evaluation.compare import bounded_errors, compare, compare_by_halves
-from housing.evaluation.spatial_se import spatial_cells
+from housing.evaluation.spatial_se import row_cells, spatial_cells
 from housing.gate.check import judge
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
@@ -28,7 +28,8 @@ def night(seed, skill=0.8):
     """Test rows, a challenger, and two baselines; the line's errors are `skill` above its own."""
     rng = np.random.default_rng(seed)
     actual = rng.uniform(50_000, 500_000, N)
-    test = TestRows(1, rng.uniform(-124, -114, N), rng.uniform(32, 42, N), actual)
+    where = spatial_cells(rng.uniform(-124, -114, N), rng.uniform(32, 42, N), schema.CELL)
+    test = TestRows(1, where, actual)
     errors = rng.normal(0, 40_000, N)
     line = actual + errors * (1 + skill) + rng.normal(0, 15_000, N)
     baselines = {"linear": line, "median": np.full(N, np.median(actual))}
@@ -70,9 +71,12 @@ def test_a_single_wild_prediction_leaves_a_good_model_its_promotion():
     test, challenger, baselines = night(3)
     assert outcome(test, challenger, baselines).outcome == "passed"
     baselines["linear"][17] = 6e6
-    where = spatial_cells(test.longitude, test.latitude, schema.CELL)
     theirs = compare(
-        test.actual, baselines["linear"], challenger.values, where, confidence=POLICY.confidence
+        test.actual,
+        baselines["linear"],
+        challenger.values,
+        test.where,
+        confidence=POLICY.confidence,
     )
     assert theirs.upper > 0, "the plain interval cannot tell: the case is the one that is meant"
     assert outcome(test, challenger, baselines).outcome == "passed"
@@ -152,9 +156,7 @@ def test_the_first_ten_thousand_lines_of_the_real_table_get_a_champion(census_pa
     model = fit(X, y, Candidate(0, "boosting", parameters), seed=42)
     baselines = predict_baselines(X, y, test, seed=42)
     assert baselines.values["linear"].max() > 3e6, "the case is the one that is meant"
-    rows = TestRows(
-        1, *(test[name].to_numpy() for name in schema.COORDINATES), test[schema.TARGET].to_numpy()
-    )
+    rows = TestRows(1, row_cells(test), test[schema.TARGET].to_numpy())
     challenger = Predictions(1, "1", model.predict(test[list(schema.FEATURES)]), len(train), 0)
     evidence = measure_evidence(
         rows, challenger, Competitors(None, baselines.values), POLICY, RunFacts()

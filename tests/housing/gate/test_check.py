@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from housing import schema
 from housing.errors import HousingError
+from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.check import CHECKS, judge
 from housing.gate.evidence import LoadCheck, ServingCosts
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
@@ -193,7 +195,8 @@ def test_larger_residuals_on_real_rows_never_fare_better(seed, scale, factor):
     rng = np.random.default_rng(seed)
     n = 600
     actual = rng.uniform(200_000, 500_001, n)
-    test = TestRows(1, rng.uniform(-120, -118, n), rng.uniform(33, 35, n), actual)
+    where = spatial_cells(rng.uniform(-120, -118, n), rng.uniform(33, 35, n), schema.CELL)
+    test = TestRows(1, where, actual)
     residuals = rng.normal(0, 30_000, n)
     champion = Predictions(7, "7", actual + residuals, 2_400, 0)
     own = scale * residuals + rng.normal(0, 3_000, n)

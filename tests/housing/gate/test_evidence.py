@@ -23,7 +23,8 @@ def night():
     rng = np.random.default_rng(4)
     n = 900
     actual = rng.uniform(50_000, 500_001, n)
-    test = TestRows(3, rng.uniform(-124, -114, n), rng.uniform(32, 42, n), actual)
+    where = spatial_cells(rng.uniform(-124, -114, n), rng.uniform(32, 42, n), schema.CELL)
+    test = TestRows(3, where, actual)
     champion = Predictions(7, "sha256:7", actual + rng.normal(0, 40_000, n), 3_600, 0)
     better = actual + 0.9 * (champion.values - actual)
     challenger = Predictions(8, "sha256:8", np.maximum(better, 1.0), 3_700, 0)
@@ -43,18 +44,21 @@ def gathered(night, policy=None, **changes):
 def test_the_policy_says_how_to_measure(night, policy):
     test, challenger, champion, baselines = night
     evidence = gathered(night, policy)
-    where = spatial_cells(test.longitude, test.latitude, schema.CELL)
     assert evidence.comparison == compare(
-        test.actual, champion.values, challenger.values, where, confidence=policy.confidence
+        test.actual, champion.values, challenger.values, test.where, confidence=policy.confidence
     )
     assert evidence.baselines["median"].comparison == compare_by_halves(
-        test.actual, baselines["median"], challenger.values, where, confidence=policy.confidence
+        test.actual,
+        baselines["median"],
+        challenger.values,
+        test.where,
+        confidence=policy.confidence,
     )
     assert evidence.challenger.metrics == measure(
-        test.actual, challenger.values, policy.confidence, where
+        test.actual, challenger.values, policy.confidence, test.where
     )
     assert evidence.champion.metrics == measure(
-        test.actual, champion.values, policy.confidence, where
+        test.actual, champion.values, policy.confidence, test.where
     )
     assert judge(evidence, policy).outcome == "promote"
 

@@ -23,8 +23,7 @@ def night():
     first = np.arange(N) < 300
     rows = TestRows(
         3,
-        rng.uniform(-124, -114, N),
-        rng.uniform(32, 42, N),
+        spatial_cells(rng.uniform(-124, -114, N), rng.uniform(32, 42, N), schema.CELL),
         actual,
         slices={"first": first, "rest": ~first, "nobody": np.zeros(N, dtype=bool)},
         fresh=np.arange(N) >= 850,
@@ -47,9 +46,8 @@ def gathered(night, former=(), rows=None, **changes):
 
 def against(night, rows):
     test, challenger, champion, _ = night
-    where = spatial_cells(test.longitude, test.latitude, schema.CELL)
     return compare(
-        test.actual[rows], champion.values[rows], challenger.values[rows], where.of(rows),
+        test.actual[rows], champion.values[rows], challenger.values[rows], test.where.of(rows),
         confidence=POLICY.confidence,
     )  # fmt: skip
 
@@ -104,7 +102,8 @@ def test_the_jackknife_is_the_spread_over_other_bags():
     """Over many ensembles of one recipe, its mean is the standard deviation of their errors."""
     rng = np.random.default_rng(5)
     actual, shared = rng.uniform(2e5, 4e5, N), rng.normal(0, 40_000, N)
-    rows = TestRows(1, rng.uniform(-124, -114, N), rng.uniform(32, 42, N), actual)
+    where = spatial_cells(rng.uniform(-124, -114, N), rng.uniform(32, 42, N), schema.CELL)
+    rows = TestRows(1, where, actual)
     errors, spreads = [], []
     for _ in range(150):
         members = tuple(actual + shared + rng.normal(0, 15_000, (4, N)))

@@ -7,6 +7,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from housing import schema
+from housing.evaluation.spatial_se import row_cells
 from housing.features.preprocess import groups_of
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
@@ -99,7 +100,7 @@ def test_every_family_is_asked_without_frames_alone_and_in_any_mean(
         few = fast.predict(columns(X_test.iloc[:n]))
         np.testing.assert_allclose(few, expected[:n], rtol=1e-12)
     if ensemble_size > 1:
-        rows = TestRows(1, X_test.longitude, X_test.latitude, np.full(len(X_test), 2e5))
+        rows = TestRows(1, row_cells(X_test), np.full(len(X_test), 2e5))
         challenger = Predictions(1, "1", each.mean(axis=0), 400, 0, tuple(each))
         found = measure_evidence(rows, challenger, Competitors(), GatePolicy(), RunFacts())
         assert len(found.seed_variance.rmse) == ensemble_size

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from housing import schema
 from housing.evaluation.drift import measure_drift
+from housing.evaluation.spatial_se import spatial_cells
 from housing.gate.check import judge
 from housing.gate.evidence import LoadCheck, ServingCosts
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
@@ -33,15 +35,15 @@ def trial(index, family="hist_gradient_boosting", rmse=41_000.0, error=""):
 
 
 @pytest.fixture(scope="session")
-def rows():
+def located():
     rng = np.random.default_rng(7)
     n = 800
     actual = np.minimum(rng.uniform(50_000, 550_000, n), 500_001)
     part = rng.integers(0, 6, n)
-    return TestRows(
+    where = rng.uniform(-124, -114, n), rng.uniform(32, 42, n)
+    return where, TestRows(
         3,
-        rng.uniform(-124, -114, n),
-        rng.uniform(32, 42, n),
+        spatial_cells(*where, schema.CELL),
         actual,
         slices={f"ocean proximity {chr(65 + i)}": part == i for i in range(6)}
         | {"ocean proximity ISLAND": np.arange(n) < 3},
@@ -51,8 +53,14 @@ def rows():
 
 
 @pytest.fixture(scope="session")
-def make_report(rows):
+def rows(located):
+    return located[1]
+
+
+@pytest.fixture(scope="session")
+def make_report(located):
     """The report of a night whose challenger makes `factor` times the champion's errors."""
+    (longitude, latitude), rows = located
     rng = np.random.default_rng(8)
     errors = rng.normal(0, 40_000, len(rows.actual))
     seeds = rng.normal(0, 8_000, len(errors))
@@ -98,7 +106,7 @@ def make_report(rows):
             trials=(trial(0, rmse=42_000.0), trial(1), trial(2, "extra_trees", error="too deep")),
             best=1,
             importances={"median_income": 0.7, "latitude": 0.3},
-            test=TestSet(rows.actual, new.values, (rows.longitude, rows.latitude)),
+            test=TestSet(rows.actual, new.values, (longitude, latitude)),
             batches=(
                 BatchSummary(
                     4, "landing", "tonight.csv", "accepted", "7 districts came in.", 9, 7, 2,

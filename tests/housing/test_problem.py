@@ -1,0 +1,127 @@
+"""A problem is named by HOUSING_PROBLEM; what it may leave out, and what a store keeps of it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from housing import keys
+from housing.errors import ProblemDiffers, ProblemInvalid
+from housing.evaluation.metrics import measure
+from housing.evaluation.spatial_se import independent_rows, spatial_error
+from housing.problem import Bins, Column, Levels, Location, Table
+from housing.quality import parsing
+from housing.schema import PROBLEM, load_problem
+from housing.settings import load_settings
+from housing.store.database.open import open_store
+from housing.store.database.tables import dataset_versions, utc_now
+
+
+def test_a_name_that_is_no_module_is_named_with_the_next_step():
+    with pytest.raises(ProblemInvalid, match=r"acme\.prices.*no such module.*PROBLEM = Problem"):
+        load_problem("acme.prices")
+
+
+def test_a_module_without_a_problem_is_named():
+    with pytest.raises(ProblemInvalid, match=r"json is no problem: it has no PROBLEM"):
+        load_problem("json")
+
+
+def test_a_missing_import_within_a_problem_is_not_taken_for_a_missing_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "broken_problem.py").write_text("import no_such_library\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        load_problem("broken_problem")
+    sys.modules.pop("broken_problem", None)
+
+
+def test_a_table_without_a_key_is_identified_by_all_its_features():
+    columns = (
+        Column("a", "number", "", ""), Column("b", "category", "", "", categories=("x", "y")),
+        Column("y", "number", "", ""),
+    )  # fmt: skip
+    assert Table(columns, "y").key_columns == ("a", "b")
+    assert Table(columns, "y", key=("b",)).key_columns == ("b",)
+
+
+def test_a_store_of_another_problem_is_refused(home: Path):
+    settings = load_settings()
+    with open_store(settings) as store, store.write() as connection:
+        facts = {"operation": "append", "reason": "", "created_at": utc_now()}
+        connection.execute(dataset_versions.insert().values(problem="diamonds", **facts))
+    with pytest.raises(ProblemDiffers, match=r"problem diamonds.*HOUSING_PROBLEM is california"):
+        open_store(settings)
+    assert PROBLEM.name == "california"
+
+
+def test_each_version_and_model_has_the_name_of_its_problem(home: Path):
+    with open_store(load_settings()) as store, store.write() as connection:
+        facts = {"operation": "append", "reason": "", "created_at": utc_now()}
+        connection.execute(dataset_versions.insert().values(**facts))
+        assert connection.execute(sa.select(dataset_versions.c.problem)).scalar() == "california"
+
+
+@pytest.mark.parametrize("kind", ["category", "exact", "rounded"])
+def test_keys_of_categories_and_numbers_are_equal_for_equal_values_only(kind: str):
+    column = {
+        "category": Column("c", "category", "", "", categories=("x", "y", "z")),
+        "exact": Column("c", "number", "", ""),
+        "rounded": Column("c", "number", "", "", resolution=0.5),
+    }[kind]
+    values = pd.Series(
+        pd.Categorical(["x", "y", "x", None, None], categories=["x", "y", "z"])
+        if kind == "category"
+        else [0.1, 7.2, 0.1, np.nan, np.nan]
+    )
+    words = keys._words(values, column)
+    assert words[0] == words[2]
+    assert words[3] == words[4]
+    assert len({int(word) for word in words}) == 3
+
+
+def test_zero_and_minus_zero_are_one_key():
+    column = Column("c", "number", "", "")
+    words = keys._words(pd.Series([0.0, -0.0]), column)
+    assert words[0] == words[1]
+
+
+def test_a_column_may_have_hundreds_of_categories():
+    known = tuple(f"c{i}" for i in range(500))
+    codes, missing, unknown = parsing.categories(pd.Series(["c499", "c130", "no"]), known)
+    assert codes.tolist() == [499, 130, -1]
+    assert unknown.tolist() == [False, False, True]
+    assert not missing.any()
+
+
+def test_rows_without_a_location_are_independent():
+    """The standard error of a mean is that of independent rows, to the last digits."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=400)
+    found = spatial_error(values - values.mean(), independent_rows(400))
+    assert found.se == pytest.approx(values.std(ddof=1) / 20, rel=1e-9)
+    assert found.cells == 400
+    truth = rng.uniform(1, 2, 400)
+    whole = measure(truth, truth + values, where=independent_rows(400))
+    assert whole.rmse_clustered is not None
+    assert whole.rmse_clustered.value == whole.rmse.value
+
+
+def test_planar_coordinates_are_distances_already():
+    x, y = np.array([0.0, 3.0]), np.array([0.0, 4.0])
+    flat = Location(("x", "y"), cell=1.0, kind="planar", unit="m").flat(x, y)
+    assert np.hypot(*(flat[1] - flat[0])) == pytest.approx(5.0)
+    degrees = Location(("x", "y"), cell=0.1, middle_latitude=60.0)
+    east, north = degrees.flat(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    assert east[0] == pytest.approx(111.2 / 2)
+    assert north[1] == pytest.approx(111.2)
+
+
+def test_groups_name_and_count_their_rows():
+    frame = pd.DataFrame({"n": [0.0, 1.0, 5.0], "c": ["x", "y", "y"]})
+    assert Bins("n", (1.0, 2.0)).codes(frame).tolist() == [0, 0, 2]
+    assert Levels("c", ("x", "y")).codes(frame).tolist() == [0, 1, 1]
