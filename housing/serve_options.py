@@ -22,7 +22,7 @@ class ServeOptions(BaseModel):
     """Host names to which a server without a token answers; a web page of another host cannot use
     it through a visitor's browser."""
     max_rows: int = Field(1_000, ge=1, le=100_000)
-    """Districts of one JSON request; files may have more."""
+    """Rows of one JSON request; files may have more."""
     max_body_bytes: int = Field(2_000_000, ge=1_000, le=10**9)
     """Bytes of a JSON request."""
     max_upload_bytes: int = Field(500_000_000, ge=1_000, le=10**11)

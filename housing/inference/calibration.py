@@ -1,6 +1,9 @@
 """Calibration of a model: value ranges, training index and prediction interval.
 
 Computed once from the training and test rows of the model's dataset version, without the store.
+Without a location all rows are at one point: the training index has one row, no row is far from it,
+and the residual nearby is that of all rows. The interval then grows with the value and by slice
+alone; its coverage is nominal all the same, as conformal prediction promises it for any scale.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +19,7 @@ from housing import problem, schema
 from housing.errors import NotMeasurable
 from housing.evaluation.conformal import Conformal, coverage, fit_interval
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of_frame
-from housing.inference.training_index import TrainingIndex, distances, flat
+from housing.inference.training_index import TrainingIndex, distances, positions
 from housing.records import Interval
 
 Floats = npt.NDArray[np.float64]
@@ -29,11 +32,11 @@ NEARBY = 40
 """Neighbours whose mean out-of-fold residual is the local error of a location."""
 
 FAR_QUANTILE = 0.999
-"""A location is far from the training districts if its distance to the nearest one exceeds this
-quantile of the training districts' own nearest-neighbour distances."""
+"""A location is far from the training rows if its distance to the nearest one exceeds this
+quantile of the training rows' own nearest-neighbour distances."""
 
 MAX_INDEX_ROWS = 200_000
-"""Training districts in the index; of more, every k-th."""
+"""Training rows in the index; of more, every k-th."""
 
 BACKGROUND_ROWS = 16
 """Typical rows against which contributions of the features are measured."""
@@ -44,7 +47,7 @@ MIN_SLICE_ROWS = 50
 
 @dataclass(frozen=True)
 class SliceCoverage:
-    """Share of a slice's test prices inside their interval."""
+    """Share of a slice's test values inside their interval."""
 
     column: str
     name: str
@@ -60,7 +63,8 @@ class Calibration:
     ranges: Mapping[str, tuple[float, float]]  # of each number, on the training side
     seen: Mapping[str, tuple[str, ...]]  # categories that occur there
     typical: Mapping[str, float | str]  # median, or most frequent category
-    far_km: float
+    value_range: tuple[float, float]  # the middle 96 % of the target's values
+    far: float  # distance from which on a location is far from the training rows
     background: Mapping[str, tuple[float | int | None, ...]]  # as `columns.Columns`
     interval: Conformal | None  # None without out-of-fold residuals
     no_interval_reason: str
@@ -84,7 +88,8 @@ def build(
     """
     columns = columns_of_frame(train)
     actual = train[schema.TARGET].to_numpy(np.float64)
-    keep = np.arange(0, len(train), -(-len(train) // MAX_INDEX_ROWS))
+    rows = len(train) if schema.LOCATION else 1
+    keep = np.arange(0, rows, -(-rows // MAX_INDEX_ROWS))
     nearby, interval, reason = None, None, "its out-of-fold predictions were not stored"
     if out_of_fold is not None:
         residual = np.abs(actual - out_of_fold)
@@ -99,7 +104,7 @@ def build(
             reason = str(error)
     index = TrainingIndex(
         columns={name: values[keep] for name, values in columns.items()},
-        label=actual[keep],
+        values=actual[keep],
         nearby=None if nearby is None else nearby[keep],
     )
     covered, slices = _coverage(interval, index, test, predicted)
@@ -112,7 +117,8 @@ def build(
             for name in schema.CATEGORIES
         },
         typical={name: _typical(train[name]) for name in schema.FEATURES},
-        far_km=_far_km(index),
+        value_range=tuple(np.quantile(actual, (0.02, 0.98)).tolist()),
+        far=_far(index),
         background=_background(columns, seed),
         interval=interval,
         no_interval_reason="" if interval is not None else reason,
@@ -125,7 +131,7 @@ def build(
 
 def group_matrix(columns: Columns) -> npt.NDArray[np.bool_]:
     """Membership of each row in each slice, shape (n, levels of all slices)."""
-    parts = []
+    parts = [np.zeros((len(columns[schema.FEATURES[0]]), 0), dtype=np.bool_)]
     for grouping in schema.TABLE.slices:
         codes = codes_of(grouping, columns)
         parts.append(codes[:, None] == np.arange(len(grouping.names())))
@@ -133,25 +139,30 @@ def group_matrix(columns: Columns) -> npt.NDArray[np.bool_]:
 
 
 def codes_of(grouping: problem.Bins | problem.Levels, columns: Columns) -> npt.NDArray[Any]:
-    """Level of each row in `grouping.names()`, shape (n,)."""
+    """Level of each row in `grouping.names()`, shape (n,); -1 for a category that is none."""
     values = columns[grouping.column]
     if isinstance(grouping, problem.Bins):
         return np.searchsorted(np.asarray(grouping.edges), values, side="left")
-    return values
+    levels = {name: level for level, name in enumerate(grouping.names())}
+    categories = schema.CATALOGUE[grouping.column].categories
+    return np.array([*(levels.get(name, -1) for name in categories), -1])[values]
 
 
 def _nearby(columns: Columns, residual: Floats, rows: npt.NDArray[np.int64]) -> Floats:
     """Mean residual of the neighbours of `rows` without the row itself, shape (n,); NaN elsewhere.
 
-    `residual`, shape (n,), is NaN where it is unknown: such rows are no neighbours.
+    `residual`, shape (n,), is NaN where it is unknown: such rows are no neighbours. Without a
+    location it is the mean of all.
     """
-    xy = flat(*(columns[name] for name in schema.COORDINATES))
     known = np.flatnonzero(~np.isnan(residual))
     count = min(NEARBY, len(known) - 1)
     if count < 1:
         return residual
+    if schema.LOCATION is None:
+        return np.full(len(residual), residual[known].mean())
+    xy = positions(columns)
     _, nearest = cKDTree(xy[known]).query(xy[rows], k=count + 1)
-    # Of several districts at one location the tree may return any first: drop the row, or the last.
+    # Of several rows at one location the tree may return any first: drop the row, or the last.
     own = known[nearest] == rows[:, None]
     own[~own.any(axis=1), -1] = True
     found = np.full(len(xy), np.nan)
@@ -180,17 +191,17 @@ def _coverage(
 
 
 def _typical(values: "pd.Series[Any]") -> float | str:
-    """The most frequent category; the median of numbers, 0 without any."""
+    """The most frequent category, the first without any; the median of numbers, 0 without any."""
     column = schema.CATALOGUE[str(values.name)]
     if column.name in schema.CATEGORIES:
-        return str(values.mode().iloc[0])
+        return str(next(iter(values.mode()), column.categories[0]))
     median = values.quantile(0.5, interpolation="nearest" if column.resolution else "linear")
     return 0.0 if np.isnan(median) else float(median)
 
 
-def _far_km(index: TrainingIndex) -> float:
-    """Kilometres from which on a location is far from the training districts."""
-    xy = np.unique(flat(*(index.columns[name] for name in schema.COORDINATES)), axis=0)
+def _far(index: TrainingIndex) -> float:
+    """Distance from which on a location is far from the training rows; 0 without a location."""
+    xy = np.unique(positions(index.columns), axis=0)
     if len(xy) < 2:
         return 0.0
     away, _ = cKDTree(xy).query(xy, k=2)

@@ -7,42 +7,35 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.schema import (
-    CATALOGUE,
-    CATEGORIES,
-    FEATURES,
-    NUMBERS,
-    dtypes,
-)
+from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS, dtypes
 
 Columns = dict[str, npt.NDArray[Any]]
-"""The features of n districts, one array of shape (n,) each: float64 numbers (NaN where there is
-none), int8 positions of categories in their catalogue order."""
+"""The features of n rows, one array of shape (n,) each: float64 numbers (NaN where there is
+none), int16 positions of categories in their catalogue order."""
 
 NUMBER_FEATURES = tuple(name for name in FEATURES if name in NUMBERS)
 
 
-def columns_of(districts: Sequence[Mapping[str, Any]]) -> Columns:
-    """Districts that `read` let in, as columns."""
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """Rows that are valid by the catalogue, as columns."""
     found: Columns = {
-        name: np.array([row.get(name) for row in districts], dtype=np.float64)
+        name: np.array([row.get(name) for row in rows], dtype=np.float64)
         for name in NUMBER_FEATURES
     }
     for name in CATEGORIES:
-        place = _PLACES[name]
-        codes = [place.get(str(row.get(name)), -1) for row in districts]
-        found[name] = np.array(codes, dtype=np.int8)
+        codes = [_CODES[name].get(str(row.get(name)), -1) for row in rows]
+        found[name] = np.array(codes, dtype=np.int16)
     return found
 
 
-_PLACES: Mapping[str, Mapping[str, int]] = {
+_CODES: Mapping[str, Mapping[str, int]] = {
     name: {category: i for i, category in enumerate(CATALOGUE[name].categories)}
     for name in CATEGORIES
 }
 
 
-def district_at(columns: Columns, row: int) -> dict[str, Any]:
-    """One row of columns as it would be asked; None where a number is not known."""
+def row_at(columns: Columns, row: int) -> dict[str, Any]:
+    """One row of columns as in a request; None where a number is not known."""
     found: dict[str, Any] = {}
     for name in FEATURES:
         value = columns[name][row]
@@ -72,5 +65,5 @@ def columns_of_frame(frame: pd.DataFrame) -> Columns:
     found: Columns = {name: frame[name].to_numpy(dtype=np.float64) for name in NUMBER_FEATURES}
     kinds: Any = dtypes(CATEGORIES)
     for name in CATEGORIES:
-        found[name] = np.asarray(frame[name].astype(kinds[name]).cat.codes, dtype=np.int8)
+        found[name] = np.asarray(frame[name].astype(kinds[name]).cat.codes, dtype=np.int16)
     return found

@@ -1,7 +1,9 @@
-"""Contribution of each feature to a predicted price: exact Shapley values.
+"""Contribution of each feature to a predicted value: Shapley values.
 
 Interventional Shapley values (Lundberg and Lee, 2017) of groups of fields against typical training
-rows. With a handful of groups every coalition is evaluated, so nothing is sampled.
+rows. Of few groups every coalition is evaluated; of many, those along random orders in which the
+groups become known (Castro, Gomez and Tejada, 2009), each order with its reverse. Either way the
+contributions add up to the prediction.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,15 +22,21 @@ from housing.schema import CATALOGUE, COORDINATES, FEATURES
 Floats = npt.NDArray[np.float64]
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "place": COORDINATES,
+    **({"location": COORDINATES} if COORDINATES else {}),
     **{CATALOGUE[name].label: (name,) for name in FEATURES if name not in COORDINATES},
 }
 """Fields that count as one feature, by its label."""
 
+EXACT_GROUPS = 10
+"""Groups up to which all coalitions are evaluated."""
+
+SAMPLED_ORDERS = 20
+"""Orders, reversed ones included, of more groups."""
+
 
 @dataclass(frozen=True)
 class Explanation:
-    """`base_value` + the sum of `contributions` is the predicted price (US dollars)."""
+    """`base_value` + the sum of `contributions` is the predicted value."""
 
     base_value: float  # mean prediction for the background rows
     contributions: Mapping[str, float]  # by group
@@ -43,27 +51,41 @@ def explain(served: LoadedModel, columns: Columns) -> Explanation:
         )
         for name in FEATURES
     }
-    values = _coalitions(served.predict, columns, background)
-    names = list(GROUPS)
-    contributions = {name: _shapley(values, i, len(names)) for i, name in enumerate(names)}
-    return Explanation(float(values[0]), contributions)
+
+    def value(known: npt.NDArray[np.bool_]) -> Floats:
+        return _coalitions(served.predict, columns, background, known)
+
+    find = _exact if len(GROUPS) <= EXACT_GROUPS else _sampled
+    base, contributions = find(value, len(GROUPS))
+    return Explanation(base, dict(zip(GROUPS, contributions, strict=True)))
 
 
 def _coalitions(
-    predict: Callable[[Columns], Floats], columns: Columns, background: Columns
+    predict: Callable[[Columns], Floats],
+    columns: Columns,
+    background: Columns,
+    known: npt.NDArray[np.bool_],
 ) -> Floats:
-    """Mean prediction where the fields of each set of groups are the row's; shape (2^groups,)."""
-    rows = len(background[FEATURES[0]])
-    sets = np.arange(2 ** len(GROUPS))
-    rows_of_sets: dict[str, npt.NDArray[Any]] = {}
-    for bit, members in enumerate(GROUPS.values()):
-        known = np.repeat((sets >> bit) & 1, rows).astype(np.bool_)
+    """Mean prediction where the fields of some groups are the row's, shape (coalitions,).
+
+    `known` has shape (coalitions, groups).
+    """
+    coalitions, rows = len(known), len(background[FEATURES[0]])
+    asked: dict[str, npt.NDArray[Any]] = {}
+    for of_row, members in zip(np.repeat(known, rows, axis=0).T, GROUPS.values(), strict=True):
         for name in members:
-            rows_of_sets[name] = np.where(
-                known, columns[name][0], np.tile(background[name], len(sets))
-            )
-    typed = {name: rows_of_sets[name].astype(columns[name].dtype) for name in FEATURES}
-    return np.asarray(predict(typed).reshape(len(sets), rows).mean(axis=1))
+            asked[name] = np.where(of_row, columns[name][0], np.tile(background[name], coalitions))
+    typed = {name: asked[name].astype(columns[name].dtype) for name in FEATURES}
+    return np.asarray(predict(typed).reshape(coalitions, rows).mean(axis=1))
+
+
+Value = Callable[[npt.NDArray[np.bool_]], Floats]
+"""The mean prediction of coalitions, given which groups are known: (coalitions, groups)."""
+
+
+def _exact(value: Value, groups: int) -> tuple[float, list[float]]:
+    values = value(((np.arange(2**groups)[:, None] >> np.arange(groups)) & 1).astype(np.bool_))
+    return float(values[0]), [_shapley(values, group, groups) for group in range(groups)]
 
 
 def _shapley(values: Floats, player: int, players: int) -> float:
@@ -75,3 +97,17 @@ def _shapley(values: Floats, player: int, players: int) -> float:
             without = sum(1 << i for i in members)
             total += weight * float(values[without | (1 << player)] - values[without])
     return total
+
+
+def _sampled(value: Value, groups: int) -> tuple[float, list[float]]:
+    """The mean change, over orders, of the prediction when a group becomes known."""
+    generator = np.random.default_rng(0)
+    orders = [generator.permutation(groups) for _ in range(SAMPLED_ORDERS // 2)]
+    orders += [order[::-1] for order in orders]
+    # Row i of an order's block: the i groups that come first are known.
+    known = np.concatenate([np.argsort(order) < np.arange(groups + 1)[:, None] for order in orders])
+    values = value(known).reshape(len(orders), groups + 1)
+    changes = np.empty((len(orders), groups))
+    for change, order, steps in zip(changes, orders, np.diff(values), strict=True):
+        change[order] = steps
+    return float(values[0, 0]), changes.mean(axis=0).tolist()

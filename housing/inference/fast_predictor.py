@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn._loss.link import IdentityLink
 from sklearn.ensemble import (
     ExtraTreesRegressor,
     HistGradientBoostingRegressor,
@@ -97,9 +98,18 @@ def _parts(model: Any) -> tuple[Part, ...] | None:
     if features is None:
         return None
     models = tuple(models_of(last))
-    boosted = all(isinstance(each, HistGradientBoostingRegressor) for each in models)
+    boosted = all(_has_plain_trees(each) for each in models)
     trees = (Trees.of(models), BinnedTrees.of(models)) if boosted else (None, None)
     return (Part(features, models, *trees),)
+
+
+def _has_plain_trees(model: Any) -> bool:
+    """Whether a model is the sum of its trees, and they cut at numbers alone."""
+    return (
+        type(model) is HistGradientBoostingRegressor
+        and isinstance(model._loss.link, IdentityLink)
+        and model.is_categorical_ is None
+    )
 
 
 def _predict(model: Any, values: Floats) -> Floats:
@@ -121,14 +131,14 @@ class Predictor:
     threads: int = 1
 
     def predict(self, columns: Columns) -> Floats:
-        """Prices in US dollars, shape (n,), of rows given column by column (schema.FEATURES).
+        """Values of the target, shape (n,), for rows given column by column (schema.FEATURES).
 
         A gap is None or NaN, a category is its text. KeyError where a column is missing, ValueError
         where a value is no number.
         """
         if not self.parts:
             return np.asarray(self.model.predict(as_frame(columns)), dtype=np.float64)
-        if len(columns[NUMBERS[0]]) > FEW:
+        if len(columns[schema.FEATURES[0]]) > FEW:
             mean: Floats = self.each(columns).mean(axis=0)
             return mean
         numbers, categories = split_columns(columns)
@@ -144,7 +154,7 @@ class Predictor:
         numbers, categories = split_columns(columns)
         predicted = np.empty((sum(len(part.models) for part in self.parts), len(numbers)))
         # Rows that are near each other are worked on together; `along_curve` says why.
-        order = along_curve(numbers[:, PLACE])
+        order = along_curve(numbers[:, _COORDINATES])
 
         def answer(start: int) -> None:
             rows, first = order[start : start + CHUNK_ROWS], 0
@@ -179,14 +189,18 @@ def _each(model: Any, X: pd.DataFrame) -> Floats:
     return np.array([each.predict(X) for each in models_of(model)], dtype=np.float64)
 
 
-PLACE = [NUMBERS.index(name) for name in schema.COORDINATES]
+_COORDINATES = [NUMBERS.index(name) for name in schema.COORDINATES]
 
 
 def split_columns(columns: Columns) -> tuple[Floats, npt.NDArray[Any]]:
     """Numbers, shape (n, numbers), gaps as NaN; categories as objects, shape (n, categories)."""
-    numbers = [np.asarray(columns[name], dtype=np.float64) for name in NUMBERS]
-    categories = [np.asarray(columns[name], dtype=object) for name in CATEGORIES]
-    return np.column_stack(numbers), np.column_stack(categories)
+    rows = len(columns[schema.FEATURES[0]])
+    numbers = np.empty((rows, len(NUMBERS)))
+    categories = np.empty((rows, len(CATEGORIES)), dtype=object)
+    for array, names in ((numbers, NUMBERS), (categories, CATEGORIES)):
+        for index, name in enumerate(names):
+            array[:, index] = columns[name]
+    return numbers, categories
 
 
 def as_frame(columns: Columns) -> pd.DataFrame:

@@ -1,8 +1,8 @@
-"""A file of districts into a file of predictions, a chunk at a time: memory does not grow with it.
+"""A file of rows into a file of predictions, a chunk at a time: memory does not grow with it.
 
 CSV and Parquet, whole or not at all: the predictions are complete before the first byte of them
-goes anywhere. A row that is not a district gets a message instead of a prediction. Files are read,
-and values checked, as on intake.
+is sent. An invalid row gets a message instead of a prediction. Files are read, and values checked,
+as on intake.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from housing.errors import FileUnreadable
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of_frame
 from housing.inference.loaded_model import LoadedModel, Predictions
 from housing.quality.values import complaint, first_fault, read_columns
-from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, TARGET, TIME_COLUMN
+from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, PROBLEM, TARGET, TIME_COLUMN
 from housing.sources.delimited import CsvTable
 from housing.sources.files import ReadLimits, memory_named, read_blocks
 from housing.sources.header import Wanted
@@ -29,6 +29,8 @@ from housing.sources.parquet import ParquetTable, plain_frame
 
 OUTPUT_COLUMNS = ("predicted", "lower", "upper", "extrapolates", "model", "error")
 """Columns that are added to those of the file."""
+
+WORDING = PROBLEM.wording
 
 LIMITS = ReadLimits(max_bytes=2**50, max_rows=2**40)
 """A file may be of any length, as some rows of it are in memory at a time; not of any shape."""
@@ -52,7 +54,7 @@ class FileScore:
 
     @property
     def invalid(self) -> int:
-        """Rows that are no districts."""
+        """Rows without a prediction."""
         return self.rows - self.predicted
 
 
@@ -67,7 +69,7 @@ def score(
 ) -> FileScore:
     """Predict every row of `source` (kind "csv" or "parquet") into `target`, of the same kind.
 
-    FileUnreadable where it is no table of districts; `target` is then not to be used.
+    FileUnreadable where it is no table with these columns; `target` is then not to be used.
     """
     rows = predicted = extrapolated = 0
     with memory_named(name), _writer(target, kind) as write:
@@ -78,7 +80,9 @@ def score(
             predicted += good
             extrapolated += far
     if not rows:
-        why = "holds no districts: a header and nothing below. Add a line for each district"
+        why = (
+            f"has no {WORDING.rows}: a header and nothing below. Add a line for each {WORDING.row}"
+        )
         raise FileUnreadable(file=name, why=why)
     return FileScore(rows, predicted, extrapolated)
 
@@ -86,7 +90,7 @@ def score(
 def _scored(
     served: LoadedModel, table: pa.Table, name: str, on_chunk: OnChunk
 ) -> tuple[pa.Table, int, int]:
-    """The table with OUTPUT_COLUMNS, and its numbers of districts and of extrapolations."""
+    """The table with OUTPUT_COLUMNS, and its numbers of predictions and of extrapolations."""
     columns, errors = _checked(plain_frame(table.select(FEATURES), name))
     good = np.flatnonzero([error is None for error in errors])
     valid = {name: values[good] for name, values in columns.items()}

@@ -34,6 +34,12 @@ from housing.store.queries import time as as_text
 
 Floats = npt.NDArray[np.float64]
 
+ROW = schema.PROBLEM.wording.row
+
+_MINIMUM = schema.CATALOGUE[schema.TARGET].minimum
+LEAST = -np.inf if _MINIMUM is None else _MINIMUM
+"""No lower limit is below it: the table has no smaller value."""
+
 WARM_UP_CALLS = 5
 """Before a model is in use, so that no client waits for what is built at first use."""
 
@@ -42,12 +48,12 @@ WARM_UP_CALLS = 5
 class Predictions:
     """Predictions for n rows, shape (n,) each; limits are NaN where there is no interval."""
 
-    predicted: Floats  # US dollars
+    predicted: Floats  # in the target's unit, as the limits
     lower: Floats
     upper: Floats
     outside: npt.NDArray[np.bool_]  # a value outside the range of the training rows
-    far: npt.NDArray[np.bool_]  # no training district is near
-    distance_km: Floats  # to the nearest training district
+    far: npt.NDArray[np.bool_]  # no training row is near
+    distance: Floats  # to the nearest training row, in the location's unit; 0 without a location
 
     @property
     def extrapolates(self) -> npt.NDArray[np.bool_]:
@@ -93,26 +99,25 @@ class LoadedModel:
             half = interval.half_width(predicted, nearby, group_matrix(columns))
         return Predictions(
             predicted=predicted,
-            lower=np.maximum(predicted - half, 0.0),  # no house has a negative price
+            lower=np.minimum(np.maximum(predicted - half, LEAST), predicted),
             upper=predicted + half,
             outside=self._outside(columns),
-            far=away > self.calibration.far_km,
-            distance_km=away,
+            far=away > self.calibration.far,
+            distance=away,
         )
 
     def _outside(self, columns: Columns) -> npt.NDArray[np.bool_]:
-        rows = len(columns[schema.FEATURES[0]])
-        outside = np.zeros(rows, dtype=np.bool_)
+        outside = np.zeros(len(columns[schema.FEATURES[0]]), dtype=np.bool_)
         for name in NUMBER_FEATURES:
             low, high = self.calibration.ranges.get(name, (np.inf, -np.inf))
             values = columns[name]
             outside |= (values < low) | (values > high)
         for name in schema.CATEGORIES:
-            seen = self.calibration.seen[name]
-            categories = schema.CATALOGUE[name].categories
-            if len(seen) < len(categories):
-                known = np.array([category in seen for category in categories])
-                outside |= ~known[columns[name]]
+            seen, column = self.calibration.seen[name], schema.CATALOGUE[name]
+            if len(seen) < len(column.categories):
+                # The last entry is that of a missing value, whose code is -1.
+                known = [*(category in seen for category in column.categories), column.nullable]
+                outside |= ~np.array(known)[columns[name]]
         return outside
 
     def warnings(self, row: Mapping[str, Any], predictions: Predictions, at: int) -> list[str]:
@@ -123,8 +128,8 @@ class LoadedModel:
         for name in schema.FEATURES:
             column, value = schema.CATALOGUE[name], row.get(name)
             if name in schema.CATEGORIES:
-                if value not in self.calibration.seen[name]:
-                    found.append(f"no training district has {column.label} {value!r}")
+                if value is not None and value not in self.calibration.seen[name]:
+                    found.append(f"no training {ROW} has {column.label} {value!r}")
                 continue
             low, high = self.calibration.ranges.get(name, (np.inf, -np.inf))
             if value is not None and not low <= value <= high:
@@ -132,9 +137,10 @@ class LoadedModel:
                     f"{column.label} {value:g} is outside what the model was trained on, "
                     f"{low:g} to {high:g} {column.unit}"
                 )
-        if predictions.far[at]:
-            away = predictions.distance_km[at]
-            found.append(f"the nearest training district is {away:.0f} km away")
+        if predictions.far[at] and schema.LOCATION:
+            away = predictions.distance[at]
+            shown = f"{away:,.0f}" if away >= 10 else f"{away:.2g}"
+            found.append(f"the nearest training {ROW} is {shown} {schema.LOCATION.unit} away")
         return found
 
 
@@ -210,8 +216,8 @@ def _median_latency(served: LoadedModel) -> float:
 # --- calibration ----------------------------------------------------------------------------
 
 _FACTS = TypeAdapter(Calibration)
-LABEL, NEARBY = "label", "nearby"
-"""Columns of a stored training index beside the features."""
+VALUE, NEARBY = "#value", "#nearby"
+"""Columns of a stored training index beside the features; no feature has such a name."""
 
 
 def calibration_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:
@@ -221,13 +227,13 @@ def calibration_of(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibrat
     if row is None:
         calibration, index = _build(store, model, fitted)
         nearby = {} if index.nearby is None else {NEARBY: index.nearby}
-        frame = pd.DataFrame({**index.columns, LABEL: index.label, **nearby})
+        frame = pd.DataFrame({**index.columns, VALUE: index.values, **nearby})
         calibrations.put(store, model.id, _FACTS.dump_python(calibration, mode="json"), frame)
         return calibration, index
     table = get_table(store, row.training_index)
     columns = {name: table[name].to_numpy() for name in table.column_names}
-    label, residuals = columns.pop(LABEL), columns.pop(NEARBY, None)
-    return _FACTS.validate_python(row.facts), TrainingIndex(columns, label, residuals)
+    values, residuals = columns.pop(VALUE), columns.pop(NEARBY, None)
+    return _FACTS.validate_python(row.facts), TrainingIndex(columns, values, residuals)
 
 
 def _build(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, TrainingIndex]:

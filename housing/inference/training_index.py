@@ -1,4 +1,4 @@
-"""Index of the training districts: nearest ones, distances to them, their prices."""
+"""Index of the training rows: nearest ones, distances to them, their values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,46 +10,49 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from housing.inference.columns import Columns
-from housing.schema import COORDINATES, LOCATION
+from housing.schema import FEATURES, LOCATION
 
 Floats = npt.NDArray[np.float64]
 
 
-def flat(longitude: Floats, latitude: Floats) -> Floats:
-    """Degrees as kilometres east and north, shape (n, 2)."""
-    return LOCATION.flat(longitude, latitude) if LOCATION else np.zeros((len(longitude), 2))
+def positions(columns: Columns) -> Floats:
+    """Where each row lies, in the location's unit, shape (n, 2); one point without a location."""
+    if LOCATION is None:
+        return np.zeros((len(columns[FEATURES[0]]), 2))
+    return LOCATION.flat(*(columns[name] for name in LOCATION.columns))
 
 
 @dataclass(frozen=True)
 class TrainingIndex:
-    """Training districts, m of them."""
+    """Training rows, m of them; one without a location."""
 
     columns: Columns
-    label: Floats  # US dollars, shape (m,)
-    nearby: Floats | None  # typical out-of-fold residual around each, US dollars
+    values: Floats  # of the target, shape (m,)
+    nearby: Floats | None  # typical out-of-fold residual around each, in the target's unit
 
     @cached_property
     def tree(self) -> Any:
-        """A k-d tree over the flat coordinates; built at first use."""
-        return cKDTree(flat(*(self.columns[name] for name in COORDINATES)))
+        """A k-d tree over the positions; built at first use."""
+        return cKDTree(positions(self.columns))
 
     def nearby_at(self, nearest: npt.NDArray[np.int64]) -> Floats:
-        """Typical residual around the training districts with these numbers."""
+        """Typical residual around the training rows with these numbers."""
         if self.nearby is None:
             raise ValueError("this index has no residuals")
         return self.nearby[nearest]
 
     def nearest(self, location: Sequence[float], count: int) -> list[tuple[int, float]]:
-        """Numbers and distances (km) of the training districts near a location, nearest first.
+        """Numbers and distances of the training rows near a location, nearest first.
 
-        `location` has the coordinates in catalogue order, degrees.
+        `location` has the coordinates in the location's order.
         """
-        xy = flat(*(np.array([degrees]) for degrees in location))
-        away, which = self.tree.query(xy, k=min(count, len(self.label)))
+        assert LOCATION is not None
+        xy = LOCATION.flat(*(np.array([coordinate]) for coordinate in location))
+        away, which = self.tree.query(xy, k=min(count, len(self.values)))
         return list(zip(np.ravel(which).tolist(), np.ravel(away).tolist(), strict=True))
 
 
 def distances(index: TrainingIndex, columns: Columns) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Number of each row's nearest training district, and how far it is (km); shape (n,) each."""
-    away, nearest = index.tree.query(flat(*(columns[name] for name in COORDINATES)))
+    """Number of each row's nearest training row, and its distance; shape (n,) each."""
+    away, nearest = index.tree.query(positions(columns))
     return nearest, away

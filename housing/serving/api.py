@@ -18,13 +18,13 @@ from starlette.responses import Response
 from housing.inference.columns import Columns, columns_of
 from housing.inference.explain import GROUPS, explain
 from housing.inference.loaded_model import LoadedModel, Predictions
-from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, ID_COLUMN
+from housing.schema import CATALOGUE, COORDINATES, ID_COLUMN, LOCATION
 from housing.serving.app_state import state_of
 from housing.serving.middleware import UPLOAD_PATH
 from housing.serving.request_models import read
 from housing.serving.response_models import (
+    EXPLANATION,
     UNIT,
-    ExplanationResponse,
     Health,
     ModelFacts,
     PredictionResponse,
@@ -75,7 +75,7 @@ def _json_body(schema: str, example: str) -> dict[str, Any]:
 async def _predicted(
     request: Request, schema: TypeAdapter[Any]
 ) -> tuple[LoadedModel, Rows, Columns, dict[str, Any]]:
-    """Predict the districts of a JSON request: model, districts, columns and response."""
+    """Predict the rows of a JSON request: model, rows, columns and response."""
     state = state_of(request)
     served = state.champion()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -123,25 +123,24 @@ def _response(served: LoadedModel, rows: Rows, predictions: Predictions) -> dict
 @router.post(
     "/predict",
     responses={200: {"model": PredictionResponse}},
-    openapi_extra=_json_body("PredictionRequest", "districts"),
+    openapi_extra=_json_body("PredictionRequest", "two"),
 )
 async def predict(request: Request) -> Response:
-    """Prices of one or many districts with prediction intervals."""
+    """Predictions for one or many rows, with their intervals."""
     return json_response((await _predicted(request, state_of(request).request_schema))[-1])
 
 
 @router.post(
     "/explain",
-    responses={200: {"model": ExplanationResponse}},
-    openapi_extra=_json_body("ExplanationRequest", "district"),
+    responses={200: {"model": EXPLANATION}},
+    openapi_extra=_json_body("ExplanationRequest", "one"),
 )
 async def explain_one(request: Request) -> Response:
-    """The price of one district, the contribution of each feature, and prices nearby."""
+    """The prediction for one row and the contribution of each feature."""
     state = state_of(request)
     served, (row,), columns, response = await _predicted(request, state.explain_schema)
     found = await to_thread.run_sync(explain, served, columns, limiter=state.explain_slots)
-    index = served.training_index
-    location = [float(row[name]) for name in COORDINATES]
+    contributions = sorted(found.contributions.items(), key=lambda item: -abs(item[1]))
     return json_response(
         {
             **response,
@@ -152,30 +151,33 @@ async def explain_one(request: Request) -> Response:
                     "value": ", ".join(_with_unit(name, row.get(name)) for name in GROUPS[group]),
                     "contribution": contribution,
                 }
-                for group, contribution in sorted(
-                    found.contributions.items(), key=lambda item: -abs(item[1])
-                )
+                for group, contribution in contributions
             ],
-            "neighbours": [
-                {
-                    **{name: float(index.columns[name][at]) for name in COORDINATES},
-                    "distance_km": distance,
-                    "price": float(index.label[at]),
-                }
-                for at, distance in index.nearest(location, NEIGHBOURS)
-            ],
+            **({} if LOCATION is None else {"neighbours": _neighbours(served, row)}),
         }
     )
+
+
+def _neighbours(served: LoadedModel, row: Mapping[str, Any]) -> list[dict[str, float]]:
+    index = served.training_index
+    return [
+        {
+            **{name: float(index.columns[name][at]) for name in COORDINATES},
+            "distance": distance,
+            "value": float(index.values[at]),
+        }
+        for at, distance in index.nearest([float(row[name]) for name in COORDINATES], NEIGHBOURS)
+    ]
 
 
 def _with_unit(name: str, value: Any) -> str:
     if value is None:
         return "unknown"
-    if name in CATEGORIES:
+    if CATALOGUE[name].kind == "category":
         return str(value)
     unit = CATALOGUE[name].unit
-    times = " x " if unit[0].isdigit() else " "
-    return f"{value:,.6g}{times}{unit}"
+    times = " x " if unit[:1].isdigit() else " "
+    return f"{value:,.6g}{times}{unit}".rstrip()
 
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -203,7 +205,7 @@ _FORM = {"type": "object", "properties": {"file": _BINARY}, "required": ["file"]
     },
 )
 async def predict_batch(request: Request) -> Response:
-    """Prices for a CSV or Parquet file of districts."""
+    """Predictions for a CSV or Parquet file."""
     return await score_upload(request, state_of(request))
 
 

@@ -63,7 +63,7 @@ class AppState:
     ) -> None:
         """Count predictions and put them into the prediction log."""
         entry = Entry(utc_now(), served, columns, predictions, ids)
-        self.metrics.districts.labels(served.name).inc(entry.rows)
+        self.metrics.rows.labels(served.name).inc(entry.rows)
         self.metrics.extrapolated.inc(int(predictions.extrapolates.sum()))
         self.log.put(sample_rows(entry, self.settings.serve.log_per_request))
 

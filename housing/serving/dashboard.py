@@ -1,4 +1,4 @@
-"""Data of the dashboard: read from the store and formatted, nothing is computed."""
+"""Data of the dashboard: read from the store, nothing is computed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -81,8 +81,7 @@ def _shadow(found: ShadowComparison) -> dict[str, Any]:
         "models": f"{found.shadow} and {found.champion}",
         "day": found.day or "all",
         "rows": found.rows,
-        "mean": f"{found.mean:,.0f}",
-        "quantiles": f"{found.median:,.0f} / {found.p90:,.0f} / {found.maximum:,.0f}",
+        **{name: getattr(found, name) for name in ("mean", "median", "p90", "maximum")},
         "share_above": f"{found.share_above:.0%}",
         "share_outside": "" if found.share_outside is None else f"{found.share_outside:.1%}",
     }
@@ -120,8 +119,9 @@ def _live_error(error: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": error["model"] + (" (shadow)" if error["shadow"] else ""),
         "rows": error["rows"],
-        "rmse": f"{rmse['value']:,.0f}",
-        "interval": f"{rmse['lower']:,.0f} to {rmse['upper']:,.0f}",
+        "rmse": rmse["value"],
+        "lower": rmse["lower"],
+        "upper": rmse["upper"],
         "coverage": None if covered is None else f"{covered['value']:.1%}",
         "first": error["first"][:10],
         "last": error["last"][:10],

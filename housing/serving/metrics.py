@@ -33,9 +33,9 @@ class Metrics:
             "housing_request_seconds", "From header to last byte", ["path"],
             buckets=SECONDS, registry=self._own,
         )  # fmt: skip
-        self.districts = counter("districts", "Districts predicted", "model")
-        self.extrapolated = counter("extrapolated", "Of these, unlike any training district")
-        self.rejected = counter("rejected", "Invalid districts")
+        self.rows = counter("rows", "Rows predicted", "model")
+        self.extrapolated = counter("extrapolated", "Of these, unlike any training row")
+        self.rejected = counter("rejected", "Invalid rows")
         self.log_dropped = counter("log_dropped", "Predictions that the full log dropped")
         self.model = gauge("model", "Number of the model in use", "livemostrecent")
         self.promotion = gauge("promotion", "Number of the promotion in use", "livemin")

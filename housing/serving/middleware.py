@@ -75,7 +75,7 @@ class AccessMiddleware:
         self.body_limit = BodyLimit(
             options.max_body_bytes,
             options.body_seconds,
-            "Send fewer districts at once, or a CSV or Parquet file to /predict/batch.",
+            "Send fewer rows at once, or a CSV or Parquet file to /predict/batch.",
         )
         self.upload_limit = BodyLimit(
             options.max_upload_bytes,

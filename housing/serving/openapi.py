@@ -7,13 +7,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from housing.schema import CATALOGUE, CATEGORIES, FEATURES
+from housing.problem import Column
+from housing.schema import CATALOGUE, FEATURES
 from housing.serving.app_state import AppState
+from housing.serving.request_models import KEY, WORDING
 from housing.serving.response_models import Problem
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The description; its example is a typical training district of the champion."""
+    """The description; its example is a typical training row of the champion."""
     state: AppState = app.state.housing
     served = state.reloader.current
     name = None if served is None else served.name
@@ -31,10 +33,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
     ):
         described = adapter.json_schema(ref_template="#/components/schemas/{model}")
         components["schemas"] |= {**described.pop("$defs", {}), schema: described}
-    district = dict(_midpoint() if served is None else served.calibration.typical)
+    row = dict(_midpoint() if served is None else served.calibration.typical)
     components["examples"] = {
-        "district": {"summary": "A typical district", "value": {"districts": [district]}},
-        "districts": {"summary": "Two districts", "value": {"districts": [district] * 2}},
+        "one": {"summary": f"A typical {WORDING.row}", "value": {KEY: [row]}},
+        "two": {"summary": f"Two {WORDING.rows}", "value": {KEY: [row] * 2}},
     }
     if state.settings.serve.token is not None:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -44,11 +46,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _midpoint() -> Mapping[str, float | str]:
-    """A district in the middle of the catalogue's ranges, for the time without a champion."""
+    """A row in the middle of the catalogue's ranges, for the time without a champion."""
     columns = [CATALOGUE[name] for name in FEATURES]
-    return {
-        c.name: c.categories[0]
-        if c.name in CATEGORIES
-        else ((c.minimum or 0.0) + (c.maximum or 0.0)) / 2
-        for c in columns
-    }
+    return {c.name: c.categories[0] if c.kind == "category" else _middle(c) for c in columns}
+
+
+def _middle(column: Column) -> float:
+    known = [limit for limit in (column.minimum, column.maximum) if limit is not None]
+    return sum(known) / len(known) if known else 0.0

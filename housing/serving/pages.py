@@ -1,6 +1,7 @@
 """The two pages and their data: static files of this package, and JSON from the store.
 
-The pages load nothing from other hosts, so they work without the internet.
+The pages load nothing from other hosts, so they work without the internet. Their words and units
+are the problem's (`/words`).
 """
 
 import re
@@ -13,30 +14,42 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from housing.inference.columns import district_at
+from housing.inference.columns import row_at
 from housing.inference.loaded_model import LoadedModel
-from housing.schema import CATALOGUE, CATEGORIES, COORDINATES, FEATURES, PROBLEM
+from housing.schema import CATALOGUE, COORDINATES, FEATURES, LOCATION, PROBLEM
 from housing.serving.api import json_response
 from housing.serving.app_state import state_of
 from housing.serving.dashboard import overview
-from housing.serving.response_models import UNIT
+from housing.serving.request_models import WORDING
 
 FOLDER = Path(__file__).with_name("pages")
 STATIC = StaticFiles(directory=FOLDER)
 
-MAP_DISTRICTS = 6_000
-"""Most districts on the map; of more, every k-th."""
+MAP_ROWS = 6_000
+"""Most rows on the map; of more, every k-th."""
 
-CAUTION = "A price is an estimate for a whole district, not an offer or a valuation."
-SIMULATED = "SIMULATED DISTRICTS: this model was trained on simulated rows, not on real prices."
+WORDS = {
+    **{
+        name: getattr(WORDING, name)
+        for name in ("row", "rows", "value", "values", "title", "page", "request_key")
+    },
+    "unit": PROBLEM.amount.unit,
+    "symbol": PROBLEM.amount.symbol,
+}
+"""What both pages call things, and how they write values of the target."""
+
+SIMULATED = (
+    f"SIMULATED {WORDING.rows.upper()}: this model was trained on simulated {WORDING.rows}, "
+    f"not on real {WORDING.values}."
+)
 
 router = APIRouter(include_in_schema=False)  # for these pages alone
 
 
 @router.get("/")
-async def prices_page() -> FileResponse:
-    """The page for people: form, map, price."""
-    return FileResponse(FOLDER / "prices.html")
+async def predict_page() -> FileResponse:
+    """The page for people: form, map, prediction."""
+    return FileResponse(FOLDER / "predict.html")
 
 
 @router.get("/dashboard")
@@ -45,16 +58,29 @@ async def dashboard_page() -> FileResponse:
     return FileResponse(FOLDER / "dashboard.html")
 
 
+@router.get("/words")
+async def words() -> Response:
+    """Words and unit of the problem, for both pages."""
+    return json_response(WORDS)
+
+
 @router.get("/form")
 async def form(request: Request) -> Response:
-    """The fields of the form with units, ranges and default values."""
+    """The fields of the form with units, ranges and default values; `location` if there is one."""
     served = state_of(request).champion()
+    location = LOCATION and {
+        "columns": LOCATION.columns,
+        "unit": LOCATION.unit,
+        "ratio": LOCATION.ratio,
+    }
+    notice = SIMULATED if served.simulated else f"Source: {WORDING.source}."
     return json_response(
         {
             "model": served.name,
-            "unit": UNIT,
-            "notice": SIMULATED if served.simulated else f"{PROBLEM.wording.source}. {CAUTION}",
-            "coordinates": list(COORDINATES),
+            "error": served.model_facts["cv_rmse"],
+            "value_range": served.calibration.value_range,
+            "notice": f"{notice} {WORDING.caution}",
+            "location": location,
             "fields": [_field(served, name) for name in FEATURES],
         }
     )
@@ -66,11 +92,9 @@ def _field(served: LoadedModel, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "label": column.label,
-        "unit": column.unit,
+        "unit": "" if column.unit in column.label else column.unit,
         "description": column.meaning,
-        "categories": list(column.categories) if name in CATEGORIES else None,
-        "minimum": column.minimum,
-        "maximum": column.maximum,
+        "categories": list(column.categories) if column.kind == "category" else None,
         "trained_minimum": low,
         "trained_maximum": high,
         "optional": column.nullable,
@@ -78,38 +102,35 @@ def _field(served: LoadedModel, name: str) -> dict[str, Any]:
     }
 
 
-@router.get("/map")
-async def map_(request: Request) -> Response:
-    """Coordinates and prices of training districts."""
-    served = state_of(request).champion()
-    index = served.training_index
-    keep = slice(None, None, -(-len(index.label) // MAP_DISTRICTS))
-    x, y, price = (
-        np.ascontiguousarray(values[keep])
-        for values in (*(index.columns[name] for name in COORDINATES), index.label)
+if LOCATION is not None:
+    _X, _Y = (
+        Query(ge=CATALOGUE[name].minimum, le=CATALOGUE[name].maximum, allow_inf_nan=False)
+        for name in COORDINATES
     )
-    return json_response({"model": served.name, "x": x, "y": y, "price": price})
 
+    @router.get("/map")
+    async def map_(request: Request) -> Response:
+        """Coordinates and values of training rows."""
+        served = state_of(request).champion()
+        index = served.training_index
+        keep = slice(None, None, -(-len(index.values) // MAP_ROWS))
+        x, y, value = (
+            np.ascontiguousarray(values[keep])
+            for values in (*(index.columns[name] for name in COORDINATES), index.values)
+        )
+        return json_response({"model": served.name, "x": x, "y": y, "value": value})
 
-_LONGITUDE, _LATITUDE = (CATALOGUE[name] for name in COORDINATES)
-
-
-@router.get("/district")
-async def district(
-    request: Request,
-    x: Annotated[float, Query(ge=_LONGITUDE.minimum, le=_LONGITUDE.maximum, allow_inf_nan=False)],
-    y: Annotated[float, Query(ge=_LATITUDE.minimum, le=_LATITUDE.maximum, allow_inf_nan=False)],
-) -> Response:
-    """The training district nearest to a location (degrees east and north), and its price."""
-    index = state_of(request).champion().training_index
-    at, distance = index.nearest((x, y), 1)[0]
-    return json_response(
-        {
-            "district": district_at(index.columns, at),
-            "price": float(index.label[at]),
-            "distance_km": distance,
-        }
-    )
+    @router.get("/nearest")
+    async def nearest(
+        request: Request, x: Annotated[float, _X], y: Annotated[float, _Y]
+    ) -> Response:
+        """The training row nearest to a location, and its value."""
+        index = state_of(request).champion().training_index
+        at, distance = index.nearest((x, y), 1)[0]
+        value = float(index.values[at])
+        return json_response(
+            {"row": row_at(index.columns, at), "value": value, "distance": distance}
+        )
 
 
 _STYLE = re.compile(rb"<style>.*?</style>", re.DOTALL)

@@ -40,11 +40,11 @@ class Entry:
     served: LoadedModel
     columns: Columns
     predictions: Predictions
-    ids: Sequence[str | None] | None = None  # the districts' own ids, where any has one
+    ids: Sequence[str | None] | None = None  # the rows' own ids, where any has one
 
     @property
     def rows(self) -> int:
-        """Number of districts."""
+        """Number of rows."""
         return len(self.predictions.predicted)
 
 
@@ -146,7 +146,7 @@ class PredictionLog:
 
 
 def _keys(entries: Sequence[Entry], inputs: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Keys of the districts: by id where there is one, else by their values."""
+    """Keys of the rows: by id where there is one, else by their values."""
     ids = pd.Series(
         [id_ for entry in entries for id_ in entry.ids or [None] * entry.rows], dtype="str"
     )

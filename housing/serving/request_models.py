@@ -13,12 +13,15 @@ from typing_extensions import TypedDict
 
 from housing.problem import Column
 from housing.quality.values import LONGEST_ID, LONGEST_SHOWN, complaint
-from housing.schema import (
-    CATALOGUE,
-    FEATURES,
-    ID_COLUMN,
-    TABLE,
-)
+from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, PROBLEM, TABLE
+
+WORDING = PROBLEM.wording
+
+KEY = WORDING.request_key
+"""The problem's name for the rows of a request."""
+
+REQUEST_KEYS = tuple(dict.fromkeys(("rows", KEY)))
+"""Names under which a request may send them."""
 
 LISTED_FAULTS = 20
 """Faults that a response lists; it counts the others."""
@@ -74,7 +77,7 @@ _ID = Annotated[
         max_length=LONGEST_ID,
         pattern=r"^[^\x00-\x1f\x7f]*$",
         strict=True,
-        description="The district's own id; it is returned with the prediction",
+        description=f"The {WORDING.row}'s own id; it is returned with the prediction",
     ),
 ]
 
@@ -89,33 +92,44 @@ def _shape(name: str, fields: Mapping[str, Any]) -> Any:
     return made
 
 
-District: Any = _shape(
-    "District",
+RequestRow: Any = _shape(
+    "Row",
     {**{name: _field(CATALOGUE[name]) for name in FEATURES}, ID_COLUMN: NotRequired[_ID | None]},
 )
 
 
 def request_schema(max_rows: int) -> TypeAdapter[Any]:
-    """Parses `{"districts": [...]}` with 1 to `max_rows` districts from JSON bytes."""
-    many = Field(min_length=1, max_length=max_rows, description="Predicted in this order")
-    return TypeAdapter(_shape("Request", {"districts": Annotated[list[District], many]}))
+    """Parses `{"rows": [...]}` with 1 to `max_rows` rows from JSON bytes."""
+    words = "Predicted in this order; send " + " or ".join(f"`{key}`" for key in REQUEST_KEYS)
+    many = Field(min_length=1, max_length=max_rows, description=words)
+    rows: Any = NotRequired[Annotated[list[RequestRow], many]]
+    shape = _shape("Request", dict.fromkeys(REQUEST_KEYS, rows))
+    shape.__pydantic_config__["json_schema_extra"] = {"minProperties": 1, "maxProperties": 1}
+    return TypeAdapter(shape)
 
 
 def read(adapter: TypeAdapter[Any], body: bytes) -> list[dict[str, Any]]:
-    """The districts of a JSON body; InvalidRequest names each field that is wrong."""
+    """The rows of a JSON body; InvalidRequest names each field that is wrong."""
     try:
-        districts: list[dict[str, Any]] = adapter.validate_json(body)["districts"]
+        sent: dict[str, list[dict[str, Any]]] = adapter.validate_json(body)
     except ValidationError as error:
         raise _invalid(error) from None
+    if len(sent) != 1:
+        fault: Fault = {"field": KEY, "message": f"is missing; send {EXAMPLE}"}
+        if sent:
+            both = " and ".join(sent)
+            fault = {"field": "body", "message": f"has {both}, which are the same. Send {EXAMPLE}"}
+        raise InvalidRequest([fault])
+    ((key, rows),) = sent.items()
     faults = [
-        _too_large(i, part, row[part])
-        for i, row in enumerate(districts)
+        _too_large(f"{key}[{i}].{part}", part, row[part])
+        for i, row in enumerate(rows)
         for part, whole in TABLE.not_above
-        if (row.get(part) or 0.0) > row[whole]
+        if None not in (row.get(part), row.get(whole)) and row[part] > row[whole]
     ]
     if faults:
         raise InvalidRequest(faults)
-    return districts
+    return rows
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:
@@ -138,12 +152,12 @@ _CODES = {
 
 
 def _fault(detail: ErrorDetails) -> Fault:
-    place = detail["loc"]
-    column = CATALOGUE.get(str(place[-1])) if len(place) == 3 else None
+    path = detail["loc"]
+    column = CATALOGUE.get(str(path[-1])) if len(path) == 3 else None
     code = _CODES.get(detail["type"])
     if column is not None and column.name in FEATURES and code is not None:
-        return _column_fault(_path(place), code, column, detail["input"])
-    return {"field": _path(place) or "body", "message": _other(detail)}
+        return _column_fault(_path(path), code, column, detail["input"])
+    return {"field": _path(path) or "body", "message": _other(detail)}
 
 
 def _column_fault(path: str, code: str, column: Column, value: Any) -> Fault:
@@ -165,34 +179,33 @@ def _column_fault(path: str, code: str, column: Column, value: Any) -> Fault:
 def _other(detail: ErrorDetails) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"there is no such field; a district has {_FIELDS}"
+        return f"there is no such field; a {WORDING.row} has {_FIELDS}"
     if kind == "too_long":
         return (
-            f"{context['actual_length']:,} districts are more than the {context['max_length']:,} "
-            "of one request; send a CSV or Parquet file to /predict/batch"
+            f"{context['actual_length']:,} {WORDING.rows} are more than the "
+            f"{context['max_length']:,} of one request; send a CSV or Parquet file to "
+            "/predict/batch"
         )
     if kind == "json_invalid":
         return f"the body is not JSON: {context.get('error', 'it cannot be read')}"
-    if kind == "missing":
-        return f"is missing; send {EXAMPLE}"
     return detail["msg"]
 
 
-EXAMPLE = '{"districts": [{...}, ...]}'
+EXAMPLE = f'{{"{KEY}": [{{...}}, ...]}}'
 _FIELDS = ", ".join((*FEATURES, ID_COLUMN))
 
 
-def _too_large(row: int, part: str, value: float) -> Fault:
+def _too_large(path: str, part: str, value: float) -> Fault:
     return {
-        "field": f"districts[{row}].{part}",
+        "field": path,
         "message": complaint("exceeds", part, value),
         "value": value,
         "unit": CATALOGUE[part].unit,
     }
 
 
-def _path(place: Sequence[int | str]) -> str:
+def _path(path: Sequence[int | str]) -> str:
     parts = [
-        f"[{part}]" if isinstance(part, int) else f".{str(part)[:LONGEST_SHOWN]}" for part in place
+        f"[{part}]" if isinstance(part, int) else f".{str(part)[:LONGEST_SHOWN]}" for part in path
     ]
     return "".join(parts).removeprefix(".")

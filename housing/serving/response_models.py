@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from housing.schema import CATALOGUE, TARGET
+from housing.schema import CATALOGUE, COORDINATES, ID_COLUMN, LOCATION, PROBLEM, TARGET
 
-UNIT = CATALOGUE[TARGET].unit
-PRICE = f"{CATALOGUE[TARGET].meaning} ({UNIT})"
+UNIT = PROBLEM.amount.unit
+WORDING = PROBLEM.wording
+VALUE = f"{CATALOGUE[TARGET].meaning} ({UNIT})"
 
 
 class _Schema(BaseModel):
@@ -18,21 +19,21 @@ class _Schema(BaseModel):
 
 
 class Prediction(_Schema):
-    """The price of one district."""
+    """The prediction for one row."""
 
-    predicted: float = Field(description=PRICE)
+    predicted: float = Field(description=VALUE)
     lower: float | None = Field(description=f"Lower limit of the prediction interval ({UNIT})")
     upper: float | None = Field(description=f"Upper limit of the prediction interval ({UNIT})")
     extrapolates: bool
-    """The district is unlike any training district"""
+    """The row is unlike any training row"""
     warnings: list[str]
     """Why it extrapolates"""
-    district_id: str | None = None
-    """As sent with the district"""
+    row_id: str | None = Field(None, alias=ID_COLUMN)
+    """As sent with the row"""
 
 
 class PredictionResponse(_Schema):
-    """Prices, and the model that predicted them."""
+    """Predictions, and the model that made them."""
 
     model: str = Field(examples=["m7"])
     """The model that predicted, e.g. m7"""
@@ -41,39 +42,50 @@ class PredictionResponse(_Schema):
     champion_since: str
     """When it became champion (ISO 8601, UTC)"""
     unit: str
-    """Unit of the prices"""
+    """Unit of the predictions"""
     nominal_coverage: float | None
-    """Share of true prices that the prediction intervals should contain"""
+    """Share of true values that the prediction intervals should contain"""
     predictions: list[Prediction]
     """In the order of the request"""
 
 
 class Contribution(_Schema):
-    """The contribution of a feature to the price."""
+    """The contribution of a feature to the prediction."""
 
     feature: str
     value: str
-    """The district's value, with its unit"""
+    """The row's value, with its unit"""
     contribution: float = Field(description=f"Shapley value ({UNIT})")
 
 
-class Neighbour(_Schema):
-    """A training district nearby."""
-
-    longitude: float
-    latitude: float
-    distance_km: float
-    price: float = Field(description=PRICE)
-
-
 class ExplanationResponse(PredictionResponse):
-    """One price, the contributions of the features, and prices nearby."""
+    """One prediction and the contributions of the features."""
 
-    base_value: float = Field(description=f"Mean price of typical districts ({UNIT})")
+    base_value: float = Field(description=f"Mean prediction for typical {WORDING.rows} ({UNIT})")
     contributions: list[Contribution]
-    """Largest first; with `base_value` they add up to the predicted price"""
-    neighbours: list[Neighbour]
-    """The nearest training districts"""
+    """Largest first; with `base_value` they add up to the prediction"""
+
+
+if LOCATION is not None:
+    DISTANCE = f"Distance ({LOCATION.unit})"
+
+    class Neighbour(_Schema):
+        """A training row nearby."""
+
+        x: float = Field(alias=COORDINATES[0])
+        y: float = Field(alias=COORDINATES[1])
+        distance: float = Field(description=DISTANCE)
+        value: float = Field(description=VALUE)
+
+    class ExplanationWithNeighbours(ExplanationResponse):
+        """One prediction, the contributions of the features, and values nearby."""
+
+        neighbours: list[Neighbour]
+        """The nearest training rows"""
+
+    EXPLANATION: type[ExplanationResponse] = ExplanationWithNeighbours
+else:
+    EXPLANATION = ExplanationResponse
 
 
 class Estimate(_Schema):
@@ -101,7 +113,7 @@ class ModelFacts(_Schema):
     test_rows: int | None
     nominal_coverage: float | None
     coverage: Estimate | None
-    """Share of test prices inside their interval"""
+    """Share of test values inside their interval"""
     coverage_by_slice: list[dict[str, Any]]
     no_interval_reason: str
     """Why there are no intervals, or empty"""

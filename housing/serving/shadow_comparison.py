@@ -18,7 +18,7 @@ COLUMNS = (AT, MODEL, "predicted", "lower", "upper", SHADOW, SHADOW_PREDICTED)
 
 @dataclass(frozen=True)
 class ShadowComparison:
-    """|shadow - champion| over some logged rows, US dollars."""
+    """|shadow - champion| over some logged rows, in the target's unit."""
 
     champion: str
     shadow: str

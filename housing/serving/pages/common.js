@@ -29,8 +29,29 @@ export function make(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-export const dollars = (value) => (value < 0 ? "\u2212$" : "$") + whole.format(Math.abs(value));
-export const rounded = (value, to = 100) => dollars(Math.round(value / to) * to);
+// The problem's words, also put where an element names one.
+export async function loadWords() {
+  const words = await fetchJson("/words");
+  for (const element of document.querySelectorAll("[data-word]")) element.textContent = words[element.dataset.word];
+  return words;
+}
+
+// How values of the target are written: `number` in multiples of the power of ten at or below a
+// hundredth of the model's error (of four digits without one), `amount` with its unit too.
+export function amounts({ unit, symbol }, error) {
+  const exponent = (size) => size > 0 && Number.isFinite(size) ? Math.floor(Math.log10(size) + 1e-9) : 0;
+  const number = (value, coarser = 0) => {
+    const power = (error > 0 ? exponent(error / 100) : exponent(Math.abs(value)) - 3) + coarser;
+    const size = Math.abs(value);
+    const digits = Math.max(-power, 0);
+    const rounded = power > 0 ? Math.round(size / 10 ** power) * 10 ** power : size;
+    const text = digits > 12 ? size.toPrecision(4) : rounded.toLocaleString("en-US", { maximumFractionDigits: digits });
+    return (value < 0 && /[1-9]/.test(text) ? "\u2212" : "") + symbol + text;
+  };
+  return { number, amount: (value) => number(value) + (symbol || !unit ? "" : ` ${unit}`) };
+}
+
+// A distance: whole, of a short one two digits.
+export const short = (value) => value < 10 ? String(Number(value.toPrecision(2))) : Math.round(value).toLocaleString("en-US");
 export const percent = (value, digits = 0) => (100 * value).toFixed(digits) + " %";
 export const day = (text) => text === null ? "" : text.slice(0, 16).replace("T", " ");

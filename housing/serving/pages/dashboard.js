@@ -1,9 +1,12 @@
 // The dashboard: reads /dashboard/data every ten seconds.
 
-import { byId, day, dollars, fetchJson, make, percent, rounded } from "./common.js";
+import { amounts, byId, day, fetchJson, loadWords, make, percent } from "./common.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const EVERY = 10_000; // milliseconds
+
+let words;
+let number; // how values of the target are written
 
 function draw(tag, attributes, text) {
   const element = document.createElementNS(SVG, tag);
@@ -14,6 +17,7 @@ function draw(tag, attributes, text) {
 
 async function refresh() {
   try {
+    words ??= await loadWords();
     show(await fetchJson("/dashboard/data"));
     byId("updated").textContent = `Updated at ${new Date().toLocaleTimeString()}.`;
   } catch (error) {
@@ -24,15 +28,16 @@ async function refresh() {
 
 function show(data) {
   alarms(data);
+  number = amounts(words, data.error_history.at(-1)?.value).number;
   byId("cards").replaceChildren(...cards(data));
   byId("errors").replaceChildren(errorChart(data.error_history));
   const state = { true: "ready", false: "NOT READY", null: "not checked yet" };
   const candidates = data.rollback_candidates.map((row) => ({ ...row, state: state[row.ready] }));
   const tables = {
-    live: [data.live_errors, {
+    live: [data.live_errors.map(liveError), {
       model: "Model", rows: "Labelled predictions", rmse: "RMSE", interval: "95 % interval", coverage: "Inside the interval", first: "From", last: "To",
-    }, "No prediction has a true price yet."],
-    shadow: [data.shadow, {
+    }, `No prediction has a true ${words.value} yet.`],
+    shadow: [data.shadow.map(shadowDifference), {
       models: "Models", day: "Day", rows: "Predictions", mean: "Mean difference", quantiles: "Median / 90 % / maximum", share_above: "Shadow higher", share_outside: "Outside the interval",
     }, "There is no shadow. HOUSING_SERVE__SHADOW chooses one."],
     rollback: [candidates, { model: "Model", state: "State", checked_at: "Checked", detail: "Message" }, "There is no champion yet."],
@@ -46,6 +51,12 @@ function show(data) {
   for (const [id, parts] of Object.entries(tables)) byId(id).replaceChildren(table(...parts));
   byId("drift").replaceChildren(...drift(data.drift));
 }
+
+const liveError = (row) => ({ ...row, rmse: number(row.rmse), interval: `${number(row.lower)} to ${number(row.upper)}` });
+
+const shadowDifference = (row) => ({
+  ...row, mean: number(row.mean), quantiles: [row.median, row.p90, row.maximum].map((value) => number(value)).join(" / "),
+});
 
 function alarms(data) {
   const found = [...data.status.needs_a_person, ...data.alarms];
@@ -69,9 +80,9 @@ function cards(data) {
   return [
     card("Champion", champion && champion.model, champion && `${champion.family}, since ${day(champion.since)}`),
     card("Model of this server", data.model, data.reload_error ? "cannot load the champion" : isCurrent ? "the champion" : `switching to ${champion.model}`),
-    card("Test error (RMSE)", last && rounded(last.value), last && `${rounded(last.lower)} to ${rounded(last.upper)}`),
-    card("Interval coverage", coverage && percent(coverage.value, 1), coverage && `of ${coverage.rows} test districts; ${percent(coverage.nominal)} nominal`),
-    card("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows} districts` : ""),
+    card("Test error (RMSE)", last && number(last.value), last && `${number(last.lower)} to ${number(last.upper)}`),
+    card("Interval coverage", coverage && percent(coverage.value, 1), coverage && `of ${coverage.rows} test ${words.rows}; ${percent(coverage.nominal)} nominal`),
+    card("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows} ${words.rows}` : ""),
     card("Last run", run && (run.outcome || run.status), run && day(run.started_at)),
     card("Rollback target", rollback.target, rollback.message),
     card("Blocked", String(blocks.length), blocks.map((each) => each.blocked).join(", ") || "no model or batch"),
@@ -103,18 +114,18 @@ function errorChart(runs) {
   const high = Math.max(...runs.map((n) => n.upper));
   const y = (value) => 12 + (height - bottom - 24) * (high - value) / (high - low || 1);
   const x = (i) => left + 20 + (width - left - 50) * (runs.length > 1 ? i / (runs.length - 1) : 0.5);
-  const label = runs.map((n) => `${day(n.at)} ${n.model} ${rounded(n.value)}`).join("; ");
+  const label = runs.map((n) => `${day(n.at)} ${n.model} ${number(n.value)}`).join("; ");
   const chart = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Test error by run: ${label}` });
   for (const value of [low, (low + high) / 2, high]) {
     chart.append(draw("line", { class: "axis", x1: left, x2: width, y1: y(value), y2: y(value) }));
-    chart.append(draw("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, rounded(value)));
+    chart.append(draw("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, number(value)));
   }
   chart.append(draw("polyline", { class: "line", points: runs.map((n, i) => `${x(i)},${y(n.value)}`).join(" ") }));
   const every = Math.ceil(runs.length / 8);
   runs.forEach((run, i) => {
     chart.append(draw("line", { class: "whisker", x1: x(i), x2: x(i), y1: y(run.lower), y2: y(run.upper) }));
     const dot = draw("circle", { class: run.outcome === "promote" ? "dot" : "dot kept", cx: x(i), cy: y(run.value), r: 5 });
-    dot.append(draw("title", {}, `${day(run.at)}: ${run.model}, ${run.outcome}, ${dollars(run.value)}`));
+    dot.append(draw("title", {}, `${day(run.at)}: ${run.model}, ${run.outcome}, ${number(run.value)}`));
     chart.append(dot);
     if (i % every === 0) chart.append(draw("text", { x: x(i), y: height - 8, "text-anchor": "middle" }, `${run.model}`));
   });

@@ -1,4 +1,4 @@
-// A map drawn from the districts themselves: one dot each, coloured by price.
+// A map drawn from the training rows themselves: one dot each, coloured by value.
 
 const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 
@@ -9,12 +9,11 @@ function colour(share) {
   return `rgb(${mix.join(",")})`;
 }
 
-export class DistrictMap {
-  constructor(canvas, data, { onPick, onMove }) {
-    Object.assign(this, { canvas, data, onPick, onMove, zoom: 1, ring: [] });
-    const sorted = [...data.price].sort((a, b) => a - b);
-    this.low = sorted[Math.floor(sorted.length * 0.02)];
-    this.high = sorted[Math.floor(sorted.length * 0.98)];
+export class PointMap {
+  // `range` has the values at both ends of the colours, `ratio` the length of a step of x against one of y.
+  constructor(canvas, data, { range, ratio, onPick, onMove }) {
+    Object.assign(this, { canvas, data, ratio, onPick, onMove, zoom: 1, ring: [] });
+    [this.low, this.high] = range;
     this.bounds = {
       west: Math.min(...data.x), east: Math.max(...data.x),
       south: Math.min(...data.y), north: Math.max(...data.y),
@@ -48,7 +47,7 @@ export class DistrictMap {
     for (let i = 0; i < data.x.length; i += 1) {
       const [px, py] = this.#pixel(data.x[i], data.y[i]);
       if (px < -9 || py < -9 || px > width + 9 || py > height + 9) continue;
-      pen.fillStyle = colour((data.price[i] - this.low) / (this.high - this.low || 1));
+      pen.fillStyle = colour((data.value[i] - this.low) / (this.high - this.low || 1));
       pen.beginPath();
       pen.arc(px, py, size, 0, 7);
       pen.fill();
@@ -72,15 +71,14 @@ export class DistrictMap {
     pen.stroke();
   }
 
-  // Degrees to pixels and back; a degree of longitude shrinks with the cosine of the latitude.
+  // Coordinates to pixels and back.
   #scale() {
     const { west, east, south, north } = this.bounds;
-    const shrink = Math.cos(((south + north) / 2) * Math.PI / 180);
     const room = 0.94;
-    const across = this.canvas.clientWidth * room / ((east - west) * shrink || 1);
+    const across = this.canvas.clientWidth * room / ((east - west) * this.ratio || 1);
     const up = this.canvas.clientHeight * room / (north - south || 1);
     const scale = Math.min(across, up) * this.zoom;
-    return [scale * shrink, scale];
+    return [scale * this.ratio, scale];
   }
 
   #pixel(x, y) {
@@ -91,7 +89,7 @@ export class DistrictMap {
     ];
   }
 
-  #degrees(px, py) {
+  #coordinates(px, py) {
     const [across, up] = this.#scale();
     return {
       x: this.centre.x + (px - this.canvas.clientWidth / 2) / across,
@@ -101,17 +99,17 @@ export class DistrictMap {
 
   #clicked(event) {
     const box = this.canvas.getBoundingClientRect();
-    this.cross = this.#degrees(event.clientX - box.left, event.clientY - box.top);
+    this.cross = this.#coordinates(event.clientX - box.left, event.clientY - box.top);
     this.draw();
     this.onPick(this.cross);
   }
 
   #pressed(event) {
-    const step = 0.1 / this.zoom * (event.shiftKey ? 5 : 1);
+    const { west, east, south, north } = this.bounds;
+    const step = Math.max(east - west, north - south) / 100 / this.zoom * (event.shiftKey ? 5 : 1);
     const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
     if (moves[event.key]) {
       const [dx, dy] = moves[event.key];
-      const { west, east, south, north } = this.bounds;
       this.cross = {
         x: Math.min(Math.max(this.cross.x + dx, west), east),
         y: Math.min(Math.max(this.cross.y + dy, south), north),
@@ -137,7 +135,7 @@ export class DistrictMap {
     if (!event.ctrlKey && document.activeElement !== this.canvas) return; // scroll the page
     event.preventDefault();
     const box = this.canvas.getBoundingClientRect();
-    this.#zoomed(event.deltaY < 0 ? 1.2 : 1 / 1.2, this.#degrees(event.clientX - box.left, event.clientY - box.top));
+    this.#zoomed(event.deltaY < 0 ? 1.2 : 1 / 1.2, this.#coordinates(event.clientX - box.left, event.clientY - box.top));
     this.draw();
   }
 

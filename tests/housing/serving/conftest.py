@@ -102,10 +102,10 @@ def own_store(own_home: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def typical(client: httpx.Client) -> dict[str, Any]:
-    """A district as the API's own example has it."""
+    """A row as the API's own example has it."""
     examples = client.get("/openapi.json").json()["components"]["examples"]
-    district: dict[str, Any] = examples["district"]["value"]["districts"][0]
-    return district
+    row: dict[str, Any] = examples["one"]["value"]["districts"][0]
+    return row
 
 
 Started = Callable[..., AbstractContextManager[str]]

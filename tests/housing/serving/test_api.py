@@ -21,7 +21,7 @@ from housing.serving import uploads
 from housing.serving.app_state import FILE_THREADS
 from housing.serving.request_models import LISTED_FAULTS, READABLE_FAULTS
 from housing.serving.response_models import (
-    ExplanationResponse,
+    ExplanationWithNeighbours,
     ModelFacts,
     PredictionResponse,
     Readiness,
@@ -348,7 +348,7 @@ _HEADER = ",".join(schema.FEATURES).encode()
     ("kind", "content", "words"),
     [
         ("text/csv", b"", "is empty"),
-        ("text/csv", _HEADER + b"\n", "holds no districts"),
+        ("text/csv", _HEADER + b"\n", "has no districts"),
         ("text/csv", b"a,b\n1,2\n", "line 1 is not the header"),
         ("text/csv", _HEADER + b"\n1,2\n", "line 2: 2 fields where the header has 9"),
         ("text/csv", _HEADER + b'\n"' + b"x" * 3_000_000, "line 2 is longer than 65,536 bytes"),
@@ -457,11 +457,13 @@ def test_the_model_says_what_it_is(client: httpx.Client) -> None:
 
 def test_contributions_add_up_to_the_price(client: httpx.Client, typical: District) -> None:
     body = {"districts": [{**typical, INCOME: 9.0}]}
-    found = ExplanationResponse.model_validate_json(client.post("/explain", json=body).content)
+    found = ExplanationWithNeighbours.model_validate_json(
+        client.post("/explain", json=body).content
+    )
     total = found.base_value + sum(c.contribution for c in found.contributions)
     assert total == pytest.approx(found.predictions[0].predicted, rel=1e-9)
     assert found.contributions[0].feature == schema.CATALOGUE[INCOME].label
-    distances = [n.distance_km for n in found.neighbours]
+    distances = [n.distance for n in found.neighbours]
     assert distances == sorted(distances)
     assert len(distances) == 8
 
@@ -480,7 +482,7 @@ def test_ready_and_health(client: httpx.Client) -> None:
 def test_metrics_count_what_was_answered(client: httpx.Client, typical: District) -> None:
     def count() -> float:
         lines = client.get("/metrics").text.splitlines()
-        found = [line for line in lines if line.startswith('housing_districts_total{model="m2"}')]
+        found = [line for line in lines if line.startswith('housing_rows_total{model="m2"}')]
         return float(found[0].split()[1]) if found else 0.0
 
     before = count()
@@ -505,17 +507,17 @@ def test_scanners_do_not_fill_the_metrics(client: httpx.Client) -> None:
     ],
 )
 def test_a_bad_location_is_a_422(client: httpx.Client, query: str, words: str) -> None:
-    answer = client.get(f"/district?{query}")
+    answer = client.get(f"/nearest?{query}")
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
 
 
 def test_a_location_gets_the_nearest_training_district(client: httpx.Client) -> None:
     found = client.get("/map").json()
-    x, y, price = found["x"][0], found["y"][0], found["price"][0]
-    nearest = client.get(f"/district?x={x}&y={y}").json()
-    assert (nearest["district"][LONGITUDE], nearest["district"][LATITUDE]) == (x, y)
-    assert nearest["distance_km"] == pytest.approx(0)
+    x, y, price = found["x"][0], found["y"][0], found["value"][0]
+    nearest = client.get(f"/nearest?x={x}&y={y}").json()
+    assert (nearest["row"][LONGITUDE], nearest["row"][LATITUDE]) == (x, y)
+    assert nearest["distance"] == pytest.approx(0)
     assert price > 0
 
 

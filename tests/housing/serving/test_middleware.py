@@ -293,7 +293,7 @@ def test_a_page_of_another_origin_cannot_ask(
 
 def _districts(client: httpx.Client) -> list[str]:
     lines = client.get("/metrics").text.splitlines()
-    return [line for line in lines if line.startswith(("housing_districts", "housing_rejected"))]
+    return [line for line in lines if line.startswith(("housing_rows", "housing_rejected"))]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -369,7 +369,16 @@ def _routes(client: httpx.Client) -> list[tuple[str, str]]:
     documented = client.get("/openapi.json").json()["paths"]
     found = [(method.upper(), path) for path, methods in documented.items() for method in methods]
     static = [f"/static/{path.name}" for path in pages.FOLDER.iterdir()]
-    own = ("/openapi.json", "/", "/dashboard", "/form", "/map", "/district", "/dashboard/data")
+    own = (
+        "/openapi.json",
+        "/",
+        "/dashboard",
+        "/words",
+        "/form",
+        "/map",
+        "/nearest",
+        "/dashboard/data",
+    )
     return [*found, *(("GET", path) for path in (*own, "/model/card", *static))]
 
 

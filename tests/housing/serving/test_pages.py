@@ -47,7 +47,7 @@ def test_a_click_predicts_a_price_with_its_interval_and_reasons(page: Page) -> N
     _open(page)
     page.get_by_role("button", name="Predict price").click()
     answer = page.get_by_role("region", name="Predicted price")
-    expect(answer.locator("#price")).to_contain_text("$")
+    expect(answer.locator("#predicted")).to_contain_text("$")
     expect(answer).to_contain_text("Contributions")
     features = len(schema.FEATURES) - 1  # both coordinates are one feature
     expect(answer.locator("#contributions tr")).to_have_count(features)
@@ -61,7 +61,7 @@ def test_the_page_shows_the_price_that_programs_get(page: Page, client: httpx.Cl
     row = {n: v if n in schema.CATEGORIES else float(v) for n, v in values.items()}
     predicted = client.post("/predict", json={"districts": [row]}).json()["predictions"][0]
     expected = f"${round(predicted['predicted'] / 100) * 100:,.0f}"
-    expect(page.locator("#price")).to_have_text(expected)
+    expect(page.locator("#predicted")).to_have_text(expected)
 
 
 def test_a_click_on_the_map_fills_in_the_district(page: Page) -> None:
@@ -71,7 +71,7 @@ def test_a_click_on_the_map_fills_in_the_district(page: Page) -> None:
     assert box is not None
     page.mouse.click(box["x"] + box["width"] * 0.62, box["y"] + box["height"] * 0.75)
     expect(page.locator("#map-status")).to_contain_text("The form has the district")
-    expect(page.locator("#price")).to_contain_text("$")
+    expect(page.locator("#predicted")).to_contain_text("$")
     assert page.locator(f"#field-{INCOME}").input_value() != before
 
 
@@ -87,14 +87,14 @@ def test_everything_works_by_keyboard(page: Page) -> None:
     expect(page.locator("#map-status")).to_contain_text("Nearest district")
     page.keyboard.press("Enter")
     expect(page.locator("#map-status")).to_contain_text("The form has the district")
-    expect(page.locator("#price")).to_contain_text("$")
+    expect(page.locator("#predicted")).to_contain_text("$")
     page.keyboard.press("Tab")
     page.keyboard.press("Control+A")
     page.keyboard.type("-120.5")
     page.keyboard.press("Enter")
     first = page.locator("#fields input").first
     expect(first).to_have_value("-120.5")
-    expect(page.locator("#price")).to_contain_text("$")
+    expect(page.locator("#predicted")).to_contain_text("$")
 
 
 def test_a_wrong_field_is_marked_named_and_focused(page: Page) -> None:
@@ -109,7 +109,7 @@ def test_a_wrong_field_is_marked_named_and_focused(page: Page) -> None:
     page.get_by_role("button", name="Typical district").click()
     expect(field).to_have_attribute("aria-invalid", "false")
     page.get_by_role("button", name="Predict price").click()
-    expect(page.locator("#price")).to_contain_text("$")
+    expect(page.locator("#predicted")).to_contain_text("$")
 
 
 def test_what_is_typed_never_becomes_markup(page: Page) -> None:

@@ -1,34 +1,46 @@
 // The page for people: a form made from the column catalogue, a map, and the prediction.
 
-import { byId, dollars, fetchJson, make, rounded } from "./common.js";
-import { DistrictMap } from "./map.js";
+import { amounts, byId, fetchJson, loadWords, make, short } from "./common.js";
+import { PointMap } from "./map.js";
 
+let words;
 let form;
 let map;
+let written; // how values are written
 
 async function begin() {
+  words = await loadWords();
+  document.title = words.title;
   form = await fetchJson("/form");
+  written = amounts(words, form.error);
   byId("who").textContent = `Predicted by model ${form.model}.`;
   byId("notice").textContent = form.notice;
   byId("fields").replaceChildren(...form.fields.map(field));
   fillDefaults();
   byId("form").addEventListener("submit", (event) => { event.preventDefault(); predict(); });
   byId("form").addEventListener("reset", (event) => { event.preventDefault(); reset(); });
+  if (form.location) await beginMap();
+}
+
+async function beginMap() {
   const data = await fetchJson("/map");
-  map = new DistrictMap(byId("map"), data, { onPick: pick, onMove: describe });
-  byId("low").textContent = rounded(map.low, 1000);
-  byId("high").textContent = rounded(map.high, 1000) + " or more";
-  const [x, y] = where();
-  map.show(x, y, []);
+  document.querySelector("main").classList.add("two");
+  byId("map-section").hidden = false;
+  const { value_range: range, location: { ratio } } = form;
+  map = new PointMap(byId("map"), data, { range, ratio, onPick: pick, onMove: describe });
+  byId("low").textContent = written.number(range[0], 1);
+  byId("high").textContent = `${written.number(range[1], 1)} or more`;
+  point();
 }
 
 function field(each) {
   const id = `field-${each.name}`;
   const help = `${each.description}.` + (each.trained_minimum === null ? "" :
-    ` Training districts have ${plain(each.trained_minimum)} to ${plain(each.trained_maximum)}.`);
-  const unit = each.categories ? "" : each.unit + (each.optional ? ", may be empty" : "");
+    ` Training ${words.rows} have ${plain(each.trained_minimum)} to ${plain(each.trained_maximum)}.`);
+  const unit = [each.categories ? "" : each.unit, each.optional ? "may be empty" : ""].filter(Boolean).join(", ");
   const input = each.categories
-    ? make("select", { id, name: each.name }, ...each.categories.map((c) => make("option", { value: c }, c)))
+    ? make("select", { id, name: each.name }, each.optional ? make("option", { value: "" }) : null,
+      ...each.categories.map((c) => make("option", { value: c }, c)))
     : make("input", { id, name: each.name, type: "text", inputmode: "decimal", autocomplete: "off" });
   input.title = help;
   input.setAttribute("aria-describedby", `${id}-fault`);
@@ -37,7 +49,7 @@ function field(each) {
     make("p", { id: `${id}-fault`, class: "fault", hidden: "" }));
 }
 
-const plain = (value) => String(Math.round(value * 1e4) / 1e4);
+const plain = (value) => String(Number(value.toPrecision(7)));
 
 function fill(values) {
   for (const each of form.fields) {
@@ -53,18 +65,22 @@ function reset() {
   fillDefaults();
   byId("answer").hidden = true;
   faults([]);
-  const [x, y] = where();
-  map?.show(x, y, []);
+  if (map) point();
 }
 
-const where = () => form.coordinates.map((name) => Number(byId(`field-${name}`).value));
+// Marks the form's location on the map, and the neighbours of a prediction.
+function point(neighbours = []) {
+  const [x, y] = form.location.columns;
+  const typed = (name) => Number(byId(`field-${name}`).value);
+  map.show(typed(x), typed(y), neighbours.map((each) => ({ x: each[x], y: each[y] })));
+}
 
-function district() {
+function row() {
   const found = {};
   for (const each of form.fields) {
     const text = byId(`field-${each.name}`).value.trim();
-    if (each.categories) found[each.name] = text;
-    else if (text === "") { if (each.optional) found[each.name] = null; }
+    if (text === "") { if (each.optional) found[each.name] = null; }
+    else if (each.categories) found[each.name] = text;
     // Other text is sent as it is: the server names the field, the unit and the range.
     else found[each.name] = Number.isFinite(Number(text)) ? Number(text) : text;
   }
@@ -88,7 +104,7 @@ async function predict() {
   const button = byId("form").querySelector("[type=submit]");
   button.disabled = true;
   try {
-    const answer = await fetchJson("/explain", { districts: [district()] });
+    const answer = await fetchJson("/explain", { [words.request_key]: [row()] });
     byId("problem").hidden = true;
     faults([]);
     show(answer);
@@ -105,17 +121,18 @@ async function predict() {
 function show(answer) {
   const found = answer.predictions[0];
   byId("who").textContent = `Predicted by model ${answer.model}, champion since ${answer.champion_since.slice(0, 10)}.`;
-  byId("price").textContent = rounded(found.predicted);
+  byId("predicted").textContent = written.amount(found.predicted);
   interval(found, answer);
   byId("warnings").replaceChildren(...found.warnings.map((text) => make("li", {}, `Caution: ${text}.`)));
-  byId("base-value").textContent = `A typical district costs ${rounded(answer.base_value)}. The features change this by:`;
-  const widest = Math.max(...answer.contributions.map((c) => Math.abs(c.contribution)), 1);
+  byId("base-value").textContent = `The mean prediction for typical ${words.rows} is ${written.amount(answer.base_value)}. The features change it by:`;
+  const widest = Math.max(...answer.contributions.map((c) => Math.abs(c.contribution))) || 1;
   byId("contributions").replaceChildren(...answer.contributions.map((each) => contribution(each, widest)));
-  byId("neighbours").replaceChildren(...answer.neighbours.map((each) => neighbour(each, found.predicted)));
   byId("answer").hidden = false;
-  const [x, y] = where();
-  const [east, north] = form.coordinates;
-  map?.show(x, y, answer.neighbours.map((each) => ({ x: each[east], y: each[north] })));
+  byId("nearby").hidden = !answer.neighbours;
+  if (answer.neighbours) {
+    byId("neighbours").replaceChildren(...answer.neighbours.map((each) => neighbour(each, found.predicted)));
+    if (map) point(answer.neighbours);
+  }
   byId("answer").scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 }
 
@@ -128,12 +145,13 @@ function interval(found, answer) {
   }
   const of = Math.round(answer.nominal_coverage * 100);
   byId("interval").textContent =
-    `In ${of} of 100 districts like this one the price lies between ${rounded(found.lower)} and ${rounded(found.upper)}.`;
-  const top = Math.max(found.upper * 1.1, map ? map.high : 0);
-  const left = (value) => `${(100 * value / top).toFixed(2)}%`;
-  byId("span-bar").style.left = left(found.lower);
-  byId("span-bar").style.width = left(found.upper - found.lower);
-  byId("span-mark").style.left = left(found.predicted);
+    `For ${of} of 100 ${words.rows} like this one the ${words.value} lies between ${written.number(found.lower)} and ${written.amount(found.upper)}.`;
+  const low = Math.min(form.value_range[0], found.lower);
+  const high = Math.max(form.value_range[1], found.upper);
+  const share = (length) => `${(100 * length / (high - low || 1)).toFixed(2)}%`;
+  byId("span-bar").style.left = share(found.lower - low);
+  byId("span-bar").style.width = share(found.upper - found.lower);
+  byId("span-mark").style.left = share(found.predicted - low);
 }
 
 function contribution(each, widest) {
@@ -143,28 +161,28 @@ function contribution(each, widest) {
   bar.style.left = each.contribution < 0 ? `${50 - width}%` : "50%";
   const sign = each.contribution < 0 ? "" : "+";
   return make("tr", {}, make("th", { scope: "row" }, each.feature, make("br"), make("span", { class: "unit" }, each.value)),
-    make("td", { class: "bar", "aria-hidden": "true" }, bar), make("td", { class: "number" }, sign + rounded(each.contribution)));
+    make("td", { class: "bar", "aria-hidden": "true" }, bar), make("td", { class: "number" }, sign + written.number(each.contribution)));
 }
 
 function neighbour(each, predicted) {
-  const away = each.distance_km < 0.1 ? "same location" : `${each.distance_km.toFixed(1)} km`;
-  const difference = each.price - predicted;
-  const text = Math.abs(difference) < 50 ? "the same" :
-    `${rounded(Math.abs(difference))} ${difference < 0 ? "less" : "more"}`;
-  return make("tr", {}, make("td", {}, away), make("td", { class: "number" }, dollars(each.price)), make("td", {}, text));
+  const difference = each.value - predicted;
+  const size = written.number(Math.abs(difference));
+  const text = /[1-9]/.test(size) ? `${size} ${difference < 0 ? "less" : "more"}` : "the same";
+  return make("tr", {}, make("td", {}, each.distance ? distance(each) : "same location"),
+    make("td", { class: "number" }, written.number(each.value)), make("td", {}, text));
 }
 
-async function nearest(location) {
-  return fetchJson(`/district?x=${location.x.toFixed(4)}&y=${location.y.toFixed(4)}`);
-}
+const distance = (each) => `${short(each.distance)} ${form.location.unit}`;
+
+const nearest = ({ x, y }) => fetchJson(`/nearest?x=${x}&y=${y}`);
 
 async function pick(location) {
   try {
     const found = await nearest(location);
-    fill(found.district);
-    const [x, y] = where();
-    map.show(x, y, []);
-    byId("map-status").textContent = `The form has the district at ${y.toFixed(2)} north, ${(-x).toFixed(2)} west; recorded price ${dollars(found.price)}.`;
+    fill(found.row);
+    point();
+    const at = form.location.columns.map((name) => `${name.replaceAll("_", " ")} ${plain(found.row[name])}`).join(", ");
+    byId("map-status").textContent = `The form has the ${words.row} at ${at}; recorded ${words.value} ${written.amount(found.value)}.`;
     await predict();
   } catch (error) {
     byId("map-status").textContent = error.message;
@@ -177,7 +195,7 @@ function describe(location) {
   waiting = setTimeout(async () => {
     const found = await nearest(location).catch(() => null);
     if (found) {
-      byId("map-status").textContent = `Nearest district ${found.distance_km.toFixed(1)} km away, recorded price ${dollars(found.price)}. Enter selects it.`;
+      byId("map-status").textContent = `Nearest ${words.row} ${distance(found)} away, recorded ${words.value} ${written.amount(found.value)}. Enter selects it.`;
     }
   }, 150);
 }
