@@ -116,7 +116,7 @@ class _NothingSeen:
     def watermark(self, source: str) -> None:
         """None."""
 
-    def has_reference(self) -> bool:
+    def has_batch_of(self, source: str) -> bool:
         """Not yet."""
         return False
 

@@ -69,8 +69,8 @@ class IngestHistory(Protocol):
     def watermark(self, source: str) -> str | None:
         """Watermark of the source's last stored delivery, or None where it never had one."""
 
-    def has_reference(self) -> bool:
-        """Whether a first table (census, or simulated in its place) is already in."""
+    def has_batch_of(self, source: str) -> bool:
+        """Whether a delivery of a source has been stored and not discarded."""
 
 
 @dataclass(frozen=True)

@@ -242,7 +242,7 @@ def show_dataset(connection: Connection, id_: int) -> dict[str, Any]:
 
 WHY_UNUSED = (
     "Near-duplicates (all values but at most one are the same) of rows on both sides of the "
-    "split: on either side they would give a price of the test set to the training."
+    "split: on either side they would show a test value to the training."
 )
 
 
@@ -262,7 +262,7 @@ def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
         "accepted": row.accepted_rows,
         "rejected": row.rejected_rows,
         "rejections": row.rejections,
-        "new_districts": row.accepted_rows - row.changed_rows - row.unchanged_rows,
+        "new_rows": row.accepted_rows - row.changed_rows - row.unchanged_rows,
         "corrections": row.changed_rows,
         "known_unchanged": row.unchanged_rows,
         "unused_rows": connection.execute(unused).scalar(),  # None before it has its sides

@@ -60,7 +60,7 @@ def test_rows_are_accounted_for(housing: Housing) -> None:
     [
         ("m2", {"family": "forest", "dataset": "v2"}),
         ("v1", {"rows": 600, "operation": "append"}),
-        ("b2", {"read": 300, "rejected": 1, "new_districts": 299}),
+        ("b2", {"read": 300, "rejected": 1, "new_rows": 299}),
         ("r2", {"challenger": "m2", "dataset": "v2"}),
     ],
 )

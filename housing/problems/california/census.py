@@ -48,7 +48,7 @@ class Census:
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
         """The reference table, once; SourceUnavailable where a named one cannot be read."""
-        if seen.has_reference():
+        if seen.has_batch_of(self.name):
             return
         if self.options.census:
             yield self._delivery(*self._named(self.options.census))

@@ -85,7 +85,7 @@ def _records(table: sa.Table, batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def _load_columns(connection: Connection, table: sa.Table, batch: pa.RecordBatch) -> None:
-    """The tables of the split have rows for each district: they go in as columns."""
+    """The tables of the split have rows for each key: they are inserted as columns."""
     columns = (batch.column(column.name) for column in table.columns)
     bulk.insert(connection, table, *(c.to_numpy(zero_copy_only=False) for c in columns))
 

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from housing.store.data.row_status import Standing
 
-BOOTSTRAP_SOURCES = ("census",)
-"""Sources that deliver a first table once."""
-
 NEED_A_PERSON = ("quarantined", "rejected", "empty")
 """Statuses of batches that a person has to accept, discard or deliver again."""
 
@@ -93,12 +90,12 @@ class BatchLookup:
             found: str | None = connection.execute(query).scalar()
             return found
 
-    def has_reference(self) -> bool:
-        """Whether a first table (the census or a simulated one) has been ingested."""
+    def has_batch_of(self, source: str) -> bool:
+        """Whether a delivery of a source has been stored and not discarded."""
         query = (
             sa.select(batches.c.id)
             .where(
-                batches.c.source.in_(BOOTSTRAP_SOURCES),
+                batches.c.source == source,
                 batches.c.status.in_((*TAKEN, "quarantined")),
             )
             .limit(1)

@@ -271,7 +271,7 @@ def test_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def different_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """The first of rows with equal inputs and price under several ids, numbered from 0.
+    """The first of rows with equal inputs and label under several ids, numbered from 0.
 
     A copy is no evidence: it has no weight in a fit or an error, and `content_digest`, by which
     a verdict is found again, does not count it.
@@ -284,7 +284,7 @@ def different_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def training_keys(frame: "pd.DataFrame") -> "Keys":
-    """Keys of all districts on a version's training side, copies included; shape (n,)."""
+    """Keys of all rows on a version's training side, copies included; shape (n,)."""
     from housing.keys import KEY_COLUMN
 
     return frame.loc[~frame[SIDE_COLUMN], KEY_COLUMN].to_numpy()

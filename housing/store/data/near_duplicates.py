@@ -78,8 +78,8 @@ class EqualRows:
 def equal_rows(connection: Connection, rows: Fingerprints) -> EqualRows:
     """Batches with rows of equal inputs and label, under any key.
 
-    A known district is indexed again only if its values changed, so a batch that repeats a
-    district unchanged is not found.
+    A row with a known key is indexed again only if its values changed, so a batch that repeats it
+    unchanged is not found.
     """
     mine = words_of(SAME, rows)
     found = _matching(connection, np.concatenate([rows.hashes[:, SAME.part], mine]))
@@ -130,7 +130,7 @@ def append(
 ) -> None:
     """Add rows that have no equal on the same side in the index.
 
-    `where` is their generation and batch. `fresh` (n,) marks rows of new districts: if the index
+    `where` is their generation and batch. `fresh` (n,) marks rows with new keys: if the index
     has an equal of one, it records the batch. The first rows of each hash are listed.
     """
     new, again = _new_and_again(rows, side, known)

@@ -1,8 +1,8 @@
-"""The split: the side of each district, recorded once and never changed.
+"""The split: the side of each key, recorded once and never changed.
 
-`training.split` has the rule. Looking up the districts of a batch costs the batch, not the table:
-SQL has one indexed row per district and three index entries of near-duplicates, and the sides of
-each segment are a Parquet blob.
+`training.split` has the rule. Looking up the keys of a batch costs the batch, not the table: SQL
+has one indexed row per key and three index entries of near-duplicates, and the sides of each
+segment are a Parquet blob.
 """
 
 from typing import Any
@@ -39,9 +39,9 @@ from housing.training.split import (
 )
 
 GENERATION_KEYS = 50_000
-"""Districts after which the ledger begins a new generation (`tables.split_sides`): few enough
+"""Keys after which the ledger begins a new generation (`tables.split_sides`): few enough
 that a batch writes few pages, and many enough that there are few generations to look into (ten
-years of 1,000 new districts a day make 73)."""
+years of 1,000 new keys a day make 73)."""
 
 GENERATION_ROWS = 4 * GENERATION_KEYS
 """Rows after which the near-duplicate index begins one: each row has three hashes."""
@@ -59,9 +59,9 @@ def unsplit(connection: Connection) -> tuple[int, ...]:
 
 
 def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
-    """Give each district of `batch` its side; returns (new districts, known ones).
+    """Give each key of `batch` its side; returns (new keys, known ones).
 
-    One transaction: a district seen before keeps the side it has, a new one gets its own. A batch
+    One transaction: a key seen before keeps the side it has, a new one gets its own. A batch
     that has its sides already is left as it is.
     """
     with store.read() as connection:
@@ -100,7 +100,7 @@ def _remember(
     side: Sides,
     looked_up: tuple[Fingerprints, Known],
 ) -> None:
-    """Append new districts to the ledger, and to the index what their rows agree in."""
+    """Append new keys to the ledger, and to the index what their rows agree in."""
     new_keys, all_rows = _recorded(connection)
     new = ~rows.known
     bulk.insert_sides(connection, new_keys // GENERATION_KEYS, rows.keys[new], side[new])
@@ -128,7 +128,7 @@ def _record_part(
 
 
 def _recorded(connection: Connection) -> tuple[int, int]:
-    """New districts and rows of all batches so far: generations are counted by these, so that a
+    """New keys and rows of all batches so far: generations are counted by these, so that a
     replay makes the same.
     """
     new, known = (
@@ -154,11 +154,11 @@ def _seen(connection: Connection, codes: npt.NDArray[np.int64]) -> dict[int, Str
     """What the strata among `codes` have had so far; strata are recorded by name."""
     query = sa.select(
         stratum_counts.c.stratum,
-        sa.func.sum(stratum_counts.c.districts).label("districts"),
-        sa.func.sum(stratum_counts.c.test_districts).label("test_districts"),
+        sa.func.sum(stratum_counts.c["keys"]).label("n_keys"),
+        sa.func.sum(stratum_counts.c.test_keys).label("n_test_keys"),
     ).group_by(stratum_counts.c.stratum)
     by_name = {
-        row.stratum: StratumCount(int(row.districts), int(row.test_districts))
+        row.stratum: StratumCount(int(row.n_keys), int(row.n_test_keys))
         for row in connection.execute(query)
     }
     wanted = {int(code): stratum_name(int(code)) for code in np.unique(codes)}
@@ -170,8 +170,8 @@ def _record_counts(connection: Connection, batch: int, by_stratum: dict[int, Str
         {
             "batch": batch,
             "stratum": stratum_name(code),
-            "districts": n.keys,
-            "test_districts": n.test_keys,
+            "keys": n.keys,
+            "test_keys": n.test_keys,
         }
         for code, n in by_stratum.items()
     ]

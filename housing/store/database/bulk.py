@@ -1,7 +1,7 @@
 """Many narrow rows in and out of SQL, as columns: what a driver can do and Core cannot.
 
-Used for the split ledger, which holds one row a district, and for what rows agree in, three rows
-a district; both in generations. Everything else goes through Core.
+Used for the split ledger, which has one row per key, and for what rows agree in, three rows per
+key; both in generations. Everything else goes through Core.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ Integers = npt.NDArray[np.int64]
 
 
 def insert_sides(connection: Connection, generation: int, keys: Keys, side: Sides) -> None:
-    """Append districts to the split ledger; none of them may be in it.
+    """Append keys to the split ledger; none of them may be in it.
 
     The driver's IntegrityError for one that is in this generation already.
     """

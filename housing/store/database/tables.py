@@ -229,8 +229,8 @@ dataset_profiles = Table(
     _time("measured_at"),
 )
 
-# Keys are hashes, so the districts of a batch would fall on as many pages of one large index as
-# there are districts. Each generation has its own range of the index: a batch writes to the few
+# Keys are hashes, so the keys of a batch would fall on as many pages of one large index as there
+# are keys. Each generation has its own range of the index: a batch writes to the few
 # pages of the newest. A key is in one generation only: the writer looks it up before it inserts.
 split_sides = Table(
     "split_sides",
@@ -281,8 +281,8 @@ stratum_counts = Table(
     metadata,
     Column("batch", ForeignKey("batches.id"), primary_key=True, autoincrement=False),
     Column("stratum", String(200), primary_key=True),
-    Column("districts", BigInteger, nullable=False),
-    Column("test_districts", BigInteger, nullable=False),
+    Column("keys", BigInteger, nullable=False),
+    Column("test_keys", BigInteger, nullable=False),
 )
 
 searches = Table(
@@ -297,7 +297,7 @@ searches = Table(
     _time("finished_at", nullable=True),
     Column("warm_starts", JSON),  # candidates of earlier searches that are tried as well
     Column("models", JSON),  # how many models of which candidate make the challenger; once finished
-    Column("cv_rmse", Float),  # US dollars, of their mean
+    Column("cv_rmse", Float),  # of their mean, in the target's unit as all errors
     Column("out_of_fold", ForeignKey("blobs.digest")),  # its out-of-fold predictions
 )
 
@@ -307,7 +307,7 @@ fold_scores = Table(
     Column("search", ForeignKey("searches.id"), primary_key=True, autoincrement=False),
     Column("draw", Integer, primary_key=True, autoincrement=False),
     Column("fold", Integer, primary_key=True, autoincrement=False),
-    Column("rmse", Float),  # US dollars; null where it failed
+    Column("rmse", Float),  # null where it failed
     Column("seconds", Float, nullable=False),
     Column("error", Text, nullable=False),
     _time("recorded_at"),
@@ -320,7 +320,7 @@ trials = Table(
     Column("draw", Integer, primary_key=True, autoincrement=False),
     Column("family", String(40), nullable=False),
     Column("parameters", JSON, nullable=False),
-    Column("fold_rmse", JSON, nullable=False),  # US dollars
+    Column("fold_rmse", JSON, nullable=False),
     Column("rmse", Float),  # mean over folds; null for a failed draw
     Column("seconds", Float, nullable=False),
     Column("error", Text, nullable=False),
@@ -383,7 +383,7 @@ prediction_batches = Table(
     sqlite_autoincrement=True,  # the number of an expired one is never given again: see the monitor
 )
 
-# True prices that came without the rest of their district, or from a person who checked it.
+# True values that arrived without the rest of their row, or from a person who checked it.
 label_batches = Table(
     "label_batches",
     metadata,

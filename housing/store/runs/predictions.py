@@ -1,4 +1,4 @@
-"""Answers that were given, and true prices that came later, in SQL and as Parquet segments.
+"""Predictions, and true values that arrived later, in SQL and as Parquet segments.
 
 Joining the two belongs to `steps.outcomes`; when answers are written, to `serving.log`.
 """
@@ -131,7 +131,7 @@ def label_batches_all(connection: Connection) -> Sequence[Row[Any]]:
 
 
 def add_labels(store: Store, labels: pd.DataFrame, facts: dict[str, Any]) -> int:
-    """Keep true prices (`key`, `label`); returns the id of the batch."""
+    """Store true values (`key`, `label`); returns the id of the batch."""
     segment = put_frame(store, labels) if len(labels) else None
     with store.write() as connection:
         digest = None if segment is None else record_blob(connection, segment, "labels")

@@ -137,7 +137,7 @@ def test_only_changed_rows_are_corrections(
         newest = queries.list_batches(connection)[0]
         shown = queries.show_batch(connection, 2)
     assert newest["corrections"] == 1
-    assert (shown["new_districts"], shown["known_unchanged"]) == (5, 119)
+    assert (shown["new_rows"], shown["known_unchanged"]) == (5, 119)
 
 
 @pytest.mark.parametrize("change", [str.upper, lambda i: f"0{i}", lambda i: i.replace("d", "d ")])

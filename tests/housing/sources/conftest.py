@@ -35,7 +35,7 @@ class Memory:
     def watermark(self, source: str) -> str | None:
         return self.watermarks.get(source)
 
-    def has_reference(self) -> bool:
+    def has_batch_of(self, _source: str) -> bool:
         return self.reference
 
     def store(self, delivery):

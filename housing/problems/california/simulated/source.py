@@ -34,7 +34,7 @@ class Simulated:
                 next_step=f"These exist: {', '.join(SCENARIOS)}.",
             )
         last = seen.watermark(self.name)
-        if last is None and not seen.has_reference():
+        if last is None and not seen.has_batch_of("census"):
             yield bootstrap(self.options, self.name, "simulated districts")
             return
         day = int(last or 0) + 1

@@ -96,7 +96,7 @@ def test_sources_can_ask_what_was_there_before(store, new):
     seen = BatchLookup(store)
     assert seen.batch_with(new.digest) is None
     assert seen.watermark("landing") is None
-    assert not seen.has_reference()
+    assert not seen.has_batch_of("census")
     marks = ["2026-01-01", "2026-01-02", None]
     for i, watermark in enumerate(marks):
         delivery = dataclasses.replace(new, digest=f"{i}" * 64, watermark=watermark)
@@ -106,7 +106,7 @@ def test_sources_can_ask_what_was_there_before(store, new):
     assert seen.watermark("landing") == "2026-01-02"
     assert seen.watermark("sql") is None
     batches.add(store, dataclasses.replace(new, source="census", digest="c" * 64), run=None)
-    assert seen.has_reference()
+    assert seen.has_batch_of("census")
 
 
 def test_recent_row_counts_are_of_one_source_and_of_batches_that_were_taken(store, new):

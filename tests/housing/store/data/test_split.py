@@ -57,8 +57,8 @@ def generations_of(store):
 def counts_of(store):
     query = sa.select(
         stratum_counts.c.stratum,
-        sa.func.sum(stratum_counts.c.districts),
-        sa.func.sum(stratum_counts.c.test_districts),
+        sa.func.sum(stratum_counts.c["keys"]),
+        sa.func.sum(stratum_counts.c.test_keys),
     ).group_by(stratum_counts.c.stratum)
     with store.read() as connection:
         return {stratum: (int(n), int(t)) for stratum, n, t in connection.execute(query)}
