@@ -42,7 +42,7 @@ class ProblemInvalid(HousingError):
 
     template = (
         "HOUSING_PROBLEM={name} is no problem: {why}. Name an installed module that defines "
-        "PROBLEM = Problem(...), as housing.problems.california does."
+        "PROBLEM = Problem(...)."
     )
     exit_code = 2
 
@@ -82,7 +82,7 @@ class SourceUnavailable(HousingError):
 
 
 class FileUnreadable(HousingError):
-    """A file that is not a table of districts; other files are ingested."""
+    """A file that is not a table of the problem's rows; other files are ingested."""
 
     template = "{file}: {why}"
 
@@ -268,7 +268,7 @@ class LeakFound(HousingError):
     """Training keys of a model are in the test set: the run stops."""
 
     template = (
-        "Leakage check failed for {model}: {overlap} of its {rows} training districts are in "
+        "Leakage check failed for {model}: {overlap} of its {rows} training rows are in "
         "the test set of {version}. Nothing was judged. `housing doctor` checks the split."
     )
 

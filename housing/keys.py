@@ -62,7 +62,7 @@ _KEY_AS_ID = re.compile(r"key:([0-9a-f]{16})")
 
 
 def keys_of_ids(ids: pd.Series) -> Keys:
-    """Keys from the districts' own ids, compared as text; shape (n,).
+    """Keys from the rows' own ids, compared as text; shape (n,).
 
     An id as `ids_of_keys` writes it stands for the key in it.
     """
@@ -76,7 +76,7 @@ def _digest(text: str) -> bytes:
 
 
 def ids_of_keys(keys: Keys) -> list[str]:
-    """Ids for districts whose own id is unknown; in a file they identify the same districts."""
+    """Ids for rows whose own id is unknown; in a file they identify the same rows."""
     return [f"key:{word:016x}" for word in keys.view(np.uint64).tolist()]
 
 
@@ -90,6 +90,6 @@ def row_keys(frame: pd.DataFrame) -> Keys:
 
 
 def keyed_hash(keys: Keys, seed: int) -> npt.NDArray[np.uint64]:
-    """A pseudo-random order of districts that only `seed` decides; shape (n,)."""
+    """A pseudo-random order of rows that only `seed` decides; shape (n,)."""
     salt = mix(np.array([seed], dtype=np.int64).view(np.uint64) + _GOLDEN)
     return mix(keys.view(np.uint64) ^ salt)

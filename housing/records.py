@@ -140,7 +140,7 @@ class Score:
 
     draw: int  # index of the draw
     fold: int
-    rmse: float  # US dollars; infinity where it failed
+    rmse: float  # in the target's unit; infinity where it failed
     seconds: float  # wall time of fitting and predicting
     error: str = ""  # why it failed, or ""
 
@@ -150,19 +150,19 @@ class Trial:
     """One draw, scored by cross-validation on the training side."""
 
     draw: Candidate
-    fold_rmse: tuple[float, ...]  # US dollars, one a fold; empty where the draw failed
+    fold_rmse: tuple[float, ...]  # one a fold; empty where the draw failed
     seconds: float  # wall time of all its fits
     error: str = ""  # why it failed, or ""
     stopped: bool = False  # it was so far behind after some folds that the others were spared
 
     @property
     def rmse(self) -> float:
-        """Mean over folds (US dollars), or infinity where it failed or was stopped."""
+        """Mean over folds, or infinity where it failed or was stopped."""
         return float("inf") if self.error or self.stopped else self.so_far
 
     @property
     def so_far(self) -> float:
-        """Mean over the folds that it was scored on (US dollars), infinity where there are none."""
+        """Mean over the folds that it was scored on, infinity where there are none."""
         return sum(self.fold_rmse) / len(self.fold_rmse) if self.fold_rmse else float("inf")
 
 
@@ -189,10 +189,10 @@ class Metrics:
     """How one model does on one test set."""
 
     rows: int
-    rmse: Interval  # US dollars; t-interval of the mean squared error, square-rooted
-    mae: float  # US dollars
+    rmse: Interval  # in the target's unit; t-interval of the mean squared error, square-rooted
+    mae: float
     r2: float
-    within_10: float  # share of rows predicted within 10 % of the price
+    within_10: float  # share of rows predicted within 10 % of the value
     within_20: float
     rmse_clustered: Interval | None = None  # None for a single cell and in older evidence
     mae_clustered: Interval | None = None
@@ -206,14 +206,14 @@ class Comparison:
     """
 
     rows: int
-    clusters: int  # location cells; neighbouring districts are not independent
+    clusters: int  # location cells; neighbouring rows are not independent
     effect: float
     se: float  # standard error of `effect` among neighbours: the deciding one
     se_independent: float  # as if rows were independent
     interval: Interval  # two-sided, from `se`
     upper: float  # one-sided upper bound of `effect` at the policy's confidence
     df: float | None = None  # of Student's t; None in older evidence: clusters - 1
-    bandwidth: float | None = None  # degrees over which neighbours are taken to err alike
+    bandwidth: float | None = None  # distance over which neighbours are taken to err alike
 
     @property
     def degrees(self) -> float:

@@ -80,7 +80,7 @@ class SplitSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     seed: int = Field(42, ge=0, lt=2**31)
-    """Decides the split and the simulated districts."""
+    """Decides the split and the simulated rows."""
     test_share: float = Field(0.2, gt=0.01, lt=0.9)
     """Share of rows kept for testing."""
 

@@ -31,6 +31,7 @@ from housing.pipeline.evaluate import JudgedEvaluation
 from housing.pipeline.rollback_readiness import RollbackReadiness
 from housing.pipeline.run_context import NightlyParameters, RunContext, step
 from housing.records import IntakeSummary, RunResult
+from housing.schema import WORDING
 from tasks import PLAIN
 from tasks.reporting import emit, show_progress, show_report
 from tasks.run_labels import append_to_run_name
@@ -68,10 +69,10 @@ def freeze(run: RunContext) -> int:
 
 @task(name="split", task_run_name="split r{run.id}", **PLAIN)
 def split(run: RunContext) -> int:
-    """Assign each new district to the training or the test side; returns how many there were."""
+    """Assign each new row to the training or the test side; returns how many there were."""
     with step(run, "split") as (store, settings):
         new = datasets.split(store, settings)
-        progress.report("split", 1, 1, f"{new:,} new districts assigned to a side")
+        progress.report("split", 1, 1, f"{new:,} new {WORDING.rows} assigned to a side")
     return new
 
 

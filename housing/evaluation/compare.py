@@ -68,7 +68,7 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
     The standard errors come from the delta method on the paired losses: with a the challenger's,
     b the champion's, and r = (mean a / mean b) ** p, row i moves r by
     p r (a_i / mean a - b_i / mean b) / n; p is 1/2 for squared errors. The one that decides allows
-    for correlated errors of neighbouring districts (`spatial_error`).
+    for correlated errors of neighbouring rows (`spatial_error`).
     NotMeasurable: fewer than two rows or two cells, a champion without error.
     """
     n, power = len(errors.champion), 0.5 if loss == "rmse" else 1.0

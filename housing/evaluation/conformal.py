@@ -1,9 +1,9 @@
 """Prediction intervals with the nominal coverage in every group of rows, from residuals.
 
 Split conformal prediction with two refinements. The score is the absolute residual over a scale
-that grows with the price and with the residuals nearby. Its quantile is not one number but a linear
-function of the groups that a row belongs to, by quantile regression (Gibbs, Cherian and Candes,
-2023, "Conformal prediction with conditional guarantees"): then the coverage is nominal in each
+that grows with the prediction and with the residuals nearby. Its quantile is not one number but a
+linear function of the groups that a row belongs to, by quantile regression (Gibbs, Cherian and
+Candes, 2023, "Conformal prediction with conditional guarantees"): then it is nominal in each
 group, however the groups overlap, and not only on average. The caller chooses the groups and
 supplies out-of-fold residuals.
 """
@@ -40,17 +40,19 @@ class Conformal:
     """A fitted interval: +- `half_width`; plain numbers, so that it can be kept as JSON."""
 
     nominal: float  # nominal coverage
-    scale: tuple[float, float, float]  # logarithm of the scale: constant, log price, log nearby
-    floor: float  # US dollars
+    scale: tuple[
+        float, float, float
+    ]  # logarithm of the scale: constant, log prediction, log nearby
+    floor: float  # in the target's unit, as every width
     base: float  # quantile of the score for a row of no group
     weights: tuple[float, ...]  # what each group adds; 0 for a group that is too small
     rows: int  # residuals that it was fitted on
 
     def half_width(self, predicted: Values, nearby: Values, groups: Groups) -> Floats:
-        """Half the length of each row's interval (US dollars), shape (n,).
+        """Half the length of each row's interval, shape (n,).
 
-        `predicted` and `nearby` (typical absolute residual around the row, US dollars) have shape
-        (n,), `groups` (n, groups).
+        `predicted` and `nearby` (typical absolute residual around the row) have shape (n,),
+        `groups` (n, groups).
         """
         quantile = self.base + groups @ np.asarray(self.weights)
         scale = _scale(np.asarray(self.scale), predicted, nearby, self.floor)

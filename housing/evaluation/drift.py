@@ -2,7 +2,7 @@
 
 Two figures a column, since either alone misleads: an effect size (how much it differs) and a
 p-value (whether chance explains it), with the false discovery rate controlled over all columns.
-Districts are clustered, so p-values are too small by an unknown factor: a decision needs both
+Rows are clustered, so p-values are too small by an unknown factor: a decision needs both
 (`found`).
 """
 

@@ -22,7 +22,7 @@ def measure(
     confidence: float = 0.95,
     where: SpatialCells | None = None,
 ) -> Metrics:
-    """Errors of predictions, both of shape (n,) and in US dollars.
+    """Errors of predictions, both of shape (n,) and in the target's unit.
 
     The interval of the RMSE is the t-interval of the mean squared error, square-rooted (Géron,
     Hands-On Machine Learning, chapter 2); a lower limit below zero reads as zero. It treats rows

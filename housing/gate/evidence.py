@@ -52,7 +52,7 @@ class BestFormerChampion:
 
     id: int
     among: int  # former champions that were scored
-    rmse: float  # US dollars
+    rmse: float
     comparison: Comparison
 
 
@@ -60,7 +60,7 @@ class BestFormerChampion:
 class SeedVariance:
     """Seed variance: how much the ensemble's error depends on the seeds of its members."""
 
-    rmse: tuple[float, ...]  # of each member, US dollars
+    rmse: tuple[float, ...]  # of each member
     spread: float  # jackknife standard error of the ensemble's RMSE, relative to it
 
 

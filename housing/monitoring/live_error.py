@@ -1,8 +1,8 @@
-"""Whether the champion is still as good as promised, from prices that came after its answers.
+"""Whether the champion is still as good as promised, from labels that came after its predictions.
 
-Two questions that heavy tails cannot spoil: how many prices lie outside the promised interval, and
+Two questions that heavy tails cannot spoil: how many values lie outside the promised interval, and
 how many above the predicted one. Both shares are promised by the test rows, which are finitely many
-and on which the champion was selected; `evidence` weighs that. Neighbouring districts err together,
+and on which the champion was selected; `evidence` weighs that. Neighbouring rows err together,
 so rows count as fewer than they are.
 """
 
@@ -17,19 +17,20 @@ from scipy.stats import betabinom
 from housing.monitoring.evidence import SELECTION, log_evidence
 from housing.monitoring.options import ROLLBACK_CONFIDENCE, MonitorOptions
 from housing.monitoring.signals import Signal
+from housing.schema import WORDING
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-OUTSIDE, ABOVE = "prices outside the interval", "prices above the predicted"
-BELOW = "prices below the predicted"
+OUTSIDE = f"{WORDING.values} outside the interval"
+ABOVE, BELOW = (f"{WORDING.values} {side} the predicted" for side in ("above", "below"))
 SOURCES = 2
-"""Of labels: answers, and districts of new batches. Each has its share of the false alarms."""
+"""Of labels: predictions, and rows of new batches. Each has its share of the false alarms."""
 
 
 @dataclass(frozen=True)
 class LabelledPredictions:
-    """Answers whose true price is known, shape (n,) each, US dollars."""
+    """Predictions whose label is known, shape (n,) each, in the target's unit."""
 
     actual: Floats
     predicted: Floats
@@ -38,7 +39,7 @@ class LabelledPredictions:
 
 
 class Counts(NamedTuple):
-    """Labelled rows, those outside the interval, and those above the predicted price.
+    """Labelled rows, those outside the interval, and those above the predicted value.
 
     Numbers, or arrays of one shape. Those of the test rows are the promise.
     """
@@ -64,7 +65,7 @@ def total(windows: Sequence[Counts]) -> Counts:
 
 
 def outside_and_above(rows: LabelledPredictions) -> tuple[Flags, Flags]:
-    """Which prices lie outside the interval, and which above the predicted; a NaN limit is none."""
+    """Which values lie outside the interval, and which above the predicted; a NaN limit is none."""
     outside = (rows.actual < rows.lower) | (rows.actual > rows.upper)
     return outside, rows.actual > rows.predicted
 

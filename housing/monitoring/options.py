@@ -32,7 +32,7 @@ class MonitorOptions(BaseModel):
     false_alarm: float = Field(0.01, gt=0, lt=0.5)
     """Chance of a false alarm of live error for a champion and month."""
     design_effect: float = Field(2.0, ge=1, le=100)
-    """Rows that count as one, as neighbouring districts err together (the design effect of a
+    """Rows that count as one, as neighbouring rows err together (the design effect of a
     clustered sample)."""
     champion_days: float = Field(30.0, gt=0)
     """Days after which a champion is stale."""

@@ -1,7 +1,7 @@
 """Whether another model is better on the rows of a probation, at one level over all its looks.
 
 A row's loss is the absolute log of prediction over price, bounded; the figure is the mean
-difference of two models' losses, and its error takes it that neighbouring districts err together.
+difference of two models' losses, and its error takes it that neighbouring rows err together.
 While rows come in random order, the covariance of two looks is the variance of the later one
 (Jennison and Turnbull, 1997). So the standardised mean is, in information time, a Brownian motion
 divided by the root of time, and Robbins' mixture boundary (1970) holds at every instant at once.

@@ -26,7 +26,7 @@ def freeze(store: Store, run: RunContext) -> DatasetVersion:
 
 
 def split(store: Store, settings: Settings) -> int:
-    """Assign every district without a side to one; returns how many there were."""
+    """Assign every row without a side to one; returns how many there were."""
     rule = SplitRule(test_share=settings.split.test_share, seed=settings.split.seed)
     with store.read() as connection:
         todo = sides.unsplit(connection)

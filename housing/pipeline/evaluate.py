@@ -237,7 +237,7 @@ def _score(
 
 
 def assert_no_leakage(store: Store, model: Row[Any], test_keys: Any, version: int) -> int:
-    """Check that no training district of a model is in the test set; 0, or raises LeakFound.
+    """Check that no training row of a model is in the test set; 0, or raises LeakFound.
 
     The training keys are derived again from the version on which the model was fitted; Corrupt
     where their digest is not the recorded one.

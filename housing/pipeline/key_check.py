@@ -1,4 +1,4 @@
-"""Whether a delivery may contain known districts under other keys, as it lacks their ids."""
+"""Whether a delivery may contain known rows under other keys, as it lacks their ids."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ LEAST_ROWS = 20
 """A delivery of fewer rows is not checked: a handful may well be at known locations."""
 
 KNOWN_LOCATIONS, NEW_KEYS = 0.9, 0.5
-"""Shares from which on a delivery looks like known districts. Of new districts of the reference
+"""Shares from which on a delivery looks like known rows. Of new rows of the reference
 table 57 % are at locations of others."""
 
 MOST_ROWS = 2_000_000
@@ -36,7 +36,7 @@ def unknown_keys_at_known_locations(store: Store, accepted: pd.DataFrame) -> str
         return ""
     return (
         f" {at_known:.0%} of its rows are at locations of the dataset, and {new.mean():.0%} are "
-        f"new districts by their keys. If they are known districts with other values, only the "
+        f"new rows by their keys. If they are known rows with other values, only the "
         f"same `{schema.ID_COLUMN}` in both deliveries makes them corrections."
     )
 

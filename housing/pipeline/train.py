@@ -37,7 +37,7 @@ from housing.training.search_config import search_key as plan_key
 from housing.training.workers import one_thread
 
 PREDICTED = "predicted"
-"""Column of the out-of-fold predictions, beside the key: one row a training district."""
+"""Column of the out-of-fold predictions, beside the key."""
 
 TOY_ROWS = 200
 """Training rows on which a family is tried before its search."""
@@ -61,14 +61,14 @@ def plan_of(settings: Settings, content: str) -> SearchPlan:
 
 
 def keys_digest(keys: Keys) -> str:
-    """Digest of a set of district keys."""
+    """Digest of a set of keys."""
     ordered = keys.copy()
     ordered.sort()
     return hashlib.sha256(ordered.astype("<i8").tobytes()).hexdigest()
 
 
 def verified_training_keys(model: Row[Any], frame: pd.DataFrame) -> Keys:
-    """Keys of the districts that a model was fitted on, from the rows of its dataset version.
+    """Keys of the rows that a model was fitted on, from the rows of its dataset version.
 
     Raises Corrupt where they are not the recorded ones.
     """
@@ -76,7 +76,7 @@ def verified_training_keys(model: Row[Any], frame: pd.DataFrame) -> Keys:
     if keys_digest(keys) != model.train_keys:
         raise Corrupt(
             what=f"the split of dataset v{model.version}",
-            why=f"the training districts of m{model.id} are not those recorded with it",
+            why=f"the training {schema.WORDING.rows} of m{model.id} are not those recorded with it",
         )
     return keys
 

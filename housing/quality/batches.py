@@ -1,7 +1,7 @@
 """Batch rules: when a whole delivery is quarantined, although single rows may look fine.
 
 The defaults quarantine what is almost surely a mistake (another unit, a cut file, a shuffled
-column), and accept what is merely unusual, such as the districts of one city alone. Row rules
+column), and accept what is merely unusual, such as the rows of one region alone. Row rules
 belong in `rows`; statistical drift belongs in the gate, which can weigh it.
 """
 
@@ -95,8 +95,8 @@ def batch_message(
 def unit_slips(validated: Validated, history: BatchHistory, policy: QualityPolicy) -> Iterator[str]:
     """Columns that seem to be in another unit, judged on every number that was delivered.
 
-    All three quartiles must be off by the same power of ten: a new suburb has a tenth of the
-    usual house age at its median, but not throughout.
+    All three quartiles must be off by the same power of ten: rows of one group may have a tenth
+    of the usual median, but not throughout.
     """
     for name, quartiles in validated.delivered.items():
         usual = (history.columns or {}).get(name)

@@ -139,7 +139,7 @@ def times(column: pd.Series) -> tuple[pd.Series, Mask]:
 
 
 def identifiers(column: pd.Series, longest: int) -> tuple[pd.Series, Mask]:
-    """Read a column as districts' own ids, NaN where none, and which are too long or not text."""
+    """Read a column as rows' own ids, NaN where none, and which are too long or not text."""
     trimmed, missing = _words(text_of(column))
     bad = pc.or_(
         pc.greater(pc.utf8_length(trimmed), longest), pc.match_substring_regex(trimmed, _ODD)

@@ -13,7 +13,7 @@ import pandas as pd
 from housing.quality.table import RawTable
 from housing.quality.values import LONGEST_SHOWN, Fault, complaint
 from housing.records import Rejection
-from housing.schema import ID_COLUMN, KEY
+from housing.schema import ID_COLUMN, KEY, WORDING
 
 TEXT_ROWS = 10_000
 """Rows of each rule and column whose text is kept; of the others line, code and column are."""
@@ -106,8 +106,8 @@ def _example(rows: pd.DataFrame, name: str, line_unit: str) -> str:
     if row["code"] == "duplicate-key":
         same = rows.loc[rows["value"] == row["value"], "line"].tolist()
         lines = " and ".join(str(line) for line in same[:3])
-        district = row["value"][:LONGEST_SHOWN]
-        return f"{name}, {line_unit}s {lines}: the same district twice ({district})"
+        shown = row["value"][:LONGEST_SHOWN]
+        return f"{name}, {line_unit}s {lines}: the same {WORDING.row} twice ({shown})"
     if not row["column"]:
         return f"{where}: {row['value']}"
     return f"{where}, {row['column']}: {complaint(row['code'], row['column'], row['value'])}"

@@ -1,4 +1,4 @@
-"""Row rules: which delivered rows are districts, and why each other row is rejected.
+"""Row rules: which delivered rows are accepted, and why each other row is rejected.
 
 A row that breaks several rules is rejected for the first, in catalogue order. Rules about single
 values belong in `values`, what becomes of a whole batch in `batches`.
@@ -16,11 +16,11 @@ from housing.quality.rejections import Quarantine, summary
 from housing.quality.table import Raw, RawTable
 from housing.quality.values import VALUE_RULES, Fault, first_fault, read_columns, rules_table
 from housing.records import Rejection
-from housing.schema import CATALOGUE, ID_COLUMN, KEY, NUMBERS, OPTIONAL_COLUMNS
+from housing.schema import CATALOGUE, ID_COLUMN, KEY, NUMBERS, OPTIONAL_COLUMNS, WORDING
 
 ROW_RULES: Mapping[str, str] = {
     **VALUE_RULES,
-    "duplicate-key": "the district is in the batch twice or more; all its rows are rejected",
+    "duplicate-key": f"the {WORDING.row} is in the batch twice or more; all its rows are rejected",
     "fields": "a line has more or fewer fields than the header",
     "quote": "a quotation mark is not closed on its line, or is in the wrong place",
 }
@@ -60,7 +60,7 @@ class _Chunk:
 
 
 def validate(raw: Raw, name: str, watch: Callable[[int], object] = lambda rows: None) -> Validated:
-    """Split a delivered table into districts and rejected rows; `name` is used in messages.
+    """Split a delivered table into accepted and rejected rows; `name` is used in messages.
 
     One chunk of its text is in memory at a time. `watch` is called with the number of rows that
     have been checked so far.
@@ -100,7 +100,7 @@ def _checked(delivered: RawTable, quarantine: Quarantine) -> _Chunk:
 
 
 def reject_duplicates(raw: Raw, good: list[Mask], twice: Mask, quarantine: Quarantine) -> None:
-    """Take districts that occur twice out of the good rows, and read their text once more.
+    """Take rows that occur twice out of the good rows, and read their text once more.
 
     `good` is a mask of each chunk, `twice` one of all good rows, true for those to reject.
     """

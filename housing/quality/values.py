@@ -13,7 +13,7 @@ import pandas as pd
 
 from housing.quality import parsing
 from housing.quality.parsing import Mask
-from housing.schema import CATALOGUE, ID_COLUMN, TABLE, TIME_COLUMN
+from housing.schema import CATALOGUE, ID_COLUMN, TABLE, TIME_COLUMN, WORDING
 
 VALUE_RULES: Mapping[str, str] = {
     "missing": "a required field is empty (or `NA`, `N/A`, `NaN`, `null`, `None`, in any case)",
@@ -23,8 +23,8 @@ VALUE_RULES: Mapping[str, str] = {
     "range": "a number is outside its column's range",
     "category": "a category is not one of the catalogue's",
     "not-a-date": "a time is not ISO 8601 (`2024-12-31`, `2024-12-31T06:00:00Z`)",
-    "bad-id": "a district's own id is longer than 200 characters or holds control characters",
-    "exceeds": "a number is larger than the one that includes it, e.g. more bedrooms than rooms",
+    "bad-id": f"a {WORDING.row}'s own id is longer than 200 characters or holds control characters",
+    "exceeds": "a number is larger than the one that includes it",
 }
 """Codes of the value rules, and when a value breaks each."""
 

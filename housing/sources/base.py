@@ -40,9 +40,9 @@ class SourceOptions(SourceSettings):
     transfer_seconds: float = Field(
         default=120.0, gt=0, le=3600, description="Time limit of a download."
     )
-    seed: int = Field(default=42, ge=0, lt=2**31, description="Decides the simulated districts.")
+    seed: int = Field(default=42, ge=0, lt=2**31, description="Decides the simulated rows.")
     simulated_day_rows: int = Field(
-        default=300, ge=1, le=1_000_000, description="Simulated districts of every later delivery."
+        default=300, ge=1, le=1_000_000, description="Simulated rows of every later delivery."
     )
 
     def own(self, source: str, declared: type[Own]) -> Own:

@@ -1,4 +1,4 @@
-"""CSV files: UTF-8, commas, a header, and a line for each district; read a chunk at a time.
+"""CSV files: UTF-8, commas, a header, and a line for each row; read a chunk at a time.
 
 A stray quotation mark must not swallow the lines below it, so a quoted field ends on its line or
 the line is broken: lines are split first, fields afterwards. Reading numbers and categories from
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from housing.errors import FileUnreadable
 from housing.quality.rejections import TEXT_LENGTH
 from housing.quality.table import BrokenLine, LineUnit, RawTable
+from housing.schema import WORDING
 from housing.sources.encoding import refuse_other_encoding, refuse_other_formats
 from housing.sources.files import ReadLimits
 from housing.sources.header import DELIVERED, Wanted, read_header
@@ -120,8 +121,8 @@ class CsvTable:
         long = np.flatnonzero(lengths > self._limits.max_line_bytes)
         if len(long):
             most = f"longer than {self._limits.max_line_bytes:,} bytes"
-            why = f"line {line + long[0]} is {most}, and a district takes about 100"
-            self._refuse(f"{why}. Write one district a line, with a line break after each")
+            why = f"line {line + long[0]} is {most}, and one {WORDING.row} takes about 100"
+            self._refuse(f"{why}. Write one {WORDING.row} a line, with a line break after each")
         refuse_other_encoding(text, line, self._name)
         return text, lines
 

@@ -4,6 +4,7 @@ Nothing is converted: a wrong guess would change data silently.
 """
 
 from housing.errors import FileUnreadable
+from housing.schema import WORDING
 
 _FORMATS = {
     b"PAR1": "a Parquet file under another name. Give it the suffix .parquet",
@@ -23,7 +24,7 @@ def refuse_other_formats(start: bytes, name: str) -> None:
         if start.startswith(mark):
             raise FileUnreadable(file=name, why=f"is {what}")
     if not start or start.isspace():
-        why = "is empty. It needs a header, and a line for each district"
+        why = f"is empty. It needs a header, and a line for each {WORDING.row}"
         raise FileUnreadable(file=name, why=why)
 
 

@@ -19,6 +19,7 @@ from typing import IO, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from housing.errors import FileUnreadable
+from housing.schema import WORDING
 
 _BLOCK = 1 << 20  # bytes
 
@@ -163,7 +164,7 @@ def _gunzipped(packed: Any, name: str, limits: ReadLimits) -> Iterator[bytes]:
                 unpacked += len(block)
                 if unpacked > max(limits.ratio_from_bytes, packed.size * limits.max_ratio):
                     why = f"unpacks to more than {limits.max_ratio} times its size"
-                    next_step = "No table of districts does. Deliver it unpacked if it is one"
+                    next_step = f"No table of {WORDING.rows} does. Deliver it unpacked if it is one"
                     raise FileUnreadable(file=name, why=f"{why}. {next_step}")
                 yield block
     except EOFError as error:

@@ -3,7 +3,7 @@
 A file is read once (same bytes, same batch), never moved, changed or deleted, and not read while
 it is still being written. Known bytes under another name are compared with the dataset: if it no
 longer has their rows, the message names the command that brings them back. Files are read in the
-order of their names, so of two corrections of a district the one in the later name counts.
+order of their names, so of two corrections of a row the one in the later name counts.
 """
 
 import os

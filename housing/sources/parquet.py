@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from housing.errors import FileUnreadable
 from housing.quality import table
 from housing.quality.table import LineUnit, RawTable
-from housing.schema import ID_COLUMN, NUMBERS, TIME_COLUMN
+from housing.schema import ID_COLUMN, NUMBERS, TIME_COLUMN, WORDING
 from housing.sources.files import ReadLimits
 from housing.sources.header import DELIVERED, Wanted, read_header
 from housing.sources.identifiers import EXACT, EXACT_32, id_text
@@ -201,7 +201,7 @@ class ParquetTable:
         most = max(limits.ratio_from_bytes, limits.max_ratio * self._size)
         if unpacked > min(most, limits.max_bytes):
             why = f"unpacks to {unpacked:,} bytes or more, and has {self._size:,}"
-            next_step = "No table of districts does. Write it with plain columns, or as CSV"
+            next_step = f"No table of {WORDING.rows} does. Write it with plain columns, or as CSV"
             self._refuse(f"{why}. {next_step}")
 
 

@@ -23,7 +23,7 @@ class EnsembleSelection:
     """Members of an ensemble of equally weighted models, and its out-of-fold predictions."""
 
     models: Mapping[int, int]  # draw -> how many models of it, ascending by draw
-    rmse: float  # US dollars, mean over folds
+    rmse: float  # mean over folds
     predicted: Floats  # one a row that was scored, shape (n,)
 
 

@@ -175,7 +175,7 @@ def _fit_alone(
 class BaselinePredictions:
     """Predictions of each baseline, and the errors of those that failed."""
 
-    values: Mapping[str, Floats]  # name -> US dollars, shape (n,)
+    values: Mapping[str, Floats]  # by name, shape (n,)
     failed: Mapping[str, str]
 
 

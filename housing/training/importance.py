@@ -24,11 +24,11 @@ from housing.training.workers import one_thread
 Floats = npt.NDArray[np.float64]
 
 ROWS = 8000
-"""Training districts that are used; a third of them as the validation part."""
+"""Training rows that are used; a third of them as the validation part."""
 
 VALIDATION = 1 / 3
 SHUFFLED_ROWS = 1000
-"""Validation districts that are predicted again with each column shuffled."""
+"""Validation rows that are predicted again with each column shuffled."""
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def ties(
 ) -> tuple[Ties, Frequencies]:
     """The ties of a batch, and the frequencies with its independent rows.
 
-    `fresh` (n,) are the rows of new districts. Of rows that are tied one counts, in whatever order
+    `fresh` (n,) are the new rows. Of rows that are tied one counts, in whatever order
     they come, so the second pass is free of the copies that the first has found.
     """
     groups = list(_groups(rows, known))

@@ -1,4 +1,4 @@
-"""Which side a district falls on: decided once, stratified, by its key and its near-duplicates.
+"""Which side a row falls on: decided once, stratified, by its key and its near-duplicates.
 
 Pure arithmetic on columns; the ledger that remembers the sides is `store.split`. Within a
 stratum the lowest keyed hashes go to the test side, as many as keep its share at the target, so a
@@ -21,7 +21,7 @@ from housing.training.near_duplicates import Ties, index_sides, settled
 
 @dataclass(frozen=True)
 class StratumCount:
-    """Districts of a stratum that have a side, and how many of them are on the test side."""
+    """Rows of a stratum that have a side, and how many of them are on the test side."""
 
     keys: int
     test_keys: int
@@ -29,7 +29,7 @@ class StratumCount:
 
 @dataclass(frozen=True)
 class SplitRule:
-    """Share of districts on the test side, and the seed of the order in which they are taken."""
+    """Share of rows on the test side, and the seed of the order in which they are taken."""
 
     test_share: float
     seed: int
@@ -58,7 +58,7 @@ def assign(
     seen: Mapping[int, StratumCount],
     rule: SplitRule,
 ) -> npt.NDArray[np.bool_]:
-    """Sides of districts never seen before: True is test; shape (n,).
+    """Sides of rows never seen before: True is test; shape (n,).
 
     `keys` (n,) must be distinct and new, `stratum` (n,) their strata, `seen` what each stratum
     already has.
@@ -81,10 +81,10 @@ def assign(
 
 
 def _quota(seen: StratumCount | None, new: int, share: float, u: float) -> int:
-    """How many of `new` districts go to the test side; `u` in [0, 1) decides the rounding.
+    """How many of `new` rows go to the test side; `u` in [0, 1) decides the rounding.
 
-    Of what the stratum lacks, a quarter of the first district is made up for, and all beyond it.
-    Would all be, then of districts that come one by one each fifth were a test row: always the
+    Of what the stratum lacks, a quarter of the first row is made up for, and all beyond it.
+    Would all be, then of rows that come one by one each fifth were a test row: always the
     Friday's, where there is one a working day.
     """
     before = seen or StratumCount(0, 0)
@@ -108,8 +108,8 @@ def split_rows(
 ) -> Sides:
     """The side of each row of a batch, shape (n,): TEST, TRAIN, or NEITHER for one not to be used.
 
-    A known district keeps its side and a new one takes that of its near-duplicate; a row with
-    near-duplicates on both sides is used on neither. The other new districts are drawn.
+    A known row keeps its side and a new one takes that of its near-duplicate; a row with
+    near-duplicates on both sides is used on neither. The other new rows are drawn.
     """
     in_index = index_sides(tied, len(rows.keys))
     side = np.where(rows.known, rows.recorded, NEITHER).astype(np.int8)
@@ -120,7 +120,7 @@ def split_rows(
     seen = _added(seen, counts(rows.stratum[fixed], side[fixed] == TEST))
     test = assign(rows.keys[drawn], rows.stratum[drawn], seen, rule)
     side[drawn] = np.where(test, TEST, TRAIN)
-    # Another order than the draw's: else of two districts the likelier test row would lead.
+    # Another order than the draw's: else of two rows the likelier test row would lead.
     return settled(tied, side, rows.known, mix(keyed_hash(rows.keys, rule.seed)))
 
 
@@ -136,7 +136,7 @@ def _added(
 
 
 def counts(stratum: npt.NDArray[np.int64], test: npt.NDArray[np.bool_]) -> dict[int, StratumCount]:
-    """How many districts, and how many on the test side, each stratum got."""
+    """How many rows, and how many on the test side, each stratum got."""
     present, inverse = np.unique(stratum, return_inverse=True)
     total = np.bincount(inverse, minlength=len(present))
     tested = np.bincount(inverse, weights=test, minlength=len(present)).astype(np.int64)
