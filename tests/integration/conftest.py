@@ -35,7 +35,7 @@ def fork_flow(prefect_server: Server) -> Night:
 
 def _fork(server: Mapping[str, str], home: Path, blow: Blow | None = None) -> int:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.fixtures.killable_run"])
+    context.set_forkserver_preload(killable_run.PRELOAD)
     environment = {**SMALL, **server, "HOUSING_HOME": str(home)}
     if server:
         environment["PREFECT_HOME"] = str(home / "prefect")

@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from housing.store.database.open import open_store
 from housing.store.database.tables import batches as batches_table
 from housing.store.database.tables import evaluations
 from housing.training.candidates import FAMILIES
+from tests.fixtures.pausing import Paused, Point
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, _without_clock, landing_rows, small_forest
 from tests.housing.conftest import Land
@@ -406,42 +405,11 @@ def test_a_junk_file_changes_no_verdict_then_nor_later(
 
 # --- two processes, and one that dies --------------------------------------------------------
 
-INGEST = """
-import os, sys
-from pathlib import Path
-from housing.settings import load_settings
-from housing.pipeline import ingest
-from housing.store.data import segments
-from housing.store.database.open import open_store
-kept = segments.put_frame
-def put_frame(store, frame):
-    blob = kept(store, frame)
-    print("stored", flush=True)
-    sys.stdin.readline()
-    return blob
-segments.put_frame = put_frame
-settings = load_settings()
-with open_store(settings) as store:
-    found = ingest.ingest_files(store, settings, [Path(sys.argv[1])])
-print(found.batches[0].status, found.batches[0].unchanged, flush=True)
-"""
-"""Ingests a file and waits for a line after the rows are stored, before SQL knows of them."""
 
-
-def _begun(path: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", INGEST, str(path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline() == "stored\n"
-    return process
-
-
-def _ended(process: subprocess.Popen[str]) -> str:
-    said, _ = process.communicate("\n\n\n")
-    assert process.returncode == 0
-    return said.splitlines()[-1]
+def _begun(path: Path) -> Paused:
+    """Ingests a file and stops once the rows are stored, before SQL knows of them."""
+    stored = Point("housing.store.data.segments:put_frame", after=True)
+    return Paused("ingest_file", stored, str(path)).arrive()
 
 
 @pytest.mark.parametrize("same_bytes", [True, False])
@@ -452,8 +420,8 @@ def test_of_two_processes_with_the_same_rows_one_brings_them_in(
     table.to_csv(paths[0], index=False)
     table.to_csv(paths[1], index=False, lineterminator="\n" if same_bytes else "\r\n")
     begun = [_begun(path) for path in paths]  # both compared before either was recorded
-    assert _ended(begun[1]).startswith("accepted")
-    assert _ended(begun[0]) == ("unchanged 0" if same_bytes else "unchanged 120")
+    assert begun[1].finish().startswith("accepted")
+    assert begun[0].finish() == ("unchanged 0" if same_bytes else "unchanged 120")
     assert len(datasets_of(store)) == (1 if same_bytes else 2)
     night_of_data(store)
     assert population(store) == sorted(table["population"])
@@ -469,9 +437,7 @@ def test_a_delivery_killed_half_way_is_taken_by_the_next(
 ) -> None:
     path = tmp_path / "a.csv"
     table.to_csv(path, index=False)
-    process = _begun(path)
-    process.kill()
-    process.communicate()
+    _begun(path).kill()
     assert datasets_of(store) == []
     assert take(store, path).accepted == 120
     night_of_data(store)
