@@ -24,6 +24,7 @@ from tests.fixtures.postgresql import Postgres, postgres_with
 from tests.fixtures.prepared_home import prepared_homes as prepared_homes
 from tests.fixtures.quick_runs import fits_folder as fits_folder
 from tests.fixtures.quick_runs import fits_once as fits_once
+from tests.fixtures.quick_runs import quick_pictures as quick_pictures
 from tests.fixtures.quick_runs import quick_runs as quick_runs
 
 ROOT = Path(__file__).parents[1]

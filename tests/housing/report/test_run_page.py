@@ -139,6 +139,7 @@ def bare(make_report, **facts):
     return RunReport(run=13, started_at=whole.started_at, **facts)
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_night_with_nothing_new(make_report):
     text = Page(
         render(bare(make_report, outcome=RunOutcome.NOTHING_NEW, message="No new file."))
@@ -149,6 +150,7 @@ def test_a_night_with_nothing_new(make_report):
         assert part not in text
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_first_night_is_judged_by_the_baselines(make_report):
     page = render(make_report(champion=False))
     text = Page(page).text
@@ -157,6 +159,7 @@ def test_a_first_night_is_judged_by_the_baselines(make_report):
     assert "m7" not in text
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_failed_search(make_report):
     trials = tuple(Trial(Candidate(i, "trees", {}), (), 1.0, f"reason {i}") for i in range(3))
     report = bare(
@@ -166,12 +169,14 @@ def test_a_failed_search(make_report):
     assert "3 of 3 draws failed. The first: draw 0, trees: reason 0" in text
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_dry_run(make_report):
     assert (
         "Dry run: nothing was changed" in Page(render(make_report(outcome=RunOutcome.DRY_RUN))).text
     )
 
 
+@pytest.mark.usefixtures("quick_pictures")
 @pytest.mark.parametrize(
     "part",
     [
@@ -188,6 +193,7 @@ def test_any_part_may_be_missing(make_report, part):
     assert "None" not in text.replace("None of the", "")
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_challenger_without_finite_predictions(make_report):
     report = make_report()
     ours = replace(report.evidence.challenger, metrics=None, non_finite=4)
@@ -206,18 +212,21 @@ def test_a_challenger_without_finite_predictions(make_report):
         assert "The decision" not in text
 
 
+@pytest.mark.usefixtures("quick_pictures")
 @pytest.mark.parametrize("factor", [1.1, 1.0, 0.9])
 def test_every_verdict_of_the_gate_has_a_page(make_report, factor):
     report = make_report(factor)
     assert report.message in Page(render(report)).text
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_notices_are_loud(make_report):
     page = Page(render(make_report(notices=("These districts are simulated.",))))
     assert "Notice. These districts are simulated." in page.text
     assert ("p", "role", "alert") in page.attributes
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_simulated_batches_are_marked(make_report):
     batch = BatchSummary(1, "simulated", "night 1", "accepted", "", 5, 5, simulated=True)
     assert "night 1 simulated" in Page(render(make_report(batches=(batch,)))).text
@@ -269,6 +278,7 @@ def test_texts_from_outside_stay_texts(make_report):
     assert shown >= 20
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_file_name_that_is_no_text_can_be_written(make_report):
     name = b"caf\xe9.csv".decode("utf-8", "surrogateescape")
     report = make_report(batches=(BatchSummary(1, "landing", name, "accepted", "", 1, 1),))

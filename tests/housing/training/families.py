@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,12 @@ from housing.training.families import ModelFamily
 from housing.training.fit import fit_members
 
 
+@cache
 def reference_split(path: Path) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
-    """X and y of the training side, X and y of the test side: income strata, 20 %, seed 42."""
+    """X and y of the training side, X and y of the test side: income strata, 20 %, seed 42.
+
+    Every test of a session gets the same frames.
+    """
     table = pd.read_csv(path)
     income = schema.TABLE.strata[0].codes(table)
     train, test = train_test_split(table, test_size=0.2, stratify=income, random_state=42)
