@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark properties and twins; keep together what shares a costly fixture.
 
-    That is a module's own, or the orchestrator's server.
+    That is a module's own, or the orchestrator's server, of which one worker starts one.
 
     With `--dist loadgroup` each test without a group may go to any worker, which would then set up
     the module's fixtures once more.
@@ -64,8 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("property")
         if item.get_closest_marker("either_database") and _on_postgresql(item):
             item.add_marker("twin")
-        if item.get_closest_marker("xdist_group") is None and _shares(item):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+        if item.get_closest_marker("xdist_group") is None and (group := _group(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _on_postgresql(item: pytest.Item) -> bool:
@@ -73,11 +73,14 @@ def _on_postgresql(item: pytest.Item) -> bool:
     return chosen is not None and "postgresql" in chosen.params.values()
 
 
-def _shares(item: pytest.Item) -> bool:
+def _group(item: pytest.Item) -> str:
+    """The tests that run on the same worker as this one; "" where any worker will do."""
+    if item.get_closest_marker("prefect"):
+        return "prefect"
     fixtures = getattr(item, "_fixtureinfo", None)
     used = [] if fixtures is None else [f for fs in fixtures.name2fixturedefs.values() for f in fs]
     own = any(each.scope in ("module", "class") for each in used)
-    return own or item.get_closest_marker("prefect") is not None
+    return item.nodeid.partition("::")[0] if own else ""
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from housing.store import queries
 from housing.store.database.open import open_store
 from tests.fixtures.small_settings import landing_rows
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.system, pytest.mark.prefect]
 
 
 def checks_of(settings: Settings, run: int) -> dict[str, dict[str, Any]]:

@@ -145,9 +145,9 @@ FAIL = 'raise StoreUnavailable(what="The folder", why="disk error", next_step="W
     ("ends", "function", "prefect_first"),
     [
         (KILL, "_Pruner.act", False),
-        (KILL, "_Pruner.act", True),
+        pytest.param(KILL, "_Pruner.act", True, marks=pytest.mark.system),
         (FAIL, "_Pruner.act", True),
-        (KILL, "_recorded", False),  # before it has a row in our store
+        pytest.param(KILL, "_recorded", False, marks=pytest.mark.system),  # before it has a row
     ],
 )
 def test_a_prune_that_ends_early_is_reported_once(

@@ -18,6 +18,8 @@ from housing.training.split import SplitRule
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
 
+pytestmark = pytest.mark.either_database
+
 Frame = pd.DataFrame
 BASE, BAD, OTHER = landing_rows(0, 400), landing_rows(1, 120), landing_rows(2, 80)
 
