@@ -80,8 +80,8 @@ def ours(name: str, train: pd.DataFrame, test: pd.DataFrame, plan: SearchPlan, c
             curve.append((time.perf_counter() - began, best))
 
     found = run_search(X, y, plan, on_trial=note)
-    draws = {trial.draw.index: trial.draw for trial in found.trials}
-    members = ensemble_members(found.choice.models, draws, plan.seed)
+    candidates = {trial.candidate.index: trial.candidate for trial in found.trials}
+    members = ensemble_members(found.choice.models, candidates, plan.seed)
     model = fit_members(X, y, members, workers=plan.workers, without=plan.exclude_features).model
     wall = time.perf_counter() - began
     curve.append((wall, found.choice.rmse))
@@ -89,7 +89,7 @@ def ours(name: str, train: pd.DataFrame, test: pd.DataFrame, plan: SearchPlan, c
         "draws": len(found.trials),
         "fits": sum(len(trial.fold_rmse) for trial in found.trials),
         "of_fits": len(found.trials) * plan.folds,
-        "members": [f"{each.draw.family} {each.draw.index}" for each in members],
+        "members": [f"{each.candidate.family} {each.candidate.index}" for each in members],
         "plan": plan.model_dump(mode="json"),
     }
     predicted = np.asarray(model.predict(test[FEATURES])).tolist()

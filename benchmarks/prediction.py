@@ -25,7 +25,7 @@ from housing.inference.fast_predictor import CHUNK_ROWS, PLACE, TOLERANCE, predi
 from housing.problems.california.features import COVARIATES
 from housing.records import Member
 from housing.training.fit import fit_members
-from housing.training.sampling import draws
+from housing.training.sampling import sample_candidates
 from housing.training.search_config import SearchPlan
 from housing.training.workers import one_thread
 
@@ -155,7 +155,7 @@ KINDS = (
 
 def fitted(table: pd.DataFrame, plan: SearchPlan, kind: Kind) -> Pipeline:
     """A challenger of the default family."""
-    members = [Member(draws(plan)[0], seed) for seed in range(kind.bag)]
+    members = [Member(sample_candidates(plan)[0], seed) for seed in range(kind.bag)]
     X, y = table[list(schema.FEATURES)], table[schema.TARGET]
     found = fit_members(X, y, members, workers=plan.workers, without=kind.without)
     model: Pipeline = found.model

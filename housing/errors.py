@@ -274,9 +274,9 @@ class LeakFound(HousingError):
 
 
 class SearchFailed(HousingError):
-    """Every draw of a search failed to fit."""
+    """Every candidate of a search failed to fit."""
 
-    template = "All {draws} draws of the search failed; the first error: {first}"
+    template = "All {trials} trials of the search failed; the first error: {first}"
 
 
 class ClusterUnavailable(HousingError):

@@ -136,9 +136,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Score:
-    """One draw on one fold."""
+    """One candidate on one fold."""
 
-    draw: int  # index of the draw
+    candidate: int  # index of the candidate
     fold: int
     rmse: float  # in the target's unit; infinity where it failed
     seconds: float  # wall time of fitting and predicting
@@ -147,10 +147,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Trial:
-    """One draw, scored by cross-validation on the training side."""
+    """One candidate, scored by cross-validation on the training side."""
 
-    draw: Candidate
-    fold_rmse: tuple[float, ...]  # one a fold; empty where the draw failed
+    candidate: Candidate
+    fold_rmse: tuple[float, ...]  # one a fold; empty where the candidate failed
     seconds: float  # wall time of all its fits
     error: str = ""  # why it failed, or ""
     stopped: bool = False  # it was so far behind after some folds that the others were spared
@@ -168,9 +168,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Member:
-    """One model of those whose mean is the challenger: a draw, fitted with a seed."""
+    """One model of those whose mean is the challenger: a candidate, fitted with a seed."""
 
-    draw: Candidate
+    candidate: Candidate
     seed: int
 
 

@@ -134,8 +134,8 @@ class Settings(BaseSettings):
     retention: RetentionPolicy = Field(default_factory=lambda: RetentionPolicy.model_validate({}))
     """What to keep."""
     dask_address: str | None = None
-    """Address of a Dask scheduler, e.g. tcp://10.0.0.5:8786, on whose workers draws are scored and
-    models fitted; they need this package and its libraries."""
+    """Address of a Dask scheduler, e.g. tcp://10.0.0.5:8786, on whose workers candidates are scored
+    and models fitted; they need this package and its libraries."""
     quality: QualityPolicy = Field(default_factory=QualityPolicy)
     """What to let in."""
     serve: ServeOptions = Field(default_factory=ServeOptions)

@@ -1,4 +1,4 @@
-"""Training a model again from what is recorded of it: rows, sides, draw, seed, libraries."""
+"""Training a model again from what is recorded of it: rows, sides, candidate, seed, libraries."""
 
 from dataclasses import dataclass
 from typing import Any

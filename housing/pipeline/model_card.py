@@ -65,7 +65,7 @@ def collect(store: Store, model: int) -> CardFacts:
         seed=row.seed,
         ensemble_size=row.ensemble_size,
         parameters=row.parameters,
-        draws=len(trials),
+        candidates=len(trials),
         folds=int(plan.get("folds", 0)),
         cv_rmse=row.cv_rmse,
         metrics=metrics,

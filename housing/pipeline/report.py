@@ -113,7 +113,7 @@ def _with_models(
         report,
         challenger=f"m{model.id} ({model.family})",
         trials=trials,
-        best=best(trials).draw.index,
+        best=best(trials).candidate.index,
         importances=model.importances,
         groups=model.groups or {},
     )
@@ -176,7 +176,7 @@ def _shown(settings: Settings) -> dict[str, str]:
         "seed": str(settings.split.seed),
         "test share": f"{settings.split.test_share:.0%}",
         "families": ", ".join(settings.search.families),
-        "draws": str(settings.search.n_trials),
+        "candidates": str(settings.search.n_trials),
         "folds": str(settings.search.folds),
         "gate": f"{settings.gate.rule}, margin {settings.gate.margin:.1%}",
     }

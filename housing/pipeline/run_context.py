@@ -45,7 +45,7 @@ class NightlyParameters(BaseModel):
         None, description=f"Model families to draw from: {', '.join(FAMILIES)}."
     )
     seed: int | None = Field(None, ge=0, lt=2**31)
-    """Seed of the search; another seed draws other candidates."""
+    """Seed of the search; another seed candidates other candidates."""
     dry_run: bool = Field(False, title="Dry Run")
     """Judge, but promote nothing whatever the verdict is."""
 

@@ -114,7 +114,7 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
     keys = datasets.training_rows(frame)[KEY_COLUMN].to_numpy()[found.rows]
     out_of_fold = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
     choice = {
-        "models": [[draw, count] for draw, count in found.choice.models.items()],
+        "models": [[candidate, count] for candidate, count in found.choice.models.items()],
         "cv_rmse": found.choice.rmse,
     }
     searches.finish(store, search, choice, put_frame(store, out_of_fold))
@@ -132,7 +132,7 @@ def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
         try:
             with one_thread():
                 model.fit(rows, labels)
-        except Exception:  # noqa: BLE001, S112 - the search records what each of its draws raises
+        except Exception:  # noqa: BLE001, S112 - the search records what each of its candidates raises
             continue
         artifacts.check_storable(model, rows.iloc[:GOLDEN_ROWS], f"a model of the family {family}")
 
@@ -155,11 +155,11 @@ def _run(
     with store.read() as connection:
         warm_starts = searches.warm_starts_of(searches.get(connection, search))
         scored = list(searches.scores_of(connection, search))
-        ended = {trial.draw.index: trial for trial in searches.trials_of(connection, search)}
+        ended = {trial.candidate.index: trial for trial in searches.trials_of(connection, search)}
     done = tuple(scored)
     total = plan.folds * (
         plan.n_trials + len(warm_starts)
-    )  # at most: draws that are stopped save theirs
+    )  # at most: candidates that are stopped save theirs
 
     def report() -> None:
         progress.report("search", len(scored), total, _so_far(ended.values()))
@@ -170,9 +170,9 @@ def _run(
         report()
 
     def keep_trial(trial: Trial) -> None:
-        if trial.draw.index not in ended:
+        if trial.candidate.index not in ended:
             searches.record(store, search, trial)
-            ended[trial.draw.index] = trial
+            ended[trial.candidate.index] = trial
             report()
 
     report()
@@ -206,7 +206,9 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
             return int(known.id)
         trials = searches.trials_of(connection, search)
     winner = best(tuple(trials))
-    members = ensemble_members(dict(row.models), {t.draw.index: t.draw for t in trials}, plan.seed)
+    members = ensemble_members(
+        dict(row.models), {t.candidate.index: t.candidate for t in trials}, plan.seed
+    )
     frame = datasets.read(store, row.version)
     X, y = training_side(frame)
     train_keys = datasets.training_keys(frame)
@@ -215,7 +217,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
     fitted = fit_members(
         X, y, members,
         workers=plan.workers, without=plan.exclude_features, rows=plan.member_rows,
-        dask=settings.dask_address or "", also=partial(importances, winner.draw, plan),
+        dask=settings.dask_address or "", also=partial(importances, winner.candidate, plan),
     )  # fmt: skip
     fit_seconds = time.perf_counter() - began
     rows = golden_rows(X, GOLDEN_ROWS, plan.seed)
@@ -228,9 +230,9 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
         "search": search,
         "ensemble_size": plan.ensemble_size,
         "version": row.version,
-        "draw": winner.draw.index,
-        "family": winner.draw.family,
-        "parameters": dict(winner.draw.parameters),
+        "candidate": winner.candidate.index,
+        "family": winner.candidate.family,
+        "parameters": dict(winner.candidate.parameters),
         "members": [asdict(member) for member in members],
         "seed": plan.seed,
         "cv_rmse": row.cv_rmse,
@@ -250,9 +252,9 @@ def refit(store: Store, model: Row[Any], X: pd.DataFrame, y: pd.Series, settings
     """A registered model fitted again on the same rows: same members, same excluded features."""
     with store.read() as connection:
         plan = searches.get(connection, model.search).plan
-    draw = Candidate(model.draw, model.family, model.parameters)
-    members = [Member(Candidate(**each["draw"]), each["seed"]) for each in model.members or ()]
-    members = members or [Member(draw, model.seed + i) for i in range(model.ensemble_size)]
+    candidate = Candidate(model.candidate, model.family, model.parameters)
+    members = [Member(Candidate(**each["candidate"]), each["seed"]) for each in model.members or ()]
+    members = members or [Member(candidate, model.seed + i) for i in range(model.ensemble_size)]
     return fit_members(
         X, y, members,
         workers=settings.search.workers, without=plan.get("exclude_features", ()),

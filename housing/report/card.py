@@ -43,7 +43,7 @@ class CardFacts:
     seed: int
     ensemble_size: int
     parameters: Mapping[str, Any]
-    draws: int
+    candidates: int
     folds: int
     cv_rmse: float
     metrics: Metrics | None
@@ -145,7 +145,7 @@ def _making(f: CardFacts) -> Iterator[str]:
     yield "## Training"
     yield ""
     yield (
-        f"{f.family}: {f.explanation}. The best of {f.draws} drawn settings, each scored on "
+        f"{f.family}: {f.explanation}. The best of {f.candidates} candidates, each scored on "
         f"{f.folds} folds of the training side (error {amount(f.cv_rmse)}), fitted again on "
         f"all of it; {f.ensemble_size} model{'s' if f.ensemble_size > 1 else ''}, seed {f.seed}."
     )

@@ -64,7 +64,7 @@ class RunReport:
     verdict: Verdict | None = None
 
     trials: tuple[Trial, ...] = ()
-    best: int | None = None  # index of the draw that was refitted
+    best: int | None = None  # index of the candidate that was refitted
     importances: Mapping[str, float] = field(default_factory=dict)  # column -> importance
     groups: Mapping[str, float] = field(default_factory=dict)  # group of features -> share
     importance_unit: str = "share of all importance"  # axis label

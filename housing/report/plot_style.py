@@ -42,7 +42,7 @@ class PlotStyle:
     longest_name: int = 36  # characters; a longer one would leave no room for the picture
     far_off: float = 0.2  # relative error that counts as far off
     error_limit: float = 0.5  # relative error at which the colours of the map end
-    search_range: float = 2.5  # distances from the best to the middle draw that are shown
+    search_range: float = 2.5  # distances from the best to the middle candidate that are shown
 
 
 LOOK = PlotStyle()

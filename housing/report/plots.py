@@ -82,24 +82,24 @@ def _draw_interval(axes: Axes, row: int, c: Comparison, limit: float) -> None:
 
 
 def search(trials: Sequence[Trial], best: int | None) -> RenderedFigure | None:
-    """Score of each draw by family with the spread of its folds, and the best so far.
+    """Score of each candidate by family with the spread of its folds, and the best so far.
 
-    None where no draw was scored. Draws far above the others are marked at the upper edge.
+    None where nothing was scored. Candidates far above the others are marked at the upper edge.
     """
-    scored = sorted((t for t in trials if not t.error), key=lambda trial: trial.draw.index)
+    scored = sorted((t for t in trials if not t.error), key=lambda trial: trial.candidate.index)
     if not scored:
         return None
     with canvas(6.4, 3.0) as (figure, axes):
         edge = _upper_edge(scored)
-        for number, family in enumerate(dict.fromkeys(t.draw.family for t in trials)):
-            _draw_family(axes, number, [t for t in scored if t.draw.family == family], edge)
-        indices = [trial.draw.index for trial in scored]
+        for number, family in enumerate(dict.fromkeys(t.candidate.family for t in trials)):
+            _draw_family(axes, number, [t for t in scored if t.candidate.family == family], edge)
+        indices = [trial.candidate.index for trial in scored]
         lowest = np.minimum.accumulate([min(trial.rmse, edge) for trial in scored])
         axes.step(indices, lowest, where="post", color=LOOK.faint, zorder=0, label="best so far")
-        if failed := [trial.draw.index for trial in trials if trial.error]:
+        if failed := [trial.candidate.index for trial in trials if trial.error]:
             axes.plot(failed, [edge] * len(failed), "x", color=LOOK.bad, label="failed")
         for trial in scored:
-            if trial.draw.index == best:
+            if trial.candidate.index == best:
                 axes.annotate(
                     value_text(trial.so_far), (best, min(trial.fold_rmse)), (0, -12),
                     textcoords="offset points", ha="center", fontweight="bold",
@@ -107,16 +107,16 @@ def search(trials: Sequence[Trial], best: int | None) -> RenderedFigure | None:
         axes.margins(x=0.05, y=0.15)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter(AmountFormatter())
-        axes.set_xlabel("draw")
+        axes.set_xlabel("trial")
         axes.set_ylabel(f"error on unseen folds\n{with_unit('RMSE')}")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, handletextpad=0.3)
         first = min(scored, key=lambda trial: (trial.rmse, trial.so_far))
         count = sum(trial.stopped for trial in scored)
         stopped = f" and {count} were stopped as too far behind" if count else ""
         alt = (
-            f"Scores of {len(trials)} draws, of which {len(failed)} failed{stopped}. "
-            f"The lowest error is {amount(first.so_far)}: draw {first.draw.index}, "
-            f"{first.draw.family}."
+            f"Scores of {len(trials)} trials, of which {len(failed)} failed{stopped}. "
+            f"The lowest error is {amount(first.so_far)}: trial {first.candidate.index}, "
+            f"{first.candidate.family}."
         )
         return finished(figure, "search", alt)
 
@@ -127,22 +127,22 @@ def _draw_family(axes: Axes, number: int, trials: Sequence[Trial], edge: float) 
     shown = [trial for trial in trials if trial.so_far <= edge]
     for trial in shown:
         ends = (min(trial.fold_rmse), min(max(trial.fold_rmse), edge))
-        axes.plot([trial.draw.index] * 2, ends, color=color, lw=1.2, alpha=0.7)
-    where = [trial.draw.index for trial in shown]
-    label = named(trials[0].draw.family) if trials else None
+        axes.plot([trial.candidate.index] * 2, ends, color=color, lw=1.2, alpha=0.7)
+    where = [trial.candidate.index for trial in shown]
+    label = named(trials[0].candidate.family) if trials else None
     axes.plot(where, [trial.so_far for trial in shown], marker, color=color, ms=6, label=label)
     for trial in trials:
         if trial.so_far > edge:
-            axes.plot([trial.draw.index], [edge], marker, color=color, ms=6, fillstyle="none")
+            axes.plot([trial.candidate.index], [edge], marker, color=color, ms=6, fillstyle="none")
             axes.annotate(
                 f"\N{UPWARDS ARROW}{axis_labels([trial.so_far])[0]}",
-                (trial.draw.index, edge), (0, 6),
+                (trial.candidate.index, edge), (0, 6),
                 textcoords="offset points", ha="center", fontsize=LOOK.font_size - 2,
             )  # fmt: skip
 
 
 def _upper_edge(scored: Sequence[Trial]) -> float:
-    """Score above which a draw is marked at the edge, so that outliers do not flatten the plot."""
+    """Score from which a candidate is marked at the edge, so that outliers do not flatten it."""
     scores = np.array([trial.so_far for trial in scored])
     middle, best = float(np.median(scores)), float(scores.min())
     spread = max(max(trial.fold_rmse) for trial in scored if trial.so_far <= middle)

@@ -317,12 +317,12 @@ def _trials(connection: Connection, run: Row[Any]) -> Rows:
     search = registry.model(connection, run.challenger).search
     return [
         {
-            "draw": trial.draw.index,
-            "family": trial.draw.family,
+            "candidate": trial.candidate.index,
+            "family": trial.candidate.family,
             "rmse": None if trial.rmse == float("inf") else trial.rmse,
             "stopped": trial.stopped,
             "seconds": trial.seconds,
-            "parameters": trial.draw.parameters,
+            "parameters": trial.candidate.parameters,
             "error": trial.error,
         }
         for trial in sorted(searches.trials_of(connection, search), key=lambda t: t.rmse)

@@ -42,13 +42,13 @@ def unfitted(
 
 
 def pipeline(
-    draw: Candidate,
+    candidate: Candidate,
     seed: int,
     families: Mapping[str, ModelFamily] = FAMILIES,
     without: Collection[str] = (),
 ) -> Pipeline:
-    """The unfitted pipeline of a draw.
+    """The unfitted pipeline of a candidate.
 
     Raises KeyError for a family that is not there, ValueError for a parameter it does not have.
     """
-    return unfitted(draw.family, seed, families, without).set_params(**draw.parameters)
+    return unfitted(candidate.family, seed, families, without).set_params(**candidate.parameters)

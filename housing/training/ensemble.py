@@ -22,7 +22,7 @@ folds."""
 class EnsembleSelection:
     """Members of an ensemble of equally weighted models, and its out-of-fold predictions."""
 
-    models: Mapping[int, int]  # draw -> how many models of it, ascending by draw
+    models: Mapping[int, int]  # candidate -> how many models of it, ascending by candidate
     rmse: float  # mean over folds
     predicted: Floats  # one a row that was scored, shape (n,)
 
@@ -32,13 +32,13 @@ def choose(
 ) -> EnsembleSelection:
     """Choose `size` models, one after the other, each the one that lowers the error most.
 
-    predicted: out-of-fold predictions of each draw, shape (n,); tests: rows of each fold.
+    predicted: out-of-fold predictions of each candidate, shape (n,); tests: rows of each fold.
     """
     order = sorted(predicted)
     chosen: Counter[int] = Counter()
     total = np.zeros(len(y))
     for count in range(1, size + 1):
-        errors = [_rmse((total + predicted[draw]) / count, y, tests) for draw in order]
+        errors = [_rmse((total + predicted[candidate]) / count, y, tests) for candidate in order]
         best = order[int(np.argmin(errors))]
         chosen[best] += 1
         total = total + predicted[best]

@@ -21,7 +21,7 @@ class ModelFamily:
 
     `build` takes the seed of everything random inside and returns an unfitted pipeline with the
     steps `preprocess` and `model`. `space` maps its parameter names to a list of values or to a
-    scipy distribution. `cost` estimates one fit (seconds at 10,000 rows) from a draw's
+    scipy distribution. `cost` estimates one fit (seconds at 10,000 rows) from a candidate's
     parameters; it only orders the work. `extra` is a package that only this family needs, and the
     name of the project's extra that installs it. `trusted` names types of other packages in its
     fitted models, e.g. "lightgbm.basic.Booster": they may be loaded.

@@ -42,14 +42,14 @@ LIBRARIES = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
 
 
 def ensemble_members(
-    models: Mapping[int, int], draws: Mapping[int, Candidate], seed: int
+    models: Mapping[int, int], candidates: Mapping[int, Candidate], seed: int
 ) -> list[Member]:
     """Members of an ensemble, each with its own seed.
 
     `models` maps a candidate's index to the number of models of it.
     """
-    chosen = [draws[index] for index in sorted(models) for _ in range(models[index])]
-    return [Member(draw, seed + i) for i, draw in enumerate(chosen)]
+    chosen = [candidates[index] for index in sorted(models) for _ in range(models[index])]
+    return [Member(candidate, seed + i) for i, candidate in enumerate(chosen)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def fit_members(
     `dask` are. `also` is called with X and y by a worker that is free.
     """
     labels = np.asarray(y, dtype=np.float64)
-    pipelines = [pipeline(each.draw, each.seed, families, without) for each in members]
+    pipelines = [pipeline(each.candidate, each.seed, families, without) for each in members]
     if len(members) == 1:
         model = _fit_alone(pipelines[0], X, labels, workers)
         return Fitted(model, None if also is None else also(X, labels))

@@ -40,7 +40,7 @@ class Importances:
 
 
 def importances(
-    draw: Candidate,
+    candidate: Candidate,
     plan: SearchPlan,
     X: pd.DataFrame,
     y: Floats,
@@ -50,7 +50,7 @@ def importances(
     order = np.random.default_rng(plan.seed).permutation(len(X))[:ROWS]
     validation = order[: max(1, int(len(order) * VALIDATION))]
     train = order[len(validation) :] if len(order) > len(validation) else validation
-    model = pipeline(draw, plan.seed, families, plan.exclude_features)
+    model = pipeline(candidate, plan.seed, families, plan.exclude_features)
     with one_thread():
         model.fit(X.iloc[train], y[train])
         shown = validation[:SHUFFLED_ROWS]

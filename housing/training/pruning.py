@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 def prune(totals: Mapping[int, float], margin: float) -> tuple[int, ...]:
     """Candidates that continue, ascending; `totals` are their errors summed over equal folds."""
     limit = min(totals.values()) * (1 + margin)
-    return tuple(draw for draw in sorted(totals) if totals[draw] <= limit)
+    return tuple(candidate for candidate in sorted(totals) if totals[candidate] <= limit)
 
 
 def total(scores: Sequence[float]) -> float:

@@ -29,7 +29,7 @@ MOST_DRAWS = 10_000
 """Candidates of a search that only wall time limits."""
 
 
-def draws(
+def sample_candidates(
     plan: SearchPlan,
     families: Mapping[str, ModelFamily] = FAMILIES,
     warm_starts: Sequence[Candidate] = (),
@@ -37,7 +37,7 @@ def draws(
     """The first `n_trials` points that ParameterSampler gives, then those of `warm_starts`.
 
     Parameters are plain int, float, str, bool or None. Where every space is a list of values and
-    together they hold fewer than `n_trials` points, there are only as many draws.
+    together they hold fewer than `n_trials` points, there are only as many candidates.
     """
     fresh = tuple(islice(sample_forever(plan, families), plan.n_trials))
     again = (Candidate(len(fresh) + i, w.family, w.parameters) for i, w in enumerate(warm_starts))
@@ -76,13 +76,17 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def in_search_space(draw: Candidate, plan: SearchPlan, families: Mapping[str, ModelFamily]) -> bool:
+def in_search_space(
+    candidate: Candidate, plan: SearchPlan, families: Mapping[str, ModelFamily]
+) -> bool:
     """Whether a candidate of another run can be tried in this one: same family and parameters."""
-    return draw.family in plan.families and set(draw.parameters) == set(families[draw.family].space)
+    return candidate.family in plan.families and set(candidate.parameters) == set(
+        families[candidate.family].space
+    )
 
 
 def sample(rows: int, plan: SearchPlan) -> Rows:
-    """Row numbers that draws are scored on, ascending: all, or `plan.rows` of them at random."""
+    """Rows that candidates are scored on, ascending: all, or `plan.rows` of them at random."""
     if rows <= plan.rows:
         return np.arange(rows)
     chosen = np.random.default_rng(plan.seed).permutation(rows)[: plan.rows]

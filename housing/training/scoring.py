@@ -25,9 +25,9 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Task:
-    """One draw on one fold; `key` names the features that it shares with others, "" for none."""
+    """One candidate on one fold; `key` names features that it shares with others, "" for none."""
 
-    draw: Candidate
+    candidate: Candidate
     fold: int
     seed: int
     without: tuple[str, ...]
@@ -39,10 +39,10 @@ class Task:
         return replace(self, key=key)
 
     def pipeline(self) -> Pipeline:
-        """The draw's unfitted pipeline."""
+        """The candidate's unfitted pipeline."""
         built = self.build(self.seed)
         leave_out(built["preprocess"], self.without)
-        return built.set_params(**self.draw.parameters)
+        return built.set_params(**self.candidate.parameters)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class FoldScore:
 
 def feature_key(task: Task) -> str:
     """Names the features of a task; "" where its parameters change them or are impossible."""
-    if any(name.startswith("preprocess") for name in task.draw.parameters):
+    if any(name.startswith("preprocess") for name in task.candidate.parameters):
         return ""
     try:
         return json.dumps(describe(task.pipeline()["preprocess"]), sort_keys=True)
@@ -79,7 +79,7 @@ def prepare(task: Task, X: pd.DataFrame, y: Floats, fold: Fold) -> tuple[str, in
         preprocess = task.pipeline()[:-1]
         learnt = preprocess.fit_transform(X.iloc[train], y[train])
         sides = FoldData(learnt, preprocess.transform(X.iloc[test]))
-    except Exception as failure:  # noqa: BLE001 - it is recorded as the result of each draw
+    except Exception as failure:  # noqa: BLE001 - it is recorded as the result of each candidate
         sides = FoldData(None, None, f"{type(failure).__name__}: {failure}")
     return task.key, task.fold, sides
 
@@ -98,4 +98,4 @@ def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldS
     except Exception as failure:  # noqa: BLE001 - recorded as the result of the candidate
         error = f"{type(failure).__name__}: {failure}"
     seconds = time.perf_counter() - began
-    return FoldScore(Score(task.draw.index, task.fold, rmse, seconds, error), predicted)
+    return FoldScore(Score(task.candidate.index, task.fold, rmse, seconds, error), predicted)

@@ -24,7 +24,7 @@ from housing.training.candidates import FAMILIES
 from housing.training.ensemble import POOL, EnsembleSelection, choose
 from housing.training.families import ModelFamily
 from housing.training.pruning import prune, total
-from housing.training.sampling import Fold, Rows, draws, folds, sample, sample_forever
+from housing.training.sampling import Fold, Rows, folds, sample, sample_candidates, sample_forever
 from housing.training.scoring import FoldData, FoldScore, Task, feature_key, prepare, score
 from housing.training.search_config import SearchPlan
 from housing.training.workers import in_parallel
@@ -38,8 +38,8 @@ OnTrial = Callable[[Trial], object]
 class Found:
     """The result of a search."""
 
-    trials: tuple[Trial, ...]  # in order of their draws
-    choice: EnsembleSelection  # of draws for the challenger
+    trials: tuple[Trial, ...]  # in order of their candidates
+    choice: EnsembleSelection  # of candidates for the challenger
     rows: Rows  # numbers of the rows that were scored, ascending; `choice.predicted` is theirs
 
 
@@ -61,7 +61,7 @@ def run_search(
     are not computed again; `on_score` is called with each new one, and `on_trial` with each trial,
     at once, in the calling process. A candidate that fails is a trial with an error.
 
-    Raises SearchFailed where all candidates failed, ValueError where a score of `done` belongs to
+    Raises SearchFailed where all trials failed, ValueError where a score of `done` belongs to
     none. A worker that is killed from outside ends the search; scores handed over stay.
     """
     rows = sample(len(X), plan)
@@ -82,20 +82,20 @@ def run_search(
             break
     trials = tuple(search.trials[index] for index in sorted(search.trials))
     if all(trial.error for trial in trials):
-        raise SearchFailed(draws=len(trials), first=trials[0].error)
+        raise SearchFailed(trials=len(trials), first=trials[0].error)
     return Found(trials, search.chosen(), rows)
 
 
 def best(trials: Iterable[Trial]) -> Trial:
     """The trial with the lowest mean RMSE; of equals, the first drawn."""
-    return min(trials, key=lambda trial: (trial.rmse, trial.draw.index))
+    return min(trials, key=lambda trial: (trial.rmse, trial.candidate.index))
 
 
 def _batches(
     plan: SearchPlan, families: Mapping[str, ModelFamily], warm_starts: Sequence[Candidate]
 ) -> Iterator[tuple[Candidate, ...]]:
     """Candidates that are pruned by each other; one batch, unless wall time is the limit."""
-    first = draws(plan, families, warm_starts)
+    first = sample_candidates(plan, families, warm_starts)
     yield first
     if plan.seconds is None:
         return
@@ -128,7 +128,7 @@ class _Search:
 
     def take(self, done: Iterable[Score]) -> None:
         """Scores of an earlier call."""
-        self.scores = {(each.draw, each.fold): each for each in done}
+        self.scores = {(each.candidate, each.fold): each for each in done}
 
     @property
     def spent(self) -> float:
@@ -142,50 +142,52 @@ class _Search:
     def run(self, batch: Sequence[Candidate]) -> None:
         """Score candidates, pruned by each other and by the best so far; each becomes a trial."""
         self.batches += 1
-        unknown = {index for index, _ in self.scores} - {draw.index for draw in batch}
+        unknown = {index for index, _ in self.scores} - {candidate.index for candidate in batch}
         if self.plan.seconds is None and unknown:
-            raise ValueError(f"there is no draw {min(unknown)} in this search")
-        alive = {draw.index: draw for draw in batch}
+            raise ValueError(f"there is no candidate {min(unknown)} in this search")
+        alive = {candidate.index: candidate for candidate in batch}
         every = range(self.plan.folds)
         rounds = [[fold] for fold in every] if self.plan.prune_margin else [list(every)]
         # Each fold's features are needed whichever candidates are left: all are computed at once.
-        pairs = [(draw, fold) for draw in alive.values() for fold in every]
+        pairs = [(candidate, fold) for candidate in alive.values() for fold in every]
         self._prepare([self._task(*each) for each in pairs if self._lacks(*each)])
         for number, which in enumerate(rounds, start=1):
-            self._score([(draw, fold) for draw in alive.values() for fold in which], alive)
+            self._score(
+                [(candidate, fold) for candidate in alive.values() for fold in which], alive
+            )
             if number < len(rounds):
                 alive = self._going_on(alive, number)
-        for draw in alive.values():
-            self._end(draw)
+        for candidate in alive.values():
+            self._end(candidate)
 
     def _going_on(self, alive: Mapping[int, Candidate], count: int) -> dict[int, Candidate]:
         """The candidates that are left after `count` folds."""
-        others = [t.draw.index for t in self.trials.values() if not t.error and not t.stopped]
+        others = [t.candidate.index for t in self.trials.values() if not t.error and not t.stopped]
         sums = {
             index: total([self.scores[index, fold].rmse for fold in range(count)])
             for index in (*alive, *others)
         }
         going = set(prune(sums, self.plan.prune_margin))
-        for index, draw in alive.items():
+        for index, candidate in alive.items():
             if index not in going:
-                self._end(draw)
-        return {index: draw for index, draw in alive.items() if index in going}
+                self._end(candidate)
+        return {index: candidate for index, candidate in alive.items() if index in going}
 
-    def _end(self, draw: Candidate) -> None:
+    def _end(self, candidate: Candidate) -> None:
         """Turn a candidate into a trial."""
-        if draw.index in self.trials:
+        if candidate.index in self.trials:
             return
-        its = [self.scores[draw.index, f] for f in range(self.plan.folds)
-               if (draw.index, f) in self.scores]  # fmt: skip
+        its = [self.scores[candidate.index, f] for f in range(self.plan.folds)
+               if (candidate.index, f) in self.scores]  # fmt: skip
         error = next((each.error for each in its if each.error), "")
         trial = Trial(
-            draw=draw,
+            candidate=candidate,
             fold_rmse=() if error else tuple(each.rmse for each in its),
             seconds=sum(each.seconds for each in its),
             error=error,
             stopped=not error and len(its) < self.plan.folds,
         )
-        self.trials[draw.index] = trial
+        self.trials[candidate.index] = trial
         self.on_trial(trial)
 
     def _score(
@@ -193,34 +195,36 @@ class _Search:
     ) -> None:
         """Score candidates on folds unless that is done; a candidate with all scores is a trial."""
         missing = [each for each in wanted if self._lacks(*each)]
-        for draw in alive.values():
-            self._end_if_whole(draw)
+        for candidate in alive.values():
+            self._end_if_whole(candidate)
         with closing(self._scored(missing)) as results:
             for result in results:
-                index, fold = result.score.draw, result.score.fold
+                index, fold = result.score.candidate, result.score.fold
                 self.scores[index, fold] = result.score
                 self.predicted[index, fold] = result.predicted
                 self.on_score(result.score)
                 self._end_if_whole(alive[index])
 
-    def _lacks(self, draw: Candidate, fold: int) -> bool:
-        return (draw.index, fold) not in self.scores
+    def _lacks(self, candidate: Candidate, fold: int) -> bool:
+        return (candidate.index, fold) not in self.scores
 
-    def _end_if_whole(self, draw: Candidate) -> None:
-        if all((draw.index, fold) in self.scores for fold in range(self.plan.folds)):
-            self._end(draw)
+    def _end_if_whole(self, candidate: Candidate) -> None:
+        if all((candidate.index, fold) in self.scores for fold in range(self.plan.folds)):
+            self._end(candidate)
 
     def _scored(self, wanted: Sequence[tuple[Candidate, int]]) -> Any:
         """Results in order of completion. The longest start first, so that workers end together."""
-        tasks = [self._task(draw, fold) for draw, fold in wanted]
-        tasks.sort(key=lambda task: -self.families[task.draw.family].cost(task.draw.parameters))
+        tasks = [self._task(candidate, fold) for candidate, fold in wanted]
+        tasks.sort(
+            key=lambda task: -self.families[task.candidate.family].cost(task.candidate.parameters)
+        )
         self._prepare(tasks)
         arguments = [(task, *self._data(task)) for task in tasks]
         return in_parallel(score, arguments, self.plan.workers, self.dask)
 
-    def _task(self, draw: Candidate, fold: int) -> Task:
-        build = self.families[draw.family].build
-        task = Task(draw, fold, self.plan.seed, self.plan.exclude_features, build)
+    def _task(self, candidate: Candidate, fold: int) -> Task:
+        build = self.families[candidate.family].build
+        task = Task(candidate, fold, self.plan.seed, self.plan.exclude_features, build)
         # Features that no parameter changes are the same for a whole family: computed once.
         return task.sharing(feature_key(task))
 
@@ -244,31 +248,32 @@ class _Search:
         """Members of the challenger; predictions of scores from an earlier call are repeated."""
         plan = self.plan
         complete = [t for t in self.trials.values() if t.rmse < float("inf")]
-        complete.sort(key=lambda trial: (trial.rmse, trial.draw.index))
+        complete.sort(key=lambda trial: (trial.rmse, trial.candidate.index))
         pool = complete[: POOL if plan.ensemble and plan.ensemble_size > 1 else 1]
         missing = [
-            (t.draw, f) for t in pool for f in range(plan.folds)
-            if (t.draw.index, f) not in self.predicted
+            (t.candidate, f) for t in pool for f in range(plan.folds)
+            if (t.candidate.index, f) not in self.predicted
         ]  # fmt: skip
         with closing(self._scored(missing)) as results:
             for result in results:
                 self._check(result)
-                self.predicted[result.score.draw, result.score.fold] = result.predicted
+                self.predicted[result.score.candidate, result.score.fold] = result.predicted
         tests = [test for _, test in self.folds]
         whole = {}
         for trial in pool:
             values = np.empty(len(self.y))
             for fold, test in enumerate(tests):
-                values[test] = self.predicted[trial.draw.index, fold]
-            whole[trial.draw.index] = values
+                values[test] = self.predicted[trial.candidate.index, fold]
+            whole[trial.candidate.index] = values
         return choose(whole, self.y, tests, plan.ensemble_size)
 
     def _check(self, again: FoldScore) -> None:
-        first = self.scores[again.score.draw, again.score.fold]
+        first = self.scores[again.score.candidate, again.score.fold]
         if again.score.error:
-            raise SearchFailed(draws=1, first=again.score.error)
+            raise SearchFailed(trials=1, first=again.score.error)
         if not np.isclose(first.rmse, again.score.rmse, rtol=1e-6, atol=0):
             why = (
-                f"draw {first.draw} scored {first.rmse:,.2f} before and {again.score.rmse:,.2f} now"
+                f"candidate {first.candidate} scored {first.rmse:,.2f} before and "
+                f"{again.score.rmse:,.2f} now"
             )
-            raise SearchFailed(draws=1, first=f"{why}: the data or the libraries have changed")
+            raise SearchFailed(trials=1, first=f"{why}: the data or the libraries have changed")

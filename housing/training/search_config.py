@@ -3,7 +3,7 @@
 `housing.settings` imports this module, so families and features (scikit-learn) are imported only
 where a value is checked or a key is made.
 
-Not here: the spaces themselves (`candidates`) and how draws are made from them (`search`).
+Not here: the spaces themselves (`candidates`) and how candidates are made from them (`search`).
 """
 
 import json
@@ -22,7 +22,7 @@ ALL_CORES = -1
 
 
 class SearchPlan(BaseModel):
-    """A random search; the same plan gives the same draws and scores on every machine."""
+    """A random search; the same plan gives the same candidates and scores on every machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -120,8 +120,8 @@ def search_key(plan: SearchPlan, families: "Mapping[str, ModelFamily] | None" = 
     """Digest of what decides a search's scores and choice beside the rows: 64 hexadecimal digits.
 
     Covers the plan, each family's space and its pipeline with every parameter. Does not cover
-    `n_jobs`, which changes no score, nor the code of functions, library versions and the draws of
-    other runs, which the caller records. `families` are all where it is None.
+    `n_jobs`, which changes no score, nor the code of functions, library versions and the candidates
+    of other runs, which the caller records. `families` are all where it is None.
     """
     from housing.training.candidates import FAMILIES, unfitted
 

@@ -87,7 +87,7 @@ def test_a_killed_night_goes_on_where_it_was(
     assert run(home, Blow(signal.SIGKILL, step, commit)) == -signal.SIGKILL
     with open_home(home) as store, store.read() as connection:
         finished = dict(
-            connection.execute(sa.select(trials.c.draw, trials.c.recorded_at)).all()  # type: ignore[arg-type]
+            connection.execute(sa.select(trials.c.candidate, trials.c.recorded_at)).all()  # type: ignore[arg-type]
         )
     assert run(home, None) == 0
     with open_home(home) as store:
@@ -95,9 +95,11 @@ def test_a_killed_night_goes_on_where_it_was(
         assert _statuses(store) == [("crashed", None), ("completed", "promoted")]
         with store.read() as connection:
             kept = dict(
-                connection.execute(sa.select(trials.c.draw, trials.c.recorded_at)).all()  # type: ignore[arg-type]
+                connection.execute(sa.select(trials.c.candidate, trials.c.recorded_at)).all()  # type: ignore[arg-type]
             )
-    assert {draw: kept[draw] for draw in finished} == finished, "a finished trial was done again"
+    assert {candidate: kept[candidate] for candidate in finished} == finished, (
+        "a finished trial was done again"
+    )
     assert len(finished) == (1 if step == "search" else 0 if STEPS.index(step) < 5 else 2)
     assert (home / "reports" / "report-r2.html").is_file()
 

@@ -305,7 +305,7 @@ fold_scores = Table(
     "fold_scores",
     metadata,
     Column("search", ForeignKey("searches.id"), primary_key=True, autoincrement=False),
-    Column("draw", Integer, primary_key=True, autoincrement=False),
+    Column("candidate", Integer, primary_key=True, autoincrement=False),
     Column("fold", Integer, primary_key=True, autoincrement=False),
     Column("rmse", Float),  # null where it failed
     Column("seconds", Float, nullable=False),
@@ -317,11 +317,11 @@ trials = Table(
     "trials",
     metadata,
     Column("search", ForeignKey("searches.id"), primary_key=True, autoincrement=False),
-    Column("draw", Integer, primary_key=True, autoincrement=False),
+    Column("candidate", Integer, primary_key=True, autoincrement=False),
     Column("family", String(40), nullable=False),
     Column("parameters", JSON, nullable=False),
     Column("fold_rmse", JSON, nullable=False),
-    Column("rmse", Float),  # mean over folds; null for a failed draw
+    Column("rmse", Float),  # mean over folds; null for a failed candidate
     Column("seconds", Float, nullable=False),
     Column("error", Text, nullable=False),
     Column("stopped", Boolean(create_constraint=False)),  # by the race, after some folds
@@ -335,7 +335,7 @@ models = Table(
     _link("search", "searches.id"),
     Column("ensemble_size", Integer, nullable=False),  # seeds whose mean it is
     _link("version", "dataset_versions.id"),
-    Column("draw", Integer, nullable=False),
+    Column("candidate", Integer, nullable=False),
     _problem(),
     Column("family", String(40), nullable=False),
     Column("parameters", JSON, nullable=False),
@@ -352,7 +352,7 @@ models = Table(
     _time("created_at"),
     Column(
         "members", JSON
-    ),  # draws and seeds whose mean it is; none is `ensemble_size` seeds of its draw
+    ),  # candidates and seeds whose mean it is; none is `ensemble_size` seeds of its candidate
     Column("groups", JSON),  # what each group of features is worth
     Column("out_of_fold", ForeignKey("blobs.digest")),  # out-of-fold predictions: key, predicted
     UniqueConstraint("search", "ensemble_size"),

@@ -103,9 +103,9 @@ def _twins(connection: Connection, model: int, among: Iterable[int]) -> list[int
 
 def recipe(row: Row[Any]) -> str:
     """What a model is made of except its seeds: families, parameters, excluded features."""
-    draws = [member["draw"] for member in row.members or ()]
-    draws = draws or [{"family": row.family, "parameters": row.parameters}]
-    parts = {json.dumps([d["family"], d["parameters"]], sort_keys=True) for d in draws}
+    candidates = [member["candidate"] for member in row.members or ()]
+    candidates = candidates or [{"family": row.family, "parameters": row.parameters}]
+    parts = {json.dumps([d["family"], d["parameters"]], sort_keys=True) for d in candidates}
     return json.dumps([sorted(parts), row.plan.get("without", [])])
 
 

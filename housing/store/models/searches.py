@@ -48,24 +48,24 @@ def begin(
             version=version,
             plan=plan,
             run=run,
-            warm_starts=[_json(draw) for draw in warm_starts],
+            warm_starts=[_json(candidate) for candidate in warm_starts],
             started_at=utc_now(),
         )
         return int(connection.execute(new.returning(searches.c.id)).scalar_one())
 
 
-def _json(draw: Candidate) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(draw)))
+def _json(candidate: Candidate) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(candidate)))
     return plain
 
 
 def warm_starts_of(row: Row[Any]) -> tuple[Candidate, ...]:
     """Candidates of earlier searches that a search also tries."""
-    return tuple(Candidate(**draw) for draw in row.warm_starts or ())
+    return tuple(Candidate(**candidate) for candidate in row.warm_starts or ())
 
 
 def best_of_others(connection: Connection, before: int, limit: int) -> list[Candidate]:
-    """The best draw of each of the last finished searches of versions before `before`."""
+    """The best candidate of each of the last finished searches of versions before `before`."""
     query = (
         sa.select(searches.c.id)
         .where(searches.c.finished_at.is_not(None), searches.c.version < before)
@@ -76,7 +76,7 @@ def best_of_others(connection: Connection, before: int, limit: int) -> list[Cand
     for search in connection.execute(query).scalars():
         scored = [t for t in trials_of(connection, search) if t.rmse < float("inf")]
         if scored:
-            found.append(min(scored, key=lambda t: (t.rmse, t.draw.index)).draw)
+            found.append(min(scored, key=lambda t: (t.rmse, t.candidate.index)).candidate)
     return found
 
 
@@ -86,7 +86,7 @@ def record_score(store: Store, search: int, score: Score) -> None:
         connection.execute(
             fold_scores.insert().values(
                 search=search,
-                draw=score.draw,
+                candidate=score.candidate,
                 fold=score.fold,
                 rmse=None if score.error else score.rmse,
                 seconds=score.seconds,
@@ -97,15 +97,15 @@ def record_score(store: Store, search: int, score: Score) -> None:
 
 
 def scores_of(connection: Connection, search: int) -> Sequence[Score]:
-    """The recorded scores, by draw and fold."""
+    """The recorded scores, by candidate and fold."""
     query = (
         sa.select(fold_scores)
         .where(fold_scores.c.search == search)
-        .order_by(fold_scores.c.draw, fold_scores.c.fold)
+        .order_by(fold_scores.c.candidate, fold_scores.c.fold)
     )
     return [
         Score(
-            row.draw,
+            row.candidate,
             row.fold,
             float("inf") if row.rmse is None else row.rmse,
             row.seconds,
@@ -121,9 +121,9 @@ def record(store: Store, search: int, trial: Trial) -> None:
         connection.execute(
             trials.insert().values(
                 search=search,
-                draw=trial.draw.index,
-                family=trial.draw.family,
-                parameters=json.loads(json.dumps(trial.draw.parameters)),
+                candidate=trial.candidate.index,
+                family=trial.candidate.family,
+                parameters=json.loads(json.dumps(trial.candidate.parameters)),
                 fold_rmse=list(trial.fold_rmse),
                 rmse=None if trial.error or trial.stopped else trial.rmse,
                 seconds=trial.seconds,
@@ -149,11 +149,11 @@ def finish(store: Store, search: int, choice: Mapping[str, Any], out_of_fold: Bl
 
 
 def trials_of(connection: Connection, search: int) -> Sequence[Trial]:
-    """The recorded trials, in order of their draws."""
-    query = sa.select(trials).where(trials.c.search == search).order_by(trials.c.draw)
+    """The recorded trials, in order of their candidates."""
+    query = sa.select(trials).where(trials.c.search == search).order_by(trials.c.candidate)
     return [
         Trial(
-            draw=Candidate(index=row.draw, family=row.family, parameters=row.parameters),
+            candidate=Candidate(index=row.candidate, family=row.family, parameters=row.parameters),
             fold_rmse=tuple(row.fold_rmse),
             seconds=row.seconds,
             error=row.error,

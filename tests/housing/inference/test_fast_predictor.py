@@ -15,7 +15,7 @@ from housing.inference.fast_predictor import FEW, predict_members, predictor
 from housing.problems.california import features, models
 from housing.records import Candidate, Member
 from housing.training.fit import fit_members, models_of
-from housing.training.sampling import draws
+from housing.training.sampling import sample_candidates
 from housing.training.search_config import SearchPlan
 from tests.housing.training import families
 
@@ -86,7 +86,7 @@ def test_every_family_is_asked_without_frames_alone_and_in_any_mean(
     """Members that share their features and members that do not, by what they are."""
     X, y, X_test = districts
     plan = SearchPlan(families=(family,), n_trials=3)
-    drawn = draws(plan, families.SMALL)
+    drawn = sample_candidates(plan, families.SMALL)
     members = [Member(drawn[0 if same else i], i) for i in range(ensemble_size)]
     model = fit_members(X[:250], y[:250], members, families=families.SMALL).model
     expected = model.predict(X_test)

@@ -96,7 +96,7 @@ def test_the_first_night_promotes_what_beats_the_baselines(
         model = registry.model(connection, ran.challenger)
         assert sum(model.importances.values()) == pytest.approx(1)
         assert model.libraries["scikit-learn"]
-        assert [t.draw.index for t in searches.trials_of(connection, ran.search)] == [0, 1]
+        assert [t.candidate.index for t in searches.trials_of(connection, ran.search)] == [0, 1]
 
 
 TABLES = (batches, trials, models, evaluations, promotion_log, blobs)

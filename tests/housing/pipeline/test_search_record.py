@@ -1,4 +1,4 @@
-"""What a night records of its search: scores, stopped draws, members, out-of-fold predictions."""
+"""A run records its search: scores, stopped candidates, members, out-of-fold predictions."""
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ def test_scores_and_stopped_draws_are_recorded_and_a_second_call_does_nothing(st
         )
     assert len(trials) == 4
     for trial in trials:
-        its = [s.rmse for s in scores if s.draw == trial.draw.index]
+        its = [s.rmse for s in scores if s.candidate == trial.candidate.index]
         assert tuple(its) == trial.fold_rmse
     assert train.search(store, run, version, load_settings()) == search
     with store.read() as connection:
@@ -81,11 +81,11 @@ def test_the_next_night_tries_the_best_draw_again(store, run, searched, land, mo
     dataset_steps.split(store, settings)
     search = train.search(store, run, version, settings)
     with store.read() as connection:
-        last = min(searches.trials_of(connection, searched[1]), key=lambda t: t.rmse).draw
+        last = min(searches.trials_of(connection, searched[1]), key=lambda t: t.rmse).candidate
         warm_starts = searches.warm_starts_of(searches.get(connection, search))
         trials = searches.trials_of(connection, search)
     assert warm_starts == (last,)
-    assert trials[-1].draw == Candidate(4, last.family, last.parameters)
+    assert trials[-1].candidate == Candidate(4, last.family, last.parameters)
 
 
 def test_a_challenger_of_several_draws_is_fitted_again_to_the_same_predictions(
@@ -102,4 +102,4 @@ def test_a_challenger_of_several_draws_is_fitted_again_to_the_same_predictions(
     # Not the same bytes: a tree's nodes hold padding that nobody sets.
     np.testing.assert_array_equal(again.predict(X), stored.predict(X))
     assert shown["members"] == model.members
-    assert set(FAMILIES) >= {member["draw"]["family"] for member in model.members}
+    assert set(FAMILIES) >= {member["candidate"]["family"] for member in model.members}

@@ -75,7 +75,7 @@ def test_the_search_marks_the_winner_the_hopeless_and_the_failed():
     assert "41,000" in shown
     assert "\N{UPWARDS ARROW}90k" in shown
     assert {"boosting", "best so far", "failed"} <= set(shown)
-    assert "4 draws, of which 1 failed" in plot.alt
+    assert "4 trials, of which 1 failed" in plot.alt
 
 
 def test_the_best_so_far_only_ever_falls():
@@ -97,9 +97,9 @@ def test_one_draw_is_a_search():
     assert "41,000" in texts(plots.search([trial(0, 41_000)], best=0))
 
 
-def test_the_order_in_which_draws_finished_does_not_matter():
+def test_the_order_in_which_trials_finished_does_not_matter():
     trials = [trial(i, 42_000 - 10 * (i % 4), family="abc"[i % 3]) for i in range(9)]
-    # Families keep the order of their first draw, so the legend may differ; the line may not.
+    # Families keep the order of their first candidate, so the legend may differ; the line may not.
     lines = [plots.search(order, 3).alt for order in (trials, trials[::-1])]
     assert lines[0] == lines[1]
 

@@ -163,10 +163,10 @@ def test_a_first_night_is_judged_by_the_baselines(make_report):
 def test_a_failed_search(make_report):
     trials = tuple(Trial(Candidate(i, "trees", {}), (), 1.0, f"reason {i}") for i in range(3))
     report = bare(
-        make_report, outcome=RunOutcome.KEPT, message="All 3 draws failed.", trials=trials
+        make_report, outcome=RunOutcome.KEPT, message="All 3 trials failed.", trials=trials
     )
     text = Page(render(report)).text
-    assert "3 of 3 draws failed. The first: draw 0, trees: reason 0" in text
+    assert "3 of 3 trials failed. The first: trial 0, trees: reason 0" in text
 
 
 @pytest.mark.usefixtures("quick_pictures")

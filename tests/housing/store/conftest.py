@@ -126,7 +126,7 @@ def add_model() -> Callable[..., int]:
                 search=connection.execute(search.returning(searches.c.id)).scalar_one(),
                 ensemble_size=1,
                 version=version,
-                draw=0,
+                candidate=0,
                 family="test",
                 parameters={},
                 seed=n,

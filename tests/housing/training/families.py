@@ -146,7 +146,7 @@ def numbers(rows: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
 def fit(
     X: pd.DataFrame,
     y: Any,
-    draw: Candidate,
+    candidate: Candidate,
     *,
     seed: int,
     ensemble_size: int = 1,
@@ -154,5 +154,5 @@ def fit(
     families: Mapping[str, ModelFamily] = FAMILIES,
 ) -> Any:
     """The mean of `ensemble_size` models of a candidate, seeded from `seed` on, or the one."""
-    members = [Member(draw, seed + i) for i in range(ensemble_size)]
+    members = [Member(candidate, seed + i) for i in range(ensemble_size)]
     return fit_members(X, y, members, workers=workers, families=families).model

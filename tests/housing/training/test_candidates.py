@@ -3,7 +3,7 @@ import pytest
 
 from housing.records import Candidate
 from housing.training.candidates import BASELINES, FAMILIES, pipeline
-from housing.training.search import draws
+from housing.training.search import sample_candidates
 from housing.training.search_config import SearchPlan
 from tests.housing.training.families import reference_split
 
@@ -39,11 +39,11 @@ def test_pipelines_have_two_steps_and_the_seed_is_everywhere(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_point_of_a_space_is_a_pipeline_with_a_cost(name):
-    for draw in draws(SearchPlan(families=(name,), n_trials=30)):
-        built = pipeline(draw, 1)
+    for candidate in sample_candidates(SearchPlan(families=(name,), n_trials=30)):
+        built = pipeline(candidate, 1)
         parameters = built.get_params()
-        assert {key: parameters[key] for key in draw.parameters} == draw.parameters
-        assert FAMILIES[name].cost(draw.parameters) > 0
+        assert {key: parameters[key] for key in candidate.parameters} == candidate.parameters
+        assert FAMILIES[name].cost(candidate.parameters) > 0
 
 
 def test_the_forest_has_the_published_space():

@@ -31,7 +31,7 @@ DRAWS = {
 }
 
 
-def draw(family):
+def candidate(family):
     return Candidate(0, family, DRAWS[family])
 
 
@@ -49,7 +49,7 @@ def test_the_same_bits_from_one_worker_and_two_and_after_pickling(family, ensemb
         fit(
             X,
             y,
-            draw(family),
+            candidate(family),
             seed=5,
             ensemble_size=ensemble_size,
             workers=n,
@@ -64,10 +64,10 @@ def test_the_same_bits_from_one_worker_and_two_and_after_pickling(family, ensemb
 
 def test_a_bag_is_the_mean_of_its_seeds(districts):
     X, y, X_test, _ = districts
-    ensemble = fit(X, y, draw("boosting"), seed=5, ensemble_size=3)
+    ensemble = fit(X, y, candidate("boosting"), seed=5, ensemble_size=3)
     assert isinstance(ensemble["model"], VotingRegressor)
     assert list(ensemble["model"].named_estimators_) == ["seed_5", "seed_6", "seed_7"]
-    members = [fit(X, y, draw("boosting"), seed=s).predict(X_test) for s in (5, 6, 7)]
+    members = [fit(X, y, candidate("boosting"), seed=s).predict(X_test) for s in (5, 6, 7)]
     np.testing.assert_array_equal(ensemble.predict(X_test), np.mean(members, axis=0))
     np.testing.assert_allclose(predict_members(ensemble, X_test), members, rtol=1e-12)
     alone = [member.predict(X_test) for member in models_of(ensemble)]
@@ -77,9 +77,9 @@ def test_a_bag_is_the_mean_of_its_seeds(districts):
 
 def test_a_fitted_forest_is_the_pipeline_with_the_settings_it_was_given(districts):
     X, y, X_test, _ = districts
-    model = fit(X, y, draw("forest"), seed=1, workers=2, families=families.SMALL)
+    model = fit(X, y, candidate("forest"), seed=1, workers=2, families=families.SMALL)
     assert model.get_params()["model__n_jobs"] is None
-    alone = pipeline(draw("forest"), 1, families.SMALL).fit(X, y)
+    alone = pipeline(candidate("forest"), 1, families.SMALL).fit(X, y)
     np.testing.assert_array_equal(model.predict(X_test), alone.predict(X_test))
 
 
@@ -118,7 +118,7 @@ def test_library_versions_name_what_predictions_depend_on():
 
 def test_of_many_rows_members_take_different_ones_and_features_are_learnt_from_all(districts):
     X, y, X_test, y_test = districts
-    members = [Member(draw("boosting"), seed) for seed in (5, 6)]
+    members = [Member(candidate("boosting"), seed) for seed in (5, 6)]
     whole = fit_members(X, y, members, rows=len(X)).model
     parts, again = (fit_members(X, y, members, rows=1500, workers=n).model for n in (1, 2))
     np.testing.assert_array_equal(parts.predict(X_test), again.predict(X_test))

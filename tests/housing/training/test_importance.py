@@ -17,9 +17,9 @@ def districts(census_path):
 
 
 def test_shares_of_columns_and_groups(districts):
-    draw = Candidate(0, "boosting", {"model__max_iter": 30})
+    candidate = Candidate(0, "boosting", {"model__max_iter": 30})
     plan = SearchPlan(exclude_features=("distances",))
-    found = importances(draw, plan, *districts)
+    found = importances(candidate, plan, *districts)
     for shares in (found.columns, found.groups):
         assert sum(shares.values()) == pytest.approx(1)
         assert list(shares.values()) == sorted(shares.values(), reverse=True)
@@ -28,16 +28,16 @@ def test_shares_of_columns_and_groups(districts):
     assert {"longitude", "latitude"} <= set(list(found.columns)[:4])
     neighbours = sum(found.groups[g] for g in ("prices", "scaled-prices", "regression", "similar"))
     assert neighbours > 0.3
-    assert importances(draw, plan, *districts) == found
+    assert importances(candidate, plan, *districts) == found
 
 
 def test_a_family_without_neighbours_has_the_groups_that_it_has(districts):
-    draw = Candidate(0, "tree", {"model__min_samples_leaf": 20})
-    found = importances(draw, SearchPlan(), *districts)
+    candidate = Candidate(0, "tree", {"model__min_samples_leaf": 20})
+    found = importances(candidate, SearchPlan(), *districts)
     assert set(found.groups) == {"columns", "ratios"}
     assert next(iter(found.columns)) == "median_income"
     bare = importances(
-        draw, SearchPlan(families=("tree",), exclude_features=("ratios",)), *districts
+        candidate, SearchPlan(families=("tree",), exclude_features=("ratios",)), *districts
     )
     assert bare.groups == {}
 

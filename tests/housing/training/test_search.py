@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from housing.errors import SearchFailed
 from housing.records import Candidate, Score, Trial
 from housing.training.candidates import FAMILIES, pipeline
-from housing.training.sampling import draws, folds
+from housing.training.sampling import folds, sample_candidates
 from housing.training.search import best, run_search
 from housing.training.search_config import SearchPlan
 from tests.housing.training import families
@@ -31,7 +31,7 @@ from tests.housing.training.families import (
 
 
 def plain(**changes):
-    """A plan whose scores are RandomizedSearchCV's: every draw on every fold."""
+    """A plan whose scores are RandomizedSearchCV's: every candidate on every fold."""
     return SearchPlan(**{"prune_margin": 0, "ensemble_size": 1, **changes})
 
 
@@ -61,12 +61,12 @@ def assert_same_scores(trials, oracle, plan):
     results = oracle.cv_results_
     assert len(trials) == len(results["params"])
     for trial, parameters in zip(trials, results["params"], strict=True):
-        drawn = {f"family__{key}": value for key, value in trial.draw.parameters.items()}
+        drawn = {f"family__{key}": value for key, value in trial.candidate.parameters.items()}
         assert drawn == {k: v for k, v in parameters.items() if k != "family"}
     scores = [-results[f"split{fold}_test_score"] for fold in range(plan.folds)]
     ours = [trial.fold_rmse for trial in trials]
     np.testing.assert_allclose(ours, np.transpose(scores), rtol=1e-9, atol=0)
-    assert best(trials).draw.index == oracle.best_index_
+    assert best(trials).candidate.index == oracle.best_index_
 
 
 @pytest.mark.system
@@ -76,7 +76,7 @@ def test_scores_are_those_of_randomized_search_cv(shuffle, census_path):
     X, y = X[:500], y[:500]
     plan = plain(families=tuple(SMALL), n_trials=8, n_jobs=2, seed=229, shuffle=shuffle)
     trials = run_search(X, y, plan, families=SMALL).trials
-    assert {trial.draw.family for trial in trials} == set(SMALL)
+    assert {trial.candidate.family for trial in trials} == set(SMALL)
     cv = KFold(3, shuffle=True, random_state=plan.seed) if shuffle else 3
     assert_same_scores(trials, randomized_search(plan, SMALL, cv).fit(X, y), plan)
 
@@ -94,7 +94,7 @@ def test_the_full_reference_search_is_that_of_randomized_search_cv(census_path):
     theirs = time.perf_counter() - begun - ours
     print(f"run_search {ours:.1f} s, RandomizedSearchCV without refit {theirs:.1f} s")
     assert_same_scores(trials, oracle, plan)
-    model = fit(X, y, best(trials).draw, seed=plan.seed, workers=plan.workers)
+    model = fit(X, y, best(trials).candidate, seed=plan.seed, workers=plan.workers)
     # what the recipe reaches when it is written out: benchmarks/reference
     assert root_mean_squared_error(y_test, model.predict(X_test)) == pytest.approx(39_565, rel=0.03)
 
@@ -109,39 +109,43 @@ def test_draws_are_those_of_parameter_sampler(names, seed, n_trials):
     plan = plain(families=tuple(names), seed=seed, n_trials=n_trials)
     spaces = [FAMILIES[name].space for name in names]
     oracle = list(ParameterSampler(spaces, n_trials, random_state=seed))
-    drawn = draws(plan)
-    assert [dict(draw.parameters) for draw in drawn] == oracle
-    assert [draw.index for draw in drawn] == list(range(n_trials))
-    for draw in drawn:
-        assert set(draw.parameters) == set(FAMILIES[draw.family].space)
-        restored = Candidate(**json.loads(json.dumps(asdict(draw))))
-        assert restored == draw
-        assert all(type(v) in (int, float, str, bool) for v in draw.parameters.values())
+    drawn = sample_candidates(plan)
+    assert [dict(candidate.parameters) for candidate in drawn] == oracle
+    assert [candidate.index for candidate in drawn] == list(range(n_trials))
+    for candidate in drawn:
+        assert set(candidate.parameters) == set(FAMILIES[candidate.family].space)
+        restored = Candidate(**json.loads(json.dumps(asdict(candidate))))
+        assert restored == candidate
+        assert all(type(v) in (int, float, str, bool) for v in candidate.parameters.values())
 
 
 def test_a_space_of_lists_gives_no_point_twice_and_no_warning():
     plan = plain(families=("linear",), n_trials=10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        drawn = draws(plan, only(build_line, {"model__slope": [1, 2, 3]}))
-    assert sorted(draw.parameters["model__slope"] for draw in drawn) == [1, 2, 3]
+        drawn = sample_candidates(plan, only(build_line, {"model__slope": [1, 2, 3]}))
+    assert sorted(candidate.parameters["model__slope"] for candidate in drawn) == [1, 2, 3]
 
 
 def test_with_wall_time_as_the_limit_families_take_turns():
     names = ("boosting", "extra-trees", "boosting")
-    drawn = draws(SearchPlan(families=names, n_trials=7, seconds=60))
-    assert [draw.family for draw in drawn] == [names[at % 3] for at in range(7)]
-    assert [draw.index for draw in drawn] == list(range(7))
-    assert len({json.dumps(draw.parameters) for draw in drawn}) == 7, "twice is not the same twice"
+    drawn = sample_candidates(SearchPlan(families=names, n_trials=7, seconds=60))
+    assert [candidate.family for candidate in drawn] == [names[at % 3] for at in range(7)]
+    assert [candidate.index for candidate in drawn] == list(range(7))
+    assert len({json.dumps(candidate.parameters) for candidate in drawn}) == 7, (
+        "twice is not the same twice"
+    )
     alone = SearchPlan(families=("boosting",), n_trials=5)
-    assert draws(alone.model_copy(update={"seconds": 60.0})) == draws(alone)
+    assert sample_candidates(alone.model_copy(update={"seconds": 60.0})) == sample_candidates(alone)
 
 
 def test_families_that_have_run_out_of_points_miss_their_turn():
     few, more = ({"model__slope": values} for values in ([1, 2], [1, 2, 3, 4]))
     spaces = only(build_line, few) | {"tree": only(build_line, more)["linear"]}
-    found = draws(SearchPlan(families=("linear", "tree"), n_trials=5, seconds=60), spaces)
-    assert [draw.family for draw in found] == ["linear", "tree", "linear", "tree", "tree"]
+    found = sample_candidates(
+        SearchPlan(families=("linear", "tree"), n_trials=5, seconds=60), spaces
+    )
+    assert [candidate.family for candidate in found] == ["linear", "tree", "linear", "tree", "tree"]
 
 
 def test_folds_are_those_of_scikit_learn():
@@ -174,7 +178,7 @@ def test_one_worker_and_two_give_the_same_bits(census_path):
         for n in (1, 2)
     )
     assert [trial.fold_rmse for trial in one.trials] == [trial.fold_rmse for trial in two.trials]
-    assert [trial.draw for trial in one.trials] == [trial.draw for trial in two.trials]
+    assert [trial.candidate for trial in one.trials] == [trial.candidate for trial in two.trials]
     np.testing.assert_array_equal(one.choice.predicted, two.choice.predicted)
 
 
@@ -195,11 +199,11 @@ def test_what_is_done_is_not_done_again(n_jobs, race):
             X, y, plan,
             done=scores[:kept], on_score=new.append, on_trial=trials.append, families=line,
         )  # fmt: skip
-        done = {(s.draw, s.fold) for s in scores[:kept]}
+        done = {(s.candidate, s.fold) for s in scores[:kept]}
         assert len(new) == len(scores) - kept
-        assert not done & {(s.draw, s.fold) for s in new}
+        assert not done & {(s.candidate, s.fold) for s in new}
         assert [t.fold_rmse for t in resumed.trials] == [t.fold_rmse for t in whole.trials]
-        assert sorted(t.draw.index for t in trials) == list(range(6))
+        assert sorted(t.candidate.index for t in trials) == list(range(6))
         assert resumed.choice.models == whole.choice.models
         np.testing.assert_array_equal(resumed.choice.predicted, whole.choice.predicted)
 
@@ -215,7 +219,7 @@ def test_recorded_scores_are_believed_unless_the_best_cannot_be_made_again():
 def test_scores_of_another_search_are_refused():
     X, y = numbers(30)
     plan = plain(families=("linear",), n_trials=2, n_jobs=1)
-    with pytest.raises(ValueError, match="no draw 2 in this search"):
+    with pytest.raises(ValueError, match="no candidate 2 in this search"):
         run_search(X, y, plan, done=[Score(2, 0, 1.0, 0)], families=only(build_line))
 
 
@@ -225,7 +229,7 @@ def test_a_race_finds_the_same_best_and_spares_the_others_folds(census_path):
     plan = plain(families=("tree", "linear"), n_trials=12, n_jobs=2)
     whole = run_search(X, y, plan, families=SMALL).trials
     raced = run_search(X, y, plan.model_copy(update={"prune_margin": 0.05}), families=SMALL).trials
-    assert best(raced).draw == best(whole).draw
+    assert best(raced).candidate == best(whole).candidate
     stopped = [t for t in raced if t.stopped]
     assert stopped
     for trial, full in zip(raced, whole, strict=True):
@@ -244,7 +248,7 @@ def test_draws_of_other_nights_are_tried_after_the_fresh_ones():
     assert found.trials[:3] == tuple(
         replace(t, seconds=f.seconds) for t, f in zip(fresh, found.trials, strict=False)
     )
-    assert best(found.trials).draw == Candidate(3, "linear", {"model__slope": 0.3})
+    assert best(found.trials).candidate == Candidate(3, "linear", {"model__slope": 0.3})
 
 
 def test_wall_time_as_the_budget():
@@ -257,8 +261,8 @@ def test_wall_time_as_the_budget():
     assert sum(score.seconds for score in scores[:-last_batch]) < plan.seconds
     assert len(trials) >= 2
     assert len(trials) % 2 == 0
-    everything = draws(plan.model_copy(update={"n_trials": len(trials)}), slow)
-    assert tuple(t.draw for t in trials) == everything
+    everything = sample_candidates(plan.model_copy(update={"n_trials": len(trials)}), slow)
+    assert tuple(t.candidate for t in trials) == everything
     # what an earlier call has spent counts
     spent = plan.model_copy(update={"seconds": sum(score.seconds for score in scores)})
     assert run_search(X, y, spent, done=scores, families=slow).trials == trials
@@ -279,7 +283,7 @@ def test_out_of_fold_predictions_are_of_models_that_never_saw_the_row(census_pat
     X, y = X[:900], y[:900].to_numpy()
     plan = plain(families=("tree", "linear"), n_trials=4, n_jobs=1, ensemble_size=4)
     found = run_search(X, y, plan, families=SMALL)
-    by_index = {t.draw.index: t.draw for t in found.trials}
+    by_index = {t.candidate.index: t.candidate for t in found.trials}
     expected = np.zeros(900)
     for train, test in folds(900, plan):
         for index, count in found.choice.models.items():
@@ -306,7 +310,7 @@ def test_a_failing_draw_is_a_trial_with_an_error_and_the_others_go_on(n_jobs):
     trials = run_search(X, y, plan, on_trial=seen.append, families=only(build_failing)).trials
     assert len(seen) == 8
     for trial in trials:
-        slope = trial.draw.parameters["model__slope"]
+        slope = trial.candidate.parameters["model__slope"]
         if slope > 0.5:
             assert trial.error == f"ArithmeticError: slope {slope} is too steep"
             assert trial.fold_rmse == ()
@@ -321,7 +325,7 @@ def test_a_parameter_that_a_family_does_not_have_is_a_failed_draw():
     X, y = numbers(30)
     plan = plain(families=("linear",), n_trials=2, n_jobs=1)
     space = {"model__slope": [0.3], "model__nonsense": [1, 2]}
-    with pytest.raises(SearchFailed, match=r"All 2 draws.*Invalid parameter 'nonsense'"):
+    with pytest.raises(SearchFailed, match=r"All 2 trials.*Invalid parameter 'nonsense'"):
         run_search(X, y, plan, families=only(build_line, space))
 
 
@@ -330,7 +334,7 @@ def test_a_search_in_which_all_fails_says_so_after_handing_over_its_trials():
     plan = plain(families=("linear",), n_trials=2, n_jobs=1)
     seen: list[Trial] = []
     steep = only(build_failing, {"model__slope": [0.8, 0.9]})
-    with pytest.raises(SearchFailed, match=r"All 2 draws of the search failed; .* too steep"):
+    with pytest.raises(SearchFailed, match=r"All 2 trials of the search failed; .* too steep"):
         run_search(X, y, plan, on_trial=seen.append, families=steep)
     assert len(seen) == 2
 
@@ -355,4 +359,4 @@ def test_the_best_is_the_lowest_mean_and_of_equals_the_first():
         return Trial(Candidate(index, "tree", {}), rmse, 1.0, error)
 
     trials = [trial(0, error="no"), trial(3, 1.0, 3.0), trial(2, 2.0, 2.0), trial(1, 1.0, 9.0)]
-    assert best(trials).draw.index == 2
+    assert best(trials).candidate.index == 2

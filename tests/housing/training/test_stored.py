@@ -10,7 +10,7 @@ from housing.store.models import skops_format
 from housing.store.models.trusted_types import trusted_types
 from housing.training import fit
 from housing.training.fit import fit_members
-from housing.training.sampling import draws
+from housing.training.sampling import sample_candidates
 from housing.training.search_config import SearchPlan
 from tests.housing.training import families
 
@@ -30,8 +30,8 @@ def test_a_mean_of_families_is_stored_too(census_path):
 @pytest.mark.parametrize("family", ["boosting", "tree"])
 def test_where_a_member_was_fitted_does_not_show_in_the_bytes(family, census_path, monkeypatch):
     X, y, *_ = families.reference_split(census_path)
-    draw = draws(SearchPlan(families=(family,), n_trials=1), families.SMALL)[0]
-    members = [Member(draw, seed) for seed in range(2)]
+    candidate = sample_candidates(SearchPlan(families=(family,), n_trials=1), families.SMALL)[0]
+    members = [Member(candidate, seed) for seed in range(2)]
 
     def stored(workers):
         model = fit_members(X[:400], y[:400], members, workers=workers, families=families.SMALL)

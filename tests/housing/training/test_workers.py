@@ -27,7 +27,7 @@ from housing.training.search import run_search
 X, y = numbers(60)
 plan = SearchPlan(families=("linear",), n_trials=200, n_jobs=2, prune_margin=0)
 families = only(build_slow)
-run_search(X, y, plan, families=families, on_trial=lambda t: print(t.draw.index, flush=True))
+run_search(X, y, plan, families=families, on_trial=lambda t: print(t.candidate.index, flush=True))
 """
 
 

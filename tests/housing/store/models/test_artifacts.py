@@ -31,7 +31,7 @@ from housing.store.models import artifacts, skops_format
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.recording import record_blob
 from housing.training.candidates import FAMILIES
-from housing.training.search import draws
+from housing.training.search import sample_candidates
 from housing.training.search_config import SearchPlan
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.training.families import SMALL, fit
@@ -94,11 +94,15 @@ def on_disk(settings):
 def test_a_model_of_each_family_comes_back_and_predicts_the_same(family, ensemble_size, home):
     rows = landing_rows(0, 300)
     X, y = rows[list(schema.FEATURES)].astype(schema.dtypes(schema.FEATURES)), rows[schema.TARGET]
-    draw = draws(SearchPlan(families=(family,), n_trials=1, seed=ensemble_size), SMALL)[0]
+    candidate = sample_candidates(
+        SearchPlan(families=(family,), n_trials=1, seed=ensemble_size), SMALL
+    )[0]
     with open_store(load_settings()) as store:
         stored = []
         for _ in range(2):
-            model = fit(X[:200], y[:200], draw, seed=1, ensemble_size=ensemble_size, families=SMALL)
+            model = fit(
+                X[:200], y[:200], candidate, seed=1, ensemble_size=ensemble_size, families=SMALL
+            )
             stored.append(artifacts.put_model(store, model))
         assert stored[0] == stored[1], "the same model must be the same bytes"
         assert stored[0].suffix == artifacts.FORMAT
@@ -109,7 +113,7 @@ def test_a_model_of_each_family_comes_back_and_predicts_the_same(family, ensembl
 def test_members_of_a_bag_are_stored_once(home):
     rows = landing_rows(0, 300)
     X, y = rows[list(schema.FEATURES)].astype(schema.dtypes(schema.FEATURES)), rows[schema.TARGET]
-    drawn = draws(SearchPlan(families=("tree",), n_trials=1))[0]
+    drawn = sample_candidates(SearchPlan(families=("tree",), n_trials=1))[0]
     with open_store(load_settings()) as store:
         ensemble = fit(X, y, drawn, seed=1, ensemble_size=3)
         again = artifacts.get_model(store, keep(store, artifacts.put_model(store, ensemble)))

@@ -111,7 +111,7 @@ def test_a_search_is_begun_once(store, search):
         assert searches.find(connection, "c" * 64) is None
 
 
-def test_trials_come_back_as_they_were_in_order_of_their_draws(store, search):
+def test_trials_come_back_as_they_were_in_order_of_their_candidates(store, search):
     exact = 1 / 3 * 1e5
     good = Trial(Candidate(1, "forest", {"depth": 3, "rate": 0.1 + 0.2}), (exact, 2.0), 0.5)
     bad = Trial(Candidate(0, "forest", {"depth": None}), (), 0.1, error="it did not fit")
@@ -160,9 +160,9 @@ def test_a_search_ends_once(store, search):
 
 
 def test_the_best_of_other_nights_are_those_of_finished_searches(store, search):
-    for draw, rmse in ((0, 3.0), (1, 2.0)):
+    for candidate, rmse in ((0, 3.0), (1, 2.0)):
         searches.record(
-            store, search, Trial(Candidate(draw, "forest", {"depth": draw}), (rmse,), 0.1)
+            store, search, Trial(Candidate(candidate, "forest", {"depth": candidate}), (rmse,), 0.1)
         )
     with store.read() as connection:
         version = searches.get(connection, search).version
