@@ -225,7 +225,8 @@ class Problem:
     `name` is stored with dataset versions and models. `models` names the module that has
     `FAMILIES` and `BASELINES` (each a mapping of name to `housing.training.families.ModelFamily`);
     it is imported on first use, so that commands start without scikit-learn. `sources` maps names
-    for HOUSING_SOURCES__NAMES to "module:class", beside `landing` and `sql`.
+    for HOUSING_SOURCES__NAMES to "module:class", beside `landing` and `sql`. `settings` are texts
+    that these sources read, by their name after HOUSING_, each with its description.
     """
 
     name: str
@@ -235,3 +236,4 @@ class Problem:
     wording: Wording = field(default_factory=Wording)
     location: Location | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)

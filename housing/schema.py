@@ -39,7 +39,8 @@ def _name() -> str:
     return os.environ.get(VARIABLE) or dotenv_values(".env").get(VARIABLE) or DEFAULT
 
 
-PROBLEM = load_problem(_name())
+MODULE = _name()
+PROBLEM = load_problem(MODULE)
 TABLE = PROBLEM.table
 LOCATION = PROBLEM.location
 WORDING = PROBLEM.wording

@@ -34,6 +34,7 @@ from housing.notify import NotifySettings
 from housing.quality.policy import QualityPolicy
 from housing.retention import RetentionPolicy
 from housing.schedules import Schedules
+from housing.schema import PROBLEM
 from housing.serve_options import ServeOptions
 from housing.sources.settings import SourceSettings
 from housing.training.search_config import SearchPlan
@@ -41,7 +42,6 @@ from housing.training.search_config import SearchPlan
 PREFIX = "HOUSING_"
 ENV_FILE = ".env"
 SHARED: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("sources", "census"): ("census",),
     ("gate", "drift"): ("drift",),
     ("monitor", "drift"): ("drift",),
     ("gate", "max_rejected_share"): ("quality", "max_rejected_share"),
@@ -57,6 +57,7 @@ FIXED: Mapping[str, frozenset[str]] = {
             "max_unit_power", "unit_tolerance",
         }
     ),
+    "sources": frozenset({"of_problem"}),
     "retention": frozenset({"orphan_hours"}),
     "notify": frozenset({"timeout_seconds"}),
     "serve": frozenset(
@@ -115,8 +116,6 @@ class Settings(BaseSettings):
     """Key that models are signed with; default is a key made in HOME/keys."""
     backup_key: SecretStr | None = Field(None, min_length=16)
     """Passphrase by which backups are encrypted; without it they are not."""
-    census: str | None = None
-    """Path or URL of the reference table; the default is its public address."""
     sources: SourceSettings = Field(default_factory=SourceSettings)
     """Where rows come from."""
     split: SplitSettings = Field(default_factory=SplitSettings)
@@ -167,8 +166,9 @@ class Settings(BaseSettings):
         }
         filled = {name: values.get(name) or path for name, path in paths.items()}
         sources = values.get("sources") or {}
-        if isinstance(sources, dict) and not sources.get("landing_dir"):
-            sources = {**sources, "landing_dir": home / "landing"}
+        if isinstance(sources, dict):
+            landing = sources.get("landing_dir") or home / "landing"
+            sources = {"of_problem": _of_problem(), **sources, "landing_dir": landing}
         return {**values, **filled, "home": home, "sources": sources}
 
     @model_validator(mode="after")
@@ -199,6 +199,13 @@ class Settings(BaseSettings):
         if not parent.is_dir():
             return f"{parent} is not a folder"
         return "" if os.access(parent, os.W_OK | os.X_OK) else f"{parent} is not writable"
+
+
+def _of_problem() -> dict[str, str]:
+    """The settings that the problem declares, those that are set."""
+    variables = values_of_env_file() | dict(os.environ)
+    found = {name: variables.get(PREFIX + name.upper()) for name in PROBLEM.settings}
+    return {name: value for name, value in found.items() if value}
 
 
 def _split_lists(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -252,7 +259,11 @@ def values_of_env_file() -> dict[str, str | None]:
 
 def fields_by_name() -> dict[str, FieldInfo]:
     """Every setting by its full name, e.g. HOUSING_GATE__MARGIN, in the order of the page."""
-    return dict(_fields(PREFIX, Settings))
+    declared = {
+        PREFIX + name.upper(): FieldInfo(default="", description=meaning)
+        for name, meaning in PROBLEM.settings.items()
+    }
+    return dict(_fields(PREFIX, Settings)) | declared
 
 
 def _fields(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
@@ -287,7 +298,11 @@ def settings_in_force(settings: Settings) -> list[SettingInForce]:
     listed = []
     for name in fields_by_name():
         path = name.removeprefix(PREFIX).lower().split("__")
-        value: Any = reduce(getattr, path, settings)
+        value: Any = (
+            settings.sources.of_problem.get(path[0])
+            if path[0] in PROBLEM.settings
+            else reduce(getattr, path, settings)
+        )
         source = next(
             (where for where, names in set_in.items() if any(_sets(n, name) for n in names)),
             "default",

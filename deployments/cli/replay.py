@@ -18,6 +18,7 @@ from rich.markup import escape
 from deployments.cli.output import AsJson, console, emit_json, errors
 from housing.errors import NotPossible, SourceUnavailable
 from housing.records import Event, RunOutcome
+from housing.schema import MODULE, VARIABLE
 from housing.settings import PREFIX, Settings, load_settings
 from housing.sources import SOURCES
 
@@ -40,7 +41,10 @@ def replay(
     nights: Annotated[int, typer.Option(min=1, max=1000, help="Number of runs.")] = 5,
     scenario: Annotated[
         str | None,
-        typer.Option(help="A scenario of simulated districts, e.g. calm. Without: the census."),
+        typer.Option(
+            help="A scenario of the source `simulated`; without, the first table of the "
+            "sources in force."
+        ),
     ] = None,
     n_trials: Annotated[int, typer.Option(min=1, help="Trials of each search.")] = 3,
     families: Annotated[
@@ -48,15 +52,13 @@ def replay(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replay many runs on the census or on simulated data, in a folder of their own."""
+    """Replay many runs on a table or on simulated data, in a folder of their own."""
 
-    from housing.problems.california.simulated.scenarios import SCENARIOS
-
-    if scenario is not None and scenario not in SCENARIOS:
-        raise NotPossible(what=f"Replaying {scenario!r}", why=f"there are {', '.join(SCENARIOS)}.")
     base = load_settings()
+    if scenario is not None:
+        _check(base, scenario)
     folder = _own_folder(base.home)
-    batches = None if scenario else _cut(_census(base), nights)
+    batches = None if scenario else _cut(_first_table(base), nights)
     _move_to(folder, base, scenario)
     chosen: dict[str, Any] = {"n_trials": n_trials, "seed": base.search.seed}
     if families is not None:
@@ -82,24 +84,34 @@ def _own_folder(home: Path) -> Path:
     return folder
 
 
-def _census(settings: Settings) -> "pd.DataFrame":
-    """The reference table, as its source delivers it; SourceUnavailable where it cannot be had."""
+def _check(settings: Settings, scenario: str) -> None:
+    """NotPossible where the problem has no simulated source, or it has no such scenario."""
+    from housing.pipeline.ingest import options
 
-    import pandas as pd
+    if "simulated" not in SOURCES:
+        raise NotPossible(what="Replaying a scenario", why="no source of the problem simulates.")
+    chosen = options(settings).model_copy(update={"scenario": scenario, "simulated_rows": 100})
+    try:
+        next(iter(SOURCES["simulated"](chosen).deliveries(_NothingSeen())))
+    except SourceUnavailable as error:
+        raise NotPossible(what=f"Replaying {scenario!r}", why=str(error)) from error
 
+
+def _first_table(settings: Settings) -> "pd.DataFrame":
+    """The first table that the sources in force deliver; SourceUnavailable where there is none."""
     from housing.pipeline.ingest import options
     from housing.quality.table import whole
+    from housing.sources.base import Delivery
 
-    for delivery in SOURCES["census"](options(settings)).deliveries(_NothingSeen()):
-        found: Any = delivery
-        if found.simulated:
-            break
-        frame: pd.DataFrame = whole(found.read()).frame
-        return frame
+    chosen = options(settings)
+    for name in settings.sources.names:
+        for found in SOURCES[name](chosen).deliveries(_NothingSeen()):
+            if isinstance(found, Delivery) and not found.simulated:
+                return whole(found.read()).frame
     raise SourceUnavailable(
-        source="census",
-        why="the reference table cannot be had here",
-        next_step="Set HOUSING_CENSUS to a copy, or replay a scenario: --scenario calm.",
+        source=", ".join(settings.sources.names),
+        why="no table is delivered here",
+        next_step="Name a readable one, or replay a scenario with --scenario.",
     )
 
 
@@ -142,6 +154,7 @@ def _move_to(folder: Path, base: Settings, scenario: str | None) -> None:
         del os.environ[name]
     os.environ |= kept | {
         "HOUSING_HOME": str(folder),
+        VARIABLE: MODULE,
         "HOUSING_SPLIT__SEED": str(base.split.seed),
         "HOUSING_SPLIT__TEST_SHARE": str(base.split.test_share),
         "HOUSING_SOURCES__NAMES": "landing" if scenario is None else "simulated",

@@ -1,7 +1,7 @@
 """Downloads with time limits, and atomic file writes.
 
 A missing network must be noticed in seconds, whatever the cause: no route, no name server, a
-server that never answers. Which addresses are downloaded belongs in `census`.
+server that never answers. Which addresses are downloaded belongs in the sources.
 """
 
 import os

@@ -23,8 +23,6 @@ class SourceSettings(BaseModel):
     )
     landing_dir: Path | None = None
     """Folder of CSV and Parquet files; the default is `landing` in HOME."""
-    census: str | None = None
-    """Path or URL of the reference table; the default is its public address."""
     sql_url: SecretStr | None = None
     """Database of the source `sql`."""
     sql_table: str | None = None
@@ -37,6 +35,8 @@ class SourceSettings(BaseModel):
     """How simulated data change from run to run."""
     settle_seconds: float = Field(5.0, ge=0, le=600)
     """A landing file is read once it has not changed for this many seconds."""
+    of_problem: Mapping[str, str] = Field(default_factory=dict)
+    """Settings that the problem declares, those that are set."""
     options: Mapping[str, Any] = Field(default_factory=dict)
     """Options that a source declares in its own module, each as OPTIONS__SOURCE__OPTION"""
 

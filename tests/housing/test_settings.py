@@ -121,8 +121,20 @@ def test_an_empty_variable_counts_as_not_set(environment):
     )  # fmt: skip
     settings = load_settings()
     assert settings == load_settings(split={"seed": 42})
-    assert settings.sources.census is None
+    assert not settings.sources.of_problem
     assert settings.database_url.get_secret_value().startswith("sqlite:///")
+
+
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_a_setting_that_the_problem_declares_reaches_its_sources(environment, where):
+    if where == ".env":
+        Path(".env").write_text("HOUSING_CENSUS=/data/table.csv\n")
+    else:
+        environment(CENSUS="/data/table.csv")
+    settings = load_settings()
+    assert settings.sources.of_problem == {"census": "/data/table.csv"}
+    (shown,) = (s for s in settings_in_force(settings) if s.setting == "HOUSING_CENSUS")
+    assert (shown.value, shown.source) == ("/data/table.csv", where)
 
 
 def test_settings_cannot_be_changed_once_read(home):

@@ -32,6 +32,9 @@ PROBLEM = Problem(
         ),
         request_key="districts",
     ),
+    settings={
+        "census": "Path or URL of the reference table; the default is its public address.",
+    },
     sources={
         "census": "housing.problems.california.census:Census",
         "simulated": "housing.problems.california.simulated.source:Simulated",

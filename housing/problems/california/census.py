@@ -50,8 +50,8 @@ class Census:
         """The reference table, once; SourceUnavailable where a named one cannot be read."""
         if seen.has_batch_of(self.name):
             return
-        if self.options.census:
-            yield self._delivery(*self._named(self.options.census))
+        if named := self.options.of_problem.get("census"):
+            yield self._delivery(*self._named(named))
             return
         try:
             content = self._public()
