@@ -6,7 +6,9 @@ from rich.table import Table
 
 from deployments.cli.output import console, emit_json
 from housing.errors import NothingToTrainOn
+from housing.formatting import value_text, with_unit
 from housing.records import Metrics
+from housing.schema import LOCATION
 from housing.settings import load_settings
 
 
@@ -38,23 +40,27 @@ def print_comparison(first: int, second: int, version: int | None, *, as_json: b
         table.add_row(name, one, two)
     console.print(table)
     c = found.comparison
+    cells = ""
+    if LOCATION:
+        unit = "°" if LOCATION.kind == "geographic" else f" {LOCATION.unit}"
+        cells = f" in {c.clusters:,} cells, errors correlated over {c.bandwidth:g}{unit}"
     console.print(
         f"m{second} against m{first}: error {c.effect:+.2%} "
-        f"[{c.interval.lower:+.2%}; {c.interval.upper:+.2%}], {c.rows:,} rows in "
-        f"{c.clusters:,} places, neighbours alike over {c.bandwidth:g}°; negative is better."
+        f"[{c.interval.lower:+.2%}; {c.interval.upper:+.2%}], {c.rows:,} rows{cells}; negative "
+        "is better."
     )
 
 
-NAMES = ("test rows", "RMSE (US dollars)", "  95 % interval", "MAE (US dollars)", "R2",
+NAMES = ("test rows", with_unit("RMSE"), "  95 % interval", with_unit("MAE"), "R2",
          "within 10 %", "within 20 %")  # fmt: skip
 
 
 def _cells(m: Metrics) -> tuple[str, ...]:
     return (
         f"{m.rows:,}",
-        f"{m.rmse.value:,.0f}",
-        f"{m.rmse.lower:,.0f} - {m.rmse.upper:,.0f}",
-        f"{m.mae:,.0f}",
+        value_text(m.rmse.value),
+        f"{value_text(m.rmse.lower)} - {value_text(m.rmse.upper)}",
+        value_text(m.mae),
         f"{m.r2:.4f}",
         f"{m.within_10:.1%}",
         f"{m.within_20:.1%}",

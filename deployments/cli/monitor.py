@@ -10,7 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.cli import id_parsing
-from deployments.cli.output import AsJson, cell, console, emit_json
+from deployments.cli.output import AsJson, console, emit_json
+from housing.formatting import amount, value_text
+from housing.schema import WORDING
 from housing.settings import load_settings
 
 if TYPE_CHECKING:
@@ -68,8 +70,8 @@ def _show(found: "MonitorRun") -> None:
         rmse = error["rmse"]
         console.print(
             f"{error['model']}{' (shadow)' if error['shadow'] else ''}: live error "
-            f"{cell(rmse['value'])} [{cell(rmse['lower'])}; {cell(rmse['upper'])}] US dollars on "
-            f"{error['rows']:,} prices that came later",
+            f"{amount(rmse['value'])} [{value_text(rmse['lower'])}; {value_text(rmse['upper'])}] "
+            f"on {error['rows']:,} {WORDING.values} that arrived later",
             highlight=False,
         )
     for message in found.alerts:

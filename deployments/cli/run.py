@@ -67,8 +67,8 @@ def ingest(
 ) -> None:
     """Ingest files; the next run adds them to the dataset.
 
-    With --labels true prices alone, joined to earlier answers: `district_id` or the columns that
-    identify a district, and the price.
+    With --labels only the true values, joined to earlier predictions: each row has its id, or the
+    columns that identify it, and the target.
     """
     from housing.operations.labels import ingest_audit, ingest_labels
     from housing.pipeline.ingest import ingest_files

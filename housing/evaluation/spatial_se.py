@@ -44,14 +44,14 @@ _TINY = 1e-9
 
 _BORDER_DIGITS = 6
 """Cell numbers are rounded to this many digits before the floor: 0.3 is on a border of a grid
-of 0.1 degrees and must not fall to either side with the last bit of its binary form."""
+of 0.1 and must not fall to either side with the last bit of its binary form."""
 
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """Pairs of cells that lie within the bandwidth."""
 
-    bandwidth: float  # degrees, along either axis
+    bandwidth: float  # along either axis, in the coordinates' unit
     merge: csr_array  # adds cells up to coarser ones, shape (coarser cells, cells)
     weights: csr_array  # 1 at no distance, 0 at the bandwidth, shape (coarser cells, coarser cells)
 
@@ -79,23 +79,23 @@ class SpatialCells:
         return int(np.count_nonzero(np.bincount(self.codes)))
 
 
-def grid(longitude: Values, latitude: Values, size_degrees: float) -> npt.NDArray[np.int64]:
+def grid(x: Values, y: Values, side: float) -> npt.NDArray[np.int64]:
     """Column and row of each place in a grid that is anchored at (0, 0); shape (n, 2)."""
     return np.column_stack(
         [
-            np.floor(np.round(np.asarray(values, dtype=np.float64) / size_degrees, _BORDER_DIGITS))
-            for values in (longitude, latitude)
+            np.floor(np.round(np.asarray(values, dtype=np.float64) / side, _BORDER_DIGITS))
+            for values in (x, y)
         ]
     ).astype(np.int64)
 
 
-def location_cells(longitude: Values, latitude: Values, size_degrees: float) -> Cells:
-    """Cell of a fixed longitude-latitude grid in which each row lies; shape (n,).
+def location_cells(x: Values, y: Values, side: float) -> Cells:
+    """Cell of a fixed grid in which each row lies; shape (n,).
 
     Rows share a cell whatever other rows there are; the codes are dense, 0 to the number of
     occupied cells - 1. Coordinates must be finite.
     """
-    return _occupied(grid(longitude, latitude, size_degrees))[1]
+    return _occupied(grid(x, y, side))[1]
 
 
 def row_cells(table: pd.DataFrame) -> SpatialCells:
@@ -112,9 +112,9 @@ def independent_rows(n: int) -> SpatialCells:
     return SpatialCells(np.arange(n), (Kernel(0.0, each, each),))
 
 
-def spatial_cells(longitude: Values, latitude: Values, size_degrees: float) -> SpatialCells:
-    """Cells of the rows and the kernels between them; coordinates (n,) in degrees, finite."""
-    where, side = grid(longitude, latitude, size_degrees), size_degrees
+def spatial_cells(x: Values, y: Values, side: float) -> SpatialCells:
+    """Cells of the rows and the kernels between them; coordinates (n,), finite."""
+    where = grid(x, y, side)
     corners, codes = _occupied(where)
     while len(corners) > MOST_CELLS:
         corners, merged = _occupied(corners // 2)
@@ -171,7 +171,7 @@ class SpatialError:
     se: float
     cells: int
     df: float
-    bandwidth: float  # degrees over which neighbours are taken to err alike
+    bandwidth: float  # in the coordinates' unit: neighbours within it are taken to err alike
 
 
 def spatial_error(

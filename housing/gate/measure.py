@@ -46,7 +46,7 @@ class TestRows:
 
     version: int
     where: SpatialCells
-    actual: Values  # US dollars
+    actual: Values
     slices: Mapping[str, Mask] = field(default_factory=dict)  # name -> the rows in it
     fresh: Mask | None = None  # rows that no decision has used; None where that is not known
     capped: Mask | None = None  # rows whose label is at the cap; None where there is no cap
@@ -58,7 +58,7 @@ class Predictions:
 
     id: int
     digest: str
-    values: Values  # US dollars, shape (n,)
+    values: Values  # shape (n,)
     training_rows: int
     test_overlap: int
     near_duplicates: int | None = field(default=None, kw_only=True)

@@ -1,6 +1,6 @@
 """Whether another model is better on the rows of a probation, at one level over all its looks.
 
-A row's loss is the absolute log of prediction over price, bounded; the figure is the mean
+A row's loss is the absolute log of prediction over label, bounded; the figure is the mean
 difference of two models' losses, and its error takes it that neighbouring rows err together.
 While rows come in random order, the covariance of two looks is the variance of the later one
 (Jennison and Turnbull, 1997). So the standardised mean is, in information time, a Brownian motion
@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 FEWEST_ROWS = 100
 """Rows from which on two models are compared: with fewer, means of differences are not normal."""
 WORST = float(np.log(2))
-"""Largest loss of a row: half or twice the price, and whatever lies beyond."""
+"""Largest loss of a row: half or twice the label, and whatever lies beyond."""
 SOONEST = 100.0
 """Independent rows at which the boundary is relatively lowest; others pay for it little."""
 
@@ -34,7 +34,7 @@ class Paired:
     """Another model against the champion, on the same rows."""
 
     rows: int
-    effect: float  # change of the RMSE, errors bounded by the range of the prices; -0.1: 10 % less
+    effect: float  # change of the RMSE, errors bounded by the range of the labels; -0.1: 10 % less
     score: float  # standardised evidence that the other model is better
     limit: float  # of the score, at this amount of information
 
@@ -47,7 +47,7 @@ class Paired:
 def compared(
     actual: Floats, ours: Floats, theirs: Floats, where: SpatialCells, *, confidence: float
 ) -> Paired:
-    """Another model's predictions (`theirs`) against `ours`, US dollars, shape (n,) each, n > 0.
+    """Another model's predictions (`theirs`) against `ours`, shape (n,) each, n > 0.
 
     A prediction that is not a positive number counts as the worst there is.
     """
@@ -58,7 +58,7 @@ def compared(
 
 
 def losses(actual: Floats, predicted: Floats) -> Floats:
-    """Bounded absolute log of prediction over price, shape (n,).
+    """Bounded absolute log of prediction over label, shape (n,).
 
     Where the target may be zero or negative: the absolute error, bounded by the range of `actual`.
     """

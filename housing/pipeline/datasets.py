@@ -20,7 +20,7 @@ def freeze(store: Store, run: RunContext) -> DatasetVersion:
     if current is None:
         raise NothingToTrainOn(
             why="no batch has been accepted yet",
-            next_step="Put a CSV file into the landing folder, or run with --source census.",
+            next_step="Put a CSV file into the landing folder, or run with another --source.",
         )
     return current
 
