@@ -165,8 +165,8 @@ class Amount:
 class Wording:
     """What people read: nouns, titles and the paragraphs of the model card.
 
-    `row` and `rows` name a row ("district"), `value` and `values` the target ("price");
-    `target` is the target in a sentence ("the median house price of a district"). `request_key`
+    `row` and `rows` name a row ("car"), `value` and `values` the target ("consumption");
+    `target` is the target in a sentence ("the fuel consumption of a car"). `request_key`
     is another name for `rows` in a JSON request. `title` heads the page for people, `page` is its
     name in menus, `caution` stands below a prediction.
     """
