@@ -19,7 +19,7 @@ from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import spatial_cells
 
 APART = 50.0
-"""Degrees between the cells of a night, beyond any reach: each is a cluster of its own."""
+"""Degrees between cells, beyond any bandwidth: each is a cluster of its own."""
 
 
 def apart(codes):
@@ -27,7 +27,7 @@ def apart(codes):
     return spatial_cells(APART * codes, np.zeros(len(codes)), 0.1)
 
 
-def night(seed=0, cells=150, mean_rows=8, gain=0.97):
+def paired_models(seed=0, cells=150, mean_rows=8, gain=0.97):
     """Truth, champion, challenger and places; errors share a part within each cell."""
     rng = np.random.default_rng(seed)
     codes = np.repeat(np.arange(cells), rng.poisson(mean_rows, cells) + 1)
@@ -46,7 +46,7 @@ def effects(truth, champion, challenger, weights):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_clustered_error_is_that_of_a_bootstrap_over_cells(seed):
-    truth, champion, challenger, where = night(seed)
+    truth, champion, challenger, where = paired_models(seed)
     rng = np.random.default_rng(1)
     codes = where.codes
     cells = codes.max() + 1
@@ -60,7 +60,7 @@ def test_the_clustered_error_is_that_of_a_bootstrap_over_cells(seed):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_independent_error_is_that_of_a_bootstrap_over_rows(seed):
-    truth, champion, challenger, where = night(seed)
+    truth, champion, challenger, where = paired_models(seed)
     n = len(truth)
     draws = np.random.default_rng(2).multinomial(n, np.full(n, 1 / n), size=3000)
     oracle = effects(truth, champion, challenger, draws)
@@ -69,14 +69,14 @@ def test_the_independent_error_is_that_of_a_bootstrap_over_rows(seed):
 
 
 def test_one_row_a_cell_makes_both_errors_the_same():
-    truth, champion, challenger, _ = night()
+    truth, champion, challenger, _ = paired_models()
     found = compare(truth, champion, challenger, apart(np.arange(len(truth))), confidence=0.95)
     assert found.se == pytest.approx(found.se_independent, rel=2e-3)
     assert found.clusters == found.rows == len(truth)
 
 
 def test_limits_are_students():
-    truth, champion, challenger, where = night(cells=5)
+    truth, champion, challenger, where = paired_models(cells=5)
     found = compare(truth, champion, challenger, where, confidence=0.9)
     df = found.degrees
     assert found.clusters == 5
@@ -89,13 +89,13 @@ def test_limits_are_students():
 
 
 def test_evidence_of_before_has_the_cells_less_one():
-    truth, champion, challenger, where = night()
+    truth, champion, challenger, where = paired_models()
     found = compare(truth, champion, challenger, where, confidence=0.95)
     assert replace(found, df=None).degrees == found.clusters - 1
 
 
 def test_the_effect_is_the_relative_change_of_the_rmse():
-    truth, champion, challenger, where = night()
+    truth, champion, challenger, where = paired_models()
     rmse = [np.sqrt(np.mean((p - truth) ** 2)) for p in (challenger, champion)]
     found = compare(truth, champion, challenger, where, confidence=0.95)
     assert found.effect == pytest.approx(rmse[0] / rmse[1] - 1, rel=1e-12)
@@ -103,7 +103,7 @@ def test_the_effect_is_the_relative_change_of_the_rmse():
 
 @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3))
 def test_neither_row_order_nor_unit_nor_the_names_of_cells_matter(seed, unit):
-    truth, champion, challenger, where = night(seed, cells=12, mean_rows=3)
+    truth, champion, challenger, where = paired_models(seed, cells=12, mean_rows=3)
     rng = np.random.default_rng(seed)
     order, names = rng.permutation(len(truth)), rng.permutation(30)
     one = compare(truth, champion, challenger, where, confidence=0.95)
@@ -121,7 +121,7 @@ def test_neither_row_order_nor_unit_nor_the_names_of_cells_matter(seed, unit):
 
 @given(st.integers(0, 2**32 - 1))
 def test_swapping_the_models_inverts_the_ratio(seed):
-    truth, champion, challenger, where = night(seed, cells=12, mean_rows=3)
+    truth, champion, challenger, where = paired_models(seed, cells=12, mean_rows=3)
     one = compare(truth, champion, challenger, where, confidence=0.95)
     other = compare(truth, challenger, champion, where, confidence=0.95)
     assert (1 + one.effect) * (1 + other.effect) == pytest.approx(1)
@@ -130,13 +130,13 @@ def test_swapping_the_models_inverts_the_ratio(seed):
 
 
 def test_equal_predictions_differ_by_nothing():
-    truth, champion, _, where = night()
+    truth, champion, _, where = paired_models()
     found = compare(truth, champion, champion.copy(), where, confidence=0.95)
     assert (found.effect, found.se, found.se_independent, found.upper) == (0, 0, 0, 0)
 
 
 def test_a_challenger_without_error_is_wholly_better():
-    truth, champion, _, where = night()
+    truth, champion, _, where = paired_models()
     found = compare(truth, champion, truth, where, confidence=0.95)
     assert (found.effect, found.se, found.upper) == (-1, 0, -1)
 
@@ -163,7 +163,7 @@ def test_the_independent_error_of_two_rows_by_hand():
 
 def test_errors_below_one_have_their_interval_too():
     """In millions of dollars, say: the mean square is then far below one."""
-    truth, champion, challenger, where = night(cells=12)
+    truth, champion, challenger, where = paired_models(cells=12)
     one = compare(truth, champion, challenger, where, confidence=0.95)
     other = compare(truth / 1e6, champion / 1e6, challenger / 1e6, where, confidence=0.95)
     assert other.se == pytest.approx(one.se, rel=1e-6)
@@ -183,20 +183,20 @@ def test_errors_below_one_have_their_interval_too():
     ],
 )
 def test_what_cannot_be_compared_says_why(change, why):
-    night = {
+    fields = {
         "y": [1.0, 2, 3],
         "champion_pred": [2.0, 2, 2],
         "challenger_pred": [1.0, 2, 2],
         "where": [0, 1, 2],
     }
-    columns = {name: np.array(values) for name, values in {**night, **change}.items()}
+    columns = {name: np.array(values) for name, values in {**fields, **change}.items()}
     columns["where"] = apart(columns["where"])
     with pytest.raises(NotMeasurable, match=why):
         compare(**columns, confidence=0.95)
 
 
 def test_columns_that_do_not_belong_together_are_refused():
-    truth, champion, challenger, where = night()
+    truth, champion, challenger, where = paired_models()
     with pytest.raises(ValueError, match="not one column"):
         compare(truth, champion[:-1], challenger, where, confidence=0.95)
     with pytest.raises(ValueError, match=r"lie at .* places"):
@@ -215,7 +215,7 @@ def resamples(where, draws=3000):
 
 
 def test_the_mean_absolute_error_has_its_interval():
-    truth, champion, challenger, where = night()
+    truth, champion, challenger, where = paired_models()
     found = compare_errors(
         paired_errors(truth, champion, challenger, where), "mae", confidence=0.95
     )
@@ -227,7 +227,7 @@ def test_the_mean_absolute_error_has_its_interval():
 
 
 def test_some_of_the_rows_have_theirs():
-    truth, champion, challenger, where = night()
+    truth, champion, challenger, where = paired_models()
     rows = truth < 200_000
     found = compare_errors(
         paired_errors(truth, champion, challenger, where).of(rows), confidence=0.95
@@ -239,7 +239,7 @@ def test_some_of_the_rows_have_theirs():
 
 
 def test_one_models_figures_have_clustered_intervals():
-    truth, champion, _, where = night()
+    truth, champion, _, where = paired_models()
     found = measure(truth, champion, 0.95, where)
     weights = resamples(where)
     n = weights.sum(axis=1)
@@ -253,13 +253,13 @@ def test_one_models_figures_have_clustered_intervals():
 
 
 def test_in_a_single_cell_there_is_no_clustered_interval():
-    truth, champion, *_ = night()
+    truth, champion, *_ = paired_models()
     found = measure(truth, champion, 0.95, apart(np.zeros(len(truth))))
     assert (found.rmse_clustered, found.mae_clustered) == (None, None)
 
 
 def test_two_groups_of_rows_are_set_beside_each_other():
-    truth, champion, _, where = night()
+    truth, champion, _, where = paired_models()
     rows = np.random.default_rng(0).random(len(truth)) < 0.3
     found = compare_groups(champion - truth, rows, where, confidence=0.95)
     squared, weights = (champion - truth) ** 2, resamples(where)

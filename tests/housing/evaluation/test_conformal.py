@@ -140,8 +140,8 @@ def test_perfect_rows_and_worthless_predictions_count_as_the_floor() -> None:
     fitted = fit_interval(actual, predicted, nearby, groups, nominal=NOMINAL)
     assert fitted.floor == FLOOR * np.median(np.abs(predicted))
     assert np.isfinite([*fitted.scale, fitted.base, *fitted.weights]).all()
-    held = np.abs(actual - predicted) <= fitted.half_width(predicted, nearby, groups)
-    assert held.mean() == pytest.approx(NOMINAL, abs=0.01)
+    covered = np.abs(actual - predicted) <= fitted.half_width(predicted, nearby, groups)
+    assert covered.mean() == pytest.approx(NOMINAL, abs=0.01)
 
 
 @pytest.mark.parametrize("low", [0.0, -50.0, 1e-9])

@@ -41,8 +41,8 @@ def test_mae_and_r2_are_those_of_scikit_learn():
 
 def test_shares_hold_their_limit():
     truth = np.full(10, 100_000.0)
-    said = [100_000, 110_000, 90_000, 110_500, 120_000, 80_000, 79_000, 120_500, 5, 200_000]
-    found = measure(truth, np.array(said, dtype=float))
+    predicted = [100_000, 110_000, 90_000, 110_500, 120_000, 80_000, 79_000, 120_500, 5, 200_000]
+    found = measure(truth, np.array(predicted, dtype=float))
     assert (found.within_10, found.within_20) == (0.3, 0.6)
 
 
@@ -102,8 +102,8 @@ def test_unusable_predictions_are_counted_once_each():
 
 
 def test_unusable_predictions_are_counted_by_kind():
-    said = np.array([np.nan, np.inf, -np.inf, -1.0, 0.0, 5.0, 6.0, 7.0, 8.0])
-    assert count_unusable(said) == (3, 2)
+    predicted = np.array([np.nan, np.inf, -np.inf, -1.0, 0.0, 5.0, 6.0, 7.0, 8.0])
+    assert count_unusable(predicted) == (3, 2)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-9])

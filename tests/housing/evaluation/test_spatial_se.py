@@ -137,7 +137,7 @@ def test_far_more_cells_than_can_be_paired_are_made_larger(monkeypatch):
 
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_the_error_is_that_of_a_bootstrap_over_blocks_of_its_reach(level):
-    """Blocks of a grid as wide as the reach, anchored again for every draw."""
+    """Blocks of a grid as wide as the bandwidth, anchored again for every draw."""
     rng = np.random.default_rng(level)
     longitude, latitude = scattered(3_000, level, extent=20.0)
     value = smooth(rng, longitude, latitude, 0.15) + rng.normal(size=len(longitude))
@@ -304,14 +304,14 @@ def test_the_interval_holds_the_truth_where_neighbours_err_alike(length, least, 
     longitude, latitude = scattered(1_500, extent=10.0)
     where = spatial_cells(longitude, latitude, SIDE)
     rng = np.random.default_rng(11)
-    held = []
+    covered = []
     for _ in range(250):
         value = rng.normal(size=1_500)
         if length:
             value += 0.7 * smooth(rng, longitude, latitude, length)
         found = spatial_error(value - value.mean(), where)
-        held.append(abs(value.mean()) <= stats.t.ppf(0.975, found.df) * found.se)
-    assert least <= np.mean(held) <= most
+        covered.append(abs(value.mean()) <= stats.t.ppf(0.975, found.df) * found.se)
+    assert least <= np.mean(covered) <= most
 
 
 # --- limits ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Evidence of a night, of which a test changes the one fact that it is about."""
+"""Evidence of a run, of which a test changes the one fact that it is about."""
 
 import dataclasses
 from statistics import NormalDist
@@ -58,7 +58,7 @@ def column(effect=0.02, q=0.5, rows=500, name="population", kind="number"):
     return ColumnDrift(name, kind, 16_000, rows, effect, q, q, 0.1, ("a",), (1.0,), (1.0,))
 
 
-def drift(*columns, current="rows of tonight"):
+def drift(*columns, current="new rows"):
     return DriftReport("training rows of m7", current, 16_000, 500, columns or (column(),))
 
 
@@ -86,7 +86,7 @@ def beside(effect, se, confidence, rows):
 
 @pytest.fixture(scope="session")
 def make_evidence():
-    """A night whose challenger (m8) has the given relative change against champion and baseline."""
+    """Evidence whose challenger (m8) has the given change against champion and baseline."""
 
     def make(
         effect=-0.04,

@@ -24,7 +24,7 @@ POLICY = GatePolicy(preflight=False)
 N = 600
 
 
-def night(seed, skill=0.8):
+def models(seed, skill=0.8):
     """Test rows, a challenger, and two baselines; the line's errors are `skill` above its own."""
     rng = np.random.default_rng(seed)
     actual = rng.uniform(50_000, 500_000, N)
@@ -38,8 +38,8 @@ def night(seed, skill=0.8):
 
 
 def outcome(test, challenger, baselines, failed=None):
-    rivals = Competitors(None, baselines, failed_baselines=failed or {})
-    evidence = measure_evidence(test, challenger, rivals, POLICY, RunFacts())
+    competitors = Competitors(None, baselines, failed_baselines=failed or {})
+    evidence = measure_evidence(test, challenger, competitors, POLICY, RunFacts())
     return {r.name: r for r in judge(evidence, POLICY).checks}["beats-baseline"]
 
 
@@ -57,7 +57,7 @@ SEVERITY = ("passed", "inconclusive", "failed")
 def test_no_error_of_a_baseline_turns_a_pass_into_another_outcome(seed, name, factor, share, how):
     rng = np.random.default_rng(seed)
     # The line is so near that the limit is often close by.
-    test, challenger, baselines = night(seed, skill=rng.uniform(0.05, 0.2))
+    test, challenger, baselines = models(seed, skill=rng.uniform(0.05, 0.2))
     before = outcome(test, challenger, baselines).outcome
     rows = rng.random(N) < share
     wild = {"nan": np.nan, "inf": -np.inf}.get(how)
@@ -68,7 +68,7 @@ def test_no_error_of_a_baseline_turns_a_pass_into_another_outcome(seed, name, fa
 
 
 def test_a_single_wild_prediction_leaves_a_good_model_its_promotion():
-    test, challenger, baselines = night(3)
+    test, challenger, baselines = models(3)
     assert outcome(test, challenger, baselines).outcome == "passed"
     baselines["linear"][17] = 6e6
     theirs = compare(
@@ -78,14 +78,14 @@ def test_a_single_wild_prediction_leaves_a_good_model_its_promotion():
         test.where,
         confidence=POLICY.confidence,
     )
-    assert theirs.upper > 0, "the plain interval cannot tell: the case is the one that is meant"
+    assert theirs.upper > 0, "the plain interval does not decide this case"
     assert outcome(test, challenger, baselines).outcome == "passed"
 
 
 @pytest.mark.parametrize("wild", [1e12, np.nan])
 def test_an_exploding_baseline_hides_no_challenger_that_another_beats(wild):
-    """With the highest bound deciding alone, the wide one of the explosion said `inconclusive`."""
-    test, _, baselines = night(4)
+    """With the highest bound deciding alone, the wide one of the explosion was `inconclusive`."""
+    test, _, baselines = models(4)
     bad = Predictions(9, "9", test.actual + 1.3 * np.abs(baselines["linear"] - test.actual), 9, 0)
     exploded = np.full(N, float(np.median(test.actual)))
     exploded[:3] = wild
@@ -95,7 +95,7 @@ def test_an_exploding_baseline_hides_no_challenger_that_another_beats(wild):
 
 def test_on_a_wild_row_a_working_baseline_still_counts_for_what_it_is():
     """A challenger worse than the line fails, however far the line is off on one row."""
-    test, _, baselines = night(5)
+    test, _, baselines = models(5)
     bad = Predictions(9, "9", np.maximum(test.actual + 90_000, 1.0), 9, 0)
     assert outcome(test, bad, baselines).outcome == "failed"
     baselines["linear"][0] = 1e12
@@ -103,7 +103,7 @@ def test_on_a_wild_row_a_working_baseline_still_counts_for_what_it_is():
 
 
 def test_a_baseline_that_predicts_nothing_is_named_and_does_not_count():
-    test, challenger, baselines = night(6)
+    test, challenger, baselines = models(6)
     result = outcome(test, challenger, {**baselines, "linear": np.full(N, np.nan)})
     assert result.outcome == "passed"
     assert "the linear baseline failed (no prediction is finite)" in result.message
@@ -111,7 +111,7 @@ def test_a_baseline_that_predicts_nothing_is_named_and_does_not_count():
 
 
 def test_without_any_baseline_that_works_nothing_is_passed():
-    test, challenger, _ = night(7)
+    test, challenger, _ = models(7)
     result = outcome(test, challenger, {}, {"linear": "LinAlgError: x", "median": "ValueError: y"})
     assert result.outcome == "error"
     assert "the median baseline failed (ValueError: y)" in result.message
@@ -171,7 +171,7 @@ def test_the_first_ten_thousand_lines_of_the_real_table_get_a_champion(census_pa
 
 
 def test_the_bound_holds_its_share_of_equal_models_and_is_not_too_wide():
-    rng, held, widths = np.random.default_rng(0), [], []
+    rng, covered, widths = np.random.default_rng(0), [], []
     for _ in range(200):
         codes = np.repeat(np.arange(120), 6)
         town = rng.normal(0, 20_000, (2, 120))[:, codes]
@@ -180,9 +180,9 @@ def test_the_bound_holds_its_share_of_equal_models_and_is_not_too_wide():
         where = spatial_cells(50.0 * codes, np.zeros(len(codes)), 0.1)
         halves = compare_by_halves(truth, truth + one, truth + other, where, confidence=0.95)
         plain = compare(truth, truth + one, truth + other, where, confidence=0.95)
-        held.append(halves.upper >= 0)
+        covered.append(halves.upper >= 0)
         widths.append((halves.upper - halves.effect) / (plain.upper - plain.effect))
-    assert 0.91 <= np.mean(held) <= 0.99
+    assert 0.91 <= np.mean(covered) <= 0.99
     assert 0.8 <= np.median(widths) <= 1.2
 
 

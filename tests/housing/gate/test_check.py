@@ -21,10 +21,10 @@ RANK = {"keep": 0, "inconclusive": 1, "promote": 2}
 DECIDING = "no-regression"
 
 
-class Says:
+class Fixed:
     """A check with a fixed outcome, or one that raises."""
 
-    def __init__(self, outcome, name="says"):
+    def __init__(self, outcome, name="fixed"):
         self.outcome, self.name = outcome, name
 
     def run(self, evidence, policy):
@@ -47,7 +47,7 @@ def test_checks_have_names_of_their_own():
     assert len({check.name for check in CHECKS}) == len(CHECKS)
 
 
-def test_a_good_night_promotes_and_says_what_every_check_found(make_evidence):
+def test_a_good_challenger_is_promoted_with_the_result_of_every_check(make_evidence):
     verdict = judge(make_evidence(), POLICY)
     assert verdict.outcome == "promote"
     assert [result.name for result in verdict.checks] == [check.name for check in CHECKS]
@@ -55,7 +55,7 @@ def test_a_good_night_promotes_and_says_what_every_check_found(make_evidence):
     assert verdict.message.startswith("Promote: the challenger's error is $38,400, 4 %")
 
 
-def test_a_first_night_is_decided_by_the_baselines(make_evidence):
+def test_a_first_challenger_is_decided_by_the_baselines(make_evidence):
     verdict = judge(make_evidence(champion=None), POLICY)
     assert verdict.outcome == "promote"
     assert verdict.message == (
@@ -66,22 +66,22 @@ def test_a_first_night_is_decided_by_the_baselines(make_evidence):
 
 
 @pytest.mark.parametrize("champion", [40_000.0, None])
-def test_the_first_night_needs_every_check_that_applies(make_evidence, champion):
-    night = make_evidence(champion=champion)
+def test_the_first_challenger_needs_every_check_that_applies(make_evidence, champion):
+    good = make_evidence(champion=champion)
     for evidence, policy, outcome, culprit in [
-        (night, GatePolicy(min_test_rows=4_001), "inconclusive", "test-rows"),
-        (changed(night, "challenger", test_overlap=1), POLICY, "keep", "leak-proof"),
-        (changed(night, "challenger", training_rows=0), POLICY, "inconclusive", "leak-proof"),
-        (changed(night, "challenger", non_positive=1), POLICY, "keep", "sane-predictions"),
-        (changed(night, "challenger", digest=""), POLICY, "inconclusive", "identity"),
-        (night, GatePolicy(baseline_margin=0.6), "keep", "beats-baseline"),
-        (replace(night, baselines={}), POLICY, "inconclusive", "beats-baseline"),
-        (replace(night, rejected_rows=400), POLICY, "keep", "rejected-share"),
-        (replace(night, costs=ServingCosts(501, None, 1)), POLICY, "keep", "latency"),
-        (replace(night, costs=ServingCosts(1, None, 10**9)), POLICY, "keep", "artifact-size"),
-        (replace(night, preflight=LoadCheck(0.1, 1)), POLICY, "keep", "preflight"),
+        (good, GatePolicy(min_test_rows=4_001), "inconclusive", "test-rows"),
+        (changed(good, "challenger", test_overlap=1), POLICY, "keep", "leak-proof"),
+        (changed(good, "challenger", training_rows=0), POLICY, "inconclusive", "leak-proof"),
+        (changed(good, "challenger", non_positive=1), POLICY, "keep", "sane-predictions"),
+        (changed(good, "challenger", digest=""), POLICY, "inconclusive", "identity"),
+        (good, GatePolicy(baseline_margin=0.6), "keep", "beats-baseline"),
+        (replace(good, baselines={}), POLICY, "inconclusive", "beats-baseline"),
+        (replace(good, rejected_rows=400), POLICY, "keep", "rejected-share"),
+        (replace(good, costs=ServingCosts(501, None, 1)), POLICY, "keep", "latency"),
+        (replace(good, costs=ServingCosts(1, None, 10**9)), POLICY, "keep", "artifact-size"),
+        (replace(good, preflight=LoadCheck(0.1, 1)), POLICY, "keep", "preflight"),
         (
-            replace(night, preflight=LoadCheck(None, 1, not_run="no process")),
+            replace(good, preflight=LoadCheck(None, 1, not_run="no process")),
             POLICY,
             "inconclusive",
             "preflight",
@@ -122,7 +122,7 @@ OUTCOMES = ("passed", "failed", "not applicable", "error", "inconclusive")
 
 @given(st.lists(st.sampled_from(OUTCOMES), max_size=6), st.sampled_from(OUTCOMES))
 def test_outcomes_combine_in_one_way_only(make_evidence, others, deciding):
-    checks = (*(Says(o, f"c{i}") for i, o in enumerate(others)), Says(deciding, DECIDING))
+    checks = (*(Fixed(o, f"c{i}") for i, o in enumerate(others)), Fixed(deciding, DECIDING))
     verdict = judge(make_evidence(), POLICY, checks)
     found = {*others, deciding}
     if "failed" in found:
@@ -135,7 +135,7 @@ def test_outcomes_combine_in_one_way_only(make_evidence, others, deciding):
 
 
 @pytest.mark.parametrize("champion", [40_000.0, None])
-@pytest.mark.parametrize("checks", [(), (Says("passed"),), (Says("not applicable"),)])
+@pytest.mark.parametrize("checks", [(), (Fixed("passed"),), (Fixed("not applicable"),)])
 def test_nothing_is_promoted_where_the_deciding_check_did_not_run(make_evidence, checks, champion):
     verdict = judge(make_evidence(champion=champion), POLICY, checks)
     assert verdict.outcome == "inconclusive"
@@ -143,11 +143,11 @@ def test_nothing_is_promoted_where_the_deciding_check_did_not_run(make_evidence,
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("no luck"), ZeroDivisionError(), HousingError(message="x")]
+    "error", [ValueError("no value"), ZeroDivisionError(), HousingError(message="x")]
 )
 @pytest.mark.parametrize("place", [0, 6])
 def test_a_check_that_raises_never_promotes(make_evidence, error, place):
-    checks = (*CHECKS[:place], Says(error, "fragile"), *CHECKS[place:])
+    checks = (*CHECKS[:place], Fixed(error, "fragile"), *CHECKS[place:])
     verdict = judge(make_evidence(), POLICY, checks)
     assert verdict.outcome == "inconclusive"
     assert len(verdict.checks) == len(CHECKS) + 1
@@ -157,7 +157,7 @@ def test_a_check_that_raises_never_promotes(make_evidence, error, place):
 
 
 def test_a_failed_check_is_decisive_beside_one_that_could_not_run(make_evidence):
-    checks = (Says(ValueError("x"), "fragile"), *CHECKS)
+    checks = (Fixed(ValueError("x"), "fragile"), *CHECKS)
     verdict = judge(make_evidence(0.05), POLICY, checks)
     assert verdict.outcome == "keep"
 

@@ -142,8 +142,8 @@ def test_the_policy_says_what_drift_does(make_evidence, action, outcome):
     evidence = make_evidence(drift=(drift(column(0.3, 0.001)), drift()))
     result = DriftFound().run(evidence, GatePolicy(drift_action=action))
     assert result.outcome == outcome
-    assert "Drift in the rows of tonight: population 0.30." in result.message
-    assert result.figures == {"rows of tonight": {"population (number)": 0.3}}
+    assert "Drift in the new rows: population 0.30." in result.message
+    assert result.figures == {"new rows": {"population (number)": 0.3}}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +163,6 @@ def test_drift_takes_rows_an_effect_and_more_than_chance(make_evidence, change, 
 
 
 def test_without_rows_to_compare_drift_says_nothing(make_evidence):
-    empty = DriftReport("training rows of m7", "rows of tonight", 0, 0, ())
+    empty = DriftReport("training rows of m7", "new rows", 0, 0, ())
     for evidence in (make_evidence(drift=(empty,)), make_evidence(champion=None)):
         assert DriftFound().run(evidence, POLICY).outcome == "not applicable"

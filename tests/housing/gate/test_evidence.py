@@ -19,7 +19,7 @@ ADAPTER = TypeAdapter(Evidence)
 
 
 @pytest.fixture(scope="module")
-def night():
+def measured():
     rng = np.random.default_rng(4)
     n = 900
     actual = rng.uniform(50_000, 500_001, n)
@@ -32,18 +32,18 @@ def night():
     return test, challenger, replace(champion, values=np.maximum(champion.values, 1)), baselines
 
 
-def gathered(night, policy=None, **changes):
-    test, challenger, champion, baselines = night
+def gathered(measured, policy=None, **changes):
+    test, challenger, champion, baselines = measured
     parts = {"challenger": challenger, "champion": champion, "baselines": baselines, **changes}
-    rivals = Competitors(parts["champion"], parts["baselines"])
+    competitors = Competitors(parts["champion"], parts["baselines"])
     found = RunFacts(read_rows=500, rejected_rows=4)
-    return measure_evidence(test, parts["challenger"], rivals, policy or GatePolicy(), found)
+    return measure_evidence(test, parts["challenger"], competitors, policy or GatePolicy(), found)
 
 
 @pytest.mark.parametrize("policy", [GatePolicy(), GatePolicy(confidence=0.8)])
-def test_the_policy_says_how_to_measure(night, policy):
-    test, challenger, champion, baselines = night
-    evidence = gathered(night, policy)
+def test_the_policy_decides_how_to_measure(measured, policy):
+    test, challenger, champion, baselines = measured
+    evidence = gathered(measured, policy)
     assert evidence.comparison == compare(
         test.actual, champion.values, challenger.values, test.where, confidence=policy.confidence
     )
@@ -63,20 +63,21 @@ def test_the_policy_says_how_to_measure(night, policy):
     assert judge(evidence, policy).outcome == "promote"
 
 
-def test_facts_are_carried_over(night):
-    evidence = gathered(night)
+def test_facts_are_carried_over(measured):
+    evidence = gathered(measured)
     assert (evidence.version, evidence.test_rows) == (3, 900)
     assert (evidence.read_rows, evidence.rejected_rows) == (500, 4)
     assert (evidence.challenger.id, evidence.champion.id) == (8, 7)
     assert (evidence.challenger.training_rows, evidence.champion.training_rows) == (3_700, 3_600)
     assert (evidence.challenger.digest, evidence.champion.digest) == ("sha256:8", "sha256:7")
     assert (
-        gathered(night, challenger=replace(night[1], test_overlap=2)).challenger.test_overlap == 2
+        gathered(measured, challenger=replace(measured[1], test_overlap=2)).challenger.test_overlap
+        == 2
     )
 
 
-def test_the_first_night_has_no_champion_and_no_comparison(night):
-    evidence = gathered(night, champion=None)
+def test_the_first_challenger_has_no_champion_and_no_comparison(measured):
+    evidence = gathered(measured, champion=None)
     assert evidence.champion is None
     assert evidence.comparison is None
     assert evidence.baselines["median"].comparison is not None
@@ -88,8 +89,8 @@ def with_value(model, value):
     return replace(model, values=values)
 
 
-def test_a_challenger_with_a_hole_is_counted_and_kept_out(night):
-    evidence = gathered(night, challenger=with_value(night[1], np.nan))
+def test_a_challenger_with_a_hole_is_counted_and_kept_out(measured):
+    evidence = gathered(measured, challenger=with_value(measured[1], np.nan))
     assert evidence.challenger.metrics is None
     assert evidence.challenger.non_finite == 1
     assert evidence.comparison is None
@@ -98,21 +99,21 @@ def test_a_challenger_with_a_hole_is_counted_and_kept_out(night):
     assert "1 are not finite" in verdict.message
 
 
-def test_a_champion_with_a_hole_is_not_beaten_by_default(night):
-    evidence = gathered(night, champion=with_value(night[2], np.inf))
+def test_a_champion_with_a_hole_is_not_beaten_by_default(measured):
+    evidence = gathered(measured, champion=with_value(measured[2], np.inf))
     assert evidence.champion.metrics is None
     assert judge(evidence, GatePolicy()).outcome == "inconclusive"
 
 
-def test_a_price_below_zero_is_counted(night):
-    assert gathered(night, challenger=with_value(night[1], -1.0)).challenger.non_positive == 1
+def test_a_price_below_zero_is_counted(measured):
+    assert gathered(measured, challenger=with_value(measured[1], -1.0)).challenger.non_positive == 1
 
 
-def test_evidence_survives_json_and_gives_the_same_verdict(night):
+def test_evidence_survives_json_and_gives_the_same_verdict(measured):
     for evidence in (
-        gathered(night),
-        gathered(night, champion=None),
-        gathered(night, challenger=with_value(night[1], np.nan)),
+        gathered(measured),
+        gathered(measured, champion=None),
+        gathered(measured, challenger=with_value(measured[1], np.nan)),
     ):
         again = ADAPTER.validate_json(ADAPTER.dump_json(evidence))
         assert again == evidence

@@ -1,4 +1,4 @@
-"""What is measured beside the comparison: parts of the rows, luck, former champions, wear."""
+"""Measured beside the comparison: subsets, seed variance, former champions, holdout reuse."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ N = 1_000
 
 
 @pytest.fixture(scope="module")
-def night():
+def models():
     rng = np.random.default_rng(11)
     actual = rng.uniform(50_000, 500_000, N)
     first = np.arange(N) < 300
@@ -36,66 +36,66 @@ def night():
     return rows, challenger, champion, actual + errors
 
 
-def gathered(night, former=(), rows=None, **changes):
-    test, challenger, champion, _ = night
-    rivals = Competitors(champion, {}, former)
+def gathered(models, former=(), rows=None, **changes):
+    test, challenger, champion, _ = models
+    competitors = Competitors(champion, {}, former)
     return measure_evidence(
-        rows or test, replace(challenger, **changes), rivals, POLICY, RunFacts()
+        rows or test, replace(challenger, **changes), competitors, POLICY, RunFacts()
     )
 
 
-def against(night, rows):
-    test, challenger, champion, _ = night
+def against(models, rows):
+    test, challenger, champion, _ = models
     return compare(
         test.actual[rows], champion.values[rows], challenger.values[rows], test.where.of(rows),
         confidence=POLICY.confidence,
     )  # fmt: skip
 
 
-def test_each_part_is_a_comparison_on_its_rows(night):
-    evidence, rows = gathered(night), night[0]
+def test_each_part_is_a_comparison_on_its_rows(models):
+    evidence, rows = gathered(models), models[0]
     slices = {part.name: part for part in evidence.slices}
-    assert slices["first"].comparison == against(night, rows.slices["first"])
+    assert slices["first"].comparison == against(models, rows.slices["first"])
     assert slices["first"].rows == 300
     assert (slices["nobody"].rows, slices["nobody"].comparison) == (0, None)
-    assert evidence.recent.comparison == against(night, rows.fresh)
-    assert evidence.uncapped.comparison == against(night, ~rows.capped)
+    assert evidence.recent.comparison == against(models, rows.fresh)
+    assert evidence.uncapped.comparison == against(models, ~rows.capped)
 
 
-def test_what_is_not_known_of_the_rows_is_not_measured(night):
-    bare = replace(night[0], slices={}, fresh=None, capped=None)
-    evidence = gathered(night, rows=bare)
+def test_what_is_not_known_of_the_rows_is_not_measured(models):
+    bare = replace(models[0], slices={}, fresh=None, capped=None)
+    evidence = gathered(models, rows=bare)
     assert (evidence.slices, evidence.recent, evidence.uncapped, evidence.holdout_reuse) == (
         (), None, None, None,
     )  # fmt: skip
 
 
-def test_the_best_former_champion_is_that_of_tonights_rows(night):
-    predictions = night[3]
+def test_the_best_former_champion_is_that_with_the_lowest_error_on_these_rows(models):
+    predictions = models[3]
     former = [
-        Predictions(i, str(i), night[0].actual + f * (predictions[4] - night[0].actual), 4_000, 0)
+        Predictions(i, str(i), models[0].actual + f * (predictions[4] - models[0].actual), 4_000, 0)
         for i, f in ((3, 1.0), (4, 0.8), (5, 0.9))
     ]
-    found = gathered(night, former).former
+    found = gathered(models, former).former
     assert (found.id, found.among) == (4, 3)
-    assert found.rmse == pytest.approx(measure(night[0].actual, former[1].values).rmse.value)
+    assert found.rmse == pytest.approx(measure(models[0].actual, former[1].values).rmse.value)
     broken = replace(former[1], values=np.where(np.arange(N) == 3, np.nan, former[1].values))
-    found = gathered(night, [former[0], broken, former[2]]).former
+    found = gathered(models, [former[0], broken, former[2]]).former
     assert (found.id, found.among) == (5, 2)
-    assert gathered(night, [broken]).former is None
+    assert gathered(models, [broken]).former is None
 
 
-def test_the_luck_of_training_is_the_jackknife_of_the_bag(night):
-    rows, challenger, _, _ = night
+def test_seed_variance_is_the_jackknife_of_the_ensemble(models):
+    rows, challenger, _, _ = models
     rmse = lambda p: measure(rows.actual, p).rmse.value  # noqa: E731
-    luck = gathered(night).seed_variance
-    assert luck.rmse == pytest.approx([rmse(m) for m in challenger.members])
+    variance = gathered(models).seed_variance
+    assert variance.rmse == pytest.approx([rmse(m) for m in challenger.members])
     pairs = [rmse((challenger.members[a] + challenger.members[b]) / 2) for a, b in
              ((0, 1), (0, 2), (1, 2))]  # fmt: skip
     spread = (2 / 3 * sum((p - np.mean(pairs)) ** 2 for p in pairs)) ** 0.5
-    assert luck.spread == pytest.approx(spread / rmse(challenger.values))
-    assert gathered(night, members=()).seed_variance is None
-    assert gathered(night, members=challenger.members[:1]).seed_variance is None
+    assert variance.spread == pytest.approx(spread / rmse(challenger.values))
+    assert gathered(models, members=()).seed_variance is None
+    assert gathered(models, members=challenger.members[:1]).seed_variance is None
 
 
 def test_the_jackknife_is_the_spread_over_other_bags():
@@ -115,64 +115,66 @@ def test_the_jackknife_is_the_spread_over_other_bags():
     assert np.mean(np.square(spreads)) ** 0.5 == pytest.approx(truth, rel=0.2)
 
 
-def test_wear_sets_the_champions_error_on_fresh_rows_beside_the_rest(night):
-    rows, _, champion, _ = night
-    wear = measure_evidence(
-        rows, night[1], Competitors(champion), POLICY, RunFacts(decisions=9)
+def test_reuse_compares_the_champions_error_on_fresh_and_used_rows(models):
+    rows, _, champion, _ = models
+    reuse = measure_evidence(
+        rows, models[1], Competitors(champion), POLICY, RunFacts(decisions=9)
     ).holdout_reuse
     fresh = rows.fresh
     on = [measure(rows.actual[r], champion.values[r]).rmse.value for r in (fresh, ~fresh)]
-    assert (wear.decisions, wear.fresh_rows) == (9, 150)
-    assert (wear.fresh.rmse.value, wear.used.rmse.value) == pytest.approx(on)
-    assert wear.difference.value == pytest.approx(on[0] / on[1] - 1)
+    assert (reuse.decisions, reuse.fresh_rows) == (9, 150)
+    assert (reuse.fresh.rmse.value, reuse.used.rmse.value) == pytest.approx(on)
+    assert reuse.difference.value == pytest.approx(on[0] / on[1] - 1)
 
 
-def test_too_few_fresh_rows_are_counted_and_not_measured(night):
-    few = replace(night[0], fresh=np.arange(N) < 99)
-    wear = gathered(night, rows=few).holdout_reuse
-    assert (wear.fresh_rows, wear.fresh, wear.difference) == (99, None, None)
+def test_too_few_fresh_rows_are_counted_and_not_measured(models):
+    few = replace(models[0], fresh=np.arange(N) < 99)
+    reuse = gathered(models, rows=few).holdout_reuse
+    assert (reuse.fresh_rows, reuse.fresh, reuse.difference) == (99, None, None)
 
 
-def test_as_many_fresh_rows_as_are_asked_for_are_measured(night):
-    enough = replace(night[0], fresh=np.arange(N) < 100)
-    assert gathered(night, rows=enough).holdout_reuse.fresh is not None
-    used = replace(night[0], fresh=np.arange(N) >= 99)
-    assert gathered(night, rows=used).holdout_reuse.used is None, "few of the other kind"
+def test_as_many_fresh_rows_as_are_asked_for_are_measured(models):
+    enough = replace(models[0], fresh=np.arange(N) < 100)
+    assert gathered(models, rows=enough).holdout_reuse.fresh is not None
+    used = replace(models[0], fresh=np.arange(N) >= 99)
+    assert gathered(models, rows=used).holdout_reuse.used is None, "few of the other kind"
 
 
-def test_two_members_are_enough_for_their_luck_and_equal_ones_have_none(night):
-    rows, challenger, _, _ = night
+def test_two_members_are_enough_for_a_seed_variance_and_equal_ones_have_none(models):
+    rows, challenger, _, _ = models
     two = challenger.members[:2]
-    assert gathered(night, members=two).seed_variance.spread > 0
+    assert gathered(models, members=two).seed_variance.spread > 0
     near = tuple(rows.actual + 1e-3 * (member - rows.actual) / 40_000 for member in two)
     whole = measure(rows.actual, np.mean(near, axis=0)).rmse.value
     assert whole < 1, "dollars"
-    luck = gathered(night, members=near).seed_variance
-    assert luck.spread == pytest.approx(abs(luck.rmse[0] - luck.rmse[1]) / 2 / whole, rel=1e-3)
-    assert gathered(night, members=(rows.actual, rows.actual)).seed_variance.spread == 0
+    variance = gathered(models, members=near).seed_variance
+    assert variance.spread == pytest.approx(
+        abs(variance.rmse[0] - variance.rmse[1]) / 2 / whole, rel=1e-3
+    )
+    assert gathered(models, members=(rows.actual, rows.actual)).seed_variance.spread == 0
 
 
-def test_a_bag_with_one_broken_member_says_nothing_of_its_luck(night):
-    one, *others = night[1].members
+def test_an_ensemble_with_one_broken_member_has_no_seed_variance(models):
+    one, *others = models[1].members
     broken = np.where(np.arange(N) == 5, np.nan, one)
-    assert gathered(night, members=(broken, *others)).seed_variance is None
+    assert gathered(models, members=(broken, *others)).seed_variance is None
 
 
-def test_what_was_not_found_of_the_night_is_nothing():
+def test_facts_of_a_run_are_empty_unless_given():
     assert RunFacts() == RunFacts(0, 0, 0, (), None, None)
 
 
-def test_a_challenger_that_cannot_be_measured_is_compared_with_nothing(night):
-    values = np.where(np.arange(N) == 5, np.nan, night[1].values)
-    evidence = gathered(night, [night[2]], values=values)
+def test_a_challenger_that_cannot_be_measured_is_compared_with_nothing(models):
+    values = np.where(np.arange(N) == 5, np.nan, models[1].values)
+    evidence = gathered(models, [models[2]], values=values)
     assert (evidence.mae, evidence.slices, evidence.recent, evidence.former) == (
         None, (), None, None,
     )  # fmt: skip
 
 
-def test_a_champion_without_error_on_the_fresh_rows_is_no_fault(night):
-    rows, challenger, champion, _ = night
+def test_a_champion_without_error_on_the_fresh_rows_is_no_fault(models):
+    rows, challenger, champion, _ = models
     exact = replace(champion, values=np.where(rows.fresh, rows.actual, champion.values))
-    wear = measure_evidence(rows, challenger, Competitors(exact), POLICY, RunFacts()).holdout_reuse
-    assert wear.difference is None
-    assert wear.fresh.rmse.value == 0
+    reuse = measure_evidence(rows, challenger, Competitors(exact), POLICY, RunFacts()).holdout_reuse
+    assert reuse.difference is None
+    assert reuse.fresh.rmse.value == 0

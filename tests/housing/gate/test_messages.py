@@ -8,7 +8,7 @@ from tests.housing.gate.conftest import comparison, metrics
 
 
 @pytest.mark.parametrize(
-    ("share", "digits", "said"),
+    ("share", "digits", "expected"),
     [
         (0.0, 1, "0 %"),
         (0.05, 1, "5 %"),
@@ -22,8 +22,8 @@ from tests.housing.gate.conftest import comparison, metrics
         (-0.0001, 1, "-0 %"),
     ],
 )
-def test_shares(share, digits, said):
-    assert formatting.short_percent(share, digits) == said
+def test_shares(share, digits, expected):
+    assert formatting.short_percent(share, digits) == expected
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ def test_bounds_are_never_rounded_to_the_flattering_side(bound, rounded):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [(0.0144, "0.014"), (1.0, "1"), (99.6, "100"), (104.0, "100"), (1_234.0, "1,200")],
 )
-def test_two_digits_and_no_exponent(value, said):
-    assert formatting.two_digits(value) == said
+def test_two_digits_and_no_exponent(value, expected):
+    assert formatting.two_digits(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_two_digits_and_no_exponent(value, said):
 )
 def test_a_change_has_its_direction(effect, moved, standing):
     assert formatting.change_in_words(effect) == moved
-    said = messages.error_against(metrics(40_000.4), comparison(effect, 0.01))
-    assert said == f"The challenger's error is $40,000{standing}"
+    expected = messages.error_against(metrics(40_000.4), comparison(effect, 0.01))
+    assert expected == f"The challenger's error is $40,000{standing}"
 
 
 def test_an_interval_has_its_confidence_and_both_ends():
@@ -63,23 +63,23 @@ def test_an_interval_has_its_confidence_and_both_ends():
 
 
 @pytest.mark.parametrize(
-    ("upper", "said"),
+    ("upper", "expected"),
     [
         (0.007, "at most 0.7 % worse"), (0.0, "not worse"), (-0.006, "at least 0.6 % better"),
         (2.0, "at most 200 % worse"), (-0.7, "at least 70 % better"),
     ],
 )  # fmt: skip
-def test_a_bound_says_what_it_bounds(upper, said):
-    assert formatting.bound_in_words(upper) == said
+def test_a_bound_says_what_it_bounds(upper, expected):
+    assert formatting.bound_in_words(upper) == expected
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "expected"),
     [(1, "1"), (99, "99"), (100, "100"), (101, "110"), (4_341, "4,400"), (43_300, "44,000")],
 )
-def test_numbers_of_rows_are_rough_and_never_too_small(rows, said):
-    assert formatting.round_up_2_digits(rows) == said
-    assert messages.rows_to_decide(rows) == f"about {said} test rows would decide it"
+def test_numbers_of_rows_are_rough_and_never_too_small(rows, expected):
+    assert formatting.round_up_2_digits(rows) == expected
+    assert messages.rows_to_decide(rows) == f"about {expected} test rows would decide it"
 
 
 def test_rows_that_no_number_would_be():

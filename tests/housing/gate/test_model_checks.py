@@ -13,7 +13,7 @@ POLICY = GatePolicy()
 
 
 def unmeasured(evidence):
-    """The same night with a challenger whose predictions are not all finite."""
+    """The same evidence with a challenger whose predictions are not all finite."""
     ours = replace(evidence.challenger, metrics=None, non_finite=2)
     blind = {name: replace(b, comparison=None) for name, b in evidence.baselines.items()}
     return replace(evidence, challenger=ours, comparison=None, baselines=blind)
@@ -115,7 +115,7 @@ def test_the_clustered_bound_decides_not_the_independent_one(make_evidence):
     assert result.outcome == "inconclusive"
 
 
-def test_the_first_night_never_looks_at_a_comparison(make_evidence):
+def test_without_a_champion_no_comparison_is_read(make_evidence):
     worse = make_evidence(0.3).comparison
     for comparison in (None, worse):
         evidence = make_evidence(champion=None, comparison=comparison)

@@ -18,7 +18,7 @@ POLICY = complete(GatePolicy())
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 @pytest.mark.parametrize("champion", [40_000.0, None])
-def test_every_check_says_it_of_every_night(make_evidence, check, champion):
+def test_every_check_states_what_it_needs(make_evidence, check, champion):
     assert check.needs(make_evidence(champion=champion), POLICY).endswith(".")
 
 

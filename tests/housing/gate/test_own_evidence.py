@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from housing import schema
+from housing.evaluation.spatial_se import spatial_cells
 from housing.gate import check as gate_check
 from housing.gate import policy as policies
 from housing.gate.check import CHECKS, complete, judge
@@ -48,7 +50,8 @@ def registered(monkeypatch):
 
 def measured(error=20_000.0, checks=OURS):
     actual = np.linspace(100_000.0, 400_000.0, 600)
-    rows = TestRows(1, np.linspace(-124, -114, 600), np.linspace(32, 42, 600), actual)
+    where = spatial_cells(np.linspace(-124, -114, 600), np.linspace(32, 42, 600), schema.CELL)
+    rows = TestRows(1, where, actual)
     challenger = Predictions(2, "a" * 64, actual + error, 4_000, 0)
     return measure_evidence(rows, challenger, Competitors(), GatePolicy(), RunFacts(), checks)
 
@@ -104,15 +107,15 @@ def test_the_threshold_is_a_setting(registered, home, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"worst_error": 1_001}, "WORST_ERROR is 1001; it must lie in 0 to 1000"),
         ({"worst_eror": 1}, "there is no check worst-eror with a threshold of its own"),
         ({"identity": 1}, "there is no check identity with a threshold of its own"),
     ],
 )
-def test_an_impossible_threshold_is_refused(registered, wrong, says):
-    with pytest.raises(ValidationError, match=says):
+def test_an_impossible_threshold_is_refused(registered, wrong, message):
+    with pytest.raises(ValidationError, match=message):
         GatePolicy(thresholds=wrong)
 
 

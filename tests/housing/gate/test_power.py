@@ -1,4 +1,4 @@
-"""The operating characteristic against simulated nights, and the two numbers in words."""
+"""The operating characteristic against simulated comparisons, and the two numbers in words."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def test_what_lies_at_most_at_the_cut_passes_and_nothing_else(rule, effect, se):
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("true", [-0.015, -0.004, 0.0, 0.004, 0.01])
 @pytest.mark.parametrize("se", [0.003, 0.006])
-def test_the_predicted_rate_is_that_of_simulated_nights(rule, true, se):
+def test_the_predicted_rate_is_that_of_simulated_comparisons(rule, true, se):
     policy = GatePolicy(rule=rule)
     effects = np.random.default_rng(3).normal(true, se, 4_000)
     rate = np.mean([decision_rule.outcome(at(e, se), policy) == "passed" for e in effects])
@@ -69,7 +69,7 @@ def test_the_two_numbers():
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("se", [0.003, 0.009])
-def test_the_gain_that_is_needed_is_found_in_four_nights_of_five(rule, se):
+def test_the_gain_that_is_needed_is_found_four_times_of_five(rule, se):
     found = operating_characteristic(at(0.0, se), GatePolicy(rule=rule))
     if rule == "non_inferior" and se == 0.003:  # an equal challenger passes more often than that
         assert found.gain_needed is None
@@ -133,11 +133,11 @@ def test_no_number_of_rows_finds_a_gain_that_is_none():
     assert rows_for(at(0.0, 0.01), GatePolicy(rule="superior"), -0.01) is None
 
 
-# --- later nights on the same rows -------------------------------------------------------------
+# --- later comparisons on the same rows ---------------------------------------------------------
 
 
 def champions(policy, se, earlier, worlds=4_000):
-    """Luck of the champion on each of many test sets, after comparisons with equal models."""
+    """Selection bias of the champion on many test sets, after comparisons with equal models."""
     rng = np.random.default_rng(5)
     champion = rng.normal(0, se / 2**0.5, worlds)
     for _ in range(earlier):
@@ -150,7 +150,7 @@ def champions(policy, se, earlier, worlds=4_000):
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("earlier", [1, 9, 39])
 @pytest.mark.parametrize("true", [-0.015, -0.005, 0.0, 0.005])
-def test_later_nights_on_the_same_rows_are_predicted_too(rule, earlier, true):
+def test_later_comparisons_on_the_same_rows_are_predicted_too(rule, earlier, true):
     policy, se = GatePolicy(rule=rule), 0.0065
     champion, challenger = champions(policy, se, earlier)
     rate = np.mean(challenger + true - champion <= largest_passing_change(at(0.0, se), policy))
@@ -170,7 +170,7 @@ def test_each_comparison_makes_the_next_one_harder(rule, se, earlier, change):
     assert selection_bias(found, policy, earlier) >= -1e-9
 
 
-def test_the_sentence_says_for_which_night_its_rates_hold():
+def test_the_message_names_the_comparisons_for_which_its_rates_hold():
     first, tenth = (
         operating_characteristic(at(0.0, 0.0065), GatePolicy(), earlier=n) for n in (0, 9)
     )

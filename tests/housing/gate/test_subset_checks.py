@@ -158,7 +158,7 @@ def test_the_ratchet_holds_the_best_of_before(make_evidence, effect, outcome):
     assert "of m5, the best of 3 former champions" in result.message
 
 
-def test_the_ratchet_looks_at_all_of_tonights_rows(make_evidence):
+def test_cumulative_regression_is_judged_on_all_test_rows(make_evidence):
     former = BestFormerChampion(5, 3, 39_000.0, comparison(0.0, 0.05, rows=10))
     with pytest.raises(ValueError, match="compared on 10 rows"):
         NoCumulativeRegression().run(make_evidence(former=former), POLICY)

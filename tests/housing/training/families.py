@@ -79,7 +79,7 @@ SMALL: Mapping[str, ModelFamily] = {
 
 
 class Line(RegressorMixin, BaseEstimator):
-    """Predicts `slope` times the first column; fails, or takes its time, when told to."""
+    """Predicts `slope` times the first column; fails, or takes its time, on demand."""
 
     def __init__(self, slope: float = 1.0, fails_above: float = np.inf, seconds: float = 0.0):
         self.slope = slope

@@ -1,4 +1,4 @@
-"""A night's search and fits on a real Dask scheduler with workers as processes of their own."""
+"""The search and fits on a real Dask scheduler with workers as processes of their own."""
 
 import signal
 import time

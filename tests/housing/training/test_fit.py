@@ -88,7 +88,9 @@ def test_baselines_are_fitted_and_ordered_as_one_would_think(districts):
     found = predict_baselines(X, y, X_test, seed=1)
     assert (set(found.values), found.failed) == (set(BASELINES), {})
     np.testing.assert_array_equal(found.values["median"], np.median(y))
-    rmse = {name: root_mean_squared_error(y_test, said) for name, said in found.values.items()}
+    rmse = {
+        name: root_mean_squared_error(y_test, predicted) for name, predicted in found.values.items()
+    }
     assert rmse["linear"] < 0.75 * rmse["median"]
 
 

@@ -238,7 +238,7 @@ def test_a_race_finds_the_same_best_and_spares_the_others_folds(census_path):
         assert (trial.rmse == float("inf")) == trial.stopped
 
 
-def test_draws_of_other_nights_are_tried_after_the_fresh_ones():
+def test_candidates_of_other_runs_are_tried_after_the_fresh_ones():
     X, y = numbers(60)
     plan = plain(families=("linear",), n_trials=3, n_jobs=1)
     line = only(build_line)

@@ -1,4 +1,4 @@
-"""One night at a time: who has the lease, when it passes on, and what a former owner may do."""
+"""One run at a time: who has the lease, when it passes on, and what a former owner may do."""
 
 import os
 import signal
@@ -263,8 +263,8 @@ def test_a_write_that_outlasts_the_lease_does_not_lose_it(settings, store, fast_
         lease.renew(store, token)
 
 
-def test_another_lease_is_held_beside_the_night(store):
-    night = lease.acquire(store, owner="ann")
+def test_another_lease_is_held_beside_that_of_the_run(store):
+    run_token = lease.acquire(store, owner="ann")
     with lease.held_lease(store, owner="the backup of bob", name=MAINTENANCE) as fenced:
         with pytest.raises(RunInProgress, match="the backup of bob"):
             lease.acquire(store, owner="carl", name=MAINTENANCE)
@@ -274,7 +274,7 @@ def test_another_lease_is_held_beside_the_night(store):
         lost = fenced.write()
         with pytest.raises(LeaseLost), lost:
             pytest.fail("it wrote without its lease")
-    assert holder(store).token == night
+    assert holder(store).token == run_token
     assert holder(store).held
 
 
@@ -322,13 +322,13 @@ def test_a_run_without_a_living_owner_is_marked_crashed(store):
     assert runs.mark_dead(store) == []
 
 
-def test_listings_say_of_a_run_whose_process_is_gone_what_the_next_night_will_write(store):
+def test_listings_show_a_run_whose_process_is_gone_as_the_next_run_will_record_it(store):
     token = lease.acquire(store, owner="ann")
     run = start(store)
     with store.fenced(token).write() as connection:
         lease.set_run(connection, run)
 
-    def told():
+    def listed():
         with store.read() as connection:
             found = queries.status(connection)
             rows = queries.list_runs(connection)
@@ -336,17 +336,17 @@ def test_listings_say_of_a_run_whose_process_is_gone_what_the_next_night_will_wr
         assert rows[0]["status"] == shown["status"] == found["last_nightly_run"]["status"]
         return found["last_nightly_run"]["status"], found["needs_a_person"]
 
-    assert told() == ("running", [])
+    assert listed() == ("running", [])
     lease.release(store, token)
-    said, (need,) = told()
-    assert said == "crashed"
+    status, (need,) = listed()
+    assert status == "crashed"
     assert need.startswith(f"r{run}, the last nightly run, was interrupted")
     assert "`housing retrain`" in need
     runs.mark_dead(store)
-    assert told() == (said, [need])
+    assert listed() == (status, [need])
 
 
-def test_a_file_that_the_last_night_could_not_read_needs_a_person(store):
+def test_a_file_that_the_last_run_could_not_read_needs_a_person(store):
     def needs():
         with store.read() as connection:
             return queries.status(connection)["needs_a_person"]

@@ -1,4 +1,4 @@
-"""Who counts as alive, whatever clocks say: set clocks, stopped processes, reused pids, reboots."""
+"""Who counts as alive whatever the clocks: set clocks, stopped processes, reused pids, reboots."""
 
 import json
 import os
@@ -85,7 +85,7 @@ print(json.dumps([taken, stranger.pid == owner.pid, acquire(other, "bob")]))
 
 @pytest.fixture
 def process(store, child, database_url, tmp_path):
-    """Starts processes of this host, each with a clock so many seconds ahead; ask by `said`."""
+    """Starts processes of this host, each with a clock so many seconds ahead; ask by `answer`."""
 
     def start(ahead=0.0, watched=30.0):
         return child(PROCESS, database_url, tmp_path / "blobs", ahead, watched)
@@ -93,7 +93,7 @@ def process(store, child, database_url, tmp_path):
     return start
 
 
-def said(process, *what):
+def answer(process, *what):
     """Have a process do something; what it answers, or the name of its error."""
     print(json.dumps(what), file=process.stdin, flush=True)
     return json.loads(process.stdout.readline())
@@ -120,26 +120,26 @@ def set_clock(store, hours):
 @pytest.mark.parametrize("ahead", [61, -86_400])
 def test_a_clock_that_was_set_takes_nothing_from_a_living_process(store, process, ahead):
     owner, other = process(), process(ahead)
-    token = said(owner, "acquire", "ann")
-    assert said(other, "acquire", "bob") == "RunInProgress"
-    assert said(other, "mark_dead") == []
-    assert said(other, "running") == "ann"
-    assert said(owner, "write") is None
+    token = answer(owner, "acquire", "ann")
+    assert answer(other, "acquire", "bob") == "RunInProgress"
+    assert answer(other, "mark_dead") == []
+    assert answer(other, "running") == "ann"
+    assert answer(owner, "write") is None
     owner.kill()
     owner.wait()
-    assert said(other, "acquire", "bob") == token + 1, "and keeps nothing for a dead one"
+    assert answer(other, "acquire", "bob") == token + 1, "and keeps nothing for a dead one"
 
 
 @pytest.mark.parametrize("hours", [2, -2])
 def test_a_process_that_was_stopped_for_long_keeps_its_lease_on_its_host(store, process, hours):
     owner, other = process(), process()
-    said(owner, "acquire", "ann")
+    answer(owner, "acquire", "ann")
     owner.send_signal(signal.SIGSTOP)
     set_clock(store, hours)
-    assert said(other, "acquire", "bob") == "RunInProgress"
-    assert said(other, "mark_dead") == []
+    assert answer(other, "acquire", "bob") == "RunInProgress"
+    assert answer(other, "mark_dead") == []
     owner.send_signal(signal.SIGCONT)
-    assert said(owner, "write") is None
+    assert answer(owner, "write") is None
 
 
 def namespaces(*kinds):
@@ -172,11 +172,11 @@ def test_after_a_reboot_a_pid_says_nothing(store, database_url, tmp_path, child)
     )  # fmt: skip
     try:
         token = lease.acquire(store, owner="ann")
-        assert said(rebooted, "acquire", "bob") == "RunInProgress", "the heartbeat is young"
+        assert answer(rebooted, "acquire", "bob") == "RunInProgress", "the heartbeat is young"
         set_clock(store, 2)
         with pytest.raises(RunInProgress):
             lease.acquire(store, owner="carl")
-        assert said(rebooted, "acquire", "bob") == token + 1
+        assert answer(rebooted, "acquire", "bob") == token + 1
     finally:
         rebooted.kill()
         rebooted.communicate()
@@ -207,7 +207,7 @@ def test_a_database_whose_clock_was_set_takes_nothing_from_a_living_host(
     for what in (["acquire", "bob"], ["mark_dead"]):
         set_clock(store, hours)
         with lease.heartbeat(store, token):
-            assert said(other, *what) in ("RunInProgress", [])
+            assert answer(other, *what) in ("RunInProgress", [])
     lease.renew(store, token)
 
 
@@ -218,9 +218,11 @@ def test_a_host_that_is_gone_keeps_nothing_however_the_clock_was_set(
     token, run = elsewhere
     set_clock(store, hours)
     other = process(watched=0.2)
-    assert said(other, "mark_dead") == [run]
-    assert said(process(watched=3600), "mark_dead") == [], "it waits for nothing where none is left"
-    assert said(other, "acquire", "bob") == token + 1
+    assert answer(other, "mark_dead") == [run]
+    assert answer(process(watched=3600), "mark_dead") == [], (
+        "it waits for nothing where none is left"
+    )
+    assert answer(other, "acquire", "bob") == token + 1
 
 
 def test_who_renews_while_the_last_look_is_taken_keeps_the_lease(store, elsewhere, monkeypatch):
@@ -242,12 +244,12 @@ def test_who_renews_while_the_last_look_is_taken_keeps_the_lease(store, elsewher
 def test_on_postgresql_one_clock_is_for_all_hosts(store, process, ahead):
     """Who looks waits for nothing: `watched` would outlast the test."""
     other = process(ahead, watched=3600)
-    assert said(other, "running") == "ann"
-    assert said(other, "acquire", "bob") == "RunInProgress"
-    assert said(other, "mark_dead") == []
+    assert answer(other, "running") == "ann"
+    assert answer(other, "acquire", "bob") == "RunInProgress"
+    assert answer(other, "mark_dead") == []
     owner = process(ahead)
     alter(store, held=False)
-    said(owner, "acquire", "dora")
+    answer(owner, "acquire", "dora")
     age = abs(holder(store).silent)
     assert age < timedelta(minutes=10), "the heartbeat is by the database's clock as well"
 

@@ -76,7 +76,7 @@ def test_a_run_that_was_refused_is_recorded_too(store):
     assert row.finished_at is not None
 
 
-def test_the_last_night_is_the_newest_that_came_to_its_end(store):
+def test_the_last_completed_retraining_is_the_newest(store):
     with store.read() as connection:
         assert runs.last_completed_retraining(connection) is None
     done, later, other = start(store), start(store), start(store, "ingest")
@@ -159,7 +159,7 @@ def test_a_search_ends_once(store, search):
         assert connection.execute(sa.select(searches_table)).one().id == search
 
 
-def test_the_best_of_other_nights_are_those_of_finished_searches(store, search):
+def test_the_best_of_other_runs_are_those_of_finished_searches(store, search):
     for candidate, rmse in ((0, 3.0), (1, 2.0)):
         searches.record(
             store, search, Trial(Candidate(candidate, "forest", {"depth": candidate}), (rmse,), 0.1)
@@ -170,7 +170,7 @@ def test_the_best_of_other_nights_are_those_of_finished_searches(store, search):
     out_of_fold = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
     searches.finish(store, search, {"models": [[1, 1]], "cv_rmse": 2.0}, out_of_fold)
     with store.read() as connection:
-        assert searches.best_of_others(connection, version, 5) == []  # not of another night
+        assert searches.best_of_others(connection, version, 5) == []  # not of another run
         warm_starts = searches.best_of_others(connection, version + 1, 5)
         assert warm_starts == [Candidate(1, "forest", {"depth": 1})]
     again = searches.begin(
