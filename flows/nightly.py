@@ -17,7 +17,6 @@ from tasks.run_steps import (
     fit,
     freeze,
     ingest,
-    notify,
     promote,
     search,
     split,
@@ -38,7 +37,7 @@ def nightly(parameters: NightlyParameters = DEFAULTS) -> State[RunResult | Appro
 
 @once_per_flow_run
 def run_pipeline(parameters: NightlyParameters) -> RunResult:
-    """One run, from ingestion to notification, under the lease."""
+    """One run, from ingestion to its report and alert, under the lease."""
     with start_run("nightly", parameters) as run:
         ingest(run)
         version = freeze(run)
@@ -53,6 +52,4 @@ def run_pipeline(parameters: NightlyParameters) -> RunResult:
             back_up(run, challenger)
             judged = promote(run, judged)
         result = of_verdict(run.id, version, judged, dry_run=parameters.dry_run)
-        result = write_report(run, result)
-        notify(run, result)
-        return finish_run(run, result)
+        return finish_run(run, write_report(run, result))

@@ -1,8 +1,10 @@
-"""Sends a message to the team over every channel that is set.
+"""Channels over which a message reaches the team.
 
-A channel that fails is named in the log and fails nothing else.
+`housing.store.runs.outbox` decides which message is sent when; a channel that fails is named in
+the log and fails nothing else.
 """
 
+import hashlib
 import json
 import logging
 import smtplib
@@ -11,7 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from email.message import EmailMessage
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -19,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from housing.records import Event
 
 log = logging.getLogger("housing")
+
+APPRISE = "apprise"
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Message:
     subject: str  # r12, m7, b3
 
     def __post_init__(self) -> None:
-        """ValueError for an event that is none: over no channel would anybody hear of it."""
+        """ValueError for an event that does not exist: no channel would deliver it."""
         object.__setattr__(self, "event", Event(self.event))
 
     @property
@@ -114,11 +118,18 @@ class NotifySettings(BaseModel):
 
 
 class Notifier(Protocol):
-    """One channel; may raise, which is logged."""
+    """Delivers a message, or raises: then the outbox tries again."""
 
     def __call__(self, message: Message, settings: NotifySettings) -> None:
-        """Deliver a message, or return silently where the channel is not set."""
+        """Deliver over the address in the settings."""
         ...
+
+
+class Channel(NamedTuple):
+    """A notifier, and the setting without which it is off; "" if it needs none."""
+
+    notifier: Notifier
+    setting: str = ""
 
 
 def to_log(message: Message, settings: NotifySettings) -> None:
@@ -129,8 +140,7 @@ def to_log(message: Message, settings: NotifySettings) -> None:
 
 def to_webhook(message: Message, settings: NotifySettings) -> None:
     """As JSON to a URL."""
-    if settings.webhook_url is None:
-        return
+    assert settings.webhook_url is not None
     request = urllib.request.Request(  # noqa: S310 - the settings allow http and https only
         settings.webhook_url.get_secret_value(),
         data=json.dumps(asdict(message)).encode(),
@@ -142,8 +152,7 @@ def to_webhook(message: Message, settings: NotifySettings) -> None:
 
 def to_mail(message: Message, settings: NotifySettings) -> None:
     """As a plain mail to all who are named."""
-    if settings.smtp_url is None:
-        return
+    assert settings.smtp_url is not None
     mail = EmailMessage()
     mail["Subject"] = message.headline
     mail["From"], mail["To"] = settings.mail_from, ", ".join(settings.mail_to)
@@ -173,14 +182,12 @@ def _mail_server(url: SplitResult, timeout: float) -> smtplib.SMTP:
 
 def to_apprise(message: Message, settings: NotifySettings) -> None:
     """Over whatever Apprise reaches."""
-    if not settings.apprise_urls:
-        return
-    channels = _apprise()
+    addresses = _apprise()
     for url in settings.apprise_urls:
-        channels.add(url.get_secret_value())
+        addresses.add(url.get_secret_value())
     kind = "warning" if message.event.urgent else "info"
-    if not channels.notify(body=message.text, title=message.headline, notify_type=kind):
-        raise ConnectionError("at least one address did not take it")
+    if not addresses.notify(body=message.text, title=message.headline, notify_type=kind):
+        raise ConnectionError("the address did not take it")
 
 
 def _apprise() -> Any:
@@ -191,27 +198,43 @@ def _apprise() -> Any:
     return apprise.Apprise()
 
 
-NOTIFIERS: Mapping[str, Notifier] = {
-    "log": to_log,
-    "webhook": to_webhook,
-    "mail": to_mail,
-    "apprise": to_apprise,
+NOTIFIERS: Mapping[str, Channel] = {
+    "log": Channel(to_log),
+    "webhook": Channel(to_webhook, "webhook_url"),
+    "mail": Channel(to_mail, "smtp_url"),
+    APPRISE: Channel(to_apprise, "apprise_urls"),
 }
 
 
-def send_all(message: Message, settings: NotifySettings) -> tuple[str, ...]:
-    """Send over every channel; returns the names of those that failed."""
-    failed = []
-    for name, notifier in NOTIFIERS.items():
-        if name != "log" and message.event not in settings.events:
-            continue
-        try:
-            notifier(message, settings)
-        except Exception as error:  # noqa: BLE001 - a channel fails no run
-            # Only the kind of error: its text may hold the address, which is a secret.
-            log.warning("The channel %s failed (%s).", name, type(error).__name__)
-            failed.append(name)
-    return tuple(failed)
+def channels(settings: NotifySettings) -> tuple[str, ...]:
+    """The channels that are set.
+
+    Each Apprise address is a channel, so that one that fails does not repeat what others delivered.
+    """
+    on = [n for n, c in NOTIFIERS.items() if not c.setting or getattr(settings, c.setting)]
+    each = [f"{APPRISE} {_digest(url)}" for url in settings.apprise_urls]
+    return (*(name for name in on if name != APPRISE), *dict.fromkeys(each))
+
+
+def _digest(url: SecretStr) -> str:
+    return hashlib.sha256(url.get_secret_value().encode()).hexdigest()[:8]
+
+
+def send(channel: str, message: Message, settings: NotifySettings) -> str:
+    """Send over one of `channels`; returns the kind of error, "" if it is delivered.
+
+    Only the kind of error: its text may hold the address, which is a secret.
+    """
+    name, _, digest = channel.partition(" ")
+    if digest:
+        urls = tuple(url for url in settings.apprise_urls if _digest(url) == digest)
+        settings = settings.model_copy(update={"apprise_urls": urls})
+    try:
+        NOTIFIERS[name].notifier(message, settings)
+    except Exception as error:  # noqa: BLE001 - a channel fails no run
+        log.warning("The channel %s failed (%s).", channel, type(error).__name__)
+        return type(error).__name__
+    return ""
 
 
 def say_alive(settings: NotifySettings) -> bool:

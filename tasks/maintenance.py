@@ -6,17 +6,18 @@ from prefect import task
 from prefect.runtime import flow_run
 
 from housing.errors import Corrupt
-from housing.notify import Message, send_all
+from housing.notify import Message
 from housing.operations import backup, monitor, prune
 from housing.operations.backup import Snapshot, VerificationResult
 from housing.operations.monitor import MonitorRun
 from housing.operations.prune import PruneResult
-from housing.pipeline import notifications, promote
+from housing.pipeline import promote
 from housing.pipeline.promote import RolledBack
 from housing.pipeline.skip_check import what_next
 from housing.records import Event
 from housing.settings import load_settings
 from housing.store.database.open import open_store
+from housing.store.runs import outbox
 from tasks import PLAIN
 from tasks.reporting import emit
 
@@ -47,17 +48,14 @@ def create_backup() -> Snapshot:
 
 @task(name="verify backup", **PLAIN)
 def verify_backup(snapshot: str) -> VerificationResult:
-    """Restore a snapshot into a temporary folder; Corrupt, and an alert, where that fails."""
+    """Restore a snapshot into a temporary folder; Corrupt where that fails."""
     settings = load_settings()
     with open_store(settings) as store:
         found = backup.verify(store, settings, snapshot)
     if not found.good:
         why = "; ".join(found.problems)
-        message = Message(
-            Event.BACKUP_NOT_VERIFIED, f"The backup {found.id} is damaged: {why}", found.id
-        )
-        send_all(message, settings.notify)
-        emit(message)
+        text = f"The backup {found.id} cannot be restored: {why}"
+        emit(Message(Event.BACKUP_NOT_VERIFIED, text, found.id))
         raise Corrupt(what=f"the backup {found.id}", why=why)
     return found
 
@@ -72,11 +70,11 @@ def prune_store() -> PruneResult:
 
 @task(name="roll back", **PLAIN)
 def roll_back(model: int | None, reason: str, batch: int | None) -> RolledBack:
-    """Make a former champion the champion again, block what is undone, and notify."""
+    """Make a former champion the champion again, and block what is undone."""
     settings = load_settings()
     with open_store(settings) as store:
         done = promote.roll_back(store, model, reason, batch=batch)
-        notifications.notify_rollback(store, settings, done.seq, done.notification())
+        outbox.deliver(store)
         log.info(what_next(store, settings))
     emit(done.notification())
     return done

@@ -32,6 +32,7 @@ from housing.pipeline.rollback_readiness import RollbackReadiness
 from housing.pipeline.run_context import NightlyParameters, RunContext, step
 from housing.records import IntakeSummary, RunResult
 from housing.schema import WORDING
+from housing.store.data import batches
 from tasks import PLAIN
 from tasks.reporting import emit, show_progress, show_report
 from tasks.run_labels import append_to_run_name
@@ -54,7 +55,7 @@ def ingest(run: RunContext, at_most: int | None = None) -> IntakeSummary:
     with step(run, "ingest") as (store, settings):
         summary = ingestion.ingest(store, settings, run=run.id, at_most=at_most)
         progress.report("ingest", 1, 1, summary.message)
-        emit(notifications.notify_quarantine(settings, run.id, summary))
+        emit(*(batches.alert_of(batch, run.id) for batch in summary.batches))
     return summary
 
 
@@ -150,19 +151,12 @@ def write_report(run: RunContext, result: RunResult) -> RunResult:
     return written.result
 
 
-@task(name="notify", task_run_name="notify r{run.id}", **PLAIN)
-def notify(run: RunContext, result: RunResult) -> None:
-    """Send the outcome over every configured channel; a channel that fails fails nothing."""
-    with step(run, "notify") as (_, settings):
-        message = notifications.notify(settings, result)
-    emit(message)
-
-
 @task(name="finish", task_run_name="finish r{run.id}", **PLAIN)
 def finish_run(run: RunContext, result: RunResult) -> RunResult:
-    """Record the outcome, and send the heartbeat of a finished run."""
+    """Record the outcome with its alert, deliver it, and send the heartbeat of a finished run."""
     with step(run, "finish") as (store, settings):
-        final = run_context.finish_run(store, run, result)
+        final = run_context.finish_run(store, run, result, notifications.alert_of(result))
+    emit(notifications.message_of(result))
     say_alive(settings.notify)
     append_to_run_name(final.outcome, [final.outcome])
     return final

@@ -9,7 +9,6 @@ from rich.markup import escape
 from deployments.cli import id_parsing
 from deployments.cli.output import LONGEST_DAYS, AsJson, Reason, console, emit_json, listing
 from housing import progress
-from housing.records import Event
 from housing.settings import load_settings
 
 if TYPE_CHECKING:
@@ -59,16 +58,12 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
     """
 
     from deployments.cli.progress_bars import Bars
-    from housing.notify import Message, send_all
     from housing.operations.backup import verify as verify_backup
     from housing.store.database.open import open_store
 
     settings = load_settings()
     with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
         found = verify_backup(store, settings, backup)
-    if not found.good:
-        said = f"The backup {found.id} has problems: {'; '.join(found.problems)}"
-        send_all(Message(Event.BACKUP_NOT_VERIFIED, said, found.id), settings.notify)
     if as_json:
         emit_json({**asdict(found), "good": found.good})
     elif found.good:

@@ -38,11 +38,11 @@ def rollback(
     on the same rows, until `housing unblock`. Says first what the next run will do.
     """
 
-    from housing.pipeline.notifications import notify_rollback
     from housing.pipeline.promote import plan_rollback, roll_back
     from housing.pipeline.skip_check import what_next
     from housing.store import queries
     from housing.store.database.open import open_store
+    from housing.store.runs import outbox
 
     target = None if model is None else id_parsing.parse(model, allowed="m")[1]
     cause = None if batch is None else id_parsing.parse(batch, allowed="b")[1]
@@ -53,7 +53,7 @@ def rollback(
         if ask:
             _confirm(plan, suggest=cause is None)
         done = roll_back(store, plan.to_model, reason, batch=cause)
-        notify_rollback(store, settings, done.seq, done.notification())
+        outbox.deliver(store)
         after = what_next(store, settings)
         with store.read() as connection:
             lines = queries.list_history(connection)

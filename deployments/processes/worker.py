@@ -90,7 +90,7 @@ def main() -> None:
 def reconcile_on_startup(settings: Settings) -> None:
     """On start-up: mark dead runs as crashed and skip superseded late runs."""
     with open_store(settings) as store, get_client(sync_client=True) as client:
-        for message in (*reconcile(client, store, settings), *skip_older(client)):
+        for message in (*reconcile(client, store), *skip_older(client)):
             log.info(message)
 
 

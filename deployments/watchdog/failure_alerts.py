@@ -1,10 +1,11 @@
 """Alerts for failed flow runs that have no row in our store: rollback, backup, monitor, ...
 
-Prefect delivers events on a best-effort basis, so the watchdog reads the states instead. Runs with
-a row are reported by `housing.pipeline.notifications.failures`, also without the Prefect server.
+Prefect delivers events on a best-effort basis, so the watchdog reads the states instead. The alert
+about a run with a row is recorded with its end, also without the Prefect server.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
@@ -17,31 +18,33 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from housing.pipeline import notifications
-from housing.settings import Settings
+from housing.notify import Message
+from housing.records import Event
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
+from housing.store.runs import outbox, runs
 
 FAILED = [StateType.FAILED, StateType.CRASHED]
 
+MEMORY = timedelta(days=1)
+"""Older failures are not reported any more: an outage of the watchdog is shorter."""
 
-def tell_untold(client: SyncPrefectClient, store: Store, settings: Settings) -> Iterator[str]:
-    """Send one alert per such run; yields the messages."""
+
+def report_failed_flow_runs(client: SyncPrefectClient, store: Store) -> Iterator[str]:
+    """Record one alert for each end of such a run; yields the messages."""
     ended = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=FAILED)),
-            end_time=FlowRunFilterEndTime(after_=utc_now() - notifications.MEMORY),
+            end_time=FlowRunFilterEndTime(after_=utc_now() - MEMORY),
             tags=FlowRunFilterTags(all_=["housing"]),
         ),
         sort=FlowRunSort.END_TIME_DESC,
         limit=200,
     )
     for run in ended:
-        if run.state is None:
-            continue
-        message = notifications.notify_flow_run_failed(
-            store, settings, flow_run=str(run.id), end=str(run.state.id), name=run.name,
-            why=f"{run.state.name}: {run.state.message}",
-        )  # fmt: skip
-        if message:
-            yield message
+        with store.read() as connection:
+            if run.state is None or runs.has_row(connection, str(run.id)):
+                continue
+        text = f"The run {run.name} failed. {run.state.name}: {run.state.message}"
+        if outbox.record(store, Message(Event.FAILED, text, run.name), f"state {run.state.id}"):
+            yield text

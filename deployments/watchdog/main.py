@@ -16,7 +16,7 @@ from prefect.exceptions import PrefectException
 from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.processes import parent_death
-from deployments.watchdog.failure_alerts import tell_untold
+from deployments.watchdog.failure_alerts import report_failed_flow_runs
 from deployments.watchdog.missed_runs import report_without_server, skip_older, start_missed_run
 from deployments.watchdog.zombie_runs import end_decided, reconcile
 from housing.errors import HousingError
@@ -24,6 +24,7 @@ from housing.pipeline import notifications
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
+from housing.store.runs import outbox
 
 EVERY = 10.0  # seconds
 
@@ -31,17 +32,20 @@ log = logging.getLogger("housing")
 
 
 def one_round(client: SyncPrefectClient, store: Store, settings: Settings) -> list[str]:
-    """Check everything once; returns a message for each repair."""
-    done = reconcile(client, store, settings)
-    done += skip_older(client)
-    done += start_missed_run(client, store, settings)
-    done += [
-        f"The approval request of r{run} expired"
-        for run in notifications.expire_approvals(store, settings)
-    ]
-    done += end_decided(client, store)
-    done += tell_untold(client, store, settings)
-    return done
+    """Check everything once, and deliver alerts; returns a message for each repair."""
+    try:
+        done = reconcile(client, store)
+        done += skip_older(client)
+        done += start_missed_run(client, store, settings)
+        done += [
+            f"The approval request of r{run} expired"
+            for run in notifications.expire_approvals(store)
+        ]
+        done += end_decided(client, store)
+        done += report_failed_flow_runs(client, store)
+        return done
+    finally:
+        outbox.deliver(store)
 
 
 def watch(stopped: threading.Event, beat: Path | None = None) -> None:
@@ -70,9 +74,9 @@ def _one_round(store: Store, settings: Settings) -> None:
         with get_client(sync_client=True) as client:
             done = one_round(client, store, settings)
     except (PrefectException, httpx.HTTPError):
-        notifications.failures(store, settings)
         for message in report_without_server(store, settings):
             log.info(message)
+        notifications.failures(store)
         raise
     for message in done:
         log.info(message)

@@ -28,13 +28,11 @@ from prefect.states import Completed
 
 from deployments.schedules import last_due, owed
 from housing.pipeline import notifications
-from housing.records import Event
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.database.tables import runs as run_rows
-from housing.store.database.tables import sent_alerts as alert_rows
 from housing.store.database.tables import utc_now
-from housing.store.runs import lease, runs, sent_alerts
+from housing.store.runs import lease, runs, watchdog_marks
 
 NIGHTLY = "nightly"
 DEPLOYMENT = f"{NIGHTLY}/{NIGHTLY}"
@@ -44,6 +42,9 @@ PATIENCE = timedelta(minutes=2)
 
 SKEW = timedelta(minutes=2)
 """Largest assumed clock difference between this process and one that runs the pipeline."""
+
+WATCHED = "nightly watched for the first time"
+"""The mark of a store's first watchdog: runs that were due before it are not made up for."""
 
 ON_ITS_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING)
 
@@ -65,7 +66,7 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
     """Start the run that was due and did not begin; alert the team if it is very late."""
     now = utc_now()
     deployment = _deployment(client, settings)
-    due = None if deployment is None else owed(deployment, now, _watched_since(store))
+    due = None if deployment is None else owed(deployment, now, watchdog_marks.mark(store, WATCHED))
     if deployment is None or due is None or now - due < PATIENCE:
         return
     if (
@@ -83,7 +84,7 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
         next_step = "It is started now."
         yield f"The night due at {local:%Y-%m-%d %H:%M %Z} came to no end; it is started now"
     if not _ran(store, due, now, "crashed", "cancelled"):
-        yield from _tell_missed(store, settings, local, next_step)
+        yield from _report_missed(store, settings, local, next_step)
 
 
 def report_without_server(store: Store, settings: Settings) -> Iterator[str]:
@@ -97,17 +98,17 @@ def report_without_server(store: Store, settings: Settings) -> Iterator[str]:
     if not _ran(store, due, now, "completed", "failed", "crashed", "cancelled"):
         local = due.astimezone(ZoneInfo(settings.schedules.timezone))
         next_step = "The Prefect server does not answer: see its log, or start `housing up`."
-        yield from _tell_missed(store, settings, local, next_step)
+        yield from _report_missed(store, settings, local, next_step)
 
 
 def _obstacle(store: Store, deployment: DeploymentResponse, due: datetime) -> str | None:
     """What prevents the start, as advice to a person; None if nothing does."""
     off = f"nightly due {due.isoformat()} while switched off"
     if deployment.paused or not any(schedule.active for schedule in deployment.schedules):
-        sent_alerts.first(store, off, Event.MISSED, "The schedule was off.", NIGHTLY)
+        watchdog_marks.mark(store, off)
         return "Its schedule is off: switch it on in the UI (Deployments, nightly)."
     with store.read() as connection:
-        if sent_alerts.known(connection, off):
+        if watchdog_marks.set_at(connection, off):
             return "Its schedule was off. Start it by hand where it is wanted."
         holder = lease.holder(connection)
     # A night that holds the lease has a row that runs; this is another one's, e.g. a prune's.
@@ -120,12 +121,12 @@ def _start(
     """Start the run unless one is queued; False if it was started before."""
     key = _once(store, due)
     with store.read() as connection:
-        if sent_alerts.known(connection, key) or _due(client, utc_now(), *ON_ITS_WAY):
+        if watchdog_marks.set_at(connection, key) or _due(client, utc_now(), *ON_ITS_WAY):
             return False
     run = client.create_flow_run_from_deployment(
         deployment.id, tags=["housing", "made up for"], idempotency_key=key
     )
-    sent_alerts.first(store, key, Event.MISSED, f"Started as {run.name}.", NIGHTLY)
+    watchdog_marks.mark(store, key)
     return run.state_type is StateType.SCHEDULED
 
 
@@ -140,11 +141,13 @@ def _once(store: Store, due: datetime) -> str:
         return f"made-up-for-{due.isoformat()}-{connection.execute(count).scalar_one()}"
 
 
-def _tell_missed(store: Store, settings: Settings, due: datetime, next_step: str) -> Iterator[str]:
+def _report_missed(
+    store: Store, settings: Settings, due: datetime, next_step: str
+) -> Iterator[str]:
     minutes = settings.schedules.missed_after_minutes
     if minutes and utc_now() - due >= timedelta(minutes=minutes):
-        said = notifications.notify_missed(store, settings, due, next_step)
-        yield from [] if said is None else [said]
+        message = notifications.report_missed(store, due, next_step)
+        yield from [] if message is None else [message]
 
 
 def _deployment(client: SyncPrefectClient, settings: Settings) -> DeploymentResponse | None:
@@ -182,20 +185,10 @@ def _cancelled_by_user(
     key = f"nightly due {due.isoformat()} was cancelled"
     found = _due(client, now, StateType.CANCELLED, StateType.CANCELLING, StateType.PAUSED)
     if any(run.expected_start_time and run.expected_start_time >= due for run in found):
-        sent_alerts.first(store, key, Event.MISSED, "A person cancelled the run.", NIGHTLY)
+        watchdog_marks.mark(store, key)
         return True
     with store.read() as connection:
-        return sent_alerts.known(connection, key)
-
-
-def _watched_since(store: Store) -> datetime:
-    """When a watchdog of this store looked for the first time."""
-    key = "nightly watched for the first time"
-    sent_alerts.first(store, key, Event.MISSED, "The watchdog began.", NIGHTLY)
-    with store.read() as connection:
-        query = sa.select(alert_rows.c.at).where(alert_rows.c.key == key)
-        began: datetime = connection.execute(query).scalar_one()
-        return began
+        return watchdog_marks.set_at(connection, key) is not None
 
 
 def _ran(store: Store, due: datetime, now: datetime, *statuses: str) -> bool:

@@ -18,8 +18,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Completed, Crashed
 from sqlalchemy.engine import Row
 
-from housing.pipeline import approval, notifications
-from housing.settings import Settings
+from housing.pipeline import approval
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.models import approvals
@@ -41,11 +40,9 @@ WITHOUT_ROW = timedelta(hours=6)
 """Age from which a run without a row (rollback, backup, ...) counts as dead."""
 
 
-def reconcile(client: SyncPrefectClient, store: Store, settings: Settings) -> list[str]:
+def reconcile(client: SyncPrefectClient, store: Store) -> list[str]:
     """Mark dead runs as crashed in both stores; returns a message for each. Idempotent."""
-    said = [
-        f"r{run} is crashed: its process is gone" for run in notifications.failures(store, settings)
-    ]
+    said = [f"r{row.id} is crashed: its process is gone" for row in runs.mark_dead(store)]
     for run in _in_state(client, *UNFINISHED):
         why = death(store, run, utc_now())
         if why is not None:

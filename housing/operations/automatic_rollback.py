@@ -5,12 +5,13 @@ models predict all labelled rows since the promotion. docs/monitoring.md lists t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from housing import schema
 from housing.errors import Corrupt, HousingError, NoRollbackTarget
@@ -40,18 +41,15 @@ class Decision:
 
     cause: str
     message: str
+    target: int | None = None  # the former champion that is better
     done: RolledBack | None = None
     failed: bool = False  # the next run tries again, on the same rows
 
 
 def decide(
-    store: Store,
-    settings: Settings,
-    served: LoadedModel,
-    rows: Callable[[], pd.DataFrame],
-    reason: str,
+    store: Store, settings: Settings, served: LoadedModel, rows: Callable[[], pd.DataFrame]
 ) -> Decision:
-    """Roll back, or give the reason why not. `rows`: key, features, target since the promotion."""
+    """Whether to roll back, and why. `rows`: key, features, target since the promotion."""
     why_not = _ineligible(store, settings, served)
     if why_not is not None:
         return why_not
@@ -62,14 +60,40 @@ def decide(
         return Decision("no target", f"{error}; {REMEDY}")
     try:
         not_better, message = _better(store, settings, served, target, rows())
-        if not_better:
-            return Decision(f"m{target}: {not_better}", f"{message}; {REMEDY}")
-        done = roll_back(store, target, f"live error beyond its limit: {reason}. {message}")
     except HousingError as error:
-        cause = f"{type(error).__name__}: {error}"
-        text = f"{served.name} could not be rolled back to m{target}: {error} The next run of "
-        return Decision(cause, f"{text}the monitor tries again.", failed=True)
-    return Decision("done", f"{served.name} was rolled back to m{target}: {message}", done)
+        return _failure(served, target, error)
+    if not_better:
+        return Decision(f"m{target}: {not_better}", f"{message}; {REMEDY}")
+    return Decision("done", f"{served.name} was rolled back to m{target}: {message}", target)
+
+
+def carry_out(
+    store: Store,
+    served: LoadedModel,
+    decision: Decision | None,
+    reason: str,
+    record: Callable[[Connection, Decision | None], object],
+) -> None:
+    """Roll back if that is decided; `record` writes what the monitor found in its transaction."""
+    if decision is not None and decision.target is not None:
+        decided = decision
+
+        def within(connection: Connection, done: RolledBack) -> None:
+            record(connection, replace(decided, done=done))
+
+        try:
+            roll_back(store, decision.target, reason, within=within)
+        except HousingError as error:
+            decision = _failure(served, decision.target, error)
+        else:
+            return
+    with store.write() as connection:
+        record(connection, decision)
+
+
+def _failure(served: LoadedModel, target: int, error: HousingError) -> Decision:
+    text = f"{served.name} could not be rolled back to m{target}: {error} The next run of the "
+    return Decision(f"{type(error).__name__}: {error}", f"{text}monitor tries again.", failed=True)
 
 
 def _ineligible(store: Store, settings: Settings, served: LoadedModel) -> Decision | None:

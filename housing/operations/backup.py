@@ -44,7 +44,7 @@ from housing.store.models import artifacts, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.signing import Signer
-from housing.store.runs import lease
+from housing.store.runs import lease, outbox
 from housing.store.runs.runs import actor
 
 
@@ -132,6 +132,7 @@ def verify(store: Store, settings: Settings, snapshot: str | None = None) -> Ver
         manifest = snapshots.read(store.backup, snapshot)
         rows, problems = _test_restore(store, manifest)
         record_trial(fenced, manifest, "; ".join(problems))
+    outbox.deliver(store)
     return VerificationResult(manifest.id, manifest.champion, rows, len(manifest.blobs), problems)
 
 
@@ -241,7 +242,7 @@ def _take_over(copy: Store, store: Store) -> None:
         ownership.set_mark(store.blobs, restored)
 
 
-_NOT_IN_USE = ("leases", "backups", "backup_copies", "store_identity")
+_NOT_IN_USE = ("leases", "backups", "backup_copies", "store_identity", "alerts")
 """Tables in which an empty store may have rows: it was opened, its backups listed or verified."""
 
 

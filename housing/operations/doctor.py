@@ -26,7 +26,7 @@ from housing.store.database.open import HEAD, schema_version
 from housing.store.database.tables import backups, blobs, promotion_log, runs, utc_now
 from housing.store.models import artifacts, registry, retention
 from housing.store.objects import deletion
-from housing.store.runs import lease
+from housing.store.runs import lease, outbox
 from housing.store.runs import runs as run_rows
 
 CLOCK_SLACK = timedelta(minutes=2)
@@ -251,6 +251,13 @@ def _readiness(store: Store, settings: Settings) -> Iterator[Finding]:
         yield Finding.damage(what, "`housing heal`, or see the message")
 
 
+def _alerts(store: Store, settings: Settings) -> Iterator[Finding]:
+    with store.read() as connection:
+        problems = [*outbox.undelivered(connection)]
+    for problem in problems:
+        yield Finding(problem, "see the addresses in HOUSING_NOTIFY__ and their receivers")
+
+
 CHECKS = {
     "database": _database,
     "objects": _objects,
@@ -262,4 +269,5 @@ CHECKS = {
     "backup": _backup,
     "split": _split,
     "readiness": _readiness,
+    "alerts": _alerts,
 }

@@ -1,27 +1,27 @@
-"""One run of the monitor: judge what is new since the last one, notify, act, record.
+"""One run of the monitor: judge what is new since the last one, act, record and report.
 
-Three windows a run: predictions, rows of new batches, and what only needs a clock.
+Three windows a run: predictions, rows of new batches, and what only needs a clock. Windows, alerts
+and an automatic rollback are one transaction.
 """
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from sqlalchemy.engine import Connection
 
 from housing.errors import NotPossible
 from housing.inference.loaded_model import load
 from housing.monitoring.signals import Signal
-from housing.notify import Message, send_all
-from housing.operations.automatic_rollback import REMEDY, Decision, decide
+from housing.notify import Message
+from housing.operations.automatic_rollback import REMEDY, Decision, carry_out, decide
 from housing.operations.monitor_windows import CLOCK, MonitorContext, MonitorWindow
-from housing.pipeline import notifications
 from housing.records import Event
 from housing.settings import Settings
 from housing.store.database.engine import MONITOR, Store
 from housing.store.models import promotion_log
-from housing.store.runs import lease, monitor_windows, sent_alerts
+from housing.store.runs import lease, monitor_windows, outbox
 from housing.store.runs.runs import actor
 
 
@@ -55,100 +55,109 @@ def _monitor(store: Store, settings: Settings, run: int | None) -> MonitorRun:
         raise NotPossible(
             what="Monitoring", why="there is no champion yet; `housing retrain` makes one."
         )
-    notifications.rollbacks(store, settings)
     served = load(store, line.to_model, seq=line.seq, since=line.at)
     context = MonitorContext(store, settings.monitor, served)
     windows = context.windows()
-    actions = _act(settings, context, windows)
-    records = [_record(context, window, actions, run) for window in windows]
-    with store.write() as connection:
-        monitor_windows.add(connection, records)
-    return MonitorRun(
-        model=served.model,
-        windows=tuple(windows),
-        errors=context.errors,
-        retrain=actions.retrain,
-        rolled_back_to=actions.rolled_back_to,
-        messages=actions.messages,
-    )
+    failing = [w for w in windows if any(s.kind == "error" for s in w.alarms)]
+    decision, reason = None, ""
+    if failing and settings.monitor.on_error == "rollback":
+        decision = decide(store, settings, served, context.rows)
+        signal = next(s.message for s in failing[0].alarms if s.kind == "error")
+        reason = f"live error beyond its limit: {signal}. {decision.message}"
+    recorded: list[MonitorRun] = []
 
+    def record(connection: Connection, decided: Decision | None) -> None:
+        recorded.append(_record(connection, context, windows, decided, run))
 
-@dataclass(frozen=True)
-class _Actions:
-    messages: tuple[Message, ...]
-    retrain: bool
-    rolled_back_to: int | None
-    failed: tuple[str, ...]  # sources whose rows the next run judges again
-
-
-def _act(settings: Settings, context: MonitorContext, windows: Sequence[MonitorWindow]) -> _Actions:
-    """Notify the team of new alarms, and do what the policy says about them."""
-    options, served = settings.monitor, context.served
-    fresh = [s for w in windows for s in w.new_alarms if _is_first(context, w, s)]
-    drift = [s for s in fresh if s.kind in ("drift", "predictions")]
-    error = [s for s in fresh if s.kind == "error"]
-    failing = [window for window in windows if any(s.kind == "error" for s in window.alarms)]
-    decision = _decision(settings, context, failing)
-    about_error = [f"{served.name}, error: {s.message}" for s in error]
-    if error and options.on_error == "alert":
-        about_error.append(f"If the world has changed, {REMEDY}")
-    if decision and _note(context, decision.cause, decision.message):
-        about_error.append(decision.message)
-    texts = [f"{'. '.join(about_error)}."] if about_error else []
-    texts += [f"{served.name}, {s.kind}: {s.message}." for s in fresh if s.kind != "error"]
-    messages = [Message(Event.DRIFT, text, served.name) for text in texts]
-    done = decision.done if decision else None
-    for message in messages:
-        send_all(message, settings.notify)
-    if done:
-        messages.append(done.notification())
-        notifications.notify_rollback(context.store, settings, done.seq, messages[-1])
-    return _Actions(
-        messages=tuple(messages),
-        retrain=bool(drift and options.on_drift == "retrain")
-        or bool(error and options.on_error == "retrain"),
-        rolled_back_to=done.to_model if done else None,
-        failed=tuple(w.source for w in failing) if decision and decision.failed else (),
-    )
-
-
-def _decision(
-    settings: Settings, context: MonitorContext, failing: Sequence[MonitorWindow]
-) -> Decision | None:
-    """The automatic rollback, where the policy allows it and the live error of a window alarms."""
-    if settings.monitor.on_error != "rollback" or not failing:
-        return None
-    reason = next(s.message for s in failing[0].alarms if s.kind == "error")
-    return decide(context.store, settings, context.served, context.rows, reason)
-
-
-def _is_first(context: MonitorContext, window: MonitorWindow, signal: Signal) -> bool:
-    """False where a run that died before it recorded this window has sent this alarm."""
-    return _note(context, f"{window.source}:{window.previous}:{signal.name}", signal.message)
-
-
-def _note(context: MonitorContext, cause: str, text: str) -> bool:
-    """Record an alert about this promotion; False where there is one with this cause."""
-    served = context.served
-    key = f"monitor:l{served.seq}:{hashlib.sha256(cause.encode()).hexdigest()[:16]}"
-    return sent_alerts.first(context.store, key, Event.DRIFT, text, served.name)
+    carry_out(store, served, decision, reason, record)
+    outbox.deliver(store)
+    return recorded[-1]
 
 
 def _record(
-    context: MonitorContext, window: MonitorWindow, actions: _Actions, run: int | None
+    connection: Connection,
+    context: MonitorContext,
+    windows: Sequence[MonitorWindow],
+    decision: Decision | None,
+    run: int | None,
+) -> MonitorRun:
+    """Record the windows with the alerts about new alarms; what the policy asks for is returned."""
+    options, served = context.options, context.served
+    fresh = [(w, s) for w in windows for s in w.new_alarms]
+    kinds = {s.kind for _, s in fresh}
+    messages = []
+    for cause, text in _texts(connection, context, fresh, decision):
+        messages.append(Message(Event.DRIFT, text, served.name))
+        outbox.add(connection, context.store, messages[-1], f"l{served.seq}", cause)
+    done = decision.done if decision else None
+    if done:
+        messages.append(done.notification())
+    found = MonitorRun(
+        model=served.model,
+        windows=tuple(windows),
+        errors=context.errors,
+        retrain=bool(kinds & {"drift", "predictions"} and options.on_drift == "retrain")
+        or bool("error" in kinds and options.on_error == "retrain"),
+        rolled_back_to=done.to_model if done else None,
+        messages=tuple(messages),
+    )
+    rows = [_row(context, window, found, decision, run) for window in windows]
+    monitor_windows.add(connection, rows)
+    return found
+
+
+def _texts(
+    connection: Connection,
+    context: MonitorContext,
+    fresh: Sequence[tuple[MonitorWindow, Signal]],
+    decision: Decision | None,
+) -> Iterator[tuple[str, str]]:
+    """Causes and texts of the alerts; live error is one alert, with what was decided about it."""
+    served, promotion = context.served, f"l{context.served.seq}"
+    error = [(w, s) for w, s in fresh if s.kind == "error"]
+    parts = [f"{served.name}, error: {s.message}" for _, s in error]
+    if error and context.options.on_error == "alert":
+        parts.append(f"If the world has changed, {REMEDY}")
+    cause = _cause(*error[0]) if error else ""
+    if decision and not outbox.stands(connection, Event.DRIFT, promotion, decision.cause):
+        parts.append(decision.message)
+        cause = decision.cause
+    if parts:
+        yield cause, f"{'. '.join(parts)}."
+    for window, signal in fresh:
+        if signal.kind != "error":
+            yield _cause(window, signal), f"{served.name}, {signal.kind}: {signal.message}."
+
+
+def _cause(window: MonitorWindow, signal: Signal) -> str:
+    """The alarm by the window after which it is new: it may end and come back."""
+    return f"{window.source} after w{window.previous}: {signal.name}"
+
+
+def _row(
+    context: MonitorContext,
+    window: MonitorWindow,
+    found: MonitorRun,
+    decision: Decision | None,
+    run: int | None,
 ) -> dict[str, Any]:
-    again = window.source in actions.failed
+    failed = bool(decision and decision.failed and any(s.kind == "error" for s in window.alarms))
     return {
         "model": context.served.model,
         "promotion": context.served.seq,
         "source": window.source,
         "rows": window.rows,
         "labelled": window.labelled,
-        "cursor": context.cursor(window, again),
-        "labelled_rows": {} if again else context.labelled_rows(window.source),
+        "cursor": context.cursor(window, failed),
+        "labelled_rows": {} if failed else context.labelled_rows(window.source),
         "signals": [_plain(signal) for signal in window.signals],
         "errors": list(context.errors) if window.source == CLOCK else [],
-        "actions": asdict(actions),
+        "actions": {
+            "messages": [asdict(message) for message in found.messages],
+            "retrain": found.retrain,
+            "rolled_back_to": found.rolled_back_to,
+            "failed": failed,
+        },
         "run": run,
     }
 

@@ -206,8 +206,8 @@ class MonitorContext:
     def _window(self, source: str, rows: int, signals: list[Signal]) -> MonitorWindow:
         """A window with its alarms, after the windows of this promotion before it."""
         recent, new = self._recent[source], self.labelled_rows(source)
-        if new or self._is_outdated(source):
-            every = [
+        if new or any(self._history[source]) or self._is_outdated(source):
+            every = [  # also without new labels: an alarm ends by labels alone
                 Counts(len(found), int(found["outside"].sum()), int(found["above"].sum()))
                 for _, found in self._counted(source).groupby("window")
             ]
@@ -219,7 +219,7 @@ class MonitorContext:
         fired = [
             frozenset(s["name"] for s in row.signals if s["fired"])
             for row in standing
-            if row.rows and source not in row.actions.get("failed", ())
+            if row.rows and not row.actions.get("failed")
         ]
         alarms = {s["name"]: s["alarm"] for r in recent for s in r.signals
                   if r in standing or s["kind"] == "error"}  # fmt: skip

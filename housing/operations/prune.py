@@ -24,7 +24,7 @@ from housing.store.database.tables import backups, blobs, utc_now
 from housing.store.models import retention
 from housing.store.objects import deletion
 from housing.store.objects.filesystem import DurableFileSystem, is_scratch
-from housing.store.runs import lease, runs
+from housing.store.runs import lease, outbox, runs
 from housing.store.runs.runs import actor
 
 BLOB_NAME = re.compile(r"[0-9a-f]{2}/(?P<digest>[0-9a-f]{64})\.[a-z0-9.]+")
@@ -75,13 +75,14 @@ def _recorded(store: Store, pruner: "_Pruner", flow_run: str | None) -> PruneRes
     with store.write() as connection:
         run = runs.start(connection, "prune", {"days": pruner.age}, flow_run)
         lease.set_run(connection, run)
-    notifications.failures(store, pruner.settings)  # marks a prune that was killed
+    notifications.failures(store)  # marks a prune that was killed
     try:
         done = pruner.act(pruner.plan())
     except BaseException as error:
         why = str(error) if isinstance(error, HousingError) else f"{type(error).__name__}: {error}"
         message = f"{why} Only unneeded data were deleted; `housing prune` resumes."
         runs.finish(store.unfenced(), run, "failed", error=message)
+        outbox.deliver(store)
         raise
     counts = ", ".join(f"{n:,} {name}" for name, n in asdict(done).items() if name != "notice")
     message = f"Deleted: {counts}" + (f". {done.notice}" if done.notice else "")

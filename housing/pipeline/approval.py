@@ -7,11 +7,11 @@ the challenger is compared with the new one before anything is promoted.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy.engine import Row
+from sqlalchemy.engine import Connection, Row
 
 from housing import progress
 from housing.errors import NotPossible
-from housing.notify import Message, send_all
+from housing.notify import Message
 from housing.pipeline import notifications
 from housing.pipeline.evaluate import JudgedEvaluation, from_row, judge_against
 from housing.pipeline.promote import back_up, promote, promotion
@@ -22,7 +22,7 @@ from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.models import approvals, registry
-from housing.store.runs import runs
+from housing.store.runs import outbox, runs
 from housing.store.runs.runs import actor
 
 
@@ -62,11 +62,13 @@ def ask(store: Store, run: int, judged: JudgedEvaluation, settings: Settings) ->
         row = approvals.ask(
             connection, run=run, evaluation=judged.evaluation, hours=settings.gate.approval_hours
         )
-    message = (
-        f"Awaiting approval until {row.expires_at:%Y-%m-%d %H:%M} UTC: `housing approve "
-        f"r{row.run}` promotes m{judged.challenger}, `housing reject r{row.run}` keeps the "
-        f"champion. {judged.message}"
-    )
+        message = (
+            f"Awaiting approval until {row.expires_at:%Y-%m-%d %H:%M} UTC: `housing approve "
+            f"r{row.run}` promotes m{judged.challenger}, `housing reject r{row.run}` keeps the "
+            f"champion. {judged.message}"
+        )
+        alert = Message(Event.AWAITING_APPROVAL, message, f"r{row.run}")
+        outbox.add(connection, store, alert, f"approval {row.id}")
     return replace(judged, outcome=RunOutcome.AWAITING_APPROVAL, message=message)
 
 
@@ -113,56 +115,56 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
     of its rows has left the dataset since, ModelBlocked, Pruned.
     Approving again completes an approval whose promotion was interrupted.
     """
-    row = _open(store, settings, run, reason, unfinished="approved")
+    row = _open(store, run, reason, unfinished="approved")
     model = row.challenger
     with store.read() as connection:
         champion = registry.champion(connection)
         judged = from_row(registry.evaluation(connection, row.evaluation))
     if champion == model:
-        _decide(store, row, "superseded", f"{reason} (it is the champion already)")
         message = f"m{model} is the champion already; r{run} changes nothing."
-        return _announce(store, settings, row, "superseded", message)
+        return _close(store, row, "superseded", f"{reason} (it is the champion already)", message)
     _must_have_its_rows(store, row)
     reevaluation = None
     if champion != judged.champion:
         judged = judge_against(store, run, row.version, model, settings)
         reevaluation = judged.evaluation
     if judged.outcome != "promote":
-        _decide(
-            store, row, "superseded", f"{reason} (compared again: {judged.outcome})", reevaluation
-        )
         message = (
             f"m{model} is not promoted: the champion has changed since, and the comparison with it "
             f"says: {judged.message}"
         )
-        return _announce(store, settings, row, "superseded", message)
+        reason += f" (compared again: {judged.outcome})"
+        return _close(store, row, "superseded", reason, message, reevaluation)
     change = promotion(judged, run, f"approved: {reason}. {judged.message}")
     registry.check_eligible(store, change)  # the request of a blocked model stays open
     back_up(store, model)
-    _decide(store, row, "approved", reason, reevaluation)
-    registry.change_champion(store, change)
-    with store.write() as connection:
-        approvals.answer_all(connection, model, actor(), f"with r{run}: {reason}")
     message = f"m{model} is promoted, approved by {actor()}: {reason}."
-    return _announce(store, settings, row, "approved", message)
+    done = ApprovalDecision(run, "approved", model, model, message)
+
+    def within(connection: Connection, _: int) -> None:
+        approvals.answer_all(connection, model, actor(), f"with r{run}: {reason}")
+        _report(connection, store, row, done)
+
+    with store.write() as connection:
+        _decide(connection, row, "approved", reason, reevaluation)
+    registry.change_champion(store, change, within)
+    outbox.deliver(store)
+    return done
 
 
 def reject(store: Store, settings: Settings, run: int, reason: str) -> ApprovalDecision:
     """Keep the champion. NotPossible as for `approve`."""
-    row = _open(store, settings, run, reason)
-    _decide(store, row, "rejected", reason)
+    row = _open(store, run, reason)
     message = f"m{row.challenger} is not promoted, rejected by {actor()}: {reason}."
-    return _announce(store, settings, row, "rejected", message)
+    return _close(store, row, "rejected", reason, message)
 
 
-def _open(
-    store: Store, settings: Settings, run: int, reason: str, unfinished: str | None = None
-) -> Row[Any]:
+def _open(store: Store, run: int, reason: str, unfinished: str | None = None) -> Row[Any]:
     """The request of a run, if it may still be decided."""
     what = f"Deciding on r{run}"
     if not reason.strip():
         raise NotPossible(what=what, why="it needs a reason, which is recorded permanently.")
-    notifications.expire_approvals(store, settings)
+    notifications.expire_approvals(store)
     with store.read() as connection:
         runs.get(connection, run)
         row = approvals.of_run(connection, run)
@@ -195,25 +197,35 @@ def _must_have_its_rows(store: Store, row: Row[Any]) -> None:
 
 
 def _decide(
-    store: Store, row: Row[Any], status: str, reason: str, reevaluation: int | None = None
+    connection: Connection, row: Row[Any], status: str, reason: str, reevaluation: int | None
 ) -> None:
-    with store.write() as connection:
-        changed = approvals.decide(
-            connection, row.id, status,
-            by=actor(), reason=reason, reevaluation=reevaluation, expected=row.status,
-        )  # fmt: skip
-    if not changed:
+    if not approvals.decide(
+        connection, row.id, status,
+        by=actor(), reason=reason, reevaluation=reevaluation, expected=row.status,
+    ):  # fmt: skip
         raise NotPossible(what=f"Deciding on r{row.run}", why="another decision came first.")
 
 
-def _announce(
-    store: Store, settings: Settings, row: Row[Any], outcome: str, message: str
+def _close(
+    store: Store,
+    row: Row[Any],
+    status: str,
+    reason: str,
+    message: str,
+    reevaluation: int | None = None,
 ) -> ApprovalDecision:
-    """Record the decision with its run, and notify."""
-    with store.read() as connection:
+    """Record a decision by which the champion stays."""
+    with store.write() as connection:
+        _decide(connection, row, status, reason, reevaluation)
         champion = registry.champion(connection)
-    decision = ApprovalDecision(row.run, outcome, row.challenger, champion, message)
-    notification = decision.notification()
-    runs.note(store, row.run, outcome=notification.event, message=message, champion=champion)
-    send_all(notification, settings.notify)
-    return decision
+        done = ApprovalDecision(row.run, status, row.challenger, champion, message)
+        _report(connection, store, row, done)
+    outbox.deliver(store)
+    return done
+
+
+def _report(connection: Connection, store: Store, row: Row[Any], done: ApprovalDecision) -> None:
+    """Record a decision with its run, and the alert about it."""
+    alert, facts = done.notification(), {"message": done.message, "champion": done.champion}
+    runs.note_in(connection, row.run, outcome=alert.event, **facts)
+    outbox.add(connection, store, alert, f"approval {row.id}")

@@ -20,7 +20,7 @@ from housing.store.data import batches, copies, profiles
 from housing.store.data.batches import BatchLookup, NewBatch
 from housing.store.data.row_status import Present, Standing
 from housing.store.database.engine import Store
-from housing.store.runs import runs
+from housing.store.runs import outbox, runs
 
 
 def options(settings: Settings) -> SourceOptions:
@@ -66,13 +66,18 @@ def ingest_sources(
     summary = IntakeSummary(tuple(taken))
     if run is not None:
         record_skipped_files(store, run, summary)
+        outbox.deliver(store)
     return summary
 
 
 def record_skipped_files(store: Store, run: int, summary: IntakeSummary) -> None:
-    """Record with a run the files that it could not read, or not yet."""
+    """Record with a run the files that it could not read, or not yet, with their alerts."""
     left = TypeAdapter(IntakeSummary).dump_python(summary.skipped_files, mode="json")
-    runs.note(store, run, skipped_files=left["batches"])
+    with store.write() as connection:
+        runs.note_in(connection, run, skipped_files=left["batches"])
+        for batch in summary.batches:
+            if batch.status == "unreadable":
+                batches.report(connection, store, batch, run)
 
 
 def _ingest_delivery(

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from housing.errors import NothingToTrainOn, NotPossible
 from housing.gate.check import COMPARISONS
-from housing.notify import Message, send_all
+from housing.notify import Message
 from housing.pipeline import promote
 from housing.pipeline.evaluate import JudgedEvaluation, judge_against
 from housing.pipeline.result import of_verdict
@@ -79,7 +79,6 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> Decided
             return Decided(_concluded(run, replace(kept, message=message)), verdict)
         message = _made_champion(run, judged, reason, overridden)
         result = RunResult(run.id, RunOutcome.PROMOTED, message, version, model)
-        send_all(Message(Event.PROMOTED, result.message, f"r{run.id}"), settings.notify)
         return Decided(_concluded(run, result), verdict, overridden)
 
 
@@ -132,12 +131,14 @@ def _made_champion(
     against = f", against {', '.join(overridden)}" if overridden else ""
     reason = reason.rstrip(".")
     why = f"by hand{against}: {reason}. {judged.message}"
+    message = f"m{judged.challenger} is promoted by {actor()}{against}: {reason}."
     change = promote.promotion(judged, run.id, why, overridden)
     with step(run, "promote") as (store, _):
-        registry.change_champion(store, change)
+        alert = Message(Event.PROMOTED, message, f"r{run.id}")
+        registry.change_champion(store, change, promote.reported(store, alert))
         with store.write() as connection:
             approvals.answer_all(connection, judged.challenger, actor(), f"by hand: {reason}")
-    return f"m{judged.challenger} is promoted by {actor()}{against}: {reason}."
+    return message
 
 
 def _concluded(run: RunContext, result: RunResult) -> RunResult:

@@ -12,13 +12,14 @@ from housing.schema import WORDING
 from housing.settings import Settings
 from housing.store.data import batches, datasets
 from housing.store.models import registry
+from housing.store.runs import outbox
 
 TEST_SET_REUSE_WARNING = 60
 """Decisions on one test set from which on its reuse is warned about."""
 
 
 def notices(connection: Connection, settings: Settings) -> Iterator[str]:
-    """Sentences about simulated data, reuse of the test set, and an unusable or unsafe backup."""
+    """Sentences about simulated data, reuse of the test set, undelivered alerts and the backup."""
     active = datasets.active(connection)
     members = () if active is None else active.batches
     if simulated := [f"b{b}" for b in members if batches.get(connection, b).simulated]:
@@ -27,6 +28,7 @@ def notices(connection: Connection, settings: Settings) -> Iterator[str]:
             f"simulated; its models say nothing about real {WORDING.rows}."
         )
     yield from _test_set_reuse(connection)
+    yield from outbox.undelivered(connection)
     if fault := settings.backup_fault:
         yield (
             f"The backup at {settings.backup_url} cannot be used: {fault}. No model is promoted "

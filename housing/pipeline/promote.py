@@ -1,5 +1,6 @@
 """Promotion and rollback, the two ways to change the champion."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import batch_splits, batches, utc_now
 from housing.store.models import approvals, artifacts, blocks, calibrations, promotion_log, registry
 from housing.store.models.registry import Change
+from housing.store.runs import outbox
 from housing.store.runs.runs import actor
 
 
@@ -54,10 +56,17 @@ def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
     if newest is not None and newest.to_model == judged.challenger:
         seq = int(newest.seq)  # a run that died after this step resumes
     else:
-        seq = registry.change_champion(store, promotion(judged, run.id, judged.message))
+        alert = Message(Event.PROMOTED, judged.message, f"r{run.id}")
+        change = promotion(judged, run.id, judged.message)
+        seq = registry.change_champion(store, change, reported(store, alert))
     with store.write() as connection:  # requested while the policy required approval
         approvals.answer_all(connection, judged.challenger, actor(), f"promoted by r{run.id}")
     return seq
+
+
+def reported(store: Store, alert: Message) -> Callable[[Connection, int], object]:
+    """Records the alert about a change of the champion, in its transaction."""
+    return lambda connection, seq: outbox.add(connection, store, alert, f"l{seq}")
 
 
 def promotion(
@@ -165,13 +174,14 @@ def roll_back(
     *,
     batch: int | None = None,
     run: int | None = None,
+    within: Callable[[Connection, "RolledBack"], object] | None = None,
 ) -> RolledBack:
     """Make a former champion the champion again, and block what this undoes.
 
     Without `target` it is the one that the current champion replaced. All undone champions are
     blocked, and `batch`, one of those on which the current champion was trained. Before anything
     changes, the model must load and reproduce its golden predictions; damaged or missing bytes are
-    restored from the backup.
+    restored from the backup. The alert, and what `within` writes, are of the same transaction.
     """
     with store.read() as connection:
         current, chosen, undone = _undone(connection, target, batch)
@@ -183,9 +193,16 @@ def roll_back(
     )  # fmt: skip
     registry.check_eligible(store, change)
     healed = _verify_and_heal(store, row)
-    seq = registry.change_champion(store, change)
+
+    def report(connection: Connection, seq: int) -> None:
+        done = RolledBack(seq, chosen, current, undone, blocked, healed)
+        outbox.add(connection, store, done.notification(), f"l{seq}")
+        if within is not None:
+            within(connection, done)
+
+    seq = registry.change_champion(store, change, report)
     also = () if batch is None else copies.block_copies(store, batch)
-    return RolledBack(seq, chosen, current, undone, (*change.block_batches, *also), healed)
+    return RolledBack(seq, chosen, current, undone, (*blocked, *also), healed)
 
 
 def _undone(

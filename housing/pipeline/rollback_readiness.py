@@ -13,13 +13,14 @@ from sqlalchemy.engine import Row
 
 from housing import progress
 from housing.gate.evidence import LoadCheck
-from housing.notify import Message, send_all
+from housing.notify import Message
 from housing.pipeline.subprocess_check import ModelSubprocess
 from housing.records import Event
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.database.tables import readiness_checks, utc_now
 from housing.store.models import registry, retention
+from housing.store.runs import outbox
 from housing.training.candidates import FAMILIES
 from housing.training.fit import library_versions
 
@@ -69,18 +70,18 @@ def environment() -> str:
 
 
 def check_readiness(store: Store, settings: Settings) -> RollbackReadiness:
-    """As `check` where the settings ask for it; sends an alert for each model that is not ready."""
+    """As `check` where the settings ask for it; delivers the alerts."""
     if not settings.gate.preflight:
         return RollbackReadiness(())
     found = check(store, settings)
-    for each in found.not_ready:
-        send_all(each.notification(), settings.notify)
+    outbox.deliver(store)
     return found
 
 
 def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackReadiness:
-    """Load every retained champion in a fresh process and record the results.
+    """Load every retained champion in a fresh process and record the results, with alerts.
 
+    An alert about a model that is not ready is sent once for each cause, until it is ready again.
     Unless `force`, the recorded results are returned where all models were ready less than
     `STALE_AFTER` ago with the same libraries.
     """
@@ -97,6 +98,11 @@ def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackR
         for each in checks:
             facts = {**asdict(each), "environment": here, "checked_at": utc_now()}
             connection.execute(readiness_checks.insert().values(**facts))
+            about = registry.model(connection, each.model).artifact
+            if each.ready:
+                outbox.resolve(connection, Event.NOT_READY, about)
+            else:
+                outbox.add(connection, store, each.notification(), about, each.detail)
     return RollbackReadiness(checks)
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from housing import progress
 from housing.errors import HousingError, RunInProgress
+from housing.notify import Message
 from housing.pipeline import notifications
 from housing.records import RunResult, StepTime
 from housing.settings import Settings, load_settings
@@ -22,7 +23,7 @@ from housing.sources import SOURCES
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.models import registry
-from housing.store.runs import lease, runs
+from housing.store.runs import lease, outbox, runs
 from housing.training.candidates import FAMILIES
 
 log = logging.getLogger("housing")
@@ -92,8 +93,8 @@ def start_run(
             with store.fenced(token).write() as connection:
                 run = RunContext(runs.start(connection, kind, shown, flow_run), token, parameters)
                 lease.set_run(connection, run.id)
-            notifications.failures(store, settings)  # of runs that died: the lease is ours
-            notifications.expire_approvals(store, settings)
+            notifications.expire_approvals(store)
+            notifications.failures(store)  # of runs that died: the lease is ours
             with _recorded(store, run), lease.heartbeat(store, token):
                 yield run
         finally:
@@ -108,7 +109,7 @@ def _recorded(store: Store, run: RunContext) -> Iterator[None]:
     except Exception as error:
         text = str(error) if isinstance(error, HousingError) else f"{type(error).__name__}: {error}"
         runs.finish(store, run.id, "failed", error=text)
-        notifications.failures(store, load_settings())
+        outbox.deliver(store)
         raise
     except BaseException as error:  # Ctrl-C, or Prefect's signal of a cancellation
         text = f"interrupted ({type(error).__name__}); the next run resumes where this one stopped"
@@ -141,13 +142,16 @@ def step(run: RunContext, name: str) -> Iterator[tuple[Store, Settings]]:
         progress.report(name, 1, 1, f"{seconds:.1f} s  {detail}")
 
 
-def finish_run(store: Store, run: RunContext, result: RunResult) -> RunResult:
-    """Record the outcome; returns the result with the current champion."""
+def finish_run(
+    store: Store, run: RunContext, result: RunResult, alert: Message | None = None
+) -> RunResult:
+    """Record the outcome with its alert, and deliver it; returns the result with the champion."""
     with store.read() as connection:
         champion = registry.champion(connection)
     final = replace(result, champion=champion)
     facts = {name: value for name, value in asdict(final).items() if name != "run"}
-    runs.finish(store, run.id, "completed", **facts)
+    runs.finish(store, run.id, "completed", alert=alert, **facts)
+    outbox.deliver(store)
     name = "none" if champion is None else f"m{champion}"
     progress.report("finish", 1, 1, f"{final.outcome}; champion {name}")
     return final

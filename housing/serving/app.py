@@ -96,7 +96,7 @@ def _state(settings: Settings, metrics: Metrics) -> AppState:
         metrics.model.set(served.model)
         metrics.promotion.set(served.seq)
 
-    reloader = ModelReloader(store, options, settings.notify, on_switch)
+    reloader = ModelReloader(store, options, on_switch)
     shadow = Shadow(store, options, lambda: reloader.current)
     upload_dir = settings.home / "uploads"
     upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

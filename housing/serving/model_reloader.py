@@ -16,13 +16,13 @@ from typing import Any
 from sqlalchemy.engine import Row
 
 from housing.inference.loaded_model import LoadedModel, load
-from housing.notify import Message, NotifySettings, send_all
+from housing.notify import Message
 from housing.records import Event
 from housing.serve_options import ServeOptions
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
-from housing.store.models import promotion_log
-from housing.store.runs import sent_alerts
+from housing.store.models import promotion_log, registry
+from housing.store.runs import outbox
 
 log = logging.getLogger("housing")
 
@@ -45,14 +45,13 @@ class ModelReloader:
         self,
         store: Store,
         options: ServeOptions,
-        notify: NotifySettings,
         on_switch: Callable[[LoadedModel], None] = lambda _: None,
     ) -> None:
         self.current: LoadedModel | None = None
         self.failure: ReloadFailure | None = None
         self.log_error = ""  # why the promotion log cannot be read
-        self._store, self._options, self._notify = store, options, notify
-        self._on_switch = on_switch
+        self._store, self._options, self._on_switch = store, options, on_switch
+        self._alert_stands = True  # perhaps, of a process before this one
         self._cached: OrderedDict[int, LoadedModel] = OrderedDict()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="reload")
         self._task: asyncio.Task[None] | None = None
@@ -84,7 +83,10 @@ class ModelReloader:
             self.log_error = str(error)
             return
         self.log_error = ""
-        if active is None or self._is_current(active) or self._is_too_early(active):
+        if active is None or self._is_too_early(active):
+            return
+        if self._is_current(active):
+            await loop.run_in_executor(self._loader, self._resolve, active)
             return
         try:
             loaded = await loop.run_in_executor(self._loader, self._load, active)
@@ -96,6 +98,7 @@ class ModelReloader:
         self.current, self.failure = loaded, None
         self._on_switch(loaded)
         log.info("Switched to %s (promotion %d).", loaded.name, loaded.seq)
+        await loop.run_in_executor(self._loader, self._resolve, active)
 
     def _active_promotion(self) -> Row[Any] | None:
         with self._store.read() as connection:
@@ -130,18 +133,20 @@ class ModelReloader:
 
     def _record_failure(self, active: Row[Any], error: Exception) -> None:
         now, before = utc_now(), self.failure
-        is_first = before is None or before.seq != active.seq
+        model, text = f"m{active.to_model}", f"{type(error).__name__}: {error}"[:500]
+        is_first = before is None or (before.model, before.error) != (model, text)
         self.failure = ReloadFailure(
             seq=active.seq,
-            model=f"m{active.to_model}",
-            error=f"{type(error).__name__}: {error}"[:500],
+            model=model,
+            error=text,
             since=now if before is None or is_first else before.since,
             retry_at=now + timedelta(seconds=self._options.retry_seconds),
         )
         if is_first:
-            self._alert(active, error)
+            self._alert(active, error, text)
 
-    def _alert(self, active: Row[Any], error: Exception) -> None:
+    def _alert(self, active: Row[Any], error: Exception, cause: str) -> None:
+        """One alert for each cause that a model cannot be loaded, until a champion is."""
         name = f"m{active.to_model}"
         stays = (
             "No model is in use" if self.current is None else f"{self.current.name} stays in use"
@@ -152,9 +157,28 @@ class ModelReloader:
             f"find the damage, or `housing rollback --reason TEXT` to replace {name}."
         )
         log.error("%s", message)
-        key = f"reload failed:{active.seq}"
+        self._alert_stands = True
+        alert = Message(Event.RELOAD_FAILED, message, name)
         try:
-            if sent_alerts.first(self._store, key, Event.RELOAD_FAILED, message, name):
-                send_all(Message(Event.RELOAD_FAILED, message, name), self._notify)
+            with self._store.write() as connection:
+                about = registry.model(connection, active.to_model).artifact
+                outbox.add(connection, self._store, alert, about, cause)
+            outbox.deliver(self._store)
         except Exception as failed:  # noqa: BLE001 - polling must go on without the alert
             log.warning("The alert about %s cannot be recorded: %s", name, failed)
+
+    def _resolve(self, active: Row[Any]) -> None:
+        """The champion is in use: the next failure is another one."""
+        if not self._alert_stands:
+            return
+        try:
+            with self._store.read() as connection:
+                stands = outbox.stands(connection, Event.RELOAD_FAILED, cause=None)
+            if stands:
+                with self._store.write() as connection:
+                    newest = promotion_log.current(connection)
+                    if newest is not None and newest.seq == active.seq:
+                        outbox.resolve(connection, Event.RELOAD_FAILED)
+            self._alert_stands = False
+        except Exception as error:  # noqa: BLE001 - the next poll tries again
+            log.warning("The end of a reload failure cannot be recorded: %s", error)

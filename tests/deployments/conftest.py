@@ -1,4 +1,4 @@
-"""The command line on a home that has seen a few nights, the server's client, who is told."""
+"""The command line on a home with a few runs, the server's client, a receiver of alerts."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ Housing = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[Receiver]:
+def received() -> Iterator[Receiver]:
     """A webhook's receiver."""
     server = Receiver(200)
     threading.Thread(target=server.serve_forever, daemon=True).start()

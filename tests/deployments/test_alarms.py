@@ -28,11 +28,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def up(told: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def up(received: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     settings = {
         "HOUSING_SEARCH__FAMILIES": "forest",
         "HOUSING_GATE__APPROVAL": "true",
-        "HOUSING_NOTIFY__WEBHOOK_URL": f"http://127.0.0.1:{told.server_port}/",
+        "HOUSING_NOTIFY__WEBHOOK_URL": f"http://127.0.0.1:{received.server_port}/",
         "HOUSING_NOTIFY__SILENT_AFTER_MINUTES": "1",
     }
     running = Up(tmp_path_factory.mktemp("alarms") / "home", settings)
@@ -42,28 +42,28 @@ def up(told: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]
         yield running
     finally:
         running.stop()
-        print(running.output(), told.got)
+        print(running.output(), received.got)
 
 
 def _automations(up: Up) -> dict[str, Any]:
     return {a["name"]: a for a in up.ask("automations/filter", {})}
 
 
-def _told_of(told: Receiver, run: dict[str, Any]) -> str | None:
-    found = [m["text"] for m in told.got if m["subject"] == run["name"]]
-    assert len(found) < 2, "told twice"
+def _reported(received: Receiver, run: dict[str, Any]) -> str | None:
+    found = [m["text"] for m in received.got if m["subject"] == run["name"]]
+    assert len(found) < 2, "reported twice"
     return found[0] if found else None
 
 
-def test_a_run_that_failed_is_told(up: Up, told: Receiver) -> None:
+def test_a_run_that_failed_is_reported(up: Up, received: Receiver) -> None:
     failed = up.ended(up.run("rollback", reason="there is none to go back to"))
     assert failed["state"]["type"] == "FAILED"
-    said = until(lambda: _told_of(told, failed), 150, "nobody was told")
+    said = until(lambda: _reported(received, failed), 150, "it was not reported")
     assert "There is nothing to roll back to" in said
 
 
 def test_the_dead_are_crashed_and_told_and_who_waits_for_a_person_is_spared(
-    up: Up, told: Receiver, monkeypatch: pytest.MonkeyPatch
+    up: Up, received: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits = up.run()
     until(lambda: up.see(waits)["state"]["name"] == "Suspended", 120, "it does not wait")
@@ -81,7 +81,7 @@ def test_the_dead_are_crashed_and_told_and_who_waits_for_a_person_is_spared(
         "CRASHED",
         "Its heartbeat has stopped.",
     )
-    said = until(lambda: _told_of(told, dead), 150, "nobody was told")
+    said = until(lambda: _reported(received, dead), 150, "it was not reported")
     assert said.endswith("Crashed: Its heartbeat has stopped.")
     assert up.see(waits)["state"]["name"] == "Suspended", "it was older than the dead one"
     assert {name: found["id"] for name, found in _automations(up).items()} == installed

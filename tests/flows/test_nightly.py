@@ -59,7 +59,6 @@ def test_a_first_night_and_an_idle_one(small: Settings) -> None:
         "back up",
         "promote",
         "report",
-        "notify",
         "finish",
     ]
     idle, again = run()
@@ -135,14 +134,15 @@ def test_an_error_that_nobody_expected_keeps_its_stack_trace(
     assert "ZeroDivisionError: a bug" in caplog.text
 
 
-def test_rows_that_were_turned_away_are_told_and_in_the_event_feed(
+def test_a_file_that_cannot_be_read_is_reported(
     small: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     land(small, "a.csv")
     assert small.sources.landing_dir is not None
     (small.sources.landing_dir / "b.csv").write_text("no,table\n1,2\n")
     _, result = run(dry_run=True)
-    assert f"r{result.run} quarantined: Unreadable: b.csv: line 1 is not the header" in caplog.text
+    expected = f"r{result.run} quarantined: A file cannot be read. b.csv: line 1 is not the header"
+    assert expected in caplog.text
 
 
 def test_parameters_are_checked_before_anything_runs(small: Settings) -> None:

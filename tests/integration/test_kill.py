@@ -21,10 +21,10 @@ from tests.integration.conftest import Night
 
 STEPS = (
     "ingest", "freeze", "split", "check readiness", "check for work", "search", "fit", "evaluate",
-    "back up", "promote", "report", "notify", "finish",
+    "back up", "promote", "report", "finish",
 )  # fmt: skip
 
-SELDOM_INTERRUPTED = ("freeze", "split", "check readiness", "check for work", "report", "notify")
+SELDOM_INTERRUPTED = ("freeze", "split", "check readiness", "check for work", "report")
 """An interrupt is handled alike in every step; those that hold the most are tried more often."""
 
 FLOW_KILLED = ("ingest", "search", "promote", "finish")

@@ -8,12 +8,15 @@ from sqlalchemy.engine import Row
 
 from housing import progress
 from housing.errors import Corrupt
+from housing.notify import Message
+from housing.records import Event
 from housing.store.backups import snapshots
 from housing.store.backups.snapshots import BlobRef, Manifest
 from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import backup_copies, backups, blobs, utc_now
 from housing.store.objects.deletion import digest_in, is_dropped
+from housing.store.runs import outbox
 
 
 def copy_verified(store: Store, digests: Iterable[str]) -> int:
@@ -72,10 +75,16 @@ def finish_snapshot(store: Store, manifest: Manifest) -> None:
 
 
 def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
-    """Record the result of a trial restore; empty `problems` mean that the snapshot is good."""
+    """Record the result of a trial restore, with the alert about `problems`; "" for a good one."""
     this = (backups.c.snapshot == manifest.id) & (backups.c.url == store.backup.url)
     result = {"verified": not problems, "verified_at": utc_now(), "detail": problems}
     with store.write() as connection:
+        if problems:
+            text = f"The backup {manifest.id} cannot be restored: {problems}"
+            alert = Message(Event.BACKUP_NOT_VERIFIED, text, manifest.id)
+            outbox.add(connection, store, alert, manifest.id, problems)
+        else:
+            outbox.resolve(connection, Event.BACKUP_NOT_VERIFIED, manifest.id)
         if connection.execute(backups.update().where(this).values(**result)).rowcount:
             return
         # Written by another machine, or by this one before it was restored.

@@ -12,12 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import NotPossible, UnknownId
-from housing.records import BatchStatus, BatchSummary, KnownContent, Rejection
+from housing.notify import Message
+from housing.records import BatchStatus, BatchSummary, Event, KnownContent, Rejection
 from housing.store.data import datasets
 from housing.store.data.datasets import TAKEN
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches, utc_now
 from housing.store.objects.recording import record_blob
+from housing.store.runs import outbox, runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +132,36 @@ def add(store: Store, new: NewBatch, run: int | None) -> BatchSummary | None:
         if rejected is not None:
             values["rejected"] = record_blob(connection, rejected, "rejected")
         insert = batches.insert().values(**values).returning(batches.c.id)
-        return summary(get(connection, connection.execute(insert).scalar_one()))
+        stored = summary(get(connection, connection.execute(insert).scalar_one()))
+        outbox.resolve(connection, Event.QUARANTINED, _file(stored))  # it can be read
+        report(connection, store, stored, run)
+        return stored
+
+
+def alert_of(batch: BatchSummary, run: int) -> Message | None:
+    """The alert about a file that was not ingested, or not whole; None if it was."""
+    if batch.status == "unreadable":
+        text = f"A file cannot be read. {batch.message}"
+    elif batch.status in NEED_A_PERSON:
+        text = f"{batch.name} is {batch.status}: {batch.message}"
+    elif batch.rejected:
+        text = f"{batch.rejected:,} rows of {batch.name} were rejected: {batch.message}"
+    else:
+        return None
+    return Message(Event.QUARANTINED, text, f"r{run}" if batch.id is None else f"b{batch.id}")
+
+
+def report(connection: Connection, store: Store, batch: BatchSummary, run: int | None) -> None:
+    """Record the alert about a file; none in a run by hand, whose person sees the result."""
+    if run is None or runs.get(connection, run).kind not in runs.RETRAINING:
+        return
+    if (alert := alert_of(batch, run)) is not None:
+        about = _file(batch) if batch.id is None else alert.subject
+        outbox.add(connection, store, alert, about, batch.message if batch.id is None else "")
+
+
+def _file(batch: BatchSummary) -> str:
+    return hashlib.sha256(f"{batch.source} {batch.name}".encode()).hexdigest()
 
 
 def _values(new: NewBatch) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from housing.errors import (
     StoreBusy,
     StoreUnavailable,
 )
+from housing.notify import NotifySettings
 from housing.store.database.tables import leases, utc_now
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.signing import Signer
@@ -46,13 +47,14 @@ _LOCK_TIMEOUT, _DISK_FULL = "55P03", "53100"  # SQLSTATEs: PostgreSQL's words ar
 
 @dataclass(frozen=True)
 class Store:
-    """An open store: SQL, blobs, and where backups go; `token` fences its writes when set."""
+    """An open store: SQL, blobs, and where backups and alerts go; `token` fences its writes."""
 
     engine: Engine
     blobs: BlobStore
     backup: BlobStore
     signer: Signer
-    token: int | None = field(default=None)
+    notify: NotifySettings = field(default_factory=lambda: NotifySettings.model_validate({}))
+    token: int | None = None
     lease: str = RUN  # the one that `token` is of
 
     @contextmanager

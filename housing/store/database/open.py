@@ -45,6 +45,7 @@ def open_store(settings: Settings, *, token: int | None = None, to_restore: bool
         blobs=BlobStore(settings.blob_url),
         backup=backup_place(settings),
         signer=Signer(settings.home / "keys" / "signing.key", settings.signing_key),
+        notify=settings.notify,
         token=token,
     )
     try:

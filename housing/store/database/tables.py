@@ -437,15 +437,28 @@ monitor_windows = Table(
     _time("recorded_at"),
 )
 
-# Alerts that were sent, so that of several processes only one sends each.
-sent_alerts = Table(
-    "sent_alerts",
+# The outbox: one alert for one channel, written in the transaction of what it reports.
+alerts = Table(
+    "alerts",
     metadata,
-    Column("key", String(200), primary_key=True),
+    _id(),
     Column("event", String(40), nullable=False),
+    Column("about", String(200), nullable=False),  # what it reports, by content
+    Column("cause", Text, nullable=False),  # what failed, if it is a state that can end
+    Column("channel", String(40), nullable=False),
     Column("message", Text, nullable=False),
-    Column("subject", String(40), nullable=False),
-    _time("at"),
+    Column("subject", Text, nullable=False),
+    _time("recorded_at"),
+    _time("resolved_at", nullable=True),  # the state has ended: the next time is another alert
+    Column("attempts", Integer, nullable=False),
+    _time("next_at"),  # no attempt before; while one is made, when it counts as interrupted
+    _time("ended_at", nullable=True),  # delivered, or given up
+    Column("error", Text, nullable=False),  # of the last attempt; "" if delivered
+)
+
+# What the watchdog remembers about the times at which a run was due.
+watchdog_marks = Table(
+    "watchdog_marks", metadata, Column("key", String(200), primary_key=True), _time("at")
 )
 
 evaluations = Table(
@@ -539,6 +552,8 @@ APPEND_ONLY = (
 )  # fmt: skip
 """Tables on which the migrations put triggers against UPDATE and DELETE."""
 
+Index("ix_alerts_about", alerts.c.event, alerts.c.about)
+Index("ix_alerts_ended_at", alerts.c.ended_at)
 Index("ix_batches_run", batches.c.run)
 Index("ix_version_batches_last", version_batches.c.last_version)
 Index("ix_prediction_batches_last", prediction_batches.c.last_at)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import NoRollbackTarget
-from housing.store.database.tables import promotion_log, sent_alerts, utc_now
+from housing.store.database.tables import promotion_log, utc_now
 
 SWITCHES = ("promote", "rollback")
 """Operations that may change the champion; all others leave it."""
@@ -61,23 +61,6 @@ def history(connection: Connection, limit: int | None = None) -> Sequence[Row[An
     return connection.execute(
         sa.select(promotion_log).order_by(promotion_log.c.seq.desc()).limit(limit)
     ).all()
-
-
-ALERT = "rollback-"
-
-
-def alert_key(seq: int) -> str:
-    """The key under which the alert about a rollback is kept."""
-    return f"{ALERT}{seq}"
-
-
-def without_alert(connection: Connection, since: datetime) -> Sequence[Row[Any]]:
-    """Rollbacks since an instant that have no alert under `alert_key`, oldest first."""
-    key = sa.literal(ALERT) + sa.cast(promotion_log.c.seq, sa.String)
-    made = (promotion_log.c.operation == "rollback") & (promotion_log.c.at >= since)
-    untold = ~sa.exists().where(sent_alerts.c.key == key)
-    query = sa.select(promotion_log).where(made, untold).order_by(promotion_log.c.seq)
-    return connection.execute(query).all()
 
 
 def append(

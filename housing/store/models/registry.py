@@ -4,7 +4,7 @@ The promotion log is append-only and numbered without gaps: the first writer of 
 wins, on either database. A blob is durable before any row that refers to it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -126,12 +126,15 @@ def bring_back(store: Store, row: Row[Any], artifact: Blob, golden: Blob) -> int
     return int(row.id)
 
 
-def change_champion(store: Store, change: Change) -> int:
+def change_champion(
+    store: Store, change: Change, within: Callable[[Connection, int], object] | None = None
+) -> int:
     """Write the next entry of the promotion log; ChampionChanged if another writer was first.
 
     Returns the entry's number; blocks of the same decision are the entries after it, in the same
-    transaction. UnknownId for an unregistered model, NotPossible if it is champion already,
-    ModelBlocked if its lineage is blocked, Pruned if its bytes were pruned.
+    transaction, in which `within` gets the number and writes what else belongs to it. UnknownId for
+    an unregistered model, NotPossible if it is champion already, ModelBlocked if its lineage is
+    blocked, Pruned if its bytes were pruned.
     """
     try:
         with store.write() as connection:
@@ -158,6 +161,8 @@ def change_champion(store: Store, change: Change) -> int:
                 for id_ in ids:
                     if current.block_of(letter, id_) is None:
                         blocks.append(connection, "block", letter, id_, why)
+            if within is not None:
+                within(connection, seq)
             return seq
     except IntegrityError as error:
         if not any(name in str(error.orig) for name in _SEQ_TAKEN):

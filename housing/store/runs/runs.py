@@ -12,10 +12,11 @@ from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import UnknownId
-from housing.records import BatchSummary, StepTime
+from housing.notify import Message
+from housing.records import BatchSummary, Event, StepTime
 from housing.store.database.engine import Store, database_now
-from housing.store.database.tables import run_steps, runs, sent_alerts
-from housing.store.runs import lease
+from housing.store.database.tables import run_steps, runs
+from housing.store.runs import lease, outbox
 
 
 def actor() -> str:
@@ -56,7 +57,12 @@ def _insert(connection: Connection, kind: str, parameters: dict[str, Any], **fac
 def note(store: Store, run: int, **facts: Any) -> None:
     """Add what is known of a run so far: version, search, challenger, evaluation, ..."""
     with store.write() as connection:
-        connection.execute(runs.update().where(runs.c.id == run).values(**facts))
+        note_in(connection, run, **facts)
+
+
+def note_in(connection: Connection, run: int, **facts: Any) -> None:
+    """As `note`, in a write transaction."""
+    connection.execute(runs.update().where(runs.c.id == run).values(**facts))
 
 
 def note_step(store: Store, run: int, step: StepTime) -> None:
@@ -76,11 +82,16 @@ def note_step(store: Store, run: int, step: StepTime) -> None:
         )
 
 
-def finish(store: Store, run: int, status: str, **facts: Any) -> None:
-    """Note how a run ended."""
+def finish(
+    store: Store, run: int, status: str, *, alert: Message | None = None, **facts: Any
+) -> None:
+    """Note how a run ended, with the alert about it: of a failed run it is its error."""
     with store.write() as connection:
-        ended = {"status": status, "finished_at": _end(connection), **facts}
-        connection.execute(runs.update().where(runs.c.id == run).values(**ended))
+        note_in(connection, run, status=status, finished_at=_end(connection), **facts)
+        if status == "failed" and get(connection, run).kind in REPORTED:
+            alert = Message(Event.FAILED, facts["error"], f"r{run}")
+        if alert is not None:
+            outbox.add(connection, store, alert, f"r{run}")
 
 
 def _end(connection: Connection) -> sa.ColumnElement[datetime]:
@@ -115,7 +126,7 @@ def recorded(store: Store, kind: str, parameters: dict[str, Any]) -> Iterator[in
 
 
 def mark_dead(store: Store) -> Sequence[Row[Any]]:
-    """Mark runs whose process is gone as crashed; returns them.
+    """Mark runs whose process is gone as crashed, with their alerts; returns them.
 
     A run that needs the run lease and is not its living holder's cannot be at work. Where the
     holder is on another host and overdue, this takes `lease.WATCHED`.
@@ -136,6 +147,13 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
         dead = connection.execute(sa.select(runs).where(where)).all()
         ended = {"finished_at": _end(connection), **ABANDONED}
         connection.execute(runs.update().where(where).values(**ended))
+        for row in dead:
+            text = (
+                f"The {row.kind} run r{row.id} was interrupted: its process is gone. "
+                "The next run resumes from the last completed step."
+            )
+            if row.kind in REPORTED:
+                outbox.add(connection, store, Message(Event.FAILED, text, f"r{row.id}"), f"r{row.id}")
         return dead
 
 
@@ -182,20 +200,8 @@ LEASED = (*RETRAINING, *BY_HAND)
 """Kinds of run that hold the run lease."""
 
 
-def without_alert(connection: Connection, since: datetime) -> Sequence[Row[Any]]:
-    """Runs that failed or crashed since an instant and have no alert under `alert_key`."""
-    key = sa.literal(ALERT) + sa.cast(runs.c.id, sa.String)
-    ended = runs.c.status.in_(("failed", "crashed")) & runs.c.kind.in_((*LEASED, "prune"))
-    query = sa.select(runs).where(ended, runs.c.finished_at >= since)
-    return connection.execute(query.where(~sa.exists().where(sent_alerts.c.key == key))).all()
-
-
-ALERT = "run-"
-
-
-def alert_key(run: int) -> str:
-    """The key under which the alert about a run's end is kept."""
-    return f"{ALERT}{run}"
+REPORTED = (*LEASED, "prune")
+"""Kinds of run whose failure is reported; of any other, a person waits for the end."""
 
 
 def has_row(connection: Connection, flow_run: str) -> bool:

@@ -33,8 +33,8 @@ from housing.settings import Settings, load_settings
 from housing.store.database.engine import RUN, Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import runs as run_rows
-from housing.store.database.tables import sent_alerts, utc_now
-from housing.store.runs import lease, runs
+from housing.store.database.tables import utc_now, watchdog_marks
+from housing.store.runs import lease, outbox, runs
 from tests.deployments.watchdog.test_main import Once
 from tests.housing.test_notify import Receiver
 
@@ -48,9 +48,9 @@ DAY, HALF_AN_HOUR = timedelta(days=1), timedelta(minutes=30)
 
 @pytest.fixture
 def settings(
-    home: object, prefect_api: str, told: Receiver, monkeypatch: pytest.MonkeyPatch
+    home: object, prefect_api: str, received: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    url = f"http://127.0.0.1:{told.server_port}/"
+    url = f"http://127.0.0.1:{received.server_port}/"
     monkeypatch.setenv("HOUSING_NOTIFY__WEBHOOK_URL", url)
     monkeypatch.setenv("HOUSING_SCHEDULES__RETRAIN", CRON)
     return load_settings()
@@ -96,7 +96,13 @@ def due(settings: Settings, deployment: uuid.UUID, set_clock: Clock) -> datetime
 @pytest.fixture
 def look(store: Store, client: SyncPrefectClient, settings: Settings) -> Callable[[], list[str]]:
     """One look of the watchdog; what it did."""
-    return lambda: list(start_missed_run(client, store, settings))
+
+    def once() -> list[str]:
+        done = list(start_missed_run(client, store, settings))
+        outbox.deliver(store)
+        return done
+
+    return once
 
 
 Look = Callable[[], list[str]]
@@ -122,9 +128,9 @@ def ran(store: Store, status: str, at: datetime) -> None:
         connection.execute(row.values(status=status, started_at=at))
 
 
-def missed(told: Receiver, due: datetime) -> list[str]:
-    """What the team was told of a night."""
-    said = [message["text"] for message in told.got if message["event"] == "missed"]
+def missed(received: Receiver, due: datetime) -> list[str]:
+    """What was received about the run due then."""
+    said = [message["text"] for message in received.got if message["event"] == "missed"]
     return [message for message in said if f"{due:%Y-%m-%d %H:%M}" in message]
 
 
@@ -261,7 +267,7 @@ def test_a_run_due_before_prefect_lost_its_database_is_judged_by_our_store(
     set_clock(now + timedelta(minutes=1))
     assert look() == [], "nothing was watched then"
     with store.write() as connection:
-        connection.execute(sent_alerts.update().values(at=newest - DAY))
+        connection.execute(watchdog_marks.update().values(at=newest - DAY))
     ran(store, "completed", newest - DAY)
     if status is not None:
         ran(store, status, newest)
@@ -281,7 +287,7 @@ def test_a_night_that_a_person_halted_is_not_made_up_for_and_a_later_one_is(
     due: datetime,
     look: Look,
     set_clock: Clock,
-    told: Receiver,
+    received: Receiver,
     began: bool,
     halted: Callable[[], State[None]],
 ) -> None:
@@ -293,7 +299,7 @@ def test_a_night_that_a_person_halted_is_not_made_up_for_and_a_later_one_is(
     assert look() == []
     set_clock(due + timedelta(hours=9))
     assert look() == []
-    assert missed(told, due) == [], "nobody missed it"
+    assert missed(received, due) == [], "nobody missed it"
     set_clock(due + DAY + HALF_AN_HOUR)
     assert len(look()) == 1, "another night, which nobody cancelled"
 
@@ -305,7 +311,7 @@ def test_what_was_due_while_switched_off_is_not_made_up_for(
     due: datetime,
     look: Look,
     set_clock: Clock,
-    told: Receiver,
+    received: Receiver,
     switch: str,
 ) -> None:
     schedule = client.read_deployment(deployment).schedules[0].id
@@ -324,7 +330,7 @@ def test_what_was_due_while_switched_off_is_not_made_up_for(
     turn(True)
     assert look() == []
     assert started(client, deployment) == []
-    assert missed(told, due) == [said]
+    assert missed(received, due) == [said]
     set_clock(due + DAY + HALF_AN_HOUR)
     assert len(look()) == 1, "it is on again"
 
@@ -410,7 +416,7 @@ def test_a_missed_night_is_reported_after_so_many_minutes_and_with_zero_never(
     client: SyncPrefectClient,
     deployment: uuid.UUID,
     due: datetime,
-    told: Receiver,
+    received: Receiver,
     set_clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
     minutes: int,
@@ -421,8 +427,9 @@ def test_a_missed_night_is_reported_after_so_many_minutes_and_with_zero_never(
     set_clock(due + timedelta(minutes=after % 1440))
     for _ in range(2):
         list(start_missed_run(client, store, load_settings()))
+        outbox.deliver(store)
     assert len(started(client, deployment)) == 1, "it is started all the same"
-    assert len(missed(told, due)) == messages
+    assert len(missed(received, due)) == messages
     with store.read() as connection:
         rows = connection.execute(sa.select(run_rows).where(run_rows.c.status == "missed")).all()
     assert len(rows) == messages
@@ -433,7 +440,7 @@ def test_of_two_watchdogs_one_starts_and_one_reports(
     client: SyncPrefectClient,
     deployment: uuid.UUID,
     due: datetime,
-    told: Receiver,
+    received: Receiver,
     set_clock: Clock,
 ) -> None:
     set_clock(due + timedelta(minutes=61))
@@ -442,27 +449,29 @@ def test_of_two_watchdogs_one_starts_and_one_reports(
     def one() -> list[str]:
         with open_store(settings) as own, get_client(sync_client=True) as mine:
             both.wait()
-            return list(start_missed_run(mine, own, settings))
+            done = list(start_missed_run(mine, own, settings))
+            outbox.deliver(own)
+            return done
 
     contexts = [copy_context(), copy_context()]  # the server's address is in them
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda context: context.run(one), contexts))
     assert len(started(client, deployment)) == 1
-    assert len(missed(told, due)) == 1
+    assert len(missed(received, due)) == 1
 
 
 def test_while_the_server_is_away_a_missed_night_is_reported_all_the_same(
-    store: Store, settings: Settings, due: datetime, told: Receiver, set_clock: Clock
+    store: Store, settings: Settings, due: datetime, received: Receiver, set_clock: Clock
 ) -> None:
     set_clock(due + timedelta(minutes=61))
     nowhere = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
     with temporary_settings(nowhere):
         main.watch(Once())
-        assert missed(told, due) == [], "nothing has ever run here"
+        assert missed(received, due) == [], "nothing has ever run here"
         ran(store, "completed", due - DAY)
         for _ in range(2):
             main.watch(Once())
-    (said,) = missed(told, due)
+    (said,) = missed(received, due)
     assert "The Prefect server does not answer" in said
     ran(store, "completed", due + DAY)
     set_clock(due + DAY + timedelta(minutes=61))

@@ -74,7 +74,7 @@ def row(store: Store, run: FlowRun, status: str = "running", kind: str = "nightl
     with store.write() as connection:
         id_ = runs.start(connection, kind, {}, str(run.id))
     if status != "running":
-        runs.finish(store, id_, status)
+        runs.finish(store, id_, status, error="")
     return id_
 
 
@@ -103,15 +103,15 @@ def test_a_run_whose_lease_has_run_out_is_crashed_in_both_stores(
     token = held_by(store, id_)
     with store.write() as connection:  # a host that cannot be asked about its processes
         connection.execute(leases.update().values(host="elsewhere"))
-    reconcile(client, store, settings)
+    reconcile(client, store)
     assert client.read_flow_run(run.id).state_type.value == "RUNNING", "it may be alive"
     lease.release(store, token)
-    said = reconcile(client, store, settings)
+    said = reconcile(client, store)
     assert f"r{id_} is crashed: its process is gone" in said
     assert client.read_flow_run(run.id).state_type.value == "CRASHED"
     with store.read() as connection:
         assert runs.get(connection, id_).status == "crashed"
-    assert not [line for line in reconcile(client, store, settings) if run.name in line]
+    assert not [line for line in reconcile(client, store) if run.name in line]
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
@@ -162,7 +162,7 @@ def test_a_suspended_run_waits_for_a_person(
 ) -> None:
     run = flow_run(client, Suspended())
     row(store, run, "failed")
-    reconcile(client, store, settings)
+    reconcile(client, store)
     assert client.read_flow_run(run.id).state_name == "Suspended"
 
 

@@ -1,12 +1,15 @@
 """Automatic rollback: of a bad model to a better one, and never because the world has changed."""
 
-from collections.abc import Iterator
+import itertools
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from sqlalchemy import event
 
 from housing import schema
 from housing.inference.loaded_model import LoadedModel, load
@@ -21,6 +24,7 @@ from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
 from housing.store.models.promotion_log import Authorship, append, head
+from housing.store.runs import monitor_windows
 from tests.housing.operations.test_monitor import _home, _land, _nights
 from tests.housing.operations.test_monitor import told as told
 
@@ -144,22 +148,54 @@ def test_a_rollback_that_failed_is_tried_again_and_told_once(
     assert champion(store) == 1
 
 
-def test_a_rollback_whose_process_was_killed_before_its_message_has_one(
-    spoiled: tuple[Settings, Store], told: list[Message], monkeypatch: pytest.MonkeyPatch
+def test_a_monitor_killed_at_any_commit_loses_neither_rollback_nor_alerts_nor_window(
+    spoiled: tuple[Settings, Store], told: list[Message]
 ) -> None:
+    """Killed before each commit in turn, until the rollback is in and nothing else is."""
     settings, store = spoiled
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("housing.operations.monitor.send_all", killed)
-        with pytest.raises(KeyboardInterrupt):
-            _calm(settings, store)
-    assert champion(store) == 1
+    _land(settings, "n20.csv", simulate(300, 0, day=20))
+    ingest.ingest(store, settings, run=None)
+    for commit in itertools.count(1):
+        assert _killed_at(store, commit, lambda: monitor(store, settings)), "it was not killed"
+        if champion(store) == 1:
+            break
+        assert told == []
+    assert commit > 2
+    with store.read() as connection:
+        windows = monitor_windows.recent(connection, "batches", promotion=2)
+    assert [w.actions["rolled_back_to"] for w in windows] == [1]
     for _ in range(2):
+        notifications.failures(store)  # as the next run and the watchdog do
         monitor(store, settings)
-        notifications.failures(store, settings)  # as the next run and the watchdog do
-    (message,) = [m for m in told if m.event is Event.ROLLED_BACK]
-    assert message.subject == "m1"
-    assert "m1 is champion again instead of m2: live error" in message.text
+    (rolled_back,) = [m for m in told if m.event is Event.ROLLED_BACK]
+    assert (rolled_back.subject, rolled_back.text) == (
+        "m1", "m1 is champion again instead of m2; blocked: m2"
+    )  # fmt: skip
+    (about_error,) = [m.text for m in told if "m2, error" in m.text]
+    assert "m2 was rolled back to m1" in about_error
+
+
+def _killed_at(store: Store, commit: int, act: Callable[[], object]) -> bool:
+    """Raise what no code handles just before a commit of this thread; False if it is not reached.
+
+    The transaction is lost, as those of a killed process are.
+    """
+    commits = itertools.count(1)
+
+    class Killed(BaseException):
+        pass
+
+    def before_commit(connection: Any) -> None:
+        mine = threading.current_thread() is threading.main_thread()
+        writes = connection.get_execution_options().get("housing_write")
+        if mine and writes and next(commits) == commit:
+            raise Killed
+
+    event.listen(store.engine, "commit", before_commit)
+    try:
+        act()
+    except Killed:
+        return True
+    finally:
+        event.remove(store.engine, "commit", before_commit)
+    return False

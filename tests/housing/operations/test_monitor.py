@@ -15,7 +15,7 @@ from housing.errors import NotPossible
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
 from housing.keys import row_keys
-from housing.notify import NOTIFIERS, Message
+from housing.notify import NOTIFIERS, Channel, Message
 from housing.operations import monitor_report
 from housing.operations.monitor import MonitorRun, monitor
 from housing.pipeline import ingest
@@ -46,7 +46,7 @@ def _home(seen_nights: Path, tmp_path: Path, **others: str) -> Iterator[tuple[Se
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     found: list[Message] = []
-    monkeypatch.setitem(NOTIFIERS, "test", lambda message, _: found.append(message))  # type: ignore[arg-type]
+    monkeypatch.setitem(NOTIFIERS, "test", Channel(lambda message, _: found.append(message)))  # type: ignore[arg-type]
     return found
 
 
@@ -151,6 +151,17 @@ def _answered(store: Store, frame: pd.DataFrame, model: int = 2) -> None:
     log.write()
 
 
+def _labelled_answers(store: Store, day: int, factor: float) -> None:
+    """Answers about 300 districts, and their prices, that much higher, as labels."""
+    frame = simulate(300, 0, day=day)
+    _answered(store, frame)
+    prices = frame[schema.TARGET].to_numpy() * factor
+    labels = pd.DataFrame({"key": row_keys(frame), "label": prices})
+    facts = {"digest": f"{day:064d}", "name": "x", "origin": "labels", "rejected_rows": 0,
+             "message": ""}  # fmt: skip
+    predictions.add_labels(store, labels, facts)
+
+
 def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_path: Path) -> None:
     with _home(seen_nights, tmp_path) as (settings, store):
         frame = simulate(300, 0, day=40)
@@ -159,13 +170,7 @@ def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_pa
         window = next(w for w in first.windows if w.source == "predictions")
         assert (window.rows, window.labelled) == (300, 0)
         assert INCOME in {s.name for s in window.signals if s.fired}
-        _answered(store, frame)
-        labels = pd.DataFrame(
-            {"key": row_keys(frame), "label": frame[schema.TARGET].to_numpy() * 1.5}
-        )
-        facts = {"digest": "0" * 64, "name": "x", "origin": "labels", "rejected_rows": 0,
-                 "message": ""}  # fmt: skip
-        predictions.add_labels(store, labels, facts)
+        _labelled_answers(store, day=40, factor=1.5)
         second = monitor(store, settings)
         window = next(w for w in second.windows if w.source == "predictions")
         assert window.labelled >= 300
@@ -173,6 +178,22 @@ def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_pa
         assert [(e["model"], e["shadow"]) for e in second.errors] == [("m2", False)]
         third = monitor(store, settings)
         assert [w.source for w in third.windows] == ["clock"]
+
+
+def test_an_alarm_of_live_error_stands_until_labels_end_it(
+    seen_nights: Path, tmp_path: Path, told: list[Message]
+) -> None:
+    """A window without labels says nothing about the error."""
+    with _home(seen_nights, tmp_path) as (settings, store):
+        _labelled_answers(store, day=40, factor=1.5)
+        assert "prices above the predicted" in _alarms(monitor(store, settings), "predictions")
+        for day in (41, 42):
+            _answered(store, simulate(300, 0, day=day))
+            without_labels = monitor(store, settings)
+            (window,) = [w for w in without_labels.windows if w.source == "predictions"]
+            assert (window.rows, window.labelled) == (300, 0)
+            assert "prices above the predicted" in _alarms(without_labels, "predictions")
+        assert len([m for m in told if "above the predicted" in m.text]) == 1
 
 
 def test_a_held_batch_is_upstreams_doing(seen_nights: Path, tmp_path: Path) -> None:

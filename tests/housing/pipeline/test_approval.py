@@ -20,6 +20,7 @@ from housing.store.database.open import open_store
 from housing.store.database.tables import approvals, evaluations, promotion_log
 from housing.store.models import blocks, registry
 from housing.store.models.promotion_log import Authorship
+from housing.store.runs import outbox
 from tests.housing.conftest import Land
 from tests.housing.pipeline.test_runs import (
     Ran,
@@ -28,7 +29,7 @@ from tests.housing.pipeline.test_runs import (
     must_be_in_the_backup,
     run_night,
 )
-from tests.housing.test_notify import Receiver
+from tests.housing.test_notify import Receiver, over_webhook
 from tests.housing.test_notify import receiver as receiver
 
 pytestmark = pytest.mark.either_database
@@ -108,20 +109,18 @@ def test_rejecting_keeps_and_the_next_night_does_not_ask_again(
 
 
 def test_what_nobody_decides_expires_into_keep(store: Store, run: RunContext, asked: Ran) -> None:
-    assert notifications.expire_approvals(store, load_settings()) == []
+    assert notifications.expire_approvals(store) == []
     late(store)
     with pytest.raises(NotPossible, match="it was expired"):
         approval.approve(store, load_settings(), run.id, "overslept")
     assert champion(store) is None
     assert existing_verdict(store, asked.version, load_settings()) is not None
-    assert (
-        notifications.expire_approvals(store, load_settings()) == []
-    )  # found by the refusal already
+    assert notifications.expire_approvals(store) == []  # found by the refusal already
 
 
 def test_expiry_names_the_runs(store: Store, run: RunContext, asked: Ran) -> None:
     late(store)
-    assert notifications.expire_approvals(store, load_settings()) == [run.id]
+    assert notifications.expire_approvals(store) == [run.id]
     assert status(store)["status"] == "expired"
     with store.read() as connection:
         shown = queries.show_run(connection, run.id)
@@ -166,18 +165,18 @@ def test_the_run_that_asked_says_what_became_of_it(
         ("expire", "kept", "Approval request of r"),
     ],
 )
-def test_the_team_hears_of_a_decision_once(
-    store: Store, run: RunContext, asked: Ran, receiver: Receiver,
-    monkeypatch: pytest.MonkeyPatch, way: str, event: str, words: str,
-) -> None:  # fmt: skip
-    url = f"http://127.0.0.1:{receiver.server_port}/hook"
-    monkeypatch.setenv("HOUSING_NOTIFY__WEBHOOK_URL", url)
+def test_a_decision_is_reported_once(
+    store: Store, run: RunContext, asked: Ran, receiver: Receiver, way: str, event: str, words: str
+) -> None:
+    store = over_webhook(store, receiver)
     if way == "expire":
         late(store)
-        notifications.expire_approvals(store, load_settings())
+        notifications.expire_approvals(store)
     else:
         getattr(approval, way)(store, load_settings(), run.id, "looks right")
-    notifications.expire_approvals(store, load_settings())
+    notifications.expire_approvals(store)
+    for _ in range(2):
+        outbox.deliver(store)
     (got,) = receiver.got
     assert (got["event"], got["subject"]) == (event, f"r{run.id}")
     assert words in got["text"]

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from housing import schema
 from housing.pipeline import datasets as dataset_steps
-from housing.pipeline import ingest, notifications
+from housing.pipeline import ingest
 from housing.pipeline.ingest import ingest_files
 from housing.records import BatchSummary
 from housing.settings import Settings, load_settings
@@ -281,9 +281,10 @@ def test_a_file_in_another_unit_waits_for_a_person(
     assert need.startswith("b2 (b.csv) is rejected: 301 rows read, 0 accepted, 301 rejected")
     assert "unit: median_house_value" in need
     assert "`housing dataset discard b2`" in need
-    message = notifications.notify_quarantine(settings, 1, summary)
+    message = batches.alert_of(found, 1)
     assert message is not None
-    assert "Every row rejected: b.csv (b2)" in message.text
+    assert (message.subject, message.event) == ("b2", "quarantined")
+    assert message.text.startswith("b.csv is rejected: ")
     assert "thousands of US dollars" in message.text
     with store.read() as connection:
         row = batches.get(connection, 2)

@@ -12,9 +12,10 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import readiness_checks as table
 from housing.store.models import artifacts, registry
 from housing.store.queries import list_readiness, status
+from housing.store.runs import outbox
 from tests.housing.operations.test_backup import original as original
 from tests.housing.operations.test_backup import seen as seen
-from tests.housing.test_notify import Receiver
+from tests.housing.test_notify import Receiver, over_webhook
 from tests.housing.test_notify import receiver as receiver
 
 
@@ -44,25 +45,31 @@ def test_each_champion_is_tried_in_a_fresh_process_once_a_day(
     assert _rows(original) == 4
 
 
-def test_a_damaged_champion_is_red_and_the_team_is_told(
+def test_a_damaged_champion_is_red_and_reported_once_until_it_is_ready_again(
     original: Store, seen: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")
-    with original.read() as connection:
+    store = over_webhook(original, receiver)
+    with store.read() as connection:
         row = registry.model(connection, 1)
-    path = Path(original.blobs.path(row.artifact, artifacts.FORMAT))
-    path.write_bytes(path.read_bytes()[:-1])
-    url = f"http://127.0.0.1:{receiver.server_port}/hook"
-    monkeypatch.setenv("HOUSING_NOTIFY__WEBHOOK_URL", url)
-    found = rollback_readiness.check_readiness(original, load_settings())
-    assert [one.model for one in found.not_ready] == [1]
-    assert [(got["event"], got["subject"]) for got in receiver.got] == [("not ready", "m1")]
-    assert _status(original) == [("m2", True), ("m1", False)]
-    with original.read() as connection:
+    path = Path(store.blobs.path(row.artifact, artifacts.FORMAT))
+    whole = path.read_bytes()
+    reported = []
+    for content in (whole[:-1], whole[:-1], whole, whole[:-1]):
+        path.write_bytes(content)
+        found = rollback_readiness.check(store, load_settings(), force=True)
+        assert [one.model for one in found.not_ready] == ([] if content == whole else [1])
+        outbox.deliver(store)
+        reported.append(len(receiver.got))
+    assert reported == [1, 1, 1, 2]
+    assert {(got["event"], got["subject"]) for got in receiver.got} == {("not ready", "m1")}
+    assert _status(store) == [("m2", True), ("m1", False)]
+    with store.read() as connection:
         needs = status(connection)["needs_a_person"]
     assert any("m1" in line for line in needs)
-    rollback_readiness.check(original, seen)
-    assert _rows(original) == 4, "what was red is tried again"
+    before = _rows(store)
+    rollback_readiness.check_readiness(store, load_settings())
+    assert _rows(store) == before + 2, "what was red is tried again"
 
 
 def test_a_process_that_dies_leaves_the_rest_red(

@@ -14,13 +14,15 @@ import pytest
 import sqlalchemy as sa
 
 from housing.inference.loaded_model import LoadedModel
-from housing.notify import NOTIFIERS
+from housing.notify import NOTIFIERS, Channel, Message
+from housing.records import Event
 from housing.settings import load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.database.tables import models, sent_alerts, utc_now
+from housing.store.database.tables import alerts, models, utc_now
 from housing.store.models import promotion_log, registry
 from housing.store.models.registry import Change
+from housing.store.runs import outbox
 from tests.housing.serving.conftest import Started, only_settings, running, until
 
 
@@ -71,7 +73,7 @@ def test_a_damaged_champion_is_not_used_and_one_alert_is_sent(
     own_home: Path, own_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = []
-    monkeypatch.setitem(NOTIFIERS, "test", lambda message, _: sent.append(message))  # type: ignore[arg-type]
+    monkeypatch.setitem(NOTIFIERS, "test", Channel(lambda message, _: sent.append(message)))  # type: ignore[arg-type]
     path = _damage(own_store, 1)
     whole = Path(str(path).replace("/blobs/", "/backup/"))
     with (
@@ -89,7 +91,7 @@ def test_a_damaged_champion_is_not_used_and_one_alert_is_sent(
         )
         time.sleep(0.6)  # some retries later
         with own_store.read() as connection:
-            noted = connection.execute(sa.select(sent_alerts)).all()
+            noted = connection.execute(sa.select(alerts).where(alerts.c.channel == "test")).all()
         assert [(a.event, a.subject) for a in noted] == [("reload failed", "m1")]
         assert [(m.event, m.subject) for m in sent] == [("reload failed", "m1")]
         for words in ("champion m1 cannot be loaded", "m2 stays", "housing doctor", "rollback"):
@@ -97,6 +99,48 @@ def test_a_damaged_champion_is_not_used_and_one_alert_is_sent(
         path.write_bytes(whole.read_bytes())
         until(lambda: client.get("/ready").json()["model"] == "m1", 5)
         assert client.get("/ready").json()["reload_failure"] is None
+
+
+def test_the_same_failure_is_reported_again_only_after_a_champion_was_loaded(
+    own_home: Path, own_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever process or promotion it is; each `with` is a server that starts anew."""
+    sent: list[Message] = []
+    monkeypatch.setitem(NOTIFIERS, "test", Channel(lambda message, _: sent.append(message)))  # type: ignore[arg-type]
+    make_champion(own_store, 1)
+    path = _damage(own_store, 1)
+    damaged = path.read_bytes()
+    whole = Path(str(path).replace("/blobs/", "/backup/")).read_bytes()
+
+    def fail_twice() -> None:
+        """The second failure comes after whatever the first one sends."""
+        first = until(lambda: client.get("/ready").json()["reload_failure"], 30)
+        until(lambda: client.get("/ready").json()["reload_failure"] != first, 30)
+
+    with only_settings(own_home, serve={"retry_seconds": 0.2}) as settings:
+        for reported in (1, 1):
+            with running(settings) as client:
+                fail_twice()
+            assert len(sent) == reported, "the same failure, in another process"
+        path.write_bytes(whole)
+        with running(settings) as client:
+            until(lambda: client.get("/ready").json()["model"] == "m1", 30)
+            until(lambda: not _stands(own_store), 30)
+        path.write_bytes(damaged)
+        with running(settings) as client:
+            fail_twice()
+            assert len(sent) == 2, "it had been loaded since, under the same promotion"
+            make_champion(own_store, 2)
+            until(lambda: client.get("/ready").json()["model"] == "m2", 30)
+            until(lambda: not _stands(own_store), 30)
+            make_champion(own_store, 1)
+            fail_twice()
+        assert len(sent) == 3, "another champion had been loaded since"
+
+
+def _stands(store: Store) -> bool:
+    with store.read() as connection:
+        return outbox.stands(connection, Event.RELOAD_FAILED, cause=None)
 
 
 def test_another_models_golden_predictions_are_no_proof(own_home: Path, own_store: Store) -> None:
