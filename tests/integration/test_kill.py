@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from housing.store.database.engine import Store
-from housing.store.database.tables import runs, trials
+from housing.store.database.tables import alerts, runs, trials
 from housing.store.runs import runs as run_rows
 from tests.fixtures.killable_run import Blow
 from tests.fixtures.small_settings import contents, landing_rows
@@ -71,6 +71,14 @@ def _statuses(store: Store) -> list[tuple[str, str | None]]:
         return [(row.status, row.outcome) for row in rows]
 
 
+def _alerts(store: Store) -> list[str]:
+    """Events of the delivered messages."""
+    with store.read() as connection:
+        query = sa.select(alerts.c.event).where(alerts.c.channel == "log")
+        delivered = query.where(alerts.c.ended_at.is_not(None), alerts.c.error == "")
+        return sorted(connection.execute(delivered).scalars())
+
+
 @_both(STEPS, FLOW_KILLED)
 def test_a_killed_night_goes_on_where_it_was(
     how: str,
@@ -93,6 +101,7 @@ def test_a_killed_night_goes_on_where_it_was(
     with open_home(home) as store:
         assert contents(store) == undisturbed
         assert _statuses(store) == [("crashed", None), ("completed", "promoted")]
+        assert _alerts(store) == ["failed", "promoted"]
         with store.read() as connection:
             kept = dict(
                 connection.execute(sa.select(trials.c.candidate, trials.c.recorded_at)).all()  # type: ignore[arg-type]
@@ -102,6 +111,21 @@ def test_a_killed_night_goes_on_where_it_was(
     )
     assert len(finished) == (1 if step == "search" else 0 if STEPS.index(step) < 5 else 2)
     assert (home / "reports" / "report-r2.html").is_file()
+
+
+def test_a_promotion_is_reported_once_although_its_run_was_killed_after_it(
+    fork_night: Night, new_home: MakeHome, open_home: OpenHome
+) -> None:
+    """Also where the next run has other rows, and so another verdict."""
+    home = new_home("killed")
+    assert fork_night(home, Blow(signal.SIGKILL, "promote", 2)) == -signal.SIGKILL
+    landing_rows(1, 300).to_csv(home / "landing" / "b.csv", index=False)
+    assert fork_night(home, None) == 0
+    with open_home(home) as store, store.read() as connection:
+        query = sa.select(alerts.c.subject, alerts.c.event).where(alerts.c.channel == "log")
+        found = connection.execute(query.where(alerts.c.ended_at.is_not(None))).all()
+    assert [event for subject, event in found if subject == "r1"] == ["promoted", "failed"]
+    assert len([event for subject, event in found if subject == "r2"]) == 1
 
 
 @_both(STEPS[:-1], FLOW_INTERRUPTED, SELDOM_INTERRUPTED)

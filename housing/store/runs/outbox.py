@@ -1,8 +1,8 @@
-"""The outbox: alerts in SQL, delivered at least once by whichever process comes first.
+"""The outbox: alerts in SQL, delivered at least once by the process that comes first.
 
-An alert is recorded in the transaction of what it reports, one row a channel. Whoever delivers one
-claims its row first, so that no two send it at once; one whose process was killed is sent again
-when its claim ends. An alert about a state (a model that cannot be loaded, a file that cannot be
+An alert is recorded in the transaction of what it reports, one row a channel. A process claims the
+row before it sends, so that no two send it at once; if it is killed, the alert is sent again when
+the claim ends. An alert about a state (a model that cannot be loaded, a file that cannot be
 read) is sent once until `resolve` says that the state has ended.
 """
 

@@ -153,7 +153,9 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
                 "The next run resumes from the last completed step."
             )
             if row.kind in REPORTED:
-                outbox.add(connection, store, Message(Event.FAILED, text, f"r{row.id}"), f"r{row.id}")
+                outbox.add(
+                    connection, store, Message(Event.FAILED, text, f"r{row.id}"), f"r{row.id}"
+                )
         return dead
 
 
@@ -185,7 +187,7 @@ def _without_own_lease(connection: Connection) -> list[int]:
 
 
 def _running(connection: Connection, *, needs_run_lease: bool) -> list[int]:
-    leased = runs.c.kind.in_((*LEASED, "prune"))
+    leased = runs.c.kind.in_(REPORTED)
     where = runs.c.status == "running", leased if needs_run_lease else ~leased
     return list(connection.execute(sa.select(runs.c.id).where(*where)).scalars())
 
@@ -199,9 +201,9 @@ BY_HAND = ("judge", "promote")
 LEASED = (*RETRAINING, *BY_HAND)
 """Kinds of run that hold the run lease."""
 
-
 REPORTED = (*LEASED, "prune")
-"""Kinds of run whose failure is reported; of any other, a person waits for the end."""
+"""Kinds of run that need the run lease and whose failure is reported: of any other, a person waits
+for the end."""
 
 
 def has_row(connection: Connection, flow_run: str) -> bool:
