@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy.engine import Row
 
 from housing.report.monitor_page import distance, live, page, picture, table
-from housing.schema import CATALOGUE, TARGET
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.objects.filesystem import write_page
@@ -34,7 +33,7 @@ def write(store: Store, settings: Settings) -> Path:
         parts += [f"<h2>{title}</h2>", *_source(rows)]
         if source == "clock":  # one per run
             errors = [(r.recorded_at, e["model"], e["rmse"]) for r in rows for e in r.errors]
-    drawn = live(errors, CATALOGUE[TARGET].unit)
+    drawn = live(errors)
     parts += ["<h2>Live error</h2>", picture(drawn, "No prediction has a label yet.")]
     write_page(path, page("Monitoring", parts).encode())
     return path

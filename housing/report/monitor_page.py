@@ -6,7 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from housing.report.plot_style import LOOK, RenderedFigure, canvas, dates, finished, named
+from housing.formatting import with_unit
+from housing.report.plot_style import (
+    LOOK,
+    AmountFormatter,
+    RenderedFigure,
+    canvas,
+    dates,
+    finished,
+    named,
+)
 
 STYLE = Path(__file__).parent / "templates" / "page.css"
 MOST_LINES = 5
@@ -46,7 +55,7 @@ def distance(history: History) -> RenderedFigure | None:
 
 
 def live(
-    errors: Sequence[tuple[datetime, str, Mapping[str, float]]], unit: str
+    errors: Sequence[tuple[datetime, str, Mapping[str, float]]],
 ) -> RenderedFigure | None:
     """Live error of each model with its interval, per monitoring run; None without data."""
     if not errors:
@@ -66,7 +75,8 @@ def live(
                 ms=4, lw=1.2, elinewidth=2, label=model,
             )  # fmt: skip
         dates(axes)
-        axes.set_ylabel(f"live error\n(RMSE, {unit})")
+        axes.yaxis.set_major_formatter(AmountFormatter())
+        axes.set_ylabel(f"live error\n{with_unit('RMSE')}")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=5)
         return finished(figure, "live", f"Live error by model, {len(errors)} measurements.")
 
