@@ -17,7 +17,7 @@ def _steps(settings: Settings, run: int) -> list[str]:
         return [step.name for step in runs.steps(connection, run)]
 
 
-def test_it_takes_the_steps_of_the_flow(small: Settings) -> None:
+def test_a_run_without_prefect_takes_the_steps_of_the_flow(small: Settings) -> None:
     assert small.sources.landing_dir is not None
     small.sources.landing_dir.mkdir(parents=True)
     landing_rows(0).to_csv(small.sources.landing_dir / "a.csv", index=False)

@@ -114,7 +114,7 @@ def _idle(settings: Settings) -> Iterator[RunResult]:
 
 
 @pytest.mark.system
-def test_thirty_nights_on_rows_that_have_been_decided_on_promote_nothing(small: Settings) -> None:
+def test_thirty_runs_on_rows_that_have_been_decided_on_promote_nothing(small: Settings) -> None:
     for number, name in enumerate(("a.csv", "b.csv")):
         _land(small, name, number)
         plain_run()

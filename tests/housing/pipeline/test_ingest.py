@@ -297,7 +297,7 @@ def test_a_file_in_another_unit_waits_for_a_person(
     assert status(store) == []
 
 
-def test_a_file_of_which_nearly_all_is_in_another_unit_is_held_and_names_it(
+def test_a_file_mostly_in_another_unit_is_quarantined_and_the_column_named(
     store: Store, land: Land
 ) -> None:
     land("a.csv", 600)
@@ -340,7 +340,7 @@ def test_five_rows_after_files_of_a_header_come_in(store: Store, land: Land) -> 
     ]
 
 
-def test_files_of_known_rows_tell_no_usual_size(store: Store, land: Land) -> None:
+def test_files_of_known_rows_do_not_change_the_usual_size(store: Store, land: Land) -> None:
     rows = landing_rows(1, 2_000)
     land("a.csv", frame=rows.head(1_500))
     for i in range(7):

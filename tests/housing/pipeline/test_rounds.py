@@ -168,7 +168,7 @@ def test_what_was_taken_back_has_no_twin_until_it_is_released(five: Settings) ->
     assert (again.outcome, again.champion) == ("promoted", 5)
 
 
-def test_a_batch_that_is_held_keeps_its_models_back_until_it_is_withdrawn(five: Settings) -> None:
+def test_models_of_a_blocked_batch_are_not_promoted_until_it_is_withdrawn(five: Settings) -> None:
     _back(five, 1)
     assert plain_run().champion == 5
     plan = _back(five, None, batch=5)
@@ -341,7 +341,7 @@ def test_a_refused_promotion_by_hand_is_a_look_and_says_so(two: Settings) -> Non
     assert "The rule is `superior`, because m3 was judged" in result.message
 
 
-def test_a_promotion_by_hand_that_died_before_the_ledger_is_done_again(
+def test_a_promotion_by_hand_that_died_before_its_log_entry_is_done_again(
     two: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(*_: object) -> int:

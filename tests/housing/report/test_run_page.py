@@ -91,7 +91,7 @@ def test_both_models_stand_side_by_side_with_their_intervals(make_report, promot
     assert "m7 (forest)" in text
 
 
-def test_what_was_turned_away_is_told_with_code_and_line(promoted):
+def test_rejected_rows_are_listed_with_code_and_line(promoted):
     text = Page(promoted).text
     assert "9 rows read: 7 accepted, 2 rejected." in text
     assert "range median_income: 2 rows, e.g. tonight.csv line 3: 83252" in text
@@ -127,7 +127,7 @@ def test_every_picture_has_words_and_ids_are_unique(promoted):
     assert len(ids) == len(set(ids))
 
 
-def test_the_same_night_gives_the_same_page(make_report, promoted):
+def test_the_same_report_gives_the_same_page(make_report, promoted):
     assert render(make_report()) == promoted
 
 
@@ -140,7 +140,7 @@ def bare(make_report, **facts):
 
 
 @pytest.mark.usefixtures("quick_pictures")
-def test_a_night_with_nothing_new(make_report):
+def test_a_run_with_nothing_new(make_report):
     text = Page(
         render(bare(make_report, outcome=RunOutcome.NOTHING_NEW, message="No new file."))
     ).text
@@ -151,7 +151,7 @@ def test_a_night_with_nothing_new(make_report):
 
 
 @pytest.mark.usefixtures("quick_pictures")
-def test_a_first_night_is_judged_by_the_baselines(make_report):
+def test_a_first_run_is_judged_by_the_baselines(make_report):
     page = render(make_report(champion=False))
     text = Page(page).text
     assert "There is no champion yet" in text
@@ -220,7 +220,7 @@ def test_every_verdict_of_the_gate_has_a_page(make_report, factor):
 
 
 @pytest.mark.usefixtures("quick_pictures")
-def test_notices_are_loud(make_report):
+def test_notices_are_alerts(make_report):
     page = Page(render(make_report(notices=("These districts are simulated.",))))
     assert "Notice. These districts are simulated." in page.text
     assert ("p", "role", "alert") in page.attributes

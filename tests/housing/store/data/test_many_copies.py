@@ -245,7 +245,7 @@ def test_two_columns_exchanged_make_another_row(blank_sqlite, census, add_batch)
         assert (sides_of(store, 1) != sides_of(store, 2)).mean() > 0.2  # drawn on their own
 
 
-def test_a_crowd_costs_a_night_no_more_than_its_own_rows(blank_sqlite, census, add_batch):
+def test_a_crowd_costs_a_run_no_more_than_its_own_rows(blank_sqlite, census, add_batch):
     """Of 3,000 rows that share a hash with one row, the night reads a list and words of its own."""
     one = census.head(1)
     with blank_sqlite() as store:
