@@ -225,8 +225,10 @@ class Problem:
     `name` is stored with dataset versions and models. `models` names the module that has
     `FAMILIES` and `BASELINES` (each a mapping of name to `housing.training.families.ModelFamily`);
     it is imported on first use, so that commands start without scikit-learn. `sources` maps names
-    for HOUSING_SOURCES__NAMES to "module:class", beside `landing` and `sql`. `settings` are texts
-    that these sources read, by their name after HOUSING_, each with its description.
+    for HOUSING_SOURCES__NAMES to "module:class", beside `landing` and `sql`. `default_family` is
+    searched unless HOUSING_SEARCH__FAMILIES names others, `default_sources` are read unless
+    HOUSING_SOURCES__NAMES does. `settings` are texts that these sources read, by their name after
+    HOUSING_, each with its description.
     """
 
     name: str
@@ -237,3 +239,5 @@ class Problem:
     location: Location | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    default_family: str = "boosting"
+    default_sources: tuple[str, ...] = ("landing",)

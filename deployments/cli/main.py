@@ -5,7 +5,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from deployments.cli import gate, maintenance, monitor, replay, rollback, run, schema, serving, show
+from deployments.cli import (
+    gate,
+    maintenance,
+    monitor,
+    problem,
+    replay,
+    rollback,
+    run,
+    schema,
+    serving,
+    show,
+)
 
 
 class _Interrupted(BaseException):
@@ -44,6 +55,7 @@ for part in (
     serving.app,
     monitor.app,
     schema.app,
+    problem.app,
 ):
     app.registered_commands += part.registered_commands
     app.registered_groups += part.registered_groups

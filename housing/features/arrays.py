@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from housing import schema
 from housing.features.derived import compute
@@ -141,6 +141,20 @@ def _hot(encoder: OneHotEncoder) -> Function:
     return hot
 
 
+def _numbered(encoder: OrdinalEncoder) -> Function:
+    if encoder.handle_unknown != "use_encoded_value" or encoder.min_frequency:
+        raise _NotKnown
+    unknown = float(encoder.unknown_value)
+    places = [{level: float(i) for i, level in enumerate(each)} for each in encoder.categories_]
+
+    def numbered(rows: npt.NDArray[Any]) -> Floats:
+        columns = zip(rows.T, places, strict=True)
+        found = [[place.get(value, unknown) for value in column] for column, place in columns]
+        return np.array(found, dtype=np.float64).reshape(len(places), len(rows)).T
+
+    return numbered
+
+
 def _side_by_side(union: FeatureUnion) -> Function:
     if union.transformer_weights:
         raise _NotKnown
@@ -157,6 +171,7 @@ _KINDS: dict[type, Callable[[Any], Function]] = {
     SimpleImputer: _filled,
     StandardScaler: _scaled,
     OneHotEncoder: _hot,
+    OrdinalEncoder: _numbered,
     ClusterSimilarity: lambda fitted: fitted.similarities,
     NeighbourTransformer: lambda fitted: fitted.neighbour_features,
     Pipeline: lambda fitted: _chain([_function(step) for _, step in fitted.steps]),

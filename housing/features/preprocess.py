@@ -7,12 +7,14 @@ the table's features and end in float64 with `get_feature_names_out`.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from housing.features.derived import Derived, compute, inputs_of, transformer
 from housing.features.neighbours import (
@@ -33,7 +35,7 @@ MOST_COVARIATES = 64
 def reference_preprocessor(
     table: Table,
     seed: int,
-    groups: Mapping[str, Sequence[Derived]],
+    groups: Mapping[str, Sequence[Derived]] = MappingProxyType({}),
     clustered: Sequence[str] = (),
 ) -> ColumnTransformer:
     """For any model: derived columns, cluster similarity, one-hot, and the other numbers scaled.
@@ -65,10 +67,14 @@ def reference_preprocessor(
 
 def tree_preprocessor(
     table: Table,
-    groups: Mapping[str, Sequence[Derived]],
+    groups: Mapping[str, Sequence[Derived]] = MappingProxyType({}),
     covariates: Sequence[Derived] = (),
+    *,
+    ordinal: bool = False,
 ) -> ColumnTransformer:
-    """For trees: all numbers unchanged, one-hot, derived columns, and features of neighbours.
+    """For trees: all numbers unchanged, categories, derived columns, and features of neighbours.
+
+    Categories are one column each or, with `ordinal`, numbered in the catalogue's order.
 
     Gaps stay gaps in the table's own columns. With `covariates` (by which neighbours are found)
     it is fitted with the labels, and holds them: a model with it is as confidential as they are.
@@ -76,7 +82,7 @@ def tree_preprocessor(
     return ColumnTransformer(
         [
             ("number", "passthrough", list(table.named("number", features_only=True))),
-            *_categories(table),
+            *(_numbered(table) if ordinal else _categories(table)),
             *((name, transformer(each), list(inputs_of(each))) for name, each in groups.items()),
             *([("near", _neighbours(covariates), list(inputs_of(covariates)))] * bool(covariates)),
         ]
@@ -217,6 +223,17 @@ def _scaled(derived: Sequence[Derived]) -> Pipeline:
             ("scale", StandardScaler()),
         ]
     )
+
+
+def _numbered(table: Table) -> list[tuple[str, OrdinalEncoder, list[str]]]:
+    """The position of each category in the catalogue; unknown and missing ones are gaps."""
+    names = list(table.named("category", features_only=True))
+    encoder = OrdinalEncoder(
+        categories=[list(table.catalogue[name].categories) for name in names],
+        handle_unknown="use_encoded_value",
+        unknown_value=np.nan,
+    )
+    return [("category", encoder, names)] if names else []
 
 
 def _categories(table: Table) -> list[tuple[str, OneHotEncoder, list[str]]]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from housing.schema import PROBLEM
 from housing.sources import SOURCES
 
 
@@ -18,7 +19,7 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     names: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        ("census", "landing"),
+        PROBLEM.default_sources,
         description=f"Sources to read, in order, separated by commas: {', '.join(SOURCES)}.",
     )
     landing_dir: Path | None = None

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from housing.schema import PROBLEM
+
 if TYPE_CHECKING:
     from housing.training.families import ModelFamily
 
@@ -26,7 +28,7 @@ class SearchPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    families: Annotated[tuple[str, ...], Field(min_length=1)] = ("boosting",)
+    families: Annotated[tuple[str, ...], Field(min_length=1)] = (PROBLEM.default_family,)
     """Model families to sample from, each with equal chance or, where wall time is the limit, in
     turn; a family that is named twice is sampled twice as often"""
     n_trials: int = Field(default=6, ge=1, le=10_000)

@@ -35,6 +35,7 @@ PROBLEM = Problem(
     settings={
         "census": "Path or URL of the reference table; the default is its public address.",
     },
+    default_sources=("census", "landing"),
     sources={
         "census": "housing.problems.california.census:Census",
         "simulated": "housing.problems.california.simulated.source:Simulated",

@@ -1,0 +1,95 @@
+"""`housing problem`: a package for a table of one's own, drafted and checked."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from deployments.cli.output import console
+from housing.schema import MODULE, VARIABLE
+from housing.settings import PREFIX
+
+ROWS, FIRST_ROWS = 600, 200_000
+"""Rows that a check uses, at random from the first of the file."""
+
+problem = typer.Typer(
+    help="Draft and check the package that describes a table of your own.", no_args_is_help=True
+)
+app = typer.Typer()
+app.add_typer(problem, name="problem")
+
+
+@problem.command()
+def new(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet file of rows, with the target.")],
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    name: Annotated[str, typer.Option(help="Name of the package; default: the file's.")] = "",
+    folder: Annotated[Path, typer.Option("--to", help="Folder for the package.")] = Path(),
+) -> None:
+    """Write a package for the table in FILE: columns, ranges, categories, strata and models.
+
+    What is guessed is marked EDIT in the package.
+    """
+    from housing.operations.problem_draft import write_draft
+
+    chosen = name or file.stem.lower().replace("-", "_").replace(" ", "_")
+    draft = write_draft(file, target, chosen, folder)
+    console.print(f"{escape(str(draft.folder))} is written, from {draft.rows:,} rows.")
+    for note in draft.notes:
+        console.print(f"  {escape(note)}")
+    console.print(
+        f"Look for EDIT in it, then: export HOUSING_PROBLEM={chosen} PYTHONPATH="
+        f"{escape(str(folder.resolve()))}"
+    )
+    console.print(f"and: housing problem check {escape(str(file))}")
+
+
+@problem.command()
+def check(
+    file: Annotated[
+        Path, typer.Argument(help="CSV file of rows to try it on.", exists=True, dir_okay=False)
+    ],
+) -> None:
+    """Try the package that HOUSING_PROBLEM names: a whole run on 600 rows, in a scratch folder.
+
+    One line for each part: rows, split, search, gate, report, model families, pages, predictions.
+    """
+    import pandas as pd
+
+    rows = pd.read_csv(file, dtype=str, keep_default_na=False, nrows=FIRST_ROWS)
+    failed = 0
+    with TemporaryDirectory(prefix="housing-check-") as home:
+        _use_scratch_home(Path(home))
+        rows.sample(min(ROWS, len(rows)), random_state=0).to_csv(
+            Path(home) / "landing" / file.name, index=False
+        )
+        from housing.operations.problem_check import check_problem
+
+        for part in check_problem():
+            failed += not part.passed
+            mark = "[green]passed[/]" if part.passed else "[red]failed[/]"
+            console.print(f"{mark} {part.name}: {escape(part.message)}", highlight=False)
+        os.chdir("/")  # the folder is about to go
+    if failed:
+        raise typer.Exit(1)
+
+
+def _use_scratch_home(home: Path) -> None:
+    """Set the environment of this process to an empty home and the smallest search."""
+    for name in [n for n in os.environ if n.startswith(PREFIX) and n != VARIABLE]:
+        del os.environ[name]
+    os.environ |= {
+        VARIABLE: MODULE,
+        "HOUSING_HOME": str(home),
+        "HOUSING_SOURCES__NAMES": "landing",
+        "HOUSING_SOURCES__SETTLE_SECONDS": "0",
+        "HOUSING_SEARCH__N_TRIALS": "1",
+        "HOUSING_SEARCH__FOLDS": "2",
+        "HOUSING_SEARCH__ENSEMBLE_SIZE": "2",
+        "HOUSING_GATE__MIN_TEST_ROWS": "50",
+    }
+    (home / "landing").mkdir()
+    os.chdir(home)  # no `.env` with an address of the team in it

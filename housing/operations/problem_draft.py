@@ -1,0 +1,245 @@
+"""A first draft of a problem package, guessed from a file of rows, for a person to edit.
+
+Guesses are marked EDIT in the text. Not here: whether a package works (`problem_check`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from housing.errors import NotPossible
+from housing.keys import KEY_COLUMN
+
+SAMPLE_ROWS = 200_000
+"""Rows at the start of the file that the guesses are made from."""
+
+MOST_CATEGORIES = 200
+"""Different texts up to which a column is taken for categories; beyond, it is left out."""
+
+FEW_LEVELS = 8
+"""Categories up to which a column can make strata."""
+
+_ID_NAMES = ("id", "key", "uuid", "number")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A package that was written, and what a person should know of it."""
+
+    folder: Path
+    name: str
+    rows: int  # that were looked at
+    notes: tuple[str, ...]
+
+
+def write_draft(file: Path, target: str, name: str, folder: Path) -> Draft:
+    """Write the package `folder`/`name` for the table in `file`.
+
+    Raises NotPossible where the target is no number, or where the package is there already.
+    """
+    package = folder / name
+    what = f"A problem named {name}"
+    if not name.isidentifier():
+        raise NotPossible(what=what, why="the name must be letters, digits and underscores")
+    if package.exists():
+        raise NotPossible(what=what, why=f"{package} is there already; give another --name")
+    frame = _read(file)
+    if target not in frame or not pd.api.types.is_numeric_dtype(frame[target]):
+        numbers = ", ".join(frame.select_dtypes("number").columns)
+        why = f"{target} is no column of numbers in {file.name}; these are: {numbers or 'none'}"
+        raise NotPossible(what=what, why=why)
+    guess = _Guess(frame, target)
+    package.mkdir(parents=True)
+    models = resources.files("housing.problems.template").joinpath("models.py")
+    (package / "models.py").write_text(models.read_text(encoding="utf-8"), encoding="utf-8")
+    text = "".join(_module(guess, name, file.name))
+    (package / "__init__.py").write_text(text, encoding="utf-8")
+    return Draft(package, name, len(frame), tuple(guess.notes))
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        if file.suffix.lower() in (".parquet", ".pq"):
+            return pd.read_parquet(file).head(SAMPLE_ROWS)
+        return pd.read_csv(file, nrows=SAMPLE_ROWS, sep=None, engine="python")
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise NotPossible(what=f"A draft from {file}", why=f"it cannot be read: {error}") from error
+
+
+class _Guess:
+    """What the columns of a table seem to be."""
+
+    def __init__(self, frame: pd.DataFrame, target: str) -> None:
+        self.notes: list[str] = []
+        self.target = target
+        self.id = self.time = ""
+        self.kept: dict[str, pd.Series] = {}
+        for column in map(str, frame.columns):
+            self._place(column, frame[column])
+        self.strata = self._strata()
+        if not self.id:
+            self._check_key(frame)
+
+    def _place(self, name: str, values: pd.Series) -> None:
+        if name == self.target:
+            self.kept[name] = values
+        elif not name.isidentifier() or name == KEY_COLUMN:
+            self.notes.append(f"{name!r} is left out: a column's name must be a plain word")
+        elif values.nunique() < 2:
+            self.notes.append(f"{name} is left out: it has one value")
+        elif not self.id and _is_id(name, values):
+            self.id = name
+        elif pd.api.types.is_bool_dtype(values):
+            self.kept[name] = values.astype(str)
+        elif pd.api.types.is_numeric_dtype(values):
+            self.kept[name] = values.astype(np.float64)
+        elif not self.time and _is_time(values):
+            self.time = name
+        elif values.nunique() <= MOST_CATEGORIES:
+            self.kept[name] = values.astype(str).where(values.notna())
+        else:
+            count = values.nunique()
+            self.notes.append(f"{name} is left out: {count:,} different texts are no categories")
+
+    def numbers(self) -> list[str]:
+        """Columns of numbers but the target, the most predictive (Spearman) first."""
+        y = self.kept[self.target].rank()
+        strength = {
+            name: abs(values.rank().corr(y))
+            for name, values in self.kept.items()
+            if name != self.target and pd.api.types.is_numeric_dtype(values)
+        }
+        return sorted(strength, key=lambda name: -np.nan_to_num(strength[name]))
+
+    def _strata(self) -> list[str]:
+        found = []
+        for name in self.numbers()[:1]:
+            edges = np.unique([_short(q) for q in self.kept[name].quantile([0.2, 0.4, 0.6, 0.8])])
+            found.append(f'Bins("{name}", ({", ".join(map(repr, edges.tolist()))},))')
+        levels = {
+            name: values.nunique()
+            for name, values in self.kept.items()
+            if name != self.target and not pd.api.types.is_numeric_dtype(values)
+        }
+        few = [name for name, count in levels.items() if count <= FEW_LEVELS]
+        return [*found, *(f'Levels("{name}", {_constant(name)})' for name in few[:1])]
+
+    def _check_key(self, frame: pd.DataFrame) -> None:
+        features = [name for name in self.kept if name != self.target]
+        share = frame.duplicated(features, keep=False).mean()
+        if share > 0:
+            self.notes.append(
+                f"{share:.2%} of the rows have the same inputs as another row and would be "
+                "rejected as the same row twice: add a column that identifies a row, and name it "
+                "in id_column"
+            )
+
+
+def _is_id(name: str, values: pd.Series) -> bool:
+    """Whether a column is different in each row and named or written like an id."""
+    if not values.is_unique or values.isna().any() or pd.api.types.is_float_dtype(values):
+        return False
+    named = name.lower().startswith("unnamed") or name.lower().split("_")[-1] in _ID_NAMES
+    return named or not (pd.api.types.is_numeric_dtype(values) or _is_time(values))
+
+
+def _is_time(values: pd.Series) -> bool:
+    """Whether a column of text or dates is ISO 8601 throughout."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return True
+    text = values.dropna().astype(str)
+    return bool(
+        len(text)
+        and text.str.match(r"\d{4}-\d{2}-\d{2}").all()
+        and pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").notna().all()
+    )
+
+
+def _short(value: float) -> float:
+    """Three significant digits."""
+    return float(f"{value:.3g}")
+
+
+def _limits(values: pd.Series, *, is_target: bool) -> tuple[float, float]:
+    """An allowed range that is wider than what was seen: a tenth of the lowest, ten times the
+    highest, and below zero only where there are such values."""
+    low, high = float(values.min()), float(values.max())
+    most = _short(10 * max(abs(low), abs(high))) or 1.0
+    if low < 0:
+        return -most, most
+    return (_short(low / 10) if is_target else 0.0), most
+
+
+def _constant(name: str) -> str:
+    return name.upper()
+
+
+def _column(name: str, values: pd.Series, *, is_target: bool) -> str:
+    label = name.replace("_", " ").capitalize()
+    empty = ", nullable=True" if values.isna().any() and not is_target else ""
+    if not pd.api.types.is_numeric_dtype(values):
+        return (
+            f'    Column("{name}", "category", "category", "{label}", '
+            f"categories={_constant(name)}{empty}),\n"
+        )
+    low, high = _limits(values, is_target=is_target)
+    return (
+        f'    Column("{name}", "number", "", "{label}", '
+        f"minimum={low!r}, maximum={high!r}{empty}),\n"
+    )
+
+
+def _lines_of(texts: Sequence[str]) -> Iterator[str]:
+    """A tuple of texts, several a line."""
+    line = "   "
+    for text in texts:
+        piece = f" {text!r},"
+        if len(line) + len(piece) > 96:
+            yield line + "\n"
+            line = "   "
+        line += piece
+    yield line + "\n"
+
+
+def _module(guess: _Guess, name: str, file: str) -> Iterator[str]:
+    """The text of the package's first module."""
+    yield f'"""The table of {file}: edit what is marked EDIT (`housing problem new`)."""\n\n'
+    kinds = [kind for kind in ("Bins", "Levels") if any(s.startswith(kind) for s in guess.strata)]
+    names = ", ".join(sorted(["Amount", "Column", "Problem", "Table", "Wording", *kinds]))
+    yield f"from housing.problem import {names}\n\n"
+    for column, values in guess.kept.items():
+        if not pd.api.types.is_numeric_dtype(values):
+            yield f"{_constant(column)} = (  # EDIT: from low to high, if they have an order\n"
+            yield from _lines_of(sorted(values.dropna().unique()))
+            yield ")\n"
+    yield "\nCOLUMNS = (\n    # EDIT: units, meanings and allowed ranges\n"
+    for column, values in guess.kept.items():
+        yield _column(column, values, is_target=column == guess.target)
+    yield ")\n\nGROUPS = (  # EDIT: groups that the test set must represent\n"
+    yield from (f"    {line},\n" for line in guess.strata)
+    yield ")\n\n"
+    yield from _problem(guess, name)
+
+
+def _problem(guess: _Guess, name: str) -> Iterator[str]:
+    rows = name.replace("_", " ")
+    row = rows.removesuffix("s")
+    value = guess.target.replace("_", " ")
+    facts: dict[str, Any] = {"name": name, "models": f"{name}.models"}
+    yield "PROBLEM = Problem(\n"
+    yield f'    name="{facts["name"]}",\n    table=Table(\n        columns=COLUMNS,\n'
+    yield f'        target="{guess.target}",\n'
+    yield f'        id_column="{guess.id or "row_id"}",\n'
+    yield f'        time_column="{guess.time or "recorded_at"}",\n'
+    yield "        strata=GROUPS,\n        slices=GROUPS,\n    ),\n"
+    yield '    amount=Amount(unit="", symbol=""),  # EDIT: e.g. "US dollars", "$"\n'
+    yield f'    models="{facts["models"]}",\n    wording=Wording(  # EDIT\n'
+    yield f'        row="{row}",\n        rows="{rows}",\n'
+    yield f'        value="{value}",\n        values="{value}s",\n'
+    yield f'        target="the {value} of a {row}",\n'
+    yield f'        title="Predictions for {rows}",\n    ),\n)\n'
