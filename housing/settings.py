@@ -34,7 +34,7 @@ from housing.notify import NotifySettings
 from housing.quality.policy import QualityPolicy
 from housing.retention import RetentionPolicy
 from housing.schedules import Schedules
-from housing.schema import PROBLEM
+from housing.schema import MODULE, PROBLEM
 from housing.serve_options import ServeOptions
 from housing.sources.settings import SourceSettings
 from housing.training.search_config import SearchPlan
@@ -104,6 +104,8 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
+    problem: str = MODULE
+    """Module that describes the table: it defines PROBLEM. It is read when the program starts."""
     home: Path = Path("var")
     """Folder in which everything is written."""
     database_url: SecretStr = SecretStr("")

@@ -4,17 +4,18 @@ The settings must already point to a scratch home whose landing folder holds the
 making that home (`deployments.cli.problem`), and the draft of a package (`problem_draft`).
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from httpx import Response
+from httpx import ASGITransport, AsyncClient, Response
 from sklearn.model_selection import ParameterSampler
-from starlette.testclient import TestClient
 
 from housing.errors import HousingError
 from housing.pipeline import approval, datasets, evaluate, ingest, promote, report, train
+from housing.pipeline.manual_promotion import promote_model
 from housing.pipeline.result import of_verdict
 from housing.pipeline.run_context import NightlyParameters, RunContext, finish_run, start_run, step
 from housing.schema import PROBLEM
@@ -47,12 +48,14 @@ def check_problem() -> Iterator[PartChecked]:
             yield checked
             if not checked.passed:
                 return
-        for family in (*FAMILIES.values(), *BASELINES.values()):
-            yield _try(f"family {family.name}", partial(_family, state, family))
-    with TestClient(create_app(load_settings())) as client:
-        for page in PAGES:
-            yield _try(f"page {page}", partial(_page, client, page))
-        yield _try("prediction", partial(_prediction, client))
+        for kind, families in (("family", FAMILIES), ("baseline", BASELINES)):
+            for name, family in families.items():
+                yield _try(f"{kind} {name}", partial(_family, state, family))
+    if not state["judged"].promotes:
+        yield _try("promotion", partial(_promote_anyway, state))
+    for page in PAGES:
+        yield _try(f"page {page}", partial(_page, page))
+    yield _try("prediction", _prediction)
 
 
 def _try(name: str, part: Callable[[], str]) -> PartChecked:
@@ -119,6 +122,12 @@ _PARTS: dict[str, Callable[[RunContext, dict[str, Any]], str]] = {
 }
 
 
+def _promote_anyway(state: dict[str, Any]) -> str:
+    """Pages and predictions need a champion, however little a few rows can prove."""
+    promote_model(state["model"], "housing problem check", override=True)
+    return f"m{state['model']} is champion here, so that its pages can be tried"
+
+
 def _family(state: dict[str, Any], family: ModelFamily) -> str:
     """Fit a model with parameters as a search draws them, store it and load it."""
     if not family.installed:
@@ -132,17 +141,27 @@ def _family(state: dict[str, Any], family: ModelFamily) -> str:
     return family.explanation
 
 
-def _page(client: TestClient, path: str) -> str:
-    return f"{len(_answer(client.get(path)).content):,} bytes"
+def _page(path: str) -> str:
+    return f"{len(_asked(path).content):,} bytes"
 
 
-def _prediction(client: TestClient) -> str:
-    examples = _answer(client.get("/openapi.json")).json()["components"]["examples"]
-    found = client.post("/predict", json=next(iter(examples.values()))["value"])
-    return _answer(found).text[:100]
+def _prediction() -> str:
+    examples = _asked("/openapi.json").json()["components"]["examples"]
+    return _asked("/predict", next(iter(examples.values()))["value"]).text[:100]
 
 
-def _answer(found: Response) -> Response:
+def _asked(path: str, body: Any = None) -> Response:
+    """The answer of the prediction service to one request."""
+
+    async def ask() -> Response:
+        app = create_app(load_settings())
+        async with (
+            app.router.lifespan_context(app),
+            AsyncClient(transport=ASGITransport(app), base_url="http://localhost") as client,
+        ):
+            return await (client.get(path) if body is None else client.post(path, json=body))
+
+    found = asyncio.run(ask())
     if found.status_code != 200:
         raise HousingError(message=f"status {found.status_code}: {found.text[:200]}")
     return found

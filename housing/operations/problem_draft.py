@@ -66,7 +66,8 @@ def _read(file: Path) -> pd.DataFrame:
     try:
         if file.suffix.lower() in (".parquet", ".pq"):
             return pd.read_parquet(file).head(SAMPLE_ROWS)
-        return pd.read_csv(file, nrows=SAMPLE_ROWS, sep=None, engine="python")
+        read = (pd.read_csv(file, nrows=SAMPLE_ROWS, sep=mark) for mark in (",", ";", "\t"))
+        return max(read, key=lambda frame: frame.shape[1])
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise NotPossible(what=f"A draft from {file}", why=f"it cannot be read: {error}") from error
 

@@ -20,7 +20,6 @@ from housing.features.preprocess import reference_preprocessor, tree_preprocesso
 from housing.schema import TABLE
 from housing.training.families import ModelFamily
 
-
 # Early stopping would set rows aside and make the number of trees random.
 TREES = partial(HistGradientBoostingRegressor, early_stopping=False)
 

@@ -1,0 +1,122 @@
+"""`housing problem new` guesses a package from a file; it can be imported and edited."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from housing.errors import NotPossible
+from housing.operations.problem_draft import write_draft
+from housing.problem import Problem
+from housing.schema import load_problem
+
+N = 400
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    size = rng.uniform(10, 100, N)
+    return pd.DataFrame(
+        {
+            "order_id": [f"A{i:05d}" for i in range(N)],
+            "size": size,
+            "kind": rng.choice(["new", "used", "it's"], N),
+            "open": rng.choice([True, False], N),
+            "sold_on": pd.date_range("2024-01-01", periods=N).strftime("%Y-%m-%d"),
+            "note": rng.choice(["a text", None], N),
+            "gap": np.where(rng.uniform(size=N) < 0.2, np.nan, rng.normal(size=N)),
+            "always": 1,
+            "cost": size * 3 + rng.normal(size=N),
+        }
+    )
+
+
+def drafted(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str = "orders"
+) -> Problem:
+    file = tmp_path / "orders.csv"
+    table.to_csv(file, index=False)
+    write_draft(file, "cost", name, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop(name, None)
+    return load_problem(name)
+
+
+def test_columns_are_taken_for_what_they_are(table, tmp_path, monkeypatch):
+    problem = drafted(table, tmp_path, monkeypatch)
+    found = {column.name: column for column in problem.table.columns}
+    assert list(found) == ["size", "kind", "open", "gap", "cost"], (
+        "others have one value or are text"
+    )
+    assert (problem.table.id_column, problem.table.time_column) == ("order_id", "sold_on")
+    assert found["kind"].categories == ("it's", "new", "used")
+    assert found["open"].categories == ("False", "True")
+    assert found["gap"].nullable
+    assert not found["size"].nullable
+    assert found["size"].minimum == 0
+    assert found["gap"].minimum is not None
+    assert found["gap"].minimum < -2
+    assert problem.table.positive == (table["cost"].min() > 0)
+    assert problem.table.strata[0].column == "size", "the most predictive number"
+    assert problem.name == "orders"
+
+
+def test_every_row_of_the_file_is_within_the_guessed_ranges(table, tmp_path, monkeypatch):
+    problem = drafted(table, tmp_path, monkeypatch)
+    for column in problem.table.columns:
+        values = table[column.name].dropna()
+        if column.kind == "number":
+            assert column.minimum is not None
+            assert column.maximum is not None
+            assert values.between(column.minimum, column.maximum).all()
+        else:
+            assert set(values.astype(str)) <= set(column.categories)
+
+
+def test_the_package_is_short_and_has_its_own_models(table, tmp_path, monkeypatch):
+    problem = drafted(table, tmp_path, monkeypatch)
+    package = tmp_path / "orders"
+    lines = sum(len(p.read_text().splitlines()) for p in package.iterdir() if p.suffix == ".py")
+    assert lines <= 150
+    assert problem.models == "orders.models"
+    compile((package / "models.py").read_text(), "models.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "message"),
+    [
+        ("kind", "orders", r"kind is no column of numbers in orders\.csv; these are: size"),
+        ("nothing", "orders", "nothing is no column"),
+        ("cost", "my-orders", "letters, digits and underscores"),
+    ],
+)
+def test_what_cannot_be_drafted_is_named_and_nothing_is_written(
+    table, tmp_path, target, name, message
+):
+    table.to_csv(tmp_path / "orders.csv", index=False)
+    with pytest.raises(NotPossible, match=message):
+        write_draft(tmp_path / "orders.csv", target, name, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["orders.csv"]
+
+
+def test_a_package_that_is_there_is_not_written_over(table, tmp_path, monkeypatch):
+    drafted(table, tmp_path, monkeypatch)
+    with pytest.raises(NotPossible, match="is there already; give another --name"):
+        write_draft(tmp_path / "orders.csv", "cost", "orders", tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\xff", b"\n\n"])
+def test_a_file_that_is_no_table_is_named(tmp_path, content):
+    (tmp_path / "junk.csv").write_bytes(content)
+    with pytest.raises(NotPossible, match=r"junk\.csv"):
+        write_draft(tmp_path / "junk.csv", "cost", "junk", tmp_path)
+
+
+def test_rows_with_the_same_inputs_are_counted_where_nothing_identifies_a_row(table, tmp_path):
+    rows = table[["kind", "open", "cost"]]
+    rows.to_csv(tmp_path / "orders.csv", index=False)
+    draft = write_draft(tmp_path / "orders.csv", "cost", "orders", tmp_path)
+    assert any("same inputs as another row" in note for note in draft.notes)
