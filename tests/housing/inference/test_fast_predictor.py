@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import VotingRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -122,6 +122,32 @@ def test_a_model_that_cannot_be_read_is_asked_as_it_is(districts):
     assert fast.parts == ()
     np.testing.assert_array_equal(fast.predict(columns(X_test)), model.predict(X_test))
     assert predict_members(model, X_test).shape == (2, len(X_test))
+
+
+BOOSTED = HistGradientBoostingRegressor(max_iter=5)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        TransformedTargetRegressor(BOOSTED, func=np.log, inverse_func=np.exp),
+        HistGradientBoostingRegressor(max_iter=5, loss="gamma"),
+        HistGradientBoostingRegressor(max_iter=5, categorical_features=[0]),
+        VotingRegressor([("a", BOOSTED), ("b", TransformedTargetRegressor(BOOSTED))]),
+    ],
+    ids=["transform", "link", "categories", "mean"],
+)
+def test_a_model_step_that_is_no_sum_of_plain_trees_predicts_by_itself(last, districts):
+    X, y, X_test = districts
+    names = ["housing_median_age", "median_income"]
+    numbers = ColumnTransformer([("n", "passthrough", names)])
+    model = Pipeline([("any name", numbers), ("will do", last)]).fit(X, y)
+    fast = predictor(model)
+    expected = model.predict(X_test)
+    for n in (1, FEW, len(X_test)):
+        found = fast.predict(columns(X_test.iloc[:n]))
+        np.testing.assert_allclose(found, expected[:n], rtol=1e-9)
+    np.testing.assert_allclose(predict_members(model, X_test).mean(axis=0), expected, rtol=1e-9)
 
 
 def test_a_feature_that_is_registered_later_does_not_change_a_fitted_model(districts, monkeypatch):

@@ -68,6 +68,17 @@ def test_answers_are_the_models_own_numbers(client: httpx.Client, own_store: Sto
     assert (content.model, content.unit) == (f"m{champion}", "US dollars")
 
 
+def test_a_request_may_name_its_rows_as_any_table_does(
+    client: httpx.Client, typical: District
+) -> None:
+    plain, own = (client.post("/predict", json={k: [typical]}) for k in ("rows", "districts"))
+    assert plain.json() == own.json()
+    wrong = client.post("/predict", json={"rows": [{**typical, INCOME: 99}]})
+    assert wrong.json()["errors"][0]["field"] == f"rows[0].{INCOME}"
+    nothing = client.post("/predict", json={}).json()
+    assert '{"districts": [{...}, ...]}' in nothing["detail"]
+
+
 def test_an_optional_field_may_be_left_out_or_null(client: httpx.Client, typical: District) -> None:
     optional = next(c.name for c in schema.COLUMNS if c.nullable)
     without = {name: value for name, value in typical.items() if name != optional}
