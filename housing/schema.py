@@ -50,6 +50,7 @@ COLUMNS: tuple[Column, ...] = TABLE.columns
 CATALOGUE: Mapping[str, Column] = TABLE.catalogue
 TARGET = TABLE.target
 FEATURES: tuple[str, ...] = TABLE.features
+REQUIRED: tuple[str, ...] = tuple(name for name in FEATURES if not CATALOGUE[name].nullable)
 NUMBERS: tuple[str, ...] = TABLE.named("number")
 CATEGORIES: tuple[str, ...] = TABLE.named("category")
 COORDINATES: tuple[str, ...] = LOCATION.columns if LOCATION else ()

@@ -11,7 +11,11 @@ from rich.table import Table
 from deployments.cli.output import LONGEST_DAYS, MOST_ROWS, AsJson, console, emit_json
 from deployments.processes.prediction_api import PORT, Binding
 from deployments.processes.prediction_api import serve as run_until_stopped
+from housing.formatting import value_text, with_unit
+from housing.schema import PROBLEM
 from housing.settings import load_settings
+
+WORDING = PROBLEM.wording
 
 app = typer.Typer()
 audit_app = typer.Typer(help="Sample rows for a person to check.")
@@ -35,7 +39,7 @@ def serve(
 
 @app.command()
 def predict(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet file of districts.")],
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Output file; beside the input if left out."),
@@ -45,9 +49,9 @@ def predict(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict prices for a file of districts; writes its rows with predictions as new columns.
+    """Predict a file; writes its rows with predictions as new columns.
 
-    A row that is no district says why in the column `error`; then the exit code is 1.
+    An invalid row has its reason in the column `error`; then the exit code is 1.
     """
     from deployments.cli import id_parsing
     from housing.operations.predict import predict_file
@@ -61,11 +65,11 @@ def predict(
         emit_json({**vars(done), "invalid": done.invalid, "output": str(target)})
     else:
         console.print(
-            f"{done.predicted:,} of {done.rows:,} districts predicted, {done.extrapolated:,} of "
-            f"them unlike any training district: {escape(str(target))}"
+            f"{done.predicted:,} of {done.rows:,} {WORDING.rows} predicted, {done.extrapolated:,} "
+            f"of them unlike any training {WORDING.row}: {escape(str(target))}"
         )
         if done.invalid:
-            console.print(f"{done.invalid:,} rows are no districts; the column `error` says why.")
+            console.print(f"{done.invalid:,} rows are invalid; the column `error` has the reasons.")
     if done.invalid:
         raise typer.Exit(1)
 
@@ -95,20 +99,20 @@ def shadow(
         return
     if not found:
         console.print(
-            "No logged answer has a shadow's. HOUSING_SERVE__SHADOW=m5, or =kept, asks one."
+            "No logged prediction has a shadow's. HOUSING_SERVE__SHADOW=m5, or =kept, names one."
         )
         return
     for (champion, name), rows in groupby(found, lambda one: (one.champion, one.shadow)):
-        table = Table(title=f"{name} beside {champion}: US dollars between them")
-        for head in ("day", "answers", "mean", "half", "90 %", "largest", "higher", "outside"):
+        table = Table(title=with_unit(f"Difference between {name} and {champion}"))
+        for head in ("day", "rows", "mean", "median", "90 %", "largest", "higher", "outside"):
             table.add_column(head, no_wrap=True)
         for one in rows:
             beyond = "" if one.share_outside is None else f"{one.share_outside:.1%}"
-            figures = (f"{x:,.0f}" for x in (one.mean, one.median, one.p90, one.maximum))
+            figures = (value_text(x) for x in (one.mean, one.median, one.p90, one.maximum))
             day = one.day or "all"
             table.add_row(day, f"{one.rows:,}", *figures, f"{one.share_above:.0%}", beyond)
         console.print(table)
-    console.print("higher, outside: shares in which the shadow says more, is outside the interval")
+    console.print("higher, outside: shares of shadow predictions above, outside the interval")
 
 
 @audit_app.command("sample")
@@ -117,7 +121,7 @@ def audit_sample(
         Path, typer.Option("--output", "-o", help="CSV file to write; it must not exist.")
     ] = Path("audit.csv"),
     count: Annotated[
-        int, typer.Option("-n", "--count", min=1, max=MOST_ROWS, help="Districts.")
+        int, typer.Option("-n", "--count", min=1, max=MOST_ROWS, help="Number of rows.")
     ] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random part.")] = 0,
     compare_with: Annotated[
@@ -125,9 +129,9 @@ def audit_sample(
         typer.Option(help="Model to compare with, e.g. m3; the newest other one if left out."),
     ] = None,
 ) -> None:
-    """Write districts for a person to check: uncertain, disputed and random ones.
+    """Write rows for a person to check: uncertain, disputed and random ones.
 
-    Fill in the price and bring the file back with `housing ingest --audit audit.csv`.
+    Fill in the target and ingest the file with `housing ingest --audit audit.csv`.
     """
     from deployments.cli import id_parsing
     from housing.operations.labelling_sample import write_sample
@@ -136,5 +140,7 @@ def audit_sample(
     other = None if compare_with is None else id_parsing.parse(compare_with, allowed="m")[1]
     with open_store(load_settings()) as store:
         rows = write_sample(store, output, count, seed=seed, other=other)
-    console.print(f"{rows:,} districts: {escape(str(output))}")
-    console.print(f"Fill in the price, then: housing ingest --audit {escape(str(output))}")
+    console.print(f"{rows:,} {WORDING.rows}: {escape(str(output))}")
+    console.print(
+        f"Fill in the {WORDING.value}, then: housing ingest --audit {escape(str(output))}"
+    )

@@ -21,7 +21,7 @@ from housing.errors import FileUnreadable
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of_frame
 from housing.inference.loaded_model import LoadedModel, Predictions
 from housing.quality.values import complaint, first_fault, read_columns
-from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, PROBLEM, TARGET, TIME_COLUMN
+from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, PROBLEM, REQUIRED, TARGET, TIME_COLUMN
 from housing.sources.delimited import CsvTable
 from housing.sources.files import ReadLimits, memory_named, read_blocks
 from housing.sources.header import Wanted
@@ -35,9 +35,8 @@ WORDING = PROBLEM.wording
 LIMITS = ReadLimits(max_bytes=2**50, max_rows=2**40)
 """A file may be of any length, as some rows of it are in memory at a time; not of any shape."""
 
-_REQUIRED = tuple(name for name in FEATURES if not CATALOGUE[name].nullable)
 _NULLABLE = tuple(name for name in FEATURES if CATALOGUE[name].nullable)
-WANTED = Wanted(_REQUIRED, (*_NULLABLE, ID_COLUMN, TIME_COLUMN, TARGET))
+WANTED = Wanted(REQUIRED, (*_NULLABLE, ID_COLUMN, TIME_COLUMN, TARGET))
 """Columns that are returned with the predictions; others are left out."""
 
 OnChunk = Callable[[Columns, Predictions | None], None]

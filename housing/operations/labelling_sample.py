@@ -1,7 +1,7 @@
 """Labelling sample: uncertain, disputed and random rows.
 
-The file has a place for the true price; filled in, it comes back by `housing ingest --audit`, as
-the same districts: each carries its id, or its key in the place of one.
+The file has an empty column for the true value. `housing ingest --audit` reads the completed file;
+each row has its id, or its key as one, so it is known as the same row.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ import pandas as pd
 
 from housing import schema
 from housing.errors import NotPossible
+from housing.evaluation.conformal import FLOOR
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
 from housing.keys import KEY_COLUMN, ids_of_keys
@@ -29,9 +30,9 @@ SHARES = {WIDEST: 0.4, DISAGREEMENT: 0.4, RANDOM: 0.2}
 
 
 def sample(store: Store, count: int, *, seed: int, other: int | None = None) -> pd.DataFrame:
-    """Districts to check: id, features, an empty price, predictions, why each was picked.
+    """Rows to check: id, features, an empty target, predictions, why each was picked.
 
-    From logged answers where there are any with their inputs, else from the active dataset. The
+    From logged predictions with their inputs if there are any, else from the active dataset. The
     second model is the newest that is not champion, unless named. NotPossible without a champion.
     """
     with store.read() as connection:
@@ -49,19 +50,22 @@ def sample(store: Store, count: int, *, seed: int, other: int | None = None) -> 
     found = served.predictions(columns)
     pool = pool.assign(predicted=found.predicted, lower=found.lower, upper=found.upper)
     second = None if other is None or other == champion else load(store, other)
+    # Relative to the prediction, unless that is next to nothing beside the others.
+    size = np.abs(found.predicted)
+    size = np.maximum(size, FLOOR * np.median(size))
     difference = np.zeros(len(pool))
     if second is not None:
         pool["other"] = second.predict(columns)
-        difference = np.abs(pool["other"].to_numpy() - found.predicted) / found.predicted
-    width = np.nan_to_num((found.upper - found.lower) / found.predicted)
+        difference = np.abs(pool["other"].to_numpy() - found.predicted) / size
+    width = np.nan_to_num((found.upper - found.lower) / size)
     return _picked(pool, width, difference, count, np.random.default_rng(seed))
 
 
 def _pool(store: Store) -> pd.DataFrame:
-    """One row a district, as it was last asked about, or as the dataset has it."""
+    """One row per key, as in its last request, or as the dataset has it."""
     asked = logged(store, inputs=schema.FEATURES)
     if len(asked) and set(schema.FEATURES) <= set(asked.columns):
-        asked = asked.dropna(subset=list(schema.CATEGORIES)).sort_values(AT, kind="stable")
+        asked = asked.dropna(subset=list(schema.REQUIRED)).sort_values(AT, kind="stable")
         asked = asked.drop_duplicates(KEY_COLUMN, keep="last")
         if len(asked):
             kinds = schema.dtypes(schema.FEATURES)
@@ -75,7 +79,7 @@ def _pool(store: Store) -> pd.DataFrame:
 
 
 def _identified(rows: pd.DataFrame) -> pd.DataFrame:
-    """The features of districts and their ids: their own, or one that stands for their key."""
+    """The features of rows and their ids: their own, or one that stands for their key."""
     ids = pd.Series(ids_of_keys(rows[KEY_COLUMN].to_numpy()), index=rows.index, dtype="str")
     if schema.ID_COLUMN in rows:
         ids = rows[schema.ID_COLUMN].fillna(ids)
@@ -109,7 +113,7 @@ def write_sample(store: Store, path: Path, count: int, *, seed: int, other: int 
     """Write a sample as CSV; returns its rows. NotPossible where the file is there already."""
     if path.exists():
         raise NotPossible(
-            what=f"Writing {path}", why="it is there, and may hold prices already. Name another."
+            what=f"Writing {path}", why="the file exists and may have labels already. Name another."
         )
     found = sample(store, count, seed=seed, other=other)
     write_page(path.resolve(), found.to_csv(index=False).encode())

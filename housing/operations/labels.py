@@ -1,7 +1,7 @@
-"""True prices that arrive later: labels by themselves, and districts that a person has checked.
+"""True values that arrive later: labels by themselves, and rows that a person has checked.
 
 Labels are joined to earlier predictions (`operations.labelled_predictions`); they change no
-dataset. Districts of an audit are ingested like any others, with their origin recorded.
+dataset. Rows of an audit are ingested like any others, with their origin recorded.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from housing.errors import FileUnreadable
@@ -20,7 +21,7 @@ from housing.quality.rows import reject_duplicates
 from housing.quality.table import RawTable, whole
 from housing.quality.values import Fault, first_fault, read_columns
 from housing.records import BatchSummary, IntakeSummary, Rejection, RunOutcome
-from housing.schema import ID_COLUMN, KEY, TARGET
+from housing.schema import ID_COLUMN, KEY, PROBLEM, TARGET
 from housing.settings import Settings
 from housing.sources.base import Delivery, IngestHistory
 from housing.sources.files import ReadLimits, fingerprint, memory_named, shown
@@ -32,7 +33,7 @@ from housing.store.runs import predictions, runs
 
 LABEL = "label"
 AUDIT = "audit"
-"""Source of a batch whose districts a person has checked."""
+"""Source of a batch whose rows a person has checked."""
 
 
 def ingest_labels(store: Store, settings: Settings, files: list[Path]) -> IntakeSummary:
@@ -81,10 +82,10 @@ WANTED = Wanted((TARGET,), (ID_COLUMN, *KEY))
 
 
 def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejection, ...]]:
-    """Key and true price of each valid row of a file, and why its other rows are rejected.
+    """Key and true value of each valid row of a file, and why its other rows are rejected.
 
-    A row needs a valid price, and an id or all identifying values. Where a district has several
-    prices, which is right is unknown: all its rows are rejected.
+    A row needs a valid label, and an id or all identifying values. Where a key has several labels,
+    which is right is unknown: all its rows are rejected.
     """
     table = read_table(path, limits, wanted=WANTED)
     quarantine, labels, masks = Quarantine(), [], []
@@ -96,13 +97,13 @@ def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejec
         masks.append(good)
         keys = row_keys(identity[good])
         labels.append(pd.DataFrame({KEY_COLUMN: keys, LABEL: typed[TARGET].to_numpy()[good]}))
-    prices = pd.concat(labels)
-    different = prices.drop_duplicates()
+    found = pd.concat(labels)
+    different = found.drop_duplicates()
     several = different[different.duplicated(KEY_COLUMN)]
-    twice = prices[KEY_COLUMN].isin(several[KEY_COLUMN]).to_numpy()
+    twice = found[KEY_COLUMN].isin(several[KEY_COLUMN]).to_numpy()
     if twice.any():
         reject_duplicates(table, masks, twice, quarantine)
-    return prices[~twice], summary(quarantine.table(), shown(path), table.line_unit)
+    return found[~twice], summary(quarantine.table(), shown(path), table.line_unit)
 
 
 def _identified(
@@ -114,7 +115,7 @@ def _identified(
     """
     names, has_key = list(frame.columns), {*KEY} <= {*frame.columns}
     if ID_COLUMN not in names and not has_key:
-        why = f"does not name the districts. Add the column {ID_COLUMN}, or all of "
+        why = f"does not name the {PROBLEM.wording.rows}. Add the column {ID_COLUMN}, or all of "
         raise FileUnreadable(file=file, why=why + ", ".join(KEY))
     typed, faults = read_columns(frame, names)
     ids = typed.get(ID_COLUMN, pd.Series([None] * len(frame), dtype="str"))
@@ -122,7 +123,7 @@ def _identified(
     faults = [f._replace(rows=f.rows & ~(has_id & (f.column in KEY))) for f in faults]
     if not has_key:
         faults.insert(0, Fault("missing", ID_COLUMN, ~has_id))
-    values = {name: typed[name].where(~has_id, 0.0) if name in typed else 0.0 for name in KEY}
+    values = {name: typed[name].where(~has_id) if name in typed else np.nan for name in KEY}
     return typed, faults, pd.DataFrame({**values, ID_COLUMN: ids})
 
 

@@ -1,7 +1,7 @@
-"""Rows that arrived since the last run of the monitor: what was asked, and districts of batches.
+"""Rows that arrived since the last run of the monitor: requests, and rows of batches.
 
 Reading is bounded: of many rows every k-th is taken, and of a file only the columns that are asked
-for. Joining answers with later prices belongs to `steps.outcomes`.
+for. Joining predictions with later labels belongs in `labelled_predictions`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ def sample(store: Store, model: int, found: Logged) -> pd.DataFrame:
     parts = []
     for digest in segments:
         table = get_table(store, digest, (MODEL, "predicted", *schema.FEATURES)).to_pandas()
-        own = table[table[MODEL] == model].dropna(subset=list(schema.CATEGORIES))
+        own = table[table[MODEL] == model].dropna(subset=list(schema.REQUIRED))
         parts.append(own[:: max(-(-len(own) // most), 1)])
     columns = ["predicted", *schema.FEATURES]
     frame = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
@@ -70,35 +70,35 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[columns].astype(schema.dtypes((*schema.FEATURES, schema.TARGET)))
 
 
-def rows_of_batches(store: Store, priced: pd.DataFrame) -> pd.DataFrame:
-    """Key, features and price of districts of batches; `priced` has `key` and `origin`."""
+def rows_of_batches(store: Store, labelled: pd.DataFrame) -> pd.DataFrame:
+    """Key, features and target of rows of batches; `labelled` has `key` and `origin`."""
     with store.read() as connection:
         query = sa.select(batches.c.id, batches.c.segment)
         segments = {f"b{row.id}": row.segment for row in connection.execute(query)}
     parts = [
         _of_batch(store, str(origin), segments[str(origin)], part[KEY_COLUMN].to_numpy())
-        for origin, part in priced.groupby(ORIGIN)
+        for origin, part in labelled.groupby(ORIGIN)
     ]
     columns = [KEY_COLUMN, *schema.FEATURES, schema.TARGET]
     return typed(pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns))
 
 
-# --- districts of new batches ---------------------------------------------------------------
+# --- rows of new batches --------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """Districts that were in no batch before: `key`, catalogue columns and `origin`."""
+    """Rows that were in no batch before: `key`, catalogue columns and `origin`."""
 
     frame: pd.DataFrame  # at most MOST_ROWS, evenly spread
     cursor: dict[str, Any]
 
 
 def of_batches(store: Store, version: int, cursor: Mapping[str, Any]) -> Arrived:
-    """Districts of standing batches beyond a cursor that neither `version` nor a batch before has.
+    """Rows of standing batches beyond a cursor that neither `version` nor a batch before has.
 
-    A district that is delivered again, corrected or not, is no new one, and neither is a
-    near-duplicate of a known one; a withdrawn batch is none.
+    A row that is delivered again, corrected or not, is not new, and neither is a near-duplicate of
+    a known one; a withdrawn batch does not count.
     """
     with store.read() as connection:
         members = {*datasets.get(connection, version).batches}

@@ -1,4 +1,4 @@
-"""Predictions for a file of districts from the command line, as the server makes them."""
+"""Predictions for a file of rows from the command line, as the server makes them."""
 
 import tempfile
 from pathlib import Path
@@ -13,8 +13,8 @@ from housing.store.models import registry
 def predict_file(store: Store, source: Path, target: Path, *, model: int | None) -> FileScore:
     """Predict each row of `source` into `target`, by the champion or by another model.
 
-    `target` appears whole or not at all. FileUnreadable for a file that cannot be read or is no
-    table of districts; NotPossible where there is no champion, or `target` would replace `source`.
+    `target` appears whole or not at all. FileUnreadable for a file that cannot be read or lacks
+    columns; NotPossible where there is no champion, or `target` would replace `source`.
     """
     kind = kind_of(source)
     if kind_of(target) != kind:

@@ -51,7 +51,7 @@ def test_a_sample_for_a_person(copied: Housing, tmp_path: Path) -> None:
     done = copied("audit", "sample", "-o", str(path), "-n", "12")
     assert done.exit_code == 0, done.output
     assert len(path.read_text().splitlines()) == 13
-    assert "may hold prices" in str(copied("audit", "sample", "-o", str(path)).exception)
+    assert "may have labels" in str(copied("audit", "sample", "-o", str(path)).exception)
 
 
 def test_labels_and_audit_exclude_each_other(housing: Housing, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_a_file_that_is_there_is_not_overwritten(opened: Store, tmp_path: Path) 
     path = tmp_path / "audit.csv"
     write_sample(opened, path, 5, seed=0, other=None)
     filled = path.read_bytes()
-    with pytest.raises(NotPossible, match="may hold prices already"):
+    with pytest.raises(NotPossible, match="may have labels already"):
         write_sample(opened, path, 5, seed=0, other=None)
     assert path.read_bytes() == filled
 

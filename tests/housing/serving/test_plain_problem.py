@@ -26,14 +26,21 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a server of the plain problem, in a process of its own, after two runs."""
+def plain_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of the plain problem after two runs."""
     home = tmp_path_factory.mktemp("plain")
-    values = environment(home)
     make = [sys.executable, "-m", "tests.fixtures.plain_home"]
-    done = subprocess.run(make, env=values, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        make, env=environment(home), cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    port = free_port()
+    return home
+
+
+@pytest.fixture(scope="module")
+def plain(plain_home: Path) -> Iterator[httpx.Client]:
+    """A client of a server of the plain problem, in a process of its own."""
+    home, values, port = plain_home, environment(plain_home), free_port()
     command = [sys.executable, "-m", "deployments.cli.__main__", "serve", "--port", str(port)]
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=values, cwd=ROOT, stdout=log, stderr=log)
@@ -124,6 +131,32 @@ def test_no_word_of_another_table_is_shown(plain: httpx.Client) -> None:
     wrong = plain.post("/predict", json={"rows": [{}]})
     assert HOUSE_WORDS.findall(wrong.text) == []
     assert json.loads(plain.get("/words").content)["rows"] == PROBLEM.wording.rows
+
+
+def test_labels_without_ids_are_matched_by_a_key_of_categories_and_gaps(
+    plain: httpx.Client, plain_home: Path, tmp_path: Path
+) -> None:
+    """The key is every feature; a sample to label keeps rows whose optional category is empty."""
+    frame = samples(30, 11).drop(columns="sample")
+    frame.loc[0, ["grain", "pressure"]] = None
+    file, audit = tmp_path / "labels.csv", tmp_path / "audit.csv"
+    frame.to_csv(file, index=False)
+
+    def housing(*arguments: str) -> str:
+        command = [sys.executable, "-m", "deployments.cli.__main__", *arguments]
+        done = subprocess.run(
+            command, env=environment(plain_home), cwd=ROOT, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "30 labels, 0 rejected" in " ".join(housing("ingest", "--labels", str(file)).split())
+    assert "40 samples" in housing("audit", "sample", "-n", "40", "-o", str(audit))
+    sampled = pd.read_csv(audit)
+    assert sampled["sample"].notna().all()
+    assert sampled["residue"].isna().all()
+    assert sampled["grain"].isna().any()
 
 
 @pytest.mark.system
