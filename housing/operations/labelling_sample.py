@@ -52,7 +52,7 @@ def sample(store: Store, count: int, *, seed: int, other: int | None = None) -> 
     second = None if other is None or other == champion else load(store, other)
     # Relative to the prediction, unless that is next to nothing beside the others.
     size = np.abs(found.predicted)
-    size = np.maximum(size, FLOOR * np.median(size))
+    size = np.maximum(size, FLOOR * float(np.median(size)) or 1.0)
     difference = np.zeros(len(pool))
     if second is not None:
         pool["other"] = second.predict(columns)
