@@ -1,6 +1,7 @@
-"""Closes connections whose request header is not complete in time (slowloris).
+"""Closes connections whose request header is not complete in time (slowloris), or is malformed.
 
-uvicorn limits idle connections and the size of a header, but not the time that a header takes.
+uvicorn limits idle connections and the size of a header, but not the time that a header takes. A
+malformed body while the application answers ends in a traceback there, and here in one line.
 """
 
 import asyncio
@@ -30,6 +31,16 @@ class HeaderTimeoutProtocol(H11Protocol):
             self._stop()
         elif self._timer is None and (before is None or before.response_complete):
             self._start()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse the request and close; an answer that has begun is cut off."""
+        if str(self.conn.our_state) in ("IDLE", "SEND_RESPONSE"):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+        if self.cycle is not None:  # to the application the client is gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""

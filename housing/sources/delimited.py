@@ -7,6 +7,7 @@ the text belongs in `quality`.
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -45,9 +46,13 @@ class CsvTable:
         name: str,
         limits: ReadLimits,
         wanted: Wanted = DELIVERED,
+        path: Path | None = None,
     ) -> None:
-        """`blocks` yields the bytes, again at each call. FileUnreadable for a bad header."""
-        self._blocks, self._name, self._limits = blocks, name, limits
+        """`blocks` yields the bytes, again at each call; `path` is for messages.
+
+        FileUnreadable for a bad header.
+        """
+        self._blocks, self._name, self._limits, self._path = blocks, name, limits, path
         head = next(self._pieces())[1].partition(b"\n")[0].decode()
         cells = _fields(head)
         if cells is None:
@@ -123,7 +128,7 @@ class CsvTable:
             most = f"longer than {self._limits.max_line_bytes:,} bytes"
             why = f"line {line + long[0]} is {most}, and one {WORDING.row} takes about 100"
             self._refuse(f"{why}. Write one {WORDING.row} a line, with a line break after each")
-        refuse_other_encoding(text, line, self._name)
+        refuse_other_encoding(text, line, self._name, self._path)
         return text, lines
 
     def _split(self, text: bytes, first: int, most_broken: int) -> RawTable:

@@ -3,8 +3,11 @@
 Nothing is converted: a wrong guess would change data silently.
 """
 
+from pathlib import Path
+
 from housing.errors import FileUnreadable
 from housing.schema import WORDING
+from housing.sources.files import shell_word
 
 _FORMATS = {
     b"PAR1": "a Parquet file under another name. Give it the suffix .parquet",
@@ -28,11 +31,14 @@ def refuse_other_formats(start: bytes, name: str) -> None:
         raise FileUnreadable(file=name, why=why)
 
 
-def refuse_other_encoding(text: bytes, line: int, name: str) -> None:
-    """FileUnreadable where text, whose first line has the number `line`, is not UTF-8."""
+def refuse_other_encoding(text: bytes, line: int, name: str, path: Path | None) -> None:
+    """FileUnreadable where text, whose first line has the number `line`, is not UTF-8.
+
+    The message has the command that converts the file at `path`.
+    """
     if text.startswith(_UTF16_MARKS) or text.count(b"\0") > len(text) // 4 > 0:
-        why = f"line {line}: the text is UTF-16, and UTF-8 is expected. Convert it: "
-        raise FileUnreadable(file=name, why=why + "iconv -f UTF-16 -t UTF-8 OLD > NEW")
+        why = f"line {line}: the text is UTF-16, and UTF-8 is expected. "
+        raise FileUnreadable(file=name, why=why + _conversion("UTF-16", path))
     if (zero := text.find(b"\0")) >= 0:
         why = f"{_position(text, zero, line)} holds a zero byte: it is damaged, or not text"
         raise FileUnreadable(file=name, why=f"{why}. Deliver it again")
@@ -47,8 +53,18 @@ def refuse_other_encoding(text: bytes, line: int, name: str) -> None:
         raise FileUnreadable(
             file=name,
             why=f"{_position(text, at, line)}: byte 0x{text[at]:02X} is not UTF-8. "
-            f"It looks like {guess}. Convert it: iconv -f {guess} -t UTF-8 OLD > NEW",
+            f"It looks like {guess}. {_conversion(guess, path)}",
         ) from error
+
+
+def _conversion(encoding: str, path: Path | None) -> str:
+    if path is None:  # an upload
+        return f"Convert it from {encoding} to UTF-8"
+    stem = path.name.removesuffix(".gz").removesuffix(".csv")
+    old, new = shell_word(path), shell_word(path.with_name(f"{stem}.utf-8.csv"))
+    if path.suffix.lower() == ".gz":
+        return f"Convert it: `zcat {old} | iconv -f {encoding} -t UTF-8 > {new}`"
+    return f"Convert it: `iconv -f {encoding} -t UTF-8 {old} > {new}`"
 
 
 def _position(text: bytes, at: int, line: int) -> str:

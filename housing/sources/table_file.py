@@ -43,4 +43,5 @@ def read_table(
     require_table(path)
     if path.suffix.lower() == ".parquet":
         return ParquetTable(load(path, limits, digest=digest), shown(path), limits, wanted)
-    return CsvTable(partial(read_blocks, path, limits, digest=digest), shown(path), limits, wanted)
+    blocks = partial(read_blocks, path, limits, digest=digest)
+    return CsvTable(blocks, shown(path), limits, wanted, path)

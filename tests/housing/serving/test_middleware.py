@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -169,6 +170,32 @@ def test_a_broken_request_is_a_400_or_a_closed_door(client: httpx.Client, reques
         first = _all(connection).split(b"\r\n")[0]
     assert b" 400 " in first or b" 415 " in first or first == b""
     assert client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("request_", [b"POST /predict", b"POST /nothing", b"GET /health", b"GET /"])
+@pytest.mark.parametrize("first", [b"", b"2\r\n{}\r\n"])
+def test_a_malformed_chunk_is_one_line_of_the_log(
+    client: httpx.Client,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    request_: bytes,
+    first: bytes,
+) -> None:
+    """Whether the application waits for the body, answers without it or has answered."""
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "handlers", [caplog.handler])
+    header = b"%s HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%s"
+    with _connect(client) as connection:
+        connection.sendall(header % (request_, first) + b"ZZ\r\n")
+        assert _all(connection).startswith(b"HTTP/1.1 400 ")
+    with _connect(client) as connection:
+        connection.sendall(header % (request_, first))
+        if request_.startswith(b"GET"):
+            connection.recv(1)
+        connection.sendall(b"ZZ\r\n")
+        _all(connection)
+    assert client.get("/health").status_code == 200
+    found = {id(record): record.getMessage() for record in caplog.records}
+    assert [*found.values()] == ["Invalid HTTP request received."] * 2
 
 
 def test_a_client_that_hangs_up_harms_no_other(client: httpx.Client) -> None:

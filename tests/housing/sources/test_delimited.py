@@ -1,6 +1,8 @@
 import contextlib
 import csv
+import gzip
 import io
+import subprocess
 
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from housing.schema import CATALOGUE
 from housing.sources import delimited
 from housing.sources.delimited import CsvTable
 from housing.sources.files import ReadLimits
+from housing.sources.table_file import read_table
 
 HEADER = ",".join(CATALOGUE)
 ROW = "-122.23,37.88,41,880,129,322,126,8.3252,452600,NEAR BAY"
@@ -141,7 +144,23 @@ def test_another_encoding(text, guess):
     content = f"{HEADER},remark\n{ROW},a\n{ROW},{text}\n".encode("cp1252")
     message = complaint(content)
     assert "line 3, column 11: byte 0x" in message
-    assert f"iconv -f {guess} -t UTF-8" in message
+    assert f"looks like {guess}. Convert it from {guess} to UTF-8" in message
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16"])
+@pytest.mark.parametrize("name", ["rows.csv", "it's\n a ta$ble.csv", "-rows.csv.gz"])
+def test_the_command_of_the_message_converts_the_file(tmp_path, table, encoding, name):
+    text = table.replace("\n", ",é\N{EN DASH}é\n" if encoding == "cp1252" else ",é\n")
+    path = tmp_path / name
+    data = text.encode(encoding)
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    with pytest.raises(FileUnreadable) as caught:
+        whole(read_table(path, ReadLimits()))
+    command = str(caught.value).rpartition("Convert it: `")[2].removesuffix("`")
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    (converted,) = (file for file in tmp_path.iterdir() if file != path)
+    assert converted.read_text("utf-8") == text
+    assert len(whole(read_table(converted, ReadLimits())).frame) == 40
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
