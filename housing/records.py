@@ -24,6 +24,15 @@ class Rejection:
     example: str  # first such row in words: file, line, column, value
 
 
+@dataclass(frozen=True)
+class QuarantineReason:
+    """Why a batch is quarantined; with `batch`, since it has rows of a batch that is kept out."""
+
+    message: str  # begins with the rule's name
+    batch: int | None = None
+    whole: bool = False  # whether all of its rows that the dataset lacks are rows of `batch`
+
+
 class KnownContent(NamedTuple):
     """The newest batch that has some content."""
 

@@ -155,19 +155,26 @@ def unblock(
 ) -> None:
     """Unblock a model or batch; print what the next run will do."""
 
+    from housing.pipeline.skip_check import what_next
+    from housing.store.data import copies
     from housing.store.database.open import open_store
     from housing.store.models import blocks
     from housing.store.models.promotion_log import Authorship
     from housing.store.runs.runs import actor
 
     letter, number = id_parsing.parse(id_, allowed="mb")
-    from housing.pipeline.skip_check import what_next
-
     settings = load_settings()
     with open_store(settings) as store:
         blocks.unblock(store, letter, number, Authorship(actor(), reason))
+        released = copies.release(store)
         after = what_next(store, settings)
     console.print(escape(f"{letter}{number} is not blocked any more. {after}"), soft_wrap=True)
+    _print_released(released)
+
+
+def _print_released(copies_: tuple[int, ...]) -> None:
+    for copy in copies_:
+        console.print(f"b{copy}, quarantined for rows of it, is accepted with it.")
 
 
 @dataset_app.command("rollback")
@@ -182,9 +189,11 @@ def dataset_rollback(
     target = id_parsing.parse(version, allowed="v")[1]
     with open_store(load_settings()) as store:
         made, discarded = copies.roll_back(store, target, reason=reason)
+        released = copies.release(store)
     console.print(f"v{made.id} has the batches of v{target}. `housing retrain` trains on it.")
     for batch in discarded:
         console.print(_DISCARDED.format(batch=batch), soft_wrap=True)
+    _print_released(released)
 
 
 @dataset_app.command()
@@ -237,7 +246,7 @@ def restore(
     Batches that were withdrawn with it come back with it.
     """
 
-    from housing.store.data import datasets
+    from housing.store.data import copies, datasets
     from housing.store.database.open import open_store
 
     target = id_parsing.parse(batch, allowed="b")[1]
@@ -245,8 +254,10 @@ def restore(
         with store.read() as connection:
             also = [f"b{copy}" for copy in datasets.withdrawn_with(connection, target)]
         made = datasets.restore(store, target, reason=reason)
+        released = copies.release(store)
     names = " and ".join([f"b{target}", ", ".join(also)] if also else [f"b{target}"])
     console.print(f"v{made.id} has {names} again. `housing retrain` trains on it.")
+    _print_released(released)
 
 
 @dataset_app.command()
@@ -269,14 +280,16 @@ def discard(
 
 @dataset_app.command()
 def accept(batch: Annotated[str, typer.Argument(help="A quarantined batch, e.g. b3.")]) -> None:
-    """Accept a quarantined batch into the dataset."""
+    """Accept a quarantined batch into the dataset, and those quarantined only for its rows."""
 
-    from housing.store.data import batches
+    from housing.store.data import batches, copies
     from housing.store.database.open import open_store
 
     target = id_parsing.parse(batch, allowed="b")[1]
     with open_store(load_settings()) as store:
         name = batches.release_quarantined(store, target)
+        released = copies.release(store)
     console.print(
         escape(f"b{target} ({name}) is let in; `housing retrain` takes it up."), soft_wrap=True
     )
+    _print_released(released)

@@ -10,7 +10,13 @@ from housing.errors import FileUnreadable
 from housing.pipeline.key_check import unknown_keys_at_known_locations
 from housing.quality.batches import BatchHistory, batch_message, judge_batch
 from housing.quality.rows import Validated, validate
-from housing.records import BatchStatus, BatchSummary, IntakeSummary, RunOutcome
+from housing.records import (
+    BatchStatus,
+    BatchSummary,
+    IntakeSummary,
+    QuarantineReason,
+    RunOutcome,
+)
 from housing.settings import Settings
 from housing.sources import SOURCES
 from housing.sources.base import Delivery, Source, SourceOptions, nothing_read
@@ -53,6 +59,7 @@ def ingest_sources(
     """Ingest new deliveries of these sources. A source that cannot be reached raises; an unreadable
     file is reported, and the others are ingested.
     """
+    copies.release(store)
     taken: list[BatchSummary] = []
     present, known = Present(store), BatchLookup(store)
     for found in chain.from_iterable(source.deliveries(known) for source in sources):
@@ -111,11 +118,13 @@ def _judged(
     history = _history(present.store, delivery.source, settings)
     standing = None if validated.accepted.empty else present.compare(validated.accepted)
     changes = standing is not None and not standing.says_nothing
-    reasons = judge_batch(validated, history, policy, changes=changes)
+    judged = judge_batch(validated, history, policy, changes=changes)
+    reasons = tuple(QuarantineReason(message) for message in judged)
     if standing is not None:
         reasons += copies.reasons(
             present.store, validated.accepted, standing.lacking, delivery.repeats
         )
+    messages = tuple(reason.message for reason in reasons)
     known = "" if standing is None else standing.message
     return NewBatch(
         source=delivery.source,
@@ -129,14 +138,15 @@ def _judged(
         rejected=validated.rejected,
         rejections=validated.rejections,
         status=_status(validated, reasons, standing),
-        message=batch_message(validated, reasons, history, policy, known)
+        message=batch_message(validated, messages, history, policy, known)
         + unknown_keys_at_known_locations(present.store, validated.accepted),
+        reasons=reasons,
         standing=standing,
     )
 
 
 def _status(
-    validated: Validated, reasons: tuple[str, ...], standing: Standing | None
+    validated: Validated, reasons: tuple[QuarantineReason, ...], standing: Standing | None
 ) -> BatchStatus:
     if standing is None:
         return "rejected" if validated.read else "empty"

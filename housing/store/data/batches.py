@@ -13,7 +13,14 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.errors import NotPossible, UnknownId
 from housing.notify import Message
-from housing.records import BatchStatus, BatchSummary, Event, KnownContent, Rejection
+from housing.records import (
+    BatchStatus,
+    BatchSummary,
+    Event,
+    KnownContent,
+    QuarantineReason,
+    Rejection,
+)
 from housing.store.data import datasets
 from housing.store.data.datasets import TAKEN
 from housing.store.database.engine import Store
@@ -46,6 +53,7 @@ class NewBatch:
     rejections: tuple[Rejection, ...]
     status: BatchStatus
     message: str
+    reasons: tuple[QuarantineReason, ...] = ()
     standing: "Standing | None" = None  # of the accepted rows; None if there are none
 
 
@@ -180,6 +188,7 @@ def _values(new: NewBatch) -> dict[str, Any]:
         "unchanged_rows": 0 if standing is None else standing.unchanged,
         "rejected_rows": len(new.rejected),
         "rejections": [asdict(rejection) for rejection in new.rejections],
+        "reasons": [asdict(reason) for reason in new.reasons],
         "watermark": new.watermark,
     }
 

@@ -15,7 +15,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from housing.records import DatasetVersion
+from housing.records import DatasetVersion, QuarantineReason
 from housing.store.data import batches, datasets, near_duplicates
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
@@ -40,14 +40,17 @@ class KeptOut:
     state: str
     remedy: str = ""
 
-    def reason(self, rows: int, of: int) -> str:
-        """Why a delivery with some of its rows is quarantined; begins with the rule's name."""
+    def reason(self, rows: int, of: int, *, whole: bool) -> QuarantineReason:
+        """Why a delivery with some of its rows is quarantined."""
         known = f"{rows:,} of {of:,} accepted rows are rows of b{self.batch}"
         remedy = f" ({self.remedy})" if self.remedy else ""
-        return f"kept-out rows: {known}, which {self.state}{remedy}"
+        message = f"kept-out rows: {known}, which {self.state}{remedy}"
+        return QuarantineReason(message, self.batch, whole)
 
 
-def reasons(store: Store, frame: pd.DataFrame, lacking: Mask, but: int | None) -> tuple[str, ...]:
+def reasons(
+    store: Store, frame: pd.DataFrame, lacking: Mask, but: int | None
+) -> tuple[QuarantineReason, ...]:
     """Reasons to quarantine a delivery, one for each kept-out batch that has rows of it.
 
     `lacking` (n,) marks the accepted rows that the dataset lacks as they are; `but` is a batch
@@ -72,8 +75,35 @@ def reasons(store: Store, frame: pd.DataFrame, lacking: Mask, but: int | None) -
         if batch in unread:
             hit |= np.isin(words, _words(store, unread[batch]))
         if rows := int((hit & ~elsewhere).sum()):
-            found.append(one.reason(rows, len(frame)))
+            whole = bool((hit | elsewhere).all())
+            found.append(one.reason(rows, len(frame), whole=whole))
     return tuple(found)
+
+
+def release(store: Store) -> tuple[int, ...]:
+    """Accept quarantined batches whose kept-out rows are kept out no more; their ids.
+
+    Another reason keeps a batch in quarantine unless all its rows are those of a batch that a
+    person has accepted since.
+    """
+    released = []
+    with store.write() as connection:
+        out = {one.batch: one for one in _kept_out(connection)}
+        blocked = blocks.current(connection).batches
+        quarantined = batch_table.c.status == "quarantined"
+        query = sa.select(batch_table.c.id, batch_table.c.reasons).where(quarantined)
+        for row in connection.execute(query.order_by(batch_table.c.id)).all():
+            known = [reason for reason in row.reasons if reason["batch"] is not None]
+            decisive = len(known) == len(row.reasons) or any(reason["whole"] for reason in known)
+            if not known or not decisive or row.id in blocked:
+                continue
+            if any(reason["batch"] in out for reason in known):
+                continue
+            this = batch_table.c.id == row.id
+            connection.execute(batch_table.update().where(this).values(status="released"))
+            out.pop(row.id)
+            released.append(int(row.id))
+    return tuple(released)
 
 
 def _kept_out(connection: Connection) -> list[KeptOut]:

@@ -183,6 +183,7 @@ batches = Table(
     Column("unchanged_rows", BigInteger, nullable=False, default=0),  # accepted: known as they are
     Column("rejected_rows", BigInteger, nullable=False),
     Column("rejections", JSON, nullable=False),
+    Column("reasons", JSON, nullable=False, default=list),  # of its quarantine
     _link("segment", "blobs.digest", nullable=True),  # accepted rows; none where there are none
     _link("rejected", "blobs.digest", nullable=True),  # quarantined rows
     Column("watermark", Text),

@@ -112,6 +112,45 @@ def test_rows_that_are_kept_out_are_quarantined_whatever_brings_them(
     assert _members(store) == (1, 3)
 
 
+@pytest.mark.parametrize("kept_out", ["quarantined", "withdrawn"], indirect=True)
+@pytest.mark.parametrize("again", AGAIN)
+def test_copies_are_accepted_with_the_batch_that_they_repeat(
+    store: Store, land: Land, kept_out: str, again: str
+) -> None:
+    """Whatever brought the rows again: what a person has decided about them counts for all."""
+    bad = BAD if "withdrawn" in kept_out else OTHER_UNIT
+    for copy in range(2):
+        for number, frame in enumerate(AGAIN[again](bad)):
+            land(f"z{copy}{number}.csv", frame=frame.iloc[:: 1 - 2 * copy])
+    statuses = _take(store)
+    assert set(statuses) == {"quarantined"}
+    assert copies.release(store) == ()
+    if "withdrawn" in kept_out:
+        datasets.restore(store, 2, reason="it was right")
+    else:
+        batches.release_quarantined(store, 2)
+    own_reason = "quarantined" in kept_out and again == "one row more"
+    expected = () if own_reason else tuple(range(3, 3 + len(statuses)))
+    assert copies.release(store) == expected
+    assert ingest.ingest(store, load_settings(), run=None).stored == 0
+    _freeze(store)
+    assert _members(store) == (1, 2, *expected)
+
+
+def test_the_next_delivery_releases_copies_too(store: Store, land: Land) -> None:
+    """The command that accepted the batch may be killed before it has released its copies."""
+    land("a.csv", frame=BASE)
+    _take(store)
+    land("b.csv", frame=BAD)
+    _take(store)
+    copies.withdraw(store, 2, reason="wrong")
+    land("c.csv", frame=_ids(BAD))
+    assert _take(store) == ["quarantined"]
+    datasets.restore(store, 2, reason="it was right")
+    _take(store)
+    assert _members(store) == (1, 2, 3)
+
+
 def test_rows_that_the_dataset_has_anyway_quarantine_nothing(store: Store, land: Land) -> None:
     """A full table every night: what is withdrawn is only what the second one brought."""
     land("a.csv", frame=BASE)
