@@ -41,7 +41,7 @@ class Found:
     challenger: int | None = None
     block_reason: str = ""  # why the challenger may not be promoted
     verdict: Row[Any] | None = None  # the evaluation that stands
-    override: Row[Any] | None = None  # a person promoted the champion in the challenger's place
+    by_hand: Row[Any] | None = None  # the line by which a person promoted the champion
 
 
 def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEvaluation | None:
@@ -59,8 +59,8 @@ def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEv
         found = stored(
             connection, content, settings, registry.champion(connection), blocks.current(connection)
         )
-        if found.override is not None:
-            judged = from_row(registry.evaluation(connection, found.override.evaluation))
+        if found.by_hand is not None and found.challenger != found.champion:
+            judged = from_row(registry.evaluation(connection, found.by_hand.evaluation))
             return replace(judged, outcome="promoted by hand")
         if found.verdict is None or not _concluded(connection, found.verdict.key):
             return None
@@ -79,7 +79,7 @@ def stored(
     current_blocks: Blocks,
 ) -> Found:
     """What is stored for these rows, with this champion and these blocks."""
-    found = Found(champion)
+    found = Found(champion, by_hand=_by_hand(connection, champion, content))
     search = searches.find(connection, search_key(content, plan_of(settings, content)))
     if search is None or search.finished_at is None:
         return found
@@ -92,20 +92,23 @@ def stored(
         challenger=model.id,
         block_reason=blocks.block_reason(connection, model.id, current_blocks),
         verdict=standing(connection, model.id, champion, content, settings),
-        override=_override(connection, champion, model.id),
     )
 
 
-def _override(connection: Connection, champion: int | None, challenger: int) -> Row[Any] | None:
-    """The line by which a person promoted the champion against the gate in the challenger's place.
+def _by_hand(connection: Connection, champion: int | None, content: str) -> Row[Any] | None:
+    """The line by which a person promoted the champion on the same rows.
 
-    The gate prefers the challenger, and promoting it again would undo what the person decided.
+    The gate may prefer any stored model, and promoting one would undo what the person decided.
     """
     changes = (line for line in registry.history(connection) if line.from_model != line.to_model)
     line = next(changes, None)
-    if line is None or (line.from_model, line.to_model) != (challenger, champion):
+    if line is None or line.to_model != champion or line.evaluation is None:
         return None
-    return line if line.overridden else None
+    kind = connection.execute(sa.select(runs.c.kind).where(runs.c.id == line.run)).scalar()
+    if kind != "promote":
+        return None
+    profile = profiles.get(connection, registry.evaluation(connection, line.evaluation).version)
+    return line if profile is not None and profile.content == content else None
 
 
 def _concluded(connection: Connection, key: str) -> bool:
@@ -151,7 +154,7 @@ def next_run(
 
 def _rule(found: Found, looks: tuple[int, ...]) -> str:
     """The rule by which the next run judges, where it is not the policy's own."""
-    settled = found.verdict or found.override or found.block_reason
+    settled = found.verdict or found.by_hand or found.block_reason
     if settled or found.champion is None:
         return ""
     challenger = found.challenger
@@ -164,6 +167,10 @@ def _rule(found: Found, looks: tuple[int, ...]) -> str:
 
 def _will(found: Found, version: int, answer: str | None, asks: bool) -> str:
     against = "the baselines" if found.champion is None else f"m{found.champion}"
+    if found.by_hand is not None and found.challenger != found.champion:
+        former = found.by_hand.from_model
+        instead = "" if former is None else f" in the place of m{former}"
+        return f"does nothing: a person has promoted {against}{instead}"
     if found.challenger is None:
         why = "no finished search with these settings is stored for its rows"
         start = "fits what the search found" if found.searched else "searches again"
@@ -171,8 +178,6 @@ def _will(found: Found, version: int, answer: str | None, asks: bool) -> str:
     name = f"m{found.challenger}"
     if found.challenger == found.champion:
         return f"does nothing: {name} is the model of the rows of v{version}"
-    if found.override is not None:
-        return f"does nothing: a person has promoted {against} in the place of {name}"
     if found.block_reason:
         return (
             f"promotes nothing: of the rows of v{version} it has {name}, and {found.block_reason}"

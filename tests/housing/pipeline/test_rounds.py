@@ -245,6 +245,22 @@ def test_no_run_undoes_an_override_without_new_rows(two: Settings) -> None:
     assert "m1 against m3, promoted by hand" in again.message
 
 
+def test_no_other_stored_challenger_follows_an_override_without_new_rows(five: Settings) -> None:
+    """m5 is the challenger of these rows, and m4 was champion when the person promoted m1."""
+    assert manual_promotion.promote_model(1, "we want it", override=True).overridden
+    searched = _count(five, searches)
+    for seed in (None, 7):  # the full search of a Sunday has other settings too
+        assert _next(five) == (
+            "Without new rows the next run does nothing: a person has promoted m1 in the place of "
+            "m4."
+        )
+        again = plain_run(NightlyParameters(seed=seed))
+        assert (again.outcome, _champion(five)) == ("nothing new", 1)
+    assert _count(five, searches) == searched
+    _land(five, "f", 300)
+    assert plain_run().challenger == 6
+
+
 def test_what_passes_the_gate_is_promoted_by_hand_and_nothing_is_overridden(
     two: Settings,
 ) -> None:
