@@ -376,6 +376,16 @@ def _quarantined(batch: Row[Any]) -> str:
     return f"{name} is {batch.status}: {batch.message} Deliver it corrected; {discard}."
 
 
+def _request(connection: Connection, row: Row[Any]) -> str:
+    """A request for approval, with the commands that are possible now."""
+    blocked = blocks.block_reason(connection, row.challenger)
+    first = f", but {blocked};" if blocked else f": `housing approve r{row.run}` or"
+    return (
+        f"r{row.run} would promote m{row.challenger}{first} `housing reject r{row.run}`, "
+        f"until {time(row.expires_at)}."
+    )
+
+
 def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]:
     waiting = sa.select(batches).where(batches.c.status.in_(stored.NEED_A_PERSON))
     needs = [
@@ -384,11 +394,7 @@ def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]
         if one["ready"] is False
     ]
     needs += [_quarantined(row) for row in connection.execute(waiting.order_by(batches.c.id))]
-    needs += [
-        f"r{row.run} would promote m{row.challenger}: `housing approve r{row.run}` or "
-        f"`housing reject r{row.run}`, until {time(row.expires_at)}."
-        for row in approvals.pending(connection, utc_now())
-    ]
+    needs += [_request(connection, row) for row in approvals.pending(connection, utc_now())]
     if last is not None and last["status"] == "failed":
         needs.append(f"{last['run']}, the last nightly run, failed: {last['message']}")
     if last is not None and last["status"] == "crashed":

@@ -15,11 +15,21 @@ from housing.store.database.tables import approvals, evaluations, utc_now
 
 
 def ask(connection: Connection, *, run: int, evaluation: int, hours: float) -> Row[Any]:
-    """Request approval of a promotion, once per evaluation; returns the request."""
+    """Request approval of a promotion, once per evaluation; returns the request.
+
+    A model has one open request: one for an earlier evaluation of it is superseded.
+    """
     known = of_evaluation(connection, evaluation)
     if known is not None:
         return known
     now = utc_now()
+    its = sa.select(evaluations.c.challenger).where(evaluations.c.id == evaluation)
+    earlier = sa.select(evaluations.c.id).where(evaluations.c.challenger == its.scalar_subquery())
+    closed = approvals.update().where(
+        approvals.c.status == "pending", approvals.c.evaluation.in_(earlier)
+    )
+    why = {"decided_by": f"r{run}", "reason": "it asks for the same model"}
+    connection.execute(closed.values(status="superseded", decided_at=now, **why))
     facts = {"status": "pending", "requested_at": now, "expires_at": now + timedelta(hours=hours)}
     new = approvals.insert().values(run=run, evaluation=evaluation, **facts)
     return connection.execute(new.returning(approvals)).one()

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from housing.errors import ModelBlocked, NotPossible, UnknownId
 from housing.pipeline import approval, notifications, promote
-from housing.pipeline.evaluate import JudgedEvaluation
+from housing.pipeline.evaluate import JudgedEvaluation, judge_against
 from housing.pipeline.result import nothing_new, of_verdict
 from housing.pipeline.run_context import NightlyParameters, RunContext, finish_run, start_run
 from housing.pipeline.skip_check import existing_verdict, what_next
@@ -20,7 +20,7 @@ from housing.store.database.open import open_store
 from housing.store.database.tables import approvals, evaluations, promotion_log
 from housing.store.models import blocks, registry
 from housing.store.models.promotion_log import Authorship
-from housing.store.runs import outbox
+from housing.store.runs import lease, outbox
 from tests.housing.conftest import Land
 from tests.housing.pipeline.test_runs import (
     Ran,
@@ -54,6 +54,11 @@ def status(store: Store) -> dict[str, Any]:
     return dict(row._mapping)
 
 
+def needs(store: Store) -> list[str]:
+    with store.read() as connection:
+        return list(queries.status(connection)["needs_a_person"])
+
+
 def late(store: Store) -> None:
     """As if the time to decide were over."""
     with store.write() as connection:
@@ -77,6 +82,29 @@ def test_what_waits_is_promoted_by_nobody_else(store: Store, run: RunContext, as
 def test_asking_twice_asks_once(store: Store, run: RunContext, asked: Ran) -> None:
     approval.ask(store, run.id, asked.judged, load_settings())
     assert count(store, approvals) == 1
+
+
+def test_a_model_has_one_open_request(store: Store, run: RunContext, asked: Ran) -> None:
+    settings = load_settings()
+    lease.release(store, run.token)
+    with start_run("nightly", NightlyParameters()) as second:
+        judged = judge_against(
+            store, second.id, asked.version, asked.challenger, settings, again=True
+        )
+        approval.ask(store, second.id, judged, settings)
+        finish_run(store, second, of_verdict(second.id, asked.version, judged, dry_run=False))
+    (need,) = needs(store)
+    assert need.startswith(f"r{second.id} would promote m{asked.challenger}")
+    decided = approval.decision_of(store, run.id)
+    assert decided is not None
+    assert (decided.outcome, decided.message) == (
+        "superseded",
+        f"m{asked.challenger} is not promoted, superseded by r{second.id}: it asks for the same "
+        "model.",
+    )
+    with pytest.raises(NotPossible, match=f"superseded by r{second.id}"):
+        approval.approve(store, settings, run.id, "go")
+    assert approval.approve(store, settings, second.id, "go").outcome == "approved"
 
 
 def test_approving_promotes_and_is_recorded(store: Store, run: RunContext, asked: Ran) -> None:
@@ -207,10 +235,15 @@ def test_what_is_on_hold_goes_on_waiting(store: Store, run: RunContext, land: La
         connection.execute(evaluations.update().values(outcome="promote"))
     approval.ask(store, run.id, second.judged, load_settings())
     blocks.block(store, "m", second.challenger, Authorship("test", "looks odd"))
+    (need,) = needs(store)
+    assert f"`housing unblock m{second.challenger}`" in need
+    assert f"`housing reject r{run.id}`" in need
+    assert "housing approve" not in need
     with pytest.raises(ModelBlocked, match="looks odd"):
         approval.approve(store, load_settings(), run.id, "go")
     assert (status(store)["status"], champion(store)) == ("pending", first.challenger)
     blocks.unblock(store, "m", second.challenger, Authorship("test", "it was right"))
+    assert f"`housing approve r{run.id}`" in needs(store)[0]
     assert approval.approve(store, load_settings(), run.id, "go").outcome == "approved"
     assert champion(store) == second.challenger
 
