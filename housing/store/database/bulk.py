@@ -113,8 +113,27 @@ def _insert(connection: Connection, into: str, *columns: npt.NDArray[Any]) -> No
             for row in _rows(columns):
                 copy.write_row(row)
         return
-    marks = ", ".join("?" * len(columns))
-    cursor.executemany(f"INSERT INTO {into} VALUES ({marks})", _rows(columns))
+    for flat, rows in _statements(columns):
+        marks = f"({', '.join('?' * len(columns))})"
+        cursor.execute(f"INSERT INTO {into} VALUES {', '.join([marks] * rows)}", flat)
+
+
+_VALUES = 900
+"""Values of one INSERT; older versions of SQLite take 999. One row a statement takes twice as
+long."""
+
+
+def _statements(columns: tuple[npt.NDArray[Any], ...]) -> Iterator[tuple[list[Any], int]]:
+    """Values of one INSERT each, row by row, and the number of their rows."""
+    width = len(columns)
+    step = _VALUES // width * width
+    for start in range(0, len(columns[0]), _CHUNK):
+        part = [column[start : start + _CHUNK].tolist() for column in columns]
+        flat = [None] * (len(part[0]) * width)
+        for at, values in enumerate(part):
+            flat[at::width] = values
+        for at in range(0, len(flat), step):
+            yield flat[at : at + step], len(flat[at : at + step]) // width
 
 
 def _rows(columns: tuple[npt.NDArray[Any], ...]) -> Iterator[tuple[Any, ...]]:
