@@ -149,6 +149,15 @@ class BlobMissing(Corrupt):
     )
 
 
+class NoIntactCopy(Corrupt):
+    """A stored object that is lost here and in the backup."""
+
+    template = (
+        "The {kind} {digest} is damaged or missing in {place}, and so is its copy in the backup "
+        "{backup}. {next_step}"
+    )
+
+
 class BackupDamaged(Corrupt):
     """Bytes in the backup do not match their digest."""
 

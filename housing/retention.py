@@ -6,14 +6,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class RetentionPolicy(BaseModel):
-    """Which models, predictions and backups are kept. Datasets and everything in SQL always are."""
+    """Which models, predictions, records of the monitor and backups are kept.
+
+    Datasets and everything else in SQL always are.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     horizon_days: int = Field(30, ge=1, le=3650)
     """Rollback horizon: champions and backups of the last days are always kept."""
     days: int = Field(90, ge=1, le=36500)
-    """Age in days from which models and predictions may be deleted."""
+    """Age in days from which models, predictions and records of the monitor may be deleted."""
     champions: int = Field(5, ge=2, le=1000)
     """Number of recent champions always kept."""
     backups: int = Field(7, ge=1, le=1000)

@@ -156,7 +156,7 @@ def heal(as_json: AsJson = False) -> None:
     from housing.store.database.open import open_store
 
     with (
-        open_store(load_settings()) as store,
+        open_store(load_settings(), claim=False) as store,
         Bars(visible=not as_json) as bars,
         progress.heard_by(bars),
     ):
@@ -218,7 +218,8 @@ def prune(
     verb = "would go" if dry_run else "dropped"
     console.print(
         f"{verb}: {done.blobs:,} objects ({done.bytes:,} bytes), {done.orphans:,} stray files, "
-        f"{done.backups:,} backups with {done.copies:,} copies that only they had."
+        f"{done.backups:,} backups with {done.copies:,} copies that only they had, "
+        f"{done.records:,} records of the monitor."
     )
     if done.notice:
         console.print(done.notice, style="yellow")

@@ -164,7 +164,7 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
     """
     place = backup_place(settings)
     manifest = snapshots.read(place, snapshot)
-    with open_store(settings, to_restore=True) as store:
+    with open_store(settings, claim=False) as store:
         _must_be_empty(store)
         notices = list(_restore_key(store, place, manifest))
         with (

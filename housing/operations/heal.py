@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from housing import progress
 from housing.errors import Corrupt
 from housing.store.backups import replication
+from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs
 
@@ -20,7 +21,12 @@ class Healed:
 
 
 def heal(store: Store) -> Healed:
-    """Read every object, and copy back what is not whole."""
+    """Read every object, and copy back what is not whole; first repair the marks of both places.
+
+    StoreUnavailable where a place has the files of another database.
+    """
+    for place in (store.blobs, store.backup):
+        ownership.repair(store, place)
     with store.read() as connection:
         query = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
         digests = connection.execute(query.order_by(blobs.c.digest)).scalars().all()

@@ -5,13 +5,13 @@ meanwhile; other writers are safe by `store.objects.deletion`. Nothing within th
 is deleted.
 """
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from housing.errors import Corrupt, HousingError, NotPossible
 from housing.pipeline import notifications
@@ -20,14 +20,14 @@ from housing.settings import Settings
 from housing.store.backups import snapshots
 from housing.store.database import ownership
 from housing.store.database.engine import MAINTENANCE, RUN, Store
-from housing.store.database.tables import backups, blobs, utc_now
-from housing.store.models import retention
+from housing.store.database.tables import backups, blobs, labelled_predictions, utc_now
+from housing.store.database.tables import monitor_windows as monitor_windows_table
+from housing.store.models import promotion_log, retention
 from housing.store.objects import deletion
+from housing.store.objects.blobs import BLOB_NAME
 from housing.store.objects.filesystem import DurableFileSystem, is_scratch
-from housing.store.runs import lease, outbox, runs
+from housing.store.runs import labelled, lease, monitor_windows, outbox, runs
 from housing.store.runs.runs import actor
-
-BLOB_NAME = re.compile(r"[0-9a-f]{2}/(?P<digest>[0-9a-f]{64})\.[a-z0-9.]+")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class PruneResult:
     orphans: int  # files that SQL does not know
     backups: int  # outside of retention, or incomplete
     copies: int  # objects in the backup location that no kept backup refers to
+    records: int  # of the monitor
     notice: str = ""  # what a person has to look at
 
 
@@ -98,12 +99,13 @@ class _Plan:
     orphans: list[str]
     backups: list[str]
     copies: list[str]
+    records: int
     notice: str
 
     def counts(self) -> PruneResult:
         orphans, old, copies = map(len, (self.orphans, self.backups, self.copies))
         size = sum(self.blobs.values())
-        return PruneResult(len(self.blobs), size, orphans, old, copies, self.notice)
+        return PruneResult(len(self.blobs), size, orphans, old, copies, self.records, self.notice)
 
 
 class _Pruner:
@@ -131,10 +133,15 @@ class _Pruner:
             known = deletion.present(connection)
             live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
             kept_objects = set(connection.execute(live).scalars()) - set(prunable)
+            counts = [
+                connection.execute(sa.select(sa.func.count()).where(where)).scalar_one()
+                for _, where in self._unread(connection)
+            ]
         kept, dropped = self._backups()
         wanted, notice = self._wanted(kept)
         copies = [] if notice else self._old_files(self.store.backup, kept_objects | wanted)
-        return _Plan(prunable, self._old_files(self.store.blobs, known), dropped, copies, notice)
+        orphans = self._old_files(self.store.blobs, known)
+        return _Plan(prunable, orphans, dropped, copies, sum(counts), notice)
 
     def act(self, plan: _Plan) -> PruneResult:
         """Delete it, except what has come into use since the plan was made."""
@@ -143,7 +150,20 @@ class _Pruner:
         for id_ in plan.backups:
             self._drop_backup(id_)
         copies = deletion.delete_copies(self.upkeep, plan.copies)
-        return PruneResult(deleted, size, orphans, len(plan.backups), copies, plan.notice)
+        with self.store.write() as connection:
+            unread = self._unread(connection)
+            records = sum(connection.execute(sa.delete(t).where(w)).rowcount for t, w in unread)
+        return PruneResult(deleted, size, orphans, len(plan.backups), copies, records, plan.notice)
+
+    def _unread(self, connection: Connection) -> list[tuple[sa.Table, sa.ColumnElement[bool]]]:
+        """Old records that no later run of the monitor reads: tables and conditions."""
+        line, old = promotion_log.current(connection), utc_now() - timedelta(days=self.age)
+        promotion = 0 if line is None else int(line.seq)
+        windows = monitor_windows.unread(connection, old, promotion)
+        return [
+            (monitor_windows_table, windows),
+            (labelled_predictions, labelled.unread(old, promotion)),
+        ]
 
     def _mark(self) -> list[str]:
         """Read the promotion log and mark in one transaction: a rollback is before or after it."""

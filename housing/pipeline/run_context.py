@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from housing import progress
@@ -22,7 +23,8 @@ from housing.settings import Settings, load_settings
 from housing.sources import SOURCES
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.models import registry
+from housing.store.database.tables import blobs
+from housing.store.models import artifacts, registry
 from housing.store.runs import lease, outbox, runs
 from housing.training.candidates import FAMILIES
 
@@ -96,9 +98,22 @@ def start_run(
             notifications.expire_approvals(store)
             notifications.failures(store)  # of runs that died: the lease is ours
             with _recorded(store, run), lease.heartbeat(store, token):
+                _must_have_the_key(store)
                 yield run
         finally:
             lease.release(store, token)
+
+
+def _must_have_the_key(store: Store) -> None:
+    """KeyMissing or WrongKey where the champion cannot be loaded: a run would fail at its end."""
+    with store.read() as connection:
+        champion = registry.champion(connection)
+        if champion is None:
+            return
+        digest = registry.model(connection, champion).artifact
+        row = connection.execute(sa.select(blobs).where(blobs.c.digest == digest)).one()
+    if row.signature:
+        artifacts.check_signature(store, row)
 
 
 @contextmanager

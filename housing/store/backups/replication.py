@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from housing import progress
-from housing.errors import Corrupt
+from housing.errors import Corrupt, NoIntactCopy
 from housing.notify import Message
 from housing.records import Event
 from housing.store.backups import snapshots
@@ -113,7 +113,7 @@ def forget_copies(store: Store, digests: Iterable[str]) -> None:
 def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
     """Copy damaged or missing blobs back from the backup; returns their digests.
 
-    Corrupt, naming both files, if the backup has no intact copy either.
+    NoIntactCopy if the backup has no intact copy either.
     """
     with store.read() as connection:
         query = sa.select(blobs).where(blobs.c.digest.in_(sorted(set(digests))))
@@ -122,18 +122,18 @@ def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
     for row in rows:
         try:
             store.blobs.get(row.digest, row.suffix)
-        except Corrupt as error:
-            if _bring_back(store, row, error):
+        except Corrupt:
+            if _bring_back(store, row):
                 healed.append(row.digest)
     return tuple(healed)
 
 
-def _bring_back(store: Store, row: Row[Any], why: Corrupt) -> bool:
+def _bring_back(store: Store, row: Row[Any]) -> bool:
     """Copy a blob back; False if it is intact after all, or was pruned."""
     if not _is_damaged(store, row):
         return False
     try:
-        store.blobs.put(_copy_of(store, row, why), row.suffix)
+        store.blobs.put(_copy_of(store, row), row.suffix)
         store.blobs.get(row.digest, row.suffix)
     except Corrupt:
         if is_dropped(store, row.digest):
@@ -158,14 +158,17 @@ def _is_damaged(store: Store, row: Row[Any]) -> bool:
         return False
 
 
-def _copy_of(store: Store, row: Row[Any], why: Corrupt) -> bytes:
+def _copy_of(store: Store, row: Row[Any]) -> bytes:
     try:
         return store.backup.get(row.digest, row.suffix)
     except Corrupt as error:
-        raise Corrupt(
-            what=f"{row.digest[:12]}.{row.suffix}",
-            why=f"{why} There is no intact copy in the backup either: {error}",
-        ) from error
+        next_step = "Restore an older backup (`housing backup list`), or ingest its file again."
+        if row.kind == "model":
+            next_step = "`housing reproduce ID --keep` trains the model again."
+        raise NoIntactCopy(
+            kind=row.kind, digest=row.digest[:12], place=store.blobs.url,
+            backup=store.backup.url, next_step=next_step,
+        ) from error  # fmt: skip
 
 
 def record_copies(store: Store, digests: Iterable[str]) -> None:

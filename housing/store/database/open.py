@@ -33,10 +33,10 @@ OLDEST = "0010"
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def open_store(settings: Settings, *, token: int | None = None, to_restore: bool = False) -> Store:
+def open_store(settings: Settings, *, token: int | None = None, claim: bool = True) -> Store:
     """The store, ready to use; StoreUnavailable, SchemaTooNew or SchemaTooOld if it is not.
 
-    Its files must be those of its database, unless this is lost and is to be restored.
+    With `claim` its files must be those of its database; a restore and a repair do without.
     """
     make_writable(settings.home)
     _make_database_file(settings.database_url.get_secret_value())
@@ -51,7 +51,7 @@ def open_store(settings: Settings, *, token: int | None = None, to_restore: bool
     try:
         migrate(store)
         _refuse_other_problems(store)
-        if not to_restore:
+        if claim:
             claim_blobs(store)
     except BaseException:
         store.close()

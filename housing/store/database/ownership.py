@@ -4,6 +4,7 @@ A place is marked with the id of its database: any other database names none of 
 prune would delete them all.
 """
 
+import re
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -11,11 +12,14 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from housing.errors import HousingError, StoreUnavailable
+from housing.errors import Corrupt, HousingError, StoreUnavailable
 from housing.store.database.engine import Store
-from housing.store.database.tables import store_identity
+from housing.store.database.tables import blobs, store_identity
+from housing.store.objects.blobs import BLOB_NAME, BlobStore
+from housing.store.objects.deletion import digest_in
 from housing.store.objects.filesystem import DurableFileSystem
 
+_ID = re.compile(r"[0-9a-f]{32}")
 MARK = "store-id"
 """The file of a place that holds the id of its database; never encrypted."""
 
@@ -59,6 +63,12 @@ def _compare(store: Store, place: DurableFileSystem, mark: str) -> None:
         found = identity(connection)
     if mark == found:
         return
+    if not _ID.fullmatch(mark):
+        raise StoreUnavailable(
+            what=f"The {place.role} {place.url}",
+            why=f"its file {MARK} is damaged",
+            next_step="Run `housing heal`, which writes it again.",
+        )
     url = store.engine.url.render_as_string(hide_password=True)
     raise StoreUnavailable(
         what=f"The {place.role} {place.url}",
@@ -66,6 +76,39 @@ def _compare(store: Store, place: DurableFileSystem, mark: str) -> None:
         next_step="Set HOUSING_DATABASE_URL to the database of these files; if that is lost, run "
         f"`housing backup restore`; for a new store, set {place.setting} to an empty place.",
     )
+
+
+def repair(store: Store, place: BlobStore) -> None:
+    """Write a damaged mark again where the files of a place are those of this database.
+
+    That is where an object has the digest that SQL holds, and no object is unknown to SQL.
+    StoreUnavailable where they are not, or the mark is that of another database.
+    """
+    mark = mark_of(place)
+    if mark is None or _ID.fullmatch(mark):
+        must_own(store, place)
+        return
+    with store.read() as connection:
+        found = identity(connection)
+        known = {row.digest: row.suffix for row in connection.execute(sa.select(blobs))}
+    there = {digest_in(name) for name in place.names() if BLOB_NAME.fullmatch(name)}
+    unknown = there - known.keys()
+    if found is None or unknown or not any(_whole(place, d, known[d]) for d in sorted(there)):
+        raise StoreUnavailable(
+            what=f"The {place.role} {place.url}",
+            why=f"its file {MARK} is damaged, and {len(unknown) or 'none'} of its {len(there)} "
+            f"objects {'are unknown to' if unknown else 'is one of'} this database",
+            next_step=f"If they belong to it all the same, delete {place.url}/{MARK}.",
+        )
+    set_mark(place, found)
+
+
+def _whole(place: BlobStore, digest: str, suffix: str) -> bool:
+    try:
+        place.get(digest, suffix)
+    except Corrupt:
+        return False
+    return True
 
 
 def mark_of(place: DurableFileSystem) -> str | None:

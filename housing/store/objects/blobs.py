@@ -5,6 +5,7 @@ read; the digest comes from SQL, never from beside the file. Knows nothing of wh
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 
 from housing.errors import Corrupt
@@ -39,6 +40,9 @@ class Blob:
             self.store.settle(name)
         else:
             self.store.write(name, self.data)
+
+
+BLOB_NAME = re.compile(r"[0-9a-f]{2}/(?P<digest>[0-9a-f]{64})\.[a-z0-9.]+")
 
 
 def name_of(digest: str, suffix: str) -> str:

@@ -5,6 +5,7 @@ of the labels of one row the first that counts.
 """
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -35,6 +36,11 @@ def of_promotion(connection: Connection, promotion: int, model: int, after: int)
     )  # fmt: skip
     rows = connection.execute(query.order_by(table.c.id)).all()
     return pd.DataFrame(rows, columns=[c.name for c in table.columns])
+
+
+def unread(before: datetime, promotion: int) -> sa.ColumnElement[bool]:
+    """Rows of predictions before an instant, but for those of the promotion in force."""
+    return sa.and_(table.c.predicted_at < before, table.c.promotion != promotion)
 
 
 def origins(connection: Connection) -> Sequence[str]:

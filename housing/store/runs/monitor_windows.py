@@ -1,6 +1,10 @@
-"""Monitoring windows in SQL (append-only): past signals and the cursors to resume from."""
+"""Monitoring windows in SQL: past signals and the cursors to resume from.
+
+A window never changes. A prune deletes old ones that no later run of the monitor reads.
+"""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +14,9 @@ from housing.store.database.tables import monitor_windows, utc_now
 
 LABELS = "labels"
 """The source whose windows record which labels were matched: nothing is judged there."""
+
+RECENT = 100
+"""Windows of a source that a run of the monitor reads back."""
 
 LabelledRows = Mapping[str, Mapping[str, list[int]]]
 """By batch of labels (b5, l3), in columns: `key`, and 0 or 1 for `outside` the interval and `above`
@@ -23,7 +30,7 @@ def last(connection: Connection, source: str) -> Row[Any] | None:
 
 
 def recent(
-    connection: Connection, source: str, *, promotion: int | None = None, limit: int = 100
+    connection: Connection, source: str, *, promotion: int | None = None, limit: int = RECENT
 ) -> Sequence[Row[Any]]:
     """The last windows of a source, oldest first; of one promotion where it is named."""
     query = sa.select(monitor_windows).where(monitor_windows.c.source == source)
@@ -48,6 +55,21 @@ def newest(connection: Connection) -> Sequence[Row[Any]]:
         monitor_windows.c.id.in_(ids), monitor_windows.c.source != LABELS
     )
     return connection.execute(query.order_by(monitor_windows.c.source)).all()
+
+
+def unread(connection: Connection, before: datetime, promotion: int) -> sa.ColumnElement[bool]:
+    """Windows before an instant that no later run reads; `promotion` is the one in force.
+
+    Its windows with labelled rows are all read, and the last RECENT of each source.
+    """
+    columns = monitor_windows.c
+    read: list[int] = []
+    for source in connection.execute(sa.select(columns.source).distinct()).scalars().all():
+        newest = sa.select(columns.id).where(columns.source == source).order_by(columns.id.desc())
+        read += connection.execute(newest.limit(RECENT)).scalars()
+    unlabelled = sa.cast(columns.labelled_rows, sa.Text) == "{}"
+    past = sa.or_(columns.promotion != promotion, unlabelled)
+    return sa.and_(columns.recorded_at < before, columns.id.not_in(read), past)
 
 
 def add(connection: Connection, windows: Sequence[Mapping[str, Any]]) -> None:

@@ -35,14 +35,6 @@ def test_an_empty_database_adopts_no_files(stranger: Settings, seen: Settings) -
     assert files(Path(seen.blob_url)) == before
 
 
-def test_a_mark_that_is_no_text_is_refused_with_the_next_step(
-    original: Store, seen: Settings
-) -> None:
-    (Path(seen.blob_url) / "store-id").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(StoreUnavailable, match="HOUSING_DATABASE_URL"):
-        open_store(seen)
-
-
 def test_a_prune_deletes_nothing_of_another_store(
     tmp_path: Path, original: Store, seen: Settings, later: Later
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
@@ -20,7 +21,7 @@ from housing.store.models import artifacts, blocks, registry, retention
 from housing.store.models.promotion_log import Authorship
 from housing.store.objects import deletion
 from housing.store.objects.recording import record_blob
-from housing.store.runs import lease
+from housing.store.runs import labelled, lease, monitor_windows
 from tests.housing.operations.test_backup import original as original
 from tests.housing.operations.test_backup import seen as seen
 
@@ -95,8 +96,60 @@ def test_challengers_go_and_whatever_was_champion_stays(
         kinds = connection.execute(sa.select(runs.c.kind, runs.c.message)).all()
     assert (
         "prune",
-        "Deleted: 6 blobs, " + f"{done.bytes:,} bytes, 0 orphans, 0 backups, 0 copies",
+        "Deleted: 6 blobs, " + f"{done.bytes:,} bytes, 0 orphans, 0 backups, 0 copies, 0 records",
     ) in [tuple(row) for row in kinds]
+
+
+SOURCES = ("predictions", "batches", "clock", "labels")
+
+
+def _monitored(store: Store, promotion: int, hours: int) -> None:
+    """Records of a monitor that ran every hour, with a label in every second window."""
+    now = utc_now()
+    rows = {"batch:1": {"key": [1], "outside": [0], "above": [1]}}
+    prediction = {
+        "key": 1, "origin": "l1", "batch": 1, "predicted_at": now, "predicted": 1.0,
+        "lower": 0.0, "upper": 2.0, "label": 1.0, "model": promotion, "shadow": False,
+    }  # fmt: skip
+    window = {
+        "model": promotion, "promotion": promotion, "rows": 1, "labelled": 0, "signals": [],
+        "errors": [], "actions": {},
+    }  # fmt: skip
+    with store.write() as connection:
+        for hour in range(hours):
+            labelled_rows = rows if hour % 2 else {}
+            facts = {"cursor": {"batch": hour}, "labelled_rows": labelled_rows}
+            monitor_windows.add(
+                connection, [{**window, **facts, "source": source} for source in SOURCES]
+            )
+        labelled.add(connection, promotion, pd.DataFrame([prediction] * hours))
+
+
+def _read_by_the_monitor(store: Store) -> list[object]:
+    """What a run of the monitor reads of its records, with m2 as champion."""
+    with store.read() as connection:
+        found: list[object] = [len(labelled.of_promotion(connection, 2, 2, 0))]
+        for source in SOURCES:
+            rows = monitor_windows.labelled_rows(connection, source, 2)
+            found.append([row for row in rows if row])
+            found.append(monitor_windows.last(connection, source))
+            found.append(monitor_windows.recent(connection, source, promotion=2))
+    return found
+
+
+def test_records_of_the_monitor_go_but_for_those_that_it_reads(
+    original: Store, seen: Settings, later: Later
+) -> None:
+    _monitored(original, 1, 150)
+    _monitored(original, 2, 130)
+    before = _read_by_the_monitor(original)
+    assert prune.prune(original, seen).records == 0
+    later(91)
+    gone = len(SOURCES) * (150 + 15) + 150  # 15 of m2's older windows have no label
+    assert prune.prune(original, seen, dry_run=True).records == gone
+    assert prune.prune(original, seen).records == gone
+    assert prune.prune(original, seen).records == 0
+    assert _read_by_the_monitor(original) == before
 
 
 def test_old_champions_go_once_newer_ones_are_enough(
@@ -199,7 +252,7 @@ def test_a_dry_run_says_what_the_prune_then_does(
         sum(name.startswith("snapshots/") for name in before) // 2
     )  # of one snapshot; the other stays
     assert gone == looked.blobs + looked.orphans + looked.copies + tables + 1
-    assert prune.prune(original, settings, dry_run=True) == prune.PruneResult(0, 0, 0, 0, 0)
+    assert prune.prune(original, settings, dry_run=True) == prune.PruneResult(0, 0, 0, 0, 0, 0)
 
 
 def _everything(store: Store) -> list[str]:

@@ -369,7 +369,7 @@ def test_rollback_heals_a_damaged_model_from_its_backup_or_refuses(
     whole = copy.read_bytes()
     _damage(store.blobs.path(row.artifact, artifacts.FORMAT))
     _damage(str(copy))
-    with pytest.raises(Corrupt, match="no intact copy in the backup either"):
+    with pytest.raises(Corrupt, match="and so is its copy in the backup"):
         promote.roll_back(store, None, "why not")
     assert count(store, promotion_log) == 2
     copy.write_bytes(whole)
