@@ -1,7 +1,8 @@
-"""What a look at the system can find: one signal each, and when a signal becomes an alarm.
+"""Signals of a monitoring run, and when a signal becomes an alarm.
 
-A signal that fires once may be chance. It is an alarm when it fires now and has fired often enough
-in the last windows; what can be no chance (a unit that slipped, a model too old) is one at once.
+A signal that fires once may be chance: it is an alarm if it fires in the newest window and often
+enough in the last ones. Kinds that chance does not explain (another unit, a stale model) are an
+alarm at once.
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,12 @@ from housing.monitoring.options import MonitorOptions
 Kind = Literal["drift", "predictions", "error", "upstream", "stale", "rejected"]
 
 AT_ONCE: frozenset[Kind] = frozenset({"error", "upstream", "stale", "rejected"})
-"""Kinds that need no second window: their limits leave little to chance by themselves."""
+"""Kinds that are an alarm in the first window that fires."""
 
 
 @dataclass(frozen=True)
 class Signal:
-    """One thing that was looked at in one window."""
+    """One measurement in one window."""
 
     name: str  # a column, or what is measured
     kind: Kind
@@ -34,11 +35,12 @@ class Signal:
 def judged(
     signals: Sequence[Signal], earlier: Sequence[frozenset[str]], options: MonitorOptions
 ) -> tuple[Signal, ...]:
-    """The signals with their alarms; `earlier` holds the names that fired, a set a window, newest
-    last, of the same source and the same champion."""
-    recent = (
-        earlier[len(earlier) - (options.alarm_window - 1) :] if options.alarm_window > 1 else ()
-    )
+    """The signals with their alarms.
+
+    `earlier` holds the names of the signals that fired in each earlier window of the same source
+    and champion, newest last.
+    """
+    recent = earlier[max(len(earlier) - options.alarm_window + 1, 0) :]
     found = []
     for signal in signals:
         hits = int(signal.fired) + sum(signal.name in names for names in recent)

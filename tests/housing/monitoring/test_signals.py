@@ -76,7 +76,7 @@ def test_too_few_rows_are_not_judged() -> None:
 
 
 @pytest.mark.parametrize(("factor", "power"), [(1, 0), (1.4, 0), (3, 0), (10, 1), (0.001, -3)])
-def test_a_slip_of_the_unit_is_told_from_a_change(factor: float, power: int) -> None:
+def test_another_unit_is_distinguished_from_a_change(factor: float, power: int) -> None:
     before = [2.0, 3.5, 5.0]
     assert slip(before, [value * factor for value in before]) == power
 
@@ -196,7 +196,7 @@ def test_calm_champions_have_no_alarms() -> None:
     assert alarms == 0
 
 
-def test_without_prices_nothing_is_judged() -> None:
+def test_without_labels_nothing_is_judged() -> None:
     assert not any(signal.fired for signal in error_signals([], PROMISE, OPTIONS))
 
 
@@ -226,6 +226,9 @@ def _one(fired: bool, kind: str = "drift") -> Signal:
     ("earlier", "alarm"),
     [
         ("", False),
+        ("1", True),
+        ("100", True),
+        ("000", False),
         ("0000", False),
         ("0001", True),
         ("1000", True),
@@ -240,7 +243,7 @@ def test_drift_is_an_alarm_when_it_fires_again(earlier: str, alarm: bool) -> Non
 
 
 @pytest.mark.parametrize("kind", ["error", "upstream", "stale", "rejected"])
-def test_what_is_no_chance_is_an_alarm_at_once(kind: str) -> None:
+def test_a_kind_that_chance_does_not_explain_is_an_alarm_at_once(kind: str) -> None:
     assert judged([_one(True, kind)], [], OPTIONS)[0].alarm
 
 
