@@ -1,12 +1,12 @@
-"""Evidence that a share has changed, where what it was is known from finitely many rows only.
+"""Sequential evidence that a share differs from that of the test rows.
 
-A mixture likelihood ratio of two hypotheses about live windows: that all have the share of the
-test rows, or that from one of the windows on it is another. The share itself is unknown under both
-and has the posterior of the test rows, so the information in the promise is that of the test set,
-however many labels follow. Under the first hypothesis the ratio is a martingale of mean at most
-one: it ever exceeds 1/a with a chance of at most a (Ville, 1939), however often it is looked at
-(compare Shin, Ramdas and Rinaldo, 2023, "E-detectors"). Likelihoods are binomial, without a normal
-approximation, in counts divided by the design effect.
+A mixture likelihood ratio of two hypotheses about live windows: all have the share of the test
+rows, or from one of the windows on it is another. The share is unknown under both and has the
+posterior of the test rows, so however many labels follow, its uncertainty is that of the test set.
+Under the first hypothesis the ratio is a martingale of mean at most one: the probability that it
+ever exceeds 1/a is at most a (Ville, 1939), however often it is evaluated (compare Shin, Ramdas and
+Rinaldo, 2023, "E-detectors"). Likelihoods are binomial, without a normal approximation, in counts
+divided by the design effect.
 """
 
 import numpy as np
@@ -17,17 +17,17 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.ArrayLike
 
 SELECTION = 1.25
-"""Variance of the promise beside that of its test rows: the champion was selected on them. The best
-of ten candidates whose errors correlate by 0.9 is 0.5 standard errors lucky."""
+"""Factor on the variance of the test share: the champion was selected on these rows. The best of
+ten candidates whose errors correlate by 0.9 has a selection bias of 0.5 standard errors."""
 
 MONTH = 720
-"""Windows among which the chance of a false alarm is spread: one an hour for 30 days."""
+"""Windows over which the probability of a false alarm is spread: one an hour for 30 days."""
 
 FIRST = 0.25
-"""Weight of a change before the first window; the rest is spread over the others of a month."""
+"""Prior weight of a change before the first window; the other windows of a month share the rest."""
 
 SHIFTS = (0.25, 0.5, 1.0, 2.0)
-"""Alternatives that are weighed, in the logarithm of the odds."""
+"""Alternatives, in the logarithm of the odds."""
 
 _GRID = np.linspace(-4.5, 4.5, 37)
 """Values of the unknown share, in standard errors of its log odds."""

@@ -1,9 +1,9 @@
-"""Whether the champion is still as good as promised, from labels that came after its predictions.
+"""Whether the champion's live error is that of its test rows, from labels that arrive later.
 
-Two questions that heavy tails cannot spoil: how many values lie outside the promised interval, and
-how many above the predicted one. Both shares are promised by the test rows, which are finitely many
-and on which the champion was selected; `evidence` weighs that. Neighbouring rows err together,
-so rows count as fewer than they are.
+Two shares that are robust to heavy tails: of values outside the interval, and of values above the
+predicted one. What is expected of both is measured on the test rows, which are finitely many and on
+which the champion was selected; `evidence` allows for that. Errors of neighbouring rows are
+correlated, so counts are divided by the design effect.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ Flags = npt.NDArray[np.bool_]
 OUTSIDE = f"{WORDING.values} outside the interval"
 ABOVE, BELOW = (f"{WORDING.values} {side} the predicted" for side in ("above", "below"))
 SOURCES = 2
-"""Of labels: predictions, and rows of new batches. Each has its share of the false alarms."""
+"""Sources of labels: predictions, and rows of new batches. They share the false alarm rate."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class LabelledPredictions:
 class Counts(NamedTuple):
     """Labelled rows, those outside the interval, and those above the predicted value.
 
-    Numbers, or arrays of one shape. Those of the test rows are the promise.
+    Numbers, or arrays of one shape. Those of the test rows are what is expected.
     """
 
     rows: Any
@@ -49,8 +49,8 @@ class Counts(NamedTuple):
     above: Any
 
 
-QUESTIONS = ((OUTSIDE, "outside", 1), (ABOVE, "above", 1), (BELOW, "above", -1))
-"""Name of each signal, the count that it is about, and whether that rises or falls."""
+TESTS = ((OUTSIDE, "outside", 1), (ABOVE, "above", 1), (BELOW, "above", -1))
+"""Name of each signal, its count, and whether a rise (1) or a fall (-1) is tested."""
 
 
 def counted(rows: LabelledPredictions) -> Counts:
@@ -73,7 +73,7 @@ def outside_and_above(rows: LabelledPredictions) -> tuple[Flags, Flags]:
 def log_evidences(
     promised: Counts, windows: Counts, options: MonitorOptions
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Log evidence of each question after each window; counts have the shape (windows, ...)."""
+    """Log evidence of each test after each window; counts have the shape (windows, ...)."""
     return {
         name: log_evidence(
             (getattr(promised, count), promised.rows),
@@ -81,13 +81,13 @@ def log_evidences(
             way=way,
             design_effect=options.design_effect,
         )
-        for name, count, way in QUESTIONS
+        for name, count, way in TESTS
     }
 
 
 def log_limit(options: MonitorOptions) -> float:
-    """Log evidence from which on a question is an alarm."""
-    return float(np.log(SOURCES * len(QUESTIONS) / options.false_alarm))
+    """Log evidence from which a test is an alarm."""
+    return float(np.log(SOURCES * len(TESTS) / options.false_alarm))
 
 
 def error_signals(
@@ -96,9 +96,7 @@ def error_signals(
     """Signals after all windows of one champion, oldest first; calm where there are none."""
     if not windows:
         text = "no labelled row counts"
-        return [
-            Signal(name, "error", fired=False, message=text, rows=0) for name, _, _ in QUESTIONS
-        ]
+        return [Signal(name, "error", fired=False, message=text, rows=0) for name, _, _ in TESTS]
     columns = Counts(*(np.array(column) for column in zip(*windows, strict=True)))
     limit = log_limit(options)
     return [
@@ -108,13 +106,13 @@ def error_signals(
 
 
 def breaks_promise(found: Counts, promised: Counts, options: MonitorOptions) -> str:
-    """The first question on which some rows are beyond the exact limit, or "".
+    """The first test whose exact limit some rows exceed, or "".
 
     The limit of a beta-binomial count at the confidence of a rollback, hence far stricter than an
     alarm: a model that is to take over must not be close to one.
     """
     effect = options.design_effect
-    for name, count, way in QUESTIONS:
+    for name, count, way in TESTS:
         hits, before = getattr(found, count), getattr(promised, count)
         if way < 0:
             hits, before = found.rows - hits, promised.rows - before

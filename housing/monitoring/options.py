@@ -13,7 +13,7 @@ ROLLBACK_CONFIDENCE = 0.99
 
 
 class MonitorOptions(BaseModel):
-    """What counts as drift, as a broken promise, as old; and what is done about it."""
+    """Limits of drift, live error and age, and what an alarm does."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -32,8 +32,8 @@ class MonitorOptions(BaseModel):
     false_alarm: float = Field(0.01, gt=0, lt=0.5)
     """Chance of a false alarm of live error for a champion and month."""
     design_effect: float = Field(2.0, ge=1, le=100)
-    """Rows that count as one, as neighbouring rows err together (the design effect of a
-    clustered sample)."""
+    """Rows that count as one, since errors of neighbouring rows are correlated (the design effect
+    of a clustered sample)."""
     champion_days: float = Field(30.0, gt=0)
     """Days after which a champion is stale."""
     data_days: float = Field(3.0, gt=0)

@@ -1,12 +1,13 @@
-"""Whether another model is better on the rows of a probation, at one level over all its looks.
+"""A sequential test of whether another model is better than the champion on the same rows.
 
-A row's loss is the absolute log of prediction over label, bounded; the figure is the mean
-difference of two models' losses, and its error takes it that neighbouring rows err together.
-While rows come in random order, the covariance of two looks is the variance of the later one
-(Jennison and Turnbull, 1997). So the standardised mean is, in information time, a Brownian motion
-divided by the root of time, and Robbins' mixture boundary (1970) holds at every instant at once.
-That is asymptotic (Waudby-Smith et al., 2024), hence FEWEST_ROWS and Student's t. The figure is a
-symmetric function of the rows: their order and the looks before do not enter it.
+The test may be repeated after each monitoring run at one error probability. The loss of a row is
+the bounded absolute logarithm of predicted over actual value; the statistic is the mean difference
+of two models' losses, with a standard error that allows for correlated errors of neighbouring
+rows. For rows in random order, the covariance of two interim statistics is the variance of the
+later one (Jennison and Turnbull, 1997). The standardised mean is therefore, in information time, a
+Brownian motion divided by the root of time, and Robbins' mixture boundary (1970) is valid at all
+times together. That is asymptotic (Waudby-Smith et al., 2024), hence FEWEST_ROWS and Student's t.
+The statistic does not depend on the order of the rows or on earlier tests.
 """
 
 from dataclasses import dataclass
@@ -22,11 +23,11 @@ from housing.schema import TABLE
 Floats = npt.NDArray[np.float64]
 
 FEWEST_ROWS = 100
-"""Rows from which on two models are compared: with fewer, means of differences are not normal."""
+"""Least number of rows: with fewer, means of differences are not normal."""
 WORST = float(np.log(2))
-"""Largest loss of a row: half or twice the label, and whatever lies beyond."""
+"""Largest loss of a row: a prediction of half or twice the label, or further off."""
 SOONEST = 100.0
-"""Independent rows at which the boundary is relatively lowest; others pay for it little."""
+"""Number of independent rows at which the boundary is relatively lowest."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Paired:
 
     @property
     def better(self) -> bool:
-        """Whether the other model is better by more than noise."""
+        """Whether the other model is better beyond chance."""
         return self.effect < 0 and self.score > self.limit
 
 
@@ -49,7 +50,7 @@ def compared(
 ) -> Paired:
     """Another model's predictions (`theirs`) against `ours`, shape (n,) each, n > 0.
 
-    A prediction that is not a positive number counts as the worst there is.
+    A prediction that is not a positive number has the largest loss.
     """
     gain = losses(actual, ours) - losses(actual, theirs)
     squares = [float(np.square(bounded_errors(actual, p)).mean()) for p in (ours, theirs)]
@@ -58,7 +59,7 @@ def compared(
 
 
 def losses(actual: Floats, predicted: Floats) -> Floats:
-    """Bounded absolute log of prediction over label, shape (n,).
+    """Bounded absolute logarithm of prediction over label, shape (n,).
 
     Where the target may be zero or negative: the absolute error, bounded by the range of `actual`.
     """
@@ -70,7 +71,7 @@ def losses(actual: Floats, predicted: Floats) -> Floats:
 
 
 def score_and_limit(gain: Floats, where: SpatialCells, confidence: float) -> tuple[float, float]:
-    """Standardised mean gain, shape (n,) before; and Robbins' boundary at its information.
+    """Standardised mean of `gain`, shape (n,), and Robbins' boundary at its information.
 
     The score is minus infinity where rows are too few, lie in one cell or do not differ.
     """
@@ -86,6 +87,6 @@ def score_and_limit(gain: Floats, where: SpatialCells, confidence: float) -> tup
 
 
 def _normal(t: float, df: float) -> float:
-    """The normal score that is as rare as a Student's t; t itself beyond what floats hold."""
+    """The normal quantile of the tail probability of a Student's t; t where that underflows."""
     tail = float(stdtr(df, -t))
     return t if tail == 0 else float(-ndtri(tail))

@@ -9,7 +9,7 @@ from housing.monitoring.signals import Signal
 def age_signals(
     now: datetime, trained_at: datetime, data_at: datetime | None, options: MonitorOptions
 ) -> list[Signal]:
-    """Champion and data against their longest ages; `data_at` None where nothing ever came."""
+    """Champion and data against their longest ages; `data_at` is None before the first batch."""
     found = [_old("the champion", "was trained", now - trained_at, options.champion_days)]
     if data_at is not None:
         found.append(_old("the data", "was last ingested", now - data_at, options.data_days))
