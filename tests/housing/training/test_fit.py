@@ -38,7 +38,7 @@ def candidate(family):
 @pytest.fixture(scope="module")
 def districts(census_path):
     X, y, X_test, y_test = families.reference_split(census_path)
-    return X[:3000], y[:3000], X_test, y_test
+    return X[:1200], y[:1200], X_test[:600], y_test[:600]
 
 
 @pytest.mark.parametrize("family", DRAWS)
@@ -122,7 +122,7 @@ def test_of_many_rows_members_take_different_ones_and_features_are_learnt_from_a
     X, y, X_test, y_test = districts
     members = [Member(candidate("boosting"), seed) for seed in (5, 6)]
     whole = fit_members(X, y, members, rows=len(X)).model
-    parts, again = (fit_members(X, y, members, rows=1500, workers=n).model for n in (1, 2))
+    parts, again = (fit_members(X, y, members, rows=600, workers=n).model for n in (1, 2))
     np.testing.assert_array_equal(parts.predict(X_test), again.predict(X_test))
     looks = [dict(m["preprocess"].named_transformers_["near"]["look"].transformer_list)
              for m in (whole, parts)]  # fmt: skip
@@ -131,7 +131,7 @@ def test_of_many_rows_members_take_different_ones_and_features_are_learnt_from_a
         sum(int(tree.nodes["count"][0]) for (tree,) in each._predictors[:1])
         for each in parts["model"].estimators_
     ]
-    assert seen == [1500, 1500]
+    assert seen == [600, 600]
     one, other = (each.predict(parts[:-1].transform(X_test)) for each in parts["model"].estimators_)
     assert not np.array_equal(one, other)
     error, all_ = (root_mean_squared_error(y_test, m.predict(X_test)) for m in (parts, whole))
