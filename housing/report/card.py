@@ -218,7 +218,7 @@ def _limits(f: CardFacts) -> Iterator[str]:
             f"- The source records every {WORDING.value} above {amount(LABEL_CAP)} as "
             f"{amount(LABEL_CAP)}: higher {WORDING.values} are underestimated by an unknown amount."
         )
-    yield f"- The interval covers sampling of {WORDING.rows}, not changes over time."
+    yield "- The interval covers the sampling error, not changes over time: see monitoring."
     if LOCATION:
         yield "- Neighbours are on both sides of the split: the error in new regions is higher."
     yield f"- The artifact contains rows and {WORDING.values} of the training data."

@@ -105,6 +105,8 @@ def search(trials: Sequence[Trial], best: int | None) -> RenderedFigure | None:
                     textcoords="offset points", ha="center", fontweight="bold",
                 )  # fmt: skip
         axes.margins(x=0.05, y=0.15)
+        if len(trials) == 1:
+            axes.set_xlim(indices[0] - 1, indices[0] + 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter(AmountFormatter())
         axes.set_xlabel("trial")

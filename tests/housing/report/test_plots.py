@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from housing.problem import Column, Location
 from housing.records import Candidate, Comparison, Interval, Trial
 from housing.report import plots
 from housing.report.data import TestSet
@@ -94,7 +95,9 @@ def test_a_search_without_a_score_has_no_picture():
 
 
 def test_one_draw_is_a_search():
-    assert "41,000" in texts(plots.search([trial(0, 41_000)], best=0))
+    shown = texts(plots.search([trial(0, 41_000)], best=0))
+    assert "41,000" in shown
+    assert not [text for text in shown if re.fullmatch(r".?0\.0\d+", text)], "whole numbers"
 
 
 def test_the_order_in_which_trials_finished_does_not_matter():
@@ -153,6 +156,14 @@ def test_small_and_negative_values_have_axes_that_can_be_read(cloud, scale, offs
     ticks = [text for text in shown if re.fullmatch(r"[\u2212\d.,]+[kM]?", text)]
     assert len(ticks) >= 6
     assert all(ticks.count(tick) <= 2 for tick in ticks), "one an axis"
+
+
+def test_planar_coordinates_have_the_units_of_their_columns(cloud, monkeypatch):
+    names = ("easting", "northing")
+    columns = {name: Column(name, "number", "m", "") for name in names}
+    monkeypatch.setattr(plots, "LOCATION", Location(names, cell=5.0, kind="planar", unit="m"))
+    monkeypatch.setattr(plots, "CATALOGUE", columns)
+    assert {"easting (m)", "northing (m)"} <= set(texts(plots.error_map(cloud)))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 19_999, 20_000, 20_001, 400_000])
