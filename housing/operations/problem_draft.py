@@ -238,7 +238,7 @@ def _problem(guess: _Guess, name: str) -> Iterator[str]:
     yield f'        id_column="{guess.id or "row_id"}",\n'
     yield f'        time_column="{guess.time or "recorded_at"}",\n'
     yield "        strata=GROUPS,\n        slices=GROUPS,\n    ),\n"
-    yield '    amount=Amount(unit="", symbol=""),  # EDIT: e.g. "US dollars", "$"\n'
+    yield '    amount=Amount(unit="", symbol=""),  # EDIT: e.g. "euros", "€"\n'
     yield f'    models="{facts["models"]}",\n    wording=Wording(  # EDIT\n'
     yield f'        row="{row}",\n        rows="{rows}",\n'
     yield f'        value="{value}",\n        values="{value}s",\n'

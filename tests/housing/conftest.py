@@ -1,5 +1,7 @@
 """Small nights: simulated landing files, a linear model, and the steps called by hand."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +11,20 @@ import pytest
 from housing.pipeline.run_context import NightlyParameters, RunContext, start_run
 from housing.settings import Settings, load_settings
 from housing.training.candidates import FAMILIES
+from tests.fixtures.plain_home import ROOT, environment
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
+
+
+@pytest.fixture(scope="session")
+def plain_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of the plain problem after two runs."""
+    home = tmp_path_factory.mktemp("plain")
+    make = [sys.executable, "-m", "tests.fixtures.plain_home"]
+    done = subprocess.run(
+        make, env=environment(home), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return home
 
 
 @pytest.fixture

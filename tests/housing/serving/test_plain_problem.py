@@ -15,35 +15,20 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chromium import a_browser
-from tests.fixtures.plain_home import environment
+from tests.fixtures.plain_home import HOUSE_WORDS, ROOT, command, environment
 from tests.fixtures.plain_problem import KINDS, PROBLEM, samples
 from tests.housing.serving.conftest import free_port, until
 
-HOUSE_WORDS = re.compile(
-    r"district|house(?!hold)|price|dollar|\$\d|califor|census|ocean|longitude|latitude|\bkm\b", re.I
-)
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def plain_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of the plain problem after two runs."""
-    home = tmp_path_factory.mktemp("plain")
-    make = [sys.executable, "-m", "tests.fixtures.plain_home"]
-    done = subprocess.run(
-        make, env=environment(home), cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return home
+pytestmark = pytest.mark.xdist_group("plain")
 
 
 @pytest.fixture(scope="module")
 def plain(plain_home: Path) -> Iterator[httpx.Client]:
     """A client of a server of the plain problem, in a process of its own."""
     home, values, port = plain_home, environment(plain_home), free_port()
-    command = [sys.executable, "-m", "deployments.cli.__main__", "serve", "--port", str(port)]
+    serve = [sys.executable, "-m", "deployments.cli.__main__", "serve", "--port", str(port)]
     with (home / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=values, cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(serve, env=values, cwd=ROOT, stdout=log, stderr=log)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             try:
                 until(lambda: _ready(client) or process.poll() is not None, 120)
@@ -141,18 +126,9 @@ def test_labels_without_ids_are_matched_by_a_key_of_categories_and_gaps(
     frame.loc[0, ["grain", "pressure"]] = None
     file, audit = tmp_path / "labels.csv", tmp_path / "audit.csv"
     frame.to_csv(file, index=False)
-
-    def housing(*arguments: str) -> str:
-        command = [sys.executable, "-m", "deployments.cli.__main__", *arguments]
-        done = subprocess.run(
-            command, env=environment(plain_home), cwd=ROOT, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    assert "30 labels, 0 rejected" in " ".join(housing("ingest", "--labels", str(file)).split())
-    assert "40 samples" in housing("audit", "sample", "-n", "40", "-o", str(audit))
+    ingested = command(plain_home, "ingest", "--labels", str(file))
+    assert "30 labels, 0 rejected" in " ".join(ingested.split())
+    assert "40 samples" in command(plain_home, "audit", "sample", "-n", "40", "-o", str(audit))
     sampled = pd.read_csv(audit)
     assert sampled["sample"].notna().all()
     assert sampled["residue"].isna().all()
