@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from housing.evaluation.drift import found
 from housing.formatting import short_percent
 from housing.gate.evidence import Evidence, ModelMetrics
+from housing.gate.messages import NO_CHAMPION
 from housing.gate.policy import DriftAction, GatePolicy
 from housing.records import CheckOutcome, CheckResult, ColumnDrift
 
@@ -20,7 +21,7 @@ class Identity:
         if not ours.digest:
             raise ValueError("the challenger's artifact has no digest")
         if theirs is None:
-            return CheckResult(self.name, "not applicable", "There is no champion.")
+            return CheckResult(self.name, "not applicable", NO_CHAMPION)
         figures = {"challenger": ours.digest, "champion": theirs.digest}
         if ours.digest == theirs.digest or ours.id == theirs.id:
             message = f"The challenger is the same artifact as the champion, m{theirs.id}."
@@ -47,12 +48,11 @@ class TestRowCount:
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
         """Inconclusive below the minimum: too few rows are no evidence against the challenger."""
         rows, needed = evidence.test_rows, policy.min_test_rows
-        figures = {"test_rows": rows, "min_test_rows": needed}
-        if rows < needed:
-            message = f"There are {rows:,} test rows; at least {needed:,} are required."
-            return CheckResult(self.name, "inconclusive", message, figures)
         message = f"There are {rows:,} test rows; at least {needed:,} are required."
-        return CheckResult(self.name, "passed", message, figures)
+        figures = {"test_rows": rows, "min_test_rows": needed}
+        return CheckResult(
+            self.name, "inconclusive" if rows < needed else "passed", message, figures
+        )
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The missing or surplus rows."""
@@ -164,7 +164,7 @@ class DriftFound:
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
         """Tests each column of both tables: enough rows, effect size, false discovery rate."""
         if evidence.champion is None:
-            return CheckResult(self.name, "not applicable", "There is no champion.")
+            return CheckResult(self.name, "not applicable", NO_CHAMPION)
         compared = [d for d in evidence.drift if d.columns]
         if not compared:
             message = "There are no rows to compare with the champion's training rows."

@@ -117,9 +117,7 @@ class Evidence:
     drift: tuple[DriftReport, ...] = ()
     costs: ServingCosts | None = None
     preflight: LoadCheck | None = None  # None where the policy does not ask for it
-    failed_baselines: Mapping[str, str] = field(
-        default_factory=dict
-    )  # name -> reason for its exclusion
+    failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> reason
     judged_before: tuple[int, ...] = ()  # other challengers judged on exactly these rows
     champion_is_newer: bool = False
     measured: Mapping[str, Json] = field(default_factory=dict)  # check -> evidence of its own

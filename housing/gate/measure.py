@@ -72,9 +72,7 @@ class Competitors:
     champion: Predictions | None = None
     baselines: Mapping[str, Values] = field(default_factory=dict)  # name -> predictions (n,)
     former: Sequence[Predictions] = ()  # former champions
-    failed_baselines: Mapping[str, str] = field(
-        default_factory=dict
-    )  # name -> why it has no predictions
+    failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> reason
 
 
 @dataclass(frozen=True)
@@ -109,6 +107,11 @@ def measure_evidence(
     ours = measured.metrics_of(challenger)
     theirs = None if champion is None else measured.metrics_of(champion)
     usable = ours.metrics is not None
+    unusable = {
+        name: "no prediction is finite"
+        for name, values in competitors.baselines.items()
+        if not np.isfinite(values).any()
+    }
     errors = None
     if usable and champion is not None and theirs is not None and theirs.metrics is not None:
         errors = paired_errors(test.actual, champion.values, challenger.values, test.where)
@@ -123,7 +126,7 @@ def measure_evidence(
         baselines={
             name: measured.baseline(values, usable=usable)
             for name, values in competitors.baselines.items()
-            if np.isfinite(values).any()
+            if name not in unusable
         },
         mae=None if errors is None else compare_errors(errors, "mae", confidence=policy.confidence),
         slices=() if errors is None else _slices(errors, test, policy),
@@ -136,7 +139,7 @@ def measure_evidence(
         drift=facts.drift,
         costs=facts.costs,
         preflight=facts.preflight,
-        failed_baselines={**competitors.failed_baselines, **_unusable(competitors.baselines)},
+        failed_baselines={**competitors.failed_baselines, **unusable},
         judged_before=facts.judged_before,
         champion_is_newer=facts.champion_is_newer,
         **_measured_by(checks, test, challenger, competitors),
@@ -154,15 +157,6 @@ def _measured_by(checks: Sequence[Any], *measured: Any) -> dict[str, dict[str, A
             except Exception as error:  # noqa: BLE001 - the check ends as an error, not the run
                 found["failed_measurements"][check.name] = f"{type(error).__name__}: {error}"
     return found
-
-
-def _unusable(baselines: Mapping[str, Values]) -> dict[str, str]:
-    """Baselines without a finite prediction, and the reason for their exclusion."""
-    return {
-        name: "no prediction is finite"
-        for name, values in baselines.items()
-        if not np.isfinite(values).any()
-    }
 
 
 @dataclass(frozen=True, eq=False)

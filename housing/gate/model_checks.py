@@ -127,7 +127,7 @@ class NoRegression:
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
         """Inconclusive if the measured change passes but its bound does not."""
         if evidence.champion is None:
-            return CheckResult(self.name, "not applicable", "There is no champion.")
+            return CheckResult(self.name, "not applicable", messages.NO_CHAMPION)
         ours, theirs = challenger_metrics(evidence), evidence.champion.metrics
         if ours is None:
             return nothing_to_compare(self.name)
@@ -187,11 +187,8 @@ class NoRegression:
             most = min(most, 0.0)
         threshold = f"It passes if the measured change is at most {100 * most:+.2f} %"
         outcome = decision_rule.outcome(comparison, policy)
-        rows = (
-            None
-            if outcome == "failed"
-            else decision_rule.rows_needed(comparison, decision_rule.limit(policy))
-        )
+        bound = decision_rule.limit(policy)
+        rows = None if outcome == "failed" else decision_rule.rows_needed(comparison, bound)
         enough = messages.rows_to_decide if outcome == "inconclusive" else messages.rows_to_pass
         return (
             f"{threshold}; it was {100 * comparison.effect:+.2f} %. At this change "
