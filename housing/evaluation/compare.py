@@ -20,7 +20,7 @@ Loss = Literal["rmse", "mae"]
 _WHAT = "the change of the error"
 
 HALVES = 2000
-"""Random halves of the places: the level of a bound is then its nominal one to 0.5 %."""
+"""Random halves of the locations: the level of a bound is then its nominal one to 0.5 %."""
 
 LEAST_BLOCKS = 30
 """Fewer blocks than these are too few to halve at random."""
@@ -32,11 +32,11 @@ class PairedErrors:
 
     champion: Values
     challenger: Values
-    places: SpatialCells
+    where: SpatialCells
 
     def of(self, rows: Mask) -> "PairedErrors":
         """The same for some of the rows."""
-        return PairedErrors(self.champion[rows], self.challenger[rows], self.places.of(rows))
+        return PairedErrors(self.champion[rows], self.challenger[rows], self.where.of(rows))
 
 
 def paired_errors(
@@ -44,7 +44,7 @@ def paired_errors(
 ) -> PairedErrors:
     """The errors of both models; NotMeasurable: fewer than two rows, or a value not finite."""
     if len(where.codes) != len(y):
-        raise ValueError(f"{len(y)} rows lie at {len(where.codes)} places")
+        raise ValueError(f"{len(y)} rows have {len(where.codes)} locations")
     truth, champion, challenger = finite_columns(_WHAT, y, champion_pred, challenger_pred)
     return PairedErrors(champion - truth, challenger - truth, where)
 
@@ -87,7 +87,7 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
     if our_mean > 0:
         ours, theirs = ours / our_mean, theirs / their_mean
         influence, weights = (power * ratio) * (ours - theirs), ours + theirs
-    spatial = spatial_error(influence, errors.places, weights)
+    spatial = spatial_error(influence, errors.where, weights)
     if spatial.cells < 2:
         raise NotMeasurable(what=_WHAT, why="all test rows lie in one location cell")
     se_independent = float(np.sqrt(influence @ influence / (n * (n - 1))))
@@ -116,7 +116,7 @@ def compare_by_halves(
 ) -> Comparison:
     """Relative change of the RMSE against a model whose errors may be wild; shapes (n,).
 
-    The limits are quantiles of the change over random halves of the places (typical values,
+    The limits are quantiles of the change over random halves of the locations (typical values,
     Hartigan, 1969; randomisation over clusters, Canay, Romano and Shaikh, 2017). On each half, a
     larger error of the other model makes the change smaller; so no error of it, however large,
     ever raises the upper bound, as it would raise a standard error. Blocks of several sides are

@@ -272,7 +272,7 @@ def _holdout_reuse(
     with suppress(NotMeasurable):  # too few rows, or no errors
         if not few:
             difference = compare_groups(
-                errors.champion, fresh, errors.places, confidence=policy.confidence
+                errors.champion, fresh, errors.where, confidence=policy.confidence
             )
     return HoldoutReuse(
         decisions=decisions,
@@ -285,6 +285,4 @@ def _holdout_reuse(
 
 def _metrics_on(test: TestRows, errors: PairedErrors, rows: Mask, policy: GatePolicy) -> Metrics:
     actual = test.actual[rows]
-    return measure(
-        actual, actual + errors.champion[rows], policy.confidence, errors.places.of(rows)
-    )
+    return measure(actual, actual + errors.champion[rows], policy.confidence, errors.where.of(rows))
