@@ -199,7 +199,7 @@ def test_columns_that_do_not_belong_together_are_refused():
     truth, champion, challenger, where = paired_models()
     with pytest.raises(ValueError, match="not one column"):
         compare(truth, champion[:-1], challenger, where, confidence=0.95)
-    with pytest.raises(ValueError, match=r"lie at .* places"):
+    with pytest.raises(ValueError, match=r"have .* locations"):
         compare(truth, champion, challenger, where.of(truth > 60_000), confidence=0.95)
 
 
