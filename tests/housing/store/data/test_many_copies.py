@@ -92,7 +92,7 @@ def assert_no_better(before: pd.DataFrame, after: pd.DataFrame) -> None:
     ]
     where = spatial_cells(test["longitude"].to_numpy(), test["latitude"].to_numpy(), 0.1)
     found = compare(test[schema.TARGET].to_numpy(), *said, where, confidence=0.95)
-    assert found.effect > -0.02
+    assert found.effect > -0.1  # by luck within about 0.05; of a copy it would know the label
     assert found.upper >= 0
 
 
