@@ -30,7 +30,7 @@ class Deployment:
     name: str
     flow: Flow[Any, Any]
     schedule: Callable[[Settings], str] | None = None  # a cron expression of the settings, or off
-    parameters: Callable[[Settings], dict[str, Any]] | None = None
+    parameters: Callable[[Settings], dict[str, Any]] | None = None  # those of the flow's model
 
     def build(self, settings: Settings) -> RunnerDeployment:
         """The deployment, as Prefect needs it."""
@@ -40,23 +40,20 @@ class Deployment:
             schedule=None if cron == OFF else Cron(cron, timezone=settings.schedules.timezone),
             description=self.flow.description,
             tags=[TAG, self.name],
-            parameters={} if self.parameters is None else self.parameters(settings),
+            parameters={"parameters": self.parameters(settings)} if self.parameters else {},
             enforce_parameter_schema=True,
         )  # type: ignore[return-value]
 
 
-def _as_set(_: Settings) -> dict[str, Any]:
-    return {"parameters": {}}
-
-
-def _full_search(settings: Settings) -> dict[str, Any]:
-    return {"parameters": {"n_trials": settings.schedules.full_search_trials}}
-
-
 DEPLOYMENTS: tuple[Deployment, ...] = (
-    Deployment("nightly", nightly, lambda s: s.schedules.retrain, _as_set),
-    Deployment("search", nightly, lambda s: s.schedules.search, _full_search),
-    Deployment("backfill", backfill, None, _as_set),
+    Deployment("nightly", nightly, lambda s: s.schedules.retrain, lambda _: {}),
+    Deployment(
+        "search",
+        nightly,
+        lambda s: s.schedules.search,
+        lambda s: {"n_trials": s.schedules.full_search_trials},
+    ),
+    Deployment("backfill", backfill, None, lambda _: {}),
     Deployment("rollback", rollback),
     Deployment("approval", approval),
     Deployment("monitor", monitor, lambda s: s.schedules.monitor),

@@ -18,15 +18,9 @@ from housing.pipeline import (
     skip_check,
     train,
 )  # fmt: skip
-from housing.pipeline import (
-    evaluate as evaluation,
-)
-from housing.pipeline import (
-    ingest as ingestion,
-)
-from housing.pipeline import (
-    promote as promotion,
-)
+from housing.pipeline import evaluate as evaluation
+from housing.pipeline import ingest as ingestion
+from housing.pipeline import promote as promotion
 from housing.pipeline.evaluate import JudgedEvaluation
 from housing.pipeline.rollback_readiness import RollbackReadiness
 from housing.pipeline.run_context import NightlyParameters, RunContext, step
@@ -42,10 +36,7 @@ from tasks.termination import reraise_sigterm
 @contextmanager
 def start_run(kind: str, parameters: NightlyParameters) -> Iterator[RunContext]:
     """Hold the lease and a run row, which names the flow run, while the block runs."""
-    with (
-        reraise_sigterm(),
-        run_context.start_run(kind, parameters, flow_run.get_id()) as run,
-    ):
+    with reraise_sigterm(), run_context.start_run(kind, parameters, flow_run.get_id()) as run:
         yield run
 
 

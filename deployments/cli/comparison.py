@@ -2,25 +2,22 @@
 
 from dataclasses import asdict
 
-from rich.table import Table
+from rich.table import Column
 
-from deployments.cli.output import console, emit_json
+from deployments.cli.output import bare_table, console, emit_json
+from deployments.cli.store import opened
 from housing.errors import NothingToTrainOn
 from housing.formatting import value_text, with_unit
 from housing.records import Metrics
 from housing.schema import LOCATION
-from housing.settings import load_settings
 
 
 def print_comparison(first: int, second: int, version: int | None, *, as_json: bool) -> None:
     """Score m`first` and m`second` on a version (the active one for None) and print both."""
-
     from housing.operations.compare import side_by_side
     from housing.store.data import datasets
-    from housing.store.database.open import open_store
 
-    settings = load_settings()
-    with open_store(settings) as store:
+    with opened() as (store, settings):
         if version is None:
             with store.read() as connection:
                 active = datasets.active(connection)
@@ -33,11 +30,10 @@ def print_comparison(first: int, second: int, version: int | None, *, as_json: b
     if as_json:
         emit_json({"models": [f"m{first}", f"m{second}"], **asdict(found)})
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in (f"on the test rows of v{version}", f"m{first}", f"m{second}"):
-        table.add_column(heading, justify="left" if "rows" in heading else "right")
-    for name, one, two in zip(NAMES, _cells(found.first), _cells(found.second), strict=True):
-        table.add_row(name, one, two)
+    figures = (Column(f"m{model}", justify="right") for model in (first, second))
+    table = bare_table(f"on the test rows of v{version}", *figures)
+    for row in zip(NAMES, _cells(found.first), _cells(found.second), strict=True):
+        table.add_row(*row)
     console.print(table)
     c = found.comparison
     cells = ""

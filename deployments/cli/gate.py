@@ -5,36 +5,31 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column
 
-from deployments.cli import id_parsing
-from deployments.cli.output import AsJson, Reason, console, emit_json
+from deployments.cli.id_parsing import Id, id_argument
+from deployments.cli.output import AsJson, Reason, bare_table, coloured, console, emit_json
+from deployments.cli.store import opened
 from housing.records import RunOutcome
-from housing.settings import load_settings
 
 app = typer.Typer()
 gate_app = typer.Typer(help="Explain the gate: its power, and what each check would need.")
 app.add_typer(gate_app, name="gate")
 
-Run = Annotated[str | None, typer.Argument(help="A run, e.g. r7; the newest verdict if left out.")]
-Decided = Annotated[
-    str, typer.Argument(metavar="RUN", help="The run that awaits approval, e.g. r7.")
-]
+Run = Annotated[Id | None, id_argument("r", "A run, e.g. r7; the newest verdict if left out.")]
+Decided = Annotated[Id, id_argument("r", "The run that awaits approval, e.g. r7.")]
 
-OUTCOME_STYLE = {"passed": "green", "failed": "red", "error": "red", "inconclusive": "yellow"}
 RULES = ("no_regression", "superior", "non_inferior")
 CHANGES = (-0.05, -0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.05)
 GAINS = (0.005, 0.01, 0.02)
 """True changes whose chances are shown, and gains for which the rows are asked."""
 
 
-def _recorded(run: str | None) -> Any:
+def _recorded(run: int | None) -> Any:
     from housing.operations.explain_verdict import recorded
-    from housing.store.database.open import open_store
 
-    number = None if run is None else id_parsing.parse(run, allowed="r")[1]
-    with open_store(load_settings()) as store:
-        return recorded(store, number)
+    with opened() as (store, _):
+        return recorded(store, run)
 
 
 @gate_app.command()
@@ -58,8 +53,7 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
         rule: dict(characteristic(found, found.policy.model_copy(update={"rule": rule})).curve)
         for rule in RULES
     }
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("true change of the error", justify="right")
+    table = bare_table(Column("true change of the error", justify="right"))
     for rule in RULES:
         label = rule.replace("_", " ")
         table.add_column(f"[reverse]{label}[/]" if rule == own.rule else label, justify="right")
@@ -86,25 +80,16 @@ def explain(run: Run = None, as_json: AsJson = False) -> None:
     found = _recorded(run)
     checks = explained(found)
     if as_json:
-        message = found.verdict.message
-        emit_json(
-            {
-                "run": found.run and f"r{found.run}",
-                "outcome": found.verdict.outcome,
-                "message": message,
-                "checks": [asdict(check) for check in checks],
-            }
-        )
+        verdict = {"outcome": found.verdict.outcome, "message": found.verdict.message}
+        listed = [asdict(check) for check in checks]
+        emit_json({"run": found.run and f"r{found.run}", **verdict, "checks": listed})
         return
     console.print(escape(found.verdict.message), "")
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("check", "outcome", "found", "what would change it"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("check", "outcome"))
+    whole = (Column(heading, no_wrap=True) for heading in ("check", "outcome"))
+    table = bare_table(*whole, "found", "what would change it")
     for check in checks:
-        style = OUTCOME_STYLE.get(check.outcome, "dim")
-        table.add_row(
-            check.name, f"[{style}]{check.outcome}[/]", escape(check.message), escape(check.needs)
-        )
+        texts = escape(check.message), escape(check.needs)
+        table.add_row(check.name, coloured(check.outcome), *texts)
     console.print(table)
 
 
@@ -126,8 +111,7 @@ def reject(run: Decided, reason: Reason, as_json: AsJson = False) -> None:
 
 @app.command()
 def judge(
-    model: Annotated[str, typer.Argument(help="A stored model, e.g. m5.")],
-    as_json: AsJson = False,
+    model: Annotated[Id, id_argument("m", "A stored model, e.g. m5.")], as_json: AsJson = False
 ) -> None:
     """Judge a stored model against the current champion on the active rows; print the verdict.
 
@@ -137,7 +121,7 @@ def judge(
     """
     from housing.pipeline.manual_promotion import judge as judge_again
 
-    show_decided(judge_again(id_parsing.parse(model, allowed="m")[1]), as_json=as_json)
+    show_decided(judge_again(model), as_json=as_json)
 
 
 def show_decided(decided: Any, *, as_json: bool) -> None:
@@ -161,34 +145,28 @@ def show_decided(decided: Any, *, as_json: bool) -> None:
         console.print(f"The gate: {escape(verdict.message)}", soft_wrap=True)
         for check in verdict.checks:
             if check.outcome in ("failed", "inconclusive", "error"):
-                style = OUTCOME_STYLE[check.outcome]
-                console.print(
-                    f"[{style}]{check.outcome}[/] {check.name}: {escape(check.message)}",
-                    soft_wrap=True,
-                )
+                text = f"{coloured(check.outcome)} {check.name}: {escape(check.message)}"
+                console.print(text, soft_wrap=True)
         name = "WOULD PROMOTE" if result.outcome is RunOutcome.DRY_RUN else result.outcome.upper()
         console.print(f"[bold]{name}[/]  {escape(result.message)}", soft_wrap=True)
     raise typer.Exit(result.outcome.exit_code)
 
 
-def _decide(decide: Any, run: str, reason: str, *, as_json: bool) -> None:
-    from housing.store.database.open import open_store
-
-    number, settings = id_parsing.parse(run, allowed="r")[1], load_settings()
-    with open_store(settings) as store:
-        decided = decide(store, settings, number, reason)
+def _decide(decide: Any, run: int, reason: str, *, as_json: bool) -> None:
+    with opened() as (store, settings):
+        decided = decide(store, settings, run, reason)
     if as_json:
         emit_json(asdict(decided))
     else:
-        style = "green" if decided.outcome == "approved" else "yellow"
-        console.print(f"[bold {style}]{decided.outcome.upper()}[/]  {escape(decided.message)}")
+        outcome = coloured(decided.outcome, decided.outcome.upper(), other="yellow")
+        console.print(f"[bold]{outcome}[/]  {escape(decided.message)}")
     if decided.outcome == "superseded":
         raise typer.Exit(RunOutcome.KEPT.exit_code)
 
 
 def print_replayed(run: int, *, as_json: bool) -> None:
     """Recompute a run's verdict from its evidence; exit code 1 if it differs."""
-    found = _recorded(f"r{run}")
+    found = _recorded(run)
     replayed = found.replayed
     if as_json:
         emit_json({"run": f"r{run}", "agrees": replayed.agrees, **asdict(replayed)})
@@ -199,9 +177,7 @@ def print_replayed(run: int, *, as_json: bool) -> None:
 
 
 def _print_replayed(replayed: Any) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("check", "recorded", "judged again"):
-        table.add_column(heading)
+    table = bare_table("check", "recorded", "judged again")
     again = {result.name: result.outcome for result in replayed.now.checks}
     for result in replayed.recorded.checks:
         table.add_row(result.name, result.outcome, again.get(result.name, "-"))

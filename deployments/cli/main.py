@@ -13,7 +13,6 @@ from deployments.cli import (
     replay,
     rollback,
     run,
-    schema,
     serving,
     show,
 )
@@ -45,17 +44,6 @@ app = typer.Typer(
     add_completion=False,
     cls=_Commands,
 )
-for part in (
-    run.app,
-    show.app,
-    rollback.app,
-    gate.app,
-    replay.app,
-    maintenance.app,
-    serving.app,
-    monitor.app,
-    schema.app,
-    problem.app,
-):
-    app.registered_commands += part.registered_commands
-    app.registered_groups += part.registered_groups
+for part in (run, show, rollback, gate, replay, maintenance, serving, monitor, problem):
+    app.registered_commands += part.app.registered_commands
+    app.registered_groups += part.app.registered_groups

@@ -1,4 +1,4 @@
-"""Commands of maintenance: backup, doctor, heal, prune, readiness, reproduce, sign."""
+"""Commands of maintenance: backup, doctor, heal, prune, readiness, reproduce, sign, migrate."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from deployments.cli import id_parsing
-from deployments.cli.output import LONGEST_DAYS, AsJson, Reason, console, emit_json, listing
-from housing import progress
+from deployments.cli.id_parsing import Id, id_argument
+from deployments.cli.output import (
+    LONGEST_DAYS,
+    AsJson,
+    Reason,
+    coloured,
+    console,
+    emit_json,
+    listing,
+    warn,
+)
+from deployments.cli.store import opened
 from housing.settings import load_settings
 
 if TYPE_CHECKING:
@@ -28,13 +37,9 @@ CutArgument = Annotated[
 @backup_app.command()
 def create(as_json: AsJson = False) -> None:
     """Copy a consistent snapshot of the store to HOUSING_BACKUP_URL."""
-
-    from deployments.cli.progress_bars import Bars
     from housing.operations.backup import create as create_backup
-    from housing.store.database.open import open_store
 
-    settings = load_settings()
-    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+    with opened(bars=not as_json) as (store, settings):
         snapshot = create_backup(store, settings)
     if as_json:
         emit_json(asdict(snapshot))
@@ -47,7 +52,7 @@ def create(as_json: AsJson = False) -> None:
         f"of which {snapshot.copied:,} were new; {encrypted}. `housing backup verify` tries it."
     )
     if settings.backup_on_same_disk:
-        console.print("[bold yellow]! The backup is on the same disk as the store.[/]")
+        warn(["The backup is on the same disk as the store."])
 
 
 @backup_app.command()
@@ -56,13 +61,9 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
 
     Returns 5 where it is not good.
     """
-
-    from deployments.cli.progress_bars import Bars
     from housing.operations.backup import verify as verify_backup
-    from housing.store.database.open import open_store
 
-    settings = load_settings()
-    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+    with opened(bars=not as_json) as (store, settings):
         found = verify_backup(store, settings, backup)
     if as_json:
         emit_json({**asdict(found), "good": found.good})
@@ -81,11 +82,10 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
 @backup_app.command()
 def restore(backup: CutArgument = None, as_json: AsJson = False) -> None:
     """Restore a backup into an empty store: champion, history, datasets, models."""
-
-    from deployments.cli.progress_bars import Bars
+    from deployments.cli.progress_bars import progress_bars
     from housing.operations.backup import restore as restore_backup
 
-    with Bars(visible=not as_json) as bars, progress.heard_by(bars):
+    with progress_bars(visible=not as_json):
         done = restore_backup(load_settings(), backup)
     if as_json:
         emit_json(asdict(done))
@@ -95,18 +95,15 @@ def restore(backup: CutArgument = None, as_json: AsJson = False) -> None:
         f"[bold green]{done.id} is restored[/]: {done.rows:,} rows, {done.blobs:,} objects, "
         f"{champion}."
     )
-    for notice in done.notices:
-        console.print(f"[bold yellow]! {escape(notice)}[/]")
+    warn(done.notices)
 
 
 @backup_app.command("list")
 def list_backups(as_json: AsJson = False) -> None:
     """List the backups in HOUSING_BACKUP_URL, newest first, and whether each was verified."""
-
     from housing.operations.backup import listing as backups
-    from housing.store.database.open import open_store
 
-    with open_store(load_settings()) as store:
+    with opened() as (store, _):
         rows = backups(store)
     columns = ("backup", "state", "created_at", "champion", "blobs", "bytes", "detail")
     listing(rows, columns, as_json=as_json)
@@ -118,13 +115,9 @@ def doctor(as_json: AsJson = False) -> None:
 
     Reads every byte of every backup. Returns 5 if stored data is damaged.
     """
-
-    from deployments.cli.progress_bars import Bars
     from housing.operations.doctor import examine
-    from housing.store.database.open import open_store
 
-    settings = load_settings()
-    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+    with opened(bars=not as_json) as (store, settings):
         found = examine(store, settings)
     if as_json:
         emit_json({**asdict(found), "damaged": found.damaged})
@@ -139,8 +132,8 @@ def _print_findings(found: "HealthReport") -> None:
     passed = [area for area in found.checks if area not in failing]
     console.print(f"[green]in order:[/] {', '.join(passed) or 'nothing'}")
     for finding in found.findings:
-        colour = "red" if finding.severity == "damaged" else "yellow"
-        console.print(f"[bold {colour}]{finding.area}[/]: {escape(finding.what)}")
+        area = coloured(finding.severity, finding.area, other="yellow")
+        console.print(f"{area}: {escape(finding.what)}")
         console.print(f"    fix: {escape(finding.fix)}")
 
 
@@ -150,16 +143,9 @@ def heal(as_json: AsJson = False) -> None:
 
     Returns 5 where something cannot be.
     """
-
-    from deployments.cli.progress_bars import Bars
     from housing.operations.heal import heal as heal_store
-    from housing.store.database.open import open_store
 
-    with (
-        open_store(load_settings(), claim=False) as store,
-        Bars(visible=not as_json) as bars,
-        progress.heard_by(bars),
-    ):
+    with opened(bars=not as_json, claim=False) as (store, _):
         done = heal_store(store)
     if as_json:
         emit_json(asdict(done))
@@ -174,12 +160,9 @@ def heal(as_json: AsJson = False) -> None:
 @app.command()
 def readiness(as_json: AsJson = False) -> None:
     """Check that every rollback candidate loads in a fresh process. Exits 5 if one fails."""
-
     from housing.pipeline.rollback_readiness import check
-    from housing.store.database.open import open_store
 
-    settings = load_settings()
-    with open_store(settings) as store:
+    with opened() as (store, settings):
         found = check(store, settings, force=True)
     rows = [{**asdict(one), "model": f"m{one.model}"} for one in found.checks]
     listing(rows, ("model", "ready", "seconds", "detail"), as_json=as_json)
@@ -204,13 +187,9 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Delete models, predictions and files past their retention; rollback candidates are kept."""
-
-    from deployments.cli.progress_bars import Bars
     from housing.operations.prune import prune as prune_store
-    from housing.store.database.open import open_store
 
-    settings = load_settings()
-    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
+    with opened(bars=not as_json) as (store, settings):
         done = prune_store(store, settings, days=older_than, dry_run=dry_run)
     if as_json:
         emit_json({**asdict(done), "dry_run": dry_run})
@@ -227,7 +206,7 @@ def prune(
 
 @app.command()
 def reproduce(
-    model: Annotated[str, typer.Argument(help="A model, e.g. m3.")],
+    model: Annotated[Id, id_argument("m", "A model, e.g. m3.")],
     tolerance: Annotated[
         float, typer.Option(min=0, help="Largest relative difference of a prediction.")
     ] = 1e-9,
@@ -238,14 +217,10 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Train a model again from its record and compare predictions. Exits 1 if they differ."""
-
-    from deployments.cli.progress_bars import Bars
     from housing.operations.reproduce import reproduce as train_again
-    from housing.store.database.open import open_store
 
-    number, settings = id_parsing.parse(model, allowed="m")[1], load_settings()
-    with open_store(settings) as store, Bars(visible=not as_json) as bars, progress.heard_by(bars):
-        done = train_again(store, settings, number, tolerance=tolerance, keep=keep)
+    with opened(bars=not as_json) as (store, settings):
+        done = train_again(store, settings, model, tolerance=tolerance, keep=keep)
     if as_json:
         emit_json({**asdict(done), "same": done.same})
     else:
@@ -274,11 +249,9 @@ def sign(reason: Reason, as_json: AsJson = False) -> None:
 
     Signs only bytes whose digest SQL holds. Do it only if you know who wrote to the store.
     """
-
     from housing.operations.sign import sign as sign_models
-    from housing.store.database.open import open_store
 
-    with open_store(load_settings()) as store:
+    with opened() as (store, _):
         done = sign_models(store, reason)
         source = store.signer.key_source
     if as_json:
@@ -289,3 +262,17 @@ def sign(reason: Reason, as_json: AsJson = False) -> None:
             console.print(f"[bold red]{digest[:12]} is damaged or missing and was not signed.[/]")
     if done.damaged:
         raise typer.Exit(5)
+
+
+@app.command()
+def migrate(as_json: AsJson = False) -> None:
+    """Upgrade the database schema; every other command does so too."""
+    from housing.store.database.open import schema_version
+
+    with opened() as (store, _), store.read() as connection:
+        found = schema_version(connection)
+        place = store.engine.url.render_as_string(hide_password=True)
+    if as_json:
+        emit_json({"schema": found, "database": place})
+        return
+    typer.echo(f"The schema of {place} is at {found}, the newest.")

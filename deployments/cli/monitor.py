@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from deployments.cli import id_parsing
-from deployments.cli.output import AsJson, console, emit_json
+from deployments.cli.id_parsing import Id, id_argument
+from deployments.cli.output import AsJson, bare_table, coloured, console, emit_json, warn
+from deployments.cli.store import opened
 from housing.formatting import amount, value_text
 from housing.schema import WORDING
-from housing.settings import load_settings
 
 if TYPE_CHECKING:
     from housing.operations.monitor import MonitorRun
@@ -37,10 +36,8 @@ def monitor(
     """
     from housing.operations.monitor import monitor as look
     from housing.operations.monitor_report import write
-    from housing.store.database.open import open_store
 
-    settings = load_settings()
-    with open_store(settings) as store:
+    with opened() as (store, settings):
         found = look(store, settings)
         page = write(store, settings)
     alarms = [signal for window in found.windows for signal in window.alarms]
@@ -50,21 +47,19 @@ def monitor(
         _show(found)
         console.print(f"report: {escape(str(page))}")
     if found.retrain and act:
-        _retrain(as_json=as_json)
+        from deployments.cli.retrain import run_night
+
+        run_night({"dry_run": False}, as_json=as_json, began=time.perf_counter())
     if alarms:
         raise typer.Exit(ALARM_CODE)
 
 
 def _show(found: "MonitorRun") -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("window", "state", "what"):
-        table.add_column(heading, overflow="fold")
+    table = bare_table("window", "state", "what")
     for window in found.windows:
         for signal in window.signals:
             state = "alarm" if signal.alarm else "fired" if signal.fired else "calm"
-            style = {"alarm": "red", "fired": "yellow", "calm": "green"}[state]
-            words = escape(signal.message)
-            table.add_row(window.source, f"[{style}]{state}[/]", words)
+            table.add_row(window.source, coloured(state), escape(signal.message))
     console.print(table)
     for error in found.errors:
         rmse = error["rmse"]
@@ -74,31 +69,22 @@ def _show(found: "MonitorRun") -> None:
             f"on {error['rows']:,} {WORDING.values} that arrived later",
             highlight=False,
         )
-    for message in found.alerts:
-        console.print(f"[bold yellow]! {escape(message)}[/]")
-
-
-def _retrain(*, as_json: bool) -> None:
-    from deployments.cli.retrain import run_night
-
-    run_night({"dry_run": False}, as_json=as_json, began=time.perf_counter())
+    warn(found.alerts)
 
 
 @app.command()
 def card(
     model: Annotated[
-        str | None, typer.Argument(help="A model, e.g. m7; the champion if left out.")
+        Id | None, id_argument("m", "A model, e.g. m7; the champion if left out.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a model card as Markdown and HTML: data, metrics, limits."""
     from housing.operations.predict import champion_of
     from housing.pipeline.model_card import write
-    from housing.store.database.open import open_store
 
-    settings = load_settings()
-    with open_store(settings) as store:
-        chosen = champion_of(store) if model is None else id_parsing.parse(model, allowed="m")[1]
+    with opened() as (store, settings):
+        chosen = champion_of(store) if model is None else model
         text, page = write(store, settings, chosen)
     if as_json:
         emit_json({"model": f"m{chosen}", "markdown": str(text), "html": str(page)})
@@ -108,7 +94,7 @@ def card(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(help="A model, e.g. m7.")],
+    model: Annotated[Id, id_argument("m", "A model, e.g. m7.")],
     to: Annotated[
         str, typer.Option(help="Format: skops; onnx and mlflow print why they are not supported.")
     ] = "skops",
@@ -118,10 +104,8 @@ def export(
 ) -> None:
     """Export a stored model as files for other programs; the export is loaded and checked."""
     from housing.operations.export import export as write
-    from housing.store.database.open import open_store
 
-    number = id_parsing.parse(model, allowed="m")[1]
-    with open_store(load_settings()) as store:
-        paths = write(store, number, to, output or Path(f"export-m{number}"))
+    with opened() as (store, _):
+        paths = write(store, model, to, output or Path(f"export-m{model}"))
     for path in paths:
         console.print(escape(str(path)))

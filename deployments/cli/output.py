@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 console = Console()
 errors = Console(stderr=True)
@@ -45,6 +45,36 @@ LONGEST_DAYS = 36_500
 Limit = Annotated[
     int | None, typer.Option("--limit", "-n", min=1, max=MOST_ROWS, help="Newest N only.")
 ]
+
+
+_COLOURS = {
+    "green": ("passed", "accepted", "promoted", "approved", "calm"),
+    "yellow": ("inconclusive", "quarantined", "kept", "blocked", "fired"),
+    "red": ("failed", "error", "unreadable", "rejected", "alarm", "damaged"),
+}
+_COLOUR_OF = {word: colour for colour, words in _COLOURS.items() for word in words}
+
+
+def coloured(word: str, text: str | None = None, *, other: str = "dim") -> str:
+    """An outcome or state, or the `text` for it, in its colour; `other` is that of the rest."""
+    return f"[{_COLOUR_OF.get(word, other)}]{text or word}[/]"
+
+
+def warn(notices: Sequence[str]) -> None:
+    """Print what a person should not overlook."""
+    for notice in notices:
+        console.print(f"[bold yellow]! {escape(notice)}[/]")
+
+
+def bare_table(*headings: str | Column) -> Table:
+    """An empty table without lines; long words are broken and not cut off."""
+    columns = [Column(h, overflow="fold") if isinstance(h, str) else h for h in headings]
+    return Table(*columns, box=None, header_style="bold", pad_edge=False)
+
+
+def split_names(text: str | None) -> tuple[str, ...] | None:
+    """The names in an option that separates them by commas."""
+    return None if text is None else tuple(text.replace(" ", "").split(","))
 
 
 def emit_json(value: Any) -> None:

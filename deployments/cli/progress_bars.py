@@ -1,4 +1,7 @@
-"""Progress on a terminal: one line per running step."""
+"""Progress on a terminal: one line per running step; steps that report a total get a bar."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.markup import escape
 from rich.progress import (
@@ -13,35 +16,29 @@ from rich.progress import (
 from rich.table import Column
 
 from deployments.cli.output import errors
+from housing import progress
 
 
-class Bars:
-    """One line per running step; steps that report a total get a bar."""
+@contextmanager
+def progress_bars(*, visible: bool) -> Iterator[None]:
+    """Show what is reported to `progress` while the block runs."""
+    lines = Progress(
+        SpinnerColumn(finished_text="[green]✓[/]"),
+        TextColumn("{task.description:<14}", table_column=Column(min_width=14, no_wrap=True)),
+        BarColumn(bar_width=12),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[message]}", table_column=Column(ratio=1, no_wrap=True)),
+        console=errors,
+        disable=not visible,
+    )
+    tasks: dict[str, TaskID] = {}
 
-    def __init__(self, *, visible: bool) -> None:
-        self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓[/]"),
-            TextColumn("{task.description:<14}", table_column=Column(min_width=14, no_wrap=True)),
-            BarColumn(bar_width=12),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[message]}", table_column=Column(ratio=1, no_wrap=True)),
-            console=errors,
-            disable=not visible,
-        )
-        self._tasks: dict[str, TaskID] = {}
+    def update(step: str, done: int, total: int, message: str) -> None:
+        if step not in tasks:
+            tasks[step] = lines.add_task(step, total=None, message="")
+        text = escape(message[:100])
+        lines.update(tasks[step], completed=done, total=total or None, message=text)
 
-    def __enter__(self) -> "Bars":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, step: str, done: int, total: int, message: str) -> None:
-        """Receive `progress.report`."""
-        if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(step, total=None, message="")
-        self._progress.update(
-            self._tasks[step], completed=done, total=total or None, message=escape(message[:100])
-        )
+    with lines, progress.heard_by(update):
+        yield

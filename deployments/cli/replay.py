@@ -15,9 +15,9 @@ import typer
 from pydantic import BaseModel
 from rich.markup import escape
 
-from deployments.cli.output import AsJson, console, emit_json, errors
+from deployments.cli.output import AsJson, coloured, console, emit_json, errors, split_names
 from housing.errors import NotPossible, SourceUnavailable
-from housing.records import Event, RunOutcome
+from housing.records import Event
 from housing.schema import MODULE, VARIABLE
 from housing.settings import PREFIX, Settings, load_settings
 from housing.sources import SOURCES
@@ -32,8 +32,6 @@ KEPT_GROUPS = ("gate", "search", "quality")
 
 FIRST_SHARE = 0.5
 """Share of the reference table in the first run; the rest is divided among the others."""
-
-BARS_WAIT = "night {night} of {nights} ..."
 
 
 @app.command()
@@ -53,16 +51,13 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Replay many runs on a table or on simulated data, in a folder of their own."""
-
     base = load_settings()
     if scenario is not None:
         _check(base, scenario)
     folder = _own_folder(base.home)
     batches = None if scenario else _cut(_first_table(base), nights)
     _move_to(folder, base, scenario)
-    chosen: dict[str, Any] = {"n_trials": n_trials, "seed": base.search.seed}
-    if families is not None:
-        chosen |= {"families": tuple(families.replace(" ", "").split(","))}
+    chosen = {"n_trials": n_trials, "seed": base.search.seed, "families": split_names(families)}
     rows = []
     for row in _live(nights, batches, chosen):
         rows.append(row)
@@ -178,26 +173,15 @@ def _live(
     nights: int, batches: "list[pd.DataFrame] | None", chosen: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Run the flow again and again; yields a row per run, also for one that failed."""
-    from deployments import environment
-    from deployments.cli.retrain import check_options
-    from deployments.processes.prefect_server import temporary_prefect_server
+    from deployments.cli.retrain import nightly_flow
 
     settings = load_settings()
-    check_options(chosen)
-    environment.prepare(settings.home, quiet=True)
-    with temporary_prefect_server(settings.home) as server:
-        with errors.status("Starting: loading libraries and the Prefect server ..."):
-            from flows.nightly import nightly
-            from housing.pipeline.run_context import NightlyParameters
-
-            parameters = NightlyParameters(**chosen)
-            if server is not None:
-                server.wait_until_ready()
+    with nightly_flow(settings, chosen) as nightly:
         for night in range(1, nights + 1):
             if batches is not None:
                 _land(settings, batches[night - 1], night)
-            with errors.status(BARS_WAIT.format(night=night, nights=nights)):
-                result = nightly(parameters, return_state=True).result(raise_on_failure=False)
+            with errors.status(f"night {night} of {nights} ..."):
+                result = nightly()
             yield _row(night, result)
 
 
@@ -208,25 +192,16 @@ def _land(settings: Settings, batch: "pd.DataFrame", night: int) -> None:
 
 
 def _row(night: int, result: Any) -> dict[str, Any]:
+    names = ("outcome", "challenger", "champion", "message", "report")
     if isinstance(result, BaseException):
-        return {
-            "night": night, "outcome": Event.FAILED, "challenger": None, "champion": None,
-            "message": str(result), "report": None,
-        }  # fmt: skip
-    return {
-        "night": night,
-        "outcome": result.outcome,
-        "challenger": result.challenger and f"m{result.challenger}",
-        "champion": result.champion and f"m{result.champion}",
-        "message": result.message,
-        "report": result.report,
-    }
+        failed = {"outcome": Event.FAILED, "message": str(result)}
+        return {"night": night, **dict.fromkeys(names), **failed}
+    row = {"night": night, **{name: getattr(result, name) for name in names}}
+    return row | {name: row[name] and f"m{row[name]}" for name in ("challenger", "champion")}
 
 
 def _print(row: dict[str, Any]) -> None:
-    colour = {RunOutcome.PROMOTED: "green", Event.FAILED: "red", RunOutcome.NOTHING_NEW: "dim"}.get(
-        row["outcome"], "yellow"
-    )
     champion = row["champion"] or "none"
-    start = f"night {row['night']:>3}  [{colour}]{row['outcome']:<13}[/]  champion {champion:<5}"
+    outcome = coloured(row["outcome"], f"{row['outcome']:<13}")
+    start = f"night {row['night']:>3}  {outcome}  champion {champion:<5}"
     console.print(f"{start} {escape(row['message'])}")

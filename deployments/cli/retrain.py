@@ -1,47 +1,57 @@
 """`housing retrain`: runs the flow with progress bars and prints the verdict."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column
 
 from deployments import environment
-from deployments.cli.output import console, emit_json, errors, messages
+from deployments.cli.output import bare_table, coloured, console, emit_json, errors, messages, warn
+from deployments.cli.store import opened
 from deployments.processes.prefect_server import temporary_prefect_server
-from housing import progress
 from housing.errors import SettingsInvalid
-from housing.records import RunOutcome
 from housing.settings import PREFIX, Settings, load_settings
 
 
 def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     """Run the flow once; returns the outcome. Errors of the flow are raised here."""
-    settings = load_settings()
+    with nightly_flow(load_settings(), chosen) as nightly:
+        from deployments.cli.progress_bars import progress_bars
+
+        with progress_bars(visible=not as_json):
+            result = nightly()
+    if isinstance(result, BaseException):
+        raise result
+    _show(result.run, as_json=as_json, seconds=time.perf_counter() - began)
+    return str(result.outcome)
+
+
+@contextmanager
+def nightly_flow(settings: Settings, chosen: dict[str, Any]) -> Iterator[Callable[[], Any]]:
+    """The flow on a Prefect server, ready to run with these parameters.
+
+    A call runs it once and returns its result, or the error that ended it.
+    """
     check_options(chosen)
     environment.prepare(settings.home, quiet=True)
     with temporary_prefect_server(settings.home) as server:
-        from deployments.cli.progress_bars import Bars  # imported while the server is starting
-        from housing.store.database.open import open_store
-
-        with open_store(settings):
+        with opened():
             pass  # report problems of the store before the server has started
         with errors.status("Starting: loading libraries and the Prefect server ..."):
+            from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
             from flows.nightly import nightly
             from housing.pipeline.run_context import NightlyParameters
 
             parameters = NightlyParameters(**chosen)
             if server is not None:
                 server.wait_until_ready()
-        with without_heartbeats(), Bars(visible=not as_json) as bars, progress.heard_by(bars):
-            state = nightly(parameters, return_state=True)
-    result: Any = state.result(raise_on_failure=False)
-    if isinstance(result, BaseException):
-        raise result
-    _show(settings, result.run, as_json=as_json, seconds=time.perf_counter() - began)
-    return str(result.outcome)
+        # Heartbeats are unused here, and stopping them takes a second.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield lambda: nightly(parameters, return_state=True).result(raise_on_failure=False)
 
 
 def check_options(chosen: dict[str, Any]) -> None:
@@ -57,81 +67,41 @@ def check_options(chosen: dict[str, Any]) -> None:
         raise SettingsInvalid(faults=faults.replace("--n_trials", "--n-trials")) from error
 
 
-@contextmanager
-def without_heartbeats() -> Iterator[None]:
-    """Switch off Prefect's heartbeats: unused here, and stopping them takes a second."""
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        yield
-
-
-OUTCOME_STYLE = {
-    RunOutcome.PROMOTED: "green",
-    RunOutcome.KEPT: "yellow",
-    RunOutcome.INCONCLUSIVE: "yellow",
-    RunOutcome.BLOCKED: "yellow",
-}
-
-
-def _show(settings: Settings, run: int, *, as_json: bool, seconds: float) -> None:
+def _show(run: int, *, as_json: bool, seconds: float) -> None:
     from housing.pipeline.notices import notices
     from housing.store import queries
-    from housing.store.database.open import open_store
-    from housing.store.runs import runs
 
-    with open_store(settings) as store, store.read() as connection:
+    with opened() as (store, settings), store.read() as connection:
         found = queries.show_run(connection, run)
-        steps = runs.steps(connection, run)
         warnings = list(notices(connection, settings))
     if as_json:
         emit_json({**found, "wall_seconds": seconds, "notices": warnings})
         return
-    for notice in warnings:
-        console.print(f"[bold yellow]! {escape(notice)}[/]")
-    _print_steps([(s.name, s.seconds) for s in steps], seconds)
+    warn(warnings)
+    steps = bare_table("step", Column("seconds", justify="right"))
+    for step in found["steps"]:
+        steps.add_row(step["step"], f"{step['seconds']:.2f}")
+    steps.add_row("[bold]all, with start-up[/]", f"[bold]{seconds:.2f}[/]")
+    console.print(steps, "")
     _print_intake([*reversed(found["batches"]), *found["skipped_files"]])
     if found["verdict"]:
-        _print_checks(found["verdict"])
-    style = OUTCOME_STYLE.get(found["outcome"], "cyan")
-    console.print(f"[bold {style}]{found['outcome'].upper()}[/]  {escape(found['message'])}")
+        checks = bare_table("check", "outcome", "why")
+        for check in found["verdict"]["checks"]:
+            checks.add_row(check["name"], coloured(check["outcome"]), escape(check["message"]))
+        console.print(checks, "")
+    outcome = coloured(found["outcome"], found["outcome"].upper(), other="cyan")
+    console.print(f"[bold]{outcome}[/]  {escape(found['message'])}")
     console.print(f"champion: {found['champion'] or 'none'}   run: {found['run']}")
     if found["report"]:
         console.print(f"report:   {escape(found['report'])}")
 
 
-def _print_steps(steps: list[tuple[str, float]], total: float) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("step")
-    table.add_column("seconds", justify="right")
-    for name, seconds in steps:
-        table.add_row(name, f"{seconds:.2f}")
-    table.add_row("[bold]all, with start-up[/]", f"[bold]{total:.2f}[/]")
-    console.print(table, "")
-
-
 def _print_intake(batches: list[dict[str, Any]]) -> None:
     if not batches:
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("delivery", overflow="fold", min_width=12)
-    table.add_column("status")
-    colour = {"accepted": "green", "unreadable": "red", "rejected": "red"}
+    table = bare_table(Column("delivery", overflow="fold", min_width=12), "status")
     for batch in batches:
-        style = colour.get(batch["status"], "yellow")
-        status = f"[{style}]{batch['status']}[/]"
-        table.add_row(escape(batch["name"]), status)
+        table.add_row(escape(batch["name"]), coloured(batch["status"], other="yellow"))
     console.print(table)
     messages(batches)
     console.print()
-
-
-def _print_checks(verdict: dict[str, Any]) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("check", "outcome", "why"):
-        table.add_column(heading, overflow="fold")
-    colour = {"passed": "green", "failed": "red", "error": "red", "inconclusive": "yellow"}
-    for check in verdict["checks"]:
-        style = colour.get(check["outcome"], "dim")
-        table.add_row(check["name"], f"[{style}]{check['outcome']}[/]", escape(check["message"]))
-    console.print(table, "")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from deployments.cli import id_parsing
 from deployments.cli.gate import show_decided
+from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
 from deployments.cli.output import AsJson, Reason, console, emit_json
-from housing.settings import load_settings
+from deployments.cli.store import opened
 
 if TYPE_CHECKING:
     from housing.store.data import copies
@@ -24,10 +24,10 @@ app.add_typer(dataset_app, name="dataset")
 def rollback(
     reason: Reason,
     model: Annotated[
-        str | None, typer.Argument(help="A former champion, e.g. m3; the previous if left out.")
+        Id | None, id_argument("m", "A former champion, e.g. m3; the previous if left out.")
     ] = None,
     batch: Annotated[
-        str | None, typer.Option(help="A batch that caused it, e.g. b5: it is blocked as well.")
+        Id | None, id_option("b", "A batch that caused it, e.g. b5: it is blocked as well.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
@@ -37,22 +37,17 @@ def rollback(
     Nights go on training, but promote nothing of what is blocked, and no model of the same recipe
     on the same rows, until `housing unblock`. Says first what the next run will do.
     """
-
     from housing.pipeline.promote import plan_rollback, roll_back
     from housing.pipeline.skip_check import what_next
     from housing.store import queries
-    from housing.store.database.open import open_store
     from housing.store.runs import outbox
 
-    target = None if model is None else id_parsing.parse(model, allowed="m")[1]
-    cause = None if batch is None else id_parsing.parse(batch, allowed="b")[1]
-    settings = load_settings()
-    with open_store(settings) as store:
-        plan = plan_rollback(store, settings, target, cause)
+    with opened() as (store, settings):
+        plan = plan_rollback(store, settings, model, batch)
         ask = not yes and not as_json and at_terminal()
         if ask:
-            _confirm(plan, suggest=cause is None)
-        done = roll_back(store, plan.to_model, reason, batch=cause)
+            _confirm(plan, suggest=batch is None)
+        done = roll_back(store, plan.to_model, reason, batch=batch)
         outbox.deliver(store)
         after = what_next(store, settings)
         with store.read() as connection:
@@ -60,23 +55,16 @@ def rollback(
     if as_json:
         line = next(line for line in lines if line["seq"] == done.seq)
         blocked = [line["blocks"] for line in reversed(lines) if line["seq"] > done.seq]
-        entered = [f"b{batch}" for batch in plan.entered]
-        emit_json(
-            {
-                **line,
-                "blocked": blocked,
-                "healed": done.healed,
-                "entered": entered,
-                "next_run": after,
-            }
-        )
+        entered = [f"b{entry}" for entry in plan.entered]
+        facts = {"healed": done.healed, "entered": entered, "next_run": after}
+        emit_json({**line, "blocked": blocked, **facts})
         return
     for digest in done.healed:
         console.print(
             f"[yellow]{digest[:12]} was damaged or missing; its backup was copied back.[/]"
         )
     console.print(f"[bold green]{escape(done.notification().text)}.[/]")
-    if cause is None and not ask:
+    if batch is None and not ask:
         console.print(escape(plan.suggestion(done=True)), soft_wrap=True)
     console.print(escape(after), soft_wrap=True)
 
@@ -101,11 +89,10 @@ def _confirm(plan: Any, *, suggest: bool) -> None:
 
 @app.command()
 def promote(
-    model: Annotated[str, typer.Argument(help="A stored model, e.g. m5.")],
+    model: Annotated[Id, id_argument("m", "A stored model, e.g. m5.")],
     reason: Reason,
     override: Annotated[
-        bool,
-        typer.Option(help="Promote against error comparisons; the promotion log records it."),
+        bool, typer.Option(help="Promote against error comparisons; the promotion log records it.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -117,8 +104,7 @@ def promote(
     """
     from housing.pipeline.manual_promotion import promote_model
 
-    number = id_parsing.parse(model, allowed="m")[1]
-    show_decided(promote_model(number, reason, override=override), as_json=as_json)
+    show_decided(promote_model(model, reason, override=override), as_json=as_json)
 
 
 @app.command()
@@ -127,17 +113,15 @@ def block(
     reason: Reason,
 ) -> None:
     """Block the promotion of a model, or of every model trained on a batch."""
-
     from housing.store.data import copies
-    from housing.store.database.open import open_store
     from housing.store.models import blocks
     from housing.store.models.promotion_log import Authorship
     from housing.store.runs.runs import actor
 
-    letter, number = id_parsing.parse(id_, allowed="mb")
+    letter, number = parse_id(id_, allowed="mb")
     why = Authorship(actor(), reason)
     also: tuple[int, ...] = ()
-    with open_store(load_settings()) as store:
+    with opened() as (store, _):
         if letter == "b":
             also = copies.block(store, number, why)
         else:
@@ -154,17 +138,14 @@ def unblock(
     reason: Reason = "unblocked by hand",
 ) -> None:
     """Unblock a model or batch; print what the next run will do."""
-
     from housing.pipeline.skip_check import what_next
     from housing.store.data import copies
-    from housing.store.database.open import open_store
     from housing.store.models import blocks
     from housing.store.models.promotion_log import Authorship
     from housing.store.runs.runs import actor
 
-    letter, number = id_parsing.parse(id_, allowed="mb")
-    settings = load_settings()
-    with open_store(settings) as store:
+    letter, number = parse_id(id_, allowed="mb")
+    with opened() as (store, settings):
         blocks.unblock(store, letter, number, Authorship(actor(), reason))
         released = copies.release(store)
         after = what_next(store, settings)
@@ -179,40 +160,32 @@ def _print_released(copies_: tuple[int, ...]) -> None:
 
 @dataset_app.command("rollback")
 def dataset_rollback(
-    version: Annotated[str, typer.Argument(help="An older version, e.g. v3.")], reason: Reason
+    version: Annotated[Id, id_argument("v", "An older version, e.g. v3.")], reason: Reason
 ) -> None:
     """Create a version with the batches of an older one."""
-
     from housing.store.data import copies
-    from housing.store.database.open import open_store
 
-    target = id_parsing.parse(version, allowed="v")[1]
-    with open_store(load_settings()) as store:
-        made, discarded = copies.roll_back(store, target, reason=reason)
+    with opened() as (store, _):
+        made, discarded = copies.roll_back(store, version, reason=reason)
         released = copies.release(store)
-    console.print(f"v{made.id} has the batches of v{target}. `housing retrain` trains on it.")
+    console.print(f"v{made.id} has the batches of v{version}. `housing retrain` trains on it.")
     for batch in discarded:
         console.print(_DISCARDED.format(batch=batch), soft_wrap=True)
     _print_released(released)
 
 
 @dataset_app.command()
-def withdraw(
-    batch: Annotated[str, typer.Argument(help="A batch, e.g. b3.")], reason: Reason
-) -> None:
+def withdraw(batch: Annotated[Id, id_argument("b", "A batch, e.g. b3.")], reason: Reason) -> None:
     """Create a version without the rows of one batch; rows of later batches stay.
 
     Later batches that repeat its rows and bring nothing else are withdrawn with it, and
     `housing dataset restore` brings them back with it. Those that bring other rows too are named.
     """
-
     from housing.store.data import copies
-    from housing.store.database.open import open_store
 
-    target = id_parsing.parse(batch, allowed="b")[1]
-    with open_store(load_settings()) as store:
-        done = copies.withdraw(store, target, reason=reason)
-    for line in _withdrawal(target, done):
+    with opened() as (store, _):
+        done = copies.withdraw(store, batch, reason=reason)
+    for line in _withdrawal(batch, done):
         console.print(line, soft_wrap=True)
 
 
@@ -239,57 +212,48 @@ def _withdrawal(batch: int, done: "copies.Withdrawn") -> Iterator[str]:
 
 @dataset_app.command()
 def restore(
-    batch: Annotated[str, typer.Argument(help="A withdrawn batch, e.g. b3.")], reason: Reason
+    batch: Annotated[Id, id_argument("b", "A withdrawn batch, e.g. b3.")], reason: Reason
 ) -> None:
     """Create a version with a withdrawn batch at its old position; later corrections still apply.
 
     Batches that were withdrawn with it come back with it.
     """
-
     from housing.store.data import copies, datasets
-    from housing.store.database.open import open_store
 
-    target = id_parsing.parse(batch, allowed="b")[1]
-    with open_store(load_settings()) as store:
+    with opened() as (store, _):
         with store.read() as connection:
-            also = [f"b{copy}" for copy in datasets.withdrawn_with(connection, target)]
-        made = datasets.restore(store, target, reason=reason)
+            also = [f"b{copy}" for copy in datasets.withdrawn_with(connection, batch)]
+        made = datasets.restore(store, batch, reason=reason)
         released = copies.release(store)
-    names = " and ".join([f"b{target}", ", ".join(also)] if also else [f"b{target}"])
+    names = " and ".join([f"b{batch}", ", ".join(also)] if also else [f"b{batch}"])
     console.print(f"v{made.id} has {names} again. `housing retrain` trains on it.")
     _print_released(released)
 
 
 @dataset_app.command()
 def discard(
-    batch: Annotated[str, typer.Argument(help="A quarantined, rejected or empty batch, e.g. b3.")],
+    batch: Annotated[Id, id_argument("b", "A quarantined, rejected or empty batch, e.g. b3.")],
 ) -> None:
     """Discard a quarantined batch: it never enters the dataset; its rows stay stored."""
-
     from housing.store.data import batches
-    from housing.store.database.open import open_store
 
-    target = id_parsing.parse(batch, allowed="b")[1]
-    with open_store(load_settings()) as store:
-        name = batches.discard(store, target)
+    with opened() as (store, _):
+        name = batches.discard(store, batch)
     console.print(
-        escape(f"b{target} ({name}) is discarded; `housing show b{target}` still shows it."),
+        escape(f"b{batch} ({name}) is discarded; `housing show b{batch}` still shows it."),
         soft_wrap=True,
     )
 
 
 @dataset_app.command()
-def accept(batch: Annotated[str, typer.Argument(help="A quarantined batch, e.g. b3.")]) -> None:
+def accept(batch: Annotated[Id, id_argument("b", "A quarantined batch, e.g. b3.")]) -> None:
     """Accept a quarantined batch into the dataset, and those quarantined only for its rows."""
-
     from housing.store.data import batches, copies
-    from housing.store.database.open import open_store
 
-    target = id_parsing.parse(batch, allowed="b")[1]
-    with open_store(load_settings()) as store:
-        name = batches.release_quarantined(store, target)
+    with opened() as (store, _):
+        name = batches.release_quarantined(store, batch)
         released = copies.release(store)
     console.print(
-        escape(f"b{target} ({name}) is let in; `housing retrain` takes it up."), soft_wrap=True
+        escape(f"b{batch} ({name}) is let in; `housing retrain` takes it up."), soft_wrap=True
     )
     _print_released(released)

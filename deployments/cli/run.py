@@ -8,7 +8,8 @@ import typer
 from rich.markup import escape
 
 from deployments.cli import BEGAN
-from deployments.cli.output import AsJson, console, listing, messages
+from deployments.cli.output import AsJson, console, listing, messages, split_names
+from deployments.cli.store import opened
 from housing.errors import NotPossible
 from housing.records import RunOutcome
 from housing.settings import load_settings
@@ -39,7 +40,7 @@ def retrain(
     chosen = {
         "source": source,
         "n_trials": n_trials,
-        "families": None if families is None else tuple(families.replace(" ", "").split(",")),
+        "families": split_names(families),
         "seed": seed,
         "dry_run": dry_run,
     }
@@ -72,28 +73,19 @@ def ingest(
     """
     from housing.operations.labels import ingest_audit, ingest_labels
     from housing.pipeline.ingest import ingest_files
-    from housing.store.database.open import open_store
 
     if labels and audit:
         raise NotPossible(what="--labels with --audit", why="a file is one or the other.")
     if again and (labels or audit):
         raise NotPossible(what="--again with --labels or --audit", why="it is for whole tables.")
-    settings = load_settings()
     bring_in = (
         ingest_labels if labels else ingest_audit if audit else partial(ingest_files, again=again)
     )
-    with open_store(settings) as store:
+    with opened() as (store, settings):
         summary = bring_in(store, settings, files)
+    shown = ("name", "status", "read", "accepted", "rejected", "message")
     rows = [
-        {
-            "batch": None if b.id is None else f"b{b.id}",
-            "name": b.name,
-            "status": b.status,
-            "read": b.read,
-            "accepted": b.accepted,
-            "rejected": b.rejected,
-            "message": b.message,
-        }
+        {"batch": b.id and f"b{b.id}", **{name: getattr(b, name) for name in shown}}
         for b in summary.batches
     ]
     listing(rows, ("batch", "name", "status", "accepted", "rejected"), as_json=as_json)

@@ -8,7 +8,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from deployments.cli.id_parsing import Id, id_option
 from deployments.cli.output import LONGEST_DAYS, MOST_ROWS, AsJson, console, emit_json
+from deployments.cli.store import opened
 from deployments.processes.prediction_api import PORT, Binding
 from deployments.processes.prediction_api import serve as run_until_stopped
 from housing.formatting import value_text, with_unit
@@ -44,23 +46,18 @@ def predict(
         Path | None,
         typer.Option("--output", "-o", help="Output file; beside the input if left out."),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Another model than the champion, e.g. m3.")
-    ] = None,
+    model: Annotated[Id | None, id_option("m", "Another model than the champion, e.g. m3.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict a file; writes its rows with predictions as new columns.
 
     An invalid row has its reason in the column `error`; then the exit code is 1.
     """
-    from deployments.cli import id_parsing
     from housing.operations.predict import predict_file
-    from housing.store.database.open import open_store
 
-    chosen = None if model is None else id_parsing.parse(model, allowed="m")[1]
     target = output or file.with_name(f"{file.stem}.predicted{file.suffix}")
-    with open_store(load_settings()) as store:
-        done = predict_file(store, file, target, model=chosen)
+    with opened() as (store, _):
+        done = predict_file(store, file, target, model=model)
     if as_json:
         emit_json({**vars(done), "invalid": done.invalid, "output": str(target)})
     else:
@@ -88,10 +85,9 @@ def shadow(
     from datetime import timedelta
 
     from housing.serving.shadow_comparison import compare_shadow
-    from housing.store.database.open import open_store
     from housing.store.database.tables import utc_now
 
-    with open_store(load_settings()) as store:
+    with opened() as (store, _):
         since = None if days is None else utc_now() - timedelta(days=days)
         found = compare_shadow(store, since=since)
     if as_json:
@@ -125,21 +121,17 @@ def audit_sample(
     ] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random part.")] = 0,
     compare_with: Annotated[
-        str | None,
-        typer.Option(help="Model to compare with, e.g. m3; the newest other one if left out."),
+        Id | None, id_option("m", "Model to compare with, e.g. m3; the newest other if left out.")
     ] = None,
 ) -> None:
     """Write rows for a person to check: uncertain, disputed and random ones.
 
     Fill in the target and ingest the file with `housing ingest --audit audit.csv`.
     """
-    from deployments.cli import id_parsing
     from housing.operations.labelling_sample import write_sample
-    from housing.store.database.open import open_store
 
-    other = None if compare_with is None else id_parsing.parse(compare_with, allowed="m")[1]
-    with open_store(load_settings()) as store:
-        rows = write_sample(store, output, count, seed=seed, other=other)
+    with opened() as (store, _):
+        rows = write_sample(store, output, count, seed=seed, other=compare_with)
     console.print(f"{rows:,} {WORDING.rows}: {escape(str(output))}")
     console.print(
         f"Fill in the {WORDING.value}, then: housing ingest --audit {escape(str(output))}"

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from deployments.cli import id_parsing
-from deployments.cli.output import AsJson, Limit, console, emit_json, facts, listing
+from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
+from deployments.cli.output import (
+    AsJson,
+    Limit,
+    console,
+    emit_json,
+    facts,
+    listing,
+    warn,
+)
+from deployments.cli.store import opened
 from housing.errors import NotPossible
 from housing.settings import load_settings, settings_in_force
 
@@ -19,28 +28,23 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def _look(question: "Callable[[Connection], Any]") -> Any:
-    from housing.store.database.open import open_store
-
-    with open_store(load_settings()) as store, store.read() as connection:
+def _query(question: "Callable[[Connection], Any]") -> Any:
+    with opened() as (store, _), store.read() as connection:
         return question(connection)
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Print champion, active dataset, last run and what needs a person."""
-
     from housing.pipeline.notices import notices
     from housing.store import queries
 
-    settings = load_settings()
-    found = _look(queries.status)
-    found["notices"] = _look(lambda connection: list(notices(connection, settings)))
+    with opened() as (store, settings), store.read() as connection:
+        found = {**queries.status(connection), "notices": list(notices(connection, settings))}
     if as_json:
         emit_json(found)
         return
-    for notice in found["notices"]:
-        console.print(f"[bold yellow]! {escape(notice)}[/]")
+    warn(found["notices"])
     champion, dataset, last = found["champion"], found["dataset"], found["last_nightly_run"]
     facts(
         {
@@ -75,64 +79,37 @@ def _brief(values: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name.replace("_", " "): values[name] for name in names if values[name] is not None}
 
 
-@app.command()
-def models(as_json: AsJson = False, limit: Limit = None) -> None:
-    """List all models, newest first."""
+def _listing(name: str, summary: str, *columns: str) -> None:
+    """A command that lists the rows of `queries.list_NAME`."""
 
-    from housing.store import queries
+    @app.command(name, help=f"{summary}, newest first.")
+    def command(as_json: AsJson = False, limit: Limit = None) -> None:
+        from housing.store import queries
 
-    rows = _look(lambda connection: queries.list_models(connection, limit))
-    columns = ("model", "role", "family", "cv_rmse", "test_rmse", "dataset", "created_at")
-    listing(rows, columns, as_json=as_json)
-
-
-@app.command()
-def datasets(as_json: AsJson = False, limit: Limit = None) -> None:
-    """List all dataset versions, newest first."""
-
-    from housing.store import queries
-
-    rows = _look(lambda connection: queries.list_datasets(connection, limit))
-    columns = ("dataset", "operation", "reason", "batches", "rows", "test_rows", "created_at")
-    listing(rows, columns, as_json=as_json)
+        rows = _query(lambda connection: getattr(queries, f"list_{name}")(connection, limit))
+        listing(rows, columns, as_json=as_json)
 
 
-@app.command()
-def batches(as_json: AsJson = False, limit: Limit = None) -> None:
-    """List all ingested batches, newest first."""
-
-    from housing.store import queries
-
-    rows = _look(lambda connection: queries.list_batches(connection, limit))
-    columns = (
-        "batch", "name", "status", "in_dataset", "read", "rejected", "corrections", "recorded_at",
-    )  # fmt: skip
-    listing(rows, columns, as_json=as_json)
-
-
-@app.command()
-def runs(as_json: AsJson = False, limit: Limit = None) -> None:
-    """List all runs, newest first."""
-
-    from housing.store import queries
-
-    rows = _look(lambda connection: queries.list_runs(connection, limit))
-    columns = (
-        "run", "status", "outcome", "dataset", "challenger", "champion", "started_at",
-        "seconds",
-    )  # fmt: skip
-    listing(rows, columns, as_json=as_json)
-
-
-@app.command()
-def history(as_json: AsJson = False, limit: Limit = None) -> None:
-    """List the promotion log, newest entry first."""
-
-    from housing.store import queries
-
-    rows = _look(lambda connection: queries.list_history(connection, limit))
-    columns = ("seq", "at", "operation", "from", "to", "blocks", "actor", "reason")
-    listing(rows, columns, as_json=as_json)
+_listing(
+    "models", "List all models",
+    "model", "role", "family", "cv_rmse", "test_rmse", "dataset", "created_at",
+)  # fmt: skip
+_listing(
+    "datasets", "List all dataset versions",
+    "dataset", "operation", "reason", "batches", "rows", "test_rows", "created_at",
+)  # fmt: skip
+_listing(
+    "batches", "List all ingested batches",
+    "batch", "name", "status", "in_dataset", "read", "rejected", "corrections", "recorded_at",
+)  # fmt: skip
+_listing(
+    "runs", "List all runs",
+    "run", "status", "outcome", "dataset", "challenger", "champion", "started_at", "seconds",
+)  # fmt: skip
+_listing(
+    "history", "List the entries of the promotion log",
+    "seq", "at", "operation", "from", "to", "blocks", "actor", "reason",
+)  # fmt: skip
 
 
 def _instant(text: str) -> datetime:
@@ -163,13 +140,12 @@ def champion(
     as_json: AsJson = False,
 ) -> None:
     """Print the champion, now or at an earlier time, and the entry of the promotion log."""
-
     from housing.store import queries
     from housing.store.models import registry
 
-    line = _look(lambda connection: registry.champion_at(connection, at))
+    line = _query(lambda connection: registry.champion_at(connection, at))
     if line is None:
-        oldest = _look(queries.list_history)[-1:]
+        oldest = _query(queries.list_history)[-1:]
         first = f"the first promotion was at {oldest[0]['at']}" if oldest else "there is none yet"
         raise NotPossible(
             what=f"Naming the champion of {queries.time(at or datetime.now(UTC))}",
@@ -187,10 +163,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print everything recorded about a model, dataset version, batch or run."""
-
     from housing.store import queries
 
-    letter, number = id_parsing.parse(id_, allowed="r") if verdict else id_parsing.parse(id_)
+    letter, number = parse_id(id_, allowed="r" if verdict else "mvbr")
     if verdict:
         from deployments.cli.gate import print_replayed
 
@@ -202,21 +177,19 @@ def show(
         "b": queries.show_batch,
         "r": queries.show_run,
     }[letter]
-    facts(_look(lambda connection: question(connection, number)), as_json=as_json)
+    facts(_query(lambda connection: question(connection, number)), as_json=as_json)
 
 
 @app.command()
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="A model, e.g. m3.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another, e.g. m7.")],
+    first: Annotated[Id, id_argument("m", "A model, e.g. m3.", "A")],
+    second: Annotated[Id, id_argument("m", "Another, e.g. m7.", "B")],
     dataset: Annotated[
-        str | None, typer.Option(help="Dataset version, e.g. v4; the active one if left out.")
+        Id | None, id_option("v", "Dataset version, e.g. v4; the active one if left out.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score two models on one test set and print both."""
     from deployments.cli.comparison import print_comparison
 
-    ids = [id_parsing.parse(text, allowed="m")[1] for text in (first, second)]
-    version = None if dataset is None else id_parsing.parse(dataset, allowed="v")[1]
-    print_comparison(ids[0], ids[1], version, as_json=as_json)
+    print_comparison(first, second, dataset, as_json=as_json)

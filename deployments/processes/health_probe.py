@@ -30,17 +30,13 @@ def main() -> None:
         with urllib.request.urlopen(chosen.url, timeout=SECONDS):  # noqa: S310 - ours, on loopback
             pass
     except (urllib.error.URLError, OSError) as error:
-        if answered is not None and _silence(answered) > PATIENCE:
+        silence = time.time() - answered.stat().st_mtime if answered and answered.exists() else 0.0
+        if answered is not None and silence > PATIENCE:
             answered.unlink()  # the next process may take its time to start
             os.kill(int(chosen.end.read_text()), signal.SIGKILL)
         sys.exit(f"{chosen.url} does not answer: {error}")
     if answered is not None:
         answered.touch()
-
-
-def _silence(answered: Path) -> float:
-    """Seconds since the last answer; 0 where there has been none."""
-    return time.time() - answered.stat().st_mtime if answered.exists() else 0.0
 
 
 if __name__ == "__main__":

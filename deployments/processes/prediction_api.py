@@ -1,21 +1,22 @@
 """How the prediction API is run: uvicorn with one or several workers, and what it may bind to.
 
 The application is `housing.serving.app`. Kept apart from the command line, which only says what
-to run, so that a supervisor can start the same thing.
+to run: `python -m deployments.processes.prediction_api PORT` is the same as a part of `housing up`.
 """
 
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from housing.errors import HousingError, NotPossible
-from housing.settings import Settings
+from housing.serving.origins import is_loopback
+from housing.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import uvicorn
@@ -30,7 +31,7 @@ GRACE_SECONDS = 10
 class PortTaken(HousingError):
     """Another program listens where the server should."""
 
-    template = "{host}:{port} cannot be listened on: {why}. Use `housing serve --port N`."
+    template = "{host}:{port} cannot be listened on: {why}. Use `{option} N`."
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,12 @@ class Binding:
 
 def serve(settings: Settings, binding: Binding, say: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM; NotPossible or PortTaken say why it does not begin."""
-
     from housing.store.database.open import open_store
 
     _refuse_open_door(settings, binding)
     with open_store(settings):
         pass  # a fault of the store is reported once, before any worker starts
-    listening = _listen(binding)
+    listening = listen(binding.host, binding.port, "housing serve --port")
     host = f"[{binding.host}]" if ":" in binding.host else binding.host
     say(f"http://{host}:{binding.port}  (Ctrl-C stops it)")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -100,7 +100,7 @@ def _run(settings: Settings, binding: Binding, listening: socket.socket) -> None
 
 
 def _refuse_open_door(settings: Settings, binding: Binding) -> None:
-    if settings.serve.token is None and not binding.without_token and not _loopback(binding.host):
+    if settings.serve.token is None and not binding.without_token and not is_loopback(binding.host):
         raise NotPossible(
             what=f"Serving on {binding.host}",
             why="others could ask, and HOUSING_SERVE__TOKEN is not set. Set it, or add "
@@ -108,30 +108,28 @@ def _refuse_open_door(settings: Settings, binding: Binding) -> None:
         )
 
 
-def _loopback(host: str) -> bool:
+def listen(host: str, port: int, option: str) -> socket.socket:
+    """A listening socket; PortTaken, which names the option for another port."""
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _listen(binding: Binding) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(binding.host, binding.port, type=socket.SOCK_STREAM)[0][0]
-        # Named as TCP, or asyncio leaves Nagle's algorithm on and each answer waits 40 ms.
-        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _bound(listening, binding)
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        both = family is socket.AF_INET6 and socket.has_dualstack_ipv6()
+        made = socket.create_server(
+            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both
+        )
     except OSError as error:
         why = error.strerror or str(error)
-        raise PortTaken(host=binding.host, port=binding.port, why=why) from error
-    return listening
+        raise PortTaken(host=host, port=port, why=why, option=option) from error
+    # Named as TCP, or asyncio leaves Nagle's algorithm on and each answer waits 40 ms.
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, made.detach())
 
 
-def _bound(listening: socket.socket, binding: Binding) -> None:
-    try:
-        listening.bind((binding.host, binding.port))
-        listening.listen(BACKLOG)
-    except OSError:
-        listening.close()
-        raise
+def main() -> None:
+    """Answer on loopback until SIGTERM."""
+    from deployments.processes.child_process import exit_with_parent
+
+    exit_with_parent()
+    serve(load_settings(), Binding(port=int(sys.argv[1])), print)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,21 +1,23 @@
-"""What stands before the Prefect server: host names, origins, signing in.
+"""What stands before the Prefect server: host names, origins, signing in; reports beside its UI.
 
 Rollback, approval and prune are deployments there, and any page that a browser has open can send
 requests to a server on loopback. So the server answers only to its own host names, refuses what
-pages of other origins send, and wants the auth string, which `/sign-in` gives to the browser.
+pages of other origins send, and wants the auth string, which `/sign-in` gives to the browser, with
+a cookie for the reports.
 """
 
 import hashlib
 import hmac
-from ipaddress import ip_address
+import re
+from pathlib import Path
 
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.processes.prefect_access import ORIGINS, SERVER_SECRET, SIGN_IN, basic
-from housing.serving.origins import foreign
+from housing.serving.origins import foreign, is_loopback
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -28,18 +30,11 @@ def guarded(app: ASGIApp, host: str, secret: str | None, allowed: str) -> ASGIAp
     """
     origins = frozenset(origin.strip().lower() for origin in allowed.split(",")) - {"*"}
     app = _OwnPages(app, origins, secret)
-    if _loopback(host):
+    if is_loopback(host):
         return TrustedHostMiddleware(app, LOOPBACK, www_redirect=False)
     if secret is None:
         raise ValueError(f"Set {SERVER_SECRET} to USER:PASSWORD, or listen on 127.0.0.1.")
     return app
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _OwnPages:
@@ -126,3 +121,35 @@ def _cookie(secret: str) -> tuple[str, str]:
 
 def _same(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode(), wanted.encode())
+
+
+# --- reports --------------------------------------------------------------------------------
+
+ADDRESS = re.compile(r"/reports/((?:report-r|card-m)[1-9][0-9]{0,17}\.html)")
+
+
+def beside(inner: ASGIApp, folder: Path, secret: str | None) -> ASGIApp:
+    """`inner`, but for the addresses of reports; `secret` is USER:PASSWORD, or None for anyone.
+
+    Only the report of a run and the card of a model by their numbers; nothing else of the folder.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        found = scope["type"] == "http" and ADDRESS.fullmatch(scope["path"])
+        asked = _report(Request(scope), folder / found[1], secret) if found else inner
+        await asked(scope, receive, send)
+
+    return app
+
+
+def _report(request: Request, path: Path, secret: str | None) -> Response:
+    if secret is not None and not knows(request, secret):
+        ask = {"WWW-Authenticate": 'Basic realm="housing"'}
+        return PlainTextResponse("The user and password of the Prefect UI, please.", 401, ask)
+    if request.method not in ("GET", "HEAD"):
+        return PlainTextResponse("Reports can only be read.", 405, {"Allow": "GET, HEAD"})
+    if not path.is_file():
+        return PlainTextResponse(f"There is no {path.name}.", 404)
+    # What a report shows of landing files is escaped; should that ever fail, no script runs.
+    headers = {"Content-Security-Policy": "script-src 'none'", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, media_type="text/html", headers=headers)

@@ -6,11 +6,8 @@ starts here rather than inside Prefect so that it comes up while this process is
 
 import json
 import os
-import shutil
 import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -19,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.processes import prefect_access
-from deployments.processes.parent_death import start_child, wait_and_close
+from deployments.processes.child_process import STOP_SECONDS, Child, start_child
 from housing.errors import HousingError
 from housing.store.objects.filesystem import named_in_errors, write_durably
 
-START_SECONDS = 120.0
-STOP_SECONDS = 15.0
 _LOCAL = "127.0.0.1"
 
 
@@ -35,12 +30,10 @@ class ServerUnavailable(HousingError):
 
 
 @dataclass
-class Server:
+class Server(Child):
     """A server process of ours; `url` is its API."""
 
-    process: subprocess.Popen[bytes]
     url: str
-    log: Path
     secret: str  # its auth string
 
     @property
@@ -50,50 +43,17 @@ class Server:
 
     def wait_until_ready(self) -> None:
         """Return when it answers; ServerUnavailable if it ends or takes too long."""
-        deadline = time.monotonic() + START_SECONDS
-        while not is_healthy(self.url):
-            if self.process.poll() is not None:
-                raise ServerUnavailable(
-                    url=self.url,
-                    why=f"it ended with code {self.process.returncode}{disk_full_hint(self.log)}",
-                    next_step=f"Its log is {self.log}.",
-                )
-            if time.monotonic() > deadline:
-                raise ServerUnavailable(
-                    url=self.url,
-                    why=f"it was given {START_SECONDS:.0f} s to start",
-                    next_step=f"Its log is {self.log}.",
-                )
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        """End it, politely at first."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-        wait_and_close(self.process)
-
-
-LEAST_FREE = 1_000_000
-"""Bytes without which a server cannot begin."""
-
-
-def disk_full_hint(log: Path) -> str:
-    """What to add where a program did not begin and its disk is full: its log cannot say it."""
-    return "; the disk is full" if shutil.disk_usage(log.parent).free < LEAST_FREE else ""
+        if why := self.why_not_ready(lambda: is_healthy(self.url)):
+            raise ServerUnavailable(url=self.url, why=why, next_step=f"Its log is {self.log}.")
 
 
 def start(home: Path, *, port: int | None = None) -> Server:
     """Start a server for one night on loopback; it is not ready yet when this returns."""
     port = port or free_port()
-    url = api_url(port)
+    url, secret = api_url(port), prefect_access.new_secret()
     log = home / "prefect" / "server.log"
-    secret = prefect_access.new_secret()
-    variables = {**os.environ, **environment(url, secret, ui=False)}
-    return Server(start_child(command(port), variables, log), url, log, secret)
+    process = start_child(command(port), environment(url, secret, ui=False), log)
+    return Server(process, log, url, secret)
 
 
 def api_url(port: int) -> str:
@@ -104,14 +64,8 @@ def api_url(port: int) -> str:
 def command(port: int, *, reports: Path | None = None) -> tuple[str, ...]:
     """The program, with the folder of reports that it shows beside its UI."""
     shown = () if reports is None else ("--reports", str(reports))
-    return (
-        sys.executable,
-        "-m",
-        "deployments.processes.prefect_server_main",
-        "--port",
-        str(port),
-        *shown,
-    )
+    module = "deployments.processes.prefect_server_main"
+    return (sys.executable, "-m", module, "--port", str(port), *shown)
 
 
 def environment(url: str, secret: str, *, ui: bool) -> dict[str, str]:
@@ -188,9 +142,11 @@ def temporary_prefect_server(home: Path) -> Iterator[Server | None]:
 
     Within the block the environment names the server.
     """
-    known = running(home)
-    server = None if known is not None else start(home)
-    with _environment(known if server is None else server.client):
+    known, server = running(home), None
+    if known is None:
+        server = start(home)
+        known = server.client
+    with _environment(known):
         try:
             yield server
         finally:
@@ -200,17 +156,15 @@ def temporary_prefect_server(home: Path) -> Iterator[Server | None]:
 
 
 @contextmanager
-def _environment(changed: Mapping[str, str] | None) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in changed or ()}
-    os.environ.update(changed or {})
+def _environment(changed: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(changed)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in changed:
+            os.environ.pop(name)
+        os.environ.update({name: before[name] for name in changed if name in before})
 
 
 def flush_logs_and_events() -> None:

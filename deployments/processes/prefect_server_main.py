@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deployments.processes import parent_death
+from deployments.processes.child_process import exit_with_parent
 
 
 def main() -> None:
     """Serve until SIGTERM."""
-    parent_death.exit_with_parent()
+    exit_with_parent()
     parser = argparse.ArgumentParser(prog="python -m deployments.processes.prefect_server_main")
     parser.add_argument("--port", type=int, default=4200)
     parser.add_argument("--host", default="127.0.0.1")
@@ -27,7 +27,7 @@ def main() -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
-    from deployments.processes.prefect_middleware import guarded
+    from deployments.processes.prefect_middleware import beside, guarded
 
     app: Any = create_app()
     gc.freeze()
@@ -35,8 +35,6 @@ def main() -> None:
     api = get_current_settings().server.api
     secret = None if api.auth_string is None else api.auth_string.get_secret_value()
     if chosen.reports is not None:
-        from deployments.processes.report_files import beside
-
         app = beside(app, chosen.reports, secret)
     try:
         app = guarded(app, chosen.host, secret, api.cors_allowed_origins)

@@ -18,7 +18,7 @@ from prefect.runner.runner import Runner
 
 from deployments.automations import install
 from deployments.definitions import DEPLOYMENTS
-from deployments.processes import parent_death
+from deployments.processes.child_process import exit_with_parent
 from deployments.watchdog.missed_runs import skip_older
 from deployments.watchdog.zombie_runs import reconcile
 from housing.settings import Settings, load_settings
@@ -75,7 +75,7 @@ def children() -> set[int]:
 
 def main() -> None:
     """Put right what the last one left behind, register the deployments, run what is due."""
-    parent_death.exit_with_parent()
+    exit_with_parent()
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%F %T")
     log.setLevel(logging.INFO)
     settings = load_settings()

@@ -15,7 +15,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import PrefectException
 from sqlalchemy.exc import SQLAlchemyError
 
-from deployments.processes import parent_death
+from deployments.processes.child_process import exit_with_parent
 from deployments.watchdog.failure_alerts import report_failed_flow_runs
 from deployments.watchdog.missed_runs import report_without_server, skip_older, start_missed_run
 from deployments.watchdog.zombie_runs import end_decided, reconcile
@@ -84,7 +84,7 @@ def _one_round(store: Store, settings: Settings) -> None:
 
 def main() -> None:
     """Watch until SIGTERM."""
-    parent_death.exit_with_parent()
+    exit_with_parent()
     parser = argparse.ArgumentParser(prog="python -m deployments.watchdog.main")
     parser.add_argument("--beat", type=Path, help="File that is touched after each good round.")
     chosen = parser.parse_args()

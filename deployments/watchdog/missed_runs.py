@@ -11,14 +11,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterName,
-    FlowRunFilter,
-    FlowRunFilterExpectedStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import DeploymentSchedule, FlowRun, State, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
@@ -76,15 +69,13 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
     ):
         return
     local = due.astimezone(ZoneInfo(settings.schedules.timezone))
-    obstacle = _obstacle(store, deployment, due)
-    next_step = (
-        obstacle or "See whether a runner is at work: `housing up`, or the service `worker`."
-    )
-    if obstacle is None and _start(client, store, deployment, due):
+    next_step = _obstacle(store, deployment, due)
+    if next_step is None and _start(client, store, deployment, due):
         next_step = "It is started now."
         yield f"The night due at {local:%Y-%m-%d %H:%M %Z} came to no end; it is started now"
     if not _ran(store, due, now, "crashed", "cancelled"):
-        yield from _report_missed(store, settings, local, next_step)
+        look = "See whether a runner is at work: `housing up`, or the service `worker`."
+        yield from _report_missed(store, settings, local, next_step or look)
 
 
 def report_without_server(store: Store, settings: Settings) -> Iterator[str]:
@@ -163,12 +154,10 @@ def _deployment(client: SyncPrefectClient, settings: Settings) -> DeploymentResp
 
 def _due(client: SyncPrefectClient, now: datetime, *types: StateType) -> list[FlowRun]:
     """Nightly runs whose time has come, in these states: the newest 200, newest first."""
+    waiting = {"state": {"type": {"any_": types}}, "expected_start_time": {"before_": now}}
     return client.read_flow_runs(
-        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[NIGHTLY])),
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types))),
-            expected_start_time=FlowRunFilterExpectedStartTime(before_=now),
-        ),
+        deployment_filter=DeploymentFilter.model_validate({"name": {"any_": [NIGHTLY]}}),
+        flow_run_filter=FlowRunFilter.model_validate(waiting),
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         limit=200,
     )

@@ -6,14 +6,9 @@ Suspended runs wait for a person and are not touched.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
+from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Completed, Crashed
 from sqlalchemy.engine import Row
@@ -67,7 +62,7 @@ def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
 
 
 def _in_state(client: SyncPrefectClient, *types: StateType) -> list[FlowRun]:
-    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types))))
+    wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": types}}})
     return client.read_flow_runs(flow_run_filter=wanted, limit=200)
 
 
@@ -84,14 +79,10 @@ def death(store: Store, run: FlowRun, now: datetime) -> str | None:
     # Either it is about to end in Prefect's store too, or it is on its way up again.
     ended = newest.finished_at
     patience = STARTING if began > ended else GONE if newest.status == "crashed" else ENDING
-    if began > ended and _asked(store, newest):
-        patience = WITHOUT_ROW  # it carries out what a person answered, which has no row
-    return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= patience else None
-
-
-def _asked(store: Store, row: Row[Any]) -> bool:
     with store.read() as connection:
-        return approvals.of_run(connection, row.id) is not None
+        if began > ended and approvals.of_run(connection, newest.id) is not None:
+            patience = WITHOUT_ROW  # it carries out what a person answered, which has no row
+    return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= patience else None
 
 
 def _newest_row(store: Store, run: FlowRun) -> Row[tuple[object, ...]] | None:

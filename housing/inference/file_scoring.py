@@ -72,7 +72,7 @@ def score(
     """
     rows = predicted = extrapolated = 0
     with memory_named(name), _writer(target, kind) as write:
-        for table in _csv_tables(source, name) if kind == "csv" else _parquet_tables(source, name):
+        for table in _tables(source, name, kind):
             scored, good, far = _scored(served, table, name, on_chunk)
             write(scored)
             rows += table.num_rows
@@ -125,17 +125,15 @@ def _checked(frame: pd.DataFrame) -> tuple[Columns, list[str | None]]:
 # --- reading --------------------------------------------------------------------------------
 
 
-def _csv_tables(path: Path, name: str) -> Iterator[pa.Table]:
+def _tables(path: Path, name: str, kind: str) -> Iterator[pa.Table]:
+    if kind == "parquet":
+        yield from map(_complete, ParquetTable(path, name, LIMITS, WANTED).tables())
+        return
     for chunk in CsvTable(partial(read_blocks, path, LIMITS), name, LIMITS, WANTED).chunks():
         for broken in chunk.broken:
             why = f"line {broken.line}: {broken.why}. Correct the line, or leave it out"
             raise FileUnreadable(file=name, why=why)
         yield _complete(pa.Table.from_pandas(chunk.frame, preserve_index=False))
-
-
-def _parquet_tables(path: Path, name: str) -> Iterator[pa.Table]:
-    for table in ParquetTable(path, name, LIMITS, WANTED).tables():
-        yield _complete(table)
 
 
 def _complete(table: pa.Table) -> pa.Table:

@@ -73,9 +73,7 @@ class LoadedModel:
     seq: int  # number of the promotion that made it champion; 0 for one that is not
     since: datetime
     trained_at: datetime
-    artifact: str  # digest
     version: int  # dataset
-    family: str
     simulated: bool  # trained on simulated rows
     model_facts: Mapping[str, Any]
     predict: Callable[[Columns], Floats]
@@ -148,7 +146,9 @@ def predictor(model: Any, golden: pd.DataFrame) -> Callable[[Columns], Floats]:
     """A fitted model as a function of columns: the fast predictor if there is one and it agrees."""
     fast = fast_predictor(model)
     if fast.parts and fast.agrees(golden):
-        return lambda columns: fast.predict(_decode_categories(columns))
+        return lambda columns: fast.predict(
+            {n: _CATEGORIES[n][v] if n in _CATEGORIES else v for n, v in columns.items()}
+        )
     return lambda columns: np.asarray(model.predict(frame_of(columns)), dtype=np.float64)
 
 
@@ -156,11 +156,7 @@ _CATEGORIES = {
     name: np.array([*schema.CATALOGUE[name].categories, None], dtype=object)
     for name in schema.CATEGORIES
 }
-
-
-def _decode_categories(columns: Columns) -> Columns:
-    """Category codes as texts; -1 becomes None, the last one."""
-    return {n: _CATEGORIES[n][v] if n in _CATEGORIES else v for n, v in columns.items()}
+"""Texts of the category codes; -1 is the last, None."""
 
 
 def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = None) -> LoadedModel:
@@ -182,9 +178,7 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
         seq=seq,
         since=since or row.created_at,
         trained_at=row.created_at,
-        artifact=row.artifact,
         version=row.version,
-        family=row.family,
         simulated=simulated,
         model_facts={
             "model": f"m{model}",

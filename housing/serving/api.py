@@ -270,8 +270,7 @@ async def ready(request: Request) -> Response:
 
 
 @router.get(
-    "/metrics",
-    responses={200: {"description": "Prometheus", "content": {"text/plain": {}}}},
+    "/metrics", responses={200: {"description": "Prometheus", "content": {"text/plain": {}}}}
 )
 def metrics(request: Request) -> Response:
     """Metrics of all workers in the Prometheus text format."""

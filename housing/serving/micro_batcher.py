@@ -72,16 +72,8 @@ class MicroBatcher:
             loop.call_soon(self._next, loop)  # after the requests that arrived meanwhile
         else:
             work = loop.run_in_executor(self._small, _predict, batch)
-            work.add_done_callback(partial(self._done, loop, batch))
-
-    def _done(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        batch: list[_Waiting],
-        done: "asyncio.Future[Predictions]",
-    ) -> None:
-        self._next(loop)
-        _deliver(batch, done)
+            work.add_done_callback(lambda _: self._next(loop))
+            work.add_done_callback(partial(_deliver, batch))
 
     def _next_batch(self) -> list[_Waiting]:
         """The oldest requests of one model, at most `LARGE` rows."""

@@ -1,10 +1,11 @@
 """Whether a request was sent by a web page of another origin, through its visitor's browser.
 
-Shared by the prediction API and the Prefect server; it imports nothing, so that either starts
-without the other. What is done about such a request belongs to the servers.
+Shared by the prediction API and the Prefect server; it imports only the standard library, so that
+either starts without the other. What is done about such a request belongs to the servers.
 """
 
 from collections.abc import Collection, Iterable
+from ipaddress import ip_address
 
 _OTHERS = (b"cross-site", b"same-site")
 """Values of Sec-Fetch-Site for another origin; another port of one host is the same site."""
@@ -30,3 +31,11 @@ def foreign(headers: Iterable[tuple[bytes, bytes]], allowed: Collection[str] = (
 
 
 _READ = frozenset({b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach a server that listens on `host`."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from housing.schema import CATALOGUE, COORDINATES, ID_COLUMN, LOCATION, PROBLEM, TARGET
+from housing.serving.request_models import Fault
 
 UNIT = PROBLEM.amount.unit
 WORDING = PROBLEM.wording
@@ -137,13 +138,6 @@ class Health(_Schema):
     status: str
 
 
-class FieldError(BaseModel):
-    """An error in one field of a request."""
-
-    field: str
-    message: str
-
-
 class Problem(BaseModel):
     """Problem details (RFC 9457)."""
 
@@ -151,6 +145,6 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    errors: list[FieldError] | None = None
+    errors: list[Fault] | None = None
     more_errors: int | None = None
     """Number of errors that are not listed"""

@@ -50,11 +50,7 @@ class ParquetTable:
     line_unit: LineUnit = "row"
 
     def __init__(
-        self,
-        source: bytearray | Path,
-        name: str,
-        limits: ReadLimits,
-        wanted: Wanted = DELIVERED,
+        self, source: bytearray | Path, name: str, limits: ReadLimits, wanted: Wanted = DELIVERED
     ) -> None:
         """FileUnreadable where it is no Parquet file with these columns within the limits."""
         self._source, self._name, self._limits = source, name, limits

@@ -81,13 +81,13 @@ def _dataset(connection: Connection, id_: int) -> dict[str, Any]:
         "operation": version.operation,
         "reason": version.reason,
         "batches": [named("b", batch) for batch in version.batches],
-        "rows": None if profile is None else profile.rows,
-        "train_rows": None if profile is None else profile.train_rows,
-        "test_rows": None if profile is None else profile.test_rows,
-        "unused_rows": None if profile is None else profile.unused_rows,
-        "digest": None if profile is None else profile.digest,
+        **{name: getattr(profile, name, None) for name in MEASURED},
         "created_at": time(version.created_at),
     }
+
+
+MEASURED = ("rows", "train_rows", "test_rows", "unused_rows", "digest")
+"""Figures of a dataset's profile; None before it is measured."""
 
 
 def list_batches(
@@ -252,25 +252,14 @@ def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
     active = datasets.active(connection)
     unused = sa.select(batch_splits.c.unused_rows).where(batch_splits.c.batch == id_)
     return {
-        "batch": named("b", row.id),
-        "source": row.source,
-        "name": row.name,
-        "status": row.status,
-        "message": row.message,
-        "in_dataset": active is not None and id_ in active.batches,
-        "read": row.read_rows,
-        "accepted": row.accepted_rows,
-        "rejected": row.rejected_rows,
+        **_batch(row, active is not None and id_ in active.batches),
         "rejections": row.rejections,
         "new_rows": row.accepted_rows - row.changed_rows - row.unchanged_rows,
-        "corrections": row.changed_rows,
         "known_unchanged": row.unchanged_rows,
         "unused_rows": connection.execute(unused).scalar(),  # None before it has its sides
-        "simulated": row.simulated,
         "digest": row.digest,
         "segment": row.segment,
         "quarantine": row.rejected,
-        "recorded_at": time(row.recorded_at),
         "run": named("r", row.run),
     }
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from deployments.processes.prediction_api import PortTaken
 from deployments.processes.prefect_server import free_port
-from deployments.processes.services import Service
-from deployments.processes.supervisor import DoesNotComeUp, PortTaken
+from deployments.processes.supervisor import DoesNotComeUp, Service
 from deployments.processes.supervisor import up as supervise
 from tests.fixtures.housing_up import PROGRAMS, Up, until
 from tests.fixtures.small_settings import landing_rows
@@ -137,13 +137,13 @@ def test_a_second_one_is_refused(up: Up, tmp_path: Path) -> None:
     assert f"runs on {up.home} already" in same.stderr.replace("\n", "")
     other = _second(up, HOUSING_HOME=str(tmp_path / "other"))
     assert other.returncode == 1
-    assert f"Port {up.port} is taken" in other.stderr
+    assert f"127.0.0.1:{up.port} cannot be listened on" in other.stderr
 
 
 def test_one_port_for_both_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prefect").mkdir()
     port = free_port()
-    with pytest.raises(PortTaken, match=r"is taken.*`housing up --api-port N`"):
+    with pytest.raises(PortTaken, match=r"cannot be listened on.*`housing up --api-port N`"):
         supervise(tmp_path, port, port, print)
 
 
@@ -155,9 +155,9 @@ def test_a_part_that_cannot_begin_is_named_with_its_last_words(
         "server", ("sh", "-c", "echo no room; exit 3"), tmp_path / "log", is_healthy=bool
     )
     monkeypatch.setattr("deployments.processes.supervisor.parts", lambda *_: (words,))
-    monkeypatch.setattr("deployments.processes.prefect_server.LEAST_FREE", 2**62)
+    monkeypatch.setattr("deployments.processes.child_process.LEAST_FREE", 2**62)
     monkeypatch.setattr("deployments.processes.supervisor._catch_signals", lambda: lambda: 0)
-    with pytest.raises(DoesNotComeUp, match=r"server .*code 3; the disk is full\); .*log: no room"):
+    with pytest.raises(DoesNotComeUp, match=r"server .*code 3; the disk is full; .*log: no room"):
         supervise(tmp_path, free_port(), free_port(), print)
 
 

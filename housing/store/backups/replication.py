@@ -61,17 +61,18 @@ def finish_snapshot(store: Store, manifest: Manifest) -> None:
     `store` is fenced by the backup lease, so no prune has dropped what the snapshot refers to.
     """
     with store.write() as connection:
-        connection.execute(
-            backups.insert().values(
-                snapshot=manifest.id,
-                url=store.backup.url,
-                size=manifest.size,
-                blobs=len(manifest.blobs),
-                created_at=manifest.created_at,
-                detail="",
-            )
-        )
+        connection.execute(backups.insert().values(**_facts(store, manifest), detail=""))
         snapshots.finish(store.backup, manifest)
+
+
+def _facts(store: Store, manifest: Manifest) -> dict[str, Any]:
+    return {
+        "snapshot": manifest.id,
+        "url": store.backup.url,
+        "size": manifest.size,
+        "blobs": len(manifest.blobs),
+        "created_at": manifest.created_at,
+    }
 
 
 def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
@@ -85,29 +86,16 @@ def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
             outbox.add(connection, store, alert, manifest.id, problems)
         else:
             outbox.resolve(connection, Event.BACKUP_NOT_VERIFIED, manifest.id)
-        if connection.execute(backups.update().where(this).values(**result)).rowcount:
-            return
-        # Written by another machine, or by this one before it was restored.
-        facts = {"size": manifest.size, "blobs": len(manifest.blobs)}
-        connection.execute(
-            backups.insert().values(
-                snapshot=manifest.id,
-                url=store.backup.url,
-                created_at=manifest.created_at,
-                **facts,
-                **result,
-            )
-        )
+        if not connection.execute(backups.update().where(this).values(**result)).rowcount:
+            # Written by another machine, or by this one before it was restored.
+            connection.execute(backups.insert().values(**_facts(store, manifest), **result))
 
 
 def forget_copies(store: Store, digests: Iterable[str]) -> None:
     """Delete the records of damaged copies: the next backup copies these blobs again."""
-    here = backup_copies.c.url == store.backup.url
     with store.write() as connection:
         for digest in digests:
-            connection.execute(
-                backup_copies.delete().where(here & (backup_copies.c.digest == digest))
-            )
+            connection.execute(backup_copies.delete().where(_is_copy(store, digest)))
 
 
 def heal(store: Store, digests: Iterable[str]) -> tuple[str, ...]:
@@ -173,11 +161,12 @@ def _copy_of(store: Store, row: Row[Any]) -> bytes:
 
 def record_copies(store: Store, digests: Iterable[str]) -> None:
     """Record that an intact copy of each was just read in the backup."""
-    url = store.backup.url
     with store.write() as connection:
         for digest in digests:
-            this = (backup_copies.c.digest == digest) & (backup_copies.c.url == url)
-            connection.execute(backup_copies.delete().where(this))
-            connection.execute(
-                backup_copies.insert().values(digest=digest, url=url, verified_at=utc_now())
-            )
+            connection.execute(backup_copies.delete().where(_is_copy(store, digest)))
+            facts = {"digest": digest, "url": store.backup.url, "verified_at": utc_now()}
+            connection.execute(backup_copies.insert().values(**facts))
+
+
+def _is_copy(store: Store, digest: str) -> sa.ColumnElement[bool]:
+    return (backup_copies.c.digest == digest) & (backup_copies.c.url == store.backup.url)

@@ -8,9 +8,10 @@ Restoring and verifying belong in `operations.backup`.
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -129,7 +130,8 @@ def write(
 def finish(place: DurableFileSystem, manifest: Manifest) -> None:
     """Write the manifest, which makes a snapshot; Corrupt if it does not read back the same."""
     name = _name(manifest.id, MANIFEST)
-    place.write(name, _sealed(manifest))
+    text = json.dumps(asdict(manifest), default=str, sort_keys=True, indent=1)
+    place.write(name, f"{digest_of(text)}\n{text}\n".encode())
     try:
         if read(place, manifest.id) != manifest:
             raise place.corrupt(what=place.at(name), why="it is not what was written")
@@ -186,10 +188,7 @@ def _locked(place: DurableFileSystem) -> str:
 def read_part(place: DurableFileSystem, id_: str, part: TableDump) -> bytes:
     """A dumped table's bytes; Corrupt or BlobMissing if they differ from the manifest."""
     name = _name(id_, f"{part.table}.parquet")
-    try:
-        data = place.read(name)
-    except FileNotFoundError as error:
-        raise place.missing(what=name, place=place.url) from error
+    data = place.must_read(name)
     if hashlib.sha256(data).hexdigest() != part.sha256:
         raise place.corrupt(
             what=place.at(name), why="its bytes do not have the sha256 of the manifest"
@@ -201,24 +200,18 @@ def read_key(place: DurableFileSystem, manifest: Manifest) -> str | None:
     """The signing key in an encrypted snapshot, or None."""
     if not manifest.signing_key:
         return None
-    name = _name(manifest.id, KEY_FILE)
-    try:
-        return place.read(name).decode()
-    except FileNotFoundError as error:
-        raise place.missing(what=name, place=place.url) from error
+    return place.must_read(_name(manifest.id, KEY_FILE)).decode()
 
 
 def damage(place: BlobStore, manifest: Manifest) -> Iterator[str]:
     """One message for each damaged or missing file of a snapshot itself."""
-    for part in manifest.tables:
+    checks: list[Callable[[], object]] = [partial(read_key, place, manifest)]
+    checks += [partial(read_part, place, manifest.id, part) for part in manifest.tables]
+    for check in checks:
         try:
-            read_part(place, manifest.id, part)
+            check()
         except HousingError as error:
             yield str(error)
-    try:
-        read_key(place, manifest)
-    except HousingError as error:
-        yield str(error)
 
 
 def damaged_copies(place: BlobStore, wanted: Iterable[BlobRef]) -> Iterator[tuple[BlobRef, str]]:
@@ -249,11 +242,6 @@ def unfinished(place: DurableFileSystem) -> list[str]:
 
 def _name(id_: str, file: str) -> str:
     return f"{FOLDER}/{id_}/{file}"
-
-
-def _sealed(manifest: Manifest) -> bytes:
-    text = json.dumps(asdict(manifest), default=str, sort_keys=True, indent=1)
-    return f"{digest_of(text)}\n{text}\n".encode()
 
 
 def digest_of(text: str) -> str:

@@ -42,8 +42,9 @@ def load(connection: Connection, table: sa.Table, data: bytes) -> int:
     """Insert the rows of a dump into an empty table; returns how many there were."""
     file = pq.ParquetFile(io.BytesIO(data))
     for batch in file.iter_batches(batch_size=CHUNK):
-        if table in (split_sides, near_duplicate_index):
-            _load_columns(connection, table, batch)
+        if table in (split_sides, near_duplicate_index):  # rows for each key: as columns
+            columns = (batch.column(column.name) for column in table.columns)
+            bulk.insert(connection, table, *(c.to_numpy(zero_copy_only=False) for c in columns))
         elif batch.num_rows:
             connection.execute(table.insert(), _records(table, batch))
     _continue_ids(connection, table)
@@ -56,17 +57,17 @@ def _rows(connection: Connection, table: sa.Table) -> Iterator[Sequence[Any]]:
     yield from (rows for rows in streamed.partitions(CHUNK) if rows)
 
 
+_KINDS = {
+    UtcTime: pa.timestamp("us", tz="UTC"),
+    sa.Boolean: pa.bool_(),
+    sa.Integer: pa.int64(),
+    sa.Float: pa.float64(),
+}
+
+
 def _kind(column: sa.Column[Any]) -> pa.DataType:
-    kind = column.type
-    if isinstance(kind, UtcTime):
-        return pa.timestamp("us", tz="UTC")
-    if isinstance(kind, sa.Boolean):
-        return pa.bool_()
-    if isinstance(kind, sa.Integer):
-        return pa.int64()
-    if isinstance(kind, sa.Float):
-        return pa.float64()
-    return pa.string()  # text, and JSON as text
+    found = (stored for kind, stored in _KINDS.items() if isinstance(column.type, kind))
+    return next(found, pa.string())  # text, and JSON as text
 
 
 def _plain(column: sa.Column[Any], value: Any) -> Any:
@@ -82,12 +83,6 @@ def _records(table: sa.Table, batch: pa.RecordBatch) -> list[dict[str, Any]]:
             values = [sa.null() if v is None else json.loads(v) for v in values]
         columns.append(values)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _load_columns(connection: Connection, table: sa.Table, batch: pa.RecordBatch) -> None:
-    """The tables of the split have rows for each key: they are inserted as columns."""
-    columns = (batch.column(column.name) for column in table.columns)
-    bulk.insert(connection, table, *(c.to_numpy(zero_copy_only=False) for c in columns))
 
 
 def _continue_ids(connection: Connection, table: sa.Table) -> None:

@@ -70,17 +70,13 @@ def matching(
     if generations:  # else it is the first table, which is large: nothing to look up
         load_wanted(connection, wanted)
         where = {"table": table, "column": column.name, "fields": ", ".join(fields)}
+        cursor = _cursor(connection)
         for generation in generations:
-            found += _fetched(connection, LOOKUP.format(generation=generation, **where))
-        _cursor(connection).execute("DROP TABLE wanted_words")
+            cursor.execute(LOOKUP.format(generation=generation, **where))
+            while rows := cursor.fetchmany(_CHUNK):
+                found.append(np.array(rows, dtype=np.int64))
+        cursor.execute("DROP TABLE wanted_words")
     return np.concatenate(found)
-
-
-def _fetched(connection: Connection, query: str) -> Iterator[Integers]:
-    cursor = _cursor(connection)
-    cursor.execute(query)
-    while rows := cursor.fetchmany(_CHUNK):
-        yield np.array(rows, dtype=np.int64)
 
 
 def _generations(connection: Connection, table: str) -> list[int]:

@@ -60,8 +60,9 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database."""
-        with _translate_errors(self.engine), self.engine.connect() as raw:
-            connection = raw.execution_options(**_one_state(self.engine))
+        with _translate_errors(self.engine), self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":  # whose default sees one state a statement
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 
@@ -121,18 +122,10 @@ def database_now(connection: Connection) -> datetime:
 
 
 def _check_fence(connection: Connection, name: str, token: int) -> None:
-    row = connection.execute(
-        sa.select(leases.c.token, leases.c.owner, leases.c.held).where(leases.c.name == name)
-    ).one_or_none()
+    row = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
     if row is None or row.token != token or not row.held:
         owner = "it was released" if row is None or not row.held else f"{row.owner} holds it now"
         raise LeaseLost(why=owner)
-
-
-def _one_state(engine: Engine) -> dict[str, Any]:
-    # SQLite's transactions see one state anyway; PostgreSQL's default sees one a statement.
-    postgresql = engine.dialect.name == "postgresql"
-    return {"isolation_level": "REPEATABLE READ"} if postgresql else {}
 
 
 def create_engine(url: str) -> Engine:

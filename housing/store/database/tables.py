@@ -75,9 +75,9 @@ def _id() -> Column[int]:
     return Column("id", BigId, primary_key=True, autoincrement=True)
 
 
-def _link(name: str, target: str, *, nullable: bool = False) -> Column[Any]:
+def _link(name: str, target: str, *, nullable: bool = False, **options: Any) -> Column[Any]:
     """A foreign key: what it points at cannot be deleted."""
-    return Column(name, ForeignKey(target, ondelete="RESTRICT"), nullable=nullable)
+    return Column(name, ForeignKey(target, ondelete="RESTRICT"), nullable=nullable, **options)
 
 
 def _problem() -> Column[str]:
@@ -85,8 +85,8 @@ def _problem() -> Column[str]:
     return Column("problem", String(100), nullable=False, default=PROBLEM.name)
 
 
-def _time(name: str, *, nullable: bool = False) -> Column[datetime]:
-    return Column(name, UtcTime, nullable=nullable)
+def _time(name: str, *, nullable: bool = False, index: bool = False) -> Column[datetime]:
+    return Column(name, UtcTime, nullable=nullable, index=index)
 
 
 runs = Table(
@@ -187,7 +187,7 @@ batches = Table(
     _link("segment", "blobs.digest", nullable=True),  # accepted rows; none where there are none
     _link("rejected", "blobs.digest", nullable=True),  # quarantined rows
     Column("watermark", Text),
-    _link("run", "runs.id", nullable=True),
+    _link("run", "runs.id", nullable=True, index=True),
     _time("recorded_at"),
 )
 
@@ -210,7 +210,7 @@ version_batches = Table(
     metadata,
     Column("batch", ForeignKey("batches.id", ondelete="RESTRICT"), primary_key=True),
     Column("first_version", ForeignKey("dataset_versions.id"), primary_key=True),
-    Column("last_version", ForeignKey("dataset_versions.id")),
+    Column("last_version", ForeignKey("dataset_versions.id"), index=True),
     Column("position", BigInteger, nullable=False),  # reading order
 )
 
@@ -335,7 +335,7 @@ models = Table(
     _id(),
     _link("search", "searches.id"),
     Column("ensemble_size", Integer, nullable=False),  # seeds whose mean it is
-    _link("version", "dataset_versions.id"),
+    _link("version", "dataset_versions.id", index=True),
     Column("candidate", Integer, nullable=False),
     _problem(),
     Column("family", String(40), nullable=False),
@@ -379,7 +379,7 @@ prediction_batches = Table(
     Column("models", JSON, nullable=False),  # rows by model: {"m7": 120}
     Column("has_inputs", Boolean(create_constraint=False), nullable=False),
     _time("first_at"),
-    _time("last_at"),
+    _time("last_at", index=True),
     _time("recorded_at"),
     sqlite_autoincrement=True,  # the number of an expired one is never given again: see the monitor
 )
@@ -416,6 +416,7 @@ labelled_predictions = Table(
     Column("lower", Float),
     Column("upper", Float),
     Column("label", Float, nullable=False),
+    Index("ix_labelled_predictions_key", "model", "shadow", "key"),
 )
 
 # What one run of the monitor found in one source of rows.
@@ -436,6 +437,7 @@ monitor_windows = Table(
     Column("actions", JSON, nullable=False),  # what it alerted, and what it started
     _link("run", "runs.id", nullable=True),
     _time("recorded_at"),
+    Index("ix_monitor_windows_source", "source", "promotion"),
 )
 
 # The outbox: one alert for one channel, written in the transaction of what it reports.
@@ -453,8 +455,9 @@ alerts = Table(
     _time("resolved_at", nullable=True),  # the state has ended: the next time is another alert
     Column("attempts", Integer, nullable=False),
     _time("next_at"),  # no attempt before; while one is made, when it counts as interrupted
-    _time("ended_at", nullable=True),  # delivered, or given up
+    _time("ended_at", nullable=True, index=True),  # delivered, or given up
     Column("error", Text, nullable=False),  # of the last attempt; "" if delivered
+    Index("ix_alerts_about", "event", "about"),
 )
 
 # What the watchdog remembers about the times at which a run was due.
@@ -467,7 +470,7 @@ evaluations = Table(
     metadata,
     _id(),
     # Rows, challenger, champion and policy; of several with the same key the newest stands.
-    Column("key", Digest, nullable=False),
+    Column("key", Digest, nullable=False, index=True),
     _link("version", "dataset_versions.id"),
     _link("challenger", "models.id"),
     _link("champion", "models.id", nullable=True),
@@ -504,7 +507,7 @@ readiness_checks = Table(
     "readiness_checks",
     metadata,
     _id(),
-    _link("model", "models.id"),
+    _link("model", "models.id", index=True),
     Column("ready", Boolean(create_constraint=False), nullable=False),
     Column("detail", Text, nullable=False),
     Column("environment", Digest, nullable=False),  # of the libraries that it was loaded with
@@ -533,12 +536,9 @@ approvals = Table(
     metadata,
     _id(),
     _link("run", "runs.id"),  # the run that requested it
-    Column(
-        "evaluation", ForeignKey("evaluations.id", ondelete="RESTRICT"), nullable=False, unique=True
-    ),
-    Column(
-        "status", String(20), nullable=False
-    ),  # pending, approved, rejected, expired, superseded
+    _link("evaluation", "evaluations.id", unique=True),
+    # pending, approved, rejected, expired, superseded
+    Column("status", String(20), nullable=False),
     _time("requested_at"),
     _time("expires_at"),
     _time("decided_at", nullable=True),
@@ -552,19 +552,3 @@ APPEND_ONLY = (
     dataset_versions, fold_scores, trials,
 )  # fmt: skip
 """Tables on which the migrations put triggers against UPDATE and DELETE."""
-
-Index("ix_alerts_about", alerts.c.event, alerts.c.about)
-Index("ix_alerts_ended_at", alerts.c.ended_at)
-Index("ix_batches_run", batches.c.run)
-Index("ix_version_batches_last", version_batches.c.last_version)
-Index("ix_prediction_batches_last", prediction_batches.c.last_at)
-Index(
-    "ix_labelled_predictions_key",
-    labelled_predictions.c.model,
-    labelled_predictions.c.shadow,
-    labelled_predictions.c.key,
-)
-Index("ix_monitor_windows_source", monitor_windows.c.source, monitor_windows.c.promotion)
-Index("ix_models_version", models.c.version)
-Index("ix_evaluations_key", evaluations.c.key)
-Index("ix_readiness_checks_model", readiness_checks.c.model)

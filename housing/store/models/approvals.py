@@ -43,37 +43,27 @@ def of_evaluation(connection: Connection, evaluation: int) -> Row[Any] | None:
 
 def of_key(connection: Connection, key: str) -> Row[Any] | None:
     """The newest request for any evaluation of these inputs, or None."""
-    query = (
-        sa.select(approvals)
-        .join(evaluations, evaluations.c.id == approvals.c.evaluation)
-        .where(evaluations.c.key == key)
-        .order_by(approvals.c.id.desc())
-        .limit(1)
-    )
-    return connection.execute(query).one_or_none()
+    query = _joined(approvals).where(evaluations.c.key == key)
+    return connection.execute(query.order_by(approvals.c.id.desc()).limit(1)).one_or_none()
+
+
+def _joined(*columns: Any) -> sa.Select[Any]:
+    """Columns of requests and of the evaluations that they are about."""
+    return sa.select(*columns).join(evaluations, evaluations.c.id == approvals.c.evaluation)
 
 
 def of_run(connection: Connection, run: int) -> Row[Any] | None:
     """The request of a run with its challenger, champion and version, or None."""
-    query = (
-        sa.select(
-            approvals, evaluations.c.challenger, evaluations.c.champion, evaluations.c.version
-        )
-        .join(evaluations, evaluations.c.id == approvals.c.evaluation)
-        .where(approvals.c.run == run)
-    )
+    its = (evaluations.c.challenger, evaluations.c.champion, evaluations.c.version)
+    query = _joined(approvals, *its).where(approvals.c.run == run)
     return connection.execute(query).one_or_none()
 
 
 def pending(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
     """Requests that are pending and not expired at an instant, oldest first."""
-    query = (
-        sa.select(approvals, evaluations.c.challenger, evaluations.c.version)
-        .join(evaluations, evaluations.c.id == approvals.c.evaluation)
-        .where(approvals.c.status == "pending", approvals.c.expires_at > now)
-        .order_by(approvals.c.id)
-    )
-    return connection.execute(query).all()
+    query = _joined(approvals, evaluations.c.challenger, evaluations.c.version)
+    open_ = query.where(approvals.c.status == "pending", approvals.c.expires_at > now)
+    return connection.execute(open_.order_by(approvals.c.id)).all()
 
 
 def decide(
@@ -87,17 +77,9 @@ def decide(
     expected: str = "pending",
 ) -> bool:
     """Change the status from `expected`; False if another decision was first."""
-    done = connection.execute(
-        approvals.update()
-        .where(approvals.c.id == id_, approvals.c.status == expected)
-        .values(
-            status=status,
-            decided_at=utc_now(),
-            decided_by=by,
-            reason=reason,
-            reevaluation=reevaluation,
-        )
-    )
+    its = approvals.update().where(approvals.c.id == id_, approvals.c.status == expected)
+    facts = {"decided_by": by, "reason": reason, "reevaluation": reevaluation}
+    done = connection.execute(its.values(status=status, decided_at=utc_now(), **facts))
     return done.rowcount == 1
 
 

@@ -80,13 +80,11 @@ def check_storable(model: Any, rows: pd.DataFrame, what: str) -> None:
     except NotPossible:
         raise
     except Exception as error:  # whatever a strange type raises: it is the model that is at fault
-        raise NotPossible(
-            what=f"Storing {what}", why=f"{type(error).__name__}: {error}."
-        ) from error
+        why = f"{type(error).__name__}: {error}."
+        raise NotPossible(what=f"Storing {what}", why=why) from error
     if not same:
-        raise NotPossible(
-            what=f"Storing {what}", why="once it is loaded again it predicts otherwise."
-        )
+        why = "once it is loaded again it predicts otherwise."
+        raise NotPossible(what=f"Storing {what}", why=why)
 
 
 def signed(store: Store, blob: Blob) -> Blob:

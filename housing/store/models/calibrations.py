@@ -27,9 +27,6 @@ def put(store: Store, model: int, facts: Mapping[str, Any], training_index: pd.D
     blob = put_frame(store, training_index)
     with store.write() as connection:
         if get(connection, model) is None:
-            digest = record_blob(connection, blob, "training_index")
-            connection.execute(
-                calibrations.insert().values(
-                    model=model, training_index=digest, facts=dict(facts), created_at=utc_now()
-                )
-            )
+            index = {"training_index": record_blob(connection, blob, "training_index")}
+            new = {"model": model, "facts": dict(facts), "created_at": utc_now(), **index}
+            connection.execute(calibrations.insert().values(**new))

@@ -58,9 +58,8 @@ def champion_at(connection: Connection, at: datetime | None) -> Row[Any] | None:
 
 def history(connection: Connection, limit: int | None = None) -> Sequence[Row[Any]]:
     """All entries, newest first."""
-    return connection.execute(
-        sa.select(promotion_log).order_by(promotion_log.c.seq.desc()).limit(limit)
-    ).all()
+    newest_first = sa.select(promotion_log).order_by(promotion_log.c.seq.desc())
+    return connection.execute(newest_first.limit(limit)).all()
 
 
 def append(
@@ -76,28 +75,15 @@ def append(
     The driver's IntegrityError if that number is taken: another entry was first.
     """
     seq = 1 if newest is None else newest.seq + 1
-    connection.execute(
-        promotion_log.insert().values(
-            seq=seq,
-            operation=operation,
-            from_model=None if newest is None else newest.to_model,
-            to_model=to_model,
-            actor=why.actor,
-            reason=why.reason,
-            run=why.run,
-            at=utc_now(),
-            **facts,
-        )
-    )
+    models = {"from_model": None if newest is None else newest.to_model, "to_model": to_model}
+    entry = {"seq": seq, "operation": operation, **models, **vars(why), "at": utc_now(), **facts}
+    connection.execute(promotion_log.insert().values(**entry))
     return int(seq)
 
 
 def former_champions(connection: Connection) -> tuple[int, ...]:
     """Models that are or were champion, the current one first, each once."""
-    lines = connection.execute(
-        sa.select(promotion_log.c.to_model).order_by(promotion_log.c.seq.desc())
-    )
-    return tuple(dict.fromkeys(lines.scalars()))
+    return tuple(dict.fromkeys(line.to_model for line in history(connection)))
 
 
 def previous_champion(connection: Connection) -> int:

@@ -13,13 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
-from housing.errors import (
-    ChampionChanged,
-    ModelBlocked,
-    NotPossible,
-    Pruned,
-    UnknownId,
-)
+from housing.errors import ChampionChanged, ModelBlocked, NotPossible, Pruned, UnknownId
 from housing.store.data import profiles
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, promotion_log, runs, utc_now
@@ -147,15 +141,8 @@ def change_champion(
                 raise NotPossible(what=what, why="it is the champion.")
             _must_be_eligible(connection, change)
             why = Authorship(change.actor, change.reason, change.run)
-            seq = append(
-                connection,
-                newest,
-                change.operation,
-                change.to_model,
-                why,
-                evaluation=change.evaluation,
-                overridden=list(change.overridden) or None,
-            )
+            facts = {"evaluation": change.evaluation, "overridden": list(change.overridden) or None}
+            seq = append(connection, newest, change.operation, change.to_model, why, **facts)
             current = blocks.current(connection)
             for letter, ids in (("m", change.block_models), ("b", change.block_batches)):
                 for id_ in ids:
@@ -227,6 +214,10 @@ def deciding() -> sa.ColumnElement[bool]:
 def evaluation_with_key(connection: Connection, key: str) -> Row[Any] | None:
     """The newest evaluation of exactly these inputs that could change the champion, or None."""
     query = sa.select(evaluations).where(evaluations.c.key == key, deciding())
+    return _newest(connection, query)
+
+
+def _newest(connection: Connection, query: sa.Select[Any]) -> Row[Any] | None:
     return connection.execute(query.order_by(evaluations.c.id.desc()).limit(1)).one_or_none()
 
 
@@ -266,17 +257,10 @@ def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | No
 
 def newest_evaluation(connection: Connection, challenger: int) -> Row[Any] | None:
     """The last evaluation of a challenger, or None."""
-    query = (
-        sa.select(evaluations)
-        .where(evaluations.c.challenger == challenger)
-        .order_by(evaluations.c.id.desc())
-        .limit(1)
-    )
-    return connection.execute(query).one_or_none()
+    return _newest(connection, sa.select(evaluations).where(evaluations.c.challenger == challenger))
 
 
 def newest_evaluations(connection: Connection, limit: int) -> Sequence[Row[Any]]:
     """The last evaluations, newest first."""
-    return connection.execute(
-        sa.select(evaluations).order_by(evaluations.c.id.desc()).limit(limit)
-    ).all()
+    newest_first = sa.select(evaluations).order_by(evaluations.c.id.desc())
+    return connection.execute(newest_first.limit(limit)).all()

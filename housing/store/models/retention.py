@@ -72,12 +72,9 @@ def prunable_digests(connection: Connection, policy: RetentionPolicy, days: int)
     wanted: set[str] = set()
     for table, column in _links():
         query = sa.select(column).where(column.is_not(None)).distinct()
-        if table is models:
-            query = query.where(_newer_than(models, before) | models.c.id.in_(kept))
-        elif table is evaluations:
-            query = query.where(
-                _newer_than(evaluations, before) | evaluations.c.challenger.in_(kept)
-            )
+        model = {models: models.c.id, evaluations: evaluations.c.challenger}.get(table)
+        if model is not None:
+            query = query.where((table.c.created_at >= before) | model.in_(kept))
         wanted |= set(connection.execute(query).scalars())
     live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None), blobs.c.created_at < before)
     found = connection.execute(live.order_by(blobs.c.digest)).scalars()
@@ -111,10 +108,6 @@ def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int
         *connection.execute(active).scalars(),
         *connection.execute(asked).scalars(),
     }
-
-
-def _newer_than(table: sa.Table, before: datetime) -> sa.ColumnElement[bool]:
-    return table.c.created_at >= before
 
 
 def _links() -> Iterator[tuple[sa.Table, sa.Column[str]]]:

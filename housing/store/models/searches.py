@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import inf
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,20 +44,10 @@ def begin(
         known = find(connection, key)
         if known is not None:
             return int(known.id)
-        new = searches.insert().values(
-            key=key,
-            version=version,
-            plan=plan,
-            run=run,
-            warm_starts=[_json(candidate) for candidate in warm_starts],
-            started_at=utc_now(),
-        )
+        tried = json.loads(json.dumps([asdict(candidate) for candidate in warm_starts]))
+        facts = {"key": key, "version": version, "plan": plan, "run": run}
+        new = searches.insert().values(**facts, warm_starts=tried, started_at=utc_now())
         return int(connection.execute(new.returning(searches.c.id)).scalar_one())
-
-
-def _json(candidate: Candidate) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(candidate)))
-    return plain
 
 
 def warm_starts_of(row: Row[Any]) -> tuple[Candidate, ...]:
@@ -74,7 +65,7 @@ def best_of_others(connection: Connection, before: int, limit: int) -> list[Cand
     )
     found = []
     for search in connection.execute(query).scalars():
-        scored = [t for t in trials_of(connection, search) if t.rmse < float("inf")]
+        scored = [t for t in trials_of(connection, search) if t.rmse < inf]
         if scored:
             found.append(min(scored, key=lambda t: (t.rmse, t.candidate.index)).candidate)
     return found
@@ -82,36 +73,21 @@ def best_of_others(connection: Connection, before: int, limit: int) -> list[Cand
 
 def record_score(store: Store, search: int, score: Score) -> None:
     """Record one score, which a restart then does not compute again."""
+    facts = {**vars(score), "rmse": None if score.error else score.rmse}
     with store.write() as connection:
-        connection.execute(
-            fold_scores.insert().values(
-                search=search,
-                candidate=score.candidate,
-                fold=score.fold,
-                rmse=None if score.error else score.rmse,
-                seconds=score.seconds,
-                error=score.error,
-                recorded_at=utc_now(),
-            )
-        )
+        new = fold_scores.insert().values(search=search, **facts, recorded_at=utc_now())
+        connection.execute(new)
 
 
 def scores_of(connection: Connection, search: int) -> Sequence[Score]:
     """The recorded scores, by candidate and fold."""
-    query = (
-        sa.select(fold_scores)
-        .where(fold_scores.c.search == search)
-        .order_by(fold_scores.c.candidate, fold_scores.c.fold)
-    )
+    query = sa.select(fold_scores).where(fold_scores.c.search == search)
+    ordered = query.order_by(fold_scores.c.candidate, fold_scores.c.fold)
     return [
         Score(
-            row.candidate,
-            row.fold,
-            float("inf") if row.rmse is None else row.rmse,
-            row.seconds,
-            row.error,
+            row.candidate, row.fold, inf if row.rmse is None else row.rmse, row.seconds, row.error
         )
-        for row in connection.execute(query)
+        for row in connection.execute(ordered)
     ]
 
 

@@ -70,10 +70,7 @@ class BlobStore(DurableFileSystem):
     def get(self, digest: str, suffix: str) -> bytes:
         """The bytes whose sha256 is `digest`; Corrupt if the stored ones are others."""
         name = name_of(digest, suffix)
-        try:
-            data = self.read(name)
-        except FileNotFoundError as error:
-            raise self.missing(what=f"{digest[:12]}.{suffix}", place=self.url) from error
+        data = self.must_read(name, f"{digest[:12]}.{suffix}")
         if hashlib.sha256(data).hexdigest() != digest:
             raise self.corrupt(what=self.at(name), why="its bytes do not have the recorded sha256")
         return data

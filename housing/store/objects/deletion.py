@@ -6,7 +6,7 @@ record stores the bytes again, without any clock or lease. What may be deleted i
 `models.retention` and `operations.prune`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from housing import progress
 from housing.store.database.engine import Store
 from housing.store.database.tables import backup_copies, blobs, utc_now
-from housing.store.objects.blobs import name_of
+from housing.store.objects.blobs import BlobStore, name_of
 
 AT_ONCE = 50
 """Files deleted in one transaction; other writers wait for it."""
@@ -46,11 +46,7 @@ def delete_unnamed(store: Store, names: Sequence[str]) -> int:
     deleted = 0
     for part in batched(names, AT_ONCE):
         with store.write() as connection:
-            kept = present(connection, [digest_in(name) for name in part])
-            going = [name for name in part if digest_in(name) not in kept]
-            for name in going:
-                store.blobs.remove(name)
-        deleted += len(going)
+            deleted += len(_delete(store.blobs, part, present(connection, _digests(part))))
     return deleted
 
 
@@ -63,17 +59,25 @@ def delete_copies(store: Store, names: Sequence[str]) -> int:
     deleted = 0
     for part in batched(names, AT_ONCE):
         with store.write() as connection:
-            digests = [digest_in(name) for name in part]
-            live = blobs.c.digest.in_(digests) & blobs.c.pruned_at.is_(None)
+            live = blobs.c.digest.in_(_digests(part)) & blobs.c.pruned_at.is_(None)
             kept = set(connection.execute(sa.select(blobs.c.digest).where(live)).scalars())
-            going = [name for name in part if digest_in(name) not in kept]
-            for name in going:
-                store.backup.remove(name)
-            gone = backup_copies.c.digest.in_([digest_in(name) for name in going])
+            going = _delete(store.backup, part, kept)
+            gone = backup_copies.c.digest.in_(_digests(going))
             here = backup_copies.c.url == store.backup.url
             connection.execute(backup_copies.delete().where(gone & here))
-        deleted += len(going)
+            deleted += len(going)
     return deleted
+
+
+def _delete(place: BlobStore, names: Sequence[str], kept: Container[str]) -> list[str]:
+    going = [name for name in names if digest_in(name) not in kept]
+    for name in going:
+        place.remove(name)
+    return going
+
+
+def _digests(names: Sequence[str]) -> list[str]:
+    return [digest_in(name) for name in names]
 
 
 def present(connection: Connection, digests: Sequence[str] | None = None) -> set[str]:

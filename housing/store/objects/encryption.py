@@ -4,8 +4,7 @@ A file is a header (magic, key id, salt) and sealed pieces of `PIECE` bytes, so 
 no limit. Its key is derived from the passphrase and the salt, so counters can be nonces. As in
 age (age-encryption.org/v1), a nonce is the piece's number and whether it is the last: none can be
 dropped, moved or cut off. The file's name is sealed with each, so no file can stand in for
-another. What is damaged or of another key is never returned. Files of the first format, sealed in
-one piece, are still read.
+another. What is damaged or of another key is never returned.
 """
 
 import hashlib
@@ -26,9 +25,10 @@ from housing.errors import BackupKeyWrong, Corrupt
 PIECE = 1 << 20
 """Bytes sealed at a time; a part of the format."""
 
-_IN_ONE, _MAGIC = b"housing1", b"housing2"
+_MAGIC = b"housing2"
 _ID, _NONCE, _FILE_SALT, _TAG = 8, 12, 32, 16
 _START = len(_MAGIC) + _ID
+_HEADER = _START + _FILE_SALT
 _SALT = b"housing backup key"
 """The same for all: the key must be derived on an empty machine, from the passphrase alone."""
 
@@ -51,25 +51,18 @@ class Cipher:
 
     def opened(self, stored: bytes, name: str, path: str) -> bytes:
         """The bytes that were sealed; Corrupt or BackupKeyWrong for anything else."""
-        magic, key_id, rest = stored[: len(_MAGIC)], stored[len(_MAGIC) : _START], _START
-        if magic not in (_IN_ONE, _MAGIC) or len(stored) < _START + _NONCE + _TAG:
+        if not stored.startswith(_MAGIC) or len(stored) < _HEADER + _TAG:
             raise Corrupt(what=path, why="it is no encrypted file of this system")
-        if key_id != self._id:
+        if stored[len(_MAGIC) : _START] != self._id:
             raise BackupKeyWrong(path=path)
+        aes, sealed = self._of_file(stored[_START:_HEADER]), memoryview(stored)[_HEADER:]
         try:
-            if magic == _IN_ONE:
-                nonce, sealed = stored[rest : rest + _NONCE], stored[rest + _NONCE :]
-                return AESGCM(self._key).decrypt(nonce, sealed, name.encode())
-            return self._opened_in_pieces(memoryview(stored)[rest:], name)
+            return b"".join(
+                aes.decrypt(nonce, sealed[start : start + PIECE + _TAG], name.encode())
+                for start, nonce in _numbered(len(sealed), PIECE + _TAG)
+            )
         except InvalidTag as error:
             raise Corrupt(what=path, why="its bytes are not those that were sealed") from error
-
-    def _opened_in_pieces(self, stored: memoryview, name: str) -> bytes:
-        aes, sealed = self._of_file(bytes(stored[:_FILE_SALT])), stored[_FILE_SALT:]
-        return b"".join(
-            aes.decrypt(nonce, sealed[start : start + PIECE + _TAG], name.encode())
-            for start, nonce in _numbered(len(sealed), PIECE + _TAG)
-        )
 
     def _of_file(self, salt: bytes) -> AESGCM:
         derived = HKDF(SHA256(), length=32, salt=salt, info=b"housing backup file")

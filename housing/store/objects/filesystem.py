@@ -73,20 +73,28 @@ class DurableFileSystem:
         data: bytes = self._explained(lambda: self._fs.cat_file(path))
         return self.cipher.opened(data, name, path) if self.cipher else data
 
+    def must_read(self, name: str, shown: str = "") -> bytes:
+        """A file's content; BlobMissing names the file (or `shown`) where there is none."""
+        try:
+            return self.read(name)
+        except FileNotFoundError as error:
+            raise self.missing(what=shown or name, place=self.url) from error
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole; when it returns it would survive a loss of power."""
         path = self.at(name)
         sealed = self.cipher.sealed(data, name) if self.cipher else data
-        if self.local:
-            try:
-                self._explained(lambda: write_durably(Path(path), sealed))
-            except FileNotFoundError:  # a prune took it for left over: this process slept for hours
-                try:
-                    self._explained(lambda: write_durably(Path(path), sealed))
-                except FileNotFoundError as error:  # no folder can be made there
-                    raise self._error(error) from error
-        else:  # object stores show an object whole or not at all
+        if not self.local:  # object stores show an object whole or not at all
             self._explained(lambda: self._fs.pipe_file(path, sealed))
+            return
+        for attempt in (1, 2):
+            try:
+                return self._explained(lambda: write_durably(Path(path), sealed))
+            except FileNotFoundError as error:
+                # A prune took it for left over, as this process slept for hours; or no folder can
+                # be made there.
+                if attempt == 2:
+                    raise self._error(error) from error
 
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""

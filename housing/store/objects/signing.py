@@ -4,7 +4,6 @@ The key is kept outside the store: HOUSING_SIGNING_KEY, or a file made at first 
 is signed, and where signatures are kept (`artifacts`, and SQL).
 """
 
-import errno
 import hashlib
 import hmac
 import os
@@ -34,7 +33,7 @@ class Signer:
 
     def sign(self, text: str) -> str:
         """The signature of a text."""
-        key = self._key() or self._make()
+        key = self._key() or self._put(secrets.token_hex(32))
         return f"{_id(key)}:{_mac(key, text)}"
 
     def check(self, signature: str | None, text: str, what: str) -> None:
@@ -81,15 +80,8 @@ class Signer:
             raise self._unusable(ValueError(f"it has fewer than {LEAST_CHARACTERS} characters"))
         return key
 
-    def _make(self) -> str:
-        """A new key in the file; of two processes that make one at once both use the first."""
-        self._put(secrets.token_hex(32))
-        key = self._key()
-        if key is None:
-            raise self._unusable(OSError(errno.ENOENT, "it was made and is not there"))
-        return key
-
-    def _put(self, key: str) -> None:
+    def _put(self, key: str) -> str:
+        """The key in the file: of two processes that make one at once both use the first."""
         scratch = self.file.with_name(f".{self.file.name}-{secrets.token_hex(8)}")
         try:
             write_durably(scratch, key.encode())
@@ -99,6 +91,7 @@ class Signer:
                 pass
             finally:
                 scratch.unlink()
+            return self.file.read_text().strip()
         except OSError as error:
             raise self._unusable(error) from error
 

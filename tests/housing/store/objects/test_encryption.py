@@ -79,17 +79,6 @@ def test_another_name_and_another_key_are_seen(ours: Cipher) -> None:
         Cipher(SecretStr("another passphrase")).opened(stored, "a", "there")
 
 
-def test_files_of_the_first_format_are_read(ours: Cipher) -> None:
-    nonce = b"n" * 12
-    sealed = AESGCM(ours._key).encrypt(nonce, b"sealed in one", b"a")
-    old = b"housing1" + ours._id + nonce + sealed
-    assert ours.opened(old, "a", "there") == b"sealed in one"
-    with pytest.raises(Corrupt):
-        ours.opened(old[:-1], "a", "there")
-    with pytest.raises(Corrupt):
-        ours.opened(old, "b", "there")
-
-
 @pytest.mark.slow
 def test_an_object_beyond_what_can_be_sealed_in_one(ours: Cipher, tmp_path: Path) -> None:
     """2 GiB and a byte: AES-GCM itself takes no more than 2 GiB - 1 in one piece."""

@@ -1,0 +1,28 @@
+"""The store as commands open it; its modules are slow to import, so not before."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from housing.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from housing.store.database.engine import Store
+
+
+@contextmanager
+def opened(*, bars: bool = False, claim: bool = True) -> "Iterator[tuple[Store, Settings]]":
+    """The store that the settings name, and the settings; `bars` shows progress in the block.
+
+    `claim` as in `open_store`.
+    """
+    from housing.store.database.open import open_store
+
+    settings = load_settings()
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(settings, claim=claim))
+        if bars:
+            from deployments.cli.progress_bars import progress_bars
+
+            stack.enter_context(progress_bars(visible=True))
+        yield store, settings
