@@ -1,12 +1,12 @@
-"""Finds the training districts around a row: transformers that store training rows and labels.
+"""Finds the training rows around a row: transformers that store training rows and labels.
 
 Belongs here: which rows are neighbours. Not here: which columns are given (`preprocess`), what is
 computed from neighbours (`statistics`), features of the coordinates alone (`spatial`, `derived`).
 
 Leak-free by construction: a row never sees a training row with the very same inputs, and so never
 its own label, be it in `fit_transform`, in `transform` or in the server. Training rows with the
-same inputs are one row with their mean label, so hiding one hides all. A district that is served
-and was trained on is therefore answered like any other: by its neighbours. In cross-validation the
+same inputs are one row with their mean label, so hiding one hides all. A row that was
+trained on is therefore predicted like any other: from its neighbours. In cross-validation the
 labels of the other folds are all that `fit` is given.
 """
 
@@ -37,8 +37,8 @@ LEAF_ROWS = 32
 class NeighbourTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Keeps the training rows and their labels, and finds the nearest ones of any row.
 
-    Columns: two coordinates in degrees (one, where there are but two columns), then covariates, of
-    which the first must be a logarithm that prices grow with. Fitted attributes are plain:
+    Columns: two coordinates (one, where there are but two columns), then covariates, of
+    which the first must be a logarithm that labels grow with. Fitted attributes are plain:
     `n_coordinates_`, here d; `rows_` (m, d + c), distinct and standardised; `labels_` (m,);
     `mean_` and `deviation_` (c,).
     """
@@ -164,7 +164,7 @@ def _distinct(rows: Floats, labels: Floats) -> tuple[Floats, Floats]:
 
 
 class NeighbourStatistics(NeighbourTransformer):
-    """Statistics of the labels and covariates of the nearest training districts.
+    """Statistics of the labels and covariates of the nearest training rows.
 
     groups: names of `statistics.GROUPS`.
     n_jobs: threads that share the rows; the numbers are the same.
@@ -195,13 +195,13 @@ class NeighbourStatistics(NeighbourTransformer):
 
 
 class SimilarRows(NeighbourTransformer):
-    """Prices of the training districts that are most alike in place and covariates together.
+    """Labels of the training rows that are nearest in coordinates and covariates together.
 
     In ten dimensions the exact neighbours cost twice to three times as much as ones that may be
     twice as far, and on average are not 1 % farther: `slack` is 1.
 
-    scale: standard deviations of a covariate that count as much as one degree.
-    count: districts that are looked at.
+    scale: standard deviations of a covariate that count as much as one unit of the coordinates.
+    count: rows that are used.
     n_jobs: threads that share the rows; the numbers are the same.
     """
 
@@ -218,10 +218,10 @@ class SimilarRows(NeighbourTransformer):
 
     def _features(self, rows: Floats) -> Floats:
         index, distance = self._k_nearest(rows, self.count)
-        price = self.labels_[index]
+        label = self.labels_[index]
         weight = 1 / (distance + 0.1)
         return np.column_stack(
-            [weighted_mean(price, weight), price[:, :5].mean(axis=1), price.std(axis=1)]
+            [weighted_mean(label, weight), label[:, :5].mean(axis=1), label.std(axis=1)]
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
@@ -232,4 +232,4 @@ class SimilarRows(NeighbourTransformer):
 
 def similar_names(scale: float) -> list[str]:
     """Names of the features of `SimilarRows`."""
-    return [f"similar_price_{what}_{scale:g}" for what in ("weighted", "mean_5", "std")]
+    return [f"similar_label_{what}_{scale:g}" for what in ("weighted", "mean_5", "std")]

@@ -1,6 +1,6 @@
 """An order of rows in which rows that are near each other on the map stand near each other.
 
-Work on neighbouring rows touches the same training districts and takes the same ways through trees,
+Work on neighbouring rows touches the same training rows and takes the same ways through trees,
 so what a processor has just fetched is of use again. It decides speed and nothing else.
 """
 

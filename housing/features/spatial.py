@@ -1,6 +1,6 @@
-"""Transformers of coordinates that learn from the training districts.
+"""Transformers of coordinates that learn from the training rows.
 
-Belongs here: similarity to clusters of districts, and other functions of the location. Each learns
+Belongs here: similarity to clusters of rows, and other functions of the location. Each learns
 in `fit` only, so that a cross-validation fold never sees the rows it is scored on. Not here: which
 columns are coordinates.
 """
@@ -25,7 +25,7 @@ class ClusterSimilarity(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     n_clusters: how many centres; never more than there are rows.
     gamma: of the kernel exp(-gamma * squared distance); per squared unit of the coordinates.
-    label_weights: weigh rows by their label, so that centres move to where prices are high.
+    label_weights: weigh rows by their label, so that centres move to where labels are high.
     n_init: KMeans starts; the best one is used.
 
     Distances are summed coordinate by coordinate rather than through a matrix product, so a row

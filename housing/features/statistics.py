@@ -1,4 +1,4 @@
-"""Statistics of a row's nearest training districts: pure functions, one registry row a group.
+"""Statistics of a row's nearest training rows: pure functions, one registry row a group.
 
 Belongs here: what is computed from neighbours once they are found. Not here: how they are found,
 and why a row is never among its own neighbours (`neighbours`).
@@ -17,7 +17,7 @@ NEAREST = 30
 
 COUNTS = (5, 10, 30)
 SOFTENING = 0.01
-"""Degrees added to a distance before it divides: two districts may share their coordinates."""
+"""Added to a distance before it divides, as two rows may have the same coordinates."""
 
 RIDGE = 1.0
 """Of the local regression, in squared standard deviations of a covariate."""
@@ -25,11 +25,11 @@ RIDGE = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
-    """The nearest training districts of n rows, k each, nearest first."""
+    """The nearest training rows of n rows, k each, nearest first."""
 
-    distance: Floats  # degrees, shape (n, k)
-    price: Floats  # US dollars, shape (n, k)
-    theirs: Floats  # place in degrees and standardised covariates, shape (n, k, places + c)
+    distance: Floats  # in the coordinates' unit, shape (n, k)
+    label: Floats  # shape (n, k)
+    theirs: Floats  # coordinates and standardised covariates, shape (n, k, places + c)
     own: Floats  # the same of the row itself, shape (n, places + c)
     n_coordinates: int  # coordinates
 
@@ -47,20 +47,20 @@ class Group:
     function: Callable[[Neighbourhood], Floats]
 
 
-def _prices(near: Neighbourhood) -> Floats:
+def _labels(near: Neighbourhood) -> Floats:
     weight = 1 / (near.distance + SOFTENING)
     parts = []
     for k in COUNTS:
-        price = near.price[:, :k]
-        parts += [price.mean(axis=1), weighted_mean(price, weight[:, :k]), price.std(axis=1)]
-    few = near.price[:, : COUNTS[0]]
-    parts += [few.min(axis=1), few.max(axis=1), near.price[:, 0]]
+        label = near.label[:, :k]
+        parts += [label.mean(axis=1), weighted_mean(label, weight[:, :k]), label.std(axis=1)]
+    few = near.label[:, : COUNTS[0]]
+    parts += [few.min(axis=1), few.max(axis=1), near.label[:, 0]]
     return np.column_stack(parts)
 
 
-def _scaled_prices(near: Neighbourhood) -> Floats:
-    """Prices a unit of the first covariate, which is a logarithm, times the row's own."""
-    ratio = near.price * np.exp(
+def _scaled_labels(near: Neighbourhood) -> Floats:
+    """Labels over the exponential of the first covariate, times the row's own."""
+    ratio = near.label * np.exp(
         near.own[:, None, near.n_coordinates] - near.theirs[:, :, near.n_coordinates]
     )
     weight = 1 / (near.distance + SOFTENING)
@@ -77,7 +77,7 @@ def _distances(near: Neighbourhood) -> Floats:
 
 
 def _regression(near: Neighbourhood) -> Floats:
-    """A ridge regression of price on covariates and place around each row, weighted by nearness.
+    """Ridge regression of the label on covariates and coordinates, weighted by nearness to the row.
 
     Its value at the row and its slope in the first covariate, shape (n, 2); tricube weights after
     Cleveland and Devlin (1988), Locally Weighted Regression.
@@ -86,15 +86,15 @@ def _regression(near: Neighbourhood) -> Floats:
     weight = (1 - (near.distance / (1.01 * reach)) ** 3) ** 3
     centred = near.theirs - near.own[:, None]
     centred[:, :, : near.n_coordinates] /= reach[:, :, None]
-    middle = weighted_mean(near.price, weight)
+    middle = weighted_mean(near.label, weight)
     design = np.concatenate([np.ones((*weight.shape, 1)), centred], axis=2)
     weighted = (design * weight[:, :, None]).transpose(0, 2, 1)
     gram = weighted @ design
     diagonal = np.arange(1, gram.shape[1])
     gram[:, diagonal, diagonal] += RIDGE
-    moments = weighted @ (near.price - middle[:, None])[:, :, None]
+    moments = weighted @ (near.label - middle[:, None])[:, :, None]
     solution = np.linalg.solve(gram, moments)[:, :, 0]
-    highest, lowest = near.price.max(axis=1), near.price.min(axis=1)
+    highest, lowest = near.label.max(axis=1), near.label.min(axis=1)
     spread = highest - lowest
     value = np.clip(solution[:, 0] + middle, lowest - spread, highest + spread)
     return np.column_stack([value, solution[:, 1 + near.n_coordinates]])
@@ -115,39 +115,39 @@ def _of_covariates(covariates: int) -> tuple[str, ...]:
     return (*means, *(f"above_near_{i}" for i in range(covariates)))
 
 
-_US = "US dollars"
+_LABEL = "of the label"
 
 GROUPS: Mapping[str, Group] = {
-    "prices": Group(
-        _US,
-        "Houses cost what houses around them cost",
+    "labels": Group(
+        _LABEL,
+        "Rows have labels like those of the rows around them",
         _fixed(
-            *(f"near_price_{what}_{k}" for k in COUNTS for what in ("mean", "weighted", "std")),
-            *(f"near_price_{what}" for what in ("min", "max", "nearest")),
+            *(f"near_label_{what}_{k}" for k in COUNTS for what in ("mean", "weighted", "std")),
+            *(f"near_label_{what}" for what in ("min", "max", "nearest")),
         ),
-        _prices,
+        _labels,
     ),
-    "scaled-prices": Group(
-        _US,
-        "The price per dollar of income predicts better than the price",
-        _fixed(*(f"near_price_scaled_{k}" for k in COUNTS)),
-        _scaled_prices,
+    "scaled-labels": Group(
+        _LABEL,
+        "The ratio of the label to a covariate varies less over the map than the label",
+        _fixed(*(f"near_label_scaled_{k}" for k in COUNTS)),
+        _scaled_labels,
     ),
     "covariates": Group(
         "standard deviations",
-        "A district is rich or crowded by comparison with those around it",
+        "A covariate counts by comparison with the rows around",
         _of_covariates,
         _covariates,
     ),
     "density": Group(
-        "degrees",
-        "Where districts lie dense there is a town",
+        "of the coordinates",
+        "Density of the rows",
         _fixed(*(f"near_distance_{k}" for k in (1, *COUNTS))),
         _distances,
     ),
     "regression": Group(
-        _US,
-        "A straight line through the neighbours' prices, at this district's covariates",
+        _LABEL,
+        "A straight line through the neighbours' labels, at this row's covariates",
         _fixed("near_fit_value", "near_fit_slope"),
         _regression,
     ),

@@ -65,7 +65,7 @@ def test_twins_do_not_see_each_others_labels():
 def test_where_all_rows_are_twins_nothing_is_said():
     X, y = np.repeat(places(1), 40, axis=0), np.arange(40.0)
     assert np.isnan(NeighbourStatistics().fit_transform(X, y)).all()
-    stranger = NeighbourStatistics(("prices",)).fit(X, y).transform(X + 1)
+    stranger = NeighbourStatistics(("labels",)).fit(X, y).transform(X + 1)
     assert np.isnan(stranger).all() or (stranger[:, 0] == y.mean()).all()
 
 
@@ -73,15 +73,15 @@ def test_rows_at_the_same_place_are_neighbours_of_each_other():
     X, y = places(20), np.full(20, 1e5)
     X[:, :2] = (-120.0, 34.0)
     y[0] = 7e5
-    features = NeighbourStatistics(("prices",)).fit_transform(X, y)
-    names = list(NeighbourStatistics(("prices",)).fit(X, y).get_feature_names_out())
-    assert features[0, names.index("near_price_max")] == 1e5
-    assert (features[1:, names.index("near_price_mean_30")] > 1e5).all()
+    features = NeighbourStatistics(("labels",)).fit_transform(X, y)
+    names = list(NeighbourStatistics(("labels",)).fit(X, y).get_feature_names_out())
+    assert features[0, names.index("near_label_max")] == 1e5
+    assert (features[1:, names.index("near_label_mean_30")] > 1e5).all()
 
 
 def test_statistics_are_those_of_a_plain_loop():
     X, y = places(150), np.random.default_rng(2).uniform(1e5, 5e5, 150)
-    fitted = NeighbourStatistics(("prices", "density")).fit(X, y)
+    fitted = NeighbourStatistics(("labels", "density")).fit(X, y)
     rows = X + np.array([0.013, 0.007, 0, 0, 0])  # no two equally far
     together = dict(zip(fitted.get_feature_names_out(), fitted.transform(rows).T, strict=True))
     for i in range(0, 150, 11):
@@ -92,8 +92,8 @@ def test_statistics_are_those_of_a_plain_loop():
         if distance[order[k]] - distance[order[k - 1]] < 1e-9:
             continue
         price = y[order[:k]]
-        assert together["near_price_mean_30"][i] == pytest.approx(price.mean())
-        assert together["near_price_std_30"][i] == pytest.approx(price.std())
+        assert together["near_label_mean_30"][i] == pytest.approx(price.mean())
+        assert together["near_label_std_30"][i] == pytest.approx(price.std())
         assert together["near_distance_30"][i] == pytest.approx(distance[order[k - 1]])
 
 

@@ -155,4 +155,4 @@ def test_what_a_step_has_goes_and_what_it_has_not_changes_nothing(build, group, 
 
 def test_other_steps_have_no_groups():
     assert groups_of("passthrough") == groups_of(OneHotEncoder()) == ()
-    leave_out("passthrough", ["prices"])
+    leave_out("passthrough", ["labels"])

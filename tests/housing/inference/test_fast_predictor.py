@@ -71,7 +71,7 @@ def test_the_numbers_are_those_of_the_frame_with_any_number_of_threads(
 
 
 @pytest.mark.parametrize(
-    "without", [("ratios", "similar"), ("prices",), groups_of(models.spatial(0))]
+    "without", [("ratios", "similar"), ("labels",), groups_of(models.spatial(0))]
 )
 def test_what_is_left_out_is_left_out(without, districts):
     model = fitted(districts, "boosting", without=without)

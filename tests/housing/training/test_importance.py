@@ -26,7 +26,7 @@ def test_shares_of_columns_and_groups(districts):
     assert set(found.columns) == set(schema.FEATURES)
     assert set(found.groups) == {*groups_of(spatial(0)), "columns"} - {"distances"}
     assert {"longitude", "latitude"} <= set(list(found.columns)[:4])
-    neighbours = sum(found.groups[g] for g in ("prices", "scaled-prices", "regression", "similar"))
+    neighbours = sum(found.groups[g] for g in ("labels", "scaled-labels", "regression", "similar"))
     assert neighbours > 0.3
     assert importances(candidate, plan, *districts) == found
 
