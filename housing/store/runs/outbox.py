@@ -112,7 +112,7 @@ def _claim(store: Store) -> Row[Any] | None:
         unset = ~mine & (alerts.c.recorded_at <= now - GIVE_UP_AFTER) & alerts.c.ended_at.is_(None)
         values = {"ended_at": now, "error": "its address is not set here"}
         connection.execute(alerts.update().where(unset).values(**values))
-        query = due(now).where(mine).order_by(alerts.c.attempts, alerts.c.id).limit(1)
+        query = due(now).order_by(alerts.c.attempts, alerts.c.id).limit(1)
         row = connection.execute(query).one_or_none()
         if row is not None:
             until = now + max(CLAIM, timedelta(seconds=12 * store.notify.timeout_seconds))

@@ -1,4 +1,4 @@
-"""Looks of the monitor at a real store: recorded, told once, acted upon by policy."""
+"""Runs of the monitor at a real store: recorded, reported once, acted upon by policy."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def _home(seen_nights: Path, tmp_path: Path, **others: str) -> Iterator[tuple[Se
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     found: list[Message] = []
     monkeypatch.setitem(NOTIFIERS, "test", Channel(lambda message, _: found.append(message)))  # type: ignore[arg-type]
     return found
@@ -87,14 +87,14 @@ def _richer(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{INCOME: (frame[INCOME] * 1.5).clip(upper=15)})
 
 
-def test_drift_is_an_alarm_on_its_second_night_and_told_once(
-    seen_nights: Path, tmp_path: Path, told: list[Message]
+def test_drift_is_an_alarm_on_its_second_night_and_reported_once(
+    seen_nights: Path, tmp_path: Path, sent: list[Message]
 ) -> None:
     with _home(seen_nights, tmp_path) as (settings, store):
         looks = _nights(settings, store, _richer, 4)
         assert INCOME not in _alarms(looks[0], "batches")
         assert INCOME in _alarms(looks[1], "batches")
-        about_income = [m for m in told if "median income" in m.text]
+        about_income = [m for m in sent if "median income" in m.text]
         assert [(m.event, m.subject) for m in about_income] == [("drift", "m2")]
         with store.read() as connection:
             count = connection.execute(sa.select(sa.func.count()).select_from(monitor_windows))
@@ -133,12 +133,12 @@ def _dearer(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_a_live_error_beyond_its_limit_is_an_alarm(
-    seen_nights: Path, tmp_path: Path, told: list[Message]
+    seen_nights: Path, tmp_path: Path, sent: list[Message]
 ) -> None:
     with _home(seen_nights, tmp_path) as (settings, store):
         (look,) = _nights(settings, store, _dearer, 1)
         assert "prices above the predicted" in _alarms(look, "batches")
-        assert any("above the predicted" in message.text for message in told)
+        assert any("above the predicted" in message.text for message in sent)
         with store.read() as connection:
             assert registry.champion(connection) == 2
 
@@ -181,7 +181,7 @@ def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_pa
 
 
 def test_an_alarm_of_live_error_stands_until_labels_end_it(
-    seen_nights: Path, tmp_path: Path, told: list[Message]
+    seen_nights: Path, tmp_path: Path, sent: list[Message]
 ) -> None:
     """A window without labels says nothing about the error."""
     with _home(seen_nights, tmp_path) as (settings, store):
@@ -193,7 +193,7 @@ def test_an_alarm_of_live_error_stands_until_labels_end_it(
             (window,) = [w for w in without_labels.windows if w.source == "predictions"]
             assert (window.rows, window.labelled) == (300, 0)
             assert "prices above the predicted" in _alarms(without_labels, "predictions")
-        assert len([m for m in told if "above the predicted" in m.text]) == 1
+        assert len([m for m in sent if "above the predicted" in m.text]) == 1
 
 
 def test_a_held_batch_is_upstreams_doing(seen_nights: Path, tmp_path: Path) -> None:
