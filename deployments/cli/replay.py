@@ -85,8 +85,10 @@ def _check(settings: Settings, scenario: str) -> None:
 
     if "simulated" not in SOURCES:
         raise NotPossible(what="Replaying a scenario", why="no source of the problem simulates.")
-    chosen = options(settings).model_copy(update={"scenario": scenario, "simulated_rows": 100})
+    declared = SOURCES["simulated"].own_options
+    own = {} if declared is None else {"simulated": declared(scenario=scenario, rows=100)}
     try:
+        chosen = options(settings).model_copy(update={"options": own})
         next(iter(SOURCES["simulated"](chosen).deliveries(_NothingSeen())))
     except SourceUnavailable as error:
         raise NotPossible(what=f"Replaying {scenario!r}", why=str(error)) from error
@@ -154,10 +156,9 @@ def _move_to(folder: Path, base: Settings, scenario: str | None) -> None:
         "HOUSING_SPLIT__TEST_SHARE": str(base.split.test_share),
         "HOUSING_SOURCES__NAMES": "landing" if scenario is None else "simulated",
         "HOUSING_SOURCES__SETTLE_SECONDS": "0",
-        "HOUSING_SOURCES__SIMULATED_ROWS": str(base.sources.simulated_rows),
     }
     if scenario is not None:
-        os.environ["HOUSING_SOURCES__SCENARIO"] = scenario
+        os.environ["HOUSING_SOURCES__OPTIONS__SIMULATED__SCENARIO"] = scenario
     os.chdir(folder)  # no `.env` with an address of the team in it
 
 

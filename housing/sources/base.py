@@ -41,9 +41,6 @@ class SourceOptions(SourceSettings):
         default=120.0, gt=0, le=3600, description="Time limit of a download."
     )
     seed: int = Field(default=42, ge=0, lt=2**31, description="Decides the simulated rows.")
-    simulated_day_rows: int = Field(
-        default=300, ge=1, le=1_000_000, description="Simulated rows of every later delivery."
-    )
 
     def own(self, source: str, declared: type[Own]) -> Own:
         """What is set of the options that a source declares itself, else their defaults."""

@@ -30,10 +30,6 @@ class SourceSettings(BaseModel):
     """Table of the source `sql`; schema.table where it needs to be."""
     sql_watermark: str | None = None
     """Monotonic column used to detect new rows of the source `sql`."""
-    simulated_rows: int = Field(20_640, ge=100, le=10_000_000)
-    """Rows of the first simulated delivery."""
-    scenario: str = "calm"
-    """How simulated data change from run to run."""
     settle_seconds: float = Field(5.0, ge=0, le=600)
     """A landing file is read once it has not changed for this many seconds."""
     of_problem: Mapping[str, str] = Field(default_factory=dict)

@@ -43,7 +43,7 @@ def test_two_nights_of_a_scenario(command: Command, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HOUSING_NOTIFY__WEBHOOK_URL=http://127.0.0.1:9/never\n")
     ran = command(
         "replay", "--nights", "2", "--scenario", "slow drift", "--families", "linear",
-        "--n-trials", "1", "--json", HOUSING_SOURCES__SIMULATED_ROWS="600", **settings,
+        "--n-trials", "1", "--json", HOUSING_SOURCES__OPTIONS__SIMULATED__ROWS="600", **settings,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)

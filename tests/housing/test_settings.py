@@ -69,12 +69,12 @@ def test_home_is_absolute_and_may_begin_with_a_tilde(home, monkeypatch, tmp_path
 
 def test_the_environment_wins_over_the_file_and_an_override_over_both(environment):
     Path(".env").write_text(
-        "HOUSING_SPLIT__SEED=1\nHOUSING_SPLIT__TEST_SHARE=0.3\nHOUSING_SOURCES__SIMULATED_ROWS=500\n"
+        "HOUSING_SPLIT__SEED=1\nHOUSING_SPLIT__TEST_SHARE=0.3\nHOUSING_SOURCES__SETTLE_SECONDS=500\n"
     )
     environment(SPLIT__SEED="2", SPLIT__TEST_SHARE="0.4")
     settings = load_settings(split={"seed": 3})
     assert (settings.split.seed, settings.split.test_share) == (3, 0.4)
-    assert settings.sources.simulated_rows == 500
+    assert settings.sources.settle_seconds == 500
 
 
 def test_groups_are_set_part_by_part(environment):
@@ -169,7 +169,7 @@ def test_all_faults_are_named_at_once(environment):
         ("SPLIT__SEED", "2147483648", "less than 2147483648"),
         ("SPLIT__TEST_SHARE", "0.95", "less than 0.9"),
         ("SPLIT__TEST_SHARE", "nan", "less than 0.9"),
-        ("SOURCES__SIMULATED_ROWS", "5", "greater than or equal to 100"),
+        ("SEARCH__ROWS", "5", "greater than or equal to 1000"),
         ("SOURCES__SETTLE_SECONDS", "inf", "less than or equal to 600"),
         (
             "SOURCES__NAMES",

@@ -173,7 +173,7 @@ def test_every_scenario_runs(name):
 
 
 def test_the_source_delivers_a_first_table_and_then_a_batch_each_time(options, seen):
-    source = SOURCES["simulated"](options(simulated_day_rows=30))
+    source = SOURCES["simulated"](options(simulated={"day_rows": 30}))
     found = []
     for _ in range(3):
         (delivery,) = source.deliveries(seen)
@@ -193,10 +193,10 @@ def test_the_same_day_is_delivered_again_until_it_is_stored(options, seen):
 
 def test_where_a_reference_table_is_in_only_fresh_rows_come(options, seen):
     seen.reference = True
-    (delivery,) = SOURCES["simulated"](options(simulated_day_rows=30)).deliveries(seen)
+    (delivery,) = SOURCES["simulated"](options(simulated={"day_rows": 30})).deliveries(seen)
     assert (delivery.watermark, whole(delivery.read()).read) == ("1", 30)
 
 
 def test_an_unknown_scenario_names_the_known_ones(options, seen):
     with pytest.raises(SourceUnavailable, match="calm, slow drift"):
-        list(SOURCES["simulated"](options(scenario="war")).deliveries(seen))
+        list(SOURCES["simulated"](options(simulated={"scenario": "war"})).deliveries(seen))

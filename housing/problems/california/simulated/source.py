@@ -8,29 +8,45 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import pandas as pd
+from pydantic import Field
 
 from housing.errors import SourceUnavailable
 from housing.problems.california.simulated.scenarios import SCENARIOS, simulate
 from housing.quality.table import table_of
 from housing.records import BatchSummary
-from housing.sources.base import Delivery, IngestHistory, SourceOptions
+from housing.sources.base import Delivery, IngestHistory, OwnOptions, SourceOptions
+
+
+class SimulatedOptions(OwnOptions):
+    """What the source simulates."""
+
+    rows: int = Field(20_640, ge=100, le=10_000_000)
+    """Rows of the first delivery."""
+    day_rows: int = Field(300, ge=1, le=1_000_000)
+    """Rows of every later delivery."""
+    scenario: str = "calm"
+    """How the data change from run to run."""
 
 
 @dataclass(frozen=True)
 class Simulated:
     """One delivery a run; the watermark is the day of the last one."""
 
+    Options: ClassVar[type[OwnOptions]] = SimulatedOptions
+
     options: SourceOptions
     name: str = "simulated"
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
         """The first table (day 0) if there is no reference table, else the next day's rows."""
-        if self.options.scenario not in SCENARIOS:
+        scenario = self.options.own("simulated", SimulatedOptions).scenario
+        if scenario not in SCENARIOS:
             raise SourceUnavailable(
                 source=self.name,
-                why=f"there is no scenario {self.options.scenario!r}",
+                why=f"there is no scenario {scenario!r}",
                 next_step=f"These exist: {', '.join(SCENARIOS)}.",
             )
         last = seen.watermark(self.name)
@@ -48,8 +64,8 @@ def bootstrap(options: SourceOptions, source: str, name: str) -> Delivery:
 
 
 def _rows(options: SourceOptions, day: int) -> pd.DataFrame:
-    scenario = SCENARIOS[options.scenario]
-    rows = options.simulated_day_rows if day else options.simulated_rows
+    own = options.own("simulated", SimulatedOptions)
+    scenario, rows = SCENARIOS[own.scenario], own.day_rows if day else own.rows
     return simulate(
         rows, options.seed, day=day,
         noise=scenario.noise, drift=scenario.drift, pollution=scenario.pollution,
