@@ -2,8 +2,9 @@
 
 A label counts for the newest prediction of each model before the first label that the row ever had.
 Rows of the model's own dataset version, rows that had a label before they were predicted, and
-withdrawn batches do not count. Reading resumes from a cursor over the labels. Of a file of
-predictions the keys are read, and the other columns where a key has a new label.
+withdrawn batches do not count; the next label of a withdrawn row does. Reading resumes from a
+cursor over the labels. Of a file of predictions the keys are read, and the other columns where a
+key has a new label.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -31,10 +32,11 @@ SHADOW, SHADOW_PREDICTED = "shadow_model", "shadow_predicted"
 LOGGED = (
     AT, MODEL, KEY_COLUMN, "predicted", "lower", "upper", "extrapolates", SHADOW, SHADOW_PREDICTED,
 )  # fmt: skip
-MATCHED = (*LOGGED, BATCH, LABEL, LABELLED_AT, ORIGIN)
+LABELS = (KEY_COLUMN, LABEL, LABELLED_AT, ORIGIN)
+MATCHED = (*LOGGED, BATCH, *LABELS[1:])
 
 Cursor = dict[str, Any]
-START: Mapping[str, Any] = {"batch": 0, "skipped": (), "labels": 0}
+START: Mapping[str, Any] = {"batch": 0, "skipped": (), "withdrawn": (), "labels": 0}
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,9 @@ def new_sources(store: Store, cursor: Mapping[str, Any]) -> tuple[list[LabelSour
         known = set(connection.execute(sa.select(batches.c.id)).scalars())
         sources = _sources(connection, standing)
         labels = max((s.id for s in predictions.label_batches_all(connection)), default=0)
+        withdrawn = {b for b in known - standing if not is_new(b, cursor)}
     after = {**advance(cursor, known, standing), "labels": max(labels, cursor["labels"])}
+    after["withdrawn"] = sorted(withdrawn)
     return [source for source in sources if _is_beyond(source, cursor)], after
 
 
@@ -131,26 +135,52 @@ def matched(store: Store, cursor: Mapping[str, Any]) -> tuple[pd.DataFrame, Curs
     One row per model and row of data, with the columns `MATCHED`; `batch` is that of predictions.
     """
     sources, after = new_sources(store, cursor)
-    newest = max((source.recorded_at for source in sources), default=None)
+    gone = set(after["withdrawn"]) - set(cursor["withdrawn"])
     with store.read() as connection:
+        every = _sources(connection, standing_batches(connection)) if gone else sources
+        newest = max((source.recorded_at for source in every), default=None)
         files = predictions.given_before(connection, newest)
-    labels = _labels(store, [s for s in sources if files and s.recorded_at > files[0].first_at])
-    parts = [_of_file(store, row, labels) for row in files] if len(labels) else []
+    late = [s for s in every if files and s.recorded_at > files[0].first_at]
+    labels = [_labels(store, [s for s in late if s in sources])]
+    if gone:
+        labels.insert(0, _labels(store, late, _keys_of(store, gone)))
+    wanted = _concat(labels, LABELS).drop_duplicates(KEY_COLUMN).sort_values(KEY_COLUMN)
+    parts = [_of_file(store, row, wanted) for row in files] if len(wanted) else []
     found = _concat(parts, MATCHED).sort_values(AT, kind="stable")
     found = found.drop_duplicates([MODEL, KEY_COLUMN], keep="last", ignore_index=True)
-    return _without_known(store, found), after
+    found = _without_known(store, found)
+    return _without_recorded(store, found) if gone else found, after
 
 
-def _labels(store: Store, sources: list[LabelSource]) -> pd.DataFrame:
-    """Key, label, labelled_at and origin of the first label of each row among some sources."""
+def _keys_of(store: Store, members: set[int]) -> Keys:
+    """Keys of the rows of some batches."""
+    with store.read() as connection:
+        query = sa.select(batches.c.segment).where(batches.c.id.in_(members))
+        segments = [s for s in connection.execute(query).scalars() if s]
+    keys = [get_table(store, s, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for s in segments]
+    return np.concatenate([np.zeros(0, dtype=np.int64), *keys])
+
+
+def _without_recorded(store: Store, found: pd.DataFrame) -> pd.DataFrame:
+    """Without predictions that are recorded with the same label."""
+    with store.read() as connection:
+        recorded = labelled.matched_with(connection, found[ORIGIN].unique().tolist())
+    same = zip(found[MODEL], found[KEY_COLUMN], found[ORIGIN], strict=True)
+    new = np.array([one not in recorded for one in same], dtype=np.bool_)
+    return found[new].reset_index(drop=True)
+
+
+def _labels(store: Store, sources: list[LabelSource], keys: Keys | None = None) -> pd.DataFrame:
+    """`LABELS` of the first label of each row among some sources; of some keys if given."""
     parts = [
         get_table(store, source.segment, (KEY_COLUMN, source.column)).to_pandas()
         .rename(columns={source.column: LABEL})
         .assign(**{LABELLED_AT: pd.Timestamp(source.recorded_at), ORIGIN: source.origin})
         for source in sources
     ]  # fmt: skip
-    frame = _concat(parts, (KEY_COLUMN, LABEL, LABELLED_AT, ORIGIN))
-    return frame.drop_duplicates(KEY_COLUMN, keep="first").sort_values(KEY_COLUMN)
+    if keys is not None:
+        parts = [part[part[KEY_COLUMN].isin(keys)] for part in parts]
+    return _concat(parts, LABELS).drop_duplicates(KEY_COLUMN, keep="first")
 
 
 def _of_file(store: Store, row: Any, labels: pd.DataFrame) -> pd.DataFrame:

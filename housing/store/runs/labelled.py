@@ -38,6 +38,13 @@ def of_promotion(connection: Connection, promotion: int, model: int, after: int)
     return pd.DataFrame(rows, columns=[c.name for c in table.columns])
 
 
+def matched_with(connection: Connection, origins: Collection[str]) -> set[tuple[int, int, str]]:
+    """Model, key and batch of labels of the recorded predictions with some batches of labels."""
+    columns = table.c.model, table.c.key, table.c.origin
+    query = sa.select(*columns).where(table.c.origin.in_(origins), table.c.shadow.is_(False))
+    return set(connection.execute(query).tuples())
+
+
 def unread(before: datetime, promotion: int) -> sa.ColumnElement[bool]:
     """Rows of predictions before an instant, but for those of the promotion in force."""
     return sa.and_(table.c.predicted_at < before, table.c.promotion != promotion)

@@ -17,6 +17,7 @@ from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import load_settings
 from housing.store.data import batches, datasets
 from housing.store.database.open import open_store
+from housing.store.database.tables import labelled_predictions
 from housing.store.database.tables import monitor_windows as windows_table
 from housing.store.models.promotion_log import Authorship, append, head
 from housing.store.runs import monitor_windows
@@ -114,6 +115,30 @@ def test_live_errors_are_those_of_the_prices_that_count(home: Home, other: Home)
     assert corrected[0]["rmse"] == _look(other).errors[0]["rmse"]
     datasets.restore(home[1], batch, reason="no doubt")
     assert _look(home).errors == first.errors, "each district counts once, by its first price"
+
+
+def test_a_later_label_of_a_row_counts_while_the_first_is_withdrawn(
+    home: Home, other: Home
+) -> None:
+    """It was read when the first still counted, whatever is withdrawn and restored since."""
+    frame = simulate(120, 0, day=40)
+    for at in (home, other):
+        _answer(at[1], frame)
+    batch = _enter(home, "n40.csv", _dearer(frame))
+    first = _look(home).errors
+    for at in (home, other):
+        _label(at[1], frame)
+    assert _look(home).errors == first
+    alone = _look(other).errors
+    assert [e["rows"] for e in alone] == [120]
+    for _ in range(2):
+        datasets.withdraw(home[1], batch, reason="doubt")
+        assert [e["rmse"] for e in _look(home).errors] == [e["rmse"] for e in alone]
+        datasets.restore(home[1], batch, reason="no doubt")
+        assert _look(home).errors == first
+    with home[1].read() as connection:
+        count = sa.select(sa.func.count()).select_from(labelled_predictions)
+        assert connection.execute(count).scalar() == 2 * 120
 
 
 @pytest.mark.parametrize("source", ["batches", "predictions"])
