@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from housing.features.preprocess import group_of
+from housing.features.preprocess import group_of, groups_of
 from housing.records import Candidate
 from housing.training.candidates import FAMILIES, pipeline
 from housing.training.families import ModelFamily
@@ -71,9 +71,10 @@ def _group_importances(model: Pipeline, X: pd.DataFrame, y: Floats, seed: int) -
     if not hasattr(steps, "get_feature_names_out"):
         return {}
     names = [str(name) for name in steps.get_feature_names_out()]
-    groups: dict[str, list[str]] = {}
+    known, groups = groups_of(model[0]), dict[str, list[str]]()
     for name in names:
-        groups.setdefault(group_of(name) or "columns", []).append(name)
+        group = group_of(name)
+        groups.setdefault(group if group in known else "columns", []).append(name)
     if set(groups) == {"columns"}:
         return {}
     features = pd.DataFrame(np.asarray(steps.transform(X)), columns=names)

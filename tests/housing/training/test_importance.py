@@ -34,11 +34,10 @@ def test_shares_of_columns_and_groups(districts):
 def test_a_family_without_neighbours_has_the_groups_that_it_has(districts):
     candidate = Candidate(0, "tree", {"model__min_samples_leaf": 20})
     found = importances(candidate, SearchPlan(), *districts)
-    assert set(found.groups) == {"columns", "ratios"}
+    assert set(found.groups) == {"columns", "ratios", "logs"}
     assert next(iter(found.columns)) == "median_income"
-    bare = importances(
-        candidate, SearchPlan(families=("tree",), exclude_features=("ratios",)), *districts
-    )
+    without = SearchPlan(families=("tree",), exclude_features=("ratios", "logs"))
+    bare = importances(candidate, without, *districts)
     assert bare.groups == {}
 
 
