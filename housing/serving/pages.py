@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from housing.inference.columns import row_at
 from housing.inference.loaded_model import LoadedModel
+from housing.problem import Column
 from housing.schema import CATALOGUE, COORDINATES, FEATURES, LOCATION, PROBLEM
 from housing.serving.api import json_response
 from housing.serving.app_state import state_of
@@ -92,7 +93,7 @@ def _field(served: LoadedModel, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "label": column.label,
-        "unit": "" if column.unit in column.label else column.unit,
+        "unit": unit_beside(column),
         "description": column.meaning,
         "categories": list(column.categories) if column.kind == "category" else None,
         "trained_minimum": low,
@@ -100,6 +101,11 @@ def _field(served: LoadedModel, name: str) -> dict[str, Any]:
         "optional": column.nullable,
         "default": calibration.typical[name],
     }
+
+
+def unit_beside(column: Column) -> str:
+    """The unit to write beside a column's label; "" where the label has its words already."""
+    return "" if {*column.unit.split()} <= {*column.label.split()} else column.unit
 
 
 if LOCATION is not None:
