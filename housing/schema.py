@@ -21,8 +21,17 @@ VARIABLE = "HOUSING_PROBLEM"
 DEFAULT = "housing.problems.california"
 
 
+RESERVED = frozenset(
+    {
+        "at", "error", "extrapolates", "key", "label", "lower", "model", "origin", "other",
+        "picked_for", "predicted", "seq", "shadow_model", "shadow_predicted", "test", "upper",
+    }
+)  # fmt: skip
+"""Columns that the system adds to rows and predictions; no table has one of these names."""
+
+
 def load_problem(name: str) -> Problem:
-    """`PROBLEM` of the module `name`; ProblemInvalid where there is none."""
+    """`PROBLEM` of the module `name`; ProblemInvalid where there is no usable one."""
     try:
         found = import_module(name)
     except ModuleNotFoundError as error:
@@ -32,6 +41,10 @@ def load_problem(name: str) -> Problem:
     problem = getattr(found, "PROBLEM", None)
     if not isinstance(problem, Problem):
         raise ProblemInvalid(name=name, why="it has no PROBLEM = Problem(...)")
+    table = problem.table
+    if taken := sorted(RESERVED & {*table.catalogue, table.id_column, table.time_column}):
+        why = f"the system adds columns with the names of {', '.join(taken)}: rename them"
+        raise ProblemInvalid(name=name, why=why)
     return problem
 
 

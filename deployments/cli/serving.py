@@ -14,10 +14,8 @@ from deployments.cli.store import opened
 from deployments.processes.prediction_api import PORT, Binding
 from deployments.processes.prediction_api import serve as run_until_stopped
 from housing.formatting import value_text, with_unit
-from housing.schema import PROBLEM
+from housing.schema import WORDING
 from housing.settings import load_settings
-
-WORDING = PROBLEM.wording
 
 app = typer.Typer()
 audit_app = typer.Typer(help="Sample rows for a person to check.")

@@ -21,7 +21,7 @@ from housing.errors import FileUnreadable
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of_frame
 from housing.inference.loaded_model import LoadedModel, Predictions
 from housing.quality.values import complaint, first_fault, read_columns
-from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, PROBLEM, REQUIRED, TARGET, TIME_COLUMN
+from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, REQUIRED, TARGET, TIME_COLUMN, WORDING
 from housing.sources.delimited import CsvTable
 from housing.sources.files import ReadLimits, memory_named, read_blocks
 from housing.sources.header import Wanted
@@ -29,8 +29,6 @@ from housing.sources.parquet import ParquetTable, plain_frame
 
 OUTPUT_COLUMNS = ("predicted", "lower", "upper", "extrapolates", "model", "error")
 """Columns that are added to those of the file."""
-
-WORDING = PROBLEM.wording
 
 LIMITS = ReadLimits(max_bytes=2**50, max_rows=2**40)
 """A file may be of any length, as some rows of it are in memory at a time; not of any shape."""

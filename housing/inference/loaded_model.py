@@ -34,7 +34,7 @@ from housing.store.queries import time as as_text
 
 Floats = npt.NDArray[np.float64]
 
-ROW = schema.PROBLEM.wording.row
+ROW = schema.WORDING.row
 
 _MINIMUM = schema.CATALOGUE[schema.TARGET].minimum
 LEAST = -np.inf if _MINIMUM is None else _MINIMUM

@@ -21,7 +21,7 @@ from housing.quality.rows import reject_duplicates
 from housing.quality.table import RawTable, whole
 from housing.quality.values import Fault, first_fault, read_columns
 from housing.records import BatchSummary, IntakeSummary, Rejection, RunOutcome
-from housing.schema import ID_COLUMN, KEY, PROBLEM, TARGET
+from housing.schema import ID_COLUMN, KEY, TARGET, WORDING
 from housing.settings import Settings
 from housing.sources.base import Delivery, IngestHistory
 from housing.sources.files import ReadLimits, fingerprint, memory_named, shown
@@ -115,7 +115,7 @@ def _identified(
     """
     names, has_key = list(frame.columns), {*KEY} <= {*frame.columns}
     if ID_COLUMN not in names and not has_key:
-        why = f"does not name the {PROBLEM.wording.rows}. Add the column {ID_COLUMN}, or all of "
+        why = f"does not name the {WORDING.rows}. Add the column {ID_COLUMN}, or all of "
         raise FileUnreadable(file=file, why=why + ", ".join(KEY))
     typed, faults = read_columns(frame, names)
     ids = typed.get(ID_COLUMN, pd.Series([None] * len(frame), dtype="str"))

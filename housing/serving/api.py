@@ -18,13 +18,12 @@ from starlette.responses import Response
 from housing.inference.columns import Columns, columns_of
 from housing.inference.explain import GROUPS, explain
 from housing.inference.loaded_model import LoadedModel, Predictions
-from housing.schema import CATALOGUE, COORDINATES, ID_COLUMN, LOCATION
+from housing.schema import CATALOGUE, COORDINATES, ID_COLUMN, LOCATION, UNIT
 from housing.serving.app_state import state_of
 from housing.serving.middleware import UPLOAD_PATH
 from housing.serving.request_models import read
 from housing.serving.response_models import (
     EXPLANATION,
-    UNIT,
     Health,
     ModelFacts,
     PredictionResponse,

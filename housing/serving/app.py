@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from housing.errors import HousingError
 from housing.inference.loaded_model import LoadedModel
-from housing.schema import PROBLEM
+from housing.schema import WORDING
 from housing.serving import api, pages
 from housing.serving.app_state import AppState, state_of
 from housing.serving.metrics import Metrics
@@ -57,7 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(
         title="housing",
-        summary=f"{PROBLEM.wording.title}, predicted by the current champion",
+        summary=f"{WORDING.title}, predicted by the current champion",
         version="1",
         lifespan=lifespan,
         docs_url=None,  # these pages load scripts from other hosts

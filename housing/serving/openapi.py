@@ -8,9 +8,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from housing.problem import Column
-from housing.schema import CATALOGUE, FEATURES
+from housing.schema import CATALOGUE, FEATURES, WORDING
 from housing.serving.app_state import AppState
-from housing.serving.request_models import KEY, WORDING
+from housing.serving.request_models import KEY
 from housing.serving.response_models import Problem
 
 

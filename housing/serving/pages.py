@@ -17,11 +17,10 @@ from starlette.staticfiles import StaticFiles
 from housing.inference.columns import row_at
 from housing.inference.loaded_model import LoadedModel
 from housing.problem import Column
-from housing.schema import CATALOGUE, COORDINATES, FEATURES, LOCATION, PROBLEM
+from housing.schema import CATALOGUE, COORDINATES, FEATURES, LOCATION, PROBLEM, WORDING
 from housing.serving.api import json_response
 from housing.serving.app_state import state_of
 from housing.serving.dashboard import overview
-from housing.serving.request_models import WORDING
 
 FOLDER = Path(__file__).with_name("pages")
 STATIC = StaticFiles(directory=FOLDER)
@@ -34,8 +33,7 @@ WORDS = {
         name: getattr(WORDING, name)
         for name in ("row", "rows", "value", "values", "title", "page", "request_key")
     },
-    "unit": PROBLEM.amount.unit,
-    "symbol": PROBLEM.amount.symbol,
+    **vars(PROBLEM.amount),
 }
 """What both pages call things, and how they write values of the target."""
 

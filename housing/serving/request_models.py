@@ -13,9 +13,7 @@ from typing_extensions import TypedDict
 
 from housing.problem import Column
 from housing.quality.values import LONGEST_ID, LONGEST_SHOWN, complaint
-from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, PROBLEM, TABLE
-
-WORDING = PROBLEM.wording
+from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, TABLE, WORDING
 
 KEY = WORDING.request_key
 """The problem's name for the rows of a request."""

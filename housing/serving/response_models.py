@@ -7,11 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from housing.schema import CATALOGUE, COORDINATES, ID_COLUMN, LOCATION, PROBLEM, TARGET
+from housing.schema import CATALOGUE, COORDINATES, ID_COLUMN, LOCATION, TARGET, UNIT, WORDING
 from housing.serving.request_models import Fault
 
-UNIT = PROBLEM.amount.unit
-WORDING = PROBLEM.wording
 VALUE = f"{CATALOGUE[TARGET].meaning} ({UNIT})"
 
 

@@ -12,7 +12,10 @@ EXAMPLES = 25
 """Generated requests of each kind an operation gets; the soak makes more."""
 
 
-def _run(client: httpx.Client, examples: int, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+def run_schemathesis(
+    client: httpx.Client, examples: int, tmp_path: Path
+) -> "subprocess.CompletedProcess[str]":
+    """Requests by the description of a server, and its answers checked against it."""
     address = str(client.base_url).rstrip("/")
     return subprocess.run(
         [
@@ -31,12 +34,12 @@ def _run(client: httpx.Client, examples: int, tmp_path: Path) -> "subprocess.Com
 def test_no_request_that_schemathesis_makes_up_is_a_server_error(
     client: httpx.Client, tmp_path: Path
 ) -> None:
-    done = _run(client, EXAMPLES, tmp_path)
+    done = run_schemathesis(client, EXAMPLES, tmp_path)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert client.get("/health").status_code == 200
 
 
 @pytest.mark.slow
 def test_nor_are_many_of_them(client: httpx.Client, tmp_path: Path) -> None:
-    done = _run(client, 500, tmp_path)
+    done = run_schemathesis(client, 500, tmp_path)
     assert done.returncode == 0, done.stdout[-6000:]

@@ -18,6 +18,7 @@ from tests.browser.chromium import a_browser
 from tests.fixtures.plain_home import HOUSE_WORDS, ROOT, command, environment
 from tests.fixtures.plain_problem import KINDS, PROBLEM, samples
 from tests.housing.serving.conftest import free_port, until
+from tests.housing.serving.test_contract import EXAMPLES, run_schemathesis
 
 pytestmark = pytest.mark.xdist_group("plain")
 
@@ -133,6 +134,14 @@ def test_labels_without_ids_are_matched_by_a_key_of_categories_and_gaps(
     assert sampled["sample"].notna().all()
     assert sampled["residue"].isna().all()
     assert sampled["grain"].isna().any()
+
+
+@pytest.mark.system
+def test_no_request_that_schemathesis_makes_up_is_a_server_error(
+    plain: httpx.Client, tmp_path: Path
+) -> None:
+    done = run_schemathesis(plain, EXAMPLES, tmp_path)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
 @pytest.mark.system
