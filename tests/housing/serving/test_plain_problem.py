@@ -119,11 +119,12 @@ def test_no_word_of_another_table_is_shown(plain: httpx.Client) -> None:
     assert json.loads(plain.get("/words").content)["rows"] == PROBLEM.wording.rows
 
 
-def test_labels_without_ids_are_matched_by_a_key_of_categories_and_gaps(
+def test_labels_with_and_without_ids_have_keys_of_categories_and_gaps(
     plain: httpx.Client, plain_home: Path, tmp_path: Path
 ) -> None:
     """The key is every feature; a sample to label keeps rows whose optional category is empty."""
-    frame = samples(30, 11).drop(columns="sample")
+    frame = samples(30, 11)
+    frame.loc[::2, "sample"] = None
     frame.loc[0, ["grain", "pressure"]] = None
     file, audit = tmp_path / "labels.csv", tmp_path / "audit.csv"
     frame.to_csv(file, index=False)
