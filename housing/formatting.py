@@ -38,7 +38,7 @@ _SCALES = ((1e9, "bn"), (1e6, "M"), (1e3, "k"))
 
 
 def axis_labels(values: Sequence[float]) -> list[str]:
-    """Labels of an axis' ticks: one scale (k, M, bn) for all, and digits that tell them apart."""
+    """Distinct labels of the ticks of an axis, all on one scale (k, M, bn)."""
     top = max(map(abs, values), default=0.0)
     scale, suffix = next(((s, name) for s, name in _SCALES if top >= 10 * s), (1.0, ""))
     steps = [abs(b - a) for a, b in pairwise(values) if a != b]
