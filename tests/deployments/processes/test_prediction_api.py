@@ -75,7 +75,7 @@ def test_the_shadow_is_compared_for_programs_and_people(
         log.write()
     said = json.loads(housing("shadow", "--days", "1", "--json").output)
     assert [(one["shadow"], one["champion"], one["rows"]) for one in said] == [("m1", "m2", 20)] * 2
-    assert "m1 beside m2" in housing("shadow").output
+    assert "between m1 and m2" in housing("shadow").output
 
 
 @pytest.mark.parametrize(
