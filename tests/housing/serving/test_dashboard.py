@@ -15,7 +15,7 @@ def test_each_rollback_candidate_has_the_result_of_its_check(
     with only_settings(own_home) as settings, running(settings) as client:
         before = client.get("/dashboard/data").json()["rollback_candidates"]
         assert [(row["model"], row["ready"]) for row in before] == [("m2", None), ("m1", None)]
-        digest = load(own_store, 1).artifact
+        digest = load(own_store, 1).model_facts["artifact"]
         path = next((own_home / "blobs").rglob(f"{digest}*"))
         path.write_bytes(b"damaged")
         for copy in (own_home / "backup").rglob(f"{digest}*"):
