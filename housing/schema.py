@@ -41,11 +41,29 @@ def load_problem(name: str) -> Problem:
     problem = getattr(found, "PROBLEM", None)
     if not isinstance(problem, Problem):
         raise ProblemInvalid(name=name, why="it has no PROBLEM = Problem(...)")
-    table = problem.table
-    if taken := sorted(RESERVED & {*table.catalogue, table.id_column, table.time_column}):
-        why = f"the system adds columns with the names of {', '.join(taken)}: rename them"
+    if why := fault_of(problem):
         raise ProblemInvalid(name=name, why=why)
     return problem
+
+
+def fault_of(problem: Problem) -> str:
+    """What makes a problem unusable, or ""."""
+    table, numbers = problem.table, problem.table.named("number")
+    names = [column.name for column in table.columns]
+    used = {*table.key, *(group.column for group in (*table.strata, *table.slices))}
+    if taken := sorted(RESERVED & {*names, table.id_column, table.time_column}):
+        return f"the system adds columns with the names of {', '.join(taken)}: rename them"
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        return f"its table has {', '.join(twice)} twice"
+    if table.target not in numbers:
+        return f"its target {table.target} is no column of numbers of its table"
+    if strangers := sorted({*used, *sum(table.not_above, ())} - {*names}):
+        return f"its key, groups or pairs name {', '.join(strangers)}, no columns of its table"
+    if location := sorted({*(problem.location.columns if problem.location else ())} - {*numbers}):
+        return f"its location names {', '.join(location)}, no columns of numbers of its table"
+    if empty := [c.name for c in table.columns if c.kind == "category" and not c.categories]:
+        return f"the column {', '.join(empty)} has no categories"
+    return ""
 
 
 def _name() -> str:

@@ -33,12 +33,13 @@ def _run() -> None:
     gc.disable()
     from rich.markup import escape
 
-    from deployments.cli.main import app
     from deployments.cli.output import errors
     from housing.errors import HousingError
 
-    gc.enable()
     try:
+        from deployments.cli.main import app  # raises ProblemInvalid
+
+        gc.enable()
         app()
     except HousingError as error:
         errors.print(f"[bold red]{escape(str(error))}[/]", highlight=False)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from housing.errors import NotPossible
-from housing.keys import KEY_COLUMN
+from housing.schema import RESERVED
 
 SAMPLE_ROWS = 200_000
 """Rows at the start of the file that the guesses are made from."""
@@ -49,6 +49,8 @@ def write_draft(file: Path, target: str, name: str, folder: Path) -> Draft:
     if package.exists():
         raise NotPossible(what=what, why=f"{package} is there already; give another --name")
     frame = _read(file)
+    if target in RESERVED:
+        raise NotPossible(what=what, why=f"the system uses the name {target}; rename the column")
     if target not in frame or not pd.api.types.is_numeric_dtype(frame[target]):
         numbers = ", ".join(frame.select_dtypes("number").columns)
         why = f"{target} is no column of numbers in {file.name}; these are: {numbers or 'none'}"
@@ -89,8 +91,9 @@ class _Guess:
     def _place(self, name: str, values: pd.Series) -> None:
         if name == self.target:
             self.kept[name] = values
-        elif not name.isidentifier() or name == KEY_COLUMN:
-            self.notes.append(f"{name!r} is left out: a column's name must be a plain word")
+        elif not name.isidentifier() or name in RESERVED:
+            why = "the system uses the name" if name in RESERVED else "it is no plain word"
+            self.notes.append(f"{name!r} is left out, as {why}: rename it in the files to use it")
         elif values.nunique() < 2:
             self.notes.append(f"{name} is left out: it has one value")
         elif not self.id and _is_id(name, values):

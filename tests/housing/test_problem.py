@@ -1,6 +1,9 @@
 """A problem is named by HOUSING_PROBLEM; what it may leave out, and what a store keeps of it."""
 
+import os
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import independent_rows, spatial_error
 from housing.problem import Bins, Column, Levels, Location, Table
 from housing.quality import parsing
-from housing.schema import PROBLEM, RESERVED, load_problem
+from housing.schema import PROBLEM, RESERVED, fault_of, load_problem
 from housing.settings import load_settings
 from housing.store.database.open import open_store
 from housing.store.database.tables import dataset_versions, utc_now
@@ -73,6 +76,28 @@ def test_a_table_without_a_key_is_identified_by_all_its_features():
     )  # fmt: skip
     assert Table(columns, "y").key_columns == ("a", "b")
     assert Table(columns, "y", key=("b",)).key_columns == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target": "cost"}, "target cost is no column"),
+        ({"target": "kind"}, "target kind is no column of numbers"),
+        ({"key": ("place",)}, "name place, no columns"),
+        ({"strata": (Bins("place", (1.0,)),)}, "name place, no columns"),
+        ({"not_above": (("size", "all"),)}, "name all, no columns"),
+        ({"columns": (Column("size", "number", "", ""),) * 2, "target": "size"}, "size twice"),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_named(changes, message):
+    columns = (
+        Column("size", "number", "", ""), Column("kind", "category", "", "", categories=("x",)),
+        Column("y", "number", "", ""),
+    )  # fmt: skip
+    table = replace(Table(columns, "y"), **changes)
+    assert message in fault_of(replace(PROBLEM, table=table, location=None))
+    assert fault_of(replace(PROBLEM, table=Table(columns, "y"), location=None)) == ""
+    assert "location names latitude" in fault_of(replace(PROBLEM, table=Table(columns, "y")))
 
 
 def test_a_store_of_another_problem_is_refused(home: Path):
@@ -151,3 +176,14 @@ def test_groups_name_and_count_their_rows():
     frame = pd.DataFrame({"n": [0.0, 1.0, 5.0], "c": ["x", "y", "y"]})
     assert Bins("n", (1.0, 2.0)).codes(frame).tolist() == [0, 0, 2]
     assert Levels("c", ("x", "y")).codes(frame).tolist() == [0, 1, 1]
+
+
+def test_a_command_names_a_problem_that_cannot_be_used_in_one_sentence():
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments.cli", "status"],
+        env={**os.environ, "HOUSING_PROBLEM": "acme.prices"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "HOUSING_PROBLEM=acme.prices is no problem: there is no such module" in done.stderr
+    assert "Traceback" not in done.stderr

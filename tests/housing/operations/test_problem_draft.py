@@ -29,6 +29,7 @@ def table() -> pd.DataFrame:
             "note": rng.choice(["a text", None], N),
             "gap": np.where(rng.uniform(size=N) < 0.2, np.nan, rng.normal(size=N)),
             "always": 1,
+            "model": rng.normal(size=N),
             "cost": size * 3 + rng.normal(size=N),
         }
     )
@@ -62,6 +63,14 @@ def test_columns_are_taken_for_what_they_are(table, tmp_path, monkeypatch):
     assert problem.table.positive == (table["cost"].min() > 0)
     assert problem.table.strata[0].column == "size", "the most predictive number"
     assert problem.name == "orders"
+
+
+def test_a_column_with_a_name_of_the_system_is_left_out_and_named(table, tmp_path):
+    table.to_csv(tmp_path / "orders.csv", index=False)
+    draft = write_draft(tmp_path / "orders.csv", "cost", "orders", tmp_path)
+    assert any(note.startswith("'model' is left out") for note in draft.notes)
+    with pytest.raises(NotPossible, match="the system uses the name model"):
+        write_draft(tmp_path / "orders.csv", "model", "others", tmp_path)
 
 
 def test_every_row_of_the_file_is_within_the_guessed_ranges(table, tmp_path, monkeypatch):
