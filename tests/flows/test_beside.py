@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -140,22 +142,27 @@ def test_a_backup_is_made_and_tried(small: Settings) -> None:
     assert (state.type.value, state.name) == ("COMPLETED", "Verified")
 
 
-def test_a_backup_that_is_not_good_fails_and_is_told(
+def test_a_backup_that_is_damaged_fails_and_is_reported(
     small: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     from housing.operations import backup as steps
 
     _land(small, 0)
     nightly()
     real = steps.verify
-    monkeypatch.setattr(
-        steps, "verify", lambda *a: replace(real(*a), problems=("a digest is wrong",))
-    )
+
+    def after_damage(*given: Any) -> Any:
+        """The disk damages an object between the backup and its trial."""
+        copies = Path(small.backup_url).rglob("*")
+        largest = max((p for p in copies if p.is_file()), key=lambda p: p.stat().st_size)
+        largest.chmod(0o600)
+        largest.write_bytes(largest.read_bytes()[::-1])
+        return real(*given)
+
+    monkeypatch.setattr(steps, "verify", after_damage)
     state = backup(return_state=True)
     assert state.is_failed()
-    assert "a digest is wrong" in str(state.message)
+    assert "is corrupt" in str(state.message)
     assert "backup not verified: The backup" in caplog.text
 
 
