@@ -96,6 +96,10 @@ class StoreUnavailable(HousingError):
     template = "{what} cannot be used: {why}. {next_step}"
 
 
+class NotOwned(StoreUnavailable):
+    """Files may belong to another database, or to a newer state of this one."""
+
+
 class StoreBusy(HousingError):
     """Another process locked the database for longer than the busy timeout."""
 

@@ -138,7 +138,16 @@ def _print_findings(found: "HealthReport") -> None:
 
 
 @app.command()
-def heal(as_json: AsJson = False) -> None:
+def heal(
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            help="Claim blob place and backup for this database; a prune then deletes what it does "
+            "not know there."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Copy back from the backup whatever is damaged or missing in the store.
 
     Returns 5 where something cannot be.
@@ -146,7 +155,7 @@ def heal(as_json: AsJson = False) -> None:
     from housing.operations.heal import heal as heal_store
 
     with opened(bars=not as_json, claim=False) as (store, _):
-        done = heal_store(store)
+        done = heal_store(store, take_over=take_over)
     if as_json:
         emit_json(asdict(done))
     else:

@@ -38,9 +38,11 @@ def status(as_json: AsJson = False) -> None:
     """Print champion, active dataset, last run and what needs a person."""
     from housing.pipeline.notices import notices
     from housing.store import queries
+    from housing.store.database import ownership
 
     with opened() as (store, settings), store.read() as connection:
-        found = {**queries.status(connection), "notices": list(notices(connection, settings))}
+        urgent = [*ownership.problems(store), *notices(connection, settings)]
+        found = {**queries.status(connection), "notices": urgent}
     if as_json:
         emit_json(found)
         return

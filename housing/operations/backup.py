@@ -20,6 +20,7 @@ from housing.errors import (
     Corrupt,
     HousingError,
     KeyMissing,
+    NotOwned,
     NotPossible,
     SchemaTooNew,
     UnknownId,
@@ -180,7 +181,18 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
             _take_over(copy, store)
             rows = _copy_rows(copy, store, manifest)
             record_copies(store, [blob.digest for blob in manifest.blobs])
+        try:
+            ownership.must_own(store, store.backup)
+        except NotOwned:
+            notices.append(_NEWER_COPIES.format(url=store.backup.url))
     return RestoreResult(manifest.id, manifest.champion, rows, len(manifest.blobs), tuple(notices))
+
+
+_NEWER_COPIES = (
+    "{url} has copies that were written since this backup, and no run starts until it is known "
+    "whose they are: if the former store is gone, run `housing heal --take-over`; if it is in use, "
+    "set HOUSING_BACKUP_URL to another place."
+)
 
 
 @contextmanager
@@ -229,7 +241,7 @@ def _take_over(copy: Store, store: Store) -> None:
 
     NotPossible where it belongs to a third one.
     """
-    mark = ownership.mark_of(store.blobs)
+    mark = ownership.id_in(store.blobs)
     with copy.read() as theirs, store.read() as ours:
         restored, own = ownership.identity(theirs), ownership.identity(ours)
     if mark not in (None, restored, own):

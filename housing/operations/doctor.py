@@ -12,7 +12,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from housing import progress
-from housing.errors import Corrupt, HousingError, UnknownId
+from housing.errors import Corrupt, HousingError, NotOwned, UnknownId
 from housing.keys import KEY_COLUMN
 from housing.operations.prune import unreferenced
 from housing.pipeline import rollback_readiness
@@ -20,6 +20,7 @@ from housing.pipeline.evaluate import assert_no_leakage
 from housing.settings import Settings
 from housing.store.backups import snapshots
 from housing.store.data import datasets
+from housing.store.database import ownership
 from housing.store.database.engine import LEASES, Store, database_now
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, schema_version
@@ -82,6 +83,14 @@ def _database(store: Store, settings: Settings) -> Iterator[Finding]:
         found = schema_version(connection)
     if found != HEAD:
         yield Finding(f"the schema is at {found}, not {HEAD}", "`housing migrate`")
+
+
+def _ownership(store: Store, settings: Settings) -> Iterator[Finding]:
+    for place in (store.blobs, store.backup):
+        try:
+            ownership.must_own(store, place)
+        except NotOwned as error:
+            yield Finding.damage(str(error), "see the message")
 
 
 def _objects(store: Store, settings: Settings) -> Iterator[Finding]:
@@ -260,6 +269,7 @@ def _alerts(store: Store, settings: Settings) -> Iterator[Finding]:
 
 CHECKS = {
     "database": _database,
+    "ownership": _ownership,
     "objects": _objects,
     "orphans": _orphans,
     "signatures": _signatures,

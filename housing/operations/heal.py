@@ -20,13 +20,13 @@ class Healed:
     lost: tuple[str, ...]
 
 
-def heal(store: Store) -> Healed:
+def heal(store: Store, *, take_over: bool = False) -> Healed:
     """Read every object, and copy back what is not whole; first repair the marks of both places.
 
-    StoreUnavailable where a place has the files of another database.
+    NotOwned where a place may have the files of another database; `take_over` claims it.
     """
     for place in (store.blobs, store.backup):
-        ownership.repair(store, place)
+        ownership.repair(store, place, take_over=take_over)
     with store.read() as connection:
         query = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
         digests = connection.execute(query.order_by(blobs.c.digest)).scalars().all()

@@ -25,6 +25,7 @@ from housing.sources.landing import Landing
 from housing.store.data import batches, copies, profiles
 from housing.store.data.batches import BatchLookup, NewBatch
 from housing.store.data.row_status import Present, Standing
+from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.runs import outbox, runs
 
@@ -175,6 +176,7 @@ def ingest_files(
     With `again` also files with known content, if the dataset lacks a row of it.
     """
     with runs.recorded(store, "ingest", {"files": [str(file) for file in files]}) as run:
+        ownership.claim(store, store.blobs)
         source = Landing(options(settings), files=tuple(files), again=again)
         summary = ingest_sources(store, settings, [source], run=run)
         message = f"{summary.stored} new batches, {summary.accepted:,} rows let in"

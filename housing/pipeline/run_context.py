@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from housing import progress
-from housing.errors import HousingError, RunInProgress
+from housing.errors import HousingError, NotOwned, RunInProgress
 from housing.notify import Message
 from housing.pipeline import notifications
 from housing.records import RunResult, StepTime
 from housing.settings import Settings, load_settings
 from housing.sources import SOURCES
+from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import blobs
@@ -98,10 +99,22 @@ def start_run(
             notifications.expire_approvals(store)
             notifications.failures(store)  # of runs that died: the lease is ours
             with _recorded(store, run), lease.heartbeat(store, token):
+                _must_own_its_files(store)
                 _must_have_the_key(store)
                 yield run
         finally:
             lease.release(store, token)
+
+
+def _must_own_its_files(store: Store) -> None:
+    """NotOwned where files may be another database's; an unusable backup fails the promotion."""
+    ownership.claim(store, store.blobs)
+    try:
+        ownership.must_own(store, store.backup)
+    except NotOwned:
+        raise
+    except HousingError:
+        log.warning("The backup %s cannot be read.", store.backup.url)
 
 
 def _must_have_the_key(store: Store) -> None:

@@ -1,46 +1,59 @@
 """Which database the files of a place belong to.
 
 A place is marked with the id of its database: any other database names none of its files, and a
-prune would delete them all.
+prune would delete them all. The mark also names the run that last wrote there: a database without
+that run is a copy, or an older state, of the one that did, and lacks rows of newer files.
 """
 
 import re
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from housing.errors import Corrupt, HousingError, StoreUnavailable
+from housing.errors import Corrupt, HousingError, NotOwned
 from housing.store.database.engine import Store
-from housing.store.database.tables import blobs, store_identity
+from housing.store.database.tables import blobs, runs, store_identity
 from housing.store.objects.blobs import BLOB_NAME, BlobStore
 from housing.store.objects.deletion import digest_in
 from housing.store.objects.filesystem import DurableFileSystem
 
-_ID = re.compile(r"[0-9a-f]{32}")
+_MARK = re.compile(r"(?P<id>[0-9a-f]{32})(?P<writer> r(?P<run>\d{1,18}) (?P<started>\S+))?")
 MARK = "store-id"
-"""The file of a place that holds the id of its database; never encrypted."""
+"""The file of a place that holds the id of its database and its last writer; never encrypted."""
 
 
-def claim(store: Store, place: DurableFileSystem) -> None:
-    """Mark a place that has no mark; StoreUnavailable where it belongs to another database."""
-    if must_own(store, place) is None:
-        set_mark(place, _made_id(store))
+def claim(store: Store, place: BlobStore) -> None:
+    """Mark a place with this database and its newest run, before files are added to it.
+
+    NotOwned where it belongs to another database, or this one lacks rows of its files.
+    """
+    mark = must_own(store, place)
+    ours = _mark(store)
+    if mark != ours:
+        set_mark(place, ours)
 
 
 def claim_blobs(store: Store) -> None:
-    """Claim the blob place; one that cannot be read or written is reported by what needs it."""
+    """Claim an unmarked blob place, and compare the id in the mark of any other.
+
+    One that cannot be read or written is reported by what needs it.
+    """
     try:
         mark = _local_mark(store.blobs) or mark_of(store.blobs)
     except (HousingError, OSError):
         return
     if mark is not None:
-        _compare(store, store.blobs, mark)
+        _must_have_id(store, store.blobs, mark)
         return
-    with suppress(HousingError):
-        set_mark(store.blobs, _made_id(store))
+    try:
+        claim(store, store.blobs)
+    except NotOwned:
+        raise
+    except HousingError:
+        return
 
 
 def _local_mark(place: DurableFileSystem) -> str | None:
@@ -49,58 +62,100 @@ def _local_mark(place: DurableFileSystem) -> str | None:
     return path.read_text(errors="replace").strip() if place.local and path.is_file() else None
 
 
-def must_own(store: Store, place: DurableFileSystem) -> str | None:
-    """The mark of a place, None without one; StoreUnavailable if it is not this database's."""
+def must_own(store: Store, place: BlobStore) -> str | None:
+    """The mark of a place, None without one; NotOwned where its files are not known to be ours."""
     mark = mark_of(place)
-    if mark is not None:
-        _compare(store, place, mark)
+    if mark is None:
+        if why := _unknown_files(store, place):
+            raise _refusal(store, place, f"it has no file {MARK}, and {why}")
+        return None
+    _must_have_id(store, place, mark)
+    with store.read() as connection:
+        _must_have_writer(store, connection, place, mark)
     return mark
 
 
-def _compare(store: Store, place: DurableFileSystem, mark: str) -> None:
+def problems(store: Store) -> Iterator[str]:
+    """Why a run would refuse the files of local places: one message a place."""
+    for place in (store.blobs, store.backup):
+        if place.local:
+            try:
+                must_own(store, place)
+            except NotOwned as error:
+                yield str(error)
+            except HousingError:
+                continue  # it cannot be read, which is reported elsewhere
+
+
+def _must_have_id(store: Store, place: DurableFileSystem, mark: str) -> None:
     """Called with a mark that was read before: another process may make id and mark meanwhile."""
     with store.read() as connection:
         found = identity(connection)
-    if mark == found:
-        return
-    if not _ID.fullmatch(mark):
-        raise StoreUnavailable(
+    known = _MARK.fullmatch(mark)
+    if known is None:
+        raise NotOwned(
             what=f"The {place.role} {place.url}",
             why=f"its file {MARK} is damaged",
             next_step="Run `housing heal`, which writes it again.",
         )
-    url = store.engine.url.render_as_string(hide_password=True)
-    raise StoreUnavailable(
+    if known["id"] != found:
+        new = "" if found else ", which is new"
+        raise _refusal(store, place, f"it belongs to another database than {_url(store)}{new}")
+
+
+def _must_have_writer(
+    store: Store, connection: Connection, place: DurableFileSystem, mark: str
+) -> None:
+    known = _MARK.fullmatch(mark)
+    if not known or not known["run"] or known["writer"] == _run(connection, int(known["run"])):
+        return
+    raise NotOwned(
         what=f"The {place.role} {place.url}",
-        why=f"it belongs to another database than {url}{'' if found else ', which is new'}",
-        next_step="Set HOUSING_DATABASE_URL to the database of these files; if that is lost, run "
-        f"`housing backup restore`; for a new store, set {place.setting} to an empty place.",
+        why=f"the run r{known['run']} of {known['started'][:19]} UTC last wrote there, and is not "
+        f"in {_url(store)}: this database is an older state or a copy of the one that did",
+        next_step="If it is older, run `housing backup restore` with an empty HOUSING_HOME; if it "
+        f"is a copy, set {place.setting} to a place of its own; to go on with it although it lacks "
+        "what was written since, run `housing heal --take-over`.",
     )
 
 
-def repair(store: Store, place: BlobStore) -> None:
-    """Write a damaged mark again where the files of a place are those of this database.
+def _refusal(store: Store, place: DurableFileSystem, why: str) -> NotOwned:
+    return NotOwned(
+        what=f"The {place.role} {place.url}",
+        why=why,
+        next_step="Set HOUSING_DATABASE_URL to the database of these files; if that is lost, run "
+        f"`housing backup restore`; for a new store, set {place.setting} to an empty place. If "
+        "they belong to this database all the same, run `housing heal --take-over`.",
+    )
 
-    That is where an object has the digest that SQL holds, and no object is unknown to SQL.
-    StoreUnavailable where they are not, or the mark is that of another database.
+
+def repair(store: Store, place: BlobStore, *, take_over: bool = False) -> None:
+    """Write a damaged mark again where the objects of a place are those of this database.
+
+    That is where one has the digest that SQL holds, and none is unknown to SQL; NotOwned where
+    they are not. With `take_over` any place is claimed of which SQL knows an object.
     """
     mark = mark_of(place)
-    if mark is None or _ID.fullmatch(mark):
+    if not take_over and (mark is None or _MARK.fullmatch(mark)):
         must_own(store, place)
         return
+    if why := _unknown_files(store, place, any_known=take_over):
+        raise _refusal(store, place, why)
+    set_mark(place, _mark(store))
+
+
+def _unknown_files(store: Store, place: BlobStore, *, any_known: bool = False) -> str:
+    """Why the objects of a place are not those of this database; "" if they are, or are none."""
     with store.read() as connection:
-        found = identity(connection)
         known = {row.digest: row.suffix for row in connection.execute(sa.select(blobs))}
-    there = {digest_in(name) for name in place.names() if BLOB_NAME.fullmatch(name)}
-    unknown = there - known.keys()
-    if found is None or unknown or not any(_whole(place, d, known[d]) for d in sorted(there)):
-        raise StoreUnavailable(
-            what=f"The {place.role} {place.url}",
-            why=f"its file {MARK} is damaged, and {len(unknown) or 'none'} of its {len(there)} "
-            f"objects {'are unknown to' if unknown else 'is one of'} this database",
-            next_step=f"If they belong to it all the same, delete {place.url}/{MARK}.",
-        )
-    set_mark(place, found)
+    there = {digest_in(name) for name in place.names(raw=True) if BLOB_NAME.fullmatch(name)}
+    ours = sorted(there & known.keys())
+    unknown = len(there) - len(ours)
+    if unknown and not (ours and any_known):
+        return f"{unknown:,} of its {len(there):,} objects are unknown to {_url(store)}"
+    if there and not any(_whole(place, digest, known[digest]) for digest in ours):
+        return f"none of its {len(there):,} objects is intact"
+    return ""
 
 
 def _whole(place: BlobStore, digest: str, suffix: str) -> bool:
@@ -112,22 +167,46 @@ def _whole(place: BlobStore, digest: str, suffix: str) -> bool:
 
 
 def mark_of(place: DurableFileSystem) -> str | None:
-    """The id of the database that a place belongs to, or None."""
+    """The mark of a place, or None."""
     try:
         return place.raw().read(MARK).decode(errors="replace").strip()
     except FileNotFoundError:
         return None
 
 
-def set_mark(place: DurableFileSystem, id_: str) -> None:
+def id_in(place: DurableFileSystem) -> str | None:
+    """The id of the database that a place belongs to, or None."""
+    mark = mark_of(place)
+    return None if mark is None else mark.partition(" ")[0]
+
+
+def set_mark(place: DurableFileSystem, mark: str) -> None:
     """Have a place belong to a database."""
-    place.raw().write(MARK, id_.encode())
+    place.raw().write(MARK, mark.encode())
 
 
 def identity(connection: Connection) -> str | None:
     """The id of a database, or None before its first use."""
     id_: str | None = connection.execute(sa.select(store_identity.c.id)).scalar()
     return id_
+
+
+def _mark(store: Store) -> str:
+    id_ = _made_id(store)
+    with store.read() as connection:
+        newest = connection.execute(sa.select(sa.func.max(runs.c.id))).scalar()
+        return id_ if newest is None else id_ + _run(connection, newest)
+
+
+def _run(connection: Connection, run: int) -> str:
+    """A run as marks name it: two copies of a database start the same one at other instants."""
+    query = sa.select(runs.c.started_at).where(runs.c.id == run)
+    started = connection.execute(query).scalar()
+    return "" if started is None else f" r{run} {started.isoformat()}"
+
+
+def _url(store: Store) -> str:
+    return store.engine.url.render_as_string(hide_password=True)
 
 
 def _made_id(store: Store) -> str:

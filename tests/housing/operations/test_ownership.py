@@ -4,12 +4,20 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from housing.errors import NotPossible, StoreUnavailable
-from housing.operations import backup, prune
+from deployments.cli.main import app
+from housing.errors import NotOwned, NotPossible, StoreUnavailable
+from housing.operations import backup, doctor, prune
+from housing.operations.heal import heal
+from housing.pipeline.run_context import NightlyParameters, start_run
 from housing.settings import Settings, load_settings
+from housing.store.backups.replication import copy_verified
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
+from housing.store.database.ownership import MARK
+from housing.store.objects.recording import record_blob
+from housing.store.runs import runs
 from tests.housing.operations.test_backup import contents, without_ledger_tail
 from tests.housing.operations.test_backup import original as original
 from tests.housing.operations.test_backup import seen as seen
@@ -88,3 +96,141 @@ def test_a_restore_leaves_the_files_of_a_third_store_alone(
         backup.restore(mixed)
     with open_store(third) as store:
         assert contents(store) == held
+
+
+def test_files_without_a_mark_are_not_adopted_by_a_database_that_does_not_know_them(
+    original: Store, seen: Settings, stranger: Settings, later: Later
+) -> None:
+    backup.create(original, seen)
+    marks = [Path(url) / MARK for url in (seen.blob_url, seen.backup_url)]
+    for mark in marks:
+        mark.unlink()
+    before = files(Path(seen.blob_url)) | files(Path(seen.backup_url))
+    later(100)
+    with pytest.raises(NotOwned, match=r"no file store-id.*unknown.*HOUSING_DATABASE_URL"):
+        open_store(stranger)
+    with open_store(stranger, claim=False) as other:
+        for claimed in (
+            lambda: prune.prune(other, stranger),
+            lambda: backup.create(other, stranger),
+            lambda: heal(other),
+            lambda: heal(other, take_over=True),
+        ):
+            with pytest.raises(NotOwned):
+                claimed()
+    assert files(Path(seen.blob_url)) | files(Path(seen.backup_url)) == before
+    with open_store(seen) as store:  # the right database marks them again
+        prune.prune(store, seen)
+        backup.create(store, seen)
+    assert all(mark.is_file() for mark in marks)
+
+
+def test_every_refusal_names_the_way_to_claim_files_with_a_wrong_mark(
+    original: Store, seen: Settings
+) -> None:
+    backup.create(original, seen)
+    orphan = original.blobs.put(b"never recorded", "bin")
+    for content in ("0" * 32, "damaged"):
+        for url in (seen.blob_url, seen.backup_url):
+            (Path(url) / MARK).write_text(content)
+        with pytest.raises(NotOwned, match="housing heal"):
+            open_store(seen)
+        with open_store(seen, claim=False) as store:
+            with pytest.raises(NotOwned, match="`housing heal --take-over`"):
+                heal(store)
+            heal(store, take_over=True)
+        with open_store(seen) as store:
+            backup.create(store, seen)
+    assert Path(original.blobs.path(orphan.digest, "bin")).is_file()
+
+
+@pytest.fixture
+def clone(original: Store, seen: Settings, tmp_path: Path) -> Settings:
+    """A copy of the home, such as a cloned machine, with the same backup location."""
+    backup.create(original, seen)
+    shutil.copytree(seen.home, tmp_path / "clone")
+    return load_settings(home=tmp_path / "clone")
+
+
+def _copied_by_a_run(store: Store, data: bytes) -> Path:
+    """An object that a run stores and copies to the backup, as before a promotion."""
+    with start_run("nightly", NightlyParameters()), store.write() as connection:
+        blob = store.blobs.put(data, "bin")
+        record_blob(connection, blob, "model")
+    copy_verified(store, [blob.digest])
+    return Path(store.backup.path(blob.digest, "bin"))
+
+
+def test_a_cloned_database_deletes_no_copies_of_the_other(
+    original: Store, seen: Settings, clone: Settings, later: Later, tmp_path: Path
+) -> None:
+    copy = _copied_by_a_run(original, b"a model that the clone does not know")
+    later(100)
+    with open_store(clone) as other:
+        for deleted in (lambda: prune.prune(other, clone), lambda: backup.create(other, clone)):
+            with pytest.raises(NotOwned, match=r"a copy.*HOUSING_BACKUP_URL.*heal --take-over"):
+                deleted()
+    assert copy.is_file()
+    with open_store(load_settings(home=clone.home, backup_url=str(tmp_path / "own"))) as other:
+        prune.prune(other, clone)
+        backup.create(other, clone)
+    assert copy.is_file()
+
+
+def test_after_a_take_over_it_is_the_other_database_that_deletes_nothing(
+    original: Store, seen: Settings, clone: Settings, later: Later
+) -> None:
+    _copied_by_a_run(original, b"of the first")
+    with open_store(clone) as other:
+        heal(other, take_over=True)
+        with other.write() as connection:
+            runs.start(connection, "prune", {})
+        backup.create(other, clone)
+    with pytest.raises(NotOwned, match="a copy"):
+        prune.prune(original, seen)
+
+
+def test_an_older_database_beside_newer_files_is_named_and_runs_nothing(
+    original: Store, seen: Settings, tmp_path: Path, later: Later
+) -> None:
+    original.close()
+    shutil.copy(seen.home / "housing.db", tmp_path / "older.db")
+    with open_store(seen) as store:
+        copy = _copied_by_a_run(store, b"newer than the copy of the database")
+    older = load_settings(database_url=f"sqlite:///{tmp_path}/older.db")
+    later(100)
+    with open_store(older) as store:
+        for place in ("blob store", "backup"):
+            found = [f for f in doctor.examine(store, older).findings if place in f.what]
+            assert any(
+                "older state" in f.what and "housing backup restore" in f.what for f in found
+            )
+        with pytest.raises(NotOwned, match="housing backup restore"):
+            prune.prune(store, older)
+    env = {"HOUSING_DATABASE_URL": f"sqlite:///{tmp_path}/older.db"}
+    said = CliRunner().invoke(app, ["status", "--json"], env=env).stdout
+    assert "housing backup restore" in said
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOUSING_DATABASE_URL", f"sqlite:///{tmp_path}/older.db")
+        refused = pytest.raises(NotOwned, match="older state")
+        with refused, start_run("nightly", NightlyParameters()):
+            pytest.fail("it began to work")
+    assert copy.is_file()
+
+
+def test_a_restored_older_backup_says_whose_copies_are_newer(
+    original: Store, seen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup.create(original, seen)
+    copy = _copied_by_a_run(original, b"newer than the backup")
+    monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "elsewhere"))
+    shutil.copytree(seen.home / "keys", tmp_path / "elsewhere" / "keys")
+    there = load_settings()
+    assert any("housing heal --take-over" in text for text in backup.restore(there).notices)
+    with pytest.raises(NotOwned), start_run("nightly", NightlyParameters()):
+        pytest.fail("it began to work")
+    assert copy.is_file()
+    with open_store(there, claim=False) as store:
+        heal(store, take_over=True)
+    with start_run("nightly", NightlyParameters()):
+        pass
