@@ -195,10 +195,16 @@ def _clock(store: Store, settings: Settings) -> Iterator[Finding]:
 
 def _backup(store: Store, settings: Settings) -> Iterator[Finding]:
     complete = snapshots.ids(store.backup)
-    if not complete:
+    if complete:
+        yield from _newest_backup(store, complete[-1])
+    else:
         yield Finding("there is no backup of the whole store", "`housing backup create`")
-        return
-    newest = complete[-1]
+    yield from _damaged_backups(store, complete)
+    if complete and settings.backup_on_same_disk:
+        yield Finding("it is on the same disk as the original", "set HOUSING_BACKUP_URL to another")
+
+
+def _newest_backup(store: Store, newest: str) -> Iterator[Finding]:
     if utc_now() - snapshots.taken_at(newest) > BACKUP_AGE:
         what = f"the newest, {newest}, is older than {BACKUP_AGE.days} days"
         yield Finding(what, "`housing backup create`")
@@ -209,14 +215,12 @@ def _backup(store: Store, settings: Settings) -> Iterator[Finding]:
     elif not row.verified:
         what = f"{newest} cannot be restored: {row.detail}"
         yield Finding.damage(what, "`housing backup create`, then verify")
-    yield from _damaged_backups(store, complete)
-    if settings.backup_on_same_disk:
-        yield Finding("it is on the same disk as the original", "set HOUSING_BACKUP_URL to another")
 
 
 def _damaged_backups(store: Store, complete: list[str]) -> Iterator[Finding]:
-    """Read every byte of every backup; an object that several refer to is read once."""
-    objects: dict[snapshots.BlobRef, str] = {}
+    """Read every byte of every backup, and the copies that only promotions made, each once."""
+    with store.read() as connection:
+        objects = dict.fromkeys(snapshots.copied_blobs(connection, store.backup.url), "")
     for number, id_ in enumerate(complete, start=1):
         progress.report("backups", number, len(complete))
         replace_it = f"`housing backup create`; then delete {store.backup.at(f'snapshots/{id_}')}"
@@ -231,7 +235,10 @@ def _damaged_backups(store: Store, complete: list[str]) -> Iterator[Finding]:
             yield Finding.damage(problem, replace_it)
         objects |= dict.fromkeys(manifest.blobs, id_)
     for blob, problem in snapshots.damaged_copies(store.backup, objects):
-        fix = f"`housing backup verify {objects[blob]}`, then `housing backup create`"
+        if not objects[blob] and deletion.is_dropped(store, blob.digest):
+            continue  # by a prune, since it was listed
+        verify = f"`housing backup verify {objects[blob]}`, then " if objects[blob] else ""
+        fix = f"{verify}`housing backup create`"
         yield Finding.damage(problem, fix)
 
 

@@ -1,13 +1,14 @@
 """Second copies of blobs: copied, read back, compared with the digest in SQL, then recorded."""
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from housing import progress
-from housing.errors import Corrupt, NoIntactCopy
+from housing.errors import Corrupt, NoIntactCopy, UnknownId
 from housing.notify import Message
 from housing.records import Event
 from housing.store.backups import snapshots
@@ -39,20 +40,37 @@ def copy_verified(store: Store, digests: Iterable[str]) -> int:
     return sum(row.size for row in rows)
 
 
-def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
-    """Copy the blobs that have no verified copy in the backup; returns the bytes copied.
+REREAD_AFTER = timedelta(days=7)
+"""Age of the last read after which a backup reads an existing copy again."""
 
-    A trial restore reads every byte again, so existing verified copies are not read here.
+
+def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
+    """Have an intact copy of each blob in the backup; returns the bytes copied.
+
+    Existing copies are read, except those that the newest snapshot has and that were read within
+    `REREAD_AFTER`.
     """
     with store.read() as connection:
-        here = backup_copies.c.url == store.backup.url
-        known = set(connection.execute(sa.select(backup_copies.c.digest).where(here)).scalars())
+        recent = utc_now() - REREAD_AFTER
+        here = (backup_copies.c.url == store.backup.url) & (backup_copies.c.verified_at > recent)
+        read = set(connection.execute(sa.select(backup_copies.c.digest).where(here)).scalars())
     there = {digest_in(name) for name in store.backup.names()}
-    missing = [b for b in wanted if b.digest not in known or b.digest not in there]
-    for number, blob in enumerate(missing, start=1):
-        copy_verified(store, [blob.digest])
-        progress.report("back up", number, len(missing), f"{blob.size:,} bytes")
-    return sum(blob.size for blob in missing)
+    trusted = read & there & _in_newest_snapshot(store)
+    unread = [blob for blob in wanted if blob.digest not in trusted]
+    damaged = {blob for blob, _ in snapshots.damaged_copies(store.backup, unread)}
+    for number, blob in enumerate(unread, start=1):
+        if blob in damaged:
+            copy_verified(store, [blob.digest])
+        progress.report("back up", number, len(unread), f"{blob.size:,} bytes")
+    record_copies(store, [blob.digest for blob in unread if blob not in damaged])
+    return sum(blob.size for blob in damaged)
+
+
+def _in_newest_snapshot(store: Store) -> set[str]:
+    try:
+        return {blob.digest for blob in snapshots.read(store.backup, None).blobs}
+    except (Corrupt, UnknownId):
+        return set()
 
 
 def finish_snapshot(store: Store, manifest: Manifest) -> None:
@@ -86,6 +104,9 @@ def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
             outbox.add(connection, store, alert, manifest.id, problems)
         else:
             outbox.resolve(connection, Event.BACKUP_NOT_VERIFIED, manifest.id)
+            digests = [blob.digest for blob in manifest.blobs]
+            read = backup_copies.c.digest.in_(digests) & (backup_copies.c.url == store.backup.url)
+            connection.execute(backup_copies.update().where(read).values(verified_at=utc_now()))
         if not connection.execute(backups.update().where(this).values(**result)).rowcount:
             # Written by another machine, or by this one before it was restored.
             connection.execute(backups.insert().values(**_facts(store, manifest), **result))

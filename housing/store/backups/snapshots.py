@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 
 from housing.errors import HousingError, UnknownId
 from housing.store.backups import table_dump
-from housing.store.database.tables import blobs, utc_now
+from housing.store.database.tables import backup_copies, blobs, utc_now
 from housing.store.models.promotion_log import champion
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.filesystem import ENCRYPTED, DurableFileSystem
@@ -95,6 +95,13 @@ def live_blobs(connection: Connection) -> tuple[BlobRef, ...]:
     columns = (blobs.c.digest, blobs.c.suffix, blobs.c.size)
     query = sa.select(*columns).where(blobs.c.pruned_at.is_(None)).order_by(blobs.c.digest)
     return tuple(BlobRef(*row) for row in connection.execute(query))
+
+
+def copied_blobs(connection: Connection, url: str) -> tuple[BlobRef, ...]:
+    """Those of `live_blobs` with a copy in the backup at `url`, as SQL records."""
+    query = sa.select(backup_copies.c.digest).where(backup_copies.c.url == url)
+    copied = set(connection.execute(query).scalars())
+    return tuple(blob for blob in live_blobs(connection) if blob.digest in copied)
 
 
 def write(

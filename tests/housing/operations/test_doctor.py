@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ import sqlalchemy as sa
 from housing.operations import backup, doctor
 from housing.operations.heal import heal
 from housing.settings import Settings, load_settings
+from housing.store.backups.replication import copy_verified
 from housing.store.database.engine import LEASES, Store
 from housing.store.database.open import open_store
-from housing.store.database.tables import batch_splits, blobs, leases, utc_now
+from housing.store.database.tables import backup_copies, batch_splits, blobs, leases, utc_now
 from housing.store.database.tables import runs as runs_table
 from housing.store.models import registry
+from housing.store.objects.recording import record_blob
 from housing.store.runs import lease, runs
 from tests.housing.operations.test_backup import original as original
 from tests.housing.operations.test_backup import seen as seen
@@ -220,6 +223,49 @@ def test_every_backup_is_looked_at_and_its_damage_goes_as_it_is_said(
     else:
         assert backup.verify(sound, seen, verify[1]).good
     assert findings(sound, seen) == []
+
+
+@pytest.mark.parametrize("damage", [b"other bytes", None])
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_damaged_copy_that_only_a_promotion_made_is_found_and_the_next_backup_makes_it_whole(
+    original: Store,
+    seen: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: bytes | None,
+    snapshot: bool,
+) -> None:
+    monkeypatch.delitem(doctor.CHECKS, "readiness")
+    if snapshot:
+        backup.create(original, seen)
+    with original.write() as connection:
+        blob = original.blobs.put(b"a model", "bin")
+        record_blob(connection, blob, "golden")
+    copy_verified(original, [blob.digest])
+    copy = Path(original.backup.path(blob.digest, "bin"))
+    copy.unlink() if damage is None else copy.write_bytes(damage)
+    examined = doctor.examine(original, seen)
+    (found,) = [f for f in examined.findings if blob.digest[:12] in f.what]
+    assert (found.severity, found.fix) == ("damaged", "`housing backup create`")
+    backup.create(original, seen)
+    assert backup.verify(original, seen).good
+    assert not doctor.examine(original, seen).damaged
+
+
+def test_a_backup_reads_copies_again_that_nobody_read_for_a_week(
+    sound: Store, seen: Settings
+) -> None:
+    row = _row(sound, "model")
+    Path(sound.backup.path(row.digest, row.suffix)).write_bytes(b"other bytes")
+    with sound.write() as connection:
+        old = utc_now() - timedelta(days=8)
+        connection.execute(backup_copies.update().values(verified_at=old))
+    assert backup.create(sound, seen).copied == row.size
+    assert backup.verify(sound, seen).good
+    assert backup.create(sound, seen).copied == 0
+    with sound.read() as connection:
+        here = backup_copies.c.url == sound.backup.url
+        times = connection.execute(sa.select(backup_copies.c.verified_at).where(here)).scalars()
+        assert min(times) > old + timedelta(days=1)
 
 
 def test_one_examination_that_fails_does_not_stop_the_others(
