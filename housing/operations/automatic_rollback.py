@@ -55,7 +55,7 @@ def decide(
         return why_not
     try:
         with store.read() as connection:
-            target = promotion_log.previous_champion(connection)
+            target = registry.previous_champion(connection)
     except NoRollbackTarget as error:
         return Decision("no target", f"{error}; {REMEDY}")
     try:

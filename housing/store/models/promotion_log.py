@@ -86,12 +86,13 @@ def former_champions(connection: Connection) -> tuple[int, ...]:
     return tuple(dict.fromkeys(line.to_model for line in history(connection)))
 
 
-def previous_champion(connection: Connection) -> int:
-    """Default target of a rollback: the champion that the current one replaced."""
+def replaced_champions(connection: Connection) -> tuple[int, ...]:
+    """Champions that the current one replaced, the last one first; NoRollbackTarget if none."""
     stack = _champion_stack(connection)
-    if len(stack) < 2:
+    replaced = tuple(model for model in reversed(stack[:-1]) if model != stack[-1])
+    if not replaced:
         raise NoRollbackTarget(why="no champion came before the current one")
-    return stack[-2]
+    return replaced
 
 
 def superseded_by_rollback(connection: Connection, target: int) -> tuple[int, ...]:

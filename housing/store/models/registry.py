@@ -18,13 +18,12 @@ from housing.store.data import profiles
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, promotion_log, runs, utc_now
 from housing.store.models import blocks
-from housing.store.models.promotion_log import Authorship, append
+from housing.store.models.promotion_log import Authorship, append, replaced_champions
 from housing.store.models.promotion_log import champion as champion
 from housing.store.models.promotion_log import champion_at as champion_at
 from housing.store.models.promotion_log import former_champions as former_champions
 from housing.store.models.promotion_log import head as head
 from housing.store.models.promotion_log import history as history
-from housing.store.models.promotion_log import previous_champion as previous_champion
 from housing.store.objects.blobs import Blob
 from housing.store.objects.recording import record_blob
 
@@ -54,6 +53,15 @@ def model(connection: Connection, id_: int) -> Row[Any]:
     if row is None:
         raise UnknownId(kind="model", id=f"m{id_}", listing="housing models")
     return row
+
+
+def previous_champion(connection: Connection) -> int:
+    """Default target of a rollback: the last champion before the current one that is not blocked.
+
+    The last one if all are blocked; NoRollbackTarget if none came before.
+    """
+    replaced, blocked = replaced_champions(connection), blocks.current(connection).models
+    return next((model for model in replaced if model not in blocked), replaced[0])
 
 
 def newest_other(connection: Connection, champion: int) -> int | None:

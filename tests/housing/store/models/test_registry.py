@@ -255,6 +255,24 @@ def test_the_previous_champion_is_what_the_current_one_replaced(
     assert sequence(store) == list(range(1, len(moves.split()) + 1))
 
 
+def test_two_rollbacks_undo_two_promotions_also_where_a_former_champion_was_promoted_by_hand(
+    store, contenders
+):
+    play(store, contenders, ["a", "b", "c", "b"])
+    for expected in (contenders[2], contenders[0]):
+        with store.read() as connection:
+            undone = promotions.superseded_by_rollback(connection, expected)
+        assert previous(store) == expected
+        change = registry.Change(
+            "rollback", expected, champion(store), "test", "because", block_models=undone
+        )
+        registry.change_champion(store, change)
+    with pytest.raises(NoRollbackTarget):
+        previous(store)
+    with store.read() as connection:
+        assert set(blocks.current(connection).models) == {contenders[1], contenders[2]}
+
+
 def test_a_line_that_changes_no_champion_does_not_change_the_way_back(store, contenders):
     play(store, contenders, ["a", "b"])
     blocks.block(store, "m", contenders[3], promotions.Authorship("test", "because"))
