@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.cli.id_parsing import Id, id_option
-from deployments.cli.output import LONGEST_DAYS, MOST_ROWS, AsJson, console, emit_json
+from deployments.cli.output import LONGEST_DAYS, MOST_ROWS, AsJson, console, emit_json, warn
 from deployments.cli.store import opened
 from deployments.processes.prediction_api import PORT, Binding
 from deployments.processes.prediction_api import serve as run_until_stopped
@@ -82,15 +82,19 @@ def shadow(
     """Compare the shadow model with the champion on logged requests, by version and day."""
     from datetime import timedelta
 
+    from housing.pipeline.notices import shadow_faults
     from housing.serving.shadow_comparison import compare_shadow
     from housing.store.database.tables import utc_now
 
-    with opened() as (store, _):
+    with opened() as (store, settings):
         since = None if days is None else utc_now() - timedelta(days=days)
         found = compare_shadow(store, since=since)
+        with store.read() as connection:
+            faults = [*shadow_faults(connection, settings)]
     if as_json:
         emit_json([vars(one) for one in found])
         return
+    warn(faults)
     if not found:
         console.print(
             "No logged prediction has a shadow's. HOUSING_SERVE__SHADOW=m5, or =kept, names one."

@@ -4,6 +4,7 @@ Prefect delivers events on a best-effort basis, so the watchdog reads the states
 about a run with a row is recorded with its end, also without the Prefect server.
 """
 
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -26,6 +27,9 @@ from housing.store.runs import outbox, runs
 
 FAILED = [StateType.FAILED, StateType.CRASHED]
 
+_STOPPED = f"status code: {-signal.SIGTERM}."
+"""In the state of a run that SIGTERM ended early, as when `housing up` stops."""
+
 MEMORY = timedelta(days=1)
 """Older failures are not reported any more: an outage of the watchdog is shorter."""
 
@@ -45,6 +49,10 @@ def report_failed_flow_runs(client: SyncPrefectClient, store: Store) -> Iterator
         with store.read() as connection:
             if run.state is None or runs.has_row(connection, str(run.id)):
                 continue
-        text = f"The run {run.name} failed. {run.state.name}: {run.state.message}"
+        if _STOPPED in (run.state.message or ""):
+            continue
+        flow, due = client.read_flow(run.flow_id).name, run.expected_start_time
+        when = f", due {due:%Y-%m-%d %H:%M} UTC," if due else ""
+        text = f"The {flow} run {run.name}{when} failed. {run.state.name}: {run.state.message}"
         if outbox.record(store, Message(Event.FAILED, text, run.name), f"state {run.state.id}"):
             yield text

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -18,7 +18,7 @@ from housing.operations.prune import unreferenced
 from housing.pipeline import rollback_readiness
 from housing.pipeline.evaluate import assert_no_leakage
 from housing.settings import Settings
-from housing.store.backups import snapshots
+from housing.store.backups import replication, snapshots
 from housing.store.data import datasets
 from housing.store.database import ownership
 from housing.store.database.engine import LEASES, Store, database_now
@@ -112,13 +112,11 @@ def _objects(store: Store, settings: Settings) -> Iterator[Finding]:
         yield Finding(f"an interrupted prune left {marked} objects to delete", "`housing prune`")
 
 
-def _fix(store: Store, row: sa.Row[tuple[object, ...]]) -> str:
+def _fix(store: Store, row: sa.Row[Any]) -> str:
     try:
         store.backup.get(row.digest, row.suffix)
     except HousingError:
-        if row.kind == "model":
-            return "no whole copy in the backup: `housing reproduce` trains the model again"
-        return "no whole copy in the backup: restore an older backup, or ingest the file again"
+        return f"no whole copy in the backup: {replication.without_a_copy(store, row)}"
     return "`housing heal` (the backup has a whole copy)"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.engine import Connection
 
+from housing.errors import HousingError
 from housing.gate import evidence as records
 from housing.schema import WORDING
 from housing.settings import Settings
@@ -28,6 +29,7 @@ def notices(connection: Connection, settings: Settings) -> Iterator[str]:
             f"simulated; its models say nothing about real {WORDING.rows}."
         )
     yield from _test_set_reuse(connection)
+    yield from shadow_faults(connection, settings)
     yield from outbox.undelivered(connection)
     if fault := settings.backup_fault:
         yield (
@@ -39,6 +41,18 @@ def notices(connection: Connection, settings: Settings) -> Iterator[str]:
             "The backup is on the same disk as the store and is lost with it. "
             "Set HOUSING_BACKUP_URL to another disk."
         )
+
+
+def shadow_faults(connection: Connection, settings: Settings) -> Iterator[str]:
+    """Why the model that HOUSING_SERVE__SHADOW names cannot be the shadow, as SQL records."""
+    name = settings.serve.shadow
+    if not name.removeprefix("m").isdigit():
+        return  # none, or `kept`
+    try:
+        model = registry.model(connection, int(name.removeprefix("m")))
+        registry.must_have_bytes(connection, model)
+    except HousingError as error:
+        yield f"The shadow {name} cannot be loaded: {error} HOUSING_SERVE__SHADOW names it."
 
 
 def _test_set_reuse(connection: Connection) -> Iterator[str]:

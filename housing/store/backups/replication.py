@@ -15,7 +15,7 @@ from housing.store.backups import snapshots
 from housing.store.backups.snapshots import BlobRef, Manifest
 from housing.store.database import ownership
 from housing.store.database.engine import Store
-from housing.store.database.tables import backup_copies, backups, blobs, utc_now
+from housing.store.database.tables import backup_copies, backups, blobs, models, utc_now
 from housing.store.objects.deletion import digest_in, is_dropped
 from housing.store.runs import outbox
 
@@ -171,13 +171,20 @@ def _copy_of(store: Store, row: Row[Any]) -> bytes:
     try:
         return store.backup.get(row.digest, row.suffix)
     except Corrupt as error:
-        next_step = "Restore an older backup (`housing backup list`), or ingest its file again."
-        if row.kind == "model":
-            next_step = "`housing reproduce ID --keep` trains the model again."
         raise NoIntactCopy(
             kind=row.kind, digest=row.digest[:12], place=store.blobs.url,
-            backup=store.backup.url, next_step=next_step,
+            backup=store.backup.url, next_step=without_a_copy(store, row),
         ) from error  # fmt: skip
+
+
+def without_a_copy(store: Store, row: Row[Any]) -> str:
+    """The next step for a blob that is lost in both places."""
+    with store.read() as connection:
+        made = models.c.artifact == row.digest, models.c.golden == row.digest
+        model = connection.execute(sa.select(models.c.id).where(sa.or_(*made))).scalar()
+    if model is None:
+        return "Restore an older backup (`housing backup list`), or ingest its file again."
+    return f"`housing reproduce m{model} --keep` trains the model again."
 
 
 def record_copies(store: Store, digests: Iterable[str]) -> None:

@@ -65,11 +65,23 @@ def test_each_is_reported_once(client: SyncPrefectClient, store: Store, received
     failed = ended(client, Failed(message="There is none."))
     crashed = ended(client, Crashed(message="It is gone."))
     said = report(client, store)
-    assert of(received, failed) == [f"The run {failed.name} failed. Failed: There is none."]
-    assert of(received, crashed) == [f"The run {crashed.name} failed. Crashed: It is gone."]
+    for run, end in ((failed, "Failed: There is none."), (crashed, "Crashed: It is gone.")):
+        (text,) = of(received, run)
+        assert run.expected_start_time is not None
+        due = f"{run.expected_start_time:%Y-%m-%d %H:%M} UTC"
+        assert text == f"The rollback run {run.name}, due {due}, failed. {end}"
     assert {*of(received, failed), *of(received, crashed)} <= {*said}
     assert report(client, store) == []
     assert len(of(received, failed)) == len(of(received, crashed)) == 1
+
+
+def test_a_run_that_a_stop_ended_before_it_could_handle_the_signal_is_no_failure(
+    client: SyncPrefectClient, store: Store, received: Receiver
+) -> None:
+    stopped = ended(client, Crashed(message="Process exited with status code: -15. It received"))
+    killed = ended(client, Crashed(message="Process exited with status code: -9. It received"))
+    report(client, store)
+    assert (len(of(received, stopped)), len(of(received, killed))) == (0, 1)
 
 
 def test_each_end_of_a_run_that_is_retried_is_reported(

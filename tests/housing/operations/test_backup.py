@@ -201,7 +201,8 @@ def test_one_flipped_bit_in_any_kind_of_file_is_found(
             with pytest.raises((Corrupt, BackupKeyWrong)):
                 backup.restore(elsewhere(tmp_path))
             path.write_bytes(whole)
-            with open_store(elsewhere(tmp_path)) as empty, empty.read() as connection:
+            there = open_store(elsewhere(tmp_path), claim=False)
+            with there as empty, empty.read() as connection:
                 assert registry.head(connection) is None, "half a restore"
         assert backup.verify(store, settings).good
 

@@ -6,14 +6,14 @@ import pytest
 import sqlalchemy as sa
 
 from housing.errors import KeyMissing, StoreUnavailable
-from housing.operations import backup
+from housing.operations import backup, doctor
 from housing.operations.heal import heal
 from housing.pipeline.run_context import NightlyParameters, start_run
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.ownership import MARK
-from housing.store.database.tables import blobs, runs
+from housing.store.database.tables import blobs, models, runs
 from tests.housing.operations.test_backup import original as original
 from tests.housing.operations.test_backup import seen as seen
 
@@ -28,10 +28,15 @@ def test_what_is_lost_in_both_places_is_named_once_with_its_remedy(
     assert row is not None
     for place in (original.blobs, original.backup):
         Path(place.path(row.digest, row.suffix)).write_bytes(b"other bytes")
+    with original.read() as connection:
+        of_model = sa.select(models.c.id).where(models.c.artifact == row.digest)
+        model = connection.execute(of_model).scalar()
     remedy = {
-        "model": "`housing reproduce ID --keep` trains the model again.",
+        "model": f"`housing reproduce m{model} --keep` trains the model again.",
         "segment": "Restore an older backup (`housing backup list`), or ingest its file again.",
     }[kind]
+    fixes = [f.fix for f in doctor.examine(original, seen).findings if f.area == "objects"]
+    assert fixes == [f"no whole copy in the backup: {remedy}"]
     assert heal(original).lost == (
         f"The {kind} {row.digest[:12]} is damaged or missing in {original.blobs.url}, and so is "
         f"its copy in the backup {original.backup.url}. {remedy}",

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from deployments.cli.main import app
 from housing.pipeline.notices import notices
 from housing.settings import load_settings
 from housing.store.database.open import open_store
@@ -25,3 +27,14 @@ def test_a_backup_that_cannot_be_used_is_named_before_it_is_needed(
     assert f"The backup at {file / 'backup'} cannot be used: {file} is not a folder." in shown
     assert "same disk" not in shown
     assert "same disk" in _shown(monkeypatch, tmp_path / "backup")
+
+
+def test_a_shadow_that_does_not_exist_is_named_by_status_and_by_shadow(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command in ("status", "shadow"):
+        assert "cannot be loaded" not in CliRunner().invoke(app, [command]).output
+    monkeypatch.setenv("HOUSING_SERVE__SHADOW", "m99")
+    for command in ("status", "shadow"):
+        said = " ".join(CliRunner().invoke(app, [command]).output.split())
+        assert "The shadow m99 cannot be loaded: There is no model m99" in said, said
