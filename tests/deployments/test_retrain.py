@@ -85,7 +85,7 @@ def test_an_impossible_request_is_named(
     [
         (("--n-trials", "0"), {}, "n-trials"),
         (("--families", "nope"), {}, "--families: there is no model family nope; there are boost"),
-        (("--source", "nope"), {}, "--source: there is no source nope; there are census, landing"),
+        (("--source", "nope"), {}, "--source: there is no source nope; there are landing, sql"),
         ((), {"HOUSING_SCHEDULES__TIMEZONE": "Mars/Olympus"}, "HOUSING_SCHEDULES__TIMEZONE"),
     ],
 )

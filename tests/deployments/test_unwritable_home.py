@@ -1,5 +1,6 @@
 """A home that cannot be written: every command that writes says so in one sentence."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,7 +36,8 @@ def test_a_command_on_a_read_only_home_names_it_and_the_next_step(
     (home / "prefect").mkdir()
     read_only(home.parent)
     program = [sys.executable, "-m", "deployments.cli", *COMMANDS[command]]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    wide = {**os.environ, "COLUMNS": "500"}  # so that no path is broken between two lines
+    done = subprocess.run(program, env=wide, capture_output=True, text=True, check=False)
     said = " ".join(done.stderr.split())
     assert (done.returncode, said) == (
         StoreUnavailable.exit_code,

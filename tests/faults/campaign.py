@@ -209,7 +209,7 @@ class Campaign:
         """Homes to begin with, and what they hold before and after each operation."""
         first = self.folder / "night"
         (first / "landing").mkdir(parents=True)
-        landing_rows(0, 400).to_csv(first / "landing" / "a.csv", index=False)
+        landing_rows(0, 800).to_csv(first / "landing" / "a.csv", index=False)
         self._enter(first)
         self._must("night")
         landing_rows(1).to_csv(first / "landing" / "b.csv", index=False)

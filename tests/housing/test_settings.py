@@ -419,9 +419,9 @@ def test_blobs_and_backup_on_one_disk_are_known(home, environment):
 
 
 def test_features_that_no_chosen_family_has_are_refused_by_name(environment):
-    environment(SEARCH__FAMILIES="forest", SEARCH__EXCLUDE_FEATURES="prices")
+    environment(SEARCH__FAMILIES="forest", SEARCH__EXCLUDE_FEATURES="labels")
     (line,) = faults()
     assert line.startswith("HOUSING_SEARCH__EXCLUDE_FEATURES: ")
-    assert "prices cannot be left out, as forest has no such features" in line
+    assert "labels cannot be left out, as forest has no such features" in line
     environment(SEARCH__EXCLUDE_FEATURES="ratios")
     assert load_settings().search.exclude_features == ("ratios",)

@@ -35,7 +35,7 @@ def make_champion(store: Store, model: int) -> None:
 
 
 def _example(address: str) -> dict[str, Any]:
-    found = httpx.get(f"{address}/openapi.json").json()["components"]["examples"]["district"]
+    found = httpx.get(f"{address}/openapi.json").json()["components"]["examples"]["one"]
     example: dict[str, Any] = found["value"]
     return example
 

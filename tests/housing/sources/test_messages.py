@@ -58,7 +58,7 @@ def _labels(path: Path) -> list[str]:
 
 
 def _scoring(path: Path) -> list[str]:
-    for table in file_scoring._csv_tables(path, path.name):
+    for table in file_scoring._tables(path, path.name, "csv"):
         file_scoring._checked(table.to_pandas())
     return []
 

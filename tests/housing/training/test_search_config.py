@@ -140,7 +140,7 @@ def test_what_cannot_be_described_is_an_error():
 @pytest.mark.parametrize(
     ("families", "without", "message"),
     [
-        (("forest",), ("prices",), "prices cannot be left out, as forest has no such features"),
+        (("forest",), ("labels",), "labels cannot be left out, as forest has no such features"),
         (
             ("linear", "tree"),
             ("ratios", "similar"),
@@ -166,10 +166,10 @@ def test_each_family_is_refused_or_loses_the_features(family, group):
 
 
 def test_one_family_that_has_them_is_enough():
-    plan = SearchPlan(families=("forest", "boosting"), exclude_features=("prices", "ratios"))
+    plan = SearchPlan(families=("forest", "boosting"), exclude_features=("labels", "ratios"))
     for family, left in (
         ("forest", {"logs"}),
-        ("boosting", set(feature_groups()) - {"prices", "ratios", "logs"}),
+        ("boosting", set(feature_groups()) - {"labels", "ratios", "logs"}),
     ):
         found = groups_of(unfitted(family, 0, without=plan.exclude_features)["preprocess"])
         assert set(found) == left
