@@ -40,11 +40,12 @@ def new(
     console.print(f"{escape(str(draft.folder))} is written, from {draft.rows:,} rows.")
     for note in draft.notes:
         console.print(f"  {escape(note)}")
-    console.print(
-        f"Look for EDIT in it, then: export HOUSING_PROBLEM={chosen} PYTHONPATH="
-        f"{escape(str(folder.resolve()))}"
-    )
-    console.print(f"and: housing problem check {escape(str(file))}")
+    console.print("Look for EDIT in it, then:")
+    for line in (  # to be copied: each stays on one line, however narrow the terminal
+        f"export HOUSING_PROBLEM={chosen} PYTHONPATH={folder.resolve()}",
+        f"housing problem check {file}",
+    ):
+        console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
 
 
 @problem.command()

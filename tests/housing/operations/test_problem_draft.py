@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from deployments.cli.main import app
 from housing.errors import NotPossible
 from housing.operations.problem_draft import write_draft
 from housing.problem import Problem
@@ -129,3 +131,17 @@ def test_rows_with_the_same_inputs_are_counted_where_nothing_identifies_a_row(ta
     rows.to_csv(tmp_path / "orders.csv", index=False)
     draft = write_draft(tmp_path / "orders.csv", "cost", "orders", tmp_path)
     assert any("same inputs as another row" in note for note in draft.notes)
+
+
+def test_what_is_to_be_typed_next_stands_on_one_line_each(table, tmp_path):
+    folder = tmp_path / ("a" * 60) / ("b" * 60)
+    folder.mkdir(parents=True)
+    file = folder / "orders.csv"
+    table.to_csv(file, index=False)
+    done = CliRunner().invoke(
+        app, ["problem", "new", str(file), "--target", "cost", "--to", str(folder)]
+    )
+    assert done.exit_code == 0, done.output
+    lines = [line.strip() for line in done.output.splitlines()]
+    assert f"export HOUSING_PROBLEM=orders PYTHONPATH={folder}" in lines
+    assert f"housing problem check {file}" in lines
