@@ -6,7 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const EVERY = 10_000; // milliseconds
 
 let words;
-let number; // how values of the target are written
+let number, amount; // how values of the target are written, without and with their unit
 
 function draw(tag, attributes, text) {
   const element = document.createElementNS(SVG, tag);
@@ -28,7 +28,7 @@ async function refresh() {
 
 function show(data) {
   alarms(data);
-  number = amounts(words, data.error_history.at(-1)?.value).number;
+  ({ number, amount } = amounts(words, data.error_history.at(-1)?.value));
   byId("cards").replaceChildren(...cards(data));
   byId("errors").replaceChildren(errorChart(data.error_history));
   const state = { true: "ready", false: "NOT READY", null: "not checked yet" };
@@ -80,7 +80,7 @@ function cards(data) {
   return [
     card("Champion", champion && champion.model, champion && `${champion.family}, since ${day(champion.since)}`),
     card("Model of this server", data.model, data.reload_error ? "cannot load the champion" : isCurrent ? "the champion" : `switching to ${champion.model}`),
-    card("Test error (RMSE)", last && number(last.value), last && `${number(last.lower)} to ${number(last.upper)}`),
+    card("Test error (RMSE)", last && amount(last.value), last && `${number(last.lower)} to ${number(last.upper)}`),
     card("Interval coverage", coverage && percent(coverage.value, 1), coverage && `of ${coverage.rows} test ${words.rows}; ${percent(coverage.nominal)} nominal`),
     card("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows} ${words.rows}` : ""),
     card("Last run", run && (run.outcome || run.status), run && day(run.started_at)),
