@@ -67,6 +67,8 @@ lock:
 	  --no-header --no-annotate -c requirements/run.txt -o requirements/dev.txt
 	uv pip compile requirements/mutation.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --no-emit-package yattag -o requirements/mutation.txt
+	uv pip compile requirements/tables.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate -o requirements/tables.txt
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -79,8 +81,9 @@ $(VENV)/.run-installed: requirements/run.txt pyproject.toml | $(BIN)/python
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
+$(VENV)/.dev-installed: requirements/dev.txt requirements/tables.txt $(VENV)/.run-installed
 	$(PIP) --require-hashes --no-deps -r requirements/dev.txt
+	$(PIP) --require-hashes --no-deps --no-build-isolation -r requirements/tables.txt
 	@touch $@
 
 docs: $(VENV)/.dev-installed  ## pages that are made from the code

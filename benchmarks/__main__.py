@@ -8,6 +8,7 @@ BENCHMARKS = {
     "intake": ("benchmarks.intake", "CSV into the store with every check, and the split"),
     "night": ("benchmarks.night", "a night of 2 million rows: seconds and memory by part"),
     "families": ("benchmarks.families", "what each family and group of features is worth"),
+    "tables": ("benchmarks.tables", "two more tables beside tuned gradient boosting"),
     "search": ("benchmarks.search", "the search beside RandomizedSearchCV, and what a race saves"),
     "split": ("benchmarks.split", "adding 1,000 rows to a small and to a large dataset"),
     "orchestration": ("benchmarks.orchestration", "what the orchestrator costs a night"),

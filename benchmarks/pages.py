@@ -15,6 +15,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 TABLES: dict[str, Facts] = {
     "../README.md": readme_page.TABLES,
     "performance.md": performance_page.TABLES,
+    "your-own-table.md": performance_page.OWN_TABLES,
     "reliability.md": reliability_page.TABLES,
     "serving.md": serving_pages.TABLES,
     "monitoring.md": serving_pages.TABLES,

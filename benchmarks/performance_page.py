@@ -18,6 +18,7 @@ ORDER = {
     "split": "split",
     "night-2000000": "night",
     "prediction": "prediction",
+    "tables": "tables",
 }
 """Kept figures in the order of the page, and the command that makes each."""
 
@@ -99,6 +100,25 @@ def groups() -> str:
     return table(["boosting, 300 trees", "cross-validated RMSE"], rows)
 
 
+def own_tables() -> str:
+    """Test error on each further table, of both sides, and the effort of each."""
+    found = results.load("tables")
+    if found is None:
+        return "Not measured yet: `python -m benchmarks tables`."
+    rows = [
+        [
+            name, f"{number(t['ours'])} {t['unit']}", f"{number(t['theirs'])} {t['unit']}",
+            f"{t['ours'] / t['theirs']:.3f} ± {t['standard_error']:.3f}",
+            f"{t['seconds']:.0f} s", f"{t['their_seconds']:.0f} s, {t['draws']} draws",
+            f"{t['train_rows']:,} / {t['test_rows']:,}",
+        ]
+        for name, t in found["tables"].items()
+    ]  # fmt: skip
+    head = ["table", "test RMSE", "theirs", "ratio, standard error", "processor time", "theirs",
+            "rows for training / test"]  # fmt: skip
+    return table(head, rows)
+
+
 def prediction() -> str:
     """Processor microseconds a row of each part of a batch."""
     found = results.load("prediction")
@@ -164,6 +184,8 @@ def pictures() -> Iterator[tuple[str, RenderedFigure]]:
     if results.load("quality-curves") is not None:
         yield "curves.svg", curves()
 
+
+OWN_TABLES: Facts = {"own_tables": own_tables}
 
 TABLES: Facts = {
     "goals": goals, "machines": machines, "parts": parts, "sides": sides,
