@@ -233,7 +233,7 @@ def test_both_pages_work_and_are_about_this_table(
         page = browser.new_page(base_url=str(client.base_url))
         faults: list[str] = []
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda said: said.type == "error" and faults.append(said.text))
+        page.on("console", lambda line: line.type == "error" and faults.append(line.text))
         page.goto("/")
         page.get_by_role("button", name=f"Predict {words.value}").click()
         expect(page.locator("#predicted")).to_have_text(re.compile(rf"^[^a-zA-Z]+ {unit}$"))

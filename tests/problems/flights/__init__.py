@@ -5,7 +5,7 @@ from housing.problem import Amount, Bins, Column, Levels, Problem, Table, Wordin
 CARRIER = (
     "9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV",
 )  # fmt: skip
-ORIGIN = ("EWR", "JFK", "LGA")
+AIRPORT = ("EWR", "JFK", "LGA")
 DEST = (
     "ABQ", "ACK", "ALB", "ANC", "ATL", "AUS", "AVL", "BDL", "BGR", "BHM", "BNA", "BOS", "BQN",
     "BTV", "BUF", "BUR", "BWI", "BZN", "CAE", "CAK", "CHO", "CHS", "CLE", "CLT", "CMH", "CRW",
@@ -22,13 +22,13 @@ COLUMNS = (
     Column("sched_dep_time", "number", "hhmm", "Scheduled departure", minimum=0.0, maximum=2400.0),
     Column("dep_delay", "number", "min", "Delay at departure", minimum=-120.0, maximum=1500.0),
     Column("carrier", "category", "code", "Airline", categories=CARRIER),
-    Column("origin", "category", "code", "Airport of departure", categories=ORIGIN),
+    Column("airport", "category", "code", "Airport of departure", categories=AIRPORT),
     Column("dest", "category", "code", "Airport of arrival", categories=DEST),
     Column("distance", "number", "miles", "Length of the flight", minimum=10.0, maximum=6000.0),
     Column("arr_delay", "number", "min", "Delay at arrival", minimum=-200.0, maximum=1500.0),
 )
 
-GROUPS = (Bins("dep_delay", (-6.0, -3.0, 0.0, 19.0)), Levels("origin", ORIGIN))
+GROUPS = (Bins("dep_delay", (-6.0, -3.0, 0.0, 19.0)), Levels("airport", AIRPORT))
 
 PROBLEM = Problem(
     name="flights",
