@@ -76,6 +76,10 @@ class Home:
     def housing(self, *arguments: str, codes: tuple[int, ...] = (0,), **settings: str) -> str:
         return self.python("deployments.cli.__main__", *arguments, codes=codes, **settings)
 
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(self.folder / "housing.db")) as database:
+            return database.execute(sql).fetchall()
+
     def rows(self, first: int, last: int) -> pd.DataFrame:
         """Rows after those of the runs."""
         seen = FIRST + 3 * NEXT
@@ -175,6 +179,7 @@ def test_predictions_of_a_file_meet_their_labels_in_the_monitor(
     pd.testing.assert_series_equal(served["predicted"], predicted["predicted"], rtol=1e-9)
     inside = rows[table.target].reset_index(drop=True).between(served["lower"], served["upper"])
     assert 0.7 <= inside.mean() <= 0.98  # of 90 %; later flights differ from those of the runs
+    until(lambda: home.query("SELECT id FROM prediction_batches"))  # the server writes them later
     rows[[table.id_column, table.target]].to_csv(labels, index=False)
     assert "300 labels, 0 rejected" in _line(home.housing("ingest", "--labels", str(labels)))
     home.housing("monitor", "--no-act", codes=(0, 3))
@@ -258,7 +263,6 @@ def test_no_word_of_the_worked_problem_is_shown_anywhere(home: Home, client: htt
     assert CALIFORNIA.findall(client.post("/predict", json={"rows": [{}]}).text) == []
     for line in "".join(home.printed).splitlines():
         assert CALIFORNIA.findall(shown(line)) == [], line
-    with closing(sqlite3.connect(home.folder / "housing.db")) as database:
-        alerts = database.execute("SELECT * FROM alerts").fetchall()
+    alerts = home.query("SELECT * FROM alerts")
     assert alerts
     assert CALIFORNIA.findall(shown(str(alerts))) == []
