@@ -5,7 +5,7 @@ is sent. An invalid row gets a message instead of a prediction. Files are read, 
 as on intake.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -37,8 +37,11 @@ _NULLABLE = tuple(name for name in FEATURES if CATALOGUE[name].nullable)
 WANTED = Wanted(REQUIRED, (*_NULLABLE, ID_COLUMN, TIME_COLUMN, TARGET))
 """Columns that are returned with the predictions; others are left out."""
 
-OnChunk = Callable[[Columns, Predictions | None], None]
-"""Called for each chunk with its valid rows and their predictions, None without any; may raise."""
+Ids = Sequence[str | None]
+
+OnChunk = Callable[[Columns, Predictions | None, Ids], None]
+"""Called for each chunk with its valid rows, their predictions (None without any) and their own
+ids; may raise."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,14 @@ def _scored(
     served: LoadedModel, table: pa.Table, name: str, on_chunk: OnChunk
 ) -> tuple[pa.Table, int, int]:
     """The table with OUTPUT_COLUMNS, and its numbers of predictions and of extrapolations."""
-    columns, errors = _checked(plain_frame(table.select(FEATURES), name))
+    known = [ID_COLUMN] if ID_COLUMN in table.column_names else []
+    columns, ids, errors = _checked(plain_frame(table.select([*FEATURES, *known]), name))
     good = np.flatnonzero([error is None for error in errors])
     valid = {name: values[good] for name, values in columns.items()}
     found = {name: np.full(len(errors), np.nan) for name in ("predicted", "lower", "upper")}
     flags = np.zeros(len(errors), dtype=np.bool_)
     predictions = served.predictions(valid) if len(good) else None
-    on_chunk(valid, predictions)
+    on_chunk(valid, predictions, [ids[row] for row in good.tolist()])
     if predictions is not None:
         for name, values in found.items():
             values[good] = getattr(predictions, name)
@@ -109,15 +113,19 @@ def _scored(
     return table, len(good), int(flags.sum())
 
 
-def _checked(frame: pd.DataFrame) -> tuple[Columns, list[str | None]]:
-    """The features of each row, and the message about its first fault."""
-    typed, faults = read_columns(frame, FEATURES)
+def _checked(frame: pd.DataFrame) -> tuple[Columns, Ids, list[str | None]]:
+    """The features and the own id of each row, and the message about its first fault."""
+    typed, faults = read_columns(frame, list(frame.columns))
     first = first_fault(faults, len(frame))
+    ids: list[str | None] = [None] * len(frame)
+    if ID_COLUMN in typed:
+        own = typed.pop(ID_COLUMN)
+        ids = own.astype(object).where(own.notna(), None).tolist()
     errors: list[str | None] = [None] * len(frame)
     for row in np.flatnonzero(first >= 0).tolist():
         code, column, _ = faults[first[row]]
         errors[row] = f"{column}: {complaint(code, column, frame[column].iloc[row])}"
-    return columns_of_frame(pd.DataFrame(typed)), errors
+    return columns_of_frame(pd.DataFrame(typed)), ids, errors
 
 
 # --- reading --------------------------------------------------------------------------------

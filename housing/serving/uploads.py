@@ -21,7 +21,7 @@ from starlette.responses import FileResponse, Response
 
 from housing.errors import FileUnreadable
 from housing.inference.columns import Columns
-from housing.inference.file_scoring import FileScore, score
+from housing.inference.file_scoring import FileScore, Ids, score
 from housing.inference.loaded_model import LoadedModel, Predictions
 from housing.serving.app_state import AppState
 
@@ -109,10 +109,10 @@ async def _while_connected(request: Request, slots: CapacityLimiter, work: Calla
 def _score(
     state: AppState, served: LoadedModel, source: Path, target: Path, kind: str
 ) -> FileScore:
-    def on_chunk(columns: Columns, predictions: Predictions | None) -> None:
+    def on_chunk(columns: Columns, predictions: Predictions | None, ids: Ids) -> None:
         from_thread.check_cancelled()
         if predictions is not None:
-            state.record(served, columns, predictions)
+            state.record(served, columns, predictions, ids)
 
     try:
         done = score(served, source, target, name="the file", kind=kind, on_chunk=on_chunk)

@@ -22,6 +22,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
+from housing.keys import ids_of_keys, keys_of_ids
 from housing.problem import Problem
 from tests.browser.chromium import a_browser
 from tests.fixtures.plain_home import ROOT, environment
@@ -189,7 +190,8 @@ def test_predictions_of_a_file_meet_their_labels_in_the_monitor(
 
     home.housing("audit", "sample", "-n", "20", "-o", str(audit))
     sample = pd.read_csv(audit)
-    known = TABLES[home.name]().set_index(table.id_column)[table.target]
+    every = TABLES[home.name]()
+    known = every[table.target].set_axis(ids_of_keys(keys_of_ids(every[table.id_column])))
     sample[table.target] = known.loc[sample[table.id_column]].to_numpy()
     sample.to_csv(audit, index=False)
     assert "20" in _line(home.housing("ingest", "--audit", str(audit)))

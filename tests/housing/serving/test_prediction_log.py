@@ -60,6 +60,20 @@ def test_a_district_with_an_id_is_logged_by_it(own_home: Path, own_store: Store)
     assert logged(own_store)["key"].tolist() == row_keys(frame).tolist()
 
 
+def test_a_district_of_an_uploaded_file_is_logged_by_its_id(
+    own_home: Path, own_store: Store
+) -> None:
+    """Numbers and texts as ids, and a row without one: labels by id find each of them."""
+    frame = simulate(4, 5)[FEATURES].astype({"ocean_proximity": "str"})
+    frame[schema.ID_COLUMN] = ["35", None, "a b", "7"]
+    frame.loc[3, "ocean_proximity"] = "AT SEA"  # a row that is not predicted
+    content = frame.to_csv(index=False).encode()
+    with only_settings(own_home) as settings, running(settings) as client:
+        done = client.post("/predict/batch", content=content, headers={"content-type": "text/csv"})
+        assert done.status_code == 200
+    assert logged(own_store)["key"].tolist() == row_keys(frame.iloc[:3]).tolist()
+
+
 def test_no_inputs_means_no_inputs(own_home: Path, own_store: Store) -> None:
     _asked(own_home, simulate(5, 9)[FEATURES], HOUSING_SERVE__LOG="answers")
     found = logged(own_store, inputs=schema.FEATURES)
