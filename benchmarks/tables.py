@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +69,8 @@ def _boosting(rng: np.random.Generator, positive: bool) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     model = HistGradientBoostingRegressor(
-        max_iter=int(rng.integers(100, 501)),
-        learning_rate=float(np.exp(rng.uniform(np.log(0.02), np.log(0.2)))),
+        max_iter=int(rng.integers(100, 301)),
+        learning_rate=float(np.exp(rng.uniform(np.log(0.03), np.log(0.3)))),
         max_leaf_nodes=int(rng.integers(10, 64)),
         min_samples_leaf=int(rng.integers(5, 61)),
         l2_regularization=float(np.exp(rng.uniform(np.log(0.01), np.log(30)))),
@@ -119,7 +121,7 @@ def measure() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _in_own_process(name: str, rows: int) -> dict[str, Any]:
+def _in_own_process(rows: int, name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         (home / "landing").mkdir()
@@ -143,7 +145,10 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure()))
         return
-    found = {name: _in_own_process(name, options.rows) for name in TABLES}
+    with ThreadPoolExecutor() as pool:
+        found = dict(
+            zip(TABLES, pool.map(partial(_in_own_process, options.rows), TABLES), strict=True)
+        )
     rows = [
         results.Row(
             f"{name}: test RMSE", f["ours"], f["theirs"], f["unit"],

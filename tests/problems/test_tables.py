@@ -186,7 +186,7 @@ def test_predictions_of_a_file_meet_their_labels_in_the_monitor(
     home.housing("monitor", "--no-act", codes=(0, 3))
     page = (home.folder / "reports" / "monitor.html").read_text()
     assert CALIFORNIA.findall(shown(page)) == []
-    assert f" {home.problem.amount.unit}" in page
+    assert f"RMSE ({home.problem.amount.unit})" in page
 
     home.housing("audit", "sample", "-n", "20", "-o", str(audit))
     sample = pd.read_csv(audit)
