@@ -23,6 +23,7 @@ KEY_COLUMN = "key"
 """Name of the column that holds the keys, in frames and stored segments."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MISSING = np.iinfo(np.int64).min
 
 
 def mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -52,10 +53,12 @@ def _words(values: pd.Series, column: Column) -> npt.NDArray[np.uint64]:
         words = [*(int.from_bytes(_digest(str(text)), "little") for text in texts), 0]
         return np.array(words, dtype=np.uint64)[codes]
     numbers = values.to_numpy(dtype=np.float64)
-    steps = numbers if column.resolution is None else np.rint(numbers / column.resolution)
-    if column.resolution is None or np.isnan(steps).any():
-        return np.where(np.isnan(steps), np.nan, steps + 0.0).view(np.uint64)  # one zero, one NaN
-    return steps.astype(np.int64).view(np.uint64)
+    missing = np.isnan(numbers)
+    if column.resolution is None:
+        return np.where(missing, np.nan, numbers + 0.0).view(np.uint64)  # one zero, one NaN
+    steps = np.full(len(numbers), _MISSING, dtype=np.int64)
+    steps[~missing] = np.rint(numbers[~missing] / column.resolution).astype(np.int64)
+    return steps.view(np.uint64)
 
 
 _KEY_AS_ID = re.compile(r"key:([0-9a-f]{16})")

@@ -135,6 +135,15 @@ def test_keys_of_categories_and_numbers_are_equal_for_equal_values_only(kind: st
     assert len({int(word) for word in words}) == 3
 
 
+@pytest.mark.parametrize("resolution", [None, 0.5])
+def test_the_key_of_a_row_does_not_depend_on_gaps_in_other_rows(resolution: float | None):
+    column = Column("c", "number", "", "", nullable=True, resolution=resolution)
+    values = pd.Series([1.5, np.nan, 1e12, -2.0])
+    together = keys._words(values, column)
+    alone = [keys._words(values[i : i + 1], column)[0] for i in range(len(values))]
+    assert together.tolist() == alone
+
+
 def test_zero_and_minus_zero_are_one_key():
     column = Column("c", "number", "", "")
     words = keys._words(pd.Series([0.0, -0.0]), column)
