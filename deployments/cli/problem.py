@@ -1,6 +1,7 @@
 """`housing problem`: a package for a table of one's own, drafted and checked."""
 
 import os
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -8,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from deployments.cli.output import console
+from deployments.cli.output import console, errors
 from housing.schema import MODULE, VARIABLE
 from housing.settings import PREFIX
 
-ROWS, FIRST_ROWS = 600, 200_000
+ROWS = 600
 """Rows that a check uses, at random from the first of the file."""
 
 problem = typer.Typer(
@@ -35,7 +36,7 @@ def new(
     """
     from housing.operations.problem_draft import write_draft
 
-    chosen = name or file.stem.lower().replace("-", "_").replace(" ", "_")
+    chosen = name or re.sub(r"\W+", "_", file.stem.lower())
     draft = write_draft(file, target, chosen, folder)
     console.print(f"{escape(str(draft.folder))} is written, from {draft.rows:,} rows.")
     for note in draft.notes:
@@ -51,28 +52,33 @@ def new(
 @problem.command()
 def check(
     file: Annotated[
-        Path, typer.Argument(help="CSV file of rows to try it on.", exists=True, dir_okay=False)
+        Path,
+        typer.Argument(
+            help="CSV or Parquet file of rows to try it on.", exists=True, dir_okay=False
+        ),
     ],
 ) -> None:
     """Try the package that HOUSING_PROBLEM names: a whole run on 600 rows, in a scratch folder.
 
     One line for each part: rows, split, search, gate, report, model families, pages, predictions.
     """
-    import pandas as pd
+    from deployments.cli.progress_bars import progress_bars
+    from housing.operations.problem_draft import read_sample
 
-    rows = pd.read_csv(file, dtype=str, keep_default_na=False, nrows=FIRST_ROWS)
-    failed = 0
+    console.print("Trying the package on a few rows; this takes about half a minute ...")
+    rows, failed = read_sample(file, text=True), 0
     with TemporaryDirectory(prefix="housing-check-") as home:
         _use_scratch_home(Path(home))
         rows.sample(min(ROWS, len(rows)), random_state=0).to_csv(
-            Path(home) / "landing" / file.name, index=False
+            Path(home) / "landing" / "rows.csv", index=False
         )
         from housing.operations.problem_check import check_problem
 
-        for part in check_problem():
-            failed += not part.passed
-            mark = "[green]passed[/]" if part.passed else "[red]failed[/]"
-            console.print(f"{mark} {part.name}: {escape(part.message)}", highlight=False)
+        with progress_bars(visible=errors.is_terminal):
+            for part in check_problem():
+                failed += not part.passed
+                mark = "[green]passed[/]" if part.passed else "[red]failed[/]"
+                console.print(f"{mark} {part.name}: {escape(part.message)}", highlight=False)
         os.chdir("/")  # the folder is about to go
     if failed:
         raise typer.Exit(1)
@@ -82,7 +88,9 @@ def _use_scratch_home(home: Path) -> None:
     """Set the environment of this process to an empty home and the smallest search."""
     for name in [n for n in os.environ if n.startswith(PREFIX) and n != VARIABLE]:
         del os.environ[name]
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     os.environ |= {
+        "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in paths if path),
         VARIABLE: MODULE,
         "HOUSING_HOME": str(home),
         "HOUSING_SOURCES__NAMES": "landing",

@@ -6,6 +6,8 @@ Guesses are marked EDIT in the text. Not here: whether a package works (`problem
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +46,13 @@ def write_draft(file: Path, target: str, name: str, folder: Path) -> Draft:
     """
     package = folder / name
     what = f"A problem named {name}"
-    if not name.isidentifier():
+    if not name.isidentifier() or iskeyword(name):
         raise NotPossible(what=what, why="the name must be letters, digits and underscores")
     if package.exists():
         raise NotPossible(what=what, why=f"{package} is there already; give another --name")
-    frame = _read(file)
+    if find_spec(name) is not None:
+        raise NotPossible(what=what, why="Python has a module of that name; give another --name")
+    frame = read_sample(file)
     if target in RESERVED:
         raise NotPossible(what=what, why=f"the system uses the name {target}; rename the column")
     if target not in frame or not pd.api.types.is_numeric_dtype(frame[target]):
@@ -64,14 +68,21 @@ def write_draft(file: Path, target: str, name: str, folder: Path) -> Draft:
     return Draft(package, name, len(frame), tuple(guess.notes))
 
 
-def _read(file: Path) -> pd.DataFrame:
+def read_sample(file: Path, *, text: bool = False) -> pd.DataFrame:
+    """The first rows of a CSV or Parquet file, with `text` a CSV's fields as they stand there.
+
+    NotPossible where it cannot be read.
+    """
+    options: dict[str, Any] = {"dtype": str, "keep_default_na": False} if text else {}
     try:
         if file.suffix.lower() in (".parquet", ".pq"):
             return pd.read_parquet(file).head(SAMPLE_ROWS)
-        read = (pd.read_csv(file, nrows=SAMPLE_ROWS, sep=mark) for mark in (",", ";", "\t"))
-        return max(read, key=lambda frame: frame.shape[1])
+        marks = (",", ";", "\t")
+        read = [pd.read_csv(file, nrows=SAMPLE_ROWS, sep=mark, **options) for mark in marks]
     except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise NotPossible(what=f"A draft from {file}", why=f"it cannot be read: {error}") from error
+        raise NotPossible(what=f"Reading {file}", why=f"{error}.") from error
+    widest: pd.DataFrame = max(read, key=lambda frame: frame.shape[1])
+    return widest
 
 
 class _Guess:

@@ -1,4 +1,4 @@
-"""A home that cannot be written: every command that writes says so in one sentence."""
+"""A home that cannot be written: every command that writes names it in one sentence."""
 
 import os
 import subprocess

@@ -137,7 +137,7 @@ def test_far_more_cells_than_can_be_paired_are_made_larger(monkeypatch):
 
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_the_error_is_that_of_a_bootstrap_over_blocks_of_its_reach(level):
-    """Blocks of a grid as wide as the bandwidth, anchored again for every draw."""
+    """Blocks of a grid as wide as the bandwidth, with a new origin for each draw."""
     rng = np.random.default_rng(level)
     longitude, latitude = scattered(3_000, level, extent=20.0)
     value = smooth(rng, longitude, latitude, 0.15) + rng.normal(size=len(longitude))

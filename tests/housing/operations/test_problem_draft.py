@@ -44,8 +44,10 @@ def drafted(
     table.to_csv(file, index=False)
     write_draft(file, "cost", name, tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop(name, None)
-    return load_problem(name)
+    try:
+        return load_problem(name)
+    finally:
+        sys.modules.pop(name, None)  # the next draft has the same name
 
 
 def test_columns_are_taken_for_what_they_are(table, tmp_path, monkeypatch):
@@ -102,6 +104,8 @@ def test_the_package_is_short_and_has_its_own_models(table, tmp_path, monkeypatc
         ("kind", "orders", r"kind is no column of numbers in orders\.csv; these are: size"),
         ("nothing", "orders", "nothing is no column"),
         ("cost", "my-orders", "letters, digits and underscores"),
+        ("cost", "class", "letters, digits and underscores"),
+        ("cost", "statistics", "Python has a module of that name"),
     ],
 )
 def test_what_cannot_be_drafted_is_named_and_nothing_is_written(

@@ -104,7 +104,7 @@ def test_a_damaged_champion_is_not_used_and_one_alert_is_sent(
 def test_the_same_failure_is_reported_again_only_after_a_champion_was_loaded(
     own_home: Path, own_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever process or promotion it is; each `with` is a server that starts anew."""
+    """In any process and for any promotion; each `with` starts a new server."""
     sent: list[Message] = []
     monkeypatch.setitem(NOTIFIERS, "test", Channel(lambda message, _: sent.append(message)))  # type: ignore[arg-type]
     make_champion(own_store, 1)

@@ -1,6 +1,6 @@
 """Model families of a table of numbers and categories, with their search spaces.
 
-They spell no column, so they work for every table. `housing problem new` copies this file: change
+They name no column, so they work for any table. `housing problem new` copies this file: change
 the spaces, take families out, add your own.
 """
 
