@@ -158,7 +158,7 @@ def test_a_store_that_does_not_sync_is_seen(on_sqlite: Campaign) -> None:
     assert "is not durable" in said
     end = len(record.events)
     (problem,) = on_sqlite.lose_power(record, end, disk.names_only(), go_on=False)
-    assert "corrupt" in problem
+    assert "its file store-id is damaged" in problem, "the first file that is read"
 
 
 def test_a_database_that_does_not_wait_for_the_disk_is_seen(on_sqlite: Campaign) -> None:

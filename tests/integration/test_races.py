@@ -312,7 +312,7 @@ def test_restored_while_the_empty_store_is_pruned(
     monkeypatch.setenv("HOUSING_BLOB_URL", world.blob_url.replace("/blobs", "/there"))
     there = load_settings()
     restorer = Paused("restore", Point("housing.operations.backup:_copy_rows")).arrive()
-    assert run("prune_all") == "StoreUnavailable", "the files are those of the restored database"
+    assert run("prune_all") == "NotOwned", "the files are those of the restored database"
     assert restorer.finish() == "done"
     assert files(there) > 0
     with open_store(there) as store, store.read() as connection:
