@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,8 +58,10 @@ class DurableFileSystem:
     def _fs(self) -> Any:
         return self._opened[0]
 
-    @property
+    @cached_property
     def _root(self) -> str:
+        if self.local:
+            return str(Path(self.url.removeprefix("file://")).expanduser().absolute())
         return self._opened[1]
 
     def at(self, name: str) -> str:
@@ -70,7 +72,8 @@ class DurableFileSystem:
     def read(self, name: str) -> bytes:
         """A file's content; FileNotFoundError where there is none."""
         path = self.at(name)
-        data: bytes = self._explained(lambda: self._fs.cat_file(path))
+        act = Path(path).read_bytes if self.local else partial(self._fs.cat_file, path)
+        data: bytes = self._explained(act)
         return self.cipher.opened(data, name, path) if self.cipher else data
 
     def must_read(self, name: str, shown: str = "") -> bytes:
