@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter
 
 from housing.formatting import axis_labels
+from housing.report.design.palette import LIGHT
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class RenderedFigure:
 
 @dataclass(frozen=True)
 class PlotStyle:
-    """Colours (Okabe and Ito, 2008: distinguishable with any colour vision), sizes and limits."""
+    """Colours of the light mode, sizes and limits."""
 
-    ink: str = "#1b1f24"
-    faint: str = "#8a929c"
-    good: str = "#0072b2"
-    bad: str = "#d55e00"
-    middle: str = "#b4b8bd"  # of the diverging scale; recedes on light and on dark
-    families: tuple[str, ...] = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9")
+    ink: str = LIGHT["ink"]
+    faint: str = LIGHT["edge"]
+    good: str = LIGHT["good"]
+    bad: str = LIGHT["bad"]
+    middle: str = LIGHT["middle"]
+    families: tuple[str, ...] = tuple(LIGHT[f"series-{number}"] for number in range(1, 6))
     markers: tuple[str, ...] = ("o", "s", "D", "^", "v")
     font_size: float = 9  # points
     dots_per_inch: int = 200  # of the pixels inside
@@ -47,8 +48,15 @@ class PlotStyle:
 
 LOOK = PlotStyle()
 
-_RECOLOURED = {"ink": LOOK.ink, "faint": LOOK.faint, "good": LOOK.good, "bad": LOOK.bad}
-"""A page may set `--plot-<name>`; without it the colour is the one here."""
+_RECOLOURED = (
+    "ink",
+    "edge",
+    "good",
+    "bad",
+    "middle",
+    *(n for n in LIGHT if n.startswith("series-")),
+)
+"""Colours of the palette that plots use; a page in dark mode sets these variables."""
 
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: smaller, selectable, in the page's own font
@@ -121,6 +129,7 @@ def finished(figure: Figure, name: str, alt: str) -> RenderedFigure:
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :]
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    for part, color in _RECOLOURED.items():
-        text = re.sub(rf"(fill|stroke): {color}\b", rf"\g<1>: var(--plot-{part}, {color})", text)
+    for token in _RECOLOURED:
+        color = LIGHT[token]
+        text = re.sub(rf"(fill|stroke): {color}\b", rf"\g<1>: var(--{token}, {color})", text)
     return RenderedFigure(text.encode(), alt)

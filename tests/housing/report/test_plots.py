@@ -54,7 +54,7 @@ def test_the_decision_shows_effect_bound_and_limit():
 )
 def test_the_colour_of_an_interval_is_the_rule(effect, upper, limit, good):
     svg = plots.decision({"": comparison(effect, upper)}, limit, "limit").svg.decode()
-    bar = re.search(r"stroke: var\(--plot-(\w+), #\w+\); stroke-width: 6\b", svg)
+    bar = re.search(r"stroke: var\(--(\w+), #\w+\); stroke-width: 6\b", svg)
     assert bar.group(1) == ("good" if good else "bad")
 
 
