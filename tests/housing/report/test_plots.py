@@ -82,7 +82,7 @@ def test_the_search_marks_the_winner_the_hopeless_and_the_failed():
 def test_the_best_so_far_only_ever_falls():
     scores = (43_000, 44_000, 42_000, 42_500, 41_000, 43_500)
     svg = plots.search([trial(i, rmse) for i, rmse in enumerate(scores)], best=4).svg.decode()
-    lines = re.findall(r'<path d="([^"]+)" clip-path[^>]*--plot-faint', svg)
+    lines = re.findall(r'<path d="([^"]+)" clip-path[^>]*--edge', svg)
     heights = [float(point.split()[1]) for point in re.findall(r"[ML] ([^MLz]+)", lines[0])]
     assert len(lines) == 1
     assert heights == sorted(heights)  # downwards in an SVG
