@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from housing.records import Comparison, Interval
-from housing.schema import PROBLEM
+from housing.schema import LOCATION, PROBLEM
 
 MINUS = "\N{MINUS SIGN}"
+
+INTERVAL = "interval with spatial correlation" if LOCATION else "interval"
+"""The interval of an error, by its name wherever one is shown."""
 
 
 def count(number: int) -> str:

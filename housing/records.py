@@ -198,13 +198,13 @@ class Metrics:
     """How one model does on one test set."""
 
     rows: int
-    rmse: Interval  # in the target's unit; t-interval of the mean squared error, square-rooted
+    rmse: Interval  # in the target's unit; among neighbours where rows have a location
     mae: float
     r2: float
     within_10: float  # share of rows predicted within 10 % of the value
     within_20: float
-    rmse_clustered: Interval | None = None  # None for a single cell and in older evidence
-    mae_clustered: Interval | None = None
+    mae_interval: Interval | None = None  # among neighbours; None for a single cell
+    rmse_independent: Interval | None = None  # as if rows were independent; None if `rmse` is that
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ def measure(
 ) -> Metrics:
     """Errors of predictions, both of shape (n,) and in the target's unit.
 
-    The interval of the RMSE is the t-interval of the mean squared error, square-rooted (Géron,
-    Hands-On Machine Learning, chapter 2); a lower limit below zero reads as zero. It treats rows
-    as independent and covers only the sampling of test rows. With `where` there are also
-    intervals of RMSE and MAE that allow for correlated neighbours. R2 is 0 where the truth is
-    constant. NotMeasurable: fewer than two rows, or a value that is not finite.
+    With `where` the intervals of RMSE and MAE allow for correlated neighbours. Without it, and in
+    `rmse_independent`, the interval of the RMSE is the t-interval of the mean squared error,
+    square-rooted (Géron, Hands-On Machine Learning, chapter 2), which treats rows as independent.
+    Both cover only the sampling of test rows; a lower limit below zero reads as zero. R2 is 0 where
+    the truth is constant. NotMeasurable: fewer than two rows, or a value that is not finite.
     """
     truth, predicted = finite_columns("the error of a model", y_true, y_pred)
     n = len(truth)
@@ -40,22 +40,23 @@ def measure(
     variance = float(truth.var())
     distance = np.abs(errors)
     mae = float(distance.mean())
-    clustered: dict[str, Interval] = {}
+    independent = Interval(rmse, lower, upper, confidence)
+    intervals = {"rmse": independent}
     if where is not None and where.cells > 1:
         halved = squared / (2 * rmse) if rmse > 0 else squared
-        clustered = {
-            "rmse_clustered": _clustered(rmse, halved, where, confidence),
-            "mae_clustered": _clustered(mae, distance, where, confidence),
+        intervals = {
+            "rmse": _clustered(rmse, halved, where, confidence),
+            "mae_interval": _clustered(mae, distance, where, confidence),
+            "rmse_independent": independent,
         }
     shares = [float(np.mean(distance <= share * np.abs(truth))) for share in WITHIN]
     return Metrics(
         rows=n,
-        rmse=Interval(rmse, lower, upper, confidence),
         mae=mae,
         r2=1 - mse / variance if variance > 0 else 0.0,
         within_10=shares[0],
         within_20=shares[1],
-        **clustered,
+        **intervals,
     )
 
 

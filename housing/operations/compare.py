@@ -35,7 +35,7 @@ def side_by_side(
         rows = [registry.model(connection, id_) for id_ in (first, second)]
     frame = datasets.read(store, version)
     test = datasets.test_rows(frame)
-    actual = test[schema.TARGET].to_numpy()
+    actual, where = test[schema.TARGET].to_numpy(), row_cells(test)
     predicted = []
     for row in rows:
         assert_no_leakage(store, row, test[KEY_COLUMN].to_numpy(), version)
@@ -43,7 +43,7 @@ def side_by_side(
         predicted.append(np.asarray(model.predict(test[list(schema.FEATURES)]), dtype=np.float64))
     return SideBySide(
         version,
-        measure(actual, predicted[0], policy.confidence),
-        measure(actual, predicted[1], policy.confidence),
-        compare(actual, predicted[0], predicted[1], row_cells(test), confidence=policy.confidence),
+        measure(actual, predicted[0], policy.confidence, where),
+        measure(actual, predicted[1], policy.confidence, where),
+        compare(actual, predicted[0], predicted[1], where, confidence=policy.confidence),
     )

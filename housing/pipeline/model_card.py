@@ -9,6 +9,7 @@ import pandas as pd
 from housing import schema
 from housing.errors import NotMeasurable
 from housing.evaluation.metrics import measure
+from housing.evaluation.spatial_se import row_cells
 from housing.inference.calibration import MIN_SLICE_ROWS
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import Floats, LoadedModel, load, stored_predictions
@@ -88,7 +89,7 @@ def _measured(
     actual = test[schema.TARGET].to_numpy(np.float64)
     predicted = served.predict(columns_of_frame(test)) if answers is None else answers
     try:
-        metrics = measure(actual, predicted)
+        metrics = measure(actual, predicted, where=row_cells(test))
     except NotMeasurable:
         return None, None, []
     return metrics, float(np.median(np.abs(actual - predicted))), _slices(served, test, predicted)
@@ -96,14 +97,14 @@ def _measured(
 
 def _slices(served: LoadedModel, test: pd.DataFrame, predicted: Any) -> list[SliceFigures]:
     inside = {(s.column, s.name): s.coverage for s in served.calibration.slices}
-    actual = test[schema.TARGET].to_numpy(np.float64)
+    actual, where = test[schema.TARGET].to_numpy(np.float64), row_cells(test)
     found = []
     for grouping in schema.TABLE.slices:
         codes = grouping.codes(test)
         for level, name in enumerate(grouping.names()):
             rows = codes == level
             if rows.sum() >= MIN_SLICE_ROWS:
-                rmse = measure(actual[rows], predicted[rows]).rmse
+                rmse = measure(actual[rows], predicted[rows], where=where.of(rows)).rmse
                 share = inside.get((grouping.column, name))
                 found.append(SliceFigures(grouping.column, name, int(rows.sum()), rmse, share))
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
-from housing.formatting import amount, value_text, with_unit
+from housing.formatting import INTERVAL, amount, value_text, with_unit
 from housing.records import Interval, Metrics
 from housing.report.monitor_page import page
 from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, LOCATION, WORDING
@@ -165,7 +165,7 @@ def _quality(f: CardFacts) -> Iterator[str]:
         return
     yield f"| on unseen {WORDING.rows} | |"
     yield "|---|---:|"
-    yield f"| {with_unit('error, RMSE')} | {_with_limits(m.rmse)} |"
+    yield f"| {with_unit('error, RMSE')} [{INTERVAL}] | {_with_limits(m.rmse)} |"
     yield f"| {with_unit('mean absolute error')} | {value_text(m.mae)} |"
     yield f"| within 10 % / 20 % of the {WORDING.value} | {m.within_10:.1%} / {m.within_20:.1%} |"
     yield f"| R2 | {m.r2:.3f} |"

@@ -32,21 +32,23 @@ TEMPLATES = Path(__file__).parent / "templates"
 DRIFTED_SHOWN = 4
 """Drifted columns with a plot of their own."""
 
-_AMONG = ", among neighbours" if LOCATION else ""
-_CLUSTERED = (f"the same{_AMONG}", lambda m: formatting.limits(m.rmse_clustered))
-
 MODEL_FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
     (formatting.with_unit("Error, RMSE"), lambda m: formatting.value_text(m.rmse.value)),
-    ("its interval", lambda m: formatting.limits(m.rmse)),
-    *([_CLUSTERED] if LOCATION else []),
+    (f"its {formatting.INTERVAL}", lambda m: formatting.limits(m.rmse)),
     (formatting.with_unit("Mean absolute error"), lambda m: formatting.value_text(m.mae)),
-    (f"its interval{_AMONG}", lambda m: formatting.limits(m.mae_clustered)),
+    (f"its {formatting.INTERVAL}", lambda m: formatting.limits(m.mae_interval)),
     ("R²", lambda m: f"{m.r2:.3f}"),
     (f"Within 10 % of the {WORDING.value}", lambda m: formatting.percent(m.within_10)),
     (f"Within 20 % of the {WORDING.value}", lambda m: formatting.percent(m.within_20)),
     ("Test rows", lambda m: formatting.count(m.rows)),
 )
 """One row of the table of models each: what it is called, and how it reads."""
+
+MODEL_DETAILS: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
+    ("Interval of the RMSE if rows were independent",
+     lambda m: formatting.limits(m.rmse_independent)),
+) if LOCATION else ()  # fmt: skip
+"""Rows that explain others and decide nothing."""
 
 
 def render(report: RunReport) -> str:
@@ -63,6 +65,7 @@ def render(report: RunReport) -> str:
         **_gate_plots(report),
         models=list(_models(report)),
         model_figures=MODEL_FIGURES,
+        model_details=MODEL_DETAILS,
         baselines=report.evidence.baselines if report.evidence else {},
         totals=wording.totals(report.batches),
         search=plots.search(report.trials, report.best),

@@ -167,8 +167,8 @@ def test_rows_without_a_location_are_independent():
     assert found.cells == 400
     truth = rng.uniform(1, 2, 400)
     whole = measure(truth, truth + values, where=independent_rows(400))
-    assert whole.rmse_clustered is not None
-    assert whole.rmse_clustered.value == whole.rmse.value
+    assert whole.rmse_independent is not None
+    assert whole.rmse.value == whole.rmse_independent.value
 
 
 def test_planar_coordinates_are_distances_already():

@@ -245,17 +245,17 @@ def test_one_models_figures_have_clustered_intervals():
     n = weights.sum(axis=1)
     rmse = np.sqrt(weights @ (champion - truth) ** 2 / n)
     mae = weights @ np.abs(champion - truth) / n
-    for interval, oracle in ((found.rmse_clustered, rmse), (found.mae_clustered, mae)):
+    for interval, oracle in ((found.rmse, rmse), (found.mae_interval, mae)):
         half = (interval.upper - interval.lower) / 2
         assert half == pytest.approx(1.976 * oracle.std(), rel=0.06)
-    assert found.rmse_clustered.value == found.rmse.value
-    assert found.mae_clustered.value == found.mae
+    assert found.rmse_independent == measure(truth, champion, 0.95).rmse
+    assert found.mae_interval.value == found.mae
 
 
 def test_in_a_single_cell_there_is_no_clustered_interval():
     truth, champion, *_ = paired_models()
     found = measure(truth, champion, 0.95, apart(np.zeros(len(truth))))
-    assert (found.rmse_clustered, found.mae_clustered) == (None, None)
+    assert (found.rmse_independent, found.mae_interval) == (None, None)
 
 
 def test_two_groups_of_rows_are_set_beside_each_other():

@@ -112,7 +112,7 @@ def test_intervals_among_neighbours_have_the_unit_of_the_error(unit):
     where = spatial_cells(np.arange(60) // 6 * 1.0, np.zeros(60), 0.1)
     whole = measure(truth, predicted, where=where)
     found = measure(unit * truth, unit * predicted, where=where)
-    for name in ("rmse_clustered", "mae_clustered"):
+    for name in ("rmse", "mae_interval"):
         expected, got = getattr(whole, name), getattr(found, name)
         assert (got.lower, got.upper) == pytest.approx(
             (unit * expected.lower, unit * expected.upper)
@@ -125,7 +125,7 @@ def test_intervals_among_neighbours_take_two_cells_and_end_at_zero():
     predicted[0] = 100.0
     two, one = np.repeat([0.0, 5.0], 4), np.zeros(8)
     found = measure(truth, predicted, where=spatial_cells(two, one, 0.1))
-    assert found.rmse_clustered.lower == 0 == found.mae_clustered.lower
-    assert measure(truth, predicted, where=spatial_cells(one, one, 0.1)).rmse_clustered is None
-    perfect = measure(truth, truth, where=spatial_cells(two, one, 0.1)).rmse_clustered
+    assert found.rmse.lower == 0 == found.mae_interval.lower
+    assert measure(truth, predicted, where=spatial_cells(one, one, 0.1)).mae_interval is None
+    perfect = measure(truth, truth, where=spatial_cells(two, one, 0.1)).rmse
     assert (perfect.lower, perfect.value, perfect.upper) == (0, 0, 0)
