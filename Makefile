@@ -2,11 +2,16 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Installs into the environment that is named after it, and shows how far it is.
+INSTALL := @$(PYTHON) deployments/install.py
 
 .PHONY: retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs
 
-retrain: $(VENV)/.run-installed  ## one night now
+# A census that is not there is reported before anything is installed; later `housing` does it, which
+# knows what is stored.
+census := $(if $(wildcard $(VENV)/.run-installed)$(findstring ://,$(HOUSING_CENSUS)),,census)
+
+retrain: $(census) $(VENV)/.run-installed  ## one run now
 	@$(BIN)/housing retrain
 
 up: $(VENV)/.run-installed  ## Prefect server, schedules and runner, until Ctrl-C
@@ -45,8 +50,7 @@ bench: $(VENV)/.dev-installed  ## every row of the goals in a quick form
 # A peer to be compared with, in an environment of its own: it is no part of the project.
 FLAML ?= build/flaml
 flaml:  ## for `python -m benchmarks quality --flaml build/flaml/bin/python`
-	$(PYTHON) -m venv $(FLAML)
-	$(FLAML)/bin/python -m pip install --quiet "flaml[automl]==2.7.0"
+	$(INSTALL) $(FLAML) "flaml[automl]==2.7.0"
 
 # make mutate MODULE="housing/gate/rules housing/store/ledger" SAMPLE=30; cosmic-ray has an environment of its own.
 SAMPLE ?= 30
@@ -54,9 +58,7 @@ mutate: $(VENV)/.dev-installed build/mutation/.installed  ## change MODULE in ra
 	$(BIN)/python -m benchmarks mutation $(MODULE) --sample $(SAMPLE) $(if $(TESTS),--tests $(TESTS)) $(if $(KEEP),--keep)
 
 build/mutation/.installed: requirements/mutation.txt
-	$(PYTHON) -m venv build/mutation
-	build/mutation/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
-	  --no-deps -r requirements/mutation.txt
+	$(INSTALL) build/mutation --only-binary :all: --require-hashes --no-deps -r requirements/mutation.txt
 	@touch $@
 
 # The lock files carry pins and hashes and no address, so any index serves.
@@ -70,20 +72,21 @@ lock:
 	uv pip compile requirements/tables.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -o requirements/tables.txt
 
-$(BIN)/python:
+.PHONY: census
+census:
+	@[ -z "$$HOUSING_CENSUS" ] || [ -e "$$HOUSING_CENSUS" ] || { echo "There is no file $$HOUSING_CENSUS." \
+	  "Set HOUSING_CENSUS to a readable path or URL, or unset it to download the table."; exit 1; }
+
+$(VENV)/.run-installed: requirements/run.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.run-installed: requirements/run.txt pyproject.toml | $(BIN)/python
-	@echo "Installing the locked requirements into $(VENV) (once, a few minutes) ..."
-	$(PIP) --require-hashes --no-deps -r requirements/run.txt
-	$(PIP) --no-deps --no-build-isolation -e .
+	$(INSTALL) $(VENV) --require-hashes --no-deps -r requirements/run.txt
+	$(INSTALL) $(VENV) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev-installed: requirements/dev.txt requirements/tables.txt $(VENV)/.run-installed
-	$(PIP) --require-hashes --no-deps -r requirements/dev.txt
-	$(PIP) --require-hashes --no-deps --no-build-isolation -r requirements/tables.txt
+	$(INSTALL) $(VENV) --require-hashes --no-deps -r requirements/dev.txt
+	$(INSTALL) $(VENV) --require-hashes --no-deps --no-build-isolation -r requirements/tables.txt
 	@touch $@
 
 docs: $(VENV)/.dev-installed  ## pages that are made from the code
