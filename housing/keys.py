@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.problem import Column
+from housing.problem import MARK, Column
 from housing.schema import CATALOGUE, ID_COLUMN, KEY
 
 Keys = npt.NDArray[np.int64]
 
-KEY_COLUMN = "key"
+KEY_COLUMN = f"{MARK}key"
 """Name of the column that holds the keys, in frames and stored segments."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

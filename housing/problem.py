@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # settings read the problem's name and sources, and start wit
 
 Kind = Literal["number", "category"]
 
+MARK = "#"
+"""Begins the system's own columns beside those of a table, in frames and stored files; no column
+of a table begins with it."""
+
 KM_PER_DEGREE = 111.2
 """Length of a degree of latitude."""
 

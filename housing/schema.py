@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dotenv import dotenv_values
 
 from housing.errors import ProblemInvalid
-from housing.problem import Column, Problem
+from housing.problem import MARK, Column, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,13 +21,8 @@ VARIABLE = "HOUSING_PROBLEM"
 DEFAULT = "housing.problems.california"
 
 
-RESERVED = frozenset(
-    {
-        "at", "error", "extrapolates", "key", "label", "lower", "model", "origin", "other",
-        "picked_for", "predicted", "seq", "shadow_model", "shadow_predicted", "test", "upper",
-    }
-)  # fmt: skip
-"""Columns that the system adds to rows and predictions; no table has one of these names."""
+CHALLENGER, CHAMPION = f"{MARK}challenger", f"{MARK}champion"
+"""Predictions of the two models of an evaluation, beside the target of the test rows."""
 
 
 def load_problem(name: str) -> Problem:
@@ -51,9 +46,10 @@ def fault_of(problem: Problem) -> str:
     table, numbers = problem.table, problem.table.named("number")
     names = [column.name for column in table.columns]
     used = {*table.key, *(group.column for group in (*table.strata, *table.slices))}
-    if taken := sorted(RESERVED & {*names, table.id_column, table.time_column}):
-        return f"the system adds columns with the names of {', '.join(taken)}: rename them"
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    every = [*names, table.id_column, table.time_column]
+    if marked := [name for name in every if name.startswith(MARK)]:
+        return f"the system's own columns begin with {MARK}, as does {', '.join(marked)}"
+    if twice := sorted({name for name in every if every.count(name) > 1}):
         return f"its table has {', '.join(twice)} twice"
     if table.target not in numbers:
         return f"its target {table.target} is no column of numbers of its table"
@@ -102,6 +98,16 @@ OPTIONAL_COLUMNS: tuple[str, ...] = (ID_COLUMN, TIME_COLUMN)
 
 LABEL_CAP = CATALOGUE[TARGET].cap
 """The source records every larger value as this one; None: it cuts nothing off."""
+
+
+def unused_name(name: str) -> str:
+    """A name for a column beside those of the table in a file that people read.
+
+    It is `name`, with an underscore after it where the table has a column of that name.
+    """
+    while name in {*CATALOGUE, *OPTIONAL_COLUMNS}:
+        name += "_"
+    return name
 
 
 def dtypes(names: tuple[str, ...] = tuple(CATALOGUE)) -> "dict[str, str | pd.CategoricalDtype]":

@@ -36,6 +36,9 @@ def _run() -> None:
     from deployments.cli.output import errors
     from housing.errors import HousingError
 
+    if sys.argv[1:3] == ["problem", "new"]:
+        # Works without a problem in force: HOUSING_PROBLEM may name the package that it writes.
+        os.environ["HOUSING_PROBLEM"] = "housing.problems.template"
     try:
         from deployments.cli.main import app  # raises ProblemInvalid
 

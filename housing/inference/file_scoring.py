@@ -21,14 +21,24 @@ from housing.errors import FileUnreadable
 from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of_frame
 from housing.inference.loaded_model import LoadedModel, Predictions
 from housing.quality.values import complaint, first_fault, read_columns
-from housing.schema import CATALOGUE, FEATURES, ID_COLUMN, REQUIRED, TARGET, TIME_COLUMN, WORDING
+from housing.schema import (
+    CATALOGUE,
+    FEATURES,
+    ID_COLUMN,
+    REQUIRED,
+    TARGET,
+    TIME_COLUMN,
+    WORDING,
+    unused_name,
+)
 from housing.sources.delimited import CsvTable
 from housing.sources.files import ReadLimits, memory_named, read_blocks
 from housing.sources.header import Wanted
 from housing.sources.parquet import ParquetTable, plain_frame
 
-OUTPUT_COLUMNS = ("predicted", "lower", "upper", "extrapolates", "model", "error")
-"""Columns that are added to those of the file."""
+NUMBERS = ("predicted", "lower", "upper")
+OUTPUT_COLUMNS = {name: unused_name(name) for name in (*NUMBERS, "extrapolates", "model", "error")}
+"""Columns that are added to those of the file, and their names in it."""
 
 LIMITS = ReadLimits(max_bytes=2**50, max_rows=2**40)
 """A file may be of any length, as some rows of it are in memory at a time; not of any shape."""
@@ -95,7 +105,7 @@ def _scored(
     columns, ids, errors = _checked(plain_frame(table.select([*FEATURES, *known]), name))
     good = np.flatnonzero([error is None for error in errors])
     valid = {name: values[good] for name, values in columns.items()}
-    found = {name: np.full(len(errors), np.nan) for name in ("predicted", "lower", "upper")}
+    found = {name: np.full(len(errors), np.nan) for name in NUMBERS}
     flags = np.zeros(len(errors), dtype=np.bool_)
     predictions = served.predictions(valid) if len(good) else None
     on_chunk(valid, predictions, [ids[row] for row in good.tolist()])
@@ -103,13 +113,16 @@ def _scored(
         for name, values in found.items():
             values[good] = getattr(predictions, name)
         flags[good] = predictions.extrapolates
-    for name, values in found.items():
-        table = table.append_column(name, pa.array(values, from_pandas=True))
     mask = np.ones(len(errors), dtype=np.bool_)
     mask[good] = False
-    table = table.append_column("extrapolates", pa.array(flags, mask=mask))
-    table = table.append_column("model", pa.array([served.name] * len(errors), pa.string()))
-    table = table.append_column("error", pa.array(errors, pa.string()))
+    added = {
+        **{name: pa.array(values, from_pandas=True) for name, values in found.items()},
+        "extrapolates": pa.array(flags, mask=mask),
+        "model": pa.array([served.name] * len(errors), pa.string()),
+        "error": pa.array(errors, pa.string()),
+    }
+    for name, column in OUTPUT_COLUMNS.items():
+        table = table.append_column(column, added[name])
     return table, len(good), int(flags.sum())
 
 

@@ -26,11 +26,14 @@ from housing.inference.fast_predictor import predict_members
 from housing.inference.fast_predictor import predictor as fast_predictor
 from housing.inference.training_index import TrainingIndex, distances
 from housing.keys import KEY_COLUMN, Keys
+from housing.problem import MARK
+from housing.schema import CHALLENGER
 from housing.store.data import batches, datasets
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, calibrations, registry
 from housing.store.queries import time as as_text
+from housing.store.runs.predictions import PREDICTED
 
 Floats = npt.NDArray[np.float64]
 
@@ -210,7 +213,7 @@ def _median_latency(served: LoadedModel) -> float:
 # --- calibration ----------------------------------------------------------------------------
 
 _FACTS = TypeAdapter(Calibration)
-VALUE, NEARBY = "#value", "#nearby"
+VALUE, NEARBY = f"{MARK}value", f"{MARK}nearby"
 """Columns of a stored training index beside the features; no feature has such a name."""
 
 
@@ -251,12 +254,12 @@ def stored_predictions(store: Store, model: Row[Any], keys: Keys) -> Floats | No
     if judged is None or judged.version != model.version:
         return None
     try:
-        table = get_table(store, judged.predictions, (KEY_COLUMN, "challenger"))
+        table = get_table(store, judged.predictions, (KEY_COLUMN, CHALLENGER))
     except HousingError:
         return None
     if not np.array_equal(table[KEY_COLUMN].to_numpy(), keys):
         return None
-    return np.asarray(table["challenger"].to_numpy(), dtype=np.float64)
+    return np.asarray(table[CHALLENGER].to_numpy(), dtype=np.float64)
 
 
 def out_of_fold(store: Store, model: Row[Any], train: pd.DataFrame) -> Floats | None:
@@ -267,7 +270,7 @@ def out_of_fold(store: Store, model: Row[Any], train: pd.DataFrame) -> Floats | 
     digest = getattr(model, "out_of_fold", None)
     if digest is None:
         return None
-    kept = get_table(store, digest).to_pandas().set_index(KEY_COLUMN)["predicted"]
+    kept = get_table(store, digest).to_pandas().set_index(KEY_COLUMN)[PREDICTED]
     found = kept.reindex(train[KEY_COLUMN]).to_numpy(dtype=np.float64)
     return None if np.isnan(found).all() else found
 

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import orjson
 import skops.io
 
@@ -20,7 +19,7 @@ from housing.inference.loaded_model import load
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
-from housing.store.models.artifacts import PREDICTION
+from housing.store.models.artifacts import PREDICTION, worst_difference
 from housing.store.models.trusted_types import trusted_types
 from housing.store.objects.filesystem import sync, write_page
 
@@ -56,14 +55,18 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
     data = skops.io.dumps(fitted)
     again = skops.io.loads(data, trusted=_types(data))
     rows = golden[list(schema.FEATURES)]
-    worst = float(np.max(np.abs(again.predict(rows) / golden[PREDICTION].to_numpy() - 1)))
+    worst = worst_difference(again.predict(rows), golden[PREDICTION].to_numpy())
     if not worst <= TOLERANCE:
         raise NotPossible(
             what=f"Exporting m{model}", why=f"read back it predicts otherwise (by {worst:.2g})."
         )
     facts = _facts(served.model_facts, served.calibration, _types(data))
-    check = golden.to_csv(index=False).encode()
-    contents = {"model.skops": data, "model.json": facts, "check.csv": check}
+    check = golden.rename(columns={PREDICTION: schema.unused_name("prediction")})
+    contents = {
+        "model.skops": data,
+        "model.json": facts,
+        "check.csv": check.to_csv(index=False).encode(),
+    }
     _write_all(folder.resolve(), contents)
     return [folder / name for name in contents]
 

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.keys import KEY_COLUMN, Keys
+from housing.problem import MARK
 from housing.schema import TARGET
 from housing.store.data import datasets
 from housing.store.data.segments import get_table
@@ -25,15 +26,22 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import batches
 from housing.store.database.tables import models as models_table
 from housing.store.runs import labelled, predictions
-from housing.store.runs.predictions import AT, MODEL
+from housing.store.runs.labelled import BATCH, LABEL, LABELLED_AT, ORIGIN
+from housing.store.runs.predictions import (
+    AT,
+    LOWER,
+    MODEL,
+    OUTPUTS,
+    PREDICTED,
+    SHADOW,
+    SHADOW_PREDICTED,
+    UPPER,
+)
 
-LABEL, LABELLED_AT, ORIGIN, BATCH = "label", "labelled_at", "origin", "batch"
-SHADOW, SHADOW_PREDICTED = "shadow_model", "shadow_predicted"
-LOGGED = (
-    AT, MODEL, KEY_COLUMN, "predicted", "lower", "upper", "extrapolates", SHADOW, SHADOW_PREDICTED,
-)  # fmt: skip
+LOGGED = (AT, MODEL, KEY_COLUMN, *OUTPUTS, SHADOW, SHADOW_PREDICTED)
 LABELS = (KEY_COLUMN, LABEL, LABELLED_AT, ORIGIN)
 MATCHED = (*LOGGED, BATCH, *LABELS[1:])
+PREDICTED_AT, IS_SHADOW = f"{MARK}predicted_at", f"{MARK}shadow"
 
 Cursor = dict[str, Any]
 START: Mapping[str, Any] = {"batch": 0, "skipped": (), "withdrawn": (), "labels": 0}
@@ -132,7 +140,7 @@ def _sources(connection: Connection, standing: set[int]) -> list[LabelSource]:
 def matched(store: Store, cursor: Mapping[str, Any]) -> tuple[pd.DataFrame, Cursor]:
     """Predictions whose row got its first label beyond the cursor, and the cursor beyond it.
 
-    One row per model and row of data, with the columns `MATCHED`; `batch` is that of predictions.
+    One row per model and row of data, with the columns `MATCHED`; BATCH is that of predictions.
     """
     sources, after = new_sources(store, cursor)
     gone = set(after["withdrawn"]) - set(cursor["withdrawn"])
@@ -238,15 +246,18 @@ def _present(store: Store, digest: str, wanted: Keys) -> Keys:
 
 def as_recorded(found: pd.DataFrame) -> pd.DataFrame:
     """Matched predictions with the columns `labelled.COLUMNS`; a shadow's are rows of their own."""
-    own = found.rename(columns={AT: "predicted_at"}).assign(shadow=False)
+    own = found.rename(columns={AT: PREDICTED_AT}).assign(**{IS_SHADOW: False})
     parts = [own]
     if SHADOW_PREDICTED in found:
         of_shadow = own.dropna(subset=[SHADOW_PREDICTED])
         facts = {
-            "model": of_shadow[SHADOW].astype("int64"),
-            "predicted": of_shadow[SHADOW_PREDICTED],
+            MODEL: of_shadow[SHADOW].astype("int64"),
+            PREDICTED: of_shadow[SHADOW_PREDICTED],
+            LOWER: None,
+            UPPER: None,
+            IS_SHADOW: True,
         }
-        parts.append(of_shadow.assign(shadow=True, lower=None, upper=None, **facts))
+        parts.append(of_shadow.assign(**facts))
     return _concat([part[list(labelled.COLUMNS)] for part in parts], labelled.COLUMNS)
 
 
@@ -263,7 +274,7 @@ def with_inputs(store: Store, rows: pd.DataFrame, columns: tuple[str, ...]) -> p
         table = predictions.rows_of_keys(store, files[batch].segment, keys, names)
         if table is None or not set(columns) <= set(table.column_names):
             continue
-        at = pd.to_datetime(part["predicted_at"], utc=True)
+        at = pd.to_datetime(part[PREDICTED_AT], utc=True)
         part = part[[MODEL, KEY_COLUMN, LABEL]].assign(**{AT: at})
         parts.append(table.to_pandas().merge(part, on=[MODEL, KEY_COLUMN, AT])[wanted])
     found = _concat(parts, wanted).drop_duplicates(KEY_COLUMN)

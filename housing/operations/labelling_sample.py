@@ -14,6 +14,7 @@ from housing import schema
 from housing.errors import NotPossible
 from housing.evaluation.conformal import FLOOR
 from housing.inference.columns import columns_of_frame
+from housing.inference.file_scoring import NUMBERS
 from housing.inference.loaded_model import load
 from housing.keys import KEY_COLUMN, ids_of_keys
 from housing.operations.labelled_predictions import logged
@@ -23,7 +24,8 @@ from housing.store.models import registry
 from housing.store.objects.filesystem import write_page
 from housing.store.runs.predictions import AT
 
-REASON = "picked_for"
+REASON = schema.unused_name("picked_for")
+OTHER = schema.unused_name("other")
 WIDEST, DISAGREEMENT, RANDOM = "widest interval", "models disagree", "random"
 SHARES = {WIDEST: 0.4, DISAGREEMENT: 0.4, RANDOM: 0.2}
 """Of the sample. The random part estimates the error; the others find large errors."""
@@ -48,15 +50,15 @@ def sample(store: Store, count: int, *, seed: int, other: int | None = None) -> 
     served = load(store, champion)
     columns = columns_of_frame(pool)
     found = served.predictions(columns)
-    pool = pool.assign(predicted=found.predicted, lower=found.lower, upper=found.upper)
+    pool = pool.assign(**{schema.unused_name(name): getattr(found, name) for name in NUMBERS})
     second = None if other is None or other == champion else load(store, other)
     # Relative to the prediction, unless that is next to nothing beside the others.
     size = np.abs(found.predicted)
     size = np.maximum(size, FLOOR * float(np.median(size)) or 1.0)
     difference = np.zeros(len(pool))
     if second is not None:
-        pool["other"] = second.predict(columns)
-        difference = np.abs(pool["other"].to_numpy() - found.predicted) / size
+        pool[OTHER] = second.predict(columns)
+        difference = np.abs(pool[OTHER].to_numpy() - found.predicted) / size
     width = np.nan_to_num((found.upper - found.lower) / size)
     return _picked(pool, width, difference, count, np.random.default_rng(seed))
 

@@ -30,8 +30,8 @@ from housing.sources.landing import Landing
 from housing.sources.table_file import read_table
 from housing.store.database.engine import Store
 from housing.store.runs import predictions, runs
+from housing.store.runs.labelled import LABEL
 
-LABEL = "label"
 AUDIT = "audit"
 """Source of a batch whose rows a person has checked."""
 

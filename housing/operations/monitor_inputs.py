@@ -15,14 +15,14 @@ import sqlalchemy as sa
 from housing import schema
 from housing.keys import KEY_COLUMN, Keys
 from housing.operations import labelled_predictions
-from housing.operations.labelled_predictions import ORIGIN
 from housing.store.data import datasets
 from housing.store.data.near_duplicates import leaking_rows
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches
 from housing.store.runs import predictions
-from housing.store.runs.predictions import MODEL
+from housing.store.runs.labelled import ORIGIN
+from housing.store.runs.predictions import MODEL, PREDICTED
 from housing.training.fingerprints import fingerprints
 
 MOST_ROWS = 20_000
@@ -51,15 +51,15 @@ def logged(store: Store, model: int, after: int) -> Logged:
 
 
 def sample(store: Store, model: int, found: Logged) -> pd.DataFrame:
-    """Features and `predicted` of at most MOST_ROWS of these answers, evenly spread."""
+    """Features and predictions of at most MOST_ROWS of these answers, evenly spread."""
     segments = found.segments[:: -(-len(found.segments) // MOST_FILES) or 1]
     most = max(MOST_ROWS // max(len(segments), 1), 1)
     parts = []
     for digest in segments:
-        table = get_table(store, digest, (MODEL, "predicted", *schema.FEATURES)).to_pandas()
+        table = get_table(store, digest, (MODEL, PREDICTED, *schema.FEATURES)).to_pandas()
         own = table[table[MODEL] == model].dropna(subset=list(schema.REQUIRED))
         parts.append(own[:: max(-(-len(own) // most), 1)])
-    columns = ["predicted", *schema.FEATURES]
+    columns = [PREDICTED, *schema.FEATURES]
     frame = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
     return frame.astype(schema.dtypes(schema.FEATURES))
 
@@ -71,7 +71,7 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_of_batches(store: Store, labelled: pd.DataFrame) -> pd.DataFrame:
-    """Key, features and target of rows of batches; `labelled` has `key` and `origin`."""
+    """Key, features and target of rows of batches; `labelled` has keys and origins."""
     with store.read() as connection:
         query = sa.select(batches.c.id, batches.c.segment)
         segments = {f"b{row.id}": row.segment for row in connection.execute(query)}
@@ -88,7 +88,7 @@ def rows_of_batches(store: Store, labelled: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Arrived:
-    """Rows that were in no batch before: `key`, catalogue columns and `origin`."""
+    """Rows that were in no batch before: key, catalogue columns and origin."""
 
     frame: pd.DataFrame  # at most MOST_ROWS, evenly spread
     cursor: dict[str, Any]

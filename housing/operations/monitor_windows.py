@@ -27,14 +27,15 @@ from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
 from housing.monitoring.staleness import age_signals, quarantined_signal, rejected_signal
 from housing.operations import expected_rates, labelled_predictions, monitor_inputs
-from housing.operations.labelled_predictions import LABEL, ORIGIN
 from housing.operations.live_error_sums import live_errors
 from housing.store.data import datasets
 from housing.store.data.batches import NEED_A_PERSON
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches, utc_now
 from housing.store.runs import labelled, monitor_windows
+from housing.store.runs.labelled import ID, LABEL, ORIGIN
 from housing.store.runs.monitor_windows import LABELS, LabelledRows
+from housing.store.runs.predictions import LOWER, PREDICTED, UPPER
 
 PREDICTIONS, BATCHES, CLOCK = "predictions", "batches", "clock"
 WITH_ROWS = ("accepted", "released")
@@ -120,7 +121,7 @@ class MonitorContext:
         return [window for window in found if window is not None]
 
     def rows(self) -> pd.DataFrame:
-        """Every labelled row since the promotion, once each: `key`, features and target."""
+        """Every labelled row since the promotion, once each: key, features and target."""
         inputs = labelled_predictions.with_inputs(self.store, self._labelled, schema.FEATURES)
         found = [
             monitor_inputs.typed(inputs.rename(columns={LABEL: schema.TARGET})),
@@ -148,14 +149,14 @@ class MonitorContext:
         after, signals = dict(cursor), []
         if enough := logged.rows >= self.options.drift.min_rows:
             frame = monitor_inputs.sample(self.store, self.served.model, logged)
-            signals = self._drift(frame, frame["predicted"].to_numpy(np.float64))
+            signals = self._drift(frame, frame[PREDICTED].to_numpy(np.float64))
             after["batch"] = logged.newest
-        new = self._labelled[self._labelled["id"] > cursor["label"]]
+        new = self._labelled[self._labelled[ID] > cursor["label"]]
         if len(new) >= self.options.min_labels:
             # Withdrawn rows are recorded too: they count once their batch is restored.
-            new = self._all_labelled[self._all_labelled["id"] > cursor["label"]]
+            new = self._all_labelled[self._all_labelled[ID] > cursor["label"]]
             self._new_labelled[PREDICTIONS] = _by_origin(new)
-            after["label"] = int(new["id"].max())
+            after["label"] = int(new[ID].max())
         elif not enough and not self._is_outdated(PREDICTIONS):
             return None
         self._after[PREDICTIONS] = after
@@ -175,7 +176,9 @@ class MonitorContext:
         signals = self._drift(frame[list(schema.FEATURES)], predicted.predicted)
         self._after[BATCHES] = found.cursor
         facts: dict[str, Any] = {
-            name: getattr(predicted, name) for name in ("predicted", "lower", "upper")
+            PREDICTED: predicted.predicted,
+            LOWER: predicted.lower,
+            UPPER: predicted.upper,
         }
         facts[LABEL] = frame[schema.TARGET]
         self._new_labelled[BATCHES] = _by_origin(frame[[KEY_COLUMN, ORIGIN]].assign(**facts))
@@ -292,8 +295,8 @@ class MonitorContext:
 
 
 def _by_origin(rows: pd.DataFrame) -> LabelledRows:
-    """Rows with `key`, `label`, `predicted`, `lower`, `upper` and `origin`, by origin."""
-    values = (rows[n].to_numpy(np.float64) for n in (LABEL, "predicted", "lower", "upper"))
+    """Rows with key, label, prediction, interval and origin, by origin."""
+    values = (rows[n].to_numpy(np.float64) for n in (LABEL, PREDICTED, LOWER, UPPER))
     outside, above = outside_and_above(LabelledPredictions(*values))
     kept = [KEY_COLUMN, "outside", "above"]
     flagged = rows.assign(outside=outside, above=above).astype(dict.fromkeys(kept, "int64"))

@@ -3,9 +3,10 @@
 Guesses are marked EDIT in the text. Not here: whether a package works (`problem_check`).
 """
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from housing.errors import NotPossible
-from housing.schema import RESERVED
+from housing.problem import MARK
 
 SAMPLE_ROWS = 200_000
 """Rows at the start of the file that the guesses are made from."""
@@ -25,6 +26,9 @@ MOST_CATEGORIES = 200
 
 FEW_LEVELS = 8
 """Categories up to which a column can make strata."""
+
+_CONSTANTS = ("COLUMNS", "GROUPS", "PROBLEM")
+"""Names that the written module has besides those of categories."""
 
 _ID_NAMES = ("id", "key", "uuid", "number")
 
@@ -53,16 +57,12 @@ def write_draft(file: Path, target: str, name: str, folder: Path) -> Draft:
     if find_spec(name) is not None:
         raise NotPossible(what=what, why="Python has a module of that name; give another --name")
     frame = read_sample(file)
-    if target in RESERVED:
-        raise NotPossible(what=what, why=f"the system uses the name {target}; rename the column")
     if target not in frame or not pd.api.types.is_numeric_dtype(frame[target]):
         numbers = ", ".join(frame.select_dtypes("number").columns)
         why = f"{target} is no column of numbers in {file.name}; these are: {numbers or 'none'}"
         raise NotPossible(what=what, why=why)
     guess = _Guess(frame, target)
     package.mkdir(parents=True)
-    models = resources.files("housing.problems.template").joinpath("models.py")
-    (package / "models.py").write_text(models.read_text(encoding="utf-8"), encoding="utf-8")
     text = "".join(_module(guess, name, file.name))
     (package / "__init__.py").write_text(text, encoding="utf-8")
     return Draft(package, name, len(frame), tuple(guess.notes))
@@ -93,8 +93,12 @@ class _Guess:
         self.target = target
         self.id = self.time = ""
         self.kept: dict[str, pd.Series] = {}
+        self.constants: dict[str, str] = {}  # of the columns of categories
         for column in map(str, frame.columns):
             self._place(column, frame[column])
+        for name, values in self.kept.items():
+            if not pd.api.types.is_numeric_dtype(values):
+                self.constants[name] = self._constant(name)
         self.strata = self._strata()
         if not self.id:
             self._check_key(frame)
@@ -102,9 +106,8 @@ class _Guess:
     def _place(self, name: str, values: pd.Series) -> None:
         if name == self.target:
             self.kept[name] = values
-        elif not name.isidentifier() or name in RESERVED:
-            why = "the system uses the name" if name in RESERVED else "it is no plain word"
-            self.notes.append(f"{name!r} is left out, as {why}: rename it in the files to use it")
+        elif name.startswith(MARK):
+            self.notes.append(f"{name} is left out: the system's own columns begin with {MARK}")
         elif values.nunique() < 2:
             self.notes.append(f"{name} is left out: it has one value")
         elif not self.id and _is_id(name, values):
@@ -131,18 +134,27 @@ class _Guess:
         }
         return sorted(strength, key=lambda name: -np.nan_to_num(strength[name]))
 
+    def _constant(self, name: str) -> str:
+        """A Python name for the categories of a column, that nothing else has in the module."""
+        found = re.sub(r"\W+", "_", name).strip("_").upper()
+        if not found.isidentifier():
+            found = f"COLUMN_{found}"
+        while found in (*_CONSTANTS, *self.constants.values()):
+            found += "_"
+        return found
+
     def _strata(self) -> list[str]:
         found = []
         for name in self.numbers()[:1]:
             edges = np.unique([_short(q) for q in self.kept[name].quantile([0.2, 0.4, 0.6, 0.8])])
-            found.append(f'Bins("{name}", ({", ".join(map(repr, edges.tolist()))},))')
+            found.append(f"Bins({_text(name)}, ({', '.join(map(repr, edges.tolist()))},))")
         levels = {
             name: values.nunique()
             for name, values in self.kept.items()
             if name != self.target and not pd.api.types.is_numeric_dtype(values)
         }
         few = [name for name, count in levels.items() if count <= FEW_LEVELS]
-        return [*found, *(f'Levels("{name}", {_constant(name)})' for name in few[:1])]
+        return [*found, *(f"Levels({_text(name)}, {self.constants[name]})" for name in few[:1])]
 
     def _check_key(self, frame: pd.DataFrame) -> None:
         features = [name for name in self.kept if name != self.target]
@@ -190,21 +202,22 @@ def _limits(values: pd.Series, *, is_target: bool) -> tuple[float, float]:
     return (_short(low / 10) if is_target else 0.0), most
 
 
-def _constant(name: str) -> str:
-    return name.upper()
+def _text(value: str) -> str:
+    """A text as Python source."""
+    return json.dumps(value, ensure_ascii=False)
 
 
-def _column(name: str, values: pd.Series, *, is_target: bool) -> str:
-    label = name.replace("_", " ").capitalize()
+def _column(guess: _Guess, name: str, values: pd.Series) -> str:
+    is_target, label = name == guess.target, name.replace("_", " ").capitalize()
     empty = ", nullable=True" if values.isna().any() and not is_target else ""
     if not pd.api.types.is_numeric_dtype(values):
         return (
-            f'    Column("{name}", "category", "category", "{label}", '
-            f"categories={_constant(name)}{empty}),\n"
+            f'    Column({_text(name)}, "category", "category", {_text(label)}, '
+            f"categories={guess.constants[name]}{empty}),\n"
         )
     low, high = _limits(values, is_target=is_target)
     return (
-        f'    Column("{name}", "number", "", "{label}", '
+        f'    Column({_text(name)}, "number", "", {_text(label)}, '
         f"minimum={low!r}, maximum={high!r}{empty}),\n"
     )
 
@@ -229,12 +242,13 @@ def _module(guess: _Guess, name: str, file: str) -> Iterator[str]:
     yield f"from housing.problem import {names}\n\n"
     for column, values in guess.kept.items():
         if not pd.api.types.is_numeric_dtype(values):
-            yield f"{_constant(column)} = (  # EDIT: from low to high, if they have an order\n"
+            constant = guess.constants[column]
+            yield f"{constant} = (  # EDIT: from low to high, if they have an order\n"
             yield from _lines_of(sorted(values.dropna().unique()))
             yield ")\n"
     yield "\nCOLUMNS = (\n    # EDIT: units, meanings and allowed ranges\n"
     for column, values in guess.kept.items():
-        yield _column(column, values, is_target=column == guess.target)
+        yield _column(guess, column, values)
     yield ")\n\nGROUPS = (  # EDIT: groups that the test set must represent\n"
     yield from (f"    {line},\n" for line in guess.strata)
     yield ")\n\n"
@@ -245,16 +259,15 @@ def _problem(guess: _Guess, name: str) -> Iterator[str]:
     rows = name.replace("_", " ")
     row = rows.removesuffix("s")
     value = guess.target.replace("_", " ")
-    facts: dict[str, Any] = {"name": name, "models": f"{name}.models"}
     yield "PROBLEM = Problem(\n"
-    yield f'    name="{facts["name"]}",\n    table=Table(\n        columns=COLUMNS,\n'
-    yield f'        target="{guess.target}",\n'
-    yield f'        id_column="{guess.id or "row_id"}",\n'
-    yield f'        time_column="{guess.time or "recorded_at"}",\n'
+    yield f'    name="{name}",\n    table=Table(\n        columns=COLUMNS,\n'
+    yield f"        target={_text(guess.target)},\n"
+    yield f"        id_column={_text(guess.id or 'row_id')},\n"
+    yield f"        time_column={_text(guess.time or 'recorded_at')},\n"
     yield "        strata=GROUPS,\n        slices=GROUPS,\n    ),\n"
     yield '    amount=Amount(unit="", symbol=""),  # EDIT: e.g. "euros", "€"\n'
-    yield f'    models="{facts["models"]}",\n    wording=Wording(  # EDIT\n'
+    yield '    models="housing.problems.template.models",\n    wording=Wording(  # EDIT\n'
     yield f'        row="{row}",\n        rows="{rows}",\n'
-    yield f'        value="{value}",\n        values="{value}s",\n'
-    yield f'        target="the {value} of a {row}",\n'
+    yield f"        value={_text(value)},\n        values={_text(value + 's')},\n"
+    yield f"        target={_text(f'the {value} of a {row}')},\n"
     yield f'        title="Predictions for {rows}",\n    ),\n)\n'

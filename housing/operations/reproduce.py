@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sqlalchemy.engine import Row
 
@@ -65,7 +64,7 @@ def reproduce(
     again = refit(store, row, X, y, settings)
     same_bytes = artifacts.digest_of(again) == row.artifact
     then, rows, source = _old_predictions(store, row, frame)
-    worst = None if then is None else _worst(again.predict(rows), then)
+    worst = None if then is None else artifacts.worst_difference(again.predict(rows), then)
     if keep and same_bytes:
         _keep(store, again, X, row)
     return Reproduced(
@@ -96,10 +95,6 @@ def _old_predictions(
         return None, X, "nothing: neither the model nor its golden rows are left"
     then = golden.pop(artifacts.PREDICTION).to_numpy()
     return then, golden[list(X.columns)], "its golden rows"
-
-
-def _worst(now: Any, then: Any) -> float:
-    return float(np.max(np.abs(np.asarray(now) / np.asarray(then) - 1.0)))
 
 
 def _changed(then: dict[str, str]) -> dict[str, tuple[str, str]]:

@@ -28,6 +28,7 @@ from housing.pipeline.run_context import RunContext
 from housing.pipeline.subprocess_check import PREFLIGHT_SECONDS, preflight
 from housing.pipeline.train import training_side, verified_training_keys
 from housing.records import Json, Verdict
+from housing.schema import CHALLENGER, CHAMPION
 from housing.settings import Settings
 from housing.store.data import datasets, near_duplicates, profiles
 from housing.store.data.segments import put_frame
@@ -181,7 +182,7 @@ def collect_evidence(
         fresh = evidence_context.unused_test_rows(store, version, challenger, test)
     rows = _test_rows(test, version, fresh)
     evidence = measure_evidence(rows, new, competitors, settings.gate, facts, CHECKS)
-    columns = {"challenger": new.values} | ({} if old is None else {"champion": old.values})
+    columns = {CHALLENGER: new.values} | ({} if old is None else {CHAMPION: old.values})
     return evidence, test[[KEY_COLUMN, *schema.COORDINATES, schema.TARGET]].assign(**columns)
 
 

@@ -136,7 +136,7 @@ def _name(model: Row[Any]) -> str:
 
 def _test_set(store: Store, evaluation: Row[Any]) -> TestSet:
     table = get_table(store, evaluation.predictions)
-    actual, predicted = (table[name].to_numpy() for name in (schema.TARGET, "challenger"))
+    actual, predicted = (table[name].to_numpy() for name in (schema.TARGET, schema.CHALLENGER))
     if schema.LOCATION is None:
         return TestSet(actual, predicted)
     x, y = (table[name].to_numpy() for name in schema.LOCATION.columns)

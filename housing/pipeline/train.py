@@ -21,6 +21,7 @@ from housing.store.data import datasets, profiles
 from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry, searches
+from housing.store.runs.predictions import PREDICTED
 from housing.training.candidates import FAMILIES, unfitted
 from housing.training.fit import (
     EVERY_ROW,
@@ -36,7 +37,6 @@ from housing.training.search_config import SearchPlan
 from housing.training.search_config import search_key as plan_key
 from housing.training.workers import one_thread
 
-PREDICTED = "predicted"
 """Column of the out-of-fold predictions, beside the key."""
 
 TOY_ROWS = 200

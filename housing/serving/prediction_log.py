@@ -18,17 +18,16 @@ import pandas as pd
 from housing.inference.columns import Columns, frame_of
 from housing.inference.loaded_model import LoadedModel, Predictions, single_threaded
 from housing.keys import KEY_COLUMN, keys_of_ids, keys_of_values
+from housing.problem import MARK
 from housing.schema import FEATURES
 from housing.serve_options import ServeOptions
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.runs import predictions
-from housing.store.runs.predictions import AT, MODEL
+from housing.store.runs.predictions import AT, MODEL, OUTPUTS, SEQ, SHADOW, SHADOW_PREDICTED
 
 log = logging.getLogger("housing")
 
-SHADOW = "shadow_model"
-SHADOW_PREDICTED = "shadow_predicted"
 EXPIRE_EVERY = timedelta(hours=1)
 
 
@@ -128,11 +127,13 @@ class PredictionLog:
             {
                 AT: pd.to_datetime(instants).as_unit("us").tz_localize("UTC"),
                 MODEL: np.repeat([e.served.model for e in entries], counts).astype(np.int64),
-                "seq": np.repeat([e.served.seq for e in entries], counts).astype(np.int64),
+                SEQ: np.repeat([e.served.seq for e in entries], counts).astype(np.int64),
                 KEY_COLUMN: _keys(entries, inputs),
                 **{
-                    name: np.concatenate([getattr(e.predictions, name) for e in entries])
-                    for name in ("predicted", "lower", "upper", "extrapolates")
+                    name: np.concatenate(
+                        [getattr(e.predictions, name.removeprefix(MARK)) for e in entries]
+                    )
+                    for name in OUTPUTS
                 },
             }
         )

@@ -7,13 +7,20 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from housing.serving.prediction_log import SHADOW, SHADOW_PREDICTED
 from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.runs import predictions
-from housing.store.runs.predictions import AT, MODEL
+from housing.store.runs.predictions import (
+    AT,
+    LOWER,
+    MODEL,
+    PREDICTED,
+    SHADOW,
+    SHADOW_PREDICTED,
+    UPPER,
+)
 
-COLUMNS = (AT, MODEL, "predicted", "lower", "upper", SHADOW, SHADOW_PREDICTED)
+COLUMNS = (AT, MODEL, PREDICTED, LOWER, UPPER, SHADOW, SHADOW_PREDICTED)
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,8 @@ def _compare(rows: pd.DataFrame) -> Iterator[ShadowComparison]:
 
 def _comparison(rows: pd.DataFrame, day: str | None) -> ShadowComparison:
     shadow = rows[SHADOW_PREDICTED]
-    difference = (shadow - rows["predicted"]).abs()
-    outside = ~shadow.between(rows["lower"], rows["upper"])[rows["lower"].notna()]
+    difference = (shadow - rows[PREDICTED]).abs()
+    outside = ~shadow.between(rows[LOWER], rows[UPPER])[rows[LOWER].notna()]
     median, p90, p99, maximum = np.quantile(difference, (0.5, 0.9, 0.99, 1.0)).tolist()
     return ShadowComparison(
         champion=f"m{int(rows[MODEL].iloc[0])}",
@@ -76,6 +83,6 @@ def _comparison(rows: pd.DataFrame, day: str | None) -> ShadowComparison:
         p90=p90,
         p99=p99,
         maximum=maximum,
-        share_above=float((shadow > rows["predicted"]).mean()),
+        share_above=float((shadow > rows[PREDICTED]).mean()),
         share_outside=float(outside.mean()) if len(outside) else None,
     )

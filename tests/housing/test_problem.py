@@ -17,7 +17,7 @@ from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import independent_rows, spatial_error
 from housing.problem import Bins, Column, Levels, Location, Table
 from housing.quality import parsing
-from housing.schema import PROBLEM, RESERVED, fault_of, load_problem
+from housing.schema import PROBLEM, fault_of, load_problem
 from housing.settings import load_settings
 from housing.store.database.open import open_store
 from housing.store.database.tables import dataset_versions, utc_now
@@ -43,30 +43,14 @@ def test_a_missing_import_within_a_problem_is_not_taken_for_a_missing_problem(
     sys.modules.pop("broken_problem", None)
 
 
-def test_a_column_with_a_name_of_the_system_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Its rows would have two columns of one name in the prediction log and in files."""
-    (tmp_path / "cars_problem.py").write_text(
-        "from housing.problem import *\n"
-        "columns = (Column('model', 'number', '', ''), Column('y', 'number', '', ''))\n"
-        "PROBLEM = Problem('cars', Table(columns, 'y'), Amount(''), 'cars_models')\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ProblemInvalid, match="names of model: rename"):
-        load_problem("cars_problem")
-    sys.modules.pop("cars_problem", None)
-
-
-def test_every_column_that_predictions_add_is_reserved():
-    from housing.inference.file_scoring import OUTPUT_COLUMNS
-    from housing.keys import KEY_COLUMN
-    from housing.serving.prediction_log import SHADOW, SHADOW_PREDICTED
-    from housing.store.data.datasets import SIDE_COLUMN
-    from housing.store.runs.predictions import AT, MODEL
-
-    added = {*OUTPUT_COLUMNS, KEY_COLUMN, SHADOW, SHADOW_PREDICTED, SIDE_COLUMN, AT, MODEL}
-    assert added <= RESERVED
+def test_only_a_column_with_the_mark_of_the_system_is_refused():
+    columns = (Column("model", "number", "", ""), Column("#key", "number", "", ""))
+    table = Table(columns, "model")
+    assert "begin with #, as does #key" in fault_of(replace(PROBLEM, table=table, location=None))
+    table = Table(columns[:1], "model", id_column="key", time_column="test")
+    assert fault_of(replace(PROBLEM, table=table, location=None)) == ""
+    table = replace(table, time_column="model")
+    assert "has model twice" in fault_of(replace(PROBLEM, table=table, location=None))
 
 
 def test_a_table_without_a_key_is_identified_by_all_its_features():

@@ -67,8 +67,8 @@ def test_clean_rows_are_typed_and_keyed():
     for delivered in (frame, as_text(frame)):
         result = checked(delivered)
         assert result.rejected.empty
-        assert result.accepted["key"].dtype == np.int64
-        assert result.accepted["key"].is_unique
+        assert result.accepted["#key"].dtype == np.int64
+        assert result.accepted["#key"].is_unique
         pd.testing.assert_frame_equal(result.accepted[list(CATALOGUE)], frame.astype(dtypes()))
 
 
@@ -186,7 +186,7 @@ def test_ids_make_the_key_and_bad_ones_are_rejected(rows):
     assert [(r.code, r.rows) for r in result.rejections] == [("bad-id", 2)]
     assert result.accepted["district_id"].isna().sum() == 1
     moved = rows.assign(district_id=ids, population="77")
-    same = result.accepted["key"].to_numpy() == checked(moved).accepted["key"].to_numpy()
+    same = result.accepted["#key"].to_numpy() == checked(moved).accepted["#key"].to_numpy()
     assert same.tolist() == [False] + [True] * 57
 
 

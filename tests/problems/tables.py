@@ -12,7 +12,7 @@ import pandas as pd
 ROWS = 20_000
 
 FLIGHT_COLUMNS = (
-    "flight_id", "time_hour", "month", "sched_dep_time", "dep_delay", "carrier", "airport", "dest",
+    "flight_id", "time_hour", "month", "sched_dep_time", "dep_delay", "carrier", "origin", "dest",
     "distance", "arr_delay",
 )  # fmt: skip
 
@@ -44,7 +44,7 @@ def flights() -> pd.DataFrame:
     flight, day = rows["carrier"] + rows["flight"].astype(str), rows["time_hour"].str[:10]
     rows.insert(0, "flight_id", flight + "-" + day + "-" + rows["origin"])
     rows = rows.drop_duplicates("flight_id").sample(ROWS, random_state=0).sort_values("time_hour")
-    return rows.rename(columns={"origin": "airport"})[list(FLIGHT_COLUMNS)]  # the name is reserved
+    return rows[list(FLIGHT_COLUMNS)]
 
 
 TABLES = {"diamonds": diamonds, "flights": flights}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from housing.keys import Keys
 
-SIDE_COLUMN = "test"
+SIDE_COLUMN = "#test"
 
 TAKEN = ("accepted", "unchanged", "released")
 """Statuses of batches whose accepted rows are in the dataset or enter it."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from sqlalchemy.engine import Connection, Row
 
 from housing import schema
 from housing.errors import BlobMissing, Corrupt, HousingError, NotPossible, Pruned
+from housing.problem import MARK
 from housing.store.data.segments import get_table, put_frame, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs
@@ -33,7 +35,7 @@ PICKLED = "joblib.zst"
 """For models that skops cannot store. Only the signature protects from a malicious pickle; both
 formats require it."""
 
-PREDICTION = "prediction"
+PREDICTION = f"{MARK}prediction"
 GOLDEN_TOLERANCE = 1e-9
 """Relative; the same artifact in the same environment must give the same numbers."""
 
@@ -155,6 +157,13 @@ def rehearse(store: Store, artifact: str, golden: str) -> float:
         return replay_golden(store, golden, lambda X: model.predict(X[list(schema.FEATURES)]))
 
 
+def worst_difference(now: npt.NDArray[Any], then: npt.NDArray[Any]) -> float:
+    """The largest difference of predictions (n,), relative to the prediction or, where that is
+    larger, to the mean one: a prediction may be zero."""
+    size = np.maximum(np.abs(then), np.abs(then).mean())
+    return float(np.max(np.abs(now - then) / np.where(size > 0, size, 1.0)))
+
+
 def replay_golden(store: Store, digest: str, predict: Callable[[pd.DataFrame], Any]) -> float:
     """Predict the golden rows again; returns the worst relative difference (0 is the same).
 
@@ -162,7 +171,7 @@ def replay_golden(store: Store, digest: str, predict: Callable[[pd.DataFrame], A
     """
     golden = to_frame(get_table(store, digest))
     then = golden.pop(PREDICTION).to_numpy()
-    worst = float(np.max(np.abs(np.asarray(predict(golden)) / then - 1.0)))
+    worst = worst_difference(np.asarray(predict(golden)), then)
     if not worst <= GOLDEN_TOLERANCE:
         raise Corrupt(
             what="the model",

@@ -12,14 +12,21 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from housing.problem import MARK
 from housing.store.database.tables import labelled_predictions as table
 
-COLUMNS = tuple(c.name for c in table.columns if c.name not in ("id", "promotion"))
+COLUMNS = tuple(f"{MARK}{c.name}" for c in table.columns if c.name not in ("id", "promotion"))
+"""Names of the table's columns in a frame, beside those of rows."""
+
+ID, LABEL, LABELLED_AT, ORIGIN, BATCH = (
+    f"{MARK}{name}" for name in ("id", "label", "labelled_at", "origin", "batch")
+)
 
 
 def add(connection: Connection, promotion: int, rows: pd.DataFrame) -> None:
     """Append rows with `COLUMNS`, matched while `promotion` is the active one."""
-    plain = rows[list(COLUMNS)].astype(object)
+    plain = rows[list(COLUMNS)].rename(columns=lambda name: name.removeprefix(MARK))
+    plain = plain.astype(object)
     values = plain.where(plain.notna(), None).assign(promotion=promotion)
     if len(values):
         connection.execute(
@@ -29,13 +36,13 @@ def add(connection: Connection, promotion: int, rows: pd.DataFrame) -> None:
 
 
 def of_promotion(connection: Connection, promotion: int, model: int, after: int) -> pd.DataFrame:
-    """Predictions of a model, matched while it was promoted, beyond a row; columns of the table."""
+    """Predictions of a model, matched while it was promoted, beyond a row; COLUMNS and ID."""
     query = sa.select(table).where(
         table.c.promotion == promotion, table.c.model == model, table.c.id > after,
         table.c.shadow.is_(False),
     )  # fmt: skip
     rows = connection.execute(query.order_by(table.c.id)).all()
-    return pd.DataFrame(rows, columns=[c.name for c in table.columns])
+    return pd.DataFrame(rows, columns=[f"{MARK}{c.name}" for c in table.columns])
 
 
 def matched_with(connection: Connection, origins: Collection[str]) -> set[tuple[int, int, str]]:

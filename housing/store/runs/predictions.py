@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.errors import BlobMissing
 from housing.keys import KEY_COLUMN
+from housing.problem import MARK
 from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, label_batches, prediction_batches, utc_now
@@ -25,14 +26,19 @@ from housing.store.models import retention
 from housing.store.objects import deletion
 from housing.store.objects.recording import record_blob
 
-AT = "at"
-MODEL = "model"
+AT = f"{MARK}at"
+MODEL = f"{MARK}model"
+SEQ = f"{MARK}seq"
+PREDICTED, LOWER, UPPER, EXTRAPOLATES = OUTPUTS = tuple(
+    f"{MARK}{name}" for name in ("predicted", "lower", "upper", "extrapolates")
+)
+SHADOW, SHADOW_PREDICTED = f"{MARK}shadow_model", f"{MARK}shadow_predicted"
 EXPIRED_AT_ONCE = 5_000
 """Rows that are deleted in one transaction; databases bound the values of one statement."""
 
 
 def add(store: Store, frame: pd.DataFrame, *, has_inputs: bool) -> None:
-    """Store predictions: `at` (datetime64, UTC), `model` (number), `key`, and the outputs."""
+    """Store predictions: AT (datetime64, UTC), MODEL (number), KEY_COLUMN and OUTPUTS."""
     segment = put_frame(store, frame)
     counts = frame[MODEL].value_counts()
     with store.unfenced().write() as connection:
@@ -131,7 +137,7 @@ def label_batches_all(connection: Connection) -> Sequence[Row[Any]]:
 
 
 def add_labels(store: Store, labels: pd.DataFrame, facts: dict[str, Any]) -> int:
-    """Store true values (`key`, `label`); returns the id of the batch."""
+    """Store true values (keys and labels); returns the id of the batch."""
     segment = put_frame(store, labels) if len(labels) else None
     with store.write() as connection:
         digest = None if segment is None else record_blob(connection, segment, "labels")

@@ -59,8 +59,8 @@ def test_prices_alone_are_kept_by_the_districts_key(
     batch = ingest_labels(opened, seen, [path]).batches[0]
     assert (batch.status, batch.read, batch.accepted, batch.rejected) == ("accepted", 20, 20, 0)
     found = _labels(opened)
-    assert found["key"].tolist() == row_keys(frame).tolist()
-    assert found["label"].tolist() == frame[schema.TARGET].tolist()
+    assert found["#key"].tolist() == row_keys(frame).tolist()
+    assert found["#label"].tolist() == frame[schema.TARGET].tolist()
 
 
 def test_the_same_file_twice_is_a_no_op(seen: Settings, opened: Store) -> None:
@@ -80,7 +80,7 @@ def test_whole_number_ids_of_a_file_with_a_missing_one_stay_whole(
     ingest_labels(opened, seen, [path])
     frame = pd.DataFrame({schema.ID_COLUMN: [str(2**60 + 1), str(2**60 + 2)]})
     frame = frame.assign(**dict.fromkeys(schema.KEY, 0.0))
-    assert set(_labels(opened)["key"]) == set(row_keys(frame))
+    assert set(_labels(opened)["#key"]) == set(row_keys(frame))
 
 
 def test_an_id_is_enough(seen: Settings, opened: Store) -> None:
@@ -89,7 +89,7 @@ def test_an_id_is_enough(seen: Settings, opened: Store) -> None:
     batch = ingest_labels(opened, seen, [path]).batches[0]
     assert (batch.accepted, batch.rejected) == (2, 1)
     frame = pd.DataFrame({schema.ID_COLUMN: ["a", "b"]}).assign(**dict.fromkeys(schema.KEY, 0.0))
-    assert _labels(opened)["key"].tolist() == row_keys(frame).tolist()
+    assert _labels(opened)["#key"].tolist() == row_keys(frame).tolist()
 
 
 def test_rows_that_are_no_label_are_counted(seen: Settings, opened: Store) -> None:
@@ -121,7 +121,7 @@ def test_of_several_prices_for_a_district_none_is_taken(
     assert (batch.read, batch.accepted, batch.rejected) == (6, 4, 2)
     assert "6 rows read, 3 labels, 2 rejected, 1 the same as another row" in batch.message
     assert "prices.csv, lines 3 and 6: the same district twice" in batch.message
-    assert _labels(opened)["label"].tolist() == frame[schema.TARGET].iloc[[0, 2, 3]].tolist()
+    assert _labels(opened)["#label"].tolist() == frame[schema.TARGET].iloc[[0, 2, 3]].tolist()
 
 
 def test_a_broken_line_of_prices_costs_itself_only(seen: Settings, opened: Store) -> None:
@@ -131,7 +131,7 @@ def test_a_broken_line_of_prices_costs_itself_only(seen: Settings, opened: Store
     batch = ingest_labels(opened, seen, [path]).batches[0]
     assert (batch.read, batch.accepted, batch.rejected) == (4, 2, 2)
     assert sorted((r.code, r.rows) for r in batch.rejections) == [("fields", 1), ("quote", 1)]
-    assert _labels(opened)["label"].tolist() == [100_000.0, 400_000.0]
+    assert _labels(opened)["#label"].tolist() == [100_000.0, 400_000.0]
 
 
 def test_an_identifying_value_matters_only_without_an_id(seen: Settings, opened: Store) -> None:
@@ -142,7 +142,7 @@ def test_an_identifying_value_matters_only_without_an_id(seen: Settings, opened:
     frame.to_csv(path, index=False)
     batch = ingest_labels(opened, seen, [path]).batches[0]
     assert (batch.accepted, batch.rejected) == (2, 2)
-    assert _labels(opened)["label"].tolist() == frame.loc[[0, 3], schema.TARGET].tolist()
+    assert _labels(opened)["#label"].tolist() == frame.loc[[0, 3], schema.TARGET].tolist()
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_checked_districts_come_back_with_their_origin(
         row = batches.get(connection, batch.id or 0)
     assert row.source == "audit"
     kept = get_table(opened, row.segment).to_pandas()
-    assert sorted(kept["key"]) == sorted(row_keys(frame[:6]))  # by the ids in the file
+    assert sorted(kept["#key"]) == sorted(row_keys(frame[:6]))  # by the ids in the file
 
 
 @pytest.mark.parametrize("ids", [True, False], ids=["with ids", "without"])

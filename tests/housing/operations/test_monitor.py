@@ -156,7 +156,7 @@ def _labelled_answers(store: Store, day: int, factor: float) -> None:
     frame = simulate(300, 0, day=day)
     _answered(store, frame)
     prices = frame[schema.TARGET].to_numpy() * factor
-    labels = pd.DataFrame({"key": row_keys(frame), "label": prices})
+    labels = pd.DataFrame({"#key": row_keys(frame), "#label": prices})
     facts = {"digest": f"{day:064d}", "name": "x", "origin": "labels", "rejected_rows": 0,
              "message": ""}  # fmt: skip
     predictions.add_labels(store, labels, facts)

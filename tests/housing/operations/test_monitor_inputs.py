@@ -169,7 +169,7 @@ def _answer(store: Store, frame: pd.DataFrame, *, minutes: int = 5) -> None:
 
 def _label(store: Store, frame: pd.DataFrame, name: str = "x") -> None:
     price = frame[schema.TARGET].to_numpy()
-    labels = pd.DataFrame({"key": row_keys(frame), "label": price})
+    labels = pd.DataFrame({"#key": row_keys(frame), "#label": price})
     facts = {"digest": name.ljust(64, "0"), "name": name, "origin": "labels", "rejected_rows": 0,
              "message": ""}  # fmt: skip
     predictions.add_labels(store, labels, facts)
@@ -252,7 +252,7 @@ class Reads:
 
         def counting_read(file: pq.ParquetFile, **how: Any) -> Any:
             table = read(file, **how)
-            if self.fetched and {"predicted", "at"} <= set(file.schema_arrow.names):
+            if self.fetched and {"#predicted", "#at"} <= set(file.schema_arrow.names):
                 self.decoded.append((table.num_rows, table.num_columns))
             return table
 
@@ -265,8 +265,8 @@ def _log_many(store: Store, files: int, rows: int) -> np.ndarray:
     keys = rng.integers(1 << 62, size=(files, rows))
     at = pd.Timestamp(utc_now() - timedelta(days=1)).floor("us")
     for own in keys:
-        frame = pd.DataFrame({"at": at, "model": 2, "key": own, "predicted": 2e5,
-                              "lower": 1e5, "upper": 3e5})  # fmt: skip
+        frame = pd.DataFrame({"#at": at, "#model": 2, "#key": own, "#predicted": 2e5,
+                              "#lower": 1e5, "#upper": 3e5})  # fmt: skip
         predictions.add(store, frame, has_inputs=False)
     return keys
 
@@ -280,7 +280,7 @@ def test_of_the_answers_only_keys_are_read_and_only_when_prices_come(
     reads = Reads(home[1], monkeypatch)
     _look(home)
     assert reads.fetched == [], "no price came, so no answer is read"
-    priced = pd.DataFrame({"key": np.concatenate([keys[3, :40], keys[7, :40]]), "label": 2e5})
+    priced = pd.DataFrame({"#key": np.concatenate([keys[3, :40], keys[7, :40]]), "#label": 2e5})
     facts = {"digest": "0" * 64, "name": "x", "origin": "labels", "rejected_rows": 0,
              "message": ""}  # fmt: skip
     predictions.add_labels(home[1], priced, facts)

@@ -25,7 +25,7 @@ def answered(original: Store) -> Store:
     """A store with answers of forty days ago and of today."""
     for days in (40, 0):
         at = pd.Timestamp(utc_now() - timedelta(days=days)).floor("us")
-        frame = pd.DataFrame({"at": [at] * 3, "model": 2, "key": range(3), "predicted": 1e5})
+        frame = pd.DataFrame({"#at": [at] * 3, "#model": 2, "#key": range(3), "#predicted": 1e5})
         predictions.add(original, frame, has_inputs=False)
     return original
 
@@ -99,7 +99,8 @@ def test_their_numbers_are_never_given_again(answered: Store) -> None:
     with answered.read() as connection:
         numbers = [row.id for row in predictions.since(connection, 0)]
     predictions.expire(answered, utc_now() + timedelta(days=1))
-    frame = pd.DataFrame({"at": [pd.Timestamp(utc_now())], "model": 2, "key": 1, "predicted": 1e5})
+    at = pd.Timestamp(utc_now())
+    frame = pd.DataFrame({"#at": [at], "#model": 2, "#key": 1, "#predicted": 1e5})
     predictions.add(answered, frame, has_inputs=False)
     with answered.read() as connection:
         (new,) = predictions.since(connection, max(numbers))

@@ -1,5 +1,7 @@
 """`housing problem new` guesses a package from a file; it can be imported and edited."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,7 +55,7 @@ def drafted(
 def test_columns_are_taken_for_what_they_are(table, tmp_path, monkeypatch):
     problem = drafted(table, tmp_path, monkeypatch)
     found = {column.name: column for column in problem.table.columns}
-    assert list(found) == ["size", "kind", "open", "gap", "cost"], (
+    assert list(found) == ["size", "kind", "open", "gap", "model", "cost"], (
         "others have one value or are text"
     )
     assert (problem.table.id_column, problem.table.time_column) == ("order_id", "sold_on")
@@ -69,12 +71,29 @@ def test_columns_are_taken_for_what_they_are(table, tmp_path, monkeypatch):
     assert problem.name == "orders"
 
 
-def test_a_column_with_a_name_of_the_system_is_left_out_and_named(table, tmp_path):
-    table.to_csv(tmp_path / "orders.csv", index=False)
+NAMES = {
+    "size": "Size (m²)", "kind": "groups", "open": 'said "open"', "gap": "2nd gap",
+    "note": "class", "order_id": "id", "sold_on": "at",
+}  # fmt: skip
+
+
+def test_a_column_may_have_any_name(table, tmp_path, monkeypatch):
+    names = {**NAMES, "always": "GROUPS", "model": "Größe\\n"}
+    rows = table.assign(always=table["kind"])
+    plain = drafted(rows, tmp_path, monkeypatch)
+    (tmp_path / "other").mkdir()
+    problem = drafted(rows.rename(columns=names), tmp_path / "other", monkeypatch, "others")
+    renamed = [names.get(column.name, column.name) for column in plain.table.columns]
+    assert [column.name for column in problem.table.columns] == renamed
+    categories = [column.categories for column in plain.table.columns]
+    assert [column.categories for column in problem.table.columns] == categories
+    assert (problem.table.id_column, problem.table.time_column) == ("id", "at")
+
+
+def test_a_column_with_the_mark_of_the_system_is_left_out_and_named(table, tmp_path):
+    table.rename(columns={"gap": "#gap"}).to_csv(tmp_path / "orders.csv", index=False)
     draft = write_draft(tmp_path / "orders.csv", "cost", "orders", tmp_path)
-    assert any(note.startswith("'model' is left out") for note in draft.notes)
-    with pytest.raises(NotPossible, match="the system uses the name model"):
-        write_draft(tmp_path / "orders.csv", "model", "others", tmp_path)
+    assert any(note.startswith("#gap is left out") for note in draft.notes)
 
 
 def test_every_row_of_the_file_is_within_the_guessed_ranges(table, tmp_path, monkeypatch):
@@ -89,13 +108,26 @@ def test_every_row_of_the_file_is_within_the_guessed_ranges(table, tmp_path, mon
             assert set(values.astype(str)) <= set(column.categories)
 
 
-def test_the_package_is_short_and_has_its_own_models(table, tmp_path, monkeypatch):
+def test_the_package_is_one_short_module_with_the_families_of_the_template(
+    table, tmp_path, monkeypatch
+):
     problem = drafted(table, tmp_path, monkeypatch)
-    package = tmp_path / "orders"
-    lines = sum(len(p.read_text().splitlines()) for p in package.iterdir() if p.suffix == ".py")
-    assert lines <= 150
-    assert problem.models == "orders.models"
-    compile((package / "models.py").read_text(), "models.py", "exec")
+    (module,) = (tmp_path / "orders").glob("*.py")
+    assert len(module.read_text().splitlines()) <= 60
+    assert problem.models == "housing.problems.template.models"
+
+
+def test_a_package_is_drafted_while_its_name_is_already_that_of_the_problem(table, tmp_path):
+    """A shell keeps HOUSING_PROBLEM after its package is deleted to be drafted once more."""
+    table.to_csv(tmp_path / "orders.csv", index=False)
+    command = ["problem", "new", str(tmp_path / "orders.csv"), "--target", "cost"]
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments.cli", *command, "--to", str(tmp_path)],
+        env=os.environ | {"HOUSING_PROBLEM": "orders", "PYTHONPATH": str(tmp_path)},
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "orders" / "__init__.py").exists()
 
 
 @pytest.mark.parametrize(

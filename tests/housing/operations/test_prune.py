@@ -106,7 +106,7 @@ SOURCES = ("predictions", "batches", "clock", "labels")
 def _monitored(store: Store, promotion: int, hours: int) -> None:
     """Records of a monitor that ran every hour, with a label in every second window."""
     now = utc_now()
-    rows = {"batch:1": {"key": [1], "outside": [0], "above": [1]}}
+    rows = {"batch:1": {"#key": [1], "outside": [0], "above": [1]}}
     prediction = {
         "key": 1, "origin": "l1", "batch": 1, "predicted_at": now, "predicted": 1.0,
         "lower": 0.0, "upper": 2.0, "label": 1.0, "model": promotion, "shadow": False,

@@ -63,8 +63,8 @@ def test_three_nights(
     evidence = evidence_of(store, second)
     frame = datasets.read(store, second.version)
     old = datasets.read(store, first.version)
-    test = frame[frame["test"]]
-    new = ~test["key"].isin(old["key"])
+    test = frame[frame["#test"]]
+    new = ~test["#key"].isin(old["#key"])
     assert evidence.holdout_reuse is not None
     assert evidence.holdout_reuse.decisions == 1
     assert evidence.holdout_reuse.fresh_rows == new.sum() > 20
@@ -73,7 +73,7 @@ def test_three_nights(
     mask = evidence_context.unused_test_rows(store, second.version, second.challenger, test)
     assert np.array_equal(mask, new)
     tonight, dataset = evidence.drift
-    assert (tonight.rows, tonight.reference_rows) == (400, int((~old["test"]).sum()))
+    assert (tonight.rows, tonight.reference_rows) == (400, int((~old["#test"]).sum()))
     assert dataset.rows == len(frame)
     assert tonight.reference == f"training rows of m{first.challenger}"
     assert sum(part.rows for part in evidence.slices) == 3 * evidence.test_rows

@@ -274,9 +274,9 @@ def test_a_leak_stops_the_night(store: Store, run: RunContext, land: Land) -> No
     frame = datasets.read(store, ran.version)
     with store.read() as connection:
         row = registry.model(connection, ran.challenger)
-    test_keys = frame.loc[frame["test"], "key"].to_numpy()
+    test_keys = frame.loc[frame["#test"], "#key"].to_numpy()
     assert assert_no_leakage(store, row, test_keys, ran.version) == 0
-    leaked = np.append(test_keys, frame.loc[~frame["test"], "key"].to_numpy()[:3])
+    leaked = np.append(test_keys, frame.loc[~frame["#test"], "#key"].to_numpy()[:3])
     with pytest.raises(LeakFound, match="3 of its"):
         assert_no_leakage(store, row, leaked, ran.version)
 

@@ -106,7 +106,7 @@ def test_the_content_is_rows_and_sides(store: Store, run: RunContext, second: Ra
     frame = datasets.read(store, second.version)
     first = profiles.measured(store, second.version)
     swapped = frame.copy()
-    swapped.loc[:, "test"] = ~frame["test"].to_numpy()
+    swapped.loc[:, "#test"] = ~frame["#test"].to_numpy()
     settings = load_settings()
     assert evaluation_key(2, 1, first.content, settings) != evaluation_key(2, 1, "other", settings)
     with pytest.raises(Exception, match="its sides are not the recorded ones"):

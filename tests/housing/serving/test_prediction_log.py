@@ -43,9 +43,9 @@ def test_all_that_was_answered_is_in_the_log(own_home: Path, own_store: Store) -
     frame = simulate(40, 9)[FEATURES]
     returned = _asked(own_home, frame)
     found = logged(own_store, inputs=schema.FEATURES)
-    assert found["predicted"].tolist() == [row["predicted"] for row in returned]
-    assert found["key"].tolist() == row_keys(frame).tolist()
-    assert set(found["model"]) == {2}
+    assert found["#predicted"].tolist() == [row["predicted"] for row in returned]
+    assert found["#key"].tolist() == row_keys(frame).tolist()
+    assert set(found["#model"]) == {2}
     pd.testing.assert_frame_equal(
         found[FEATURES].astype(schema.dtypes(schema.FEATURES)), frame, check_dtype=False
     )
@@ -150,10 +150,10 @@ def test_the_shadow_is_scored_and_never_answers(own_home: Path, own_store: Store
     returned = _asked(own_home, frame, HOUSING_SERVE__SHADOW="m1")
     found = logged(own_store)
     assert set(found[SHADOW]) == {1}
-    assert found["predicted"].tolist() == [row["predicted"] for row in returned]
+    assert found["#predicted"].tolist() == [row["predicted"] for row in returned]
     expected = load(own_store, 1).predictions(columns_of_frame(frame)).predicted
     assert found[SHADOW_PREDICTED].to_numpy() == pytest.approx(expected)
-    assert (found[SHADOW_PREDICTED] != found["predicted"]).any()
+    assert (found[SHADOW_PREDICTED] != found["#predicted"]).any()
 
 
 def test_a_shadow_that_is_not_there_harms_no_client(own_home: Path, own_store: Store) -> None:
@@ -187,8 +187,8 @@ def test_a_label_counts_only_for_answers_given_before_it(own_store: Store) -> No
     predictions.add_labels(own_store, labels, facts)
     found, _ = matched(own_store, START)
     found = found.set_index("key").loc[keys[:4]]
-    assert found["label"].tolist() == [1e5, 2e5, 3e5, 4e5]
-    assert (found["at"] < now).all()
+    assert found["#label"].tolist() == [1e5, 2e5, 3e5, 4e5]
+    assert (found["#at"] < now).all()
 
 
 def test_without_answers_there_is_nothing_to_join(own_store: Store) -> None:

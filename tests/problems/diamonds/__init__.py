@@ -32,7 +32,7 @@ PROBLEM = Problem(
         slices=GROUPS,
     ),
     amount=Amount(unit="USD"),
-    models="tests.problems.diamonds.models",
+    models="housing.problems.template.models",
     wording=Wording(
         row="diamond",
         rows="diamonds",

@@ -22,13 +22,13 @@ COLUMNS = (
     Column("sched_dep_time", "number", "hhmm", "Scheduled departure", minimum=0.0, maximum=2400.0),
     Column("dep_delay", "number", "min", "Delay at departure", minimum=-120.0, maximum=1500.0),
     Column("carrier", "category", "code", "Airline", categories=CARRIER),
-    Column("airport", "category", "code", "Airport of departure", categories=AIRPORT),
+    Column("origin", "category", "code", "Airport of departure", categories=AIRPORT),
     Column("dest", "category", "code", "Airport of arrival", categories=DEST),
     Column("distance", "number", "miles", "Length of the flight", minimum=10.0, maximum=6000.0),
     Column("arr_delay", "number", "min", "Delay at arrival", minimum=-200.0, maximum=1500.0),
 )
 
-GROUPS = (Bins("dep_delay", (-6.0, -3.0, 0.0, 19.0)), Levels("airport", AIRPORT))
+GROUPS = (Bins("dep_delay", (-6.0, -3.0, 0.0, 19.0)), Levels("origin", AIRPORT))
 
 PROBLEM = Problem(
     name="flights",
@@ -41,7 +41,7 @@ PROBLEM = Problem(
         slices=GROUPS,
     ),
     amount=Amount(unit="min"),
-    models="housing.problems.template.models",  # as they are: no copy is needed
+    models="housing.problems.template.models",
     wording=Wording(
         row="flight",
         rows="flights",

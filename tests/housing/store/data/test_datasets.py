@@ -71,7 +71,7 @@ def test_the_last_value_of_a_key_counts(store, nights):
         pd.testing.assert_frame_equal(
             frame[CELLS], expected([frames[b] for b in ids[:night]]), check_exact=True
         )
-        assert frame["test"].dtype == np.bool_
+        assert frame["#test"].dtype == np.bool_
 
 
 def test_each_operation_is_a_version_with_parent_and_reason(store, nights):
@@ -210,10 +210,10 @@ def test_a_batch_without_sides_cannot_be_read(store, districts, add_batch):
 
 def test_columns_can_be_chosen(store, nights):
     frame = datasets.read(store, 3, columns=("population",))
-    assert list(frame) == [KEY_COLUMN, "population", "test"]
+    assert list(frame) == [KEY_COLUMN, "population", "#test"]
     whole = datasets.read(store, 3)
     pd.testing.assert_frame_equal(frame, whole[list(frame)])
-    assert list(datasets.read(store, 3, columns=())) == [KEY_COLUMN, "test"]
+    assert list(datasets.read(store, 3, columns=())) == [KEY_COLUMN, "#test"]
 
 
 def test_a_segment_that_lacks_an_optional_column_reads_as_missing(store, districts, add_batch):
@@ -335,7 +335,7 @@ class Versions(RuleBasedStateMachine):
         profiles.record_or_verify(self.store, version, frame)
         naive = expected([self.frames[batch] for batch in self.members(version)])
         pd.testing.assert_frame_equal(frame[CELLS], naive, check_exact=True)
-        for key, side in zip(frame[KEY_COLUMN], frame["test"], strict=True):
+        for key, side in zip(frame[KEY_COLUMN], frame["#test"], strict=True):
             assert self.sides.setdefault(key, side) == side
 
     def teardown(self):

@@ -12,7 +12,7 @@ from housing.store.data import datasets, profiles, split
 from housing.store.data.fingerprint import content_digest, rowset_digest
 from housing.training.split import SplitRule
 
-CELLS = ["key", *schema.CATALOGUE]
+CELLS = ["#key", *schema.CATALOGUE]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_every_cell_matters(rows, row, column, data):
     old = changed.loc[row, column]
     if column in schema.CATEGORIES:
         choice = st.sampled_from([c for c in schema.CATALOGUE[column].categories if c != old])
-    elif column == "key":
+    elif column == "#key":
         choice = st.integers(-(2**63), 2**63 - 1).filter(lambda value: value != old)
     else:
         number = st.floats(allow_nan=False).filter(lambda value: value != old)
@@ -77,7 +77,7 @@ def test_all_ways_of_writing_nothing_and_zero_are_alike():
 
 
 def test_the_digest_is_this_on_every_machine():
-    frame = pd.DataFrame({"key": [1, -2], "x": [1.5, np.nan], "y": [True, False]})
+    frame = pd.DataFrame({"#key": [1, -2], "x": [1.5, np.nan], "y": [True, False]})
     assert rowset_digest(frame) == (
         "fce1829d435b2d9019976436414f3337107e397680aa3efb3dadecd195d24dcc"
     )
@@ -111,7 +111,7 @@ def test_the_facts_are_measured_once_and_confirmed_afterwards(store, districts, 
     frame = datasets.read(store, version)
     profile = profiles.record_or_verify(store, version, frame)
     assert (profile.rows, profile.train_rows + profile.test_rows) == (50, 50)
-    assert profile.test_rows == frame["test"].sum()
+    assert profile.test_rows == frame["#test"].sum()
     assert set(profile.columns) == set(schema.CATALOGUE)
     again = profiles.record_or_verify(store, version, frame)
     assert again == profile
@@ -119,7 +119,7 @@ def test_the_facts_are_measured_once_and_confirmed_afterwards(store, districts, 
         assert profiles.get(connection, version) == profile
 
 
-@pytest.mark.parametrize("column", ["key", schema.TARGET, "ocean_proximity", "total_bedrooms"])
+@pytest.mark.parametrize("column", ["#key", schema.TARGET, "ocean_proximity", "total_bedrooms"])
 def test_a_changed_row_is_corruption(store, districts, add_batch, column):
     version = build(store, [districts(range(20))], add_batch)
     frame = datasets.read(store, version)
@@ -135,7 +135,7 @@ def test_a_district_that_changed_sides_is_corruption(store, districts, add_batch
     version = build(store, [districts(range(20))], add_batch)
     frame = datasets.read(store, version)
     profiles.record_or_verify(store, version, frame)
-    frame["test"] = True
+    frame["#test"] = True
     with pytest.raises(Corrupt, match="split of dataset v1"):
         profiles.record_or_verify(store, version, frame)
 
@@ -146,8 +146,8 @@ def test_the_content_is_of_values_and_sides_not_of_keys(districts):
     content = content_digest(frame, side)
     order = np.random.default_rng(1).permutation(40)
     assert content_digest(frame.iloc[order], side[order]) == content
-    assert content_digest(frame.assign(key=frame["key"] + 7), side) == content
-    twice = pd.concat([frame, frame.assign(key=-1 - frame["key"])])
+    assert content_digest(frame.assign(**{"#key": frame["#key"] + 7}), side) == content
+    twice = pd.concat([frame, frame.assign(**{"#key": -1 - frame["#key"]})])
     assert content_digest(twice, np.tile(side, 2)) == content
     whole = frame.round({name: 0 for name in schema.NUMBERS if name != "median_income"})
     narrow = whole.astype(dict.fromkeys(schema.NUMBERS, "float32")).astype(schema.dtypes())

@@ -161,7 +161,7 @@ def test_a_rollback_changes_no_side(store, districts, add_batch):
     datasets.roll_back(store, 1, reason="test")
     assert ledger_of(store) == before
     frame = datasets.read(store, 3)
-    assert dict(zip(frame[KEY_COLUMN], frame["test"], strict=True)) == {
+    assert dict(zip(frame[KEY_COLUMN], frame["#test"], strict=True)) == {
         key: before[key] for key in range(50)
     }
     bring_in(store, add_batch(store, districts(range(90, 120), revision=2)))

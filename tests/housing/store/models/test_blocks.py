@@ -58,7 +58,7 @@ def test_a_model_of_the_same_rows_under_other_ids_is_a_twin(store, districts, ad
     made = []
     for add in (0, 1000):
         rows = districts(range(40))
-        batch = add_batch(store, rows.assign(key=rows["key"] + add))
+        batch = add_batch(store, rows.assign(**{"#key": rows["#key"] + add}))
         version = datasets.append_waiting(store, reason="test", run=None).id
         split.split_batch(store, batch, SplitRule(0.25, 1))
         profiles.measured(store, version)

@@ -20,10 +20,10 @@ def _rows(origin: str, label: np.ndarray, predicted: np.ndarray, *, shadow: bool
     known = not shadow
     return pd.DataFrame(
         {
-            "model": 1, "shadow": shadow, "key": np.arange(len(label)) + (1 << 60),
-            "origin": origin, "batch": 7, "predicted_at": pd.Timestamp(utc_now()).floor("us"),
-            "predicted": predicted, "lower": predicted - 3e4 if known else np.nan,
-            "upper": predicted + 3e4 if known else np.nan, "label": label,
+            "#model": 1, "#shadow": shadow, "#key": np.arange(len(label)) + (1 << 60),
+            "#origin": origin, "#batch": 7, "#predicted_at": pd.Timestamp(utc_now()).floor("us"),
+            "#predicted": predicted, "#lower": predicted - 3e4 if known else np.nan,
+            "#upper": predicted + 3e4 if known else np.nan, "#label": label,
         }
     )  # fmt: skip
 
@@ -58,4 +58,4 @@ def test_live_errors_are_those_of_the_first_label_that_counts(small: Settings, l
         assert error["covered"]["value"] == pytest.approx(inside)
     assert both[1]["covered"] is None
     assert len(without) == 1
-    assert kept["label"].tolist() == [*first, *second]
+    assert kept["#label"].tolist() == [*first, *second]

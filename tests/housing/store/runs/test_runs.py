@@ -144,7 +144,7 @@ def test_a_stopped_trial_is_no_winner(store, search):
 
 
 def test_a_search_ends_once(store, search):
-    out_of_fold = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
+    out_of_fold = put_frame(store, pd.DataFrame({"#key": [1], "#predicted": [2.0]}))
     searches.finish(store, search, {"models": [[0, 3]], "cv_rmse": 1.5}, out_of_fold)
     with store.read() as connection:
         first = searches.get(connection, search)
@@ -167,7 +167,7 @@ def test_the_best_of_other_runs_are_those_of_finished_searches(store, search):
     with store.read() as connection:
         version = searches.get(connection, search).version
         assert searches.best_of_others(connection, version + 1, 5) == []  # not finished
-    out_of_fold = put_frame(store, pd.DataFrame({"key": [1], "predicted": [2.0]}))
+    out_of_fold = put_frame(store, pd.DataFrame({"#key": [1], "#predicted": [2.0]}))
     searches.finish(store, search, {"models": [[1, 1]], "cv_rmse": 2.0}, out_of_fold)
     with store.read() as connection:
         assert searches.best_of_others(connection, version, 5) == []  # not of another run
