@@ -19,16 +19,24 @@ def count(number: int) -> str:
 
 
 def value_text(value: float) -> str:
-    """A value of the target without its unit: whole from 1,000, else four significant digits."""
-    digits = f"{abs(value):,.0f}" if abs(value) >= 1000 else f"{abs(value):,.4g}"
-    return MINUS + digits if value < 0 else digits
+    """A value of the target without its unit, with the problem's decimals.
+
+    Where the problem has none: whole from 1,000, else four significant digits.
+    """
+    size, decimals = abs(value), PROBLEM.amount.decimals
+    if decimals is None:
+        digits = f"{size:,.0f}" if size >= 1000 else f"{size:,.4g}"
+    else:
+        digits = f"{size:,.{decimals}f}"
+    return MINUS + digits if value < 0 and digits.strip("0.") else digits
 
 
 def amount(value: float) -> str:
     """A value of the target with its symbol before it, or else its unit after it."""
     unit, symbol = PROBLEM.amount.unit, PROBLEM.amount.symbol
     if symbol:
-        return (MINUS if value < 0 else "") + symbol + value_text(abs(value))
+        text = value_text(value)
+        return MINUS * text.startswith(MINUS) + symbol + text.removeprefix(MINUS)
     return f"{value_text(value)} {unit}".rstrip()
 
 

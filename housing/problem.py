@@ -159,10 +159,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Amount:
-    """How a value of the target is written: `unit` in words, `symbol` before the number."""
+    """How a value of the target is written: `unit` in words, `symbol` before the number.
+
+    All have `decimals` (0 to 6); None: four significant digits, whole from 1,000.
+    """
 
     unit: str
     symbol: str = ""
+    decimals: int | None = None
 
 
 @dataclass(frozen=True)

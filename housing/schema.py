@@ -57,6 +57,8 @@ def fault_of(problem: Problem) -> str:
         return f"its key, groups or pairs name {', '.join(strangers)}, no columns of its table"
     if location := sorted({*(problem.location.columns if problem.location else ())} - {*numbers}):
         return f"its location names {', '.join(location)}, no columns of numbers of its table"
+    if problem.amount.decimals not in (None, *range(7)):
+        return f"its amount has {problem.amount.decimals} decimals; 0 to 6 can be shown"
     if empty := [c.name for c in table.columns if c.kind == "category" and not c.categories]:
         return f"the column {', '.join(empty)} has no categories"
     return ""

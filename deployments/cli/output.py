@@ -100,7 +100,7 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_jso
             min_width=LEAST_TEXT if name in FREE_TEXT else None,
         )
     for row in rows:
-        table.add_row(*(_short(cell(row[name])) for name in columns))
+        table.add_row(*(_short(cell(row[name], name)) for name in columns))
     console.print(table)
 
 
@@ -121,7 +121,7 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in values.items():
-        table.add_row(name.replace("_", " "), cell(value))
+        table.add_row(name.replace("_", " "), cell(value, name))
     console.print(table)
 
 
@@ -130,18 +130,22 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 
-def cell(value: Any) -> str:
-    """A value as a table shows it."""
+def cell(value: Any, name: str = "") -> str:
+    """A value of the field `name` as a table shows it."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and name.endswith("rmse"):
+        from housing.formatting import value_text  # loads the problem, which may be at fault
+
+        return value_text(value)
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, Mapping):
-        return "\n".join(f"{escape(str(k))}: {cell(v)}" for k, v in value.items()) or "-"
+        return "\n".join(f"{escape(str(k))}: {cell(v, str(k))}" for k, v in value.items()) or "-"
     if isinstance(value, list | tuple):
         return _joined(value)
     return escape(str(value))

@@ -13,6 +13,7 @@ from housing.gate.policy import GatePolicy, Threshold
 from housing.gate.service_checks import ArtifactSize, Latency, PreflightRun
 from housing.gate.subset_checks import NoCumulativeRegression, RecentRows, Slices, UncappedRows
 from housing.records import CheckOutcome, CheckResult, Verdict
+from housing.schema import LABEL_CAP
 
 __all__ = ["CHECKS", "Check", "Evidence", "complete", "judge", "thresholds"]
 
@@ -42,7 +43,7 @@ CHECKS: tuple[Check, ...] = (
     NoRegression(),
     Slices(),
     RecentRows(),
-    UncappedRows(),
+    *([] if LABEL_CAP is None else [UncappedRows()]),
     NoCumulativeRegression(),
     Latency(),
     ArtifactSize(),

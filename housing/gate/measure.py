@@ -34,7 +34,7 @@ from housing.gate.evidence import (
     ServingCosts,
     SubsetComparison,
 )
-from housing.gate.policy import GatePolicy
+from housing.gate.policy import EVIDENCE_CONFIDENCE, GatePolicy
 from housing.records import Comparison, DriftReport, Metrics
 
 
@@ -272,7 +272,7 @@ def _holdout_reuse(
     with suppress(NotMeasurable):  # too few rows, or no errors
         if not few:
             difference = compare_groups(
-                errors.champion, fresh, errors.where, confidence=policy.confidence
+                errors.champion, fresh, errors.where, confidence=EVIDENCE_CONFIDENCE
             )
     return HoldoutReuse(
         decisions=decisions,

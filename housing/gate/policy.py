@@ -17,6 +17,11 @@ Rule = Literal["no_regression", "superior", "non_inferior"]
 DriftAction = Literal["report", "inconclusive", "keep"]
 
 
+EVIDENCE_CONFIDENCE = 0.95
+"""Confidence at which a regression on a subset of the rows, or overfitting of the test set, counts
+as shown; an installation that promotes on weaker evidence is not warned on weaker evidence."""
+
+
 @dataclass(frozen=True)
 class Threshold:
     """A check's own threshold, its attribute `threshold`; the policy holds what is set of it."""

@@ -15,11 +15,8 @@ from housing.gate import decision_rule, messages
 from housing.gate.evidence import Evidence, SubsetComparison
 from housing.gate.messages import NO_CHAMPION, NOT_MEASURED
 from housing.gate.model_checks import challenger_metrics, checked, checked_level, nothing_to_compare
-from housing.gate.policy import GatePolicy
+from housing.gate.policy import EVIDENCE_CONFIDENCE, GatePolicy
 from housing.records import CheckResult, Comparison
-
-EVIDENCE_CONFIDENCE = 0.95
-"""Confidence at which a regression on a subset of the rows counts as shown."""
 
 
 class Slices:

@@ -202,6 +202,12 @@ def _limits(values: pd.Series, *, is_target: bool) -> tuple[float, float]:
     return (_short(low / 10) if is_target else 0.0), most
 
 
+def _decimals(values: pd.Series) -> int:
+    """Decimals at which the spread of the values has three significant digits or more."""
+    spread = float(values.std())
+    return 0 if not spread > 0 else int(np.clip(2 - np.floor(np.log10(spread)), 0, 6))
+
+
 def _text(value: str) -> str:
     """A text as Python source."""
     return json.dumps(value, ensure_ascii=False)
@@ -265,7 +271,9 @@ def _problem(guess: _Guess, name: str) -> Iterator[str]:
     yield f"        id_column={_text(guess.id or 'row_id')},\n"
     yield f"        time_column={_text(guess.time or 'recorded_at')},\n"
     yield "        strata=GROUPS,\n        slices=GROUPS,\n    ),\n"
-    yield '    amount=Amount(unit="", symbol=""),  # EDIT: e.g. "euros", "€"\n'
+    decimals = _decimals(guess.kept[guess.target])
+    amount = f'Amount(unit="", symbol="", decimals={decimals})'
+    yield f'    amount={amount},  # EDIT: e.g. "euros", "€"\n'
     yield '    models="housing.problems.template.models",\n    wording=Wording(  # EDIT\n'
     yield f'        row="{row}",\n        rows="{rows}",\n'
     yield f"        value={_text(value)},\n        values={_text(value + 's')},\n"

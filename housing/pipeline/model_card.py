@@ -76,6 +76,7 @@ def collect(store: Store, model: int) -> CardFacts:
         slices=slices,
         importances=row.importances,
         ranges=calibration.ranges,
+        seen=calibration.seen,
         libraries=row.libraries,
         artifact=row.artifact,
     )  # fmt: skip

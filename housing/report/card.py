@@ -14,6 +14,9 @@ from housing.records import Interval, Metrics
 from housing.report.monitor_page import page
 from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, LOCATION, WORDING
 
+LISTED_CATEGORIES = 12
+"""Categories of a field that the card names; of more it gives the number."""
+
 
 @dataclass(frozen=True)
 class SliceFigures:
@@ -52,7 +55,8 @@ class CardFacts:
     coverage: Interval | None
     slices: Sequence[SliceFigures]
     importances: Mapping[str, float]
-    ranges: Mapping[str, tuple[float, float]]
+    ranges: Mapping[str, tuple[float, float]]  # of each number with a value
+    seen: Mapping[str, Sequence[str]]  # categories that occur
     libraries: Mapping[str, str]
     artifact: str
 
@@ -132,13 +136,21 @@ def _data(f: CardFacts) -> Iterator[str]:
         "test row, nor a near-duplicate of one, was in the training data."
     )
     yield ""
-    yield "| field | unit | training minimum | maximum |"
-    yield "|---|---|---:|---:|"
+    yield "| field | unit | in the training rows |"
+    yield "|---|---|---|"
     for name in FEATURES:
-        if name in f.ranges:
-            low, high = f.ranges[name]
-            yield f"| {CATALOGUE[name].label} | {CATALOGUE[name].unit} | {low:,.6g} | {high:,.6g} |"
+        yield f"| {CATALOGUE[name].label} | {CATALOGUE[name].unit} | {_in_training(f, name)} |"
     yield ""
+
+
+def _in_training(f: CardFacts, name: str) -> str:
+    """The range of a number, or the categories that occur."""
+    if name in f.ranges:
+        low, high = f.ranges[name]
+        return f"{low:,.6g} to {high:,.6g}"
+    seen = f.seen.get(name, ())
+    more = f" and {len(seen) - LISTED_CATEGORIES} more" if len(seen) > LISTED_CATEGORIES else ""
+    return (", ".join(seen[:LISTED_CATEGORIES]) + more) or "no value"
 
 
 def _making(f: CardFacts) -> Iterator[str]:

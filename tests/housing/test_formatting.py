@@ -19,8 +19,26 @@ from housing.problem import Amount
         (0, "$0"), (-36_412.4, f"{MINUS}$36,412"), (1_234_567, "$1,234,567"), (999.96, "$1,000"),
     ],
 )  # fmt: skip
-def test_a_symbol_stands_before_the_number(value, text):
+def test_a_symbol_stands_before_the_number(monkeypatch, value, text):
+    written_as(monkeypatch, Amount("dollars", "$"))
     assert amount(value) == text
+
+
+@pytest.mark.parametrize(
+    ("decimals", "texts"),
+    [
+        (0, ["410 min", "686 min", "1,180 min", f"{MINUS}4 min", "0 min"]),
+        (1, ["410.0 min", "686.1 min", "1,180.0 min", f"{MINUS}4.0 min", "0.0 min"]),
+    ],
+)
+def test_amounts_beside_each_other_have_the_same_decimals(monkeypatch, decimals, texts):
+    written_as(monkeypatch, Amount("min", decimals=decimals))
+    assert [amount(value) for value in (410, 686.1, 1180, -4, -0.01)] == texts
+
+
+def written_as(monkeypatch: pytest.MonkeyPatch, how: Amount) -> None:
+    problem = dataclasses.replace(formatting.PROBLEM, amount=how)
+    monkeypatch.setattr(formatting, "PROBLEM", problem)
 
 
 @pytest.mark.parametrize(
@@ -28,15 +46,16 @@ def test_a_symbol_stands_before_the_number(value, text):
     [("km/l", "0.0123 km/l", "error (km/l)"), ("", "0.0123", "error")],
 )
 def test_a_unit_without_a_symbol_stands_after_it(monkeypatch, unit, text, label):
-    problem = dataclasses.replace(formatting.PROBLEM, amount=Amount(unit))
-    monkeypatch.setattr(formatting, "PROBLEM", problem)
+    written_as(monkeypatch, Amount(unit))
     assert amount(0.0123) == text
     assert with_unit("error") == label
 
 
 @given(st.floats(1e-4, 1e12))
-def test_a_value_keeps_at_least_three_significant_digits(value):
-    shown = float(value_text(value).replace(",", ""))
+def test_a_value_without_decimals_keeps_at_least_three_significant_digits(value):
+    with pytest.MonkeyPatch.context() as patch:
+        written_as(patch, Amount(""))
+        shown = float(value_text(value).replace(",", ""))
     assert shown == pytest.approx(value, rel=5e-4)
 
 

@@ -2,7 +2,7 @@
 
 from housing.problem import Amount, Bins, Column, Levels, Location, Table
 
-AMOUNT = Amount("US dollars", "$")
+AMOUNT = Amount("US dollars", "$", decimals=0)
 OCEAN = ("<1H OCEAN", "INLAND", "ISLAND", "NEAR BAY", "NEAR OCEAN")
 
 COLUMNS: tuple[Column, ...] = (

@@ -21,7 +21,7 @@ PROBLEM = Problem(
         strata=GROUPS,
         slices=GROUPS,
     ),
-    amount=Amount(unit="euros", symbol="€"),
+    amount=Amount(unit="euros", symbol="€", decimals=2),
     models="housing.problems.template.models",
     wording=Wording(value="cost", values="costs", target="the cost of a row"),
 )

@@ -127,6 +127,19 @@ def test_reuse_compares_the_champions_error_on_fresh_and_used_rows(models):
     assert reuse.difference.value == pytest.approx(on[0] / on[1] - 1)
 
 
+def test_rows_like_the_others_rarely_seem_to_show_an_overfitted_test_set(models):
+    """Also where promotion asks for little confidence: the warning says "beyond chance"."""
+    rng, rows = np.random.default_rng(3), models[0]
+    policy = POLICY.model_copy(update={"confidence": 0.5})
+    alarms = 0
+    for _ in range(200):
+        errors = 20_000 * rng.standard_t(3, size=N)  # few large errors make most of the RMSE
+        champion = replace(models[2], values=rows.actual + errors)
+        reuse = measure_evidence(rows, models[1], Competitors(champion), policy, RunFacts())
+        alarms += reuse.holdout_reuse.difference.lower > 0
+    assert alarms <= 11, "of 2.5 % at most"
+
+
 def test_too_few_fresh_rows_are_counted_and_not_measured(models):
     few = replace(models[0], fresh=np.arange(N) < 99)
     reuse = gathered(models, rows=few).holdout_reuse

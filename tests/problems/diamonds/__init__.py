@@ -31,7 +31,7 @@ PROBLEM = Problem(
         strata=GROUPS,
         slices=GROUPS,
     ),
-    amount=Amount(unit="USD"),
+    amount=Amount(unit="USD", decimals=0),
     models="housing.problems.template.models",
     wording=Wording(
         row="diamond",

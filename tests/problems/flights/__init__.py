@@ -40,7 +40,7 @@ PROBLEM = Problem(
         strata=GROUPS,
         slices=GROUPS,
     ),
-    amount=Amount(unit="min"),
+    amount=Amount(unit="min", decimals=1),
     models="housing.problems.template.models",
     wording=Wording(
         row="flight",
