@@ -152,7 +152,7 @@ def night(table: Path, plan: SearchPlan) -> float:
             f"SEARCH__{name.upper()}": ",".join(value) if name == "families" else str(value)
             for name, value in plan.model_dump(exclude_unset=True).items()
         }
-        settings["CENSUS"] = str(table.resolve())
+        settings["SOURCES__OPTIONS__CENSUS__TABLE"] = str(table.resolve())
         for source, fine in (("landing", (1,)), ("census", (0, 3, 4))):
             given = environment(Path(home), **settings, SOURCES__NAMES=source)
             seconds, run = timed(lambda: subprocess.run(

@@ -13,7 +13,6 @@ from typer.cli import get_docs_for_click
 
 from deployments.cli.main import app
 from housing.gate.check import thresholds
-from housing.schema import PROBLEM
 from housing.settings import PREFIX, fields_by_name
 from housing.sources import SOURCES
 from housing.training.candidates import FAMILIES, feature_groups
@@ -71,7 +70,7 @@ OPERATORS = tuple(
     PREFIX + name
     for name in (
         "HOME", "DATABASE_URL", "BLOB_URL", "BACKUP_URL", "BACKUP_KEY",
-        "SOURCES__NAMES", "SOURCES__LANDING_DIR", *map(str.upper, PROBLEM.settings),
+        "SOURCES__NAMES", "SOURCES__LANDING_DIR", "SOURCES__OPTIONS",
         "SCHEDULES__RETRAIN", "SCHEDULES__SEARCH", "SCHEDULES__MONITOR", "SCHEDULES__BACKUP",
         "SCHEDULES__TIMEZONE",
         "NOTIFY__EVENTS", "NOTIFY__WEBHOOK_URL", "NOTIFY__MAIL_TO", "NOTIFY__HEARTBEAT_URL",

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import cos, radians
-from typing import TYPE_CHECKING, Literal
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # settings read the problem's name and sources, and start without numpy
     import numpy as np
@@ -227,16 +228,36 @@ class Location:
 
 
 @dataclass(frozen=True)
+class SourceClass:
+    """A source of rows as "module:class", and the class of its own options, if it has any.
+
+    Both are imported on use: settings only need the names of sources, and the options of those
+    that have some set.
+    """
+
+    where: str
+    options: str = ""
+
+    def __call__(self, options: Any) -> Any:
+        """The source (`housing.sources.base.Source`) with these options (`SourceOptions`)."""
+        return resolve_name(self.where)(options)
+
+    @property
+    def own_options(self) -> Any:
+        """Its class of options (an `OwnOptions`); None where it has none of its own."""
+        return resolve_name(self.options) if self.options else None
+
+
+@dataclass(frozen=True)
 class Problem:
     """One table, its words and its models.
 
     `name` is stored with dataset versions and models. `models` names the module that has
     `FAMILIES` and `BASELINES` (each a mapping of name to `housing.training.families.ModelFamily`);
-    it is imported on first use, so that commands start without scikit-learn. `sources` maps names
-    for HOUSING_SOURCES__NAMES to "module:class", beside `landing` and `sql`. `default_family` is
+    it is imported on first use, so that commands start without scikit-learn. `sources` are named by
+    HOUSING_SOURCES__NAMES, beside `landing` and `sql`. `default_family` is
     searched unless HOUSING_SEARCH__FAMILIES names others, `default_sources` are read unless
-    HOUSING_SOURCES__NAMES does. `settings` are texts that these sources read, by their name after
-    HOUSING_, each with its description.
+    HOUSING_SOURCES__NAMES does.
     """
 
     name: str
@@ -245,7 +266,6 @@ class Problem:
     models: str
     wording: Wording = field(default_factory=Wording)
     location: Location | None = None
-    sources: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, SourceClass] = field(default_factory=dict)
     default_family: str = "boosting"
     default_sources: tuple[str, ...] = ("landing",)

@@ -34,7 +34,7 @@ from housing.notify import NotifySettings
 from housing.quality.policy import QualityPolicy
 from housing.retention import RetentionPolicy
 from housing.schedules import Schedules
-from housing.schema import MODULE, PROBLEM
+from housing.schema import MODULE
 from housing.serve_options import ServeOptions
 from housing.sources.settings import SourceSettings
 from housing.training.search_config import SearchPlan
@@ -57,7 +57,6 @@ FIXED: Mapping[str, frozenset[str]] = {
             "max_unit_power", "unit_tolerance",
         }
     ),
-    "sources": frozenset({"of_problem"}),
     "retention": frozenset({"orphan_hours"}),
     "notify": frozenset({"timeout_seconds"}),
     "serve": frozenset(
@@ -170,7 +169,7 @@ class Settings(BaseSettings):
         sources = values.get("sources") or {}
         if isinstance(sources, dict):
             landing = sources.get("landing_dir") or home / "landing"
-            sources = {"of_problem": _of_problem(), **sources, "landing_dir": landing}
+            sources = {**sources, "landing_dir": landing}
         return {**values, **filled, "home": home, "sources": sources}
 
     @model_validator(mode="after")
@@ -201,13 +200,6 @@ class Settings(BaseSettings):
         if not parent.is_dir():
             return f"{parent} is not a folder"
         return "" if os.access(parent, os.W_OK | os.X_OK) else f"{parent} is not writable"
-
-
-def _of_problem() -> dict[str, str]:
-    """The settings that the problem declares, those that are set."""
-    variables = values_of_env_file() | dict(os.environ)
-    found = {name: variables.get(PREFIX + name.upper()) for name in PROBLEM.settings}
-    return {name: value for name, value in found.items() if value}
 
 
 def _split_lists(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -261,11 +253,7 @@ def values_of_env_file() -> dict[str, str | None]:
 
 def fields_by_name() -> dict[str, FieldInfo]:
     """Every setting by its full name, e.g. HOUSING_GATE__MARGIN, in the order of the page."""
-    declared = {
-        PREFIX + name.upper(): FieldInfo(default="", description=meaning)
-        for name, meaning in PROBLEM.settings.items()
-    }
-    return dict(_fields(PREFIX, Settings)) | declared
+    return dict(_fields(PREFIX, Settings))
 
 
 def _fields(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
@@ -300,11 +288,7 @@ def settings_in_force(settings: Settings) -> list[SettingInForce]:
     listed = []
     for name in fields_by_name():
         path = name.removeprefix(PREFIX).lower().split("__")
-        value: Any = (
-            settings.sources.of_problem.get(path[0])
-            if path[0] in PROBLEM.settings
-            else reduce(getattr, path, settings)
-        )
+        value: Any = reduce(getattr, path, settings)
         source = next(
             (where for where, names in set_in.items() if any(_sets(n, name) for n in names)),
             "default",

@@ -108,11 +108,16 @@ def split(table):
 def main():
     """One run of the recipe."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", type=Path, nargs="?", default=os.environ.get("HOUSING_CENSUS"))
+    parser.add_argument(
+        "table",
+        type=Path,
+        nargs="?",
+        default=os.environ.get("HOUSING_SOURCES__OPTIONS__CENSUS__TABLE"),
+    )
     parser.add_argument("--n-jobs", type=int, default=2)
     options = parser.parse_args()
     if options.table is None:
-        parser.error("name the reference table, or set HOUSING_CENSUS")
+        parser.error("name the reference table, or set HOUSING_SOURCES__OPTIONS__CENSUS__TABLE")
 
     train, test = split(pd.read_csv(options.table))
     started = time.perf_counter()

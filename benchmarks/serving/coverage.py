@@ -1,8 +1,8 @@
 """`python -m benchmarks coverage`: what share of unseen prices the promised interval holds.
 
 One model of the boosting family at fixed settings on the reference table
-(HOUSING_CENSUS), out-of-fold residuals of three folds, and a test side that none of it has
-seen; overall and by slice, with exact 95 % limits.
+(an option of the source `census`), out-of-fold residuals of three folds, and a test side that none
+of it has seen; overall and by slice, with exact 95 % limits.
 """
 
 import os
@@ -35,7 +35,7 @@ DRAW = Candidate(
 
 def main() -> None:
     """Print the shares and keep them."""
-    path = Path(os.environ["HOUSING_CENSUS"])
+    path = Path(os.environ["HOUSING_SOURCES__OPTIONS__CENSUS__TABLE"])
     frame = validate(read_table(path, ReadLimits()), path.name).accepted
     side = _test_side(frame)
     train, test = (frame[rows].reset_index(drop=True) for rows in (~side, side))

@@ -1,7 +1,7 @@
 """A home with two champions to serve, made once and kept: the default family on the census table.
 
-Without the table (HOUSING_CENSUS) simulated districts take its place, which the figures
-record.
+Without the table (an option of the source `census`) simulated districts take its place, which
+the figures record.
 """
 
 import os
@@ -42,7 +42,7 @@ def make(home: Path) -> None:
         return
     landing = home / "landing"
     landing.mkdir(parents=True, exist_ok=True)
-    census = os.environ.get("HOUSING_CENSUS")
+    census = os.environ.get("HOUSING_SOURCES__OPTIONS__CENSUS__TABLE")
     rows = pd.read_csv(census) if census else simulate(20_640, 0)
     rows = rows.sample(frac=1, random_state=0)
     for part, chunk in (("a", rows[:19_000]), ("b", rows[19_000:])):

@@ -86,7 +86,11 @@ def _check(settings: Settings, scenario: str) -> None:
     if "simulated" not in SOURCES:
         raise NotPossible(what="Replaying a scenario", why="no source of the problem simulates.")
     declared = SOURCES["simulated"].own_options
-    own = {} if declared is None else {"simulated": declared(scenario=scenario, rows=100)}
+    own = (
+        {}
+        if declared is None
+        else {"simulated": declared.model_validate({"scenario": scenario, "rows": 100})}
+    )
     try:
         chosen = options(settings).model_copy(update={"options": own})
         next(iter(SOURCES["simulated"](chosen).deliveries(_NothingSeen())))

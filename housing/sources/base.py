@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from housing.quality.table import Raw
 from housing.records import BatchSummary, KnownContent
 from housing.sources.files import ReadLimits
+from housing.sources.options import OwnOptions
 from housing.sources.settings import SourceSettings
 
-Own = TypeVar("Own", bound="OwnOptions")
+Own = TypeVar("Own", bound=OwnOptions)
 
 
 class SourceOptions(SourceSettings):
@@ -46,12 +47,6 @@ class SourceOptions(SourceSettings):
         """What is set of the options that a source declares itself, else their defaults."""
         found = self.options.get(source)
         return found if isinstance(found, declared) else declared()
-
-
-class OwnOptions(BaseModel):
-    """The base of a source's class `Options`; its descriptions are the docstrings of its fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class IngestHistory(Protocol):

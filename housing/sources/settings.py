@@ -32,10 +32,8 @@ class SourceSettings(BaseModel):
     """Monotonic column used to detect new rows of the source `sql`."""
     settle_seconds: float = Field(5.0, ge=0, le=600)
     """A landing file is read once it has not changed for this many seconds."""
-    of_problem: Mapping[str, str] = Field(default_factory=dict)
-    """Settings that the problem declares, those that are set."""
     options: Mapping[str, Any] = Field(default_factory=dict)
-    """Options that a source declares in its own module, each as OPTIONS__SOURCE__OPTION"""
+    """Options that a source declares itself, each as OPTIONS__SOURCE__OPTION"""
 
     @field_validator("names")
     @classmethod
@@ -50,12 +48,12 @@ class SourceSettings(BaseModel):
     @field_validator("options")
     @classmethod
     def _declared(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Each group as its source's class `Options`; only those sources are imported."""
+        """Each group as its source's class of options; the sources are not imported."""
         return {name: _own(name, values) for name, values in options.items()}
 
 
 def _own(name: str, values: Any) -> BaseModel:
-    declared = SOURCES[name].own_options if name in SOURCES else None
+    declared: type[BaseModel] | None = SOURCES[name].own_options if name in SOURCES else None
     if declared is None:
         raise ValueError(f"there is no source {name} with options of its own")
     try:

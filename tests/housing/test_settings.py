@@ -8,6 +8,7 @@ import pytest
 from pydantic import Field, SecretStr
 
 from housing.errors import SettingsInvalid
+from housing.problem import SourceClass
 from housing.settings import (
     FIXED,
     PREFIX,
@@ -17,8 +18,8 @@ from housing.settings import (
     load_settings,
     settings_in_force,
 )
-from housing.sources import SOURCES, Imported
-from housing.sources.base import OwnOptions
+from housing.sources import SOURCES
+from housing.sources.options import OwnOptions
 from housing.training.search_config import SearchPlan
 
 
@@ -116,25 +117,26 @@ def test_lists_within_groups_are_written_the_same_way(environment):
 
 def test_an_empty_variable_counts_as_not_set(environment):
     environment(
-        SPLIT__SEED="", DATABASE_URL="", SOURCES__NAMES="", GATE__MARGIN="", CENSUS="",
+        SPLIT__SEED="", DATABASE_URL="", SOURCES__NAMES="", GATE__MARGIN="",
         SOURCES__LANDING_DIR="",
     )  # fmt: skip
     settings = load_settings()
     assert settings == load_settings(split={"seed": 42})
-    assert not settings.sources.of_problem
     assert settings.database_url.get_secret_value().startswith("sqlite:///")
 
 
 @pytest.mark.parametrize("where", ["environment", ".env"])
-def test_a_setting_that_the_problem_declares_reaches_its_sources(environment, where):
+def test_an_option_of_a_source_of_the_problem_is_read(environment, where):
+    name = f"{PREFIX}SOURCES__OPTIONS__CENSUS__TABLE"
     if where == ".env":
-        Path(".env").write_text("HOUSING_CENSUS=/data/table.csv\n")
+        Path(".env").write_text(f"{name}=/data/table.csv\n")
     else:
-        environment(CENSUS="/data/table.csv")
+        environment(SOURCES__OPTIONS__CENSUS__TABLE="/data/table.csv")
     settings = load_settings()
-    assert settings.sources.of_problem == {"census": "/data/table.csv"}
-    (shown,) = (s for s in settings_in_force(settings) if s.setting == "HOUSING_CENSUS")
-    assert (shown.value, shown.source) == ("/data/table.csv", where)
+    assert settings.sources.options["census"].table == "/data/table.csv"
+    listed = {s.setting: s for s in settings_in_force(settings)}
+    shown = listed[f"{PREFIX}SOURCES__OPTIONS"]
+    assert (shown.value, shown.source) == ("census: table='/data/table.csv'", where)
 
 
 def test_settings_cannot_be_changed_once_read(home):
@@ -317,18 +319,15 @@ def test_the_settings_in_force_are_listed_with_their_source_and_masked_secrets(e
 # --- options of sources, thresholds of checks ------------------------------------------------
 
 
-class Fax:
-    class Options(OwnOptions):
-        number: SecretStr
-        tries: int = Field(3, ge=1)
+class Fax(OwnOptions):
+    number: SecretStr
+    tries: int = Field(3, ge=1)
 
 
 @pytest.fixture
 def fax(monkeypatch):
     """A registered source with options of its own."""
-    registered = Imported("housing.sources.base:OwnOptions")
-    monkeypatch.setattr(Imported, "_kind", lambda self: Fax if self is registered else object)
-    monkeypatch.setitem(SOURCES, "fax", registered)
+    monkeypatch.setitem(SOURCES, "fax", SourceClass("no_such_module:Fax", f"{__name__}:Fax"))
 
 
 def test_a_source_has_options_of_its_own(environment, fax):

@@ -3,7 +3,7 @@
 The table of Hands-On Machine Learning (Géron), chapter 2.
 """
 
-from housing.problem import Problem, Wording
+from housing.problem import Problem, SourceClass, Wording
 from housing.problems.california.table import AMOUNT, LOCATION, TABLE
 
 PROBLEM = Problem(
@@ -32,12 +32,15 @@ PROBLEM = Problem(
         ),
         request_key="districts",
     ),
-    settings={
-        "census": "Path or URL of the reference table; the default is its public address.",
-    },
     default_sources=("census", "landing"),
     sources={
-        "census": "housing.problems.california.census:Census",
-        "simulated": "housing.problems.california.simulated.source:Simulated",
+        "census": SourceClass(
+            "housing.problems.california.census:Census",
+            options="housing.problems.california.options:CensusOptions",
+        ),
+        "simulated": SourceClass(
+            "housing.problems.california.simulated.source:Simulated",
+            options="housing.problems.california.options:SimulatedOptions",
+        ),
     },
 )

@@ -1,6 +1,6 @@
-"""The reference table: downloaded once, or read from the file or address in HOUSING_CENSUS.
+"""The reference table: downloaded once, or read from the file or address that its option names.
 
-What HOUSING_CENSUS names is used or is an error, never replaced. Only where the public address
+What the option `table` names is used or is an error, never replaced. Only where the public address
 cannot be reached do simulated districts take its place, named so. Fetching
 bytes belongs in `download`.
 """
@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from housing.errors import FileUnreadable, SourceUnavailable
+from housing.problems.california.options import CensusOptions
 from housing.problems.california.simulated.source import bootstrap
 from housing.records import BatchSummary
 from housing.sources.base import Delivery, IngestHistory, SourceOptions
@@ -35,7 +36,10 @@ HOMES = (_FOLDER + "housing.csv", _FOLDER + "housing.tgz")
 """The table's public addresses; the second is tried where the first fails."""
 
 _TARS = (".tgz", ".tar.gz", ".tar")
-_WAY_OUT = "Set HOUSING_CENSUS to a readable path or URL; unset, it is the public one."
+_WAY_OUT = (
+    "Set HOUSING_SOURCES__OPTIONS__CENSUS__TABLE to a readable path or URL; "
+    "unset, it is the public one."
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Census:
         """The reference table, once; SourceUnavailable where a named one cannot be read."""
         if seen.has_batch_of(self.name):
             return
-        if named := self.options.of_problem.get("census"):
+        if named := self.options.own("census", CensusOptions).table:
             yield self._delivery(*self._named(named))
             return
         try:
@@ -87,7 +91,7 @@ class Census:
         raise NotFetched("; ".join(dict.fromkeys(reasons)))
 
     def _named(self, where: str) -> tuple[str, bytes]:
-        """Name and content of the table that HOUSING_CENSUS names."""
+        """Name and content of the table that the option names."""
         parts = urlsplit(where)
         if parts.scheme in ("http", "https"):
             name = PurePosixPath(unquote(parts.path)).name or "housing.csv"

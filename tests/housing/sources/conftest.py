@@ -65,9 +65,8 @@ def options(tmp_path: Path, landing: Path) -> Callable[..., SourceOptions]:
     def make(census: str = "", **changes) -> SourceOptions:
         quick = {"settle_seconds": 0, "connect_seconds": 1}
         simulated = {"rows": 200} | changes.pop("simulated", {})
-        changes["options"] = {"simulated": simulated}
+        changes["options"] = {"simulated": simulated, "census": {"table": census}}
         places = {"landing_dir": landing, "cache_dir": tmp_path / "cache"}
-        changes |= {"of_problem": {"census": census} if census else {}}
         return SourceOptions(**(quick | places | changes))
 
     return make

@@ -8,34 +8,20 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
 
 import pandas as pd
-from pydantic import Field
 
 from housing.errors import SourceUnavailable
+from housing.problems.california.options import SimulatedOptions
 from housing.problems.california.simulated.scenarios import SCENARIOS, simulate
 from housing.quality.table import table_of
 from housing.records import BatchSummary
-from housing.sources.base import Delivery, IngestHistory, OwnOptions, SourceOptions
-
-
-class SimulatedOptions(OwnOptions):
-    """What the source simulates."""
-
-    rows: int = Field(20_640, ge=100, le=10_000_000)
-    """Rows of the first delivery."""
-    day_rows: int = Field(300, ge=1, le=1_000_000)
-    """Rows of every later delivery."""
-    scenario: str = "calm"
-    """How the data change from run to run."""
+from housing.sources.base import Delivery, IngestHistory, SourceOptions
 
 
 @dataclass(frozen=True)
 class Simulated:
     """One delivery a run; the watermark is the day of the last one."""
-
-    Options: ClassVar[type[OwnOptions]] = SimulatedOptions
 
     options: SourceOptions
     name: str = "simulated"
