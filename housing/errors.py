@@ -40,10 +40,7 @@ class SettingsInvalid(HousingError):
 class ProblemInvalid(HousingError):
     """HOUSING_PROBLEM names no usable problem."""
 
-    template = (
-        "HOUSING_PROBLEM={name} is no problem: {why}. Name an installed module that defines "
-        "PROBLEM = Problem(...)."
-    )
+    template = "HOUSING_PROBLEM={name} is no problem: {why}."
     exit_code = 2
 
 

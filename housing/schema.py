@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "HOUSING_PROBLEM"
 DEFAULT = "housing.problems.california"
+_NEXT = "Name a module that is installed or on PYTHONPATH and defines PROBLEM = Problem(...)"
 
 
 CHALLENGER, CHAMPION = f"{MARK}challenger", f"{MARK}champion"
@@ -32,10 +33,10 @@ def load_problem(name: str) -> Problem:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        raise ProblemInvalid(name=name, why="there is no such module") from error
+        raise ProblemInvalid(name=name, why=f"there is no such module. {_NEXT}") from error
     problem = getattr(found, "PROBLEM", None)
     if not isinstance(problem, Problem):
-        raise ProblemInvalid(name=name, why="it has no PROBLEM = Problem(...)")
+        raise ProblemInvalid(name=name, why=f"it has no PROBLEM. {_NEXT}")
     if why := fault_of(problem):
         raise ProblemInvalid(name=name, why=why)
     return problem

@@ -14,10 +14,12 @@ from httpx import ASGITransport, AsyncClient, Response
 from sklearn.model_selection import ParameterSampler
 
 from housing.errors import HousingError
+from housing.gate.model_checks import SanePredictions
 from housing.pipeline import approval, datasets, evaluate, ingest, promote, report, train
 from housing.pipeline.manual_promotion import promote_model
 from housing.pipeline.result import of_verdict
 from housing.pipeline.run_context import NightlyParameters, RunContext, finish_run, start_run, step
+from housing.records import RunOutcome
 from housing.schema import PROBLEM
 from housing.serving.app import create_app
 from housing.settings import load_settings
@@ -26,6 +28,14 @@ from housing.store.models import artifacts
 from housing.training.candidates import BASELINES, FAMILIES
 from housing.training.families import ModelFamily
 from housing.training.workers import one_thread
+
+HINTS = {
+    SanePredictions.name: (
+        'Set default_family="boosting-log" in the problem: its predictions are above zero. Or, if '
+        "the target can be zero, set the minimum of its column to 0."
+    )
+}
+"""What to change in the problem where a check of the gate fails that no person can override."""
 
 PAGES = ("/", "/dashboard", "/form", "/model/card", "/model")
 
@@ -52,7 +62,9 @@ def check_problem() -> Iterator[PartChecked]:
             for name, family in families.items():
                 yield _try(f"{kind} {name}", partial(_family, state, family))
     if not state["judged"].promotes:
-        yield _try("promotion", partial(_promote_anyway, state))
+        yield (promoted := _try("promotion", partial(_promote_anyway, state)))
+        if not promoted.passed:
+            return
     for page in PAGES:
         yield _try(f"page {page}", partial(_page, page))
     yield _try("prediction", _prediction)
@@ -124,7 +136,10 @@ _PARTS: dict[str, Callable[[RunContext, dict[str, Any]], str]] = {
 
 def _promote_anyway(state: dict[str, Any]) -> str:
     """Pages and predictions need a champion, however little a few rows can prove."""
-    promote_model(state["model"], "housing problem check", override=True)
+    found = promote_model(state["model"], "housing problem check", override=True)
+    if found.result.outcome != RunOutcome.PROMOTED:
+        hints = (HINTS.get(c.name, "") for c in found.verdict.checks if c.outcome == "failed")
+        raise HousingError(message=" ".join((found.verdict.message, *filter(None, hints))))
     return f"m{state['model']} is champion here, so that its pages can be tried"
 
 

@@ -24,6 +24,9 @@ SAMPLE_ROWS = 200_000
 MOST_CATEGORIES = 200
 """Different texts up to which a column is taken for categories; beyond, it is left out."""
 
+CLOSE = 0.95
+"""Rank correlation with the target from which on a column is named."""
+
 FEW_LEVELS = 8
 """Categories up to which a column can make strata."""
 
@@ -56,7 +59,7 @@ def write_draft(file: Path, target: str, name: str, folder: Path) -> Draft:
         raise NotPossible(what=what, why=f"{package} is there already; give another --name")
     if find_spec(name) is not None:
         raise NotPossible(what=what, why="Python has a module of that name; give another --name")
-    frame = read_sample(file)
+    frame = read_sample(file).rename(columns=lambda name: str(name).strip())
     if target not in frame or not pd.api.types.is_numeric_dtype(frame[target]):
         numbers = ", ".join(frame.select_dtypes("number").columns)
         why = f"{target} is no column of numbers in {file.name}; these are: {numbers or 'none'}"
@@ -100,6 +103,7 @@ class _Guess:
             if not pd.api.types.is_numeric_dtype(values):
                 self.constants[name] = self._constant(name)
         self.strata = self._strata()
+        self._name_close_columns()
         if not self.id:
             self._check_key(frame)
 
@@ -124,6 +128,12 @@ class _Guess:
             count = values.nunique()
             self.notes.append(f"{name} is left out: {count:,} different texts are no categories")
 
+    @property
+    def skewed(self) -> bool:
+        """Whether the target is above zero, but so near to it that models may predict less."""
+        values = self.kept[self.target]
+        return bool(0 < values.min() < values.std())
+
     def numbers(self) -> list[str]:
         """Columns of numbers but the target, the most predictive (Spearman) first."""
         y = self.kept[self.target].rank()
@@ -133,6 +143,17 @@ class _Guess:
             if name != self.target and pd.api.types.is_numeric_dtype(values)
         }
         return sorted(strength, key=lambda name: -np.nan_to_num(strength[name]))
+
+    def _name_close_columns(self) -> None:
+        """A column that nearly is the target is often known only after it."""
+        y = self.kept[self.target].rank()
+        for name in self.numbers():
+            close = abs(self.kept[name].rank().corr(y))
+            if close > CLOSE:
+                self.notes.append(
+                    f"{name} follows {self.target} closely (rank correlation {close:.2f}): delete "
+                    f"its line if it is not known before {self.target} is"
+                )
 
     def _constant(self, name: str) -> str:
         """A Python name for the categories of a column, that nothing else has in the module."""
@@ -265,6 +286,7 @@ def _problem(guess: _Guess, name: str) -> Iterator[str]:
     rows = name.replace("_", " ")
     row = rows.removesuffix("s")
     value = guess.target.replace("_", " ")
+    values = value if value.endswith("s") else f"{value}s"
     yield "PROBLEM = Problem(\n"
     yield f'    name="{name}",\n    table=Table(\n        columns=COLUMNS,\n'
     yield f"        target={_text(guess.target)},\n"
@@ -274,8 +296,11 @@ def _problem(guess: _Guess, name: str) -> Iterator[str]:
     decimals = _decimals(guess.kept[guess.target])
     amount = f'Amount(unit="", symbol="", decimals={decimals})'
     yield f'    amount={amount},  # EDIT: e.g. "euros", "€"\n'
-    yield '    models="housing.problems.template.models",\n    wording=Wording(  # EDIT\n'
+    yield '    models="housing.problems.template.models",\n'
+    if guess.skewed:
+        yield '    default_family="boosting-log",  # predictions above zero, as all values are\n'
+    yield "    wording=Wording(  # EDIT\n"
     yield f'        row="{row}",\n        rows="{rows}",\n'
-    yield f"        value={_text(value)},\n        values={_text(value + 's')},\n"
+    yield f"        value={_text(value)},\n        values={_text(values)},\n"
     yield f"        target={_text(f'the {value} of a {row}')},\n"
     yield f'        title="Predictions for {rows}",\n    ),\n)\n'

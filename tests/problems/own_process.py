@@ -1,7 +1,10 @@
 """What the tests of a table do in a process of its own, as a problem is a process's: `main`."""
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import randint
@@ -11,15 +14,25 @@ from housing.formatting import amount
 from housing.inference.columns import columns_of_frame
 from housing.inference.explain import explain
 from housing.inference.fast_predictor import predictor
-from housing.inference.loaded_model import load
+from housing.inference.file_scoring import score
+from housing.inference.loaded_model import LoadedModel, load
+from housing.operations.export import export
+from housing.operations.labelling_sample import write_sample
+from housing.operations.labels import ingest_labels
+from housing.operations.monitor import monitor
 from housing.pipeline import train
 from housing.pipeline.run_context import NightlyParameters, start_run
-from housing.settings import load_settings
+from housing.serving.prediction_log import Entry, PredictionLog
+from housing.serving.shadow_comparison import compare_shadow
+from housing.settings import Settings, load_settings
 from housing.store.data import datasets
 from housing.store.database.open import open_store
+from housing.store.database.tables import utc_now
 from housing.store.models import artifacts, registry
 from housing.training.candidates import FAMILIES
+from housing.training.search_config import SearchPlan
 from tests.fixtures.run_without_prefect import plain_run
+from tests.problems.names import NAMED_TABLES
 from tests.problems.tables import TABLES
 
 TREES = "max_iter"
@@ -40,7 +53,7 @@ def fewer_trees() -> None:
 def deliver_and_run(first: int, last: int) -> None:
     """Runs `first` to `last`, each after the delivery of the rows that follow the last ones."""
     settings = load_settings()
-    rows = TABLES[schema.PROBLEM.name]()
+    rows = {**TABLES, **NAMED_TABLES}[schema.PROBLEM.name]()
     assert settings.sources.landing_dir is not None
     settings.sources.landing_dir.mkdir(parents=True, exist_ok=True)
     ends = [0, *(FIRST + NEXT * i for i in range(last))]
@@ -80,14 +93,56 @@ def each_family() -> None:
             print(name, row.family, amount(float(expected[0])))
 
 
+def every_use(folder: Path) -> None:
+    """Two runs, then all that is stored or written beside columns of the table.
+
+    Predictions of a file, logged predictions of the champion and a shadow, labels, windows of the
+    monitor, a labelling sample, an export. The figures are printed, the files stay in `folder`.
+    """
+    train.plan_of = _one_seed
+    deliver_and_run(1, 2)
+    settings = load_settings()
+    rows = NAMED_TABLES[schema.PROBLEM.name]().iloc[FIRST + NEXT :][:400]
+    rows.drop(columns=schema.TARGET).to_csv(folder / "rows.csv", index=False)
+    rows[[schema.ID_COLUMN, schema.TARGET]].to_csv(folder / "labels.csv", index=False)
+    with open_store(settings) as store:
+        with store.read() as connection:
+            champion = registry.champion(connection)
+        assert champion is not None
+        served, shadow = load(store, champion), load(store, 1)
+        log = PredictionLog(store, settings.serve, shadow=lambda: shadow)
+        put = partial(_put, log, served)
+        score(served, folder / "rows.csv", folder / "predicted.csv", name="rows.csv", kind="csv",
+              on_chunk=put)  # fmt: skip
+        print(log.write(), asdict(compare_shadow(store)[0]))
+        print(ingest_labels(store, settings, [folder / "labels.csv"]).message)
+        found = monitor(store, settings)
+        print([(w.source, w.rows, [s.fired for s in w.signals]) for w in found.windows])
+        print([{n: e[n] for n in ("model", "shadow", "rows", "rmse")} for e in found.errors])
+        write_sample(store, folder / "sample.csv", 30, seed=1, other=1)
+        print([path.name for path in export(store, champion, "skops", folder / "export")])
+    print(deliver_and_run(3, 3))
+
+
+def _one_seed(settings: Settings, _content: str) -> SearchPlan:
+    """Not the seed of the rows' content, as that has the names of columns."""
+    return settings.search
+
+
+def _put(log: PredictionLog, served: LoadedModel, columns: Any, predictions: Any, ids: Any) -> None:
+    log.put(Entry(utc_now(), served, columns, predictions, ids))
+
+
 def main() -> None:
-    """`runs FIRST LAST` or `families`."""
+    """`runs FIRST LAST`, `families`, or `every-use FOLDER`."""
     fewer_trees()
     match sys.argv[1:]:
         case ["runs", first, last]:
             deliver_and_run(int(first), int(last))
         case ["families"]:
             each_family()
+        case ["every-use", folder]:
+            every_use(Path(folder))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from housing.problem import Problem
 from housing.schema import load_problem
 
 N = 400
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_columns_are_taken_for_what_they_are(table, tmp_path, monkeypatch):
 
 
 NAMES = {
-    "size": "Size (m²)", "kind": "groups", "open": 'said "open"', "gap": "2nd gap",
+    "size": "Size (m²)", "kind": "groups", "open": 'said "open"', "gap": " 2nd gap ",
     "note": "class", "order_id": "id", "sold_on": "at",
 }  # fmt: skip
 
@@ -83,7 +84,7 @@ def test_a_column_may_have_any_name(table, tmp_path, monkeypatch):
     plain = drafted(rows, tmp_path, monkeypatch)
     (tmp_path / "other").mkdir()
     problem = drafted(rows.rename(columns=names), tmp_path / "other", monkeypatch, "others")
-    renamed = [names.get(column.name, column.name) for column in plain.table.columns]
+    renamed = [names.get(column.name, column.name).strip() for column in plain.table.columns]
     assert [column.name for column in problem.table.columns] == renamed
     categories = [column.categories for column in plain.table.columns]
     assert [column.categories for column in problem.table.columns] == categories
@@ -124,7 +125,7 @@ def test_a_package_is_drafted_while_its_name_is_already_that_of_the_problem(tabl
     done = subprocess.run(
         [sys.executable, "-m", "deployments.cli", *command, "--to", str(tmp_path)],
         env=os.environ | {"HOUSING_PROBLEM": "orders", "PYTHONPATH": str(tmp_path)},
-        cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False,
+        cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "orders" / "__init__.py").exists()
@@ -167,6 +168,47 @@ def test_rows_with_the_same_inputs_are_counted_where_nothing_identifies_a_row(ta
     rows.to_csv(tmp_path / "orders.csv", index=False)
     draft = write_draft(tmp_path / "orders.csv", "cost", "orders", tmp_path)
     assert any("same inputs as another row" in note for note in draft.notes)
+
+
+def test_a_column_that_nearly_is_the_target_is_named(table, tmp_path):
+    table.assign(paid=table["cost"] * 1.2).to_csv(tmp_path / "orders.csv", index=False)
+    draft = write_draft(tmp_path / "orders.csv", "cost", "orders", tmp_path)
+    (note,) = (note for note in draft.notes if "closely" in note)
+    assert note.startswith("paid follows cost closely")
+
+
+@pytest.mark.system
+def test_a_target_near_zero_is_drafted_so_that_its_model_can_be_promoted(tmp_path):
+    """Predictions at or below zero keep a model out, whoever overrides the gate."""
+    rng = np.random.default_rng(1)
+    x, noise = rng.uniform(0, 1, (2, N))
+    kind = rng.choice(["a", "b"], N)
+    rows = pd.DataFrame({"x": x, "z": rng.normal(size=N), "kind": kind})
+    rows["cost"] = np.where(x < 0.5, 0.01, 1.0 + 300 * noise).round(2)
+    file = tmp_path / "orders.csv"
+    rows.to_csv(file, index=False)
+    write_draft(file, "cost", "orders", tmp_path)
+
+    def check() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "deployments.cli", "problem", "check", str(file)],
+            env=os.environ
+            | {"HOUSING_PROBLEM": "orders", "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    done = check()
+    assert done.returncode == 0, done.stdout
+    module = tmp_path / "orders" / "__init__.py"
+    lines = module.read_text().splitlines(keepends=True)
+    module.write_text("".join(line for line in lines if "default_family" not in line))
+    done = check()
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 1, done.stdout
+    assert "zero or negative" in said
+    assert "failed promotion: Keep:" in said
+    assert 'Set default_family="boosting-log" in the problem' in said
+    assert "There is no champion yet" not in said
 
 
 def test_what_is_to_be_typed_next_stands_on_one_line_each(table, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from housing.errors import NotPossible, UnknownId
 from housing.operations import export as exports
 from housing.operations.export import export
 from housing.pipeline.model_card import collect, write
+from housing.report.card import markdown
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
@@ -58,6 +60,20 @@ def test_a_card_speaks_to_people(seen: Settings, opened: Store) -> None:
     assert "<table>" in page
     assert "<script" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_card_has_the_range_or_the_categories_of_each_input(opened: Store) -> None:
+    facts = collect(opened, 2)
+    rows = {
+        line.split("|")[1].strip(): line.split("|")[3].strip()
+        for line in markdown(facts).partition("| field |")[2].partition("\n\n")[0].splitlines()[2:]
+    }
+    assert list(rows) == [schema.CATALOGUE[name].label for name in schema.FEATURES]
+    low, high = facts.ranges["population"]
+    assert rows["population"] == f"{low:,.6g} to {high:,.6g}"
+    assert rows["ocean proximity"] == ", ".join(facts.seen["ocean_proximity"])
+    many = replace(facts, seen={"ocean_proximity": tuple(f"c{i}" for i in range(40))})
+    assert "c10, c11 and 28 more |" in markdown(many)
 
 
 def test_slices_are_escaped_and_counted(opened: Store) -> None:

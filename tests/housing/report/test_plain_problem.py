@@ -40,6 +40,7 @@ def test_without_a_location_the_report_has_no_map_and_speaks_of_no_neighbours(ho
     for page in ("report-r2.html", "card-m2.md"):
         text = (home / "reports" / page).read_text()
         assert not re.search("map of|neighbours|spatial|region", text, re.IGNORECASE)
+        assert "uncapped" not in text, "its labels have no cap"
 
 
 def test_commands_have_the_nouns_and_the_unit_of_the_problem(home: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_all_that_was_answered_is_in_the_log(own_home: Path, own_store: Store) -
 def test_a_district_with_an_id_is_logged_by_it(own_home: Path, own_store: Store) -> None:
     frame = simulate(2, 9)[FEATURES].assign(**{schema.ID_COLUMN: ["a", None]})
     _asked(own_home, frame)
-    assert logged(own_store)["key"].tolist() == row_keys(frame).tolist()
+    assert logged(own_store)["#key"].tolist() == row_keys(frame).tolist()
 
 
 def test_a_district_of_an_uploaded_file_is_logged_by_its_id(
@@ -71,7 +71,7 @@ def test_a_district_of_an_uploaded_file_is_logged_by_its_id(
     with only_settings(own_home) as settings, running(settings) as client:
         done = client.post("/predict/batch", content=content, headers={"content-type": "text/csv"})
         assert done.status_code == 200
-    assert logged(own_store)["key"].tolist() == row_keys(frame.iloc[:3]).tolist()
+    assert logged(own_store)["#key"].tolist() == row_keys(frame.iloc[:3]).tolist()
 
 
 def test_no_inputs_means_no_inputs(own_home: Path, own_store: Store) -> None:
@@ -182,11 +182,11 @@ def test_a_label_counts_only_for_answers_given_before_it(own_store: Store) -> No
     log.put(Entry(now - timedelta(hours=1), served, columns, served.predictions(columns)))
     log.put(Entry(now + timedelta(hours=1), served, columns, served.predictions(columns)))
     log.write()
-    labels = pd.DataFrame({"key": keys[:4], "label": [1e5, 2e5, 3e5, 4e5]})
+    labels = pd.DataFrame({"#key": keys[:4], "#label": [1e5, 2e5, 3e5, 4e5]})
     facts = {"digest": "0" * 64, "name": "x", "origin": "labels", "rejected_rows": 0, "message": ""}
     predictions.add_labels(own_store, labels, facts)
     found, _ = matched(own_store, START)
-    found = found.set_index("key").loc[keys[:4]]
+    found = found.set_index("#key").loc[keys[:4]]
     assert found["#label"].tolist() == [1e5, 2e5, 3e5, 4e5]
     assert (found["#at"] < now).all()
 
