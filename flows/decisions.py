@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flows.decorator import completed, housing_flow
 from housing.pipeline.approval import ApprovalDecision
 from housing.pipeline.promote import RolledBack
+from housing.pipeline.run_context import Unset, without_default
 from tasks.approval import Decision, Reason, decide
 from tasks.maintenance import roll_back
 from tasks.run_labels import append_to_run_name
@@ -31,14 +32,16 @@ class RollbackParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reason: Reason
-    model: int | None = Field(
+    model: int | Unset = Field(
         None,
+        json_schema_extra=without_default,
         ge=1,
         title="Model",
         description="Number of a former champion (7 for m7); empty restores the previous one.",
     )
-    batch: int | None = Field(
+    batch: int | Unset = Field(
         None,
+        json_schema_extra=without_default,
         ge=1,
         title="Batch",
         description="Number of a batch that caused the regression (5 for b5): it is blocked.",

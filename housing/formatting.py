@@ -49,14 +49,49 @@ _SCALES = ((1e9, "bn"), (1e6, "M"), (1e3, "k"))
 
 
 def axis_labels(values: Sequence[float]) -> list[str]:
-    """Distinct labels of the ticks of an axis, all on one scale (k, M, bn)."""
+    """Distinct labels of the ticks of an axis, all on one scale (k, M, bn; else an exponent)."""
     top = max(map(abs, values), default=0.0)
     scale, suffix = next(((s, name) for s, name in _SCALES if top >= 10 * s), (1.0, ""))
-    steps = [abs(b - a) for a, b in pairwise(values) if a != b]
-    step = min(steps, default=top or 1.0) / scale
-    places = max(0, math.ceil(-math.log10(step) - 1e-9))
-    places += round(step * 10**places, 6) != round(step * 10**places)  # 2.5: one more
-    return [f"{v / scale:,.{places}f}{suffix}".replace("-", MINUS) if v else "0" for v in values]
+    places = _places([value / scale for value in values])
+    if places > 6 or top >= 1e14:
+        return _exponents(values)
+    return [_signed(f"{v / scale:,.{places}f}", suffix) for v in values]
+
+
+def _places(values: Sequence[float]) -> int:
+    """Decimals by which ticks differ; one more where their step is 2.5."""
+    step = min((abs(b - a) for a, b in pairwise(values) if a != b), default=0.0)
+    step = step or max(map(abs, values), default=0.0) or 1.0
+    places: int = max(0, math.ceil(-math.log10(step) - 1e-9))
+    return places + int(round(step * 10**places, 6) != round(step * 10**places))
+
+
+def _exponents(values: Sequence[float]) -> list[str]:
+    """The same with as few digits before the exponent as make them distinct."""
+    for digits in range(16):
+        labels = [_signed(f"{value:.{digits}e}".replace("e+", "e")) for value in values]
+        exact = all(abs(float(f"{v:.{digits}e}") - v) <= 1e-6 * abs(v) for v in values)
+        if exact and len(set(labels)) == len(labels):
+            break
+    return labels
+
+
+def _signed(digits: str, suffix: str = "") -> str:
+    """With a minus sign; zero without a sign and a suffix."""
+    is_zero = not any(character in "123456789" for character in digits.partition("e")[0])
+    return "0" if is_zero else digits.replace("-", MINUS) + suffix
+
+
+def change_labels(values: Sequence[float]) -> list[str]:
+    """Distinct labels of ticks that are relative changes."""
+    digits = _places([100 * value for value in values])
+    return [change(value, digits) for value in values]
+
+
+def share_labels(values: Sequence[float]) -> list[str]:
+    """Distinct labels of ticks that are shares."""
+    digits = _places([100 * value for value in values])
+    return [percent(value, digits) for value in values]
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from prefect.artifacts import (
     create_image_artifact,
@@ -12,12 +13,15 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.events import emit_event
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 
 from housing import progress
 from housing.notify import Message
 from housing.pipeline.report import WrittenReport
 from housing.report.artifacts import models_table, pictures
+from housing.store.objects.filesystem import write_page
+
+REPORTS = "/reports"
+"""Address of the folder of reports below that of the UI, whatever host and port a browser uses."""
 
 
 def emit(*messages: Message | None) -> None:
@@ -48,17 +52,18 @@ def show_progress(shown: str) -> Iterator[None]:
 
     with progress.heard_by(update):
         yield
+    update_progress_artifact(artifact_id=artifact, progress=100.0, description=f"{shown}: complete")  # type: ignore[arg-type]
 
 
 def show_report(written: WrittenReport) -> None:
     """Show the parts that the run produced: verdict, link, table, model card, pictures."""
-    link = _address(written)
-    text = written.summary if link is None else f"{written.summary}\n[The full report]({link})\n"
+    report = Path(written.report.location)
+    link = f"{REPORTS}/{report.name}"
+    text = f"{written.summary}\n[The full report]({link})\n"
     create_markdown_artifact(key="verdict", markdown=text, description=written.result.message)
-    if link is not None:
-        create_link_artifact(
-            key="report", link=link, link_text="The full report", description="With all figures."
-        )
+    create_link_artifact(
+        key="report", link=link, link_text="The full report", description="With all figures."
+    )
     if table := models_table(written.report):
         create_table_artifact(
             key="models", table=table, description="Both models on this run's test set."
@@ -68,12 +73,8 @@ def show_report(written: WrittenReport) -> None:
             key="model-card", markdown=written.card, description="The challenger's model card."
         )
     for picture in pictures(written.report):
+        file = report.with_name(f"r{written.result.run}-{picture.key}.svg")
+        write_page(file, picture.svg)
         create_image_artifact(
-            key=picture.key, image_url=picture.data_uri, description=picture.title
+            key=picture.key, image_url=f"{REPORTS}/{file.name}", description=picture.title
         )
-
-
-def _address(written: WrittenReport) -> str | None:
-    """The report's URL beside the Prefect UI; None where there is no UI."""
-    base = PREFECT_UI_URL.value() or (PREFECT_API_URL.value() or "").removesuffix("/api")
-    return f"{base}/reports/report-r{written.result.run}.html" if base else None

@@ -125,13 +125,16 @@ def _same(given: str, wanted: str) -> bool:
 
 # --- reports --------------------------------------------------------------------------------
 
-ADDRESS = re.compile(r"/reports/((?:report-r|card-m)[1-9][0-9]{0,17}\.html)")
+ADDRESS = re.compile(
+    r"/reports/((?:report-r|card-m)[1-9][0-9]{0,17}\.html|r[1-9][0-9]{0,17}-[a-z-]{1,40}\.svg)"
+)
 
 
 def beside(inner: ASGIApp, folder: Path, secret: str | None) -> ASGIApp:
     """`inner`, but for the addresses of reports; `secret` is USER:PASSWORD, or None for anyone.
 
-    Only the report of a run and the card of a model by their numbers; nothing else of the folder.
+    Only a run's report and its pictures and a model's card, by their numbers; nothing else of the
+    folder.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,4 +155,5 @@ def _report(request: Request, path: Path, secret: str | None) -> Response:
         return PlainTextResponse(f"There is no {path.name}.", 404)
     # What a report shows of landing files is escaped; should that ever fail, no script runs.
     headers = {"Content-Security-Policy": "script-src 'none'", "X-Content-Type-Options": "nosniff"}
-    return FileResponse(path, media_type="text/html", headers=headers)
+    kind = "text/html" if path.suffix == ".html" else "image/svg+xml"
+    return FileResponse(path, media_type=kind, headers=headers)

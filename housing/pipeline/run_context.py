@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from housing import progress
 from housing.errors import HousingError, NotOwned, RunInProgress
@@ -32,23 +33,38 @@ from housing.training.candidates import FAMILIES
 log = logging.getLogger("housing")
 
 
+Unset = SkipJsonSchema[None]
+"""A parameter that may be left out: in the form of the Prefect UI a field of one type, without a
+switch between that type and "None"."""
+
+
+def without_default(schema: dict[str, Any]) -> None:
+    """Drop the default of a field that is left out by being empty."""
+    del schema["default"]
+
+
 class NightlyParameters(BaseModel):
     """Parameters of one run; empty ones follow the settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    source: str | None = Field(
+    source: str | Unset = Field(
         None,
+        json_schema_extra=without_default,
         title="Source",
         description=f"Where to look for fresh rows, of {', '.join(SOURCES)}; "
         "separate several with commas.",
     )
-    n_trials: int | None = Field(None, ge=1, le=10_000, title="N Trials")
-    """Trials of the random search."""
-    families: tuple[str, ...] | None = Field(
-        None, description=f"Model families to draw from: {', '.join(FAMILIES)}."
+    n_trials: int | Unset = Field(
+        None, ge=1, le=10_000, title="N Trials", json_schema_extra=without_default
     )
-    seed: int | None = Field(None, ge=0, lt=2**31)
+    """Trials of the random search."""
+    families: tuple[str, ...] | Unset = Field(
+        None,
+        description=f"Model families to draw from: {', '.join(FAMILIES)}.",
+        json_schema_extra=without_default,
+    )
+    seed: int | Unset = Field(None, ge=0, lt=2**31, json_schema_extra=without_default)
     """Seed of the search; another seed candidates other candidates."""
     dry_run: bool = Field(False, title="Dry Run")
     """Judge, but promote nothing whatever the verdict is."""

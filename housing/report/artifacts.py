@@ -1,16 +1,12 @@
 """The report as separate artifacts for a UI: pictures and a table of models."""
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from housing.report import plots
 from housing.report.data import RunReport
-from housing.report.plot_style import RenderedFigure
+from housing.report.plot_style import RenderedFigure, standalone
 from housing.report.run_page import MODEL_FIGURES, decision
-
-PAPER = "#ffffff"
-"""Background of a picture that stands alone: its lines are dark, and so may the UI be."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +15,7 @@ class Picture:
 
     key: str  # lower case, for addresses
     title: str
-    data_uri: str
+    svg: bytes  # with a background, in light and dark mode
 
 
 def pictures(report: RunReport) -> Iterator[Picture]:
@@ -41,12 +37,7 @@ def pictures(report: RunReport) -> Iterator[Picture]:
     )
     for key, title, plot in drawn:
         if plot is not None:
-            yield Picture(key, f"{title}: {plot.alt}", _data_uri(plot))
-
-
-def _data_uri(plot: RenderedFigure) -> str:
-    on_paper = plot.svg.replace(b"<svg ", f'<svg style="background:{PAPER}" '.encode(), 1)
-    return f"data:image/svg+xml;base64,{base64.b64encode(on_paper).decode()}"
+            yield Picture(key, f"{title}: {plot.alt}", standalone(plot))
 
 
 def models_table(report: RunReport) -> list[dict[str, str]]:

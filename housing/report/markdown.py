@@ -34,7 +34,7 @@ def summary(report: RunReport) -> str:
     ]
     started = report.started_at.strftime("%Y-%m-%d %H:%M")
     location = f" Full report: {_code(report.location)}" if report.location else ""
-    blocks.append(f"Run {report.run}, {started} UTC.{location}")
+    blocks.append(f"Run r{report.run}, {started} UTC.{location}")
     if report.card:
         blocks[-1] += f" The challenger's model card: {_code(report.card)}"
     return writable("\n\n".join(blocks) + "\n")

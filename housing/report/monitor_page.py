@@ -6,15 +6,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from housing.formatting import with_unit
+import numpy as np
+
+from housing.formatting import axis_labels, with_unit
 from housing.report.plot_style import (
     LOOK,
-    AmountFormatter,
+    MOST_BARS,
     RenderedFigure,
     canvas,
     dates,
     finished,
+    heading,
+    interval_lines,
+    legend,
     named,
+    scale,
 )
 
 STYLE = Path(__file__).parent / "templates" / "page.css"
@@ -32,21 +38,19 @@ def distance(history: History) -> RenderedFigure | None:
         return None
     peak = {name: max(values.get(name, 0.0) for _, values in history) for name in names}
     shown = sorted(names, key=lambda name: -peak[name])[:MOST_LINES]
-    with canvas(7.2, 2.8) as (figure, axes):
+    with canvas(3.4) as (figure, axes):
         for number, name in enumerate(shown):
-            points: list[tuple[Any, float]] = [(at, v[name]) for at, v in history if name in v]
+            points = [(at, v[name]) for at, v in history if name in v]
             days, values = zip(*points, strict=True)
             color, marker = LOOK.families[number], LOOK.markers[number]
-            axes.plot(days, values, color=color, marker=marker, ms=4, lw=1.2, label=named(name))
-        axes.axhline(1.0, color=LOOK.bad, lw=1.2, ls="--")
-        axes.annotate(
-            "limit", (0, 1), (2, 3), ("axes fraction", "data"), textcoords="offset points",
-            color=LOOK.bad,
-        )  # fmt: skip
-        dates(axes)
-        axes.set_ylim(bottom=0)
-        axes.set_ylabel("effect / limit")
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, handletextpad=0.3)
+            size = 4 if len(history) <= MOST_BARS else 0
+            axes.plot(days, values, color=color, marker=marker, ms=size, lw=1.2, label=named(name))
+        axes.axhline(1.0, color=LOOK.bad, lw=1.2, ls="--", label="limit")
+        dates(axes, [at for at, _ in history], "window")
+        drawn = [v[name] for _, v in history for name in shown if name in v]
+        scale(axes.yaxis, [*drawn, 1.0], axis_labels, zero=True)
+        heading(axes, "effect as a multiple of its limit")
+        legend(figure, axes)
         over = [name for name in shown if peak[name] > 1]
         alt = (
             f"Signals over {len(history)} windows; beyond their limit: {', '.join(over) or 'none'}."
@@ -60,24 +64,21 @@ def live(
     """Live error of each model with its interval, per monitoring run; None without data."""
     if not errors:
         return None
-    with canvas(7.2, 2.6) as (figure, axes):
+    with canvas(3.0) as (figure, axes):
         for number, model in enumerate(dict.fromkeys(model for _, model, _ in errors)):
             style = number % len(LOOK.families)
             rows = [(at, e) for at, name, e in errors if name == model]
             days: list[Any] = [at for at, _ in rows]
-            values = [e["value"] for _, e in rows]
-            ends = [
-                [e["value"] - e["lower"] for _, e in rows],
-                [e["upper"] - e["value"] for _, e in rows],
-            ]
-            axes.errorbar(
-                days, values, yerr=ends, color=LOOK.families[style], marker=LOOK.markers[style],
-                ms=4, lw=1.2, elinewidth=2, label=model,
-            )  # fmt: skip
-        dates(axes)
-        axes.yaxis.set_major_formatter(AmountFormatter())
-        axes.set_ylabel(f"live error\n{with_unit('RMSE')}")
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=5)
+            color = LOOK.families[style]
+            values = np.array([(e["value"], e["lower"], e["upper"]) for _, e in rows])
+            interval_lines(axes, days, values, color)
+            marker = LOOK.markers[style] if len(rows) <= MOST_BARS else "-"
+            axes.plot(days, values[:, 0], marker, color=color, ms=4, label=model)
+        dates(axes, [at for at, *_ in errors], "run of the monitor")
+        limits = [e[end] for _, _, e in errors for end in ("value", "lower", "upper")]
+        scale(axes.yaxis, limits, axis_labels)
+        heading(axes, with_unit("live error, RMSE"))
+        legend(figure, axes)
         return finished(figure, "live", f"Live error by model, {len(errors)} measurements.")
 
 

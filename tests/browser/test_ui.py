@@ -1,6 +1,7 @@
 """What an operator does in the UI: run, read, take back, cancel, approve."""
 
 import re
+from urllib.parse import urljoin
 
 import pytest
 
@@ -45,8 +46,9 @@ def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
         )
         ui.go(f"artifacts/artifact/{found[0]['id']}")
         if key == "decision":
-            ui.page.locator("img[src^='data:image/svg']").first.wait_for()
-            width = "document.querySelector(\"img[src^='data:image/svg']\").naturalWidth > 100"
+            assert found[0]["data"] == "/reports/r1-decision.svg"
+            ui.page.locator("img[src$='/reports/r1-decision.svg']").first.wait_for()
+            width = "document.querySelector(\"img[src$='decision.svg']\").naturalWidth > 100"
             ui.page.wait_for_function(width)
         else:
             ui.page.get_by_text("R²").first.wait_for()
@@ -54,7 +56,7 @@ def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
     wanted = {"artifacts": {"key": {"any_": ["report"]}, "flow_run_id": {"any_": [done["id"]]}}}
     ui.go(f"artifacts/artifact/{ui.up.ask('artifacts/filter', wanted)[0]['id']}")
     link = ui.page.get_by_role("link", name="The full report").first
-    ui.page.goto(str(link.get_attribute("href")))
+    ui.page.goto(urljoin(ui.page.url, str(link.get_attribute("href"))))
     assert ui.page.url == f"http://127.0.0.1:{ui.up.port}/reports/report-r1.html"
     ui.page.get_by_text("PROMOTED", exact=False).first.wait_for()
     ui.shoot("report")

@@ -72,20 +72,29 @@ def test_a_night_by_hand_tells_what_it_does(up: Up) -> None:
 
 def test_its_report_is_linked_and_served_beside_the_ui(up: Up) -> None:
     artifacts = up.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["report"]}}})
-    link = re.search(r"\]\((http[^)]+)\)", artifacts[0]["data"])
+    link = re.search(r"\]\((/reports/[^)]+)\)", artifacts[0]["data"])
     assert link is not None
-    with _opened(up, link[1]) as response:
+    base = f"http://127.0.0.1:{up.port}"
+    with _opened(up, base + link[1]) as response:
         report = response.read().decode()
         assert "<html" in report
         assert response.headers["Content-Security-Policy"] == "script-src 'none'"
     card = re.search(r'href="(card-m\d+\.html)"', report)
     assert card is not None, "the challenger's model card is linked"
-    place = link[1].rpartition("/")[0]
-    with _opened(up, f"{place}/{card[1]}") as response:
+    with _opened(up, f"{base}/reports/{card[1]}") as response:
         assert b"Model card of m" in response.read()
+    [picture] = up.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["decision"]}}})
+    with _opened(up, base + picture["data"]) as response:
+        assert response.headers["Content-Type"] == "image/svg+xml"
+        assert b"<svg" in response.read()
+    [progress] = up.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["search-progress"]}}})
+    assert float(progress["data"]) == 100
+    assert progress["description"] == "search: complete"
     for path in (
         "report-r99.html",
         "card-m99.html",
+        "r99-decision.svg",
+        "r1-nothing.svg",
         "..%2fhousing.db",
         "../housing.db",
         "report-r1.html.txt",

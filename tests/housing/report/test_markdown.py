@@ -52,7 +52,7 @@ def test_a_night_with_nothing_new_is_short(make_report):
     report = RunReport(13, make_report().started_at, RunOutcome.NOTHING_NEW, "No new file.")
     assert summary(report) == (
         "# Nothing new\n\nNo new file.\n\n_Nothing to do: No model stays in service._\n\n"
-        "No file was read.\n\nRun 13, 2026-11-24 02:00 UTC.\n"
+        "No file was read.\n\nRun r13, 2026-11-24 02:00 UTC.\n"
     )
 
 

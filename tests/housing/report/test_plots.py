@@ -74,8 +74,9 @@ def test_the_search_marks_the_winner_the_hopeless_and_the_failed():
     plot = plots.search(trials, best=1)
     shown = texts(plot)
     assert "41,000" in shown
-    assert "\N{UPWARDS ARROW}90k" in shown
     assert {"boosting", "best so far", "failed"} <= set(shown)
+    assert [text for text in shown if re.fullmatch(r"above 4\d\.\d+k", text)]
+    assert not [text for text in shown if "90" in text], "it has no place on the axis"
     assert "4 trials, of which 1 failed" in plot.alt
 
 
@@ -135,7 +136,7 @@ def test_the_cap_is_shown_where_there_are_capped_rows(cloud):
     actual = cloud.actual.copy()
     actual[:7] = 500_001
     shown = texts(plots.predicted_vs_actual(replace(cloud, actual=actual)))
-    assert "7 at the cap" in shown
+    assert "7 at the cap of the records" in shown
 
 
 def test_rows_without_a_location_have_no_map(cloud):
@@ -188,7 +189,7 @@ def test_nights_by_hand_within_seconds_have_a_picture_without_a_warning(apart):
     first = datetime(2026, 3, 1, 2, tzinfo=UTC)
     interval = Interval(40_000.0, 39_000.0, 41_000.0)
     plot = plots.history([(first, interval), (first + apart, interval)])
-    assert b"12:00" in plot.svg  # the axis is the day that they are of
+    assert b"run, 1 March 2026 (UTC)" in plot.svg
 
 
 def test_names_stay_text():
@@ -205,7 +206,8 @@ def test_names_stay_text():
 def test_a_long_name_leaves_room_for_the_picture():
     name = "a very long name of a column " * 9
     shown = texts(plots.importances({name: 1.0}, "share"))
-    assert f"{name[: LOOK.longest_name - 1]}…" in shown
+    assert "a very long name of" in shown
+    assert "a column a very…" in shown
     plots.search([trial(0, 1_000.0, family=name), trial(1, 1_000.0, family="b" * 300)], 0)
 
 
@@ -230,7 +232,7 @@ def test_pyplot_is_not_needed():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_stopped_draw_is_shown_where_it_was_stopped_and_is_never_the_best():
+def test_a_stopped_draw_has_no_place_on_the_axis_and_is_never_the_best():
     stopped = Trial(Candidate(1, "forest", {}), (40_000.0,), 1.0, stopped=True)
     plot = plots.search([trial(0, 42_000), stopped], best=0)
     assert "1 were stopped" in plot.alt
