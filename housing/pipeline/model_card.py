@@ -67,7 +67,7 @@ def collect(store: Store, model: int) -> CardFacts:
         ensemble_size=row.ensemble_size,
         parameters=row.parameters,
         candidates=len(trials),
-        folds=int(plan.get("folds", 0)),
+        folds=plan["folds"],
         cv_rmse=row.cv_rmse,
         metrics=metrics,
         median_error=median,

@@ -115,7 +115,7 @@ def _with_models(
         trials=trials,
         best=best(trials).candidate.index,
         importances=model.importances,
-        groups=model.groups or {},
+        groups=model.groups,
     )
     if evaluation is None:
         return report

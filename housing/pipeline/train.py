@@ -24,7 +24,6 @@ from housing.store.models import artifacts, registry, searches
 from housing.store.runs.predictions import PREDICTED
 from housing.training.candidates import FAMILIES, unfitted
 from housing.training.fit import (
-    EVERY_ROW,
     ensemble_members,
     fit_members,
     golden_rows,
@@ -252,11 +251,9 @@ def refit(store: Store, model: Row[Any], X: pd.DataFrame, y: pd.Series, settings
     """A registered model fitted again on the same rows: same members, same excluded features."""
     with store.read() as connection:
         plan = searches.get(connection, model.search).plan
-    candidate = Candidate(model.candidate, model.family, model.parameters)
-    members = [Member(Candidate(**each["candidate"]), each["seed"]) for each in model.members or ()]
-    members = members or [Member(candidate, model.seed + i) for i in range(model.ensemble_size)]
+    members = [Member(Candidate(**each["candidate"]), each["seed"]) for each in model.members]
     return fit_members(
         X, y, members,
-        workers=settings.search.workers, without=plan.get("exclude_features", ()),
-        rows=plan.get("member_rows", EVERY_ROW), dask=settings.dask_address or "",
+        workers=settings.search.workers, without=plan["exclude_features"],
+        rows=plan["member_rows"], dask=settings.dask_address or "",
     ).model  # fmt: skip

@@ -351,11 +351,9 @@ models = Table(
     Column("fit_seconds", Float, nullable=False),
     _link("run", "runs.id", nullable=True),
     _time("created_at"),
-    Column(
-        "members", JSON
-    ),  # candidates and seeds whose mean it is; none is `ensemble_size` seeds of its candidate
-    Column("groups", JSON),  # what each group of features is worth
-    Column("out_of_fold", ForeignKey("blobs.digest")),  # out-of-fold predictions: key, predicted
+    Column("members", JSON, nullable=False),  # candidates and seeds whose mean it is
+    Column("groups", JSON, nullable=False),  # what each group of features is worth
+    _link("out_of_fold", "blobs.digest"),  # out-of-fold predictions: key, predicted
     UniqueConstraint("search", "ensemble_size"),
 )
 

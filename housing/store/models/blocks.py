@@ -103,10 +103,9 @@ def _twins(connection: Connection, model: int, among: Iterable[int]) -> list[int
 
 def recipe(row: Row[Any]) -> str:
     """What a model is made of except its seeds: families, parameters, excluded features."""
-    candidates = [member["candidate"] for member in row.members or ()]
-    candidates = candidates or [{"family": row.family, "parameters": row.parameters}]
+    candidates = [member["candidate"] for member in row.members]
     parts = {json.dumps([d["family"], d["parameters"]], sort_keys=True) for d in candidates}
-    return json.dumps([sorted(parts), row.plan.get("without", [])])
+    return json.dumps([sorted(parts), row.plan["exclude_features"]])
 
 
 def block(store: Store, letter: str, id_: int, why: Authorship) -> int:

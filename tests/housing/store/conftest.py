@@ -5,7 +5,7 @@ import itertools
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -113,13 +113,13 @@ def add_model() -> Callable[..., int]:
     """Registers a model of a version without fitting one; returns its id."""
     serial = itertools.count(1)
 
-    def add(store: Store, version: int) -> int:
-        n = next(serial)
+    def add(store: Store, version: int, exclude_features: Sequence[str] = ()) -> int:
+        n, plan = next(serial), {"exclude_features": exclude_features}
         blob = store.blobs.put(f"model {n}".encode(), "joblib.zst")
         now = utc_now()
         with store.write() as connection:
             search = searches.insert().values(
-                key=f"{n:064x}", version=version, plan={}, started_at=now
+                key=f"{n:064x}", version=version, plan=plan, started_at=now
             )
             digest = record_blob(connection, blob, "model")
             new = models.insert().values(
@@ -129,13 +129,16 @@ def add_model() -> Callable[..., int]:
                 candidate=0,
                 family="test",
                 parameters={},
+                members=[{"candidate": {"family": "test", "parameters": {}}, "seed": n}],
                 seed=n,
                 cv_rmse=1.0,
                 train_rows=1,
                 train_keys=f"{n:064x}",
                 artifact=digest,
                 golden=digest,
+                out_of_fold=digest,
                 importances={},
+                groups={},
                 libraries={},
                 fit_seconds=0.0,
                 created_at=now,

@@ -65,8 +65,10 @@ def test_a_model_of_the_same_rows_under_other_ids_is_a_twin(store, districts, ad
         made.append(add_model(store, version))
         datasets.withdraw(store, batch, reason="in doubt")
     other = add_model(store, 2)
+    excluding = add_model(store, 1, ["ratios"])
     promote(store, other, None)
     blocks.block(store, "m", made[0], WHY)
+    assert why_not(store, excluding) == "", "another recipe: it lacks a group of features"
     assert f"m{made[1]} has the recipe of m{made[0]} on the same rows" in why_not(store, made[1])
 
 
