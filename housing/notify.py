@@ -7,6 +7,7 @@ the log and fails nothing else.
 import hashlib
 import json
 import logging
+import re
 import smtplib
 import ssl
 import urllib.request
@@ -156,7 +157,9 @@ def to_mail(message: Message, settings: NotifySettings) -> None:
     mail = EmailMessage()
     mail["Subject"] = message.headline
     mail["From"], mail["To"] = settings.mail_from, ", ".join(settings.mail_to)
-    mail.set_content(f"{message.text}\n\n`housing show {message.subject}` shows more.\n")
+    shown = re.fullmatch(r"[bmrv]\d+", message.subject)
+    more = f"\n`housing show {message.subject}` shows more.\n" if shown else ""
+    mail.set_content(f"{message.text}\n{more}")
     url = urlsplit(settings.smtp_url.get_secret_value())
     with _mail_server(url, settings.timeout_seconds) as server:
         if url.username is not None:

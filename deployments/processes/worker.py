@@ -6,10 +6,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.deployments.runner import RunnerDeployment
@@ -19,15 +21,19 @@ from prefect.runner.runner import Runner
 from deployments.automations import install
 from deployments.definitions import DEPLOYMENTS
 from deployments.processes.child_process import exit_with_parent
+from deployments.watchdog.failure_alerts import stop_mark
 from deployments.watchdog.missed_runs import skip_older
 from deployments.watchdog.zombie_runs import reconcile
 from housing.settings import Settings, load_settings
 from housing.store.database.open import open_store
+from housing.store.runs import watchdog_marks
 
 AT_ONCE = 4  # runs; the lease lets only one of them retrain
 STOP_SECONDS = 45.0  # for runs to stop safely, of the 60 that the supervisor waits
-
+MARK_SECONDS = 5.0  # for the marks that they were stopped
 REPORT_SECONDS = 1.0  # for the final state of a run to reach the server
+
+FLOW_RUN = "PREFECT__FLOW_RUN_ID="
 
 log = logging.getLogger("housing")
 
@@ -48,7 +54,11 @@ def _stop_runs_and_leave() -> None:
     asked: set[int] = set()
     deadline = time.monotonic() + STOP_SECONDS
     while (left := children()) and time.monotonic() < deadline:
-        for pid in left - asked:  # one that began meanwhile as well
+        if new := left - asked:  # one that began meanwhile as well
+            marking = threading.Thread(target=mark_stops, args=(new,), daemon=True)
+            marking.start()
+            marking.join(MARK_SECONDS)
+        for pid in new:
             os.kill(pid, signal.SIGTERM)
         asked |= left
         time.sleep(0.1)
@@ -58,6 +68,19 @@ def _stop_runs_and_leave() -> None:
         os.kill(pid, signal.SIGKILL)
     logging.shutdown()
     os._exit(0)  # the way out through Prefect's event loop is a stack trace, and nothing is left
+
+
+def mark_stops(pids: Iterable[int]) -> None:
+    """Note in our store that a worker stops the flow runs of these processes: none has failed."""
+    try:
+        with open_store(load_settings()) as store, get_client(sync_client=True) as client:
+            for pid in pids:
+                with suppress(OSError):  # it has ended meanwhile
+                    variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
+                    for id_ in (v.removeprefix(FLOW_RUN) for v in variables if FLOW_RUN in v):
+                        watchdog_marks.mark(store, stop_mark(client.read_flow_run(UUID(id_))))
+    except Exception as error:  # noqa: BLE001 - they are stopped all the same
+        log.warning("The runs that stop now will be reported as failed: %s", error)
 
 
 def children() -> set[int]:

@@ -4,8 +4,6 @@ Prefect delivers events on a best-effort basis, so the watchdog reads the states
 about a run with a row is recorded with its end, also without the Prefect server.
 """
 
-import signal
-from collections.abc import Iterator
 from datetime import timedelta
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -16,26 +14,31 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from housing.notify import Message
 from housing.records import Event
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
-from housing.store.runs import outbox, runs
+from housing.store.runs import outbox, runs, watchdog_marks
 
 FAILED = [StateType.FAILED, StateType.CRASHED]
-
-_STOPPED = f"status code: {-signal.SIGTERM}."
-"""In the state of a run that SIGTERM ended early, as when `housing up` stops."""
 
 MEMORY = timedelta(days=1)
 """Older failures are not reported any more: an outage of the watchdog is shorter."""
 
 
-def report_failed_flow_runs(client: SyncPrefectClient, store: Store) -> Iterator[str]:
-    """Record one alert for each end of such a run; yields the messages."""
+def stop_mark(run: FlowRun) -> str:
+    """The mark that a worker sets before it stops this attempt of a run, whose end is no failure.
+
+    Prefect's state would not show who sent the signal.
+    """
+    return f"flow run {run.id} stopped in attempt {run.run_count}"
+
+
+def report_failed_flow_runs(client: SyncPrefectClient, store: Store) -> None:
+    """Record one alert for each end of such a run."""
     ended = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=FAILED)),
@@ -49,10 +52,13 @@ def report_failed_flow_runs(client: SyncPrefectClient, store: Store) -> Iterator
         with store.read() as connection:
             if run.state is None or runs.has_row(connection, str(run.id)):
                 continue
-        if _STOPPED in (run.state.message or ""):
-            continue
+            if watchdog_marks.set_at(connection, stop_mark(run)) is not None:
+                continue
         flow, due = client.read_flow(run.flow_id).name, run.expected_start_time
         when = f", due {due:%Y-%m-%d %H:%M} UTC," if due else ""
-        text = f"The {flow} run {run.name}{when} failed. {run.state.name}: {run.state.message}"
-        if outbox.record(store, Message(Event.FAILED, text, run.name), f"state {run.state.id}"):
-            yield text
+        why = f"{run.state.name}: {(run.state.message or '').removesuffix('.')}."
+        text = (
+            f"The {flow} run {run.name}{when} failed. {why} Its log is in the Prefect UI under "
+            f"Runs; to run it again: Deployments, {flow}."
+        )
+        outbox.record(store, Message(Event.FAILED, text, run.name), f"state {run.state.id}")

@@ -32,17 +32,14 @@ log = logging.getLogger("housing")
 
 
 def one_round(client: SyncPrefectClient, store: Store, settings: Settings) -> list[str]:
-    """Check everything once, and deliver alerts; returns a message for each repair."""
+    """Check everything once, and deliver alerts; returns messages for the repairs without one."""
     try:
         done = reconcile(client, store)
         done += skip_older(client)
         done += start_missed_run(client, store, settings)
-        done += [
-            f"The approval request of r{run} expired"
-            for run in notifications.expire_approvals(store)
-        ]
+        notifications.expire_approvals(store)
         done += end_decided(client, store)
-        done += report_failed_flow_runs(client, store)
+        report_failed_flow_runs(client, store)
         return done
     finally:
         outbox.deliver(store)
@@ -74,8 +71,7 @@ def _one_round(store: Store, settings: Settings) -> None:
         with get_client(sync_client=True) as client:
             done = one_round(client, store, settings)
     except (PrefectException, httpx.HTTPError):
-        for message in report_without_server(store, settings):
-            log.info(message)
+        report_without_server(store, settings)
         notifications.failures(store)
         raise
     for message in done:

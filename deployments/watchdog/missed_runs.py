@@ -75,10 +75,10 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
         yield f"The night due at {local:%Y-%m-%d %H:%M %Z} came to no end; it is started now"
     if not _ran(store, due, now, "crashed", "cancelled"):
         look = "See whether a runner is at work: `housing up`, or the service `worker`."
-        yield from _report_missed(store, settings, local, next_step or look)
+        _report_missed(store, settings, local, next_step or look)
 
 
-def report_without_server(store: Store, settings: Settings) -> Iterator[str]:
+def report_without_server(store: Store, settings: Settings) -> None:
     """Alert the team about a missed run while the Prefect server does not answer."""
     now = utc_now()
     due = last_due(
@@ -89,7 +89,7 @@ def report_without_server(store: Store, settings: Settings) -> Iterator[str]:
     if not _ran(store, due, now, "completed", "failed", "crashed", "cancelled"):
         local = due.astimezone(ZoneInfo(settings.schedules.timezone))
         next_step = "The Prefect server does not answer: see its log, or start `housing up`."
-        yield from _report_missed(store, settings, local, next_step)
+        _report_missed(store, settings, local, next_step)
 
 
 def _obstacle(store: Store, deployment: DeploymentResponse, due: datetime) -> str | None:
@@ -132,13 +132,10 @@ def _once(store: Store, due: datetime) -> str:
         return f"made-up-for-{due.isoformat()}-{connection.execute(count).scalar_one()}"
 
 
-def _report_missed(
-    store: Store, settings: Settings, due: datetime, next_step: str
-) -> Iterator[str]:
+def _report_missed(store: Store, settings: Settings, due: datetime, next_step: str) -> None:
     minutes = settings.schedules.missed_after_minutes
     if minutes and utc_now() - due >= timedelta(minutes=minutes):
-        message = notifications.report_missed(store, due, next_step)
-        yield from [] if message is None else [message]
+        notifications.report_missed(store, due, next_step)
 
 
 def _deployment(client: SyncPrefectClient, settings: Settings) -> DeploymentResponse | None:

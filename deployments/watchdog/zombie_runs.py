@@ -36,14 +36,23 @@ WITHOUT_ROW = timedelta(hours=6)
 
 
 def reconcile(client: SyncPrefectClient, store: Store) -> list[str]:
-    """Mark dead runs as crashed in both stores; returns a message for each. Idempotent."""
-    said = [f"r{row.id} is crashed: its process is gone" for row in runs.mark_dead(store)]
+    """Mark dead runs as crashed in both stores; returns messages for those without an alert.
+
+    Idempotent.
+    """
+    said = [
+        f"The {row.kind} run r{row.id} is crashed: its process is gone"
+        for row in runs.mark_dead(store)
+        if row.kind not in runs.REPORTED
+    ]
     for run in _in_state(client, *UNFINISHED):
         why = death(store, run, utc_now())
         if why is not None:
             # Forced: Prefect's rules would not release the concurrency slot.
             client.set_flow_run_state(run.id, Crashed(message=why), force=True)
-            said.append(f"The run {run.name} is crashed: {why}")
+            row = _newest_row(store, run)
+            if row is not None and row.status != "crashed":
+                said.append(f"The run {run.name} is crashed: {why}")
     return said
 
 

@@ -49,19 +49,15 @@ def expire_approvals(store: Store) -> list[int]:
     return [int(row.run) for row in expired]
 
 
-def report_missed(store: Store, due: datetime, next_step: str) -> str | None:
-    """Record that a scheduled run did not start, with its alert; returns the message.
-
-    None where it was reported before.
-    """
+def report_missed(store: Store, due: datetime, next_step: str) -> None:
+    """Record that a scheduled run did not start, with its alert, unless it was reported before."""
     about = f"nightly {due.astimezone(UTC).isoformat()}"
     message = f"The nightly run due at {due:%Y-%m-%d %H:%M %Z} has not started. {next_step}"
     with store.read() as connection:  # the watchdog asks every few seconds: no lock for that
         if outbox.stands(connection, Event.MISSED, about):
-            return None
+            return
     with store.write() as connection:
         if outbox.stands(connection, Event.MISSED, about):
-            return None
+            return
         run = runs.miss(connection, "nightly", {"due": due.isoformat()}, message)
         outbox.add(connection, store, Message(Event.MISSED, message, f"r{run}"), about)
-    return message

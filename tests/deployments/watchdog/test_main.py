@@ -4,14 +4,15 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.states import Scheduled, Suspended
+from prefect.states import Crashed, Pending, Running, Scheduled, Suspended
 
-from deployments.watchdog import main
+from deployments.watchdog import main, zombie_runs
 from flows.nightly import nightly
 from housing.pipeline import approval
 from housing.pipeline.evaluate import from_row
@@ -66,8 +67,7 @@ def test_what_nobody_decided_in_time_ends_everywhere_and_is_told_once(
     with store.write() as connection:
         connection.execute(approvals.update().values(expires_at=approvals.c.requested_at))
     with caplog.at_level(logging.INFO, "housing"):
-        said = main.one_round(client, store, settings)
-    assert f"The approval request of r{run} expired" in said
+        main.one_round(client, store, settings)
     assert status(store, run) == ("expired", "kept")
     assert f"Approval request of r{run} expired" in caplog.text, "the team is notified"
     state = client.read_flow_run(theirs).state  # type: ignore[arg-type]
@@ -84,6 +84,32 @@ class Once(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:
         self.set()
         return True
+
+
+def test_each_crashed_run_is_one_line_of_the_log(
+    client: SyncPrefectClient,
+    store: Store,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(zombie_runs, "STARTING", timedelta(0))
+    with_row, silent, reported = (
+        client.create_flow_run(nightly, state=Scheduled(), tags=["housing"]) for _ in range(3)
+    )
+    client.set_flow_run_state(with_row.id, Running(), force=True)
+    client.set_flow_run_state(silent.id, Pending(), force=True)
+    client.set_flow_run_state(reported.id, Crashed(message="It is gone."), force=True)
+    with store.write() as connection:
+        row = runs.start(connection, "nightly", {}, str(with_row.id))
+    with caplog.at_level(logging.INFO, "housing"):
+        for _ in range(2):
+            main.watch(Once())
+    for names in ({with_row.name, f"r{row} "}, {silent.name}, {reported.name}):
+        lines = [line for line in caplog.messages if any(name in line for name in names)]
+        assert len(lines) == 1, lines
+    state = client.read_flow_run(with_row.id).state
+    assert state is not None
+    assert state.is_crashed()
 
 
 def test_the_watch_itself_does_a_round_and_says_that_it_lives(

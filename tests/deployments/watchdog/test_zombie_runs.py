@@ -14,13 +14,14 @@ from deployments.watchdog import missed_runs
 from deployments.watchdog.missed_runs import skip_older
 from deployments.watchdog.zombie_runs import death, reconcile
 from flows.nightly import nightly
+from housing.records import Event
 from housing.settings import Settings, load_settings
 from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.tables import leases, utc_now
 from housing.store.models import approvals
-from housing.store.runs import lease, runs
+from housing.store.runs import lease, outbox, runs
 from tests.housing.store.conftest import add_batch as add_batch
 from tests.housing.store.conftest import add_evaluation as add_evaluation
 from tests.housing.store.conftest import add_model as add_model
@@ -106,11 +107,11 @@ def test_a_run_whose_lease_has_run_out_is_crashed_in_both_stores(
     reconcile(client, store)
     assert client.read_flow_run(run.id).state_type.value == "RUNNING", "it may be alive"
     lease.release(store, token)
-    said = reconcile(client, store)
-    assert f"r{id_} is crashed: its process is gone" in said
+    reconcile(client, store)
     assert client.read_flow_run(run.id).state_type.value == "CRASHED"
     with store.read() as connection:
         assert runs.get(connection, id_).status == "crashed"
+        assert outbox.stands(connection, Event.FAILED, f"r{id_}")
     assert not [line for line in reconcile(client, store) if run.name in line]
 
 
