@@ -10,7 +10,7 @@ from rich.markup import escape
 from deployments.cli.gate import show_decided
 from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
 from deployments.cli.output import AsJson, Reason, console, emit_json
-from deployments.cli.store import opened
+from deployments.cli.store import changing, opened
 
 if TYPE_CHECKING:
     from housing.store.data import copies
@@ -121,7 +121,7 @@ def block(
     letter, number = parse_id(id_, allowed="mb")
     why = Authorship(actor(), reason)
     also: tuple[int, ...] = ()
-    with opened() as (store, _):
+    with changing() as (store, _):
         if letter == "b":
             also = copies.block(store, number, why)
         else:
@@ -145,7 +145,7 @@ def unblock(
     from housing.store.runs.runs import actor
 
     letter, number = parse_id(id_, allowed="mb")
-    with opened() as (store, settings):
+    with changing() as (store, settings):
         blocks.unblock(store, letter, number, Authorship(actor(), reason))
         released = copies.release(store)
         after = what_next(store, settings)
@@ -165,7 +165,7 @@ def dataset_rollback(
     """Create a version with the batches of an older one."""
     from housing.store.data import copies
 
-    with opened() as (store, _):
+    with changing() as (store, _):
         made, discarded = copies.roll_back(store, version, reason=reason)
         released = copies.release(store)
     console.print(f"v{made.id} has the batches of v{version}. `housing retrain` trains on it.")
@@ -183,7 +183,7 @@ def withdraw(batch: Annotated[Id, id_argument("b", "A batch, e.g. b3.")], reason
     """
     from housing.store.data import copies
 
-    with opened() as (store, _):
+    with changing() as (store, _):
         done = copies.withdraw(store, batch, reason=reason)
     for line in _withdrawal(batch, done):
         console.print(line, soft_wrap=True)
@@ -220,7 +220,7 @@ def restore(
     """
     from housing.store.data import copies, datasets
 
-    with opened() as (store, _):
+    with changing() as (store, _):
         with store.read() as connection:
             also = [f"b{copy}" for copy in datasets.withdrawn_with(connection, batch)]
         made = datasets.restore(store, batch, reason=reason)
@@ -237,7 +237,7 @@ def discard(
     """Discard a quarantined batch: it never enters the dataset; its rows stay stored."""
     from housing.store.data import batches
 
-    with opened() as (store, _):
+    with changing() as (store, _):
         name = batches.discard(store, batch)
     console.print(
         escape(f"b{batch} ({name}) is discarded; `housing show b{batch}` still shows it."),
@@ -250,7 +250,7 @@ def accept(batch: Annotated[Id, id_argument("b", "A quarantined batch, e.g. b3."
     """Accept a quarantined batch into the dataset, and those quarantined only for its rows."""
     from housing.store.data import batches, copies
 
-    with opened() as (store, _):
+    with changing() as (store, _):
         name = batches.release_quarantined(store, batch)
         released = copies.release(store)
     console.print(

@@ -26,3 +26,13 @@ def opened(*, bars: bool = False, claim: bool = True) -> "Iterator[tuple[Store, 
 
             stack.enter_context(progress_bars(visible=True))
         yield store, settings
+
+
+@contextmanager
+def changing() -> "Iterator[tuple[Store, Settings]]":
+    """As `opened`, for a change without files: the blob place is marked with it afterwards."""
+    from housing.store.database import ownership
+
+    with opened() as (store, settings):
+        yield store, settings
+        ownership.renew(store)

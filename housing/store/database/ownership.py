@@ -1,13 +1,14 @@
 """Which database the files of a place belong to.
 
 A place is marked with the id of its database: any other database names none of its files, and a
-prune would delete them all. The mark also names the run that last wrote there: a database without
-that run is a copy, or an older state, of the one that did, and lacks rows of newer files.
+prune would delete them all. The mark also names the newest rows of the database that last wrote
+there: one without them is a copy, or an older state, of it, and lacks rows of newer files.
 """
 
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -15,18 +16,32 @@ from sqlalchemy.engine import Connection
 
 from housing.errors import Corrupt, HousingError, NotOwned
 from housing.store.database.engine import Store
-from housing.store.database.tables import blobs, runs, store_identity
+from housing.store.database.tables import (
+    blobs,
+    dataset_versions,
+    promotion_log,
+    runs,
+    store_identity,
+)
 from housing.store.objects.blobs import BLOB_NAME, BlobStore
 from housing.store.objects.deletion import digest_in
 from housing.store.objects.filesystem import DurableFileSystem
 
-_MARK = re.compile(r"(?P<id>[0-9a-f]{32})(?P<writer> r(?P<run>\d{1,18}) (?P<started>\S+))?")
+_MARK = re.compile(r"(?P<id>[0-9a-f]{32})(?P<rows>( [rlv]\d{1,18} \S+)*)")
 MARK = "store-id"
-"""The file of a place that holds the id of its database and its last writer; never encrypted."""
+"""The file of a place that holds the id of its database and its newest rows; never encrypted."""
+
+_ROWS = {
+    "r": ("run", runs.c.id, runs.c.started_at),
+    "l": ("entry of the promotion log", promotion_log.c.seq, promotion_log.c.at),
+    "v": ("dataset version", dataset_versions.c.id, dataset_versions.c.created_at),
+}
+"""Rows that are never deleted, by number and time: two copies of a database make them at other
+instants."""
 
 
 def claim(store: Store, place: BlobStore) -> None:
-    """Mark a place with this database and its newest run, before files are added to it.
+    """Mark a place with this database and its newest rows, before files are added to it.
 
     NotOwned where it belongs to another database, or this one lacks rows of its files.
     """
@@ -34,6 +49,15 @@ def claim(store: Store, place: BlobStore) -> None:
     ours = _mark(store)
     if mark != ours:
         set_mark(place, ours)
+
+
+def renew(store: Store) -> None:
+    """Mark the blob place after a change of the database that added no files.
+
+    One that cannot be written, or that another database wrote to, keeps its mark.
+    """
+    with suppress(HousingError, OSError):
+        claim(store, store.blobs)
 
 
 def claim_blobs(store: Store) -> None:
@@ -71,7 +95,7 @@ def must_own(store: Store, place: BlobStore) -> str | None:
         return None
     _must_have_id(store, place, mark)
     with store.read() as connection:
-        _must_have_writer(store, connection, place, mark)
+        _must_have_rows(store, connection, place, mark)
     return mark
 
 
@@ -103,16 +127,18 @@ def _must_have_id(store: Store, place: DurableFileSystem, mark: str) -> None:
         raise _refusal(store, place, f"it belongs to another database than {_url(store)}{new}")
 
 
-def _must_have_writer(
+def _must_have_rows(
     store: Store, connection: Connection, place: DurableFileSystem, mark: str
 ) -> None:
-    known = _MARK.fullmatch(mark)
-    if not known or not known["run"] or known["writer"] == _run(connection, int(known["run"])):
+    _, *words = mark.split()
+    rows = zip(words[::2], words[1::2], strict=True)
+    name, at = next((row for row in rows if _time_of(connection, row[0]) != row[1]), ("", ""))
+    if not name:
         return
     raise NotOwned(
         what=f"The {place.role} {place.url}",
-        why=f"the run r{known['run']} of {known['started'][:19]} UTC last wrote there, and is not "
-        f"in {_url(store)}: this database is an older state or a copy of the one that did",
+        why=f"the database that last wrote there has the {_ROWS[name[0]][0]} {name} of {at[:19]} "
+        f"UTC, which is not in {_url(store)}: this one is an older state or a copy of it",
         next_step="If it is older, run `housing backup restore` with an empty HOUSING_HOME; if it "
         f"is a copy, set {place.setting} to a place of its own; to go on with it although it lacks "
         "what was written since, run `housing heal --take-over`.",
@@ -192,17 +218,20 @@ def identity(connection: Connection) -> str | None:
 
 
 def _mark(store: Store) -> str:
-    id_ = _made_id(store)
     with store.read() as connection:
-        newest = connection.execute(sa.select(sa.func.max(runs.c.id))).scalar()
-        return id_ if newest is None else id_ + _run(connection, newest)
+        words = [identity(connection) or _made_id(store)]
+        for letter, (_, number, _) in _ROWS.items():
+            name = f"{letter}{connection.execute(sa.select(sa.func.max(number))).scalar() or 0}"
+            at = _time_of(connection, name)
+            words += [] if at is None else [name, at]
+    return " ".join(words)
 
 
-def _run(connection: Connection, run: int) -> str:
-    """A run as marks name it: two copies of a database start the same one at other instants."""
-    query = sa.select(runs.c.started_at).where(runs.c.id == run)
-    started = connection.execute(query).scalar()
-    return "" if started is None else f" r{run} {started.isoformat()}"
+def _time_of(connection: Connection, name: str) -> str | None:
+    """When a row that a mark names was made, ISO 8601; None if there is none."""
+    _, number, time = _ROWS[name[0]]
+    at = connection.execute(sa.select(time).where(number == int(name[1:]))).scalar()
+    return None if at is None else str(at.isoformat())
 
 
 def _url(store: Store) -> str:

@@ -15,7 +15,7 @@ from housing.settings import Settings, load_settings
 from housing.store.backups.replication import copy_verified
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.database.ownership import MARK
+from housing.store.database.ownership import MARK, must_own
 from housing.store.objects.recording import record_blob
 from housing.store.runs import runs
 from tests.housing.operations.test_backup import contents, without_ledger_tail
@@ -216,6 +216,25 @@ def test_an_older_database_beside_newer_files_is_named_and_runs_nothing(
         with refused, start_run("nightly", NightlyParameters()):
             pytest.fail("it began to work")
     assert copy.is_file()
+
+
+@pytest.mark.parametrize("command", ["rollback --yes", "block b2", "dataset withdraw b2"])
+def test_an_older_database_is_named_although_no_file_is_newer(
+    original: Store, seen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    original.close()
+    shutil.copy(seen.home / "housing.db", tmp_path / "older.db")
+    before = files(Path(seen.blob_url))
+    done = CliRunner().invoke(app, [*command.split(), "--reason", "wrong"])
+    assert done.exit_code == 0, done.output
+    assert files(Path(seen.blob_url)) == before
+    with open_store(seen) as store:
+        must_own(store, store.blobs)
+    monkeypatch.setenv("HOUSING_DATABASE_URL", f"sqlite:///{tmp_path}/older.db")
+    assert "older state" in CliRunner().invoke(app, ["status", "--json"]).stdout
+    refused = pytest.raises(NotOwned, match=r"older state.*housing backup restore")
+    with refused, start_run("nightly", NightlyParameters()):
+        pytest.fail("it began to work")
 
 
 def test_a_restored_older_backup_says_whose_copies_are_newer(
