@@ -17,6 +17,7 @@ from housing.records import Event
 from housing.settings import Settings
 from housing.store.backups.replication import copy_verified, heal
 from housing.store.data import copies, datasets
+from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import batch_splits, batches, utc_now
 from housing.store.models import approvals, artifacts, blocks, calibrations, promotion_log, registry
@@ -122,9 +123,14 @@ def plan_rollback(
         current, chosen, undone = _undone(connection, target, batch)
         blocked = blocks.current(connection)
         new = blocks.Block(0, actor(), "rolled back", utc_now())
+        also = (
+            ()
+            if batch is None
+            else (batch, *(copy.batch for copy in copies.of_withdrawn(store, connection, batch)))
+        )
         would_be = blocks.Blocks(
             {**dict.fromkeys(undone, new), **blocked.models},
-            {**({} if batch is None else {batch: new}), **blocked.batches},
+            {**dict.fromkeys(also, new), **blocked.batches},
         )
         return RollbackPlan(
             chosen,
@@ -194,15 +200,19 @@ def roll_back(
     registry.check_eligible(store, change)
     healed = _verify_and_heal(store, row)
 
-    def report(connection: Connection, seq: int) -> None:
-        done = RolledBack(seq, chosen, current, undone, blocked, healed)
+    def act(connection: Connection, found: tuple[copies.Copy, ...]) -> RolledBack:
+        seq = registry.change_champion_in(connection, change)
+        also = () if batch is None else copies.block_copies(connection, batch, found)
+        done = RolledBack(seq, chosen, current, undone, (*blocked, *also), healed)
         outbox.add(connection, store, done.notification(), f"l{seq}")
         if within is not None:
             within(connection, done)
+        return done
 
-    seq = registry.change_champion(store, change, report)
-    also = () if batch is None else copies.block_copies(store, batch)
-    return RolledBack(seq, chosen, current, undone, (*blocked, *also), healed)
+    with registry.first_writer(change):
+        done = copies.decide_with_copies(store, batch, act)
+    ownership.renew(store)
+    return done
 
 
 def _undone(

@@ -243,7 +243,7 @@ def withdraw(store: Store, batch: int, *, reason: str) -> Withdrawn:
         copies = tuple(c.batch for c in found if c.whole and not c.waits)
         discarded = tuple(c.batch for c in found if c.whole and c.waits)
         staying = tuple(c for c in found if not c.whole)
-        _block(connection, batch, staying)
+        block_copies(connection, batch, staying)
         version = datasets.withdraw_in(connection, batch, reason, copies, discarded)
         return Withdrawn(version, copies, discarded, staying)
 
@@ -277,25 +277,26 @@ def block(store: Store, batch: int, why: Authorship) -> tuple[int, ...]:
 
     def act(connection: Connection, found: tuple[Copy, ...]) -> tuple[int, ...]:
         blocks.block_in(connection, "b", batch, why)
-        return _block(connection, batch, found)
+        return block_copies(connection, batch, found)
 
-    return _decide(store, lambda connection: _of_withdrawn(store, connection, batch), act)
-
-
-def block_copies(store: Store, batch: int) -> tuple[int, ...]:
-    """Block what repeats the rows of a batch that is blocked and withdrawn; ids."""
-    return _decide(
-        store,
-        lambda connection: _of_withdrawn(store, connection, batch),
-        lambda connection, found: _block(connection, batch, found),
-    )
+    return decide_with_copies(store, batch, act)
 
 
-def _of_withdrawn(store: Store, connection: Connection, batch: int) -> tuple[Copy, ...]:
-    return _of(store, connection, batch) if datasets.withdrawn(connection, batch) else ()
+def decide_with_copies(
+    store: Store, batch: int | None, act: Callable[[Connection, tuple[Copy, ...]], R]
+) -> R:
+    """`act` in a write transaction, with the copies of a batch if that is withdrawn."""
+    return _decide(store, lambda connection: of_withdrawn(store, connection, batch), act)
 
 
-def _block(connection: Connection, batch: int, found: Iterable[Copy]) -> tuple[int, ...]:
+def of_withdrawn(store: Store, connection: Connection, batch: int | None) -> tuple[Copy, ...]:
+    """Later batches that repeat rows of a withdrawn one; none of any other."""
+    if batch is None or not datasets.withdrawn(connection, batch):
+        return ()
+    return _of(store, connection, batch)
+
+
+def block_copies(connection: Connection, batch: int, found: Iterable[Copy]) -> tuple[int, ...]:
     """Block copies of a blocked batch that are not blocked yet; none if it is not blocked."""
     blocked = blocks.current(connection).batches
     new = [c for c in found if batch in blocked and c.batch not in blocked]

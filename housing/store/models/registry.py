@@ -4,7 +4,8 @@ The promotion log is append-only and numbered without gaps: the first writer of 
 wins, on either database. A blob is durable before any row that refers to it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from housing.errors import ChampionChanged, ModelBlocked, NotPossible, Pruned, UnknownId
 from housing.store.data import profiles
+from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, promotion_log, runs, utc_now
 from housing.store.models import blocks
@@ -138,27 +140,39 @@ def change_champion(
     an unregistered model, NotPossible if it is champion already, ModelBlocked if its lineage is
     blocked, Pruned if its bytes were pruned.
     """
+    with first_writer(change), store.write() as connection:
+        seq = change_champion_in(connection, change)
+        if within is not None:
+            within(connection, seq)
+    ownership.renew(store)
+    return seq
+
+
+def change_champion_in(connection: Connection, change: Change) -> int:
+    """`change_champion` in a write transaction, around which is `first_writer`."""
+    newest = head(connection)
+    found = None if newest is None else newest.to_model
+    if found != change.expected:
+        raise _overtaken(change, _named(found))
+    if change.to_model == found:
+        raise NotPossible(what=f"Making {_named(found)} champion", why="it is the champion.")
+    _must_be_eligible(connection, change)
+    why = Authorship(change.actor, change.reason, change.run)
+    facts = {"evaluation": change.evaluation, "overridden": list(change.overridden) or None}
+    seq = append(connection, newest, change.operation, change.to_model, why, **facts)
+    current = blocks.current(connection)
+    for letter, ids in (("m", change.block_models), ("b", change.block_batches)):
+        for id_ in ids:
+            if current.block_of(letter, id_) is None:
+                blocks.append(connection, "block", letter, id_, why)
+    return seq
+
+
+@contextmanager
+def first_writer(change: Change) -> Iterator[None]:
+    """ChampionChanged if the block wrote the change after another writer took its number."""
     try:
-        with store.write() as connection:
-            newest = head(connection)
-            found = None if newest is None else newest.to_model
-            if found != change.expected:
-                raise _overtaken(change, _named(found))
-            if change.to_model == found:
-                what = f"Making {_named(found)} champion"
-                raise NotPossible(what=what, why="it is the champion.")
-            _must_be_eligible(connection, change)
-            why = Authorship(change.actor, change.reason, change.run)
-            facts = {"evaluation": change.evaluation, "overridden": list(change.overridden) or None}
-            seq = append(connection, newest, change.operation, change.to_model, why, **facts)
-            current = blocks.current(connection)
-            for letter, ids in (("m", change.block_models), ("b", change.block_batches)):
-                for id_ in ids:
-                    if current.block_of(letter, id_) is None:
-                        blocks.append(connection, "block", letter, id_, why)
-            if within is not None:
-                within(connection, seq)
-            return seq
+        yield
     except IntegrityError as error:
         if not any(name in str(error.orig) for name in _SEQ_TAKEN):
             raise

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from scipy.stats import randint
@@ -10,12 +11,12 @@ from scipy.stats import randint
 from housing.errors import ModelBlocked
 from housing.pipeline import datasets as dataset_steps
 from housing.pipeline import evaluate, ingest, manual_promotion
-from housing.pipeline.promote import RollbackPlan, plan_rollback, roll_back
+from housing.pipeline.promote import RollbackPlan, RolledBack, plan_rollback, roll_back
 from housing.pipeline.run_context import NightlyParameters, start_run
 from housing.pipeline.skip_check import what_next
 from housing.records import RunResult
 from housing.settings import Settings, load_settings
-from housing.store.data import datasets
+from housing.store.data import copies, datasets
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.open import open_store
 from housing.store.database.tables import backup_copies, evaluations, models, searches
@@ -182,6 +183,22 @@ def test_models_of_a_blocked_batch_are_not_promoted_until_it_is_withdrawn(five: 
     assert "v7, which no run has read yet" in _next(five)
     clean = plain_run()
     assert (clean.outcome, clean.champion) == ("promoted", clean.challenger), clean.message
+
+
+def test_a_rollback_blocks_a_batch_and_what_repeats_its_rows_at_once(two: Settings) -> None:
+    again = pd.concat([landing_rows(ord("b"), 40), landing_rows(ord("f"), 100)])
+    again.to_csv(two.home / "landing" / "f.csv", index=False)
+    with open_store(two) as store:
+        ingest.ingest(store, two, run=None)
+        datasets.append_waiting(store, reason="test", run=None)
+        dataset_steps.split(store, two)
+        assert copies.withdraw(store, 2, reason="wrong").staying
+
+        def seen(connection: sa.Connection, done: RolledBack) -> None:
+            assert sorted(blocks.current(connection).batches) == [2, 4]
+            assert done.blocked_batches == (2, 4)
+
+        roll_back(store, None, "complaints", batch=2, within=seen)
 
 
 def test_dataset_and_model_taken_back_in_any_order_end_alike(five: Settings) -> None:
