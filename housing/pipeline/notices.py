@@ -5,6 +5,7 @@ Imports nothing that computes, so that `housing status` answers at once.
 
 from collections.abc import Iterator
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.errors import HousingError
@@ -12,7 +13,9 @@ from housing.gate import evidence as records
 from housing.schema import WORDING
 from housing.settings import Settings
 from housing.store.data import batches, datasets
+from housing.store.database.tables import blobs
 from housing.store.models import registry
+from housing.store.objects.blobs import BlobStore
 from housing.store.runs import outbox
 
 TEST_SET_REUSE_WARNING = 60
@@ -44,13 +47,15 @@ def notices(connection: Connection, settings: Settings) -> Iterator[str]:
 
 
 def shadow_faults(connection: Connection, settings: Settings) -> Iterator[str]:
-    """Why the model that HOUSING_SERVE__SHADOW names cannot be the shadow, as SQL records."""
+    """Why the model that HOUSING_SERVE__SHADOW names cannot be loaded, by SQL and its file."""
     name = settings.serve.shadow
     if not name.removeprefix("m").isdigit():
         return  # none, or `kept`
     try:
         model = registry.model(connection, int(name.removeprefix("m")))
         registry.must_have_bytes(connection, model)
+        artifact = sa.select(blobs.c.digest, blobs.c.suffix).where(blobs.c.digest == model.artifact)
+        BlobStore(settings.blob_url).get(*connection.execute(artifact).one())
     except HousingError as error:
         yield f"The shadow {name} cannot be loaded: {error} HOUSING_SERVE__SHADOW names it."
 

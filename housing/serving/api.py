@@ -248,7 +248,8 @@ async def health() -> Response:
 @router.get("/ready", responses={200: {"model": Readiness}, 503: {"model": Readiness}})
 async def ready(request: Request) -> Response:
     """Whether this worker has a model, and whether that is the current champion."""
-    reloader = state_of(request).reloader
+    state = state_of(request)
+    reloader = state.reloader
     served, failure = reloader.current, reloader.failure
     content = {
         "ready": served is not None,
@@ -264,6 +265,7 @@ async def ready(request: Request) -> Response:
             "retry_at": as_text(failure.retry_at),
         },
         "promotion_log_error": reloader.log_error,
+        "shadow_error": state.shadow.error,
     }
     return json_response(content, 200 if served is not None else 503)
 
@@ -275,4 +277,5 @@ def metrics(request: Request) -> Response:
     """Metrics of all workers in the Prometheus text format."""
     state = state_of(request)
     state.metrics.reload_failed.set(state.reloader.failure is not None)
+    state.metrics.shadow_failed.set(state.shadow.error != "")
     return Response(state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

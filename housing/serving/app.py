@@ -105,6 +105,7 @@ def _state(settings: Settings, metrics: Metrics) -> AppState:
         store=store,
         reloader=reloader,
         log=PredictionLog(store, options, shadow=shadow, on_drop=metrics.log_dropped.inc),
+        shadow=shadow,
         batcher=MicroBatcher(),
         metrics=metrics,
         request_schema=request_schema(options.max_rows),

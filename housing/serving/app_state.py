@@ -16,6 +16,7 @@ from housing.serving.metrics import Metrics
 from housing.serving.micro_batcher import MicroBatcher
 from housing.serving.model_reloader import ModelReloader
 from housing.serving.prediction_log import Entry, PredictionLog, sample_rows
+from housing.serving.shadow import Shadow
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
@@ -34,6 +35,7 @@ class AppState:
     batcher: MicroBatcher
     metrics: Metrics
     log: PredictionLog
+    shadow: Shadow
     request_schema: TypeAdapter[Any]
     explain_schema: TypeAdapter[Any]
     upload_dir: Path

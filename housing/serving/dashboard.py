@@ -42,6 +42,7 @@ def overview(state: AppState) -> dict[str, Any]:
             },
             "reload_error": None if reloader.failure is None else reloader.failure.error,
             "promotion_log_error": reloader.log_error,
+            "shadow_error": state.shadow.error,
             "status": queries.status(connection),
             "error_history": list(_error_history(connection)),
             "promotions": queries.list_history(connection, ROWS),

@@ -42,6 +42,9 @@ class Metrics:
         self.reload_failed = gauge(
             "reload_failed", "1 while the champion cannot be loaded", "livemax"
         )
+        self.shadow_failed = gauge(
+            "shadow_failed", "1 while the shadow cannot be loaded", "livemax"
+        )
 
     def observe(self, path: str, status: int, seconds: float) -> None:
         """Count a request; unknown paths count as one, or a scanner would fill the memory."""

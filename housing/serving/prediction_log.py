@@ -92,6 +92,7 @@ class PredictionLog:
 
     def _run(self) -> None:
         single_threaded()
+        self._shadow()  # load it before the first request
         while not self._stopping.wait(self._options.log_seconds):
             self._write_and_expire()
         self._write_and_expire()

@@ -128,6 +128,8 @@ class Readiness(_Schema):
     """Why the champion could not be loaded, if so"""
     promotion_log_error: str
     """Why the promotion log cannot be read, if so"""
+    shadow_error: str
+    """Why the shadow cannot be loaded, if so"""
 
 
 class Health(_Schema):

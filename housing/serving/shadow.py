@@ -1,7 +1,7 @@
 """The shadow: a second model that predicts the same requests for comparison, never for clients.
 
 It is loaded and used on the thread of the prediction log, so it delays no request. A failure is
-logged once and changes nothing else.
+logged once, shown by `error`, and changes nothing else.
 """
 
 import logging
@@ -28,7 +28,7 @@ class Shadow:
         self._store, self._setting, self._champion = store, options.shadow, champion
         self._current: LoadedModel | None = None
         self._checked_at = utc_now() - CHECK_EVERY
-        self._failed: int | None = None
+        self.error = ""  # why it cannot be loaded
 
     def __call__(self) -> LoadedModel | None:
         """The shadow, reloaded when the setting means another model."""
@@ -43,7 +43,6 @@ class Shadow:
         return shadow
 
     def _reload(self) -> None:
-        model: int | None = None
         try:
             model = self._model()
             if model is None:
@@ -51,11 +50,12 @@ class Shadow:
             elif self._current is None or self._current.model != model:
                 self._current = load(self._store, model)
                 log.info("m%s is the shadow.", model)
+            self.error = ""
         except Exception as error:  # noqa: BLE001 - a shadow that fails must change nothing else
-            self._current = None
-            if self._failed != model or model is None:
-                log.warning("The shadow %s cannot be loaded: %s", self._setting, error)
-            self._failed = model
+            text = f"The shadow {self._setting} cannot be loaded: {error}"
+            if text != self.error:
+                log.warning("%s", text)
+            self._current, self.error = None, text
 
     def _model(self) -> int | None:
         if self._setting != KEPT:

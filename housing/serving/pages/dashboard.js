@@ -62,6 +62,7 @@ function alarms(data) {
   const found = [...data.status.needs_a_person, ...data.alarms];
   if (data.reload_error) found.unshift(`The champion cannot be loaded: ${data.reload_error}`);
   if (data.promotion_log_error) found.unshift(`The promotion log cannot be read: ${data.promotion_log_error}`);
+  if (data.shadow_error) found.unshift(data.shadow_error);
   const shown = byId("alarms");
   if (shown.textContent !== found.join("")) { // else a screen reader would repeat them
     shown.replaceChildren(...found.map((text) => make("div", { class: "alarm" }, text)));

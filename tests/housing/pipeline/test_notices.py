@@ -7,8 +7,12 @@ from typer.testing import CliRunner
 
 from deployments.cli.main import app
 from housing.pipeline.notices import notices
-from housing.settings import load_settings
+from housing.settings import Settings, load_settings
+from housing.store.database.engine import Store
 from housing.store.database.open import open_store
+from housing.store.models import registry
+from tests.housing.operations.test_backup import original as original
+from tests.housing.operations.test_backup import seen as seen
 
 
 def _shown(monkeypatch: pytest.MonkeyPatch, backup: Path) -> str:
@@ -38,3 +42,19 @@ def test_a_shadow_that_does_not_exist_is_named_by_status_and_by_shadow(
     for command in ("status", "shadow"):
         said = " ".join(CliRunner().invoke(app, [command]).output.split())
         assert "The shadow m99 cannot be loaded: There is no model m99" in said, said
+
+
+def test_a_shadow_whose_file_is_missing_is_named_by_status_and_by_shadow(
+    original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOUSING_SERVE__SHADOW", "m1")
+    with original.read() as connection:
+        digest = registry.model(connection, 1).artifact
+    file = next(Path(seen.blob_url).rglob(f"{digest}*"))
+    for command in ("status", "shadow"):
+        assert "cannot be loaded" not in CliRunner().invoke(app, [command]).output
+    file.unlink()
+    for command in ("status", "shadow"):
+        said = " ".join(CliRunner().invoke(app, [command]).output.split())
+        assert "The shadow m1 cannot be loaded" in said
+        assert "housing heal" in said

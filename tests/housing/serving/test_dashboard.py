@@ -1,11 +1,15 @@
 """Data of the dashboard: rollback candidates and the shadow."""
 
+from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from housing.inference.loaded_model import load
 from housing.pipeline import rollback_readiness
+from housing.serving import shadow
 from housing.store.database.engine import Store
-from tests.housing.serving.conftest import only_settings, running
+from tests.housing.serving.conftest import only_settings, running, until
 from tests.housing.serving.test_shadow_comparison import NOW, _log
 
 
@@ -38,3 +42,29 @@ def test_the_shadow_is_compared_with_the_champion(own_home: Path, own_store: Sto
         ("m1 and m2", "all", 20), ("m1 and m2", "2026-03-05", 20),
     ]  # fmt: skip
     assert rows[0]["share_outside"].endswith("%")
+
+
+def test_a_shadow_that_cannot_be_loaded_is_shown_until_it_can(
+    own_home: Path, own_store: Store, typical: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "CHECK_EVERY", timedelta(0))
+    digest = load(own_store, 1).model_facts["artifact"]
+    path = next((own_home / "blobs").rglob(f"{digest}*"))
+    path.rename(path.with_suffix(".away"))
+    with (
+        only_settings(own_home, {"log_seconds": 0.1, "shadow": "m1"}) as settings,
+        running(settings) as client,
+    ):
+        error = until(lambda: client.get("/ready").json()["shadow_error"])
+        assert "The shadow m1 cannot be loaded" in error
+        assert digest[:12] in error
+        assert client.get("/dashboard/data").json()["shadow_error"] == error
+        assert "housing_shadow_failed 1.0" in client.get("/metrics").text
+        path.with_suffix(".away").rename(path)
+
+        def is_loaded() -> bool:
+            client.post("/predict", json={"districts": [typical]})
+            return bool(client.get("/ready").json()["shadow_error"] == "")
+
+        until(is_loaded)
+        assert "housing_shadow_failed 0.0" in client.get("/metrics").text
