@@ -299,7 +299,7 @@ class ClusterUnavailable(HousingError):
 
 
 class NoRollbackTarget(HousingError):
-    """There is no former champion."""
+    """There is no former champion, or none that is not blocked."""
 
-    template = "There is nothing to roll back to: {why}. `housing history` shows the ledger."
+    template = "There is nothing to roll back to: {why}. `housing history` shows all promotions."
     exit_code = 2

@@ -56,7 +56,7 @@ def status(as_json: AsJson = False) -> None:
             "running now": found["running"],
             "blocked": [f"{block['blocked']}: {block['reason']}" for block in found["blocks"]]
             or "nothing",
-            "rollback candidates": _readiness(found["readiness"]),
+            "rollback candidates": _readiness(found),
             "needs a person": len(found["needs_a_person"]) or "nothing",
         },
         as_json=False,
@@ -72,9 +72,14 @@ def settings_(as_json: AsJson = False) -> None:
     listing(found, ("setting", "value", "source"), as_json=as_json)
 
 
-def _readiness(rows: list[dict[str, Any]]) -> str:
+def _readiness(status: dict[str, Any]) -> str:
     marks = {True: "green", False: "RED", None: "not tried"}
-    return ", ".join(f"{row['model']} {marks[row['ready']]}" for row in rows) or "no champion yet"
+    notes = {block["blocked"]: " (blocked)" for block in status["blocks"]}
+    if status["champion"]:
+        notes[status["champion"]["model"]] = " (champion)"
+    rows = status["readiness"]
+    shown = (f"{row['model']} {marks[row['ready']]}{notes.get(row['model'], '')}" for row in rows)
+    return ", ".join(shown) or "no champion yet"
 
 
 def _brief(values: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -77,12 +77,14 @@ def _recorded(store: Store, pruner: "_Pruner", flow_run: str | None) -> PruneRes
         run = runs.start(connection, "prune", {"days": pruner.age}, flow_run)
         lease.set_run(connection, run)
     notifications.failures(store)  # marks a prune that was killed
+    rest = ""
     try:
-        done = pruner.act(pruner.plan())
+        plan = pruner.plan()
+        rest = " Only unneeded data were deleted; `housing prune` resumes."
+        done = pruner.act(plan)
     except BaseException as error:
         why = str(error) if isinstance(error, HousingError) else f"{type(error).__name__}: {error}"
-        message = f"{why} Only unneeded data were deleted; `housing prune` resumes."
-        runs.finish(store.unfenced(), run, "failed", error=message)
+        runs.finish(store.unfenced(), run, "failed", error=f"{why}{rest}")
         outbox.deliver(store)
         raise
     counts = ", ".join(f"{n:,} {name}" for name, n in asdict(done).items() if name != "notice")

@@ -18,7 +18,6 @@ from housing.pipeline.promote import back_up, promote, promotion
 from housing.pipeline.run_context import RunContext
 from housing.records import Event, RunOutcome, RunResult
 from housing.settings import Settings
-from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.models import approvals, registry
@@ -181,10 +180,7 @@ def _open(store: Store, run: int, reason: str, unfinished: str | None = None) ->
 
 def _must_have_its_rows(store: Store, row: Row[Any]) -> None:
     with store.read() as connection:
-        active = datasets.active(connection)
-        now = () if active is None else active.batches
-        then = datasets.get(connection, row.version).batches
-    gone = sorted(set(then) - set(now))
+        gone = approvals.removed_batches(connection, row)
     if gone:
         names = ", ".join(f"b{batch}" for batch in gone)
         raise NotPossible(

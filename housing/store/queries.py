@@ -367,8 +367,14 @@ def _quarantined(batch: Row[Any]) -> str:
 
 def _request(connection: Connection, row: Row[Any]) -> str:
     """A request for approval, with the commands that are possible now."""
-    blocked = blocks.block_reason(connection, row.challenger)
-    first = f", but {blocked};" if blocked else f": `housing approve r{row.run}` or"
+    why_not = blocks.block_reason(connection, row.challenger)
+    if not why_not and (gone := approvals.removed_batches(connection, row)):
+        why_not = (
+            f"it was trained on {', '.join(f'b{batch}' for batch in gone)}, taken out of the "
+            f"dataset since; `housing dataset restore b{gone[0]} --reason TEXT` brings b{gone[0]} "
+            "back"
+        )
+    first = f", but {why_not};" if why_not else f": `housing approve r{row.run}` or"
     return (
         f"r{row.run} would promote m{row.challenger}{first} `housing reject r{row.run}`, "
         f"until {time(row.expires_at)}."

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from housing.store.data import datasets
 from housing.store.database.tables import approvals, evaluations, utc_now
 
 
@@ -64,6 +65,13 @@ def pending(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
     query = _joined(approvals, evaluations.c.challenger, evaluations.c.version)
     open_ = query.where(approvals.c.status == "pending", approvals.c.expires_at > now)
     return connection.execute(open_.order_by(approvals.c.id)).all()
+
+
+def removed_batches(connection: Connection, row: Row[Any]) -> tuple[int, ...]:
+    """Batches of the challenger's rows that are not in the dataset any more."""
+    active = datasets.active(connection)
+    now = () if active is None else active.batches
+    return tuple(sorted({*datasets.get(connection, row.version).batches} - {*now}))
 
 
 def decide(

@@ -14,7 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
-from housing.errors import ChampionChanged, ModelBlocked, NotPossible, Pruned, UnknownId
+from housing.errors import (
+    ChampionChanged,
+    ModelBlocked,
+    NoRollbackTarget,
+    NotPossible,
+    Pruned,
+    UnknownId,
+)
 from housing.store.data import profiles
 from housing.store.database import ownership
 from housing.store.database.engine import Store
@@ -60,10 +67,15 @@ def model(connection: Connection, id_: int) -> Row[Any]:
 def previous_champion(connection: Connection) -> int:
     """Default target of a rollback: the last champion before the current one that is not blocked.
 
-    The last one if all are blocked; NoRollbackTarget if none came before.
+    NoRollbackTarget if none came before, or all that did are blocked.
     """
     replaced, blocked = replaced_champions(connection), blocks.current(connection).models
-    return next((model for model in replaced if model not in blocked), replaced[0])
+    for model in replaced:
+        if model not in blocked:
+            return model
+    reasons = ", ".join(f"m{model} ({blocked[model].reason})" for model in dict.fromkeys(replaced))
+    why = f"all champions before the current one are blocked: {reasons}"
+    raise NoRollbackTarget(why=f"{why}. `housing unblock ID` makes one of them a target again")
 
 
 def newest_other(connection: Connection, champion: int) -> int | None:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
@@ -16,6 +17,7 @@ from housing.store.backups.replication import copy_verified
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.database.ownership import MARK, must_own
+from housing.store.database.tables import runs as run_rows
 from housing.store.objects.recording import record_blob
 from housing.store.runs import runs
 from tests.housing.operations.test_backup import contents, without_ledger_tail
@@ -170,6 +172,9 @@ def test_a_cloned_database_deletes_no_copies_of_the_other(
         for deleted in (lambda: prune.prune(other, clone), lambda: backup.create(other, clone)):
             with pytest.raises(NotOwned, match=r"a copy.*HOUSING_BACKUP_URL.*heal --take-over"):
                 deleted()
+        with other.read() as connection:
+            error = connection.execute(sa.select(run_rows.c.error)).scalars().all()[-1]
+        assert error.endswith("`housing heal --take-over`."), "it resumes nothing"
     assert copy.is_file()
     with open_store(load_settings(home=clone.home, backup_url=str(tmp_path / "own"))) as other:
         prune.prune(other, clone)

@@ -369,7 +369,11 @@ def test_a_batch_that_was_withdrawn_is_not_approved(
     with pytest.raises(NotPossible, match=r"trained on b2, taken out .* dataset restore b2"):
         approval.approve(store, load_settings(), run.id, "go")
     assert champion(store) == first.challenger
+    (need,) = needs(store)
+    assert "but it was trained on b2, taken out of the dataset since; `housing dataset" in need
+    assert "housing approve" not in need
     datasets.restore(store, 2, reason="it was right")
+    assert "housing approve" in needs(store)[0]
     assert approval.approve(store, load_settings(), run.id, "go").outcome == "approved"
 
 

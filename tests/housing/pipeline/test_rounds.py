@@ -186,7 +186,7 @@ def test_models_of_a_blocked_batch_are_not_promoted_until_it_is_withdrawn(five: 
 
 
 def test_a_rollback_blocks_a_batch_and_what_repeats_its_rows_at_once(two: Settings) -> None:
-    again = pd.concat([landing_rows(ord("b"), 40), landing_rows(ord("f"), 100)])
+    again = pd.concat([landing_rows(ord("b"), ROWS["b"])[:40], landing_rows(ord("f"), 100)])
     again.to_csv(two.home / "landing" / "f.csv", index=False)
     with open_store(two) as store:
         ingest.ingest(store, two, run=None)

@@ -3,7 +3,14 @@
 import pytest
 import sqlalchemy as sa
 
-from housing.errors import ChampionChanged, ModelBlocked, NotPossible, Pruned, UnknownId
+from housing.errors import (
+    ChampionChanged,
+    ModelBlocked,
+    NoRollbackTarget,
+    NotPossible,
+    Pruned,
+    UnknownId,
+)
 from housing.store.data import datasets, profiles, split
 from housing.store.database.tables import blobs, utc_now
 from housing.store.models import blocks, promotion_log, registry
@@ -101,7 +108,8 @@ def test_holds_leave_the_champion_and_since_when_it_is(store, history):
         assert registry.champion(connection) == second
         assert promotion_log.current(connection) == before
         assert registry.champion_at(connection, utc_now()) == before
-        assert registry.previous_champion(connection) == first
+        with pytest.raises(NoRollbackTarget, match=rf"are blocked: m{first} \(it was wrong\)"):
+            registry.previous_champion(connection)
         assert registry.former_champions(connection) == (second, first)
         now = connection.execute(sa.text("SELECT model, since FROM current_champion")).one()
         blocked = connection.execute(sa.text("SELECT model, batch FROM current_blocks")).all()
