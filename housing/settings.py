@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -150,6 +151,24 @@ class Settings(BaseSettings):
             raise ValueError("a path with ? in it cannot stand in a database URL")
         return value
 
+    @field_validator("blob_url", "backup_url")
+    @classmethod
+    def _a_folder_or_a_bucket(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if separator and (scheme not in ("file", "s3") or not rest.strip("/")):
+            raise ValueError("it is neither a folder nor s3://BUCKET/PATH")
+        return value
+
+    @field_validator("backup_url")
+    @classmethod
+    def _apart_from_the_blobs(cls, value: str, info: ValidationInfo) -> str:
+        if "blob_url" not in info.data:
+            return value  # it has a fault of its own
+        blobs, backup = _place(info.data["blob_url"]), _place(value)
+        if blobs.is_relative_to(backup) or backup.is_relative_to(blobs):
+            raise ValueError("it and HOUSING_BLOB_URL are the same place, or one is in the other")
+        return value
+
     @model_validator(mode="before")
     @classmethod
     def _lists(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -216,6 +235,12 @@ def _split_lists(values: dict[str, Any], model: type[BaseModel]) -> dict[str, An
 
 def _is_group(kind: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _place(url: str) -> Path:
+    """A URL as a path that can be compared with another one's."""
+    path = url.removeprefix("file://")
+    return Path(path) if "://" in path else Path(path).expanduser().resolve()
 
 
 def _existing_parent(path: Path) -> Path:

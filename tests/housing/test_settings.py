@@ -191,6 +191,9 @@ def test_all_faults_are_named_at_once(environment):
         ("SCHEDULES__RETRAIN", "0 2 1 * 1#2", "not a cron expression"),
         ("SCHEDULES__RETRAIN", "0 2 * * * *", "not a cron expression"),
         ("HOME", "/tmp/what?", "? in it"),
+        ("BLOB_URL", "ftp://x/y", "neither a folder nor s3://BUCKET/PATH"),
+        ("BACKUP_URL", "nope://x", "neither a folder nor s3://BUCKET/PATH"),
+        ("BACKUP_URL", "s3://", "neither a folder nor s3://BUCKET/PATH"),
         ("GATE__RULE", "always", "Input should be 'no_regression'"),
         ("GATE__CONFIDENCE", "1", "less than 1"),
         ("GATE__MARGIM", "0.1", "is not a setting"),
@@ -296,10 +299,21 @@ def test_secrets_are_in_no_message_and_no_traceback(environment, broken):
     assert "hunter2" not in repr(caught.value.facts)
 
 
+@pytest.mark.parametrize("backup", ["blobs", "blobs/", "none/../blobs", "blobs/sub", ""])
+def test_a_backup_in_the_place_of_the_blobs_is_refused(environment, home, backup):
+    environment(BACKUP_URL=f"file://{home}/{backup}")
+    (line,) = faults()
+    assert "HOUSING_BACKUP_URL: it and HOUSING_BLOB_URL are the same place" in line
+    environment(BLOB_URL="s3://bucket/models", BACKUP_URL="s3://bucket/models/backup")
+    assert len(faults()) == 1
+    environment(BACKUP_URL="s3://bucket/models2")
+    load_settings()
+
+
 def test_the_settings_in_force_are_listed_with_their_source_and_masked_secrets(environment):
     Path(".env").write_text("HOUSING_GATE__MARGIN=0.02\nHOUSING_GATE__RULE=superior\n")
     environment(
-        GATE__MARGIN="0.03", SERVE__SHADOW="", BACKUP_URL="ftp://ann:hunter2@host/backup",
+        GATE__MARGIN="0.03", SERVE__SHADOW="", BACKUP_URL="s3://ann:hunter2@host/backup",
         NOTIFY__APPRISE_URLS="json://h/hunter2,json://h/a", SERVE__TOKEN="hunter2hunter2hunter2",
         gate__confidence="0.9", **SECRETS,
     )  # fmt: skip
@@ -311,7 +325,7 @@ def test_the_settings_in_force_are_listed_with_their_source_and_masked_secrets(e
     assert by_name["GATE__RULE"] == ("superior", ".env")
     assert by_name["SERVE__SHADOW"] == ("", "default"), "an empty variable counts as not set"
     assert by_name["SOURCES__NAMES"] == ("census,landing", "default")
-    assert by_name["BACKUP_URL"] == ("ftp://***@host/backup", "environment")
+    assert by_name["BACKUP_URL"] == ("s3://***@host/backup", "environment")
     assert by_name["SERVE__TOKEN"] == ("**********", "environment")
     assert "hunter2" not in str(found)
 
