@@ -22,6 +22,9 @@ DEFAULT = "housing.problems.california"
 _NEXT = "Name a module that is installed or on PYTHONPATH and defines PROBLEM = Problem(...)"
 
 
+NEIGHBOUR = frozenset({"distance", "value"})
+"""Fields of a neighbour beside its coordinates."""
+
 CHALLENGER, CHAMPION = f"{MARK}challenger", f"{MARK}champion"
 """Predictions of the two models of an evaluation, beside the target of the test rows."""
 
@@ -58,6 +61,8 @@ def fault_of(problem: Problem) -> str:
         return f"its key, groups or pairs name {', '.join(strangers)}, no columns of its table"
     if location := sorted({*(problem.location.columns if problem.location else ())} - {*numbers}):
         return f"its location names {', '.join(location)}, no columns of numbers of its table"
+    if taken := sorted({*(problem.location.columns if problem.location else ())} & NEIGHBOUR):
+        return f"a neighbour in a response has {', '.join(taken)} beside its coordinates: rename it"
     if problem.amount.decimals not in (None, *range(7)):
         return f"its amount has {problem.amount.decimals} decimals; 0 to 6 can be shown"
     if empty := [c.name for c in table.columns if c.kind == "category" and not c.categories]:

@@ -21,11 +21,20 @@ from housing.schema import CATALOGUE, COORDINATES, FEATURES
 
 Floats = npt.NDArray[np.float64]
 
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    **({"location": COORDINATES} if COORDINATES else {}),
-    **{CATALOGUE[name].label: (name,) for name in FEATURES if name not in COORDINATES},
-}
-"""Fields that count as one feature, by its label."""
+
+def _groups() -> Mapping[str, tuple[str, ...]]:
+    """Fields that count as one feature, by its label; two of one label get different ones."""
+    found: dict[str, tuple[str, ...]] = {"location": COORDINATES} if COORDINATES else {}
+    for name in FEATURES:
+        if name not in COORDINATES:
+            label = CATALOGUE[name].label
+            while label in found:
+                label += "_"
+            found[label] = (name,)
+    return found
+
+
+GROUPS = _groups()
 
 EXACT_GROUPS = 10
 """Groups up to which all coalitions are evaluated."""

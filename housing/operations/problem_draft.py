@@ -224,9 +224,9 @@ def _limits(values: pd.Series, *, is_target: bool) -> tuple[float, float]:
 
 
 def _decimals(values: pd.Series) -> int:
-    """Decimals at which the spread of the values has three significant digits or more."""
+    """Decimals at which a tenth of the spread of the values, as errors may be, has three digits."""
     spread = float(values.std())
-    return 0 if not spread > 0 else int(np.clip(2 - np.floor(np.log10(spread)), 0, 6))
+    return 0 if not spread > 0 else int(np.clip(3 - np.floor(np.log10(spread)), 0, 6))
 
 
 def _text(value: str) -> str:

@@ -24,6 +24,7 @@ from housing.serving.middleware import UPLOAD_PATH
 from housing.serving.request_models import read
 from housing.serving.response_models import (
     EXPLANATION,
+    ID_FIELD,
     Health,
     ModelFacts,
     PredictionResponse,
@@ -112,7 +113,7 @@ def _response(served: LoadedModel, rows: Rows, predictions: Predictions) -> dict
                 "upper": None if math.isnan(upper[i]) else upper[i],
                 "extrapolates": flags[i],
                 "warnings": served.warnings(row, predictions, i) if flags[i] else [],
-                **({ID_COLUMN: row[ID_COLUMN]} if ID_COLUMN in row else {}),
+                **({ID_FIELD: row[ID_COLUMN]} if ID_COLUMN in row else {}),
             }
             for i, row in enumerate(rows)
         ],

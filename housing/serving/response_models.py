@@ -17,6 +17,11 @@ class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
+_OWN_FIELDS = ("predicted", "lower", "upper", "extrapolates", "warnings")
+ID_FIELD = f"{ID_COLUMN}_" if ID_COLUMN in _OWN_FIELDS else ID_COLUMN
+"""Field of a prediction that has the row's own id."""
+
+
 class Prediction(_Schema):
     """The prediction for one row."""
 
@@ -27,7 +32,7 @@ class Prediction(_Schema):
     """The row is unlike any training row"""
     warnings: list[str]
     """Why it extrapolates"""
-    row_id: str | None = Field(None, alias=ID_COLUMN)
+    row_id: str | None = Field(None, alias=ID_FIELD)
     """As sent with the row"""
 
 

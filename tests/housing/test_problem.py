@@ -53,6 +53,13 @@ def test_only_a_column_with_the_mark_of_the_system_is_refused():
     assert "has model twice" in fault_of(replace(PROBLEM, table=table, location=None))
 
 
+def test_a_coordinate_with_the_name_of_a_neighbours_field_is_refused():
+    columns = tuple(Column(name, "number", "", "") for name in ("x", "distance", "target"))
+    location = Location(("x", "distance"), cell=1.0, kind="planar")
+    problem = replace(PROBLEM, table=Table(columns, "target"), location=location)
+    assert "has distance beside its coordinates" in fault_of(problem)
+
+
 def test_a_table_without_a_key_is_identified_by_all_its_features():
     columns = (
         Column("a", "number", "", ""), Column("b", "category", "", "", categories=("x", "y")),

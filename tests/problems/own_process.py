@@ -1,5 +1,6 @@
 """What the tests of a table do in a process of its own, as a problem is a process's: `main`."""
 
+import json
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import randint
+from starlette.testclient import TestClient
 
 from housing import schema
 from housing.formatting import amount
@@ -22,7 +24,9 @@ from housing.operations.labels import ingest_labels
 from housing.operations.monitor import monitor
 from housing.pipeline import train
 from housing.pipeline.run_context import NightlyParameters, start_run
+from housing.serving.app import create_app
 from housing.serving.prediction_log import Entry, PredictionLog
+from housing.serving.response_models import ID_FIELD
 from housing.serving.shadow_comparison import compare_shadow
 from housing.settings import Settings, load_settings
 from housing.store.data import datasets
@@ -97,7 +101,8 @@ def every_use(folder: Path) -> None:
     """Two runs, then all that is stored or written beside columns of the table.
 
     Predictions of a file, logged predictions of the champion and a shadow, labels, windows of the
-    monitor, a labelling sample, an export. The figures are printed, the files stay in `folder`.
+    monitor, a labelling sample, an export, requests. Prints the figures; the files stay in
+    `folder`.
     """
     train.plan_of = _one_seed
     deliver_and_run(1, 2)
@@ -121,7 +126,17 @@ def every_use(folder: Path) -> None:
         print([{n: e[n] for n in ("model", "shadow", "rows", "rmse")} for e in found.errors])
         write_sample(store, folder / "sample.csv", 30, seed=1, other=1)
         print([path.name for path in export(store, champion, "skops", folder / "export")])
-    print(deliver_and_run(3, 3))
+    (row,) = json.loads(rows[list(schema.FEATURES)].head(1).to_json(orient="records"))
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
+        body = {"rows": [{**row, schema.ID_COLUMN: "a"}]}
+        answer = client.post("/explain", json=body).raise_for_status().json()
+        print(answer["base_value"], answer["predictions"][0]["predicted"])
+        assert answer["predictions"][0][ID_FIELD] == "a"
+        assert len(answer["contributions"]) == len(schema.FEATURES)
+        assert client.get("/openapi.json").status_code == 200
+        form = client.get("/form").raise_for_status().json()
+        assert [each["name"] for each in form["fields"]] == [*schema.FEATURES]
+    deliver_and_run(3, 3)
 
 
 def _one_seed(settings: Settings, _content: str) -> SearchPlan:

@@ -33,8 +33,12 @@ async function beginMap() {
   point();
 }
 
+// A column may have any name, an element's id no space.
+const fieldId = (name) => `field-${encodeURIComponent(name)}`;
+const isAbout = (fault, name) => fault.field.replace(/^\w+\[\d+\]\./, "") === name;
+
 function field(each) {
-  const id = `field-${each.name}`;
+  const id = fieldId(each.name);
   const help = `${each.description}.` + (each.trained_minimum === null ? "" :
     ` Training ${words.rows} have ${plain(each.trained_minimum)} to ${plain(each.trained_maximum)}.`);
   const unit = [each.categories ? "" : each.unit, each.optional ? "may be empty" : ""].filter(Boolean).join(", ");
@@ -54,7 +58,7 @@ const plain = (value) => String(Number(value.toPrecision(7)));
 function fill(values) {
   for (const each of form.fields) {
     const value = values[each.name];
-    byId(`field-${each.name}`).value = value === null || value === undefined ? "" :
+    byId(fieldId(each.name)).value = value === null || value === undefined ? "" :
       typeof value === "number" ? plain(value) : value;
   }
 }
@@ -71,14 +75,14 @@ function reset() {
 // Marks the form's location on the map, and the neighbours of a prediction.
 function point(neighbours = []) {
   const [x, y] = form.location.columns;
-  const typed = (name) => Number(byId(`field-${name}`).value);
+  const typed = (name) => Number(byId(fieldId(name)).value);
   map.show(typed(x), typed(y), neighbours.map((each) => ({ x: each[x], y: each[y] })));
 }
 
 function row() {
   const found = {};
   for (const each of form.fields) {
-    const text = byId(`field-${each.name}`).value.trim();
+    const text = byId(fieldId(each.name)).value.trim();
     if (text === "") { if (each.optional) found[each.name] = null; }
     else if (each.categories) found[each.name] = text;
     // Other text is sent as it is: the server names the field, the unit and the range.
@@ -89,15 +93,15 @@ function row() {
 
 function faults(errors) {
   for (const each of form.fields) {
-    const input = byId(`field-${each.name}`);
-    const fault = byId(`field-${each.name}-fault`);
-    const error = errors.find((e) => e.field.endsWith(`.${each.name}`));
+    const input = byId(fieldId(each.name));
+    const fault = byId(`${fieldId(each.name)}-fault`);
+    const error = errors.find((e) => isAbout(e, each.name));
     input.setAttribute("aria-invalid", error ? "true" : "false");
     fault.hidden = !error;
     fault.textContent = error ? error.message : "";
   }
-  const first = form.fields.find((each) => errors.some((e) => e.field.endsWith(`.${each.name}`)));
-  if (first) byId(`field-${first.name}`).focus();
+  const first = form.fields.find((each) => errors.some((e) => isAbout(e, each.name)));
+  if (first) byId(fieldId(first.name)).focus();
 }
 
 async function predict() {

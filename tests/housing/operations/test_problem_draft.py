@@ -170,6 +170,15 @@ def test_rows_with_the_same_inputs_are_counted_where_nothing_identifies_a_row(ta
     assert any("same inputs as another row" in note for note in draft.notes)
 
 
+@pytest.mark.parametrize(("scale", "decimals"), [(1e4, 0), (100.0, 1), (0.1, 4)])
+def test_an_error_of_a_tenth_of_the_spread_has_three_digits(
+    table, tmp_path, monkeypatch, scale, decimals
+):
+    spread = table["cost"] / table["cost"].std() * 1.5 * scale
+    problem = drafted(table.assign(cost=spread), tmp_path, monkeypatch)
+    assert problem.amount.decimals == decimals
+
+
 def test_a_column_that_nearly_is_the_target_is_named(table, tmp_path):
     table.assign(paid=table["cost"] * 1.2).to_csv(tmp_path / "orders.csv", index=False)
     draft = write_draft(tmp_path / "orders.csv", "cost", "orders", tmp_path)
@@ -178,6 +187,7 @@ def test_a_column_that_nearly_is_the_target_is_named(table, tmp_path):
 
 
 @pytest.mark.system
+@pytest.mark.timeout(900)
 def test_a_target_near_zero_is_drafted_so_that_its_model_can_be_promoted(tmp_path):
     """Predictions at or below zero keep a model out, whoever overrides the gate."""
     rng = np.random.default_rng(1)

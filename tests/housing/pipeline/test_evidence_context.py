@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from housing import schema
 from housing.gate import evidence as records
@@ -23,6 +24,24 @@ from tests.housing.conftest import Land
 from tests.housing.pipeline.test_runs import Ran, champion, run_night
 
 pytestmark = pytest.mark.either_database
+
+
+class Watching:
+    """A model that notes with how many threads it is asked."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        self.threads |= {each["num_threads"] for each in threadpool_info()}
+        return np.zeros(len(rows))
+
+
+def test_the_latency_is_that_of_one_thread_as_a_server_predicts() -> None:
+    model = Watching()
+    with threadpool_limits(limits=2):
+        assert evidence_context._latency(model, simulate(3, 0)) >= 0
+    assert model.threads == {1}
 
 
 def crowned(store: Store) -> Ran:

@@ -10,14 +10,14 @@ from tests.problems.tables import diamonds
 
 NOISE = tuple(f"noise_{i}" for i in range(12))
 CLASHING = {
-    "diamond_id": "key", "recorded_at": "at", "carat": "predicted", "cut": "model",
+    "diamond_id": "predicted", "recorded_at": "at", "carat": "key", "cut": "model",
     "color": "origin", "clarity": "label", "depth": "error", "table": "test", "price": "challenger",
     "x": "lower", "y": "upper (mm)", "z": "champion",
 } | dict(
     zip(
         NOISE,
         ("batch", "extrapolates", "id", "labelled_at", "other", "outside", "picked_for",
-         "prediction", "seq", "shadow_model", "shadow_predicted", "class"),
+         "prediction", "seq", "shadow_model", "shadow_predicted", "shadow predicted"),
         strict=True,
     )
 )  # fmt: skip
