@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import randint
-from starlette.testclient import TestClient
 
 from housing import schema
 from housing.formatting import amount
@@ -24,7 +23,6 @@ from housing.operations.labels import ingest_labels
 from housing.operations.monitor import monitor
 from housing.pipeline import train
 from housing.pipeline.run_context import NightlyParameters, start_run
-from housing.serving.app import create_app
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.serving.response_models import ID_FIELD
 from housing.serving.shadow_comparison import compare_shadow
@@ -35,6 +33,7 @@ from housing.store.database.tables import utc_now
 from housing.store.models import artifacts, registry
 from housing.training.candidates import FAMILIES
 from housing.training.search_config import SearchPlan
+from tests.fixtures.api_client import answers
 from tests.fixtures.run_without_prefect import plain_run
 from tests.problems.names import NAMED_TABLES
 from tests.problems.tables import TABLES
@@ -127,15 +126,14 @@ def every_use(folder: Path) -> None:
         write_sample(store, folder / "sample.csv", 30, seed=1, other=1)
         print([path.name for path in export(store, champion, "skops", folder / "export")])
     (row,) = json.loads(rows[list(schema.FEATURES)].head(1).to_json(orient="records"))
-    with TestClient(create_app(settings), base_url="http://localhost") as client:
-        body = {"rows": [{**row, schema.ID_COLUMN: "a"}]}
-        answer = client.post("/explain", json=body).raise_for_status().json()
-        print(answer["base_value"], answer["predictions"][0]["predicted"])
-        assert answer["predictions"][0][ID_FIELD] == "a"
-        assert len(answer["contributions"]) == len(schema.FEATURES)
-        assert client.get("/openapi.json").status_code == 200
-        form = client.get("/form").raise_for_status().json()
-        assert [each["name"] for each in form["fields"]] == [*schema.FEATURES]
+    body = {"rows": [{**row, schema.ID_COLUMN: "a"}]}
+    answer, form, _ = answers(
+        [("POST", "/explain", body), ("GET", "/form", None), ("GET", "/openapi.json", None)]
+    )
+    print(answer["base_value"], answer["predictions"][0]["predicted"])
+    assert answer["predictions"][0][ID_FIELD] == "a"
+    assert len(answer["contributions"]) == len(schema.FEATURES)
+    assert [each["name"] for each in form["fields"]] == [*schema.FEATURES]
     deliver_and_run(3, 3)
 
 
