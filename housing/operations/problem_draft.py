@@ -24,7 +24,7 @@ SAMPLE_ROWS = 200_000
 MOST_CATEGORIES = 200
 """Different texts up to which a column is taken for categories; beyond, it is left out."""
 
-CLOSE = 0.95
+CLOSE = 0.98
 """Rank correlation with the target from which on a column is named."""
 
 FEW_LEVELS = 8
