@@ -82,6 +82,11 @@ def _signed(digits: str, suffix: str = "") -> str:
     return "0" if is_zero else digits.replace("-", MINUS) + suffix
 
 
+def parameter(value: object) -> str:
+    """A parameter of a model: a fraction with three significant digits, anything else as it is."""
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else str(value)
+
+
 def change_labels(values: Sequence[float]) -> list[str]:
     """Distinct labels of ticks that are relative changes."""
     digits = _places([100 * value for value in values])

@@ -151,12 +151,17 @@ def drift_effects(drifts: Sequence[DriftReport], policy: GatePolicy) -> Rendered
             )  # fmt: skip
         rows(axes, names)
         scale(axes.xaxis, [least, *(c.effect for d in shown for c in d.columns)], axis_labels, True)
-        reference = named(shown[0].reference)
-        axes.set_xlabel(wrapped(f"difference from the {reference} (0: the same, 1: all)"))
+        axes.set_xlabel(
+            wrapped("distance of the distributions (0: the same, 1: nothing in common)")
+        )
+        heading(axes, f"against the {named(shown[0].reference)}")
         legend(figure, axes)
         largest = max((c for d in shown for c in d.columns), key=lambda c: c.effect)
-        alt = f"Drift of {len(names)} columns; the largest, {_column_name(largest)}: "
-        return finished(figure, "drift", f"{alt}{largest.effect:.2f}.")
+        alt = (
+            f"Drift of {len(names)} columns; the largest, {_column_name(largest)}: "
+            f"{largest.effect:.2f} of 1, where {least:.3g} counts."
+        )
+        return finished(figure, "drift", alt)
 
 
 def drift_shares(column: ColumnDrift, drift: DriftReport, number: int) -> RenderedFigure:
@@ -182,7 +187,7 @@ def drift_shares(column: ColumnDrift, drift: DriftReport, number: int) -> Render
         unit = CATALOGUE[name].unit if name in CATALOGUE and column.kind == "number" else ""
         axes.set_xlabel(wrapped(named(_column_name(column)) + (f" ({unit})" if unit else "")))
         scale(axes.yaxis, [*column.reference_shares, *column.shares], share_labels, zero=True)
-        heading(axes, f"share of {WORDING.rows}; difference {column.effect:.2f}")
+        heading(axes, f"share of {WORDING.rows}; distance {column.effect:.2f} of 1")
         legend(figure, axes)
         alt = f"{_column_name(column)} in the {drift.current} and in the {drift.reference}."
         return finished(figure, f"drift{number}", alt)
