@@ -138,7 +138,8 @@ class Packages:
             case ["WARNING:", "Retrying", *_]:
                 self.newest = "the package index does not answer, trying again"
         if self.chosen:
-            return f"{self._there() - self.before} of {self.chosen} packages unpacked"
+            done = min(self._there() - self.before, self.chosen)
+            return f"{done} of {self.chosen} packages unpacked"
         return f"{self.found} of {self.pinned}, {self.newest}" if self.pinned else self.newest
 
 

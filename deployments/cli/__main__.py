@@ -1,12 +1,14 @@
 """Entry point of the command `housing`: turns errors into messages and exit codes.
 
-An expected error is one message and an exit code, never a stack trace. Everything else is
+An expected error is one message and an exit code, never a stack trace. Everything slow is
 imported inside, so that Ctrl-C is answered well from the first moment on.
 """
 
 import gc
 import os
 import sys
+
+from deployments.cli.loading import loading
 
 INTERRUPTED = 130
 """Exit code by convention of a program interrupted by Ctrl-C."""
@@ -15,7 +17,11 @@ INTERRUPTED = 130
 def run() -> None:
     """Run the command line and exit."""
     try:
-        _run()
+        with loading():
+            try:
+                _run()
+            finally:
+                gc.freeze()  # collecting garbage at the end would keep the prompt waiting
     except KeyboardInterrupt:
         sys.stderr.write(
             "\nInterrupted. Nothing is half done: "

@@ -3,13 +3,16 @@
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
+
+from deployments.repeating import repeated
 
 console = Console()
 errors = Console(stderr=True)
@@ -58,6 +61,17 @@ _COLOUR_OF = {word: colour for colour, words in _COLOURS.items() for word in wor
 def coloured(word: str, text: str | None = None, *, other: str = "dim") -> str:
     """An outcome or state, or the `text` for it, in its colour; `other` is that of the rest."""
     return f"[{_COLOUR_OF.get(word, other)}]{text or word}[/]"
+
+
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show on standard error what the block does: a spinner, or a line from time to time."""
+    if errors.is_terminal:
+        with errors.status(text):
+            yield
+        return
+    with repeated(lambda: errors.print(escape(text))):
+        yield
 
 
 def warn(notices: Sequence[str]) -> None:

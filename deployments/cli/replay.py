@@ -15,7 +15,7 @@ import typer
 from pydantic import BaseModel
 from rich.markup import escape
 
-from deployments.cli.output import AsJson, coloured, console, emit_json, errors, split_names
+from deployments.cli.output import AsJson, coloured, console, emit_json, split_names, status
 from housing.errors import NotPossible, SourceUnavailable
 from housing.records import Event
 from housing.schema import MODULE, VARIABLE
@@ -185,7 +185,7 @@ def _live(
         for night in range(1, nights + 1):
             if batches is not None:
                 _land(settings, batches[night - 1], night)
-            with errors.status(f"night {night} of {nights} ..."):
+            with status(f"night {night} of {nights} ..."):
                 result = nightly()
             yield _row(night, result)
 

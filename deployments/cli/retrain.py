@@ -9,20 +9,21 @@ from rich.markup import escape
 from rich.table import Column
 
 from deployments import environment
-from deployments.cli.output import bare_table, coloured, console, emit_json, errors, messages, warn
+from deployments.cli.output import bare_table, coloured, console, emit_json, messages, warn
 from deployments.cli.store import opened
 from deployments.processes.prefect_server import temporary_prefect_server
+from housing import progress
 from housing.errors import SettingsInvalid
 from housing.settings import PREFIX, Settings, load_settings
 
 
 def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     """Run the flow once; returns the outcome. Errors of the flow are raised here."""
-    with nightly_flow(load_settings(), chosen) as nightly:
-        from deployments.cli.progress_bars import progress_bars
+    from deployments.cli.progress_bars import progress_bars
 
-        with progress_bars(visible=not as_json):
-            result = nightly()
+    settings = load_settings()
+    with progress_bars(visible=not as_json), nightly_flow(settings, chosen) as nightly:
+        result = nightly()
     if isinstance(result, BaseException):
         raise result
     _show(result.run, as_json=as_json, seconds=time.perf_counter() - began)
@@ -38,20 +39,23 @@ def nightly_flow(settings: Settings, chosen: dict[str, Any]) -> Iterator[Callabl
     check_options(chosen)
     environment.prepare(settings.home, quiet=True)
     with temporary_prefect_server(settings.home) as server:
+        progress.report("start", 0, 0, "loading libraries and the Prefect server")
         with opened():
             pass  # report problems of the store before the server has started
-        with errors.status("Starting: loading libraries and the Prefect server ..."):
-            from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-            from flows.nightly import nightly
-            from housing.pipeline.run_context import NightlyParameters
+        from flows.nightly import nightly
+        from housing.pipeline.run_context import NightlyParameters
 
-            parameters = NightlyParameters(**chosen)
-            if server is not None:
-                server.wait_until_ready()
+        parameters = NightlyParameters(**chosen)
+        if server is not None:
+            server.wait_until_ready()
+        progress.report("start", 1, 1)
         # Heartbeats are unused here, and stopping them takes a second.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield lambda: nightly(parameters, return_state=True).result(raise_on_failure=False)
+        progress.report("stop", 0, 0, "the Prefect server")
+    progress.report("stop", 1, 1)
 
 
 def check_options(chosen: dict[str, Any]) -> None:

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fcntl import LOCK_EX, LOCK_NB, flock
+from functools import partial
 from pathlib import Path
 
 from deployments.processes import prefect_access
 from deployments.processes import prefect_server as servers
 from deployments.processes.child_process import STOP_SECONDS, Child, start_child
 from deployments.processes.prediction_api import listen
+from deployments.repeating import repeated
 from housing.errors import HousingError
 from housing.store.objects.filesystem import named_in_errors
 
@@ -126,10 +128,13 @@ def _ignore_closed_terminal(say: Say) -> Say:
 
 def _start_all(watched: Sequence[Service], say: Say, stopping: Callable[[], int]) -> None:
     """One after the other, each once the one before it answers; DoesNotComeUp if not."""
-    say("Starting the Prefect server (some 10 s at first) ...")
     for one in watched:
+        starting = f"Starting the {one.name} ..."
+        say(starting)
         child = one.start()
-        if why := child.why_not_ready(one.is_healthy, lambda: bool(stopping())):
+        with repeated(partial(say, starting)):
+            why = child.why_not_ready(one.is_healthy, lambda: bool(stopping()))
+        if why:
             raise DoesNotComeUp(part=one.name, why=why, last=child.last_line())
         if stopping():
             return
@@ -166,7 +171,8 @@ def _stop_all(
     servers.unpublish_url(home)
     for one in reversed(watched):
         if one.child is not None:
-            one.child.stop(one.stop_seconds, hurried)
+            with repeated(partial(say, f"Stopping the {one.name} ...")):
+                one.child.stop(one.stop_seconds, hurried)
     say("Stopped.")
 
 
