@@ -7,9 +7,10 @@ INSTALL := @$(PYTHON) deployments/install.py
 
 .PHONY: retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs
 
-# A census that is not there is reported before anything is installed; later `housing` does it, which
+# A table that is not there is reported before anything is installed; later `housing` does it, which
 # knows what is stored.
-census := $(if $(wildcard $(VENV)/.run-installed)$(findstring ://,$(HOUSING_CENSUS)),,census)
+TABLE  := HOUSING_SOURCES__OPTIONS__CENSUS__TABLE
+census := $(if $(wildcard $(VENV)/.run-installed)$(findstring ://,$($(TABLE))),,census)
 
 retrain: $(census) $(VENV)/.run-installed  ## one run now
 	@$(BIN)/housing retrain
@@ -74,8 +75,8 @@ lock:
 
 .PHONY: census
 census:
-	@[ -z "$$HOUSING_CENSUS" ] || [ -e "$$HOUSING_CENSUS" ] || { echo "There is no file $$HOUSING_CENSUS." \
-	  "Set HOUSING_CENSUS to a readable path or URL, or unset it to download the table."; exit 1; }
+	@[ -z "$$$(TABLE)" ] || [ -e "$$$(TABLE)" ] || { echo "There is no file $$$(TABLE)." \
+	  "Set $(TABLE) to a readable path or URL, or unset it to download the table."; exit 1; }
 
 $(VENV)/.run-installed: requirements/run.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

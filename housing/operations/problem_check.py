@@ -146,7 +146,7 @@ def _promote_anyway(state: dict[str, Any]) -> str:
 def _family(state: dict[str, Any], family: ModelFamily) -> str:
     """Fit a model with parameters as a search draws them, store it and load it."""
     if not family.installed:
-        return f"left out: it needs the package {family.extra}"
+        return f"left out: {family.missing}"
     X, y = train.training_side(state["rows"])
     parameters = ParameterSampler(family.space, 1, random_state=0) if family.space else [{}]
     model = family.build(0).set_params(**next(iter(parameters)))

@@ -3,12 +3,28 @@
 Not here: the families of a problem, and how candidates are drawn, scored or refitted.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from sklearn.pipeline import Pipeline
+
+
+@cache
+def _missing(package: str) -> str:
+    if find_spec(package) is None:
+        return f"{package} is not installed; `make .venv/.dev-installed` installs it"
+    try:
+        import_module(package)
+    except OSError as error:  # e.g. "libgomp.so.1: cannot open shared object file"
+        library = re.match(r"(lib[\w+-]+)\.so\.?(\d*):", str(error))
+        named = f"; install the system's package {library[1]}{library[2]}" if library else ""
+        return f"{package} cannot be loaded ({error}){named}"
+    return ""
 
 
 def _constant_cost(_parameters: Mapping[str, Any]) -> float:
@@ -37,5 +53,10 @@ class ModelFamily:
 
     @property
     def installed(self) -> bool:
-        """Whether the package that it needs is installed."""
-        return not self.extra or find_spec(self.extra) is not None
+        """Whether the package that it needs can be imported."""
+        return not self.missing
+
+    @property
+    def missing(self) -> str:
+        """Why that package cannot be imported, and what to install; empty where it can."""
+        return _missing(self.extra) if self.extra else ""

@@ -75,9 +75,8 @@ class SearchPlan(BaseModel):
                 f"there is no model family {', '.join(unknown)}; there are {', '.join(FAMILIES)}"
             )
         for name in families:
-            if not FAMILIES[name].installed:
-                extra = FAMILIES[name].extra
-                raise ValueError(f"{name} is not installed: pip install 'housing-nightly[{extra}]'")
+            if why := FAMILIES[name].missing:
+                raise ValueError(f"{name}: {why}")
         return families
 
     @field_validator("exclude_features")

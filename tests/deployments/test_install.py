@@ -123,10 +123,11 @@ def test_a_census_that_is_not_there_is_reported_before_anything_is_installed(
     tmp_path: Path,
 ) -> None:
     missing = tmp_path / "no such table.csv"
+    table = "HOUSING_SOURCES__OPTIONS__CENSUS__TABLE"
     made = subprocess.run(
         ["make", "retrain", f"VENV={tmp_path / 'venv'}"],
-        cwd=ROOT, env={**os.environ, "HOUSING_CENSUS": str(missing)}, capture_output=True,
-        text=True, check=False,
+        cwd=ROOT, env={**os.environ, table: str(missing)}, capture_output=True, text=True,
+        check=False,
     )  # fmt: skip
     assert made.returncode == 2
     assert f"There is no file {missing}." in made.stderr + made.stdout
