@@ -24,7 +24,6 @@ from deployments.cli.output import errors
 from deployments.repeating import repeated
 from housing import progress
 
-
 OTHER_COLUMNS = 44
 """Characters of a line beside the message."""
 
