@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
@@ -55,8 +55,8 @@ class NightlyParameters(BaseModel):
         description=f"Where to look for fresh rows, of {', '.join(SOURCES)}; "
         "separate several with commas.",
     )
-    n_trials: int | Unset = Field(
-        None, ge=1, le=10_000, title="N Trials", json_schema_extra=without_default
+    n_trials: Annotated[int, Field(ge=1, le=10_000)] | Unset = Field(
+        None, title="N Trials", json_schema_extra=without_default
     )
     """Trials of the random search."""
     families: tuple[str, ...] | Unset = Field(
@@ -64,7 +64,9 @@ class NightlyParameters(BaseModel):
         description=f"Model families to draw from: {', '.join(FAMILIES)}.",
         json_schema_extra=without_default,
     )
-    seed: int | Unset = Field(None, ge=0, lt=2**31, json_schema_extra=without_default)
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | Unset = Field(
+        None, json_schema_extra=without_default
+    )
     """Seed of the search; another seed candidates other candidates."""
     dry_run: bool = Field(False, title="Dry Run")
     """Judge, but promote nothing whatever the verdict is."""

@@ -79,3 +79,8 @@ def test_an_impossible_parameter_is_named(small: Settings) -> None:
         NightlyParameters(families=("quantum",)).settings()
     with pytest.raises(SettingsInvalid, match="nowhere"):
         NightlyParameters(source="nowhere").settings()
+
+
+def test_a_parameter_that_is_none_follows_the_settings() -> None:
+    none = dict.fromkeys(("source", "n_trials", "families", "seed"))
+    assert NightlyParameters(**none) == NightlyParameters()
