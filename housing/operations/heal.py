@@ -6,10 +6,12 @@ import sqlalchemy as sa
 
 from housing import progress
 from housing.errors import Corrupt
+from housing.records import RunOutcome
 from housing.store.backups import replication
 from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs
+from housing.store.runs import runs
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ def heal(store: Store, *, take_over: bool = False) -> Healed:
     """
     for place in (store.blobs, store.backup):
         ownership.repair(store, place, take_over=take_over)
+    if take_over:
+        with runs.recorded(store, "take over", {}) as run:
+            runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
+        for place in (store.blobs, store.backup):  # the former database lacks this run
+            ownership.claim(store, place)
     with store.read() as connection:
         query = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
         digests = connection.execute(query.order_by(blobs.c.digest)).scalars().all()

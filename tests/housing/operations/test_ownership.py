@@ -19,7 +19,6 @@ from housing.store.database.open import open_store
 from housing.store.database.ownership import MARK, must_own
 from housing.store.database.tables import runs as run_rows
 from housing.store.objects.recording import record_blob
-from housing.store.runs import runs
 from tests.housing.operations.test_backup import contents, without_ledger_tail
 from tests.housing.operations.test_backup import original as original
 from tests.housing.operations.test_backup import seen as seen
@@ -188,11 +187,12 @@ def test_after_a_take_over_it_is_the_other_database_that_deletes_nothing(
     _copied_by_a_run(original, b"of the first")
     with open_store(clone) as other:
         heal(other, take_over=True)
-        with other.write() as connection:
-            runs.start(connection, "prune", {})
+    for deleted in (lambda: prune.prune(original, seen), lambda: backup.create(original, seen)):
+        with pytest.raises(NotOwned, match="a copy"):
+            deleted()
+    with open_store(clone) as other:
+        prune.prune(other, clone)
         backup.create(other, clone)
-    with pytest.raises(NotOwned, match="a copy"):
-        prune.prune(original, seen)
 
 
 def test_an_older_database_beside_newer_files_is_named_and_runs_nothing(
