@@ -126,8 +126,9 @@ class DiskFull(HousingError):
     """No space left on the disk; the operation was undone."""
 
     template = (
-        "No space is left on the disk of {place}. The operation was undone. Free some space "
-        "(`housing prune` deletes what retention no longer needs) and run the command again."
+        "No space is left on the disk of {place}. The operation was undone. Free some space and "
+        "run the command again; `housing prune`, which needs a little space itself, deletes what "
+        "retention no longer needs."
     )
 
 

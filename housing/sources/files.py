@@ -99,7 +99,8 @@ def read_blocks(path: Path, limits: ReadLimits, *, digest: str | None = None) ->
                 raise FileUnreadable(file=name, why=f"{why}. Split it into smaller files")
             yield block
         if packed.digest is not None and packed.digest.hexdigest() != digest:
-            why = "changed while it was being read; the next run reads it as it is then"
+            why = "changed while it was being read. A run reads it again if it is in the landing "
+            why += "folder; otherwise ingest it once it is complete"
             raise FileUnreadable(file=name, why=why)
 
 

@@ -6,6 +6,7 @@ Writers queue: BEGIN IMMEDIATE on SQLite, an advisory lock on PostgreSQL. Write 
 short (bytes are stored before them), and a single order of writes matters more than overlap.
 """
 
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ EXPIRES_AFTER = timedelta(seconds=60)
 HEARTBEAT = timedelta(seconds=10)
 _URL_FORMS = "use sqlite:///FILE or postgresql://USER@HOST/NAME."
 _LOCK_TIMEOUT, _DISK_FULL = "55P03", "53100"  # SQLSTATEs: PostgreSQL's words are translated
+LEAST_FREE = 1_000_000
+"""Bytes; with fewer, SQLite may be unable to open a database."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +227,7 @@ def translate_error(engine: Engine, error: BaseException | None) -> HousingError
         return StoreBusy(
             what=place, seconds=BUSY_SECONDS, next_step="`housing status` shows who is running."
         )
-    if "disk is full" in text or state == _DISK_FULL:
+    if "disk is full" in text or state == _DISK_FULL or _has_no_space(engine, text):
         return DiskFull(place=place)
     if "disk image is malformed" in text or "file is not a database" in text:
         next_step = "Restore it with `housing backup restore`."
@@ -233,6 +236,16 @@ def translate_error(engine: Engine, error: BaseException | None) -> HousingError
     else:
         return None
     return StoreUnavailable(what=f"The database {place}", why=text, next_step=next_step)
+
+
+def _has_no_space(engine: Engine, text: str) -> bool:
+    """Whether a full disk is behind an error: SQLite cannot make its log and index there."""
+    if "disk I/O error" not in text and "unable to open database file" not in text:
+        return False
+    try:
+        return shutil.disk_usage(Path(engine.url.database or ".").parent).free < LEAST_FREE
+    except OSError:
+        return False
 
 
 def _where_to_look(engine: Engine) -> str:

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -394,6 +394,19 @@ def test_a_disk_that_fills_up_undoes_the_write_and_works_again_afterwards(
         assert count(store, runs_table) == 0
     with closing(sqlite3.connect(disk / "housing.db")) as plain:
         assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_disk_without_a_free_byte_is_named_as_full(home, small_disk, monkeypatch):
+    disk = small_disk("4m")
+    monkeypatch.setenv("HOUSING_HOME", str(disk / "home"))
+    open_store(load_settings()).close()
+    with (disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while True:
+            ballast.write(bytes(4096))
+    with pytest.raises(DiskFull):
+        open_store(load_settings())
+    (disk / "ballast").unlink()
+    open_store(load_settings()).close()
 
 
 def test_a_home_that_fills_up_while_it_is_made_is_made_once_there_is_space(
