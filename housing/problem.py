@@ -55,6 +55,18 @@ class Column:
         return self.name.replace("_", " ")
 
     @property
+    def unit_beside(self) -> str:
+        """The unit to write beside the label; "" where the label has its words already."""
+        return "" if {*self.unit.split()} <= {*self.label.split()} else self.unit
+
+    def written(self, value: float) -> str:
+        """A number with its unit: of "10,000 dollars", 3.87 is "38,700 dollars"."""
+        first, _, rest = self.unit.partition(" ")
+        if rest and first.replace(",", "").isdigit():
+            return f"{float(f'{value:.6g}') * int(first.replace(',', '')):,.15g} {rest}"
+        return f"{value:,.6g} {self.unit_beside}".rstrip()
+
+    @property
     def range(self) -> str:
         """The allowed numbers in words: "0 to 200", "0 or more", "any"."""
         low, high = self.minimum, self.maximum
@@ -202,6 +214,7 @@ class Location:
     map whose scale is exact on the parallel `middle_latitude` (degrees), within a few per cent
     over a state. `planar` coordinates are already distances, in `unit`. Errors of rows in cells of
     `cell` (in the coordinates' own unit) and of neighbouring cells are taken as correlated.
+    Maps show `outlines` (closed lines, such as a coast) and the names of `landmarks`.
     """
 
     columns: tuple[str, str]
@@ -209,6 +222,8 @@ class Location:
     kind: Literal["geographic", "planar"] = "geographic"
     middle_latitude: float = 0.0
     unit: str = "km"
+    outlines: tuple[tuple[tuple[float, float], ...], ...] = ()
+    landmarks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
@@ -219,6 +234,13 @@ class Location:
     def scale(self) -> float:
         """Length of a step of the second coordinate, in `unit`."""
         return KM_PER_DEGREE if self.kind == "geographic" else 1.0
+
+    def written(self, name: str, value: float) -> str:
+        """A coordinate for people: "122.23° W", "37.88° N", "3.5 km"."""
+        if self.kind == "planar":
+            return f"{value:,.6g} {self.unit}"
+        positive, negative = ("E", "W") if name == self.columns[0] else ("N", "S")
+        return f"{abs(value):.6g}° {negative if value < 0 else positive}"
 
     def flat(self, x: "Floats", y: "Floats") -> "Floats":
         """Positions on the flat map in `unit`, shape (n, 2)."""

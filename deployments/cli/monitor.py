@@ -55,11 +55,13 @@ def monitor(
 
 
 def _show(found: "MonitorRun") -> None:
+    from housing.monitoring.signals import state
+
     table = bare_table("window", "state", "what")
     for window in found.windows:
         for signal in window.signals:
-            state = "alarm" if signal.alarm else "fired" if signal.fired else "calm"
-            table.add_row(window.source, coloured(state), escape(signal.message))
+            shown = coloured(state(signal.fired, signal.alarm))
+            table.add_row(window.source, shown, escape(signal.message))
     console.print(table)
     for error in found.errors:
         rmse = error["rmse"]

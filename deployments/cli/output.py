@@ -52,7 +52,7 @@ Limit = Annotated[
 
 _COLOURS = {
     "green": ("passed", "accepted", "promoted", "approved", "calm"),
-    "yellow": ("inconclusive", "quarantined", "kept", "blocked", "fired"),
+    "yellow": ("inconclusive", "quarantined", "kept", "blocked", "watching"),
     "red": ("failed", "error", "unreadable", "rejected", "alarm", "damaged"),
 }
 _COLOUR_OF = {word: colour for colour, words in _COLOURS.items() for word in words}

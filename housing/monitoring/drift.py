@@ -84,13 +84,13 @@ def _units(reference: pd.DataFrame, current: pd.DataFrame) -> Iterator[Signal]:
         if name not in current.columns or name not in reference.columns:
             continue
         before, now = (np.nanquantile(t[name], QUARTILES) for t in (reference, current))
-        power = slip(before, now)
+        power, column = slip(before, now), CATALOGUE[name]
         yield Signal(
             name=f"{name} unit",
             kind="upstream",
             fired=power != 0,
-            message=f"{CATALOGUE[name].label}: median {now[1]:,.6g} where it was {before[1]:,.6g} "
-            f"{CATALOGUE[name].unit}" + (", as if in another unit" if power else ""),
+            message=f"{column.label}: median {column.written(now[1])} where it was "
+            f"{column.written(before[1])}" + (", as if in another unit" if power else ""),
             rows=len(current),
             effect=float(10.0**power),
         )

@@ -5,7 +5,7 @@ enough in the last ones. Kinds that chance does not explain (another unit, a sta
 alarm at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -30,6 +30,19 @@ class Signal:
     limit: float | None = None
     q_value: float | None = None
     alarm: bool = False
+
+
+STATES: Mapping[str, str] = {
+    "alarm": "beyond its limit often enough, or of a kind that counts at once; the team is alerted",
+    "watching": "beyond its limit, but not yet often enough for an alarm",
+    "calm": "within its limit",
+}
+"""States of a signal and their explanations, the most urgent first."""
+
+
+def state(fired: bool, alarm: bool) -> str:
+    """The state of a signal."""
+    return "alarm" if alarm else "watching" if fired else "calm"
 
 
 def judged(

@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy.engine import Row
 
-from housing.report.monitor_page import distance, live, page, picture, table
+from housing.monitoring.signals import state
+from housing.pipeline.notices import notices
+from housing.report.monitor_page import distance, live, page, picture, section, signals
 from housing.settings import Settings
 from housing.store.database.engine import Store
 from housing.store.objects.filesystem import write_page
@@ -30,12 +32,14 @@ def write(store: Store, settings: Settings) -> Path:
     for source, title in SOURCES.items():
         with store.read() as connection:
             rows = monitor_windows.recent(connection, source, limit=SHOWN)
-        parts += [f"<h2>{title}</h2>", *_source(rows)]
+        parts.append(section(title, _source(rows)))
         if source == "clock":  # one per run
             errors = [(r.recorded_at, e["model"], e["rmse"]) for r in rows for e in r.errors]
     drawn = live(errors)
-    parts += ["<h2>Live error</h2>", picture(drawn, "No prediction has a label yet.")]
-    write_page(path, page("Monitoring", parts).encode())
+    parts.append(section("Live error", [picture(drawn, "No prediction has a label yet.")]))
+    with store.read() as connection:
+        warnings = list(notices(connection, settings))
+    write_page(path, page("Monitoring", parts, warnings).encode())
     return path
 
 
@@ -44,19 +48,14 @@ def _source(rows: Sequence[Row[Any]]) -> list[str]:
         return ["<p>Too few rows to judge yet.</p>"]
     history = [(row.recorded_at, _shares(row.signals)) for row in rows]
     newest = rows[-1]
-    listed = [(_state(s), s["name"], s["message"]) for s in newest.signals]
-    listed.sort(key=lambda row: ("alarm", "fired", "calm").index(row[0]))
+    listed = [(state(s["fired"], s["alarm"]), s["name"], s["message"]) for s in newest.signals]
     return [
         picture(distance(history), "Nothing is measured here."),
         f"<p>{newest.recorded_at:%Y-%m-%d %H:%M} UTC, m{newest.model}: {newest.rows:,} rows, "
         f"{newest.labelled:,} with a label.</p>",
-        table(("state", "signal", "message"), listed),
+        signals(listed),
     ]
 
 
 def _shares(signals: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {s["name"]: s["effect"] / s["limit"] for s in signals if s["limit"] and s["effect"]}
-
-
-def _state(signal: Mapping[str, Any]) -> str:
-    return "alarm" if signal["alarm"] else "fired" if signal["fired"] else "calm"

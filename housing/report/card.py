@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from housing.formatting import INTERVAL, amount, value_text, with_unit
 from housing.records import Interval, Metrics
 from housing.report.monitor_page import page
-from housing.schema import CATALOGUE, FEATURES, LABEL_CAP, LOCATION, WORDING
+from housing.schema import CATALOGUE, COORDINATES, FEATURES, LABEL_CAP, LOCATION, WORDING
 
 LISTED_CATEGORIES = 12
 """Categories of a field that the card names; of more it gives the number."""
@@ -72,7 +72,13 @@ def markdown(facts: CardFacts) -> str:
 def rendered(facts: CardFacts) -> str:
     """The card as an HTML page; the renderer escapes external text."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown(facts))
-    return page(f"Model card of {facts.model}", [body.split("</h1>", 1)[1]])
+    body = body.replace("<p><strong>SIMULATED", '<p class="notice"><strong>SIMULATED', 1)
+    body = body.replace("<table>", '<div class="scroll"><table>').replace(
+        "</table>", "</table></div>"
+    )
+    intro, *parts = body.split("</h1>", 1)[1].split("<h2>")
+    sections = [f"<section>{intro}</section>", *(f"<section><h2>{p}</section>" for p in parts)]
+    return page(f"Model card of {facts.model}", sections)
 
 
 def _head(f: CardFacts) -> Iterator[str]:
@@ -139,18 +145,24 @@ def _data(f: CardFacts) -> Iterator[str]:
     yield "| field | unit | in the training rows |"
     yield "|---|---|---|"
     for name in FEATURES:
-        yield f"| {CATALOGUE[name].label} | {CATALOGUE[name].unit} | {_in_training(f, name)} |"
+        unit = "" if name in COORDINATES else CATALOGUE[name].unit
+        yield f"| {CATALOGUE[name].label} | {unit} | {_in_training(f, name)} |"
     yield ""
 
 
 def _in_training(f: CardFacts, name: str) -> str:
     """The range of a number, or the categories that occur."""
     if name in f.ranges:
-        low, high = f.ranges[name]
-        return f"{low:,.6g} to {high:,.6g}"
+        return " to ".join(_value(name, limit) for limit in f.ranges[name])
     seen = f.seen.get(name, ())
     more = f" and {len(seen) - LISTED_CATEGORIES} more" if len(seen) > LISTED_CATEGORIES else ""
     return (", ".join(seen[:LISTED_CATEGORIES]) + more) or "no value"
+
+
+def _value(name: str, value: float) -> str:
+    if LOCATION is not None and name in COORDINATES:
+        return LOCATION.written(name, value)
+    return f"{value:,.6g}"
 
 
 def _making(f: CardFacts) -> Iterator[str]:

@@ -3,12 +3,13 @@
 import html
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from housing.formatting import axis_labels, with_unit
+from housing.monitoring.signals import STATES
+from housing.report.design.stylesheet import css
 from housing.report.plot_style import (
     LOOK,
     MOST_BARS,
@@ -23,7 +24,6 @@ from housing.report.plot_style import (
     scale,
 )
 
-STYLE = Path(__file__).parent / "templates" / "page.css"
 MOST_LINES = 5
 """Signals with a line of their own: those nearest to their limits."""
 
@@ -82,30 +82,46 @@ def live(
         return finished(figure, "live", f"Live error by model, {len(errors)} measurements.")
 
 
-def page(title: str, parts: Sequence[str]) -> str:
-    """A complete page without scripts or external resources; `parts` are HTML."""
+def page(title: str, parts: Sequence[str], notices: Sequence[str] = ()) -> str:
+    """A complete page without scripts or external resources; `parts` are HTML, notices text."""
+    shown = (f'<p class="notice" role="alert">{html.escape(text)}</p>' for text in notices)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE.read_text()}</style></head>"
-        f"<body><h1>{html.escape(title)}</h1>{''.join(parts)}</body></html>"
+        f"<title>{html.escape(title)}</title><style>{css()}</style></head>"
+        f"<body><h1>{html.escape(title)}</h1>{''.join(shown)}<main>{''.join(parts)}</main></body></html>"
     )
+
+
+def section(title: str, parts: Sequence[str]) -> str:
+    """A panel of a page; `parts` are HTML."""
+    return f"<section><h2>{html.escape(title)}</h2>{''.join(parts)}</section>"
 
 
 def picture(plot: RenderedFigure | None, none: str) -> str:
     """A plot for a page, with its text alternative."""
     if plot is None:
         return f"<p>{html.escape(none)}</p>"
-    return f'<div role="img" aria-label="{html.escape(plot.alt)}">{plot.svg.decode()}</div>'
+    return (
+        f'<div class="plot" role="img" aria-label="{html.escape(plot.alt)}">'
+        f"{plot.svg.decode()}</div>"
+    )
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of texts; a cell `alarm` is marked."""
-    cells = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in head)
-    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+_COLORS = {"alarm": "bad", "watching": "wait", "calm": "quiet"}
 
 
-def _cell(text: str) -> str:
-    mark = ' class="alarm"' if text == "alarm" else ""
-    return f"<td{mark}>{html.escape(text)}</td>"
+def signals(rows: Sequence[tuple[str, str, str]]) -> str:
+    """A table of signals (state, name, message), the most urgent first, and what a state means."""
+    ordered = sorted(rows, key=lambda row: list(STATES).index(row[0]))
+    body = "".join(
+        f'<tr><td class="mark {_COLORS[state]}">{state}</td><th scope="row">{html.escape(name)}'
+        f"</th><td>{html.escape(message)}</td></tr>"
+        for state, name, message in ordered
+    )
+    head = "".join(f'<th scope="col">{text}</th>' for text in ("State", "Signal", "Message"))
+    meanings = "; ".join(f"<strong>{name}</strong>: {text}" for name, text in STATES.items())
+    return (
+        f'<table class="stack"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        f'<p class="hint">{meanings}.</p>'
+    )

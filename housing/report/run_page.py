@@ -24,6 +24,7 @@ from housing.gate.power import (
 from housing.records import Metrics
 from housing.report import gate_plots, plots, wording
 from housing.report.data import RunReport
+from housing.report.design.stylesheet import css
 from housing.report.plot_style import RenderedFigure
 from housing.schema import LOCATION, WORDING
 
@@ -168,7 +169,9 @@ def _environment() -> Environment:
         duration=formatting.duration,
         # Plots are made here from figures; matplotlib escapes the names that they carry.
         svg=lambda plot: Markup(plot.svg.decode()),  # noqa: S704
-        css=lambda name: Markup((TEMPLATES / name).read_text("utf-8")),  # noqa: S704
     )
-    environment.globals.update(MARKS=wording.MARKS, WORDING=WORDING, LOCATION=LOCATION)
+    environment.globals.update(
+        STYLE=Markup(css()),  # noqa: S704  # our own
+        MARKS=wording.MARKS, WORDING=WORDING, LOCATION=LOCATION,
+    )  # fmt: skip
     return environment

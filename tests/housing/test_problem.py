@@ -187,3 +187,25 @@ def test_a_command_names_a_problem_that_cannot_be_used_in_one_sentence():
     assert done.returncode == 2
     assert "HOUSING_PROBLEM=acme.prices is no problem: there is no such module" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "beside", "written"),
+    [
+        ("total_rooms", "rooms", "", "1,234.5"),
+        ("premium", "m", "m", "1,234.5 m"),
+        ("count", "", "", "1,234.5"),
+        ("income", "1,000 dollars a year", "1,000 dollars a year", "1,234,500 dollars a year"),
+        ("odds", "10", "10", "1,234.5 10"),
+    ],
+)
+def test_a_unit_is_written_once(name, unit, beside, written):
+    column = Column(name, "number", unit, "")
+    assert (column.unit_beside, column.written(1234.5)) == (beside, written)
+
+
+def test_a_coordinate_names_its_direction_instead_of_a_sign():
+    globe, plan = Location(("x", "y"), 1), Location(("x", "y"), 1, kind="planar", unit="m")
+    assert [globe.written("x", v) for v in (-122.23, 13.4)] == ["122.23° W", "13.4° E"]
+    assert [globe.written("y", v) for v in (-33.9, 37.88)] == ["33.9° S", "37.88° N"]
+    assert plan.written("x", -3.5) == "-3.5 m"

@@ -30,8 +30,14 @@ LIGHT: Mapping[str, str] = {
     "series-3": "#007d5c",
     "series-4": "#b0508a",
     "series-5": "#3b86b8",
+    "ramp-1": "#2f9e6f",  # low to high values of the target
+    "ramp-2": "#218f8d",
+    "ramp-3": "#31688e",
+    "ramp-4": "#443983",
+    "ramp-5": "#440154",
 }
-"""The colours of series follow Okabe and Ito (2008): distinguishable with any colour vision."""
+"""The colours of series follow Okabe and Ito (2008), those of the ramp viridis (2015):
+distinguishable with any colour vision."""
 
 DARK: Mapping[str, str] = {
     "page": "#101317",
@@ -56,6 +62,11 @@ DARK: Mapping[str, str] = {
     "series-3": "#2cc295",
     "series-4": "#dd93bb",
     "series-5": "#a9d5f2",
+    "ramp-1": "#6d6bc9",
+    "ramp-2": "#3f93c4",
+    "ramp-3": "#2fb6a0",
+    "ramp-4": "#8fd744",
+    "ramp-5": "#fde725",
 }
 
 TEXT_CONTRAST, SHAPE_CONTRAST = 4.5, 3.0
@@ -77,7 +88,7 @@ TEXTS: tuple[tuple[str, str], ...] = (
 SHAPES: tuple[tuple[str, str], ...] = (
     ("edge", "panel"),
     ("edge", "water"),
-    *((f"series-{number}", "panel") for number in range(1, 6)),
+    *((f"{kind}-{number}", "panel") for kind in ("series", "ramp") for number in range(1, 6)),
 )
 """Each border, line and marker that carries meaning, with its background."""
 

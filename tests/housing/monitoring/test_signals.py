@@ -22,7 +22,7 @@ from housing.monitoring.live_error import (
     log_limit,
 )
 from housing.monitoring.options import MonitorOptions
-from housing.monitoring.signals import Signal, judged
+from housing.monitoring.signals import STATES, Signal, judged, state
 from housing.monitoring.staleness import age_signals, quarantined_signal, rejected_signal
 from housing.problems.california.simulated.scenarios import simulate
 
@@ -257,3 +257,9 @@ def test_ages_and_rejections() -> None:
     assert rejected_signal(10, 10, OPTIONS) == []
     assert quarantined_signal(("b3",)).fired
     assert not quarantined_signal(()).fired
+
+
+def test_a_signal_is_calm_watching_or_an_alarm_and_each_state_is_explained():
+    found = [state(fired, alarm) for fired, alarm in ((True, True), (True, False), (False, False))]
+    assert found == ["alarm", "watching", "calm"] == list(STATES)
+    assert all(STATES.values())
