@@ -27,6 +27,8 @@ class ServeOptions(BaseModel):
     """Bytes of a JSON request."""
     max_upload_bytes: int = Field(500_000_000, ge=1_000, le=10**11)
     """Bytes of an uploaded file."""
+    prefect_url: str = Field("", pattern=r"^(https?://\S+)?$")
+    """Address of the Prefect UI, to which the dashboard links runs; `housing up` sets it."""
     log: Literal["inputs", "answers", "off"] = "inputs"
     """Content of the prediction log: requests and predictions, predictions alone, or nothing."""
     log_days: int = Field(30, ge=1, le=3650)

@@ -175,9 +175,9 @@ def _with_unit(name: str, value: Any) -> str:
         return "unknown"
     if CATALOGUE[name].kind == "category":
         return str(value)
-    unit = CATALOGUE[name].unit
-    times = " x " if unit[:1].isdigit() else " "
-    return f"{value:,.6g}{times}{unit}".rstrip()
+    if LOCATION is not None and name in COORDINATES:
+        return LOCATION.written(name, value)
+    return CATALOGUE[name].written(value)
 
 
 _BINARY = {"type": "string", "format": "binary"}

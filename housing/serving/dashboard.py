@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from housing.errors import NoRollbackTarget
+from housing.monitoring.signals import STATES, state
 from housing.serving.app_state import AppState
 from housing.serving.shadow_comparison import ShadowComparison, compare_shadow
 from housing.store import queries
@@ -24,13 +25,13 @@ ROWS = 10
 """Runs and promotions that are listed."""
 
 
-def overview(state: AppState) -> dict[str, Any]:
+def overview(app: AppState) -> dict[str, Any]:
     """Champion, error history, monitor, shadow, rollback, runs and promotions as plain JSON."""
-    reloader = state.reloader
+    reloader = app.reloader
     served = reloader.current
     calibration = None if served is None else served.calibration
-    shadow = [_shadow(one) for one in compare_shadow(state.store, newest=SHADOW_BATCHES)]
-    with state.store.read() as connection:
+    shadow = [_shadow(one) for one in compare_shadow(app.store, newest=SHADOW_BATCHES)]
+    with app.store.read() as connection:
         return {
             "model": None if served is None else served.name,
             "coverage": None
@@ -40,13 +41,14 @@ def overview(state: AppState) -> dict[str, Any]:
                 "rows": calibration.coverage_rows,
                 "nominal": calibration.interval.nominal,
             },
+            "simulated": served is not None and served.simulated,
             "reload_error": None if reloader.failure is None else reloader.failure.error,
             "promotion_log_error": reloader.log_error,
-            "shadow_error": state.shadow.error,
+            "shadow_error": app.shadow.error,
             "status": queries.status(connection),
             "error_history": list(_error_history(connection)),
             "promotions": queries.list_history(connection, ROWS),
-            "runs": queries.list_runs(connection, ROWS),
+            "runs": [_with_links(app, row) for row in queries.list_runs(connection, ROWS)],
             "rollback_candidates": queries.list_readiness(connection),
             "rollback": _rollback(connection),
             "shadow": shadow,
@@ -66,6 +68,16 @@ def _error_history(connection: Connection) -> Iterator[dict[str, Any]]:
                 "outcome": row.outcome,
                 **champion["metrics"]["rmse"],
             }
+
+
+def _with_links(app: AppState, run: dict[str, Any]) -> dict[str, Any]:
+    """A run with the addresses of its report, its challenger's card and its page in Prefect."""
+    pages = {"report": f"report-{run['run']}.html", "card": f"card-{run['challenger']}.html"}
+    folder, prefect = app.settings.home / "reports", app.settings.serve.prefect_url.rstrip("/")
+    links = {name: f"/reports/{page}" for name, page in pages.items() if (folder / page).is_file()}
+    if prefect and run["flow_run"]:
+        links["Prefect"] = f"{prefect}/v2/runs/flow-run/{run['flow_run']}"
+    return {**run, "links": links}
 
 
 def _rollback(connection: Connection) -> dict[str, str]:
@@ -99,7 +111,7 @@ def _monitor(connection: Connection) -> dict[str, Any]:
     when = f"{last.recorded_at:%Y-%m-%d %H:%M} UTC"
     message = f"Monitor run of {when}: {len(signals)} signals, {len(fired)} beyond their limit."
     return {
-        "drift": {"message": message, "rows": fired},
+        "drift": {"message": message, "rows": fired, "states": STATES},
         "live_errors": [_live_error(error) for error in last.errors],
         "alarms": [signal["message"] for _, signal in signals if signal["alarm"]],
     }
@@ -110,9 +122,9 @@ def _signal(source: str, signal: dict[str, Any]) -> dict[str, Any]:
         name: None if signal[name] is None else f"{signal[name]:.3g}"
         for name in ("effect", "q_value")
     }
-    state = "alarm" if signal["alarm"] else "fired once"
     name = f"{source}: {signal['name']}"
-    return {"name": name, **figures, "state": state, "message": signal["message"]}
+    found = state(signal["fired"], signal["alarm"])
+    return {"name": name, **figures, "state": found, "message": signal["message"]}
 
 
 def _live_error(error: dict[str, Any]) -> dict[str, Any]:

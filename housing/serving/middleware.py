@@ -27,6 +27,7 @@ PUBLIC_PATHS = frozenset({"/health"})
 
 UPLOAD_PATH = "/predict/batch"
 
+# Each is added unless the response has one of that name: a report has a policy of its own.
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -96,7 +97,10 @@ class AccessMiddleware:
                 status = message["status"]
                 if status >= 400:
                     await body.drain()
-                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+                own = [*message.get("headers", ())]
+                names = {name for name, _ in own}
+                more = (header for header in SECURITY_HEADERS if header[0] not in names)
+                message["headers"] = [*own, *more]
             await send(message)
 
         limit = self.upload_limit if scope["path"] == UPLOAD_PATH else self.body_limit

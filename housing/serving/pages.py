@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from housing.inference.columns import row_at
 from housing.inference.loaded_model import LoadedModel
-from housing.problem import Column
+from housing.report.design.stylesheet import css
 from housing.schema import CATALOGUE, COORDINATES, FEATURES, LOCATION, PROBLEM, WORDING
 from housing.serving.api import json_response
 from housing.serving.app_state import state_of
@@ -28,19 +28,21 @@ STATIC = StaticFiles(directory=FOLDER)
 MAP_ROWS = 6_000
 """Most rows on the map; of more, every k-th."""
 
+SIMULATED = (
+    f"SIMULATED {WORDING.rows.upper()}: this model was trained on simulated {WORDING.rows}, "
+    f"not on real {WORDING.values}."
+)
+
 WORDS = {
     **{
         name: getattr(WORDING, name)
         for name in ("row", "rows", "value", "values", "title", "page", "request_key")
     },
     **vars(PROBLEM.amount),
+    "in_unit": f" in {PROBLEM.amount.unit}" if PROBLEM.amount.unit else "",
+    "simulated": SIMULATED,
 }
-"""What both pages call things, and how they write values of the target."""
-
-SIMULATED = (
-    f"SIMULATED {WORDING.rows.upper()}: this model was trained on simulated {WORDING.rows}, "
-    f"not on real {WORDING.values}."
-)
+"""What the pages call things, and how they write values of the target."""
 
 router = APIRouter(include_in_schema=False)  # for these pages alone
 
@@ -57,6 +59,18 @@ async def dashboard_page() -> FileResponse:
     return FileResponse(FOLDER / "dashboard.html")
 
 
+@router.get("/docs")
+async def docs_page() -> FileResponse:
+    """The description of the API for people, made from /openapi.json without other hosts."""
+    return FileResponse(FOLDER / "docs.html")
+
+
+@router.get("/static/style.css")
+async def style() -> Response:
+    """The style sheet of all pages."""
+    return Response(css(), media_type="text/css")
+
+
 @router.get("/words")
 async def words() -> Response:
     """Words and unit of the problem, for both pages."""
@@ -67,18 +81,14 @@ async def words() -> Response:
 async def form(request: Request) -> Response:
     """The fields of the form with units, ranges and default values; `location` if there is one."""
     served = state_of(request).champion()
-    location = LOCATION and {
-        "columns": LOCATION.columns,
-        "unit": LOCATION.unit,
-        "ratio": LOCATION.ratio,
-    }
-    notice = SIMULATED if served.simulated else f"Source: {WORDING.source}."
+    location = LOCATION and {**vars(LOCATION), "ratio": LOCATION.ratio}
     return json_response(
         {
             "model": served.name,
             "error": served.model_facts["cv_rmse"],
             "value_range": served.calibration.value_range,
-            "notice": f"{notice} {WORDING.caution}",
+            "simulated": served.simulated,
+            "notice": f"Source: {WORDING.source}. {WORDING.caution}",
             "location": location,
             "fields": [_field(served, name) for name in FEATURES],
         }
@@ -91,7 +101,7 @@ def _field(served: LoadedModel, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "label": column.label,
-        "unit": unit_beside(column),
+        "unit": column.unit_beside,
         "description": column.meaning,
         "categories": list(column.categories) if column.kind == "category" else None,
         "trained_minimum": low,
@@ -99,11 +109,6 @@ def _field(served: LoadedModel, name: str) -> dict[str, Any]:
         "optional": column.nullable,
         "default": calibration.typical[name],
     }
-
-
-def unit_beside(column: Column) -> str:
-    """The unit to write beside a column's label; "" where the label has its words already."""
-    return "" if {*column.unit.split()} <= {*column.label.split()} else column.unit
 
 
 if LOCATION is not None:
@@ -137,22 +142,34 @@ if LOCATION is not None:
         )
 
 
-_STYLE = re.compile(rb"<style>.*?</style>", re.DOTALL)
-_LINK = b'<link rel="stylesheet" href="/static/style.css">'
-
-
 @router.get("/model/card")
 def card(request: Request) -> Response:
     """The champion's model card; 404 if there is none."""
-    state = state_of(request)
-    name = state.champion().name
-    try:
-        content = (state.settings.home / "reports" / f"card-{name}.html").read_bytes()
-    except FileNotFoundError:
-        detail = f"{name} has no model card yet; `housing card {name}` writes it."
-        raise HTTPException(404, detail) from None
-    # The security headers forbid styles inside a page, which a card as a file of its own has.
-    return HTMLResponse(_STYLE.sub(_LINK, content, count=1))
+    name = state_of(request).champion().name
+    hint = f"{name} has no model card yet; `housing card {name}` writes it."
+    return _report(request, f"card-{name}.html", hint)
+
+
+@router.get("/reports/{name}")
+def report(request: Request, name: str) -> Response:
+    """A run's report, a model's card or the monitor's page, as the file in the home is."""
+    return _report(request, name, f"This server's home has no report {name}.")
+
+
+REPORT = re.compile(r"(report-r|card-m)[1-9][0-9]{0,17}\.html|monitor\.html")
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+"""A report is one file with its styles inside; scripts and requests stay forbidden."""
+
+
+def _report(request: Request, name: str, hint: str) -> Response:
+    path = state_of(request).settings.home / "reports" / name
+    if not REPORT.fullmatch(name) or not path.is_file():
+        raise HTTPException(404, hint)
+    headers = {"Content-Security-Policy": REPORT_POLICY}
+    return FileResponse(path, media_type="text/html", headers=headers)
 
 
 @router.get("/dashboard/data")

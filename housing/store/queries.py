@@ -145,6 +145,7 @@ def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
         "seconds": seconds,
         "actor": row.actor,
         "report": row.report,
+        "flow_run": row.flow_run,
     }
 
 

@@ -1,6 +1,7 @@
 """Columns, key, location, strata and slices of the census table."""
 
 from housing.problem import Amount, Bins, Column, Levels, Location, Table
+from housing.problems.california.outline import CITIES, OUTLINES
 
 AMOUNT = Amount("US dollars", "$", decimals=0)
 OCEAN = ("<1H OCEAN", "INLAND", "ISLAND", "NEAR BAY", "NEAR OCEAN")
@@ -71,5 +72,7 @@ TABLE = Table(
     slices=(*STRATA, Bins("housing_median_age", (10, 20, 30, 40, 51))),
 )  # fmt: skip
 
-LOCATION = Location(("longitude", "latitude"), cell=0.1, middle_latitude=37.0)
+LOCATION = Location(
+    ("longitude", "latitude"), cell=0.1, middle_latitude=37.0, outlines=OUTLINES, landmarks=CITIES
+)
 """Errors are correlated over 2 to 24 sides of a cell; over how many is chosen from the data."""

@@ -27,6 +27,27 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+// An SVG element.
+export function draw(tag, attributes, text) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+// Round values from at or below `low` to at or above `high`, about `wanted` steps.
+export function ticks(low, high, wanted) {
+  const rough = (high - low || Math.abs(high) || 1) / wanted;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find((each) => each * power >= rough * 0.999) * power;
+  const first = Math.floor(low / step + 1e-9);
+  const count = Math.max(Math.ceil(high / step - 1e-9) - first, 1);
+  return Array.from({ length: count + 1 }, (_, i) => (first + i) * step);
+}
+
+// Text whose parts between backticks are code.
+export const prose = (text) => (text ?? "").split("`").map((part, i) => i % 2 ? make("code", {}, part) : part);
+
 export const byId = (id) => document.getElementById(id);
 
 // The problem's words, also put where an element names one.
@@ -54,4 +75,4 @@ export function amounts({ unit, symbol }, error) {
 // A distance: whole, of a short one two digits.
 export const short = (value) => value < 10 ? String(Number(value.toPrecision(2))) : Math.round(value).toLocaleString("en-US");
 export const percent = (value, digits = 0) => (100 * value).toFixed(digits) + " %";
-export const day = (text) => text === null ? "" : text.slice(0, 16).replace("T", " ");
+export const day = (text) => text === null ? "" : `${text.slice(0, 16).replace("T", " ")} UTC`;

@@ -1,19 +1,13 @@
 // The dashboard: reads /dashboard/data every ten seconds.
 
-import { amounts, byId, day, fetchJson, loadWords, make, percent } from "./common.js";
+import { amounts, byId, day, draw, fetchJson, loadWords, make, percent, prose, ticks } from "./common.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const EVERY = 10_000; // milliseconds
+const COLOURS = { ready: "good", "NOT READY": "bad", alarm: "bad", watching: "wait", calm: "quiet" }; // repeat what the text says
 
 let words;
 let number, amount; // how values of the target are written, without and with their unit
-
-function draw(tag, attributes, text) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
+let runs = []; // of the chart
 
 async function refresh() {
   try {
@@ -29,114 +23,150 @@ async function refresh() {
 function show(data) {
   alarms(data);
   ({ number, amount } = amounts(words, data.error_history.at(-1)?.value));
-  byId("cards").replaceChildren(...cards(data));
-  byId("errors").replaceChildren(errorChart(data.error_history));
+  byId("simulated").hidden = !data.simulated;
+  byId("simulated").textContent = words.simulated;
+  byId("monitor").hidden = !data.drift;
+  byId("tiles").replaceChildren(...tiles(data));
+  runs = data.error_history;
+  byId("errors").replaceChildren(...errorChart());
   const state = { true: "ready", false: "NOT READY", null: "not checked yet" };
   const candidates = data.rollback_candidates.map((row) => ({ ...row, state: state[row.ready] }));
   const tables = {
-    live: [data.live_errors.map(liveError), {
-      model: "Model", rows: "Labelled predictions", rmse: "RMSE", interval: "95 % interval", coverage: "Inside the interval", first: "From", last: "To",
-    }, `No prediction has a true ${words.value} yet.`],
-    shadow: [data.shadow.map(shadowDifference), {
-      models: "Models", day: "Day", rows: "Predictions", mean: "Mean difference", quantiles: "Median / 90 % / maximum", share_above: "Shadow higher", share_outside: "Outside the interval",
-    }, "There is no shadow. HOUSING_SERVE__SHADOW chooses one."],
-    rollback: [candidates, { model: "Model", state: "State", checked_at: "Checked", detail: "Message" }, "There is no champion yet."],
-    runs: [data.runs, {
-      run: "Run", started_at: "Started", kind: "Kind", status: "Status", outcome: "Outcome", message: "Message",
+    runs: [data.runs.map(run), {
+      run: "", started_at: "Started", kind: "Kind", result: "Result", message: "Message", links: "More",
     }, "There is no run yet."],
+    live: [data.live_errors.map(liveError), {
+      model: "", rows: "Labels", rmse: "RMSE", interval: "95 % interval", coverage: "Inside the interval", dates: "Labelled",
+    }, `No prediction has a true ${words.value} yet.`],
+    rollback: [candidates, { model: "", state: "State", checked_at: "Checked", detail: "Message" }, "There is no champion yet."],
+    shadow: [data.shadow.map(shadowDifference), {
+      models: "", day: "Day", rows: "Predictions", mean: "Mean difference", quantiles: "Median / 90 % / maximum", share_above: "Shadow higher", share_outside: "Outside the interval",
+    }, "There is no shadow. HOUSING_SERVE__SHADOW chooses one."],
     promotions: [data.promotions, {
-      seq: "Number", at: "Time", operation: "Operation", from: "From", to: "To", actor: "Actor", reason: "Reason",
+      seq: "", operation: "Operation", from: "From", to: "To", at: "Time", actor: "By", reason: "Reason",
     }, "Nothing has been promoted yet."],
   };
   for (const [id, parts] of Object.entries(tables)) byId(id).replaceChildren(table(...parts));
   byId("drift").replaceChildren(...drift(data.drift));
 }
 
-const liveError = (row) => ({ ...row, rmse: number(row.rmse), interval: `${number(row.lower)} to ${number(row.upper)}` });
+const run = (row) => ({
+  ...row, result: row.outcome ?? row.status,
+  links: Object.entries(row.links).map(([name, href]) => make("a", { href }, name)),
+});
+
+const liveError = (row) => ({
+  ...row, rmse: number(row.rmse), interval: `${number(row.lower)} to ${number(row.upper)}`,
+  dates: row.first === row.last ? row.first : `${row.first} to ${row.last}`,
+});
 
 const shadowDifference = (row) => ({
   ...row, mean: number(row.mean), quantiles: [row.median, row.p90, row.maximum].map((value) => number(value)).join(" / "),
 });
 
 function alarms(data) {
-  const found = [...data.status.needs_a_person, ...data.alarms];
-  if (data.reload_error) found.unshift(`The champion cannot be loaded: ${data.reload_error}`);
-  if (data.promotion_log_error) found.unshift(`The promotion log cannot be read: ${data.promotion_log_error}`);
-  if (data.shadow_error) found.unshift(data.shadow_error);
+  const found = [...data.status.needs_a_person, ...data.alarms].map((need) => need.message ? need : { message: need, commands: [] });
+  const fault = (message) => found.unshift({ message, commands: ["housing doctor"] });
+  if (data.reload_error) fault(`The champion cannot be loaded: ${data.reload_error}`);
+  if (data.promotion_log_error) fault(`The promotion log cannot be read: ${data.promotion_log_error}`);
+  if (data.shadow_error) found.unshift({ message: data.shadow_error, commands: [] });
   const shown = byId("alarms");
-  if (shown.textContent !== found.join("")) { // else a screen reader would repeat them
-    shown.replaceChildren(...found.map((text) => make("div", { class: "alarm" }, text)));
+  const lines = found.map(({ message, commands }) => make("div", { class: "alarm" }, ...prose(message), ...commands.flatMap((command) => [" ", make("code", {}, command)])));
+  if (shown.textContent !== lines.map((line) => line.textContent).join("")) { // else a screen reader would repeat them
+    shown.replaceChildren(...lines);
   }
 }
 
-function card(title, value, below) {
-  return make("div", { class: "card" }, make("span", {}, title), make("strong", {}, value || "\u2013"), make("span", {}, below || ""));
-}
+const tile = (title, value, ...below) => make("div", { class: "tile" },
+  make("span", {}, title), make("strong", {}, value || "\u2013"), make("span", {}, ...below.map((part) => part || "")));
 
-function cards(data) {
+const date = (text) => make("span", { class: "keep" }, day(text));
+
+function tiles(data) {
   const { blocks, champion, dataset, last_nightly_run: run } = data.status;
-  const last = data.error_history[data.error_history.length - 1];
+  const last = data.error_history.at(-1);
   const isCurrent = !champion || champion.model === data.model;
   const { coverage, rollback } = data;
   return [
-    card("Champion", champion && champion.model, champion && `${champion.family}, since ${day(champion.since)}`),
-    card("Model of this server", data.model, data.reload_error ? "cannot load the champion" : isCurrent ? "the champion" : `switching to ${champion.model}`),
-    card("Test error (RMSE)", last && amount(last.value), last && `${number(last.lower)} to ${number(last.upper)}`),
-    card("Interval coverage", coverage && percent(coverage.value, 1), coverage && `of ${coverage.rows} test ${words.rows}; ${percent(coverage.nominal)} nominal`),
-    card("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows} ${words.rows}` : ""),
-    card("Last run", run && (run.outcome || run.status), run && day(run.started_at)),
-    card("Rollback target", rollback.target, rollback.message),
-    card("Blocked", String(blocks.length), blocks.map((each) => each.blocked).join(", ") || "no model or batch"),
+    tile("Champion", champion && champion.model, ...(champion ? [`${champion.family}, since `, date(champion.since)] : [])),
+    tile("Model of this server", data.model, data.reload_error ? "cannot load the champion" : isCurrent ? "the champion" : `switching to ${champion.model}`),
+    tile("Test error (RMSE)", last && amount(last.value), last && `95 % interval ${number(last.lower)} to ${number(last.upper)}`),
+    tile("Interval coverage", coverage && percent(coverage.value, 1), coverage && `of ${coverage.rows.toLocaleString("en-US")} test ${words.rows}; ${percent(coverage.nominal)} nominal`),
+    tile("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows.toLocaleString("en-US")} ${words.rows}` : ""),
+    tile("Last run", run && (run.outcome || run.status), ...(run ? [`${run.run}, `, date(run.started_at)] : [])),
+    tile("Rollback target", rollback.target, rollback.message),
+    tile("Blocked", blocks.length ? blocks.map((each) => each.blocked).join(", ") : "none", "models and batches"),
   ];
 }
 
+// Rows with the columns of `columns`; the first is the row's name.
 function table(rows, columns, none) {
   if (!rows.length) return make("p", { class: "hint" }, none);
   const head = make("tr", {}, ...Object.values(columns).map((title) => make("th", { scope: "col" }, title)));
-  const text = (row, name) => {
-    const value = row[name];
-    return value === null || value === undefined ? "" : /_at$|^at$/.test(name) ? day(value) : String(value);
-  };
-  const body = rows.map((row) => make("tr", {}, ...Object.keys(columns).map((name) => make("td", marks(name, row[name]), text(row, name)))));
-  return make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Table" },
-    make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
+  const body = rows.map((row) => make("tr", {}, ...Object.keys(columns).map((name, i) => cell(row[name], name, i ? columns[name] : ""))));
+  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" },
+    make("table", { class: "stack" }, make("thead", {}, head), make("tbody", {}, ...body)));
 }
 
-// Green and red only repeat what the text contains.
-function marks(name, value) {
-  if (name !== "state") return {};
-  return { class: value === "ready" ? "good" : value === "NOT READY" || value === "alarm" ? "bad" : "" };
+function cell(value, name, title) {
+  const isDate = /_at$|^at$/.test(name);
+  const children = Array.isArray(value) ? value.flatMap((each) => [each, " "]) : [isDate ? day(value ?? null) : String(value ?? "")];
+  const isWords = ["message", "detail", "reason", "links"].includes(name);
+  const attributes = { class: [isWords ? "" : "keep", COLOURS[value]].filter(Boolean).join(" ") || null };
+  return title ? make("td", { ...attributes, "data-label": isWords || name === "result" ? null : title }, ...children)
+    : make("th", { ...attributes, scope: "row" }, ...children);
 }
 
-function errorChart(runs) {
-  if (!runs.length) return make("p", { class: "hint" }, "No model has been measured yet.");
-  const [width, height, left, bottom] = [720, 240, 70, 30];
-  const low = Math.min(...runs.map((n) => n.lower));
-  const high = Math.max(...runs.map((n) => n.upper));
-  const y = (value) => 12 + (height - bottom - 24) * (high - value) / (high - low || 1);
-  const x = (i) => left + 20 + (width - left - 50) * (runs.length > 1 ? i / (runs.length - 1) : 0.5);
+function errorChart() {
+  if (!runs.length) return [make("p", { class: "hint" }, "No model has been measured yet.")];
+  const width = Math.max(byId("errors").clientWidth, 240);
+  const [height, left, bottom, top] = [240, 64, 44, 12];
+  const marks = ticks(Math.min(...runs.map((n) => n.lower)), Math.max(...runs.map((n) => n.upper)), 4);
+  const [low, high] = [marks[0], marks.at(-1)];
+  const y = (value) => top + (height - bottom - top) * (high - value) / (high - low || 1);
+  const x = (i) => left + 16 + (width - left - 32) * (runs.length > 1 ? i / (runs.length - 1) : 0.5);
   const label = runs.map((n) => `${day(n.at)} ${n.model} ${number(n.value)}`).join("; ");
   const chart = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Test error by run: ${label}` });
-  for (const value of [low, (low + high) / 2, high]) {
-    chart.append(draw("line", { class: "axis", x1: left, x2: width, y1: y(value), y2: y(value) }));
+  for (const value of marks) {
+    chart.append(draw("line", { class: "grid", x1: left, x2: width, y1: y(value), y2: y(value) }));
     chart.append(draw("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, number(value)));
   }
   chart.append(draw("polyline", { class: "line", points: runs.map((n, i) => `${x(i)},${y(n.value)}`).join(" ") }));
-  const every = Math.ceil(runs.length / 8);
+  let free = 0; // where the next name of a model has room
   runs.forEach((run, i) => {
     chart.append(draw("line", { class: "whisker", x1: x(i), x2: x(i), y1: y(run.lower), y2: y(run.upper) }));
-    const dot = draw("circle", { class: run.outcome === "promote" ? "dot" : "dot kept", cx: x(i), cy: y(run.value), r: 5 });
-    dot.append(draw("title", {}, `${day(run.at)}: ${run.model}, ${run.outcome}, ${number(run.value)}`));
-    chart.append(dot);
-    if (i % every === 0) chart.append(draw("text", { x: x(i), y: height - 8, "text-anchor": "middle" }, `${run.model}`));
+    chart.append(marker(run.outcome === "promote", x(i), y(run.value), `${day(run.at)}: champion ${run.model}, ${number(run.value)}`));
+    if (x(i) >= free && run.model !== runs[i - 1]?.model) {
+      chart.append(draw("text", { x: x(i), y: height - 26, "text-anchor": "middle" }, run.model));
+      free = x(i) + 34;
+    }
   });
-  return chart;
+  const dated = (run, place, anchor) => chart.append(draw("text", { x: place, y: height - 6, "text-anchor": anchor }, day(run.at)));
+  if (width > 420 || runs.length === 1) dated(runs[0], left, "start");
+  if (runs.length > 1) dated(runs.at(-1), width, "end");
+  const key = (shape, text) => {
+    const picture = draw("svg", { viewBox: "0 0 18 18", "aria-hidden": "true" });
+    picture.append(shape);
+    return make("span", {}, picture, text);
+  };
+  return [chart, make("p", { class: "hint keys" },
+    key(marker(true, 9, 9), "a challenger was promoted"), key(marker(false, 9, 9), "the champion stayed"),
+    key(draw("line", { class: "whisker", x1: 9, x2: 9, y1: 1, y2: 17 }), "95 % interval"),
+    make("span", {}, "m1, m2, ...: the champion, named where it changes"))];
+}
+
+function marker(promoted, cx, cy, title) {
+  const dot = draw("circle", { class: promoted ? "dot" : "dot kept", cx, cy, r: 5 });
+  if (title) dot.append(draw("title", {}, title));
+  return dot;
 }
 
 function drift(found) {
-  if (!found) return [make("p", { class: "hint" }, "The monitor has not run yet.")];
-  const columns = { name: "Signal", effect: "Effect", q_value: "q-value", state: "State", message: "Message" };
-  return [make("p", {}, found.message), table(found.rows, columns, "No signal is beyond its limit.")];
+  if (!found) return [make("p", { class: "hint" }, "The monitor has not run yet; this runs it: ", make("code", {}, "housing monitor"))];
+  const columns = { name: "", state: "State", effect: "Effect", q_value: "q-value", message: "Message" };
+  const states = Object.entries(found.states).flatMap(([name, text]) => [make("strong", {}, name), `: ${text}. `]);
+  return [make("p", {}, found.message), table(found.rows, columns, "Every signal is calm."), make("p", { class: "hint" }, ...states)];
 }
 
+window.addEventListener("resize", () => { if (runs.length) byId("errors").replaceChildren(...errorChart()); });
 refresh();

@@ -1,22 +1,33 @@
-// A map drawn from the training rows themselves: one dot each, coloured by value.
+// A map drawn from the training rows themselves: one dot each, coloured by value; the problem may
+// add outlines and names of places.
 
-const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
-
-function colour(share) {
-  const at = Math.min(Math.max(share, 0), 1) * (RAMP.length - 1);
-  const low = Math.min(Math.floor(at), RAMP.length - 2);
-  const mix = RAMP[low].map((from, i) => Math.round(from + (at - low) * (RAMP[low + 1][i] - from)));
+function colour(ramp, share) {
+  const at = Math.min(Math.max(share, 0), 1) * (ramp.length - 1);
+  const low = Math.min(Math.floor(at), ramp.length - 2);
+  const mix = ramp[low].map((from, i) => Math.round(from + (at - low) * (ramp[low + 1][i] - from)));
   return `rgb(${mix.join(",")})`;
 }
 
+// The colours of the page, in the mode in force.
+function palette(canvas) {
+  const style = getComputedStyle(canvas);
+  const named = (name) => style.getPropertyValue(`--${name}`).trim();
+  const channels = (hex) => [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16));
+  return { ink: named("ink"), land: named("panel"), water: named("water"), edge: named("edge"),
+    ramp: [1, 2, 3, 4, 5].map((i) => channels(named(`ramp-${i}`))) };
+}
+
 export class PointMap {
-  // `range` has the values at both ends of the colours, `ratio` the length of a step of x against one of y.
-  constructor(canvas, data, { range, ratio, onPick, onMove }) {
-    Object.assign(this, { canvas, data, ratio, onPick, onMove, zoom: 1, ring: [] });
+  // `range` has the values at both ends of the colours, `ratio` the length of a step of x against one of y;
+  // `outlines` are closed lines, the first one the land in which the others are water or islands.
+  constructor(canvas, data, { range, ratio, outlines, landmarks, onPick, onMove }) {
+    Object.assign(this, { canvas, data, ratio, outlines, landmarks, onPick, onMove, zoom: 1, ring: [] });
     [this.low, this.high] = range;
+    const corners = outlines.flat();
+    const [x, y] = [0, 1].map((axis) => corners.map((corner) => corner[axis]));
     this.bounds = {
-      west: Math.min(...data.x), east: Math.max(...data.x),
-      south: Math.min(...data.y), north: Math.max(...data.y),
+      west: Math.min(...data.x, ...x), east: Math.max(...data.x, ...x),
+      south: Math.min(...data.y, ...y), north: Math.max(...data.y, ...y),
     };
     this.cross = this.centre = {
       x: (this.bounds.west + this.bounds.east) / 2, y: (this.bounds.south + this.bounds.north) / 2,
@@ -27,6 +38,7 @@ export class PointMap {
     canvas.addEventListener("focus", () => this.draw());
     canvas.addEventListener("blur", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
   show(x, y, ring) {
@@ -43,17 +55,19 @@ export class PointMap {
     canvas.height = height * ratio;
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
+    const colours = palette(canvas);
+    this.#land(pen, colours);
     const size = Math.max(1.6, Math.min(width, height) / 260) * Math.sqrt(this.zoom);
     for (let i = 0; i < data.x.length; i += 1) {
       const [px, py] = this.#pixel(data.x[i], data.y[i]);
       if (px < -9 || py < -9 || px > width + 9 || py > height + 9) continue;
-      pen.fillStyle = colour((data.value[i] - this.low) / (this.high - this.low || 1));
+      pen.fillStyle = colour(colours.ramp, (data.value[i] - this.low) / (this.high - this.low || 1));
       pen.beginPath();
       pen.arc(px, py, size, 0, 7);
       pen.fill();
     }
-    const ink = getComputedStyle(canvas).color;
-    pen.strokeStyle = ink;
+    this.#names(pen, colours);
+    pen.strokeStyle = colours.ink;
     pen.lineWidth = 1.5;
     for (const point of this.ring) {
       const [px, py] = this.#pixel(point.x, point.y);
@@ -69,6 +83,42 @@ export class PointMap {
       pen.lineTo(px + 13 * dx, py + 13 * dy);
     }
     pen.stroke();
+  }
+
+  // Land with its borders; lines that lie one in the other alternate between land and water.
+  #land(pen, { land, edge }) {
+    pen.beginPath();
+    for (const line of this.outlines) {
+      line.forEach(([x, y], i) => pen[i ? "lineTo" : "moveTo"](...this.#pixel(x, y)));
+      pen.closePath();
+    }
+    pen.fillStyle = land;
+    pen.fill("evenodd");
+    pen.strokeStyle = edge;
+    pen.lineWidth = 1;
+    pen.stroke();
+  }
+
+  // Names of places, with a rim that keeps them readable over the dots.
+  #names(pen, { ink, land }) {
+    pen.font = "600 12px system-ui, sans-serif";
+    pen.lineJoin = "round";
+    const written = []; // boxes; a name that would cover another one waits for a larger zoom
+    for (const [name, [x, y]] of Object.entries(this.landmarks)) {
+      const [px, py] = this.#pixel(x, y);
+      const room = pen.measureText(name).width + 8;
+      const at = px + room > this.canvas.clientWidth ? px - room : px + 6;
+      if (written.some(([left, right, middle]) => at < right && at + room > left && Math.abs(py - middle) < 16)) continue;
+      written.push([at, at + room, py]);
+      pen.strokeStyle = land;
+      pen.lineWidth = 4;
+      pen.strokeText(name, at, py + 4);
+      pen.fillStyle = ink;
+      pen.fillText(name, at, py + 4);
+      pen.beginPath();
+      pen.rect(px - 2, py - 2, 4, 4);
+      pen.fill();
+    }
   }
 
   // Coordinates to pixels and back.

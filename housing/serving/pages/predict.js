@@ -1,6 +1,6 @@
 // The page for people: a form made from the column catalogue, a map, and the prediction.
 
-import { amounts, byId, fetchJson, loadWords, make, short } from "./common.js";
+import { amounts, byId, draw, fetchJson, loadWords, make, short, ticks } from "./common.js";
 import { PointMap } from "./map.js";
 
 let words;
@@ -15,6 +15,8 @@ async function begin() {
   written = amounts(words, form.error);
   byId("who").textContent = `Predicted by model ${form.model}.`;
   byId("notice").textContent = form.notice;
+  byId("simulated").hidden = !form.simulated;
+  byId("simulated").textContent = words.simulated;
   byId("fields").replaceChildren(...form.fields.map(field));
   fillDefaults();
   byId("form").addEventListener("submit", (event) => { event.preventDefault(); predict(); });
@@ -26,10 +28,9 @@ async function beginMap() {
   const data = await fetchJson("/map");
   document.querySelector("main").classList.add("two");
   byId("map-section").hidden = false;
-  const { value_range: range, location: { ratio } } = form;
-  map = new PointMap(byId("map"), data, { range, ratio, onPick: pick, onMove: describe });
-  byId("low").textContent = written.number(range[0], 1);
-  byId("high").textContent = `${written.number(range[1], 1)} or more`;
+  map = new PointMap(byId("map"), data, { range: form.value_range, ...form.location, onPick: pick, onMove: describe });
+  byId("low").textContent = `${written.number(form.value_range[0], 1)} or less`;
+  byId("high").textContent = `${written.number(form.value_range[1], 1)} or more`;
   point();
 }
 
@@ -48,12 +49,32 @@ function field(each) {
     : make("input", { id, name: each.name, type: "text", inputmode: "decimal", autocomplete: "off" });
   input.title = help;
   input.setAttribute("aria-describedby", `${id}-fault`);
+  const beside = make("span", { class: "unit", id: `${id}-unit` }, unit);
+  if (direction(each.name, 0)) input.addEventListener("input", () => readings());
   return make("div", {},
-    make("label", { for: id }, each.label + " ", make("span", { class: "unit" }, unit)), input,
+    make("label", { for: id }, `${each.label} `, beside), input,
     make("p", { id: `${id}-fault`, class: "fault", hidden: "" }));
 }
 
 const plain = (value) => String(Number(value.toPrecision(7)));
+
+// "122.23° W" for a coordinate on the globe, else "".
+function direction(name, value) {
+  const axis = form.location?.kind === "geographic" ? form.location.columns.indexOf(name) : -1;
+  if (axis < 0 || !Number.isFinite(value)) return "";
+  return `${plain(Math.abs(value))}\u00b0 ${[["E", "W"], ["N", "S"]][axis][Number(value < 0)]}`;
+}
+
+const place = (x, y) => form.location.columns.map((name, i) =>
+  direction(name, [x, y][i]) || `${name.replaceAll("_", " ")} ${plain([x, y][i])}`).join(", ");
+
+// A coordinate is typed with a sign; beside it stands what that means.
+function readings() {
+  for (const name of form.location?.columns ?? []) {
+    const text = direction(name, Number.parseFloat(byId(`field-${name}`).value));
+    if (text) byId(`field-${name}-unit`).textContent = text;
+  }
+}
 
 function fill(values) {
   for (const each of form.fields) {
@@ -61,6 +82,7 @@ function fill(values) {
     byId(fieldId(each.name)).value = value === null || value === undefined ? "" :
       typeof value === "number" ? plain(value) : value;
   }
+  readings();
 }
 
 const fillDefaults = () => fill(Object.fromEntries(form.fields.map((each) => [each.name, each.default])));
@@ -125,13 +147,13 @@ async function predict() {
 function show(answer) {
   const found = answer.predictions[0];
   byId("who").textContent = `Predicted by model ${answer.model}, champion since ${answer.champion_since.slice(0, 10)}.`;
+  byId("answer").hidden = false; // the scale is as wide as its place
   byId("predicted").textContent = written.amount(found.predicted);
   interval(found, answer);
   byId("warnings").replaceChildren(...found.warnings.map((text) => make("li", {}, `Caution: ${text}.`)));
   byId("base-value").textContent = `The mean prediction for typical ${words.rows} is ${written.amount(answer.base_value)}. The features change it by:`;
   const widest = Math.max(...answer.contributions.map((c) => Math.abs(c.contribution))) || 1;
   byId("contributions").replaceChildren(...answer.contributions.map((each) => contribution(each, widest)));
-  byId("answer").hidden = false;
   byId("nearby").hidden = !answer.neighbours;
   if (answer.neighbours) {
     byId("neighbours").replaceChildren(...answer.neighbours.map((each) => neighbour(each, found.predicted)));
@@ -142,7 +164,7 @@ function show(answer) {
 
 function interval(found, answer) {
   const known = found.lower !== null;
-  byId("span-bar").parentElement.hidden = !known;
+  byId("span").hidden = !known;
   if (!known) {
     byId("interval").textContent = "This model has no prediction interval.";
     return;
@@ -150,12 +172,22 @@ function interval(found, answer) {
   const of = Math.round(answer.nominal_coverage * 100);
   byId("interval").textContent =
     `For ${of} of 100 ${words.rows} like this one the ${words.value} lies between ${written.number(found.lower)} and ${written.amount(found.upper)}.`;
-  const low = Math.min(form.value_range[0], found.lower);
-  const high = Math.max(form.value_range[1], found.upper);
-  const share = (length) => `${(100 * length / (high - low || 1)).toFixed(2)}%`;
-  byId("span-bar").style.left = share(found.lower - low);
-  byId("span-bar").style.width = share(found.upper - found.lower);
-  byId("span-mark").style.left = share(found.predicted - low);
+  byId("span").replaceChildren(scale(found));
+}
+
+// The interval and the prediction on a scale of the values in the training data.
+function scale({ lower, predicted, upper }) {
+  const width = Math.max(byId("span").clientWidth, 240);
+  const marks = ticks(Math.min(form.value_range[0], lower), Math.max(form.value_range[1], upper), width < 480 ? 3 : 4);
+  const x = (value) => 2 + (width - 4) * (value - marks[0]) / (marks.at(-1) - marks[0]);
+  const picture = draw("svg", { viewBox: `0 0 ${width} 44` });
+  picture.append(draw("rect", { class: "track", x: 0, width, y: 4, height: 14, rx: 7 }),
+    draw("rect", { class: "range", x: x(lower), width: Math.max(x(upper) - x(lower), 1), y: 4, height: 14, rx: 3 }),
+    draw("rect", { class: "point", x: x(predicted) - 2, width: 4, y: 0, height: 22, rx: 2 }));
+  marks.forEach((value, i) => picture.append(
+    draw("line", { class: "grid", x1: x(value), x2: x(value), y1: 22, y2: 27 }),
+    draw("text", { x: x(value), y: 41, "text-anchor": i === 0 ? "start" : i === marks.length - 1 ? "end" : "middle" }, written.number(value))));
+  return picture;
 }
 
 function contribution(each, widest) {
@@ -163,7 +195,7 @@ function contribution(each, widest) {
   const width = 50 * Math.abs(each.contribution) / widest;
   bar.style.width = `${width}%`;
   bar.style.left = each.contribution < 0 ? `${50 - width}%` : "50%";
-  const sign = each.contribution < 0 ? "" : "+";
+  const sign = each.contribution < 0 || !/[1-9]/.test(written.number(each.contribution)) ? "" : "+";
   return make("tr", {}, make("th", { scope: "row" }, each.feature, make("br"), make("span", { class: "unit" }, each.value)),
     make("td", { class: "bar", "aria-hidden": "true" }, bar), make("td", { class: "number" }, sign + written.number(each.contribution)));
 }
@@ -173,7 +205,7 @@ function neighbour(each, predicted) {
   const size = written.number(Math.abs(difference));
   const text = /[1-9]/.test(size) ? `${size} ${difference < 0 ? "less" : "more"}` : "the same";
   return make("tr", {}, make("td", {}, each.distance ? distance(each) : "same location"),
-    make("td", { class: "number" }, written.number(each.value)), make("td", {}, text));
+    make("td", { class: "number" }, written.number(each.value)), make("td", { class: "number" }, text));
 }
 
 const distance = (each) => `${short(each.distance)} ${form.location.unit}`;
@@ -185,7 +217,7 @@ async function pick(location) {
     const found = await nearest(location);
     fill(found.row);
     point();
-    const at = form.location.columns.map((name) => `${name.replaceAll("_", " ")} ${plain(found.row[name])}`).join(", ");
+    const at = place(...form.location.columns.map((name) => found.row[name]));
     byId("map-status").textContent = `The form has the ${words.row} at ${at}; recorded ${words.value} ${written.amount(found.value)}.`;
     await predict();
   } catch (error) {

@@ -16,11 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from housing import schema
-from housing.problem import Column
 from housing.problems.california.simulated.scenarios import simulate
 from housing.serving import uploads
 from housing.serving.app_state import FILE_THREADS
-from housing.serving.pages import unit_beside
 from housing.serving.request_models import LISTED_FAULTS, READABLE_FAULTS
 from housing.serving.response_models import (
     ExplanationWithNeighbours,
@@ -108,14 +106,6 @@ def test_a_district_far_from_all_others_is_flagged(client: httpx.Client, typical
     answer = ask(client, at_sea).json()["predictions"][0]
     assert answer["extrapolates"]
     assert "km away" in " ".join(answer["warnings"])
-
-
-@pytest.mark.parametrize(
-    ("name", "unit", "shown"),
-    [("total_rooms", "rooms", ""), ("premium", "m", "m"), ("height", "m", "m"), ("count", "", "")],
-)
-def test_a_unit_is_written_once(name: str, unit: str, shown: str) -> None:
-    assert unit_beside(Column(name, "number", unit, "")) == shown
 
 
 # --- what bad input gets --------------------------------------------------------------------

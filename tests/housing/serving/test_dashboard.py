@@ -9,6 +9,7 @@ from housing.inference.loaded_model import load
 from housing.pipeline import rollback_readiness
 from housing.serving import shadow
 from housing.store.database.engine import Store
+from housing.store.runs import runs
 from tests.housing.serving.conftest import only_settings, running, until
 from tests.housing.serving.test_shadow_comparison import NOW, _log
 
@@ -68,3 +69,12 @@ def test_a_shadow_that_cannot_be_loaded_is_shown_until_it_can(
 
         until(is_loaded)
         assert "housing_shadow_failed 0.0" in client.get("/metrics").text
+
+
+def test_a_run_that_prefect_began_links_to_its_page_there(own_home: Path, own_store: Store) -> None:
+    runs.note(own_store, 2, flow_run="0a1b")
+    address = {"prefect_url": "http://127.0.0.1:4200/"}
+    with only_settings(own_home, serve=address) as settings, running(settings) as client:
+        newest, oldest = client.get("/dashboard/data").json()["runs"]
+    assert newest["links"]["Prefect"] == "http://127.0.0.1:4200/v2/runs/flow-run/0a1b"
+    assert "Prefect" not in oldest["links"]

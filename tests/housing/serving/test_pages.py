@@ -1,6 +1,7 @@
-"""The two pages in a real browser: by mouse, by keyboard alone, on a phone, and used wrongly."""
+"""The pages in a real browser: by mouse, by keyboard, on a phone, in the dark, and used wrongly."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,7 +9,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from housing import schema
+from housing.operations import monitor_report
+from housing.pipeline.report import write_report
+from housing.pipeline.run_context import NightlyParameters, RunContext
+from housing.records import RunOutcome, RunResult
+from housing.report.design import palette
+from housing.store.database.open import open_store
 from tests.browser.chromium import a_browser
+from tests.housing.serving.conftest import only_settings
 
 pytestmark = [pytest.mark.system, pytest.mark.browser]
 
@@ -128,17 +136,116 @@ def test_an_unusual_district_is_flagged(page: Page) -> None:
     expect(page.locator("#warnings")).to_contain_text("outside what the model was trained on")
 
 
+@pytest.fixture(scope="module")
+def written(champion_home: Path) -> Path:
+    """The folder of the newest run's report, its card and the monitor's page."""
+    with only_settings(champion_home) as settings, open_store(settings) as store:
+        run = RunContext(2, 0, NightlyParameters())
+        result = RunResult(2, RunOutcome.PROMOTED, "Promoted.", 2, 2, 2)
+        write_report(store, settings, run, result)
+        monitor_report.write(store, settings)
+    return champion_home / "reports"
+
+
+PAGES = (
+    "/",
+    "/dashboard",
+    "/docs",
+    "/model/card",
+    "/reports/report-r2.html",
+    "/reports/monitor.html",
+)
+FAINT = """() => {
+  const channels = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
+    .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const found = channels(getComputedStyle(at).backgroundColor);
+      if (found.length === 3 || found[3] > 0) return found;
+    }
+    return [255, 255, 255];
+  };
+  const faint = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    const text = texts.currentNode.textContent.trim();
+    if (!text || !element.checkVisibility() || /^(STYLE|SCRIPT)$/i.test(element.tagName)) continue;
+    const style = getComputedStyle(element);
+    const color = channels(element instanceof SVGElement ? style.fill : style.color);
+    const [high, low] = [light(color), light(behind(element))].sort((a, b) => b - a);
+    if ((high + 0.05) / (low + 0.05) < 4.5) faint.push(`${text}: ${color} on ${behind(element)}`);
+  }
+  return faint;
+}"""
+"""Texts whose contrast with what is behind them is below 4.5, the least of WCAG 2.2 AA."""
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_fits_a_phone_and_is_readable(
+    page: Page, written: Path, path: str, mode: Any
+) -> None:
+    page.emulate_media(color_scheme=mode)
+    for size in (PHONE, {"width": 1280, "height": 900}):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        if path == "/":
+            page.get_by_role("button", name="Predict price").click()
+            expect(page.locator("#neighbours tr")).to_have_count(8)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert page.evaluate(FAINT) == []
+        color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        wanted = (palette.LIGHT if mode == "light" else palette.DARK)["page"]
+        assert color == f"rgb({', '.join(str(int(wanted[i : i + 2], 16)) for i in (1, 3, 5))})"
+
+
+def test_a_report_is_served_as_the_file_is_and_nothing_else_of_the_home(
+    client: httpx.Client, written: Path
+) -> None:
+    for name in ("report-r2.html", "card-m2.html", "monitor.html"):
+        answer = client.get(f"/reports/{name}")
+        assert answer.content == (written / name).read_bytes()
+        assert "script-src" not in answer.headers["content-security-policy"]
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert client.get("/model/card").content == (written / "card-m2.html").read_bytes()
+    for name in ("report-r9.html", "card-m2.md", "..%2Fhousing.db", "../housing.db"):
+        assert client.get(f"/reports/{name}").status_code == 404
+
+
+def test_the_dashboard_links_each_run_to_its_report_and_card(page: Page, written: Path) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.goto("/dashboard")
+    row = page.locator("#runs tbody tr", has_text="r2").first
+    expect(row).to_be_visible()
+    for name, wanted in (("card", "card-m2.html"), ("report", "report-r2.html")):
+        link = row.get_by_role("link", name=name)
+        expect(link).to_have_attribute("href", f"/reports/{wanted}")
+    link.click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_the_api_is_described_without_other_hosts(page: Page, client: httpx.Client) -> None:
+    page.goto("/docs")
+    expect(page.locator("main section").first).to_be_visible()
+    titles = page.locator("main h2").all_inner_texts()
+    described = client.get("/openapi.json").json()["paths"]
+    assert titles == [f"{m.upper()} {path}" for path, methods in described.items() for m in methods]
+    expect(page.get_by_role("region", name="POST /predict", exact=True)).to_contain_text(INCOME)
+
+
 @pytest.mark.parametrize("path", ["/", "/dashboard"])
-@pytest.mark.parametrize("size", [PHONE, {"width": 1280, "height": 900}])
-def test_nothing_is_cut_off(page: Page, path: str, size: Any) -> None:
-    page.set_viewport_size(size)
+def test_buttons_have_a_finger_s_width(page: Page, path: str) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.goto(path)
     page.wait_for_load_state("networkidle")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     for button in page.get_by_role("button").all():
         box = button.bounding_box()
         assert box is not None
-        assert box["height"] >= 44  # a finger's width
+        assert box["height"] >= 44
 
 
 @pytest.mark.parametrize("path", ["/", "/dashboard"])
@@ -157,8 +264,9 @@ def test_every_field_and_picture_has_a_name(page: Page, path: str) -> None:
 
 def test_the_dashboard_shows_champion_errors_and_runs(page: Page) -> None:
     page.goto("/dashboard")
-    expect(page.locator("#cards")).to_contain_text("m2")
-    expect(page.locator("#errors circle")).to_have_count(2)
+    expect(page.locator("#tiles")).to_contain_text("m2")
+    expect(page.locator("#errors [role=img] circle")).to_have_count(2)
+    expect(page.locator("#errors")).to_contain_text("the champion stayed")
     expect(page.locator("#runs")).to_contain_text("r2")
     expect(page.locator("#promotions tbody tr")).to_have_count(2)
     expect(page.locator("#alarms")).to_contain_text("b3")  # the quarantined batch needs a person
