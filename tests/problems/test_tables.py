@@ -269,7 +269,7 @@ def test_both_pages_work_and_are_about_this_table(
         page.screenshot(path=tmp_path / "predict.png", full_page=True)
         texts = [page.inner_text("body")]
         page.goto("/dashboard")
-        expect(page.locator("#cards")).to_contain_text(unit)
+        expect(page.locator("#tiles")).to_contain_text(unit)
         page.screenshot(path=tmp_path / "dashboard.png", full_page=True)
         texts.append(page.inner_text("body"))
     assert faults == []
@@ -278,7 +278,7 @@ def test_both_pages_work_and_are_about_this_table(
 
 def test_no_word_of_the_worked_problem_is_shown_anywhere(home: Home, client: httpx.Client) -> None:
     for path in ("/", "/dashboard", "/words", "/form", "/openapi.json", "/model", "/model/card",
-                 "/metrics", "/dashboard/data"):  # fmt: skip
+                 "/metrics", "/dashboard/data", "/docs"):  # fmt: skip
         answer = client.get(path)
         assert answer.status_code == 200, path
         assert CALIFORNIA.findall(shown(answer.text)) == [], path

@@ -405,6 +405,9 @@ def _routes(client: httpx.Client) -> list[tuple[str, str]]:
         "/map",
         "/nearest",
         "/dashboard/data",
+        "/docs",
+        "/static/style.css",
+        "/reports/monitor.html",
     )
     return [*found, *(("GET", path) for path in (*own, "/model/card", *static))]
 

@@ -108,7 +108,7 @@ def test_intervals_cover_new_rows_as_promised_in_each_group(plain: httpx.Client)
 def test_no_word_of_another_table_is_shown(plain: httpx.Client) -> None:
     for path in ("/", "/dashboard", "/words", "/form", "/openapi.json", "/model", "/metrics",
                  "/dashboard/data", "/static/predict.js", "/static/dashboard.js",
-                 "/static/map.js", "/static/common.js"):  # fmt: skip
+                 "/static/map.js", "/static/common.js", "/docs", "/static/docs.js"):  # fmt: skip
         text = plain.get(path).text
         if path.endswith(".js"):
             text = text.replace("${", "{")
@@ -164,5 +164,5 @@ def test_the_page_has_the_problems_words_and_precision_and_no_map(
         assert HOUSE_WORDS.findall(page.inner_text("body")) == []
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         page.goto("/dashboard")
-        expect(page.locator("#cards")).to_contain_text("0.0031")
+        expect(page.locator("#tiles")).to_contain_text("0.0031")
         assert HOUSE_WORDS.findall(page.inner_text("body").replace("housing", "")) == []
