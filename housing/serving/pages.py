@@ -81,6 +81,7 @@ async def words() -> Response:
 async def form(request: Request) -> Response:
     """The fields of the form with units, ranges and default values; `location` if there is one."""
     served = state_of(request).champion()
+    source = "" if served.simulated else f"Source: {WORDING.source}. "
     location = LOCATION and {**vars(LOCATION), "ratio": LOCATION.ratio}
     return json_response(
         {
@@ -88,7 +89,7 @@ async def form(request: Request) -> Response:
             "error": served.model_facts["cv_rmse"],
             "value_range": served.calibration.value_range,
             "simulated": served.simulated,
-            "notice": f"Source: {WORDING.source}. {WORDING.caution}",
+            "notice": f"{source}{WORDING.caution}",
             "location": location,
             "fields": [_field(served, name) for name in FEATURES],
         }

@@ -71,8 +71,8 @@ const place = (x, y) => form.location.columns.map((name, i) =>
 // A coordinate is typed with a sign; beside it stands what that means.
 function readings() {
   for (const name of form.location?.columns ?? []) {
-    const text = direction(name, Number.parseFloat(byId(`field-${name}`).value));
-    if (text) byId(`field-${name}-unit`).textContent = text;
+    const text = direction(name, Number.parseFloat(byId(fieldId(name)).value));
+    if (text) byId(`${fieldId(name)}-unit`).textContent = text;
   }
 }
 
