@@ -6,11 +6,13 @@ from typing import ParamSpec, TypeVar
 
 from prefect import Flow, flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.exceptions import CancelledRun, TerminationSignal
+from prefect.states import Cancelled, Completed, Failed
 
 from housing.errors import HousingError, RunInProgress
 from tasks.logs import operator_logs
 from tasks.run_labels import dated_run_name
+from tasks.termination import stop_when_cancelled
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,14 +21,19 @@ T = TypeVar("T")
 def housing_flow(function: Callable[P, State[T]]) -> Flow[P, State[T]]:
     """A flow that is named after its function and described by its docstring.
 
-    An expected error becomes a state that says what to do; any other stays an exception.
+    An expected error becomes a state that says what to do; any other stays an exception. A run
+    that a person cancelled ends as `Cancelled`, whoever stopped it.
     """
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> State[T]:
-        with operator_logs():
+        with operator_logs(), stop_when_cancelled() as is_cancelled:
             try:
                 return function(*args, **kwargs)
+            except (TerminationSignal, CancelledRun) as error:
+                if not (isinstance(error, CancelledRun) or is_cancelled()):  # `housing up` stops
+                    raise
+                return Cancelled(message="It was cancelled; what it had completed is kept.")
             except RunInProgress as error:
                 return Completed(name="Skipped", message=str(error), data=error)
             except HousingError as error:

@@ -1,19 +1,75 @@
-"""Raise SIGTERM's exception again at the next step when Python swallowed it.
+"""Ends a flow run that was cancelled, also where its worker did not pass the cancellation on.
 
-Prefect's handler raises an exception, and Python drops it where it lands in a callback (a weak
-reference, a finalizer). The cancelled run would then continue to its end. So the signal is noted,
-and raised again at the next step.
+Prefect's worker sends SIGTERM to a cancelled run. The signal is lost where the worker no longer
+observes cancellations, as after an outage of the server, and where Python swallows the exception of
+its handler (in a weak reference's callback, in a finalizer). So the run asks Prefect at each step,
+and the signal is noted and raised again at the next step.
 """
 
+import logging
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from uuid import UUID
 
-from prefect.exceptions import TerminationSignal
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import PrefectException, TerminationSignal
+from prefect.runtime import flow_run
 
 from housing import progress
+
+ASK_SECONDS = 5.0
+"""Pause between two questions within a step, and the time for an answer."""
+
+CANCELLED = (StateType.CANCELLING, StateType.CANCELLED)
+
+log = logging.getLogger("housing")
+
+
+class CancelRequested(TerminationSignal):
+    """A person cancelled the flow run."""
+
+
+@contextmanager
+def stop_when_cancelled() -> Iterator[Callable[[], bool]]:
+    """Raise CancelRequested in the block, at a report of progress, once the run is cancelled.
+
+    Prefect is asked where a step begins, before a promotion's transaction (both report no units of
+    work), and otherwise every `ASK_SECONDS`. If it does not answer, the run goes on: our store is
+    the truth. Yields the question; outside a flow run its answer is no.
+    """
+    run = flow_run.get_id()
+    if run is None:
+        yield lambda: False
+        return
+    asked_at, unreachable = time.monotonic(), False
+    with get_client(sync_client=True, httpx_settings={"timeout": ASK_SECONDS}) as client:
+
+        def is_cancelled() -> bool:
+            nonlocal asked_at, unreachable
+            asked_at = time.monotonic()
+            try:
+                state = client.read_flow_run(UUID(run)).state_type
+            except (PrefectException, httpx.HTTPError) as error:
+                if not unreachable:
+                    log.warning("Prefect does not tell whether the run is cancelled: %s", error)
+                unreachable = True
+                return False
+            unreachable = False
+            return state in CANCELLED
+
+        def ask(step: str, done: int, total: int, message: str) -> None:
+            begins = done == total == 0
+            if (begins or time.monotonic() - asked_at > ASK_SECONDS) and is_cancelled():
+                raise CancelRequested(signal=signal.SIGTERM)
+
+        with progress.heard_by(ask):
+            yield is_cancelled
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -32,6 +32,7 @@ AT_ONCE = 4  # runs; the lease lets only one of them retrain
 STOP_SECONDS = 45.0  # for runs to stop safely, of the 60 that the supervisor waits
 MARK_SECONDS = 5.0  # for the marks that they were stopped
 REPORT_SECONDS = 1.0  # for the final state of a run to reach the server
+SUBMIT_SECONDS = 5.0  # for a run that was taken up to have its process
 
 FLOW_RUN = "PREFECT__FLOW_RUN_ID="
 
@@ -39,9 +40,33 @@ log = logging.getLogger("housing")
 
 
 class GracefulRunner(Runner):
-    """A runner that lets its runs stop safely; Prefect's own kills them on SIGTERM."""
+    """A runner that lets its runs stop safely, where Prefect's own kills them on SIGTERM.
+
+    When the server is away for half a minute, Prefect's stops observing cancellations for good. This
+    one then ends as soon as it has no runs, and its supervisor starts it again. Until then, runs find
+    out by themselves that they are cancelled (`tasks.termination`).
+    """
 
     leaving = False
+
+    async def __aenter__(self) -> Self:
+        """Enter it, and end the process if the observer of cancellations fails."""
+        await super().__aenter__()
+        if self._cancelling_observer is None:
+            raise RuntimeError("this release of Prefect observes cancellations in another way")
+        self._cancelling_observer.on_failure = lambda _: threading.Thread(
+            target=self._leave_when_idle, daemon=True
+        ).start()
+        return self
+
+    def _leave_when_idle(self) -> None:
+        log.warning("Cancellations are not observed any more: leaving once no run is at work.")
+        while True:
+            self._scheduled_run_poller.stopping = not children()
+            time.sleep(SUBMIT_SECONDS)
+            if self._scheduled_run_poller.stopping and not children():
+                logging.shutdown()
+                os._exit(1)
 
     def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
         """Pass the signal on to the runs; leave once they have ended."""

@@ -1,23 +1,28 @@
-"""Marks zombie runs as crashed in both stores.
+"""Ends runs in Prefect that have no process any more, with the end that our store recorded.
 
 When worker and flow die together, Prefect leaves the run `Running` and cancels the next one. The
 lease decides here: a run that holds it is alive, one that should hold it and does not is dead.
-Suspended runs wait for a person and are not touched.
+Suspended runs wait for a person and are not touched. A run that a person cancelled and that goes on
+is sent SIGTERM.
 """
 
+import os
+import signal
 from datetime import datetime, timedelta
+from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.states import Completed, Crashed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 from sqlalchemy.engine import Row
 
+from deployments.watchdog.missed_runs import NIGHTLY
 from housing.pipeline import approval
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.models import approvals
-from housing.store.runs import runs
+from housing.store.runs import lease, runs, watchdog_marks
 from tasks.run_labels import rename_run
 
 UNFINISHED = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
@@ -35,25 +40,73 @@ WITHOUT_ROW = timedelta(hours=6)
 """Age from which a run without a row (rollback, backup, ...) counts as dead."""
 
 
-def reconcile(client: SyncPrefectClient, store: Store) -> list[str]:
-    """Mark dead runs as crashed in both stores; returns messages for those without an alert.
+UNHEARD = timedelta(seconds=45)
+"""Time that Prefect's worker takes to stop a cancelled run: SIGTERM, and SIGKILL 30 s later."""
 
-    Idempotent.
-    """
+
+def reconcile(client: SyncPrefectClient, store: Store) -> list[str]:
+    """End dead runs in both stores; returns messages for those without an alert. Idempotent."""
+    dead = runs.mark_dead(store)
     said = [
         f"The {row.kind} run r{row.id} is crashed: its process is gone"
-        for row in runs.mark_dead(store)
+        for row in dead
         if row.kind not in runs.REPORTED
     ]
     for run in _in_state(client, *UNFINISHED):
         why = death(store, run, utc_now())
-        if why is not None:
-            # Forced: Prefect's rules would not release the concurrency slot.
-            client.set_flow_run_state(run.id, Crashed(message=why), force=True)
-            row = _newest_row(store, run)
-            if row is not None and row.status != "crashed":
-                said.append(f"The run {run.name} is crashed: {why}")
+        if why is None:
+            said += _stop(store, run, utc_now())
+        elif not _find(client, parent_flow_run_id={"any_": [run.id]}, state=_types(*UNFINISHED)):
+            said += _end(client, store, run, why)
+    ids = [row.flow_run for row in dead if row.flow_run]
+    # The worker has reported these, and does not know what happens next.
+    for run in _find(client, id={"any_": ids}, state=_types(StateType.CRASHED)) if ids else ():
+        _end(client, store, run, "its process is gone")
     return said
+
+
+def _end(client: SyncPrefectClient, store: Store, run: FlowRun, why: str) -> list[str]:
+    row = _newest_row(store, run)
+    end = end_state(run, row, why)
+    # Forced: Prefect's rules would not release the concurrency slot.
+    client.set_flow_run_state(run.id, end, force=True)
+    if row is None or row.status == "crashed":
+        return []  # there is an alert
+    return [f"The run {run.name} is {str(end.name).lower()}: {end.message}"]
+
+
+def end_state(run: FlowRun, row: Row[Any] | None, why: str) -> State[None]:
+    """The state of a run whose process is gone: the end in its row, if it recorded one."""
+    if row is not None and row.status == "completed":
+        return Completed(name=str(row.outcome or row.status).capitalize(), message=row.message)
+    if row is not None and row.status == "failed":
+        return Failed(message=row.error)
+    if run.state_type is StateType.CANCELLING:
+        return Cancelled(message=why)
+    next_step = (
+        "The watchdog starts the run again."
+        if run.auto_scheduled and NIGHTLY in run.tags
+        else "Nothing starts it again: start it again if it is still wanted. A nightly run resumes "
+        "from the last completed step."
+    )
+    return Crashed(message=f"{why}. {next_step}")
+
+
+def _stop(store: Store, run: FlowRun, now: datetime) -> list[str]:
+    """Send SIGTERM, once, to a run of this host that was cancelled and not stopped."""
+    if run.state is None or not run.state.is_cancelling() or now - run.state.timestamp < UNHEARD:
+        return []
+    row, key = _newest_row(store, run), f"flow run {run.id} was cancelled"
+    with store.read() as connection:
+        holder = lease.holder(connection)
+        sent = watchdog_marks.set_at(connection, key)
+    if row is None or holder is None or holder.run != row.id or sent:
+        return []
+    if not (holder.is_local and holder.alive):
+        return []
+    watchdog_marks.mark(store, key)
+    os.kill(holder.pid, signal.SIGTERM)
+    return [f"The run {run.name} was cancelled and goes on: it is sent SIGTERM"]
 
 
 def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
@@ -71,8 +124,15 @@ def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
 
 
 def _in_state(client: SyncPrefectClient, *types: StateType) -> list[FlowRun]:
-    wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": types}}})
-    return client.read_flow_runs(flow_run_filter=wanted, limit=200)
+    return _find(client, state=_types(*types))
+
+
+def _types(*types: StateType) -> dict[str, Any]:
+    return {"type": {"any_": types}}
+
+
+def _find(client: SyncPrefectClient, **wanted: Any) -> list[FlowRun]:
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted), limit=200)
 
 
 def death(store: Store, run: FlowRun, now: datetime) -> str | None:
@@ -94,6 +154,6 @@ def death(store: Store, run: FlowRun, now: datetime) -> str | None:
     return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= patience else None
 
 
-def _newest_row(store: Store, run: FlowRun) -> Row[tuple[object, ...]] | None:
+def _newest_row(store: Store, run: FlowRun) -> Row[Any] | None:
     with store.read() as connection:
         return runs.newest_of(connection, str(run.id))

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from housing import progress
 from housing.errors import Corrupt, NotPossible
 from housing.inference.loaded_model import calibration_of
 from housing.notify import Message
@@ -59,6 +60,7 @@ def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
     else:
         alert = Message(Event.PROMOTED, judged.message, f"r{run.id}")
         change = promotion(judged, run.id, judged.message)
+        progress.report("promote", 0, 0)  # the last point at which a cancellation is heard
         seq = registry.change_champion(store, change, reported(store, alert))
     with store.write() as connection:  # requested while the policy required approval
         approvals.answer_all(connection, judged.challenger, actor(), f"promoted by r{run.id}")

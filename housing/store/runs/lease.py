@@ -62,7 +62,7 @@ class Holder:
     @property
     def alive(self) -> bool:
         """Whether it may still be at work; where its process can be asked, whether it is."""
-        return self.held and (self._process_lives() if self._is_local() else not self._overdue())
+        return self.held and (self._process_lives() if self.is_local else not self._overdue())
 
     @property
     def beat(self) -> Beat:
@@ -71,9 +71,11 @@ class Holder:
 
     def gone(self, unheard: Beat | None) -> bool:
         """Whether the lease is free: given back, its process ended, or its owner `unheard`."""
-        return not self.alive and (not self.held or self._is_local() or self.beat == unheard)
+        return not self.alive and (not self.held or self.is_local or self.beat == unheard)
 
-    def _is_local(self) -> bool:
+    @property
+    def is_local(self) -> bool:
+        """Whether its process can be asked here."""
         return self.host == host_identity() and _PROCESSES_ARE_SHOWN
 
     def _process_lives(self) -> bool:

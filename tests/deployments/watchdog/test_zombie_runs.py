@@ -1,5 +1,6 @@
 """Who is alive is asked of the lease: dead runs are crashed; of late ones the newest is left."""
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -8,11 +9,11 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Pending, Running, Scheduled, Suspended
+from prefect.states import Cancelling, Crashed, Pending, Running, Scheduled, Suspended
 
-from deployments.watchdog import missed_runs
+from deployments.watchdog import missed_runs, zombie_runs
 from deployments.watchdog.missed_runs import skip_older
-from deployments.watchdog.zombie_runs import death, reconcile
+from deployments.watchdog.zombie_runs import death, end_state, reconcile
 from flows.nightly import nightly
 from housing.records import Event
 from housing.settings import Settings, load_settings
@@ -22,6 +23,7 @@ from housing.store.database.open import open_store
 from housing.store.database.tables import leases, utc_now
 from housing.store.models import approvals
 from housing.store.runs import lease, outbox, runs
+from tasks.run_steps import ingest
 from tests.housing.store.conftest import add_batch as add_batch
 from tests.housing.store.conftest import add_evaluation as add_evaluation
 from tests.housing.store.conftest import add_model as add_model
@@ -123,6 +125,105 @@ def test_a_run_that_has_ended_here_may_take_a_moment_there(
     id_ = row(store, run, status)
     assert death(store, run, utc_now()) is None
     assert death(store, run, later(2)) == f"r{id_} is {status}"
+
+
+@pytest.mark.parametrize("asked", [Running, Cancelling], ids=["running", "cancelled"])
+@pytest.mark.parametrize(
+    ("status", "facts", "expected"),
+    [
+        ("completed", {"outcome": "kept", "message": "m1 stays."}, ("COMPLETED", "Kept")),
+        ("failed", {"error": "No rows."}, ("FAILED", "Failed")),
+        ("cancelled", {"error": "interrupted"}, None),
+        ("crashed", {"error": "the process is gone"}, None),
+    ],
+)
+def test_a_run_ends_in_prefect_as_it_ended_in_the_store(
+    store: Store,
+    client: SyncPrefectClient,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: Any,
+    status: str,
+    facts: dict[str, str],
+    expected: tuple[str, str] | None,
+) -> None:
+    run = flow_run(client, Running())
+    client.set_flow_run_state(run.id, asked(), force=True)
+    id_ = row(store, run)
+    runs.finish(store, id_, status, **facts)
+    monkeypatch.setattr(zombie_runs, "utc_now", lambda: later(2))
+    reconcile(client, store)
+    found = client.read_flow_run(run.id)
+    stopped = ("CRASHED", "Crashed") if asked is Running else ("CANCELLED", "Cancelled")
+    expected = expected or stopped
+    assert found.state is not None
+    assert (found.state.type.value, found.state.name) == expected
+    said = facts.get("message" if status == "completed" else "error", "")
+    told = said if status in ("completed", "failed") else f"r{id_} is {status}"
+    assert told in str(found.state.message)
+
+
+def test_the_end_of_a_run_with_another_one_inside_waits_for_that(
+    store: Store, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backfill ends its own row, and then runs `nightly`, which may take hours."""
+    outer = flow_run(client, Running())
+    row(store, outer, "completed", kind="backfill")
+    task = client.create_task_run(task=ingest, flow_run_id=outer.id, dynamic_key="0")
+    inner = client.create_flow_run(nightly, state=Running(), parent_task_run_id=task.id)
+    held_by(store, row(store, inner))
+    monkeypatch.setattr(zombie_runs, "utc_now", lambda: later(2))
+    reconcile(client, store)
+    assert client.read_flow_run(outer.id).state_type.value == "RUNNING"
+    client.set_flow_run_state(inner.id, Crashed(), force=True)
+    reconcile(client, store)
+    assert client.read_flow_run(outer.id).state_type.value == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, "Nothing starts it again: start it again if it is still wanted."),
+        ({"auto_scheduled": True, "tags": ["nightly"]}, "The watchdog starts the run again."),
+        ({"auto_scheduled": True, "tags": ["search"]}, "Nothing starts it again"),
+    ],
+)
+def test_the_state_of_a_crashed_run_tells_whether_it_is_started_again(
+    store: Store, client: SyncPrefectClient, changed: dict[str, Any], expected: str
+) -> None:
+    run = flow_run(client, Running()).model_copy(update=changed)
+    end = end_state(run, None, "it has given no sign of life for 6:00:01")
+    assert (end.type.value, expected in str(end.message)) == ("CRASHED", True)
+
+
+def test_what_the_worker_reported_as_crashed_tells_what_happens_next(
+    store: Store, client: SyncPrefectClient
+) -> None:
+    run = flow_run(client, Crashed(message="Process exited with status code: -9."))
+    row(store, run)  # which no process holds
+    reconcile(client, store)
+    found = client.read_flow_run(run.id).state
+    assert found is not None
+    assert "Nothing starts it again" in str(found.message)
+
+
+def test_a_cancelled_run_that_goes_on_is_sent_sigterm_once(
+    store: Store, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    try:
+        run = flow_run(client, Running())
+        client.set_flow_run_state(run.id, Cancelling(), force=True)
+        held_by(store, row(store, run))
+        reconcile(client, store)
+        assert not received, "Prefect's worker may still do it"
+        monkeypatch.setattr(zombie_runs, "utc_now", lambda: later(1))
+        assert any("is sent SIGTERM" in line for line in reconcile(client, store))
+        reconcile(client, store)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert received == [signal.SIGTERM]
+    assert client.read_flow_run(run.id).state_type.value == "CANCELLING"
 
 
 def test_a_run_on_its_way_up_again_is_given_time(store: Store, client: SyncPrefectClient) -> None:
