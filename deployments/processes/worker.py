@@ -42,9 +42,9 @@ log = logging.getLogger("housing")
 class GracefulRunner(Runner):
     """A runner that lets its runs stop safely, where Prefect's own kills them on SIGTERM.
 
-    When the server is away for half a minute, Prefect's stops observing cancellations for good. This
-    one then ends as soon as it has no runs, and its supervisor starts it again. Until then, runs find
-    out by themselves that they are cancelled (`tasks.termination`).
+    When the server is away for half a minute, Prefect's stops observing cancellations for good.
+    This one then ends as soon as it has no runs, and its supervisor starts it again. Until then,
+    runs find out by themselves that they are cancelled (`tasks.termination`).
     """
 
     leaving = False
