@@ -299,6 +299,15 @@ class ClusterUnavailable(HousingError):
     )
 
 
+class ClusterDiffers(ClusterUnavailable):
+    """A Dask worker has another Python, other libraries or no code of ours."""
+
+    template = (
+        "The Dask scheduler {address} cannot be used: {why}. Install the same release with the "
+        "same lock file on every worker, or unset HOUSING_DASK_ADDRESS to compute here."
+    )
+
+
 class NoRollbackTarget(HousingError):
     """There is no former champion, or none that is not blocked."""
 

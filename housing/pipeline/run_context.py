@@ -119,6 +119,8 @@ def start_run(
             with _recorded(store, run), lease.heartbeat(store, token):
                 _must_own_its_files(store)
                 _must_have_the_key(store)
+                if kind in runs.RETRAINING:
+                    _must_have_the_cluster(parameters.settings())
                 yield run
         finally:
             lease.release(store, token)
@@ -145,6 +147,14 @@ def _must_have_the_key(store: Store) -> None:
         row = connection.execute(sa.select(blobs).where(blobs.c.digest == digest)).one()
     if row.signature:
         artifacts.check_signature(store, row)
+
+
+def _must_have_the_cluster(settings: Settings) -> None:
+    """ClusterUnavailable or ClusterDiffers where the search would fail, after the ingestion."""
+    if settings.dask_address:
+        from housing.training.cluster import must_be_alike
+
+        must_be_alike(settings.dask_address, [FAMILIES[name] for name in settings.search.families])
 
 
 @contextmanager

@@ -4,8 +4,9 @@ Data that several tasks share is sent to each worker once. When a worker dies, i
 shared data are sent again to the workers that are left.
 """
 
-from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +14,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from housing.errors import ClusterUnavailable
+from housing.errors import ClusterDiffers, ClusterUnavailable
+from housing.training.families import ModelFamily
+from housing.training.fit import installed_version, library_versions
 from housing.training.scoring import FoldData
 
+PACKAGE = "housing-nightly"
 CONNECT_SECONDS = 20
 ATTEMPTS = 5
 """How often a task may lose its worker before the search gives up."""
@@ -26,9 +30,10 @@ def on_cluster(
 ) -> Generator[Any, None, None]:
     """Results in order of completion.
 
-    Raises ClusterUnavailable where there is no scheduler, no worker, or workers keep dying.
+    Raises ClusterUnavailable where there is no scheduler, no worker, where workers keep dying, or
+    where the scheduler is lost meanwhile.
     """
-    with _client(address) as client:
+    with _client(address) as client, _loss_explained(client, address):
         running: dict[Any, tuple[int, int, int]] = {}
         # The data of each sending; older ones stay, as tasks may still wait for them.
         sent = [_scatter(client, arguments, address)]
@@ -60,12 +65,53 @@ def on_cluster(
             client.cancel(list(running))
 
 
+@contextmanager
+def _loss_explained(client: Any, address: str) -> Iterator[None]:
+    """ClusterUnavailable in place of whatever follows from the loss of the scheduler."""
+    from distributed.client import CancelledError
+    from distributed.comm import CommClosedError
+
+    try:
+        yield
+    except (OSError, RuntimeError, CancelledError) as error:
+        if client.status == "running" and not isinstance(error, CommClosedError):
+            raise  # a task's own
+        why = "the connection to it was lost during the run"
+        raise ClusterUnavailable(address=address, why=why) from None
+
+
+def must_be_alike(address: str, families: Iterable[ModelFamily]) -> None:
+    """ClusterDiffers unless all workers have this Python and the libraries that `families` need.
+
+    ClusterUnavailable where there is no scheduler or no worker.
+    """
+    names = [*library_versions(*(family.build(0) for family in families)), PACKAGE]
+    here = _versions(names)
+    with _client(address) as client, _loss_explained(client, address):
+        try:
+            workers = client.run(_versions, names)
+        except (ImportError, AttributeError, TypeError) as error:  # as it is unpickled there
+            why = f"a worker cannot run this release's code ({error})"
+            raise ClusterDiffers(address=address, why=why) from error
+    for worker, there in sorted(workers.items()):
+        differing = [f"{n} {there[n]} ({here[n]} here)" for n in names if there[n] != here[n]]
+        if differing:
+            why = f"the worker {worker} has {', '.join(differing)}"
+            raise ClusterDiffers(address=address, why=why)
+
+
+def _versions(names: Iterable[str]) -> dict[str, str]:
+    return {name: installed_version(name) for name in names}
+
+
 def _client(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
         why = "the package is not installed: pip install 'housing-nightly[dask]'"
         raise ClusterUnavailable(address=address, why=why) from error
+    for name in ("distributed", "distributed.client"):  # stack traces of what is raised as well
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client: Any = Client(address, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError, ValueError) as error:

@@ -5,14 +5,24 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from housing.errors import ClusterUnavailable
+from housing.errors import ClusterDiffers, ClusterUnavailable
 from housing.records import Candidate, Member
+from housing.training.cluster import must_be_alike
 from housing.training.fit import fit_members
 from housing.training.search import run_search
 from housing.training.search_config import SearchPlan
-from tests.fixtures.dask_cluster import a_scheduler, free_port, two_workers, worker
+from housing.training.workers import in_parallel
+from tests.fixtures.dask_cluster import (
+    a_scheduler,
+    free_port,
+    scheduler_process,
+    two_workers,
+    worker,
+    workers,
+)
 from tests.housing.training import families
 
 pytestmark = [
@@ -71,3 +81,50 @@ def test_a_scheduler_without_workers_is_said_to_have_none(scheduler, monkeypatch
     plan = SearchPlan(families=("linear",), n_trials=1, n_jobs=1)
     with pytest.raises(ClusterUnavailable, match="no workers"):
         run_search(X, y, plan, families=families.only(families.build_line), dask=scheduler)
+
+
+def test_a_scheduler_that_is_lost_during_the_search_is_one_sentence(monkeypatch, capfd):
+    monkeypatch.setenv("LINE_SECONDS", "0.1")
+    X, y = families.numbers(60)
+    plan = SearchPlan(families=("linear",), n_trials=200, n_jobs=1, prune_margin=0)
+    slow = families.only(families.build_slow)
+    with scheduler_process() as (address, process), worker(address), worker(address):
+        two_workers(address)
+        scored = []
+
+        def strike(score):
+            scored.append(score)
+            if len(scored) == 4:
+                process.send_signal(signal.SIGKILL)
+
+        with pytest.raises(ClusterUnavailable, match=f"{address}.*lost during the run.*Start it"):
+            run_search(X, y, plan, families=slow, dask=address, on_score=strike)
+    assert len(scored) < 600
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_what_a_task_raises_is_no_loss_of_the_cluster(scheduler):
+    frame = pd.DataFrame({"a": [1.0]})
+    with worker(scheduler), pytest.raises(OSError, match="nowhere"):
+        list(in_parallel(pd.DataFrame.to_csv, [(frame, "/nowhere/a.csv")], 1, scheduler))
+
+
+def test_a_worker_with_another_library_is_named(scheduler, tmp_path):
+    alike, other, empty = (tmp_path / name for name in ("alike", "other", "empty"))
+    for folder in (alike, other, empty):
+        folder.mkdir()
+    metadata = other / "scikit_learn-0.1.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: scikit-learn\nVersion: 0.1\n")
+    (empty / "housing.py").write_text("")
+    with worker(scheduler), worker(scheduler, alike):
+        two_workers(scheduler)
+        must_be_alike(scheduler, families.SMALL.values())
+        with worker(scheduler, other):
+            workers(scheduler, 3)
+            with pytest.raises(
+                ClusterDiffers, match=r"tcp://.* has scikit-learn 0\.1 \(1\..* here\)"
+            ):
+                must_be_alike(scheduler, families.SMALL.values())
+    with worker(scheduler, empty), pytest.raises(ClusterDiffers, match=r"cannot run .* 'housing"):
+        must_be_alike(scheduler, families.SMALL.values())

@@ -73,6 +73,7 @@ def test_a_run_that_was_refused_is_recorded_too(store):
         run = runs.refuse(connection, "nightly", {}, "another one runs")
     row = get(store, run)
     assert (row.status, row.error) == ("refused", "another one runs")
+    assert row.started_at == row.finished_at, "it took no time"
     assert row.finished_at is not None
 
 
