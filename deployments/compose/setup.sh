@@ -1,11 +1,14 @@
 #!/bin/sh
-# Makes what docker-compose.yml needs beside itself, once: the secrets, and a file for settings.
+# Makes what docker-compose.yml needs beside itself, once: the secrets, a file for settings, and the
+# landing folder (Docker would make it for root, and nobody else could put a file there).
 # What is there is kept. Run it in the folder of docker-compose.yml.
 set -eu
 umask 077
 folder=secrets
 mkdir -p "$folder"
 [ -e .env ] || touch .env
+landing=${LANDING:-var/landing}
+[ -d "$landing" ] || { mkdir -p "$landing" && chmod 0755 "$landing"; }
 
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
@@ -25,7 +28,8 @@ keep housing_database_url \
   "postgresql://housing:$(cat "$folder/postgres_password")@postgres/housing"
 keep prefect_database_url \
   "postgresql+asyncpg://prefect:$(cat "$folder/prefect_database_password")@postgres/prefect"
-# The containers have users of their own, and must be able to read what is mounted.
-chmod 0755 "$folder"
+# The containers have users of their own, and read the files, which Docker mounts one by one. Here
+# nobody else enters the folder.
+chmod 0700 "$folder"
 chmod 0444 "$folder"/*
 echo "The UI asks for the user and password in $folder/prefect_auth."

@@ -2,7 +2,8 @@
 
 Docker marks a container that hangs and does not restart it. With `--end` the check kills the
 process of the file once it has not answered for a minute, so that Docker starts it again. What has
-never answered is still starting and is left alone.
+never answered is still starting and is left alone, and so is what answers that it is not ready, as
+a server without its database: a restart would not help.
 """
 
 import argparse
@@ -29,6 +30,10 @@ def main() -> None:
     try:
         with urllib.request.urlopen(chosen.url, timeout=SECONDS):  # noqa: S310 - ours, on loopback
             pass
+    except urllib.error.HTTPError as error:
+        if answered is not None:
+            answered.touch()
+        sys.exit(f"{chosen.url} is not ready: {error}")
     except (urllib.error.URLError, OSError) as error:
         silence = time.time() - answered.stat().st_mtime if answered and answered.exists() else 0.0
         if answered is not None and silence > PATIENCE:

@@ -7,6 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ LONG = {"families": ["forest"], "n_trials": 25}
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("up") / "home")
+    every_second = {"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "1"}
+    running = Up(tmp_path_factory.mktemp("up") / "home", every_second)
     landing_rows(0, 600).to_csv(running.home / "landing" / "a.csv", index=False)
     try:
         until(lambda: "nightly" in running.deployments(), 90, "the deployments never appeared")
@@ -68,6 +70,22 @@ def test_a_night_by_hand_tells_what_it_does(up: Up) -> None:
     assert any(re.match(r"search: best error so far \$[\d,]+", line) for line in said)
     steps = [line.partition(":")[0] for line in said]
     assert len(steps) == len(set(steps)), "one line a step"
+
+
+def test_prefect_deletes_ended_runs_after_30_days(up: Up) -> None:
+    flow = up.ask("flows/", {"name": "of long ago"})["id"]
+
+    def ended(days: int) -> dict[str, Any]:
+        at = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+        run: dict[str, Any] = up.ask("flow_runs/", {"flow_id": flow})
+        state = {"type": "COMPLETED", "timestamp": at}
+        up.ask(f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+        return run
+
+    old, young = ended(31), ended(29)
+    ids = {"flow_runs": {"id": {"any_": [old["id"], young["id"]]}}}
+    until(lambda: up.ask("flow_runs/count", ids) < 2, 60, "the old run is still there")
+    assert [run["id"] for run in up.ask("flow_runs/filter", ids)] == [young["id"]]
 
 
 def test_its_report_is_linked_and_served_beside_the_ui(up: Up) -> None:

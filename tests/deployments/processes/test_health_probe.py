@@ -14,8 +14,10 @@ from deployments.processes.health_probe import PATIENCE
 
 
 class Answers(BaseHTTPRequestHandler):
+    status = 200
+
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.send_response(self.status)
         self.end_headers()
 
 
@@ -71,4 +73,21 @@ def test_what_has_never_answered_is_still_starting(
     server.shutdown()
     server.server_close()
     assert probe(server, tmp_path / "main.pid") == 1
+    assert watched.poll() is None
+
+
+def test_it_leaves_alone_what_answers_that_it_is_not_ready(
+    server: HTTPServer,
+    watched: "subprocess.Popen[bytes]",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Prefect's server without its database."""
+    pidfile, answered = tmp_path / "main.pid", tmp_path / "main.answered"
+    assert probe(server, pidfile) == 0
+    monkeypatch.setattr(Answers, "status", 503)
+    long_ago = answered.stat().st_mtime - 2 * PATIENCE
+    os.utime(answered, (long_ago, long_ago))
+    assert probe(server, pidfile) == 1
+    assert answered.stat().st_mtime > long_ago
     assert watched.poll() is None
