@@ -90,7 +90,9 @@ def must_be_alike(address: str, families: Iterable[ModelFamily]) -> None:
     with _client(address) as client, _loss_explained(client, address):
         try:
             workers = client.run(_versions, names)
-        except (ImportError, AttributeError, TypeError) as error:  # as it is unpickled there
+        except OSError:
+            raise
+        except Exception as error:  # of a type that Dask lost; its text has the worker's error
             why = f"a worker cannot run this release's code ({error})"
             raise ClusterDiffers(address=address, why=why) from error
     for worker, there in sorted(workers.items()):

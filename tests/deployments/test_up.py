@@ -32,7 +32,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     running = Up(tmp_path_factory.mktemp("up") / "home", every_second)
     landing_rows(0, 600).to_csv(running.home / "landing" / "a.csv", index=False)
     try:
-        until(lambda: "nightly" in running.deployments(), 90, "the deployments never appeared")
+        until(lambda: "nightly" in running.deployments(), 180, "the deployments never appeared")
         yield running
     finally:
         running.stop()
