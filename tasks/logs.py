@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prefect.exceptions import MissingContextError
+from prefect.exceptions import CancelledRun, MissingContextError
 from prefect.logging import get_run_logger
 
 from housing.errors import HousingError
@@ -27,11 +27,11 @@ class _ToRun(logging.Handler):
 
 
 def is_relevant(record: logging.LogRecord) -> bool:
-    """Drop the line about a completed task, which our own line repeats with figures; remove the
-    stack trace of an expected error."""
-    if record.getMessage() == "Finished in state Completed()":
-        return False
+    """Drop the line about a completed task, which our own line repeats with figures, and that about
+    the exception of a cancelled run; remove the stack trace of an expected error."""
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    if record.getMessage() == "Finished in state Completed()" or isinstance(error, CancelledRun):
+        return False
     if isinstance(error, HousingError):
         record.msg, record.args = str(error), ()
         record.exc_info, record.exc_text = None, None
@@ -40,7 +40,7 @@ def is_relevant(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def operator_logs() -> Iterator[None]:
-    """Forward our lines while the block runs."""
+    """Forward our lines while the block runs; Prefect's are filtered until the process ends."""
     handler, before = _ToRun(), (_OURS.level, _OURS.propagate)
     _OURS.addHandler(handler)
     _OURS.setLevel(logging.INFO)
@@ -50,7 +50,5 @@ def operator_logs() -> Iterator[None]:
     try:
         yield
     finally:
-        for name in _THEIRS:
-            logging.getLogger(name).removeFilter(is_relevant)
         _OURS.removeHandler(handler)
         _OURS.level, _OURS.propagate = before

@@ -52,6 +52,8 @@ def _cancel_after_outage(up: Up, outages: int) -> None:
     done = up.ended(run)
     assert done["state"]["type"] == "CANCELLED", done["state"]
     until(lambda: not up.pids("flow", run), 60, "its process stayed")
+    shown = up.ask("logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
+    assert not [line for line in shown if "unexpected exception" in line["message"]]
     assert up.housing("runs")[0]["status"] == "cancelled"
     assert up.housing("status")["champion"] is None
     again = f"The runner ended (code 1; {up.home / 'prefect' / 'runner.log'}"
