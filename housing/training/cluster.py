@@ -6,6 +6,7 @@ shared data are sent again to the workers that are left.
 
 import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -68,8 +69,7 @@ def on_cluster(
 @contextmanager
 def _loss_explained(client: Any, address: str) -> Iterator[None]:
     """ClusterUnavailable in place of whatever follows from the loss of the scheduler."""
-    from distributed.client import CancelledError
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     try:
         yield
