@@ -22,7 +22,7 @@ def housing_flow(function: Callable[P, State[T]]) -> Flow[P, State[T]]:
     """A flow that is named after its function and described by its docstring.
 
     An expected error becomes a state that says what to do; any other stays an exception. A run
-    that a person cancelled ends as `Cancelled`, whoever stopped it.
+    that a person cancelled ends as `Cancelled`.
     """
 
     @wraps(function)
