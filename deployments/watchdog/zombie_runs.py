@@ -70,7 +70,7 @@ def _end(client: SyncPrefectClient, store: Store, run: FlowRun, why: str) -> lis
     end = end_state(run, row, why)
     # Forced: Prefect's rules would not release the concurrency slot.
     client.set_flow_run_state(run.id, end, force=True)
-    if row is None or row.status == "crashed":
+    if end.is_crashed() and (row is None or row.status == "crashed"):
         return []  # there is an alert
     return [f"The run {run.name} is {str(end.name).lower()}: {end.message}"]
 
