@@ -9,7 +9,7 @@ INSTALL := @$(PYTHON) deployments/install.py
 
 # A table that is not there is reported before anything is installed; later `housing` does it, which
 # knows what is stored.
-TABLE  := HOUSING_SOURCES__OPTIONS__CENSUS__TABLE
+TABLE  := HOUSING_CENSUS
 census := $(if $(wildcard $(VENV)/.run-installed)$(findstring ://,$($(TABLE))),,census)
 
 retrain: $(census) $(VENV)/.run-installed  ## one run now

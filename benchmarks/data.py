@@ -47,12 +47,9 @@ def add_table(parser: argparse.ArgumentParser) -> None:
 
 def reference_table(options: argparse.Namespace) -> Path:
     """As named, or as the option of the source `census`, or the copy that a run has fetched."""
-    named = options.table or os.environ.get("HOUSING_SOURCES__OPTIONS__CENSUS__TABLE")
+    named = options.table or os.environ.get("HOUSING_CENSUS")
     path = Path(named or load_settings().home / "cache" / f"census-{DIGEST[:12]}.csv")
     if not path.is_file():
         reason = f"there is no {path}" if named else "no night has fetched the reference table yet"
-        raise SystemExit(
-            f"{reason}: name it, set HOUSING_SOURCES__OPTIONS__CENSUS__TABLE, "
-            "or run `make retrain` once"
-        )
+        raise SystemExit(f"{reason}: name it, set HOUSING_CENSUS, or run `make retrain` once")
     return path

@@ -13,6 +13,7 @@ from typer.cli import get_docs_for_click
 
 from deployments.cli.main import app
 from housing.gate.check import thresholds
+from housing.schema import PROBLEM
 from housing.settings import PREFIX, fields_by_name
 from housing.sources import SOURCES
 from housing.training.candidates import FAMILIES, feature_groups
@@ -37,11 +38,16 @@ _EXIT_CODES = """
 """
 
 
+def _also(option: tuple[str, str]) -> str:
+    short = [name for name, meant in PROBLEM.short_names.items() if meant == option]
+    return "".join(f" (or {PREFIX}{name.upper()} alone)" for name in short)
+
+
 CHOICES = {
     f"{PREFIX}SEARCH__FAMILIES": FAMILIES,
     f"{PREFIX}SEARCH__EXCLUDE_FEATURES": feature_groups(),
     f"{PREFIX}SOURCES__OPTIONS": [
-        f"{source}__{option}".upper()
+        f"{source}__{option}".upper() + _also((source, option))
         for source, entry in SOURCES.items()
         if entry.own_options is not None
         for option in entry.own_options.model_fields

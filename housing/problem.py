@@ -279,7 +279,8 @@ class Problem:
     it is imported on first use, so that commands start without scikit-learn. `sources` are named by
     HOUSING_SOURCES__NAMES, beside `landing` and `sql`. `default_family` is
     searched unless HOUSING_SEARCH__FAMILIES names others, `default_sources` are read unless
-    HOUSING_SOURCES__NAMES does.
+    HOUSING_SOURCES__NAMES does. `short_names` are other names, after HOUSING_, of an option of a
+    source: {"census": ("census", "table")} for HOUSING_SOURCES__OPTIONS__CENSUS__TABLE.
     """
 
     name: str
@@ -291,3 +292,4 @@ class Problem:
     sources: Mapping[str, SourceClass] = field(default_factory=dict)
     default_family: str = "boosting"
     default_sources: tuple[str, ...] = ("landing",)
+    short_names: Mapping[str, tuple[str, str]] = field(default_factory=dict)

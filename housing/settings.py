@@ -35,7 +35,7 @@ from housing.notify import NotifySettings
 from housing.quality.policy import QualityPolicy
 from housing.retention import RetentionPolicy
 from housing.schedules import Schedules
-from housing.schema import MODULE
+from housing.schema import MODULE, PROBLEM
 from housing.serve_options import ServeOptions
 from housing.sources.settings import SourceSettings
 from housing.training.search_config import SearchPlan
@@ -70,6 +70,9 @@ FIXED: Mapping[str, frozenset[str]] = {
     "monitor": frozenset({"max_unseen_share", "design_effect", "alarm_window", "alarm_after"}),
 }  # fmt: skip
 """Fields that code, tests and records name, and that no installation needs to set."""
+
+SHORT = frozenset(PREFIX + name.upper() for name in PROBLEM.short_names)
+"""Short names of options of sources."""
 
 OPEN = frozenset({f"{PREFIX}SOURCES__OPTIONS", f"{PREFIX}GATE__THRESHOLDS"})
 """Mappings whose entries sources and checks declare; their validators know the names."""
@@ -189,6 +192,9 @@ class Settings(BaseSettings):
         if isinstance(sources, dict):
             landing = sources.get("landing_dir") or home / "landing"
             sources = {**sources, "landing_dir": landing}
+            for source, given in _named_shortly().items():
+                options = sources.get("options") or {}
+                sources["options"] = {**options, source: given | options.get(source, {})}
         return {**values, **filled, "home": home, "sources": sources}
 
     @model_validator(mode="after")
@@ -219,6 +225,16 @@ class Settings(BaseSettings):
         if not parent.is_dir():
             return f"{parent} is not a folder"
         return "" if os.access(parent, os.W_OK | os.X_OK) else f"{parent} is not writable"
+
+
+def _named_shortly() -> dict[str, dict[str, str]]:
+    """Options of sources that are set by the short names of the problem."""
+    variables = values_of_env_file() | dict(os.environ)
+    return {
+        source: {option: value}
+        for name, (source, option) in PROBLEM.short_names.items()
+        if (value := variables.get(PREFIX + name.upper()))
+    }
 
 
 def _split_lists(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -324,6 +340,8 @@ def settings_in_force(settings: Settings) -> list[SettingInForce]:
 
 def _sets(variable: str, setting: str) -> bool:
     """Whether a variable sets a setting, or an entry of one that is a mapping."""
+    if setting == f"{PREFIX}SOURCES__OPTIONS" and variable in SHORT:
+        return True
     return variable == setting or (setting in OPEN and variable.startswith(f"{setting}__"))
 
 

@@ -29,10 +29,6 @@ from tests.fixtures.quick_runs import quick_runs as quick_runs
 
 ROOT = Path(__file__).parents[1]
 
-TABLE = "HOUSING_SOURCES__OPTIONS__CENSUS__TABLE"
-if named := os.environ.pop("HOUSING_CENSUS", ""):  # short, for who types it before `pytest`
-    os.environ.setdefault(TABLE, named)
-
 # A busy machine is no fault of what is tested: no example is held against the clock.
 hypothesis.settings.register_profile("full", deadline=None)
 hypothesis.settings.register_profile("short", deadline=None, max_examples=25)
@@ -90,7 +86,7 @@ def _group(item: pytest.Item) -> str:
 @pytest.fixture(scope="session")
 def census_path() -> Path:
     """The reference table, where it can be had without the network."""
-    named = os.environ.get(TABLE)
+    named = os.environ.get("HOUSING_CENSUS")
     path = Path(named or ROOT / "../shared/data/housing.csv")
     if not path.is_file():
         pytest.skip("the reference table is not here; name it with HOUSING_CENSUS")

@@ -112,12 +112,12 @@ def main():
         "table",
         type=Path,
         nargs="?",
-        default=os.environ.get("HOUSING_SOURCES__OPTIONS__CENSUS__TABLE"),
+        default=os.environ.get("HOUSING_CENSUS"),
     )
     parser.add_argument("--n-jobs", type=int, default=2)
     options = parser.parse_args()
     if options.table is None:
-        parser.error("name the reference table, or set HOUSING_SOURCES__OPTIONS__CENSUS__TABLE")
+        parser.error("name the reference table, or set HOUSING_CENSUS")
 
     train, test = split(pd.read_csv(options.table))
     started = time.perf_counter()

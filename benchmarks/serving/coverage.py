@@ -35,7 +35,7 @@ DRAW = Candidate(
 
 def main() -> None:
     """Print the shares and keep them."""
-    path = Path(os.environ["HOUSING_SOURCES__OPTIONS__CENSUS__TABLE"])
+    path = Path(os.environ["HOUSING_CENSUS"])
     frame = validate(read_table(path, ReadLimits()), path.name).accepted
     side = _test_side(frame)
     train, test = (frame[rows].reset_index(drop=True) for rows in (~side, side))

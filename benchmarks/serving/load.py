@@ -43,7 +43,7 @@ def main() -> None:
         cases = [_case(bodies, case, chosen.seconds) for case in CASES]
     figures = {
         "workers": WORKERS, "seconds": chosen.seconds,
-        "census": bool(os.environ.get("HOUSING_SOURCES__OPTIONS__CENSUS__TABLE")),
+        "census": bool(os.environ.get("HOUSING_CENSUS")),
         "goal_rate": GOAL_RATE, "goal_p99_ms": GOAL_P99_MS, "cases": cases,
     }  # fmt: skip
     what = f"requests a second and 99th percentiles, {WORKERS} workers"

@@ -42,7 +42,7 @@ def make(home: Path) -> None:
         return
     landing = home / "landing"
     landing.mkdir(parents=True, exist_ok=True)
-    census = os.environ.get("HOUSING_SOURCES__OPTIONS__CENSUS__TABLE")
+    census = os.environ.get("HOUSING_CENSUS")
     rows = pd.read_csv(census) if census else simulate(20_640, 0)
     rows = rows.sample(frac=1, random_state=0)
     for part, chunk in (("a", rows[:19_000]), ("b", rows[19_000:])):

@@ -123,7 +123,7 @@ def test_a_census_that_is_not_there_is_reported_before_anything_is_installed(
     tmp_path: Path,
 ) -> None:
     missing = tmp_path / "no such table.csv"
-    table = "HOUSING_SOURCES__OPTIONS__CENSUS__TABLE"
+    table = "HOUSING_CENSUS"
     made = subprocess.run(
         ["make", "retrain", f"VENV={tmp_path / 'venv'}"],
         cwd=ROOT, env={**os.environ, table: str(missing)}, capture_output=True, text=True,

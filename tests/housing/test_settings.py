@@ -125,18 +125,23 @@ def test_an_empty_variable_counts_as_not_set(environment):
     assert settings.database_url.get_secret_value().startswith("sqlite:///")
 
 
+@pytest.mark.parametrize("name", ["SOURCES__OPTIONS__CENSUS__TABLE", "CENSUS"])
 @pytest.mark.parametrize("where", ["environment", ".env"])
-def test_an_option_of_a_source_of_the_problem_is_read(environment, where):
-    name = f"{PREFIX}SOURCES__OPTIONS__CENSUS__TABLE"
+def test_an_option_of_a_source_of_the_problem_is_read(environment, where, name):
     if where == ".env":
-        Path(".env").write_text(f"{name}=/data/table.csv\n")
+        Path(".env").write_text(f"{PREFIX}{name}=/data/table.csv\n")
     else:
-        environment(SOURCES__OPTIONS__CENSUS__TABLE="/data/table.csv")
+        environment(**{name: "/data/table.csv"})
     settings = load_settings()
     assert settings.sources.options["census"].table == "/data/table.csv"
     listed = {s.setting: s for s in settings_in_force(settings)}
     shown = listed[f"{PREFIX}SOURCES__OPTIONS"]
     assert (shown.value, shown.source) == ("census: table='/data/table.csv'", where)
+
+
+def test_the_full_name_of_an_option_wins_over_its_short_one(environment):
+    environment(CENSUS="/a.csv", SOURCES__OPTIONS__CENSUS__TABLE="/b.csv")
+    assert load_settings().sources.options["census"].table == "/b.csv"
 
 
 def test_settings_cannot_be_changed_once_read(home):

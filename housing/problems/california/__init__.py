@@ -33,6 +33,7 @@ PROBLEM = Problem(
         request_key="districts",
     ),
     default_sources=("census", "landing"),
+    short_names={"census": ("census", "table")},
     sources={
         "census": SourceClass(
             "housing.problems.california.census:Census",

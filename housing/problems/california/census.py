@@ -36,10 +36,7 @@ HOMES = (_FOLDER + "housing.csv", _FOLDER + "housing.tgz")
 """The table's public addresses; the second is tried where the first fails."""
 
 _TARS = (".tgz", ".tar.gz", ".tar")
-_WAY_OUT = (
-    "Set HOUSING_SOURCES__OPTIONS__CENSUS__TABLE to a readable path or URL; "
-    "unset, it is the public one."
-)
+_WAY_OUT = "Set HOUSING_CENSUS to a readable path or URL; unset, it is the public one."
 
 
 @dataclass(frozen=True)

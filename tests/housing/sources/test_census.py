@@ -85,7 +85,7 @@ def test_other_formats_and_addresses_can_be_named(options, seen, site, districts
 @pytest.mark.parametrize("where", ["{tmp}/none.csv", "file://{tmp}/none.csv", "ftp://host/a.csv"])
 def test_a_named_table_that_is_not_there_is_an_error(options, seen, tmp_path, where):
     source = Census(options(census=where.format(tmp=tmp_path)))
-    with pytest.raises(SourceUnavailable, match="HOUSING_SOURCES__OPTIONS__CENSUS__TABLE"):
+    with pytest.raises(SourceUnavailable, match="HOUSING_CENSUS"):
         list(source.deliveries(seen))
 
 
