@@ -12,6 +12,9 @@ from typing import Any, TextIO
 QUIET_SECONDS = 0.3
 """Time in which a command may print something itself."""
 
+AGAIN_SECONDS = 4.0
+"""Time after which the line is written again."""
+
 TEXT = "Loading ..."
 
 
@@ -31,18 +34,22 @@ class _Loading:
     def __init__(self) -> None:
         self._streams, self._lock = (sys.stdout, sys.stderr), threading.Lock()
         self._ended = self._shown = False
-        self._timer = threading.Timer(QUIET_SECONDS, self._show)
-        self._timer.daemon = True
         # Kept: `print` borrows the stream that it writes to, and `end` puts another in its place.
         self._kept: Any = [_Stream(each, self) for each in self._streams]
         sys.stdout, sys.stderr = self._kept
+        self._start(QUIET_SECONDS)
+
+    def _start(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._show)
+        self._timer.daemon = True
         self._timer.start()
 
     def _show(self) -> None:
         with self._lock, suppress(OSError, ValueError):  # a closed stream
             if not self._ended:
                 self._shown = True
-                self._write(TEXT if self._streams[1].isatty() else f"{TEXT}\n")
+                self._write(f"\r{TEXT}" if self._streams[1].isatty() else f"{TEXT}\n")
+                self._start(AGAIN_SECONDS)
 
     def end(self) -> None:
         """Erase the line, or do not show it."""

@@ -77,9 +77,8 @@ def _lines() -> Iterator[None]:
     def update(step: str, done: int, total: int, message: str) -> None:
         count = f"{done} of {total}" if total > 1 else ""
         over = "done" if done == total == 1 else ""
-        begins = step != now[0]
-        now[:] = step, ", ".join(filter(None, (count, message or over)))
-        if begins or over:
+        before, now[:] = list(now), (step, ", ".join(filter(None, (count, message or over))))
+        if now[0] != before[0] or (over and now != before):
             say()
 
     with repeated(say), progress.heard_by(update):

@@ -7,6 +7,7 @@ Not here: the spaces themselves (`candidates`) and how candidates are made from 
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
@@ -113,7 +114,10 @@ class SearchPlan(BaseModel):
         if self.n_jobs == ALL_CORES:
             import joblib
 
-            return int(joblib.cpu_count(only_physical_cores=True))
+            with warnings.catch_warnings():
+                # Without /sys, in some containers, it counts logical cores, which is no fault.
+                warnings.filterwarnings("ignore", "Could not find the number of physical cores")
+                return int(joblib.cpu_count(only_physical_cores=True))
         return self.n_jobs
 
 

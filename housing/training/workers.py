@@ -4,6 +4,7 @@ One thread, because two boosters with two threads each on two cores are several 
 with one, and because sums in another order are other sums. Not here: what the workers compute.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -11,12 +12,26 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from multiprocessing import get_context
 from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
+log = logging.getLogger("housing")
+
 WATCH_SECONDS = 0.5
+
+
+@cache
+def _has_semaphores() -> bool:
+    try:
+        get_context("spawn").Semaphore()
+    except OSError:
+        log.warning("No semaphores here (shared memory cannot be written): one process computes.")
+        return False
+    return True
 
 
 @contextmanager
@@ -30,6 +45,8 @@ def one_thread() -> Iterator[None]:
 def one_thread_each(workers: int) -> Iterator[None]:
     """Joblib inside runs in `workers` processes, or in this one where that is 1.
 
+    In this one too without semaphores, e.g. in a container whose /dev/shm cannot be written.
+
     Numpy arrays among a task's arguments, or inside a frame among them, are written once and
     shared by memory map; joblib removes the files even where this process is killed.
     """
@@ -37,7 +54,7 @@ def one_thread_each(workers: int) -> Iterator[None]:
         one_thread(),
         parallel_config(
             backend="loky",
-            n_jobs=workers,
+            n_jobs=workers if _has_semaphores() else 1,
             inner_max_num_threads=1,
             max_nbytes=0,
             mmap_mode="r",

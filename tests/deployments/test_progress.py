@@ -38,7 +38,7 @@ print("the answer")
 
 
 def test_a_command_that_loads_says_so_and_erases_it_before_it_prints() -> None:
-    assert _on_terminal(LONG) == "Loading ...\r\x1b[Kthe answer\r\n"
+    assert _on_terminal(LONG) == "\rLoading ...\r\x1b[Kthe answer\r\n"
 
 
 def test_without_a_terminal_it_is_a_line_of_standard_error() -> None:

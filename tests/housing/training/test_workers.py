@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_info
 
+from housing.training import workers
 from housing.training.cluster import run_task
 from housing.training.scoring import FoldData
 from housing.training.workers import in_parallel
@@ -137,3 +138,16 @@ def test_whatever_ends_a_search_leaves_no_worker_and_no_file(number, tmp_path):
     while left := list(tmp_path.iterdir()):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+def test_without_semaphores_this_process_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")  # as where /dev/shm cannot be written
+
+    workers._has_semaphores.cache_clear()
+    monkeypatch.setattr("multiprocessing.synchronize.Semaphore.__init__", refused)
+    try:
+        found = set(in_parallel(os.getpid, [(), ()], 2))
+    finally:
+        workers._has_semaphores.cache_clear()
+    assert found == {os.getpid()}
