@@ -1,5 +1,7 @@
 """What a person decides in the UI; `housing approve|reject|rollback` do the same in a terminal."""
 
+from typing import Annotated
+
 from prefect.client.schemas.objects import State
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,17 +34,15 @@ class RollbackParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reason: Reason
-    model: int | Unset = Field(
+    model: Annotated[int, Field(ge=1)] | Unset = Field(
         None,
         json_schema_extra=without_default,
-        ge=1,
         title="Model",
         description="Number of a former champion (7 for m7); empty restores the previous one.",
     )
-    batch: int | Unset = Field(
+    batch: Annotated[int, Field(ge=1)] | Unset = Field(
         None,
         json_schema_extra=without_default,
-        ge=1,
         title="Batch",
         description="Number of a batch that caused the regression (5 for b5): it is blocked.",
     )

@@ -6,6 +6,7 @@ import pytest
 from prefect.utilities.schema_tools import is_valid_schema, validate
 
 from deployments.definitions import DEPLOYMENTS
+from flows.decisions import RollbackParameters
 
 
 def _fields(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -31,3 +32,8 @@ def test_fields_that_are_left_out_are_no_fault() -> None:
     assert set(_fields(schema)) == {"source", "n_trials", "families", "seed", "dry_run"}
     validate({"parameters": {}}, schema, raise_on_error=True)
     validate({"parameters": {"n_trials": 3}}, schema, raise_on_error=True)
+
+
+def test_a_parameter_may_be_named_and_empty() -> None:
+    given = RollbackParameters(reason="for a test", model=None, batch=None)
+    assert (given.model, given.batch) == (None, None)
