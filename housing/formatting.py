@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from housing.records import Comparison, Interval
 from housing.schema import LOCATION, PROBLEM
@@ -82,9 +83,9 @@ def _signed(digits: str, suffix: str = "") -> str:
     return "0" if is_zero else digits.replace("-", MINUS) + suffix
 
 
-def parameter(value: object) -> str:
+def parameter(value: Any) -> Any:
     """A parameter of a model: a fraction with three significant digits, anything else as it is."""
-    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else str(value)
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else value
 
 
 def change_labels(values: Sequence[float]) -> list[str]:

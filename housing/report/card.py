@@ -9,7 +9,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
-from housing.formatting import INTERVAL, amount, value_text, with_unit
+from housing.formatting import INTERVAL, amount, parameter, value_text, with_unit
 from housing.records import Interval, Metrics
 from housing.report.monitor_page import page
 from housing.schema import CATALOGUE, COORDINATES, FEATURES, LABEL_CAP, LOCATION, WORDING
@@ -175,7 +175,7 @@ def _making(f: CardFacts) -> Iterator[str]:
     )
     yield ""
     for name, value in f.parameters.items():
-        yield f"- `{name}` = {value if not isinstance(value, float) else f'{value:.4g}'}"
+        yield f"- `{name}` = {parameter(value)}"
     yield ""
 
 

@@ -155,6 +155,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=formatting.parameter,  # a fraction that no filter has written
     )
     environment.filters.update(
         count=formatting.count,
