@@ -70,7 +70,10 @@ def _batch_in_version() -> sa.ColumnElement[bool]:
 
 
 def unused_test_rows(store: Store, version: int, challenger: int, test: pd.DataFrame) -> Mask:
-    """Mask (n,) of test rows that no verdict on another challenger used, nor any equal row."""
+    """Mask (n,) of test rows that no verdict on another challenger used.
+
+    Nor any equal row, nor a test row that is a near-duplicate.
+    """
     keys = test[KEY_COLUMN].to_numpy()
     with store.read() as connection:
         members = set(datasets.get(connection, version).batches)
@@ -96,6 +99,11 @@ def unused_test_rows(store: Store, version: int, challenger: int, test: pd.DataF
         with store.read() as connection:
             equal = near_duplicates.equal_rows(connection, prints)
         fresh[np.flatnonzero(fresh)[equal.row[np.isin(equal.batch, list(used))]]] = False
+    if fresh.any() and not fresh.all():
+        known = near_duplicates.leaking_rows(
+            store, fingerprints(test[fresh]), fingerprints(test[~fresh])
+        )
+        fresh[np.flatnonzero(fresh)[known]] = False
     return fresh
 
 

@@ -208,7 +208,7 @@ def record_frequencies(connection: Connection, found: Frequencies) -> None:
 
 
 def leaking_rows(store: Store, test: Fingerprints, train: Fingerprints) -> Mask:
-    """Test rows that have a near-duplicate among training rows; shape (n,)."""
+    """Test rows that have a near-duplicate among training (or other) rows; shape (n,)."""
     met = meeting(test, train)
     if not any(in_test.any() for in_test, _ in met):
         return np.zeros(len(test), dtype=np.bool_)

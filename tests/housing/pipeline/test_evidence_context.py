@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from housing import schema
 from housing.gate import evidence as records
 from housing.gate.evidence import Evidence
+from housing.keys import row_keys
 from housing.pipeline import evidence_context, promote
 from housing.pipeline.notices import notices
 from housing.pipeline.result import of_verdict
@@ -20,6 +21,7 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import evaluations
 from housing.store.models import registry
 from housing.store.models.registry import Change
+from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
 from tests.housing.pipeline.test_runs import Ran, champion, run_night
 
@@ -111,6 +113,20 @@ def test_three_nights(
         assert not any("has served" in n for n in notices(connection, small))
         monkeypatch.setattr("housing.pipeline.notices.TEST_SET_REUSE_WARNING", 2)
         assert any("has served 2 decisions" in n for n in notices(connection, small))
+
+
+def test_near_duplicates_of_used_test_rows_are_used(store: Store, land: Land) -> None:
+    known, new = landing_rows(0, 600), landing_rows(1, 150)
+    land("a.csv", frame=known)
+    crowned(store)
+    again = known[:300].assign(population=known["population"] + 1)
+    land("b.csv", frame=pd.concat([again, new]))
+    second = crowned(store)
+    frame = datasets.read(store, second.version)
+    test = frame[frame["#test"]]
+    mask = evidence_context.unused_test_rows(store, second.version, second.challenger, test)
+    assert np.array_equal(mask, test["#key"].isin(row_keys(new)))
+    assert 0 < mask.sum() < 150
 
 
 def test_what_was_taken_back_is_no_measure_for_others(store: Store, land: Land) -> None:
