@@ -1,14 +1,12 @@
 """Entry point of the command `housing`: turns errors into messages and exit codes.
 
-An expected error is one message and an exit code, never a stack trace. Everything slow is
+An expected error is one message and an exit code, never a stack trace. Everything else is
 imported inside, so that Ctrl-C is answered well from the first moment on.
 """
 
 import gc
 import os
 import sys
-
-from deployments.cli.loading import loading
 
 INTERRUPTED = 130
 """Exit code by convention of a program interrupted by Ctrl-C."""
@@ -17,6 +15,8 @@ INTERRUPTED = 130
 def run() -> None:
     """Run the command line and exit."""
     try:
+        from deployments.cli.loading import loading
+
         with loading():
             try:
                 _run()
