@@ -13,7 +13,7 @@ async function refresh() {
   try {
     words ??= await loadWords();
     show(await fetchJson("/dashboard/data"));
-    byId("updated").textContent = `Updated at ${new Date().toLocaleTimeString()}.`;
+    byId("updated").textContent = `Updated at ${day(new Date().toISOString())}.`;
   } catch (error) {
     byId("updated").textContent = error.message;
   }

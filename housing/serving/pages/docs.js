@@ -49,9 +49,13 @@ function fields(schema, path = "", seen = []) {
   const inner = schema.$ref ? [...seen, schema.$ref] : seen;
   if (found.anyOf) return fields(choice(found), path, inner); // others are the same by another name
   if (found.type === "array") return fields(found.items, `${path}[]`, inner);
+  const known = new Set(); // of two names for the same, one shows what is inside
   return Object.entries(found.properties ?? {}).flatMap(([name, each]) => {
     const full = [path, name].filter(Boolean).join(".");
-    return [{ name: full, type: kind(each, found.required?.includes(name)), text: meaning(each) }, ...fields(each, full, inner)];
+    const content = JSON.stringify({ ...each, title: "" });
+    const children = known.has(content) ? [] : fields(each, full, inner);
+    known.add(content);
+    return [{ name: full, type: kind(each, found.required?.includes(name)), text: meaning(each) }, ...children];
   });
 }
 
