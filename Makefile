@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Installs into the environment that is named after it, and shows how far it is.
 INSTALL := @$(PYTHON) deployments/install.py
 
-.PHONY: retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs
+.PHONY: retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs extras
 
 # A table that is not there is reported before anything is installed; later `housing` does it, which
 # knows what is stored.
@@ -68,6 +68,8 @@ lock:
 	  --no-header --no-annotate -o requirements/run.txt
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra dask --extra lightgbm --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate -c requirements/run.txt -o requirements/extras.txt
 	uv pip compile requirements/mutation.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --no-emit-package yattag -o requirements/mutation.txt
 	uv pip compile requirements/tables.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -89,6 +91,9 @@ $(VENV)/.dev-installed: requirements/dev.txt requirements/tables.txt $(VENV)/.ru
 	$(INSTALL) $(VENV) --require-hashes --no-deps -r requirements/dev.txt
 	$(INSTALL) $(VENV) --require-hashes --no-deps --no-build-isolation -r requirements/tables.txt
 	@touch $@
+
+extras: $(VENV)/.run-installed  ## LightGBM and Dask, which the default does without
+	$(INSTALL) $(VENV) --require-hashes --no-deps -r requirements/extras.txt
 
 docs: $(VENV)/.dev-installed  ## pages that are made from the code
 	$(BIN)/python -m deployments.generate_docs

@@ -110,7 +110,7 @@ def _client(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
-        why = "the package is not installed: pip install 'housing-nightly[dask]'"
+        why = "the package distributed is not installed; `make extras` installs it"
         raise ClusterUnavailable(address=address, why=why) from error
     for name in ("distributed", "distributed.client"):  # stack traces of what is raised as well
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -13,11 +13,15 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+LOCKED = frozenset({"lightgbm"})
+"""Packages of `requirements/extras.txt`."""
+
 
 @cache
 def _missing(package: str) -> str:
     if find_spec(package) is None:
-        return f"{package} is not installed; `make .venv/.dev-installed` installs it"
+        how = "make extras" if package in LOCKED else f"python -m pip install {package}"
+        return f"{package} is not installed; `{how}` installs it"
     try:
         import_module(package)
     except OSError as error:  # e.g. "libgomp.so.1: cannot open shared object file"
