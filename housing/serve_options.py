@@ -16,6 +16,8 @@ class ServeOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    port: int = Field(8000, ge=1, le=65535)
+    """Port of the prediction API and its pages."""
     token: SecretStr | None = None
     """Token that clients of the prediction API send; /health needs none."""
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")

@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     """Where models and data go: a folder, or s3://..."""
     backup_url: str = ""
     """A second place for the same bytes, on another disk."""
+    prefect_port: int = Field(4200, ge=1, le=65535)
+    """Port of the Prefect server that `housing up` starts on loopback."""
     signing_key: SecretStr | None = Field(None, min_length=32)
     """Key that models are signed with; default is a key made in HOME/keys."""
     backup_key: SecretStr | None = Field(None, min_length=16)

@@ -97,15 +97,21 @@ def ingest(
 @app.command()
 def up(
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Port of the Prefect UI, on loopback.")
-    ] = 4200,
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port of the Prefect UI; HOUSING_PREFECT_PORT if left out."
+        ),
+    ] = None,
     api_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Port of the prediction API, on loopback.")
-    ] = 8000,
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port of the prediction API; HOUSING_SERVE__PORT if left out."
+        ),
+    ] = None,
 ) -> None:
-    """Run Prefect server, worker, watchdog and prediction API; Ctrl-C stops them all.
+    """Run Prefect server, worker, watchdog and prediction API on loopback; Ctrl-C stops them all.
 
-    A part that dies is started again. A second Ctrl-C does not wait for a running night.
+    A part that dies is started again. A second Ctrl-C does not wait for a run in progress.
     """
     from deployments import environment
     from deployments.processes.supervisor import up as run_until_stopped
@@ -113,5 +119,8 @@ def up(
     settings = load_settings()
     environment.prepare(settings.home)
     run_until_stopped(
-        settings.home, port, api_port, lambda text: console.print(escape(text), soft_wrap=True)
+        settings.home,
+        port or settings.prefect_port,
+        api_port or settings.serve.port,
+        lambda text: console.print(escape(text), soft_wrap=True),
     )

@@ -11,7 +11,7 @@ from rich.table import Table
 from deployments.cli.id_parsing import Id, id_option
 from deployments.cli.output import LONGEST_DAYS, MOST_ROWS, AsJson, console, emit_json, warn
 from deployments.cli.store import opened
-from deployments.processes.prediction_api import PORT, Binding
+from deployments.processes.prediction_api import Binding
 from deployments.processes.prediction_api import serve as run_until_stopped
 from housing.formatting import value_text, with_unit
 from housing.schema import WORDING
@@ -25,7 +25,10 @@ app.add_typer(audit_app, name="audit")
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = PORT,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port to listen on; HOUSING_SERVE__PORT if left out."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
     without_token: Annotated[
         bool,
@@ -33,8 +36,9 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the prediction API and its pages until Ctrl-C; promotions are followed."""
-    binding = Binding(host, port, workers, without_token)
-    run_until_stopped(load_settings(), binding, lambda text: console.print(escape(text)))
+    settings = load_settings()
+    binding = Binding(host, port or settings.serve.port, workers, without_token)
+    run_until_stopped(settings, binding, lambda text: console.print(escape(text)))
 
 
 @app.command()
@@ -97,7 +101,8 @@ def shadow(
     warn(faults)
     if not found:
         console.print(
-            "No logged prediction has a shadow's. HOUSING_SERVE__SHADOW=m5, or =kept, names one."
+            "No prediction of a shadow model is logged. HOUSING_SERVE__SHADOW=m5 (or kept) chooses "
+            "one."
         )
         return
     for (champion, name), rows in groupby(found, lambda one: (one.champion, one.shadow)):

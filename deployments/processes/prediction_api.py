@@ -21,7 +21,6 @@ from housing.settings import Settings, load_settings
 if TYPE_CHECKING:
     import uvicorn
 
-PORT = 8000
 APP = "housing.serving.app:create_app"
 BACKLOG = 1024
 GRACE_SECONDS = 10
@@ -39,7 +38,7 @@ class Binding:
     """Where the server listens."""
 
     host: str = "127.0.0.1"
-    port: int = PORT
+    port: int = 8000
     workers: int = 1
     without_token: bool = False  # asked for by name: open to others without a token
 

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -22,14 +23,17 @@ from housing.serving.origins import foreign, is_loopback
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
-def guarded(app: ASGIApp, host: str, secret: str | None, allowed: str) -> ASGIApp:
+def guarded(
+    app: ASGIApp, host: str, secret: str | None, allowed: str, api_url: str = ""
+) -> ASGIApp:
     """`app` behind all checks; `allowed` origins are separated by commas, "*" allows none.
 
+    `api_url` is the API's address as pages use it.
     ValueError where the server listens beyond loopback without an auth string: the names under
     which it is reached are then not known, so that only the auth string keeps strangers out.
     """
     origins = frozenset(origin.strip().lower() for origin in allowed.split(",")) - {"*"}
-    app = _OwnPages(app, origins, secret)
+    app = _OwnPages(app, origins, secret, content_policy(api_url))
     if is_loopback(host):
         return TrustedHostMiddleware(app, LOOPBACK, www_redirect=False)
     if secret is None:
@@ -40,8 +44,10 @@ def guarded(app: ASGIApp, host: str, secret: str | None, allowed: str) -> ASGIAp
 class _OwnPages:
     """Refuses requests and WebSockets of pages of other origins; answers `/sign-in`."""
 
-    def __init__(self, app: ASGIApp, origins: frozenset[str], secret: str | None) -> None:
-        self.app, self.origins, self.secret = app, origins, secret
+    def __init__(
+        self, app: ASGIApp, origins: frozenset[str], secret: str | None, policy: str
+    ) -> None:
+        self.app, self.origins, self.secret, self.policy = app, origins, secret, policy.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -49,9 +55,11 @@ class _OwnPages:
         elif foreign(scope["headers"], self.origins):
             await _refuse(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == SIGN_IN and self.secret is not None:
-            await _sign_in(Request(scope), self.secret)(scope, receive, _framed(send))
+            await _sign_in(Request(scope), self.secret)(
+                scope, receive, _restricted(send, self.policy)
+            )
         else:
-            await self.app(scope, receive, _framed(send))
+            await self.app(scope, receive, _restricted(send, self.policy))
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,12 +70,25 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(words, 403)(scope, receive, send)
 
 
-def _framed(send: Send) -> Send:
-    """No other page may show an answer in a frame and have its visitor click on it."""
+def content_policy(api_url: str) -> str:
+    """Content-Security-Policy: pages load and ask nothing of other hosts than the API's.
+
+    Prefect's UI fetches the configuration of its analytics from their maker although they are off.
+    """
+    found, address = "'self'", urlsplit(api_url)
+    if address.netloc:
+        secure = "s" if address.scheme == "https" else ""
+        found += f" http{secure}://{address.netloc} ws{secure}://{address.netloc}"
+    return f"default-src {found} 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'"
+
+
+def _restricted(send: Send, policy: bytes) -> Send:
+    """No page loads anything of other hosts, and no other page shows an answer in a frame."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), (b"x-frame-options", b"DENY")]
+            own = (b"x-frame-options", b"DENY"), (b"content-security-policy", policy)
+            message["headers"] = [*message.get("headers", ()), *own]
         await send(message)
 
     return sending

@@ -37,7 +37,8 @@ def main() -> None:
     if chosen.reports is not None:
         app = beside(app, chosen.reports, secret)
     try:
-        app = guarded(app, chosen.host, secret, api.cors_allowed_origins)
+        ui = get_current_settings().server.ui
+        app = guarded(app, chosen.host, secret, api.cors_allowed_origins, ui.api_url or "")
     except ValueError as error:
         sys.exit(str(error))
     uvicorn.run(

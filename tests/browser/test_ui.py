@@ -1,7 +1,7 @@
 """What an operator does in the UI: run, read, take back, cancel, approve."""
 
 import re
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
@@ -111,3 +111,16 @@ def test_a_form_without_a_reason_is_refused(ui: Ui) -> None:
     ui.page.wait_for_timeout(1000)
     ui.shoot("refused")
     assert ui.up.ask("flow_runs/count", {}) == runs
+
+
+def test_no_page_of_the_ui_asks_another_host(ui: Ui) -> None:
+    """Its analytics client would fetch its configuration although analytics are off."""
+    asked: set[str] = set()
+    ui.page.context.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+    for path in ("dashboard", "runs", "deployments", "settings", "automations"):
+        ui.go(path)
+        ui.page.wait_for_load_state("networkidle")
+    assert asked - {""} == {f"127.0.0.1:{ui.up.port}"}
+    settings = ui.up.ask("admin/settings")["server"]
+    assert not settings["analytics_enabled"]
+    assert not settings["ui"]["show_promotional_content"]
