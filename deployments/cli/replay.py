@@ -129,7 +129,7 @@ class _NothingSeen:
     def watermark(self, source: str) -> None:
         """None."""
 
-    def has_batch_of(self, source: str) -> bool:
+    def has_batch_of(self, source: str, *, real: bool = False) -> bool:
         """Not yet."""
         return False
 

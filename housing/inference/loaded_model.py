@@ -38,6 +38,10 @@ from housing.store.runs.predictions import PREDICTED
 Floats = npt.NDArray[np.float64]
 
 ROW = schema.WORDING.row
+SIMULATED = (
+    f"SIMULATED {schema.WORDING.rows.upper()}: this model was trained on simulated "
+    f"{schema.WORDING.rows}, not on real {schema.WORDING.values}."
+)
 
 _MINIMUM = schema.CATALOGUE[schema.TARGET].minimum
 LEAST = -np.inf if _MINIMUM is None else _MINIMUM
@@ -88,6 +92,11 @@ class LoadedModel:
     def name(self) -> str:
         """Its id as shown to users, e.g. m7."""
         return f"m{self.model}"
+
+    @property
+    def notice(self) -> str:
+        """What nobody who reads a prediction should overlook; "" if there is nothing."""
+        return SIMULATED if self.simulated else ""
 
     def predictions(self, columns: Columns) -> Predictions:
         """Predictions for rows that are valid by the catalogue."""

@@ -1,12 +1,13 @@
 """From a delivery to a stored batch: read, validate rows, compare with the dataset, keep."""
 
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from housing import progress
-from housing.errors import FileUnreadable
+from housing.errors import FileUnreadable, NotPossible
 from housing.pipeline.key_check import unknown_keys_at_known_locations
 from housing.quality.batches import BatchHistory, batch_message, judge_batch
 from housing.quality.rows import Validated, validate
@@ -17,6 +18,7 @@ from housing.records import (
     QuarantineReason,
     RunOutcome,
 )
+from housing.schema import WORDING
 from housing.settings import Settings
 from housing.sources import SOURCES
 from housing.sources.base import Delivery, Source, SourceOptions, nothing_read
@@ -63,10 +65,13 @@ def ingest_sources(
     copies.release(store)
     taken: list[BatchSummary] = []
     present, known = Present(store), BatchLookup(store)
-    for found in chain.from_iterable(source.deliveries(known) for source in sources):
-        if isinstance(found, BatchSummary):
-            taken.append(found)
+    deliveries = chain.from_iterable(source.deliveries(known) for source in sources)
+    for found in _simulated_last(deliveries):
+        ended = found if isinstance(found, BatchSummary) else _not_mixed(store, found)
+        if ended is not None:
+            taken.append(ended)
             continue
+        assert isinstance(found, Delivery)
         taken.append(_ingest_delivery(present, settings, found, run, len(taken)))
         progress.report("ingest", len(taken), 0, taken[-1].message)
         if at_most is not None and IntakeSummary(tuple(taken)).stored >= at_most:
@@ -76,6 +81,41 @@ def ingest_sources(
         record_skipped_files(store, run, summary)
         outbox.deliver(store)
     return summary
+
+
+def _simulated_last(found: Iterable[Delivery | BatchSummary]) -> Iterator[Delivery | BatchSummary]:
+    """Real rows first: what only takes the place of a table is not needed beside them."""
+    later = []
+    for one in found:
+        if isinstance(one, Delivery) and one.simulated:
+            later.append(one)
+        else:
+            yield one
+    yield from later
+
+
+def _not_mixed(store: Store, delivery: Delivery) -> BatchSummary | None:
+    """None for rows of the kind that is stored, real or simulated, and of the source `simulated`.
+
+    NotPossible for real rows beside nothing but simulated ones; a summary for rows that only take
+    the place of a table, beside real ones.
+    """
+    with store.read() as connection:
+        kinds = batches.kinds(connection)
+    if not kinds or delivery.simulated in kinds or delivery.source == "simulated":
+        return None
+    if delivery.simulated:
+        message = (
+            f"{delivery.name} are left out: the dataset has real {WORDING.rows}. "
+            "HOUSING_SOURCES__NAMES without that source spares the attempt."
+        )
+        return nothing_read(delivery.source, delivery.name, "waiting", message)
+    raise NotPossible(
+        what=f"Ingesting {delivery.name}",
+        why=f"it is real, and the dataset has simulated {WORDING.rows} only; they are not mixed. "
+        "Start over: set HOUSING_HOME to an empty folder (and HOUSING_DATABASE_URL to an empty "
+        "database if it is set), then run the command again.",
+    )
 
 
 def record_skipped_files(store: Store, run: int, summary: IntakeSummary) -> None:

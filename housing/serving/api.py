@@ -105,6 +105,7 @@ def _response(served: LoadedModel, rows: Rows, predictions: Predictions) -> dict
         "promotion": served.seq,
         "champion_since": as_text(served.since),
         "unit": UNIT,
+        "notice": served.notice,
         "nominal_coverage": None if interval is None else interval.nominal,
         "predictions": [
             {
@@ -225,6 +226,7 @@ def model(request: Request) -> Response:
     return json_response(
         {
             **served.model_facts,
+            "notice": served.notice,
             "champion_since": as_text(served.since),
             "promotion": served.seq,
             "test_rmse": None if metrics is None else metrics["rmse"],

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from housing.inference.columns import row_at
-from housing.inference.loaded_model import LoadedModel
+from housing.inference.loaded_model import SIMULATED, LoadedModel
 from housing.report.design.stylesheet import css
 from housing.schema import CATALOGUE, COORDINATES, FEATURES, LOCATION, PROBLEM, WORDING
 from housing.serving.api import json_response
@@ -27,11 +27,6 @@ STATIC = StaticFiles(directory=FOLDER)
 
 MAP_ROWS = 6_000
 """Most rows on the map; of more, every k-th."""
-
-SIMULATED = (
-    f"SIMULATED {WORDING.rows.upper()}: this model was trained on simulated {WORDING.rows}, "
-    f"not on real {WORDING.values}."
-)
 
 WORDS = {
     **{

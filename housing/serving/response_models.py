@@ -47,6 +47,8 @@ class PredictionResponse(_Schema):
     """When it became champion (ISO 8601, UTC)"""
     unit: str
     """Unit of the predictions"""
+    notice: str
+    """Whether the model was trained on simulated rows; empty if not"""
     nominal_coverage: float | None
     """Share of true values that the prediction intervals should contain"""
     predictions: list[Prediction]
@@ -113,6 +115,8 @@ class ModelFacts(_Schema):
     trained_at: str | None
     cv_rmse: float
     artifact: str
+    notice: str
+    """Whether it was trained on simulated rows; empty if not"""
     test_rmse: Estimate | None = Field(description=f"Error on the test set ({UNIT})")
     test_rows: int | None
     nominal_coverage: float | None

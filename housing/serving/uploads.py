@@ -58,6 +58,7 @@ async def score_upload(request: Request, state: AppState) -> Response:
             "X-Model": served.name,
             "X-Rows": str(done.rows),
             "X-Rows-Invalid": str(done.invalid),
+            "X-Simulated": str(served.simulated).lower(),
         },
         background=BackgroundTask(folder.cleanup),
     )

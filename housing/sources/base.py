@@ -61,8 +61,8 @@ class IngestHistory(Protocol):
     def watermark(self, source: str) -> str | None:
         """Watermark of the source's last stored delivery, or None where it never had one."""
 
-    def has_batch_of(self, source: str) -> bool:
-        """Whether a delivery of a source has been stored and not discarded."""
+    def has_batch_of(self, source: str, *, real: bool = False) -> bool:
+        """Whether a delivery of a source, a real one, has been stored and not discarded."""
 
 
 @dataclass(frozen=True)

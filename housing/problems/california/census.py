@@ -49,9 +49,10 @@ class Census:
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
         """The reference table, once; SourceUnavailable where a named one cannot be read."""
-        if seen.has_batch_of(self.name):
+        named = self.options.own("census", CensusOptions).table
+        if seen.has_batch_of(self.name, real=bool(named)):
             return
-        if named := self.options.own("census", CensusOptions).table:
+        if named:
             yield self._delivery(*self._named(named))
             return
         try:

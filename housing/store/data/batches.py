@@ -100,18 +100,18 @@ class BatchLookup:
             found: str | None = connection.execute(query).scalar()
             return found
 
-    def has_batch_of(self, source: str) -> bool:
-        """Whether a delivery of a source has been stored and not discarded."""
-        query = (
-            sa.select(batches.c.id)
-            .where(
-                batches.c.source == source,
-                batches.c.status.in_((*TAKEN, "quarantined")),
-            )
-            .limit(1)
-        )
+    def has_batch_of(self, source: str, *, real: bool = False) -> bool:
+        """Whether a delivery of a source, a real one, has been stored and not discarded."""
         with self.store.read() as connection:
-            return connection.execute(query).first() is not None
+            return not kinds(connection, source) <= ({True} if real else set())
+
+
+def kinds(connection: Connection, source: str | None = None) -> set[bool]:
+    """Whether the batches of a source, or of all, that were not discarded are simulated."""
+    query = sa.select(batches.c.simulated).where(batches.c.status.in_((*TAKEN, "quarantined")))
+    if source is not None:
+        query = query.where(batches.c.source == source)
+    return set(connection.execute(query.distinct()).scalars())
 
 
 def _with_digest(connection: Connection, digest: str) -> Row[Any] | None:

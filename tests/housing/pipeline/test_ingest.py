@@ -11,11 +11,15 @@ import pytest
 import sqlalchemy as sa
 
 from housing import schema
+from housing.errors import NotPossible
 from housing.pipeline import datasets as dataset_steps
 from housing.pipeline import ingest
 from housing.pipeline.ingest import ingest_files
+from housing.problems.california.census import Census, CensusOptions
+from housing.problems.california.simulated.source import SimulatedOptions
 from housing.records import BatchSummary
 from housing.settings import Settings, load_settings
+from housing.sources.landing import Landing
 from housing.store import queries
 from housing.store.data import batches, datasets, profiles
 from housing.store.data.segments import get_table
@@ -77,7 +81,7 @@ def population(store: Store) -> list[float]:
 
 def status(store: Store) -> list[str]:
     with store.read() as connection:
-        return list(queries.status(connection)["needs_a_person"])
+        return [need["message"] for need in queries.status(connection)["needs_a_person"]]
 
 
 # --- the same rows in another dress ----------------------------------------------------------
@@ -457,3 +461,53 @@ def test_a_batch_is_compared_with_the_newest_facts_there_are(store: Store, land:
     shifted[schema.TARGET] += 3_000_000
     land("c.csv", frame=shifted)
     assert ingest.ingest(store, load_settings(), run=None).batches[2].status == "quarantined"
+
+
+# --- real rows and simulated ones --------------------------------------------------------------
+
+UNREACHABLE = ("http://127.0.0.1:9/housing.csv",)
+
+
+def census(settings: Settings, named: Path | None = None) -> Census:
+    """The reference table: named, or unreachable, so that simulated districts take its place."""
+    own = CensusOptions(table="" if named is None else str(named))
+    options = {"census": own, "simulated": SimulatedOptions(rows=120)}
+    chosen = ingest.options(settings).model_copy(update={"options": options})
+    return Census(chosen, homes=UNREACHABLE)
+
+
+def test_a_real_table_after_simulated_rows_is_refused_with_the_way_to_start_over(
+    store: Store, small: Settings, tmp_path: Path, table: pd.DataFrame
+) -> None:
+    ingest.ingest_sources(store, small, [census(small)], run=None)
+    night_of_data(store)
+    table.to_csv(tmp_path / "real.csv", index=False)
+    tries: list[Callable[[], Any]] = [
+        lambda: take(store, tmp_path / "real.csv"),
+        lambda: ingest.ingest_sources(
+            store, small, [census(small, tmp_path / "real.csv")], run=None
+        ),
+    ]
+    for attempt in tries:
+        with pytest.raises(NotPossible, match=r"real\.csv .* not mixed.* HOUSING_HOME to an empty"):
+            attempt()
+    with store.read() as connection:
+        (only,) = queries.list_batches(connection)
+        (notice,) = queries.simulated(connection)
+    assert only["simulated"]
+    assert notice.startswith("SIMULATED DISTRICTS: b1 of the dataset")
+
+
+def test_simulated_rows_do_not_take_the_place_of_a_table_beside_real_ones(
+    store: Store, small: Settings, home: Path, table: pd.DataFrame
+) -> None:
+    (home / "landing").mkdir(exist_ok=True)
+    table.to_csv(home / "landing" / "real.csv", index=False)
+    for _ in range(2):
+        sources = [census(small), Landing(ingest.options(small))]
+        found = ingest.ingest_sources(store, small, sources, run=None).batches
+        left = next(batch for batch in found if batch.source == "census")
+        assert (left.status, left.id) == ("waiting", None)
+        assert "are left out: the dataset has real districts" in left.message
+    with store.read() as connection:
+        assert [row["simulated"] for row in queries.list_batches(connection)] == [False]

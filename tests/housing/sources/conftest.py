@@ -35,7 +35,7 @@ class Memory:
     def watermark(self, source: str) -> str | None:
         return self.watermarks.get(source)
 
-    def has_batch_of(self, _source: str) -> bool:
+    def has_batch_of(self, _source: str, *, real: bool = False) -> bool:
         return self.reference
 
     def store(self, delivery):
