@@ -1,15 +1,17 @@
 """`housing compare`: two models on one test version, as a table."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
-from rich.table import Column
+from rich.table import Column, Table
 
 from deployments.cli.output import bare_table, console, emit_json
 from deployments.cli.store import opened
 from housing.errors import NothingToTrainOn
-from housing.formatting import value_text, with_unit
-from housing.records import Metrics
-from housing.schema import LOCATION
+from housing.formatting import INTERVAL, amount, changed, limits, percent
+from housing.records import Interval
+from housing.schema import LOCATION, WORDING
 
 
 def print_comparison(first: int, second: int, version: int | None, *, as_json: bool) -> None:
@@ -30,34 +32,32 @@ def print_comparison(first: int, second: int, version: int | None, *, as_json: b
     if as_json:
         emit_json({"models": [f"m{first}", f"m{second}"], **asdict(found)})
         return
-    figures = (Column(f"m{model}", justify="right") for model in (first, second))
-    table = bare_table(f"on the test rows of v{version}", *figures)
-    for row in zip(NAMES, _cells(found.first), _cells(found.second), strict=True):
-        table.add_row(*row)
-    console.print(table)
+    figures = {f"m{first}": asdict(found.first), f"m{second}": asdict(found.second)}
+    console.print(figures_table(figures, f"on the test rows of v{version}"))
     c = found.comparison
     cells = ""
     if LOCATION:
         unit = "°" if LOCATION.kind == "geographic" else f" {LOCATION.unit}"
         cells = f" in {c.clusters:,} cells, errors correlated over {c.bandwidth:g}{unit}"
     console.print(
-        f"m{second} against m{first}: error {c.effect:+.2%} "
-        f"[{c.interval.lower:+.2%}; {c.interval.upper:+.2%}], {c.rows:,} rows{cells}; negative "
-        "is better."
+        f"RMSE of m{second} against m{first}: {changed(c)}, {c.rows:,} rows{cells}; negative is "
+        "better."
     )
 
 
-NAMES = ("test rows", with_unit("RMSE"), "  95 % interval", with_unit("MAE"), "R2",
-         "within 10 %", "within 20 %")  # fmt: skip
+def figures_table(figures: Mapping[str, Mapping[str, Any]], title: str = "") -> Table:
+    """A column for each of these metrics, which are mappings as stored evidence has them."""
+    table = bare_table(title, *(Column(name, justify="right") for name in figures))
+    table.add_row("test rows", *(f"{m['rows']:,}" for m in figures.values()))
+    table.add_row("RMSE", *(amount(m["rmse"]["value"]) for m in figures.values()))
+    table.add_row(f"  {INTERVAL}", *(_limits(m["rmse"]) for m in figures.values()))
+    table.add_row("mean absolute error", *(amount(m["mae"]) for m in figures.values()))
+    table.add_row("R2", *(f"{m['r2']:.3f}" for m in figures.values()))
+    for share in (10, 20):
+        shares = (percent(m[f"within_{share}"]) for m in figures.values())
+        table.add_row(f"within {share} % of the {WORDING.value}", *shares)
+    return table
 
 
-def _cells(m: Metrics) -> tuple[str, ...]:
-    return (
-        f"{m.rows:,}",
-        value_text(m.rmse.value),
-        f"{value_text(m.rmse.lower)} - {value_text(m.rmse.upper)}",
-        value_text(m.mae),
-        f"{m.r2:.4f}",
-        f"{m.within_10:.1%}",
-        f"{m.within_20:.1%}",
-    )
+def _limits(rmse: Mapping[str, Any]) -> str:
+    return limits(Interval(**rmse))

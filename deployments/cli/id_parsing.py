@@ -38,6 +38,7 @@ def id_option(letter: str, text: str) -> Any:
 
 def _number(letter: str) -> Callable[[str], int]:
     def number(text: str) -> int:  # plain, as database drivers know it
-        return parse_id(text, allowed=letter)[1]
+        text = text.strip()
+        return parse_id(letter + text if text.isdecimal() else text, allowed=letter)[1]
 
     return number

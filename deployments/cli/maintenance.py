@@ -203,7 +203,7 @@ def prune(
     if as_json:
         emit_json({**asdict(done), "dry_run": dry_run})
         return
-    verb = "would go" if dry_run else "dropped"
+    verb = "would be deleted" if dry_run else "deleted"
     console.print(
         f"{verb}: {done.blobs:,} objects ({done.bytes:,} bytes), {done.orphans:,} stray files, "
         f"{done.backups:,} backups with {done.copies:,} copies that only they had, "

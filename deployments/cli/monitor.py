@@ -86,7 +86,7 @@ def card(
     from housing.pipeline.model_card import write
 
     with opened() as (store, settings):
-        chosen = champion_of(store) if model is None else model
+        chosen = champion_of(store, "Writing a card") if model is None else model
         text, page = write(store, settings, chosen)
     if as_json:
         emit_json({"model": f"m{chosen}", "markdown": str(text), "html": str(page)})

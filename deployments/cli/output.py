@@ -23,7 +23,18 @@ FREE_TEXT = frozenset({"name", "value", "message", "reason", "actor", "batches"}
 LEAST_TEXT = 10
 """Characters that a truncated column keeps at least."""
 
-ISO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ$")
+ISO_TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ")
+DIGEST = re.compile(r"[0-9a-f]{64}$")
+"""Shown by its first twelve digits; `--json` prints all."""
+
+LABELS = frozenset({"seed", "seq"})
+"""Whole numbers that count nothing."""
+
+HEADINGS = {
+    "cv_rmse": "CV RMSE", "test_rmse": "test RMSE", "rmse": "RMSE", "seconds": "took",
+    "fit_seconds": "fit took", "wall_seconds": "all took", "created_at": "created",
+    "started_at": "started", "recorded_at": "recorded", "code": "rule", "at": "time",
+}  # fmt: skip
 
 LONGEST_CELL = 60
 """Characters of a cell in a listing; `housing show ID` and `--json` print all."""
@@ -74,10 +85,10 @@ def status(text: str) -> Iterator[None]:
         yield
 
 
-def warn(notices: Sequence[str]) -> None:
+def warn(notices: Sequence[str], to: Console = console) -> None:
     """Print what a person should not overlook."""
     for notice in notices:
-        console.print(f"[bold yellow]! {escape(notice)}[/]")
+        to.print(f"[bold yellow]! {escape(notice)}[/]")
 
 
 def bare_table(*headings: str | Column) -> Table:
@@ -91,9 +102,26 @@ def split_names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(text.replace(" ", "").split(","))
 
 
+ID_LETTERS = {
+    "model": "m", "champion": "m", "challenger": "m", "rolled_back_to": "m", "run": "r",
+    "version": "v", "dataset": "v", "batch": "b",
+}  # fmt: skip
+"""Fields that hold the number of an id."""
+
+
 def emit_json(value: Any) -> None:
-    """Print a value as JSON and nothing else."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Print a value as JSON and nothing else; numbers of ids get their letter, 7 becomes m7."""
+    text = json.dumps(_with_letters(value), indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write(text + "\n")
+
+
+def _with_letters(value: Any, letter: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {k: _with_letters(v, ID_LETTERS.get(k, "")) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_letters(one) for one in value]
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return f"{letter}{value}" if letter and is_number else value
 
 
 def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
@@ -108,7 +136,7 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_jso
     for name in columns:
         numeric = all(isinstance(r[name], int | float) or r[name] is None for r in rows)
         table.add_column(
-            name.replace("_", " "),
+            heading(name),
             justify="right" if numeric else "left",
             no_wrap=name not in FREE_TEXT,
             min_width=LEAST_TEXT if name in FREE_TEXT else None,
@@ -126,43 +154,57 @@ def messages(rows: Sequence[Mapping[str, Any]]) -> None:
         console.print(escape(text), soft_wrap=True, highlight=False)
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
+
+
 def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a mapping: one line per item, nested items indented."""
     if as_json:
         emit_json(values)
         return
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
+    table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in values.items():
-        table.add_row(name.replace("_", " "), cell(value, name))
+        table.add_row(heading(name), cell(value, name))
     console.print(table)
 
 
-def _short(text: str) -> str:
-    text = ISO_TIME.sub(r"\1 \2", text)
-    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
+def heading(name: str) -> str:
+    """The name of a field as the terminal shows it; `cell` gives its value a unit."""
+    return HEADINGS.get(name) or escape(
+        name.removeprefix("model__").replace("__", " ").replace("_", " ")
+    )
 
 
-def cell(value: Any, name: str = "") -> str:
-    """A value of the field `name` as a table shows it."""
+def cell(value: Any, name: str = "", digits: int = 4) -> str:
+    """A value of the field `name` as a table shows it; `digits` are those of other floats."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float) and name.endswith("rmse"):
-        from housing.formatting import value_text  # loads the problem, which may be at fault
-
-        return value_text(value)
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    if isinstance(value, int):
-        return f"{value:,}"
+    if isinstance(value, int | float):
+        return _figure(value, name, digits)
     if isinstance(value, Mapping):
-        return "\n".join(f"{escape(str(k))}: {cell(v, str(k))}" for k, v in value.items()) or "-"
+        inner = 3 if name == "parameters" else digits
+        return "\n".join(f"{heading(k)}: {cell(v, k, inner)}" for k, v in value.items()) or "-"
     if isinstance(value, list | tuple):
         return _joined(value)
-    return escape(str(value))
+    text = str(value)
+    return f"{text[:12]}…" if DIGEST.match(text) else escape(ISO_TIME.sub(r"\1 \2 UTC", text))
+
+
+def _figure(value: float, name: str, digits: int) -> str:
+    from housing.formatting import amount, duration  # reads HOUSING_PROBLEM, which may be wrong
+
+    if name.endswith("rmse"):
+        return amount(value)
+    if name.endswith("seconds"):
+        return duration(value)
+    if isinstance(value, int):
+        return str(value) if name in LABELS else f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 
 def _joined(values: Sequence[Any]) -> str:

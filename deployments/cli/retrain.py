@@ -40,7 +40,7 @@ def nightly_flow(settings: Settings, chosen: dict[str, Any]) -> Iterator[Callabl
     environment.prepare(settings.home, quiet=True)
     with temporary_prefect_server(settings.home) as server:
         progress.report("start", 0, 0, "loading libraries and the Prefect server")
-        with opened():
+        with opened(banner=False):
             pass  # report problems of the store before the server has started
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
@@ -72,27 +72,24 @@ def check_options(chosen: dict[str, Any]) -> None:
 
 
 def _show(run: int, *, as_json: bool, seconds: float) -> None:
+    from deployments.cli.details import TABLES, print_table
     from housing.pipeline.notices import notices
     from housing.store import queries
 
-    with opened() as (store, settings), store.read() as connection:
+    with opened(banner=False) as (store, settings), store.read() as connection:
         found = queries.show_run(connection, run)
         warnings = list(notices(connection, settings))
     if as_json:
         emit_json({**found, "wall_seconds": seconds, "notices": warnings})
         return
     warn(warnings)
-    steps = bare_table("step", Column("seconds", justify="right"))
-    for step in found["steps"]:
-        steps.add_row(step["step"], f"{step['seconds']:.2f}")
-    steps.add_row("[bold]all, with start-up[/]", f"[bold]{seconds:.2f}[/]")
-    console.print(steps, "")
+    whole = {"step": "all, with start-up", "seconds": seconds}
+    print_table(("step", "seconds"), [*found["steps"], whole])
+    console.print()
     _print_intake([*reversed(found["batches"]), *found["skipped_files"]])
     if found["verdict"]:
-        checks = bare_table("check", "outcome", "why")
-        for check in found["verdict"]["checks"]:
-            checks.add_row(check["name"], coloured(check["outcome"]), escape(check["message"]))
-        console.print(checks, "")
+        print_table(TABLES["checks"], found["verdict"]["checks"])
+        console.print()
     outcome = coloured(found["outcome"], found["outcome"].upper(), other="cyan")
     console.print(f"[bold]{outcome}[/]  {escape(found['message'])}")
     console.print(f"champion: {found['champion'] or 'none'}   run: {found['run']}")

@@ -12,6 +12,7 @@ from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
 from deployments.cli.output import (
     AsJson,
     Limit,
+    cell,
     console,
     emit_json,
     facts,
@@ -40,7 +41,7 @@ def status(as_json: AsJson = False) -> None:
     from housing.store import queries
     from housing.store.database import ownership
 
-    with opened() as (store, settings), store.read() as connection:
+    with opened(banner=False) as (store, settings), store.read() as connection:
         urgent = [*ownership.problems(store), *notices(connection, settings)]
         found = {**queries.status(connection), "notices": urgent}
     if as_json:
@@ -50,10 +51,10 @@ def status(as_json: AsJson = False) -> None:
     champion, dataset, last = found["champion"], found["dataset"], found["last_nightly_run"]
     facts(
         {
-            "champion": champion and _brief(champion, "model", "family", "test_rmse", "since"),
-            "dataset": dataset and _brief(dataset, "dataset", "rows", "test_rows", "created_at"),
-            "last run": last and _brief(last, "run", "status", "outcome", "message"),
-            "running now": found["running"],
+            "champion": _brief(champion, "model", "family", "test_rmse", "since"),
+            "dataset": _brief(dataset, "dataset", "rows", "test_rows", "created_at"),
+            "last run": _brief(last, "run", "result", "started_at", "message"),
+            "running now": found["running"] or "nothing",
             "blocked": [f"{block['blocked']}: {block['reason']}" for block in found["blocks"]]
             or "nothing",
             "rollback candidates": _readiness(found),
@@ -61,8 +62,10 @@ def status(as_json: AsJson = False) -> None:
         },
         as_json=False,
     )
-    for need in found["needs_a_person"]:
-        console.print(escape(f"- {need}"), soft_wrap=True, highlight=False)
+    for number, need in enumerate(found["needs_a_person"], 1):
+        console.print(f"{number}. {escape(need['message'])}", soft_wrap=True, highlight=False)
+        for command in need["commands"]:
+            console.print(f"     {escape(command)}", soft_wrap=True, highlight=False)
 
 
 @app.command(name="settings")
@@ -73,7 +76,7 @@ def settings_(as_json: AsJson = False) -> None:
 
 
 def _readiness(status: dict[str, Any]) -> str:
-    marks = {True: "green", False: "RED", None: "not tried"}
+    marks = {True: "loads", False: "DOES NOT LOAD", None: "not tried yet"}
     notes = {block["blocked"]: " (blocked)" for block in status["blocks"]}
     if status["champion"]:
         notes[status["champion"]["model"]] = " (champion)"
@@ -82,8 +85,10 @@ def _readiness(status: dict[str, Any]) -> str:
     return ", ".join(shown) or "no champion yet"
 
 
-def _brief(values: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name.replace("_", " "): values[name] for name in names if values[name] is not None}
+def _brief(values: dict[str, Any] | None, *names: str) -> dict[str, Any] | str:
+    if values is None:
+        return "none yet; `housing retrain` makes the first"
+    return {name: values[name] for name in names if values[name] is not None}
 
 
 def _listing(name: str, summary: str, *columns: str) -> None:
@@ -107,11 +112,11 @@ _listing(
 )  # fmt: skip
 _listing(
     "batches", "List all ingested batches",
-    "batch", "name", "status", "in_dataset", "read", "rejected", "corrections", "recorded_at",
+    "batch", "name", "status", "in_dataset", "read", "rejected", "recorded_at",
 )  # fmt: skip
 _listing(
     "runs", "List all runs",
-    "run", "status", "outcome", "dataset", "challenger", "champion", "started_at", "seconds",
+    "run", "kind", "result", "started_at", "seconds", "message",
 )  # fmt: skip
 _listing(
     "history", "List the entries of the promotion log",
@@ -130,7 +135,7 @@ def _instant(text: str) -> datetime:
             "2026-03-29T02:00+02:00 (without an offset it is UTC)."
         ) from error
     if utc > datetime.now(UTC):
-        raise typer.BadParameter(f"{utc:%Y-%m-%dT%H:%M:%SZ} is in the future.")
+        raise typer.BadParameter(f"{utc:%Y-%m-%d %H:%M UTC} is in the future.")
     return utc
 
 
@@ -153,10 +158,10 @@ def champion(
     line = _query(lambda connection: registry.champion_at(connection, at))
     if line is None:
         oldest = _query(queries.list_history)[-1:]
-        first = f"the first promotion was at {oldest[0]['at']}" if oldest else "there is none yet"
+        first = f"the first was at {cell(oldest[0]['at'])}" if oldest else "there is none yet"
         raise NotPossible(
-            what=f"Naming the champion of {queries.time(at or datetime.now(UTC))}",
-            why=f"nothing had been promoted by then: {first}.",
+            what=f"Naming the champion of {at or datetime.now(UTC):%Y-%m-%d %H:%M UTC}",
+            why=f"nothing had been promoted by then; {first}.",
         )
     facts(queries.log_entry(line), as_json=as_json)
 
@@ -184,7 +189,13 @@ def show(
         "b": queries.show_batch,
         "r": queries.show_run,
     }[letter]
-    facts(_query(lambda connection: question(connection, number)), as_json=as_json)
+    found = _query(lambda connection: question(connection, number))
+    if as_json:
+        emit_json(found)
+        return
+    from deployments.cli.details import print_details
+
+    print_details(found)
 
 
 @app.command()

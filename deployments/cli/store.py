@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from deployments.cli.output import errors, warn
 from housing.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -11,16 +12,22 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(*, bars: bool = False, claim: bool = True) -> "Iterator[tuple[Store, Settings]]":
+def opened(
+    *, bars: bool = False, claim: bool = True, banner: bool = True
+) -> "Iterator[tuple[Store, Settings]]":
     """The store that the settings name, and the settings; `bars` shows progress in the block.
 
-    `claim` as in `open_store`.
+    `claim` as in `open_store`. Without `banner` the caller says itself that rows are simulated.
     """
+    from housing.store import queries
     from housing.store.database.open import open_store
 
     settings = load_settings()
     with ExitStack() as stack:
         store = stack.enter_context(open_store(settings, claim=claim))
+        if banner:
+            with store.read() as connection:
+                warn(list(queries.simulated(connection)), errors)
         if bars:
             from deployments.cli.progress_bars import progress_bars
 

@@ -146,6 +146,9 @@ class RejectedShare:
         return f"It passes with at most {most:,} of {evidence.read_rows:,} rows rejected."
 
 
+DISTANCE = "0: the same distribution, 1: nothing in common"
+
+
 class DriftFound:
     """The new rows and the dataset do not differ from the champion's training data.
 
@@ -177,8 +180,8 @@ class DriftFound:
         if not drifted:
             tables = " nor ".join(f"the {d.current} ({d.rows:,})" for d in compared)
             message = (
-                f"No column of {tables} differs from the {compared[0].reference} by "
-                f"{policy.drift.min_effect:g} or more beyond chance."
+                f"No column of {tables} differs from the {compared[0].reference} by a distance "
+                f"of {policy.drift.min_effect:g} or more beyond chance ({DISTANCE})."
             )
             return CheckResult(self.name, "passed", message, figures)
         described = " ".join(
@@ -190,7 +193,9 @@ class DriftFound:
             "keep": "The policy keeps the champion on drifted rows.",
         }[policy.drift_action]
         outcome = self.OUTCOMES[policy.drift_action]
-        return CheckResult(self.name, outcome, f"{described} {ending}", figures)
+        limit = f"Distances from {policy.drift.min_effect:g} on count, if beyond chance."
+        message = f"{described.removesuffix('.')} ({DISTANCE}). {limit} {ending}"
+        return CheckResult(self.name, outcome, message, figures)
 
     @staticmethod
     def _described(current: str, columns: tuple[ColumnDrift, ...]) -> str:
@@ -199,7 +204,7 @@ class DriftFound:
             f"{c.effect:.2f}"
             for c in columns
         )
-        return f"Drift in the {current}: {named}."
+        return f"Drift in the {current}, by the distance of two distributions: {named}."
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """The thresholds of a finding, and the nearest column."""

@@ -43,12 +43,10 @@ def predict_file(store: Store, source: Path, target: Path, *, model: int | None)
     return done
 
 
-def champion_of(store: Store) -> int:
+def champion_of(store: Store, what: str = "Predicting") -> int:
     """The champion's id; NotPossible before the first promotion."""
     with store.read() as connection:
         champion = registry.champion(connection)
     if champion is None:
-        raise NotPossible(
-            what="Predicting", why="there is no champion yet; `housing retrain` makes one."
-        )
+        raise NotPossible(what=what, why="there is no champion yet; `housing retrain` makes one.")
     return champion

@@ -10,9 +10,8 @@ from sqlalchemy.engine import Connection
 
 from housing.errors import HousingError
 from housing.gate import evidence as records
-from housing.schema import WORDING
 from housing.settings import Settings
-from housing.store.data import batches, datasets
+from housing.store import queries
 from housing.store.database.tables import blobs
 from housing.store.models import registry
 from housing.store.objects.blobs import BlobStore
@@ -24,13 +23,7 @@ TEST_SET_REUSE_WARNING = 60
 
 def notices(connection: Connection, settings: Settings) -> Iterator[str]:
     """Sentences about simulated data, reuse of the test set, undelivered alerts and the backup."""
-    active = datasets.active(connection)
-    members = () if active is None else active.batches
-    if simulated := [f"b{b}" for b in members if batches.get(connection, b).simulated]:
-        yield (
-            f"SIMULATED {WORDING.rows.upper()}: {', '.join(simulated)} of the dataset are "
-            f"simulated; its models say nothing about real {WORDING.rows}."
-        )
+    yield from queries.simulated(connection)
     yield from _test_set_reuse(connection)
     yield from shadow_faults(connection, settings)
     yield from outbox.undelivered(connection)

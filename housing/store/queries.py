@@ -4,13 +4,14 @@ Both `--json` and the terminal's tables are made from these rows, so they never 
 Importing this loads no pandas.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from housing.schema import WORDING
 from housing.store.data import batches as stored
 from housing.store.data import datasets, profiles, unreadable_files
 from housing.store.database.tables import (
@@ -126,17 +127,23 @@ def list_runs(connection: Connection, limit: int | None = None) -> Rows:
     return [_run(row, gone) for row in connection.execute(query)]
 
 
+NEVER_BEGAN = ("refused", "missed")
+"""Statuses of runs that took no time."""
+
+
 def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
     """A run; for those in `gone`, with the status that the next run will record."""
-    is_gone = row.id in gone
-    seconds = (
-        None if row.finished_at is None else (row.finished_at - row.started_at).total_seconds()
-    )
+    is_gone, seconds = row.id in gone, None
+    if row.finished_at is not None and row.status not in NEVER_BEGAN:
+        # A host's clock may have been set back meanwhile.
+        seconds = max(0.0, (row.finished_at - row.started_at).total_seconds())
+    status = ABANDONED["status"] if is_gone else row.status
     return {
         "run": named("r", row.id),
         "kind": row.kind,
-        "status": ABANDONED["status"] if is_gone else row.status,
+        "status": status,
         "outcome": row.outcome,
+        "result": row.outcome or status,
         "message": ABANDONED["error"] if is_gone else row.message or row.error,
         "dataset": named("v", row.version),
         "challenger": named("m", row.challenger),
@@ -224,7 +231,9 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         "artifact": row.artifact,
         "created_at": time(row.created_at),
         "run": named("r", row.run),
-        "last_evaluation": None if evaluation is None else evaluation.evidence["challenger"],
+        "last_evaluation": None
+        if evaluation is None
+        else {**evaluation.evidence["challenger"], "id": named("m", id_)},
         "history": [
             log_entry(line)
             for line in registry.history(connection)
@@ -319,6 +328,20 @@ def _trials(connection: Connection, run: Row[Any]) -> Rows:
     ]
 
 
+def simulated(connection: Connection) -> Iterator[str]:
+    """The notice that every answer shows first where the dataset has simulated rows."""
+    active = datasets.active(connection)
+    members = () if active is None else active.batches
+    where = batches.c.id.in_(members), batches.c.simulated
+    found = connection.execute(sa.select(batches.c.id).where(*where).order_by(batches.c.id))
+    if ids := [f"b{id_}" for id_ in found.scalars()]:
+        rows, some = WORDING.rows, ", ".join(ids[:3]) + (" and others" if len(ids) > 3 else "")
+        yield (
+            f"SIMULATED {rows.upper()}: {some} of the dataset are simulated; its models say "
+            f"nothing about real {rows}. To use real ones, start over with an empty HOUSING_HOME."
+        )
+
+
 # --- how things are -------------------------------------------------------------------------
 
 
@@ -328,7 +351,9 @@ def status(connection: Connection) -> dict[str, Any]:
     active = datasets.active(connection)
     holder = leases.holder(connection)
     alive = holder is not None and holder.alive
-    nightly = sa.select(runs_table).where(runs_table.c.kind == "nightly")
+    nightly = sa.select(runs_table).where(
+        runs_table.c.kind == "nightly", runs_table.c.status != "refused"
+    )
     newest = connection.execute(nightly.order_by(runs_table.c.id.desc()).limit(1)).one_or_none()
     last = None if newest is None else _run(newest, abandoned(connection))
     return {
@@ -338,7 +363,7 @@ def status(connection: Connection) -> dict[str, Any]:
         "running": holder.owner if holder is not None and alive else None,
         "blocks": list_blocks(connection),
         "readiness": list_readiness(connection),
-        "needs_a_person": [*_needs(connection, last), *unreadable_files.listed(connection)],
+        "needs_a_person": list(_needs(connection, last)),
     }
 
 
@@ -355,47 +380,61 @@ def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _quarantined(batch: Row[Any]) -> str:
-    name = f"b{batch.id} ({batch.name})"
-    discard = f"`housing dataset discard b{batch.id}` closes it"
+class Need(TypedDict):
+    """What a person should see to, and the commands that do."""
+
+    message: str
+    commands: list[str]
+
+
+def _quarantined(batch: Row[Any]) -> Need:
+    this = f"b{batch.id}"
+    message = f"{this} ({batch.name}) is {batch.status}: {batch.message}"
+    close = f"housing dataset discard {this}"
     if batch.status == "quarantined":
-        return (
-            f"{name} is quarantined: {batch.message} "
-            f"`housing dataset accept b{batch.id}` accepts it, {discard}."
-        )
-    return f"{name} is {batch.status}: {batch.message} Deliver it corrected; {discard}."
+        return Need(message=message, commands=[f"housing dataset accept {this}", close])
+    return Need(message=f"{message} Deliver it corrected, then discard it.", commands=[close])
 
 
-def _request(connection: Connection, row: Row[Any]) -> str:
+def _request(connection: Connection, row: Row[Any]) -> Need:
     """A request for approval, with the commands that are possible now."""
+    run, commands = f"r{row.run}", []
     why_not = blocks.block_reason(connection, row.challenger)
     if not why_not and (gone := approvals.removed_batches(connection, row)):
-        why_not = (
-            f"it was trained on {', '.join(f'b{batch}' for batch in gone)}, taken out of the "
-            f"dataset since; `housing dataset restore b{gone[0]} --reason TEXT` brings b{gone[0]} "
-            "back"
-        )
-    first = f", but {why_not};" if why_not else f": `housing approve r{row.run}` or"
-    return (
-        f"r{row.run} would promote m{row.challenger}{first} `housing reject r{row.run}`, "
-        f"until {time(row.expires_at)}."
+        ids = ", ".join(f"b{batch}" for batch in gone)
+        why_not = f"it was trained on {ids}, taken out of the dataset since"
+        commands.append(f'housing dataset restore b{gone[0]} --reason "..."')
+    elif not why_not:
+        commands.append(f"housing approve {run}")
+    message = f"{run} would promote m{row.challenger} and asks a person"
+    if why_not:
+        message += f", but {why_not}"
+    return Need(
+        message=f"{message}; it expires at {row.expires_at:%Y-%m-%d %H:%M} UTC.",
+        commands=[*commands, f'housing reject {run} --reason "..."'],
     )
 
 
-def _needs(connection: Connection, last: dict[str, Any] | None) -> Sequence[str]:
+def _needs(connection: Connection, last: dict[str, Any] | None) -> Iterator[Need]:
+    for one in list_readiness(connection):
+        if one["ready"] is False:
+            message = f"{one['model']} cannot be rolled back to: {one['detail']}"
+            yield Need(message=message, commands=["housing doctor", "housing heal"])
     waiting = sa.select(batches).where(batches.c.status.in_(stored.NEED_A_PERSON))
-    needs = [
-        f"{one['model']} cannot be rolled back to: {one['detail']}"
-        for one in list_readiness(connection)
-        if one["ready"] is False
-    ]
-    needs += [_quarantined(row) for row in connection.execute(waiting.order_by(batches.c.id))]
-    needs += [_request(connection, row) for row in approvals.pending(connection, utc_now())]
-    if last is not None and last["status"] == "failed":
-        needs.append(f"{last['run']}, the last nightly run, failed: {last['message']}")
-    if last is not None and last["status"] == "crashed":
-        needs.append(
-            f"{last['run']}, the last nightly run, was interrupted: {last['message']}. "
-            "The next run resumes it; `housing retrain` starts one."
-        )
-    return needs
+    for row in connection.execute(waiting.order_by(batches.c.id)):
+        yield _quarantined(row)
+    for row in approvals.pending(connection, utc_now()):
+        yield _request(connection, row)
+    if last is not None and last["status"] in UNFINISHED:
+        message = UNFINISHED[last["status"]].format(**last)
+        commands = [f"housing show {last['run']}", "housing retrain"]
+        yield Need(message=message, commands=commands)
+    for message in unreadable_files.listed(connection):
+        yield Need(message=message, commands=[])
+
+
+UNFINISHED = {
+    "failed": "{run}, the last nightly run, failed: {message}",
+    "crashed": "{run}, the last nightly run, was interrupted: {message}. The next run resumes it.",
+}
+"""What is said of a last nightly run with such a status."""

@@ -117,8 +117,9 @@ def test_a_person_decides(own: Housing) -> None:
             approval.ask(store, 1, judged, load_settings())
 
     waits()
-    assert any("housing approve r1" in n for n in as_json(own, "status")["needs_a_person"])
+    needs = as_json(own, "status")["needs_a_person"]
+    assert any("housing approve r1" in need["commands"] for need in needs)
     decided = as_json(own, "reject", "r1", "--reason", "not now")
-    assert (decided["outcome"], decided["champion"]) == ("rejected", 2)
+    assert (decided["outcome"], decided["champion"]) == ("rejected", "m2")
     assert as_json(own, "show", "r1")["approval"]["reason"] == "not now"
     refused(own("approve", "r1"), NotPossible, "it was rejected by")

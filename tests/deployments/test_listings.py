@@ -1,6 +1,8 @@
 """Commands that only look."""
 
 import json
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,12 @@ def test_status_names_champion_dataset_and_what_needs_a_person(housing: Housing)
     assert found["champion"]["model"] == "m2"
     assert found["dataset"]["dataset"] == "v2"
     assert found["running"] is None
-    assert any("b3" in need and "dataset accept b3" in need for need in found["needs_a_person"])
+    (need,) = found["needs_a_person"]
+    assert "b3" in need["message"]
+    assert need["commands"] == ["housing dataset accept b3", "housing dataset discard b3"]
     text = housing("status").stdout
     assert "m2" in text
-    assert "b3" in text
+    assert "\n     housing dataset accept b3\n" in text, "on a line of its own"
 
 
 @pytest.mark.parametrize(
@@ -89,9 +93,47 @@ def test_what_is_no_id_is_refused(housing: Housing, id_: str) -> None:
     assert isinstance(result.exception, NotPossible)
 
 
+NUMBERS = {"model", "champion", "challenger", "run", "version", "dataset", "batch", "id"}
+
+
+def fields(value: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values of all fields, nested ones too."""
+    if isinstance(value, dict):
+        yield from value.items()
+    for one in value.values() if isinstance(value, dict) else value:
+        if isinstance(one, dict | list):
+            yield from fields(one)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",), ("compare", "m1", "m2"), ("show", "m2"), ("show", "r2"), ("backup", "list"),
+        ("gate", "explain"), ("show", "r2", "--verdict"), ("readiness",), ("shadow",), ("history",),
+    ],
+)  # fmt: skip
+def test_ids_keep_their_letter_in_json(housing: Housing, arguments: tuple[str, ...]) -> None:
+    for name, value in fields(as_json(housing, *arguments)):
+        assert name not in NUMBERS or not isinstance(value, int), (name, value)
+
+
+def test_an_id_may_lack_its_letter_where_it_can_only_be_of_one_kind(housing: Housing) -> None:
+    assert as_json(housing, "compare", "1", "2") == as_json(housing, "compare", "m1", "m2")
+    assert housing("gate", "explain", "2").stdout == housing("gate", "explain", "r2").stdout
+
+
+def test_the_tables_of_a_run_fit_into_80_columns(housing: Housing) -> None:
+    text = housing("show", "r2").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    for heading in ("checks", "batches", "trials"):
+        assert f"\n{heading}\n" in text
+    assert re.search(r"^started +\d{4}-\d\d-\d\d \d\d:\d\d UTC", text, re.MULTILINE)
+    assert "figures:" not in text, "those are for programs"
+
+
 def test_compare_scores_both_models_on_one_version(housing: Housing) -> None:
     found = as_json(housing, "compare", "m1", "m2")
-    assert found["version"] == 2
+    assert found["version"] == "v2"
     assert found["first"]["rows"] == found["second"]["rows"] == found["comparison"]["rows"]
     ratio = found["second"]["rmse"]["value"] / found["first"]["rmse"]["value"]
     assert found["comparison"]["effect"] == pytest.approx(ratio - 1)
@@ -107,9 +149,8 @@ def test_champion_at_an_instant(housing: Housing) -> None:
     before = datetime(2020, 1, 1, tzinfo=UTC).strftime("%Y-%m-%d")
     result = housing("champion", "--at", before)
     assert isinstance(result.exception, NotPossible)
-    assert f"nothing had been promoted by then: the first promotion was at {first}" in str(
-        result.exception
-    )
+    at = f"{datetime.fromisoformat(first):%Y-%m-%d %H:%M} UTC"
+    assert f"nothing had been promoted by then; the first was at {at}." in str(result.exception)
 
 
 def test_a_time_may_have_an_offset(housing: Housing) -> None:
@@ -122,7 +163,7 @@ def test_a_time_may_have_an_offset(housing: Housing) -> None:
 @pytest.mark.parametrize(
     ("at", "said"),
     [
-        ("9999-01-01", "9999-01-01T00:00:00Z is in the future"),
+        ("9999-01-01", "9999-01-01 00:00 UTC is in the future"),
         ("yesterday", "'yesterday' is not a time; write 2026-03-29"),
         ("29.3.2026", "without an offset it is UTC"),
         ("", "is not a time"),
@@ -140,7 +181,7 @@ def test_without_any_promotion_the_message_says_so(
 ) -> None:
     monkeypatch.setenv("HOUSING_HOME", str(tmp_path))
     result = housing("champion")
-    assert "nothing had been promoted by then: there is none yet" in str(result.exception)
+    assert "nothing had been promoted by then; there is none yet" in str(result.exception)
 
 
 def test_settings_are_listed_with_their_source(housing: Housing) -> None:

@@ -55,7 +55,7 @@ def test_commands_of_intake_work_as_they_are_printed(command: Command, tmp_path:
     files += [folder / "header.csv", folder / "bad.csv"]
     first = json.loads(command("ingest", "--json", *map(str, files)).stdout)
     assert [row["status"] for row in first] == [*["accepted"] * 8, "empty", "rejected"]
-    closing = PRINTED.findall(command("status", COLUMNS="60").stdout)
+    closing = re.findall(r"^ +(housing .*)", command("status", COLUMNS="60").stdout, re.MULTILINE)
     assert closing == ["housing dataset discard b9", "housing dataset discard b10"]
     for text in closing:
         done = pasted(text, home)
@@ -81,7 +81,8 @@ def test_files_that_a_person_named_need_one_until_they_are_read(
     command("ingest", "--labels", "labels.csv")
 
     def needs() -> list[str]:
-        return list(json.loads(command("status", "--json").stdout)["needs_a_person"])
+        found = json.loads(command("status", "--json").stdout)["needs_a_person"]
+        return [need["message"] for need in found]
 
     assert [next(n for n in [*bad, "labels.csv"] if n in need) for need in needs()] == [
         *bad, "labels.csv",

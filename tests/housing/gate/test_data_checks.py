@@ -142,7 +142,10 @@ def test_the_policy_says_what_drift_does(make_evidence, action, outcome):
     evidence = make_evidence(drift=(drift(column(0.3, 0.001)), drift()))
     result = DriftFound().run(evidence, GatePolicy(drift_action=action))
     assert result.outcome == outcome
-    assert "Drift in the new rows: population 0.30." in result.message
+    assert result.message.startswith(
+        "Drift in the new rows, by the distance of two distributions: population 0.30 "
+        "(0: the same distribution, 1: nothing in common). Distances from 0.1 on count"
+    )
     assert result.figures == {"new rows": {"population (number)": 0.3}}
 
 

@@ -56,7 +56,7 @@ def status(store: Store) -> dict[str, Any]:
 
 def needs(store: Store) -> list[str]:
     with store.read() as connection:
-        return list(queries.status(connection)["needs_a_person"])
+        return [need["message"] for need in queries.status(connection)["needs_a_person"]]
 
 
 def late(store: Store) -> None:
@@ -74,7 +74,8 @@ def test_what_waits_is_promoted_by_nobody_else(store: Store, run: RunContext, as
     with store.read() as connection:
         (need,) = queries.status(connection)["needs_a_person"]
         shown = queries.show_run(connection, run.id)
-    assert f"`housing approve r{run.id}`" in need
+    commands = [f"housing approve r{run.id}", f'housing reject r{run.id} --reason "..."']
+    assert need["commands"] == commands
     assert shown["outcome"] == "awaiting approval"
     assert shown["approval"]["status"] == "pending"
 

@@ -66,7 +66,7 @@ def test_a_damaged_champion_is_red_and_reported_once_until_it_is_ready_again(
     assert _status(store) == [("m2", True), ("m1", False)]
     with store.read() as connection:
         needs = status(connection)["needs_a_person"]
-    assert any("m1" in line for line in needs)
+    assert any("m1" in need["message"] for need in needs)
     before = _rows(store)
     rollback_readiness.check_readiness(store, load_settings())
     assert _rows(store) == before + 2, "what was red is tried again"

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -340,16 +340,32 @@ def test_listings_show_a_run_whose_process_is_gone_as_the_next_run_will_record_i
     lease.release(store, token)
     status, (need,) = listed()
     assert status == "crashed"
-    assert need.startswith(f"r{run}, the last nightly run, was interrupted")
-    assert "`housing retrain`" in need
+    assert need["message"].startswith(f"r{run}, the last nightly run, was interrupted")
+    assert need["commands"] == [f"housing show r{run}", "housing retrain"]
     runs.mark_dead(store)
     assert listed() == (status, [need])
+
+
+def test_a_refused_run_is_not_the_last_run_and_takes_no_time(store):
+    run = start(store)
+    runs.finish(store, run, "completed", outcome="kept")
+    with store.write() as connection:
+        refused = runs.refuse(connection, "nightly", {}, "r1 runs")
+    with store.read() as connection:
+        assert queries.status(connection)["last_nightly_run"]["run"] == f"r{run}"
+        newest, before = queries.list_runs(connection)
+    assert (newest["run"], newest["result"], newest["seconds"]) == (f"r{refused}", "refused", None)
+    assert (before["result"], before["message"]) == ("kept", None)
+    with store.write() as connection:  # the host's clock was set back
+        runs.note_in(connection, run, finished_at=datetime(2020, 1, 1, tzinfo=UTC))
+    with store.read() as connection:
+        assert queries.show_run(connection, run)["seconds"] == 0
 
 
 def test_a_file_that_the_last_run_could_not_read_needs_a_person(store):
     def needs():
         with store.read() as connection:
-            return queries.status(connection)["needs_a_person"]
+            return [need["message"] for need in queries.status(connection)["needs_a_person"]]
 
     run, batch = start(store), {"name": "b.csv", "message": "b.csv: is empty (0 bytes)"}
     left = [{**batch, "status": "unreadable"}, {**batch, "status": "waiting"}]
