@@ -56,7 +56,10 @@ def status(store: Store) -> dict[str, Any]:
 
 def needs(store: Store) -> list[str]:
     with store.read() as connection:
-        return [need["message"] for need in queries.status(connection)["needs_a_person"]]
+        found = queries.status(connection)["needs_a_person"]
+    return [
+        " ".join([need["message"], *(f"`{one}`" for one in need["commands"])]) for need in found
+    ]
 
 
 def late(store: Store) -> None:
@@ -238,7 +241,7 @@ def test_what_is_on_hold_goes_on_waiting(store: Store, run: RunContext, land: La
     blocks.block(store, "m", second.challenger, Authorship("test", "looks odd"))
     (need,) = needs(store)
     assert f"`housing unblock m{second.challenger}`" in need
-    assert f"`housing reject r{run.id}`" in need
+    assert f"`housing reject r{run.id} --reason" in need
     assert "housing approve" not in need
     with pytest.raises(ModelBlocked, match="looks odd"):
         approval.approve(store, load_settings(), run.id, "go")
@@ -371,7 +374,8 @@ def test_a_batch_that_was_withdrawn_is_not_approved(
         approval.approve(store, load_settings(), run.id, "go")
     assert champion(store) == first.challenger
     (need,) = needs(store)
-    assert "but it was trained on b2, taken out of the dataset since; `housing dataset" in need
+    assert "but it was trained on b2, taken out of the dataset since; " in need
+    assert "`housing dataset restore b2 --reason" in need
     assert "housing approve" not in need
     datasets.restore(store, 2, reason="it was right")
     assert "housing approve" in needs(store)[0]
