@@ -82,7 +82,7 @@ OPERATORS = tuple(
         "NOTIFY__EVENTS", "NOTIFY__WEBHOOK_URL", "NOTIFY__MAIL_TO", "NOTIFY__HEARTBEAT_URL",
         "GATE__RULE", "GATE__MARGIN", "GATE__APPROVAL",
         "SEARCH__FAMILIES", "SEARCH__SECONDS",
-        "PREFECT_PORT", "SERVE__PORT", "SERVE__TOKEN", "SERVE__ALLOWED_HOSTS", "MONITOR__ON_ERROR",
+        "SERVE__TOKEN", "SERVE__ALLOWED_HOSTS", "MONITOR__ON_ERROR",
     )
 )  # fmt: skip
 """The settings that an installation decides on; the others have defaults that suit most."""
