@@ -306,3 +306,12 @@ def test_every_colour_of_a_plot_is_the_pages(make_report):
         fixed = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", plot.svg.decode()))
         assert not fixed, f"{plot.alt} has colours that no mode changes"
         assert b"<image" not in plot.svg
+
+
+def test_rounding_errors_of_equal_values_do_not_look_like_differences():
+    equal = [36_000.0, 36_000.0 + 1e-9, 36_000.0]
+    runs = [(day, Interval(v, v, v)) for day, v in zip(days(3, timedelta(1)), equal, strict=True)]
+    with inspected() as seen:
+        plots.history(runs)
+    low, high = seen[0].axes[0].get_ylim()
+    assert high - low >= LOOK.least_span * 36_000
