@@ -110,8 +110,8 @@ def _end(process: "subprocess.Popen[str]") -> None:
 def environment(venv: Path) -> Path:
     """The environment's Python; created where it is missing or was not finished."""
     python = venv / "bin" / "python"
-    usable = [str(python), "-c", "import pip"]
-    if not python.exists() or subprocess.run(usable, capture_output=True, check=False).returncode:  # noqa: S603
+    # Ctrl-C may leave a part of pip; its INSTALLER is written last.
+    if not python.exists() or not list(venv.glob("lib/python*/site-packages/pip-*/INSTALLER")):
         again = ["--clear"] if (venv / "pyvenv.cfg").exists() else []
         command = [sys.executable, "-m", "venv", *again, str(venv)]
         run(command, f"Creating {venv}", lambda _: "an environment with pip")
@@ -147,7 +147,7 @@ def install(python: Path, arguments: Sequence[str]) -> None:
     """`pip install` with these arguments."""
     (site,) = (python.parents[1] / "lib").glob("python*/site-packages")
     for folder in site.glob("*.dist-info"):
-        if not (folder / "RECORD").exists():  # interrupted: pip would believe it is installed
+        if not (folder / "INSTALLER").exists():  # interrupted: pip would believe it is installed
             shutil.rmtree(folder)
     locks = [name for name in arguments if name.endswith(".txt")]
     pins = "\n".join(Path(name).read_text() for name in locks)

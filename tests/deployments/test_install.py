@@ -35,9 +35,11 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that was made again, as Ctrl-C had left it without pip."""
+    """An environment that was made again, as Ctrl-C had left it with a part of pip."""
     folder = tmp_path_factory.mktemp("environments") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (_site(folder) / "pip").mkdir()
+    (_site(folder) / "pip" / "__init__.py").touch()
     python = install.environment(folder)
     subprocess.run([python, "-m", "pip", "--version"], check=True)
     return folder
@@ -89,7 +91,7 @@ def test_a_program_that_prints_nothing_is_no_silence(
 def test_a_package_that_was_half_unpacked_is_installed_again(venv: Path, wheels: Path) -> None:
     assert install.main(str(venv), *_arguments(wheels)) == 0
     (_site(venv) / "tiny.py").unlink()
-    (_site(venv) / "tiny-1.0.dist-info" / "RECORD").unlink()  # pip writes it last
+    (_site(venv) / "tiny-1.0.dist-info" / "INSTALLER").unlink()  # pip writes it last
     assert install.main(str(venv), *_arguments(wheels)) == 0
     assert (_site(venv) / "tiny.py").exists()
 
