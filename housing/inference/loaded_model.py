@@ -95,7 +95,7 @@ class LoadedModel:
 
     @property
     def notice(self) -> str:
-        """What nobody who reads a prediction should overlook; "" if there is nothing."""
+        """That it was trained on simulated rows; "" if it was not."""
         return SIMULATED if self.simulated else ""
 
     def predictions(self, columns: Columns) -> Predictions:

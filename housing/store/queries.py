@@ -437,4 +437,4 @@ UNFINISHED = {
     "failed": "{run}, the last nightly run, failed: {message}",
     "crashed": "{run}, the last nightly run, was interrupted: {message}. The next run resumes it.",
 }
-"""What is said of a last nightly run with such a status."""
+"""Messages about a last nightly run with such a status."""
