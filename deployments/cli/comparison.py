@@ -8,7 +8,6 @@ from rich.table import Column, Table
 
 from deployments.cli.output import bare_table, console, emit_json
 from deployments.cli.store import opened
-from housing.errors import NothingToTrainOn
 from housing.formatting import INTERVAL, amount, changed, limits, percent
 from housing.records import Interval
 from housing.schema import LOCATION, WORDING
@@ -22,12 +21,7 @@ def print_comparison(first: int, second: int, version: int | None, *, as_json: b
     with opened() as (store, settings):
         if version is None:
             with store.read() as connection:
-                active = datasets.active(connection)
-            if active is None:
-                raise NothingToTrainOn(
-                    why="there is no dataset yet", next_step="Run `housing retrain` first."
-                )
-            version = active.id
+                version = datasets.must_have_active(connection).id
         found = side_by_side(store, first, second, version, settings.gate)
     if as_json:
         emit_json({"models": [f"m{first}", f"m{second}"], **asdict(found)})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from deployments.cli.description import print_description
 from deployments.cli.gate import show_decided
 from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
 from deployments.cli.output import AsJson, Reason, console, emit_json
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from housing.store.data import copies
 
 app = typer.Typer()
-dataset_app = typer.Typer(help="Change the dataset; each change is a new version.")
+dataset_app = typer.Typer(help="Describe and change the dataset; each change is a new version.")
 app.add_typer(dataset_app, name="dataset")
 
 
@@ -156,6 +157,23 @@ def unblock(
 def _print_released(copies_: tuple[int, ...]) -> None:
     for copy in copies_:
         console.print(f"b{copy}, quarantined for rows of it, is accepted with it.")
+
+
+@dataset_app.command("describe")
+def describe_dataset(
+    version: Annotated[
+        Id | None, id_argument("v", "A version, e.g. v3; the active one if left out.")
+    ] = None,
+    compare: Annotated[
+        Id | None, id_option("v", "Version that changes are counted from; its parent if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Describe a dataset version: histograms, correlations, strata, changes; write a page.
+
+    Figures that need labels are of the training set alone.
+    """
+    print_description(version, compare, as_json=as_json)
 
 
 @dataset_app.command("rollback")

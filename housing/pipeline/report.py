@@ -15,7 +15,7 @@ from housing.errors import HousingError
 from housing.gate import evidence as records
 from housing.gate import policy as policies
 from housing.gate.evidence import HoldoutReuse
-from housing.pipeline import model_card
+from housing.pipeline import data_page, model_card
 from housing.pipeline.notices import notices
 from housing.pipeline.run_context import RunContext
 from housing.records import Interval, RunResult, Verdict
@@ -55,8 +55,10 @@ def write_report(
 ) -> WrittenReport:
     """Write the report of a run, and the challenger's model card, into HOME/reports."""
     path = report_path(settings, run.id)
-    text, page = _card(store, settings, result)
-    report = replace(collect(store, settings, run.id, result), location=str(path), card=page)
+    text, card = _card(store, settings, result)
+    data = _data_page(store, settings, result)
+    collected = collect(store, settings, run.id, result)
+    report = replace(collected, location=str(path), card=card, data_page=data)
     write_page(path, render(report).encode())
     return WrittenReport(replace(result, report=str(path)), summary(report), report, text)
 
@@ -74,6 +76,23 @@ def _card(store: Store, settings: Settings, result: RunResult) -> tuple[str, str
     except HousingError as error:
         log.warning("m%d has no model card: %s", result.challenger, error)
         return "", ""
+
+
+def _data_page(store: Store, settings: Settings, result: RunResult) -> str:
+    """Path of the page of the run's dataset version, written once a version; empty without one.
+
+    A failed page must not prevent the report.
+    """
+    if result.version is None:
+        return ""
+    path = data_page.page_path(settings, result.version)
+    try:
+        if not path.exists():
+            data_page.write(store, settings, data_page.collect(store, result.version))
+        return str(path)
+    except HousingError as error:
+        log.warning("v%d has no page: %s", result.version, error)
+        return ""
 
 
 def collect(store: Store, settings: Settings, run: int, result: RunResult) -> RunReport:

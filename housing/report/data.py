@@ -55,6 +55,7 @@ class RunReport:
     message: str
     notices: tuple[str, ...] = ()  # important notices, e.g. simulated rows
     location: str = ""  # path or address of the HTML page
+    data_page: str = ""  # path of the page of the dataset version, in the same folder
     card: str = ""  # path of the challenger's model card (HTML; Markdown in the same folder)
 
     challenger: str = ""  # label: "m8 (hist_gradient_boosting)"

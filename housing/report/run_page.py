@@ -55,7 +55,7 @@ MODEL_DETAILS: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
 def render(report: RunReport) -> str:
     """The whole page. Texts from outside (file names, values, messages) are escaped."""
     test, importances, unit = report.test, report.importances, report.importance_unit
-    page = _environment().get_template("run.html")
+    page = environment().get_template("run.html")
     text = page.render(
         report=report,
         headline=report.outcome.headline,
@@ -72,6 +72,7 @@ def render(report: RunReport) -> str:
         search=plots.search(report.trials, report.best),
         failures=[trial for trial in report.trials if trial.error],
         card=PurePath(report.card).name,  # in the same folder
+        data_page=PurePath(report.data_page).name,
         importances=plots.importances(importances, unit) if importances else None,
         predicted=plots.predicted_vs_actual(test) if test else None,
         map=plots.error_map(test) if test else None,
@@ -148,7 +149,8 @@ def _models(report: RunReport) -> Iterator[tuple[str, str, ModelMetrics]]:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates of pages, with the filters that write figures."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -3,12 +3,13 @@
 Not here: how candidates are drawn, scored or refitted.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 
 from sklearn.pipeline import Pipeline
 
+from housing.features.derived import Derived
 from housing.features.preprocess import groups_of, leave_out
 from housing.records import Candidate
 from housing.schema import PROBLEM
@@ -18,6 +19,9 @@ _MODELS = import_module(PROBLEM.models)
 FAMILIES: Mapping[str, ModelFamily] = _MODELS.FAMILIES
 BASELINES: Mapping[str, ModelFamily] = _MODELS.BASELINES
 """Models that a challenger must beat; they are fitted, never searched."""
+
+DERIVED: Sequence[Derived] = getattr(_MODELS, "DERIVED", ())
+"""Derived columns that the page of a dataset shows beside the table's own."""
 
 
 @cache

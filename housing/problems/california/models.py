@@ -24,6 +24,8 @@ from housing.problems.california.features import COVARIATES, LOGS, RATIOS, ROW_G
 from housing.problems.california.table import LOCATION, TABLE
 from housing.training.families import ModelFamily
 
+DERIVED = (*RATIOS, *LOGS)
+
 CLUSTERS = "preprocess__geo__n_clusters"
 
 

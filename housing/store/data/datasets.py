@@ -38,6 +38,16 @@ def active(connection: Connection) -> DatasetVersion | None:
     return None if newest is None else get(connection, newest)
 
 
+def must_have_active(connection: Connection) -> DatasetVersion:
+    """The newest version; NothingToTrainOn before the first."""
+    found = active(connection)
+    if found is None:
+        raise NothingToTrainOn(
+            why="there is no dataset yet", next_step="Run `housing retrain` first."
+        )
+    return found
+
+
 def get(connection: Connection, version: int) -> DatasetVersion:
     """One version; UnknownId if there is none."""
     query = sa.select(dataset_versions).where(dataset_versions.c.id == version)

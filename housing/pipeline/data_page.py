@@ -1,0 +1,98 @@
+"""The page of a dataset version, written to HOME/reports/data-v3.html."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from housing import schema
+from housing.errors import NothingToTrainOn
+from housing.features.derived import compute, inputs_of
+from housing.quality.description import correlations, describe, stratum_shares
+from housing.records import DatasetProfile
+from housing.report.data_page import ColumnChange, DataPage, cap_of, render
+from housing.settings import Settings
+from housing.store.data import batches, datasets, profiles
+from housing.store.database.engine import Store
+from housing.store.objects.filesystem import write_page
+from housing.training.candidates import DERIVED
+from housing.training.split import strata, stratum_name
+
+
+def write(store: Store, settings: Settings, data: DataPage) -> Path:
+    """Render the page; returns where it is."""
+    path = page_path(settings, data.version)
+    write_page(path, render(data).encode())
+    return path
+
+
+def page_path(settings: Settings, version: int) -> Path:
+    """Where the page of a version is, if it has one."""
+    return settings.home / "reports" / f"data-v{version}.html"
+
+
+def collect(store: Store, version: int, compared: int | None = None) -> DataPage:
+    """Everything that the page shows; what labels show is taken from the training side alone.
+
+    `compared` is the version that changes are counted from, the parent if left out.
+    """
+    with store.read() as connection:
+        made = datasets.get(connection, version)
+        simulated = any(batches.get(connection, batch).simulated for batch in made.batches)
+    compared = made.parent if compared is None else compared
+    frame = datasets.read(store, version)
+    strata_of = strata(frame)
+    test = frame[datasets.SIDE_COLUMN].to_numpy()
+    names = {code: stratum_name(code) for code in set(strata_of.tolist())}
+    training = datasets.training_rows(frame)
+    numbers = _numbers(training)
+    found = {name: describe(numbers[name], cap_of(name)) for name in map(str, numbers)}
+    facts = {name: each for name, each in found.items() if each is not None}
+    before = None if compared is None else _profile(store, compared)
+    return DataPage(
+        version=version,
+        created_at=made.created_at,
+        rows=len(frame),
+        train_rows=int((~test).sum()),
+        test_rows=int(test.sum()),
+        batches=[f"b{batch}" for batch in made.batches],
+        simulated=simulated,
+        training=numbers,
+        facts=facts,
+        categories={
+            name: {str(k): int(v) for k, v in training[name].value_counts(sort=False).items()}
+            for name in schema.CATEGORIES
+        },
+        units=_units(),
+        correlations=correlations(numbers[list(facts)]),
+        strata=stratum_shares(strata_of, test, names),
+        compared=None if before is None else compared,
+        compared_rows=0 if before is None else before.rows,
+        changes=[] if before is None else _changes(before, profiles.measured(store, version)),
+    )
+
+
+def _numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Columns of numbers and, after them, derived ones."""
+    numbers = rows[list(schema.NUMBERS)]
+    if not DERIVED:
+        return numbers
+    derived = compute(numbers[list(inputs_of(DERIVED))], DERIVED)
+    return numbers.join(pd.DataFrame(derived, columns=[each.name for each in DERIVED]))
+
+
+def _units() -> dict[str, str]:
+    own = {name: column.unit for name, column in schema.CATALOGUE.items()}
+    return own | {each.name: each.unit for each in DERIVED}
+
+
+def _profile(store: Store, version: int) -> DatasetProfile | None:
+    try:
+        return profiles.measured(store, version)
+    except NothingToTrainOn:  # an empty version: there is nothing to compare with
+        return None
+
+
+def _changes(before: DatasetProfile, after: DatasetProfile) -> list[ColumnChange]:
+    return [
+        ColumnChange(name, before.columns[name], after.columns[name]) for name in schema.FEATURES
+    ]
