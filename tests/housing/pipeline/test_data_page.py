@@ -1,0 +1,81 @@
+"""The page of a dataset version shows the training set, and nothing of the test set's labels."""
+
+import re
+
+import pytest
+
+from housing.errors import StoreUnavailable
+from housing.pipeline import data_page
+from housing.pipeline.data_page import collect
+from housing.report.data_page import as_json, render
+from housing.settings import Settings
+from housing.store.data import datasets
+from housing.store.database.open import open_store
+from tests.fixtures.run_without_prefect import plain_run
+from tests.fixtures.small_settings import landing_rows
+from tests.housing.conftest import Land
+
+LABEL = "median_house_value"
+OF_THE_VERSION = ("dataset", "batches", "compared", "changes")
+
+
+def _figures(settings: Settings, version: int) -> dict[str, object]:
+    with open_store(settings) as store:
+        found = as_json(collect(store, version))
+    return {name: value for name, value in found.items() if name not in OF_THE_VERSION}
+
+
+def _sides(settings: Settings) -> tuple[set[float], set[float]]:
+    """Longitudes of the training side and of the test side."""
+    with open_store(settings) as store:
+        frame = datasets.read(store, 1)
+    test = frame[datasets.SIDE_COLUMN]
+    return set(frame.longitude[~test]), set(frame.longitude[test])
+
+
+@pytest.mark.parametrize(("side", "changes"), [("test", False), ("train", True)])
+def test_only_labels_of_the_training_set_change_a_figure(
+    small: Settings, land: Land, side: str, changes: bool
+) -> None:
+    rows = landing_rows(7, 600)
+    land("a.csv", frame=rows)
+    plain_run()
+    train, test = _sides(small)
+    others = rows[rows.longitude.isin({"test": test - train, "train": train - test}[side])]
+    assert len(others) > 20
+    land("b.csv", frame=others.assign(**{LABEL: others[LABEL] + 5_000}))
+    plain_run()
+    assert (_figures(small, 2) != _figures(small, 1)) == changes
+
+
+def test_the_page_has_every_column_and_names_what_changed(small: Settings, land: Land) -> None:
+    land("a.csv", rows=400)
+    plain_run()
+    land("b.csv", rows=400, seed=1)
+    result = plain_run()
+    page = (small.home / "reports" / "data-v2.html").read_text()
+    text = " ".join(re.sub(r"<[^>]*>", " ", page).split())
+    assert "Changes since v1" in text
+    assert "800 districts instead of 400" in text
+    for name in ("total bedrooms", "median income", "ocean proximity", "bedrooms per room"):
+        assert name in text
+    assert "SIMULATED" not in text
+    assert "data-v2.html" in (small.home / "reports" / f"report-r{result.run}.html").read_text()
+
+
+def test_a_page_that_cannot_be_made_costs_no_report(
+    small: Settings, land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise StoreUnavailable(what="The folder x", why="it is full", next_step="Empty it.")
+
+    monkeypatch.setattr(data_page, "write", broken)
+    land("a.csv", rows=400)
+    assert plain_run().report is not None
+
+
+def test_the_page_is_a_function_of_its_figures(small: Settings, land: Land) -> None:
+    land("a.csv", rows=400)
+    plain_run()
+    with open_store(small) as store:
+        assert render(collect(store, 1)) == render(collect(store, 1))
