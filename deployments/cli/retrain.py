@@ -60,7 +60,8 @@ def nightly_flow(settings: Settings, chosen: dict[str, Any]) -> Iterator[Callabl
 
 def check_options(chosen: dict[str, Any]) -> None:
     """SettingsInvalid names the options whose values are impossible, before anything starts."""
-    search = {name: chosen[name] for name in ("n_trials", "families", "seed") if chosen.get(name)}
+    names = ("n_trials", "families", "seed", "strategy")
+    search = {name: chosen[name] for name in names if chosen.get(name)}
     sources = {"names": chosen["source"]} if chosen.get("source") else {}
     try:
         load_settings(search=search, sources=sources)

@@ -23,6 +23,9 @@ def retrain(
         str | None, typer.Option(help="Sources to read, separated by commas.")
     ] = None,
     n_trials: Annotated[int | None, typer.Option(min=1, help="Trials of the search.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="`random` candidates, or every one of a `grid`.")
+    ] = None,
     families: Annotated[
         str | None, typer.Option(help="Model families to sample from, separated by commas.")
     ] = None,
@@ -40,6 +43,7 @@ def retrain(
     chosen = {
         "source": source,
         "n_trials": n_trials,
+        "strategy": strategy,
         "families": split_names(families),
         "seed": seed,
         "dry_run": dry_run,

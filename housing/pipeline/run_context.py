@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,6 +59,8 @@ class NightlyParameters(BaseModel):
         None, title="N Trials", json_schema_extra=without_default
     )
     """Trials of the random search."""
+    strategy: Literal["random", "grid"] | Unset = Field(None, json_schema_extra=without_default)
+    """Draw candidates at random, or try every combination of the families' grids."""
     families: tuple[str, ...] | Unset = Field(
         None,
         description=f"Model families to draw from: {', '.join(FAMILIES)}.",
@@ -75,7 +77,7 @@ class NightlyParameters(BaseModel):
         """The settings of this run; SettingsInvalid where a value is impossible."""
         changed = {
             name: value
-            for name in ("n_trials", "families", "seed")
+            for name in ("n_trials", "families", "seed", "strategy")
             if (value := getattr(self, name)) is not None
         }
         overrides: dict[str, Any] = {"search": changed}

@@ -1,6 +1,7 @@
 """Hyper-parameter search and challenger fit; both resume from stored results."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from sqlalchemy.engine import Row
 
 from housing import progress, schema
 from housing.errors import Corrupt, NothingToTrainOn
-from housing.formatting import amount
+from housing.formatting import amount, duration
 from housing.keys import KEY_COLUMN, Keys
 from housing.pipeline.run_context import RunContext
 from housing.records import Candidate, Member, Score, Trial
@@ -30,13 +31,13 @@ from housing.training.fit import (
     library_versions,
 )
 from housing.training.importance import importances
-from housing.training.sampling import in_search_space
+from housing.training.sampling import expected_seconds, in_search_space, sample_candidates
 from housing.training.search import Found, best, run_search
 from housing.training.search_config import SearchPlan
 from housing.training.search_config import search_key as plan_key
 from housing.training.workers import one_thread
 
-"""Column of the out-of-fold predictions, beside the key."""
+log = logging.getLogger("housing")
 
 TOY_ROWS = 200
 """Training rows on which a family is tried before its search."""
@@ -138,6 +139,8 @@ def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
 
 def _warm_starts(store: Store, version: int, plan: SearchPlan) -> list[Candidate]:
     """The best candidates of earlier searches that lie in this plan's search space; each once."""
+    if plan.strategy == "grid":
+        return []
     with store.read() as connection:
         others = searches.best_of_others(connection, version, plan.warm_starts)
     found: list[Candidate] = []
@@ -156,9 +159,10 @@ def _run(
         scored = list(searches.scores_of(connection, search))
         ended = {trial.candidate.index: trial for trial in searches.trials_of(connection, search)}
     done = tuple(scored)
-    total = plan.folds * (
-        plan.n_trials + len(warm_starts)
-    )  # at most: candidates that are stopped save theirs
+    tried = sample_candidates(plan, FAMILIES, warm_starts)
+    total = plan.folds * len(tried)  # at most: candidates that are stopped save theirs
+    about = duration(expected_seconds(tried, len(X), plan))
+    log.info("search: %d candidates, at most %d fits, about %s", len(tried), total, about)
 
     def report() -> None:
         progress.report("search", len(scored), total, _so_far(ended.values()))

@@ -42,9 +42,10 @@ class ModelFamily:
     `build` takes the seed of everything random inside and returns an unfitted pipeline with the
     steps `preprocess` and `model`. `space` maps its parameter names to a list of values or to a
     scipy distribution. `cost` estimates one fit (seconds at 10,000 rows) from a candidate's
-    parameters; it only orders the work. `extra` is a package that only this family needs, and the
-    name of the project's extra that installs it. `trusted` names types of other packages in its
-    fitted models, e.g. "lightgbm.basic.Booster": they may be loaded.
+    parameters; it orders the work and estimates its time. `grid` has the values that a grid search
+    combines; empty: those of `space`, where it holds only lists. `extra` is a package that only
+    this family needs, and the name of the project's extra that installs it. `trusted` names types
+    of other packages in its fitted models, e.g. "lightgbm.basic.Booster": they may be loaded.
     """
 
     name: str
@@ -54,6 +55,14 @@ class ModelFamily:
     cost: Callable[[Mapping[str, Any]], float] = _constant_cost
     extra: str = ""
     trusted: tuple[str, ...] = ()
+    grid: Mapping[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def lists(self) -> Mapping[str, list[Any]] | None:
+        """The values that a grid search combines; None where only distributions are known."""
+        if self.grid:
+            return self.grid
+        return dict(self.space) if all(isinstance(v, list) for v in self.space.values()) else None
 
     @property
     def installed(self) -> bool:

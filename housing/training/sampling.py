@@ -1,8 +1,9 @@
 """The candidates that a search tries, and the folds that it scores them on.
 
-Candidates are those of scikit-learn's ParameterSampler over the union of the families' spaces, or
-over each in turn where wall time is the limit, then the best of earlier runs. Not here: the spaces
-(`candidates`), and how candidates are scored (`search`).
+Candidates are those of scikit-learn's ParameterGrid over the families' grids; or those of its
+ParameterSampler over the union of their spaces, or over each in turn where wall time is the limit,
+then the best of earlier runs. Not here: the spaces (`candidates`), and how candidates are scored
+(`search`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,9 +37,13 @@ def sample_candidates(
 ) -> tuple[Candidate, ...]:
     """The first `n_trials` points that ParameterSampler gives, then those of `warm_starts`.
 
-    Parameters are plain int, float, str, bool or None. Where every space is a list of values and
-    together they hold fewer than `n_trials` points, there are only as many candidates.
+    With the strategy `grid` all points of ParameterGrid, and no others. Parameters are plain int,
+    float, str, bool or None. Where every space is a list of values and together they hold fewer
+    than `n_trials` points, there are only as many candidates.
     """
+    if plan.strategy == "grid":
+        grids = [{FAMILY: [name], **(families[name].lists or {})} for name in plan.families]
+        return tuple(_candidate(i, point) for i, point in enumerate(ParameterGrid(grids)))
     fresh = tuple(islice(sample_forever(plan, families), plan.n_trials))
     again = (Candidate(len(fresh) + i, w.family, w.parameters) for i, w in enumerate(warm_starts))
     return (*fresh, *again)
@@ -60,8 +65,12 @@ def sample_forever(
         each = [_sampled([s], plan.n_trials, own) for s, own in zip(spaces, states, strict=True)]
         points = (point for turn in zip_longest(*each) for point in turn if point is not None)
     for index, point in enumerate(points):
-        family = str(point.pop(FAMILY))
-        yield Candidate(index, family, {name: _plain(value) for name, value in point.items()})
+        yield _candidate(index, point)
+
+
+def _candidate(index: int, point: dict[str, Any]) -> Candidate:
+    family = str(point.pop(FAMILY))
+    return Candidate(index, family, {name: _plain(value) for name, value in point.items()})
 
 
 def _sampled(
@@ -83,6 +92,18 @@ def in_search_space(
     return candidate.family in plan.families and set(candidate.parameters) == set(
         families[candidate.family].space
     )
+
+
+def expected_seconds(
+    candidates: Sequence[Candidate],
+    rows: int,
+    plan: SearchPlan,
+    families: Mapping[str, ModelFamily] = FAMILIES,
+) -> float:
+    """Estimated wall time of scoring `candidates` on `rows` rows, from the families' `cost`."""
+    costs = sum(families[c.family].cost(c.parameters) for c in candidates)
+    share = min(rows, plan.rows) * (plan.folds - 1) / plan.folds / 10_000
+    return costs * share * plan.folds / plan.workers
 
 
 def sample(rows: int, plan: SearchPlan) -> Rows:

@@ -1,10 +1,10 @@
-"""Random search: candidates scored on folds in parallel, pruned, and recorded fold by fold.
+"""Random and grid search: candidates scored in parallel, pruned, and recorded fold by fold.
 
 With `prune_margin` 0 and no limit of wall time, candidates and scores are those of scikit-learn's
-RandomizedSearchCV over the union of the families' spaces. Beyond it, scores are handed over at
-once, a search resumes, features are computed once a fold, and each worker has one thread. Not here:
-the candidates (`sampling`), the pruning rule (`pruning`), the ensemble (`ensemble`), and
-where scores are kept (the caller).
+RandomizedSearchCV over the union of the families' spaces, or of GridSearchCV. Beyond them, scores
+are handed over at once, a search resumes, features are computed once a fold, and each worker has
+one thread. Not here: the candidates (`sampling`), the pruning rule (`pruning`), the ensemble
+(`ensemble`), and where scores are kept (the caller).
 """
 
 import time

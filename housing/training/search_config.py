@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -25,7 +25,7 @@ ALL_CORES = -1
 
 
 class SearchPlan(BaseModel):
-    """A random search; the same plan gives the same candidates and scores on every machine."""
+    """A search; the same plan gives the same candidates and scores on every machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -44,6 +44,9 @@ class SearchPlan(BaseModel):
     seconds: float | None = Field(default=None, gt=0, le=7 * 86_400)
     """Wall time of the search in seconds; trials are added in rounds of N_TRIALS until it is used
     up"""
+    strategy: Literal["random", "grid"] = "random"
+    """`random` draws N_TRIALS candidates from the families' spaces; `grid` tries every combination
+    of the values of their grids, and no best trials of earlier runs"""
     prune_margin: float = Field(default=0.003, ge=0, le=1)
     """A trial is pruned after a fold when its error so far exceeds the best trial's on the same
     folds by more than this share; 0 scores every trial on every fold"""
@@ -79,6 +82,23 @@ class SearchPlan(BaseModel):
             if why := FAMILIES[name].missing:
                 raise ValueError(f"{name}: {why}")
         return families
+
+    @field_validator("strategy")
+    @classmethod
+    def _with_grids(cls, strategy: str, info: ValidationInfo) -> str:
+        """Refuse a grid search of families without a grid, and one that wall time would cut off."""
+        from housing.training.candidates import FAMILIES
+
+        if strategy == "grid":
+            named = info.data.get("families", ())  # none where they are refused
+            if without := [name for name in named if FAMILIES[name].lists is None]:
+                having = [name for name, family in FAMILIES.items() if family.lists is not None]
+                raise ValueError(
+                    f"{', '.join(without)} has no grid; families that have one: {', '.join(having)}"
+                )
+            if info.data.get("seconds") is not None:
+                raise ValueError("a grid search tries all of its grid: it cannot end after SECONDS")
+        return strategy
 
     @field_validator("exclude_features")
     @classmethod
@@ -135,7 +155,9 @@ def search_key(plan: SearchPlan, families: "Mapping[str, ModelFamily] | None" = 
         "plan": plan.model_dump(exclude={"n_jobs"}),
         "families": {
             name: {
-                "space": describe(families[name].space),
+                "space": describe(
+                    families[name].lists if plan.strategy == "grid" else families[name].space
+                ),
                 "pipeline": describe(unfitted(name, plan.seed, families, plan.exclude_features)),
             }
             for name in plan.families

@@ -123,6 +123,11 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "model__max_features": uniform(0.1, 0.3),
         },
         _boosting_cost,
+        grid={
+            "model__max_iter": [300],
+            "model__learning_rate": [0.05, 0.07],
+            "model__max_leaf_nodes": [20, 30, 45],
+        },
     ),
     "lightgbm": ModelFamily(
         "lightgbm",
@@ -180,6 +185,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
         "100 trees with random cuts on the same features; its errors differ from those of boosting",
         {"model__min_samples_leaf": randint(1, 4), "model__max_features": uniform(0.2, 0.4)},
         _extra_trees_cost,
+        grid={"model__min_samples_leaf": [1, 2, 3], "model__max_features": [0.3, 0.5]},
     ),
     "forest": ModelFamily(
         "forest",
@@ -187,6 +193,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
         "The reference recipe: a random forest of 100 trees, with the space it was published with",
         {CLUSTERS: randint(3, 50), "model__max_features": randint(2, 20)},
         _forest_cost,
+        grid={CLUSTERS: [5, 10, 15], "model__max_features": [4, 6, 8]},
     ),
     "tree": ModelFamily(
         "tree",
@@ -197,6 +204,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "model__min_samples_leaf": randint(5, 61),
             "model__max_features": uniform(0.3, 0.7),
         },
+        grid={CLUSTERS: [10, 30], "model__min_samples_leaf": [10, 20, 40]},
     ),
     "linear": ModelFamily(
         "linear",
@@ -208,6 +216,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "preprocess__geo__label_weights": [False, True],
             "model__alpha": loguniform(1e-3, 1e2),
         },
+        grid={CLUSTERS: [30, 100], "model__alpha": [0.01, 0.1, 1.0, 10.0]},
     ),
 }
 

@@ -8,13 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
-from sklearn.model_selection import KFold, ParameterSampler, RandomizedSearchCV
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    ParameterGrid,
+    ParameterSampler,
+    RandomizedSearchCV,
+)
 from sklearn.pipeline import Pipeline
 
 from housing.errors import SearchFailed
 from housing.records import Candidate, Score, Trial
 from housing.training.candidates import FAMILIES, pipeline
-from housing.training.sampling import folds, sample_candidates
+from housing.training.sampling import expected_seconds, folds, sample_candidates
 from housing.training.search import best, run_search
 from housing.training.search_config import SearchPlan
 from tests.housing.training import families
@@ -79,6 +85,42 @@ def test_scores_are_those_of_randomized_search_cv(shuffle, census_path):
     assert {trial.candidate.family for trial in trials} == set(SMALL)
     cv = KFold(3, shuffle=True, random_state=plan.seed) if shuffle else 3
     assert_same_scores(trials, randomized_search(plan, SMALL, cv).fit(X, y), plan)
+
+
+@pytest.mark.system
+def test_scores_of_a_grid_are_those_of_grid_search_cv(census_path):
+    X, y, _, _ = families.reference_split(census_path)
+    X, y = X[:500], y[:500]
+    plan = plain(families=("linear",), strategy="grid", n_jobs=2, shuffle=False)
+    oracle = GridSearchCV(
+        FAMILIES["linear"].build(plan.seed), FAMILIES["linear"].grid, cv=3,
+        scoring="neg_root_mean_squared_error",
+    ).fit(X, y)  # fmt: skip
+    trials = run_search(X, y, plan).trials
+    assert [dict(trial.candidate.parameters) for trial in trials] == oracle.cv_results_["params"]
+    scores = [-oracle.cv_results_[f"split{fold}_test_score"] for fold in range(3)]
+    np.testing.assert_allclose([t.fold_rmse for t in trials], np.transpose(scores), rtol=1e-9)
+    assert best(trials).candidate.index == oracle.best_index_
+
+
+def test_a_grid_search_tries_every_combination_of_each_family_and_nothing_else():
+    plan = plain(families=("tree", "forest"), strategy="grid", n_trials=1)
+    before = sample_candidates(plain(families=("tree",), n_trials=2))
+    tried = sample_candidates(plan, warm_starts=before)
+    expected = [*ParameterGrid(FAMILIES["tree"].grid), *ParameterGrid(FAMILIES["forest"].grid)]
+    assert [dict(candidate.parameters) for candidate in tried] == expected
+    assert [candidate.index for candidate in tried] == list(range(len(expected)))
+
+
+@pytest.mark.parametrize("name", [n for n, f in FAMILIES.items() if f.grid and f.installed])
+def test_a_grid_fits_its_family_and_its_time_is_estimated(name):
+    plan = plain(families=(name,), strategy="grid")
+    tried = sample_candidates(plan)
+    for candidate in tried:
+        assert FAMILIES[name].build(0).set_params(**candidate.parameters)
+    alone = expected_seconds(tried[:1], 10_000, plan)
+    assert 0 < alone < expected_seconds(tried, 10_000, plan)
+    assert alone < expected_seconds(tried[:1], 20_000, plan)
 
 
 @pytest.mark.slow

@@ -42,6 +42,15 @@ def test_an_unknown_family_is_answered_with_those_that_exist():
         SearchPlan(families=("jungle",))
 
 
+def test_a_grid_search_needs_a_grid_and_an_open_end():
+    with pytest.raises(ValidationError, match="lightgbm has no grid; families that have one: boo"):
+        SearchPlan(families=("linear", "lightgbm"), strategy="grid")
+    with pytest.raises(ValidationError, match="cannot end after SECONDS"):
+        SearchPlan(families=("linear",), seconds=60, strategy="grid")
+    random = SearchPlan(families=("linear",))
+    assert search_key(random) != search_key(random.model_copy(update={"strategy": "grid"}))
+
+
 def test_fields_are_described_and_the_plan_is_frozen_and_survives_json():
     assert all(field.description for field in SearchPlan.model_fields.values())
     plan = SearchPlan(families=("tree", "linear"), n_trials=3)
