@@ -152,6 +152,7 @@ class Score:
     rmse: float  # in the target's unit; infinity where it failed
     seconds: float  # wall time of fitting and predicting
     error: str = ""  # why it failed, or ""
+    train_rmse: float | None = None  # on the rows it was fitted on, where families are compared
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ class Trial:
     seconds: float  # wall time of all its fits
     error: str = ""  # why it failed, or ""
     stopped: bool = False  # it was so far behind after some folds that the others were spared
+    fold_train_rmse: tuple[float, ...] = ()  # on the rows of each fit, where families are compared
 
     @property
     def rmse(self) -> float:

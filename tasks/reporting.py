@@ -18,6 +18,7 @@ from housing import progress
 from housing.notify import Message
 from housing.pipeline.report import WrittenReport
 from housing.report.artifacts import models_table, pictures
+from housing.report.family_table import as_rows, by_family
 from housing.store.objects.filesystem import write_page
 
 REPORTS = "/reports"
@@ -67,6 +68,10 @@ def show_report(written: WrittenReport) -> None:
     if table := models_table(written.report):
         create_table_artifact(
             key="models", table=table, description="Both models on this run's test set."
+        )
+    if len(families := as_rows(by_family(written.report.trials))) > 1:
+        create_table_artifact(
+            key="families", table=families, description="The best candidate of each model family."
         )
     if written.card:
         create_markdown_artifact(

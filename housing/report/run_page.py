@@ -25,6 +25,7 @@ from housing.records import Metrics
 from housing.report import gate_plots, plots, wording
 from housing.report.data import RunReport
 from housing.report.design.stylesheet import css
+from housing.report.family_table import as_rows, by_family
 from housing.report.plot_style import RenderedFigure
 from housing.schema import LOCATION, WORDING
 
@@ -70,6 +71,7 @@ def render(report: RunReport) -> str:
         baselines=report.evidence.baselines if report.evidence else {},
         totals=wording.totals(report.batches),
         search=plots.search(report.trials, report.best),
+        families=as_rows(by_family(report.trials)),
         failures=[trial for trial in report.trials if trial.error],
         card=PurePath(report.card).name,  # in the same folder
         data_page=PurePath(report.data_page).name,

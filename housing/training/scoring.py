@@ -33,6 +33,7 @@ class Task:
     without: tuple[str, ...]
     build: Callable[[int], Pipeline]
     key: str = ""
+    with_training_error: bool = False
 
     def sharing(self, key: str) -> "Task":
         """The same task with features that are computed beforehand."""
@@ -88,6 +89,7 @@ def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldS
     """Fit on one side of a fold, score on the other: no step ever sees the other side's labels."""
     began = time.perf_counter()
     rmse, error, predicted = float("inf"), sides.error, np.empty(0)
+    on_training_rows: float | None = None
     try:
         if not error:
             model: Any = task.pipeline()
@@ -95,7 +97,12 @@ def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldS
             model.fit(sides.train, y_train)
             predicted = np.asarray(model.predict(sides.test), dtype=np.float64)
             rmse = float(root_mean_squared_error(y_test, predicted))
+            if task.with_training_error:
+                on_training_rows = float(
+                    root_mean_squared_error(y_train, model.predict(sides.train))
+                )
     except Exception as failure:  # noqa: BLE001 - recorded as the result of the candidate
         error = f"{type(failure).__name__}: {failure}"
     seconds = time.perf_counter() - began
-    return FoldScore(Score(task.candidate.index, task.fold, rmse, seconds, error), predicted)
+    found = Score(task.candidate.index, task.fold, rmse, seconds, error, on_training_rows)
+    return FoldScore(found, predicted)

@@ -161,17 +161,26 @@ class _Search:
             self._end(candidate)
 
     def _going_on(self, alive: Mapping[int, Candidate], count: int) -> dict[int, Candidate]:
-        """The candidates that are left after `count` folds."""
+        """The candidates that are left after `count` folds: near the best, or a family's best."""
         others = [t.candidate.index for t in self.trials.values() if not t.error and not t.stopped]
         sums = {
             index: total([self.scores[index, fold].rmse for fold in range(count)])
             for index in (*alive, *others)
         }
-        going = set(prune(sums, self.plan.prune_margin))
+        going = {*prune(sums, self.plan.prune_margin), *self._best_of_families(alive, sums)}
         for index, candidate in alive.items():
             if index not in going:
                 self._end(candidate)
         return {index: candidate for index, candidate in alive.items() if index in going}
+
+    def _best_of_families(
+        self, alive: Mapping[int, Candidate], sums: Mapping[int, float]
+    ) -> Iterator[int]:
+        """The best candidate of each family that has no whole trial yet, so that none is hidden."""
+        whole = {t.candidate.family for t in self.trials.values() if not t.error and not t.stopped}
+        for family in {candidate.family for candidate in alive.values()} - whole:
+            its = [index for index, candidate in alive.items() if candidate.family == family]
+            yield min(its, key=lambda index: (sums[index], index))
 
     def _end(self, candidate: Candidate) -> None:
         """Turn a candidate into a trial."""
@@ -185,6 +194,7 @@ class _Search:
             fold_rmse=() if error else tuple(each.rmse for each in its),
             seconds=sum(each.seconds for each in its),
             error=error,
+            fold_train_rmse=tuple(s.train_rmse for s in its if s.train_rmse is not None),
             stopped=not error and len(its) < self.plan.folds,
         )
         self.trials[candidate.index] = trial
@@ -224,7 +234,10 @@ class _Search:
 
     def _task(self, candidate: Candidate, fold: int) -> Task:
         build = self.families[candidate.family].build
-        task = Task(candidate, fold, self.plan.seed, self.plan.exclude_features, build)
+        task = Task(
+            candidate, fold, self.plan.seed, self.plan.exclude_features, build,
+            with_training_error=self.plan.compares_families,
+        )  # fmt: skip
         # Features that no parameter changes are the same for a whole family: computed once.
         return task.sharing(feature_key(task))
 

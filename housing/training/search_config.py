@@ -129,6 +129,11 @@ class SearchPlan(BaseModel):
         return n_jobs
 
     @property
+    def compares_families(self) -> bool:
+        """Whether several families are searched: then errors on training rows are measured too."""
+        return len(set(self.families)) > 1
+
+    @property
     def workers(self) -> int:
         """Worker processes on this machine."""
         if self.n_jobs == ALL_CORES:

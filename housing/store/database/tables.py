@@ -311,6 +311,7 @@ fold_scores = Table(
     Column("rmse", Float),  # null where it failed
     Column("seconds", Float, nullable=False),
     Column("error", Text, nullable=False),
+    Column("train_rmse", Float),  # on the rows of the fit; null where one family is searched
     _time("recorded_at"),
 )
 
@@ -322,6 +323,7 @@ trials = Table(
     Column("family", String(40), nullable=False),
     Column("parameters", JSON, nullable=False),
     Column("fold_rmse", JSON, nullable=False),
+    Column("fold_train_rmse", JSON, nullable=False),
     Column("rmse", Float),  # mean over folds; null for a failed candidate
     Column("seconds", Float, nullable=False),
     Column("error", Text, nullable=False),

@@ -85,7 +85,12 @@ def scores_of(connection: Connection, search: int) -> Sequence[Score]:
     ordered = query.order_by(fold_scores.c.candidate, fold_scores.c.fold)
     return [
         Score(
-            row.candidate, row.fold, inf if row.rmse is None else row.rmse, row.seconds, row.error
+            row.candidate,
+            row.fold,
+            inf if row.rmse is None else row.rmse,
+            row.seconds,
+            row.error,
+            row.train_rmse,
         )
         for row in connection.execute(ordered)
     ]
@@ -101,6 +106,7 @@ def record(store: Store, search: int, trial: Trial) -> None:
                 family=trial.candidate.family,
                 parameters=json.loads(json.dumps(trial.candidate.parameters)),
                 fold_rmse=list(trial.fold_rmse),
+                fold_train_rmse=list(trial.fold_train_rmse),
                 rmse=None if trial.error or trial.stopped else trial.rmse,
                 seconds=trial.seconds,
                 error=trial.error,
@@ -131,6 +137,7 @@ def trials_of(connection: Connection, search: int) -> Sequence[Trial]:
         Trial(
             candidate=Candidate(index=row.candidate, family=row.family, parameters=row.parameters),
             fold_rmse=tuple(row.fold_rmse),
+            fold_train_rmse=tuple(row.fold_train_rmse),
             seconds=row.seconds,
             error=row.error,
             stopped=bool(row.stopped),

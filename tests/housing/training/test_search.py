@@ -123,6 +123,20 @@ def test_a_grid_fits_its_family_and_its_time_is_estimated(name):
     assert alone < expected_seconds(tried[:1], 20_000, plan)
 
 
+def test_pruning_hides_no_family_and_training_errors_are_measured_where_families_compete():
+    X, y = numbers(120)
+    worse = replace(only(build_line)["linear"], name="tree", space={"model__slope": [5.0, 6.0]})
+    families_ = {**only(build_line), "tree": worse}
+    plan = SearchPlan(families=("linear", "tree"), n_trials=12, n_jobs=1, prune_margin=0.001)
+    trials = run_search(X, y, plan, families=families_).trials
+    whole = {trial.candidate.family for trial in trials if trial.rmse < float("inf")}
+    assert whole == {"linear", "tree"}
+    assert any(trial.stopped for trial in trials)
+    assert all(len(t.fold_train_rmse) == len(t.fold_rmse) for t in trials)
+    alone = SearchPlan(families=("linear",), n_trials=2, n_jobs=1)
+    assert all(not t.fold_train_rmse for t in run_search(X, y, alone, families=families_).trials)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_full_reference_search_is_that_of_randomized_search_cv(census_path):
