@@ -11,7 +11,8 @@ from markupsafe import escape
 
 from housing.formatting import MINUS, count, percent, value_text
 from housing.quality.description import Correlations, NumberFacts
-from housing.report.plot_style import LOOK, RenderedFigure
+from housing.report.design.palette import LIGHT
+from housing.report.plot_style import RenderedFigure
 
 WIDTH, HEIGHT, TOP, BOTTOM = 240, 124, 18, 100  # of a histogram
 CELL, LEFT, ABOVE = 30, 150, 130  # of the grid
@@ -38,7 +39,7 @@ def histogram(label: str, unit: str, facts: NumberFacts, cap: float | None) -> R
         _text(min(max(x(median), 60), WIDTH - 60), 12, f"median {value_text(median)}", "middle"),
         _text(4, HEIGHT - 8, value_text(low)),
         _text(WIDTH - 4, HEIGHT - 8, value_text(end), "end"),
-        f'<path d="M4 {BOTTOM}H{WIDTH - 4}" stroke="{_colour("faint")}"/>',
+        f'<path d="M4 {BOTTOM}H{WIDTH - 4}" stroke="{_colour("edge")}"/>',
     ]
     notes = [label, *([unit] if unit and unit not in label else [])]
     if cap is not None and facts.at_cap and low <= cap <= end:
@@ -77,7 +78,7 @@ def grid(found: Correlations, labels: Sequence[str]) -> RenderedFigure:
 
 
 def _colour(name: str) -> str:
-    return f"var(--plot-{name}, {getattr(LOOK, name)})"
+    return f"var(--{name}, {LIGHT[name]})"
 
 
 def _line(x: float, name: str, *, dashed: bool = False) -> str:
