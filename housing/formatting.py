@@ -24,12 +24,18 @@ def value_text(value: float) -> str:
 
     Where the problem has none: whole from 1,000, else four significant digits.
     """
-    size, decimals = abs(value), PROBLEM.amount.decimals
+    decimals = PROBLEM.amount.decimals
     if decimals is None:
-        digits = f"{size:,.0f}" if size >= 1000 else f"{size:,.4g}"
-    else:
-        digits = f"{size:,.{decimals}f}"
+        return number(value)
+    digits = f"{abs(value):,.{decimals}f}"
     return MINUS + digits if value < 0 and digits.strip("0.") else digits
+
+
+def number(value: float) -> str:
+    """A number of any column: whole from 1,000, else four significant digits."""
+    size = abs(value)
+    digits = f"{size:,.0f}" if size >= 1000 else f"{size:,.4g}"
+    return MINUS + digits if value < 0 else digits
 
 
 def amount(value: float) -> str:

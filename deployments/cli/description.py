@@ -7,7 +7,7 @@ from rich.table import Column
 
 from deployments.cli.output import bare_table, console, emit_json
 from deployments.cli.store import opened
-from housing.formatting import change, count, percent, value_text
+from housing.formatting import change, count, number, percent
 
 if TYPE_CHECKING:
     from housing.report.data_page import DataPage
@@ -49,7 +49,7 @@ def _print(data: "DataPage") -> None:
         low, _, median, _, high = facts.quartiles
         related = with_target.get(name)
         table.add_row(
-            name, percent(facts.missing), value_text(low), value_text(median), value_text(high),
+            name, percent(facts.missing), number(low), number(median), number(high),
             percent(facts.outliers), "" if related is None else f"{related:+.2f}",
         )  # fmt: skip
     console.print(table)

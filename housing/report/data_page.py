@@ -87,7 +87,7 @@ def render(data: DataPage) -> str:
         .render(
             data=data,
             label=label,
-            number=number,
+            number=lambda value: "" if value is None else formatting.number(value),
             histograms=[
                 histogram(label(name), data.units[name], facts, cap_of(name))
                 for name, facts in data.facts.items()
@@ -120,11 +120,6 @@ def label(name: str) -> str:
 def cap_of(name: str) -> float | None:
     """The value at which the source cuts a column off, if any."""
     return CATALOGUE[name].cap if name in CATALOGUE else None
-
-
-def number(value: float | None) -> str:
-    """A number of any column, four significant digits."""
-    return "" if value is None else value_text(value)
 
 
 def scatter_matrix(rows: pd.DataFrame, names: Sequence[str]) -> RenderedFigure:

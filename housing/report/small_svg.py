@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from markupsafe import escape
 
-from housing.formatting import MINUS, count, percent, value_text
+from housing.formatting import MINUS, count, number, percent
 from housing.quality.description import Correlations, NumberFacts
 from housing.report.design.palette import LIGHT
 from housing.report.plot_style import RenderedFigure
@@ -36,17 +36,17 @@ def histogram(label: str, unit: str, facts: NumberFacts, cap: float | None) -> R
     parts = [
         f'<path d="{bars}" fill="{_colour("good")}" fill-opacity="0.75"/>',
         _line(x(median), "ink"),
-        _text(min(max(x(median), 60), WIDTH - 60), 12, f"median {value_text(median)}", "middle"),
-        _text(4, HEIGHT - 8, value_text(low)),
-        _text(WIDTH - 4, HEIGHT - 8, value_text(end), "end"),
+        _text(min(max(x(median), 60), WIDTH - 60), 12, f"median {number(median)}", "middle"),
+        _text(4, HEIGHT - 8, number(low)),
+        _text(WIDTH - 4, HEIGHT - 8, number(end), "end"),
         f'<path d="M4 {BOTTOM}H{WIDTH - 4}" stroke="{_colour("edge")}"/>',
     ]
     notes = [label, *([unit] if unit and unit not in label else [])]
     if cap is not None and facts.at_cap and low <= cap <= end:
         parts.append(_line(x(cap), "bad", dashed=True))
-        notes.append(f"{percent(facts.at_cap)} at the cap of {value_text(cap)}")
+        notes.append(f"{percent(facts.at_cap)} at the cap of {number(cap)}")
     if facts.beyond:
-        highest = value_text(facts.quartiles[-1])
+        highest = number(facts.quartiles[-1])
         notes.append(f"{count(facts.beyond)} higher values up to {highest}")
     return _drawn(WIDTH, HEIGHT, parts, "; ".join(notes))
 
