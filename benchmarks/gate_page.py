@@ -375,7 +375,7 @@ def rules_table(changes: Mapping[str, Any]) -> str:
 
 def passing(figures: Mapping[str, Any]) -> RenderedFigure:
     """Measured rates (points) on the predicted curves, simulated worlds."""
-    with canvas(6.4, 3.2) as (figure, axes):
+    with canvas(3.2, 6.4) as (figure, axes):
         x = sorted(float(name) for name in figures["changes"] if abs(float(name)) <= 0.02)
         rows = [figures["changes"][f"{value:g}"] for value in x]
         for number, rule in enumerate(RULES):
@@ -402,7 +402,7 @@ def years(figures: Mapping[str, Any], scenario: str, name: str) -> RenderedFigur
     shown = (">= of points", "no_regression", "superior", "non_inferior")
     if scenario == "a model that decays":
         shown = ("no_regression", "non_inferior", "non_inferior, no ratchet")
-    with canvas(6.4, 2.8) as (figure, axes):
+    with canvas(2.8, 6.4) as (figure, axes):
         for number, policy in enumerate(shown):
             row = year["policies"][policy]
             axes.step(

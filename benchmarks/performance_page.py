@@ -158,7 +158,7 @@ def curves() -> RenderedFigure:
     """Best cross-validated error so far by time, a line a side; a point where it had refitted."""
     found = results.load("quality-curves")
     sides = {} if found is None else found["sides"]
-    with canvas(7.2, 3.6) as (figure, axes):
+    with canvas(3.6, 7.2) as (figure, axes):
         for place, (name, side) in enumerate(sides.items()):
             turn, which = divmod(place, len(LOOK.families))
             color = LOOK.families[which]

@@ -60,7 +60,7 @@ class Column:
         return "" if {*self.unit.split()} <= {*self.label.split()} else self.unit
 
     def written(self, value: float) -> str:
-        """A number with its unit: of "10,000 dollars", 3.87 is "38,700 dollars"."""
+        """A number with its unit: of "10,000 euros", 3.87 is "38,700 euros"."""
         first, _, rest = self.unit.partition(" ")
         if rest and first.replace(",", "").isdigit():
             return f"{float(f'{value:.6g}') * int(first.replace(',', '')):,.15g} {rest}"
@@ -280,7 +280,7 @@ class Problem:
     HOUSING_SOURCES__NAMES, beside `landing` and `sql`. `default_family` is
     searched unless HOUSING_SEARCH__FAMILIES names others, `default_sources` are read unless
     HOUSING_SOURCES__NAMES does. `short_names` are other names, after HOUSING_, of an option of a
-    source: {"census": ("census", "table")} for HOUSING_SOURCES__OPTIONS__CENSUS__TABLE.
+    source: {"file": ("archive", "path")} makes HOUSING_FILE set SOURCES__OPTIONS__ARCHIVE__PATH.
     """
 
     name: str

@@ -94,10 +94,10 @@ _SETTINGS: dict[Any, Any] = {
 
 
 @contextmanager
-def canvas(height: float) -> Iterator[tuple[Figure, Axes]]:
+def canvas(height: float, width: float = LOOK.width) -> Iterator[tuple[Figure, Axes]]:
     """A transparent figure (inches) of its own, which no global list of figures holds."""
     with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(LOOK.width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         figure.patch.set_visible(False)
         axes = figure.add_subplot()
         axes.patch.set_visible(False)
