@@ -50,7 +50,7 @@ SHARED: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 """Fields that are no settings themselves, and the setting or group that they repeat."""
 FIXED: Mapping[str, frozenset[str]] = {
-    "gate": frozenset({"metric", "slice_min_rows", "cumulative_champions"}),
+    "gate": frozenset({"metric", "slice_min_rows", "cumulative_champions", "uncapped_margin"}),
     "search": frozenset({"shuffle", "ensemble"}),
     "quality": frozenset(
         {
@@ -67,7 +67,9 @@ FIXED: Mapping[str, frozenset[str]] = {
             "log_per_request",
         }
     ),
-    "monitor": frozenset({"max_unseen_share", "design_effect", "alarm_window", "alarm_after"}),
+    "monitor": frozenset(
+        {"max_unseen_share", "design_effect", "alarm_window", "alarm_after", "false_alarm"}
+    ),
 }  # fmt: skip
 """Fields that code, tests and records name, and that no installation needs to set."""
 

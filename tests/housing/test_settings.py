@@ -413,10 +413,10 @@ def test_a_field_that_is_no_setting_is_refused(environment):
     assert len(named) == len(shared) + len(fixed) + 1
 
 
-def test_there_are_at_most_91_settings_and_25_of_them_are_for_operators():
+def test_there_are_at_most_90_settings_and_25_of_them_are_for_operators():
     from deployments.generate_docs import OPERATORS
 
-    assert len(fields_by_name()) <= 91
+    assert len(fields_by_name()) <= 90
     assert len(OPERATORS) == 25
     assert set(OPERATORS) <= set(fields_by_name())
 
