@@ -13,7 +13,7 @@ def test_a_look_is_shown_and_recorded(copied: Housing) -> None:
     done = copied("monitor", "--json")
     said = json.loads(done.output)
     assert done.exit_code == 3  # b3 is quarantined
-    assert said["model"] == 2
+    assert said["model"] == "m2"
     assert [w["source"] for w in said["windows"]][-1] == "clock"
     assert Path(said["report"]).read_text().startswith("<!doctype html>")
     assert "1 batch waits for a person: b3" in copied("monitor").output

@@ -38,7 +38,7 @@ def test_a_command_on_a_read_only_home_names_it_and_the_next_step(
     program = [sys.executable, "-m", "deployments.cli", *COMMANDS[command]]
     wide = {**os.environ, "COLUMNS": "500"}  # so that no path is broken between two lines
     done = subprocess.run(program, env=wide, capture_output=True, text=True, check=False)
-    said = " ".join(done.stderr.split())
+    said = " ".join(done.stderr.replace("Loading ...", "").split())
     assert (done.returncode, said) == (
         StoreUnavailable.exit_code,
         f"The folder {home} cannot be used: it is not writable. Make it writable, or set "

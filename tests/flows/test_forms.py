@@ -29,7 +29,14 @@ def test_no_field_asks_for_its_type(deployment: Any) -> None:
 def test_fields_that_are_left_out_are_no_fault() -> None:
     nightly = next(each for each in DEPLOYMENTS if each.name == "nightly")
     schema = nightly.flow.parameters.model_dump()
-    assert set(_fields(schema)) == {"source", "n_trials", "families", "seed", "dry_run"}
+    assert set(_fields(schema)) == {
+        "source",
+        "n_trials",
+        "strategy",
+        "families",
+        "seed",
+        "dry_run",
+    }
     validate({"parameters": {}}, schema, raise_on_error=True)
     validate({"parameters": {"n_trials": 3}}, schema, raise_on_error=True)
 

@@ -49,8 +49,8 @@ def test_commands_have_the_nouns_and_the_unit_of_the_problem(home: Path, tmp_pat
         "sample,kind,grain,flow,pressure,residue\nx1,slow,fine,10,2,0.01\nx1,slow,fine,9,2,0.01\n"
     )
     compared = command(home, "compare", "m1", "m2")
-    assert "RMSE (mg/l)" in compared
-    assert re.search(r"MAE \(mg/l\) +0\.00\d{2,}", compared)
+    assert re.search(r"RMSE +0\.0\d{3,} mg/l", compared)
+    assert re.search(r"mean absolute error +0\.00\d{2,} mg/l", compared)
     refused = command(home, "ingest", str(twice), code=1)
     assert "the same sample twice (x1)" in " ".join(refused.split())
     printed = [compared, refused, command(home, "status"), command(home, "show", "m2")]
