@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from housing.errors import NotPossible, Pruned, RunInProgress, SettingsInvalid, StoreUnavailable
 from housing.operations import backup, prune
 from housing.pipeline import promote
+from housing.problem import MARK
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import MAINTENANCE, Store
 from housing.store.database.open import open_store
@@ -122,7 +123,8 @@ def _monitored(store: Store, promotion: int, hours: int) -> None:
             monitor_windows.add(
                 connection, [{**window, **facts, "source": source} for source in SOURCES]
             )
-        labelled.add(connection, promotion, pd.DataFrame([prediction] * hours))
+        logged = pd.DataFrame([prediction] * hours).add_prefix(MARK)
+        labelled.add(connection, promotion, logged)
 
 
 def _read_by_the_monitor(store: Store) -> list[object]:
