@@ -93,7 +93,7 @@ def test_the_server_shows_the_card_once_it_is_there(seen: Settings, opened: Stor
         answer = client.get("/model/card")
         assert answer.status_code == 200
         assert "Model card of m2" in answer.text
-        assert "<style>" not in answer.text
+        assert answer.content == (seen.home / "reports" / "card-m2.html").read_bytes()
 
 
 def test_a_model_that_is_not_there_has_no_card(seen: Settings, opened: Store) -> None:
