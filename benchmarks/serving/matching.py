@@ -27,25 +27,28 @@ RATE, DAY = 1_000, 86_400
 
 def build(home: Path, files: int) -> None:
     """A store with files of answers, with their inputs, and labels for some of them."""
+    from housing.keys import KEY_COLUMN
     from housing.settings import load_settings
     from housing.store.database.open import open_store
     from housing.store.database.tables import utc_now
     from housing.store.runs import predictions
+    from housing.store.runs.labelled import LABEL
 
     rng = np.random.default_rng(0)
     wanted = []
     with open_store(load_settings(home=home)) as store:
         at = pd.Timestamp(utc_now()).floor("us") - pd.Timedelta(days=1)
         for _ in range(files):
-            frame = pd.DataFrame({"at": at, "model": 1, "key": rng.integers(1 << 62, size=ROWS)})
-            for name in ("predicted", "lower", "upper"):
+            keys = rng.integers(1 << 62, size=ROWS)
+            frame = pd.DataFrame({predictions.AT: at, predictions.MODEL: 1, KEY_COLUMN: keys})
+            for name in predictions.OUTPUTS:
                 frame[name] = rng.uniform(1e5, 5e5, ROWS)
             for name in FEATURES:
                 known = CATALOGUE[name].categories
                 frame[name] = rng.uniform(size=ROWS) if name in NUMBERS else known[0]
             predictions.add(store, frame, has_inputs=True)
-            wanted += frame["key"][: -(-LABELS // files)].tolist()
-        labels = pd.DataFrame({"key": wanted[:LABELS], "label": 2e5})
+            wanted += keys[: -(-LABELS // files)].tolist()
+        labels = pd.DataFrame({KEY_COLUMN: wanted[:LABELS], LABEL: 2e5})
         facts = {"digest": "0" * 64, "name": "x", "origin": "labels", "rejected_rows": 0,
                  "message": ""}  # fmt: skip
         predictions.add_labels(store, labels, facts)

@@ -18,6 +18,7 @@ import pytest
 
 from housing.errors import RunInProgress
 from housing.operations import backup, heal, prune
+from housing.problem import MARK
 from housing.settings import Settings, load_settings
 from housing.store.backups import snapshots
 from housing.store.database.engine import Store
@@ -51,6 +52,7 @@ def _leave(store: Store, settings: Settings, chance: random.Random) -> None:
 def _log(store: Store, settings: Settings, chance: random.Random) -> None:
     at = pd.Timestamp("2026-01-01T00:00:00Z").as_unit("us")
     frame = pd.DataFrame({"at": [at], "model": 1, "key": chance.randrange(CONTENTS)})
+    frame = frame.add_prefix(MARK)
     predictions.add(store, frame, has_inputs=False)
 
 

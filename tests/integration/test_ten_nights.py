@@ -70,11 +70,11 @@ def test_ten_nights(plan: Settings, files: list[pd.DataFrame]) -> None:
         assert {key: sides[key] for key in known} == known, "a district changed its side"
         known = sides
         assert len(frame) == len(known) == sum(map(len, files[:number]))
-        assert abs(frame["test"].mean() - 0.2) < 0.002
+        assert abs(frame[datasets.SIDE_COLUMN].mean() - 0.2) < 0.002
         assert result.version == number
         assert judged is not None
         assert judged.champion == champion, "judged against another than the champion"
-        assert judged.evidence["test_rows"] == int(frame["test"].sum())
+        assert judged.evidence["test_rows"] == int(frame[datasets.SIDE_COLUMN].sum())
         assert result.outcome in ("promoted", "kept", "inconclusive")
         if result.outcome == "promoted":
             champion = result.challenger

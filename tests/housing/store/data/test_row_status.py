@@ -98,7 +98,7 @@ def test_rows_that_a_later_delivery_repeats_stay_when_the_first_is_withdrawn(sto
     before = rows_of(store)
     datasets.withdraw(store, 1, reason="wrong file")
     freeze(store)
-    pd.testing.assert_frame_equal(rows_of(store), before[before["key"] < 20])
+    pd.testing.assert_frame_equal(rows_of(store), before[before[KEY_COLUMN] < 20])
 
 
 def test_known_rows_that_wait_enter_once_those_beneath_them_are_withdrawn(store, districts):
@@ -107,7 +107,7 @@ def test_known_rows_that_wait_enter_once_those_beneath_them_are_withdrawn(store,
     deliver(store, districts(range(20)), "2")
     datasets.withdraw(store, 1, reason="wrong file")
     assert freeze(store).batches == (2,)
-    assert rows_of(store)["key"].tolist() == list(range(20))
+    assert rows_of(store)[KEY_COLUMN].tolist() == list(range(20))
 
 
 def test_a_withdrawn_batch_comes_back_at_its_place(store, districts):
@@ -132,13 +132,13 @@ def test_one_intake_reads_the_keys_of_a_segment_once(store, districts, monkeypat
     monkeypatch.setattr(row_status, "get_table", lambda *a: read.append(a[2]) or loaded(*a))
     for number in range(6):
         deliver(store, districts(range(10 * number, 10 * number + 10)), str(number), None, present)
-    assert read == [("key",)] * 5, "each waiting batch once, and no row of it"
+    assert read == [(KEY_COLUMN,)] * 5, "each waiting batch once, and no row of it"
     freeze(store)
     fresh = Present(store)
     assert counted(fresh.compare(districts(range(100, 110)))) == (10, 0, 0)
     assert len(read) == 5, "of new rows the split ledger knows enough"
     assert counted(fresh.compare(districts([59, 200]))) == (1, 0, 1)
-    assert [columns == ("key",) for columns in read[5:]] == [True, False]
+    assert [columns == (KEY_COLUMN,) for columns in read[5:]] == [True, False]
 
 
 def test_what_changed_since_the_comparison_is_compared_again(store, districts):
