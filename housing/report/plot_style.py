@@ -220,7 +220,8 @@ def dates(axes: Axes, days: Sequence[datetime], what: str = "run") -> None:
     low, high = (float(mpl.dates.date2num(day)) for day in (min(days), max(days)))  # type: ignore[no-untyped-call]
     half = 0.53 * max(high - low, LEAST_DAYS)
     axes.set_xlim((low + high) / 2 - half, (low + high) / 2 + half)
-    few = 4 if high - low < 3 else 6  # a time of day is longer than a day
+    # A time of day is longer than a day. With fewer than 5, no step fits between 90 and 120 s.
+    few = 5 if high - low < 3 else 6
     axes.xaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=few))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(Ticks(_days))
     first, last = min(days), max(days)

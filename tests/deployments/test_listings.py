@@ -12,6 +12,7 @@ import pytest
 
 from housing.errors import NotPossible, UnknownId
 from tests.deployments.conftest import Housing
+from tests.deployments.test_changes import copied as copied
 
 
 def as_json(housing: Housing, *arguments: str) -> Any:
@@ -112,8 +113,8 @@ def fields(value: Any) -> Iterator[tuple[str, Any]]:
         ("gate", "explain"), ("show", "r2", "--verdict"), ("readiness",), ("shadow",), ("history",),
     ],
 )  # fmt: skip
-def test_ids_keep_their_letter_in_json(housing: Housing, arguments: tuple[str, ...]) -> None:
-    for name, value in fields(as_json(housing, *arguments)):
+def test_ids_keep_their_letter_in_json(copied: Housing, arguments: tuple[str, ...]) -> None:
+    for name, value in fields(as_json(copied, *arguments)):
         assert name not in NUMBERS or not isinstance(value, int), (name, value)
 
 

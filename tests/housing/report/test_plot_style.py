@@ -22,7 +22,7 @@ from housing.records import Candidate, ColumnDrift, Comparison, DriftReport, Int
 from housing.report import gate_plots, monitor_page, plots
 from housing.report.data import TestSet
 from housing.report.design.palette import DARK, LIGHT
-from housing.report.plot_style import LOOK, standalone
+from housing.report.plot_style import LOOK, canvas, dates, standalone
 
 START = datetime(2026, 2, 27, 22, 59, tzinfo=UTC)
 RUNS = st.sampled_from([1, 2, 3, 40, 300])
@@ -315,3 +315,12 @@ def test_rounding_errors_of_equal_values_do_not_look_like_differences():
         plots.history(runs)
     low, high = seen[0].axes[0].get_ylim()
     assert high - low >= LOOK.least_span * 36_000
+
+
+def test_a_date_axis_of_any_length_has_a_few_distinct_ticks() -> None:
+    for seconds in np.geomspace(1, 20 * 365 * 86_400, 400):
+        with canvas(2.0) as (_, axes):
+            dates(axes, [START, START + timedelta(seconds=float(seconds))])
+            places = axes.xaxis.get_major_locator()()
+            labels = axes.xaxis.get_major_formatter().format_ticks(places)
+        assert 1 <= len(set(labels)) == len(labels) <= 8, timedelta(seconds=float(seconds))
