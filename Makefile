@@ -69,7 +69,8 @@ lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate -c requirements/run.txt -o requirements/dev.txt
 	uv pip compile pyproject.toml --extra dask --extra lightgbm --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --no-annotate -c requirements/run.txt -o requirements/extras.txt
+	  --no-emit-index-url --no-header --no-annotate -c requirements/run.txt -o requirements/extras.txt \
+	  $$(sed -n 's/^\([a-z0-9_.-]*\)==.*/--no-emit-package \1/p' requirements/run.txt)
 	uv pip compile requirements/mutation.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --no-emit-package yattag -o requirements/mutation.txt
 	uv pip compile requirements/tables.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
