@@ -37,7 +37,8 @@ def sample_candidates(
 ) -> tuple[Candidate, ...]:
     """The first `n_trials` points that ParameterSampler gives, then those of `warm_starts`.
 
-    With the strategy `grid` all points of ParameterGrid, and no others. Parameters are plain int,
+    A family that none of them is of gets one more point of its own, so that each is compared. With
+    the strategy `grid` all points of ParameterGrid, and no others. Parameters are plain int,
     float, str, bool or None. Where every space is a list of values and together they hold fewer
     than `n_trials` points, there are only as many candidates.
     """
@@ -45,8 +46,21 @@ def sample_candidates(
         grids = [{FAMILY: [name], **(families[name].lists or {})} for name in plan.families]
         return tuple(_candidate(i, point) for i, point in enumerate(ParameterGrid(grids)))
     fresh = tuple(islice(sample_forever(plan, families), plan.n_trials))
+    fresh += _of_each_other_family(plan, families, fresh)
     again = (Candidate(len(fresh) + i, w.family, w.parameters) for i, w in enumerate(warm_starts))
     return (*fresh, *again)
+
+
+def _of_each_other_family(
+    plan: SearchPlan, families: Mapping[str, ModelFamily], drawn: Sequence[Candidate]
+) -> tuple[Candidate, ...]:
+    seen = {candidate.family for candidate in drawn}
+    others = [name for name in dict.fromkeys(plan.families) if name not in seen]
+    return tuple(
+        Candidate(len(drawn) + i, name, next(sample_forever(plan_of, families)).parameters)
+        for i, name in enumerate(others)
+        for plan_of in [plan.model_copy(update={"families": (name,)})]
+    )
 
 
 def sample_forever(

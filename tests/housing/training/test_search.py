@@ -166,8 +166,10 @@ def test_draws_are_those_of_parameter_sampler(names, seed, n_trials):
     spaces = [FAMILIES[name].space for name in names]
     oracle = list(ParameterSampler(spaces, n_trials, random_state=seed))
     drawn = sample_candidates(plan)
-    assert [dict(candidate.parameters) for candidate in drawn] == oracle
-    assert [candidate.index for candidate in drawn] == list(range(n_trials))
+    assert [dict(candidate.parameters) for candidate in drawn[:n_trials]] == oracle
+    assert [candidate.index for candidate in drawn] == list(range(len(drawn)))
+    assert {candidate.family for candidate in drawn} == set(names)
+    assert len({c.family for c in drawn[:n_trials]}) + len(drawn) - n_trials == len(set(names))
     for candidate in drawn:
         assert set(candidate.parameters) == set(FAMILIES[candidate.family].space)
         restored = Candidate(**json.loads(json.dumps(asdict(candidate))))
