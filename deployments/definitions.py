@@ -18,9 +18,7 @@ from flows.maintenance import backup, monitor, prune
 from flows.nightly import nightly
 from housing.schedules import OFF
 from housing.settings import Settings
-
-TAG = "housing"
-"""A failed flow run with this tag is reported by the watch."""
+from tasks.run_labels import TAG
 
 
 @dataclass(frozen=True)

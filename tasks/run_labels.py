@@ -12,6 +12,9 @@ from prefect.runtime import flow_run
 from housing.records import RunOutcome
 from housing.settings import load_settings
 
+TAG = "housing"
+"""Tag of every deployment's runs: the watchdog looks after these, on a server with others too."""
+
 AWAITING = RunOutcome.AWAITING_APPROVAL.value
 
 

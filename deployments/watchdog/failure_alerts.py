@@ -22,6 +22,7 @@ from housing.records import Event
 from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.runs import outbox, runs, watchdog_marks
+from tasks.run_labels import TAG
 
 FAILED = [StateType.FAILED, StateType.CRASHED]
 
@@ -43,7 +44,7 @@ def report_failed_flow_runs(client: SyncPrefectClient, store: Store) -> None:
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=FAILED)),
             end_time=FlowRunFilterEndTime(after_=utc_now() - MEMORY),
-            tags=FlowRunFilterTags(all_=["housing"]),
+            tags=FlowRunFilterTags(all_=[TAG]),
         ),
         sort=FlowRunSort.END_TIME_DESC,
         limit=200,

@@ -26,6 +26,7 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import runs as run_rows
 from housing.store.database.tables import utc_now
 from housing.store.runs import lease, runs, watchdog_marks
+from tasks.run_labels import TAG
 
 NIGHTLY = "nightly"
 DEPLOYMENT = f"{NIGHTLY}/{NIGHTLY}"
@@ -115,7 +116,7 @@ def _start(
         if watchdog_marks.set_at(connection, key) or _due(client, utc_now(), *ON_ITS_WAY):
             return False
     run = client.create_flow_run_from_deployment(
-        deployment.id, tags=["housing", "made up for"], idempotency_key=key
+        deployment.id, tags=[TAG, "made up for"], idempotency_key=key
     )
     watchdog_marks.mark(store, key)
     return run.state_type is StateType.SCHEDULED

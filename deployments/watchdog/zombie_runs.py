@@ -23,7 +23,7 @@ from housing.store.database.engine import Store
 from housing.store.database.tables import utc_now
 from housing.store.models import approvals
 from housing.store.runs import lease, runs, watchdog_marks
-from tasks.run_labels import rename_run
+from tasks.run_labels import TAG, rename_run
 
 UNFINISHED = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
@@ -140,6 +140,8 @@ def death(store: Store, run: FlowRun, now: datetime) -> str | None:
     began = now if run.state is None else run.state.timestamp
     newest = _newest_row(store, run)
     if newest is None:
+        if TAG not in run.tags:
+            return None  # another program's, on a server that it shares
         patience = WITHOUT_ROW if run.state_type is StateType.RUNNING else STARTING
         since = now - began
         return f"it has given no sign of life for {since}" if since > patience else None

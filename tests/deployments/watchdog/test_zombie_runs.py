@@ -23,6 +23,7 @@ from housing.store.database.open import open_store
 from housing.store.database.tables import leases, utc_now
 from housing.store.models import approvals
 from housing.store.runs import lease, outbox, runs
+from tasks.run_labels import TAG
 from tasks.run_steps import ingest
 from tests.housing.store.conftest import add_batch as add_batch
 from tests.housing.store.conftest import add_evaluation as add_evaluation
@@ -68,7 +69,7 @@ def evaluation(
 
 def flow_run(client: SyncPrefectClient, state: object) -> FlowRun:
     """A run of Prefect's in a state, which nothing runs."""
-    run = client.create_flow_run(nightly, state=Scheduled())
+    run = client.create_flow_run(nightly, state=Scheduled(), tags=[TAG])
     client.set_flow_run_state(run.id, state, force=True)
     return client.read_flow_run(run.id)
 
@@ -90,6 +91,17 @@ def held_by(store: Store, run: int) -> int:
 
 def later(minutes: float) -> datetime:
     return utc_now() + timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(("tags", "ends"), [([TAG, "backup"], True), (["their own"], False)])
+def test_only_runs_of_this_system_are_ended_on_a_shared_server(
+    store: Store, client: SyncPrefectClient, tags: list[str], ends: bool
+) -> None:
+    began = Running(timestamp=later(-7 * 60))
+    run = client.create_flow_run(nightly, state=Scheduled(), tags=tags)
+    client.set_flow_run_state(run.id, began, force=True)
+    seen = client.read_flow_run(run.id)
+    assert (death(store, seen, later(7 * 60)) is not None) == ends
 
 
 def test_a_run_that_holds_the_lease_is_alive(store: Store, client: SyncPrefectClient) -> None:
