@@ -63,11 +63,9 @@ class Ui:
         return self._to_the_run()
 
     def _fill(self, label: str, value: str) -> None:
-        """A field by its label; one that may stay empty is switched on first."""
+        """A field by its label."""
         named = f"normalize-space(.)='{label}' or normalize-space(.)='{label} (Optional)'"
         found = self.page.locator(f"xpath=//label[{named}]").first
-        if "Optional" in found.inner_text():
-            found.locator("xpath=(following::*[text()='int' or text()='str'])[1]").click()
         if value.startswith("="):
             found.locator("xpath=(following::*[text()='Select'])[1]").click()
             self.page.get_by_role("option", name=value[1:]).first.click()
