@@ -28,7 +28,8 @@ def _found(home: Path, moved: float) -> dict[str, Any]:
 
 def test_a_planar_map_has_its_own_unit_and_straight_distances(tmp_path: Path) -> None:
     found = _found(tmp_path / "here", 0)
-    assert found["form"] == {"columns": ["easting", "northing"], "unit": "m", "ratio": 1.0}
+    form = {name: found["form"][name] for name in ("columns", "unit", "ratio")}
+    assert form == {"columns": ["easting", "northing"], "unit": "m", "ratio": 1.0}
     given = {(x, y): value for x, y, value in plots(0)[["easting", "northing", "yield"]].to_numpy()}
     shown = zip(found["map"]["x"], found["map"]["y"], found["map"]["value"], strict=True)
     assert all(given[x, y] == pytest.approx(value) for x, y, value in shown)
