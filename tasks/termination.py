@@ -26,6 +26,9 @@ from housing import progress
 ASK_SECONDS = 5.0
 """Pause between two questions within a step, and the time for an answer."""
 
+PAUSE_SECONDS = 60.0
+"""Pause within a step after a question without an answer: Prefect's client takes up to a minute."""
+
 CANCELLED = (StateType.CANCELLING, StateType.CANCELLED)
 
 log = logging.getLogger("housing")
@@ -40,8 +43,8 @@ def stop_when_cancelled() -> Iterator[Callable[[], bool]]:
     """Raise CancelRequested in the block, at a report of progress, once the run is cancelled.
 
     Prefect is asked where a step begins, before a promotion's transaction (both report no units of
-    work), and otherwise every `ASK_SECONDS`. If it does not answer, the run goes on: our store is
-    the truth. Yields the question; outside a flow run its answer is no.
+    work), and otherwise every `ASK_SECONDS`. If it does not answer, the run goes on and asks less
+    often: our store is the truth. Yields the question; outside a flow run its answer is no.
     """
     run = flow_run.get_id()
     if run is None:
@@ -52,20 +55,19 @@ def stop_when_cancelled() -> Iterator[Callable[[], bool]]:
 
         def is_cancelled() -> bool:
             nonlocal asked_at, unreachable
-            asked_at = time.monotonic()
             try:
-                state = client.read_flow_run(UUID(run)).state_type
+                cancelled = client.read_flow_run(UUID(run)).state_type in CANCELLED
+                unreachable = False
             except (PrefectException, httpx.HTTPError) as error:
                 if not unreachable:
-                    log.warning("Prefect does not tell whether the run is cancelled: %s", error)
-                unreachable = True
-                return False
-            unreachable = False
-            return state in CANCELLED
+                    log.warning("Prefect does not answer whether the run is cancelled: %s", error)
+                cancelled, unreachable = False, True
+            asked_at = time.monotonic()
+            return cancelled
 
         def ask(step: str, done: int, total: int, message: str) -> None:
-            begins = done == total == 0
-            if (begins or time.monotonic() - asked_at > ASK_SECONDS) and is_cancelled():
+            begins, pause = done == total == 0, PAUSE_SECONDS if unreachable else ASK_SECONDS
+            if (begins or time.monotonic() - asked_at > pause) and is_cancelled():
                 raise CancelRequested(signal=signal.SIGTERM)
 
         with progress.heard_by(ask):

@@ -54,13 +54,15 @@ def sample_candidates(
 def _of_each_other_family(
     plan: SearchPlan, families: Mapping[str, ModelFamily], drawn: Sequence[Candidate]
 ) -> tuple[Candidate, ...]:
+    """The first point of each named family that has none among `drawn`."""
     seen = {candidate.family for candidate in drawn}
-    others = [name for name in dict.fromkeys(plan.families) if name not in seen]
-    return tuple(
-        Candidate(len(drawn) + i, name, next(sample_forever(plan_of, families)).parameters)
-        for i, name in enumerate(others)
-        for plan_of in [plan.model_copy(update={"families": (name,)})]
-    )
+    added: list[Candidate] = []
+    for name in dict.fromkeys(plan.families):
+        if name not in seen:
+            alone = plan.model_copy(update={"families": (name,)})
+            first = next(sample_forever(alone, families))
+            added.append(Candidate(len(drawn) + len(added), name, first.parameters))
+    return tuple(added)
 
 
 def sample_forever(

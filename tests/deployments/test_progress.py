@@ -21,7 +21,7 @@ def _on_terminal(program: str) -> str:
         try:
             while piece := os.read(ours, 4096):
                 text += piece
-        except OSError:  # Linux says so that the other side is closed
+        except OSError:  # how Linux reports that the other side is closed
             pass
         os.close(ours)
     return text.decode()

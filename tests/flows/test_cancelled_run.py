@@ -78,4 +78,4 @@ def test_a_run_goes_on_where_prefect_does_not_answer(
         progress.report("fit", 0, 0)
         assert not is_cancelled()
     assert len(caplog.messages) == 1
-    assert "does not tell whether the run is cancelled" in caplog.messages[0]
+    assert "does not answer whether the run is cancelled" in caplog.messages[0]

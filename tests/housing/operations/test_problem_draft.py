@@ -189,7 +189,7 @@ def test_a_column_that_nearly_is_the_target_is_named(table, tmp_path):
 @pytest.mark.system
 @pytest.mark.timeout(900)
 def test_a_target_near_zero_is_drafted_so_that_its_model_can_be_promoted(tmp_path):
-    """Predictions at or below zero keep a model out, whoever overrides the gate."""
+    """A model that predicts zero or less cannot be promoted, not even with --override."""
     rng = np.random.default_rng(1)
     x, noise = rng.uniform(0, 1, (2, N))
     kind = rng.choice(["a", "b"], N)
