@@ -69,7 +69,7 @@ class NightlyParameters(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] | Unset = Field(
         None, json_schema_extra=without_default
     )
-    """Seed of the search; another seed candidates other candidates."""
+    """Seed of the search; another seed draws other candidates."""
     dry_run: bool = Field(False, title="Dry Run")
     """Judge, but promote nothing whatever the verdict is."""
 
