@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from housing import formatting
 from housing.formatting import axis_labels, value_text
@@ -142,8 +142,8 @@ def scatter_matrix(rows: pd.DataFrame, names: Sequence[str]) -> RenderedFigure:
                 dots(axes, x[both], y[both], LOOK.good, 1.6, 0.5)
                 scale(axes.yaxis, y, axis_labels)
             scale(axes.xaxis, x, axis_labels)
-            for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_locator(MaxNLocator(2))
+            for axis in (axes.xaxis, axes.yaxis) if i != j else (axes.xaxis,):
+                axis.set_major_locator(FixedLocator(_inner_ticks(*axis.get_view_interval())))
             axes.tick_params(
                 labelsize=LOOK.font_size - 2, labelleft=j == 0, labelbottom=i == size - 1
             )
@@ -153,6 +153,13 @@ def scatter_matrix(rows: pd.DataFrame, names: Sequence[str]) -> RenderedFigure:
                 axes.set_ylabel(wrapped(label(names[i]), 14), fontsize=LOOK.font_size - 2)
         alt = f"Scatter matrix of {', '.join(label(name) for name in names)}."
         return finished(figure, "matrix", alt)
+
+
+def _inner_ticks(low: float, high: float) -> list[float]:
+    """Ticks away from the ends, so that those of neighbouring cells do not touch."""
+    edge = 0.15 * (high - low)
+    ticks = MaxNLocator(3).tick_values(low, high)
+    return [float(tick) for tick in ticks if low + edge < tick < high - edge]
 
 
 def target_map(rows: pd.DataFrame) -> RenderedFigure | None:

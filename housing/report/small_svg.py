@@ -64,7 +64,7 @@ def grid(found: Correlations, labels: Sequence[str]) -> RenderedFigure:
             f'<rect x="{px}" y="{py}" width="{CELL}" height="{CELL}" fill="{hue}" '
             f'fill-opacity="{0.8 * abs(value):.2f}"/>'
         )
-        figure = f"{value:.1f}".replace("-", MINUS)
+        figure = f"{round(value, 1) + 0.0:.1f}".replace("-", MINUS)  # no minus before zero
         parts.append(_text(px + CELL / 2, py + CELL / 2 + 4, figure, "middle"))
     for place, label in enumerate(labels):
         middle = CELL * place + CELL / 2
