@@ -23,7 +23,7 @@ BENCHMARKS = {
     "gate-speed": ("benchmarks.gate.speed", "a verdict at 4 thousand and at a million rows"),
     "serving-load": ("benchmarks.serving.load", "requests a second, beside a plain server"),
     "serving-soak": ("benchmarks.serving.soak", "ten minutes of load while champions change"),
-    "coverage": ("benchmarks.serving.coverage", "unseen prices inside the promised interval"),
+    "coverage": ("benchmarks.serving.coverage", "unseen prices inside the prediction interval"),
     "alarms": ("benchmarks.serving.alarms", "false alarms of live error, delay of a true one"),
     "probation": ("benchmarks.serving.probation", "wrong and right automatic rollbacks in a week"),
     "matching": ("benchmarks.serving.matching", "what matching late prices with answers reads"),

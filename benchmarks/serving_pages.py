@@ -125,7 +125,7 @@ def coverage(figures: Mapping[str, Any]) -> str:
             ]
         )
     words = (
-        f"{figures['nominal']:.0%} promised, {low:.0%} to {high:.0%} wanted; {figures['models']}."
+        f"{figures['nominal']:.0%} nominal, {low:.0%} to {high:.0%} wanted; {figures['models']}."
     )
     head = ["test districts", "rows", "inside [95 % limits]", "standard error", "88-92 %"]
     return f"{words}\n\n{table(head, rows)}"

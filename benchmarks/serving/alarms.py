@@ -42,7 +42,7 @@ def draw(
                   found[..., 0] + found[..., 2])  # fmt: skip
 
 
-def promise(rng: np.random.Generator, champions: int) -> Counts:
+def expected_counts(rng: np.random.Generator, champions: int) -> Counts:
     """Test sets of champions that were selected on them."""
     common = draw(rng, round(ALIKE * TEST_ROWS), (champions, 1))
     own = draw(rng, round((1 - ALIKE) * TEST_ROWS), (champions, CANDIDATES))
@@ -51,11 +51,11 @@ def promise(rng: np.random.Generator, champions: int) -> Counts:
     return Counts(*(np.take_along_axis(c, best, axis=1)[:, 0] for c in every))
 
 
-def first_alarms(promised: Counts, windows: Counts) -> npt.NDArray[np.float64]:
+def first_alarms(expected: Counts, windows: Counts) -> npt.NDArray[np.float64]:
     """Window of the first alarm of each champion, from 0 on; infinity where there is none."""
     limit = log_limit(OPTIONS)
     fired = np.zeros(windows.rows.shape, dtype=np.bool_)
-    for found in log_evidences(promised, windows, OPTIONS).values():
+    for found in log_evidences(expected, windows, OPTIONS).values():
         fired |= found > limit
     return np.where(fired.any(axis=0), fired.argmax(axis=0), np.inf)
 
@@ -63,18 +63,18 @@ def first_alarms(promised: Counts, windows: Counts) -> npt.NDArray[np.float64]:
 def case(rng: np.random.Generator, labels: int, a_day: int, champions: int) -> dict[str, Any]:
     """Calm champions, champions that are worse from the first label on, and from a later day on."""
     windows, change = DAYS * a_day, LATER * a_day
-    promised = promise(rng, champions)
+    expected = expected_counts(rng, champions)
     calm = draw(rng, labels, (windows, champions))
     worse = draw(rng, labels, (windows, champions), WORSE)
     later = Counts(*(np.concatenate([c[:change], w[change:]])
                      for c, w in zip(calm, worse, strict=True)))  # fmt: skip
-    alarms = int(np.isfinite(first_alarms(promised, calm)).sum())
+    alarms = int(np.isfinite(first_alarms(expected, calm)).sum())
     return {
         "labels": labels,
         "alarms": alarms,
         "limits": list(binomtest(alarms, champions).proportion_ci()),
-        "worse": _delays(first_alarms(promised, worse) + 1, a_day),
-        "later": _delays(first_alarms(promised, later) + 1 - change, a_day),
+        "worse": _delays(first_alarms(expected, worse) + 1, a_day),
+        "later": _delays(first_alarms(expected, later) + 1 - change, a_day),
     }
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks coverage`: what share of unseen prices the promised interval holds.
+"""`python -m benchmarks coverage`: what share of unseen prices the prediction interval holds.
 
 One model of the boosting family at fixed settings on the reference table
 (an option of the source `census`), out-of-fold residuals of three folds, and a test side that none

@@ -40,7 +40,7 @@ class World:
 
     model: HistGradientBoostingRegressor
     reference: Reference
-    promise: Counts
+    expected: Counts
     calibration: Calibration
     training_index: object
     train: pd.DataFrame
@@ -50,7 +50,7 @@ class World:
         return self.model.predict(_numbers(frame))
 
     def labelled(self, frame: pd.DataFrame, predicted: np.ndarray) -> LabelledPredictions:
-        """With the promised interval."""
+        """With the prediction interval."""
         columns = columns_of_frame(frame)
         nearest, _ = distances(self.training_index, columns)  # type: ignore[arg-type]
         assert self.calibration.interval is not None
@@ -88,7 +88,7 @@ def build(seed: int) -> World:
         training_index,
         train,
     )
-    world.promise = counted(world.labelled(test, predicted))
+    world.expected = counted(world.labelled(test, predicted))
     return world
 
 
@@ -166,7 +166,7 @@ def watch(world: World, nights: Iterator[pd.DataFrame]) -> Year:
     for frame in nights:
         predicted = world.predict(frame)
         counts.append(counted(world.labelled(frame, predicted)))
-        found = error_signals(counts, world.promise, options)
+        found = error_signals(counts, world.expected, options)
         found += drift_signals(world.reference, frame[FEATURES], predicted, options)
         found += upstream_signals(world.reference.features, frame[FEATURES], options)
         signals = judged(found, earlier, options)

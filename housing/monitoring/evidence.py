@@ -34,7 +34,7 @@ _GRID = np.linspace(-4.5, 4.5, 37)
 
 
 def log_evidence(
-    promised: tuple[Counts, Counts],
+    expected: tuple[Counts, Counts],
     live: tuple[Counts, Counts],
     *,
     way: int,
@@ -42,10 +42,10 @@ def log_evidence(
 ) -> Floats:
     """Logarithm of the evidence after each window, shape (windows, ...).
 
-    `promised` are hits and rows of the test set, shape (...); `live` those of the windows, shape
+    `expected` are hits and rows of the test set, shape (...); `live` those of the windows, shape
     (windows, ...). `way` is 1 where the share may have risen and -1 where it may have fallen.
     """
-    weights, log_p, log_q, ratio_p, ratio_q = _hypotheses(promised, way, design_effect)
+    weights, log_p, log_q, ratio_p, ratio_q = _hypotheses(expected, way, design_effect)
     hits, rows = (np.asarray(c, dtype=np.float64) / design_effect for c in live)
     null = weights
     changed = np.full(ratio_p.shape, -np.inf)
@@ -62,11 +62,11 @@ def log_evidence(
 
 
 def _hypotheses(
-    promised: tuple[Counts, Counts], way: int, design_effect: float
+    expected: tuple[Counts, Counts], way: int, design_effect: float
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Log weights of each unknown share, its log p and log(1 - p), shape (..., grid), and by how
     much each shift changes these two, shape (..., grid, shifts)."""
-    hits, rows = (np.asarray(c, dtype=np.float64) for c in promised)
+    hits, rows = (np.asarray(c, dtype=np.float64) for c in expected)
     scale = design_effect * SELECTION
     a, b = hits / scale + 0.5, (rows - hits) / scale + 0.5  # Jeffreys
     spread = np.sqrt(1 / a + 1 / b)

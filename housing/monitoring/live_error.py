@@ -71,12 +71,12 @@ def outside_and_above(rows: LabelledPredictions) -> tuple[Flags, Flags]:
 
 
 def log_evidences(
-    promised: Counts, windows: Counts, options: MonitorOptions
+    expected: Counts, windows: Counts, options: MonitorOptions
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Log evidence of each test after each window; counts have the shape (windows, ...)."""
     return {
         name: log_evidence(
-            (getattr(promised, count), promised.rows),
+            (getattr(expected, count), expected.rows),
             (getattr(windows, count), windows.rows),
             way=way,
             design_effect=options.design_effect,
@@ -91,7 +91,7 @@ def log_limit(options: MonitorOptions) -> float:
 
 
 def error_signals(
-    windows: Sequence[Counts], promised: Counts, options: MonitorOptions
+    windows: Sequence[Counts], expected: Counts, options: MonitorOptions
 ) -> list[Signal]:
     """Signals after all windows of one champion, oldest first; calm where there are none."""
     if not windows:
@@ -100,12 +100,12 @@ def error_signals(
     columns = Counts(*(np.array(column) for column in zip(*windows, strict=True)))
     limit = log_limit(options)
     return [
-        _signal(name, float(found[-1]), limit, windows, promised)
-        for name, found in log_evidences(promised, columns, options).items()
+        _signal(name, float(found[-1]), limit, windows, expected)
+        for name, found in log_evidences(expected, columns, options).items()
     ]
 
 
-def breaks_promise(found: Counts, promised: Counts, options: MonitorOptions) -> str:
+def exceeded_limit(found: Counts, expected: Counts, options: MonitorOptions) -> str:
     """The first test whose exact limit some rows exceed, or "".
 
     The limit of a beta-binomial count at the confidence of a rollback, hence far stricter than an
@@ -113,27 +113,27 @@ def breaks_promise(found: Counts, promised: Counts, options: MonitorOptions) -> 
     """
     effect = options.design_effect
     for name, count, way in TESTS:
-        hits, before = getattr(found, count), getattr(promised, count)
+        hits, before = getattr(found, count), getattr(expected, count)
         if way < 0:
-            hits, before = found.rows - hits, promised.rows - before
-        a, b = (n / (effect * SELECTION) + 0.5 for n in (before, promised.rows - before))
+            hits, before = found.rows - hits, expected.rows - before
+        a, b = (n / (effect * SELECTION) + 0.5 for n in (before, expected.rows - before))
         n, k = round(found.rows / effect), round(hits / effect)
         if betabinom.sf(k - 1, n, a, b) < 1 - ROLLBACK_CONFIDENCE:
-            return f"{hits / found.rows:.1%} {name}, {before / promised.rows:.1%} of its test rows"
+            return f"{hits / found.rows:.1%} {name}, {before / expected.rows:.1%} of its test rows"
     return ""
 
 
 def _signal(
-    name: str, found: float, limit: float, windows: Sequence[Counts], promised: Counts
+    name: str, found: float, limit: float, windows: Sequence[Counts], expected: Counts
 ) -> Signal:
     newest, every = windows[-1], total(windows)
-    now, so_far, before = (f"{_share(name, c):.1%}" for c in (newest, every, promised))
+    now, so_far, before = (f"{_share(name, c):.1%}" for c in (newest, every, expected))
     return Signal(
         name=name,
         kind="error",
         fired=found > limit,
         message=f"{now} of {newest.rows:,} {name}, {so_far} of all {every.rows:,} since its "
-        f"promotion, {before} of its {promised.rows:,} test rows (log evidence of a change "
+        f"promotion, {before} of its {expected.rows:,} test rows (log evidence of a change "
         f"{found:.1f}, alarm above {limit:.1f})",
         rows=newest.rows,
         effect=max(found, 0.0),

@@ -19,7 +19,7 @@ from housing.evaluation.spatial_se import row_cells
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel, load
 from housing.keys import KEY_COLUMN
-from housing.monitoring.live_error import breaks_promise, counted
+from housing.monitoring.live_error import counted, exceeded_limit
 from housing.monitoring.options import ROLLBACK_CONFIDENCE
 from housing.monitoring.paired import FEWEST_ROWS, Paired, compared
 from housing.operations import expected_rates
@@ -134,9 +134,9 @@ def _better(
         words = "not significantly better: the data have changed, or more labels are needed"
         return "not better", f"{figures}: {words}"
     given = counted(expected_rates.labelled(rows, theirs))
-    broken = breaks_promise(given, expected_rates.of(store, former), settings.monitor)
-    if broken:
-        return "its own promise", f"{figures}, but {broken}, so the data have changed"
+    exceeded = exceeded_limit(given, expected_rates.of(store, former), settings.monitor)
+    if exceeded:
+        return "its own limits", f"{figures}, but {exceeded}, so the data have changed"
     return "", figures
 
 

@@ -1,4 +1,4 @@
-"""What counts as drift, as a broken promise, as upstream's doing, and when it is an alarm."""
+"""What counts as drift, as an exceeded limit, as upstream's doing, and when it is an alarm."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,9 +15,9 @@ from housing.monitoring.live_error import (
     OUTSIDE,
     Counts,
     LabelledPredictions,
-    breaks_promise,
     counted,
     error_signals,
+    exceeded_limit,
     log_evidences,
     log_limit,
 )
@@ -108,7 +108,7 @@ def test_a_category_that_vanishes_is_named() -> None:
 
 # --- live errors ----------------------------------------------------------------------------
 
-PROMISE = Counts(rows=4_000, outside=400, above=1_920)
+EXPECTED = Counts(rows=4_000, outside=400, above=1_920)
 
 
 def _labelled(
@@ -122,12 +122,12 @@ def _labelled(
     return LabelledPredictions(actual, predicted, predicted - half, predicted + half)
 
 
-def _fired(*windows: LabelledPredictions, promise: Counts = PROMISE) -> set[str]:
-    found = error_signals([counted(w) for w in windows], promise, OPTIONS)
+def _fired(*windows: LabelledPredictions, expected: Counts = EXPECTED) -> set[str]:
+    found = error_signals([counted(w) for w in windows], expected, OPTIONS)
     return {signal.name for signal in found if signal.fired}
 
 
-def test_a_kept_promise_is_calm() -> None:
+def test_shares_as_expected_are_calm() -> None:
     assert _fired(_labelled(400, 0)) == set()
 
 
@@ -169,11 +169,11 @@ def test_a_change_that_comes_later_is_found_although_all_before_was_calm() -> No
     assert _fired(*calm, *worse) == {OUTSIDE}
 
 
-def test_a_promise_of_few_rows_is_no_reason_for_an_alarm() -> None:
+def test_an_expectation_from_few_rows_is_no_reason_for_an_alarm() -> None:
     """Live shares are what the test rows allow; however many labels come, that is all there is."""
     live = [_labelled(3_000, seed) for seed in range(60)]
-    assert _fired(*live, promise=Counts(400, 26, 212)) == set()
-    assert OUTSIDE in _fired(*live, promise=Counts(40_000, 2_600, 21_200))
+    assert _fired(*live, expected=Counts(400, 26, 212)) == set()
+    assert OUTSIDE in _fired(*live, expected=Counts(40_000, 2_600, 21_200))
 
 
 def test_how_the_labels_are_cut_into_windows_makes_no_difference_to_the_evidence() -> None:
@@ -190,18 +190,18 @@ def test_calm_champions_have_no_alarms() -> None:
     champions, hours = 40, 720
     test = [2 * rng.binomial(n // 2, p, champions) for n, p in ((4_000, 0.1), (4_000, 0.5))]
     live = [2 * rng.binomial(150, p, (hours, champions)) for p in (0.1, 0.5)]
-    promised = Counts(np.full(champions, 4_000), *test)
-    found = log_evidences(promised, Counts(np.full((hours, champions), 300), *live), OPTIONS)
+    expected = Counts(np.full(champions, 4_000), *test)
+    found = log_evidences(expected, Counts(np.full((hours, champions), 300), *live), OPTIONS)
     alarms = sum((e.max(axis=0) > log_limit(OPTIONS)).sum() for e in found.values())
     assert alarms == 0
 
 
 def test_without_labels_nothing_is_judged() -> None:
-    assert not any(signal.fired for signal in error_signals([], PROMISE, OPTIONS))
+    assert not any(signal.fired for signal in error_signals([], EXPECTED, OPTIONS))
 
 
 @pytest.mark.parametrize(
-    ("found", "broken"),
+    ("found", "exceeded"),
     [
         (Counts(300, 30, 150), ""),
         (Counts(300, 75, 150), OUTSIDE),
@@ -210,9 +210,9 @@ def test_without_labels_nothing_is_judged() -> None:
         (Counts(50, 12, 25), ""),
     ],
 )
-def test_a_model_near_an_alarm_breaks_its_promise(found: Counts, broken: str) -> None:
-    assert broken in breaks_promise(found, Counts(4_000, 400, 2_000), OPTIONS)
-    assert bool(broken) == bool(breaks_promise(found, Counts(4_000, 400, 2_000), OPTIONS))
+def test_a_model_near_an_alarm_exceeds_a_limit(found: Counts, exceeded: str) -> None:
+    assert exceeded in exceeded_limit(found, Counts(4_000, 400, 2_000), OPTIONS)
+    assert bool(exceeded) == bool(exceeded_limit(found, Counts(4_000, 400, 2_000), OPTIONS))
 
 
 # --- alarms ---------------------------------------------------------------------------------

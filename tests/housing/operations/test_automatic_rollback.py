@@ -65,9 +65,9 @@ def test_a_world_that_changed_takes_no_champion_back(
 def spoiled(
     seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: list[Message]
 ) -> Iterator[tuple[Settings, Store]]:
-    """m2 answers as if prices had fallen by half, and promises what it did before; m1 is sound."""
+    """m2 answers as if prices had fallen by half, with the test error of before; m1 is sound."""
     with _home(seen_nights, tmp_path, **ROLLBACK) as (settings, store):
-        promise = expected_rates.of(store, load(store, 2))
+        expected = expected_rates.of(store, load(store, 2))
 
         def spoil(store: Store, model: int, **others: Any) -> LoadedModel:
             served = load(store, model, **others)
@@ -75,12 +75,12 @@ def spoiled(
             halved = replace(served, predict=lambda columns: served.predict(columns) / 2)
             return halved if model == 2 else served
 
-        def promised(served: LoadedModel, test: pd.DataFrame) -> Counts:
-            return promise if served.model == 2 else of_test_rows(served, test)
+        def before(served: LoadedModel, test: pd.DataFrame) -> Counts:
+            return expected if served.model == 2 else of_test_rows(served, test)
 
         of_test_rows = expected_rates.of_test_rows
         monkeypatch.setattr("housing.operations.monitor.load", spoil)
-        monkeypatch.setattr(expected_rates, "of_test_rows", promised)
+        monkeypatch.setattr(expected_rates, "of_test_rows", before)
         yield settings, store
 
 
