@@ -147,15 +147,16 @@ def _same(given: str, wanted: str) -> bool:
 # --- reports --------------------------------------------------------------------------------
 
 ADDRESS = re.compile(
-    r"/reports/((?:report-r|card-m)[1-9][0-9]{0,17}\.html|r[1-9][0-9]{0,17}-[a-z-]{1,40}\.svg)"
+    r"/reports/((?:report-r|card-m|data-v)[1-9][0-9]{0,17}\.html"
+    r"|r[1-9][0-9]{0,17}-[a-z-]{1,40}\.svg)"
 )
 
 
 def beside(inner: ASGIApp, folder: Path, secret: str | None) -> ASGIApp:
     """`inner`, but for the addresses of reports; `secret` is USER:PASSWORD, or None for anyone.
 
-    Only a run's report and its pictures and a model's card, by their numbers; nothing else of the
-    folder.
+    Only a run's report and pictures, a model's card and a dataset's page, by their numbers; nothing
+    else of the folder.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -71,8 +71,10 @@ def _error_history(connection: Connection) -> Iterator[dict[str, Any]]:
 
 
 def _with_links(app: AppState, run: dict[str, Any]) -> dict[str, Any]:
-    """A run with the addresses of its report, its challenger's card and its page in Prefect."""
-    pages = {"report": f"report-{run['run']}.html", "card": f"card-{run['challenger']}.html"}
+    """A run with the addresses of its report, its challenger's card, the page of its dataset and
+    its page in Prefect."""
+    parts = {"report": run["run"], "card": run["challenger"], "data": run["dataset"]}
+    pages = {name: f"{name}-{part}.html" for name, part in parts.items()}
     folder, prefect = app.settings.home / "reports", app.settings.serve.prefect_url.rstrip("/")
     links = {name: f"/reports/{page}" for name, page in pages.items() if (folder / page).is_file()}
     if prefect and run["flow_run"]:

@@ -148,11 +148,11 @@ def card(request: Request) -> Response:
 
 @router.get("/reports/{name}")
 def report(request: Request, name: str) -> Response:
-    """A run's report, a model's card or the monitor's page, as the file in the home is."""
+    """A run's report, a model's card, a dataset's page or the monitor's, as it is in the home."""
     return _report(request, name, f"This server's home has no report {name}.")
 
 
-REPORT = re.compile(r"(report-r|card-m)[1-9][0-9]{0,17}\.html|monitor\.html")
+REPORT = re.compile(r"(report-r|card-m|data-v)[1-9][0-9]{0,17}\.html|monitor\.html")
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"

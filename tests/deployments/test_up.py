@@ -98,10 +98,11 @@ def test_its_report_is_linked_and_served_beside_the_ui(up: Up) -> None:
         report = response.read().decode()
         assert "<html" in report
         assert response.headers["Content-Security-Policy"] == "script-src 'none'"
-    card = re.search(r'href="(card-m\d+\.html)"', report)
-    assert card is not None, "the challenger's model card is linked"
-    with _opened(up, f"{base}/reports/{card[1]}") as response:
-        assert b"Model card of m" in response.read()
+    for page, heading in ((r"card-m\d+", b"Model card of m"), (r"data-v\d+", b"Dataset v")):
+        linked = re.search(rf'href="({page}\.html)"', report)
+        assert linked is not None, page
+        with _opened(up, f"{base}/reports/{linked[1]}") as response:
+            assert heading in response.read()
     [picture] = up.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["decision"]}}})
     with _opened(up, base + picture["data"]) as response:
         assert response.headers["Content-Type"] == "image/svg+xml"

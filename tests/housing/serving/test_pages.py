@@ -153,6 +153,7 @@ PAGES = (
     "/docs",
     "/model/card",
     "/reports/report-r2.html",
+    "/reports/data-v2.html",
     "/reports/monitor.html",
 )
 FAINT = """() => {
@@ -206,7 +207,7 @@ def test_every_page_fits_a_phone_and_is_readable(
 def test_a_report_is_served_as_the_file_is_and_nothing_else_of_the_home(
     client: httpx.Client, written: Path
 ) -> None:
-    for name in ("report-r2.html", "card-m2.html", "monitor.html"):
+    for name in ("report-r2.html", "card-m2.html", "data-v2.html", "monitor.html"):
         answer = client.get(f"/reports/{name}")
         assert answer.content == (written / name).read_bytes()
         assert "script-src" not in answer.headers["content-security-policy"]
@@ -216,14 +217,16 @@ def test_a_report_is_served_as_the_file_is_and_nothing_else_of_the_home(
         assert client.get(f"/reports/{name}").status_code == 404
 
 
-def test_the_dashboard_links_each_run_to_its_report_and_card(page: Page, written: Path) -> None:
+def test_the_dashboard_links_each_run_to_its_report_card_and_data(
+    page: Page, written: Path
+) -> None:
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.goto("/dashboard")
     row = page.locator("#runs tbody tr", has_text="r2").first
     expect(row).to_be_visible()
-    for name, wanted in (("card", "card-m2.html"), ("report", "report-r2.html")):
-        link = row.get_by_role("link", name=name)
-        expect(link).to_have_attribute("href", f"/reports/{wanted}")
+    for name in ("card-m2", "data-v2", "report-r2"):
+        link = row.get_by_role("link", name=name.partition("-")[0])
+        expect(link).to_have_attribute("href", f"/reports/{name}.html")
     link.click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
