@@ -164,6 +164,8 @@ def environment() -> Environment:
     environment.filters.update(
         count=formatting.count,
         amount=formatting.amount,
+        value=formatting.value_text,
+        with_unit=formatting.with_unit,
         limits=formatting.limits,
         percent=formatting.percent,
         bound=formatting.bound,
@@ -177,6 +179,6 @@ def environment() -> Environment:
     )
     environment.globals.update(
         STYLE=Markup(css()),  # noqa: S704  # our own
-        MARKS=wording.MARKS, WORDING=WORDING, LOCATION=LOCATION,
+        MARKS=wording.MARKS, WORDING=WORDING, LOCATION=LOCATION, INTERVAL=formatting.INTERVAL,
     )  # fmt: skip
     return environment
