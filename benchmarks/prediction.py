@@ -18,10 +18,12 @@ from sklearn.pipeline import Pipeline
 from benchmarks import results
 from benchmarks.data import add_table, reference_table
 from housing import schema
+from housing.features.arrays import NUMBERS
 from housing.features.derived import inputs_of
 from housing.features.preprocess import fitted_neighbour_steps
 from housing.features.space_filling_curve import along_curve
-from housing.inference.fast_predictor import CHUNK_ROWS, PLACE, TOLERANCE, predictor, split_columns
+from housing.inference.columns import columns_of_frame
+from housing.inference.fast_predictor import CHUNK_ROWS, TOLERANCE, predictor, split_columns
 from housing.problems.california.features import COVARIATES
 from housing.records import Member
 from housing.training.fit import fit_members
@@ -42,11 +44,6 @@ def around(table: pd.DataFrame, rows: int, seed: int = 0) -> pd.DataFrame:
     for name in schema.COORDINATES:
         frame[name] += rng.normal(0, 0.01, rows)
     return frame
-
-
-def columns(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Plain columns of a frame."""
-    return {name: frame[name].to_numpy() for name in schema.FEATURES}
 
 
 def latencies(call: Callable[[int], object], n: int) -> np.ndarray:
@@ -71,8 +68,8 @@ def parts(model: Pipeline, rows: pd.DataFrame) -> dict[str, float]:
 
     with one_thread():
         fast = predictor(model)
-        numbers, categories = measured("columns", lambda: split_columns(columns(rows)))
-        order = along_curve(numbers[:, PLACE])
+        numbers, categories = measured("columns", lambda: split_columns(columns_of_frame(rows)))
+        order = along_curve(numbers[:, [NUMBERS.index(name) for name in schema.COORDINATES]])
         (part,) = fast.parts
         values = measured("all features", lambda: part.features.compute(
             numbers[order], categories[order]))  # fmt: skip
@@ -82,7 +79,7 @@ def parts(model: Pipeline, rows: pd.DataFrame) -> dict[str, float]:
             scale = getattr(look, "scale", None)
             name = "nearest on the map" if scale is None else f"most alike, scale {scale:g}"
             measured(f"of these, {name}", lambda look=look: look.neighbour_features(near))
-        measured("binning", lambda: [bins.of_rows(values) for bins in part.binned.bins])
+        measured("binning", lambda: part.binned.binned(values))
         measured("binning and trees, in blocks", lambda: [
             part.binned.each(values[i : i + CHUNK_ROWS])
             for i in range(0, len(values), CHUNK_ROWS)])  # fmt: skip
@@ -101,7 +98,7 @@ class OneRow:
 def one_row(model: Pipeline, rows: pd.DataFrame) -> OneRow:
     """Each of the rows asked alone; through the frame, as many as that takes some seconds for."""
     fast = predictor(model)
-    given = [columns(rows.iloc[[i]]) for i in range(len(rows))]
+    given = [columns_of_frame(rows.iloc[[i]]) for i in range(len(rows))]
     with one_thread():  # as in the server
         fast.predict(given[0])
         ours = latencies(lambda i: fast.predict(given[i]), len(rows))
@@ -122,7 +119,7 @@ class Batch:
 
 def batch(model: Pipeline, rows: pd.DataFrame, threads: int) -> Batch:
     """All rows at once, by both ways."""
-    fast, given = predictor(model, threads), columns(rows)
+    fast, given = predictor(model, threads), columns_of_frame(rows)
 
     def timed(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
         began, processor = time.perf_counter(), time.process_time()

@@ -4,7 +4,7 @@ A transformer's class decides, not the name of its step. Belongs here: how each 
 transformer computes. Not here: models (`inference.fast_predictor`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -51,12 +51,12 @@ class ArrayFeatures:
             first, *others = [step for _, step in steps.steps]
             if not isinstance(first, ColumnTransformer):
                 return None
-            return cls(tuple(_blocks(first)), _chain([_function(step) for step in others]))
+            return cls(tuple(_blocks(first)), _chain([_function(step, ()) for step in others]))
         except _NotKnown:
             return None
 
-    def compute(self, numbers: Floats, categories: npt.NDArray[Any]) -> Floats:
-        """Features, shape (n, features), of numbers (n, NUMBERS) and categories (n, CATEGORIES)."""
+    def compute(self, numbers: Floats, categories: Floats) -> Floats:
+        """Features, shape (n, features), of numbers (n, NUMBERS) and codes (n, CATEGORIES)."""
         found = [
             block.function((categories if block.categories else numbers)[:, block.places])
             for block in self.blocks
@@ -81,19 +81,19 @@ def _blocks(columns: ColumnTransformer) -> Iterator[Block]:
         for known, categorical in ((NUMBERS, False), (CATEGORIES, True)):
             if set(names) <= set(known):
                 places = np.array([known.index(name) for name in names], dtype=np.int64)
-                yield Block(places, categorical, _function(transformer))
+                yield Block(places, categorical, _function(transformer, names))
                 break
         else:
             raise _NotKnown
 
 
-def _function(transformer: Any) -> Function:
-    """What a fitted transformer does to an array."""
+def _function(transformer: Any, names: Sequence[str]) -> Function:
+    """What a fitted transformer does to an array, whose columns have these names if it is first."""
     if isinstance(transformer, str) and transformer == "passthrough":
         return _chain([])
     for kind, read in _KINDS.items():
         if isinstance(transformer, kind):
-            return read(transformer)
+            return read(transformer, names)
     raise _NotKnown
 
 
@@ -106,7 +106,7 @@ def _chain(functions: list[Function]) -> Function:
     return all_of_them
 
 
-def _derived(transformer: FunctionTransformer) -> Function:
+def _derived(transformer: FunctionTransformer, _: Sequence[str]) -> Function:
     if transformer.func is None:
         return _chain([])
     if transformer.func is not compute:
@@ -114,7 +114,7 @@ def _derived(transformer: FunctionTransformer) -> Function:
     return partial(compute, columns=transformer.kw_args["columns"])
 
 
-def _filled(imputer: SimpleImputer) -> Function:
+def _filled(imputer: SimpleImputer, _: Sequence[str]) -> Function:
     values = np.asarray(imputer.statistics_)
     if imputer.add_indicator or imputer.missing_values == imputer.missing_values:
         raise _NotKnown
@@ -123,57 +123,66 @@ def _filled(imputer: SimpleImputer) -> Function:
     return lambda rows: np.where(np.isnan(rows), values, rows)
 
 
-def _scaled(scaler: StandardScaler) -> Function:
+def _scaled(scaler: StandardScaler, _: Sequence[str]) -> Function:
     mean = 0.0 if scaler.mean_ is None or not scaler.with_mean else scaler.mean_
     scale = 1.0 if scaler.scale_ is None else scaler.scale_
     return lambda rows: (rows - mean) / scale
 
 
-def _hot(encoder: OneHotEncoder) -> Function:
+def _levels(encoder: Any, names: Sequence[str]) -> list[npt.NDArray[Any]]:
+    """What an encoder knows of each column: numbers, or positions in the catalogue."""
+    found = []
+    for name, levels in zip(names, encoder.categories_, strict=True):
+        codes = {text: code for code, text in enumerate(schema.CATALOGUE[name].categories)}
+        if name in CATEGORIES and not set(levels) <= codes.keys():
+            raise _NotKnown
+        found.append(np.array([codes.get(level, level) for level in levels]))
+    return found
+
+
+def _hot(encoder: OneHotEncoder, names: Sequence[str]) -> Function:
     if encoder.handle_unknown != "ignore" or encoder.drop is not None or encoder.min_frequency:
         raise _NotKnown
-    levels = [np.asarray(each, dtype=object) for each in encoder.categories_]
-
-    def hot(rows: npt.NDArray[Any]) -> Floats:
-        found = [(rows[:, [i]] == each).astype(np.float64) for i, each in enumerate(levels)]
-        return np.hstack(found)
-
-    return hot
+    levels = _levels(encoder, names)
+    return lambda rows: np.hstack(
+        [(rows[:, [i]] == each).astype(np.float64) for i, each in enumerate(levels)]
+    )
 
 
-def _numbered(encoder: OrdinalEncoder) -> Function:
+def _numbered(encoder: OrdinalEncoder, names: Sequence[str]) -> Function:
     if encoder.handle_unknown != "use_encoded_value" or encoder.min_frequency:
         raise _NotKnown
-    unknown = float(encoder.unknown_value)
-    places = [{level: float(i) for i, level in enumerate(each)} for each in encoder.categories_]
+    levels = _levels(encoder, names)
 
-    def numbered(rows: npt.NDArray[Any]) -> Floats:
-        columns = zip(rows.T, places, strict=True)
-        found = [[place.get(value, unknown) for value in column] for column, place in columns]
-        return np.array(found, dtype=np.float64).reshape(len(places), len(rows)).T
+    def numbered(rows: Floats) -> Floats:
+        found = np.full(rows.shape, float(encoder.unknown_value))
+        for column, each in enumerate(levels):
+            for number, level in enumerate(each):
+                found[rows[:, column] == level, column] = number
+        return found
 
     return numbered
 
 
-def _side_by_side(union: FeatureUnion) -> Function:
+def _side_by_side(union: FeatureUnion, names: Sequence[str]) -> Function:
     if union.transformer_weights:
         raise _NotKnown
     functions = [
-        _function(each)
+        _function(each, names)
         for _, each in union.transformer_list
         if not (isinstance(each, str) and each == "drop")
     ]
     return lambda rows: np.hstack([np.empty((len(rows), 0)), *(f(rows) for f in functions)])
 
 
-_KINDS: dict[type, Callable[[Any], Function]] = {
+_KINDS: dict[type, Callable[[Any, Sequence[str]], Function]] = {
     FunctionTransformer: _derived,
     SimpleImputer: _filled,
     StandardScaler: _scaled,
     OneHotEncoder: _hot,
     OrdinalEncoder: _numbered,
-    ClusterSimilarity: lambda fitted: fitted.similarities,
-    NeighbourTransformer: lambda fitted: fitted.neighbour_features,
-    Pipeline: lambda fitted: _chain([_function(step) for _, step in fitted.steps]),
+    ClusterSimilarity: lambda fitted, _: fitted.similarities,
+    NeighbourTransformer: lambda fitted, _: fitted.neighbour_features,
+    Pipeline: lambda fitted, names: _chain([_function(step, names) for _, step in fitted.steps]),
     FeatureUnion: _side_by_side,
 }

@@ -6,7 +6,7 @@ pipelines; any other model is asked as it is. Its answers are those of `model.pr
 1e-9, which a test holds and `agrees` checks where a model is loaded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,11 @@ from housing import schema
 from housing.features.arrays import CATEGORIES, NUMBERS, ArrayFeatures
 from housing.features.neighbours import in_threads
 from housing.features.space_filling_curve import along_curve
+from housing.inference.columns import Columns, columns_of_frame, frame_of
 from housing.training.fit import models_of
 from housing.training.workers import one_thread
 
 Floats = npt.NDArray[np.float64]
-Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
 
 TOLERANCE = 1e-9
 """Relative; sums in another order differ in their last bits."""
@@ -48,15 +48,16 @@ def predictor(model: Any, threads: int = 1) -> "Predictor":
     return Predictor(model, _parts(model) or (), threads)
 
 
-def predict_members(model: Any, frame: pd.DataFrame, threads: int = 1) -> Floats:
-    """What each model of a mean predicts of a frame's rows, shape (models, n); one model: (1, n).
-
-    The fast way, unless it disagrees with the model on the first rows.
-    """
+def checked_predictor(model: Any, rows: pd.DataFrame, threads: int = 1) -> "Predictor":
+    """The fastest way, unless it disagrees with the model on some rows."""
     fast = predictor(model, threads)
-    if not fast.parts or not fast.agrees(frame.iloc[:CHECKED_ROWS]):
-        return _each(model, frame[list(schema.FEATURES)])
-    return fast.each({name: frame[name].to_numpy() for name in schema.FEATURES})
+    return fast if fast.parts and fast.agrees(rows) else Predictor(model)
+
+
+def predict_members(model: Any, frame: pd.DataFrame, threads: int = 1) -> Floats:
+    """What each model of a mean predicts of a frame's rows, shape (models, n); of one: (1, n)."""
+    fast = checked_predictor(model, frame.iloc[:CHECKED_ROWS], threads)
+    return fast.each(columns_of_frame(frame))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,13 +132,9 @@ class Predictor:
     threads: int = 1
 
     def predict(self, columns: Columns) -> Floats:
-        """Values of the target, shape (n,), for rows given column by column (schema.FEATURES).
-
-        A gap is None or NaN, a category is its text. KeyError where a column is missing, ValueError
-        where a value is no number.
-        """
+        """Values of the target, shape (n,); KeyError where a column is missing."""
         if not self.parts:
-            return np.asarray(self.model.predict(as_frame(columns)), dtype=np.float64)
+            return np.asarray(self.model.predict(frame_of(columns)), dtype=np.float64)
         if len(columns[schema.FEATURES[0]]) > FEW:
             mean: Floats = self.each(columns).mean(axis=0)
             return mean
@@ -150,7 +147,7 @@ class Predictor:
     def each(self, columns: Columns) -> Floats:
         """What each model of a mean predicts, shape (models, n); one model is a mean of itself."""
         if not self.parts:
-            return _each(self.model, as_frame(columns))
+            return _each(self.model, frame_of(columns))
         numbers, categories = split_columns(columns)
         predicted = np.empty((sum(len(part.models) for part in self.parts), len(numbers)))
         # Rows that are near each other are worked on together; `along_curve` says why.
@@ -168,11 +165,12 @@ class Predictor:
 
     def agrees(self, frame: pd.DataFrame) -> bool:
         """Whether it says of these rows what the model does, of many at once and of a few."""
+        columns = columns_of_frame(frame)
         with one_thread():  # of hundreds of trees each, waking others takes longer than they save
             theirs = np.asarray(self.model.predict(frame[list(schema.FEATURES)]))
             return all(
                 np.allclose(
-                    self.predict({name: frame[name].to_numpy()[:n] for name in schema.FEATURES}),
+                    self.predict({name: values[:n] for name, values in columns.items()}),
                     theirs[:n],
                     rtol=TOLERANCE,
                     atol=0,
@@ -192,21 +190,11 @@ def _each(model: Any, X: pd.DataFrame) -> Floats:
 _COORDINATES = [NUMBERS.index(name) for name in schema.COORDINATES]
 
 
-def split_columns(columns: Columns) -> tuple[Floats, npt.NDArray[Any]]:
-    """Numbers, shape (n, numbers), gaps as NaN; categories as objects, shape (n, categories)."""
-    rows = len(columns[schema.FEATURES[0]])
-    numbers = np.empty((rows, len(NUMBERS)))
-    categories = np.empty((rows, len(CATEGORIES)), dtype=object)
-    for array, names in ((numbers, NUMBERS), (categories, CATEGORIES)):
-        for index, name in enumerate(names):
-            array[:, index] = columns[name]
-    return numbers, categories
-
-
-def as_frame(columns: Columns) -> pd.DataFrame:
-    """The frame that a model is given: typed as after validation."""
-    frame = pd.DataFrame({name: columns[name] for name in schema.FEATURES})
-    return frame.astype(schema.dtypes(schema.FEATURES))
+def split_columns(columns: Columns) -> tuple[Floats, Floats]:
+    """Numbers, shape (n, numbers), and codes of categories, shape (n, categories)."""
+    empty = np.empty((len(columns[schema.FEATURES[0]]), 0))
+    numbers = np.column_stack([empty, *(columns[name] for name in NUMBERS)])
+    return numbers, np.column_stack([empty, *(columns[name] for name in CATEGORIES)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,75 +245,47 @@ class Trees:
 
 
 @dataclass(frozen=True, eq=False)
-class HistogramBins:
-    """Where a model's trees may cut: a bin a feature is one byte a row in place of eight."""
-
-    edges: tuple[Floats, ...]  # of each feature, ascending; a bin holds its upper edge
-    gap: int  # the bin of a value that is not there
-
-    @classmethod
-    def of(cls, model: Any) -> "HistogramBins":
-        """Read them from a fitted HistGradientBoostingRegressor."""
-        mapper = model._bin_mapper
-        edges = tuple(np.asarray(each, dtype=np.float64) for each in mapper.bin_thresholds_)
-        return cls(edges, int(mapper.missing_values_bin_idx_))
-
-    def same(self, other: "HistogramBins") -> bool:
-        """Whether a row has the same bins by both."""
-        return self.gap == other.gap and all(map(np.array_equal, self.edges, other.edges))
-
-    def of_rows(self, X: Floats) -> npt.NDArray[np.uint8]:
-        """The bin of each value, shape (n, features)."""
-        found = np.empty(X.shape, dtype=np.uint8)
-        for place, edges in enumerate(self.edges):
-            values = X[:, place]
-            found[:, place] = np.where(
-                np.isnan(values), self.gap, np.searchsorted(edges, values, side="left")
-            )
-        return found
-
-
-@dataclass(frozen=True, eq=False)
-class BinnedModel:
-    """The trees of one boosted model."""
-
-    bins: int  # which of the bins of `BinnedTrees`
-    baseline: float
-    trees: tuple[Any, ...]
-
-
-@dataclass(frozen=True, eq=False)
 class BinnedTrees:
     """Boosted models for many rows: scikit-learn's loops, over bytes in place of numbers.
 
     A block of rows stays in the processor's cache while all trees are asked.
     """
 
-    bins: tuple[HistogramBins, ...]  # models with the same share them
-    models: tuple[BinnedModel, ...]
+    mappers: tuple[Any, ...]  # scikit-learn's, by which a value becomes a byte; the different ones
+    models: tuple[tuple[int, float, tuple[Any, ...]], ...]  # number of its mapper, baseline, trees
 
     @classmethod
     def of(cls, models: Sequence[Any]) -> "BinnedTrees":
         """Read fitted HistGradientBoostingRegressors without categorical splits."""
-        distinct: list[HistogramBins] = []
+        mappers: list[Any] = []
         read = []
         for model in models:
-            bins = HistogramBins.of(model)
-            place = next((i for i, each in enumerate(distinct) if each.same(bins)), len(distinct))
-            distinct += [bins] if place == len(distinct) else []
-            trees = tuple(tree for (tree,) in model._predictors)
-            read.append(BinnedModel(place, _baseline(model), trees))
-        return cls(tuple(distinct), tuple(read))
+            own = model._bin_mapper
+            index = next((i for i, each in enumerate(mappers) if _same(each, own)), len(mappers))
+            mappers += [own] if index == len(mappers) else []
+            read.append((index, _baseline(model), tuple(tree for (tree,) in model._predictors)))
+        return cls(tuple(mappers), tuple(read))
+
+    def binned(self, X: Floats) -> list[npt.NDArray[np.uint8]]:
+        """The bytes of each value by each mapper, shape (n, features)."""
+        return [np.ascontiguousarray(mapper.transform(X)) for mapper in self.mappers]
 
     def each(self, X: Floats) -> Floats:
         """Predictions of each model, shape (models, n)."""
-        binned = [bins.of_rows(X) for bins in self.bins]
-        said = np.empty((len(self.models), len(X)))
-        for values, model in zip(said, self.models, strict=True):
-            values[:] = model.baseline
-            for tree in model.trees:
-                values += tree.predict_binned(binned[model.bins], self.bins[model.bins].gap, 1)
-        return said
+        binned = self.binned(X)
+        predicted = np.empty((len(self.models), len(X)))
+        for values, (index, baseline, trees) in zip(predicted, self.models, strict=True):
+            values[:] = baseline
+            for tree in trees:
+                values += tree.predict_binned(
+                    binned[index], self.mappers[index].missing_values_bin_idx_, 1
+                )
+        return predicted
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two mappers have the same edges."""
+    return all(map(np.array_equal, one.bin_thresholds_, other.bin_thresholds_))
 
 
 def _baseline(model: Any) -> float:

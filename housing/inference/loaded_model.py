@@ -21,9 +21,8 @@ from threadpoolctl import threadpool_limits
 from housing import schema
 from housing.errors import HousingError
 from housing.inference.calibration import Calibration, build, group_matrix
-from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of, frame_of
-from housing.inference.fast_predictor import predict_members
-from housing.inference.fast_predictor import predictor as fast_predictor
+from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of
+from housing.inference.fast_predictor import checked_predictor, predict_members
 from housing.inference.training_index import TrainingIndex, distances
 from housing.keys import KEY_COLUMN, Keys
 from housing.problem import MARK
@@ -154,23 +153,6 @@ class LoadedModel:
         return found
 
 
-def predictor(model: Any, golden: pd.DataFrame) -> Callable[[Columns], Floats]:
-    """A fitted model as a function of columns: the fast predictor if there is one and it agrees."""
-    fast = fast_predictor(model)
-    if fast.parts and fast.agrees(golden):
-        return lambda columns: fast.predict(
-            {n: _CATEGORIES[n][v] if n in _CATEGORIES else v for n, v in columns.items()}
-        )
-    return lambda columns: np.asarray(model.predict(frame_of(columns)), dtype=np.float64)
-
-
-_CATEGORIES = {
-    name: np.array([*schema.CATALOGUE[name].categories, None], dtype=object)
-    for name in schema.CATEGORIES
-}
-"""Texts of the category codes; -1 is the last, None."""
-
-
 def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = None) -> LoadedModel:
     """Load a model: check its signature and digest, replay its golden rows, warm it up.
 
@@ -183,7 +165,7 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
     fitted = artifacts.get_model(store, row.artifact)
     features = list(schema.FEATURES)
     artifacts.replay_golden(store, row.golden, lambda X: fitted.predict(X[features]))
-    predict = predictor(fitted, to_frame(get_table(store, row.golden)))
+    golden = to_frame(get_table(store, row.golden))
     calibration, training_index = calibration_of(store, row, fitted)
     served = LoadedModel(
         model=model,
@@ -201,7 +183,7 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
             "cv_rmse": row.cv_rmse,
             "artifact": row.artifact,
         },
-        predict=predict,
+        predict=checked_predictor(fitted, golden).predict,
         calibration=calibration,
         training_index=training_index,
     )

@@ -12,6 +12,7 @@ from housing import schema
 from housing.evaluation.drift import measure_drift
 from housing.evaluation.spatial_se import Mask
 from housing.gate.evidence import ServingCosts
+from housing.inference.columns import columns_of_frame
 from housing.inference.fast_predictor import predictor
 from housing.keys import KEY_COLUMN, Keys
 from housing.records import DriftReport
@@ -170,7 +171,7 @@ def _latency(model: Any, rows: pd.DataFrame) -> float:
     with one_thread():
         for call in range(LATENCY_CALLS + 1):
             row = rows.iloc[[call % len(rows)]]
-            columns = {name: row[name].to_numpy() for name in schema.FEATURES}
+            columns = columns_of_frame(row)
             began = time.perf_counter()
             fast.predict(columns)
             took.append(time.perf_counter() - began)

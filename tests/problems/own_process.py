@@ -84,8 +84,7 @@ def each_family() -> None:
             expected = fitted.predict(test)
             fast = predictor(fitted)
             assert fast.parts, f"{name}: no way without frames"
-            plain = {c: [None if v != v else v for v in test[c].tolist()] for c in test}
-            np.testing.assert_allclose(fast.predict(plain), expected, rtol=1e-9)
+            np.testing.assert_allclose(fast.predict(columns_of_frame(test)), expected, rtol=1e-9)
             assert set(row.importances) == set(schema.FEATURES), row.importances
             assert max(row.importances.values()) > 0
             served = load(store, model)

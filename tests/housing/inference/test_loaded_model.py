@@ -6,8 +6,8 @@ import pytest
 from housing import schema
 from housing.inference.calibration import build
 from housing.inference.columns import columns_of_frame, frame_of
-from housing.inference.fast_predictor import predictor as fast_predictor
-from housing.inference.loaded_model import load, out_of_fold, predictor, stored_predictions
+from housing.inference.fast_predictor import checked_predictor
+from housing.inference.loaded_model import load, out_of_fold, stored_predictions
 from housing.keys import KEY_COLUMN
 from housing.problems.california.simulated.scenarios import simulate
 from housing.store.data import datasets
@@ -27,9 +27,9 @@ def test_the_default_family_is_asked_the_fast_way_with_equal_numbers() -> None:
     model.set_params(model__max_iter=10).fit(table[FEATURES], table[schema.TARGET])
     rows = simulate(50, 0, day=1)[FEATURES]
     rows.loc[3, next(c.name for c in schema.COLUMNS if c.nullable)] = np.nan
-    assert fast_predictor(model).parts
-    predict = predictor(model, rows)
-    assert predict(columns_of_frame(rows)) == pytest.approx(model.predict(rows), rel=1e-9)
+    fast = checked_predictor(model, rows)
+    assert fast.parts
+    assert fast.predict(columns_of_frame(rows)) == pytest.approx(model.predict(rows), rel=1e-9)
 
 
 def test_columns_and_frames_are_the_same_rows() -> None:
