@@ -1,6 +1,5 @@
 """Plots and page of the monitor: signals relative to their limits, and live errors."""
 
-import html
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -8,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from housing.formatting import axis_labels, with_unit
-from housing.monitoring.signals import STATES
-from housing.report.design.stylesheet import css
+from housing.monitoring.signals import STATES, state
 from housing.report.plot_style import (
     LOOK,
     MOST_BARS,
@@ -23,6 +21,7 @@ from housing.report.plot_style import (
     named,
     scale,
 )
+from housing.report.run_page import page
 
 MOST_LINES = 5
 """Signals with a line of their own: those nearest to their limits."""
@@ -82,46 +81,21 @@ def live(
         return finished(figure, "live", f"Live error by model, {len(errors)} measurements.")
 
 
-def page(title: str, parts: Sequence[str], notices: Sequence[str] = ()) -> str:
-    """A complete page without scripts or external resources; `parts` are HTML, notices text."""
-    shown = (f'<p class="notice" role="alert">{html.escape(text)}</p>' for text in notices)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{css()}</style></head>"
-        f"<body><h1>{html.escape(title)}</h1>{''.join(shown)}<main>{''.join(parts)}</main></body></html>"
-    )
+COLOURS = {"alarm": "bad", "watching": "wait", "calm": "quiet"}
 
 
-def section(title: str, parts: Sequence[str]) -> str:
-    """A panel of a page; `parts` are HTML."""
-    return f"<section><h2>{html.escape(title)}</h2>{''.join(parts)}</section>"
+def render(windows: Mapping[str, Sequence[Any]], notices: Sequence[str]) -> str:
+    """The page of the monitor; `windows` are recorded rows by the title of their source."""
+    errors = [
+        (r.recorded_at, e["model"], e["rmse"])
+        for rows in windows.values() for r in rows for e in r.errors
+    ]  # fmt: skip
+    drawn = [(title, rows[-1] if rows else None, distance([*map(_shares, rows)]))
+             for title, rows in windows.items()]  # fmt: skip
+    shown = {"windows": drawn, "live": live(errors), "STATES": STATES, "state_of": state}
+    return page("Monitoring", notices, template="monitor.html", COLOURS=COLOURS, **shown)
 
 
-def picture(plot: RenderedFigure | None, none: str) -> str:
-    """A plot for a page, with its text alternative."""
-    if plot is None:
-        return f"<p>{html.escape(none)}</p>"
-    return (
-        f'<div class="plot" role="img" aria-label="{html.escape(plot.alt)}">'
-        f"{plot.svg.decode()}</div>"
-    )
-
-
-_COLORS = {"alarm": "bad", "watching": "wait", "calm": "quiet"}
-
-
-def signals(rows: Sequence[tuple[str, str, str]]) -> str:
-    """A table of signals (state, name, message), the most urgent first, and what a state means."""
-    ordered = sorted(rows, key=lambda row: list(STATES).index(row[0]))
-    body = "".join(
-        f'<tr><td class="mark {_COLORS[state]}">{state}</td><th scope="row">{html.escape(name)}'
-        f"</th><td>{html.escape(message)}</td></tr>"
-        for state, name, message in ordered
-    )
-    head = "".join(f'<th scope="col">{text}</th>' for text in ("State", "Signal", "Message"))
-    meanings = "; ".join(f"<strong>{name}</strong>: {text}" for name, text in STATES.items())
-    return (
-        f'<table class="stack"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        f'<p class="hint">{meanings}.</p>'
-    )
+def _shares(row: Any) -> tuple[datetime, dict[str, float]]:
+    measured = (s for s in row.signals if s["limit"] and s["effect"])
+    return row.recorded_at, {s["name"]: s["effect"] / s["limit"] for s in measured}

@@ -4,7 +4,7 @@ What is shown comes from `content`, how figures read from `wording`, pictures fr
 layout is in `templates/`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
@@ -82,6 +82,14 @@ def render(report: RunReport) -> str:
         seconds=sum(step.seconds for step in report.steps),
     )
     return formatting.writable(text)
+
+
+def page(
+    title: str, notices: Sequence[str] = (), *, template: str = "page.html", **parts: Any
+) -> str:
+    """A page without scripts or external resources; notices are text."""
+    found = environment().get_template(template)
+    return formatting.writable(found.render(title=title, notices=notices, **parts))
 
 
 def decision(report: RunReport) -> RenderedFigure | None:
