@@ -66,8 +66,8 @@ def commands_page() -> str:
     context = typer.Context(root, info_name="housing")
     _, _, body = get_docs_for_click(obj=root, ctx=context, name="housing").partition("\n")
     intro = (
-        "Every listing has `--json`. Ids carry a letter: m7 a model, v3 a dataset version, "
-        "b2 a batch, r9 a run.\n"
+        "Every command that ends has `--json`. Ids carry a letter: m7 a model, v3 a dataset "
+        "version, b2 a batch, r9 a run.\n"
     )
     return "\n".join(["# Commands\n", _MADE, intro, body.strip(), _EXIT_CODES])
 

@@ -9,12 +9,12 @@ LINE_SECONDS = 4.0
 
 
 @contextmanager
-def repeated(say: Callable[[], None]) -> Iterator[None]:
-    """Call `say` in another thread every LINE_SECONDS while the block runs."""
+def repeated(say: Callable[[], None], seconds: float | None = None) -> Iterator[None]:
+    """Call `say` in another thread every `seconds` (LINE_SECONDS) while the block runs."""
     ended = threading.Event()
 
     def repeat() -> None:
-        while not ended.wait(LINE_SECONDS):
+        while not ended.wait(LINE_SECONDS if seconds is None else seconds):
             say()
 
     ticker = threading.Thread(target=repeat, daemon=True)

@@ -21,7 +21,7 @@ def print_description(version: int | None, compared: int | None, *, as_json: boo
     from housing.report.data_page import as_json as plain
     from housing.store.data import datasets
 
-    with opened(bars=not as_json) as (store, settings):
+    with opened() as (store, settings):
         with store.read() as connection:
             chosen = version or datasets.must_have_active(connection).id
         data = data_page.collect(store, chosen, compared)

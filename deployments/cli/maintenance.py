@@ -39,7 +39,7 @@ def create(as_json: AsJson = False) -> None:
     """Copy a consistent snapshot of the store to HOUSING_BACKUP_URL."""
     from housing.operations.backup import create as create_backup
 
-    with opened(bars=not as_json) as (store, settings):
+    with opened() as (store, settings):
         snapshot = create_backup(store, settings)
     if as_json:
         emit_json(asdict(snapshot))
@@ -63,7 +63,7 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
     """
     from housing.operations.backup import verify as verify_backup
 
-    with opened(bars=not as_json) as (store, settings):
+    with opened() as (store, settings):
         found = verify_backup(store, settings, backup)
     if as_json:
         emit_json({**asdict(found), "good": found.good})
@@ -85,7 +85,7 @@ def restore(backup: CutArgument = None, as_json: AsJson = False) -> None:
     from deployments.cli.progress_bars import progress_bars
     from housing.operations.backup import restore as restore_backup
 
-    with progress_bars(visible=not as_json):
+    with progress_bars():
         done = restore_backup(load_settings(), backup)
     if as_json:
         emit_json(asdict(done))
@@ -117,7 +117,7 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from housing.operations.doctor import examine
 
-    with opened(bars=not as_json) as (store, settings):
+    with opened() as (store, settings):
         found = examine(store, settings)
     if as_json:
         emit_json({**asdict(found), "damaged": found.damaged})
@@ -154,7 +154,7 @@ def heal(
     """
     from housing.operations.heal import heal as heal_store
 
-    with opened(bars=not as_json, claim=False) as (store, _):
+    with opened(claim=False) as (store, _):
         done = heal_store(store, take_over=take_over)
     if as_json:
         emit_json(asdict(done))
@@ -198,7 +198,7 @@ def prune(
     """Delete models, predictions and files past their retention; rollback candidates are kept."""
     from housing.operations.prune import prune as prune_store
 
-    with opened(bars=not as_json) as (store, settings):
+    with opened() as (store, settings):
         done = prune_store(store, settings, days=older_than, dry_run=dry_run)
     if as_json:
         emit_json({**asdict(done), "dry_run": dry_run})
@@ -228,7 +228,7 @@ def reproduce(
     """Train a model again from its record and compare predictions. Exits 1 if they differ."""
     from housing.operations.reproduce import reproduce as train_again
 
-    with opened(bars=not as_json) as (store, settings):
+    with opened() as (store, settings):
         done = train_again(store, settings, model, tolerance=tolerance, keep=keep)
     if as_json:
         emit_json({**asdict(done), "same": done.same})

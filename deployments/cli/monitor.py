@@ -9,7 +9,15 @@ import typer
 from rich.markup import escape
 
 from deployments.cli.id_parsing import Id, id_argument
-from deployments.cli.output import AsJson, bare_table, coloured, console, emit_json, warn
+from deployments.cli.output import (
+    AsJson,
+    answer,
+    bare_table,
+    coloured,
+    console,
+    emit_json,
+    warn,
+)
 from deployments.cli.store import opened
 from housing.formatting import amount, value_text
 from housing.schema import WORDING
@@ -103,11 +111,11 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; export-m7 if left out.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Export a stored model as files for other programs; the export is loaded and checked."""
     from housing.operations.export import export as write
 
     with opened() as (store, _):
-        paths = write(store, model, to, output or Path(f"export-m{model}"))
-    for path in paths:
-        console.print(escape(str(path)))
+        files = [*map(str, write(store, model, to, output or Path(f"export-m{model}")))]
+    answer({"model": model, "format": to, "files": files}, *files, as_json=as_json)

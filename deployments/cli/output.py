@@ -115,6 +115,16 @@ def emit_json(value: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
+def answer(found: Mapping[str, Any], *sentences: str, as_json: bool) -> None:
+    """Print facts as JSON with the sentences that state them, or the sentences alone, unwrapped:
+    commands in them can be copied."""
+    if as_json:
+        emit_json({**found, "messages": sentences})
+        return
+    for text in sentences:
+        console.print(escape(text), soft_wrap=True, highlight=False)
+
+
 def _with_letters(value: Any, letter: str = "") -> Any:
     if isinstance(value, Mapping):
         return {k: _with_letters(v, ID_LETTERS.get(k, "")) for k, v in value.items()}

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from deployments.cli.output import console, errors
+from deployments.cli.output import AsJson, answer, console, emit_json, errors
 from housing.schema import MODULE, VARIABLE
 from housing.settings import PREFIX
 
@@ -29,6 +30,7 @@ def new(
     target: Annotated[str, typer.Option(help="Column to predict.")],
     name: Annotated[str, typer.Option(help="Name of the package; default: the file's.")] = "",
     folder: Annotated[Path, typer.Option("--to", help="Folder for the package.")] = Path(),
+    as_json: AsJson = False,
 ) -> None:
     """Write a package for the table in FILE: columns, ranges, categories, strata and models.
 
@@ -38,15 +40,18 @@ def new(
 
     chosen = name or re.sub(r"\W+", "_", file.stem.lower())
     draft = write_draft(file, target, chosen, folder)
-    console.print(f"{escape(str(draft.folder))} is written, from {draft.rows:,} rows.")
-    for note in draft.notes:
-        console.print(f"  {escape(note)}")
-    console.print("Look for EDIT in it, then:")
-    for line in (  # to be copied: each stays on one line, however narrow the terminal
+    commands = (
         f"export HOUSING_PROBLEM={chosen} PYTHONPATH={folder.resolve()}",
         f"housing problem check {file}",
-    ):
-        console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
+    )
+    answer(
+        {**asdict(draft), "commands": commands},
+        f"{draft.folder} is written, from {draft.rows:,} rows.",
+        *(f"  {note}" for note in draft.notes),
+        "Look for EDIT in it, then:",
+        *(f"  {command}" for command in commands),
+        as_json=as_json,
+    )
 
 
 @problem.command()
@@ -57,6 +62,7 @@ def check(
             help="CSV or Parquet file of rows to try it on.", exists=True, dir_okay=False
         ),
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Try the package that HOUSING_PROBLEM names: a whole run on 600 rows, in a scratch folder.
 
@@ -65,8 +71,8 @@ def check(
     from deployments.cli.progress_bars import progress_bars
     from housing.operations.problem_draft import read_sample
 
-    console.print("Trying the package on a few rows; this takes about half a minute ...")
-    rows, failed = read_sample(file, text=True), 0
+    errors.print("Trying the package on a few rows; this takes about half a minute ...")
+    rows, parts = read_sample(file, text=True), []
     with TemporaryDirectory(prefix="housing-check-") as home:
         _use_scratch_home(Path(home))
         rows.sample(min(ROWS, len(rows)), random_state=0).to_csv(
@@ -74,13 +80,17 @@ def check(
         )
         from housing.operations.problem_check import check_problem
 
-        with progress_bars(visible=errors.is_terminal):
+        with progress_bars():
             for part in check_problem():
-                failed += not part.passed
+                parts.append(part)
+                if as_json:
+                    continue
                 mark = "[green]passed[/]" if part.passed else "[red]failed[/]"
                 console.print(f"{mark} {part.name}: {escape(part.message)}", highlight=False)
         os.chdir("/")  # the folder is about to go
-    if failed:
+    if as_json:
+        emit_json({"parts": [asdict(part) for part in parts]})
+    if not all(part.passed for part in parts):
         raise typer.Exit(1)
 
 

@@ -4,6 +4,7 @@ Without a terminal a line when a step begins or ends, and every few seconds in b
 """
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,18 +25,32 @@ from deployments.cli.output import errors
 from deployments.repeating import repeated
 from housing import progress
 
+WORKING = "working"
+"""What a command does that reports no step."""
+
+QUIET_SECONDS = 1.0
+"""Time on a terminal after which that is shown."""
+
 OTHER_COLUMNS = 44
 """Characters of a line beside the message."""
 
 
+SHOWN = threading.Event()
+"""Set while progress is shown: blocks within blocks show it once."""
+
+
 @contextmanager
-def progress_bars(*, visible: bool) -> Iterator[None]:
-    """Show what is reported to `progress` while the block runs."""
-    if not visible:
+def progress_bars() -> Iterator[None]:
+    """Show what is reported to `progress` while the block runs, or else that it works."""
+    if SHOWN.is_set():
         yield
         return
-    with _bars() if errors.is_terminal else _lines():
-        yield
+    SHOWN.set()
+    try:
+        with _bars() if errors.is_terminal else _lines():
+            yield
+    finally:
+        SHOWN.clear()
 
 
 @contextmanager
@@ -49,28 +64,41 @@ def _bars() -> Iterator[None]:
         TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
         TextColumn("{task.fields[message]}", table_column=Column(width=rest, no_wrap=True)),
         console=errors,
+        redirect_stdout=sys.stdout.isatty(),  # a file or a pipe receives its lines all the same
     )
     tasks: dict[str, TaskID] = {}
 
     def update(step: str, done: int, total: int, message: str) -> None:
+        if WORKING in tasks and step != WORKING:
+            lines.remove_task(tasks.pop(WORKING))
         if step not in tasks:
+            sys.stderr.write("")  # the line "Loading ..." ends
+            lines.start()
             tasks[step] = lines.add_task(step, total=None, message="")
         text = escape(message[:100])
         lines.update(tasks[step], completed=done, total=total or None, message=text)
 
-    with lines, progress.heard_by(update):
-        yield
+    def work() -> None:
+        if not tasks:
+            update(WORKING, 0, 0, "")
+
+    try:
+        with repeated(work, QUIET_SECONDS), progress.heard_by(update):
+            yield
+    finally:
+        if WORKING in tasks:
+            lines.remove_task(tasks[WORKING])
+        lines.stop()
 
 
 @contextmanager
 def _lines() -> Iterator[None]:
-    began, now = time.monotonic(), ["", ""]  # the step, and what it reported last
+    began, now = time.monotonic(), [WORKING, ""]  # the step, and what it reported last
 
     def say() -> None:
-        if not now[0]:
-            return
         minutes, seconds = divmod(int(time.monotonic() - began), 60)
-        text = f"{now[0]}: {now[1] or 'started'} ({minutes}:{seconds:02} min)"
+        state = now[1] or ("..." if now[0] == WORKING else "started")
+        text = f"{now[0]}: {state} ({minutes}:{seconds:02} min)"
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 

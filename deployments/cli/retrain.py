@@ -22,7 +22,7 @@ def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     from deployments.cli.progress_bars import progress_bars
 
     settings = load_settings()
-    with progress_bars(visible=not as_json), nightly_flow(settings, chosen) as nightly:
+    with progress_bars(), nightly_flow(settings, chosen) as nightly:
         result = nightly()
     if isinstance(result, BaseException):
         raise result

@@ -10,7 +10,7 @@ from rich.markup import escape
 from deployments.cli.description import print_description
 from deployments.cli.gate import show_decided
 from deployments.cli.id_parsing import Id, id_argument, id_option, parse_id
-from deployments.cli.output import AsJson, Reason, console, emit_json
+from deployments.cli.output import AsJson, Reason, answer, console, emit_json
 from deployments.cli.store import changing, opened
 
 if TYPE_CHECKING:
@@ -38,18 +38,20 @@ def rollback(
     Nights go on training, but promote nothing of what is blocked, and no model of the same recipe
     on the same rows, until `housing unblock`. Says first what the next run will do.
     """
+    from deployments.cli.progress_bars import progress_bars
     from housing.pipeline.promote import plan_rollback, roll_back
     from housing.pipeline.skip_check import what_next
     from housing.store import queries
     from housing.store.runs import outbox
 
-    with opened() as (store, settings):
+    ask = not yes and not as_json and at_terminal()
+    with opened(bars=not ask) as (store, settings):
         plan = plan_rollback(store, settings, model, batch)
-        ask = not yes and not as_json and at_terminal()
         if ask:
             _confirm(plan, suggest=batch is None)
-        done = roll_back(store, plan.to_model, reason, batch=batch)
-        outbox.deliver(store)
+        with progress_bars():
+            done = roll_back(store, plan.to_model, reason, batch=batch)
+            outbox.deliver(store)
         after = what_next(store, settings)
         with store.read() as connection:
             lines = queries.list_history(connection)
@@ -112,6 +114,7 @@ def promote(
 def block(
     id_: Annotated[str, typer.Argument(metavar="ID", help="A model or a batch: m7, b5.")],
     reason: Reason,
+    as_json: AsJson = False,
 ) -> None:
     """Block the promotion of a model, or of every model trained on a batch."""
     from housing.store.data import copies
@@ -120,23 +123,24 @@ def block(
     from housing.store.runs.runs import actor
 
     letter, number = parse_id(id_, allowed="mb")
-    why = Authorship(actor(), reason)
+    name, why = f"{letter}{number}", Authorship(actor(), reason)
     also: tuple[int, ...] = ()
     with changing() as (store, _):
         if letter == "b":
             also = copies.block(store, number, why)
         else:
             blocks.block(store, letter, number, why)
-    console.print(f"{letter}{number} is blocked. `housing unblock {letter}{number}` unblocks it.")
-    if also:
-        ids = ", ".join(f"b{batch}" for batch in also)
-        console.print(f"Blocked as well, because of the same rows: {ids}.", soft_wrap=True)
+    ids = [f"b{batch}" for batch in also]
+    said = [f"Blocked as well, because of the same rows: {', '.join(ids)}."] if ids else []
+    text = f"{name} is blocked. `housing unblock {name}` unblocks it."
+    answer({"blocked": [name, *ids]}, text, *said, as_json=as_json)
 
 
 @app.command()
 def unblock(
     id_: Annotated[str, typer.Argument(metavar="ID", help="What is blocked: m7, b5.")],
     reason: Reason = "unblocked by hand",
+    as_json: AsJson = False,
 ) -> None:
     """Unblock a model or batch; print what the next run will do."""
     from housing.pipeline.skip_check import what_next
@@ -146,17 +150,22 @@ def unblock(
     from housing.store.runs.runs import actor
 
     letter, number = parse_id(id_, allowed="mb")
+    name = f"{letter}{number}"
     with changing() as (store, settings):
         blocks.unblock(store, letter, number, Authorship(actor(), reason))
         released = copies.release(store)
         after = what_next(store, settings)
-    console.print(escape(f"{letter}{number} is not blocked any more. {after}"), soft_wrap=True)
-    _print_released(released)
+    found = {"unblocked": name, "next_run": after}
+    _answer(found, f"{name} is not blocked any more. {after}", released=released, as_json=as_json)
 
 
-def _print_released(copies_: tuple[int, ...]) -> None:
-    for copy in copies_:
-        console.print(f"b{copy}, quarantined for rows of it, is accepted with it.")
+def _answer(
+    found: dict[str, Any], *sentences: str, released: tuple[int, ...], as_json: bool
+) -> None:
+    """Print a change and the batches that are accepted with it."""
+    also = (f"b{b}, quarantined for rows of it, is accepted with it." for b in released)
+    ids = [f"b{batch}" for batch in released]
+    answer({**found, "accepted": ids}, *sentences, *also, as_json=as_json)
 
 
 @dataset_app.command("describe")
@@ -178,7 +187,9 @@ def describe_dataset(
 
 @dataset_app.command("rollback")
 def dataset_rollback(
-    version: Annotated[Id, id_argument("v", "An older version, e.g. v3.")], reason: Reason
+    version: Annotated[Id, id_argument("v", "An older version, e.g. v3.")],
+    reason: Reason,
+    as_json: AsJson = False,
 ) -> None:
     """Create a version with the batches of an older one."""
     from housing.store.data import copies
@@ -186,14 +197,21 @@ def dataset_rollback(
     with changing() as (store, _):
         made, discarded = copies.roll_back(store, version, reason=reason)
         released = copies.release(store)
-    console.print(f"v{made.id} has the batches of v{version}. `housing retrain` trains on it.")
-    for batch in discarded:
-        console.print(_DISCARDED.format(batch=batch), soft_wrap=True)
-    _print_released(released)
+    _answer(
+        {"dataset": f"v{made.id}", "discarded": [f"b{batch}" for batch in discarded]},
+        f"v{made.id} has the batches of v{version}. `housing retrain` trains on it.",
+        *(_DISCARDED.format(batch=batch) for batch in discarded),
+        released=released,
+        as_json=as_json,
+    )
 
 
 @dataset_app.command()
-def withdraw(batch: Annotated[Id, id_argument("b", "A batch, e.g. b3.")], reason: Reason) -> None:
+def withdraw(
+    batch: Annotated[Id, id_argument("b", "A batch, e.g. b3.")],
+    reason: Reason,
+    as_json: AsJson = False,
+) -> None:
     """Create a version without the rows of one batch; rows of later batches stay.
 
     Later batches that repeat its rows and bring nothing else are withdrawn with it, and
@@ -203,15 +221,20 @@ def withdraw(batch: Annotated[Id, id_argument("b", "A batch, e.g. b3.")], reason
 
     with changing() as (store, _):
         done = copies.withdraw(store, batch, reason=reason)
-    for line in _withdrawal(batch, done):
-        console.print(line, soft_wrap=True)
+    found = {
+        "dataset": f"v{done.version.id}",
+        "withdrawn": [f"b{one}" for one in (batch, *done.copies)],
+        "discarded": [f"b{one}" for one in done.discarded],
+        "staying": [{"batch": one.batch, "rows": one.rows} for one in done.staying],
+    }
+    answer(found, *_withdrawal(batch, done), as_json=as_json)
 
 
 _DISCARDED = "b{batch}, which waited to enter the dataset, repeats rows of it and is discarded."
 
 
 def _withdrawal(batch: int, done: "copies.Withdrawn") -> Iterator[str]:
-    """Print what a withdrawal did and which rows remain."""
+    """Sentences on what a withdrawal did and which rows remain."""
     left = done.version.batches
     then = "`housing retrain` trains on it." if left else "It is empty: nothing to train on."
     yield f"v{done.version.id} is without b{batch}. {then}"
@@ -222,7 +245,7 @@ def _withdrawal(batch: int, done: "copies.Withdrawn") -> Iterator[str]:
         yield _DISCARDED.format(batch=copy)
     for one in done.staying:
         yield (
-            f"[yellow]b{one.batch} stays, and with it {one.rows:,} rows of b{batch}[/]: it brings "
+            f"b{one.batch} stays, and with it {one.rows:,} rows of b{batch}: it brings "
             f"other rows too. `housing dataset withdraw b{one.batch} --reason TEXT` takes it out"
             f"{' once it is in' if one.waits else ''}."
         )
@@ -230,7 +253,9 @@ def _withdrawal(batch: int, done: "copies.Withdrawn") -> Iterator[str]:
 
 @dataset_app.command()
 def restore(
-    batch: Annotated[Id, id_argument("b", "A withdrawn batch, e.g. b3.")], reason: Reason
+    batch: Annotated[Id, id_argument("b", "A withdrawn batch, e.g. b3.")],
+    reason: Reason,
+    as_json: AsJson = False,
 ) -> None:
     """Create a version with a withdrawn batch at its old position; later corrections still apply.
 
@@ -244,34 +269,38 @@ def restore(
         made = datasets.restore(store, batch, reason=reason)
         released = copies.release(store)
     names = " and ".join([f"b{batch}", ", ".join(also)] if also else [f"b{batch}"])
-    console.print(f"v{made.id} has {names} again. `housing retrain` trains on it.")
-    _print_released(released)
+    _answer(
+        {"dataset": f"v{made.id}", "restored": [f"b{batch}", *also]},
+        f"v{made.id} has {names} again. `housing retrain` trains on it.",
+        released=released,
+        as_json=as_json,
+    )
 
 
 @dataset_app.command()
 def discard(
     batch: Annotated[Id, id_argument("b", "A quarantined, rejected or empty batch, e.g. b3.")],
+    as_json: AsJson = False,
 ) -> None:
     """Discard a quarantined batch: it never enters the dataset; its rows stay stored."""
     from housing.store.data import batches
 
     with changing() as (store, _):
         name = batches.discard(store, batch)
-    console.print(
-        escape(f"b{batch} ({name}) is discarded; `housing show b{batch}` still shows it."),
-        soft_wrap=True,
-    )
+    text = f"b{batch} ({name}) is discarded; `housing show b{batch}` still shows it."
+    answer({"discarded": [f"b{batch}"], "name": name}, text, as_json=as_json)
 
 
 @dataset_app.command()
-def accept(batch: Annotated[Id, id_argument("b", "A quarantined batch, e.g. b3.")]) -> None:
+def accept(
+    batch: Annotated[Id, id_argument("b", "A quarantined batch, e.g. b3.")],
+    as_json: AsJson = False,
+) -> None:
     """Accept a quarantined batch into the dataset, and those quarantined only for its rows."""
     from housing.store.data import batches, copies
 
     with changing() as (store, _):
         name = batches.release_quarantined(store, batch)
         released = copies.release(store)
-    console.print(
-        escape(f"b{batch} ({name}) is let in; `housing retrain` takes it up."), soft_wrap=True
-    )
-    _print_released(released)
+    text = f"b{batch} ({name}) is accepted; `housing retrain` trains on it."
+    _answer({"batch": batch, "name": name}, text, released=released, as_json=as_json)

@@ -9,7 +9,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.cli.id_parsing import Id, id_option
-from deployments.cli.output import LONGEST_DAYS, MOST_ROWS, AsJson, console, emit_json, warn
+from deployments.cli.output import (
+    LONGEST_DAYS,
+    MOST_ROWS,
+    AsJson,
+    answer,
+    console,
+    emit_json,
+    warn,
+)
 from deployments.cli.store import opened
 from deployments.processes.prediction_api import Binding
 from deployments.processes.prediction_api import serve as run_until_stopped
@@ -130,6 +138,7 @@ def audit_sample(
     compare_with: Annotated[
         Id | None, id_option("m", "Model to compare with, e.g. m3; the newest other if left out.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write rows for a person to check: uncertain, disputed and random ones.
 
@@ -139,7 +148,9 @@ def audit_sample(
 
     with opened() as (store, _):
         rows = write_sample(store, output, count, seed=seed, other=compare_with)
-    console.print(f"{rows:,} {WORDING.rows}: {escape(str(output))}")
-    console.print(
-        f"Fill in the {WORDING.value}, then: housing ingest --audit {escape(str(output))}"
+    answer(
+        {"rows": rows, "output": str(output)},
+        f"{rows:,} {WORDING.rows}: {output}",
+        f"Fill in the {WORDING.value}, then: housing ingest --audit {output}",
+        as_json=as_json,
     )

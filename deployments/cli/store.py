@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(
-    *, bars: bool = False, claim: bool = True, banner: bool = True
+    *, claim: bool = True, banner: bool = True, bars: bool = True
 ) -> "Iterator[tuple[Store, Settings]]":
-    """The store that the settings name, and the settings; `bars` shows progress in the block.
+    """The store that the settings name, and the settings; progress of the block is shown.
 
-    `claim` as in `open_store`. Without `banner` the caller says itself that rows are simulated.
+    `claim` as in `open_store`. Without `banner` the caller says itself that rows are simulated,
+    without `bars` the block asks a person.
     """
+    from deployments.cli.progress_bars import progress_bars
     from housing.store import queries
     from housing.store.database.open import open_store
 
@@ -29,9 +31,7 @@ def opened(
             with store.read() as connection:
                 warn(list(queries.simulated(connection)), errors)
         if bars:
-            from deployments.cli.progress_bars import progress_bars
-
-            stack.enter_context(progress_bars(visible=True))
+            stack.enter_context(progress_bars())
         yield store, settings
 
 

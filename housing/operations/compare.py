@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from housing import schema
+from housing import progress, schema
 from housing.evaluation.compare import compare
 from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import row_cells
@@ -37,10 +37,12 @@ def side_by_side(
     test = datasets.test_rows(frame)
     actual, where = test[schema.TARGET].to_numpy(), row_cells(test)
     predicted = []
-    for row in rows:
+    for number, row in enumerate(rows):
+        progress.report("compare", number, len(rows), f"m{row.id} on the test rows of v{version}")
         assert_no_leakage(store, row, test[KEY_COLUMN].to_numpy(), version)
         model = artifacts.get_model(store, row.artifact)
         predicted.append(np.asarray(model.predict(test[list(schema.FEATURES)]), dtype=np.float64))
+    progress.report("compare", len(rows), len(rows), "the intervals")
     return SideBySide(
         version,
         measure(actual, predicted[0], policy.confidence, where),

@@ -212,7 +212,7 @@ def test_ingest_again_takes_a_known_file_whose_rows_were_corrected(
 
 
 def test_a_held_batch_is_let_in(copied: Housing) -> None:
-    assert "b3 (c.csv) is let in" in copied("dataset", "accept", "b3").stdout
+    assert "b3 (c.csv) is accepted" in copied("dataset", "accept", "b3").stdout
     again = copied("dataset", "accept", "b3")
     assert isinstance(again.exception, NotPossible)
 
