@@ -128,15 +128,3 @@ def dtypes(names: tuple[str, ...] = tuple(CATALOGUE)) -> "dict[str, str | pd.Cat
         else pd.CategoricalDtype(list(CATALOGUE[name].categories))
         for name in names
     }
-
-
-def catalogue_table() -> str:
-    """The catalogue as a Markdown table, a line a column; docs/data.md holds it."""
-    lines = ["| column | meaning | unit | allowed | may be empty |", "|---|---|---|---|---|"]
-    for c in COLUMNS:
-        words = ", ".join(f"`{category}`" for category in c.categories)
-        allowed = words or c.range
-        lines.append(
-            f"| `{c.name}` | {c.meaning} | {c.unit} | {allowed} | {'yes' if c.nullable else 'no'} |"
-        )
-    return "\n".join(lines)

@@ -22,7 +22,7 @@ from housing.inference.calibration import Calibration, group_matrix
 from housing.inference.calibration import build as build_calibration
 from housing.inference.columns import columns_of_frame
 from housing.inference.training_index import distances
-from housing.monitoring.drift import Reference, drift_signals, upstream_signals
+from housing.monitoring.drift import drift_signals, upstream_signals
 from housing.monitoring.live_error import Counts, LabelledPredictions, counted, error_signals
 from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import Signal, judged
@@ -39,7 +39,7 @@ class World:
     """A model of night 0 and all that the monitor compares with."""
 
     model: HistGradientBoostingRegressor
-    reference: Reference
+    promised: np.ndarray  # predictions of the test rows
     expected: Counts
     calibration: Calibration
     training_index: object
@@ -82,7 +82,7 @@ def build(seed: int) -> World:
     calibration, training_index = build_calibration(train, oof, test, predicted)
     world = World(
         model,
-        Reference(train[FEATURES], predicted),
+        predicted,
         Counts(0, 0, 0),
         calibration,
         training_index,
@@ -167,8 +167,9 @@ def watch(world: World, nights: Iterator[pd.DataFrame]) -> Year:
         predicted = world.predict(frame)
         counts.append(counted(world.labelled(frame, predicted)))
         found = error_signals(counts, world.expected, options)
-        found += drift_signals(world.reference, frame[FEATURES], predicted, options)
-        found += upstream_signals(world.reference.features, frame[FEATURES], options)
+        predictions = world.promised, predicted
+        found += drift_signals(world.train[FEATURES], frame[FEATURES], predictions, options)
+        found += upstream_signals(world.train[FEATURES], frame[FEATURES], options)
         signals = judged(found, earlier, options)
         earlier.append(frozenset(s.name for s in signals if s.fired))
         for name, belongs in GROUPS.items():

@@ -40,9 +40,7 @@ class Conformal:
     """A fitted interval: +- `half_width`; plain numbers, so that it can be kept as JSON."""
 
     nominal: float  # nominal coverage
-    scale: tuple[
-        float, float, float
-    ]  # logarithm of the scale: constant, log prediction, log nearby
+    scale: tuple[float, float, float]  # its logarithm: constant, log prediction, log nearby
     floor: float  # in the target's unit, as every width
     base: float  # quantile of the score for a row of no group
     weights: tuple[float, ...]  # what each group adds; 0 for a group that is too small
@@ -124,13 +122,13 @@ def _quantile(scores: Floats, groups: Groups, nominal: float) -> tuple[float, Fl
     return float(found[0]), weights
 
 
-def coverage(actual: Values, lower: Values, upper: Values, *, confidence: float = 0.95) -> Interval:
+def coverage(actual: Values, lower: Values, upper: Values) -> Interval:
     """Share of rows inside their interval, with its exact limits (Clopper and Pearson, 1934).
 
     All columns of shape (n,). NotMeasurable for fewer than two rows.
     """
     y, low, high = finite_columns("the coverage of the interval", actual, lower, upper)
-    return coverage_of(int(np.sum((y >= low) & (y <= high))), len(y), confidence=confidence)
+    return coverage_of(int(np.sum((y >= low) & (y <= high))), len(y))
 
 
 def coverage_of(inside: int, n: int, *, confidence: float = 0.95) -> Interval:

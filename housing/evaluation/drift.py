@@ -6,9 +6,10 @@ Rows are clustered, so p-values are too small by an unknown factor: a decision n
 (`found`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from math import log10
 from typing import Literal
 
 import numpy as np
@@ -17,11 +18,12 @@ import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp, wasserstein_distance
 
 from housing.evaluation.drift_policy import DriftPolicy
+from housing.formatting import number
 from housing.records import ColumnDrift, DriftReport
 from housing.schema import CATALOGUE
 
 Floats = npt.NDArray[np.float64]
-Gaps = npt.NDArray[np.bool_]
+Kind = Literal["number", "category", "missing"]
 
 _MOST_ROWS = 100_000
 """Rows of a number column that are compared; of more, every k-th. The effect is then uncertain
@@ -42,28 +44,23 @@ def measure_drift(
     either table has a second line, of kind "missing".
     """
     columns: list[ColumnDrift] = []
-    if len(reference) and len(current):
-        for name, column in CATALOGUE.items():
-            if name not in reference.columns or name not in current.columns:
-                continue
-            if column.kind == "category":
-                columns.append(category_drift(name, reference[name], current[name]))
-                continue
+    both = [name for name in CATALOGUE if name in reference and name in current]
+    for name in both if len(reference) and len(current) else ():
+        if CATALOGUE[name].kind == "category":
+            columns.append(category_drift(name, reference[name], current[name]))
+        else:
             columns += _number_and_gaps(name, reference[name], current[name])
     return DriftReport(*names, len(reference), len(current), adjusted(columns))
 
 
-def _number_and_gaps(
-    name: str, reference: pd.Series, current: pd.Series
-) -> tuple[ColumnDrift, ...]:
+def _number_and_gaps(name: str, reference: pd.Series, current: pd.Series) -> Iterator[ColumnDrift]:
     before, now = (side.to_numpy(dtype=np.float64) for side in (reference, current))
     gaps = np.isnan(before), np.isnan(now)
-    found = []
     if not gaps[0].all() and not gaps[1].all():
-        found.append(number_drift(name, before[~gaps[0]], now[~gaps[1]]))
+        yield number_drift(name, before[~gaps[0]], now[~gaps[1]])
     if gaps[0].any() or gaps[1].any():
-        found.append(_missing_drift(name, *gaps))
-    return tuple(found)
+        counts = (np.bincount(side, minlength=2).astype(np.float64) for side in gaps)
+        yield _counted(name, "missing", ("given", "missing"), *counts)
 
 
 def number_drift(name: str, reference: Floats, current: Floats) -> ColumnDrift:
@@ -87,14 +84,10 @@ def number_drift(name: str, reference: Floats, current: Floats) -> ColumnDrift:
         p_value=float(test.pvalue),
         q_value=float(test.pvalue),
         shift=shift,
-        groups=tuple(f"{_number(a)} to {_number(b)}" for a, b in pairwise(edges)),
+        groups=tuple(f"{number(a)} to {number(b)}" for a, b in pairwise(edges)),
         reference_shares=_shares(reference, edges),
         shares=_shares(current, edges),
     )
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _edges(reference: Floats) -> Floats:
@@ -103,39 +96,21 @@ def _edges(reference: Floats) -> Floats:
 
 
 def _shares(values: Floats, edges: Floats) -> tuple[float, ...]:
-    counts = np.bincount(
-        np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2),
-        minlength=len(edges) - 1,
-    )
+    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
     return tuple((counts / len(values)).tolist())
 
 
 def category_drift(name: str, reference: pd.Series, current: pd.Series) -> ColumnDrift:
     """Total variation of the levels' shares, and a chi-square test of their counts."""
     levels = CATALOGUE[name].categories
-    counts = [_counts(side, levels) for side in (reference, current)]
+    known = [s.value_counts().reindex(levels, fill_value=0) for s in (reference, current)]
+    missing = len(reference) - known[0].sum(), len(current) - known[1].sum()
+    counts = [np.append(k, m).astype(np.float64) for k, m in zip(known, missing, strict=True)]
     return _counted(name, "category", (*levels, "missing"), *counts)
 
 
-def _counts(side: pd.Series, levels: Sequence[str]) -> Floats:
-    found = side.value_counts(dropna=False)
-    known = [float(found.get(level, 0)) for level in levels]
-    return np.array([*known, len(side) - sum(known)])
-
-
-def _missing_drift(name: str, reference: Gaps, current: Gaps) -> ColumnDrift:
-    counts = [
-        np.array([float(np.sum(~side)), float(np.sum(side))]) for side in (reference, current)
-    ]
-    return _counted(name, "missing", ("given", "missing"), *counts)
-
-
 def _counted(
-    name: str,
-    kind: Literal["category", "missing"],
-    groups: Sequence[str],
-    reference: Floats,
-    current: Floats,
+    name: str, kind: Kind, groups: tuple[str, ...], reference: Floats, current: Floats
 ) -> ColumnDrift:
     shares = reference / reference.sum(), current / current.sum()
     seen = (reference + current) > 0  # without levels that neither has
@@ -149,10 +124,20 @@ def _counted(
         p_value=p_value,
         q_value=p_value,
         shift=None,
-        groups=tuple(groups),
+        groups=groups,
         reference_shares=tuple(shares[0].tolist()),
         shares=tuple(shares[1].tolist()),
     )
+
+
+def unit_slip(before: Sequence[float] | Floats, now: Sequence[float] | Floats, near: float) -> int:
+    """The power of ten by which all quartiles are off, within `near` decimal orders; 0 for none."""
+    ratios = [b / a if a else 0.0 for a, b in zip(before, now, strict=True)]
+    if not min(ratios) > 0:  # nor where a column is empty
+        return 0
+    orders = [log10(ratio) for ratio in ratios]
+    power = round(orders[1])
+    return power if all(abs(order - power) <= near for order in orders) else 0
 
 
 def adjusted(columns: Sequence[ColumnDrift]) -> tuple[ColumnDrift, ...]:

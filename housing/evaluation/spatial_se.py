@@ -89,15 +89,6 @@ def grid(x: Values, y: Values, side: float) -> npt.NDArray[np.int64]:
     ).astype(np.int64)
 
 
-def location_cells(x: Values, y: Values, side: float) -> Cells:
-    """Cell of a fixed grid in which each row lies; shape (n,).
-
-    Rows share a cell whatever other rows there are; the codes are dense, 0 to the number of
-    occupied cells - 1. Coordinates must be finite.
-    """
-    return _occupied(grid(x, y, side))[1]
-
-
 def row_cells(table: pd.DataFrame) -> SpatialCells:
     """Cells of the table's rows at their location; without a location each row has its own."""
     if LOCATION is None:

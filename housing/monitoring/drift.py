@@ -5,15 +5,13 @@ together: a p-value alone fires on every large window. Units and categories are 
 doing and have signals of their own.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from math import log10
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.evaluation.drift import adjusted, found, measure_drift, number_drift
+from housing.evaluation.drift import adjusted, found, measure_drift, number_drift, unit_slip
 from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 from housing.records import ColumnDrift, DriftReport
@@ -25,27 +23,22 @@ USUAL_SHARE = 0.1
 """A category of this share in training that no row has any more is a signal."""
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Training features of the champion, and its predictions of the test rows."""
-
-    features: pd.DataFrame
-    predicted: Floats
-
-
 def drift_signals(
-    reference: Reference, current: pd.DataFrame, predicted: Floats, options: MonitorOptions
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    predictions: tuple[Floats, Floats],
+    options: MonitorOptions,
 ) -> list[Signal]:
-    """A signal for each column and one for the predictions; none where there are too few rows."""
+    """A signal for each column and one for the predictions; none where there are too few rows.
+
+    `reference` are training features; `predictions` those of the test rows and the current ones.
+    """
     if len(current) < options.drift.min_rows:
         return []
     names = [name for name in FEATURES if name in current.columns]
-    measured = measure_drift(
-        reference.features[names], current[names], names=("training rows", "now")
-    )
-    own = number_drift(PREDICTIONS, reference.predicted, predicted)
-    every = adjusted([*measured.columns, own])
-    whole = DriftReport("", "", len(reference.features), len(current), every)
+    measured = measure_drift(reference[names], current[names], names=("training rows", "now"))
+    every = adjusted([*measured.columns, number_drift(PREDICTIONS, *predictions)])
+    whole = DriftReport("", "", len(reference), len(current), every)
     fired = found(whole, options.drift)
     return [_signal(column, column in fired, options) for column in every]
 
@@ -81,10 +74,10 @@ def upstream_signals(
 
 def _units(reference: pd.DataFrame, current: pd.DataFrame) -> Iterator[Signal]:
     for name in NUMBERS:
-        if name not in current.columns or name not in reference.columns:
+        if name not in current or name not in reference or current[name].isna().all():
             continue
         before, now = (np.nanquantile(t[name], QUARTILES) for t in (reference, current))
-        power, column = slip(before, now), CATALOGUE[name]
+        power, column = unit_slip(before, now, NEAR), CATALOGUE[name]
         yield Signal(
             name=f"{name} unit",
             kind="upstream",
@@ -99,15 +92,6 @@ def _units(reference: pd.DataFrame, current: pd.DataFrame) -> Iterator[Signal]:
 QUARTILES = (0.25, 0.5, 0.75)
 NEAR = 0.15
 """Decimal orders by which all three quartiles may miss the same power of ten."""
-
-
-def slip(before: Sequence[float] | Floats, now: Sequence[float] | Floats) -> int:
-    """The power of ten by which all quartiles are off; 0 for none."""
-    if min(before) <= 0 or min(now) <= 0:
-        return 0
-    orders = [log10(b / a) for a, b in zip(before, now, strict=True)]
-    power = round(orders[1])
-    return power if all(abs(order - power) <= NEAR for order in orders) else 0
 
 
 def _categories(

@@ -16,7 +16,7 @@ from housing import schema
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel
 from housing.keys import KEY_COLUMN
-from housing.monitoring.drift import Reference, drift_signals, upstream_signals
+from housing.monitoring.drift import drift_signals, upstream_signals
 from housing.monitoring.live_error import (
     Counts,
     LabelledPredictions,
@@ -269,11 +269,9 @@ class MonitorContext:
     def _drift(self, frame: pd.DataFrame, predicted: Any) -> list[Signal]:
         features = list(schema.FEATURES)
         train, test = self._sides
-        reference = Reference(
-            train[features], self.served.predictions(columns_of_frame(test)).predicted
-        )
+        predictions = self.served.predictions(columns_of_frame(test)).predicted, predicted
         return [
-            *drift_signals(reference, frame[features], predicted, self.options),
+            *drift_signals(train[features], frame[features], predictions, self.options),
             *upstream_signals(train[features], frame[features], self.options),
         ]
 

@@ -5,15 +5,14 @@ column), and accept what is merely unusual, such as the rows of one region alone
 belong in `rows`; statistical drift belongs in the gate, which can weigh it.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from housing.evaluation.drift import unit_slip
 from housing.quality.policy import QualityPolicy
 from housing.quality.profile import profile_columns
 from housing.quality.rows import Validated
-from housing.quality.values import rules_table
 from housing.records import Json
 from housing.schema import CATALOGUE, CATEGORIES, NUMBERS
 
@@ -28,11 +27,6 @@ BATCH_RULES: Mapping[str, str] = {
     "discarded, withdrawn or blocked",
 }
 """Batch rules by name and what quarantines a batch; each reason begins with the name."""
-
-
-def batch_rules_table() -> str:
-    """BATCH_RULES as a Markdown table."""
-    return rules_table("rule", "a batch is quarantined when", BATCH_RULES)
 
 
 @dataclass(frozen=True)
@@ -103,8 +97,8 @@ def unit_slips(validated: Validated, history: BatchHistory, policy: QualityPolic
         if usual is None or usual["median"] is None:
             continue
         before = (usual["q25"], usual["median"], usual["q75"])
-        power = _power_of_ten(quartiles, before, policy)
-        if power:
+        power = unit_slip(before, quartiles, policy.unit_tolerance)
+        if power and abs(power) <= policy.max_unit_power:
             factor, way = f"{10 ** abs(power):,}", "large" if power > 0 else "small"
             yield (
                 f"unit: {name} has the median {quartiles[1]:,.6g} where the dataset has "
@@ -118,16 +112,6 @@ _MULTIPLES = {-1: "tens", -2: "hundreds", -3: "thousands", -6: "millions"}
 
 def _unit(power: int, unit: str) -> str:
     return f"{_MULTIPLES[power]} of {unit}" if power in _MULTIPLES else "another unit"
-
-
-def _power_of_ten(now: tuple[float, ...], before: tuple[float, ...], policy: QualityPolicy) -> int:
-    ratios = [a / b if b else 0.0 for a, b in zip(now, before, strict=True)]
-    if min(ratios) <= 0:
-        return 0
-    orders = [math.log10(ratio) for ratio in ratios]
-    power = round(orders[1])
-    near = all(abs(order - power) <= policy.unit_tolerance for order in orders)
-    return power if near and abs(power) <= policy.max_unit_power else 0
 
 
 def _rejected_share(validated: Validated, policy: QualityPolicy) -> Iterator[str]:

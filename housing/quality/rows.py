@@ -14,7 +14,7 @@ from housing.keys import KEY_COLUMN, Keys, row_keys
 from housing.quality.parsing import Mask
 from housing.quality.rejections import Quarantine, summary
 from housing.quality.table import Raw, RawTable
-from housing.quality.values import VALUE_RULES, Fault, first_fault, read_columns, rules_table
+from housing.quality.values import VALUE_RULES, Fault, first_fault, read_columns
 from housing.records import Rejection
 from housing.schema import CATALOGUE, ID_COLUMN, KEY, NUMBERS, OPTIONAL_COLUMNS, WORDING
 
@@ -25,11 +25,6 @@ ROW_RULES: Mapping[str, str] = {
     "quote": "a quotation mark is not closed on its line, or is in the wrong place",
 }
 """Codes of the row rules, and when a row breaks each."""
-
-
-def row_rules_table() -> str:
-    """ROW_RULES as a Markdown table."""
-    return rules_table("code", "a row is rejected when", ROW_RULES)
 
 
 @dataclass(frozen=True)

@@ -132,9 +132,3 @@ def _expected(name: str) -> str:
         return "one of " + ", ".join(repr(category) for category in column.categories)
     within = "a number" if column.range == "any" else f"a number from {column.range}"
     return f"{within} ({column.unit})"
-
-
-def rules_table(head: str, meaning: str, rules: Mapping[str, str]) -> str:
-    """Rules as a Markdown table; docs/data.md contains them."""
-    rows = [f"| `{name}` | {text} |" for name, text in rules.items()]
-    return "\n".join([f"| {head} | {meaning} |", "|---|---|", *rows])

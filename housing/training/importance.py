@@ -56,13 +56,9 @@ def importances(
         shown = validation[:SHUFFLED_ROWS]
         rows, labels = X.iloc[shown], y[shown]
         return Importances(
-            _column_importances(model, rows, labels, plan.seed),
+            _shares({str(n): [n] for n in rows}, model.predict, rows, labels, plan.seed),
             _group_importances(model, rows, labels, plan.seed),
         )
-
-
-def _column_importances(model: Pipeline, X: pd.DataFrame, y: Floats, seed: int) -> dict[str, float]:
-    return _shares({str(name): [name] for name in X.columns}, model.predict, X, y, seed)
 
 
 def _group_importances(model: Pipeline, X: pd.DataFrame, y: Floats, seed: int) -> dict[str, float]:

@@ -11,15 +11,10 @@ far, hence above 1 (above 1 - x) on every fold, and so is its total. The order o
 matter, so the result is the same with any number of workers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 
 def prune(totals: Mapping[int, float], margin: float) -> tuple[int, ...]:
     """Candidates that continue, ascending; `totals` are their errors summed over equal folds."""
     limit = min(totals.values()) * (1 + margin)
     return tuple(candidate for candidate in sorted(totals) if totals[candidate] <= limit)
-
-
-def total(scores: Sequence[float]) -> float:
-    """The sum over the folds, in their order, so that it is the same on every machine."""
-    return sum(scores)

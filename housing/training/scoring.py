@@ -6,7 +6,7 @@ Functions of plain arguments that run in any process. Not here: which of them ru
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,6 @@ class Task:
     build: Callable[[int], Pipeline]
     key: str = ""
     with_training_error: bool = False
-
-    def sharing(self, key: str) -> "Task":
-        """The same task with features that are computed beforehand."""
-        return replace(self, key=key)
 
     def pipeline(self) -> Pipeline:
         """The candidate's unfitted pipeline."""

@@ -10,7 +10,7 @@ one thread. Not here: the candidates (`sampling`), the pruning rule (`pruning`),
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -23,7 +23,7 @@ from housing.records import Candidate, Score, Trial
 from housing.training.candidates import FAMILIES
 from housing.training.ensemble import POOL, EnsembleSelection, choose
 from housing.training.families import ModelFamily
-from housing.training.pruning import prune, total
+from housing.training.pruning import prune
 from housing.training.sampling import Fold, Rows, folds, sample, sample_candidates, sample_forever
 from housing.training.scoring import FoldData, FoldScore, Task, feature_key, prepare, score
 from housing.training.search_config import SearchPlan
@@ -164,7 +164,7 @@ class _Search:
         """The candidates that are left after `count` folds: near the best, or a family's best."""
         others = [t.candidate.index for t in self.trials.values() if not t.error and not t.stopped]
         sums = {
-            index: total([self.scores[index, fold].rmse for fold in range(count)])
+            index: sum(self.scores[index, fold].rmse for fold in range(count))
             for index in (*alive, *others)
         }
         going = {*prune(sums, self.plan.prune_margin), *self._best_of_families(alive, sums)}
@@ -239,7 +239,7 @@ class _Search:
             with_training_error=self.plan.compares_families,
         )  # fmt: skip
         # Features that no parameter changes are the same for a whole family: computed once.
-        return task.sharing(feature_key(task))
+        return replace(task, key=feature_key(task))
 
     def _prepare(self, tasks: Sequence[Task]) -> None:
         """Compute the features that several tasks share."""

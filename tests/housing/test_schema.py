@@ -16,7 +16,6 @@ from housing.schema import (
     TABLE,
     TARGET,
     TIME_COLUMN,
-    catalogue_table,
     dtypes,
 )
 
@@ -90,13 +89,4 @@ def test_dtypes():
     assert dtypes(("population",)) == {"population": "float64"}
     assert list(dtypes()["ocean_proximity"].categories) == list(
         CATALOGUE["ocean_proximity"].categories
-    )
-
-
-def test_the_table_of_the_catalogue_has_a_line_for_every_column():
-    lines = catalogue_table().splitlines()
-    assert len(lines) == len(COLUMNS) + 2
-    assert {line.count("|") for line in lines} == {6}
-    assert "| `population` | People who live in the district | people | 1 to 1,000,000 | no |" in (
-        lines
     )

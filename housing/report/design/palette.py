@@ -1,8 +1,8 @@
 """Colours of pages and plots in light and dark mode.
 
 A page has each colour as the CSS variable of its name; an SVG plot writes `var(--good, #005f99)`,
-so that it follows the page's mode and keeps the light colour in a file of its own. Every text in
-`TEXTS` has at least `TEXT_CONTRAST` (WCAG 2.2 AA) on its background, every shape `SHAPE_CONTRAST`.
+so that it follows the page's mode and keeps the light colour in a file of its own. Every text and
+shape has the contrast of WCAG 2.2 AA with its background.
 """
 
 from collections.abc import Mapping
@@ -68,38 +68,3 @@ DARK: Mapping[str, str] = {
     "ramp-4": "#8fd744",
     "ramp-5": "#fde725",
 }
-
-TEXT_CONTRAST, SHAPE_CONTRAST = 4.5, 3.0
-
-_SURFACES = ("page", "panel", "tint")
-TEXTS: tuple[tuple[str, str], ...] = (
-    *(
-        (text, surface)
-        for text in ("ink", "quiet", "link", "good", "bad", "wait")
-        for surface in _SURFACES
-    ),
-    ("ink", "water"),
-    ("quiet", "water"),
-    ("on-button", "button"),
-    ("on-notice", "notice"),
-)
-"""Each text colour with each background it may stand on."""
-
-SHAPES: tuple[tuple[str, str], ...] = (
-    ("edge", "panel"),
-    ("edge", "water"),
-    *((f"{kind}-{number}", "panel") for kind in ("series", "ramp") for number in range(1, 6)),
-)
-"""Each border, line and marker that carries meaning, with its background."""
-
-
-def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours (#rrggbb), 1 to 21, as WCAG 2.2 defines it."""
-    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(color: str) -> float:
-    parts = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from housing.evaluation import spatial_se
-from housing.evaluation.spatial_se import SpatialCells, location_cells, spatial_cells, spatial_error
+from housing.evaluation.spatial_se import SpatialCells, grid, spatial_cells, spatial_error
 
 SIDE = 0.1
 
@@ -33,6 +33,11 @@ def smooth(rng, longitude, latitude, length):
     phases = rng.uniform(0, 2 * np.pi, 60)
     where = np.column_stack([longitude, latitude])
     return np.cos(where @ waves + phases) @ rng.normal(size=60) * np.sqrt(2 / 60)
+
+
+def location_cells(x, y, side):
+    """The cell of each row, numbered in order."""
+    return np.unique(grid(x, y, side), axis=0, return_inverse=True)[1].ravel()
 
 
 # --- the grid -------------------------------------------------------------------------------

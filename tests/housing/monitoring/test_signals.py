@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from housing import schema
-from housing.monitoring.drift import Reference, drift_signals, slip, upstream_signals
+from housing.evaluation.drift import unit_slip
+from housing.monitoring.drift import NEAR, drift_signals, upstream_signals
 from housing.monitoring.evidence import log_evidence
 from housing.monitoring.live_error import (
     ABOVE,
@@ -36,9 +37,7 @@ def _drift(current: pd.DataFrame, options: MonitorOptions = OPTIONS) -> dict[str
     reference = simulate(4_000, 1)
     known = reference[INCOME].to_numpy() * 50_000
     predicted = current[INCOME].to_numpy() * 50_000
-    found = drift_signals(
-        Reference(reference[FEATURES], known), current[FEATURES], predicted, options
-    )
+    found = drift_signals(reference[FEATURES], current[FEATURES], (known, predicted), options)
     return {signal.name: signal for signal in found}
 
 
@@ -78,12 +77,19 @@ def test_too_few_rows_are_not_judged() -> None:
 @pytest.mark.parametrize(("factor", "power"), [(1, 0), (1.4, 0), (3, 0), (10, 1), (0.001, -3)])
 def test_another_unit_is_distinguished_from_a_change(factor: float, power: int) -> None:
     before = [2.0, 3.5, 5.0]
-    assert slip(before, [value * factor for value in before]) == power
+    assert unit_slip(before, [value * factor for value in before], NEAR) == power
 
 
 def test_a_slip_needs_all_quartiles() -> None:
-    assert slip([2.0, 3.5, 5.0], [2.0, 35.0, 50.0]) == 0
-    assert slip([0.0, 3.5, 5.0], [0.0, 35.0, 50.0]) == 0
+    assert unit_slip([2.0, 3.5, 5.0], [2.0, 35.0, 50.0], NEAR) == 0
+    assert unit_slip([0.0, 3.5, 5.0], [0.0, 35.0, 50.0], NEAR) == 0
+
+
+def test_a_column_without_a_number_is_in_no_unit_and_ends_no_monitor() -> None:
+    current = simulate(300, 1).assign(**{INCOME: np.nan})
+    found = {s.name for s in upstream_signals(simulate(2_000, 1)[FEATURES], current, OPTIONS)}
+    assert f"{INCOME} unit" not in found
+    assert f"{FEATURES[0]} unit" in found
 
 
 def _upstream(current: pd.DataFrame) -> set[str]:
