@@ -17,6 +17,7 @@ from tasks.run_steps import (
     fit,
     freeze,
     ingest,
+    preprocess,
     promote,
     search,
     split,
@@ -46,6 +47,7 @@ def run_pipeline(parameters: NightlyParameters) -> RunResult:
         judged = existing_verdict(run, version)
         if judged is not None:
             return finish_run(run, nothing_new(run.id, version, judged))
+        preprocess(run, version)
         challenger = fit(run, search(run, version))
         judged = evaluate(run, version, challenger)
         if judged.promotes and not parameters.dry_run:

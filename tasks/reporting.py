@@ -1,8 +1,9 @@
 """What a run shows in Prefect: events, progress, and the parts of its report as artifacts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from prefect.artifacts import (
     create_image_artifact,
@@ -17,7 +18,7 @@ from prefect.events import emit_event
 from housing import progress
 from housing.notify import Message
 from housing.pipeline.report import WrittenReport
-from housing.report.artifacts import models_table, pictures
+from housing.report.artifacts import models_table, pictures, preprocessing_table
 from housing.report.family_table import as_rows, by_family
 from housing.store.objects.filesystem import write_page
 
@@ -54,6 +55,14 @@ def show_progress(shown: str) -> Iterator[None]:
     with progress.heard_by(update):
         yield
     update_progress_artifact(artifact_id=artifact, progress=100.0, description=f"{shown}: complete")  # type: ignore[arg-type]
+
+
+def show_columns(columns: Sequence[Mapping[str, Any]]) -> None:
+    """Show the columns that the model families compute."""
+    if table := preprocessing_table(columns):
+        create_table_artifact(
+            key="preprocessing", table=table, description="The columns that models are fitted on."
+        )
 
 
 def show_report(written: WrittenReport) -> None:

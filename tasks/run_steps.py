@@ -28,7 +28,7 @@ from housing.records import IntakeSummary, RunResult
 from housing.schema import WORDING
 from housing.store.data import batches
 from tasks import PLAIN
-from tasks.reporting import emit, show_progress, show_report
+from tasks.reporting import emit, show_columns, show_progress, show_report
 from tasks.run_labels import append_to_run_name
 from tasks.termination import reraise_sigterm
 
@@ -85,6 +85,19 @@ def existing_verdict(run: RunContext, version: int) -> JudgedEvaluation | None:
         found = "there is work to do" if judged is None else f"v{version} was judged before"
         progress.report("check for work", 1, 1, found)
     return judged
+
+
+@task(name="preprocess", task_run_name="preprocess v{version}", **PLAIN)
+def preprocess(run: RunContext, version: int) -> int:
+    """Check the columns that the model families compute, and show them; returns their number.
+
+    A column that is constant, a copy or a sign of leakage ends the run with a sentence.
+    """
+    with step(run, "preprocess") as (store, settings):
+        columns = train.preprocess(store, run, version, settings)
+        progress.report("preprocess", 1, 1, f"{len(columns)} columns of features, none refused")
+    show_columns(columns)
+    return len(columns)
 
 
 @task(name="search", task_run_name="search on v{version}", **PLAIN)

@@ -98,6 +98,8 @@ def _split(run: RunContext, state: dict[str, Any]) -> str:
 
 
 def _search(run: RunContext, state: dict[str, Any]) -> str:
+    with step(run, "preprocess") as (store, settings):
+        train.preprocess(store, run, state["version"], settings)
     with step(run, "search") as (store, settings):
         state["search"] = train.search(store, run, state["version"], settings)
     with step(run, "fit") as (store, settings):

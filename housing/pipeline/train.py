@@ -31,6 +31,7 @@ from housing.training.fit import (
     library_versions,
 )
 from housing.training.importance import importances
+from housing.training.preprocessing_plan import output_columns
 from housing.training.sampling import expected_seconds, in_search_space, sample_candidates
 from housing.training.search import Found, best, run_search
 from housing.training.search_config import SearchPlan
@@ -87,15 +88,34 @@ def training_side(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     return side[list(schema.FEATURES)], side[schema.TARGET]
 
 
-def search(store: Store, run: RunContext, version: int, settings: Settings) -> int:
-    """Run or resume the search of this version and plan; returns its id."""
+def preprocess(
+    store: Store, run: RunContext, version: int, settings: Settings
+) -> list[dict[str, Any]]:
+    """Begin the search of this version and plan, with the columns that its families compute.
+
+    NotPossible where one is refused (`output_columns`). What a search has recorded is returned.
+    """
+    content = profiles.measured(store, version).content
+    with store.read() as connection:
+        known = searches.find(connection, search_key(content, plan_of(settings, content)))
+    if known is not None and known.preprocessing is not None:
+        return list(known.preprocessing)
+    search, plan, frame = _begun(store, run, version, settings)
+    found = [asdict(column) for column in output_columns(*training_side(frame), plan)]
+    searches.note_preprocessing(store, search, found)
+    return found
+
+
+def _begun(
+    store: Store, run: RunContext, version: int, settings: Settings
+) -> tuple[int, SearchPlan, pd.DataFrame]:
+    """The search of this version and plan, begun if there is none, and the version's rows."""
     frame = datasets.read(store, version)
     profile = profiles.record_or_verify(store, version, frame)
     plan = plan_of(settings, profile.content)
-    X, y = training_side(frame)
-    if len(y) < plan.folds:
+    if (rows := len(datasets.training_rows(frame))) < plan.folds:
         raise NothingToTrainOn(
-            why=f"dataset v{version} has {len(y)} training rows for {plan.folds} folds",
+            why=f"dataset v{version} has {rows} training rows for {plan.folds} folds",
             next_step="`housing ingest FILE` brings rows in.",
         )
     search = searches.begin(
@@ -106,6 +126,13 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
         run=run.id,
         warm_starts=_warm_starts(store, version, plan),
     )
+    return search, plan, frame
+
+
+def search(store: Store, run: RunContext, version: int, settings: Settings) -> int:
+    """Run or resume the search of this version and plan; returns its id."""
+    search, plan, frame = _begun(store, run, version, settings)
+    X, y = training_side(frame)
     with store.read() as connection:
         if searches.get(connection, search).finished_at is not None:
             return search

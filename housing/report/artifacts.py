@@ -1,8 +1,10 @@
 """The report as separate artifacts for a UI: pictures and a table of models."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from housing.formatting import percent
 from housing.report import plots
 from housing.report.data import RunReport
 from housing.report.plot_style import RenderedFigure, standalone
@@ -38,6 +40,21 @@ def pictures(report: RunReport) -> Iterator[Picture]:
     for key, title, plot in drawn:
         if plot is not None:
             yield Picture(key, f"{title}: {plot.alt}", standalone(plot))
+
+
+def preprocessing_table(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """A row a column that the families of a search compute, as `OutputColumn` has them."""
+    return [
+        {
+            "column": c["name"],
+            "unit": c["unit"],
+            "missing": percent(c["missing"]),
+            "rank correlation with the target": f"{c['correlation']:+.2f}",
+            "families": c["families"],
+            "finding": c["finding"],
+        }
+        for c in columns
+    ]
 
 
 def models_table(report: RunReport) -> list[dict[str, str]]:

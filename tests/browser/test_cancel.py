@@ -38,6 +38,7 @@ STEPS = (
         "split",
         "check readiness",
         "check for work",
+        "preprocess",
         "search",
         "fit",
         "evaluate",

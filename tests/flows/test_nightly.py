@@ -53,6 +53,7 @@ def test_a_first_night_and_an_idle_one(small: Settings) -> None:
         "split",
         "check readiness",
         "check for work",
+        "preprocess",
         "search",
         "fit",
         "evaluate",
@@ -98,11 +99,13 @@ def test_the_ui_gets_an_artifact_and_a_row_a_task(small: Settings) -> None:
     assert by_key["search-progress"].data == 100
     assert "/reports/report-r1.html" in by_key["report"].data
     assert "challenger m1 (forest)" in by_key["models"].data
+    assert "logs__log_income" in by_key["preprocessing"].data
     for key in ("decision", "search", "predicted-vs-actual", "error-map"):
         assert by_key[key].data == f"/reports/r1-{key}.svg"
         assert (small.home / "reports" / f"r1-{key}.svg").read_text().startswith("<svg")
     assert {task.name for task in tasks} >= {
         "ingest r1",
+        "preprocess v1",
         "search on v1",
         "fit the best of search 1",
         "evaluate m1 on v1",

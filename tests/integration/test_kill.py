@@ -20,8 +20,8 @@ from tests.fixtures.small_settings import contents, landing_rows
 from tests.integration.conftest import Night
 
 STEPS = (
-    "ingest", "freeze", "split", "check readiness", "check for work", "search", "fit", "evaluate",
-    "back up", "promote", "report", "finish",
+    "ingest", "freeze", "split", "check readiness", "check for work", "preprocess", "search", "fit",
+    "evaluate", "back up", "promote", "report", "finish",
 )  # fmt: skip
 
 SELDOM_INTERRUPTED = ("freeze", "split", "check readiness", "check for work", "report")

@@ -297,6 +297,7 @@ searches = Table(
     _time("started_at"),
     _time("finished_at", nullable=True),
     Column("warm_starts", JSON),  # candidates of earlier searches that are tried as well
+    Column("preprocessing", JSON),  # the columns that its families compute, once checked
     Column("models", JSON),  # how many models of which candidate make the challenger; once finished
     Column("cv_rmse", Float),  # of their mean, in the target's unit as all errors
     Column("out_of_fold", ForeignKey("blobs.digest")),  # its out-of-fold predictions

@@ -71,6 +71,13 @@ def best_of_others(connection: Connection, before: int, limit: int) -> list[Cand
     return found
 
 
+def note_preprocessing(store: Store, search: int, columns: Sequence[Mapping[str, Any]]) -> None:
+    """Record the columns that the families of a search compute."""
+    with store.write() as connection:
+        query = searches.update().where(searches.c.id == search)
+        connection.execute(query.values(preprocessing=list(columns)))
+
+
 def record_score(store: Store, search: int, score: Score) -> None:
     """Record one score, which a restart then does not compute again."""
     facts = {**vars(score), "rmse": None if score.error else score.rmse}

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from housing.errors import NotPossible
 from housing.pipeline import datasets as dataset_steps
 from housing.pipeline import ingest, train
 from housing.records import Candidate
@@ -15,6 +16,7 @@ from housing.store.database.tables import blobs
 from housing.store.models import artifacts, registry, searches
 from housing.store.queries import show_model
 from housing.training.candidates import FAMILIES
+from tests.fixtures.small_settings import landing_rows
 
 pytestmark = pytest.mark.either_database
 
@@ -103,3 +105,26 @@ def test_a_challenger_of_several_draws_is_fitted_again_to_the_same_predictions(
     np.testing.assert_array_equal(again.predict(X), stored.predict(X))
     assert shown["members"] == model.members
     assert set(FAMILIES) >= {member["candidate"]["family"] for member in model.members}
+
+
+def test_the_checked_columns_are_recorded_with_the_search_and_found_again(
+    store, run, searched, monkeypatch
+):
+    version, search = searched
+    columns = train.preprocess(store, run, version, load_settings())
+    monkeypatch.setattr(train, "output_columns", None)  # a resumed run computes nothing
+    assert train.preprocess(store, run, version, load_settings()) == columns
+    with store.read() as connection:
+        assert searches.get(connection, search).preprocessing == columns
+    assert "ratios__rooms_per_house" in {column["name"] for column in columns}
+
+
+def test_a_refused_column_ends_the_run_before_its_search(store, run, land):
+    land("a.csv", frame=landing_rows(0, 600).assign(population=lambda rows: 2 * rows["households"]))
+    settings = load_settings()
+    ingest.ingest(store, settings, run=run.id)
+    version = dataset_steps.freeze(store, run).id
+    dataset_steps.split(store, settings)
+    for _ in range(2):
+        with pytest.raises(NotPossible, match="ratios__people_per_house is 2 in all"):
+            train.preprocess(store, run, version, settings)
