@@ -39,7 +39,7 @@ def create(as_json: AsJson = False) -> None:
     """Copy a consistent snapshot of the store to HOUSING_BACKUP_URL."""
     from housing.operations.backup import create as create_backup
 
-    with opened() as (store, settings):
+    with opened(create=True) as (store, settings):
         snapshot = create_backup(store, settings)
     if as_json:
         emit_json(asdict(snapshot))
@@ -154,7 +154,7 @@ def heal(
     """
     from housing.operations.heal import heal as heal_store
 
-    with opened(claim=False) as (store, _):
+    with opened(claim=False, create=True) as (store, _):
         done = heal_store(store, take_over=take_over)
     if as_json:
         emit_json(asdict(done))
@@ -198,7 +198,7 @@ def prune(
     """Delete models, predictions and files past their retention; rollback candidates are kept."""
     from housing.operations.prune import prune as prune_store
 
-    with opened() as (store, settings):
+    with opened(create=not dry_run) as (store, settings):
         done = prune_store(store, settings, days=older_than, dry_run=dry_run)
     if as_json:
         emit_json({**asdict(done), "dry_run": dry_run})
@@ -278,7 +278,7 @@ def migrate(as_json: AsJson = False) -> None:
     """Upgrade the database schema; every other command does so too."""
     from housing.store.database.open import schema_version
 
-    with opened() as (store, _), store.read() as connection:
+    with opened(create=True) as (store, _), store.read() as connection:
         found = schema_version(connection)
         place = store.engine.url.render_as_string(hide_password=True)
     if as_json:

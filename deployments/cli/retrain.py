@@ -40,7 +40,7 @@ def nightly_flow(settings: Settings, chosen: dict[str, Any]) -> Iterator[Callabl
     environment.prepare(settings.home, quiet=True)
     with temporary_prefect_server(settings.home) as server:
         progress.report("start", 0, 0, "loading libraries and the Prefect server")
-        with opened(banner=False):
+        with opened(create=True, banner=False):
             pass  # report problems of the store before the server has started
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 

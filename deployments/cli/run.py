@@ -85,7 +85,7 @@ def ingest(
     bring_in = (
         ingest_labels if labels else ingest_audit if audit else partial(ingest_files, again=again)
     )
-    with opened() as (store, settings):
+    with opened(create=True) as (store, settings):
         summary = bring_in(store, settings, files)
     shown = ("name", "status", "read", "accepted", "rejected", "message")
     rows = [

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(
-    *, claim: bool = True, banner: bool = True, bars: bool = True
+    *, claim: bool = True, create: bool = False, banner: bool = True, bars: bool = True
 ) -> "Iterator[tuple[Store, Settings]]":
     """The store that the settings name, and the settings; progress of the block is shown.
 
-    `claim` as in `open_store`. Without `banner` the caller says itself that rows are simulated,
-    without `bars` the block asks a person.
+    `claim` and `create` as in `open_store`. Without `banner` the caller says itself that rows are
+    simulated, without `bars` the block asks a person.
     """
     from deployments.cli.progress_bars import progress_bars
     from housing.store import queries
@@ -26,7 +26,7 @@ def opened(
 
     settings = load_settings()
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(settings, claim=claim))
+        store = stack.enter_context(open_store(settings, claim=claim, create=create))
         if banner:
             with store.read() as connection:
                 warn(list(queries.simulated(connection)), errors)

@@ -39,7 +39,7 @@ from housing.store.backups.snapshots import Manifest
 from housing.store.database import ownership
 from housing.store.database.engine import MAINTENANCE, Store, create_engine
 from housing.store.database.integrity import unsound
-from housing.store.database.open import HEAD, backup_place, migrate, open_store
+from housing.store.database.open import HEAD, backup_place, migrate, open_for_restore
 from housing.store.database.tables import metadata
 from housing.store.models import artifacts, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
@@ -165,7 +165,7 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
     """
     place = backup_place(settings)
     manifest = snapshots.read(place, snapshot)
-    with open_store(settings, claim=False) as store:
+    with open_for_restore(settings) as store:
         _must_be_empty(store)
         notices = list(_restore_key(store, place, manifest))
         with (

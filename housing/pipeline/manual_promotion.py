@@ -46,7 +46,7 @@ def judge(model: int) -> Decided:
     UnknownId where there is no such model, NotPossible where it is the champion, Pruned where its
     bytes are gone.
     """
-    with open_store(load_settings()) as store:
+    with open_store(load_settings(), create=False) as store:
         _must_be_judged(store, model)
     with start_run("judge", NightlyParameters()) as run:
         judged, verdict, version = _judged(run, model)
@@ -63,7 +63,7 @@ def promote_model(model: int, reason: str, *, override: bool = False) -> Decided
     Raises as `judge` does, and ModelBlocked where the model's lineage is blocked.
     """
     settings = load_settings()
-    with open_store(settings) as store:
+    with open_store(settings, create=False) as store:
         _must_be_judged(store, model)
         registry.check_eligible(store, registry.Change("promote", model, None, actor(), reason))
     with start_run("promote", NightlyParameters()) as run:

@@ -20,6 +20,9 @@ COMMANDS = {
     "ingest": ["ingest", "rows.csv"],
     "prune": ["prune"],
     "backup": ["backup", "create"],
+    "status": ["status"],
+    "doctor": ["doctor"],
+    "serve": ["serve"],
 }
 
 

@@ -9,6 +9,7 @@ short (bytes are stored before them), and a single order of writes matters more 
 import shutil
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -161,7 +162,26 @@ def _sqlite(url: sa.URL) -> Engine:
         raise SettingsInvalid(
             faults="HOUSING_DATABASE_URL: a database in memory would forget everything."
         )
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    return _configured(sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}))
+
+
+def empty_engine(shown: Engine) -> Engine:
+    """A new SQLite database in memory, until it is disposed of; messages show the URL of `shown`.
+
+    Its connections share one state.
+    """
+    name = f"file:{uuid.uuid4().hex}?mode=memory&cache=shared"
+    engine = sa.create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(name, uri=True, check_same_thread=False),
+        poolclass=sa.QueuePool,
+    )
+    engine.url = shown.url
+    return _configured(engine)
+
+
+def _configured(engine: Engine) -> Engine:
+    """With our pragmas and transactions on each connection to SQLite."""
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:

@@ -1,6 +1,7 @@
 """Opening the store of some settings: its folders, its database, its schema brought up to date."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,8 +17,8 @@ from housing.errors import (
 )
 from housing.schema import PROBLEM
 from housing.settings import Settings
-from housing.store.database.engine import Store, create_engine
-from housing.store.database.ownership import claim_blobs
+from housing.store.database.engine import Store, create_engine, empty_engine
+from housing.store.database.ownership import claim_blobs, refuse_others_files
 from housing.store.database.tables import dataset_versions, metadata
 from housing.store.objects.blobs import BlobStore
 from housing.store.objects.encryption import Cipher
@@ -33,14 +34,41 @@ OLDEST = "0012"
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def open_store(settings: Settings, *, token: int | None = None, claim: bool = True) -> Store:
+def open_store(
+    settings: Settings, *, token: int | None = None, claim: bool = True, create: bool = True
+) -> Store:
     """The store, ready to use; StoreUnavailable, SchemaTooNew or SchemaTooOld if it is not.
 
-    With `claim` its files must be those of its database; a restore and a repair do without.
+    With `claim` its files must be those of its database; a repair does without. A database
+    without tables gets them only with `create`, and never where the blob place has the files of
+    another (NotOwned). Without `create` an empty one in memory stands in for it: for commands that
+    only read, and changes that an empty store refuses.
     """
+    if create or settings.home.exists():
+        make_writable(settings.home)
+    store = _connected(settings, token)
+    try:
+        if not _has_tables(store):
+            empty = replace(store, engine=empty_engine(store.engine))
+            migrate(empty)
+            refuse_others_files(empty)
+            if not create:
+                return empty
+            empty.close()
+        return _prepared(settings, store, claim=claim)
+    except BaseException:
+        store.close()
+        raise
+
+
+def open_for_restore(settings: Settings) -> Store:
+    """As `open_store`, whatever files the blob place has."""
     make_writable(settings.home)
-    _make_database_file(settings.database_url.get_secret_value())
-    store = Store(
+    return _prepared(settings, _connected(settings, None), claim=False)
+
+
+def _connected(settings: Settings, token: int | None) -> Store:
+    return Store(
         engine=create_engine(settings.database_url.get_secret_value()),
         blobs=BlobStore(settings.blob_url),
         backup=backup_place(settings),
@@ -48,15 +76,25 @@ def open_store(settings: Settings, *, token: int | None = None, claim: bool = Tr
         notify=settings.notify,
         token=token,
     )
-    try:
-        migrate(store)
-        _refuse_other_problems(store)
-        if claim:
-            claim_blobs(store)
-    except BaseException:
-        store.close()
-        raise
+
+
+def _prepared(settings: Settings, store: Store, *, claim: bool) -> Store:
+    _make_database_file(settings.database_url.get_secret_value())
+    migrate(store)
+    _refuse_other_problems(store)
+    if claim:
+        claim_blobs(store)
     return store
+
+
+def _has_tables(store: Store) -> bool:
+    """Whether the database has a schema; a SQLite file that is not there is not made."""
+    if store.engine.dialect.name == "sqlite":
+        path = Path(str(store.engine.url.database).removeprefix("file:"))
+        if not path.exists() or (path.is_file() and not path.stat().st_size):
+            return False
+    with store.read() as connection:
+        return schema_version(connection) is not None
 
 
 def _refuse_other_problems(store: Store) -> None:

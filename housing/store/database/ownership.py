@@ -60,6 +60,19 @@ def renew(store: Store) -> None:
         claim(store, store.blobs)
 
 
+def refuse_others_files(store: Store) -> None:
+    """NotOwned where the blob place has files, for a store without rows.
+
+    One that cannot be read is reported by what needs it.
+    """
+    try:
+        must_own(store, store.blobs)
+    except NotOwned:
+        raise
+    except HousingError:
+        return
+
+
 def claim_blobs(store: Store) -> None:
     """Claim an unmarked blob place, and compare the id in the mark of any other.
 

@@ -27,7 +27,7 @@ from housing.operations import backup
 from housing.settings import Settings, load_settings
 from housing.store.backups import snapshots
 from housing.store.database.engine import MAINTENANCE, Store
-from housing.store.database.open import open_store
+from housing.store.database.open import open_for_restore, open_store
 from housing.store.database.ownership import MARK
 from housing.store.database.tables import blobs
 from housing.store.models import artifacts, registry
@@ -201,7 +201,7 @@ def test_one_flipped_bit_in_any_kind_of_file_is_found(
             with pytest.raises((Corrupt, BackupKeyWrong)):
                 backup.restore(elsewhere(tmp_path))
             path.write_bytes(whole)
-            there = open_store(elsewhere(tmp_path), claim=False)
+            there = open_for_restore(elsewhere(tmp_path))
             with there as empty, empty.read() as connection:
                 assert registry.head(connection) is None, "half a restore"
         assert backup.verify(store, settings).good

@@ -69,8 +69,9 @@ def test_a_damaged_mark_beside_files_of_another_database_stays(
     other = load_settings(database_url=f"sqlite:///{tmp_path}/other.db")
     for content in (mark.read_bytes(), b"damaged"):
         mark.write_bytes(content)
-        with open_store(other, claim=False) as store, pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailable), open_store(other, claim=False) as store:
             heal(store)
+        assert not (tmp_path / "other.db").exists()
         assert mark.read_bytes() == content
 
 

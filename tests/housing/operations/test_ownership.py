@@ -3,8 +3,10 @@
 import shutil
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
@@ -15,7 +17,7 @@ from housing.pipeline.run_context import NightlyParameters, start_run
 from housing.settings import Settings, load_settings
 from housing.store.backups.replication import copy_verified
 from housing.store.database.engine import Store
-from housing.store.database.open import open_store
+from housing.store.database.open import open_for_restore, open_store
 from housing.store.database.ownership import MARK, must_own
 from housing.store.database.tables import runs as run_rows
 from housing.store.objects.recording import record_blob
@@ -37,11 +39,29 @@ def stranger(tmp_path: Path, original: Store) -> Settings:
     return load_settings(database_url=f"sqlite:///{tmp_path}/other.db")
 
 
-def test_an_empty_database_adopts_no_files(stranger: Settings, seen: Settings) -> None:
-    before = files(Path(seen.blob_url))
-    with pytest.raises(StoreUnavailable, match=r"another database.*new.*HOUSING_DATABASE_URL"):
-        open_store(stranger)
-    assert files(Path(seen.blob_url)) == before
+@pytest.mark.parametrize("options", [{}, {"create": False}, {"claim": False}])
+def test_an_empty_database_adopts_no_files_and_gets_no_tables(
+    stranger: Settings, seen: Settings, tmp_path: Path, options: dict[str, bool]
+) -> None:
+    before = files(tmp_path)
+    with pytest.raises(NotOwned, match=r"another database.*other.db, which is new.*DATABASE_URL"):
+        open_store(stranger, **options)
+    (Path(seen.blob_url) / MARK).unlink()
+    with pytest.raises(NotOwned, match=r"unknown to sqlite.*other.db"):
+        open_store(stranger, **options)
+    assert files(tmp_path) | {Path(seen.blob_url) / MARK} == before
+
+
+def test_an_empty_postgresql_database_is_left_empty_beside_files_of_another(
+    original: Store, seen: Settings, postgres_server: str
+) -> None:
+    url = make_url(postgres_server).set(database="postgres").render_as_string(hide_password=False)
+    for options in ({}, {"create": False}, {"claim": False}):
+        with pytest.raises(NotOwned, match="which is new"):
+            open_store(load_settings(database_url=url), **options)
+    with psycopg.connect(url) as connection:
+        tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+        assert connection.execute(tables).fetchone() == (0,)
 
 
 def test_a_prune_deletes_nothing_of_another_store(
@@ -110,7 +130,7 @@ def test_files_without_a_mark_are_not_adopted_by_a_database_that_does_not_know_t
     later(100)
     with pytest.raises(NotOwned, match=r"no file store-id.*unknown.*HOUSING_DATABASE_URL"):
         open_store(stranger)
-    with open_store(stranger, claim=False) as other:
+    with open_for_restore(stranger) as other:
         for claimed in (
             lambda: prune.prune(other, stranger),
             lambda: backup.create(other, stranger),
