@@ -9,7 +9,6 @@ Rows are clustered, so p-values are too small by an unknown factor: a decision n
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from math import log10
 from typing import Literal
 
 import numpy as np
@@ -128,16 +127,6 @@ def _counted(
         reference_shares=tuple(shares[0].tolist()),
         shares=tuple(shares[1].tolist()),
     )
-
-
-def unit_slip(before: Sequence[float] | Floats, now: Sequence[float] | Floats, near: float) -> int:
-    """The power of ten by which all quartiles are off, within `near` decimal orders; 0 for none."""
-    ratios = [b / a if a else 0.0 for a, b in zip(before, now, strict=True)]
-    if not min(ratios) > 0:  # nor where a column is empty
-        return 0
-    orders = [log10(ratio) for ratio in ratios]
-    power = round(orders[1])
-    return power if all(abs(order - power) <= near for order in orders) else 0
 
 
 def adjusted(columns: Sequence[ColumnDrift]) -> tuple[ColumnDrift, ...]:

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from housing.evaluation.drift import adjusted, found, measure_drift, number_drift, unit_slip
+from housing.evaluation.drift import adjusted, found, measure_drift, number_drift
 from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
+from housing.quality.profile import unit_slip
 from housing.records import ColumnDrift, DriftReport
 from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from housing.evaluation.drift import unit_slip
 from housing.quality.policy import QualityPolicy
-from housing.quality.profile import profile_columns
+from housing.quality.profile import profile_columns, unit_slip
 from housing.quality.rows import Validated
 from housing.records import Json
 from housing.schema import CATALOGUE, CATEGORIES, NUMBERS

@@ -4,6 +4,7 @@ Statistical tests of drift between two tables belong in `evaluation`.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -46,3 +47,13 @@ def _counts(column: pd.Series) -> dict[str, int]:
 
 def _missing(column: pd.Series) -> float:
     return float(column.isna().mean()) if len(column) else 0.0
+
+
+def unit_slip(before: Iterable[float], now: Iterable[float], near: float) -> int:
+    """The power of ten by which all quartiles are off, within `near` decimal orders; 0 for none."""
+    ratios = [b / a if a else 0.0 for a, b in zip(before, now, strict=True)]
+    if not min(ratios) > 0:  # nor where a column is empty
+        return 0
+    orders = [math.log10(ratio) for ratio in ratios]
+    power = round(orders[1])
+    return power if all(abs(order - power) <= near for order in orders) else 0

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from housing import schema
-from housing.evaluation.drift import unit_slip
 from housing.monitoring.drift import NEAR, drift_signals, upstream_signals
 from housing.monitoring.evidence import log_evidence
 from housing.monitoring.live_error import (
@@ -26,6 +25,7 @@ from housing.monitoring.options import MonitorOptions
 from housing.monitoring.signals import STATES, Signal, judged, state
 from housing.monitoring.staleness import age_signals, quarantined_signal, rejected_signal
 from housing.problems.california.simulated.scenarios import simulate
+from housing.quality.profile import unit_slip
 
 OPTIONS = MonitorOptions()
 INCOME = schema.TABLE.strata[0].column
