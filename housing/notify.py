@@ -17,9 +17,9 @@ from email.message import EmailMessage
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from housing.records import Event
+from housing.records import Event, SettingsGroup
 
 log = logging.getLogger("housing")
 
@@ -44,10 +44,8 @@ class Message:
         return f"housing: {self.event} ({self.subject})"
 
 
-class NotifySettings(BaseModel):
+class NotifySettings(SettingsGroup):
     """Where messages go; a channel without an address is silent."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     events: tuple[Event, ...] = Field(
         tuple(Event),
@@ -74,8 +72,7 @@ class NotifySettings(BaseModel):
     silent_after_minutes: float = Field(15.0, ge=1, le=1440)
     """A flow run without a heartbeat for this long is marked crashed and reported; one that waits
     for a person is not. The heartbeat is every 30 seconds."""
-    timeout_seconds: float = Field(5.0, gt=0, le=60)
-    """Timeout per channel, seconds."""
+    timeout_seconds: float = Field(5.0, gt=0, le=60)  # of a channel
 
     @field_validator("events", mode="before")
     @classmethod

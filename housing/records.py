@@ -11,7 +11,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Self
 
+from pydantic import BaseModel, ConfigDict
+
 Json = Mapping[str, Any]
+
+
+class SettingsGroup(BaseModel):
+    """A group of settings: frozen, and an unknown name is an error.
+
+    A field with a docstring is a setting, which docs/settings.md describes by it. Others are fixed:
+    code, tests and records name them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)

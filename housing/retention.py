@@ -2,16 +2,16 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from housing.records import SettingsGroup
 
 
-class RetentionPolicy(BaseModel):
+class RetentionPolicy(SettingsGroup):
     """Which models, predictions, records of the monitor and backups are kept.
 
     Datasets and everything else in SQL always are.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     horizon_days: int = Field(30, ge=1, le=3650)
     """Rollback horizon: champions and backups of the last days are always kept."""
@@ -21,8 +21,7 @@ class RetentionPolicy(BaseModel):
     """Number of recent champions always kept."""
     backups: int = Field(7, ge=1, le=1000)
     """Number of recent backups always kept."""
-    orphan_hours: float = Field(24.0, ge=1, le=8760)
-    """Age (hours) after which unreferenced files are deleted."""
+    orphan_hours: float = Field(24.0, ge=1, le=8760)  # until unreferenced files are deleted
 
     @model_validator(mode="after")
     def _outside_the_horizon(self) -> Self:

@@ -5,15 +5,15 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from housing.records import SettingsGroup
 
 OFF = "off"
 
 
-class Schedules(BaseModel):
+class Schedules(SettingsGroup):
     """Cron expressions of the deployments; all but the nightly run may be `off`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     retrain: str = "0 2 * * *"
     """Cron expression of the nightly run."""

@@ -3,7 +3,9 @@
 import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
+
+from housing.records import SettingsGroup
 
 MIN_TOKEN_LENGTH = 16
 """Characters; a shorter token can be guessed."""
@@ -11,10 +13,8 @@ KEPT = "kept"
 """Stands for the newest model that was never champion."""
 
 
-class ServeOptions(BaseModel):
+class ServeOptions(SettingsGroup):
     """Access, limits, log and shadow of the prediction API."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     port: int = Field(8000, ge=1, le=65535)
     """Port of the prediction API and its pages."""
@@ -39,7 +39,7 @@ class ServeOptions(BaseModel):
     """A second model whose predictions are logged and never returned: m5, or `kept` for the newest
     model that was never champion; empty for none."""
 
-    # Fixed for users (`settings.FIXED`); tests change them.
+    # Fixed for users; tests change them.
     poll_seconds: float = 0.25  # between two checks for a new champion
     switch_seconds: float = 1.0  # from a promotion until all workers switch together
     retry_seconds: float = 10.0  # until a failed load is tried again

@@ -16,7 +16,6 @@ from typing import Any, Self, TypeGuard
 from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -33,6 +32,7 @@ from housing.gate.policy import GatePolicy
 from housing.monitoring.options import MonitorOptions
 from housing.notify import NotifySettings
 from housing.quality.policy import QualityPolicy
+from housing.records import SettingsGroup
 from housing.retention import RetentionPolicy
 from housing.schedules import Schedules
 from housing.schema import MODULE, PROBLEM
@@ -49,30 +49,6 @@ SHARED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("gate", "rejected_min_rows"): ("quality", "min_rows"),
 }
 """Fields that are no settings themselves, and the setting or group that they repeat."""
-FIXED: Mapping[str, frozenset[str]] = {
-    "gate": frozenset({"metric", "slice_min_rows", "cumulative_champions", "uncapped_margin"}),
-    "search": frozenset({"shuffle", "ensemble"}),
-    "quality": frozenset(
-        {
-            "recent_batches", "min_recent_batches", "max_location_shift", "max_category_distance",
-            "max_unit_power", "unit_tolerance",
-        }
-    ),
-    "retention": frozenset({"orphan_hours"}),
-    "notify": frozenset({"timeout_seconds"}),
-    "serve": frozenset(
-        {
-            "poll_seconds", "switch_seconds", "retry_seconds", "kept_models", "body_seconds",
-            "upload_seconds", "header_seconds", "max_connections", "log_seconds", "log_buffer",
-            "log_per_request",
-        }
-    ),
-    "monitor": frozenset(
-        {"max_unseen_share", "design_effect", "alarm_window", "alarm_after", "false_alarm"}
-    ),
-}  # fmt: skip
-"""Fields that code, tests and records name, and that no installation needs to set."""
-
 SHORT = frozenset(PREFIX + name.upper() for name in PROBLEM.short_names)
 """Short names of options of sources."""
 
@@ -80,10 +56,8 @@ OPEN = frozenset({f"{PREFIX}SOURCES__OPTIONS", f"{PREFIX}GATE__THRESHOLDS"})
 """Mappings whose entries sources and checks declare; their validators know the names."""
 
 
-class SplitSettings(BaseModel):
+class SplitSettings(SettingsGroup):
     """The test side is fixed by these two: changing them starts another history."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     seed: int = Field(42, ge=0, lt=2**31)
     """Decides the split and the simulated rows."""
@@ -303,8 +277,7 @@ def fields_by_name() -> dict[str, FieldInfo]:
 
 def _fields(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
-        group = prefix.removeprefix(PREFIX).removesuffix("__").lower()
-        if (group, name) in SHARED or name in FIXED.get(group, ()):
+        if field.description is None:
             continue
         if _is_group(field.annotation):
             yield from _fields(f"{prefix}{name.upper()}__", field.annotation)

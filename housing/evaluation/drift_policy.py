@@ -1,12 +1,12 @@
 """The settings group DRIFT: from where on a difference of two tables counts as drift."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from housing.records import SettingsGroup
 
 
-class DriftPolicy(BaseModel):
+class DriftPolicy(SettingsGroup):
     """Thresholds of the gate and of the monitor alike."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     min_rows: int = Field(200, ge=1)
     """Rows on both sides below which no column is compared."""

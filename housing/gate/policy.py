@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from housing.evaluation.drift_policy import DriftPolicy
-from housing.records import Json
+from housing.records import Json, SettingsGroup
 
 Rule = Literal["no_regression", "superior", "non_inferior"]
 DriftAction = Literal["report", "inconclusive", "keep"]
@@ -32,15 +32,12 @@ class Threshold:
     maximum: float
 
 
-class GatePolicy(BaseModel):
+class GatePolicy(SettingsGroup):
     """The thresholds a challenger must meet; metric and rule are fixed before it is measured."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     # --- the decision
 
-    metric: Literal["rmse"] = "rmse"
-    """The figure that decides; the others are reported beside it."""
+    metric: Literal["rmse"] = "rmse"  # decides; other figures are reported beside it
     rule: Rule = "no_regression"
     """no_regression: the challenger's error is not above the champion's, and the upper bound of its
     change is within the margin. superior: the upper bound is at or below zero. non_inferior: the
@@ -58,24 +55,20 @@ class GatePolicy(BaseModel):
 
     min_test_rows: int = Field(500, ge=2)
     """Test rows below which nothing is decided on any figure."""
+    # Of the batches that entered since the champion's version: the largest share of rejected rows,
+    # and the rows below which it is not judged; `Settings` copies both and `drift`.
     max_rejected_share: float = Field(0.2, ge=0, le=1)
-    """Largest share of rejected rows in the batches that entered since the champion's version;
-    `Settings` sets it to QUALITY__MAX_REJECTED_SHARE."""
     rejected_min_rows: int = Field(50, ge=1)
-    """Rows of these batches below which the share is not judged; `Settings` sets it to
-    QUALITY__MIN_ROWS."""
     drift_action: DriftAction = "report"
     """What drift does: report (a finding, nothing more), inconclusive or keep."""
     drift: DriftPolicy = Field(default_factory=DriftPolicy)
-    """`Settings` sets it to the group DRIFT."""
 
     # --- how the model does, beside the decision
 
     baseline_margin: float = Field(0.05, ge=0, lt=1)
     """How far the error must lie below that of each baseline, relative to the baseline's and at the
     confidence above (0.05 is 5 %)."""
-    slice_min_rows: int = Field(50, ge=2)
-    """Test rows below which a slice is not judged."""
+    slice_min_rows: int = Field(50, ge=2)  # test rows below which a slice is not judged
     slice_margin: float = Field(0.05, ge=0, le=1)
     """Rise of the error on a slice beyond which evidence blocks (Holm over slices)."""
     recent_min_rows: int = Field(100, ge=2)
@@ -84,11 +77,9 @@ class GatePolicy(BaseModel):
     """Rise of the error on never-used test rows beyond which evidence blocks."""
     cumulative_margin: float = Field(0.01, ge=0, le=1)
     """How far the error may lie above that of the best former champion."""
+    # Former champions to look back at, spread evenly from the newest to the oldest that is kept.
     cumulative_champions: int = Field(5, ge=0, le=100)
-    """Former champions to look back at, spread evenly from the newest to the oldest that is kept; 0
-    for none."""
-    uncapped_margin: float = Field(0.01, ge=0, le=1)
-    """Rise of the error on rows below the label's cap beyond which evidence blocks."""
+    uncapped_margin: float = Field(0.01, ge=0, le=1)  # the same for rows below the label's cap
 
     # --- service
 

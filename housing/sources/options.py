@@ -4,10 +4,8 @@ A module with such a class imports nothing that computes: the settings import it
 options is set, and commands that only look read the settings.
 """
 
-from pydantic import BaseModel, ConfigDict
+from housing.records import SettingsGroup
 
 
-class OwnOptions(BaseModel):
+class OwnOptions(SettingsGroup):
     """Options of one source; their descriptions are the docstrings of its fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 
+from housing.records import SettingsGroup
 from housing.schema import PROBLEM
 from housing.sources import SOURCES
 
 
-class SourceSettings(BaseModel):
+class SourceSettings(SettingsGroup):
     """Where rows come from; each source uses its own fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     names: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         PROBLEM.default_sources,

@@ -14,8 +14,9 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from housing.records import SettingsGroup
 from housing.schema import PROBLEM
 
 if TYPE_CHECKING:
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
 ALL_CORES = -1
 
 
-class SearchPlan(BaseModel):
+class SearchPlan(SettingsGroup):
     """A search; the same plan gives the same candidates and scores on every machine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     families: Annotated[tuple[str, ...], Field(min_length=1)] = (PROBLEM.default_family,)
     """Model families to sample from, each with equal chance or, where wall time is the limit, in
@@ -36,9 +35,9 @@ class SearchPlan(BaseModel):
     """Number of trials"""
     folds: int = Field(default=3, ge=2, le=20)
     """Folds of the cross-validation"""
+    # Before rows are divided into folds. Off, folds are consecutive rows: in a table ordered by
+    # location this measures the error at unseen locations.
     shuffle: bool = True
-    """Shuffle rows before they are divided into folds. Off, folds are consecutive rows: in a table
-    ordered by location this measures the error at unseen locations"""
     seed: int = Field(default=42, ge=0, lt=2**32)
     """Seed of the trials, the folds and every fit"""
     seconds: float | None = Field(default=None, gt=0, le=7 * 86_400)
@@ -62,9 +61,9 @@ class SearchPlan(BaseModel):
     """Groups of features to leave out; at least one of the families must have them"""
     ensemble_size: int = Field(default=3, ge=1, le=50)
     """Members of the ensemble, each with its own seed, whose mean is the challenger"""
+    # Choose the members among the best trials by their predictions of unseen folds; off, all are
+    # the best trial with other seeds.
     ensemble: bool = True
-    """Choose the members among the best trials by their predictions of unseen folds; off, all are
-    the best trial with other seeds"""
     n_jobs: int = Field(default=ALL_CORES, ge=ALL_CORES, le=4096)
     """Worker processes of one thread each; -1 for one per physical core"""
 

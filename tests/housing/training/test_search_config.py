@@ -51,8 +51,7 @@ def test_a_grid_search_needs_a_grid_and_an_open_end():
     assert search_key(random) != search_key(random.model_copy(update={"strategy": "grid"}))
 
 
-def test_fields_are_described_and_the_plan_is_frozen_and_survives_json():
-    assert all(field.description for field in SearchPlan.model_fields.values())
+def test_the_plan_is_frozen_and_survives_json():
     plan = SearchPlan(families=("tree", "linear"), n_trials=3)
     assert SearchPlan.model_validate_json(plan.model_dump_json()) == plan
     with pytest.raises(ValidationError):
