@@ -1,23 +1,49 @@
 """Staleness of model and data, rejected rows and quarantined batches."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 
+CLOCK_SLACK = timedelta(minutes=2)
+"""Difference between clocks that means nothing; a record that lies further ahead is wrong."""
+
 
 def age_signals(
-    now: datetime, trained_at: datetime, data_at: datetime | None, options: MonitorOptions
+    now: datetime, trained_at: datetime, data_at: Sequence[datetime], options: MonitorOptions
 ) -> list[Signal]:
-    """Champion and data against their longest ages; `data_at` is None before the first batch."""
-    found = [_old("the champion", "was trained", now - trained_at, options.champion_days)]
-    if data_at is not None:
-        found.append(_old("the data", "was last ingested", now - data_at, options.data_days))
+    """Champion and data against their longest ages; `data_at` is when each batch was ingested.
+
+    A date in the future is a signal of its own and tells no age: older batches tell that.
+    """
+    known = [at for at in data_at if at <= now + CLOCK_SLACK]
+    found = [_future(now, [trained_at, *data_at])]
+    if trained_at <= now + CLOCK_SLACK:
+        age = now - trained_at
+        found.append(_old("the champion", "was trained", age, options.champion_days))
+    if known:
+        found.append(_old("the data", "was last ingested", now - max(known), options.data_days))
     return found
 
 
+def _future(now: datetime, dates: Sequence[datetime]) -> Signal:
+    newest = max(dates)
+    fired = newest > now + CLOCK_SLACK
+    return Signal(
+        name="dates in the future",
+        kind="stale",
+        fired=fired,
+        message=f"the champion or a batch is dated {newest:%Y-%m-%d %H:%M} UTC, in the future: "
+        "`housing doctor` names the clock to set"
+        if fired
+        else "no date of the champion or of a batch lies in the future",
+        rows=0,
+    )
+
+
 def _old(what: str, words: str, age: timedelta, limit: float) -> Signal:
-    days = age.total_seconds() / 86_400
+    days = max(age.total_seconds(), 0) / 86_400  # clocks differ a little
     return Signal(
         name=f"age of {what}",
         kind="stale",

@@ -14,9 +14,11 @@ import sqlalchemy as sa
 from housing import progress
 from housing.errors import Corrupt, HousingError, NotOwned, UnknownId
 from housing.keys import KEY_COLUMN
+from housing.monitoring.staleness import CLOCK_SLACK
 from housing.operations.prune import unreferenced
 from housing.pipeline import rollback_readiness
 from housing.pipeline.evaluate import assert_no_leakage
+from housing.pipeline.notices import dates_in_the_future
 from housing.settings import Settings
 from housing.store.backups import replication, snapshots
 from housing.store.data import datasets
@@ -24,13 +26,12 @@ from housing.store.database import ownership
 from housing.store.database.engine import LEASES, Store, database_now
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, schema_version
-from housing.store.database.tables import backups, blobs, promotion_log, runs, utc_now
+from housing.store.database.tables import backups, blobs, promotion_log, utc_now
 from housing.store.models import artifacts, registry, retention
 from housing.store.objects import deletion
 from housing.store.runs import lease, outbox
 from housing.store.runs import runs as run_rows
 
-CLOCK_SLACK = timedelta(minutes=2)
 BACKUP_AGE = timedelta(days=2)
 
 
@@ -175,16 +176,15 @@ def _leases(store: Store, settings: Settings) -> Iterator[Finding]:
 
 def _clock(store: Store, settings: Settings) -> Iterator[Finding]:
     with store.read() as connection:
-        newest = connection.execute(sa.select(sa.func.max(runs.c.started_at))).scalar()
+        future = [*dates_in_the_future(connection)]
         query = sa.select(promotion_log.c.seq, promotion_log.c.at).order_by(promotion_log.c.seq)
         lines = connection.execute(query).all()
         skew = abs(database_now(connection) - utc_now())
     if skew > CLOCK_SLACK:
         what = f"this clock and the database server's differ by {skew}"
         yield Finding(what, "set the clocks (the watchdog compares times of both)")
-    if newest is not None and newest > utc_now() + CLOCK_SLACK:
-        what = f"a run's start time lies in the future ({newest:%Y-%m-%d %H:%M} UTC)"
-        yield Finding(what, "set this machine's clock")
+    for what in future:
+        yield Finding(what, "set this machine's clock, or that of the machine that wrote it")
     for previous, line in itertools.pairwise(lines):
         if line.at < previous.at - CLOCK_SLACK:
             what = f"line {line.seq} of the promotion log is older than line {previous.seq}"

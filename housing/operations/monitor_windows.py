@@ -195,9 +195,8 @@ class MonitorContext:
         ]  # fmt: skip
         times = [r.recorded_at for r in rows if r.id in self._standing and r.status in WITH_ROWS]
         read, rejected = sum(r.read_rows for r in new), sum(r.rejected_rows for r in new)
-        trained, newest = self.served.trained_at, max(times, default=None)
         signals = [
-            *age_signals(utc_now(), trained, newest, self.options),
+            *age_signals(utc_now(), self.served.trained_at, times, self.options),
             *rejected_signal(read, rejected, self.options),
             quarantined_signal(tuple(f"b{row.id}" for row in rows if row.status in NEED_A_PERSON)),
         ]

@@ -10,9 +10,17 @@ from sqlalchemy.engine import Connection
 
 from housing.errors import HousingError
 from housing.gate import evidence as records
+from housing.monitoring.staleness import CLOCK_SLACK
 from housing.settings import Settings
 from housing.store import queries
-from housing.store.database.tables import blobs
+from housing.store.database.tables import (
+    batches,
+    blobs,
+    models,
+    promotion_log,
+    runs,
+    utc_now,
+)
 from housing.store.models import registry
 from housing.store.objects.blobs import BlobStore
 from housing.store.runs import outbox
@@ -22,11 +30,13 @@ TEST_SET_REUSE_WARNING = 60
 
 
 def notices(connection: Connection, settings: Settings) -> Iterator[str]:
-    """Sentences about simulated data, reuse of the test set, undelivered alerts and the backup."""
+    """Sentences about simulated data, reuse of the test set, alerts, wrong dates and the backup."""
     yield from queries.simulated(connection)
     yield from _test_set_reuse(connection)
     yield from shadow_faults(connection, settings)
     yield from outbox.undelivered(connection)
+    for what in dates_in_the_future(connection):
+        yield f"{what}: set the clock that is wrong; ages that are computed from it are wrong too."
     if fault := settings.backup_fault:
         yield (
             f"The backup at {settings.backup_url} cannot be used: {fault}. No model is promoted "
@@ -37,6 +47,22 @@ def notices(connection: Connection, settings: Settings) -> Iterator[str]:
             "The backup is on the same disk as the store and is lost with it. "
             "Set HOUSING_BACKUP_URL to another disk."
         )
+
+
+def dates_in_the_future(connection: Connection) -> Iterator[str]:
+    """The newest run, batch, model and promotion that is dated in the future, one text each."""
+    for table, column, text in _DATED:
+        newest = connection.execute(sa.select(sa.func.max(table.c[column]))).scalar()
+        if newest is not None and newest > utc_now() + CLOCK_SLACK:
+            yield f"{text} lies in the future ({newest:%Y-%m-%d %H:%M} UTC)"
+
+
+_DATED = (
+    (runs, "started_at", "A run's start time"),
+    (batches, "recorded_at", "A batch's time of ingestion"),
+    (models, "created_at", "A model's time of training"),
+    (promotion_log, "at", "A time in the promotion log"),
+)
 
 
 def shadow_faults(connection: Connection, settings: Settings) -> Iterator[str]:

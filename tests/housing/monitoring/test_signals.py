@@ -255,14 +255,35 @@ def test_a_kind_that_chance_does_not_explain_is_an_alarm_at_once(kind: str) -> N
 
 def test_ages_and_rejections() -> None:
     now = datetime(2026, 1, 31, tzinfo=UTC)
-    found = age_signals(now, now - timedelta(days=31), now - timedelta(days=1), OPTIONS)
-    assert [signal.fired for signal in found] == [True, False]
-    assert len(age_signals(now, now, None, OPTIONS)) == 1
+    found = age_signals(now, now - timedelta(days=31), [now - timedelta(days=1)], OPTIONS)
+    assert [signal.fired for signal in found] == [False, True, False]
+    assert len(age_signals(now, now, [], OPTIONS)) == 2
     assert rejected_signal(100, 50, OPTIONS)[0].fired
     assert not rejected_signal(100, 5, OPTIONS)[0].fired
     assert rejected_signal(10, 10, OPTIONS) == []
     assert quarantined_signal(("b3",)).fired
     assert not quarantined_signal(()).fired
+
+
+@pytest.mark.parametrize(
+    ("trained", "ingested", "fired"),
+    [
+        (-40, [-40], {"dates in the future"}),
+        (1, [1, -40], {"dates in the future"}),
+        (1, [4, -40], {"dates in the future", "age of the data"}),
+        (31, [-40], {"dates in the future", "age of the champion"}),
+        (1, [4], {"age of the data"}),
+        (-1 / 1_440, [-1 / 1_440], set()),
+    ],
+)
+def test_a_date_in_the_future_is_an_alarm_and_hides_no_age(
+    trained: float, ingested: list[float], fired: set[str]
+) -> None:
+    now = datetime(2026, 1, 31, tzinfo=UTC)
+    dates = [now - timedelta(days=age) for age in ingested]
+    found = judged(age_signals(now, now - timedelta(days=trained), dates, OPTIONS), [], OPTIONS)
+    assert {signal.name for signal in found if signal.alarm} == fired
+    assert not any(" -" in signal.message for signal in found)
 
 
 def test_a_signal_is_calm_watching_or_an_alarm_and_each_state_is_explained():

@@ -19,13 +19,14 @@ from housing.notify import NOTIFIERS, Channel, Message
 from housing.operations import monitor_report
 from housing.operations.monitor import MonitorRun, monitor
 from housing.pipeline import ingest
+from housing.pipeline.notices import notices
 from housing.problems.california.simulated.scenarios import Noise, simulate
 from housing.serve_options import ServeOptions
 from housing.serving.prediction_log import Entry, PredictionLog
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from housing.store.database.tables import monitor_windows, utc_now
+from housing.store.database.tables import batches, monitor_windows, utc_now
 from housing.store.models import registry
 from housing.store.runs import predictions
 from tests.housing.serving.conftest import only_settings
@@ -199,6 +200,25 @@ def test_an_alarm_of_live_error_stands_until_labels_end_it(
 def test_a_held_batch_is_upstreams_doing(seen_nights: Path, tmp_path: Path) -> None:
     with _home(seen_nights, tmp_path) as (settings, store):
         assert "quarantined batches" in _alarms(monitor(store, settings), "clock")
+
+
+def test_a_batch_of_a_clock_that_was_ahead_is_an_alarm_and_stays_one_beside_stale_data(
+    seen_nights: Path, tmp_path: Path
+) -> None:
+    with _home(seen_nights, tmp_path) as (settings, store):
+        newest, now = sa.select(sa.func.max(batches.c.id)), utc_now()
+        with store.write() as connection:
+            last = connection.execute(newest.where(batches.c.status == "accepted")).scalar_one()
+            dated = batches.update().values(recorded_at=now - timedelta(days=4))
+            connection.execute(dated)
+            dated = batches.update().where(batches.c.id == last)
+            connection.execute(dated.values(recorded_at=now + timedelta(days=40)))
+        found = _alarms(monitor(store, settings), "clock")
+        assert {"dates in the future", "age of the data"} <= set(found)
+        with store.read() as connection:
+            assert "A batch's time of ingestion lies in the future" in " ".join(
+                notices(connection, settings)
+            )
 
 
 def test_without_a_champion_there_is_nothing_to_watch(store: Store) -> None:
