@@ -208,6 +208,19 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class UnseenPlaces:
+    """The error of a recipe on rows in blocks of places that training left out, or did not."""
+
+    block: float  # side of a block, in the coordinates' own unit
+    rows: int  # that both models predict
+    seen_rows: int  # training rows at random, some in these blocks
+    unseen_rows: int  # training rows from other blocks
+    seen: float  # RMSE after training on the former, in the target's unit
+    unseen: float  # RMSE after training on the latter
+    change: Interval  # of the RMSE from `seen` to `unseen`, relative
+
+
+@dataclass(frozen=True)
 class Metrics:
     """How one model does on one test set."""
 

@@ -29,6 +29,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 TITLES = {
     "importances": "importance of columns (shares of the growth of the squared error)",
     "groups": "importance of groups of features (shares)",
+    "unseen": "error at unseen places",
     "last_evaluation": "last evaluation",
     "numbers": "number columns",
     "categories": "category columns",

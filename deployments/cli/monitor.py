@@ -95,9 +95,10 @@ def card(
 
     with opened() as (store, settings):
         chosen = champion_of(store, "Writing a card") if model is None else model
-        text, page = write(store, settings, chosen)
+        text, page, facts = write(store, settings, chosen)
     if as_json:
-        emit_json({"model": f"m{chosen}", "markdown": str(text), "html": str(page)})
+        paths = {"model": f"m{chosen}", "markdown": str(text), "html": str(page)}
+        emit_json({**paths, **asdict(facts)})
         return
     console.print(f"m{chosen}: {escape(str(text))}\n    {escape(str(page))}")
 

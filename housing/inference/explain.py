@@ -51,8 +51,11 @@ class Explanation:
     contributions: Mapping[str, float]  # by group
 
 
-def explain(served: LoadedModel, columns: Columns) -> Explanation:
-    """Contributions to the prediction for the first row of `columns`."""
+def explain(served: LoadedModel, columns: Columns, orders: int = 0) -> Explanation:
+    """Contributions to the prediction for the first row of `columns`.
+
+    With `orders` (an even number) along as many random orders, however few the groups are.
+    """
     background = {
         name: np.array(
             [np.nan if v is None else v for v in served.calibration.background[name]],
@@ -64,8 +67,10 @@ def explain(served: LoadedModel, columns: Columns) -> Explanation:
     def value(known: npt.NDArray[np.bool_]) -> Floats:
         return _coalitions(served.predict, columns, background, known)
 
-    find = _exact if len(GROUPS) <= EXACT_GROUPS else _sampled
-    base, contributions = find(value, len(GROUPS))
+    if not orders and len(GROUPS) <= EXACT_GROUPS:
+        base, contributions = _exact(value, len(GROUPS))
+    else:
+        base, contributions = _sampled(value, len(GROUPS), orders or SAMPLED_ORDERS)
     return Explanation(base, dict(zip(GROUPS, contributions, strict=True)))
 
 
@@ -108,10 +113,10 @@ def _shapley(values: Floats, player: int, players: int) -> float:
     return total
 
 
-def _sampled(value: Value, groups: int) -> tuple[float, list[float]]:
+def _sampled(value: Value, groups: int, sampled: int = SAMPLED_ORDERS) -> tuple[float, list[float]]:
     """The mean change, over orders, of the prediction when a group becomes known."""
     generator = np.random.default_rng(0)
-    orders = [generator.permutation(groups) for _ in range(SAMPLED_ORDERS // 2)]
+    orders = [generator.permutation(groups) for _ in range(sampled // 2)]
     orders += [order[::-1] for order in orders]
     # Row i of an order's block: the i groups that come first are known.
     known = np.concatenate([np.argsort(order) < np.arange(groups + 1)[:, None] for order in orders])

@@ -1,21 +1,33 @@
 """The model card of a model, written to HOME/reports/card-m7.md and .html."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
 from housing import schema
 from housing.errors import NotMeasurable
+from housing.evaluation.compare import compare_groups
 from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import row_cells
+from housing.formatting import number
 from housing.inference.calibration import MIN_SLICE_ROWS
 from housing.inference.columns import columns_of_frame
+from housing.inference.explain import GROUPS, explain
 from housing.inference.loaded_model import Floats, LoadedModel, load, stored_predictions
 from housing.keys import KEY_COLUMN
-from housing.records import Metrics
-from housing.report.card import CardFacts, SliceFigures, markdown, rendered
+from housing.records import Interval, Metrics, UnseenPlaces
+from housing.report.card import (
+    CardFacts,
+    Example,
+    SliceFigures,
+    markdown,
+    rendered,
+)
 from housing.settings import Settings
 from housing.store.data import datasets
 from housing.store.database.engine import Store
@@ -24,18 +36,25 @@ from housing.store.objects.filesystem import write_page
 from housing.store.queries import time as as_text
 from housing.training.candidates import FAMILIES
 
+EXAMPLES = 10
+"""Predictions of each kind, worst and typical, that a card explains."""
 
-def write(store: Store, settings: Settings, model: int) -> tuple[Path, Path]:
-    """Write the card of a model; returns the Markdown and the HTML file."""
+ORDERS = 6
+"""Random orders of features in their contributions: a tenth off the exact ones, in a third of the
+time."""
+
+
+def write(store: Store, settings: Settings, model: int) -> tuple[Path, Path, CardFacts]:
+    """Write the card of a model; returns the Markdown and HTML file and their data."""
     facts = collect(store, model)
     paths = tuple(settings.home / "reports" / f"card-m{model}.{kind}" for kind in ("md", "html"))
     for path, text in zip(paths, (markdown(facts), rendered(facts)), strict=True):
         write_page(path, text.encode())
-    return paths[0], paths[1]
+    return paths[0], paths[1], facts
 
 
 def collect(store: Store, model: int) -> CardFacts:
-    """Everything that a card says; measured on the test side of the model's own dataset, by the
+    """The data of a card, measured on the test side of the model's own dataset, by the
     answers that its verdict has kept or, where they are gone, by asking it again."""
     with store.read() as connection:
         row = registry.model(connection, model)
@@ -48,7 +67,7 @@ def collect(store: Store, model: int) -> CardFacts:
     frame = datasets.read(store, row.version)
     test = datasets.test_rows(frame)
     answers = stored_predictions(store, row, test[KEY_COLUMN].to_numpy())
-    metrics, median, slices = _measured(served, test, answers)
+    metrics, median, slices, examples = _measured(served, test, answers)
     calibration = served.calibration
     known = FAMILIES.get(row.family)
     return CardFacts(
@@ -74,6 +93,9 @@ def collect(store: Store, model: int) -> CardFacts:
         nominal=None if calibration.interval is None else calibration.interval.nominal,
         coverage=calibration.coverage,
         slices=slices,
+        examples=examples,
+        unseen=TypeAdapter(UnseenPlaces).validate_python(row.unseen) if row.unseen else None,
+        worth=(),
         importances=row.importances,
         ranges=calibration.ranges,
         seen=calibration.seen,
@@ -84,28 +106,78 @@ def collect(store: Store, model: int) -> CardFacts:
 
 def _measured(
     served: LoadedModel, test: pd.DataFrame, answers: Floats | None
-) -> tuple[Metrics | None, float | None, list[SliceFigures]]:
+) -> tuple[Metrics | None, float | None, list[SliceFigures], list[Example]]:
     if len(test) < 2:
-        return None, None, []
+        return None, None, [], []
     actual = test[schema.TARGET].to_numpy(np.float64)
     predicted = served.predict(columns_of_frame(test)) if answers is None else answers
     try:
         metrics = measure(actual, predicted, where=row_cells(test))
     except NotMeasurable:
-        return None, None, []
-    return metrics, float(np.median(np.abs(actual - predicted))), _slices(served, test, predicted)
+        return None, None, [], []
+    size = np.abs(actual - predicted)
+    examples = list(_examples(served, test, predicted, size))
+    return metrics, float(np.median(size)), _slices(served, test, predicted), examples
 
 
 def _slices(served: LoadedModel, test: pd.DataFrame, predicted: Any) -> list[SliceFigures]:
+    """Groups of slices and strata, each beside all other test rows."""
     inside = {(s.column, s.name): s.coverage for s in served.calibration.slices}
     actual, where = test[schema.TARGET].to_numpy(np.float64), row_cells(test)
+    groups = {
+        (grouping.column, name): rows
+        for grouping in (*schema.TABLE.slices, *schema.TABLE.strata)
+        for codes in [grouping.codes(test)]
+        for level, name in enumerate(grouping.names())
+        if (rows := codes == level).sum() >= MIN_SLICE_ROWS
+    }
     found = []
-    for grouping in schema.TABLE.slices:
-        codes = grouping.codes(test)
-        for level, name in enumerate(grouping.names()):
-            rows = codes == level
-            if rows.sum() >= MIN_SLICE_ROWS:
-                rmse = measure(actual[rows], predicted[rows], where=where.of(rows)).rmse
-                share = inside.get((grouping.column, name))
-                found.append(SliceFigures(grouping.column, name, int(rows.sum()), rmse, share))
+    for (column, name), rows in groups.items():
+        metrics = measure(actual[rows], predicted[rows], where=where.of(rows))
+        rest: Interval | None = None
+        with suppress(NotMeasurable):  # a group of all rows
+            rest = compare_groups(predicted - actual, rows, where, confidence=0.95)
+        found.append(
+            SliceFigures(
+                column, name, metrics.rows, metrics.rmse, inside.get((column, name)),
+                metrics.within_10, rest,
+            )
+        )  # fmt: skip
     return found
+
+
+def _examples(
+    served: LoadedModel, test: pd.DataFrame, predicted: Floats, size: Floats
+) -> Iterator[Example]:
+    """The test rows with the largest errors, and those with errors nearest to the median.
+
+    `predicted` and `size`, the absolute error, have shape (n,).
+    """
+    worst = np.argsort(-size, kind="stable")[:EXAMPLES]
+    order = np.argsort(np.abs(size - np.median(size)), kind="stable")
+    for row in (*worst, *[row for row in order if row not in worst][:EXAMPLES]):
+        columns = columns_of_frame(test.iloc[[row]])
+        found = explain(served, columns, ORDERS)
+        values = test.iloc[row]
+        largest = sorted(found.contributions.items(), key=lambda part: -abs(part[1]))[:3]
+        near: list[tuple[int, float]] = []
+        if schema.LOCATION is not None:
+            near = served.training_index.nearest([values[n] for n in schema.COORDINATES], 3)
+        yield Example(
+            worst=row in worst,
+            actual=float(values[schema.TARGET]),
+            predicted=float(predicted[row]),
+            base=found.base_value,
+            contributions={_in_words(group, values): part for group, part in largest},
+            neighbours=[(float(served.training_index.values[i]), away) for i, away in near],
+        )
+
+
+def _in_words(group: str, row: "pd.Series[Any]") -> str:
+    """A group of fields with its values in a row."""
+    names = GROUPS[group]
+    if schema.LOCATION is not None and names == schema.COORDINATES:
+        return ", ".join(schema.LOCATION.written(name, row[name]) for name in names)
+    (name,) = names
+    value = "none" if pd.isna(row[name]) else row[name]
+    return f"{group} {value if isinstance(value, str) else number(value)}"

@@ -19,6 +19,7 @@ from housing.pipeline import data_page, model_card
 from housing.pipeline.notices import notices
 from housing.pipeline.run_context import RunContext
 from housing.records import Interval, RunResult, Verdict
+from housing.report.card import what_to_expect
 from housing.report.data import QuarantinedRow, RunReport, TestSet
 from housing.report.markdown import summary
 from housing.report.run_page import render
@@ -55,27 +56,31 @@ def write_report(
 ) -> WrittenReport:
     """Write the report of a run, and the challenger's model card, into HOME/reports."""
     path = report_path(settings, run.id)
-    text, card = _card(store, settings, result)
+    text, card, expected = _card(store, settings, result)
     data = _data_page(store, settings, result)
     collected = collect(store, settings, run.id, result)
-    report = replace(collected, location=str(path), card=card, data_page=data)
+    report = replace(
+        collected, location=str(path), card=card, data_page=data, expectations=expected
+    )
     write_page(path, render(report).encode())
     return WrittenReport(replace(result, report=str(path)), summary(report), report, text)
 
 
-def _card(store: Store, settings: Settings, result: RunResult) -> tuple[str, str]:
-    """The challenger's model card: its Markdown and the path of its page; empty without one.
+def _card(store: Store, settings: Settings, result: RunResult) -> tuple[str, str, str]:
+    """The challenger's model card: its Markdown, the path of its page, and what to expect (HTML).
+
+    All are empty without one.
 
     A failed model card must not prevent the report.
     """
     if result.challenger is None:
-        return "", ""
+        return "", "", ""
     try:
-        text, page = model_card.write(store, settings, result.challenger)
-        return text.read_text(), str(page)
+        text, page, facts = model_card.write(store, settings, result.challenger)
+        return text.read_text(), str(page), what_to_expect(facts)
     except HousingError as error:
         log.warning("m%d has no model card: %s", result.challenger, error)
-        return "", ""
+        return "", "", ""
 
 
 def _data_page(store: Store, settings: Settings, result: RunResult) -> str:

@@ -271,6 +271,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
         "train_keys": keys_digest(train_keys),
         "importances": fitted.also.columns,
         "groups": fitted.also.groups,
+        "unseen": asdict(fitted.also.unseen) if fitted.also.unseen else {},
         "libraries": library_versions(fitted.model),
         "fit_seconds": fit_seconds,
         "run": run.id,

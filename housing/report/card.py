@@ -11,9 +11,9 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from housing import schema
-from housing.records import Interval, Metrics
+from housing.records import Interval, Metrics, UnseenPlaces
 from housing.report.run_page import environment, page
-from housing.schema import COORDINATES, LOCATION
+from housing.schema import CATALOGUE, COORDINATES, LOCATION, WORDING
 
 LISTED_CATEGORIES = 12
 """Categories of a field that the card names; of more it gives the number."""
@@ -28,6 +28,25 @@ class SliceFigures:
     rows: int
     rmse: Interval
     share_inside: Interval | None  # of the prediction interval
+    within_10: float  # share of rows predicted within 10 % of the value
+    against_rest: Interval | None  # relative difference of the RMSE from that of the other rows
+
+    @property
+    def label(self) -> str:
+        """Column and group, for Markdown."""
+        return f"{CATALOGUE[self.column].label} {self.name}".replace("<", "\\<")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test row and its prediction; values in the target's unit."""
+
+    worst: bool  # else typical
+    actual: float
+    predicted: float
+    base: float  # mean prediction for typical rows, from which contributions lead to `predicted`
+    contributions: Mapping[str, float]  # the largest, by feature and its value in words
+    neighbours: Sequence[tuple[float, float]]  # value and distance of the nearest training rows
 
 
 @dataclass(frozen=True)
@@ -55,30 +74,55 @@ class CardFacts:
     nominal: float | None
     coverage: Interval | None
     slices: Sequence[SliceFigures]
+    examples: Sequence[Example]
+    unseen: UnseenPlaces | None
+    worth: Sequence[str]  # sentences about the value of the model in use
     importances: Mapping[str, float]
     ranges: Mapping[str, tuple[float, float]]  # of each number with a value
     seen: Mapping[str, Sequence[str]]  # categories that occur
     libraries: Mapping[str, str]
     artifact: str
 
+    @property
+    def compared(self) -> list[SliceFigures]:
+        """Groups compared with the other rows, by falling difference."""
+        found = [(s.against_rest.value, s) for s in self.slices if s.against_rest]
+        return [s for _, s in sorted(found, key=lambda pair: -pair[0])]
 
-def markdown(facts: CardFacts) -> str:
-    """The card as Markdown; the layout is in `templates/card.md`."""
-    template = environment().overlay(autoescape=False).get_template("card.md")
-    return template.render(f=facts, schema=schema, in_training=_in_training) + "\n"
+    @property
+    def worse(self) -> list[SliceFigures]:
+        """Groups with a larger error than the other rows, beyond chance."""
+        return [s for s in self.compared if s.against_rest and s.against_rest.lower > 0]
+
+
+def markdown(facts: CardFacts, template: str = "card.md") -> str:
+    """The card as Markdown, or a part of it; the layout is in `templates/`."""
+    layout = environment().overlay(autoescape=False).get_template(template)
+    values = {"rows": WORDING.rows, "values": WORDING.values}
+    return layout.render(f=facts, schema=schema, in_training=_in_training, **values) + "\n"
+
+
+def what_to_expect(facts: CardFacts) -> str:
+    """The part of the card on single predictions, groups and places, as HTML."""
+    return _html(markdown(facts, "expectations.md"))
 
 
 def rendered(facts: CardFacts) -> str:
     """The card as an HTML page; the renderer escapes external text."""
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown(facts))
+    body = _html(markdown(facts))
     body = body.replace("<p><strong>SIMULATED", '<p class="notice"><strong>SIMULATED', 1)
-    body = body.replace("<table>", '<div class="scroll"><table>').replace(
-        "</table>", "</table></div>"
-    )
     intro, *parts = body.split("</h1>", 1)[1].split("<h2>")
     sections = [f"<section>{intro}</section>", *(f"<section><h2>{p}</section>" for p in parts)]
     whole = Markup("".join(sections))  # noqa: S704 - of the renderer
     return page(f"Model card of {facts.model}", body=whole)
+
+
+def _html(text: str) -> str:
+    """Markdown as HTML, in which wide tables scroll."""
+    body: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    return body.replace("<table>", '<div class="scroll"><table>').replace(
+        "</table>", "</table></div>"
+    )
 
 
 def _in_training(f: CardFacts, name: str) -> str:

@@ -57,6 +57,7 @@ class RunReport:
     location: str = ""  # path or address of the HTML page
     data_page: str = ""  # path of the page of the dataset version, in the same folder
     card: str = ""  # path of the challenger's model card (HTML; Markdown in the same folder)
+    expectations: str = ""  # what its card says to expect of the challenger, HTML
 
     challenger: str = ""  # label: "m8 (hist_gradient_boosting)"
     champion: str = ""  # label of the champion in the comparison

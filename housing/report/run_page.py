@@ -184,6 +184,7 @@ def environment() -> Environment:
         duration=formatting.duration,
         # Plots are made here from figures; matplotlib escapes the names that they carry.
         svg=lambda plot: Markup(plot.svg.decode()),  # noqa: S704
+        markup=Markup,  # HTML of our own, in which external text is escaped
     )
     environment.globals.update(
         STYLE=Markup(css()),  # noqa: S704  # our own

@@ -226,6 +226,7 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         "fit_seconds": row.fit_seconds,
         "importances": row.importances,
         "groups": row.groups,
+        "unseen": row.unseen,
         "members": row.members,
         "libraries": row.libraries,
         "artifact": row.artifact,

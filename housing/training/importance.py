@@ -15,10 +15,11 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from housing.features.preprocess import group_of, groups_of
-from housing.records import Candidate
+from housing.records import Candidate, UnseenPlaces
 from housing.training.candidates import FAMILIES, pipeline
 from housing.training.families import ModelFamily
 from housing.training.search_config import SearchPlan
+from housing.training.unseen_places import unseen_places
 from housing.training.workers import one_thread
 
 Floats = npt.NDArray[np.float64]
@@ -37,6 +38,7 @@ class Importances:
 
     columns: Mapping[str, float]  # raw column -> share
     groups: Mapping[str, float]  # group of features -> share; empty for other features
+    unseen: UnseenPlaces | None = None  # measured beside them, with the same fit
 
 
 def importances(
@@ -50,7 +52,9 @@ def importances(
     order = np.random.default_rng(plan.seed).permutation(len(X))[:ROWS]
     validation = order[: max(1, int(len(order) * VALIDATION))]
     train = order[len(validation) :] if len(order) > len(validation) else validation
-    model = pipeline(candidate, plan.seed, families, plan.exclude_features)
+    model, other = (
+        pipeline(candidate, plan.seed, families, plan.exclude_features) for _ in range(2)
+    )
     with one_thread():
         model.fit(X.iloc[train], y[train])
         shown = validation[:SHUFFLED_ROWS]
@@ -58,6 +62,7 @@ def importances(
         return Importances(
             _shares({str(n): [n] for n in rows}, model.predict, rows, labels, plan.seed),
             _group_importances(model, rows, labels, plan.seed),
+            unseen_places(model, other, X, y, train),
         )
 
 

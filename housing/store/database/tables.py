@@ -356,6 +356,7 @@ models = Table(
     _time("created_at"),
     Column("members", JSON, nullable=False),  # candidates and seeds whose mean it is
     Column("groups", JSON, nullable=False),  # what each group of features is worth
+    Column("unseen", JSON, nullable=False),  # error at unseen places; empty: not measured
     _link("out_of_fold", "blobs.digest"),  # out-of-fold predictions: key, predicted
     UniqueConstraint("search", "ensemble_size"),
 )

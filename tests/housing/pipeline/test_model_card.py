@@ -15,8 +15,9 @@ from housing.errors import NotPossible, UnknownId
 from housing.operations import export as exports
 from housing.operations.export import export
 from housing.pipeline.model_card import collect, write
-from housing.report.card import markdown
+from housing.report.card import markdown, what_to_expect
 from housing.settings import Settings
+from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
 from housing.store.models import registry
@@ -51,7 +52,7 @@ def test_a_card_has_the_figures_that_the_gate_measured(opened: Store) -> None:
 
 
 def test_a_card_speaks_to_people(seen: Settings, opened: Store) -> None:
-    text, page = (path.read_text() for path in write(opened, seen, 2))
+    text, page = (path.read_text() for path in write(opened, seen, 2)[:2])
     assert "of 100 predictions" in text
     assert "## Intended use" in text
     assert "not for lending" in text
@@ -83,6 +84,39 @@ def test_slices_are_escaped_and_counted(opened: Store) -> None:
         by_column[part.column] = by_column.get(part.column, 0) + part.rows
         assert part.rmse.lower <= part.rmse.value <= part.rmse.upper
     assert all(rows <= facts.test_rows for rows in by_column.values())
+
+
+def test_the_card_explains_the_worst_and_the_typical_predictions(opened: Store) -> None:
+    facts = collect(opened, 2)
+    assert facts.metrics is not None
+    assert facts.median_error is not None
+    worst = [e for e in facts.examples if e.worst]
+    typical = [e for e in facts.examples if not e.worst]
+    assert len(worst) == len(typical) == 10
+    with opened.read() as connection:
+        row = registry.newest_evaluation(connection, 2)
+    assert row is not None
+    kept = get_table(opened, row.predictions).to_pandas()
+    size = (kept[schema.TARGET] - kept[schema.CHALLENGER]).abs().sort_values(ascending=False)
+    assert [abs(e.actual - e.predicted) for e in worst] == pytest.approx(list(size[:10]))
+    away = [abs(abs(e.actual - e.predicted) - facts.median_error) for e in typical]
+    assert max(away) <= (size - facts.median_error).abs().sort_values().iloc[19]
+    for example in facts.examples:
+        assert len(example.contributions) == len(example.neighbours) == 3
+        assert example.neighbours == sorted(example.neighbours, key=lambda near: near[1])
+    text = what_to_expect(facts)
+    assert "The 10 largest errors" in text
+    assert "Fairness" in text
+    assert text.count("<table>") == 2
+
+
+def test_groups_are_compared_with_all_other_rows(opened: Store) -> None:
+    facts = collect(opened, 2)
+    names = {(group.column, level) for group in schema.TABLE.strata for level in group.names()}
+    assert {(s.column, s.name) for s in facts.slices} & names
+    for part in facts.slices:
+        assert part.against_rest is not None
+        assert part.against_rest.lower < part.against_rest.value < part.against_rest.upper
 
 
 def test_the_server_shows_the_card_once_it_is_there(seen: Settings, opened: Store) -> None:

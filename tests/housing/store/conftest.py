@@ -139,6 +139,7 @@ def add_model() -> Callable[..., int]:
                 out_of_fold=digest,
                 importances={},
                 groups={},
+                unseen={},
                 libraries={},
                 fit_seconds=0.0,
                 created_at=now,

@@ -1,0 +1,69 @@
+"""The error at places without training rows, beside that of a random split."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from housing.errors import NotMeasurable
+from housing.evaluation.compare import compare_errors, paired_errors
+from housing.evaluation.spatial_se import grid, row_cells
+from housing.records import Interval, UnseenPlaces
+from housing.schema import LOCATION
+
+BLOCK = 5
+"""Side of the blocks that are left out together, in sides of a location cell."""
+
+LEFT_OUT = 1 / 3
+"""Share of the rows that lie in these blocks."""
+
+ROWS = 3000
+"""Rows in these blocks that are predicted, at most."""
+
+
+def unseen_places(
+    seen: Pipeline,
+    unseen: Pipeline,
+    X: pd.DataFrame,
+    y: npt.NDArray[np.float64],
+    train: npt.NDArray[np.int64],
+) -> UnseenPlaces | None:
+    """Leave out whole blocks of places, and compare on their rows two models of one recipe.
+
+    `seen` is fitted on the rows `train` of X and y; `unseen` gets as many rows from the other
+    blocks, or all of them, and is fitted here. None without a location, and where the blocks are
+    too few to compare.
+    """
+    if LOCATION is None:
+        return None
+    x, z = (X[name].to_numpy(dtype=np.float64) for name in LOCATION.columns)
+    _, codes = np.unique(grid(x, z, BLOCK * LOCATION.cell), axis=0, return_inverse=True)
+    generator = np.random.default_rng(len(train))
+    blocks = generator.permutation(codes.max() + 1)
+    count = np.bincount(codes)[blocks]
+    out = np.isin(codes, blocks[np.cumsum(count) - count < LEFT_OUT * len(X)])
+    order = generator.permutation(len(X))
+    rows = order[out[order] & ~np.isin(order, train)][:ROWS]
+    elsewhere = order[~out[order]][: len(train)]
+    if len(elsewhere) < 2:
+        return None
+    unseen.fit(X.iloc[elsewhere], y[elsewhere])
+    shown = X.iloc[rows]
+    try:
+        where = row_cells(shown)
+        errors = paired_errors(y[rows], seen.predict(shown), unseen.predict(shown), where)
+        found = compare_errors(errors, confidence=0.95).interval
+    except NotMeasurable:
+        return None
+    ratio = 1 + found.value
+    half = (found.upper - found.value) / ratio  # of the ratio's logarithm: it may be far from 1
+    lower, upper = (ratio * np.exp(sign * half) - 1 for sign in (-1, 1))
+    return UnseenPlaces(
+        block=BLOCK * LOCATION.cell,
+        rows=len(rows),
+        seen_rows=len(train),
+        unseen_rows=len(elsewhere),
+        seen=float(np.sqrt(np.mean(errors.champion**2))),
+        unseen=float(np.sqrt(np.mean(errors.challenger**2))),
+        change=Interval(found.value, float(lower), float(upper), found.confidence),
+    )

@@ -1,0 +1,36 @@
+"""What to expect of a model, in plain words."""
+
+from dataclasses import fields
+
+from housing.records import Interval
+from housing.report.card import CardFacts, SliceFigures, markdown
+
+
+def group(name, value, lower):
+    rest = Interval(value, lower, value + (value - lower))
+    return SliceFigures("ocean_proximity", name, 200, Interval(1.0, 0.9, 1.1), None, 0.4, rest)
+
+
+def text(*groups):
+    facts = dict.fromkeys(field.name for field in fields(CardFacts))
+    shown = CardFacts(**{**facts, "slices": groups, "examples": (), "worth": ()})
+    return markdown(shown, "expectations.md").strip()
+
+
+def test_groups_that_are_worse_beyond_chance_are_named_worst_first():
+    found = text(
+        group("INLAND", 0.1, 0.02), group("ISLAND", 0.9, 0.3), group("NEAR BAY", 0.2, -0.1)
+    )
+    assert "Of 3 groups 2 are served worse" in found
+    assert found.index("ISLAND, +90.0 %") < found.index("INLAND, +10.0 % (interval +2.0 % to")
+    assert "NEAR BAY" not in found
+
+
+def test_without_such_a_group_the_largest_difference_is_named_as_chance():
+    found = text(group("INLAND", 0.1, -0.02), group("NEAR BAY", 0.2, -0.1))
+    assert "none are served worse" in found
+    assert "the largest difference: ocean proximity NEAR BAY, +20.0 %" in found
+
+
+def test_without_groups_nothing_is_said():
+    assert text() == ""
