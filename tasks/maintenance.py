@@ -73,6 +73,8 @@ def roll_back(model: int | None, reason: str, batch: int | None) -> RolledBack:
     """Make a former champion the champion again, and block what is undone."""
     settings = load_settings()
     with open_store(settings) as store:
+        if model is None:
+            promote.refuse_repeated(store)
         done = promote.roll_back(store, model, reason, batch=batch)
         outbox.deliver(store)
         log.info(what_next(store, settings))

@@ -39,13 +39,15 @@ def rollback(
     on the same rows, until `housing unblock`. Says first what the next run will do.
     """
     from deployments.cli.progress_bars import progress_bars
-    from housing.pipeline.promote import plan_rollback, roll_back
+    from housing.pipeline.promote import plan_rollback, refuse_repeated, roll_back
     from housing.pipeline.skip_check import what_next
     from housing.store import queries
     from housing.store.runs import outbox
 
     ask = not yes and not as_json and at_terminal()
     with opened(bars=not ask) as (store, settings):
+        if model is None and not ask:
+            refuse_repeated(store)
         plan = plan_rollback(store, settings, model, batch)
         if ask:
             _confirm(plan, suggest=batch is None)
@@ -67,6 +69,8 @@ def rollback(
             f"[yellow]{digest[:12]} was damaged or missing; its backup was copied back.[/]"
         )
     console.print(f"[bold green]{escape(done.notification().text)}.[/]")
+    if plan.previous and not ask:
+        console.print(escape(f"Before, {plan.previous}."), soft_wrap=True)
     if batch is None and not ask:
         console.print(escape(plan.suggestion(done=True)), soft_wrap=True)
     console.print(escape(after), soft_wrap=True)
@@ -79,6 +83,8 @@ def at_terminal() -> bool:
 
 def _confirm(plan: Any, *, suggest: bool) -> None:
     """Print what a rollback would do and ask; raises typer.Abort on no."""
+    if plan.previous:
+        console.print(escape(f"{plan.previous}."), soft_wrap=True, style="yellow")
     if suggest:
         console.print(escape(plan.suggestion(done=False)), soft_wrap=True)
     console.print(escape(f"After this rollback: {plan.next_run}"), soft_wrap=True)

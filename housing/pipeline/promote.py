@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -97,6 +98,7 @@ class RollbackPlan:
     blocked_models: tuple[int, ...]
     entered: dict[int, str]  # batches in the dataset of `from_model` and not of `to_model`: names
     next_run: str  # what the next run will do afterwards
+    previous: str  # the rollback that made `from_model` champion; "" where none did
 
     def suggestion(self, *, done: bool) -> str:
         """Batches that may have caused the regression, and the command that blocks one."""
@@ -140,7 +142,39 @@ def plan_rollback(
             undone,
             _entered(connection, chosen, current),
             next_run(connection, settings, chosen, would_be),
+            _last_rollback(connection)[0],
         )
+
+
+REPEATED_WITHIN = timedelta(minutes=15)
+"""Age of a rollback up to which another one without a target may repeat its command."""
+
+
+def refuse_repeated(store: Store) -> None:
+    """NotPossible shortly after a rollback: one that names no target may be the same once more.
+
+    A command whose output was lost is often repeated, and would undo another promotion.
+    """
+    with store.read() as connection:
+        text, age = _last_rollback(connection)
+    if text and age < REPEATED_WITHIN:
+        raise NotPossible(
+            what="A rollback that names no model",
+            why=f"{text}. If that is the one you want, nothing is left to do; `housing history` "
+            "shows it. To undo another promotion, name its model: `housing rollback m3`.",
+        )
+
+
+def _last_rollback(connection: Connection) -> tuple[str, timedelta]:
+    """The rollback that made the champion, as text ("" where none did), and its age."""
+    line = promotion_log.current(connection)
+    if line is None or line.operation != "rollback":
+        return "", timedelta()
+    text = (
+        f"m{line.to_model} became champion by a rollback at {line.at:%Y-%m-%d %H:%M} UTC, "
+        f"instead of m{line.from_model} ({line.actor}: {line.reason})"
+    )
+    return text, utc_now() - line.at
 
 
 def _entered(connection: Connection, chosen: int, current: int | None) -> dict[int, str]:

@@ -54,6 +54,25 @@ def test_rollback_says_what_it_does_and_asks_at_a_terminal(
     assert "Without new rows the next run searches again on v2" in done.stdout
 
 
+def test_a_repeated_rollback_undoes_no_second_promotion(
+    copied: Housing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied("promote", "m1", "--override", "--reason", "a third entry")
+    command = ("rollback", "--yes", "--reason", "worse in the field")
+    assert copied(*command).exit_code == 0
+    assert copied("unblock", "m1").exit_code == 0  # or only the block would be in the way
+    for options in ((), ("--json",), ("--batch", "b2")):
+        again = copied(*command, *options)
+        assert isinstance(again.exception, NotPossible), again.output
+        assert "m2 became champion by a rollback at" in str(again.exception)
+        assert "`housing history`" in str(again.exception)
+    assert json.loads(copied("champion", "--json").stdout)["to"] == "m2"
+    monkeypatch.setattr("deployments.cli.rollback.at_terminal", lambda: True)
+    assert "m2 became champion by a rollback at" in copied("rollback", "--reason", "r").stdout
+    assert "Before, m2 became champion by" in copied(*command, "m1").stdout
+    assert json.loads(copied("champion", "--json").stdout)["to"] == "m1"
+
+
 def test_a_stored_model_is_judged_and_promoted_by_hand(copied: Housing) -> None:
     wrong = copied("judge", "m2")
     assert isinstance(wrong.exception, NotPossible)
