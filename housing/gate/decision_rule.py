@@ -12,23 +12,28 @@ from housing.records import CheckOutcome, Comparison
 
 Item = TypeVar("Item")
 
+NAMED = 3
+"""Challengers named in a message; of more the last one and a number."""
+
 
 def effective_policy(evidence: Evidence, policy: GatePolicy) -> GatePolicy:
-    """The policy, with the rule `superior` if these rows were used in an earlier comparison."""
+    """The policy, with the rule `superior` if earlier comparisons used all test rows."""
     return policy.model_copy(update={"rule": "superior"}) if evidence.repeated else policy
 
 
 def why_superior(judged_before: Sequence[int], older: int | None) -> str:
     """Why the rule is `superior` instead of the policy's; "" if it is not.
 
-    `judged_before` are earlier challengers on the same rows, `older` the challenger if it is an
-    older model than the champion.
+    `judged_before` are the challengers judged before if no test row is new since, `older` is the
+    challenger if it is an older model than the champion.
     """
     reasons = []
     if judged_before:
         *most, last = (f"m{model}" for model in judged_before)
         names = f"{', '.join(most)} and {last}" if most else last
-        reasons.append(f"{names} {'were' if most else 'was'} judged on exactly these rows before")
+        if len(most) > NAMED:
+            names = f"m{judged_before[-1]} and {len(most)} earlier challengers"
+        reasons.append(f"no test row is new since {names} {'were' if most else 'was'} judged")
     if older is not None:
         reasons.append(f"m{older} is an older model than the champion")
     return " and ".join(reasons)

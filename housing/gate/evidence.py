@@ -118,14 +118,14 @@ class Evidence:
     costs: ServingCosts | None = None
     preflight: LoadCheck | None = None  # None where the policy does not ask for it
     failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> reason
-    judged_before: tuple[int, ...] = ()  # other challengers judged on exactly these rows
+    judged_before: tuple[int, ...] = ()  # others, if no test row is new since
     champion_is_newer: bool = False
     measured: Mapping[str, Json] = field(default_factory=dict)  # check -> evidence of its own
     failed_measurements: Mapping[str, str] = field(default_factory=dict)  # check -> error
 
     @property
     def repeated(self) -> bool:
-        """Whether an earlier comparison on these rows could have passed by chance."""
+        """Whether an earlier comparison on the same test rows could have passed by chance."""
         return bool(self.judged_before) or self.champion_is_newer
 
 

@@ -85,7 +85,7 @@ class RunFacts:
     drift: tuple[DriftReport, ...] = ()
     costs: ServingCosts | None = None
     preflight: LoadCheck | None = None
-    judged_before: tuple[int, ...] = ()  # other challengers judged on exactly these rows
+    judged_before: tuple[int, ...] = ()  # others, if no test row is new since
     champion_is_newer: bool = False
 
 

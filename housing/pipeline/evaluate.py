@@ -119,11 +119,11 @@ def judge_against(
         known = standing(connection, challenger, champion, content, settings)
         block_reason = blocks.block_reason(connection, challenger)
         by_hand = runs.get(connection, run).kind in runs.BY_HAND
-        before = registry.judged_before(connection, version, challenger, by_hand=by_hand)
+        looks = registry.earlier_looks(connection, version, challenger, by_hand=by_hand)
     if known is None or again:
         pair = challenger, champion
         policy = complete(settings.gate)
-        evidence, predictions = collect_evidence(store, version, pair, before, settings)
+        evidence, predictions = collect_evidence(store, version, pair, looks, settings)
         facts = {
             "key": evaluation_key(challenger, champion, content, settings),
             "policy": policy.model_dump(mode="json"),
@@ -137,12 +137,12 @@ def collect_evidence(
     store: Store,
     version: int,
     pair: tuple[int, int | None],
-    judged_before: tuple[int, ...],
+    looks: sa.ColumnElement[bool],
     settings: Settings,
 ) -> tuple[Evidence, pd.DataFrame]:
     """The evidence, and the predictions of challenger and champion for the test rows.
 
-    `judged_before` are the challengers that were judged on exactly these rows.
+    `looks` are the earlier evaluations of other challengers (see `registry.earlier_looks`).
     """
     challenger, champion = pair
     with store.read() as connection:
@@ -155,6 +155,10 @@ def collect_evidence(
         frame = datasets.read(store, version)
         profiles.record_or_verify(store, version, frame)
         test = datasets.test_rows(frame)
+
+        fresh = None
+        if theirs is not None:
+            fresh = evidence_context.unused_test_rows(store, version, test, looks)
 
         def score(row: Row[Any], *, leaks: bool = True) -> tuple[Any, Predictions]:
             return _score(store, row, test, version, settings.search.workers, leaks=leaks)
@@ -174,16 +178,24 @@ def collect_evidence(
                 store, ours, [model for model, _ in scored], test[list(schema.FEATURES)]
             ),
             preflight=None if process is None else process.result(PREFLIGHT_SECONDS),
-            judged_before=judged_before,
+            judged_before=_judged_before(store, version, looks, fresh),
             champion_is_newer=champion is not None and challenger < champion,
         )
-    fresh = None
-    if theirs is not None:
-        fresh = evidence_context.unused_test_rows(store, version, challenger, test)
     rows = _test_rows(test, version, fresh)
     evidence = measure_evidence(rows, new, competitors, settings.gate, facts, CHECKS)
     columns = {CHALLENGER: new.values} | ({} if old is None else {CHAMPION: old.values})
     return evidence, test[[KEY_COLUMN, *schema.COORDINATES, schema.TARGET]].assign(**columns)
+
+
+def _judged_before(
+    store: Store, version: int, looks: sa.ColumnElement[bool], fresh: Mask | None
+) -> tuple[int, ...]:
+    """The challengers of earlier evaluations if no test row is new since; or none."""
+    with store.read() as connection:
+        exactly = registry.judged_on(connection, version, looks)
+        if exactly or fresh is None or fresh.any():
+            return exactly
+        return registry.judged_before(connection, looks)
 
 
 def _former(

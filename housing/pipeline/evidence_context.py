@@ -14,7 +14,7 @@ from housing.evaluation.spatial_se import Mask
 from housing.gate.evidence import ServingCosts
 from housing.inference.columns import columns_of_frame
 from housing.inference.fast_predictor import predictor
-from housing.keys import KEY_COLUMN, Keys
+from housing.keys import KEY_COLUMN
 from housing.records import DriftReport
 from housing.store.data import datasets, near_duplicates
 from housing.store.data.segments import get_table, to_frame
@@ -70,51 +70,33 @@ def _batch_in_version() -> sa.ColumnElement[bool]:
     )
 
 
-def unused_test_rows(store: Store, version: int, challenger: int, test: pd.DataFrame) -> Mask:
-    """Mask (n,) of test rows that no verdict on another challenger used.
+def unused_test_rows(
+    store: Store, version: int, test: pd.DataFrame, looks: sa.ColumnElement[bool]
+) -> Mask:
+    """Mask (n,) of test rows that none of some evaluations (`looks`) used.
 
-    Nor any equal row, nor a test row that is a near-duplicate.
+    Nor an equal row or a near-duplicate, as its values were then: a row whose values have changed
+    in more than one column since is a new measurement.
     """
-    keys = test[KEY_COLUMN].to_numpy()
     with store.read() as connection:
         members = set(datasets.get(connection, version).batches)
         query = (
             sa.select(sa.distinct(version_batches.c.batch))
             .select_from(evaluations.join(version_batches, _batch_in_version()))
-            .where(evaluations.c.challenger != challenger, registry.deciding())
+            .where(looks)
         )
         used = set(connection.execute(query).scalars())
-        parts = {
-            row.id: row.segment
-            for row in connection.execute(
-                sa.select(batch_table.c.id, batch_table.c.segment).where(
-                    batch_table.c.id.in_(members | used), batch_table.c.segment.is_not(None)
-                )
-            )
-        }
-    fresh = np.isin(keys, _keys(store, parts, members - used))
-    if fresh.any():
-        fresh[fresh] = ~np.isin(keys[fresh], _keys(store, parts, used))
-    if fresh.any():
-        prints = fingerprints(test[fresh])
-        with store.read() as connection:
-            equal = near_duplicates.equal_rows(connection, prints)
-        fresh[np.flatnonzero(fresh)[equal.row[np.isin(equal.batch, list(used))]]] = False
-    if fresh.any() and not fresh.all():
-        known = near_duplicates.leaking_rows(
-            store, fingerprints(test[fresh]), fingerprints(test[~fresh])
+        query = sa.select(batch_table.c.segment).where(
+            batch_table.c.id.in_(members - used), batch_table.c.segment.is_not(None)
         )
-        fresh[np.flatnonzero(fresh)[known]] = False
+        segments = list(connection.execute(query).scalars())
+    keys = [get_table(store, each, (KEY_COLUMN,))[KEY_COLUMN].to_numpy() for each in segments]
+    fresh: Mask = np.isin(test[KEY_COLUMN], np.concatenate(keys) if keys else [])
+    if fresh.any():
+        with store.read() as connection:
+            known = near_duplicates.resembling(connection, fingerprints(test[fresh]), used)
+        fresh[fresh] = ~known
     return fresh
-
-
-def _keys(store: Store, segments: dict[int, str], wanted: set[int]) -> Keys:
-    columns = [
-        get_table(store, segments[b], (KEY_COLUMN,))[KEY_COLUMN].to_numpy()
-        for b in sorted(wanted)
-        if b in segments
-    ]
-    return np.concatenate(columns) if columns else np.empty(0, dtype=np.int64)
 
 
 def drift(

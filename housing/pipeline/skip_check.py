@@ -145,7 +145,8 @@ def next_run(
             " a version with the same rows was searched before."
         )
     found = stored(connection, profile.content, settings, champion, current_blocks)
-    looks = registry.judged_before(connection, active.id, found.challenger)
+    earlier = registry.earlier_looks(connection, active.id, found.challenger)
+    looks = registry.judged_on(connection, active.id, earlier)
     answer = None if found.verdict is None else approvals.of_key(connection, found.verdict.key)
     status = None if answer is None else answer.status
     will = _will(found, active.id, status, settings.gate.approval)

@@ -60,6 +60,20 @@ class Known:
     word_side: Sides
     word_batch: Integers
 
+    def of(self, batches: list[int]) -> "Known":
+        """What the index has of some batches."""
+        row, word = np.isin(self.batch, batches), np.isin(self.word_batch, batches)
+        return Known(
+            self.part[row],
+            self.hashes[row],
+            self.rest[row],
+            self.side[row],
+            self.batch[row],
+            self.words[word],
+            self.word_side[word],
+            self.word_batch[word],
+        )
+
     def sides(self, agreement: Agreement, wanted: Words) -> Integers:
         """Sides on which the index has rows with these words, as bits; shape (n,), 0 for none."""
         own = self.part == agreement.part

@@ -6,6 +6,7 @@ them under another key. A look-up costs the rows of the new batch: a hash shared
 the first ones, and stores only the words of agreements of the others, once per side.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from sqlalchemy.engine import Connection
 from housing.store.database import bulk
 from housing.store.database.engine import Store
 from housing.store.database.tables import near_duplicate_index, value_frequencies
-from housing.training.chance import Frequencies
+from housing.training.chance import CHANCE, Frequencies
 from housing.training.fingerprints import (
     AGREEMENTS,
     NEITHER,
@@ -93,6 +94,22 @@ def equal_rows(connection: Connection, rows: Fingerprints) -> EqualRows:
     at = np.repeat(low, each) + np.arange(each.sum()) - begins
     batch = np.concatenate([known.batch, known.word_batch])
     return EqualRows(order[at], np.repeat(batch, each))
+
+
+def resembling(connection: Connection, rows: Fingerprints, batches: Collection[int]) -> Mask:
+    """Rows that equal an indexed row of some batches, or are a near-duplicate of one; shape (n,).
+
+    The index also has the former values of corrected rows and those of batches taken out since.
+    """
+    known = look_up(connection, rows).of(list(batches))
+    counts = frequencies(connection)
+    found = np.zeros(len(rows), dtype=np.bool_)
+    for agreement in AGREEMENTS:
+        hit = np.flatnonzero(known.sides(agreement, words_of(agreement, rows)))
+        one = np.ones(len(hit), dtype=np.int64)  # of the rows that agree is counted
+        expected = counts.expected(agreement, rows.buckets[hit], one)
+        found[hit if agreement == SAME else hit[expected < CHANCE]] = True
+    return found
 
 
 def _matching(connection: Connection, words: Words) -> bulk.Integers:

@@ -255,26 +255,36 @@ def _newest(connection: Connection, query: sa.Select[Any]) -> Row[Any] | None:
     return connection.execute(query.order_by(evaluations.c.id.desc()).limit(1)).one_or_none()
 
 
-def judged_before(
+def earlier_looks(
     connection: Connection, version: int, challenger: int | None = None, *, by_hand: bool = False
-) -> tuple[int, ...]:
-    """Other challengers judged on the rows of `version` before this one first was, in order.
+) -> sa.ColumnElement[bool]:
+    """SQL condition: evaluations of other models before this one was first judged on `version`.
 
     Only verdicts that could change the champion count; for a model that a person chose (`by_hand`)
-    also those that `housing judge` showed before.
+    also those that `housing judge` showed.
     """
     here = evaluations.c.version.in_(profiles.alike(version))
     first = sa.select(sa.func.min(evaluations.c.id)).where(here, deciding())
     own = connection.execute(first.where(evaluations.c.challenger == challenger)).scalar()
-    query = sa.select(evaluations.c.challenger).where(here)
-    if not by_hand:
-        query = query.where(deciding())
-    if own is not None:
-        query = query.where(evaluations.c.id < own)
-    if challenger is not None:
-        query = query.where(evaluations.c.challenger != challenger)
-    query = query.group_by(evaluations.c.challenger).order_by(sa.func.min(evaluations.c.id))
-    return tuple(connection.execute(query).scalars())
+    return sa.and_(
+        sa.true() if by_hand else deciding(),
+        sa.true() if own is None else evaluations.c.id < own,
+        sa.true() if challenger is None else evaluations.c.challenger != challenger,
+    )
+
+
+def judged_before(connection: Connection, looks: sa.ColumnElement[bool]) -> tuple[int, ...]:
+    """The challengers of some evaluations, in the order in which they were first judged."""
+    query = sa.select(evaluations.c.challenger).where(looks).group_by(evaluations.c.challenger)
+    return tuple(connection.execute(query.order_by(sa.func.min(evaluations.c.id))).scalars())
+
+
+def judged_on(
+    connection: Connection, version: int, looks: sa.ColumnElement[bool]
+) -> tuple[int, ...]:
+    """Those of `judged_before` that were judged on exactly the rows of `version`."""
+    here = evaluations.c.version.in_(profiles.alike(version))
+    return judged_before(connection, sa.and_(looks, here))
 
 
 def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | None:

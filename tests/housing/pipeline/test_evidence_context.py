@@ -1,5 +1,7 @@
 """What the step measures beside the comparison, on nights whose facts are known by hand."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,7 @@ from housing.pipeline.result import of_verdict
 from housing.pipeline.run_context import NightlyParameters, finish_run, start_run
 from housing.problems.california.simulated.scenarios import simulate
 from housing.settings import Settings, load_settings
-from housing.store.data import datasets
+from housing.store.data import copies, datasets
 from housing.store.database.engine import Store
 from housing.store.database.tables import evaluations
 from housing.store.models import registry
@@ -57,6 +59,12 @@ def crowned(store: Store) -> Ran:
     return ran
 
 
+def unused(store: Store, ran: Ran, test: pd.DataFrame) -> np.ndarray:
+    with store.read() as connection:
+        looks = registry.earlier_looks(connection, ran.version, ran.challenger)
+    return evidence_context.unused_test_rows(store, ran.version, test, looks)
+
+
 def evidence_of(store: Store, ran: Ran) -> Evidence:
     with store.read() as connection:
         return records.read(registry.evaluation(connection, ran.judged.evaluation).evidence)
@@ -91,7 +99,7 @@ def test_three_nights(
     assert evidence.holdout_reuse.fresh_rows == new.sum() > 20
     assert evidence.recent is not None
     assert evidence.recent.rows == new.sum()
-    mask = evidence_context.unused_test_rows(store, second.version, second.challenger, test)
+    mask = unused(store, second, test)
     assert np.array_equal(mask, new)
     tonight, dataset = evidence.drift
     assert (tonight.rows, tonight.reference_rows) == (400, int((~old["#test"]).sum()))
@@ -124,9 +132,91 @@ def test_near_duplicates_of_used_test_rows_are_used(store: Store, land: Land) ->
     second = crowned(store)
     frame = datasets.read(store, second.version)
     test = frame[frame["#test"]]
-    mask = evidence_context.unused_test_rows(store, second.version, second.challenger, test)
+    mask = unused(store, second, test)
     assert np.array_equal(mask, test["#key"].isin(row_keys(new)))
     assert 0 < mask.sum() < 150
+
+
+def _one_column(known: pd.DataFrame) -> pd.DataFrame:
+    return known.assign(population=known["population"] + 1)
+
+
+def _label(known: pd.DataFrame) -> pd.DataFrame:
+    return known.assign(**{schema.TARGET: known[schema.TARGET] + 1000})
+
+
+def _copies(known: pd.DataFrame) -> pd.DataFrame:
+    """Under other ids, with one column changed in some."""
+    other = known.assign(district_id=[f"copy-{i}" for i in range(len(known))])
+    return pd.concat([other[:150], _one_column(other[150:])])
+
+
+def _identified(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(district_id=[f"id-{i}" for i in range(len(frame))])
+
+
+@pytest.mark.parametrize(
+    ("change", "identified"),
+    [(_one_column, False), (_one_column, True), (_label, True), (_copies, False)],
+)
+def test_a_delivery_without_a_new_test_row_leaves_the_rule_superior(
+    store: Store, land: Land, change: Callable[[pd.DataFrame], pd.DataFrame], identified: bool
+) -> None:
+    known = landing_rows(0, 600)
+    if identified:
+        known = _identified(known)
+    land("a.csv", frame=known)
+    first = crowned(store)
+    land("b.csv", frame=change(known[:300]))
+    second = crowned(store)
+    evidence = evidence_of(store, second)
+    assert second.version != first.version
+    assert evidence.judged_before == (first.challenger,)
+    assert evidence.repeated
+
+
+def test_a_withdrawal_leaves_the_rule_superior(store: Store, land: Land) -> None:
+    land("a.csv", 600)
+    first = crowned(store)
+    land("b.csv", 200, seed=1)
+    second = crowned(store)
+    assert not evidence_of(store, second).repeated
+    land("c.csv", 200, seed=2)
+    third = crowned(store)
+    copies.withdraw(store, 2, reason="wrong")
+    fourth = crowned(store)
+    found = evidence_of(store, fourth).judged_before
+    assert found == (first.challenger, second.challenger, third.challenger)
+    land("d.csv", 200, seed=3)
+    assert not evidence_of(store, crowned(store)).repeated
+
+
+def test_rows_that_all_go_to_the_training_side_leave_the_rule_superior(
+    store: Store, land: Land
+) -> None:
+    known = landing_rows(0, 600)
+    land("a.csv", frame=known)
+    first = crowned(store)
+    for seed in range(1, 9):  # one row each: some night has none for the test side
+        before = datasets.test_rows(datasets.read(store, first.version))
+        land(f"{seed}.csv", 1, seed=seed)
+        ran = crowned(store)
+        after = datasets.test_rows(datasets.read(store, ran.version))
+        assert evidence_of(store, ran).repeated == (len(after) == len(before))
+        first = ran
+
+
+def test_a_test_row_with_two_corrected_values_is_new(store: Store, land: Land) -> None:
+    known = _identified(landing_rows(0, 600))
+    land("a.csv", frame=known)
+    crowned(store)
+    corrected = _label(_one_column(known[:300]))
+    land("b.csv", frame=corrected)
+    second = crowned(store)
+    test = datasets.test_rows(datasets.read(store, second.version))
+    mask = unused(store, second, test)
+    assert np.array_equal(mask, test["#key"].isin(row_keys(corrected)))
+    assert not evidence_of(store, second).repeated
 
 
 def test_what_was_taken_back_is_no_measure_for_others(store: Store, land: Land) -> None:

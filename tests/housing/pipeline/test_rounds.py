@@ -156,7 +156,7 @@ def test_what_was_taken_back_has_no_twin_until_it_is_released(five: Settings) ->
     twin = plain_run(NightlyParameters(seed=7))  # the same recipe on the same rows
     assert (twin.outcome, twin.challenger, twin.champion) == ("blocked", 6, 1), twin.message
     assert "m6 has the recipe of m5 on the same rows, and m5 is blocked" in twin.message
-    assert "because m5 was judged on exactly these rows before" in twin.message
+    assert "because no test row is new since m5 was judged" in twin.message
     with pytest.raises(ModelBlocked, match="m6 has the recipe of m5"):
         manual_promotion.promote_model(6, "try it", override=True)
 
@@ -364,8 +364,8 @@ def test_a_refused_promotion_by_hand_is_a_look_and_says_so(two: Settings) -> Non
     assert refused.result.outcome != "promoted"
     said = (
         "the next run searches again on v4, because no finished search with these settings is "
-        "stored for its rows; the rule is `superior`, because m3 was judged on exactly these rows "
-        "before."
+        "stored for its rows; the rule is `superior`, because no test row is new since m3 was "
+        "judged."
     )
     assert said in refused.result.message
     assert said in _next(two)
