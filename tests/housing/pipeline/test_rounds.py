@@ -371,7 +371,9 @@ def test_a_refused_promotion_by_hand_is_a_look_and_says_so(two: Settings) -> Non
     assert said in _next(two)
     result = plain_run()
     assert _looks(two, result.run) == [3]
-    assert "The rule is `superior`, because m3 was judged" in result.message
+    assert (
+        "The rule is `superior`, because no test row is new since m3 was judged" in result.message
+    )
 
 
 def test_a_promotion_by_hand_that_died_before_its_log_entry_is_done_again(
