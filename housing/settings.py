@@ -65,6 +65,18 @@ class SplitSettings(SettingsGroup):
     """Share of rows kept for testing."""
 
 
+class ValueSettings(SettingsGroup):
+    """What estimates people use today, and what an error or a good prediction means in money."""
+
+    estimates: Path | None = None
+    """File of the estimates in use today (experts' figures, last year's values): an id or the key's
+    columns, and the target's column with the estimate. The gate's challenger must beat them."""
+    cost_per_error: float | None = Field(None, ge=0)
+    """Assumed cost of an error, per unit of the target; card and report apply it."""
+    within_10: float | None = Field(None, ge=0)
+    """Assumed revenue of a prediction within 10 % of the true value, in the target's unit."""
+
+
 class Settings(BaseSettings):
     """Every setting, with its default; docs/settings.md is made from these descriptions.
 
@@ -103,6 +115,8 @@ class Settings(BaseSettings):
     """Where rows come from."""
     split: SplitSettings = Field(default_factory=SplitSettings)
     """How rows are split into training and test."""
+    value: ValueSettings = Field(default_factory=ValueSettings)
+    """What the model is compared with, and what it is worth."""
     schedules: Schedules = Field(default_factory=Schedules)
     """When it runs."""
     drift: DriftPolicy = Field(default_factory=DriftPolicy)

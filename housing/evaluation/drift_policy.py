@@ -13,5 +13,5 @@ class DriftPolicy(SettingsGroup):
     min_effect: float = Field(0.1, ge=0, le=1)
     """Smallest effect that counts, 0 to 1: Kolmogorov-Smirnov distance of a number, total variation
     of a category or of the share of missing values."""
+    # False discovery rate across columns (Benjamini-Hochberg).
     fdr: float = Field(0.01, gt=0, le=1)
-    """False discovery rate across columns (Benjamini-Hochberg)."""

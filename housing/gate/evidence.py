@@ -11,6 +11,9 @@ from pydantic import TypeAdapter
 
 from housing.records import Comparison, DriftReport, Interval, Json, Metrics
 
+ESTIMATES = "existing estimates"
+"""Name of the baseline of the estimates that people use today."""
+
 
 @dataclass(frozen=True)
 class ModelMetrics:
@@ -35,6 +38,8 @@ class Baseline:
     bounded_rows: int = (
         0  # rows whose error was larger (or NaN) and is set to the range of the labels
     )
+    missing_rows: int = 0  # test rows that it says nothing about; they are not compared
+    challenger: Metrics | None = None  # on the compared rows, where rows are missing
 
 
 @dataclass(frozen=True)

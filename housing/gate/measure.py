@@ -6,7 +6,7 @@ No threshold is applied here.
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from housing.evaluation.compare import (
 from housing.evaluation.metrics import count_unusable, measure
 from housing.evaluation.spatial_se import Mask, SpatialCells, Values
 from housing.gate.evidence import (
+    ESTIMATES,
     Baseline,
     BestFormerChampion,
     Evidence,
@@ -73,6 +74,7 @@ class Competitors:
     baselines: Mapping[str, Values] = field(default_factory=dict)  # name -> predictions (n,)
     former: Sequence[Predictions] = ()  # former champions
     failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> reason
+    estimates: Values | None = None  # in use today, (n,), NaN where there is none
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class RunFacts:
     preflight: LoadCheck | None = None
     judged_before: tuple[int, ...] = ()  # others, if no test row is new since
     champion_is_newer: bool = False
+    failed: Mapping[str, str] = field(default_factory=dict)  # check -> why it lacks evidence
 
 
 def measure_evidence(
@@ -112,6 +115,12 @@ def measure_evidence(
         for name, values in competitors.baselines.items()
         if not np.isfinite(values).any()
     }
+    estimated: dict[str, Baseline] = {}
+    if competitors.estimates is not None:
+        try:
+            estimated[ESTIMATES] = measured.estimates(competitors.estimates, usable=usable)
+        except NotMeasurable as error:
+            unusable[ESTIMATES] = str(error)
     errors = None
     if usable and champion is not None and theirs is not None and theirs.metrics is not None:
         errors = paired_errors(test.actual, champion.values, challenger.values, test.where)
@@ -127,7 +136,8 @@ def measure_evidence(
             name: measured.baseline(values, usable=usable)
             for name, values in competitors.baselines.items()
             if name not in unusable
-        },
+        }
+        | estimated,
         mae=None if errors is None else compare_errors(errors, "mae", confidence=policy.confidence),
         slices=() if errors is None else _slices(errors, test, policy),
         recent=_subset("never-used rows", errors, test.fresh, policy),
@@ -142,13 +152,15 @@ def measure_evidence(
         failed_baselines={**competitors.failed_baselines, **unusable},
         judged_before=facts.judged_before,
         champion_is_newer=facts.champion_is_newer,
-        **_measured_by(checks, test, challenger, competitors),
+        **_measured_by(checks, facts.failed, test, challenger, competitors),
     )
 
 
-def _measured_by(checks: Sequence[Any], *measured: Any) -> dict[str, dict[str, Any]]:
+def _measured_by(
+    checks: Sequence[Any], failed: Mapping[str, str], *measured: Any
+) -> dict[str, dict[str, Any]]:
     """Evidence of the checks that measure it, and the errors of those that could not."""
-    found: dict[str, dict[str, Any]] = {"measured": {}, "failed_measurements": {}}
+    found: dict[str, dict[str, Any]] = {"measured": {}, "failed_measurements": dict(failed)}
     for check in checks:
         if hasattr(check, "measure"):
             try:
@@ -194,6 +206,24 @@ class _Measurement:
             self.test.where,
             confidence=self.policy.confidence,
         )
+
+    def estimates(self, values: Values, *, usable: bool) -> Baseline:
+        """Existing estimates as a baseline, on the rows that have one (NaN: none).
+
+        NotMeasurable where fewer have one than a slice must have.
+        """
+        rows = ~np.isnan(values)
+        if rows.sum() < self.policy.slice_min_rows:
+            why = f"only {rows.sum():,} of {len(rows):,} test rows have one"
+            raise NotMeasurable(
+                what="the error of existing estimates",
+                why=f"{why}, {self.policy.slice_min_rows:,} are required",
+            )
+        test = TestRows(self.test.version, self.test.where.of(rows), self.test.actual[rows])
+        known = _Measurement(test, self.challenger[rows], self.policy)
+        found = known.baseline(values[rows], usable=usable)
+        ours = measure(test.actual, known.challenger, self.policy.confidence) if usable else None
+        return replace(found, missing_rows=int((~rows).sum()), challenger=ours)
 
     def baseline(self, values: Values, *, usable: bool) -> Baseline:
         """A baseline; its errors are bounded by the range of the labels."""

@@ -52,7 +52,7 @@ class BeatsBaseline:
         if ours is None:
             return nothing_to_compare(self.name)
         found = {
-            name: checked(baseline.comparison, evidence, policy)
+            name: checked(baseline.comparison, evidence, policy, baseline.missing_rows)
             for name, baseline in evidence.baselines.items()
         }
         nearest = self.nearest(found, policy)
@@ -60,6 +60,8 @@ class BeatsBaseline:
         figures: dict[str, Any] = {name: messages.figures(c) for name, c in found.items()}
         figures |= {"decided_by": nearest, "failed": dict(evidence.failed_baselines)}
         theirs = amount(baseline.metrics.rmse.value)
+        if baseline.challenger is not None:
+            ours = baseline.challenger
         message = (
             f"{messages.error_against(ours, comparison)} the {theirs} of the {nearest} baseline"
         )
@@ -71,6 +73,12 @@ class BeatsBaseline:
             )
         required = f"at least {short_percent(policy.baseline_margin, 2)} below is required"
         message += f"; {required}{self._failed(evidence)}."
+        for name, each in evidence.baselines.items():
+            if each.missing_rows:
+                message += (
+                    f" {each.missing_rows:,} of {evidence.test_rows:,} test rows are missing among "
+                    f"the {name}; the others are compared."
+                )
         return CheckResult(self.name, outcome, message, figures)
 
     @staticmethod
@@ -211,11 +219,16 @@ def nothing_to_compare(name: str) -> CheckResult:
     )
 
 
-def checked(comparison: Comparison | None, evidence: Evidence, policy: GatePolicy) -> Comparison:
-    """The comparison; ValueError unless it covers all test rows at the policy's confidence."""
+def checked(
+    comparison: Comparison | None, evidence: Evidence, policy: GatePolicy, missing: int = 0
+) -> Comparison:
+    """The comparison; ValueError unless it covers all test rows at the policy's confidence.
+
+    `missing` rows have no value to compare with.
+    """
     if comparison is None:
         raise ValueError("the models were not compared")
-    if comparison.rows != evidence.test_rows:
+    if comparison.rows + missing != evidence.test_rows:
         raise ValueError(f"compared on {comparison.rows} rows, not all {evidence.test_rows}")
     return checked_level(comparison, policy)
 

@@ -20,8 +20,8 @@ class MonitorOptions(SettingsGroup):
     alarm_window: int = Field(5, ge=1, le=100)  # windows over which repeated drift is counted
     alarm_after: int = Field(2, ge=1, le=100)  # of these, the newest among them: then an alarm
     max_unseen_share: float = Field(0.01, ge=0, le=1)  # rows of a category unseen by the champion
+    # Share of rows that ingestion may reject between two monitor runs.
     max_rejected_share: float = Field(0.1, ge=0, le=1)
-    """Share of rows that ingestion may reject between two monitor runs."""
     min_labels: int = Field(50, ge=10)
     """Labels from which on a live error is judged."""
     false_alarm: float = Field(0.01, gt=0, lt=0.5)  # chance, of live error, a champion and month

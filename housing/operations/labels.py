@@ -9,28 +9,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 from housing.errors import FileUnreadable
-from housing.keys import KEY_COLUMN, row_keys
 from housing.pipeline.ingest import ingest_sources, options, record_skipped_files
+from housing.pipeline.label_file import labels_of
 from housing.quality import parsing
-from housing.quality.rejections import Quarantine, summary
-from housing.quality.rows import reject_duplicates
 from housing.quality.table import RawTable, whole
-from housing.quality.values import Fault, first_fault, read_columns
-from housing.records import BatchSummary, IntakeSummary, Rejection, RunOutcome
-from housing.schema import ID_COLUMN, KEY, TARGET, WORDING
+from housing.records import BatchSummary, IntakeSummary, RunOutcome
+from housing.schema import TARGET
 from housing.settings import Settings
 from housing.sources.base import Delivery, IngestHistory
 from housing.sources.files import ReadLimits, fingerprint, memory_named, shown
-from housing.sources.header import Wanted
 from housing.sources.landing import Landing
-from housing.sources.table_file import read_table
 from housing.store.database.engine import Store
 from housing.store.runs import predictions, runs
-from housing.store.runs.labelled import LABEL
 
 AUDIT = "audit"
 """Source of a batch whose rows a person has checked."""
@@ -76,55 +67,6 @@ def _one(store: Store, path: Path, limits: ReadLimits, run: int) -> BatchSummary
         None, "labels", name, "accepted", f"{message}.",
         read=accepted + rejected, accepted=accepted, rejected=rejected, rejections=rejections,
     )  # fmt: skip
-
-
-WANTED = Wanted((TARGET,), (ID_COLUMN, *KEY))
-
-
-def labels_of(path: Path, limits: ReadLimits) -> tuple[pd.DataFrame, tuple[Rejection, ...]]:
-    """Key and true value of each valid row of a file, and why its other rows are rejected.
-
-    A row needs a valid label, and an id or all identifying values. Where a key has several labels,
-    which is right is unknown: all its rows are rejected.
-    """
-    table = read_table(path, limits, wanted=WANTED)
-    quarantine, labels, masks = Quarantine(), [], []
-    for chunk in table.chunks():
-        typed, faults, identity = _identified(chunk.frame, shown(path))
-        first = first_fault(faults, len(chunk.frame))
-        quarantine.add(chunk, first, faults)
-        good = first < 0
-        masks.append(good)
-        keys = row_keys(identity[good])
-        labels.append(pd.DataFrame({KEY_COLUMN: keys, LABEL: typed[TARGET].to_numpy()[good]}))
-    found = pd.concat(labels)
-    different = found.drop_duplicates()
-    several = different[different.duplicated(KEY_COLUMN)]
-    twice = found[KEY_COLUMN].isin(several[KEY_COLUMN]).to_numpy()
-    if twice.any():
-        reject_duplicates(table, masks, twice, quarantine)
-    return found[~twice], summary(quarantine.table(), shown(path), table.line_unit)
-
-
-def _identified(
-    frame: pd.DataFrame, file: str
-) -> tuple[dict[str, pd.Series], list[Fault], pd.DataFrame]:
-    """The columns by type, their faults, and the columns that make the keys.
-
-    An identifying value matters only in a row without an id.
-    """
-    names, has_key = list(frame.columns), {*KEY} <= {*frame.columns}
-    if ID_COLUMN not in names and not has_key:
-        why = f"does not name the {WORDING.rows}. Add the column {ID_COLUMN}, or all of "
-        raise FileUnreadable(file=file, why=why + ", ".join(KEY))
-    typed, faults = read_columns(frame, names)
-    ids = typed.get(ID_COLUMN, pd.Series([None] * len(frame), dtype="str"))
-    has_id = ids.notna().to_numpy()
-    faults = [f._replace(rows=f.rows & ~(has_id & (f.column in KEY))) for f in faults]
-    if not has_key:
-        faults.insert(0, Fault("missing", ID_COLUMN, ~has_id))
-    values = {name: typed[name].where(~has_id) if name in typed else np.nan for name in KEY}
-    return typed, faults, pd.DataFrame({**values, ID_COLUMN: ids})
 
 
 # --- audits ---------------------------------------------------------------------------------

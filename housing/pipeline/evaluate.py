@@ -5,6 +5,7 @@ again. The leak check comes first; where it fails, nothing is judged.
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +16,16 @@ from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
 from housing import schema
-from housing.errors import LeakFound
-from housing.evaluation.spatial_se import Mask, row_cells
+from housing.errors import FileUnreadable, LeakFound
+from housing.evaluation.spatial_se import Mask, Values, row_cells
 from housing.gate import decision_rule
 from housing.gate.check import CHECKS, complete, judge
 from housing.gate.evidence import Evidence
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
+from housing.gate.model_checks import BeatsBaseline
 from housing.inference.fast_predictor import predict_members
 from housing.keys import KEY_COLUMN
-from housing.pipeline import evidence_context
+from housing.pipeline import estimates, evidence_context
 from housing.pipeline.run_context import RunContext
 from housing.pipeline.subprocess_check import PREFLIGHT_SECONDS, preflight
 from housing.pipeline.train import training_side, verified_training_keys
@@ -62,6 +64,8 @@ def evaluation_key(challenger: int, champion: int | None, content: str, settings
     """Digest of what a verdict depends on: rows, sides, both models, and the gate's settings."""
     policy = complete(settings.gate).model_dump_json()
     judging = f"{policy}:{settings.search.seed}"  # baselines have the seed
+    with suppress(FileUnreadable):  # then a check cannot run, and the verdict does not stand
+        judging += estimates.digest(settings)
     return hashlib.sha256(f"{challenger}:{champion}:{content}:{judging}".encode()).hexdigest()
 
 
@@ -167,7 +171,8 @@ def collect_evidence(
         (_, new), old = scored[0], scored[1][1] if theirs else None
         baselines = predict_baselines(*training_side(frame), test, seed=settings.search.seed)
         formers = [score(row, leaks=False)[1] for row in former]
-        competitors = Competitors(old, baselines.values, formers, baselines.failed)
+        existing, failed = _estimates(settings, test)
+        competitors = Competitors(old, baselines.values, formers, baselines.failed, existing)
         read_rows, rejected_rows = evidence_context.rejected_share(came)
         facts = RunFacts(
             read_rows=read_rows,
@@ -180,6 +185,7 @@ def collect_evidence(
             preflight=None if process is None else process.result(PREFLIGHT_SECONDS),
             judged_before=_judged_before(store, version, looks, fresh),
             champion_is_newer=champion is not None and challenger < champion,
+            failed=failed,
         )
     rows = _test_rows(test, version, fresh)
     evidence = measure_evidence(rows, new, competitors, settings.gate, facts, CHECKS)
@@ -196,6 +202,14 @@ def _judged_before(
         if exactly or fresh is None or fresh.any():
             return exactly
         return registry.judged_before(connection, looks)
+
+
+def _estimates(settings: Settings, test: pd.DataFrame) -> tuple[Values | None, dict[str, str]]:
+    """The estimates in use today for the test rows, or why the check that needs them has none."""
+    try:
+        return estimates.estimates(settings, test[KEY_COLUMN].to_numpy()), {}
+    except FileUnreadable as error:
+        return None, {BeatsBaseline.name: f"HOUSING_VALUE__ESTIMATES: {error}"}
 
 
 def _former(

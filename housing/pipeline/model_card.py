@@ -15,6 +15,7 @@ from housing.evaluation.compare import compare_groups
 from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import row_cells
 from housing.formatting import number
+from housing.gate import evidence as records
 from housing.inference.calibration import MIN_SLICE_ROWS
 from housing.inference.columns import columns_of_frame
 from housing.inference.explain import GROUPS, explain
@@ -28,7 +29,8 @@ from housing.report.card import (
     markdown,
     rendered,
 )
-from housing.settings import Settings
+from housing.report.worth import worth
+from housing.settings import Settings, ValueSettings
 from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.models import registry, searches
@@ -46,14 +48,14 @@ time."""
 
 def write(store: Store, settings: Settings, model: int) -> tuple[Path, Path, CardFacts]:
     """Write the card of a model; returns the Markdown and HTML file and their data."""
-    facts = collect(store, model)
+    facts = collect(store, model, settings.value)
     paths = tuple(settings.home / "reports" / f"card-m{model}.{kind}" for kind in ("md", "html"))
     for path, text in zip(paths, (markdown(facts), rendered(facts)), strict=True):
         write_page(path, text.encode())
     return paths[0], paths[1], facts
 
 
-def collect(store: Store, model: int) -> CardFacts:
+def collect(store: Store, model: int, value: ValueSettings | None = None) -> CardFacts:
     """The data of a card, measured on the test side of the model's own dataset, by the
     answers that its verdict has kept or, where they are gone, by asking it again."""
     with store.read() as connection:
@@ -63,6 +65,7 @@ def collect(store: Store, model: int) -> CardFacts:
         trials = searches.trials_of(connection, row.search)
         plan = searches.get(connection, row.search).plan
         members = datasets.get(connection, row.version).batches
+        judged = registry.newest_evaluation(connection, model)
     served = load(store, model)
     frame = datasets.read(store, row.version)
     test = datasets.test_rows(frame)
@@ -95,7 +98,8 @@ def collect(store: Store, model: int) -> CardFacts:
         slices=slices,
         examples=examples,
         unseen=TypeAdapter(UnseenPlaces).validate_python(row.unseen) if row.unseen else None,
-        worth=(),
+        worth=() if judged is None or value is None
+        else worth(records.read(judged.evidence), value.cost_per_error, value.within_10),
         importances=row.importances,
         ranges=calibration.ranges,
         seen=calibration.seen,

@@ -17,8 +17,7 @@ class QualityPolicy(SettingsGroup):
     min_recent_batches: int = Field(default=5, ge=1)  # with fewer it is not judged
     max_row_factor: float = Field(default=20, gt=1)
     """Times more or fewer rows than the median of recent batches."""
-    max_missing_increase: float = Field(default=0.3, gt=0, le=1)
-    """Largest increase of a column's share of empty fields."""
+    max_missing_increase: float = Field(default=0.3, gt=0, le=1)  # of a column's share of gaps
     max_location_shift: float = Field(default=5, gt=0)  # of a median, in interquartile ranges
     max_category_distance: float = Field(default=0.95, gt=0, le=1)  # total variation of shares
     max_unit_power: int = Field(default=4, ge=1, le=9)  # unit slips are looked for up to 10 to it

@@ -1,15 +1,19 @@
 """A baseline that fails protects nobody from a good model, and lets no bad one through."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from housing import schema
 from housing.evaluation.compare import bounded_errors, compare, compare_by_halves
 from housing.evaluation.spatial_se import row_cells, spatial_cells
 from housing.gate.check import judge
+from housing.gate.evidence import Evidence, read
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.keys import row_keys
@@ -199,3 +203,50 @@ def test_errors_are_bounded_by_the_range_of_the_labels():
     actual = np.array([100.0, 200.0, 300.0])
     predicted = np.array([1e9, np.nan, -np.inf])
     np.testing.assert_array_equal(bounded_errors(actual, predicted), [200.0, 200.0, -200.0])
+
+
+def judged_with(estimates, facts=None):
+    test, challenger, baselines = models(3)
+    competitors = Competitors(None, baselines, estimates=estimates(test, challenger))
+    evidence = measure_evidence(test, challenger, competitors, POLICY, facts or RunFacts())
+    verdict = judge(evidence, POLICY)
+    return evidence, {r.name: r for r in verdict.checks}["beats-baseline"], verdict
+
+
+def some(values, rows):
+    return np.where(np.arange(N) < rows, values, np.nan)
+
+
+def test_existing_estimates_are_compared_on_the_rows_that_have_one():
+    def estimates(test, challenger):
+        return some(test.actual + 2 * (challenger.values - test.actual), 400)
+
+    evidence, check, verdict = judged_with(estimates)
+    found = evidence.baselines["existing estimates"]
+    assert (found.comparison.rows, found.missing_rows) == (400, 200)
+    assert check.outcome == "passed"
+    assert "200 of 600 test rows are missing among the existing estimates" in check.message
+    stored = TypeAdapter(Evidence).dump_python(evidence, mode="json")
+    assert judge(read(json.loads(json.dumps(stored))), POLICY) == verdict
+
+
+def test_better_estimates_keep_the_challenger_out_whatever_the_other_rows():
+    def estimates(test, challenger):
+        return some(test.actual + 0.9 * (challenger.values - test.actual), 400)
+
+    _, check, verdict = judged_with(estimates)
+    assert (check.outcome, verdict.outcome) == ("failed", "keep")
+    assert "of the existing estimates baseline" in check.message
+
+
+def test_too_few_estimates_are_named_and_left_out():
+    _, check, _ = judged_with(lambda test, challenger: some(test.actual, 49))
+    assert check.outcome == "passed"
+    assert "only 49 of 600 test rows have one, 50 are required" in check.message
+
+
+def test_estimates_that_cannot_be_read_decide_nothing():
+    facts = RunFacts(failed={"beats-baseline": "gone.csv does not exist"})
+    _, check, verdict = judged_with(lambda test, challenger: None, facts)
+    assert (check.outcome, verdict.outcome) == ("error", "inconclusive")
+    assert "gone.csv does not exist" in check.message

@@ -57,7 +57,7 @@ print(json.dumps({"message": message, "bytes": highest() - before}))
 
 LABELS = READER.replace(
     "found = validate(read_table(path, ReadLimits()), path.name)",
-    "from housing.operations.labels import labels_of; found, bad = labels_of(path, ReadLimits())",
+    "from housing.pipeline.label_file import labels_of; found, bad = labels_of(path, ReadLimits())",
 ).replace(
     "{len(found.accepted)} accepted, {len(found.rejected)} rejected",
     "{len(found)} labels, {sum(rejection.rows for rejection in bad)} rejected",

@@ -8,7 +8,7 @@ import pytest
 
 from housing.errors import FileUnreadable
 from housing.inference import file_scoring
-from housing.operations.labels import labels_of
+from housing.pipeline.label_file import labels_of
 from housing.quality.rows import validate
 from housing.sources.files import ReadLimits
 from housing.sources.table_file import read_table
