@@ -1,13 +1,15 @@
 """The deployments, as data: what can be run from the UI and on a schedule, and how.
 
-What a flow does belongs to `flows`; how deployments are served, to `runner`. That only one night
-runs at a time is seen to by our own lease and not by Prefect's limits: docs/decisions says why.
+What a flow does belongs to `flows`; how deployments are served, to `worker`. For a work pool of
+another Prefect server, `python -m deployments.definitions` prints prefect.yaml.
+Our own lease, and not a limit of Prefect's, lets one run train at a time (docs/decisions).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from prefect import Flow
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
@@ -16,9 +18,14 @@ from flows.backfill import backfill
 from flows.decisions import approval, rollback
 from flows.maintenance import backup, monitor, prune
 from flows.nightly import nightly
-from housing.schedules import OFF
-from housing.settings import Settings
+from housing.schedules import OFF, Schedules
+from housing.settings import load_settings
 from tasks.run_labels import TAG
+
+HEARTBEAT, HEARTBEAT_SECONDS = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30"
+"""Of runs; twice as often as HOUSING_NOTIFY__SILENT_AFTER_MINUTES can be."""
+
+WORK_POOL = {"name": "housing", "job_variables": {"env": {HEARTBEAT: HEARTBEAT_SECONDS}}}
 
 
 @dataclass(frozen=True)
@@ -27,34 +34,65 @@ class Deployment:
 
     name: str
     flow: Flow[Any, Any]
-    schedule: Callable[[Settings], str] | None = None  # a cron expression of the settings, or off
-    parameters: Callable[[Settings], dict[str, Any]] | None = None  # those of the flow's model
+    schedule: Callable[[Schedules], str] = lambda _: OFF  # a cron expression, or off
+    parameters: Callable[[Schedules], dict[str, Any]] | None = None  # those of the flow's model
 
-    def build(self, settings: Settings) -> RunnerDeployment:
-        """The deployment, as Prefect needs it."""
-        cron = OFF if self.schedule is None else self.schedule(settings)
-        return self.flow.to_deployment(
-            name=self.name,
-            schedule=None if cron == OFF else Cron(cron, timezone=settings.schedules.timezone),
-            description=self.flow.description,
-            tags=[TAG, self.name],
-            parameters={"parameters": self.parameters(settings)} if self.parameters else {},
-            enforce_parameter_schema=True,
-        )  # type: ignore[return-value]
+    def build(self, schedules: Schedules) -> RunnerDeployment:
+        """The deployment, as Prefect's runner needs it."""
+        cron = self.schedule(schedules)
+        schedule = None if cron == OFF else Cron(cron, timezone=schedules.timezone)
+        return self.flow.to_deployment(schedule=schedule, **self._fields(schedules))  # type: ignore[return-value]
+
+    def entry(self, schedules: Schedules) -> dict[str, Any]:
+        """The deployment, as `prefect deploy` reads it from prefect.yaml."""
+        cron = self.schedule(schedules)
+        return {
+            **self._fields(schedules),
+            "entrypoint": f"{self.flow.fn.__module__}.{self.flow.name}",
+            "schedules": [{"cron": cron, "timezone": schedules.timezone}][: cron != OFF],
+            "work_pool": WORK_POOL,
+        }
+
+    def _fields(self, schedules: Schedules) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "description": self.flow.description,
+            "tags": [TAG, self.name],
+            "parameters": {"parameters": self.parameters(schedules)} if self.parameters else {},
+            "enforce_parameter_schema": True,
+        }
 
 
 DEPLOYMENTS: tuple[Deployment, ...] = (
-    Deployment("nightly", nightly, lambda s: s.schedules.retrain, lambda _: {}),
+    Deployment("nightly", nightly, lambda s: s.retrain, lambda _: {}),
     Deployment(
         "search",
         nightly,
-        lambda s: s.schedules.search,
-        lambda s: {"n_trials": s.schedules.full_search_trials},
+        lambda s: s.search,
+        lambda s: {"n_trials": s.full_search_trials},
     ),
-    Deployment("backfill", backfill, None, lambda _: {}),
+    Deployment("backfill", backfill, parameters=lambda _: {}),
     Deployment("rollback", rollback),
     Deployment("approval", approval),
-    Deployment("monitor", monitor, lambda s: s.schedules.monitor),
-    Deployment("backup", backup, lambda s: s.schedules.backup),
-    Deployment("prune", prune, lambda s: s.schedules.prune),
+    Deployment("monitor", monitor, lambda s: s.monitor),
+    Deployment("backup", backup, lambda s: s.backup),
+    Deployment("prune", prune, lambda s: s.prune),
 )
+
+
+def prefect_yaml(schedules: Schedules) -> str:
+    """prefect.yaml, which `prefect deploy --all` reads; flows are imported from the package."""
+    about = (
+        "# Made by `make docs`. `python -m deployments.definitions` prints it by the settings.\n"
+    )
+    content = {
+        "name": "housing",
+        "definitions": {"work_pool": WORK_POOL},
+        "pull": [],  # the environment, or the image, of the work pool holds the package
+        "deployments": [deployment.entry(schedules) for deployment in DEPLOYMENTS],
+    }
+    return about + yaml.safe_dump(content, sort_keys=False, width=100)
+
+
+if __name__ == "__main__":
+    print(prefect_yaml(load_settings().schedules), end="")  # noqa: T201 - what it is for

@@ -1,6 +1,6 @@
-"""Pages of docs/ that are made from the code: `python -m deployments.generate_docs` (`make docs`).
+"""Files that are made from the code: `python -m deployments.generate_docs` (`make docs`).
 
-A test holds each page equal to what this makes, so that the docs cannot fall behind.
+A test holds each file equal to what this makes, so that none falls behind.
 """
 
 from pathlib import Path
@@ -12,7 +12,9 @@ from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
 from deployments.cli.main import app
+from deployments.definitions import prefect_yaml
 from housing.gate.check import thresholds
+from housing.schedules import Schedules
 from housing.schema import PROBLEM
 from housing.settings import PREFIX, fields_by_name
 from housing.sources import SOURCES
@@ -130,7 +132,16 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-PAGES = {"commands.md": commands_page, "settings.md": settings_page}
+def deployments_file() -> str:
+    """prefect.yaml with the schedules that are the defaults."""
+    return prefect_yaml(Schedules())
+
+
+PAGES = {
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "../prefect.yaml": deployments_file,
+}
 
 
 def main() -> None:

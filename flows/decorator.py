@@ -10,6 +10,7 @@ from prefect.exceptions import CancelledRun, TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 
 from housing.errors import HousingError, RunInProgress
+from tasks.home import refuse_temporary_home
 from tasks.logs import operator_logs
 from tasks.run_labels import dated_run_name
 from tasks.termination import stop_when_cancelled
@@ -29,6 +30,7 @@ def housing_flow(function: Callable[P, State[T]]) -> Flow[P, State[T]]:
     def run(*args: P.args, **kwargs: P.kwargs) -> State[T]:
         with operator_logs(), stop_when_cancelled() as is_cancelled:
             try:
+                refuse_temporary_home()
                 return function(*args, **kwargs)
             except (TerminationSignal, CancelledRun) as error:
                 if not (isinstance(error, CancelledRun) or is_cancelled()):  # `housing up` stops

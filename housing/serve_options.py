@@ -1,5 +1,6 @@
 """Settings of the prediction API; used by `housing.serving`, which lies above the settings."""
 
+import os
 import re
 from typing import Literal
 
@@ -29,8 +30,6 @@ class ServeOptions(SettingsGroup):
     """Bytes of a JSON request."""
     max_upload_bytes: int = Field(500_000_000, ge=1_000, le=10**11)
     """Bytes of an uploaded file."""
-    prefect_url: str = Field("", pattern=r"^(https?://\S+)?$")
-    """Address of the Prefect UI, to which the dashboard links runs; `housing up` sets it."""
     log: Literal["inputs", "answers", "off"] = "inputs"
     """Content of the prediction log: requests and predictions, predictions alone, or nothing."""
     log_days: int = Field(30, ge=1, le=3650)
@@ -40,6 +39,7 @@ class ServeOptions(SettingsGroup):
     model that was never champion; empty for none."""
 
     # Fixed for users; tests change them.
+    prefect_url: str = Field(default_factory=lambda: os.environ.get("PREFECT_UI_URL", ""))
     poll_seconds: float = 0.25  # between two checks for a new champion
     switch_seconds: float = 1.0  # from a promotion until all workers switch together
     retry_seconds: float = 10.0  # until a failed load is tried again

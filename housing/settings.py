@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     """Where models and data go: a folder, or s3://..."""
     backup_url: str = ""
     """A second place for the same bytes, on another disk."""
+    report_url: str = Field("", pattern=r"^(https?://\S+)?$")
+    """Address of the prediction API as people reach it: on another Prefect server, links of a run
+    lead to its reports. Without it they lead to the Prefect server of `housing up`."""
     prefect_port: int = Field(4200, ge=1, le=65535)
     """Port of the Prefect server that `housing up` starts on loopback."""
     signing_key: SecretStr | None = Field(None, min_length=32)

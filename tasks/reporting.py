@@ -20,10 +20,11 @@ from housing.notify import Message
 from housing.pipeline.report import WrittenReport
 from housing.report.artifacts import models_table, pictures, preprocessing_table
 from housing.report.family_table import as_rows, by_family
+from housing.settings import load_settings
 from housing.store.objects.filesystem import write_page
 
 REPORTS = "/reports"
-"""Address of the folder of reports below that of the UI, whatever host and port a browser uses."""
+"""Address of the folder of reports below that of the UI, or of HOUSING_REPORT_URL."""
 
 
 def emit(*messages: Message | None) -> None:
@@ -68,7 +69,8 @@ def show_columns(columns: Sequence[Mapping[str, Any]]) -> None:
 def show_report(written: WrittenReport) -> None:
     """Show the parts that the run produced: verdict, link, table, model card, pictures."""
     report = Path(written.report.location)
-    link = f"{REPORTS}/{report.name}"
+    reports = load_settings().report_url.rstrip("/") + REPORTS
+    link = f"{reports}/{report.name}"
     text = f"{written.summary}\n[The full report]({link})\n"
     create_markdown_artifact(key="verdict", markdown=text, description=written.result.message)
     create_link_artifact(
@@ -90,5 +92,5 @@ def show_report(written: WrittenReport) -> None:
         file = report.with_name(f"r{written.result.run}-{picture.key}.svg")
         write_page(file, picture.svg)
         create_image_artifact(
-            key=picture.key, image_url=f"{REPORTS}/{file.name}", description=picture.title
+            key=picture.key, image_url=f"{reports}/{file.name}", description=picture.title
         )

@@ -128,3 +128,20 @@ def up(
         api_port or settings.serve.port,
         lambda text: console.print(escape(text), soft_wrap=True),
     )
+
+
+@app.command()
+def watchdog(
+    once: Annotated[bool, typer.Option("--once", help="One round, for a cron job.")] = False,
+    beat: Annotated[
+        Path | None, typer.Option(help="File that is touched after each good round.")
+    ] = None,
+) -> None:
+    """Watch the runs of the Prefect server that PREFECT_API_URL names, until SIGTERM.
+
+    Restarts missed runs, marks dead runs as crashed, sends alerts, and installs the automations.
+    """
+    from deployments.watchdog.main import run
+
+    if not run(beat, once=once):
+        raise typer.Exit(1)

@@ -89,7 +89,7 @@ def parts(home: Path, port: int, api_port: int, secret: str) -> tuple[Service, .
             "prediction API",
             (*module, "deployments.processes.prediction_api", str(api_port)),
             logs / "predicting.log",
-            {"HOUSING_SERVE__PREFECT_URL": url.removesuffix("/api")},
+            {"PREFECT_UI_URL": url.removesuffix("/api")},
             is_healthy=lambda: servers.is_healthy(f"http://127.0.0.1:{api_port}"),
         ),
     )

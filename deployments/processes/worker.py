@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -18,8 +17,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner.runner import Runner
 
-from deployments.automations import install
-from deployments.definitions import DEPLOYMENTS
+from deployments.definitions import DEPLOYMENTS, HEARTBEAT, HEARTBEAT_SECONDS
 from deployments.processes.child_process import exit_with_parent
 from deployments.watchdog.failure_alerts import stop_mark
 from deployments.watchdog.missed_runs import skip_older
@@ -127,12 +125,11 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%F %T")
     log.setLevel(logging.INFO)
     settings = load_settings()
-    # Of its runs; twice as often as HOUSING_NOTIFY__SILENT_AFTER_MINUTES can be.
-    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
+    os.environ.setdefault(HEARTBEAT, HEARTBEAT_SECONDS)
+    os.environ["HOUSING_HOME"] = str(settings.home)  # runs may have another working folder
     reconcile_on_startup(settings)
     # Built outside of the loop: inside of it this method of Prefect's is another one.
-    silence = timedelta(minutes=settings.notify.silent_after_minutes)
-    asyncio.run(serve([deployment.build(settings) for deployment in DEPLOYMENTS], silence))
+    asyncio.run(serve([deployment.build(settings.schedules) for deployment in DEPLOYMENTS]))
 
 
 def reconcile_on_startup(settings: Settings) -> None:
@@ -142,15 +139,14 @@ def reconcile_on_startup(settings: Settings) -> None:
             log.info(message)
 
 
-async def serve(built: Sequence[RunnerDeployment], silence: timedelta) -> None:
+async def serve(built: Sequence[RunnerDeployment]) -> None:
     """Until SIGTERM. Schedules stay on through a restart: no night is lost to an upgrade."""
     runner = GracefulRunner(name="housing", pause_on_shutdown=False, limit=AT_ONCE)
     with get_client(sync_client=True) as client:
         for deployment in built:
             keep_switches(client, deployment)
-    ids = {deployment.name: await runner.aadd_deployment(deployment) for deployment in built}
-    with get_client(sync_client=True) as client:
-        install(client, ids, silence)
+    for deployment in built:
+        await runner.aadd_deployment(deployment)
     print(f"Serving {', '.join(d.name for d in built)}.", flush=True)  # noqa: T201 - its log
     await runner.start()
 

@@ -1,20 +1,21 @@
-"""The watchdog: `python -m deployments.watchdog.main`, a service of `housing up` and compose.
+"""The watchdog: `housing watchdog`, a service of `housing up`, systemd and Docker Compose.
 
 Marks dead runs as crashed and starts runs that the scheduler missed, without trusting Prefect's run
 states.
 """
 
-import argparse
 import logging
 import signal
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.exceptions import PrefectException
+from prefect.exceptions import ObjectNotFound, PrefectException
 from sqlalchemy.exc import SQLAlchemyError
 
+from deployments.automations import install
 from deployments.processes.child_process import exit_with_parent
 from deployments.watchdog.failure_alerts import report_failed_flow_runs
 from deployments.watchdog.missed_runs import report_without_server, skip_older, start_missed_run
@@ -45,17 +46,18 @@ def one_round(client: SyncPrefectClient, store: Store, settings: Settings) -> li
         outbox.deliver(store)
 
 
-def watch(stopped: threading.Event, beat: Path | None = None) -> None:
+def watch(stopped: threading.Event, beat: Path | None = None, *, once: bool = False) -> bool:
     """Check again and again; an unreachable server or database is retried in the next round.
 
-    `beat` is touched after each round that found both, for a health check.
+    `beat` is touched after each round that found both, for a health check. Returns whether the
+    last round did.
     """
     settings = load_settings()
-    away = False
+    installed = away = False
     while not stopped.is_set():
         try:
             with open_store(settings) as store:
-                _one_round(store, settings)
+                installed = _one_round(store, settings, installed)
             away = False
             if beat is not None:
                 beat.touch()
@@ -63,12 +65,17 @@ def watch(stopped: threading.Event, beat: Path | None = None) -> None:
             if not away:
                 log.warning("Cannot watch now: %s", error)
             away = True
+        if once:
+            break
         stopped.wait(EVERY)
+    return not away
 
 
-def _one_round(store: Store, settings: Settings) -> None:
+def _one_round(store: Store, settings: Settings, installed: bool) -> bool:
+    """One round; returns whether the automations are installed."""
     try:
         with get_client(sync_client=True) as client:
+            installed = installed or _install(client, settings)
             done = one_round(client, store, settings)
     except (PrefectException, httpx.HTTPError):
         report_without_server(store, settings)
@@ -76,21 +83,30 @@ def _one_round(store: Store, settings: Settings) -> None:
         raise
     for message in done:
         log.info(message)
+    return installed
 
 
-def main() -> None:
-    """Watch until SIGTERM."""
-    exit_with_parent()
-    parser = argparse.ArgumentParser(prog="python -m deployments.watchdog.main")
-    parser.add_argument("--beat", type=Path, help="File that is touched after each good round.")
-    chosen = parser.parse_args()
+def _install(client: SyncPrefectClient, settings: Settings) -> bool:
+    """Install the automations, once the deployment that one of them starts is registered."""
+    try:
+        search = client.read_deployment_by_name("nightly/search")
+    except ObjectNotFound:
+        return False
+    silence = timedelta(minutes=settings.notify.silent_after_minutes)
+    install(client, {"search": search.id}, silence)
+    return True
+
+
+def run(beat: Path | None = None, *, once: bool = False) -> bool:
+    """Watch until SIGTERM, or for one round; returns whether the last one found all it asked."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%F %T")
     log.setLevel(logging.INFO)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    watch(stopped, chosen.beat)
+    return watch(stopped, beat, once=once)
 
 
 if __name__ == "__main__":
-    main()
+    exit_with_parent()
+    run()

@@ -152,7 +152,9 @@ def report(request: Request, name: str) -> Response:
     return _report(request, name, f"This server's home has no report {name}.")
 
 
-REPORT = re.compile(r"(report-r|card-m|data-v)[1-9][0-9]{0,17}\.html|monitor\.html")
+REPORT = re.compile(
+    r"(report-r|card-m|data-v)[1-9][0-9]{0,17}\.html|r[1-9][0-9]{0,17}-[a-z-]{1,40}\.svg|monitor\.html"
+)
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
@@ -165,7 +167,7 @@ def _report(request: Request, name: str, hint: str) -> Response:
     if not REPORT.fullmatch(name) or not path.is_file():
         raise HTTPException(404, hint)
     headers = {"Content-Security-Policy": REPORT_POLICY}
-    return FileResponse(path, media_type="text/html", headers=headers)
+    return FileResponse(path, headers=headers)
 
 
 @router.get("/dashboard/data")

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Crashed, Pending, Running, Scheduled, Suspended
 
+from deployments.automations import automations
 from deployments.watchdog import main, zombie_runs
 from flows.nightly import nightly
 from housing.pipeline import approval
@@ -112,12 +113,18 @@ def test_each_crashed_run_is_one_line_of_the_log(
     assert state.is_crashed()
 
 
-def test_the_watch_itself_does_a_round_and_says_that_it_lives(
+def test_one_round_installs_the_automations_and_leaves_a_sign_of_life(
     client: SyncPrefectClient, store: Store, tmp_path: Path
 ) -> None:
     run, _ = asks(client, store)
     with store.write() as connection:
         connection.execute(approvals.update().values(expires_at=approvals.c.requested_at))
-    main.watch(Once(), tmp_path / "beat")
+    search = nightly.to_deployment(name="search").apply()
+    assert main.watch(threading.Event(), tmp_path / "beat", once=True)
+    installed = {automation.name for automation in client.read_automations()}
+    for automation in client.read_automations():
+        client.delete_automation(automation.id)
+    client.delete_deployment(search)
+    assert installed == {one.name for one in automations({"search": search})}
     assert status(store, run) == ("expired", "kept")
     assert (tmp_path / "beat").exists()
