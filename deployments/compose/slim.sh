@@ -12,7 +12,7 @@ rm -r pyarrow/include pyarrow/*arrow_flight* pyarrow/_flight* pyarrow/libarrow_s
 find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name 'sso*' ! -name sts -exec rm -r {} +
 # Libraries in NAME.libs were changed after linking: `strip` may break them.
 find . -name '*.so*' -type f ! -path '*.libs/*' -exec strip --strip-unneeded {} +
-rm pyarrow/lib*.so pyarrow/lib*.so.*.*.* # copies of lib*.so.*
+rm pyarrow/libarrow*.so pyarrow/libarrow*.so.*.*.* # copies of libarrow*.so.*
 export HOUSING_HOME=/tmp/home PREFECT_HOME=/tmp/prefect PREFECT_SERVER_UI_STATIC_DIRECTORY=/tmp/ui
 "$environment/bin/python" - <<'PYTHON'
 import asyncpg, matplotlib.backends.backend_svg, psycopg, pyarrow.compute, pyarrow.parquet, s3fs
