@@ -18,7 +18,7 @@ from housing.settings import load_settings
 from housing.store.database.open import open_store
 from tasks import PLAIN
 from tasks.reporting import emit
-from tasks.run_labels import append_to_run_name
+from tasks.run_labels import TERMINAL, append_to_run_name
 
 P = ParamSpec("P")
 
@@ -65,7 +65,8 @@ def once_per_flow_run(pipeline: Callable[P, RunResult]) -> Callable[P, RunResult
 def wait_for_decision(result: RunResult) -> RunResult | ApprovalDecision:
     """The decision on a request for approval. This flow run is suspended until there is one.
 
-    Only the run of a deployment can be resumed; for any other the result is returned.
+    A worker resumes a deployment's run; for any other, and for one that began at a terminal, the
+    result is returned.
     """
     settings = load_settings()
     with open_store(settings) as store:
@@ -73,7 +74,7 @@ def wait_for_decision(result: RunResult) -> RunResult | ApprovalDecision:
     if decision is None:
         context = FlowRunContext.get()
         run = context and context.flow_run
-        if not run or not run.deployment_id or run.parent_task_run_id:
+        if not run or not run.deployment_id or run.parent_task_run_id or TERMINAL in run.tags:
             return result
         timeout = timedelta(hours=settings.gate.approval_hours) + LONGER
         given = suspend_flow_run(

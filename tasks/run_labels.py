@@ -15,6 +15,9 @@ from housing.settings import load_settings
 TAG = "housing"
 """Tag of every deployment's runs: the watchdog looks after these, on a server with others too."""
 
+TERMINAL = "terminal"
+"""Tag of a deployment's run that `housing retrain` started: no worker can resume it."""
+
 AWAITING = RunOutcome.AWAITING_APPROVAL.value
 
 

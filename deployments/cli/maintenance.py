@@ -18,6 +18,7 @@ from deployments.cli.output import (
     warn,
 )
 from deployments.cli.store import opened
+from housing.formatting import agreement
 from housing.settings import load_settings
 
 if TYPE_CHECKING:
@@ -243,8 +244,8 @@ def _print_reproduced(done: "Reproduced") -> None:
     console.print(f"m{done.model}: {verdict}; {'the same' if done.same_bytes else 'other'} bytes.")
     if done.worst is not None:
         console.print(
-            f"Largest relative difference to {done.compared_with}: {done.worst:.2g} over "
-            f"{done.rows:,} rows (tolerance {done.tolerance:.2g})."
+            f"{done.rows:,} predictions are {agreement(done.worst)}, compared with "
+            f"{done.compared_with}."
         )
     for name, (then, now) in done.libraries.items():
         console.print(f"[yellow]{name} was {then} and is {now}.[/]")

@@ -19,7 +19,8 @@ from deployments.cli.output import (
     warn,
 )
 from deployments.cli.store import opened
-from housing.formatting import amount, value_text
+from housing.formatting import amount, limits
+from housing.records import Interval
 from housing.schema import WORDING
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def monitor(
 
 
 def _show(found: "MonitorRun") -> None:
+    from housing.monitoring.live_error import ASSUMED
     from housing.monitoring.signals import state
 
     table = bare_table("window", "state", "what")
@@ -72,11 +74,10 @@ def _show(found: "MonitorRun") -> None:
             table.add_row(window.source, shown, escape(signal.message))
     console.print(table)
     for error in found.errors:
-        rmse = error["rmse"]
+        rmse, shadow = Interval(**error["rmse"]), " (shadow)" if error["shadow"] else ""
         console.print(
-            f"{error['model']}{' (shadow)' if error['shadow'] else ''}: live error "
-            f"{amount(rmse['value'])} [{value_text(rmse['lower'])}; {value_text(rmse['upper'])}] "
-            f"on {error['rows']:,} {WORDING.values} that arrived later",
+            f"{error['model']}{shadow}: live error {amount(rmse.value)}, {limits(rmse)}, on "
+            f"{error['rows']:,} {WORDING.values} that arrived later; {ASSUMED}",
             highlight=False,
         )
     warn(found.alerts)

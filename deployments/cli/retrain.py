@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Column
@@ -16,13 +16,19 @@ from housing import progress
 from housing.errors import SettingsInvalid
 from housing.settings import PREFIX, Settings, load_settings
 
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+HEARTBEAT_SECONDS = 30
+"""As of runs of the worker: half of what HOUSING_NOTIFY__SILENT_AFTER_MINUTES can be."""
+
 
 def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     """Run the flow once; returns the outcome. Errors of the flow are raised here."""
     from deployments.cli.progress_bars import progress_bars
 
     settings = load_settings()
-    with progress_bars(), nightly_flow(settings, chosen) as nightly:
+    with progress_bars(), nightly_flow(settings, chosen, deployed=True) as nightly:
         result = nightly()
     if isinstance(result, BaseException):
         raise result
@@ -31,10 +37,13 @@ def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
 
 
 @contextmanager
-def nightly_flow(settings: Settings, chosen: dict[str, Any]) -> Iterator[Callable[[], Any]]:
+def nightly_flow(
+    settings: Settings, chosen: dict[str, Any], *, deployed: bool = False
+) -> Iterator[Callable[[], Any]]:
     """The flow on a Prefect server, ready to run with these parameters.
 
-    A call runs it once and returns its result, or the error that ended it.
+    A call runs it once and returns its result, or the error that ended it. With `deployed` it is
+    a run of the deployment `nightly`, where the server has one.
     """
     check_options(chosen)
     environment.prepare(settings.home, quiet=True)
@@ -42,20 +51,50 @@ def nightly_flow(settings: Settings, chosen: dict[str, Any]) -> Iterator[Callabl
         progress.report("start", 0, 0, "loading libraries and the Prefect server")
         with opened(create=True, banner=False):
             pass  # report problems of the store before the server has started
+        from prefect.flow_engine import run_flow
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         from flows.nightly import nightly
         from housing.pipeline.run_context import NightlyParameters
 
-        parameters = NightlyParameters(**chosen)
+        given = {"parameters": NightlyParameters(**chosen)}
         if server is not None:
             server.wait_until_ready()
         progress.report("start", 1, 1)
-        # Heartbeats are unused here, and stopping them takes a second.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            yield lambda: nightly(parameters, return_state=True).result(raise_on_failure=False)
+
+        def run() -> Any:
+            started = _deployed_run(chosen) if deployed and server is None else None
+            # A deployment's run without heartbeats counts as dead; stopping them takes a second.
+            every = None if started is None else HEARTBEAT_SECONDS
+            with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: every}):
+                state: Any = run_flow(nightly, started, given, return_type="state")
+                return state.result(raise_on_failure=False)
+
+        yield run
         progress.report("stop", 0, 0, "the Prefect server")
     progress.report("stop", 1, 1)
+
+
+def _deployed_run(chosen: dict[str, Any]) -> "FlowRun | None":
+    """A new run of the deployment, which this process carries out; None where there is none."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Pending
+
+    from deployments.watchdog.missed_runs import DEPLOYMENT
+    from tasks.run_labels import TERMINAL
+
+    with get_client(sync_client=True) as client:
+        try:
+            deployment = client.read_deployment_by_name(DEPLOYMENT)
+        except ObjectNotFound:
+            return None
+        return client.create_flow_run_from_deployment(
+            deployment.id,
+            parameters={"parameters": {k: v for k, v in chosen.items() if v is not None}},
+            state=Pending(),  # scheduled, a worker would carry it out
+            tags=[TERMINAL],
+        )
 
 
 def check_options(chosen: dict[str, Any]) -> None:

@@ -2,15 +2,19 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
 from deployments.processes.prefect_server import Server
 from housing.errors import HousingError
 from housing.problems.california.simulated.scenarios import simulate
+from tasks.run_labels import TAG, TERMINAL
 from tests.deployments.conftest import Command
 from tests.fixtures.small_settings import SMALL
 
@@ -48,6 +52,37 @@ def test_it_uses_a_server_that_runs(
     ran = command("retrain", "--json", **prefect_server.client, **QUICK)
     assert ran.returncode in (0, 3), ran.stderr
     assert not (tmp_path / "home" / "prefect" / "server.log").exists()
+
+
+@pytest.fixture
+def deployment(client: SyncPrefectClient) -> Iterator[UUID]:
+    """The deployment `nightly` of the session's server."""
+    flow = client.create_flow_from_name("nightly")
+    id_ = client.create_deployment(flow, "nightly", tags=[TAG], parameters={"parameters": {}})
+    yield id_
+    client.delete_deployment(id_)
+
+
+def test_on_a_server_with_deployments_it_is_a_run_of_one_that_waits_for_nobody(
+    command: Command,
+    tmp_path: Path,
+    prefect_server: Server,
+    client: SyncPrefectClient,
+    deployment: UUID,
+) -> None:
+    land(tmp_path, "a.csv", rows=1200)
+    asks = {**SMALL, "HOUSING_GATE__APPROVAL": "true", **prefect_server.client}
+    ran = command("retrain", "--families", "forest", "--n-trials", "1", "--json", **asks)
+    assert ran.returncode == 6, ran.stderr
+    wanted = {"flow_runs": {"deployment_id": {"any_": [str(deployment)]}}}
+    (run,) = client.request("POST", "/flow_runs/filter", json=wanted).json()
+    assert (run["state"]["type"], run["state"]["name"]) == ("COMPLETED", "Awaiting approval")
+    assert {TAG, TERMINAL} < {*run["tags"]}
+    assert run["parameters"] == {
+        "parameters": {"families": ["forest"], "n_trials": 1, "dry_run": False}
+    }
+    found = command("show", json.loads(ran.stdout)["run"], "--json", **QUICK)
+    assert json.loads(found.stdout)["flow_run"] == run["id"]
 
 
 @pytest.mark.parametrize(
