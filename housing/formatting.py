@@ -181,6 +181,15 @@ def limits(interval: Interval | None) -> str:
     return f"{value_text(interval.lower)} to {value_text(interval.upper)} ({confidence})"
 
 
+def agreement(worst: float) -> str:
+    """How far two sets of predictions agree, from their largest relative difference."""
+    if worst == 0:
+        return "exactly the same"
+    digits = math.floor(-math.log10(worst)) if worst < 1 else 0
+    same = f"the same to {digits} digits"
+    return same if digits >= 3 else f"up to {short_percent(worst)} apart"
+
+
 def duration(seconds: float) -> str:
     """A duration in its one or two largest units."""
     if seconds < 0.1:

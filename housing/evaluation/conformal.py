@@ -131,8 +131,8 @@ def coverage(actual: Values, lower: Values, upper: Values) -> Interval:
     return coverage_of(int(np.sum((y >= low) & (y <= high))), len(y))
 
 
-def coverage_of(inside: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """The same from counts: how many of `n` >= 1 rows are inside."""
+def coverage_of(inside: float, n: float, *, confidence: float = 0.95) -> Interval:
+    """The same from counts of independent rows: how many of `n` > 0 are inside."""
     tail = (1 - confidence) / 2
     least = float(beta.ppf(tail, inside, n - inside + 1)) if inside else 0.0
     most = float(beta.ppf(1 - tail, inside + 1, n - inside)) if inside < n else 1.0

@@ -49,6 +49,12 @@ class Counts(NamedTuple):
     above: Any
 
 
+ASSUMED = (
+    f"{MonitorOptions().design_effect:g} rows count as one in the interval, as errors of "
+    "neighbouring rows are correlated"
+)
+"""What an interval of a live error assumes, for people."""
+
 TESTS = ((OUTSIDE, "outside", 1), (ABOVE, "above", 1), (BELOW, "above", -1))
 """Name of each signal, its count, and whether a rise (1) or a fall (-1) is tested."""
 

@@ -1,7 +1,11 @@
-"""Live error of each model: its predictions against the labels that arrived later."""
+"""Live error of each model: its predictions against the labels that arrived later.
+
+Not every prediction has its location on record, so the intervals assume what alarms assume: errors
+of neighbours are correlated, and `design_effect` rows count as one.
+"""
 
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -15,29 +19,35 @@ from housing.store.runs import labelled
 CONFIDENCE = 0.95
 
 
-def live_errors(connection: Connection, withdrawn: Collection[str]) -> tuple[dict[str, Any], ...]:
-    """RMSE and coverage by model from two labels on, without those of withdrawn batches."""
+def live_errors(
+    connection: Connection, withdrawn: Collection[str], design_effect: float
+) -> tuple[dict[str, Any], ...]:
+    """RMSE and coverage by model, without labels of withdrawn batches; from as many labels on as
+    count for two."""
     return tuple(
         {
             "model": f"m{row.model}",
             "shadow": bool(row.shadow),
             "rows": row.rows,
-            "rmse": asdict(_rmse(row)),
-            "covered": asdict(coverage_of(row.inside, row.with_interval))
-            if row.with_interval
-            else None,
+            "rmse": asdict(_rmse(row, row.rows / design_effect)),
+            "covered": asdict(_covered(row, design_effect)) if row.with_interval else None,
             "first": row.first.isoformat(),
             "last": row.last.isoformat(),
         }
         for row in labelled.error_sums(connection, withdrawn)
-        if row.rows > 1
+        if row.rows >= 2 * design_effect
     )
 
 
-def _rmse(row: Row[Any]) -> Interval:
-    """As `evaluation.metrics.measure` computes it, from sums."""
+def _rmse(row: Row[Any], n: float) -> Interval:
+    """As `evaluation.metrics.measure` computes it for `n` independent rows, from sums."""
     mean = row.squares / row.rows
-    variance = max(row.fourth_powers / row.rows - mean**2, 0.0) * row.rows / (row.rows - 1)
-    half = float(stdtrit(row.rows - 1, (1 + CONFIDENCE) / 2)) * (variance / row.rows) ** 0.5
+    variance = max(row.fourth_powers / row.rows - mean**2, 0.0) / (n - 1)
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * variance**0.5
     value, lower, upper = np.sqrt(np.maximum([mean, mean - half, mean + half], 0.0)).tolist()
     return Interval(value, lower, upper, CONFIDENCE)
+
+
+def _covered(row: Row[Any], design_effect: float) -> Interval:
+    found = coverage_of(row.inside / design_effect, row.with_interval / design_effect)
+    return replace(found, value=row.inside / row.with_interval)

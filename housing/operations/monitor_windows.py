@@ -90,7 +90,7 @@ class MonitorContext:
             }
             all_labelled = labelled.of_promotion(connection, served.seq, served.model, 0)
             withdrawn = [o for o in labelled.origins(connection) if not self._stands(o)]
-            self.errors = live_errors(connection, withdrawn)
+            self.errors = live_errors(connection, withdrawn, options.design_effect)
         stands = all_labelled[ORIGIN].map(self._stands).astype(bool)
         self._all_labelled = all_labelled
         self._labelled = all_labelled[stands].drop_duplicates(KEY_COLUMN)

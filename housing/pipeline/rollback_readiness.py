@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Row
 
 from housing import progress
+from housing.formatting import agreement
 from housing.gate.evidence import LoadCheck
 from housing.notify import Message
 from housing.pipeline.subprocess_check import ModelSubprocess
@@ -131,5 +132,5 @@ def in_fresh_process(
 
 def _of_load_check(model: int, found: LoadCheck) -> ReadinessCheck:
     ready = found.worst is not None
-    detail = f"golden predictions within {found.worst:.1e}" if ready else ""
+    detail = "" if found.worst is None else f"golden predictions are {agreement(found.worst)}"
     return ReadinessCheck(model, ready, detail or found.fault or found.not_run, found.seconds)

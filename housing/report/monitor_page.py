@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from housing.formatting import axis_labels, with_unit
+from housing.monitoring.live_error import ASSUMED
 from housing.monitoring.signals import STATES, state
 from housing.report.plot_style import (
     LOOK,
@@ -92,7 +93,8 @@ def render(windows: Mapping[str, Sequence[Any]], notices: Sequence[str]) -> str:
     ]  # fmt: skip
     drawn = [(title, rows[-1] if rows else None, distance([*map(_shares, rows)]))
              for title, rows in windows.items()]  # fmt: skip
-    shown = {"windows": drawn, "live": live(errors), "STATES": STATES, "state_of": state}
+    shown = {"windows": drawn, "live": live(errors), "STATES": STATES, "state_of": state,
+             "ASSUMED": ASSUMED}  # fmt: skip
     return page("Monitoring", notices, template="monitor.html", COLOURS=COLOURS, **shown)
 
 

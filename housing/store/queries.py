@@ -157,8 +157,9 @@ def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
 
 
 def list_history(connection: Connection, limit: int | None = None) -> Rows:
-    """The promotion log, newest entry first."""
-    return [log_entry(row) for row in registry.history(connection, limit)]
+    """The promotion log, newest entry first; a block changes no champion and names none."""
+    entries = (log_entry(row) for row in registry.history(connection, limit))
+    return [{**e, "from": None, "to": None} if e["blocks"] else e for e in entries]
 
 
 def log_entry(row: Row[Any]) -> dict[str, Any]:
@@ -236,9 +237,9 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         if evaluation is None
         else {**evaluation.evidence["challenger"], "id": named("m", id_)},
         "history": [
-            log_entry(line)
-            for line in registry.history(connection)
-            if id_ in (line.to_model, line.from_model)
+            entry
+            for entry in list_history(connection)
+            if named("m", id_) in (entry["blocks"], entry["from"], entry["to"])
         ],
     }
 

@@ -126,6 +126,8 @@ def test_rollback_holds_the_batch_that_caused_it(copied: Housing) -> None:
         ("block", "m2"),
         ("rollback", None),
     ]
+    models = [(line["from"], line["to"]) for line in lines[:5]]
+    assert models == [(None, None)] * 4 + [("m2", "m1")], "a block changes no champion"
     for wrong_id in ("v1", "b99", "m1"):
         assert copied("block", wrong_id, "--reason", "why not").exception is not None
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from housing import formatting
-from housing.formatting import MINUS, amount, axis_labels, value_text, with_unit
+from housing.formatting import MINUS, agreement, amount, axis_labels, value_text, with_unit
 from housing.problem import Amount
 
 
@@ -73,3 +73,17 @@ def test_ticks_of_an_axis_differ_and_keep_their_value(first, step, power, n):
         digits = label.replace(",", "").replace(MINUS, "-").rstrip("kMbn")
         read = float(digits) * scale.get(label[-1], 1.0)
         assert np.isclose(read, value, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("worst", "shown"),
+    [
+        (0.0, "exactly the same"),
+        (2.3e-16, "the same to 15 digits"),
+        (1e-9, "the same to 9 digits"),
+        (0.0512, "up to 5.1 % apart"),
+        (3.0, "up to 300 % apart"),
+    ],
+)
+def test_agreement_is_said_without_an_exponent(worst: float, shown: str) -> None:
+    assert agreement(worst) == shown

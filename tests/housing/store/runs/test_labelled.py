@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from housing.evaluation.metrics import measure
+from housing.keys import KEY_COLUMN
 from housing.operations.live_error_sums import live_errors
 from housing.settings import Settings
 from housing.store.database.open import open_store
@@ -44,7 +45,7 @@ def test_live_errors_are_those_of_the_first_label_that_counts(small: Settings, l
                 labelled.add(connection, 1, frame)
         with store.read() as connection:
             assert set(labelled.origins(connection)) == {"b5", "l3"}
-            both, without = live_errors(connection, []), live_errors(connection, ["b5"])
+            both, without = live_errors(connection, [], 1), live_errors(connection, ["b5"], 1)
             kept = labelled.of_promotion(connection, 1, 1, 0)
     assert [(e["model"], e["shadow"], e["rows"]) for e in both] == [
         ("m1", False, 50),
@@ -59,3 +60,22 @@ def test_live_errors_are_those_of_the_first_label_that_counts(small: Settings, l
     assert both[1]["covered"] is None
     assert len(without) == 1
     assert kept["#label"].tolist() == [*first, *second]
+
+
+def test_rows_that_err_alike_make_an_interval_no_narrower(small: Settings, land: Land) -> None:
+    """Each row twice, which tells nothing new, at a design effect of two."""
+    land("first.csv")
+    plain_run()
+    rng = np.random.default_rng(0)
+    predicted = rng.uniform(1e5, 4e5, 50)
+    label = predicted + rng.normal(0, 3e4, 50)
+    once = _rows("b5", label, predicted, shadow=False)
+    again = _rows("b5", label, predicted, shadow=False).assign(**{KEY_COLUMN: range(1000, 1050)})
+    with open_store(small) as store, store.write() as connection:
+        labelled.add(connection, 1, once)
+        (single,) = live_errors(connection, [], 1)
+        labelled.add(connection, 1, again)
+        (double,) = live_errors(connection, [], 2)
+    assert (single["rows"], double["rows"]) == (50, 100)
+    for figure in ("rmse", "covered"):
+        assert double[figure] == pytest.approx(single[figure])
