@@ -45,8 +45,7 @@ def _one(store: Store, path: Path, limits: ReadLimits, run: int) -> BatchSummary
             with store.read() as connection:
                 known = predictions.label_batch_with(connection, digest)
             if known is not None:
-                message = f"{name} was ingested before; nothing to do."
-                return BatchSummary(None, "labels", name, "unchanged", message)
+                return _known(name)
             labels, rejections = labels_of(path, limits)
     except FileUnreadable as error:
         return BatchSummary(None, "labels", name, "unreadable", f"{error}.")
@@ -62,11 +61,17 @@ def _one(store: Store, path: Path, limits: ReadLimits, run: int) -> BatchSummary
         "digest": digest, "name": name, "origin": "labels", "rejected_rows": rejected,
         "message": f"{message}.", "run": run,
     }  # fmt: skip
-    predictions.add_labels(store, labels, facts)
+    if predictions.add_labels(store, labels, facts) is None:
+        return _known(name)
     return BatchSummary(
         None, "labels", name, "accepted", f"{message}.",
         read=accepted + rejected, accepted=accepted, rejected=rejected, rejections=rejections,
     )  # fmt: skip
+
+
+def _known(name: str) -> BatchSummary:
+    message = f"{name} was ingested before; nothing to do."
+    return BatchSummary(None, "labels", name, "unchanged", message)
 
 
 # --- audits ---------------------------------------------------------------------------------

@@ -136,10 +136,15 @@ def label_batches_all(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(sa.select(label_batches).order_by(label_batches.c.id)).all()
 
 
-def add_labels(store: Store, labels: pd.DataFrame, facts: dict[str, Any]) -> int:
-    """Store true values (keys and labels); returns the id of the batch."""
+def add_labels(store: Store, labels: pd.DataFrame, facts: dict[str, Any]) -> int | None:
+    """Store true values (keys and labels); returns the id of the batch.
+
+    None where another process stored the same content meanwhile.
+    """
     segment = put_frame(store, labels) if len(labels) else None
     with store.write() as connection:
+        if label_batch_with(connection, facts["digest"]) is not None:
+            return None
         digest = None if segment is None else record_blob(connection, segment, "labels")
         new = label_batches.insert().values(
             **facts, rows=len(labels), segment=digest, recorded_at=utc_now()

@@ -1,16 +1,24 @@
 """True prices that come later, and districts that a person has checked."""
 
+import itertools
+import multiprocessing
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from housing import schema
 from housing.errors import NotPossible
 from housing.keys import KEY_COLUMN, row_keys
+from housing.operations import labels
 from housing.operations.labelling_sample import REASON, sample, write_sample
 from housing.operations.labels import ingest_audit, ingest_labels
 from housing.pipeline import datasets as dataset_steps
@@ -256,3 +264,59 @@ def _split(store: Store, settings: Settings) -> pd.DataFrame:
 def test_without_a_champion_there_is_nothing_to_audit(store: Store) -> None:
     with pytest.raises(NotPossible, match="no champion yet"):
         sample(store, 5, seed=0)
+
+
+# --- processes that die, and several at once ------------------------------------------------
+
+
+def _ingest_and_die(settings: Settings, file: Path, moment: int) -> None:
+    """kill -9 just before the end of a transaction (even moments), or just after it (odd)."""
+    left = itertools.count(moment // 2, -1)
+
+    def strike(*_: object) -> None:
+        if next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with open_store(settings) as store:
+        event.listen(*((Pool, "checkin") if moment % 2 else (store.engine, "commit")), strike)
+        ingest_labels(store, settings, [file])
+    os._exit(0)  # no buffers and fixtures of the parent's
+
+
+def test_labels_count_once_whenever_their_ingest_is_killed(seen: Settings, tmp_path: Path) -> None:
+    fork, table = multiprocessing.get_context("fork"), simulate(12, 5)[KEY_AND_PRICE]
+    codes, delivered = [], []
+    while len(codes) < 2 or {0, *codes[-2:]} != {0}:
+        frame = table.assign(**{schema.TARGET: table[schema.TARGET] + len(codes) + 1})
+        delivered.append(frame)
+        file = tmp_path / f"labels{len(codes)}.csv"
+        frame.to_csv(file, index=False)
+        victim = fork.Process(target=_ingest_and_die, args=(seen, file, len(codes)))
+        victim.start()
+        victim.join(120)
+        codes.append(victim.exitcode)
+        with open_store(seen) as store:
+            (again,) = ingest_labels(store, seen, [file]).batches
+            assert again.status in ("accepted", "unchanged"), again
+            found, every = _labels(store), pd.concat(delivered)
+            assert sorted(found["#label"]) == sorted(every[schema.TARGET]), len(codes)
+    assert set(codes) == {0, -signal.SIGKILL}
+    assert codes.count(-signal.SIGKILL) > 10
+
+
+def test_one_file_of_labels_that_two_processes_ingest_counts_once(
+    opened: Store, seen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one looks the file up before the first one has stored it."""
+    file = tmp_path / "labels.csv"
+    simulate(12, 5)[KEY_AND_PRICE].to_csv(file, index=False)
+    read = labels.labels_of
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.setattr(labels, "labels_of", read)
+        assert ingest_labels(opened, seen, [file]).batches[0].status == "accepted"
+        return read(*arguments)
+
+    monkeypatch.setattr(labels, "labels_of", overtaken)
+    (second,) = ingest_labels(opened, seen, [file]).batches
+    assert (second.status, len(_labels(opened))) == ("unchanged", 12)
