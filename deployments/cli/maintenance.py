@@ -281,7 +281,7 @@ def migrate(as_json: AsJson = False) -> None:
 
     with opened(create=True) as (store, _), store.read() as connection:
         found = schema_version(connection)
-        place = store.engine.url.render_as_string(hide_password=True)
+        place = store.url
     if as_json:
         emit_json({"schema": found, "database": place})
         return

@@ -262,7 +262,7 @@ def _must_be_empty(store: Store) -> None:
     with store.read() as connection:
         used = _in_use(connection)
     if used:
-        place = store.engine.url.render_as_string(hide_password=True)
+        place = store.url
         raise NotPossible(
             what="Restoring a backup",
             why=f"the store in {place} is not empty, and nothing is written over. Set HOUSING_HOME "

@@ -59,5 +59,7 @@ def report_missed(store: Store, due: datetime, next_step: str) -> None:
     with store.write() as connection:
         if outbox.stands(connection, Event.MISSED, about):
             return
-        run = runs.miss(connection, "nightly", {"due": due.isoformat()}, message)
+        run = runs.record_not_begun(
+            connection, "nightly", {"due": due.isoformat()}, "missed", message
+        )
         outbox.add(connection, store, Message(Event.MISSED, message, f"r{run}"), about)

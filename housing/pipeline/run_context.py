@@ -110,7 +110,7 @@ def start_run(
             token = lease.acquire(store, owner=f"the {kind} run of {runs.actor()}")
         except RunInProgress as error:
             with store.write() as connection:
-                runs.refuse(connection, kind, shown, str(error))
+                runs.record_not_begun(connection, kind, shown, "refused", str(error))
             raise
         try:
             with store.fenced(token).write() as connection:

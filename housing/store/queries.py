@@ -18,9 +18,7 @@ from housing.store.database.tables import (
     batch_splits,
     batches,
     dataset_versions,
-    evaluations,
     models,
-    run_steps,
     utc_now,
 )
 from housing.store.database.tables import runs as runs_table
@@ -42,6 +40,10 @@ def time(at: datetime | None) -> str | None:
     return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _fields(row: Row[Any], *names: str) -> dict[str, Any]:
+    return {name: row._mapping[name] for name in names}
+
+
 def list_models(connection: Connection, limit: int | None = None) -> Rows:
     """All models ever registered."""
     current = registry.champion(connection)
@@ -51,8 +53,7 @@ def list_models(connection: Connection, limit: int | None = None) -> Rows:
         {
             "model": named("m", row.id),
             "role": "champion" if row.id == current else "former" if row.id in former else "",
-            "family": row.family,
-            "cv_rmse": row.cv_rmse,
+            **_fields(row, "family", "cv_rmse"),
             "test_rmse": _test_rmse(connection, row.id),
             "dataset": named("v", row.version),
             "train_rows": row.train_rows,
@@ -95,8 +96,7 @@ def list_batches(
     connection: Connection, limit: int | None = None, *, run: int | None = None
 ) -> Rows:
     """All batches, or those that one run ingested."""
-    active = datasets.active(connection)
-    members = () if active is None else active.batches
+    members = datasets.active_members(connection)
     query = sa.select(batches).order_by(batches.c.id.desc()).limit(limit)
     if run is not None:
         query = query.where(batches.c.run == run)
@@ -106,16 +106,13 @@ def list_batches(
 def _batch(row: Row[Any], is_active: bool) -> dict[str, Any]:
     return {
         "batch": named("b", row.id),
-        "source": row.source,
-        "name": row.name,
-        "status": row.status,
+        **_fields(row, "source", "name", "status"),
         "in_dataset": is_active,
         "read": row.read_rows,
         "accepted": row.accepted_rows,
         "rejected": row.rejected_rows,
         "corrections": row.changed_rows,
-        "simulated": row.simulated,
-        "message": row.message,
+        **_fields(row, "simulated", "message"),
         "recorded_at": time(row.recorded_at),
     }
 
@@ -150,9 +147,7 @@ def _run(row: Row[Any], gone: Sequence[int]) -> dict[str, Any]:
         "champion": named("m", row.champion),
         "started_at": time(row.started_at),
         "seconds": seconds,
-        "actor": row.actor,
-        "report": row.report,
-        "flow_run": row.flow_run,
+        **_fields(row, "actor", "report", "flow_run"),
     }
 
 
@@ -165,14 +160,12 @@ def list_history(connection: Connection, limit: int | None = None) -> Rows:
 def log_entry(row: Row[Any]) -> dict[str, Any]:
     """One entry of the promotion log."""
     return {
-        "seq": row.seq,
-        "operation": row.operation,
+        **_fields(row, "seq", "operation"),
         "blocks": named("m", row.blocked_model) or named("b", row.blocked_batch),
         "from": named("m", row.from_model),
         "to": named("m", row.to_model),
         "overridden": row.overridden or [],
-        "actor": row.actor,
-        "reason": row.reason,
+        **_fields(row, "actor", "reason"),
         "run": named("r", row.run),
         "at": time(row.at),
     }
@@ -217,20 +210,10 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
     evaluation = registry.newest_evaluation(connection, id_)
     return {
         "model": named("m", row.id),
-        "family": row.family,
-        "parameters": row.parameters,
-        "seed": row.seed,
-        "ensemble_size": row.ensemble_size,
+        **_fields(row, "family", "parameters", "seed", "ensemble_size"),
         "dataset": named("v", row.version),
-        "train_rows": row.train_rows,
-        "cv_rmse": row.cv_rmse,
-        "fit_seconds": row.fit_seconds,
-        "importances": row.importances,
-        "groups": row.groups,
-        "unseen": row.unseen,
-        "members": row.members,
-        "libraries": row.libraries,
-        "artifact": row.artifact,
+        **_fields(row, "train_rows", "cv_rmse", "fit_seconds", "importances", "groups", "unseen"),
+        **_fields(row, "members", "libraries", "artifact"),
         "created_at": time(row.created_at),
         "run": named("r", row.run),
         "last_evaluation": None
@@ -261,16 +244,14 @@ WHY_UNUSED = (
 def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
     """Everything recorded of a batch."""
     row = stored.get(connection, id_)
-    active = datasets.active(connection)
     unused = sa.select(batch_splits.c.unused_rows).where(batch_splits.c.batch == id_)
     return {
-        **_batch(row, active is not None and id_ in active.batches),
+        **_batch(row, id_ in datasets.active_members(connection)),
         "rejections": row.rejections,
         "new_rows": row.accepted_rows - row.changed_rows - row.unchanged_rows,
         "known_unchanged": row.unchanged_rows,
         "unused_rows": connection.execute(unused).scalar(),  # None before it has its sides
-        "digest": row.digest,
-        "segment": row.segment,
+        **_fields(row, "digest", "segment"),
         "quarantine": row.rejected,
         "run": named("r", row.run),
     }
@@ -279,17 +260,15 @@ def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
 def show_run(connection: Connection, id_: int) -> dict[str, Any]:
     """Everything recorded of a run."""
     row = runs.get(connection, id_)
-    steps = sa.select(run_steps).where(run_steps.c.run == id_).order_by(run_steps.c.position)
-    judged = sa.select(evaluations).where(evaluations.c.run == id_)
-    evaluation = connection.execute(judged).first()
+    evaluation = registry.evaluation_of_run(connection, id_)
     return {
         **_run(row, abandoned(connection)),
         "parameters": row.parameters,
         "skipped_files": row.skipped_files or [],
         "error": row.error,
         "steps": [
-            {"step": s.name, "seconds": s.seconds, "detail": s.detail}
-            for s in connection.execute(steps)
+            {"step": step.name, "seconds": step.seconds, "detail": step.detail}
+            for step in runs.steps(connection, id_)
         ],
         "verdict": None if evaluation is None else evaluation.verdict,
         "approval": _approval(approvals.of_run(connection, id_)),
@@ -332,9 +311,7 @@ def _trials(connection: Connection, run: Row[Any]) -> Rows:
 
 def simulated(connection: Connection) -> Iterator[str]:
     """The notice that every answer shows first where the dataset has simulated rows."""
-    active = datasets.active(connection)
-    members = () if active is None else active.batches
-    where = batches.c.id.in_(members), batches.c.simulated
+    where = batches.c.id.in_(datasets.active_members(connection)), batches.c.simulated
     found = connection.execute(sa.select(batches.c.id).where(*where).order_by(batches.c.id))
     if ids := [f"b{id_}" for id_ in found.scalars()]:
         rows, some = WORDING.rows, ", ".join(ids[:3]) + (" and others" if len(ids) > 3 else "")
@@ -352,7 +329,6 @@ def status(connection: Connection) -> dict[str, Any]:
     head = promotion_log.current(connection)
     active = datasets.active(connection)
     holder = leases.holder(connection)
-    alive = holder is not None and holder.alive
     nightly = sa.select(runs_table).where(
         runs_table.c.kind == "nightly", runs_table.c.status != "refused"
     )
@@ -362,7 +338,7 @@ def status(connection: Connection) -> dict[str, Any]:
         "champion": None if head is None else _champion(connection, head),
         "dataset": None if active is None else _dataset(connection, active.id),
         "last_nightly_run": last,
-        "running": holder.owner if holder is not None and alive else None,
+        "running": holder.owner if holder is not None and holder.alive else None,
         "blocks": list_blocks(connection),
         "readiness": list_readiness(connection),
         "needs_a_person": list(_needs(connection, last)),

@@ -8,10 +8,9 @@ Restoring and verifying belong in `operations.backup`.
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -212,11 +211,9 @@ def read_key(place: DurableFileSystem, manifest: Manifest) -> str | None:
 
 def damage(place: BlobStore, manifest: Manifest) -> Iterator[str]:
     """One message for each damaged or missing file of a snapshot itself."""
-    checks: list[Callable[[], object]] = [partial(read_key, place, manifest)]
-    checks += [partial(read_part, place, manifest.id, part) for part in manifest.tables]
-    for check in checks:
+    for part in (None, *manifest.tables):
         try:
-            check()
+            _ = read_key(place, manifest) if part is None else read_part(place, manifest.id, part)
         except HousingError as error:
             yield str(error)
 

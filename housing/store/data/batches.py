@@ -174,14 +174,9 @@ def _file(batch: BatchSummary) -> str:
 
 def _values(new: NewBatch) -> dict[str, Any]:
     standing = new.standing
+    same = ("digest", "source", "name", "status", "message", "simulated", "size", "watermark")
     return {
-        "digest": new.digest,
-        "source": new.source,
-        "name": new.name,
-        "status": new.status,
-        "message": new.message,
-        "simulated": new.simulated,
-        "size": new.size,
+        **{name: getattr(new, name) for name in same},
         "read_rows": new.read,
         "accepted_rows": len(new.accepted),
         "changed_rows": 0 if standing is None else standing.changed,
@@ -189,7 +184,6 @@ def _values(new: NewBatch) -> dict[str, Any]:
         "rejected_rows": len(new.rejected),
         "rejections": [asdict(rejection) for rejection in new.rejections],
         "reasons": [asdict(reason) for reason in new.reasons],
-        "watermark": new.watermark,
     }
 
 

@@ -7,13 +7,13 @@ other batches belong to no batch alone.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from housing.records import DatasetVersion, QuarantineReason
 from housing.store.data import batches, datasets, near_duplicates
@@ -24,7 +24,7 @@ from housing.store.database.tables import batches as batch_table
 from housing.store.models import blocks
 from housing.store.models.promotion_log import Authorship
 from housing.store.runs.runs import actor
-from housing.training.fingerprints import VALUES, Mask, Words, fingerprints, row_words
+from housing.training.fingerprints import VALUES, Mask, fingerprints, row_words
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -73,7 +73,7 @@ def reasons(
         hit = np.zeros(len(at), dtype=np.bool_)
         hit[equal.row[equal.batch == batch]] = True
         if batch in unread:
-            hit |= np.isin(words, _words(store, unread[batch]))
+            hit |= np.isin(words, row_words(to_frame(get_table(store, unread[batch], VALUES))))
         if rows := int((hit & ~elsewhere).sum()):
             whole = bool((hit | elsewhere).all())
             found.append(one.reason(rows, len(frame), whole=whole))
@@ -109,7 +109,8 @@ def release(store: Store) -> tuple[int, ...]:
 def _kept_out(connection: Connection) -> list[KeptOut]:
     """Batches with accepted rows that are quarantined, discarded, blocked or withdrawn."""
     found = {}
-    for batch in _withdrawn(connection):
+    ever = connection.execute(sa.select(version_batches.c.batch)).scalars()
+    for batch in set(ever) - set(datasets.active_members(connection)):
         how = f"`housing dataset restore b{batch} --reason TEXT` restores it"
         found[batch] = KeptOut(batch, "was withdrawn", how)
     out = batch_table.c.status.in_(("quarantined", "discarded"))
@@ -126,24 +127,14 @@ def _kept_out(connection: Connection) -> list[KeptOut]:
     return [found[batch] for batch in sorted(found)]
 
 
-def _withdrawn(connection: Connection) -> set[int]:
-    current = datasets.active(connection)
-    ever = connection.execute(sa.select(version_batches.c.batch)).scalars()
-    return set(ever) - set(() if current is None else current.batches)
-
-
 def _unindexed(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
     """Segments of those batches whose rows are not in the near-duplicate index."""
     query = sa.select(batch_table.c.id, batch_table.c.segment).where(
-        batch_table.c.id.in_(list(ids)),
+        batch_table.c.id.in_(ids),
         batch_table.c.segment.is_not(None),
         batch_table.c.id.not_in(sa.select(batch_splits.c.batch)),
     )
     return {row.id: row.segment for row in connection.execute(query)}
-
-
-def _words(store: Store, segment: str) -> Words:
-    return row_words(to_frame(get_table(store, segment, VALUES)))
 
 
 # --- copies of a batch ----------------------------------------------------------------------
@@ -159,13 +150,7 @@ class Copy:
     waits: bool  # to enter the dataset
 
 
-def of(store: Store, batch: int) -> tuple[Copy, ...]:
-    """`_of` in a read transaction of its own."""
-    with store.read() as connection:
-        return _of(store, connection, batch)
-
-
-def _of(store: Store, connection: Connection, batch: int) -> tuple[Copy, ...]:
+def of(store: Store, connection: Connection, batch: int) -> tuple[Copy, ...]:
     """Later batches, in the dataset or waiting, with rows that no batch before `batch` has."""
     basis = [b for b in datasets.basis(connection) if b != batch]
     waiting = set(datasets.waiting(connection))
@@ -178,16 +163,10 @@ def _of(store: Store, connection: Connection, batch: int) -> tuple[Copy, ...]:
         hit = np.isin(row_words(frame), own)
         if hit.any():
             others = [b for b in basis if b != other]
-            whole = _brings_nothing_else(connection, row, frame[~hit], others)
+            known = _in(connection, frame[~hit], others).all()  # whether all other rows are known
+            whole = not row.changed_rows and bool(known)
             found.append(Copy(other, int(hit.sum()), whole, other in waiting))
     return tuple(found)
-
-
-def _brings_nothing_else(
-    connection: Connection, row: Row[Any], rest: pd.DataFrame, others: list[int]
-) -> bool:
-    """Whether all `rest` rows are in other batches too, and none was a correction."""
-    return not row.changed_rows and bool(_in(connection, rest, others).all())
 
 
 def _in(connection: Connection, frame: pd.DataFrame, members: list[int]) -> npt.NDArray[np.bool_]:
@@ -214,7 +193,7 @@ def _decide(store: Store, find: Callable[[Connection], T], act: Callable[[Connec
 
 
 def _state(connection: Connection) -> tuple[object, ...]:
-    """What `_of` depends on: batches, and how many of them are in the index."""
+    """What `of` depends on: batches, and how many of them are in the index."""
     indexed = sa.select(sa.func.count()).select_from(batch_splits)
     return datasets.basis(connection), connection.execute(indexed).scalar()
 
@@ -237,7 +216,7 @@ def withdraw(store: Store, batch: int, *, reason: str) -> Withdrawn:
 
     def find(connection: Connection) -> tuple[Copy, ...]:
         datasets.must_contain(connection, batch)
-        return _of(store, connection, batch)
+        return of(store, connection, batch)
 
     def act(connection: Connection, found: tuple[Copy, ...]) -> Withdrawn:
         copies = tuple(c.batch for c in found if c.whole and not c.waits)
@@ -256,9 +235,9 @@ def roll_back(store: Store, target: int, *, reason: str) -> tuple[DatasetVersion
     """
 
     def find(connection: Connection) -> tuple[int, ...]:
-        current, old = datasets.active(connection), datasets.get(connection, target)
-        gone = set() if current is None else set(current.batches) - set(old.batches)
-        found = (c for b in gone for c in _of(store, connection, b))
+        old = datasets.get(connection, target).batches
+        gone = set(datasets.active_members(connection)) - set(old)
+        found = (c for b in gone for c in of(store, connection, b))
         return tuple(sorted({c.batch for c in found if c.whole and c.waits}))
 
     def act(
@@ -293,7 +272,7 @@ def of_withdrawn(store: Store, connection: Connection, batch: int | None) -> tup
     """Later batches that repeat rows of a withdrawn one; none of any other."""
     if batch is None or not datasets.withdrawn(connection, batch):
         return ()
-    return _of(store, connection, batch)
+    return of(store, connection, batch)
 
 
 def block_copies(connection: Connection, batch: int, found: Iterable[Copy]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from housing.errors import NothingToTrainOn, NotPossible, UnknownId
 from housing.records import DatasetVersion
@@ -96,10 +96,11 @@ def entering(connection: Connection) -> tuple[int, ...]:
 
 def basis(connection: Connection) -> tuple[int, ...]:
     """Batches that a new one is compared with, in reading order: active, then waiting."""
-    return (*_active_members(connection), *waiting(connection))
+    return (*active_members(connection), *waiting(connection))
 
 
-def _active_members(connection: Connection) -> tuple[int, ...]:
+def active_members(connection: Connection) -> tuple[int, ...]:
+    """Batches of the newest version; none before the first."""
     current = active(connection)
     return () if current is None else current.batches
 
@@ -161,7 +162,7 @@ def restore(store: Store, batch: int, *, reason: str) -> DatasetVersion:
     Copies that were withdrawn with it are restored with it.
     """
     with store.write() as connection:
-        if batch in _active_members(connection):
+        if batch in active_members(connection):
             raise NotPossible(what=f"Restoring b{batch}", why="it is in the active dataset.")
         if not _was_member(connection, batch):
             raise NotPossible(
@@ -189,7 +190,7 @@ def withdrawn_with(connection: Connection, batch: int) -> tuple[int, ...]:
 
 def withdrawn(connection: Connection, batch: int) -> bool:
     """Whether the batch was in the dataset and is not now."""
-    return batch not in _active_members(connection) and _was_member(connection, batch)
+    return batch not in active_members(connection) and _was_member(connection, batch)
 
 
 def _was_member(connection: Connection, batch: int) -> bool:
@@ -334,11 +335,14 @@ def _latest_rows(store: Store, version: int, columns: Iterable[str]) -> "pd.Data
         members = get(connection, version).batches
         if not members:
             raise _empty(connection, version)
-        parts = _parts(connection, members)
+        found = parts(connection, members)
+    if unsplit := [f"b{part.id}" for part in found if part.sides is None]:
+        why = f"{', '.join(unsplit)} have no split yet; `housing retrain` makes it."
+        raise NotPossible(what="Reading the dataset", why=why)
     tables = []
-    for batch in members:
-        table = get_table(store, parts[batch].segment, [KEY_COLUMN, *columns])
-        sides = pa.array(get_sides(store, parts[batch].sides))
+    for part in found:
+        table = get_table(store, part.segment, [KEY_COLUMN, *columns])
+        sides = pa.array(get_sides(store, part.sides))
         tables.append(table.append_column(SIDE_COLUMN, sides))
     frame = to_frame(pa.concat_tables(tables, promote_options="default"))
     latest = frame[~frame[KEY_COLUMN].duplicated(keep="last")]
@@ -357,17 +361,12 @@ def _empty(connection: Connection, version: int) -> NothingToTrainOn:
     return NothingToTrainOn(why=f"dataset v{version} is empty", next_step=next_step)
 
 
-def _parts(connection: Connection, members: Sequence[int]) -> dict[int, Any]:
-    """Segment and sides of each batch; NotPossible if one has no split yet."""
+def parts(connection: Connection, members: Sequence[int]) -> list[Row[Any]]:
+    """Segment of each batch and its sides, which are None while its keys are in no ledger."""
     query = (
         sa.select(batches.c.id, batches.c.segment, batch_splits.c.sides)
         .join(batch_splits, batch_splits.c.batch == batches.c.id, isouter=True)
         .where(batches.c.id.in_(members))
     )
     found = {row.id: row for row in connection.execute(query)}
-    if unsplit := [f"b{row.id}" for row in found.values() if row.sides is None]:
-        raise NotPossible(
-            what="Reading the dataset",
-            why=f"{', '.join(unsplit)} have no split yet; `housing retrain` makes it.",
-        )
-    return found
+    return [found[batch] for batch in members]

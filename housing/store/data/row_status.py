@@ -6,20 +6,16 @@ seen, so a delivery of new rows reads no segment.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
 
 from housing.keys import KEY_COLUMN, Keys
 from housing.store.data import datasets
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
-from housing.store.database.tables import batch_splits, batches
 from housing.training.fingerprints import VALUES, row_words
 
 Mask = npt.NDArray[np.bool_]
@@ -63,7 +59,7 @@ class Present:
         ours = frame[KEY_COLUMN].to_numpy()
         with self.store.read() as connection:
             basis = datasets.basis(connection)
-            parts = _parts(connection, basis)
+            parts = datasets.parts(connection, basis)
             seen = np.isin(ours, bulk.known_sides(connection, ours)[0])
         left, changed = np.ones(len(ours), dtype=np.bool_), np.zeros(len(ours), dtype=np.bool_)
         for part in reversed(parts):  # the newest row of a key counts
@@ -92,14 +88,3 @@ class Present:
         rows = order[np.searchsorted(ours, self._keys(segment)[hits], sorter=order)]
         theirs = to_frame(get_table(self.store, segment, VALUES).take(hits))
         return rows, row_words(frame.iloc[rows]) != row_words(theirs)
-
-
-def _parts(connection: Connection, basis: tuple[int, ...]) -> list[Row[Any]]:
-    """Segment of each batch and its sides, which are None while its keys are in no ledger."""
-    query = (
-        sa.select(batches.c.id, batches.c.segment, batch_splits.c.sides)
-        .join(batch_splits, batch_splits.c.batch == batches.c.id, isouter=True)
-        .where(batches.c.id.in_(basis))
-    )
-    found = {row.id: row for row in connection.execute(query)}
-    return [found[batch] for batch in basis]

@@ -5,12 +5,10 @@ has one indexed row per key and three index entries of near-duplicates, and the 
 segment are a Parquet blob.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from housing.keys import KEY_COLUMN, Keys
 from housing.schema import CATALOGUE
@@ -64,14 +62,14 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
     One transaction: a key seen before keeps the side it has, a new one gets its own. A batch
     that has its sides already is left as it is.
     """
+    of_batch = sa.select(batches.c.segment).where(batches.c.id == batch)
     with store.read() as connection:
-        segment = connection.execute(
-            sa.select(batches.c.segment).where(batches.c.id == batch)
-        ).scalar_one()
+        segment = connection.execute(of_batch).scalar_one()
     frame = to_frame(get_table(store, segment, [KEY_COLUMN, *CATALOGUE]))
     keys, stratum, prints = frame[KEY_COLUMN].to_numpy(), strata(frame), fingerprints(frame)
     with store.write() as connection:
-        done = _part(connection, batch)
+        query = sa.select(batch_splits.c.new_keys, batch_splits.c.known_keys)
+        done = connection.execute(query.where(batch_splits.c.batch == batch)).one_or_none()
         if done is not None:
             return done.new_keys, done.known_keys
         rows = _looked_up(connection, keys, stratum)
@@ -131,17 +129,9 @@ def _recorded(connection: Connection) -> tuple[int, int]:
     """New keys and rows of all batches so far: generations are counted by these, so that a
     replay makes the same.
     """
-    new, known = (
-        sa.func.coalesce(sa.func.sum(column), 0)
-        for column in (batch_splits.c.new_keys, batch_splits.c.known_keys)
-    )
-    row = connection.execute(sa.select(new, known)).one()
-    return int(row[0]), int(row[0] + row[1])
-
-
-def _part(connection: Connection, batch: int) -> Row[Any] | None:
-    query = sa.select(batch_splits).where(batch_splits.c.batch == batch)
-    return connection.execute(query).one_or_none()
+    sums = sa.func.sum(batch_splits.c.new_keys), sa.func.sum(batch_splits.c.known_keys)
+    new, known = connection.execute(sa.select(*sums)).one()
+    return int(new or 0), int(new or 0) + int(known or 0)
 
 
 def recorded_sides(store: Store, keys: Keys) -> tuple[Keys, Sides]:
@@ -167,12 +157,7 @@ def _seen(connection: Connection, codes: npt.NDArray[np.int64]) -> dict[int, Str
 
 def _record_counts(connection: Connection, batch: int, by_stratum: dict[int, StratumCount]) -> None:
     rows = [
-        {
-            "batch": batch,
-            "stratum": stratum_name(code),
-            "keys": n.keys,
-            "test_keys": n.test_keys,
-        }
+        {"batch": batch, "stratum": stratum_name(code), "keys": n.keys, "test_keys": n.test_keys}
         for code, n in by_stratum.items()
     ]
     if rows:

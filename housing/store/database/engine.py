@@ -61,6 +61,11 @@ class Store:
     token: int | None = None
     lease: str = RUN  # the one that `token` is of
 
+    @property
+    def url(self) -> str:
+        """The database's URL without its password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database."""
@@ -145,7 +150,13 @@ def create_engine(url: str) -> Engine:
     if backend == "sqlite":
         return _sqlite(parsed)
     if backend == "postgresql":
-        return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+        options: dict[str, Any] = {
+            "connect_timeout": 10,
+            "client_encoding": "utf8",  # or a database without an encoding answers in bytes
+            "options": f"-c lock_timeout={int(BUSY_SECONDS * 1000)} -c timezone=UTC",
+        }
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return sa.create_engine(parsed, connect_args=options, pool_pre_ping=True)
     raise SettingsInvalid(faults=f"HOUSING_DATABASE_URL: {backend} is not supported; {_URL_FORMS}")
 
 
@@ -216,15 +227,6 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def _postgresql(url: sa.URL) -> Engine:
-    options: dict[str, Any] = {
-        "connect_timeout": 10,
-        "client_encoding": "utf8",  # or a database without an encoding answers in bytes
-        "options": f"-c lock_timeout={int(BUSY_SECONDS * 1000)} -c timezone=UTC",
-    }
-    return sa.create_engine(url, connect_args=options, pool_pre_ping=True)
-
-
 @contextmanager
 def _translate_errors(engine: Engine) -> Iterator[None]:
     """Translate a driver's errors into errors with a next step."""
@@ -252,7 +254,12 @@ def translate_error(engine: Engine, error: BaseException | None) -> HousingError
     if "disk image is malformed" in text or "file is not a database" in text:
         next_step = "Restore it with `housing backup restore`."
     elif isinstance(error, engine.dialect.loaded_dbapi.OperationalError):
-        next_step = _where_to_look(engine)
+        next_step = "Check that the server runs and that HOUSING_DATABASE_URL names it."
+        if engine.dialect.name == "sqlite":
+            folder = Path(engine.url.database or ".").parent
+            next_step = (
+                f"Check that {folder} exists and is writable, or set HOUSING_HOME elsewhere."
+            )
     else:
         return None
     return StoreUnavailable(what=f"The database {place}", why=text, next_step=next_step)
@@ -266,10 +273,3 @@ def _has_no_space(engine: Engine, text: str) -> bool:
         return shutil.disk_usage(Path(engine.url.database or ".").parent).free < LEAST_FREE
     except OSError:
         return False
-
-
-def _where_to_look(engine: Engine) -> str:
-    if engine.dialect.name == "sqlite":
-        folder = Path(engine.url.database or ".").parent
-        return f"Check that {folder} exists and is writable, or set HOUSING_HOME elsewhere."
-    return "Check that the server runs and that HOUSING_DATABASE_URL names it."

@@ -102,8 +102,7 @@ def _refuse_other_problems(store: Store) -> None:
     with store.read() as connection:
         found = connection.execute(newest).scalar()
     if found not in (None, PROBLEM.name):
-        url = store.engine.url.render_as_string(hide_password=True)
-        raise ProblemDiffers(store=url, found=found, name=PROBLEM.name)
+        raise ProblemDiffers(store=store.url, found=found, name=PROBLEM.name)
 
 
 def backup_place(settings: Settings) -> BlobStore:
@@ -143,7 +142,7 @@ def _refuse_strangers(store: Store, connection: Connection) -> None:
     taken = sorted(set(sa.inspect(connection).get_table_names()) & set(metadata.tables))
     if taken:
         raise StoreUnavailable(
-            what=f"The database {store.engine.url.render_as_string(hide_password=True)}",
+            what=f"The database {store.url}",
             why=f"it has the tables of another program ({', '.join(taken)})",
             next_step="Point HOUSING_DATABASE_URL to a database of its own.",
         )

@@ -87,10 +87,9 @@ def claim_blobs(store: Store) -> None:
         return
     try:
         claim(store, store.blobs)
-    except NotOwned:
-        raise
-    except HousingError:
-        return
+    except HousingError as error:
+        if isinstance(error, NotOwned):
+            raise
 
 
 def _local_mark(place: DurableFileSystem) -> str | None:
@@ -137,7 +136,7 @@ def _must_have_id(store: Store, place: DurableFileSystem, mark: str) -> None:
         )
     if known["id"] != found:
         new = "" if found else ", which is new"
-        raise _refusal(store, place, f"it belongs to another database than {_url(store)}{new}")
+        raise _refusal(store, place, f"it belongs to another database than {store.url}{new}")
 
 
 def _must_have_rows(
@@ -151,7 +150,7 @@ def _must_have_rows(
     raise NotOwned(
         what=f"The {place.role} {place.url}",
         why=f"the database that last wrote there has the {_ROWS[name[0]][0]} {name} of {at[:19]} "
-        f"UTC, which is not in {_url(store)}: this one is an older state or a copy of it",
+        f"UTC, which is not in {store.url}: this one is an older state or a copy of it",
         next_step="If it is older, run `housing backup restore` with an empty HOUSING_HOME; if it "
         f"is a copy, set {place.setting} to a place of its own; to go on with it although it lacks "
         "what was written since, run `housing heal --take-over`.",
@@ -191,7 +190,7 @@ def _unknown_files(store: Store, place: BlobStore, *, any_known: bool = False) -
     ours = sorted(there & known.keys())
     unknown = len(there) - len(ours)
     if unknown and not (ours and any_known):
-        return f"{unknown:,} of its {len(there):,} objects are unknown to {_url(store)}"
+        return f"{unknown:,} of its {len(there):,} objects are unknown to {store.url}"
     if there and not any(_whole(place, digest, known[digest]) for digest in ours):
         return f"none of its {len(there):,} objects is intact"
     return ""
@@ -245,10 +244,6 @@ def _time_of(connection: Connection, name: str) -> str | None:
     _, number, time = _ROWS[name[0]]
     at = connection.execute(sa.select(time).where(number == int(name[1:]))).scalar()
     return None if at is None else str(at.isoformat())
-
-
-def _url(store: Store) -> str:
-    return store.engine.url.render_as_string(hide_password=True)
 
 
 def _made_id(store: Store) -> str:

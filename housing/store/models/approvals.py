@@ -20,8 +20,8 @@ def ask(connection: Connection, *, run: int, evaluation: int, hours: float) -> R
 
     A model has one open request: one for an earlier evaluation of it is superseded.
     """
-    known = of_evaluation(connection, evaluation)
-    if known is not None:
+    query = sa.select(approvals).where(approvals.c.evaluation == evaluation)
+    if (known := connection.execute(query).one_or_none()) is not None:
         return known
     now = utc_now()
     its = sa.select(evaluations.c.challenger).where(evaluations.c.id == evaluation)
@@ -34,12 +34,6 @@ def ask(connection: Connection, *, run: int, evaluation: int, hours: float) -> R
     facts = {"status": "pending", "requested_at": now, "expires_at": now + timedelta(hours=hours)}
     new = approvals.insert().values(run=run, evaluation=evaluation, **facts)
     return connection.execute(new.returning(approvals)).one()
-
-
-def of_evaluation(connection: Connection, evaluation: int) -> Row[Any] | None:
-    """The request for an evaluation, or None."""
-    query = sa.select(approvals).where(approvals.c.evaluation == evaluation)
-    return connection.execute(query).one_or_none()
 
 
 def of_key(connection: Connection, key: str) -> Row[Any] | None:
@@ -69,9 +63,8 @@ def pending(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
 
 def removed_batches(connection: Connection, row: Row[Any]) -> tuple[int, ...]:
     """Batches of the challenger's rows that are not in the dataset any more."""
-    active = datasets.active(connection)
-    now = () if active is None else active.batches
-    return tuple(sorted({*datasets.get(connection, row.version).batches} - {*now}))
+    then = datasets.get(connection, row.version).batches
+    return tuple(sorted(set(then) - set(datasets.active_members(connection))))
 
 
 def decide(
@@ -103,11 +96,8 @@ def answer_all(connection: Connection, challenger: int, by: str, reason: str) ->
 
 def expire(connection: Connection, now: datetime) -> Sequence[Row[Any]]:
     """Expire overdue requests and return them. The champion stays."""
-    where = sa.and_(approvals.c.status == "pending", approvals.c.expires_at <= now)
-    late = connection.execute(sa.select(approvals).where(where)).all()
-    connection.execute(
-        approvals.update()
-        .where(where)
-        .values(status="expired", decided_at=now, reason="no decision in time")
-    )
-    return late
+    late = approvals.c.status == "pending", approvals.c.expires_at <= now
+    end = {"status": "expired", "decided_at": now, "reason": "no decision in time"}
+    return connection.execute(
+        approvals.update().where(*late).values(**end).returning(approvals)
+    ).all()

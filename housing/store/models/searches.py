@@ -81,8 +81,8 @@ def note_preprocessing(store: Store, search: int, columns: Sequence[Mapping[str,
 def record_score(store: Store, search: int, score: Score) -> None:
     """Record one score, which a restart then does not compute again."""
     facts = {**vars(score), "rmse": None if score.error else score.rmse}
+    new = fold_scores.insert().values(search=search, **facts, recorded_at=utc_now())
     with store.write() as connection:
-        new = fold_scores.insert().values(search=search, **facts, recorded_at=utc_now())
         connection.execute(new)
 
 
@@ -126,15 +126,9 @@ def record(store: Store, search: int, trial: Trial) -> None:
 def finish(store: Store, search: int, choice: Mapping[str, Any], out_of_fold: Blob) -> None:
     """Record the end of a search: its choice and its out-of-fold predictions."""
     with store.write() as connection:
-        connection.execute(
-            searches.update()
-            .where(searches.c.id == search, searches.c.finished_at.is_(None))
-            .values(
-                **choice,
-                out_of_fold=record_blob(connection, out_of_fold, "out_of_fold"),
-                finished_at=utc_now(),
-            )
-        )
+        digest = record_blob(connection, out_of_fold, "out_of_fold")
+        this = searches.update().where(searches.c.id == search, searches.c.finished_at.is_(None))
+        connection.execute(this.values(**choice, out_of_fold=digest, finished_at=utc_now()))
 
 
 def trials_of(connection: Connection, search: int) -> Sequence[Trial]:

@@ -61,10 +61,12 @@ class BlobStore(DurableFileSystem):
         """Store bytes; when it returns they would survive a loss of power."""
         digest = hashlib.sha256(data).hexdigest()
         name = name_of(digest, suffix)
-        if self._intact(digest, suffix):
-            self.settle(name)
-        else:
+        try:
+            self.get(digest, suffix)
+        except Corrupt:  # also one that is missing; a damaged copy is written again
             self.write(name, data)
+        else:
+            self.settle(name)
         return Blob(digest, suffix, len(data), store=self, data=data)
 
     def get(self, digest: str, suffix: str) -> bytes:
@@ -74,11 +76,3 @@ class BlobStore(DurableFileSystem):
         if hashlib.sha256(data).hexdigest() != digest:
             raise self.corrupt(what=self.at(name), why="its bytes do not have the recorded sha256")
         return data
-
-    def _intact(self, digest: str, suffix: str) -> bool:
-        """Whether the same bytes are there already; a damaged copy is written again."""
-        try:
-            self.get(digest, suffix)
-        except Corrupt:
-            return False
-        return True

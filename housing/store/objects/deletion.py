@@ -46,7 +46,7 @@ def delete_unnamed(store: Store, names: Sequence[str]) -> int:
     deleted = 0
     for part in batched(names, AT_ONCE):
         with store.write() as connection:
-            deleted += len(_delete(store.blobs, part, present(connection, _digests(part))))
+            deleted += len(_delete(store.blobs, part, present(connection, [*map(digest_in, part)])))
     return deleted
 
 
@@ -59,10 +59,10 @@ def delete_copies(store: Store, names: Sequence[str]) -> int:
     deleted = 0
     for part in batched(names, AT_ONCE):
         with store.write() as connection:
-            live = blobs.c.digest.in_(_digests(part)) & blobs.c.pruned_at.is_(None)
+            live = blobs.c.digest.in_([*map(digest_in, part)]) & blobs.c.pruned_at.is_(None)
             kept = set(connection.execute(sa.select(blobs.c.digest).where(live)).scalars())
             going = _delete(store.backup, part, kept)
-            gone = backup_copies.c.digest.in_(_digests(going))
+            gone = backup_copies.c.digest.in_([*map(digest_in, going)])
             here = backup_copies.c.url == store.backup.url
             connection.execute(backup_copies.delete().where(gone & here))
             deleted += len(going)
@@ -74,10 +74,6 @@ def _delete(place: BlobStore, names: Sequence[str], kept: Container[str]) -> lis
     for name in going:
         place.remove(name)
     return going
-
-
-def _digests(names: Sequence[str]) -> list[str]:
-    return [digest_in(name) for name in names]
 
 
 def present(connection: Connection, digests: Sequence[str] | None = None) -> set[str]:

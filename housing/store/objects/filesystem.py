@@ -152,7 +152,12 @@ class DurableFileSystem:
         if not self.local:
             return list(self._fs.find(folder))
         os.scandir(folder).close()
-        return list(self._fs.find(folder, on_error=_raise_unless_gone))
+
+        def raise_unless_gone(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):  # another process deletes there too
+                raise error
+
+        return list(self._fs.find(folder, on_error=raise_unless_gone))
 
     def raw(self) -> "DurableFileSystem":
         """The same files as they lie, whatever wrote them."""
@@ -181,11 +186,6 @@ class DurableFileSystem:
         )
 
 
-def _raise_unless_gone(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):  # another process deletes there too
-        raise error
-
-
 def is_scratch(name: str) -> bool:
     """Whether this is a file that is being written, or was when its writer died."""
     return name.rpartition("/")[2].startswith(SCRATCH)
@@ -209,16 +209,8 @@ def write_durably(path: Path, data: bytes) -> None:
 
 def write_page(path: Path, data: bytes) -> None:
     """As `write_durably`, for what a person reads; an error names the folder and what to do."""
-    try:
+    with named_in_errors(path.parent, "folder", "and run the same command again"):
         write_durably(path, data)
-    except OSError as error:
-        if error.errno in _FULL:
-            raise DiskFull(place=path.parent) from error
-        raise StoreUnavailable(
-            what=f"The folder {path.parent}",
-            why=error.strerror or str(error),
-            next_step="Make it writable, and run the same command again.",
-        ) from error
 
 
 def make_writable(folder: Path) -> None:
@@ -230,15 +222,19 @@ def make_writable(folder: Path) -> None:
 
 
 @contextmanager
-def named_in_errors(path: Path, kind: str = "file") -> Iterator[None]:
-    """Have an OSError in the block name a file or folder of HOUSING_HOME and the next step."""
+def named_in_errors(
+    path: Path, kind: str = "file", then: str = "or set HOUSING_HOME to a folder that is"
+) -> Iterator[None]:
+    """Have an OSError in the block name a file or folder and the next step."""
     try:
         yield
     except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(place=path) from error
         raise StoreUnavailable(
             what=f"The {kind} {path}",
             why=error.strerror or str(error),
-            next_step="Make it writable, or set HOUSING_HOME to a folder that is.",
+            next_step=f"Make it writable, {then}.",
         ) from error
 
 

@@ -27,12 +27,9 @@ def add(connection: Connection, promotion: int, rows: pd.DataFrame) -> None:
     """Append rows with `COLUMNS`, matched while `promotion` is the active one."""
     plain = rows[list(COLUMNS)].rename(columns=lambda name: name.removeprefix(MARK))
     plain = plain.astype(object)
-    values = plain.where(plain.notna(), None).assign(promotion=promotion)
-    if len(values):
-        connection.execute(
-            table.insert(),
-            [dict(zip(values.columns, row, strict=True)) for row in values.to_numpy()],
-        )
+    values: Any = plain.where(plain.notna(), None).assign(promotion=promotion).to_dict("records")
+    if values:
+        connection.execute(table.insert(), values)
 
 
 def of_promotion(connection: Connection, promotion: int, model: int, after: int) -> pd.DataFrame:

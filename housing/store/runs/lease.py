@@ -62,7 +62,10 @@ class Holder:
     @property
     def alive(self) -> bool:
         """Whether it may still be at work; where its process can be asked, whether it is."""
-        return self.held and (self._process_lives() if self.is_local else not self._overdue())
+        if self.is_local:
+            return self.held and process_start(self.pid) == self.process_started
+        # A heartbeat in the future is one from before the clock was set back.
+        return self.held and abs(self.silent) < EXPIRES_AFTER
 
     @property
     def beat(self) -> Beat:
@@ -77,13 +80,6 @@ class Holder:
     def is_local(self) -> bool:
         """Whether its process can be asked here."""
         return self.host == host_identity() and _PROCESSES_ARE_SHOWN
-
-    def _process_lives(self) -> bool:
-        return process_start(self.pid) == self.process_started
-
-    def _overdue(self) -> bool:
-        # A heartbeat in the future is one from before the clock was set back.
-        return abs(self.silent) >= EXPIRES_AFTER
 
 
 def holder(connection: Connection, name: str = RUN) -> Holder | None:

@@ -77,14 +77,12 @@ def rows_of_keys(
     Other columns than the keys are decoded only where there are such rows. None also where the
     batch has expired meanwhile.
     """
+    its = sa.select(prediction_batches.c.id).where(prediction_batches.c.segment == segment)
     try:
         data = store.blobs.get(segment, "parquet")
     except BlobMissing:
         with store.read() as connection:
-            query = sa.select(prediction_batches.c.id).where(
-                prediction_batches.c.segment == segment
-            )
-            if connection.execute(query).first() is not None:
+            if connection.execute(its).first() is not None:
                 raise
         return None
     file = pq.ParquetFile(io.BytesIO(data))

@@ -35,14 +35,11 @@ def start(
     return _insert(connection, kind, parameters, status="running", flow_run=flow_run)
 
 
-def refuse(connection: Connection, kind: str, parameters: dict[str, Any], why: str) -> int:
-    """Note that a run was asked for and not begun; returns its id."""
-    return _insert(connection, kind, parameters, status="refused", error=why)
-
-
-def miss(connection: Connection, kind: str, parameters: dict[str, Any], why: str) -> int:
-    """Note that a run was due and did not begin; returns its id."""
-    return _insert(connection, kind, parameters, status="missed", error=why)
+def record_not_begun(
+    connection: Connection, kind: str, parameters: dict[str, Any], status: str, why: str
+) -> int:
+    """Record a run that was requested ("refused") or due ("missed"); returns its id."""
+    return _insert(connection, kind, parameters, status=status, error=why)
 
 
 def _insert(connection: Connection, kind: str, parameters: dict[str, Any], **facts: Any) -> int:
@@ -71,15 +68,7 @@ def note_step(store: Store, run: int, step: StepTime) -> None:
         position = connection.execute(
             sa.select(sa.func.count()).select_from(run_steps).where(run_steps.c.run == run)
         ).scalar_one()
-        connection.execute(
-            run_steps.insert().values(
-                run=run,
-                position=position,
-                name=step.name,
-                seconds=step.seconds,
-                detail=step.detail,
-            )
-        )
+        connection.execute(run_steps.insert().values(run=run, position=position, **vars(step)))
 
 
 def finish(
@@ -148,14 +137,10 @@ def mark_dead(store: Store) -> Sequence[Row[Any]]:
         ended = {"finished_at": _end(connection), **ABANDONED}
         connection.execute(runs.update().where(where).values(**ended))
         for row in dead:
-            text = (
-                f"The {row.kind} run r{row.id} was interrupted: its process is gone. "
-                "The next run resumes from the last completed step."
-            )
+            name, text = f"r{row.id}", "The next run resumes from the last completed step."
+            text = f"The {row.kind} run {name} was interrupted: its process is gone. {text}"
             if row.kind in REPORTED:
-                outbox.add(
-                    connection, store, Message(Event.FAILED, text, f"r{row.id}"), f"r{row.id}"
-                )
+                outbox.add(connection, store, Message(Event.FAILED, text, name), name)
         return dead
 
 

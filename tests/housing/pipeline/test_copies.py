@@ -255,8 +255,9 @@ def test_a_correction_is_no_copy_although_an_earlier_batch_has_its_values(
     ):  # fmt: skip
         land(f"{name}.csv", frame=frame)
         _take(store)
-    assert copies.of(store, 2) == ()
-    (found,) = copies.of(store, 1)
+    with store.read() as connection:
+        assert copies.of(store, connection, 2) == ()
+        (found,) = copies.of(store, connection, 1)
     assert (found.batch, found.whole) == (3, False)
 
 

@@ -350,7 +350,7 @@ def test_a_refused_run_is_not_the_last_run_and_takes_no_time(store):
     run = start(store)
     runs.finish(store, run, "completed", outcome="kept")
     with store.write() as connection:
-        refused = runs.refuse(connection, "nightly", {}, "r1 runs")
+        refused = runs.record_not_begun(connection, "nightly", {}, "refused", "r1 runs")
     with store.read() as connection:
         assert queries.status(connection)["last_nightly_run"]["run"] == f"r{run}"
         newest, before = queries.list_runs(connection)

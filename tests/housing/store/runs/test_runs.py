@@ -70,7 +70,7 @@ def test_a_run_that_another_host_ends_did_not_end_before_it_began(store, monkeyp
 
 def test_a_run_that_was_refused_is_recorded_too(store):
     with store.write() as connection:
-        run = runs.refuse(connection, "nightly", {}, "another one runs")
+        run = runs.record_not_begun(connection, "nightly", {}, "refused", "another one runs")
     row = get(store, run)
     assert (row.status, row.error) == ("refused", "another one runs")
     assert row.started_at == row.finished_at, "it took no time"
