@@ -73,9 +73,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for kind, handler in (
         (InvalidRequest, _invalid),
         (RequestValidationError, _invalid_query),
-        (HTTPException, _http),
+        (HTTPException, lambda _, e: problem(e.status_code, e.detail, headers=e.headers)),
         (HousingError, _store_unavailable),
-        (ClientDisconnect, _disconnected),
+        (ClientDisconnect, lambda *_: Response(status_code=400)),  # the client does not read it
         (Exception, _unexpected),
     ):
         app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
@@ -131,17 +131,9 @@ def _invalid_query(_: Request, error: RequestValidationError) -> Response:
     return problem(422, f"{faults[0]['field']}: {faults[0]['message']}", errors=faults)
 
 
-def _http(_: Request, error: HTTPException) -> Response:
-    return problem(error.status_code, error.detail, headers=error.headers)
-
-
 def _store_unavailable(_: Request, error: HousingError) -> Response:
     log.error("%s", error)
     return problem(503, "The store is unavailable; see the server's log.")
-
-
-def _disconnected(_: Request, __: ClientDisconnect) -> Response:
-    return Response(status_code=400)  # the client does not read it
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -44,17 +44,15 @@ class AppState:
 
     def champion(self) -> LoadedModel:
         """The current model, which a request looks up once and keeps; HTTPException 503 if none."""
-        current = self.reloader.current
-        if current is None:
-            raise HTTPException(503, self._no_champion_reason(), {"Retry-After": "5"})
-        return current
-
-    def _no_champion_reason(self) -> str:
-        if self.reloader.failure is not None:
-            return f"The champion {self.reloader.failure.model} cannot be loaded; see /ready."
-        if self.reloader.log_error:
-            return "The promotion log cannot be read; see /ready."
-        return "There is no champion yet. `housing retrain` makes the first one."
+        reloader = self.reloader
+        if reloader.current is not None:
+            return reloader.current
+        why = "There is no champion yet. `housing retrain` makes the first one."
+        if reloader.failure is not None:
+            why = f"The champion {reloader.failure.model} cannot be loaded; see /ready."
+        elif reloader.log_error:
+            why = "The promotion log cannot be read; see /ready."
+        raise HTTPException(503, why, {"Retry-After": "5"})
 
     def record(
         self,

@@ -95,8 +95,7 @@ def _shadow(found: ShadowComparison) -> dict[str, Any]:
     return {
         "models": f"{found.shadow} and {found.champion}",
         "day": found.day or "all",
-        "rows": found.rows,
-        **{name: getattr(found, name) for name in ("mean", "median", "p90", "maximum")},
+        **{name: getattr(found, name) for name in ("rows", "mean", "median", "p90", "maximum")},
         "share_above": f"{found.share_above:.0%}",
         "share_outside": "" if found.share_outside is None else f"{found.share_outside:.1%}",
     }

@@ -78,15 +78,11 @@ class MicroBatcher:
     def _next_batch(self) -> list[_Waiting]:
         """The oldest requests of one model, at most `LARGE` rows."""
         batch: list[_Waiting] = []
-        left: list[_Waiting] = []
-        rows = 0
-        for waiting in self._waiting:
-            if waiting.served is self._waiting[0].served and rows + waiting.rows <= LARGE:
-                batch.append(waiting)
-                rows += waiting.rows
-            else:
-                left.append(waiting)
-        self._waiting = left
+        rows, waiting, self._waiting = 0, self._waiting, []
+        for one in waiting:
+            fits = one.served is waiting[0].served and rows + one.rows <= LARGE
+            (batch if fits else self._waiting).append(one)
+            rows += one.rows * fits
         return batch
 
 

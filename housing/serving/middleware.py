@@ -114,7 +114,9 @@ class AccessMiddleware:
     def _refusal(self, scope: Scope, limit: BodyLimit) -> Response | None:
         headers = Headers(scope=scope)
         if self.token is None:
-            if _host_name(headers.get("host", "")) not in self.hosts:
+            host = headers.get("host", "").lower()
+            name = f"{host.rpartition(']')[0]}]" if host.startswith("[") else host.partition(":")[0]
+            if name not in self.hosts:
                 return problem(
                     421,
                     "This server does not answer to this host name. Set HOUSING_SERVE__TOKEN, or "
@@ -170,11 +172,6 @@ class _LimitedReceive:
                 message = await self.receive()
                 left -= len(message.get("body", b""))
                 self.complete = not message.get("more_body", False)
-
-
-def _host_name(host: str) -> str:
-    text = host.lower()
-    return text.rpartition("]")[0] + "]" if text.startswith("[") else text.partition(":")[0]
 
 
 def _token_matches(token: str, headers: Headers) -> bool:

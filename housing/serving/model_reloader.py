@@ -59,7 +59,13 @@ class ModelReloader:
     async def start(self) -> None:
         """Load the champion, then poll for the next one."""
         await self._check(wait=False)
-        self._task = asyncio.create_task(self._poll())
+
+        async def poll() -> None:
+            while True:
+                await asyncio.sleep(self._options.poll_seconds)
+                await self._check(wait=True)
+
+        self._task = asyncio.create_task(poll())
 
     async def stop(self) -> None:
         """Stop polling."""
@@ -67,11 +73,6 @@ class ModelReloader:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._loader.shutdown(wait=False, cancel_futures=True)
-
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(self._options.poll_seconds)
-            await self._check(wait=True)
 
     async def _check(self, *, wait: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -118,9 +119,8 @@ class ModelReloader:
 
     def _load(self, active: Row[Any]) -> LoadedModel:
         """The verified champion, from memory if it was in use before."""
-        loaded = self._cached.get(active.to_model) or load(self._store, active.to_model)
+        loaded = self._cached.pop(active.to_model, None) or load(self._store, active.to_model)
         self._cached[active.to_model] = loaded
-        self._cached.move_to_end(active.to_model)
         while len(self._cached) > self._options.kept_models:
             self._cached.popitem(last=False)
         return replace(loaded, seq=active.seq, since=active.at)
@@ -148,9 +148,7 @@ class ModelReloader:
     def _alert(self, active: Row[Any], error: Exception, cause: str) -> None:
         """One alert for each cause that a model cannot be loaded, until a champion is."""
         name = f"m{active.to_model}"
-        stays = (
-            "No model is in use" if self.current is None else f"{self.current.name} stays in use"
-        )
+        stays = f"{self.current.name} stays in use" if self.current else "No model is in use"
         reason = str(error).strip().rstrip(".") or type(error).__name__
         message = (
             f"The champion {name} cannot be loaded: {reason}. {stays}. Run `housing doctor` to "

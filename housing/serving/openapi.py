@@ -7,7 +7,6 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from housing.problem import Column
 from housing.schema import CATALOGUE, FEATURES, WORDING
 from housing.serving.app_state import AppState
 from housing.serving.request_models import KEY
@@ -47,10 +46,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _midpoint() -> Mapping[str, float | str]:
     """A row in the middle of the catalogue's ranges, for the time without a champion."""
-    columns = [CATALOGUE[name] for name in FEATURES]
-    return {c.name: c.categories[0] if c.kind == "category" else _middle(c) for c in columns}
-
-
-def _middle(column: Column) -> float:
-    known = [limit for limit in (column.minimum, column.maximum) if limit is not None]
-    return sum(known) / len(known) if known else 0.0
+    row: dict[str, float | str] = {}
+    for name in FEATURES:
+        column = CATALOGUE[name]
+        known = [limit for limit in (column.minimum, column.maximum) if limit is not None]
+        middle = sum(known) / len(known) if known else 0.0
+        row[name] = column.categories[0] if column.kind == "category" else middle
+    return row

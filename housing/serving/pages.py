@@ -42,22 +42,9 @@ WORDS = {
 router = APIRouter(include_in_schema=False)  # for these pages alone
 
 
-@router.get("/")
-async def predict_page() -> FileResponse:
-    """The page for people: form, map, prediction."""
-    return FileResponse(FOLDER / "predict.html")
-
-
-@router.get("/dashboard")
-async def dashboard_page() -> FileResponse:
-    """The dashboard for operators."""
-    return FileResponse(FOLDER / "dashboard.html")
-
-
-@router.get("/docs")
-async def docs_page() -> FileResponse:
-    """The description of the API for people, made from /openapi.json without other hosts."""
-    return FileResponse(FOLDER / "docs.html")
+router.add_api_route("/", lambda: FileResponse(FOLDER / "predict.html"))
+router.add_api_route("/dashboard", lambda: FileResponse(FOLDER / "dashboard.html"))
+router.add_api_route("/docs", lambda: FileResponse(FOLDER / "docs.html"))
 
 
 @router.get("/static/style.css")

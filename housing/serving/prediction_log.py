@@ -149,9 +149,8 @@ class PredictionLog:
 
 def _keys(entries: Sequence[Entry], inputs: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Keys of the rows: by id where there is one, else by their values."""
-    ids = pd.Series(
-        [id_ for entry in entries for id_ in entry.ids or [None] * entry.rows], dtype="str"
-    )
+    given = [id_ for entry in entries for id_ in entry.ids or [None] * entry.rows]
+    ids = pd.Series(given, dtype="str")
     known = ids.notna().to_numpy()
     keys = keys_of_values(inputs)
     keys[known] = keys_of_ids(ids[known])

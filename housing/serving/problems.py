@@ -7,8 +7,6 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-MEDIA_TYPE = "application/problem+json"
-
 
 def problem(
     status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
@@ -21,4 +19,4 @@ def problem(
         "detail": detail,
         **members,
     }
-    return Response(orjson.dumps(content), status, headers, media_type=MEDIA_TYPE)
+    return Response(orjson.dumps(content), status, headers, media_type="application/problem+json")

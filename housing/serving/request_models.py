@@ -119,8 +119,13 @@ def read(adapter: TypeAdapter[Any], body: bytes) -> list[dict[str, Any]]:
             fault = {"field": "body", "message": f"has {both}, which are the same. Send {EXAMPLE}"}
         raise InvalidRequest([fault])
     ((key, rows),) = sent.items()
-    faults = [
-        _too_large(f"{key}[{i}].{part}", part, row[part])
+    faults: list[Fault] = [
+        {
+            "field": f"{key}[{i}].{part}",
+            "message": complaint("exceeds", part, row[part]),
+            "value": row[part],
+            "unit": CATALOGUE[part].unit,
+        }
         for i, row in enumerate(rows)
         for part, whole in TABLE.not_above
         if None not in (row.get(part), row.get(whole)) and row[part] > row[whole]
@@ -191,15 +196,6 @@ def _other(detail: ErrorDetails) -> str:
 
 EXAMPLE = f'{{"{KEY}": [{{...}}, ...]}}'
 _FIELDS = ", ".join((*FEATURES, ID_COLUMN))
-
-
-def _too_large(path: str, part: str, value: float) -> Fault:
-    return {
-        "field": path,
-        "message": complaint("exceeds", part, value),
-        "value": value,
-        "unit": CATALOGUE[part].unit,
-    }
 
 
 def _path(path: Sequence[int | str]) -> str:

@@ -44,7 +44,12 @@ class Shadow:
 
     def _reload(self) -> None:
         try:
-            model = self._model()
+            model: int | None = None
+            if self._setting != KEPT:
+                model = int(self._setting.removeprefix("m"))
+            else:
+                with self._store.read() as connection:
+                    model = registry.newest_never_promoted(connection)
             if model is None:
                 self._current = None
             elif self._current is None or self._current.model != model:
@@ -56,9 +61,3 @@ class Shadow:
             if text != self.error:
                 log.warning("%s", text)
             self._current, self.error = None, text
-
-    def _model(self) -> int | None:
-        if self._setting != KEPT:
-            return int(self._setting.removeprefix("m"))
-        with self._store.read() as connection:
-            return registry.newest_never_promoted(connection)

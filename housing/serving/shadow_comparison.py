@@ -1,8 +1,8 @@
 """Compares the shadow's predictions with the champion's on the logged requests; needs no labels."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,16 +59,14 @@ def compare_shadow(
     if since is not None:
         frame = frame[frame[AT] >= since]
     pairs = sorted(frame.groupby([MODEL, SHADOW]), key=lambda pair: pair[1][AT].max(), reverse=True)
-    return [one for _, rows in pairs for one in _compare(rows)]
+    return [
+        _comparison(part, day)
+        for _, rows in pairs
+        for day, part in ((None, rows), *rows.groupby(rows[AT].dt.strftime("%Y-%m-%d")))
+    ]
 
 
-def _compare(rows: pd.DataFrame) -> Iterator[ShadowComparison]:
-    yield _comparison(rows, None)
-    for day, part in rows.groupby(rows[AT].dt.strftime("%Y-%m-%d")):
-        yield _comparison(part, str(day))
-
-
-def _comparison(rows: pd.DataFrame, day: str | None) -> ShadowComparison:
+def _comparison(rows: pd.DataFrame, day: Any) -> ShadowComparison:
     shadow = rows[SHADOW_PREDICTED]
     difference = (shadow - rows[PREDICTED]).abs()
     outside = ~shadow.between(rows[LOWER], rows[UPPER])[rows[LOWER].notna()]
