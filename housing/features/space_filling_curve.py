@@ -21,8 +21,11 @@ def along_curve(places: Floats) -> npt.NDArray[np.int64]:
     if not len(places):
         return np.empty(0, dtype=np.int64)
     code = np.zeros(len(places), dtype=np.uint64)
-    for shift, values in enumerate(places[:, :2].T):
-        code |= _spread(_steps(values)) << np.uint64(shift)
+    for axis, values in enumerate(places[:, :2].T):
+        steps = _steps(values)
+        for shift, mask in _SPREAD:  # a gap after each of the 16 bits
+            steps = (steps | (steps << np.uint64(shift))) & np.uint64(mask)
+        code |= steps << np.uint64(axis)
     return np.argsort(code, kind="stable")
 
 
@@ -32,10 +35,3 @@ def _steps(values: Floats) -> npt.NDArray[np.uint64]:
     low, high = (values[known].min(), values[known].max()) if known.any() else (0.0, 0.0)
     share = np.zeros(len(values)) if high == low else (values - low) / (high - low)
     return np.where(known, share * _STEPS, 0.0).astype(np.uint64)
-
-
-def _spread(steps: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The bits of 16-bit numbers with a gap after each."""
-    for shift, mask in _SPREAD:
-        steps = (steps | (steps << np.uint64(shift))) & np.uint64(mask)
-    return steps

@@ -72,10 +72,6 @@ def _covariates(near: Neighbourhood) -> Floats:
     return np.hstack([few, near.own[:, near.n_coordinates :] - many])
 
 
-def _distances(near: Neighbourhood) -> Floats:
-    return near.distance[:, [0, *(k - 1 for k in COUNTS)]]
-
-
 def _regression(near: Neighbourhood) -> Floats:
     """Ridge regression of the label on covariates and coordinates, weighted by nearness to the row.
 
@@ -110,11 +106,6 @@ def _fixed(*names: str) -> Callable[[int], tuple[str, ...]]:
     return lambda _covariates: names
 
 
-def _of_covariates(covariates: int) -> tuple[str, ...]:
-    means = [f"near_mean_{i}" for i in range(covariates)]
-    return (*means, *(f"above_near_{i}" for i in range(covariates)))
-
-
 _LABEL = "of the label"
 
 GROUPS: Mapping[str, Group] = {
@@ -136,14 +127,14 @@ GROUPS: Mapping[str, Group] = {
     "covariates": Group(
         "standard deviations",
         "A covariate counts by comparison with the rows around",
-        _of_covariates,
+        lambda c: tuple(f"{name}_{i}" for name in ("near_mean", "above_near") for i in range(c)),
         _covariates,
     ),
     "density": Group(
         "of the coordinates",
         "Density of the rows",
         _fixed(*(f"near_distance_{k}" for k in (1, *COUNTS))),
-        _distances,
+        lambda near: near.distance[:, [0, *(k - 1 for k in COUNTS)]],
     ),
     "regression": Group(
         _LABEL,

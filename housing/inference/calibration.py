@@ -6,7 +6,7 @@ and the residual nearby is that of all rows. The interval then grows with the va
 alone; its coverage is nominal all the same, as conformal prediction promises it for any scale.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,6 @@ from housing.inference.training_index import TrainingIndex, distances, positions
 from housing.records import Interval
 
 Floats = npt.NDArray[np.float64]
-Predict = Callable[[pd.DataFrame], Any]
 
 NOMINAL = 0.9
 """Nominal coverage of the prediction interval."""
@@ -108,6 +107,8 @@ def build(
         nearby=None if nearby is None else nearby[keep],
     )
     covered, slices = _coverage(interval, index, test, predicted)
+    shuffled = np.random.default_rng(seed).permutation(len(train))
+    background = np.sort(shuffled[:BACKGROUND_ROWS])
     numbers = train[list(NUMBER_FEATURES)].dropna(axis=1, how="all")
     calibration = Calibration(
         train_rows=len(train),
@@ -119,7 +120,10 @@ def build(
         typical={name: _typical(train[name]) for name in schema.FEATURES},
         value_range=tuple(np.quantile(actual, (0.02, 0.98)).tolist()),
         far=_far(index),
-        background=_background(columns, seed),
+        background={
+            name: tuple(None if v != v else v for v in columns[name][background].tolist())
+            for name in schema.FEATURES
+        },
         interval=interval,
         no_interval_reason="" if interval is not None else reason,
         coverage=covered,
@@ -206,12 +210,3 @@ def _far(index: TrainingIndex) -> float:
         return 0.0
     away, _ = cKDTree(xy).query(xy, k=2)
     return float(np.quantile(away[:, 1], FAR_QUANTILE))
-
-
-def _background(columns: Columns, seed: int) -> dict[str, tuple[float | int | None, ...]]:
-    rows = len(columns[schema.FEATURES[0]])
-    chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:BACKGROUND_ROWS])
-    return {
-        name: tuple(None if value != value else value for value in columns[name][chosen].tolist())
-        for name in schema.FEATURES
-    }

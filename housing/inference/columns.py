@@ -23,15 +23,10 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> Columns:
         for name in NUMBER_FEATURES
     }
     for name in CATEGORIES:
-        codes = [_CODES[name].get(str(row.get(name)), -1) for row in rows]
+        known = {category: code for code, category in enumerate(CATALOGUE[name].categories)}
+        codes = [known.get(str(row.get(name)), -1) for row in rows]
         found[name] = np.array(codes, dtype=np.int16)
     return found
-
-
-_CODES: Mapping[str, Mapping[str, int]] = {
-    name: {category: i for i, category in enumerate(CATALOGUE[name].categories)}
-    for name in CATEGORIES
-}
 
 
 def row_at(columns: Columns, row: int) -> dict[str, Any]:

@@ -8,12 +8,11 @@ contributions add up to the prediction.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
-from math import factorial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import comb
 
 from housing.inference.columns import Columns
 from housing.inference.loaded_model import LoadedModel
@@ -98,19 +97,15 @@ Value = Callable[[npt.NDArray[np.bool_]], Floats]
 
 
 def _exact(value: Value, groups: int) -> tuple[float, list[float]]:
-    values = value(((np.arange(2**groups)[:, None] >> np.arange(groups)) & 1).astype(np.bool_))
-    return float(values[0]), [_shapley(values, group, groups) for group in range(groups)]
-
-
-def _shapley(values: Floats, player: int, players: int) -> float:
-    others = [i for i in range(players) if i != player]
-    total = 0.0
-    for size in range(players):
-        weight = factorial(size) * factorial(players - size - 1) / factorial(players)
-        for members in combinations(others, size):
-            without = sum(1 << i for i in members)
-            total += weight * float(values[without | (1 << player)] - values[without])
-    return total
+    """The weighted mean change, over coalitions without a group, when the group joins."""
+    known = ((np.arange(2**groups)[:, None] >> np.arange(groups)) & 1).astype(np.bool_)
+    values, size = value(known), known.sum(axis=1)
+    found = []
+    for group in range(groups):
+        without = np.flatnonzero(~known[:, group])
+        weight = 1 / (groups * comb(groups - 1, size[without]))
+        found.append(float(weight @ (values[without | (1 << group)] - values[without])))
+    return float(values[0]), found
 
 
 def _sampled(value: Value, groups: int, sampled: int = SAMPLED_ORDERS) -> tuple[float, list[float]]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,13 +44,6 @@ class ReadLimits(BaseModel):
     )
 
 
-class Fingerprint(NamedTuple):
-    """Identity of a file's content."""
-
-    digest: str  # sha256 of the bytes on disk, hex
-    size: int  # bytes on disk
-
-
 def shown(path: Path, *, whole: bool = False) -> str:
     """The file's name (`whole`: path) as it can be printed, logged and stored."""
     text = os.fsencode(path if whole else path.name).decode("utf-8", "backslashreplace")
@@ -71,11 +64,10 @@ def _escaped(c: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(c))
 
 
-def fingerprint(path: Path) -> Fingerprint:
-    """Digest and size of a file; FileUnreadable where it cannot be read."""
+def fingerprint(path: Path) -> tuple[str, int]:
+    """sha256 (hex) and bytes of a file on disk; FileUnreadable where it cannot be read."""
     with _opened(path, "does not exist. Check its name") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Fingerprint(digest, file.seek(0, os.SEEK_CUR))
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
 def read_blocks(path: Path, limits: ReadLimits, *, digest: str | None = None) -> Iterator[bytes]:

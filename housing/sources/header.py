@@ -56,7 +56,12 @@ def read_header(
     if missing:
         raise FileUnreadable(file=file, why=f"{where}: {_missing(missing, unknown)}")
     positions = {name: names.index(name) for name in columns if counts[name]}
-    return Header(positions, _ignored(unknown))
+    if not unknown:
+        return Header(positions, ())
+    named = ", ".join(repr(name[:40]) for name in unknown[:_NAMED])
+    more = f" and {len(unknown) - _NAMED:,} more" if len(unknown) > _NAMED else ""
+    note = f"columns that are not in the catalogue were ignored: {named}{more}"
+    return Header(positions, (note,))
 
 
 def _missing(missing: Sequence[str], unknown: Sequence[str]) -> str:
@@ -67,11 +72,3 @@ def _missing(missing: Sequence[str], unknown: Sequence[str]) -> str:
         parts.append(name + (f" (is {lowered[close[0]][:40]!r} meant?)" if close else ""))
     plural = "columns are" if len(missing) > 1 else "column is"
     return f"the {plural} missing: {', '.join(parts)}. Add what is missing; order does not matter"
-
-
-def _ignored(unknown: Sequence[str]) -> tuple[str, ...]:
-    if not unknown:
-        return ()
-    named = ", ".join(repr(name[:40]) for name in unknown[:_NAMED])
-    more = f" and {len(unknown) - _NAMED:,} more" if len(unknown) > _NAMED else ""
-    return (f"columns that are not in the catalogue were ignored: {named}{more}",)

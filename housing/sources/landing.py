@@ -41,14 +41,14 @@ class Landing:
 
     options: SourceOptions
     name: str = "landing"
-    files: tuple[Path, ...] | None = (
-        None  # these instead of the folder's, and without waiting for them to settle
-    )
+    files: tuple[Path, ...] | None = None  # in place of the folder's; they need not settle
     again: bool = False  # deliver files of known content, too
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
         """What each file is; SourceUnavailable where the folder cannot be listed."""
-        files = self._files() if self.files is None else list(self.files)
+        listed = self._listed() if self.files is None else []
+        folders = [path for path in listed if path.is_dir() and not is_table(path)]
+        files = [p for p in listed if p not in folders] if self.files is None else [*self.files]
         growing = _growing(files, self.options.settle_seconds if self.files is None else 0.0)
         found: dict[str, str] = {}  # names by digest
         for path in files:
@@ -57,13 +57,8 @@ class Landing:
                 yield nothing_read(self.name, shown(path), "waiting", why)
             else:
                 yield self._one(path, seen, found)
-        if self.files is None:
-            yield from self._folders()
-
-    def _folders(self) -> Iterator[BatchSummary]:
-        """Subfolders with tables, which a person may expect to be read."""
-        for folder in self._listed():
-            if _is_plain_folder(folder) and (table := _first_table(folder)) is not None:
+        for folder in folders:  # a person may expect its tables to be read
+            if (table := _first_table(folder)) is not None:
                 name, where = f"{shown(folder)}/", shown(self.options.landing_dir, whole=True)
                 why = (
                     f"{name} is a folder, and its tables (first {shown(table)}) are not read. "
@@ -120,35 +115,25 @@ class Landing:
             return nothing_read(self.name, name, "superseded", f"{same}; {why}. {how}.")
         return nothing_read(self.name, name, "unchanged", f"{same}; nothing to do.")
 
-    def _files(self) -> list[Path]:
-        return [path for path in self._listed() if not _is_plain_folder(path)]
-
     def _listed(self) -> list[Path]:
         folder = self.options.landing_dir
         try:
             if self.options.create_landing_dir:
                 folder.mkdir(parents=True, exist_ok=True)
-            return sorted(
-                (path for path in folder.iterdir() if _counts(path)), key=lambda path: path.name
-            )
-        except FileNotFoundError as error:
-            why = f"there is no folder {folder}"
-            step = "Make it, or point HOUSING_SOURCES__LANDING_DIR at the folder where files land."
-            raise SourceUnavailable(source=self.name, why=why, next_step=step) from error
+            return sorted(filter(_counts, folder.iterdir()), key=lambda path: path.name)
         except OSError as error:
+            setting = "HOUSING_SOURCES__LANDING_DIR"
             why = f"{folder} cannot be listed ({error.strerror or error})"
-            step = "Point HOUSING_SOURCES__LANDING_DIR at a folder that this user may read."
+            step = f"Point {setting} at a folder that this user may read."
+            if isinstance(error, FileNotFoundError):
+                why = f"there is no folder {folder}"
+                step = f"Make it, or point {setting} at the folder where files land."
             raise SourceUnavailable(source=self.name, why=why, next_step=step) from error
 
 
 def _counts(path: Path) -> bool:
     """Whether a directory entry is a delivery: not hidden, not unfinished."""
     return not path.name.startswith(".") and not path.name.lower().endswith(_UNFINISHED)
-
-
-def _is_plain_folder(path: Path) -> bool:
-    """A folder that is not named like a table."""
-    return path.is_dir() and not is_table(path)
 
 
 MOST_ENTRIES = 10_000

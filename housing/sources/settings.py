@@ -59,9 +59,7 @@ def _own(name: str, values: Any) -> BaseModel:
         return declared.model_validate(values)
     except ValidationError as error:
         # `from None`: the values may be secrets.
-        faults = [f"{name.upper()}__{_path(e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise ValueError("; ".join(faults)) from None
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    return "__".join(str(part) for part in location).upper()
+        faults = [
+            ("__".join(map(str, (name, *e["loc"]))).upper(), e["msg"]) for e in error.errors()
+        ]
+        raise ValueError("; ".join(": ".join(fault) for fault in faults)) from None

@@ -47,9 +47,6 @@ class _Mark(NamedTuple):
     ties: str  # digest of the rows that have it
     delivery: int = 1  # deliveries of this source up to here
 
-    def text(self) -> str:
-        return json.dumps(self._asdict())
-
 
 class _Rows(NamedTuple):
     columns: tuple[str, ...]
@@ -152,7 +149,10 @@ def _fetch(
     absent = sa.select(sa.func.count()).select_from(table).where(mark.is_(None))
     count = connection.execute(absent).scalar_one()
     unread = (f"{count:,} rows without {column} were not read",) if count else ()
-    single = ID_COLUMN in wanted and _is_single(wanted[ID_COLUMN].type, connection)
+    kind: Any = wanted[ID_COLUMN].type if ID_COLUMN in wanted else None
+    single = isinstance(kind, sa.Float) and not isinstance(kind, sa.Double)
+    # Floating-point numbers of 32 bits; SQLite's have 64.
+    single = single and (kind.precision or 0) <= 24 and connection.dialect.name != "sqlite"
     found = _Rows(tuple(wanted), rows, EXACT_32 if single else EXACT)
     return found, (*header.notes, *unread)
 
@@ -181,28 +181,21 @@ def _delivery(
         digest=_digest([(number,), *found.rows]),
         size=int(frame.memory_usage(deep=True).sum()),
         simulated=False,
-        watermark=_Mark(_text(top), _digest(found.with_mark(top)), number).text(),
+        watermark=json.dumps(_Mark(_text(top), _digest(found.with_mark(top)), number)._asdict()),
         read=partial(table_of, frame, notes),
     )
+
+
+_NUMBERS = (int, float, Decimal, type(None))
 
 
 def _series(column: str, values: list[Any], table: str, exact_ids: int) -> pd.Series:
     """Ids as text; other columns as float64 if they hold numbers alone, else as text."""
     if column == ID_COLUMN:
         return pd.Series([id_text(value, table, exact_ids) for value in values], dtype="str")
-    if all(value is None or _is_number(value) for value in values):
+    if all(issubclass(kind, _NUMBERS) and kind is not bool for kind in set(map(type, values))):
         return pd.Series([np.nan if value is None else float(value) for value in values])
     return pd.Series([None if value is None else _plain(value) for value in values], dtype="str")
-
-
-def _is_single(kind: Any, connection: Connection) -> bool:
-    """Whether a column holds floating-point numbers of 32 bits; SQLite's have 64."""
-    single = isinstance(kind, sa.Float) and not isinstance(kind, sa.Double)
-    return single and (kind.precision or 0) <= 24 and connection.dialect.name != "sqlite"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def _plain(value: Any) -> str:
