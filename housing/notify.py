@@ -11,10 +11,10 @@ import re
 import smtplib
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from email.message import EmailMessage
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -115,21 +115,6 @@ class NotifySettings(SettingsGroup):
         return self
 
 
-class Notifier(Protocol):
-    """Delivers a message, or raises: then the outbox tries again."""
-
-    def __call__(self, message: Message, settings: NotifySettings) -> None:
-        """Deliver over the address in the settings."""
-        ...
-
-
-class Channel(NamedTuple):
-    """A notifier, and the setting without which it is off; "" if it needs none."""
-
-    notifier: Notifier
-    setting: str = ""
-
-
 def to_log(message: Message, settings: NotifySettings) -> None:
     """Into the program's own log."""
     level = logging.WARNING if message.event.urgent else logging.INFO
@@ -198,12 +183,14 @@ def _apprise() -> Any:
     return apprise.Apprise()
 
 
-NOTIFIERS: Mapping[str, Channel] = {
-    "log": Channel(to_log),
-    "webhook": Channel(to_webhook, "webhook_url"),
-    "mail": Channel(to_mail, "smtp_url"),
-    APPRISE: Channel(to_apprise, "apprise_urls"),
+NOTIFIERS: Mapping[str, tuple[Callable[[Message, NotifySettings], None], str]] = {
+    "log": (to_log, ""),
+    "webhook": (to_webhook, "webhook_url"),
+    "mail": (to_mail, "smtp_url"),
+    APPRISE: (to_apprise, "apprise_urls"),
 }
+"""What delivers a message or raises (the outbox then tries again), and the setting without which it
+is off; "" if it needs none."""
 
 
 def channels(settings: NotifySettings) -> tuple[str, ...]:
@@ -211,7 +198,7 @@ def channels(settings: NotifySettings) -> tuple[str, ...]:
 
     Each Apprise address is a channel, so that one that fails does not repeat what others delivered.
     """
-    on = [n for n, c in NOTIFIERS.items() if not c.setting or getattr(settings, c.setting)]
+    on = [name for name, (_, key) in NOTIFIERS.items() if not key or getattr(settings, key)]
     each = [f"{APPRISE} {_digest(url)}" for url in settings.apprise_urls]
     return (*(name for name in on if name != APPRISE), *dict.fromkeys(each))
 
@@ -230,7 +217,7 @@ def send(channel: str, message: Message, settings: NotifySettings) -> str:
         urls = tuple(url for url in settings.apprise_urls if _digest(url) == digest)
         settings = settings.model_copy(update={"apprise_urls": urls})
     try:
-        NOTIFIERS[name].notifier(message, settings)
+        NOTIFIERS[name][0](message, settings)
     except Exception as error:  # noqa: BLE001 - a channel fails no run
         log.warning("The channel %s failed (%s).", channel, type(error).__name__)
         return type(error).__name__

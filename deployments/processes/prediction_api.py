@@ -45,22 +45,31 @@ class Binding:
 
 def serve(settings: Settings, binding: Binding, say: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM; NotPossible or PortTaken say why it does not begin."""
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
     from housing.store.database.open import open_store
 
-    _refuse_open_door(settings, binding)
+    if settings.serve.token is None and not binding.without_token and not is_loopback(binding.host):
+        raise NotPossible(
+            what=f"Serving on {binding.host}",
+            why="others could ask, and HOUSING_SERVE__TOKEN is not set. Set it, or add "
+            "--without-token if they may.",
+        )
     with open_store(settings):
         pass  # a fault of the store is reported once, before any worker starts
     listening = listen(binding.host, binding.port, "housing serve --port")
     host = f"[{binding.host}]" if ":" in binding.host else binding.host
     say(f"http://{host}:{binding.port}  (Ctrl-C stops it)")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    config = config_of(settings, binding.workers)
     with listening:
         if binding.workers == 1:
-            _run(settings, binding, listening)
+            uvicorn.Server(config).run(sockets=[listening])
             return
         with tempfile.TemporaryDirectory(prefix="housing-metrics-") as shared:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared  # read when workers import the client
-            _run(settings, binding, listening)
+            Multiprocess(config, sockets=[listening]).run()
 
 
 def config_of(settings: Settings, workers: int = 1, app: Any = APP) -> "uvicorn.Config":
@@ -85,26 +94,6 @@ def config_of(settings: Settings, workers: int = 1, app: Any = APP) -> "uvicorn.
         lifespan="on",
         ws="none",
     )
-
-
-def _run(settings: Settings, binding: Binding, listening: socket.socket) -> None:
-    import uvicorn
-    from uvicorn.supervisors import Multiprocess
-
-    config = config_of(settings, binding.workers)
-    if binding.workers > 1:
-        Multiprocess(config, sockets=[listening]).run()
-    else:
-        uvicorn.Server(config).run(sockets=[listening])
-
-
-def _refuse_open_door(settings: Settings, binding: Binding) -> None:
-    if settings.serve.token is None and not binding.without_token and not is_loopback(binding.host):
-        raise NotPossible(
-            what=f"Serving on {binding.host}",
-            why="others could ask, and HOUSING_SERVE__TOKEN is not set. Set it, or add "
-            "--without-token if they may.",
-        )
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:

@@ -97,7 +97,11 @@ def parts(home: Path, port: int, api_port: int, secret: str) -> tuple[Service, .
 
 def up(home: Path, port: int, api_port: int, say: Say) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP; a second one does not wait for a running night."""
-    say = _ignore_closed_terminal(say)
+
+    def tell(text: str) -> None:
+        with suppress(OSError):  # a terminal that was closed must not keep us from ending in order
+            say(text)
+
     with _single_instance(home):
         with listen("127.0.0.1", port, "housing up --port"):
             listen("127.0.0.1", api_port, "housing up --api-port").close()
@@ -105,26 +109,16 @@ def up(home: Path, port: int, api_port: int, say: Say) -> None:
         secret = prefect_access.secret_of(home)
         watched = parts(home, port, api_port, secret)
         try:
-            _start_all(watched, say, stopping)
+            _start_all(watched, tell, stopping)
             if not stopping():
                 servers.publish_url(home, servers.api_url(port), secret)
-                _say_where(port, api_port, secret, say)
+                _say_where(port, api_port, secret, tell)
             while not stopping():
                 time.sleep(0.2)
                 for one in watched:
-                    _supervise(one, say)
+                    _supervise(one, tell)
         finally:
-            _stop_all(watched, home, say, lambda: stopping() > 1)
-
-
-def _ignore_closed_terminal(say: Say) -> Say:
-    """`say`, which may fail: a terminal that was closed must not keep us from ending in order."""
-
-    def lines_found(text: str) -> None:
-        with suppress(OSError):
-            say(text)
-
-    return lines_found
+            _stop_all(watched, home, tell, lambda: stopping() > 1)
 
 
 def _start_all(watched: Sequence[Service], say: Say, stopping: Callable[[], int]) -> None:

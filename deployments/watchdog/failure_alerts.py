@@ -7,13 +7,7 @@ about a run with a row is recorded with its end, also without the Prefect server
 from datetime import timedelta
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterEndTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    FlowRunFilterTags,
-)
+from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
@@ -40,12 +34,10 @@ def stop_mark(run: FlowRun) -> str:
 
 def report_failed_flow_runs(client: SyncPrefectClient, store: Store) -> None:
     """Record one alert for each end of such a run."""
+    wanted = {"state": {"type": {"any_": FAILED}}, "tags": {"all_": [TAG]}}
+    since = {"end_time": {"after_": utc_now() - MEMORY}}
     ended = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=FAILED)),
-            end_time=FlowRunFilterEndTime(after_=utc_now() - MEMORY),
-            tags=FlowRunFilterTags(all_=[TAG]),
-        ),
+        flow_run_filter=FlowRunFilter.model_validate(wanted | since),
         sort=FlowRunSort.END_TIME_DESC,
         limit=200,
     )

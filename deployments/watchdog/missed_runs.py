@@ -63,11 +63,9 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
     due = None if deployment is None else owed(deployment, now, watchdog_marks.mark(store, WATCHED))
     if deployment is None or due is None or now - due < PATIENCE:
         return
-    if (
-        _ran(store, due, now, "completed", "failed")
-        or _runs(store)
-        or _cancelled_by_user(client, store, due, now)
-    ):
+    if _ran(store, due, now, "completed", "failed") or _runs(store):
+        return
+    if _cancelled_by_user(client, store, due, now):
         return
     local = due.astimezone(ZoneInfo(settings.schedules.timezone))
     next_step = _obstacle(store, deployment, due)
@@ -82,9 +80,7 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
 def report_without_server(store: Store, settings: Settings) -> None:
     """Alert the team about a missed run while the Prefect server does not answer."""
     now = utc_now()
-    due = last_due(
-        CronSchedule(cron=settings.schedules.retrain, timezone=settings.schedules.timezone), now
-    )
+    due = last_due(_schedule(settings), now)
     if due is None or _runs(store) or not _any(store, run_rows.c.started_at < due):
         return  # or nothing has run here yet
     if not _ran(store, due, now, "completed", "failed", "crashed", "cancelled"):
@@ -110,9 +106,15 @@ def _obstacle(store: Store, deployment: DeploymentResponse, due: datetime) -> st
 def _start(
     client: SyncPrefectClient, store: Store, deployment: DeploymentResponse, due: datetime
 ) -> bool:
-    """Start the run unless one is queued; False if it was started before."""
-    key = _once(store, due)
+    """Start the run unless one is queued; False if it was started before.
+
+    A run that kills its machine must not do so all day: there is one start for a due time, and
+    another after each refusal, as a run that met another has done nothing.
+    """
+    refused = _between(due, utc_now()), run_rows.c.status == "refused"
+    count = sa.select(sa.func.count()).select_from(run_rows).where(*refused)
     with store.read() as connection:
+        key = f"made-up-for-{due.isoformat()}-{connection.execute(count).scalar_one()}"
         if watchdog_marks.set_at(connection, key) or _due(client, utc_now(), *ON_ITS_WAY):
             return False
     run = client.create_flow_run_from_deployment(
@@ -120,17 +122,6 @@ def _start(
     )
     watchdog_marks.mark(store, key)
     return run.state_type is StateType.SCHEDULED
-
-
-def _once(store: Store, due: datetime) -> str:
-    """The same for starts of which one is enough: one a due time, and another after a refusal.
-
-    A night that kills its machine must not do so all day; one that met another has done nothing.
-    """
-    refused = _between(due, utc_now()), run_rows.c.status == "refused"
-    with store.read() as connection:
-        count = sa.select(sa.func.count()).select_from(run_rows).where(*refused)
-        return f"made-up-for-{due.isoformat()}-{connection.execute(count).scalar_one()}"
 
 
 def _report_missed(store: Store, settings: Settings, due: datetime, next_step: str) -> None:
@@ -145,9 +136,12 @@ def _deployment(client: SyncPrefectClient, settings: Settings) -> DeploymentResp
     except ObjectNotFound:
         return None
     if not found.schedules:  # deleted in the UI: counts as switched off
-        cron = CronSchedule(cron=settings.schedules.retrain, timezone=settings.schedules.timezone)
-        found.schedules = [DeploymentSchedule(schedule=cron, active=False)]
+        found.schedules = [DeploymentSchedule(schedule=_schedule(settings), active=False)]
     return found
+
+
+def _schedule(settings: Settings) -> CronSchedule:
+    return CronSchedule(cron=settings.schedules.retrain, timezone=settings.schedules.timezone)
 
 
 def _due(client: SyncPrefectClient, now: datetime, *types: StateType) -> list[FlowRun]:

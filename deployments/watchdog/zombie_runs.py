@@ -52,7 +52,7 @@ def reconcile(client: SyncPrefectClient, store: Store) -> list[str]:
         for row in dead
         if row.kind not in runs.REPORTED
     ]
-    for run in _in_state(client, *UNFINISHED):
+    for run in _find(client, state=_types(*UNFINISHED)):
         why = death(store, run, utc_now())
         if why is None:
             said += _stop(store, run, utc_now())
@@ -112,7 +112,7 @@ def _stop(store: Store, run: FlowRun, now: datetime) -> list[str]:
 def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
     """End suspended runs whose approval request was decided at a terminal or expired."""
     said = []
-    for run in _in_state(client, StateType.PAUSED):
+    for run in _find(client, state=_types(StateType.PAUSED)):
         row = _newest_row(store, run)
         done = None if row is None else approval.decision_of(store, int(row.id))
         if done is not None:
@@ -121,10 +121,6 @@ def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
             rename_run(client, run, done.outcome, [done.outcome])
             said.append(f"The run {run.name} waits no longer: {done.message}")
     return said
-
-
-def _in_state(client: SyncPrefectClient, *types: StateType) -> list[FlowRun]:
-    return _find(client, state=_types(*types))
 
 
 def _types(*types: StateType) -> dict[str, Any]:

@@ -59,7 +59,5 @@ def _own(name: str, values: Any) -> BaseModel:
         return declared.model_validate(values)
     except ValidationError as error:
         # `from None`: the values may be secrets.
-        faults = [
-            ("__".join(map(str, (name, *e["loc"]))).upper(), e["msg"]) for e in error.errors()
-        ]
-        raise ValueError("; ".join(": ".join(fault) for fault in faults)) from None
+        faults = (("__".join(map(str, (name, *e["loc"]))), e["msg"]) for e in error.errors())
+        raise ValueError("; ".join(f"{path.upper()}: {why}" for path, why in faults)) from None

@@ -15,7 +15,7 @@ from housing.errors import NotPossible
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
 from housing.keys import row_keys
-from housing.notify import NOTIFIERS, Channel, Message
+from housing.notify import NOTIFIERS, Message
 from housing.operations import monitor_report
 from housing.operations.monitor import MonitorRun, monitor
 from housing.pipeline import ingest
@@ -47,7 +47,7 @@ def _home(seen_nights: Path, tmp_path: Path, **others: str) -> Iterator[tuple[Se
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     found: list[Message] = []
-    monkeypatch.setitem(NOTIFIERS, "test", Channel(lambda message, _: found.append(message)))  # type: ignore[arg-type]
+    monkeypatch.setitem(NOTIFIERS, "test", (lambda message, _: found.append(message), ""))
     return found
 
 

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from housing.inference.loaded_model import LoadedModel
-from housing.notify import NOTIFIERS, Channel, Message
+from housing.notify import NOTIFIERS, Message
 from housing.records import Event
 from housing.settings import load_settings
 from housing.store.database.engine import Store
@@ -73,7 +73,7 @@ def test_a_damaged_champion_is_not_used_and_one_alert_is_sent(
     own_home: Path, own_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = []
-    monkeypatch.setitem(NOTIFIERS, "test", Channel(lambda message, _: sent.append(message)))  # type: ignore[arg-type]
+    monkeypatch.setitem(NOTIFIERS, "test", (lambda message, _: sent.append(message), ""))
     path = _damage(own_store, 1)
     whole = Path(str(path).replace("/blobs/", "/backup/"))
     with (
@@ -106,7 +106,7 @@ def test_the_same_failure_is_reported_again_only_after_a_champion_was_loaded(
 ) -> None:
     """In any process and for any promotion; each `with` starts a new server."""
     sent: list[Message] = []
-    monkeypatch.setitem(NOTIFIERS, "test", Channel(lambda message, _: sent.append(message)))  # type: ignore[arg-type]
+    monkeypatch.setitem(NOTIFIERS, "test", (lambda message, _: sent.append(message), ""))
     make_champion(own_store, 1)
     path = _damage(own_store, 1)
     damaged = path.read_bytes()
