@@ -22,7 +22,7 @@ from deployments.processes.child_process import exit_with_parent
 from deployments.watchdog.failure_alerts import stop_mark
 from deployments.watchdog.missed_runs import skip_older
 from deployments.watchdog.zombie_runs import reconcile
-from housing.settings import Settings, load_settings
+from housing.settings import load_settings
 from housing.store.database.open import open_store
 from housing.store.runs import watchdog_marks
 
@@ -127,16 +127,11 @@ def main() -> None:
     settings = load_settings()
     os.environ.setdefault(HEARTBEAT, HEARTBEAT_SECONDS)
     os.environ["HOUSING_HOME"] = str(settings.home)  # runs may have another working folder
-    reconcile_on_startup(settings)
-    # Built outside of the loop: inside of it this method of Prefect's is another one.
-    asyncio.run(serve([deployment.build(settings.schedules) for deployment in DEPLOYMENTS]))
-
-
-def reconcile_on_startup(settings: Settings) -> None:
-    """On start-up: mark dead runs as crashed and skip superseded late runs."""
     with open_store(settings) as store, get_client(sync_client=True) as client:
         for message in (*reconcile(client, store), *skip_older(client)):
             log.info(message)
+    # Built outside of the loop: inside of it this method of Prefect's is another one.
+    asyncio.run(serve([deployment.build(settings.schedules) for deployment in DEPLOYMENTS]))
 
 
 async def serve(built: Sequence[RunnerDeployment]) -> None:

@@ -45,22 +45,13 @@ def reference_preprocessor(
     """
     covered = {*clustered, *(name for each in groups.values() for name in inputs_of(each))}
     rest = [name for name in table.named("number", features_only=True) if name not in covered]
-    parts: list[tuple[str, Any, list[str]]] = [
-        (name, _scaled(each), list(inputs_of(each))) for name, each in groups.items()
-    ]
-    if clustered:
-        parts.append(("geo", ClusterSimilarity(random_state=seed), list(clustered)))
+    median = SimpleImputer(strategy="median", keep_empty_features=True)
     return ColumnTransformer(
         [
-            *parts,
+            *((name, _scaled(each), list(inputs_of(each))) for name, each in groups.items()),
+            *([("geo", ClusterSimilarity(random_state=seed), [*clustered])] * bool(clustered)),
             *_categories(table),
-            (
-                "number",
-                make_pipeline(
-                    SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
-                ),
-                rest,
-            ),
+            ("number", make_pipeline(median, StandardScaler()), rest),
         ]
     )
 
@@ -82,7 +73,7 @@ def tree_preprocessor(
     return ColumnTransformer(
         [
             ("number", "passthrough", list(table.named("number", features_only=True))),
-            *(_numbered(table) if ordinal else _categories(table)),
+            *_categories(table, ordinal=ordinal),
             *((name, transformer(each), list(inputs_of(each))) for name, each in groups.items()),
             *([("near", _neighbours(covariates), list(inputs_of(covariates)))] * bool(covariates)),
         ]
@@ -225,23 +216,16 @@ def _scaled(derived: Sequence[Derived]) -> Pipeline:
     )
 
 
-def _numbered(table: Table) -> list[tuple[str, OrdinalEncoder, list[str]]]:
-    """The position of each category in the catalogue; unknown and missing ones are gaps."""
+def _categories(table: Table, *, ordinal: bool = False) -> list[tuple[str, Any, list[str]]]:
+    """One column a category of the catalogue, whatever a fold holds; unknown is all zeros.
+
+    With `ordinal`, the position of each category; unknown and missing ones are gaps.
+    """
     names = list(table.named("category", features_only=True))
-    encoder = OrdinalEncoder(
-        categories=[list(table.catalogue[name].categories) for name in names],
-        handle_unknown="use_encoded_value",
-        unknown_value=np.nan,
-    )
+    known = [list(table.catalogue[name].categories) for name in names]
+    encoder: Any = OneHotEncoder(categories=known, handle_unknown="ignore", sparse_output=False)
+    if ordinal:
+        encoder = OrdinalEncoder(
+            categories=known, handle_unknown="use_encoded_value", unknown_value=np.nan
+        )
     return [("category", encoder, names)] if names else []
-
-
-def _categories(table: Table) -> list[tuple[str, OneHotEncoder, list[str]]]:
-    """One column a category of the catalogue, whatever a fold holds; unknown is all zeros."""
-    names = list(table.named("category", features_only=True))
-    one_hot = OneHotEncoder(
-        categories=[list(table.catalogue[name].categories) for name in names],
-        handle_unknown="ignore",
-        sparse_output=False,
-    )
-    return [("category", one_hot, names)] if names else []

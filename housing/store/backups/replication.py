@@ -1,6 +1,7 @@
 """Second copies of blobs: copied, read back, compared with the digest in SQL, then recorded."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -55,7 +56,10 @@ def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
         here = (backup_copies.c.url == store.backup.url) & (backup_copies.c.verified_at > recent)
         read = set(connection.execute(sa.select(backup_copies.c.digest).where(here)).scalars())
     there = {digest_in(name) for name in store.backup.names()}
-    trusted = read & there & _in_newest_snapshot(store)
+    trusted: set[str] = set()
+    with suppress(Corrupt, UnknownId):  # there is no newest snapshot
+        newest = snapshots.read(store.backup, None).blobs
+        trusted = read & there & {blob.digest for blob in newest}
     unread = [blob for blob in wanted if blob.digest not in trusted]
     damaged = {blob for blob, _ in snapshots.damaged_copies(store.backup, unread)}
     for number, blob in enumerate(unread, start=1):
@@ -64,13 +68,6 @@ def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
         progress.report("back up", number, len(unread), f"{blob.size:,} bytes")
     record_copies(store, [blob.digest for blob in unread if blob not in damaged])
     return sum(blob.size for blob in damaged)
-
-
-def _in_newest_snapshot(store: Store) -> set[str]:
-    try:
-        return {blob.digest for blob in snapshots.read(store.backup, None).blobs}
-    except (Corrupt, UnknownId):
-        return set()
 
 
 def finish_snapshot(store: Store, manifest: Manifest) -> None:

@@ -64,7 +64,12 @@ def reasons(
     with store.read() as connection:
         equal = near_duplicates.equal_rows(connection, fingerprints(frame.iloc[at]))
         free = [b for b in datasets.basis(connection) if b not in known]
-        unread = _unindexed(connection, known)
+        unindexed = sa.select(batch_table.c.id, batch_table.c.segment).where(
+            batch_table.c.id.in_(known),
+            batch_table.c.segment.is_not(None),
+            batch_table.c.id.not_in(sa.select(batch_splits.c.batch)),
+        )
+        unread = {row.id: row.segment for row in connection.execute(unindexed)}
     elsewhere = np.zeros(len(at), dtype=np.bool_)
     elsewhere[equal.row[np.isin(equal.batch, free)]] = True
     words = row_words(frame.iloc[at])
@@ -125,16 +130,6 @@ def _kept_out(connection: Connection) -> list[KeptOut]:
         also = f"; {found[batch].remedy}" if batch in found and found[batch].remedy else ""
         found[batch] = KeptOut(batch, f"is blocked: {block.reason}", how + also)
     return [found[batch] for batch in sorted(found)]
-
-
-def _unindexed(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
-    """Segments of those batches whose rows are not in the near-duplicate index."""
-    query = sa.select(batch_table.c.id, batch_table.c.segment).where(
-        batch_table.c.id.in_(ids),
-        batch_table.c.segment.is_not(None),
-        batch_table.c.id.not_in(sa.select(batch_splits.c.batch)),
-    )
-    return {row.id: row.segment for row in connection.execute(query)}
 
 
 # --- copies of a batch ----------------------------------------------------------------------

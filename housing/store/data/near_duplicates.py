@@ -50,8 +50,11 @@ def look_up(connection: Connection, rows: Fingerprints) -> Known:
     for number in PARTS:
         part[np.isin(hashes, rows.hashes[:, number])] = number
     full = hashes[listed[:, 1] == LISTED - 1]
-    beside = [_words_beside(rows, number, full) for number in PARTS] if len(full) else []
-    words = _matching(connection, np.concatenate([np.empty(0, np.uint64), *beside]))
+    beside = [np.empty(0, np.uint64)]
+    for agreement in AGREEMENTS if len(full) else ():  # of rows whose hash has a full list
+        own = np.flatnonzero(np.isin(rows.hashes[:, agreement.part], full))
+        beside.append(words_of(agreement, rows.take(own)))
+    words = _matching(connection, np.concatenate(beside))
     return _known(part, listed, words[words[:, 1] < 0])
 
 
@@ -117,12 +120,6 @@ def _matching(connection: Connection, words: Words) -> bulk.Integers:
     if not len(words):
         return np.empty((0, 1 + len(_FIELDS)), dtype=np.int64)
     return bulk.matching(connection, column, _FIELDS, words.view(np.int64))
-
-
-def _words_beside(rows: Fingerprints, part: int, full: Words) -> Words:
-    """Words of rows whose hash of a part has a full list."""
-    own = rows.take(np.flatnonzero(np.isin(rows.hashes[:, part], full)))
-    return np.concatenate([words_of(a, own) for a in AGREEMENTS if a.part == part])
 
 
 def frequencies(connection: Connection) -> Frequencies:

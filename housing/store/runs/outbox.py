@@ -87,7 +87,10 @@ def deliver(store: Store) -> None:
     """Send what is due over the channels of this process; what fails fails nothing else."""
     try:
         while (row := _claim(store)) is not None:
-            error = send(row.channel, _message(row), store.notify)
+            late = utc_now() - row.recorded_at > LATE
+            when = f" (recorded at {row.recorded_at:%Y-%m-%d %H:%M} UTC)" if late else ""
+            message = Message(Event(row.event), row.message + when, row.subject)
+            error = send(row.channel, message, store.notify)
             _end_attempt(store.unfenced(), row, error)
     except (HousingError, SQLAlchemyError) as error:
         log.warning("Alerts wait to be sent: %s", error)
@@ -119,12 +122,6 @@ def _claim(store: Store) -> Row[Any] | None:
             claimed = alerts.update().where(alerts.c.id == row.id)
             connection.execute(claimed.values(attempts=row.attempts + 1, next_at=until))
         return row
-
-
-def _message(row: Row[Any]) -> Message:
-    late = utc_now() - row.recorded_at > LATE
-    when = f" (recorded at {row.recorded_at:%Y-%m-%d %H:%M} UTC)" if late else ""
-    return Message(Event(row.event), row.message + when, row.subject)
 
 
 def _end_attempt(store: Store, row: Row[Any], error: str) -> None:
