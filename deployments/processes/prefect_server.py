@@ -47,9 +47,9 @@ class Server(Child):
             raise ServerUnavailable(url=self.url, why=why, next_step=f"Its log is {self.log}.")
 
 
-def start(home: Path, *, port: int | None = None) -> Server:
-    """Start a server for one night on loopback; it is not ready yet when this returns."""
-    port = port or free_port()
+def start(home: Path) -> Server:
+    """Start a server for one run on loopback; it is not ready yet when this returns."""
+    port = free_port()
     url, secret = api_url(port), prefect_access.new_secret()
     log = home / "prefect" / "server.log"
     process = start_child(command(port), environment(url, secret, ui=False), log)
@@ -89,10 +89,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_healthy(url: str, timeout: float = 2.0) -> bool:
+def is_healthy(url: str) -> bool:
     """Whether an API is up."""
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=timeout) as response:  # noqa: S310
+        with urllib.request.urlopen(f"{url}/health", timeout=2.0) as response:  # noqa: S310
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError, ValueError):
         return False

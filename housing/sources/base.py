@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from pydantic import Field
-
 from housing.quality.table import Raw
 from housing.records import BatchSummary, KnownContent
 from housing.sources.files import ReadLimits
@@ -23,25 +21,13 @@ Own = TypeVar("Own", bound=OwnOptions)
 class SourceOptions(SourceSettings):
     """The settings of the sources, and what the caller decides for them."""
 
-    landing_dir: Path = Field(description="Folder of landing files.")
-    create_landing_dir: bool = Field(
-        default=False,
-        description="Make the folder if it is missing; otherwise a missing one is an error.",
-    )
-    limits: ReadLimits = Field(
-        default_factory=ReadLimits, description="What a file may cost to read."
-    )
-    cache_dir: Path = Field(description="Folder in which the reference table is kept.")
-    connect_seconds: float = Field(
-        default=3.0,
-        gt=0,
-        le=60,
-        description="Time limit for a server to answer.",
-    )
-    transfer_seconds: float = Field(
-        default=120.0, gt=0, le=3600, description="Time limit of a download."
-    )
-    seed: int = Field(default=42, ge=0, lt=2**31, description="Decides the simulated rows.")
+    landing_dir: Path
+    create_landing_dir: bool = False  # a missing folder is otherwise an error
+    limits: ReadLimits = ReadLimits()
+    cache_dir: Path  # of the reference table
+    connect_seconds: float = 3.0  # until a server answers
+    transfer_seconds: float = 120.0  # of a download
+    seed: int = 42  # decides the simulated rows
 
     def own(self, source: str, declared: type[Own]) -> Own:
         """What is set of the options that a source declares itself, else their defaults."""

@@ -12,11 +12,10 @@ import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from housing.errors import FileUnreadable
 from housing.schema import WORDING
@@ -24,24 +23,17 @@ from housing.schema import WORDING
 _BLOCK = 1 << 20  # bytes
 
 
-class ReadLimits(BaseModel):
+@dataclass(frozen=True)
+class ReadLimits:
     """Limits of a file, so that none can exhaust the machine."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_bytes: int = Field(default=2**31, ge=1_000, description="Bytes of a file once unpacked.")
-    max_line_bytes: int = Field(
-        default=2**16, ge=100, description="Bytes of one line of a CSV file."
-    )
-    max_columns: int = Field(default=1_000, ge=10, description="Columns of a table.")
-    max_rows: int = Field(default=50_000_000, ge=1, description="Rows of a table.")
-    max_footer_bytes: int = Field(default=2**24, ge=1_000, description="Bytes of a Parquet footer.")
-    max_ratio: int = Field(
-        default=200, ge=2, description="Unpacked bytes for each packed byte; tables reach about 10."
-    )
-    ratio_from_bytes: int = Field(
-        default=2**24, ge=0, description="Unpacked bytes up to which the ratio does not matter."
-    )
+    max_bytes: int = 2**31  # once unpacked
+    max_line_bytes: int = 2**16  # of a CSV file
+    max_columns: int = 1_000
+    max_rows: int = 50_000_000
+    max_footer_bytes: int = 2**24  # of a Parquet file
+    max_ratio: int = 200  # unpacked bytes for each packed byte; tables reach about 10
+    ratio_from_bytes: int = 2**24  # unpacked bytes up to which the ratio does not matter
 
 
 def shown(path: Path, *, whole: bool = False) -> str:
