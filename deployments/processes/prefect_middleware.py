@@ -33,33 +33,25 @@ def guarded(
     which it is reached are then not known, so that only the auth string keeps strangers out.
     """
     origins = frozenset(origin.strip().lower() for origin in allowed.split(",")) - {"*"}
-    app = _OwnPages(app, origins, secret, content_policy(api_url))
+    policy = content_policy(api_url).encode()
+
+    async def own_pages(scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse requests and WebSockets of pages of other origins; answer `/sign-in`."""
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+        elif foreign(scope["headers"], origins):
+            await _refuse(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] == SIGN_IN and secret is not None:
+            answer = _sign_in(Request(scope), secret)
+            await answer(scope, receive, _restricted(send, policy))
+        else:
+            await app(scope, receive, _restricted(send, policy))
+
     if is_loopback(host):
-        return TrustedHostMiddleware(app, LOOPBACK, www_redirect=False)
+        return TrustedHostMiddleware(own_pages, LOOPBACK, www_redirect=False)
     if secret is None:
         raise ValueError(f"Set {SERVER_SECRET} to USER:PASSWORD, or listen on 127.0.0.1.")
-    return app
-
-
-class _OwnPages:
-    """Refuses requests and WebSockets of pages of other origins; answers `/sign-in`."""
-
-    def __init__(
-        self, app: ASGIApp, origins: frozenset[str], secret: str | None, policy: str
-    ) -> None:
-        self.app, self.origins, self.secret, self.policy = app, origins, secret, policy.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-        elif foreign(scope["headers"], self.origins):
-            await _refuse(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"] == SIGN_IN and self.secret is not None:
-            await _sign_in(Request(scope), self.secret)(
-                scope, receive, _restricted(send, self.policy)
-            )
-        else:
-            await self.app(scope, receive, _restricted(send, self.policy))
+    return own_pages
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

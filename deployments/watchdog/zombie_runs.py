@@ -33,9 +33,6 @@ STARTING = timedelta(minutes=5)
 ENDING = timedelta(seconds=30)
 """Time between the end of a run in our store and its end in Prefect."""
 
-GONE = timedelta(0)
-"""A process that is known to be gone will not finish the run."""
-
 WITHOUT_ROW = timedelta(hours=6)
 """Age from which a run without a row (rollback, backup, ...) counts as dead."""
 
@@ -145,7 +142,8 @@ def death(store: Store, run: FlowRun, now: datetime) -> str | None:
         return None  # or `died` would have marked it
     # Either it is about to end in Prefect's store too, or it is on its way up again.
     ended = newest.finished_at
-    patience = STARTING if began > ended else GONE if newest.status == "crashed" else ENDING
+    ending = timedelta(0) if newest.status == "crashed" else ENDING  # its process is gone
+    patience = STARTING if began > ended else ending
     with store.read() as connection:
         if began > ended and approvals.of_run(connection, newest.id) is not None:
             patience = WITHOUT_ROW  # it carries out what a person answered, which has no row

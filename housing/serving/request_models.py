@@ -80,12 +80,10 @@ _ID = Annotated[
 ]
 
 
-_typed_dict: Any = TypedDict  # called as a function: the fields are the catalogue's
-
-
 def _shape(name: str, fields: Mapping[str, Any]) -> Any:
     """Plain dictionaries with exactly these fields."""
-    made = _typed_dict(name, dict(fields))
+    typed_dict: Any = TypedDict  # called as a function: the fields are the catalogue's
+    made = typed_dict(name, dict(fields))
     made.__pydantic_config__ = ConfigDict(extra="forbid", title=name)
     return made
 

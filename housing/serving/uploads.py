@@ -32,7 +32,6 @@ KINDS = {
     PARQUET: "parquet",
     "application/x-parquet": "parquet",
 }
-MEDIA_TYPES = {"csv": CSV, "parquet": PARQUET}
 
 T = TypeVar("T")
 
@@ -52,7 +51,7 @@ async def score_upload(request: Request, state: AppState) -> Response:
         raise
     return FileResponse(
         target,
-        media_type=MEDIA_TYPES[kind],
+        media_type=PARQUET if kind == "parquet" else CSV,
         filename=f"predictions.{kind}",
         headers={
             "X-Model": served.name,
