@@ -73,7 +73,7 @@ def _test_rmse(connection: Connection, model: int) -> float | None:
 def list_datasets(connection: Connection, limit: int | None = None) -> Rows:
     """All dataset versions."""
     query = sa.select(dataset_versions.c.id).order_by(dataset_versions.c.id.desc()).limit(limit)
-    return [_dataset(connection, id_) for id_ in connection.execute(query).scalars().all()]
+    return [_dataset(connection, id_) for id_ in connection.scalars(query).all()]
 
 
 def _dataset(connection: Connection, id_: int) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def show_batch(connection: Connection, id_: int) -> dict[str, Any]:
         "rejections": row.rejections,
         "new_rows": row.accepted_rows - row.changed_rows - row.unchanged_rows,
         "known_unchanged": row.unchanged_rows,
-        "unused_rows": connection.execute(unused).scalar(),  # None before it has its sides
+        "unused_rows": connection.scalar(unused),  # None before it has its sides
         **_fields(row, "digest", "segment"),
         "quarantine": row.rejected,
         "run": named("r", row.run),

@@ -54,7 +54,7 @@ def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
     with store.read() as connection:
         recent = utc_now() - REREAD_AFTER
         here = (backup_copies.c.url == store.backup.url) & (backup_copies.c.verified_at > recent)
-        read = set(connection.execute(sa.select(backup_copies.c.digest).where(here)).scalars())
+        read = set(connection.scalars(sa.select(backup_copies.c.digest).where(here)))
     there = {digest_in(name) for name in store.backup.names()}
     trusted: set[str] = set()
     with suppress(Corrupt, UnknownId):  # there is no newest snapshot
@@ -178,7 +178,7 @@ def without_a_copy(store: Store, row: Row[Any]) -> str:
     """The next step for a blob that is lost in both places."""
     with store.read() as connection:
         made = models.c.artifact == row.digest, models.c.golden == row.digest
-        model = connection.execute(sa.select(models.c.id).where(sa.or_(*made))).scalar()
+        model = connection.scalar(sa.select(models.c.id).where(sa.or_(*made)))
     if model is None:
         return "Restore an older backup (`housing backup list`), or ingest its file again."
     return f"`housing reproduce m{model} --keep` trains the model again."

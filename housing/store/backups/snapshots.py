@@ -99,7 +99,7 @@ def live_blobs(connection: Connection) -> tuple[BlobRef, ...]:
 def copied_blobs(connection: Connection, url: str) -> tuple[BlobRef, ...]:
     """Those of `live_blobs` with a copy in the backup at `url`, as SQL records."""
     query = sa.select(backup_copies.c.digest).where(backup_copies.c.url == url)
-    copied = set(connection.execute(query).scalars())
+    copied = set(connection.scalars(query))
     return tuple(blob for blob in live_blobs(connection) if blob.digest in copied)
 
 

@@ -90,9 +90,9 @@ def _continue_ids(connection: Connection, table: sa.Table) -> None:
     if connection.dialect.name != "postgresql" or "id" not in table.columns:
         return
     name = sa.func.pg_get_serial_sequence(table.name, "id")
-    if connection.execute(sa.select(name)).scalar() is None:
+    if connection.scalar(sa.select(name)) is None:
         return
-    highest = connection.execute(sa.select(sa.func.max(table.c.id))).scalar()
+    highest = connection.scalar(sa.select(sa.func.max(table.c.id)))
     if highest is not None:
         connection.execute(sa.select(sa.func.setval(name, highest)))
 

@@ -97,8 +97,7 @@ class BatchLookup:
             .limit(1)
         )
         with self.store.read() as connection:
-            found: str | None = connection.execute(query).scalar()
-            return found
+            return connection.scalar(query)
 
     def has_batch_of(self, source: str, *, real: bool = False) -> bool:
         """Whether a delivery of a source, a real one, has been stored and not discarded."""
@@ -111,7 +110,7 @@ def kinds(connection: Connection, source: str | None = None) -> set[bool]:
     query = sa.select(batches.c.simulated).where(batches.c.status.in_((*TAKEN, "quarantined")))
     if source is not None:
         query = query.where(batches.c.source == source)
-    return set(connection.execute(query.distinct()).scalars())
+    return set(connection.scalars(query.distinct()))
 
 
 def _with_digest(connection: Connection, digest: str) -> Row[Any] | None:
@@ -227,7 +226,7 @@ def recent_row_counts(
         .order_by(batches.c.id.desc())
         .limit(limit)
     )
-    return tuple(reversed(connection.execute(query).scalars().all()))
+    return tuple(reversed(connection.scalars(query).all()))
 
 
 def ingested_after(connection: Connection, run: int) -> Sequence[Row[Any]]:

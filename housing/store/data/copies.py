@@ -114,7 +114,7 @@ def release(store: Store) -> tuple[int, ...]:
 def _kept_out(connection: Connection) -> list[KeptOut]:
     """Batches with accepted rows that are quarantined, discarded, blocked or withdrawn."""
     found = {}
-    ever = connection.execute(sa.select(version_batches.c.batch)).scalars()
+    ever = connection.scalars(sa.select(version_batches.c.batch))
     for batch in set(ever) - set(datasets.active_members(connection)):
         how = f"`housing dataset restore b{batch} --reason TEXT` restores it"
         found[batch] = KeptOut(batch, "was withdrawn", how)
@@ -190,7 +190,7 @@ def _decide(store: Store, find: Callable[[Connection], T], act: Callable[[Connec
 def _state(connection: Connection) -> tuple[object, ...]:
     """What `of` depends on: batches, and how many of them are in the index."""
     indexed = sa.select(sa.func.count()).select_from(batch_splits)
-    return datasets.basis(connection), connection.execute(indexed).scalar()
+    return datasets.basis(connection), connection.scalar(indexed)
 
 
 @dataclass(frozen=True)

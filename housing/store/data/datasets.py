@@ -34,7 +34,7 @@ TAKEN = ("accepted", "unchanged", "released")
 
 def active(connection: Connection) -> DatasetVersion | None:
     """The newest version, or None before the first."""
-    newest = connection.execute(sa.select(sa.func.max(dataset_versions.c.id))).scalar()
+    newest = connection.scalar(sa.select(sa.func.max(dataset_versions.c.id)))
     return None if newest is None else get(connection, newest)
 
 
@@ -66,7 +66,7 @@ def _members(connection: Connection, version: int) -> tuple[int, ...]:
         .where(sa.or_(spans.last_version.is_(None), spans.last_version >= version))
         .order_by(spans.position)
     )
-    return tuple(connection.execute(query).scalars())
+    return tuple(connection.scalars(query))
 
 
 def waiting(connection: Connection) -> tuple[int, ...]:
@@ -79,7 +79,7 @@ def waiting(connection: Connection) -> tuple[int, ...]:
         .where(batches.c.status.in_(TAKEN), batches.c.segment.is_not(None), _never_entered())
         .order_by(batches.c.id)
     )
-    return tuple(connection.execute(query).scalars())
+    return tuple(connection.scalars(query))
 
 
 def _never_entered() -> sa.ColumnElement[bool]:
@@ -90,7 +90,7 @@ def entering(connection: Connection) -> tuple[int, ...]:
     """Batches that the next version adds: none while no waiting batch changes a row."""
     new = waiting(connection)
     status = sa.select(batches.c.status).where(batches.c.id.in_(new)).distinct()
-    changes = set(connection.execute(status).scalars()) - {"unchanged"}
+    changes = set(connection.scalars(status)) - {"unchanged"}
     return new if changes else ()
 
 
@@ -112,7 +112,7 @@ def append_waiting(store: Store, *, reason: str, run: int | None) -> DatasetVers
         if not new:
             return None
         version = _new_version(connection, "append", reason, run)
-        last = connection.execute(sa.select(sa.func.max(version_batches.c.position))).scalar() or 0
+        last = connection.scalar(sa.select(sa.func.max(version_batches.c.position))) or 0
         rows = [
             {"batch": b, "first_version": version, "position": last + i}
             for i, b in enumerate(new, start=1)
@@ -185,7 +185,7 @@ def withdrawn_with(connection: Connection, batch: int) -> tuple[int, ...]:
         .where(spans.batch > batch)
         .order_by(spans.batch)
     )
-    return tuple(b for b in connection.execute(query).scalars() if withdrawn(connection, b))
+    return tuple(b for b in connection.scalars(query) if withdrawn(connection, b))
 
 
 def withdrawn(connection: Connection, batch: int) -> bool:
@@ -222,7 +222,7 @@ def roll_back_in(
 def _new_version(
     connection: Connection, operation: str, reason: str, run: int | None = None
 ) -> int:
-    parent = connection.execute(sa.select(sa.func.max(dataset_versions.c.id))).scalar()
+    parent = connection.scalar(sa.select(sa.func.max(dataset_versions.c.id)))
     version = int(parent or 0) + 1  # the primary key settles a race past the writer's lock
     facts = {"operation": operation, "reason": reason, "run": run, "created_at": utc_now()}
     connection.execute(dataset_versions.insert().values(id=version, parent=parent, **facts))
@@ -308,7 +308,7 @@ def unused_rows(store: Store, version: int) -> int:
     with store.read() as connection:
         members = get(connection, version).batches
         query = sa.select(sa.func.max(batch_splits.c.unused_rows))
-        if not connection.execute(query.where(batch_splits.c.batch.in_(members))).scalar():
+        if not connection.scalar(query.where(batch_splits.c.batch.in_(members))):
             return 0
     return int((_latest_rows(store, version, ())[SIDE_COLUMN] == NEITHER).sum())
 
@@ -320,7 +320,7 @@ def delivered(store: Store, version: int, columns: Sequence[str]) -> "Iterator[p
     with store.read() as connection:
         members = get(connection, version).batches
         query = sa.select(batches.c.segment).where(batches.c.id.in_(members))
-        segments = connection.execute(query.order_by(batches.c.id.desc())).scalars().all()
+        segments = connection.scalars(query.order_by(batches.c.id.desc())).all()
     return (to_frame(get_table(store, segment, columns)) for segment in segments)
 
 
@@ -351,7 +351,7 @@ def _latest_rows(store: Store, version: int, columns: Iterable[str]) -> "pd.Data
 
 def _empty(connection: Connection, version: int) -> NothingToTrainOn:
     left = version_batches.c.last_version == version - 1
-    gone = connection.execute(sa.select(sa.func.max(version_batches.c.batch)).where(left)).scalar()
+    gone = connection.scalar(sa.select(sa.func.max(version_batches.c.batch)).where(left))
     next_step = "`housing ingest FILE` adds rows."
     if gone is not None:
         next_step = (

@@ -31,7 +31,7 @@ def get(connection: Connection, version: int) -> DatasetProfile | None:
 
 def newest(connection: Connection) -> DatasetProfile | None:
     """The facts of the newest version that has been read, or None."""
-    version = connection.execute(sa.select(sa.func.max(dataset_profiles.c.version))).scalar()
+    version = connection.scalar(sa.select(sa.func.max(dataset_profiles.c.version)))
     return None if version is None else get(connection, version)
 
 

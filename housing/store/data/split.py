@@ -53,7 +53,7 @@ def unsplit(connection: Connection) -> tuple[int, ...]:
         .group_by(version_batches.c.batch)
         .order_by(sa.func.min(version_batches.c.position))
     )
-    return tuple(connection.execute(query).scalars())
+    return tuple(connection.scalars(query))
 
 
 def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:

@@ -100,7 +100,7 @@ def _has_tables(store: Store) -> bool:
 def _refuse_other_problems(store: Store) -> None:
     newest = sa.select(dataset_versions.c.problem).order_by(dataset_versions.c.id.desc()).limit(1)
     with store.read() as connection:
-        found = connection.execute(newest).scalar()
+        found = connection.scalar(newest)
     if found not in (None, PROBLEM.name):
         raise ProblemDiffers(store=store.url, found=found, name=PROBLEM.name)
 
@@ -152,10 +152,7 @@ def schema_version(connection: Connection) -> str | None:
     """The database's revision, or None for an empty database."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    version: str | None = connection.execute(
-        sa.text("SELECT version_num FROM alembic_version")
-    ).scalar()
-    return version
+    return str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")))
 
 
 def _upgrade(connection: Connection, to: str) -> None:

@@ -225,15 +225,14 @@ def set_mark(place: DurableFileSystem, mark: str) -> None:
 
 def identity(connection: Connection) -> str | None:
     """The id of a database, or None before its first use."""
-    id_: str | None = connection.execute(sa.select(store_identity.c.id)).scalar()
-    return id_
+    return connection.scalar(sa.select(store_identity.c.id))
 
 
 def _mark(store: Store) -> str:
     with store.read() as connection:
         words = [identity(connection) or _made_id(store)]
         for letter, (_, number, _) in _ROWS.items():
-            name = f"{letter}{connection.execute(sa.select(sa.func.max(number))).scalar() or 0}"
+            name = f"{letter}{connection.scalar(sa.select(sa.func.max(number))) or 0}"
             at = _time_of(connection, name)
             words += [] if at is None else [name, at]
     return " ".join(words)
@@ -242,7 +241,7 @@ def _mark(store: Store) -> str:
 def _time_of(connection: Connection, name: str) -> str | None:
     """When a row that a mark names was made, ISO 8601; None if there is none."""
     _, number, time = _ROWS[name[0]]
-    at = connection.execute(sa.select(time).where(number == int(name[1:]))).scalar()
+    at = connection.scalar(sa.select(time).where(number == int(name[1:])))
     return None if at is None else str(at.isoformat())
 
 

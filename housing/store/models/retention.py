@@ -54,7 +54,7 @@ def with_artifacts(connection: Connection, wanted: Sequence[int]) -> tuple[int, 
         .join(blobs, blobs.c.digest.in_((models.c.artifact, models.c.golden)))
         .where(blobs.c.pruned_at.is_not(None))
     )
-    gone = set(connection.execute(query).scalars())
+    gone = set(connection.scalars(query))
     return tuple(model for model in wanted if model not in gone)
 
 
@@ -75,9 +75,9 @@ def prunable_digests(connection: Connection, policy: RetentionPolicy, days: int)
         model = {models: models.c.id, evaluations: evaluations.c.challenger}.get(table)
         if model is not None:
             query = query.where((table.c.created_at >= before) | model.in_(kept))
-        wanted |= set(connection.execute(query).scalars())
+        wanted |= set(connection.scalars(query))
     live = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None), blobs.c.created_at < before)
-    found = connection.execute(live.order_by(blobs.c.digest)).scalars()
+    found = connection.scalars(live.order_by(blobs.c.digest))
     return tuple(digest for digest in found if digest not in wanted)
 
 
@@ -85,7 +85,7 @@ def named(connection: Connection, digests: Collection[str]) -> set[str]:
     """Those of the digests that some row refers to."""
     found: set[str] = set()
     for _, column in _links():
-        found |= set(connection.execute(sa.select(column).where(column.in_(digests))).scalars())
+        found |= set(connection.scalars(sa.select(column).where(column.in_(digests))))
     return found
 
 
@@ -105,8 +105,8 @@ def _kept(connection: Connection, policy: RetentionPolicy, days: int) -> set[int
     return {
         *champions(connection, policy, days),
         *blocks.current(connection).models,
-        *connection.execute(active).scalars(),
-        *connection.execute(asked).scalars(),
+        *connection.scalars(active),
+        *connection.scalars(asked),
     }
 
 

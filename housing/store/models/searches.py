@@ -64,7 +64,7 @@ def best_of_others(connection: Connection, before: int, limit: int) -> list[Cand
         .limit(limit)
     )
     found = []
-    for search in connection.execute(query).scalars():
+    for search in connection.scalars(query):
         scored = [t for t in trials_of(connection, search) if t.rmse < inf]
         if scored:
             found.append(min(scored, key=lambda t: (t.rmse, t.candidate.index)).candidate)

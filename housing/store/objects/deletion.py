@@ -60,7 +60,7 @@ def delete_copies(store: Store, names: Sequence[str]) -> int:
     for part in batched(names, AT_ONCE):
         with store.write() as connection:
             live = blobs.c.digest.in_([*map(digest_in, part)]) & blobs.c.pruned_at.is_(None)
-            kept = set(connection.execute(sa.select(blobs.c.digest).where(live)).scalars())
+            kept = set(connection.scalars(sa.select(blobs.c.digest).where(live)))
             going = _delete(store.backup, part, kept)
             gone = backup_copies.c.digest.in_([*map(digest_in, going)])
             here = backup_copies.c.url == store.backup.url
@@ -81,7 +81,7 @@ def present(connection: Connection, digests: Sequence[str] | None = None) -> set
     query = sa.select(blobs.c.digest).where(blobs.c.deleted_at.is_(None))
     if digests is not None:
         query = query.where(blobs.c.digest.in_(digests))
-    return set(connection.execute(query).scalars())
+    return set(connection.scalars(query))
 
 
 def is_dropped(store: Store, digest: str) -> bool:

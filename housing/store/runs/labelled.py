@@ -56,7 +56,7 @@ def unread(before: datetime, promotion: int) -> sa.ColumnElement[bool]:
 
 def origins(connection: Connection) -> Sequence[str]:
     """Batches of labels (b5, l3) that have rows."""
-    return connection.execute(sa.select(table.c.origin).distinct()).scalars().all()
+    return connection.scalars(sa.select(table.c.origin).distinct()).all()
 
 
 def error_sums(connection: Connection, withdrawn: Collection[str]) -> Sequence[Row[Any]]:

@@ -45,7 +45,7 @@ def labelled_rows(connection: Connection, source: str, promotion: int) -> Sequen
     query = sa.select(monitor_windows.c.labelled_rows).where(
         monitor_windows.c.source == source, monitor_windows.c.promotion == promotion
     )
-    return connection.execute(query.order_by(monitor_windows.c.id)).scalars().all()
+    return connection.scalars(query.order_by(monitor_windows.c.id)).all()
 
 
 def newest(connection: Connection) -> Sequence[Row[Any]]:
@@ -64,9 +64,9 @@ def unread(connection: Connection, before: datetime, promotion: int) -> sa.Colum
     """
     columns = monitor_windows.c
     read: list[int] = []
-    for source in connection.execute(sa.select(columns.source).distinct()).scalars().all():
+    for source in connection.scalars(sa.select(columns.source).distinct()).all():
         newest = sa.select(columns.id).where(columns.source == source).order_by(columns.id.desc())
-        read += connection.execute(newest.limit(RECENT)).scalars()
+        read += connection.scalars(newest.limit(RECENT))
     unlabelled = sa.cast(columns.labelled_rows, sa.Text) == "{}"
     past = sa.or_(columns.promotion != promotion, unlabelled)
     return sa.and_(columns.recorded_at < before, columns.id.not_in(read), past)

@@ -174,7 +174,7 @@ def _without_own_lease(connection: Connection) -> list[int]:
 def _running(connection: Connection, *, needs_run_lease: bool) -> list[int]:
     leased = runs.c.kind.in_(REPORTED)
     where = runs.c.status == "running", leased if needs_run_lease else ~leased
-    return list(connection.execute(sa.select(runs.c.id).where(*where)).scalars())
+    return list(connection.scalars(sa.select(runs.c.id).where(*where)))
 
 
 RETRAINING = ("nightly", "backfill")
@@ -223,7 +223,7 @@ def skipped_files_since(connection: Connection, run: int) -> tuple[BatchSummary,
         runs.c.id > run, runs.c.skipped_files.is_not(None)
     )
     found: dict[tuple[str, str], BatchSummary] = {}
-    for left in connection.execute(query.order_by(runs.c.id)).scalars():
+    for left in connection.scalars(query.order_by(runs.c.id)):
         batches = TypeAdapter(tuple[BatchSummary, ...]).validate_python(left)
         found |= {(batch.source, batch.name): batch for batch in batches}
     return tuple(found.values())

@@ -12,8 +12,7 @@ from housing.store.database.tables import utc_now, watchdog_marks
 def set_at(connection: Connection, key: str) -> datetime | None:
     """When a mark was set, or None if it is not."""
     query = sa.select(watchdog_marks.c.at).where(watchdog_marks.c.key == key)
-    found: datetime | None = connection.execute(query).scalar()
-    return found
+    return connection.scalar(query)
 
 
 def mark(store: Store, key: str) -> datetime:
