@@ -46,8 +46,8 @@ def files(census_path: Path) -> list[pd.DataFrame]:
     return [table.iloc[order[a:b]] for a, b in pairwise(edges)]
 
 
-def _sides(store: Store) -> dict[int, bool]:
-    query = sa.select(split_sides.c.key, split_sides.c.test)
+def _sides(store: Store) -> dict[int, int]:
+    query = sa.select(split_sides.c.key, split_sides.c.side)
     with store.read() as connection:
         return dict(connection.execute(query).tuples().all())
 
@@ -56,7 +56,7 @@ def test_ten_nights(plan: Settings, files: list[pd.DataFrame]) -> None:
     folder = plan.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True)
-    known: dict[int, bool] = {}
+    known: dict[int, int] = {}
     champion = None
     for number, rows in enumerate(files, start=1):
         rows.to_csv(folder / f"night-{number:02}.csv", index=False)

@@ -35,7 +35,7 @@ from housing.training.near_duplicates import Known, bits_of, meeting, straddling
 LISTED = 64
 """Rows listed under one hash; further rows are found by their words."""
 
-_FIELDS = ["l.number", "l.rest", bulk.SIDE, "l.batch"]
+_FIELDS = ["l.number", "l.rest", "l.side", "l.batch"]
 
 
 # --- looking up -----------------------------------------------------------------------------
@@ -169,8 +169,7 @@ def append(
 def _insert(connection: Connection, where: tuple[int, int], columns: bulk.Integers) -> None:
     hashes, number, rest, side = columns[:, np.lexsort((columns[1], columns[0]))]
     generation, batch = (np.full(len(hashes), n) for n in where)
-    sides = bulk.stored_sides(side.astype(np.int8))
-    bulk.insert(connection, near_duplicate_index, generation, hashes, number, rest, sides, batch)
+    bulk.insert(connection, near_duplicate_index, generation, hashes, number, rest, side, batch)
 
 
 def _new_and_again(

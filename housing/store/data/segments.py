@@ -14,7 +14,7 @@ from housing import schema
 from housing.errors import Corrupt
 from housing.store.database.engine import Store
 from housing.store.objects.blobs import Blob
-from housing.training.fingerprints import NEITHER, TEST, Sides
+from housing.training.fingerprints import Sides
 
 
 def put_frame(store: Store, frame: pd.DataFrame) -> Blob:
@@ -42,15 +42,13 @@ def get_table(store: Store, digest: str, columns: Sequence[str] | None = None) -
 
 
 def put_sides(store: Store, side: Sides) -> Blob:
-    """Store the side of each row of a segment: true is test, null is neither."""
-    test = pa.array(side == TEST, mask=side == NEITHER)
-    return put_table(store, pa.table({"test": test}))
+    """Store the side of each row of a segment."""
+    return put_table(store, pa.table({"side": side}))
 
 
 def get_sides(store: Store, digest: str) -> Sides:
     """The side of each row of a segment, in its row order."""
-    test = get_table(store, digest)["test"]
-    sides: Sides = test.cast(pa.int8()).fill_null(NEITHER).to_numpy()
+    sides: Sides = get_table(store, digest)["side"].to_numpy()
     return sides
 
 

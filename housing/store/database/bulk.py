@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from housing.keys import Keys
 from housing.store.database.tables import split_sides
-from housing.training.fingerprints import NEITHER, TEST, Sides
+from housing.training.fingerprints import Sides
 
 _CHUNK = 100_000
 Integers = npt.NDArray[np.int64]
@@ -27,27 +27,14 @@ def insert_sides(connection: Connection, generation: int, keys: Keys, side: Side
     """
     order = np.argsort(keys)  # ascending keys build a B-tree several times faster
     generations = np.full(len(keys), generation)
-    insert(connection, split_sides, generations, keys[order], stored_sides(side[order]))
+    insert(connection, split_sides, generations, keys[order], side[order])
 
 
 def known_sides(connection: Connection, keys: Keys) -> tuple[Keys, Sides]:
     """Those of `keys` that the ledger has, ascending, and their sides."""
-    found = matching(connection, split_sides.c.key, [SIDE], keys)
+    found = matching(connection, split_sides.c.key, ["l.side"], keys)
     found = found[np.argsort(found[:, 0])]
     return found[:, 0], found[:, 1].astype(np.int8)
-
-
-SIDE = f"CASE WHEN l.test IS NULL THEN {NEITHER} WHEN l.test THEN {TEST} ELSE 0 END"
-"""A side as a number, for `matching`."""
-
-
-def stored_sides(side: Sides) -> npt.NDArray[Any]:
-    """Sides as SQL has them: true is test, null is neither."""
-    test: npt.NDArray[Any] = side == TEST
-    if (side == NEITHER).any():
-        test = test.astype(object)
-        test[side == NEITHER] = None
-    return test
 
 
 LOOKUP = (

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -238,7 +239,7 @@ split_sides = Table(
     metadata,
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("test", Boolean(create_constraint=False)),  # null: used on neither side
+    Column("side", SmallInteger, nullable=False),  # 0 training, 1 test, -1 neither
     sqlite_with_rowid=False,
 )
 
@@ -253,7 +254,7 @@ near_duplicate_index = Table(
     Column("hash", BigInteger, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),  # of the row, from 0
     Column("rest", BigInteger, nullable=False),  # the values that the hash leaves out, packed
-    Column("test", Boolean(create_constraint=False)),  # null: used on neither side
+    Column("side", SmallInteger, nullable=False),  # 0 training, 1 test, -1 neither
     Column("batch", Integer, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -82,7 +82,7 @@ def twins(frame: pd.DataFrame) -> int:
 
 def ledger_of(store):
     with store.read() as connection:
-        return dict(connection.execute(sa.select(split_sides.c.key, split_sides.c.test)).all())
+        return dict(connection.execute(sa.select(split_sides.c.key, split_sides.c.side)).all())
 
 
 def sides_of(store, batch):
@@ -172,7 +172,7 @@ def test_a_row_between_two_sides_is_used_on_neither(store, census, add_batch):
     assert sides_of(store, batch).tolist() == expected.tolist()
     version, ledger = newest(store), ledger_of(store)
     unused = with_ids(middle, "middle")[KEY_COLUMN][split_apart]
-    assert [ledger[key] for key in unused] == [None] * split_apart.sum()
+    assert [ledger[key] for key in unused] == [NEITHER] * split_apart.sum()
     frame = datasets.read(store, version)
     assert len(frame) == 900 - split_apart.sum()
     assert not frame[KEY_COLUMN].isin(unused).any()
@@ -199,7 +199,7 @@ def test_a_backup_brings_back_sides_and_agreements(blank_store, blank_sqlite, ce
             with restored.write() as connection:
                 assert table_dump.load(connection, table, data) == len(rows)
                 assert connection.execute(query).all() == rows
-            assert {row.test for row in rows} == {True, False, None}
+            assert {row.side for row in rows} == {TEST, TRAIN, NEITHER}
 
 
 def test_a_correction_that_meets_the_other_side_is_not_used_until_it_is_corrected_back(

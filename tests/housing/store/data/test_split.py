@@ -43,7 +43,7 @@ def small_generations():
 def ledger_of(store):
     with store.read() as connection:
         rows = connection.execute(sa.select(split_sides).order_by(split_sides.c.key)).all()
-    sides = {row.key: row.test for row in rows}
+    sides = {row.key: row.side for row in rows}
     assert len(sides) == len(rows), "a district has two sides"
     return sides
 
@@ -296,7 +296,7 @@ def test_what_fails_halfway_leaves_no_trace(store, districts, add_batch, monkeyp
 @pytest.mark.parametrize("column", [split_sides.c.key, near_duplicate_index.c.hash], ids=str)
 def test_sqlite_looks_each_word_up_and_never_scans_the_table(blank_sqlite, column):
     """PostgreSQL has statistics to choose by; SQLite has none, so the query leaves no choice."""
-    where = {"table": column.table.name, "column": column.name, "fields": bulk.SIDE}
+    where = {"table": column.table.name, "column": column.name, "fields": "l.side"}
     with blank_sqlite() as store, store.write() as connection:
         bulk.load_wanted(connection, np.arange(3))
         explain = f"EXPLAIN QUERY PLAN {bulk.LOOKUP.format(generation=7, **where)}"
