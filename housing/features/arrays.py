@@ -5,6 +5,7 @@ transformer computes. Not here: models (`inference.fast_predictor`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,9 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+)
 
 from housing import schema
 from housing.features.derived import compute
@@ -26,6 +33,8 @@ Function = Callable[[Any], Any]
 
 NUMBERS = tuple(name for name in schema.FEATURES if name in schema.NUMBERS)
 CATEGORIES = schema.CATEGORIES
+NO_CATEGORY = -1
+"""Code of a missing category."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,14 +138,23 @@ def _scaled(scaler: StandardScaler, _: Sequence[str]) -> Function:
     return lambda rows: (rows - mean) / scale
 
 
+def _without_names(fitted: Any, _: Sequence[str]) -> Function:
+    """Scikit-learn's own `transform`, which warns of an array where it was fitted on a frame."""
+    plain = copy(fitted)
+    vars(plain).pop("feature_names_in_", None)
+    transform: Function = plain.transform
+    return transform
+
+
 def _levels(encoder: Any, names: Sequence[str]) -> list[npt.NDArray[Any]]:
     """What an encoder knows of each column: numbers, or positions in the catalogue."""
     found = []
     for name, levels in zip(names, encoder.categories_, strict=True):
         codes = {text: code for code, text in enumerate(schema.CATALOGUE[name].categories)}
-        if name in CATEGORIES and not set(levels) <= codes.keys():
+        known = [level for level in levels if level == level]  # a gap is a level of its own
+        if name in CATEGORIES and not set(known) <= codes.keys():
             raise _NotKnown
-        found.append(np.array([codes.get(level, level) for level in levels]))
+        found.append(np.array([codes.get(x, x) if x == x else NO_CATEGORY for x in levels]))
     return found
 
 
@@ -179,6 +197,8 @@ _KINDS: dict[type, Callable[[Any, Sequence[str]], Function]] = {
     FunctionTransformer: _derived,
     SimpleImputer: _filled,
     StandardScaler: _scaled,
+    KNNImputer: _without_names,
+    MinMaxScaler: _without_names,
     OneHotEncoder: _hot,
     OrdinalEncoder: _numbered,
     ClusterSimilarity: lambda fitted, _: fitted.similarities,

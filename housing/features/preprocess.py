@@ -1,7 +1,8 @@
 """Assembles the derived and spatial features into what a model family is given.
 
-`reference_preprocessor` imputes and scales, for any model; `tree_preprocessor` leaves gaps, and can
-add features of neighbouring rows. Not here: how a single feature is computed. Both take frames of
+`reference_preprocessor` imputes and scales, for any model; `searched_pipeline` does so in steps
+that a search may replace; `tree_preprocessor` leaves gaps, and can add features of neighbouring
+rows. Not here: how a single feature is computed. Both take frames of
 the table's features and end in float64 with `get_feature_names_out`.
 """
 
@@ -11,12 +12,21 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.feature_selection import SelectFromModel
+from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.linear_model import Lasso
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+)
 
-from housing.features.derived import Derived, compute, inputs_of, transformer
+from housing.features.derived import Derived, compute, identity, inputs_of, transformer
 from housing.features.neighbours import (
     NeighbourStatistics,
     NeighbourTransformer,
@@ -26,10 +36,95 @@ from housing.features.neighbours import (
 from housing.features.spatial import ClusterSimilarity
 from housing.features.statistics import GROUPS
 from housing.problem import Table
+from housing.schema import TABLE
 
 SIMILAR = "similar"
 SCALES = (10, 30)
 MOST_COVARIATES = 64
+
+
+def _categories(table: Table) -> list[tuple[str, OneHotEncoder, list[str]]]:
+    names = list(table.named("category", features_only=True))
+    return [("category", _one_hot(table), names)] if names else []
+
+
+def _one_hot(table: Table, *more: Any) -> OneHotEncoder:
+    """One column a category of the catalogue (and of `more`), whatever a fold holds; all zeros for
+    others."""
+    names = table.named("category", features_only=True)
+    return OneHotEncoder(
+        categories=[[*table.catalogue[name].categories, *more] for name in names],
+        handle_unknown="ignore",
+        sparse_output=False,
+    )
+
+
+STEPS: Mapping[str, Any] = {
+    "median": SimpleImputer(strategy="median", keep_empty_features=True),
+    "mean": SimpleImputer(strategy="mean", keep_empty_features=True),
+    "most frequent": SimpleImputer(strategy="most_frequent", keep_empty_features=True),
+    "nearest rows": KNNImputer(keep_empty_features=True),
+    "standard": StandardScaler(),
+    "min-max": MinMaxScaler(),
+    "one-hot": _one_hot(TABLE),
+    "one-hot with missing": _one_hot(TABLE, np.nan),
+    "lasso": SelectFromModel(Lasso(alpha=0.01), threshold="0.1*mean"),
+    "log": FunctionTransformer(np.log, np.exp),
+}
+"""Steps of a pipeline that a search space names, as a candidate's parameters are plain values."""
+
+
+def set_parameters(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Pipeline:
+    """Set parameters as scikit-learn does; a name of `STEPS` replaces a step by a copy of its own.
+
+    Raises ValueError for a parameter that the pipeline does not have.
+    """
+    known = pipeline.get_params()
+    steps = {
+        name: clone(STEPS[value])
+        for name, value in parameters.items()
+        if isinstance(value, str)
+        and value in STEPS
+        and (hasattr(known.get(name), "fit") or known.get(name) == "passthrough")
+    }
+    return pipeline.set_params(**{**parameters, **steps})
+
+
+SWITCHES: Mapping[str, list[Any]] = {
+    "preprocess__number__impute": ["median", "mean", "most frequent", "nearest rows"],
+    "preprocess__number__scale": ["standard", "min-max"],
+    "model__regressor__select": ["passthrough", "lasso"],
+    **({"model__transformer": ["standard", "log"]} if TABLE.positive else {}),
+    **(
+        {"preprocess__category": ["one-hot", "one-hot with missing"]}
+        if any(TABLE.catalogue[n].nullable for n in TABLE.named("category", features_only=True))
+        else {}
+    ),
+}
+"""What a search may replace in `searched_pipeline`, where the table gives a choice."""
+
+
+def searched_pipeline(model: Any, derived: Sequence[Derived] = ()) -> Pipeline:
+    """A model of scaled numbers and categories, whose steps are values of a search space.
+
+    `derived` are the columns that the model is given in place of the table's own numbers.
+    """
+    columns = tuple(derived) or tuple(
+        Derived(name, TABLE.catalogue[name].unit, "", (name,), identity)
+        for name in TABLE.named("number", features_only=True)
+    )
+    target = Pipeline([("select", "passthrough"), ("model", model)])
+    return Pipeline(
+        [
+            (
+                "preprocess",
+                ColumnTransformer(
+                    [("number", _scaled(columns), list(inputs_of(columns))), *_categories(TABLE)]
+                ),
+            ),
+            ("model", TransformedTargetRegressor(target, transformer=StandardScaler())),
+        ]
+    )
 
 
 def reference_preprocessor(
@@ -112,7 +207,7 @@ def _row_groups(preprocess: Any) -> dict[str, tuple[Derived, ...]]:
     return {
         name: columns
         for name, each, _ in getattr(preprocess, "transformers", ())
-        if (columns := derived_columns(each))
+        if name not in _TABLE_ENTRIES and (columns := derived_columns(each))
     }
 
 

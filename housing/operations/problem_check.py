@@ -14,6 +14,7 @@ from httpx import ASGITransport, AsyncClient, Response
 from sklearn.model_selection import ParameterSampler
 
 from housing.errors import HousingError
+from housing.features.preprocess import set_parameters
 from housing.gate.model_checks import SanePredictions
 from housing.pipeline import approval, datasets, evaluate, ingest, promote, report, train
 from housing.pipeline.manual_promotion import promote_model
@@ -151,7 +152,7 @@ def _family(state: dict[str, Any], family: ModelFamily) -> str:
         return f"left out: {family.missing}"
     X, y = train.training_side(state["rows"])
     parameters = ParameterSampler(family.space, 1, random_state=0) if family.space else [{}]
-    model = family.build(0).set_params(**next(iter(parameters)))
+    model = set_parameters(family.build(0), next(iter(parameters)))
     with one_thread():
         model.fit(X, y)
     artifacts.check_storable(model, X[:50], f"a model of the family {family.name}")

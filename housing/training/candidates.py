@@ -10,7 +10,7 @@ from importlib import import_module
 from sklearn.pipeline import Pipeline
 
 from housing.features.derived import Derived
-from housing.features.preprocess import groups_of, leave_out
+from housing.features.preprocess import groups_of, leave_out, set_parameters
 from housing.records import Candidate
 from housing.schema import PROBLEM
 from housing.training.families import ModelFamily
@@ -55,4 +55,4 @@ def pipeline(
 
     Raises KeyError for a family that is not there, ValueError for a parameter it does not have.
     """
-    return unfitted(candidate.family, seed, families, without).set_params(**candidate.parameters)
+    return set_parameters(unfitted(candidate.family, seed, families, without), candidate.parameters)

@@ -13,6 +13,9 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+EVERY_ROW = 2**62
+"""No limit."""
+
 LOCKED = frozenset({"lightgbm"})
 """Packages of `requirements/extras.txt`."""
 
@@ -46,6 +49,7 @@ class ModelFamily:
     combines; empty: those of `space`, where it holds only lists. `extra` is a package that only
     this family needs, and the name of the project's extra that installs it. `trusted` names types
     of other packages in its fitted models, e.g. "lightgbm.basic.Booster": they may be loaded.
+    A model is fitted on at most `most_rows` rows, where time or memory grows faster than they do.
     """
 
     name: str
@@ -55,6 +59,7 @@ class ModelFamily:
     cost: Callable[[Mapping[str, Any]], float] = _constant_cost
     extra: str = ""
     trusted: tuple[str, ...] = ()
+    most_rows: int = EVERY_ROW
     grid: Mapping[str, list[Any]] = field(default_factory=dict)
 
     @property

@@ -23,7 +23,7 @@ from housing import schema
 from housing.features.preprocess import neighbours_in_threads
 from housing.records import Candidate, Member
 from housing.training.candidates import BASELINES, FAMILIES, pipeline
-from housing.training.families import ModelFamily
+from housing.training.families import EVERY_ROW, ModelFamily
 from housing.training.search_config import describe
 from housing.training.workers import in_parallel, one_thread
 
@@ -31,9 +31,6 @@ Floats = npt.NDArray[np.float64]
 
 EXTRA_TASK = -1
 """Number of the task that is computed beside the fits."""
-
-EVERY_ROW = 2**62
-"""No limit."""
 
 BASELINE_ROWS = 100_000
 """Training rows that a baseline is fitted on, at random: more would not change a line."""
@@ -77,14 +74,17 @@ def fit_members(
     X has shape (n, features), y (n,). A mean is scikit-learn's VotingRegressor, whose estimators
     are named after their seeds; where all members compute the same features, it is the last step of
     one pipeline that computes them once. Of more than `rows` rows, each of several members is
-    fitted on `rows` of them, with as little overlap as possible; shared features are still learnt
-    from all. The same rows and members give the same predictions to the bit, whatever `workers` and
-    `dask` are. `also` is called with X and y by a worker that is free.
+    fitted on `rows` of them, with as little overlap as possible, and any on at most its family's
+    `most_rows`; shared features are still learnt from all. The same rows and members give the same
+    predictions to the bit, whatever `workers` and `dask` are. `also` is called with X and y by a
+    worker that is free.
     """
     labels = np.asarray(y, dtype=np.float64)
     pipelines = [pipeline(each.candidate, each.seed, families, without) for each in members]
+    most = [families[each.candidate.family].most_rows for each in members]
     if len(members) == 1:
-        model = _fit_alone(pipelines[0], X, labels, workers)
+        part = _parts(len(labels), most, members[0].seed)[0]
+        model = _fit_alone(pipelines[0], *_subset(X, labels, part), workers)
         return Fitted(model, None if also is None else also(X, labels))
     shared = pipelines[0]["preprocess"] if _same_features(pipelines) else None
     models, inputs = pipelines, X
@@ -92,7 +92,7 @@ def fit_members(
         models = [built["model"] for built in pipelines]
         with one_thread(), neighbours_in_threads(shared, workers):
             inputs = pipelines[0][:-1].fit_transform(X, labels)
-    parts = _parts(len(labels), rows, len(members), members[0].seed)
+    parts = _parts(len(labels), [min(rows, each) for each in most], members[0].seed)
     tasks: list[tuple[Any, ...]] = [
         (i, _fitted, model, *_subset(inputs, labels, part))
         for i, (model, part) in enumerate(zip(models, parts, strict=True))
@@ -107,13 +107,12 @@ def fit_members(
     return Fitted(mean, results.get(EXTRA_TASK))
 
 
-def _parts(n: int, rows: int, members: int, seed: int) -> list[npt.NDArray[np.int64] | None]:
-    """Numbers of each member's rows, ascending; None for all."""
-    if n <= rows:
-        return [None] * members
-    order = np.random.default_rng(seed).permutation(n)
-    takes = [np.arange(i * rows, (i + 1) * rows) % n for i in range(members)]
-    return [np.sort(order[take]) for take in takes]
+def _parts(n: int, limits: Sequence[int], seed: int) -> list[npt.NDArray[np.int64] | None]:
+    """Numbers of each member's rows, at most its limit of them, ascending; None for all."""
+    order, sizes = np.random.default_rng(seed).permutation(n), [min(n, each) for each in limits]
+    starts = np.cumsum([0, *sizes])
+    takes = [np.arange(at, at + size) % n for at, size in zip(starts, sizes, strict=False)]
+    return [None if len(take) == n else np.sort(order[take]) for take in takes]
 
 
 def _subset(

@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.metrics import root_mean_squared_error
 from sklearn.pipeline import Pipeline
 
-from housing.features.preprocess import leave_out
+from housing.features.preprocess import leave_out, set_parameters
 from housing.records import Candidate, Score
 from housing.training.sampling import Fold
 from housing.training.search_config import describe
@@ -39,7 +39,7 @@ class Task:
         """The candidate's unfitted pipeline."""
         built = self.build(self.seed)
         leave_out(built["preprocess"], self.without)
-        return built.set_params(**self.candidate.parameters)
+        return set_parameters(built, self.candidate.parameters)
 
 
 @dataclass(frozen=True, eq=False)

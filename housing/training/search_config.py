@@ -152,6 +152,7 @@ def search_key(plan: SearchPlan, families: "Mapping[str, ModelFamily] | None" = 
     `n_jobs`, which changes no score, nor the code of functions, library versions and the candidates
     of other runs, which the caller records. `families` are all where it is None.
     """
+    from housing.features.preprocess import STEPS
     from housing.training.candidates import FAMILIES, unfitted
 
     families = FAMILIES if families is None else families
@@ -159,15 +160,25 @@ def search_key(plan: SearchPlan, families: "Mapping[str, ModelFamily] | None" = 
         "plan": plan.model_dump(exclude={"n_jobs"}),
         "families": {
             name: {
-                "space": describe(
-                    families[name].lists if plan.strategy == "grid" else families[name].space
-                ),
+                "space": describe(space),
+                "steps": {
+                    value: describe(STEPS[value])
+                    for values in space.values()
+                    if isinstance(values, list)
+                    for value in values
+                    if isinstance(value, str) and value in STEPS
+                },
                 "pipeline": describe(unfitted(name, plan.seed, families, plan.exclude_features)),
             }
             for name in plan.families
+            for space in [_space(plan, families[name])]
         },
     }
     return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _space(plan: SearchPlan, family: "ModelFamily") -> Mapping[str, Any]:
+    return (family.lists or {}) if plan.strategy == "grid" else family.space
 
 
 def describe(thing: Any) -> Any:

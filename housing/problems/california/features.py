@@ -106,3 +106,6 @@ COVARIATES: tuple[Derived, ...] = (
 
 ROW_GROUPS = {"ratios": RATIOS, "rotations": ROTATIONS, "distances": DISTANCES}
 """Groups of derived columns that the spatial families have."""
+
+COMPARED = (COVARIATES[0], COVARIATES[1], COVARIATES[3], *LOGS, *RATIOS)
+"""Columns of models that compare rows by their distance: the place, the age, and no raw counts."""

@@ -16,11 +16,18 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
+from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
-from housing.features.preprocess import reference_preprocessor, tree_preprocessor
-from housing.problems.california.features import COVARIATES, LOGS, RATIOS, ROW_GROUPS
+from housing.features.preprocess import (
+    SWITCHES,
+    reference_preprocessor,
+    searched_pipeline,
+    tree_preprocessor,
+)
+from housing.problems.california.features import COMPARED, COVARIATES, LOGS, RATIOS, ROW_GROUPS
 from housing.problems.california.table import LOCATION, TABLE
 from housing.training.families import ModelFamily
 
@@ -91,6 +98,18 @@ def _extra_trees(seed: int) -> Pipeline:
 
 def _extra_trees_cost(parameters: Mapping[str, Any]) -> float:
     return 10 * float(parameters["model__max_features"])
+
+
+def _svr(_seed: int) -> Pipeline:
+    return searched_pipeline(SVR(cache_size=500), COMPARED)
+
+
+def _svr_cost(parameters: Mapping[str, Any]) -> float:
+    return 4.0 + 0.5 * float(parameters["model__regressor__model__C"])
+
+
+def _nearest(_seed: int) -> Pipeline:
+    return searched_pipeline(KNeighborsRegressor(algorithm="brute"), COMPARED)
 
 
 def _median(_seed: int) -> Pipeline:
@@ -217,6 +236,34 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "model__alpha": loguniform(1e-3, 1e2),
         },
         grid={CLUSTERS: [30, 100], "model__alpha": [0.01, 0.1, 1.0, 10.0]},
+    ),
+    "svr": ModelFamily(
+        "svr",
+        _svr,
+        "Support vectors, on at most 20,000 rows; the search also chooses how gaps are filled, the "
+        "scaling, the target's scale and which columns are used",
+        {
+            **SWITCHES,
+            "model__regressor__model__C": loguniform(0.5, 20),
+            "model__regressor__model__gamma": loguniform(0.03, 0.5),
+            "model__regressor__model__epsilon": loguniform(0.05, 0.3),
+        },
+        _svr_cost,
+        most_rows=20_000,
+        grid={**SWITCHES, "model__regressor__model__C": [1.0, 10.0]},
+    ),
+    "nearest": ModelFamily(
+        "nearest",
+        _nearest,
+        "The mean of the nearest rows, of at most 100,000, with the same choices",
+        {
+            **SWITCHES,
+            "model__regressor__model__n_neighbors": randint(3, 31),
+            "model__regressor__model__weights": ["uniform", "distance"],
+            "model__regressor__model__p": [1, 2],
+        },
+        most_rows=100_000,
+        grid={**SWITCHES, "model__regressor__model__n_neighbors": [5, 10, 20]},
     ),
 }
 

@@ -15,9 +15,16 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import Ridge
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
+from sklearn.svm import SVR
 
-from housing.features.preprocess import reference_preprocessor, tree_preprocessor
+from housing.features.preprocess import (
+    SWITCHES,
+    reference_preprocessor,
+    searched_pipeline,
+    tree_preprocessor,
+)
 from housing.schema import TABLE
 from housing.training.families import ModelFamily
 
@@ -50,6 +57,14 @@ def _linear(seed: int) -> Pipeline:
     return _scaled(seed, Ridge())
 
 
+def _svr(_seed: int) -> Pipeline:
+    return searched_pipeline(SVR(cache_size=500))
+
+
+def _nearest(_seed: int) -> Pipeline:
+    return searched_pipeline(KNeighborsRegressor(algorithm="brute"))
+
+
 def _median(_seed: int) -> Pipeline:
     return Pipeline([("preprocess", "passthrough"), ("model", DummyRegressor(strategy="median"))])
 
@@ -76,6 +91,14 @@ _FAMILIES = (
         "forest", _forest, "A random forest", {"model__max_features": uniform(0.2, 0.8)}
     ),
     ModelFamily("linear", _linear, "Ridge regression", {"model__alpha": loguniform(1e-3, 1e3)}),
+    ModelFamily(
+        "svr", _svr, "Support vectors, on at most 20,000 rows",
+        {**SWITCHES, "model__regressor__model__C": loguniform(0.5, 20)}, most_rows=20_000,
+    ),
+    ModelFamily(
+        "nearest", _nearest, "The mean of the nearest rows, of at most 100,000",
+        {**SWITCHES, "model__regressor__model__n_neighbors": randint(3, 31)}, most_rows=100_000,
+    ),
 )  # fmt: skip
 FAMILIES = {f.name: f for f in _FAMILIES if TABLE.positive or f.name != "boosting-log"}
 

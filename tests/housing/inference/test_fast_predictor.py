@@ -100,7 +100,7 @@ def test_every_family_is_asked_without_frames_alone_and_in_any_mean(
         found = measure_evidence(rows, challenger, Competitors(), GatePolicy(), RunFacts())
         assert len(found.seed_variance.rmse) == ensemble_size
         assert found.seed_variance.spread > 0 or (
-            same and family == "linear"
+            same and family in ("linear", "svr", "nearest")
         )  # its seeds may agree
 
 

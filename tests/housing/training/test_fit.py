@@ -139,8 +139,8 @@ def test_of_many_rows_members_take_different_ones_and_features_are_learnt_from_a
 
 
 def test_rows_of_members_cover_all_and_overlap_only_where_they_must():
-    parts = _parts(10, 4, 3, seed=1)
+    parts = _parts(10, [4, 4, 4], seed=1)
     assert [len(p) for p in parts] == [4, 4, 4]
     assert set(np.concatenate(parts)) == set(range(10))
     assert not set(parts[0]) & set(parts[1])
-    assert _parts(10, 10, 2, seed=1) == [None, None]
+    assert _parts(10, [10, 12], seed=1) == [None, None]

@@ -1,0 +1,83 @@
+"""Steps that a search replaces by their names: each choice works, alone and without frames."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.preprocessing import StandardScaler
+
+from housing import schema
+from housing.features.preprocess import STEPS, SWITCHES, set_parameters
+from housing.inference.fast_predictor import predictor
+from housing.records import Candidate, Member
+from housing.training.candidates import FAMILIES
+from housing.training.fit import fit_members
+from housing.training.search_config import SearchPlan, search_key
+from tests.fixtures.small_settings import landing_rows
+
+
+@pytest.fixture(scope="module")
+def side():
+    rows = landing_rows(0, 400).astype(schema.dtypes())
+    rows.loc[::9, "ocean_proximity"] = None
+    assert rows["total_bedrooms"].isna().any()
+    return rows[list(schema.FEATURES)], rows[schema.TARGET]
+
+
+CATEGORY = {"preprocess__category": ["one-hot", "one-hot with missing"]}
+CHOICES = [(name, value) for name, values in {**SWITCHES, **CATEGORY}.items() for value in values]
+
+
+@pytest.mark.parametrize(("name", "value"), CHOICES)
+def test_each_choice_fits_predicts_and_needs_no_frame(name, value, side):
+    X, y = side
+    model = set_parameters(FAMILIES["nearest"].build(0), {name: value}).fit(X[:300], y[:300])
+    expected = model.predict(X[300:])
+    assert np.isfinite(expected).all()
+    assert predictor(model).parts
+    assert predictor(model).agrees(X[300:])
+
+
+def test_a_missing_category_has_a_column_of_its_own_where_that_is_chosen(side):
+    X, y = side
+    for value, sums in (("one-hot", {0.0, 1.0}), ("one-hot with missing", {1.0})):
+        chosen = {"preprocess__category": value}
+        steps = set_parameters(FAMILIES["nearest"].build(0), chosen)[:-1].fit(X, y)
+        hot = [name.startswith("category") for name in steps.get_feature_names_out()]
+        assert set(steps.transform(X)[:, hot].sum(axis=1)) == sums
+
+
+def test_a_named_step_is_a_copy_and_other_texts_stay_parameters():
+    scaled = {"model__transformer": "standard"}
+    first, second = (
+        set_parameters(FAMILIES["svr"].build(0), scaled)["model"].transformer for _ in range(2)
+    )
+    assert isinstance(first, StandardScaler)
+    assert first is not second
+    weights = {"model__regressor__model__weights": "distance"}
+    assert set_parameters(FAMILIES["nearest"].build(0), weights).get_params().items() >= set(
+        weights.items()
+    )
+    strategy = {"preprocess__number__impute__strategy": "median"}
+    kept = set_parameters(FAMILIES["svr"].build(0), strategy)
+    assert kept.get_params()["preprocess__number__impute__strategy"] == "median"
+
+
+def test_another_step_of_a_name_is_another_search(monkeypatch):
+    plans = [SearchPlan(families=(name,)) for name in ("svr", "boosting")]
+    before = [search_key(plan) for plan in plans]
+    monkeypatch.setitem(STEPS, "lasso", STEPS["standard"])
+    after = [search_key(plan) for plan in plans]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, True]
+
+
+def test_a_family_is_fitted_on_no_more_rows_than_it_bears(side):
+    X, y = side
+    few = {"nearest": replace(FAMILIES["nearest"], most_rows=100)}
+    for count in (1, 2):
+        members = [Member(Candidate(0, "nearest", {}), seed) for seed in range(count)]
+        model = fit_members(X, y, members, families=few).model["model"]
+        for each in getattr(model, "estimators_", [model]):
+            nearest: KNeighborsRegressor = each.regressor_["model"]
+            assert nearest.n_samples_fit_ == 100
