@@ -1,1 +1,1 @@
-"""The domain library: what a night of retraining means, without an orchestrator."""
+"""The domain library: a retraining run, without an orchestrator."""

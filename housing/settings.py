@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     gate: GatePolicy = Field(default_factory=lambda: GatePolicy.model_validate({}))
     """When to promote."""
     search: SearchPlan = Field(default_factory=SearchPlan)
-    """What to try each night."""
+    """What each run tries."""
     retention: RetentionPolicy = Field(default_factory=lambda: RetentionPolicy.model_validate({}))
     """What to keep."""
     dask_address: str | None = None
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     serve: ServeOptions = Field(default_factory=ServeOptions)
     """The prediction API."""
     monitor: MonitorOptions = Field(default_factory=lambda: MonitorOptions.model_validate({}))
-    """What is watched between two nights."""
+    """What is monitored between two runs."""
 
     @field_validator("home")
     @classmethod

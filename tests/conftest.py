@@ -19,7 +19,7 @@ from deployments.processes.prefect_server import Server, flush_logs_and_events, 
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
-from tests.fixtures.populated_home import seen_nights as seen_nights
+from tests.fixtures.populated_home import populated_home as populated_home
 from tests.fixtures.postgresql import Postgres, postgres_with
 from tests.fixtures.prepared_home import prepared_homes as prepared_homes
 from tests.fixtures.quick_runs import fits_folder as fits_folder

@@ -115,8 +115,8 @@ def judge(
 ) -> None:
     """Judge a stored model against the current champion on the active rows; print the verdict.
 
-    Changes no champion, and no run uses the verdict: nights judge as if it had not been made, and
-    only a promotion by hand counts it as a look at these rows. Returns 0 where the gate would
+    Changes no champion, and no run uses the verdict: later runs judge as if it had not been made.
+    Only a promotion by hand counts it as a decision on these rows. Returns 0 where the gate would
     promote it, 3 where it would keep the champion, 4 inconclusive.
     """
     from housing.pipeline.manual_promotion import judge as judge_again

@@ -56,9 +56,9 @@ def monitor(
         _show(found)
         console.print(f"report: {escape(str(page))}")
     if found.retrain and act:
-        from deployments.cli.retrain import run_night
+        from deployments.cli.retrain import run_and_show
 
-        run_night({"dry_run": False}, as_json=as_json, began=time.perf_counter())
+        run_and_show({"dry_run": False}, as_json=as_json, began=time.perf_counter())
     if alarms:
         raise typer.Exit(ALARM_CODE)
 

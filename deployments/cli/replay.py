@@ -36,12 +36,12 @@ FIRST_SHARE = 0.5
 
 @app.command()
 def replay(
-    nights: Annotated[int, typer.Option(min=1, max=1000, help="Number of runs.")] = 5,
+    runs: Annotated[int, typer.Option(min=1, max=1000, help="Number of runs.")] = 5,
     scenario: Annotated[
         str | None,
         typer.Option(
             help="A scenario of the source `simulated`; without, the first table of the "
-            "sources in force."
+            "configured sources."
         ),
     ] = None,
     n_trials: Annotated[int, typer.Option(min=1, help="Trials of each search.")] = 3,
@@ -55,16 +55,16 @@ def replay(
     if scenario is not None:
         _check(base, scenario)
     folder = _own_folder(base.home)
-    batches = None if scenario else _cut(_first_table(base), nights)
+    batches = None if scenario else _cut(_first_table(base), runs)
     _move_to(folder, base, scenario)
     chosen = {"n_trials": n_trials, "seed": base.search.seed, "families": split_names(families)}
     rows = []
-    for row in _live(nights, batches, chosen):
+    for row in _live(runs, batches, chosen):
         rows.append(row)
         if not as_json:
             _print(row)
     if as_json:
-        emit_json({"home": str(folder), "nights": rows})
+        emit_json({"home": str(folder), "runs": rows})
         return
     console.print(f"\nIts home is {escape(str(folder))}; the last report is {rows[-1]['report']}.")
     console.print(f"Ask it with HOUSING_HOME={escape(str(folder))} housing history")
@@ -99,7 +99,7 @@ def _check(settings: Settings, scenario: str) -> None:
 
 
 def _first_table(settings: Settings) -> "pd.DataFrame":
-    """The first table that the sources in force deliver; SourceUnavailable where there is none."""
+    """The first table that the configured sources deliver; SourceUnavailable if there is none."""
     from housing.pipeline.ingest import options
     from housing.quality.table import whole
     from housing.sources.base import Delivery
@@ -134,14 +134,14 @@ class _NothingSeen:
         return False
 
 
-def _cut(table: "pd.DataFrame", nights: int) -> "list[pd.DataFrame]":
+def _cut(table: "pd.DataFrame", runs: int) -> "list[pd.DataFrame]":
     """The shuffled table: a large first part, and equal parts for later runs."""
     shuffled = table.sample(frac=1, random_state=0)
-    first = len(shuffled) if nights == 1 else int(FIRST_SHARE * len(shuffled))
-    later = max(nights - 1, 1)
+    first = len(shuffled) if runs == 1 else int(FIRST_SHARE * len(shuffled))
+    later = max(runs - 1, 1)
     edges = [first + round(i * (len(shuffled) - first) / later) for i in range(later + 1)]
     parts = [shuffled.iloc[:first], *(shuffled.iloc[a:b] for a, b in pairwise(edges))]
-    return parts[:nights]
+    return parts[:runs]
 
 
 def _move_to(folder: Path, base: Settings, scenario: str | None) -> None:
@@ -175,38 +175,38 @@ def _set(group: BaseModel) -> Iterator[tuple[str, str]]:
 
 
 def _live(
-    nights: int, batches: "list[pd.DataFrame] | None", chosen: dict[str, Any]
+    runs: int, batches: "list[pd.DataFrame] | None", chosen: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Run the flow again and again; yields a row per run, also for one that failed."""
     from deployments.cli.retrain import nightly_flow
 
     settings = load_settings()
     with nightly_flow(settings, chosen) as nightly:
-        for night in range(1, nights + 1):
+        for number in range(1, runs + 1):
             if batches is not None:
-                _land(settings, batches[night - 1], night)
-            with status(f"night {night} of {nights} ..."):
+                _land(settings, batches[number - 1], number)
+            with status(f"run {number} of {runs} ..."):
                 result = nightly()
-            yield _row(night, result)
+            yield _row(number, result)
 
 
-def _land(settings: Settings, batch: "pd.DataFrame", night: int) -> None:
+def _land(settings: Settings, batch: "pd.DataFrame", number: int) -> None:
     folder = settings.sources.landing_dir or settings.home / "landing"
     folder.mkdir(parents=True, exist_ok=True)
-    batch.to_csv(folder / f"night-{night:04d}.csv", index=False)
+    batch.to_csv(folder / f"run-{number:04d}.csv", index=False)
 
 
-def _row(night: int, result: Any) -> dict[str, Any]:
+def _row(number: int, result: Any) -> dict[str, Any]:
     names = ("outcome", "challenger", "champion", "message", "report")
     if isinstance(result, BaseException):
         failed = {"outcome": Event.FAILED, "message": str(result)}
-        return {"night": night, **dict.fromkeys(names), **failed}
-    row = {"night": night, **{name: getattr(result, name) for name in names}}
+        return {"number": number, **dict.fromkeys(names), **failed}
+    row = {"number": number, **{name: getattr(result, name) for name in names}}
     return row | {name: row[name] and f"m{row[name]}" for name in ("challenger", "champion")}
 
 
 def _print(row: dict[str, Any]) -> None:
     champion = row["champion"] or "none"
     outcome = coloured(row["outcome"], f"{row['outcome']:<13}")
-    start = f"night {row['night']:>3}  {outcome}  champion {champion:<5}"
+    start = f"run {row['number']:>3}  {outcome}  champion {champion:<5}"
     console.print(f"{start} {escape(row['message'])}")

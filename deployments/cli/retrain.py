@@ -23,7 +23,7 @@ HEARTBEAT_SECONDS = 30
 """As of runs of the worker: half of what HOUSING_NOTIFY__SILENT_AFTER_MINUTES can be."""
 
 
-def run_night(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
+def run_and_show(chosen: dict[str, Any], *, as_json: bool, began: float) -> str:
     """Run the flow once; returns the outcome. Errors of the flow are raised here."""
     from deployments.cli.progress_bars import progress_bars
 

@@ -35,7 +35,7 @@ def rollback(
 ) -> None:
     """Return to the previous or a named former champion; block the models taken back.
 
-    Nights go on training, but promote nothing of what is blocked, and no model of the same recipe
+    Runs go on training, but promote nothing that is blocked, and no model of the same recipe
     on the same rows, until `housing unblock`. Says first what the next run will do.
     """
     from deployments.cli.progress_bars import progress_bars

@@ -38,7 +38,7 @@ def retrain(
     Returns 0 promoted or nothing new, 3 kept the champion, 4 inconclusive, 6 awaiting approval,
     1 failed, 2 wrong usage, 5 something is corrupt.
     """
-    from deployments.cli.retrain import run_night
+    from deployments.cli.retrain import run_and_show
 
     chosen = {
         "source": source,
@@ -48,7 +48,7 @@ def retrain(
         "seed": seed,
         "dry_run": dry_run,
     }
-    outcome = run_night(chosen, as_json=as_json, began=BEGAN)
+    outcome = run_and_show(chosen, as_json=as_json, began=BEGAN)
     raise typer.Exit(RunOutcome(outcome).exit_code)
 
 

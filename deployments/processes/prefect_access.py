@@ -1,7 +1,7 @@
 """The auth string of the Prefect server, and the settings that server and clients take from it.
 
 What the server refuses belongs in `middleware`. Only the standard library is imported here: a
-night waits for this.
+run waits for this.
 """
 
 import base64

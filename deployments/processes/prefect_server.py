@@ -1,6 +1,6 @@
 """The Prefect server as a child process, and how others on this machine find one that runs.
 
-`housing up` keeps one; `housing retrain` uses it, or starts one for the length of a night. It
+`housing up` keeps one; `housing retrain` uses it, or starts one for one run. It
 starts here rather than inside Prefect so that it comes up while this process is importing.
 """
 
@@ -77,7 +77,7 @@ def environment(url: str, secret: str, *, ui: bool) -> dict[str, str]:
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }
     if not ui:
-        # A server for one night needs no scheduler, no late-run marking and no telemetry.
+        # A server for one run needs no scheduler, no late-run marking and no telemetry.
         variables["PREFECT__SERVER_EPHEMERAL"] = "1"
     return variables
 

@@ -1,7 +1,7 @@
 """The Prefect server's process: `python -m deployments.processes.prefect_server_main --port N`.
 
-Prefect's own app, with the nights' reports beside it. Nothing of the domain is imported here: the
-time until it answers is what a night without a running server waits for.
+Prefect's own app, with the runs' reports beside it. Nothing of the domain is imported here: the
+time until it answers is what a run without a running server waits for.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deployments.processes.prefect_server_main")
     parser.add_argument("--port", type=int, default=4200)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--reports", type=Path, help="Folder of the nights' reports.")
+    parser.add_argument("--reports", type=Path, help="Folder of the runs' reports.")
     chosen = parser.parse_args()
     # A few thousand modules come in and none goes: looking for garbage meanwhile costs a fifth.
     gc.disable()

@@ -36,7 +36,7 @@ class DoesNotComeUp(HousingError):
 
 
 class AlreadyUp(HousingError):
-    """Two of them on one home would run each night twice."""
+    """Two of them on one home would start each scheduled run twice."""
 
     template = "`housing up` runs on {home} already. Stop it first, or set HOUSING_HOME."
 
@@ -96,7 +96,7 @@ def parts(home: Path, port: int, api_port: int, secret: str) -> tuple[Service, .
 
 
 def up(home: Path, port: int, api_port: int, say: Say) -> None:
-    """Run until SIGINT, SIGTERM or SIGHUP; a second one does not wait for a running night."""
+    """Run until SIGINT, SIGTERM or SIGHUP; a second one does not wait for a current run."""
 
     def tell(text: str) -> None:
         with suppress(OSError):  # a terminal that was closed must not keep us from ending in order
@@ -162,7 +162,7 @@ def _supervise(one: Service, say: Say) -> None:
 def _stop_all(
     watched: Sequence[Service], home: Path, say: Say, hurried: Callable[[], bool]
 ) -> None:
-    say("Stopping; a running night stops safely, and the next one goes on where it was ...")
+    say("Stopping; the current run stops safely, and the next one resumes it ...")
     servers.unpublish_url(home)
     for one in reversed(watched):
         if one.child is not None:

@@ -135,7 +135,7 @@ def main() -> None:
 
 
 async def serve(built: Sequence[RunnerDeployment]) -> None:
-    """Until SIGTERM. Schedules stay on through a restart: no night is lost to an upgrade."""
+    """Until SIGTERM. Schedules stay on through a restart: no run is lost to an upgrade."""
     runner = GracefulRunner(name="housing", pause_on_shutdown=False, limit=AT_ONCE)
     with get_client(sync_client=True) as client:
         for deployment in built:

@@ -1,7 +1,7 @@
 """Late runs: the newest runs, older ones are skipped, one that never began is started and reported.
 
-An outage may leave several nights waiting, or none where the run was cancelled or never made.
-Either way one night is enough: it does the work of all that were missed. When a night was due is
+An outage may leave several runs waiting, or none where the run was cancelled or never made.
+Either way one run is enough: it does the work of all that were missed. When a run was due is
 computed in `schedules`.
 """
 
@@ -50,7 +50,7 @@ def skip_older(client: SyncPrefectClient) -> Iterator[str]:
     scheduled = [run for run in waiting if run.auto_scheduled and run.run_count == 0]
     for run in scheduled[1:]:
         newest = scheduled[0].expected_start_time
-        why = f"It is late, and the night of {newest:%Y-%m-%d %H:%M} UTC does its work"
+        why = f"It is late, and the run of {newest:%Y-%m-%d %H:%M} UTC does its work"
         skipped: State[None] = Completed(name="Skipped", message=why)
         client.set_flow_run_state(run.id, skipped, force=True)
         yield f"The run {run.name} is skipped: {why}"
@@ -71,7 +71,7 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
     next_step = _obstacle(store, deployment, due)
     if next_step is None and _start(client, store, deployment, due):
         next_step = "It is started now."
-        yield f"The night due at {local:%Y-%m-%d %H:%M %Z} came to no end; it is started now"
+        yield f"The run due at {local:%Y-%m-%d %H:%M %Z} did not complete; it is started now"
     if not _ran(store, due, now, "crashed", "cancelled"):
         look = "See whether a runner is at work: `housing up`, or the service `worker`."
         _report_missed(store, settings, local, next_step or look)
@@ -99,7 +99,7 @@ def _obstacle(store: Store, deployment: DeploymentResponse, due: datetime) -> st
         if watchdog_marks.set_at(connection, off):
             return "Its schedule was off. Start it by hand where it is wanted."
         holder = lease.holder(connection)
-    # A night that holds the lease has a row that runs; this is another one's, e.g. a prune's.
+    # A run that holds the lease has a row; this lease is another command's, e.g. a prune's.
     return f"It waits for {holder.owner}." if holder is not None and holder.alive else None
 
 
@@ -183,7 +183,7 @@ def _runs(store: Store) -> bool:
 
 
 def _between(due: datetime, now: datetime) -> sa.ColumnElement[bool]:
-    """Nights that began since `due`, by clocks that need not agree with this one's.
+    """Runs that began since `due`, by clocks that need not agree with this one's.
 
     One that began in the future ran while a clock was wrong, and says nothing about `due`.
     """

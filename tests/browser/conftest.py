@@ -37,13 +37,13 @@ def _up(home: Path, **settings: str) -> Iterator[Up]:
 
 @pytest.fixture(scope="module")
 def up(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """Whose nights promote by themselves."""
+    """Whose runs promote by themselves."""
     yield from _up(tmp_path_factory.mktemp("ui") / "home")
 
 
 @pytest.fixture(scope="module")
 def asking(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """Whose nights ask a person."""
+    """Whose runs ask a person."""
     yield from _up(tmp_path_factory.mktemp("asking") / "home", HOUSING_GATE__APPROVAL="true")
 
 

@@ -23,9 +23,9 @@ pytestmark = [
 ]
 
 
-def _asks(ui: Ui, night: int, rows: int = 600) -> dict[str, Any]:
-    """A night on new rows, once it waits; it has no process and no lease then."""
-    landing_rows(night, rows).to_csv(ui.up.home / "landing" / f"{night}.csv", index=False)
+def _asks(ui: Ui, day: int, rows: int = 600) -> dict[str, Any]:
+    """A run on new rows, once it waits; it has no process and no lease then."""
+    landing_rows(day, rows).to_csv(ui.up.home / "landing" / f"{day}.csv", index=False)
     run = ui.up.run()
 
     def suspended() -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
-"""A night that is cancelled in the UI in the middle of each of its tasks: nothing is half done.
+"""A run that is cancelled in the UI in the middle of each of its tasks: nothing is half done.
 
-Tasks take milliseconds. A night is held in one by the store's write lock, for which its next write
+Tasks take milliseconds. A run is held in one by the store's write lock, for which its next write
 waits; once the orchestrator says that the task runs, its process is halted (SIGSTOP) until the
 cancellation has come to it, so that it can go no further by itself.
 """
@@ -55,7 +55,7 @@ THREE = ("search", "back up", "promote")
         pytest.param(STEPS, id="all", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
 )
-def test_a_night_cancelled_in_a_task_leaves_nothing_half_done(
+def test_a_run_cancelled_in_a_task_leaves_nothing_half_done(
     ui: Ui, store: Store, steps: tuple[str, ...]
 ) -> None:
     for number, step in enumerate(steps):
@@ -94,10 +94,10 @@ def _halt(ui: Ui, store: Store, run: dict[str, Any], step: str) -> bool:
     while _noted(store, run) < position:  # hard on its heels: the next task is there in no time
         if _over(store, run):
             return False
-        assert time.monotonic() < deadline, f"the night never came to {step}"
+        assert time.monotonic() < deadline, f"the run never came to {step}"
         time.sleep(0.001)
     for _ in range(50):
-        with store.write() as connection:  # the night's next write waits for this block's end
+        with store.write() as connection:  # the run's next write waits for this block's end
             if _noted(store, run, connection) != position:
                 return False
             if _runs(ui, run, step):
@@ -138,11 +138,11 @@ def _runs(ui: Ui, run: dict[str, Any], step: str) -> bool:
 
 
 def _cancel(ui: Ui, run: dict[str, Any]) -> None:
-    """By the UI's own buttons; the night goes on once it has been told."""
+    """By the UI's own buttons; the run goes on once it has been told."""
     [pid] = ui.up.pids("flow", run)
     ui.go(f"runs/flow-run/{run['id']}")
     ui.cancel()
-    until(lambda: _told_to_end(pid), 60, "the night was never told to end")
+    until(lambda: _told_to_end(pid), 60, "the run was never told to end")
     os.kill(pid, signal.SIGCONT)
     done = ui.ended(run, "Cancelled")
     assert done["state"]["type"] == "CANCELLED"
@@ -164,7 +164,7 @@ def _champion(store: Store) -> int | None:
 
 
 def _whole(store: Store, run: dict[str, Any], before: int | None, step: str) -> None:
-    """Both stores say the same, nobody holds the night, and the champion is the old or the new."""
+    """Both stores say the same, nobody holds the run, and the champion is the old or the new."""
     with store.read() as connection:
         row, holder = runs.newest_of(connection, run["id"]), lease.holder(connection)
     assert row is not None

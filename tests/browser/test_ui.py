@@ -18,8 +18,8 @@ pytestmark = [
 ]
 
 
-def _land(ui: Ui, night: int, rows: int = 200) -> None:
-    landing_rows(night, rows).to_csv(ui.up.home / "landing" / f"{night}.csv", index=False)
+def _land(ui: Ui, day: int, rows: int = 200) -> None:
+    landing_rows(day, rows).to_csv(ui.up.home / "landing" / f"{day}.csv", index=False)
 
 
 def _progress_shown(ui: Ui, artifact: str) -> float:
@@ -83,11 +83,11 @@ def test_a_custom_run_takes_its_parameters_and_shows_how_far_it_is(ui: Ui) -> No
 
 
 def test_a_rollback_changes_the_champion(ui: Ui) -> None:
-    """Two champions first, whatever the gate says of tonight's rows."""
-    for night in range(2, 8):
+    """Two champions first, whatever the gate says of the new rows."""
+    for day in range(2, 8):
         if len({line["to"] for line in ui.up.housing("history")}) > 1:
             break
-        _land(ui, night, 2000)
+        _land(ui, day, 2000)
         ui.up.ended(ui.up.run(families=["forest"]))
     before = ui.up.housing("champion")["to"]
     assert before != "m1", "no second champion"

@@ -1,4 +1,4 @@
-"""docker-compose.yml, brought up for real: a night by hand, a backup copy, restarts, the way down.
+"""docker-compose.yml, brought up for real: a run by hand, a backup copy, restarts, the way down.
 
 Slow, and skipped where there is no Docker engine. Where the two base images cannot be had,
 `stand_ins.sh` makes some from Debian's packages (it needs root and debootstrap).
@@ -86,7 +86,7 @@ class Stack:
         with urllib.request.urlopen(request, timeout=20) as response:
             return json.load(response)
 
-    def night(self, name: str = "nightly/nightly") -> dict[str, Any]:
+    def run(self, name: str = "nightly/nightly") -> dict[str, Any]:
         """Run a deployment and wait for its end."""
         found = _until(lambda: self.api(f"deployments/name/{name}"))
         run = self.api(f"deployments/{found['id']}/create_flow_run", {})
@@ -144,7 +144,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The services, up; a landing folder with one file; small nights."""
+    """The services, up; a landing folder with one file; small runs."""
     folder = tmp_path_factory.mktemp("stack")
     shutil.copy(ROOT / "docker-compose.yml", folder)
     shutil.copytree(ROOT / "deployments" / "compose", folder / "deployments" / "compose")
@@ -164,8 +164,8 @@ def stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
         stack.compose("down", "--volumes", "--timeout", "60", check=False)
 
 
-def test_a_night_by_hand(stack: Stack) -> None:
-    run = stack.night()
+def test_a_run_by_hand(stack: Stack) -> None:
+    run = stack.run()
     assert run["state"]["type"] == "COMPLETED", run["state"]
     assert run["state"]["name"] == "Promoted", run["state"]
     status = stack.housing("status")
@@ -252,12 +252,12 @@ def test_the_report_is_behind_the_password_of_the_ui(stack: Stack) -> None:
 
 
 def test_a_backup_is_made_and_tried(stack: Stack) -> None:
-    run = stack.night("backup/backup")
+    run = stack.run("backup/backup")
     assert (run["state"]["type"], run["state"]["name"]) == ("COMPLETED", "Verified"), run["state"]
 
 
 @pytest.mark.parametrize("service", ["worker", "prefect", "postgres", "watch", "predictions"])
-def test_a_killed_part_comes_back_and_the_next_night_runs(stack: Stack, service: str) -> None:
+def test_a_killed_part_comes_back_and_the_next_run_runs(stack: Stack, service: str) -> None:
     container = stack.compose("ps", "-q", service).strip()
     pid = subprocess.check_output(["docker", "inspect", "-f", "{{.State.Pid}}", container])
     os.kill(int(pid), 9)
@@ -271,7 +271,7 @@ def test_a_killed_part_comes_back_and_the_next_night_runs(stack: Stack, service:
         return state.split()[0] == "healthy" and int(state.split()[1]) > 0
 
     _until(healthy)
-    run = stack.night()
+    run = stack.run()
     assert run["state"]["type"] == "COMPLETED", run["state"]
     assert stack.housing("batches")[0]["name"] == f"{service}.csv"
 

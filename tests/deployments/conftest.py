@@ -36,13 +36,13 @@ def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
 
 
 @pytest.fixture
-def housing(seen_nights: Path, monkeypatch: pytest.MonkeyPatch) -> Housing:
-    """Run a command in this process on the home that has seen nights."""
+def housing(populated_home: Path, monkeypatch: pytest.MonkeyPatch) -> Housing:
+    """Run a command in this process on the home that has seen runs."""
     for name in [n for n in os.environ if n.startswith("HOUSING_")]:
         monkeypatch.delenv(name)
-    for name, value in {**SMALL, "HOUSING_HOME": str(seen_nights)}.items():
+    for name, value in {**SMALL, "HOUSING_HOME": str(populated_home)}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(seen_nights)
+    monkeypatch.chdir(populated_home)
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(app, list(arguments))

@@ -17,11 +17,11 @@ from tests.deployments.conftest import Housing
 
 @pytest.fixture
 def copied(
-    housing: Housing, seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    housing: Housing, populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Housing:
     """The same commands on a copy of the home, so that each test may change it."""
     home = tmp_path / "copy"
-    shutil.copytree(seen_nights, home)
+    shutil.copytree(populated_home, home)
     monkeypatch.setenv("HOUSING_HOME", str(home))
     return housing
 
@@ -165,14 +165,14 @@ def test_copies_leave_and_come_back_with_the_batch_that_they_repeat(
 ) -> None:
     from housing.problems.california.simulated.scenarios import simulate
 
-    table, night = simulate(300, 9), tmp_path / "night.csv"
-    table.to_csv(night, index=False)
+    table, file = simulate(300, 9), tmp_path / "new.csv"
+    table.to_csv(file, index=False)
     ids = tmp_path / "ids.csv"
     table.assign(district_id=[f"d{i}" for i in range(300)]).to_csv(ids, index=False)
-    for file in (night, ids):
-        assert copied("ingest", str(file)).exit_code == 0
+    for path in (file, ids):
+        assert copied("ingest", str(path)).exit_code == 0
     with open_store(load_settings()) as store:
-        datasets.append_waiting(store, reason="night", run=None)
+        datasets.append_waiting(store, reason="run", run=None)
         dataset_steps.split(store, load_settings())
         members = _members(store)
     first, copy = members[-2:]

@@ -1,6 +1,6 @@
 """A schedule that fires by itself, and then `housing retrain` beside it; on either database.
 
-A slow one loses PostgreSQL, with both stores in it, in the middle of a night.
+A slow one loses PostgreSQL, with both stores in it, in the middle of a run.
 """
 
 import subprocess
@@ -33,7 +33,7 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-def _nights(up: Up) -> list[dict[str, Any]]:
+def _nightly_runs(up: Up) -> list[dict[str, Any]]:
     try:
         found = up.housing("runs")
     except subprocess.CalledProcessError:  # its database is away
@@ -49,7 +49,7 @@ def _nights(up: Up) -> list[dict[str, Any]]:
         pytest.param("postgresql"),
     ],
 )
-def test_the_clock_starts_a_night_and_nobody_touches_it(
+def test_the_clock_starts_a_run_and_nobody_touches_it(
     tmp_path: Path, database: str, request: pytest.FixtureRequest
 ) -> None:
     settings = dict(EVERY_MINUTE)
@@ -59,16 +59,16 @@ def test_the_clock_starts_a_night_and_nobody_touches_it(
     landing_rows(0, 600).to_csv(up.home / "landing" / "a.csv", index=False)
     try:
         found = until(
-            lambda: [run for run in _nights(up) if run["status"] == "completed"],
+            lambda: [run for run in _nightly_runs(up) if run["status"] == "completed"],
             150,
-            "no night came to its end by itself",
+            "no run came to its end by itself",
         )
         assert found[-1]["outcome"] in ("promoted", "kept", "inconclusive")
         runs = up.ask(
             "flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
         )
         assert any(run["auto_scheduled"] for run in runs), "somebody started it by hand"
-        by_hand = until(lambda: _retrained(up), 60, "a night of the clock is always in the way")
+        by_hand = until(lambda: _retrained(up), 60, "a run of the clock is always in the way")
         assert by_hand["outcome"] in ("nothing new", "promoted", "kept", "inconclusive")
         assert (up.home / "housing.db").exists() == (database == "sqlite")
     finally:
@@ -77,7 +77,7 @@ def test_the_clock_starts_a_night_and_nobody_touches_it(
 
 
 @pytest.mark.slow
-def test_both_stores_on_postgresql_which_dies_in_the_middle_of_a_night(
+def test_both_stores_on_postgresql_which_dies_in_the_middle_of_a_run(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     settings = {
@@ -89,20 +89,20 @@ def test_both_stores_on_postgresql_which_dies_in_the_middle_of_a_night(
     up = Up(tmp_path / "home", settings)
     landing_rows(0, 600).to_csv(up.home / "landing" / "a.csv", index=False)
     try:
-        night = until(lambda: _running(up), 150, "the clock started no night")
-        up.searching(night)
+        flow_run = until(lambda: _running(up), 150, "the clock started no run")
+        up.searching(flow_run)
         postgres.kill()
         died = time.monotonic()
         time.sleep(5)
         postgres.start()
         found = until(
-            lambda: [run for run in _nights(up) if run["status"] == "completed"],
+            lambda: [run for run in _nightly_runs(up) if run["status"] == "completed"],
             300,
-            "no night came to its end after PostgreSQL had died",
+            "no run came to its end after PostgreSQL had died",
         )
         seconds = round(time.monotonic() - died)
-        print(f"a night was completed {seconds} s after the death; {found}")
-        became = up.ended(night)["state"]["name"]
+        print(f"a run was completed {seconds} s after the death; {found}")
+        became = up.ended(flow_run)["state"]["name"]
         save_if_asked(
             "kill-recovery-postgresql",
             {"rows": [{"killed": KILLED, "night": became, "seconds": seconds}]},
@@ -119,7 +119,7 @@ def _running(up: Up) -> dict[str, Any] | None:
 
 
 def _retrained(up: Up) -> dict[str, Any] | None:
-    """`housing retrain`, through the server of `up`; None while another night runs."""
+    """`housing retrain`, through the server of `up`; None while another run runs."""
     try:
         found: dict[str, Any] = up.housing("retrain")
     except subprocess.CalledProcessError:

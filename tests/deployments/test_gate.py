@@ -1,4 +1,4 @@
-"""Commands about the gate, on a home with two nights."""
+"""Commands about the gate, on a home with two runs."""
 
 import json
 import shutil
@@ -21,9 +21,9 @@ from tests.deployments.conftest import Housing
 
 
 @pytest.fixture
-def own(housing: Housing, seen_nights: Path, tmp_path: Path, monkeypatch: Any) -> Housing:
+def own(housing: Housing, populated_home: Path, tmp_path: Path, monkeypatch: Any) -> Housing:
     """The same on a copy, for tests that change something."""
-    shutil.copytree(seen_nights, tmp_path / "copy")
+    shutil.copytree(populated_home, tmp_path / "copy")
     monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "copy"))
     return housing
 
@@ -60,7 +60,7 @@ def test_explain_has_a_line_for_every_check(housing: Housing) -> None:
     assert "no-regression" in text
 
 
-def test_a_night_without_a_champion_to_compare_with(housing: Housing) -> None:
+def test_a_run_without_a_champion_to_compare_with(housing: Housing) -> None:
     refused(housing("gate", "power", "r1"), NotPossible, "was not against a champion")
     assert as_json(housing, "gate", "explain", "r1")["outcome"]
 

@@ -39,10 +39,10 @@ def test_nothing_slow_is_imported(code: str) -> None:
 
 @pytest.mark.parametrize("command", ["status", "models", "runs", "history", "settings"])
 def test_commands_that_only_look_import_nothing_that_computes(
-    seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     """`housing status` answers within 0.6 s of processor time; each of these costs 0.1 or more."""
-    monkeypatch.setenv("HOUSING_HOME", str(shutil.copytree(seen_nights, tmp_path / "home")))
+    monkeypatch.setenv("HOUSING_HOME", str(shutil.copytree(populated_home, tmp_path / "home")))
     monkeypatch.chdir(tmp_path)
     code = (
         "from typer.testing import CliRunner\n"

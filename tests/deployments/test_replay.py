@@ -1,4 +1,4 @@
-"""Nights in fast motion: real ones, in a folder of their own, telling nobody."""
+"""Runs in fast motion: real ones, in a folder of their own, telling nobody."""
 
 import json
 from pathlib import Path
@@ -12,19 +12,19 @@ from tests.deployments.conftest import Command
 from tests.fixtures.small_settings import SMALL
 
 
-@pytest.mark.parametrize("nights", [1, 2, 5])
-def test_the_table_is_dealt_out_whole_and_once(nights: int) -> None:
+@pytest.mark.parametrize("runs", [1, 2, 5])
+def test_the_table_is_dealt_out_whole_and_once(runs: int) -> None:
     table = pd.DataFrame({"row": range(101)})
-    parts = _cut(table, nights)
-    assert len(parts) == nights
+    parts = _cut(table, runs)
+    assert len(parts) == runs
     assert sorted(pd.concat(parts)["row"]) == list(range(101))
-    assert [p["row"].tolist() for p in parts] == [p["row"].tolist() for p in _cut(table, nights)]
-    if nights > 1:
+    assert [p["row"].tolist() for p in parts] == [p["row"].tolist() for p in _cut(table, runs)]
+    if runs > 1:
         assert len(parts[0]) == 50
-        assert {len(part) for part in parts[1:]} <= {51 // (nights - 1), 51 // (nights - 1) + 1}
+        assert {len(part) for part in parts[1:]} <= {51 // (runs - 1), 51 // (runs - 1) + 1}
 
 
-def test_what_decides_a_night_is_carried_over() -> None:
+def test_what_decides_a_run_is_carried_over() -> None:
     assert dict(_set(GatePolicy(rule="superior", margin=0.02))) == {
         "rule": "superior",
         "margin": "0.02",
@@ -33,25 +33,25 @@ def test_what_decides_a_night_is_carried_over() -> None:
 
 
 @pytest.mark.system
-def test_two_nights_of_a_scenario(command: Command, tmp_path: Path) -> None:
+def test_two_runs_of_a_scenario(command: Command, tmp_path: Path) -> None:
     settings = {
         name: value
         for name, value in SMALL.items()
         if name.startswith(("HOUSING_GATE", "HOUSING_SEA"))
     }
-    # The team's address is no place for invented nights: it would be an error to ask it.
+    # The team's address is no place for invented runs: it would be an error to ask it.
     (tmp_path / ".env").write_text("HOUSING_NOTIFY__WEBHOOK_URL=http://127.0.0.1:9/never\n")
     ran = command(
-        "replay", "--nights", "2", "--scenario", "slow drift", "--families", "linear",
+        "replay", "--runs", "2", "--scenario", "slow drift", "--families", "linear",
         "--n-trials", "1", "--json", HOUSING_SOURCES__OPTIONS__SIMULATED__ROWS="600", **settings,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
-    assert [night["night"] for night in found["nights"]] == [1, 2]
-    assert "failed" not in {night["outcome"] for night in found["nights"]}
+    assert [run["number"] for run in found["runs"]] == [1, 2]
+    assert "failed" not in {run["outcome"] for run in found["runs"]}
     home = Path(found["home"])
     assert home == tmp_path / "home" / "replays" / "1"
-    assert Path(found["nights"][1]["report"]).is_relative_to(home)
+    assert Path(found["runs"][1]["report"]).is_relative_to(home)
     assert not (tmp_path / "home" / "housing.db").exists(), "the installation's own is not touched"
     assert "127.0.0.1:9" not in ran.stderr
 

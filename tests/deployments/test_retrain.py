@@ -23,15 +23,13 @@ pytestmark = [pytest.mark.system, pytest.mark.prefect]
 QUICK = {**SMALL, "HOUSING_SEARCH__FAMILIES": "linear", "HOUSING_SEARCH__N_TRIALS": "1"}
 
 
-def land(folder: Path, name: str, rows: int = 600, night: int = 0) -> None:
+def land(folder: Path, name: str, rows: int = 600, day: int = 0) -> None:
     landing = folder / "home" / "landing"
     landing.mkdir(parents=True, exist_ok=True)
-    simulate(rows, 0, day=night).to_csv(landing / name, index=False)
+    simulate(rows, 0, day=day).to_csv(landing / name, index=False)
 
 
-def test_a_night_with_a_server_of_its_own_then_nothing_new(
-    command: Command, tmp_path: Path
-) -> None:
+def test_a_run_with_a_server_of_its_own_then_nothing_new(command: Command, tmp_path: Path) -> None:
     land(tmp_path, "a.csv")
     first = command("retrain", **QUICK)
     assert first.returncode in (0, 3), first.stderr

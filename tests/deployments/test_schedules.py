@@ -1,4 +1,4 @@
-"""The watchdog and Prefect's scheduler agree about when a night is due, on any day of any zone."""
+"""The watchdog and Prefect's scheduler agree about when a run is due, on any day of any zone."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -79,12 +79,12 @@ def test_the_watchdog_and_the_scheduler_agree_whatever_clocks_do(rule: str) -> N
     zone, at = CHANGES[rule]
     for cron in ("0 0 * * *", "0 2 * * *", "30 2 * * *", "0 3 * * *"):
         schedule = server.CronSchedule(cron=cron, timezone=zone)
-        nights = scheduled(schedule, at - 3 * DAY)
+        runs = scheduled(schedule, at - 3 * DAY)
         for now in looks(at):
-            nights |= scheduled(schedule, now)
-            due = max(night for night in nights if night <= now)
+            runs |= scheduled(schedule, now)
+            due = max(run for run in runs if run <= now)
             assert last_due(CronSchedule(cron=cron, timezone=zone), now) == due, (zone, now)
-        begun = sorted(night for night in nights if night <= at + DAY)
+        begun = sorted(run for run in runs if run <= at + DAY)
         gaps = [later - earlier for earlier, later in pairwise(begun)]
         assert len(gaps) >= 2
         assert all(20 * HOUR < gap < 28 * HOUR for gap in gaps), f"not once a day: {begun}"
@@ -100,7 +100,7 @@ def test_the_watchdog_and_the_scheduler_agree_whatever_clocks_do(rule: str) -> N
         ("2026-10-25T12:00:00+01:00", "2026-10-25T02:00:00+02:00"),  # the first of two
     ],
 )
-def test_when_a_night_was_due_last(now: str, due: str) -> None:
+def test_when_a_run_was_due_last(now: str, due: str) -> None:
     schedule = CronSchedule(cron="0 2 * * *", timezone="Europe/Berlin")
     assert last_due(schedule, datetime.fromisoformat(now)) == datetime.fromisoformat(due)
 

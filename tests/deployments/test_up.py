@@ -25,7 +25,7 @@ from tests.fixtures.small_settings import landing_rows
 pytestmark = [pytest.mark.system, pytest.mark.prefect, pytest.mark.xdist_group("up")]
 
 LONG = {"families": ["forest"], "n_trials": 25}
-"""A night long enough to be hit in the middle."""
+"""A run long enough to be hit in the middle."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_schedule_makes_runs(up: Up) -> None:
     until(lambda: up.ask("flow_runs/count", scheduled) > 0, 60, "the scheduler made no run at all")
 
 
-def test_a_night_by_hand_tells_what_it_does(up: Up) -> None:
+def test_a_run_by_hand_tells_what_it_does(up: Up) -> None:
     done = up.ended(up.run())
     assert done["state"]["type"] == "COMPLETED", done["state"]
     assert done["state"]["name"] in ("Promoted", "Kept", "Inconclusive")
@@ -199,13 +199,13 @@ def test_a_part_that_is_killed_comes_back(up: Up, part: str) -> None:
     assert up.pids(part) != before
 
 
-def test_a_night_lives_through_the_server_and_a_second_one_is_skipped(up: Up) -> None:
+def test_a_run_lives_through_the_server_and_a_second_one_is_skipped(up: Up) -> None:
     landing_rows(2, 100).to_csv(up.home / "landing" / "server-dies.csv", index=False)
     first = up.run(**LONG)
     up.searching(first)
     second = up.run()
     up.kill("server")
-    assert up.pids("flow"), "the night ended with the server"
+    assert up.pids("flow"), "the run ended with the server"
     until(lambda: "The server is started again." in up.output(), 15, "it never came back")
     second = up.ended(second)
     assert (second["state"]["type"], second["state"]["name"]) == ("COMPLETED", "Skipped")
@@ -214,7 +214,7 @@ def test_a_night_lives_through_the_server_and_a_second_one_is_skipped(up: Up) ->
     assert done["state"]["type"] == "COMPLETED", done["state"]
 
 
-def test_when_runner_and_flow_die_the_next_night_runs(up: Up) -> None:
+def test_when_runner_and_flow_die_the_next_run_runs(up: Up) -> None:
     landing_rows(5, 100).to_csv(up.home / "landing" / "both-die.csv", index=False)
     run = up.run(**LONG)
     up.searching(run)
@@ -248,7 +248,7 @@ def test_killed_itself_it_leaves_nothing_behind_and_comes_up_again(up: Up) -> No
     assert [each["active"] for each in after["schedules"]] == [False]
 
 
-def test_it_goes_down_in_order_when_its_terminal_is_closed_and_a_running_night_stops_safely(
+def test_it_goes_down_in_order_when_its_terminal_is_closed_and_a_running_run_stops_safely(
     up: Up,
 ) -> None:
     assert (up.home / "prefect" / "server.json").exists()

@@ -70,10 +70,10 @@ def _readme_commands() -> list[str]:
 
 @pytest.mark.parametrize("line", _readme_commands())
 def test_each_command_of_the_readme_runs(
-    line: str, seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: str, populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
-    shutil.copytree(seen_nights, home)
+    shutil.copytree(populated_home, home)
     for name in [n for n in os.environ if n.startswith(PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOUSING_HOME", str(home))

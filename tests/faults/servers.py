@@ -14,7 +14,7 @@ from tests.faults.shim import Plan
 
 @contextmanager
 def sqlite_campaign(folder: Path, library: Path) -> Iterator[Campaign]:
-    """Faults against nights whose database is a file."""
+    """Faults against runs whose database is a file."""
     campaign = Campaign(folder, library, SqliteFiles())
     try:
         yield campaign
@@ -24,7 +24,7 @@ def sqlite_campaign(folder: Path, library: Path) -> Iterator[Campaign]:
 
 @contextmanager
 def postgresql_campaign(folder: Path, library: Path) -> Iterator[Campaign]:
-    """Faults against nights whose database is a server, and against that server."""
+    """Faults against runs whose database is a server, and against that server."""
     orders = Plan(folder / "server-plan")
     with pytest.MonkeyPatch.context() as patch:
         if "XDG_RUNTIME_DIR" not in os.environ:

@@ -11,7 +11,7 @@ from tests.fixtures.small_settings import SMALL, small_forest
 def small(
     home: object, prefect_api: str, quick_runs: None, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    """Settings of a night that takes a second, on SQLite, beside a running Prefect server."""
+    """Settings of a run that takes a second, on SQLite, beside a running Prefect server."""
     for name, value in SMALL.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(FAMILIES, "forest", small_forest())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Backfill: many landing files, one dataset version each, then one night."""
+"""Backfill: many landing files, one dataset version each, then one run."""
 
 import pytest
 
@@ -15,8 +15,8 @@ def test_each_file_becomes_a_version_of_its_own(small: Settings) -> None:
     folder = small.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True)
-    for night in range(3):
-        simulate(300, 0, day=night).to_csv(folder / f"{night}.csv", index=False)
+    for day in range(3):
+        simulate(300, 0, day=day).to_csv(folder / f"{day}.csv", index=False)
     (folder / "3-bad.csv").write_text("this,is,no,table\n1,2,3,4\n")
     state = backfill(return_state=True)
     assert state.name in ("Promoted", "Kept")

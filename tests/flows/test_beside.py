@@ -1,4 +1,4 @@
-"""Flows beside the nights: approvals, backups, the monitor, alarms."""
+"""Flows beside the runs: approvals, backups, the monitor, alarms."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -29,11 +29,11 @@ from tests.fixtures.small_settings import landing_rows
 pytestmark = pytest.mark.prefect
 
 
-def _land(settings: Settings, night: int) -> None:
+def _land(settings: Settings, day: int) -> None:
     folder = settings.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
-    landing_rows(night).to_csv(folder / f"{night}.csv", index=False)
+    landing_rows(day).to_csv(folder / f"{day}.csv", index=False)
 
 
 def _champion(settings: Settings) -> int | None:

@@ -38,7 +38,7 @@ def run(**parameters: Any) -> tuple[Any, RunResult]:
     return state, state.result()
 
 
-def test_a_first_night_and_an_idle_one(small: Settings) -> None:
+def test_a_first_run_and_an_idle_one(small: Settings) -> None:
     land(small, "a.csv")
     state, result = run()
     assert (state.name, state.message) == ("Promoted", result.message)
@@ -68,7 +68,7 @@ def test_a_first_night_and_an_idle_one(small: Settings) -> None:
         assert len(queries.list_models(connection)) == 1
 
 
-def test_a_dry_run_promotes_nothing_and_the_next_night_does(small: Settings) -> None:
+def test_a_dry_run_promotes_nothing_and_the_next_run_does(small: Settings) -> None:
     land(small, "a.csv")
     _, dry = run(dry_run=True)
     assert (dry.outcome, dry.champion) == ("dry run", None)

@@ -1,4 +1,4 @@
-"""Small nights: simulated landing files, a linear model, and the steps called by hand."""
+"""Small runs: simulated landing files, a linear model, and the steps called by hand."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def plain_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small(settings: Settings, fits_once: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings of a night that takes a second, on either database."""
+    """Settings of a run that takes a second, on either database."""
     for name, value in SMALL.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(FAMILIES, "forest", small_forest())  # type: ignore[arg-type]
@@ -58,6 +58,6 @@ def land(small: Settings) -> Land:
 
 @pytest.fixture
 def run(small: Settings) -> Iterator[RunContext]:
-    """A night under way, with its lease."""
+    """A run under way, with its lease."""
     with start_run("nightly", NightlyParameters()) as begun:
         yield begun

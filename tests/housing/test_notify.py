@@ -150,7 +150,7 @@ def mail() -> Iterator[tuple[Mailbox, int]]:
 
 def _by_mail(url: str, **more: Any) -> NotifySettings:
     return NotifySettings(
-        smtp_url=SecretStr(url), mail_from="night@x.org", mail_to=("a@x.org", "b@x.org"), **more
+        smtp_url=SecretStr(url), mail_from="run@x.org", mail_to=("a@x.org", "b@x.org"), **more
     )
 
 
@@ -161,7 +161,7 @@ def test_a_mail_says_it_all(mail: tuple[Mailbox, int]) -> None:
     ((to, got),) = box.mails
     assert to == ["a@x.org", "b@x.org"]
     assert got["Subject"] == "housing: failed (r7)"
-    assert got["From"] == "night@x.org"
+    assert got["From"] == "run@x.org"
     text = got.get_payload(decode=True)
     assert isinstance(text, bytes)
     assert "The café\u2019s file: 7 % of rows\nare wrong." in text.decode().replace("\r", "")
@@ -282,9 +282,7 @@ def test_what_is_no_event_is_refused_where_it_is_written() -> None:
 
 
 @pytest.mark.parametrize(("receiver", "said"), [(200, True), (500, False)], indirect=["receiver"])
-def test_who_watches_from_outside_is_told_that_a_night_ended(
-    receiver: Receiver, said: bool
-) -> None:
+def test_who_watches_from_outside_is_told_that_a_run_ended(receiver: Receiver, said: bool) -> None:
     url = SecretStr(f"http://127.0.0.1:{receiver.server_port}/ping/abc")
     assert say_alive(NotifySettings(heartbeat_url=url)) is said
     assert receiver.got == [{"path": "/ping/abc"}]

@@ -1,4 +1,4 @@
-"""Nights in processes of their own, forked from one that has already imported everything."""
+"""Runs in processes of their own, forked from one that has already imported everything."""
 
 import multiprocessing
 from collections.abc import Callable, Mapping
@@ -15,21 +15,21 @@ from tests.fixtures import killable_run
 from tests.fixtures.killable_run import Blow
 from tests.fixtures.small_settings import SMALL, landing_rows
 
-Night = Callable[[Path, Blow | None], int]
+StartRun = Callable[[Path, Blow | None], int]
 
 HANGS_SECONDS = 280
-"""After which a night that has not ended never will, on however busy a machine."""
+"""After which a run that has not ended never will, on however busy a machine."""
 
 
 @pytest.fixture(scope="session")
-def fork_night() -> Night:
-    """Run a night without the orchestrator on a home; returns the exit code (-9 for killed)."""
+def fork_run() -> StartRun:
+    """Run a run without the orchestrator on a home; returns the exit code (-9 for killed)."""
     return partial(_fork, {})
 
 
 @pytest.fixture(scope="session")
-def fork_flow(prefect_server: Server) -> Night:
-    """As `fork_night`, under the session's Prefect server."""
+def fork_flow(prefect_server: Server) -> StartRun:
+    """As `fork_run`, under the session's Prefect server."""
     return partial(_fork, prefect_server.client)
 
 
@@ -42,7 +42,7 @@ def _fork(server: Mapping[str, str], home: Path, blow: Blow | None = None) -> in
     process = context.Process(target=killable_run.run, args=(environment, blow))
     process.start()
     process.join(HANGS_SECONDS)
-    assert process.exitcode is not None, "the night hangs"
+    assert process.exitcode is not None, "the run hangs"
     return process.exitcode
 
 

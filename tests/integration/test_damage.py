@@ -28,11 +28,11 @@ Damage = tuple[str, bytes]
 
 
 @pytest.fixture
-def store(seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     for name in [n for n in os.environ if n.startswith("HOUSING_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(seen_nights, tmp_path / "home")
+    shutil.copytree(populated_home, tmp_path / "home")
     monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "home"))
     with open_store(load_settings()) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""kill -9 and Ctrl-C in the middle of each step, then the night again: the same end state.
+"""kill -9 and Ctrl-C in the middle of each step, then the run again: the same end state.
 
 Every step without the orchestrator, which repeats nothing by itself; some under it, whose task
 runs and engine are one more thing that may die or catch an interrupt.
@@ -17,7 +17,7 @@ from housing.store.database.tables import alerts, runs, trials
 from housing.store.runs import runs as run_rows
 from tests.fixtures.killable_run import Blow
 from tests.fixtures.small_settings import contents, landing_rows
-from tests.integration.conftest import Night
+from tests.integration.conftest import StartRun
 
 STEPS = (
     "ingest", "freeze", "split", "check readiness", "check for work", "preprocess", "search", "fit",
@@ -40,9 +40,7 @@ def _both(
     """These steps on the plain run (some only in the long suite), those under the orchestrator."""
     flow = (pytest.mark.system, pytest.mark.prefect)
     chosen = [
-        pytest.param(
-            "fork_night", step, id=step, marks=pytest.mark.system if step in seldom else ()
-        )
+        pytest.param("fork_run", step, id=step, marks=pytest.mark.system if step in seldom else ())
         for step in steps
     ]
     chosen += [
@@ -52,15 +50,15 @@ def _both(
 
 
 @pytest.fixture(scope="module")
-def undisturbed(fork_night: Night, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a store holds after a night that nothing hit, whatever ran it."""
+def undisturbed(fork_run: StartRun, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a store holds after a run that nothing hit, whatever ran it."""
     from housing.settings import load_settings
     from housing.store.database.open import open_store
 
     home = tmp_path_factory.mktemp("undisturbed")
     (home / "landing").mkdir()
     landing_rows().to_csv(home / "landing" / "a.csv", index=False)
-    assert fork_night(home, None) == 0
+    assert fork_run(home, None) == 0
     with open_store(load_settings(home=home)) as store:
         return contents(store)
 
@@ -80,7 +78,7 @@ def _alerts(store: Store) -> list[str]:
 
 
 @_both(STEPS, FLOW_KILLED)
-def test_a_killed_night_goes_on_where_it_was(
+def test_a_killed_run_goes_on_where_it_was(
     how: str,
     step: str,
     request: pytest.FixtureRequest,
@@ -88,7 +86,7 @@ def test_a_killed_night_goes_on_where_it_was(
     open_home: OpenHome,
     undisturbed: dict[str, Any],
 ) -> None:
-    run: Night = request.getfixturevalue(how)
+    run: StartRun = request.getfixturevalue(how)
     home = new_home("killed")
     # Before the sixth commit of the search one trial is in, and a score of the other comes next.
     commit = 6 if step == "search" else 1
@@ -114,13 +112,13 @@ def test_a_killed_night_goes_on_where_it_was(
 
 
 def test_a_promotion_is_reported_once_although_its_run_was_killed_after_it(
-    fork_night: Night, new_home: MakeHome, open_home: OpenHome
+    fork_run: StartRun, new_home: MakeHome, open_home: OpenHome
 ) -> None:
     """Also where the next run has other rows, and so another verdict."""
     home = new_home("killed")
-    assert fork_night(home, Blow(signal.SIGKILL, "promote", 2)) == -signal.SIGKILL
+    assert fork_run(home, Blow(signal.SIGKILL, "promote", 2)) == -signal.SIGKILL
     landing_rows(1, 300).to_csv(home / "landing" / "b.csv", index=False)
-    assert fork_night(home, None) == 0
+    assert fork_run(home, None) == 0
     with open_home(home) as store, store.read() as connection:
         query = sa.select(alerts.c.subject, alerts.c.event).where(alerts.c.channel == "log")
         found = connection.execute(query.where(alerts.c.ended_at.is_not(None))).all()
@@ -129,7 +127,7 @@ def test_a_promotion_is_reported_once_although_its_run_was_killed_after_it(
 
 
 @_both(STEPS[:-1], FLOW_INTERRUPTED, SELDOM_INTERRUPTED)
-def test_an_interrupted_night_goes_on_where_it_was(
+def test_an_interrupted_run_goes_on_where_it_was(
     how: str,
     step: str,
     request: pytest.FixtureRequest,
@@ -137,7 +135,7 @@ def test_an_interrupted_night_goes_on_where_it_was(
     open_home: OpenHome,
     undisturbed: dict[str, Any],
 ) -> None:
-    run: Night = request.getfixturevalue(how)
+    run: StartRun = request.getfixturevalue(how)
     home = new_home("interrupted")
     assert run(home, Blow(signal.SIGINT, step, 0)) == 3
     with open_home(home) as store, store.read() as connection:
@@ -151,8 +149,8 @@ def test_an_interrupted_night_goes_on_where_it_was(
 
 @pytest.mark.slow
 @pytest.mark.prefect
-def test_a_night_killed_at_each_of_its_commits(
-    fork_flow: Night,
+def test_a_run_killed_at_each_of_its_commits(
+    fork_flow: StartRun,
     new_home: MakeHome,
     open_home: OpenHome,
     undisturbed: dict[str, Any],
@@ -161,9 +159,9 @@ def test_a_night_killed_at_each_of_its_commits(
         home = new_home(f"killed-{commit}")
         code = fork_flow(home, Blow(signal.SIGKILL, None, commit))
         if code == 0:
-            assert commit > 20, "the night had fewer commits than a night has"
+            assert commit > 20, "the run had fewer commits than a run has"
             return
         assert fork_flow(home, None) == 0
         with open_home(home) as store:
             assert contents(store) == undisturbed, f"commit {commit}"
-    pytest.fail("the night never came to its end")
+    pytest.fail("the run never came to its end")

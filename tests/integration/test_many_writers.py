@@ -41,13 +41,13 @@ BY_HAND = "blocked by hand"
 
 @pytest.fixture
 def shared(
-    seen_nights: Path, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+    populated_home: Path, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    """A store with eight models, on either database: restored from a cut of one night's home."""
+    """A store with eight models, on either database: restored from a cut of one run's home."""
     for name in [n for n in os.environ if n.startswith("HOUSING_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(seen_nights, tmp_path / "seen")
+    shutil.copytree(populated_home, tmp_path / "seen")
     source = load_settings(home=tmp_path / "seen", backup_url=str(tmp_path / "backup"))
     with open_store(source) as store:
         backup.create(store, source)

@@ -64,7 +64,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def world(
-    seen_nights: Path,
+    populated_home: Path,
     tmp_path: Path,
     database_url: str,
     kind: str,
@@ -75,7 +75,7 @@ def world(
     for name in [n for n in os.environ if n.startswith("HOUSING_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(seen_nights, tmp_path / "seen")
+    shutil.copytree(populated_home, tmp_path / "seen")
     url = str(tmp_path) if kind == "folder" else request.getfixturevalue("s3")
     source = load_settings(home=tmp_path / "seen", backup_url=f"{url}/backup")
     with open_store(source) as store:

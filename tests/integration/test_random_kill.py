@@ -90,7 +90,7 @@ def _open(home: Home) -> Store:
 def _kill_at_random(
     start: Start, new_home: Callable[[str], Home], kind: str, times: int
 ) -> dict[str, int | str]:
-    """Returns how many kills there were, and how many hit a night that had begun and not ended."""
+    """Returns how many kills there were, and how many hit a run that had begun and not ended."""
     quiet = new_home("quiet")
     began = time.monotonic()
     assert start(quiet).wait(PATIENCE_SECONDS) == 0
@@ -121,7 +121,7 @@ def _kill_at_random(
 
 
 @pytest.fixture(autouse=True)
-def small_nights(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def small_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of this process, by which it opens what the command has made."""
     for name, value in {**SMALL, **LESS}.items():
         monkeypatch.setenv(name, value)

@@ -62,7 +62,7 @@ heart = ExitStack()
 
 def acquire():
     global fenced
-    token = lease.acquire(store, owner=f"the night of ann@{socket.gethostname()}")
+    token = lease.acquire(store, owner=f"the run of ann@{socket.gethostname()}")
     fenced = store.fenced(token)
     return token
 
@@ -212,21 +212,21 @@ def test_of_two_hosts_with_the_same_champion_in_mind_one_wins(
     assert min(wins) > 0, "they did not meet"
 
 
-def test_a_night_on_another_host_is_waited_for_taken_over_and_fenced_off(
+def test_a_run_on_another_host_is_waited_for_taken_over_and_fenced_off(
     host: Callable[..., Host],
 ) -> None:
     here, there = host("here"), host("there")
     token = here.ask("acquire")["answer"]
     refused = there.ask("acquire")
     assert refused["error"] == "RunInProgress"
-    assert "the night of ann@here" in refused["said"]
+    assert "the run of ann@here" in refused["said"]
     assert here.ask("write") == {"answer": None}
     _wait_until_expired(there)
     assert there.ask("acquire") == {"answer": token + 1}
     for what in (["write"], ["promote", 10, 2]):
         stale = here.ask(*what)
         assert stale["error"] == "LeaseLost"
-        assert "the night of ann@there holds it now" in stale["said"]
+        assert "the run of ann@there holds it now" in stale["said"]
     assert there.ask("write") == {"answer": None}
 
 
@@ -242,7 +242,7 @@ def test_a_host_that_is_gone_is_waited_for_until_its_lease_expires(
 
 
 def test_a_host_of_the_same_name_is_another_all_the_same(host: Callable[..., Host]) -> None:
-    """Its process 1 lives, and is not the owner: by pid alone the night would be taken from it."""
+    """Its process 1 lives, and is not the owner: by pid alone the run would be taken from it."""
     one, other = host("twin"), host("twin")
     assert "answer" in one.ask("acquire")
     assert other.ask("alive") == {"answer": True}
@@ -280,7 +280,7 @@ def test_a_process_that_was_stopped_for_long_writes_nothing_when_it_goes_on(
     assert there.ask("write") == {"answer": None}
 
 
-def test_a_container_that_is_started_again_takes_up_its_night(host: Callable[..., Host]) -> None:
+def test_a_container_that_is_started_again_takes_up_its_run(host: Callable[..., Host]) -> None:
     """It has the name and the pid of the one before, and it is another process."""
     before = host("worker")
     token = before.ask("acquire")["answer"]

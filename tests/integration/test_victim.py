@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.system
-def test_a_night_has_no_setting_of_who_started_the_fork_server(tmp_path: Path) -> None:
+def test_a_run_has_no_setting_of_who_started_the_fork_server(tmp_path: Path) -> None:
     """It would use another's database, and find models there of another home's key."""
     home, foreign = tmp_path / "home", tmp_path / "foreign"
     home.mkdir()
@@ -30,11 +30,11 @@ def test_a_night_has_no_setting_of_who_started_the_fork_server(tmp_path: Path) -
         "HOUSING_BLOB_URL": str(foreign / "blobs"),
         "PYTHONPATH": str(ROOT),
     }
-    (foreign / "night.py").write_text(CODE)
-    command = [sys.executable, str(foreign / "night.py"), str(home)]
+    (foreign / "run.py").write_text(CODE)
+    command = [sys.executable, str(foreign / "run.py"), str(home)]
     done = subprocess.run(
         command, env={**os.environ, **others}, cwd=tmp_path, capture_output=True, check=False
     )
     assert b"NothingToTrainOn" in done.stderr or done.returncode != 0
     assert (home / "housing.db").is_file()
-    assert [path.name for path in foreign.iterdir()] == ["night.py"]
+    assert [path.name for path in foreign.iterdir()] == ["run.py"]

@@ -1,4 +1,4 @@
-"""A signal whose exception was lost ends the night at its next step."""
+"""A signal whose exception was lost ends the run at its next step."""
 
 import os
 import signal
@@ -18,6 +18,6 @@ def test_a_lost_signal_is_told_once_more() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             with pytest.raises(TerminationSignal):
                 progress.report("promote", 0, 0)
-        progress.report("another night", 0, 0)
+        progress.report("another run", 0, 0)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -62,9 +62,9 @@ def test_faulty_rows_are_said_and_counted(housing: Housing, districts: Path) -> 
 
 
 def test_the_shadow_is_compared_for_programs_and_people(
-    housing: Housing, seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    housing: Housing, populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOUSING_HOME", str(shutil.copytree(seen_nights, tmp_path / "home")))
+    monkeypatch.setenv("HOUSING_HOME", str(shutil.copytree(populated_home, tmp_path / "home")))
     assert "HOUSING_SERVE__SHADOW" in housing("shadow").output
     assert json.loads(housing("shadow", "--json").output) == []
     with open_store(load_settings()) as store:
@@ -111,11 +111,11 @@ def test_wrong_usage_is_named(
 def test_an_unsigned_model_is_refused_until_it_is_signed(
     housing: Housing,
     districts: Path,
-    seen_nights: Path,
+    populated_home: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("HOUSING_HOME", str(shutil.copytree(seen_nights, tmp_path / "home")))
+    monkeypatch.setenv("HOUSING_HOME", str(shutil.copytree(populated_home, tmp_path / "home")))
     with open_store(load_settings()) as store, store.write() as connection:
         connection.execute(blobs.update().values(signature=None))
     refused = housing("predict", str(districts))
@@ -140,7 +140,7 @@ def test_a_taken_port_is_named(command: Command) -> None:
 
 @pytest.mark.system
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_ends_it_in_order(seen_nights: Path, workers: str, tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_in_order(populated_home: Path, workers: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -148,7 +148,7 @@ def test_ctrl_c_ends_it_in_order(seen_nights: Path, workers: str, tmp_path: Path
     process = subprocess.Popen(
         [sys.executable, "-m", "deployments.cli.__main__", "serve", "--port", str(port),
          "--workers", workers],
-        env={**kept, **SMALL, "HOUSING_HOME": str(seen_nights)}, cwd=tmp_path,
+        env={**kept, **SMALL, "HOUSING_HOME": str(populated_home)}, cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     try:

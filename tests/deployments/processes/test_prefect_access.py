@@ -1,4 +1,4 @@
-"""The auth string of the Prefect server: of `housing up`, of a night's own server, of the user."""
+"""The auth string of the Prefect server: of `housing up`, of a run's own server, of the user."""
 
 import subprocess
 import sys
@@ -58,7 +58,7 @@ def test_runner_and_command_line_know_it(up: Up) -> None:
     assert by_runner["state"]["type"] == "COMPLETED", by_runner["state"]
 
 
-def test_a_nights_own_server_answers_only_to_its_night(prefect_server: Server) -> None:
+def test_a_runs_own_server_answers_only_to_its_run(prefect_server: Server) -> None:
     api = prefect_server.url
     credentials = {"Authorization": f"Basic {prefect_access.basic(prefect_server.secret)}"}
     assert httpx.get(f"{api}/health").status_code == 200

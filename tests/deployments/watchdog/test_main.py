@@ -1,4 +1,4 @@
-"""The watch: one round of it, on a real server and a home with two nights."""
+"""The watch: one round of it, on a real server and a home with two runs."""
 
 import logging
 import shutil
@@ -30,16 +30,16 @@ pytestmark = pytest.mark.prefect
 
 @pytest.fixture
 def store(
-    housing: Housing, seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    housing: Housing, populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Store]:
-    shutil.copytree(seen_nights, tmp_path / "copy")
+    shutil.copytree(populated_home, tmp_path / "copy")
     monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "copy"))
     with open_store(load_settings()) as opened:
         yield opened
 
 
 def asks(client: SyncPrefectClient, store: Store) -> tuple[int, object]:
-    """A night that asks for approval and, suspended, waits for it: in our store and in theirs."""
+    """A run that asks for approval and, suspended, waits for it: in our store and in theirs."""
     flow_run = client.create_flow_run(nightly, state=Scheduled())
     client.set_flow_run_state(flow_run.id, Suspended(), force=True)
     with store.write() as connection:

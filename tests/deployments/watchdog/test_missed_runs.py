@@ -1,6 +1,6 @@
-"""A night that was due and did not begin: started once, reported once, and never against a person.
+"""A run that was due and did not begin: started once, reported once, and never against a person.
 
-On a real server. Each test has nights of its own, days ahead: Prefect remembers what it was asked.
+On a real server. Each test has runs of its own, days ahead: Prefect remembers what it was asked.
 """
 
 import itertools
@@ -86,7 +86,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def due(settings: Settings, deployment: uuid.UUID, set_clock: Clock) -> datetime:
-    """When a night was due that did not begin, half an hour ago."""
+    """When a run was due that did not begin, half an hour ago."""
     found = last_due(TWO, utc_now() + 3 * next(DAYS) * DAY)
     assert found is not None
     set_clock(found + HALF_AN_HOUR)
@@ -121,7 +121,7 @@ def started(client: SyncPrefectClient, deployment: uuid.UUID) -> list[FlowRun]:
 
 
 def ran(store: Store, status: str, at: datetime) -> None:
-    """A night of ours in this state, which began then."""
+    """A run of ours in this state, which began then."""
     with store.write() as connection:
         id_ = runs.start(connection, "nightly", {})
         row = run_rows.update().where(run_rows.c.id == id_)
@@ -137,7 +137,7 @@ def missed(received: Receiver, due: datetime) -> list[str]:
 # --- what did not begin ---------------------------------------------------------------------
 
 
-def test_a_night_that_never_began_is_started_once(
+def test_a_run_that_never_began_is_started_once(
     client: SyncPrefectClient, deployment: uuid.UUID, due: datetime, look: Look
 ) -> None:
     (said,) = look()
@@ -159,7 +159,7 @@ def test_a_night_that_never_began_is_started_once(
         ("cancelled", 1),
     ],
 )
-def test_what_counts_as_a_night(
+def test_what_counts_as_a_run(
     store: Store, due: datetime, look: Look, status: str, begun_again: int
 ) -> None:
     ran(store, status, due + timedelta(minutes=1))
@@ -171,7 +171,7 @@ def test_what_counts_as_a_night(
     [(-30, 0), (-600, 1), (86_400, 1)],
     ids=["by a clock a little behind", "before it was due", "by a clock a day ahead"],
 )
-def test_a_night_counts_for_the_due_time_at_which_it_ran(
+def test_a_run_counts_for_the_due_time_at_which_it_ran(
     store: Store, due: datetime, look: Look, began: int, begun_again: int
 ) -> None:
     ran(store, "completed", due + timedelta(seconds=began))
@@ -184,7 +184,7 @@ def test_what_was_due_before_there_was_a_deployment_is_nobodys(
     assert look() == []
 
 
-def test_on_a_day_on_which_clocks_are_set_forward_one_night_runs(
+def test_on_a_day_on_which_clocks_are_set_forward_one_run_runs(
     store: Store, client: SyncPrefectClient, look: Look, set_clock: Clock
 ) -> None:
     """Prefect starts it at 00:00 UTC; to other libraries it is due at 01:00."""
@@ -199,7 +199,7 @@ def test_on_a_day_on_which_clocks_are_set_forward_one_night_runs(
     client.delete_deployment(made)
 
 
-def test_a_night_waits_for_who_has_the_lease_and_starts_once_more_after_a_refusal(
+def test_a_run_waits_for_who_has_the_lease_and_starts_once_more_after_a_refusal(
     store: Store, client: SyncPrefectClient, deployment: uuid.UUID, due: datetime, look: Look
 ) -> None:
     token = lease.acquire(store, owner="the prune of ann@host")
@@ -280,7 +280,7 @@ def test_a_run_due_before_prefect_lost_its_database_is_judged_by_our_store(
 
 @pytest.mark.parametrize("began", [True, False])
 @pytest.mark.parametrize("halted", [Cancelled, Suspended])
-def test_a_night_that_a_person_halted_is_not_made_up_for_and_a_later_one_is(
+def test_a_run_that_a_person_halted_is_not_made_up_for_and_a_later_one_is(
     store: Store,
     client: SyncPrefectClient,
     deployment: uuid.UUID,
@@ -301,7 +301,7 @@ def test_a_night_that_a_person_halted_is_not_made_up_for_and_a_later_one_is(
     assert look() == []
     assert missed(received, due) == [], "nobody missed it"
     set_clock(due + DAY + HALF_AN_HOUR)
-    assert len(look()) == 1, "another night, which nobody cancelled"
+    assert len(look()) == 1, "another run, which nobody cancelled"
 
 
 @pytest.mark.parametrize("switch", ["schedule", "deployment"])
@@ -392,7 +392,7 @@ def register(client: SyncPrefectClient, cron: str | None) -> None:
     built.apply()
 
 
-def test_a_schedule_that_is_changed_at_noon_asks_for_no_night_at_once(
+def test_a_schedule_that_is_changed_at_noon_asks_for_no_run_at_once(
     client: SyncPrefectClient, deployment: uuid.UUID
 ) -> None:
     found = client.read_deployment(deployment)
@@ -401,7 +401,7 @@ def test_a_schedule_that_is_changed_at_noon_asks_for_no_night_at_once(
         update={"schedule": CronSchedule(cron="0 4 * * *", timezone="UTC"), "updated": noon}
     )
     moved = found.model_copy(update={"schedules": [changed]})
-    # The night at two, by the former schedule, lies after this.
+    # The run at two, by the former schedule, lies after this.
     assert owed(moved, noon + HALF_AN_HOUR, noon) == datetime(2030, 6, 2, 4, tzinfo=UTC)
     assert owed(moved, noon + DAY, noon) == datetime(2030, 6, 4, 4, tzinfo=UTC)
     assert owed(moved, noon - HALF_AN_HOUR, noon) == datetime(2030, 6, 3, 4, tzinfo=UTC), (
@@ -413,7 +413,7 @@ def test_a_schedule_that_is_changed_at_noon_asks_for_no_night_at_once(
 
 
 @pytest.mark.parametrize(("minutes", "after", "messages"), [(60, 59, 0), (60, 61, 1), (0, 6000, 0)])
-def test_a_missed_night_is_reported_after_so_many_minutes_and_with_zero_never(
+def test_a_missed_run_is_reported_after_so_many_minutes_and_with_zero_never(
     store: Store,
     client: SyncPrefectClient,
     deployment: uuid.UUID,
@@ -462,7 +462,7 @@ def test_of_two_watchdogs_one_starts_and_one_reports(
     assert len(missed(received, due)) == 1
 
 
-def test_while_the_server_is_away_a_missed_night_is_reported_all_the_same(
+def test_while_the_server_is_away_a_missed_run_is_reported_all_the_same(
     store: Store, settings: Settings, due: datetime, received: Receiver, set_clock: Clock
 ) -> None:
     set_clock(due + timedelta(minutes=61))

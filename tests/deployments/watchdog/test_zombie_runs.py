@@ -286,7 +286,7 @@ def _late(client: SyncPrefectClient, deployment: uuid.UUID, hours: float) -> Flo
     )
 
 
-def test_of_late_nights_the_newest_is_left(
+def test_of_late_runs_the_newest_is_left(
     client: SyncPrefectClient, deployment: uuid.UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = [_late(client, deployment, hours) for hours in (48, 24, 0.1)]
@@ -304,7 +304,7 @@ def test_of_late_nights_the_newest_is_left(
     assert "does its work" in str(states[0].message)
 
 
-def test_a_night_that_is_resumed_is_not_a_late_one(
+def test_a_run_that_is_resumed_is_not_a_late_one(
     client: SyncPrefectClient, deployment: uuid.UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resumed, late = (_late(client, deployment, hours) for hours in (24, 0.1))

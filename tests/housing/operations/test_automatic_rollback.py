@@ -25,7 +25,7 @@ from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
 from housing.store.models.promotion_log import Authorship, append, head
 from housing.store.runs import monitor_windows
-from tests.housing.operations.test_monitor import _home, _land, _nights
+from tests.housing.operations.test_monitor import _home, _land, _runs
 from tests.housing.operations.test_monitor import sent as sent
 
 ROLLBACK = {"HOUSING_MONITOR__ON_ERROR": "rollback"}
@@ -46,11 +46,11 @@ def _about_error(sent: list[Message]) -> list[str]:
 
 
 def test_a_world_that_changed_takes_no_champion_back(
-    seen_nights: Path, tmp_path: Path, sent: list[Message]
+    populated_home: Path, tmp_path: Path, sent: list[Message]
 ) -> None:
     """Nobody is better, so nobody takes over: one alarm, which names the remedy."""
-    with _home(seen_nights, tmp_path, **ROLLBACK) as (settings, store):
-        looks = _nights(settings, store, _dearer, 4)
+    with _home(populated_home, tmp_path, **ROLLBACK) as (settings, store):
+        looks = _runs(settings, store, _dearer, 4)
         assert champion(store) == 2
         assert [look.rolled_back_to for look in looks] == [None] * 4
         (message,) = _about_error(sent)
@@ -63,10 +63,10 @@ def test_a_world_that_changed_takes_no_champion_back(
 
 @pytest.fixture
 def spoiled(
-    seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: list[Message]
+    populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: list[Message]
 ) -> Iterator[tuple[Settings, Store]]:
     """m2 answers as if prices had fallen by half, with the test error of before; m1 is sound."""
-    with _home(seen_nights, tmp_path, **ROLLBACK) as (settings, store):
+    with _home(populated_home, tmp_path, **ROLLBACK) as (settings, store):
         expected = expected_rates.of(store, load(store, 2))
 
         def spoil(store: Store, model: int, **others: Any) -> LoadedModel:
@@ -85,7 +85,7 @@ def spoiled(
 
 
 def _calm(settings: Settings, store: Store, count: int = 1, first: int = 20) -> list[MonitorRun]:
-    return _nights(settings, store, lambda frame: frame, count, first)
+    return _runs(settings, store, lambda frame: frame, count, first)
 
 
 def test_a_bad_model_is_taken_back_once(
@@ -98,7 +98,7 @@ def test_a_bad_model_is_taken_back_once(
     assert any("was rolled back to m1" in message.text for message in sent)
     with store.read() as connection:
         assert "live error" in registry.history(connection)[1].reason
-    looks = _nights(settings, store, _dearer, 3, first=40)
+    looks = _runs(settings, store, _dearer, 3, first=40)
     assert champion(store) == 1, "what came by a rollback is not taken back"
     assert [look.rolled_back_to for look in looks] == [None] * 3
 

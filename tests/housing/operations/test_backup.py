@@ -39,12 +39,12 @@ KEY = "a passphrase of the backup"
 
 
 @pytest.fixture
-def seen(seen_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings of a copy of a home that has seen two nights."""
+def seen(populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a copy of a home that has seen two runs."""
     for name in [n for n in os.environ if n.startswith("HOUSING_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(seen_nights, tmp_path / "seen")
+    shutil.copytree(populated_home, tmp_path / "seen")
     monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "seen"))
     monkeypatch.setenv("HOUSING_BACKUP_URL", str(tmp_path / "backup"))
     return load_settings()
@@ -327,7 +327,7 @@ def test_two_at_once_are_refused(original: Store, seen: Settings) -> None:
                 work(original, seen)
 
 
-def test_a_night_may_run_meanwhile(original: Store, seen: Settings) -> None:
+def test_a_run_may_run_meanwhile(original: Store, seen: Settings) -> None:
     token = lease.acquire(original, owner="the nightly run")
     backup.create(original, seen)
     lease.renew(original, token)

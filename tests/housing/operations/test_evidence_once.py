@@ -35,15 +35,15 @@ ERRORS = ("prices outside the interval", "prices above the predicted", "prices b
 
 
 @pytest.fixture
-def home(seen_nights: Path, tmp_path: Path) -> Iterator[Home]:
-    with _home(seen_nights, tmp_path) as opened:
+def home(populated_home: Path, tmp_path: Path) -> Iterator[Home]:
+    with _home(populated_home, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def other(seen_nights: Path, tmp_path: Path) -> Iterator[Home]:
+def other(populated_home: Path, tmp_path: Path) -> Iterator[Home]:
     """A second home of the same history."""
-    with _home(seen_nights, tmp_path / "other") as opened:
+    with _home(populated_home, tmp_path / "other") as opened:
         yield opened
 
 

@@ -36,10 +36,10 @@ NOISE = Noise()
 
 
 @contextmanager
-def _home(seen_nights: Path, tmp_path: Path, **others: str) -> Iterator[tuple[Settings, Store]]:
+def _home(populated_home: Path, tmp_path: Path, **others: str) -> Iterator[tuple[Settings, Store]]:
     home = tmp_path / "home"
     if not home.exists():
-        shutil.copytree(seen_nights, home)
+        shutil.copytree(populated_home, home)
     with only_settings(home, **others) as settings, open_store(settings) as store:
         yield settings, store
 
@@ -59,13 +59,13 @@ def _land(settings: Settings, name: str, frame: pd.DataFrame) -> None:
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def _nights(
+def _runs(
     settings: Settings, store: Store, change: Change, count: int, first: int = 20
 ) -> list[MonitorRun]:
-    """A batch and a look each night."""
+    """A batch and a look each run."""
     looks = []
-    for night in range(first, first + count):
-        _land(settings, f"n{night}.csv", change(simulate(300, 0, day=night)))
+    for day in range(first, first + count):
+        _land(settings, f"n{day}.csv", change(simulate(300, 0, day=day)))
         ingest.ingest(store, settings, run=None)
         looks.append(monitor(store, settings))
     return looks
@@ -75,9 +75,9 @@ def _alarms(look: MonitorRun, source: str) -> set[str]:
     return {s.name for window in look.windows if window.source == source for s in window.alarms}
 
 
-def test_calm_nights_are_calm(seen_nights: Path, tmp_path: Path) -> None:
-    with _home(seen_nights, tmp_path) as (settings, store):
-        looks = _nights(settings, store, lambda frame: frame, 3)
+def test_calm_runs_are_calm(populated_home: Path, tmp_path: Path) -> None:
+    with _home(populated_home, tmp_path) as (settings, store):
+        looks = _runs(settings, store, lambda frame: frame, 3)
         drift = [s.name for look in looks for w in look.windows for s in w.signals
                  if s.fired and s.kind in ("drift", "predictions")]  # fmt: skip
         assert drift == []
@@ -88,11 +88,11 @@ def _richer(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{INCOME: (frame[INCOME] * 1.5).clip(upper=15)})
 
 
-def test_drift_is_an_alarm_on_its_second_night_and_reported_once(
-    seen_nights: Path, tmp_path: Path, sent: list[Message]
+def test_drift_is_an_alarm_on_its_second_run_and_reported_once(
+    populated_home: Path, tmp_path: Path, sent: list[Message]
 ) -> None:
-    with _home(seen_nights, tmp_path) as (settings, store):
-        looks = _nights(settings, store, _richer, 4)
+    with _home(populated_home, tmp_path) as (settings, store):
+        looks = _runs(settings, store, _richer, 4)
         assert INCOME not in _alarms(looks[0], "batches")
         assert INCOME in _alarms(looks[1], "batches")
         about_income = [m for m in sent if "median income" in m.text]
@@ -105,27 +105,27 @@ def test_drift_is_an_alarm_on_its_second_night_and_reported_once(
         assert "<svg" in page
 
 
-def test_nothing_is_looked_at_twice(seen_nights: Path, tmp_path: Path) -> None:
-    with _home(seen_nights, tmp_path) as (settings, store):
-        _nights(settings, store, _richer, 1)
+def test_nothing_is_looked_at_twice(populated_home: Path, tmp_path: Path) -> None:
+    with _home(populated_home, tmp_path) as (settings, store):
+        _runs(settings, store, _richer, 1)
         again = monitor(store, settings)
         assert [window.source for window in again.windows] == ["clock"]
 
 
-def test_few_rows_gather_until_they_are_enough(seen_nights: Path, tmp_path: Path) -> None:
-    with _home(seen_nights, tmp_path) as (settings, store):
+def test_few_rows_gather_until_they_are_enough(populated_home: Path, tmp_path: Path) -> None:
+    with _home(populated_home, tmp_path) as (settings, store):
         sizes = []
-        for night in range(30, 34):
-            _land(settings, f"n{night}.csv", simulate(80, 0, day=night))
+        for day in range(30, 34):
+            _land(settings, f"n{day}.csv", simulate(80, 0, day=day))
             ingest.ingest(store, settings, run=None)
             look = monitor(store, settings)
             sizes.append({w.source: w.rows for w in look.windows}.get("batches"))
         assert sizes == [None, None, 240, None]
 
 
-def test_a_policy_of_retraining_asks_for_a_night(seen_nights: Path, tmp_path: Path) -> None:
-    with _home(seen_nights, tmp_path, HOUSING_MONITOR__ON_DRIFT="retrain") as (settings, store):
-        looks = _nights(settings, store, _richer, 3)
+def test_a_policy_of_retraining_asks_for_a_run(populated_home: Path, tmp_path: Path) -> None:
+    with _home(populated_home, tmp_path, HOUSING_MONITOR__ON_DRIFT="retrain") as (settings, store):
+        looks = _runs(settings, store, _richer, 3)
         assert [look.retrain for look in looks] == [False, True, False]
 
 
@@ -134,10 +134,10 @@ def _dearer(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_a_live_error_beyond_its_limit_is_an_alarm(
-    seen_nights: Path, tmp_path: Path, sent: list[Message]
+    populated_home: Path, tmp_path: Path, sent: list[Message]
 ) -> None:
-    with _home(seen_nights, tmp_path) as (settings, store):
-        (look,) = _nights(settings, store, _dearer, 1)
+    with _home(populated_home, tmp_path) as (settings, store):
+        (look,) = _runs(settings, store, _dearer, 1)
         assert "prices above the predicted" in _alarms(look, "batches")
         assert any("above the predicted" in message.text for message in sent)
         with store.read() as connection:
@@ -163,8 +163,10 @@ def _labelled_answers(store: Store, day: int, factor: float) -> None:
     predictions.add_labels(store, labels, facts)
 
 
-def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_path: Path) -> None:
-    with _home(seen_nights, tmp_path) as (settings, store):
+def test_predictions_and_their_late_labels_are_monitored(
+    populated_home: Path, tmp_path: Path
+) -> None:
+    with _home(populated_home, tmp_path) as (settings, store):
         frame = simulate(300, 0, day=40)
         _answered(store, _richer(frame))
         first = monitor(store, settings)
@@ -182,10 +184,10 @@ def test_answers_are_watched_and_their_late_prices_too(seen_nights: Path, tmp_pa
 
 
 def test_an_alarm_of_live_error_stands_until_labels_end_it(
-    seen_nights: Path, tmp_path: Path, sent: list[Message]
+    populated_home: Path, tmp_path: Path, sent: list[Message]
 ) -> None:
     """A window without labels says nothing about the error."""
-    with _home(seen_nights, tmp_path) as (settings, store):
+    with _home(populated_home, tmp_path) as (settings, store):
         _labelled_answers(store, day=40, factor=1.5)
         assert "prices above the predicted" in _alarms(monitor(store, settings), "predictions")
         for day in (41, 42):
@@ -197,15 +199,15 @@ def test_an_alarm_of_live_error_stands_until_labels_end_it(
         assert len([m for m in sent if "above the predicted" in m.text]) == 1
 
 
-def test_a_held_batch_is_upstreams_doing(seen_nights: Path, tmp_path: Path) -> None:
-    with _home(seen_nights, tmp_path) as (settings, store):
+def test_a_held_batch_is_upstreams_doing(populated_home: Path, tmp_path: Path) -> None:
+    with _home(populated_home, tmp_path) as (settings, store):
         assert "quarantined batches" in _alarms(monitor(store, settings), "clock")
 
 
 def test_a_batch_of_a_clock_that_was_ahead_is_an_alarm_and_stays_one_beside_stale_data(
-    seen_nights: Path, tmp_path: Path
+    populated_home: Path, tmp_path: Path
 ) -> None:
-    with _home(seen_nights, tmp_path) as (settings, store):
+    with _home(populated_home, tmp_path) as (settings, store):
         newest, now = sa.select(sa.func.max(batches.c.id)), utc_now()
         with store.write() as connection:
             last = connection.execute(newest.where(batches.c.status == "accepted")).scalar_one()

@@ -32,15 +32,15 @@ Home = tuple[Settings, Store]
 
 
 @pytest.fixture
-def home(seen_nights: Path, tmp_path: Path) -> Iterator[Home]:
-    with _home(seen_nights, tmp_path) as opened:
+def home(populated_home: Path, tmp_path: Path) -> Iterator[Home]:
+    with _home(populated_home, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def other(seen_nights: Path, tmp_path: Path) -> Iterator[Home]:
+def other(populated_home: Path, tmp_path: Path) -> Iterator[Home]:
     """A second home of the same history."""
-    with _home(seen_nights, tmp_path / "other") as opened:
+    with _home(populated_home, tmp_path / "other") as opened:
         yield opened
 
 
@@ -299,8 +299,8 @@ def test_of_many_answers_with_inputs_a_sample_is_read(
     monkeypatch.setattr("housing.operations.monitor_inputs.MOST_FILES", 4)
     monkeypatch.setattr("housing.operations.monitor_inputs.MOST_ROWS", 400)
     _look(home)
-    for night in range(40, 52):
-        _answer(home[1], simulate(300, 0, day=night))
+    for day in range(40, 52):
+        _answer(home[1], simulate(300, 0, day=day))
     reads = Reads(home[1], monkeypatch)
     (window,) = [w for w in _look(home).windows if w.source == "predictions"]
     assert window.rows == 12 * 300

@@ -55,7 +55,7 @@ def challengers(original: Store) -> list[int]:
         facts = {
             k: v for k, v in row.items() if k not in ("id", "artifact", "golden", "created_at")
         }
-        facts["version"] = 1  # not the active one: the next night will not take it up
+        facts["version"] = 1  # not the active one: the next run will not take it up
         golden = original.blobs.put(f"golden {number}".encode(), "parquet")
         artifact = artifacts.put_model(original, model)
         made.append(

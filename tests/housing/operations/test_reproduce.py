@@ -75,10 +75,10 @@ def test_other_training_rows_are_refused(original: Store, seen: Settings) -> Non
 
 @pytest.mark.system
 @pytest.mark.parametrize("families", ["boosting,extra-trees", "lightgbm"])
-def test_challengers_of_nights_with_neighbours_bags_and_blends(
+def test_challengers_of_runs_with_neighbours_bags_and_blends(
     families: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Real nights of the real families, each with an ensemble chosen among trials."""
+    """Real runs of the real families, each with an ensemble chosen among trials."""
     if "lightgbm" in families:
         pytest.importorskip("lightgbm", reason="an optional family that is not installed")
     (home / "landing").mkdir(parents=True)

@@ -27,7 +27,7 @@ from tests.housing.pipeline.test_runs import (
     champion,
     count,
     must_be_in_the_backup,
-    run_night,
+    run_pipeline,
 )
 from tests.housing.test_notify import Receiver, over_webhook
 from tests.housing.test_notify import receiver as receiver
@@ -37,10 +37,10 @@ pytestmark = pytest.mark.either_database
 
 @pytest.fixture
 def asked(store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch) -> Ran:
-    """A first night whose promotion waits."""
+    """A first run whose promotion waits."""
     monkeypatch.setenv("HOUSING_GATE__APPROVAL", "true")
     land("a.csv")
-    ran = run_night(store, run, promoting=False)
+    ran = run_pipeline(store, run, promoting=False)
     assert ran.judged.outcome == "promote", ran.judged.message
     waits = approval.ask(store, run.id, ran.judged, load_settings())
     assert waits.outcome == "awaiting approval"
@@ -128,7 +128,7 @@ def test_approving_promotes_and_is_recorded(store: Store, run: RunContext, asked
     assert count(store, promotion_log) == 1
 
 
-def test_rejecting_keeps_and_the_next_night_does_not_ask_again(
+def test_rejecting_keeps_and_the_next_run_does_not_ask_again(
     store: Store, run: RunContext, asked: Ran
 ) -> None:
     assert approval.reject(store, load_settings(), run.id, "not now").outcome == "rejected"
@@ -160,12 +160,12 @@ def test_expiry_names_the_runs(store: Store, run: RunContext, asked: Ran) -> Non
     assert shown["message"].startswith("Approval request of r")
 
 
-def test_the_next_night_drops_what_nobody_decided(small: Settings, land: Land) -> None:
-    """Without a server and its watch too: nights from cron are enough."""
+def test_the_next_run_drops_what_nobody_decided(small: Settings, land: Land) -> None:
+    """Without a server and its watch too: runs from cron are enough."""
     with open_store(small) as store:
         land("a.csv")
         with start_run("nightly", NightlyParameters()) as first:
-            ran = run_night(store, first, promoting=False)
+            ran = run_pipeline(store, first, promoting=False)
             waits = approval.ask(store, first.id, ran.judged, small)
             finish_run(store, first, of_verdict(first.id, ran.version, waits, dry_run=False))
         with start_run("nightly", NightlyParameters()):
@@ -232,9 +232,9 @@ def test_a_decision_takes_a_reason(store: Store, run: RunContext, asked: Ran, de
 
 def test_what_is_on_hold_goes_on_waiting(store: Store, run: RunContext, land: Land) -> None:
     land("a.csv")
-    first = run_night(store, run)
+    first = run_pipeline(store, run)
     land("b.csv", seed=1)
-    second = run_night(store, run, promoting=False)
+    second = run_pipeline(store, run, promoting=False)
     with store.write() as connection:  # whatever the gate says: this is about what follows
         connection.execute(evaluations.update().values(outcome="promote"))
     approval.ask(store, run.id, second.judged, load_settings())
@@ -256,15 +256,15 @@ def test_after_a_change_of_champion_the_comparison_is_repeated(
     store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land("a.csv")
-    first = run_night(store, run)
+    first = run_pipeline(store, run)
     land("b.csv", seed=1)
-    second = run_night(store, run, promoting=False)
+    second = run_pipeline(store, run, promoting=False)
     asked = JudgedEvaluation(
         second.judged.evaluation, second.challenger, first.challenger, "promote", "Yes."
     )
     approval.ask(store, run.id, asked, load_settings())
     land("c.csv", seed=2)
-    third = run_night(store, run, promoting=False)
+    third = run_pipeline(store, run, promoting=False)
     registry.change_champion(
         store, registry.Change("promote", third.challenger, first.challenger, "test", "meanwhile")
     )
@@ -336,7 +336,7 @@ def test_a_rollback_while_an_approval_waits_compares_with_the_champion_in_force(
     made = []
     for number, name in enumerate("abc"):
         land(f"{name}.csv", seed=number)
-        made.append(run_night(store, run, promoting=False))
+        made.append(run_pipeline(store, run, promoting=False))
         if number < 2:
             expected = champion(store)
             change = registry.Change("promote", made[-1].challenger, expected, "test", "forced")
@@ -362,9 +362,9 @@ def test_a_batch_that_was_withdrawn_is_not_approved(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    first = run_night(store, run)
+    first = run_pipeline(store, run)
     land("b.csv", seed=1)
-    second = run_night(store, run, promoting=False)
+    second = run_pipeline(store, run, promoting=False)
     waits = JudgedEvaluation(
         second.judged.evaluation, second.challenger, first.challenger, "promote", "Yes."
     )

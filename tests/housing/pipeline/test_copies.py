@@ -49,7 +49,7 @@ def _take(store: Store) -> list[str]:
 
 
 def _freeze(store: Store) -> None:
-    datasets.append_waiting(store, reason="night", run=None)
+    datasets.append_waiting(store, reason="run", run=None)
     with store.read() as connection:
         todo = split.unsplit(connection)
     for batch in todo:
@@ -152,7 +152,7 @@ def test_the_next_delivery_releases_copies_too(store: Store, land: Land) -> None
 
 
 def test_rows_that_the_dataset_has_anyway_quarantine_nothing(store: Store, land: Land) -> None:
-    """A full table every night: what is withdrawn is only what the second one brought."""
+    """A full table every run: what is withdrawn is only what the second one brought."""
     land("a.csv", frame=BASE)
     _take(store)
     land("b.csv", frame=pd.concat([BASE, BAD]))

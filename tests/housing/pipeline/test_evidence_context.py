@@ -1,4 +1,4 @@
-"""What the step measures beside the comparison, on nights whose facts are known by hand."""
+"""What the step measures beside the comparison, on runs whose facts are known by hand."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ from housing.store.models import registry
 from housing.store.models.registry import Change
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
-from tests.housing.pipeline.test_runs import Ran, champion, run_night
+from tests.housing.pipeline.test_runs import Ran, champion, run_pipeline
 
 pytestmark = pytest.mark.either_database
 
@@ -49,9 +49,9 @@ def test_the_latency_is_that_of_one_thread_as_a_server_predicts() -> None:
 
 
 def crowned(store: Store) -> Ran:
-    """A night of its own, whose challenger becomes champion whatever the gate says."""
+    """A run of its own, whose challenger becomes champion whatever the gate says."""
     with start_run("nightly", NightlyParameters()) as run:
-        ran = run_night(store, run)
+        ran = run_pipeline(store, run)
         if champion(store) != ran.challenger:
             change = Change("promote", ran.challenger, champion(store), "test", "for the test")
             registry.change_champion(store, change)
@@ -70,7 +70,7 @@ def evidence_of(store: Store, ran: Ran) -> Evidence:
         return records.read(registry.evaluation(connection, ran.judged.evaluation).evidence)
 
 
-def test_three_nights(
+def test_three_runs(
     store: Store, land: Land, monkeypatch: pytest.MonkeyPatch, small: Settings
 ) -> None:
     monkeypatch.setenv("HOUSING_SEARCH__ENSEMBLE_SIZE", "2")
@@ -101,10 +101,10 @@ def test_three_nights(
     assert evidence.recent.rows == new.sum()
     mask = unused(store, second, test)
     assert np.array_equal(mask, new)
-    tonight, dataset = evidence.drift
-    assert (tonight.rows, tonight.reference_rows) == (400, int((~old["#test"]).sum()))
+    new_rows, dataset = evidence.drift
+    assert (new_rows.rows, new_rows.reference_rows) == (400, int((~old["#test"]).sum()))
     assert dataset.rows == len(frame)
-    assert tonight.reference == f"training rows of m{first.challenger}"
+    assert new_rows.reference == f"training rows of m{first.challenger}"
     assert sum(part.rows for part in evidence.slices) == 3 * evidence.test_rows
     assert evidence.former is None, "the only champion of before is the champion of now"
     assert evidence.champion_seed_variance is not None
@@ -197,7 +197,7 @@ def test_rows_that_all_go_to_the_training_side_leave_the_rule_superior(
     known = landing_rows(0, 600)
     land("a.csv", frame=known)
     first = crowned(store)
-    for seed in range(1, 9):  # one row each: some night has none for the test side
+    for seed in range(1, 9):  # one row each: some run has none for the test side
         before = datasets.test_rows(datasets.read(store, first.version))
         land(f"{seed}.csv", 1, seed=seed)
         ran = crowned(store)

@@ -1,4 +1,4 @@
-"""Idle nights: whatever happens to the dataset, the same rows give no second chance."""
+"""Idle runs: whatever happens to the dataset, the same rows give no second chance."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ from housing.training.candidates import FAMILIES
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import SMALL, landing_rows, small_forest
 
-NIGHTS = 30
+RUNS = 30
 
 
 @pytest.fixture
@@ -64,26 +64,26 @@ def _newest_batch(settings: Settings) -> int:
         return active.batches[-1]
 
 
-def _nothing(settings: Settings, night: int) -> None:
+def _nothing(settings: Settings, day: int) -> None:
     pass
 
 
-def _redelivered(settings: Settings, night: int) -> None:
+def _redelivered(settings: Settings, day: int) -> None:
     """The newest batch is withdrawn; its rows come again in another order and file, under ids of
     their own, and a person accepts them.
     """
     with open_store(settings) as store:
         copies.withdraw(store, _newest_batch(settings), reason="in doubt")
-    _land(settings, f"again{night}.csv", 1, order=night)
+    _land(settings, f"again{day}.csv", 1, order=day)
     with open_store(settings) as store:
         (found,) = [b for b in ingest.ingest(store, settings, run=None).batches if b.id]
         assert (found.status, found.id is None) == ("quarantined", False), found.message
         batches.release_quarantined(store, found.id or 0)
 
 
-def _came_and_went(settings: Settings, night: int) -> None:
-    """A batch enters the dataset and is withdrawn before any night has seen it."""
-    _land(settings, f"polluted{night}.csv", 100 + night)
+def _came_and_went(settings: Settings, day: int) -> None:
+    """A batch enters the dataset and is withdrawn before any run has seen it."""
+    _land(settings, f"polluted{day}.csv", 100 + day)
     with start_run("ingest", NightlyParameters()) as begun, open_store(settings) as store:
         ingest.ingest(store, settings, run=begun.id)
         dataset_steps.freeze(store, begun)
@@ -91,13 +91,13 @@ def _came_and_went(settings: Settings, night: int) -> None:
         datasets.withdraw(store, _newest_batch(settings), reason="polluted")
 
 
-def _rolled_back(settings: Settings, night: int) -> None:
-    """Back to the first version, of which a night has been."""
+def _rolled_back(settings: Settings, day: int) -> None:
+    """Back to the first version, of which a run has been."""
     with open_store(settings) as store:
         datasets.roll_back(store, 1, reason="in doubt")
 
 
-def _brought_back(settings: Settings, night: int) -> None:
+def _brought_back(settings: Settings, day: int) -> None:
     with open_store(settings) as store:
         datasets.roll_back(store, 2, reason="it was right")
 
@@ -107,9 +107,9 @@ EVENTS = (_nothing, _redelivered, _came_and_went, _rolled_back, _nothing, _broug
 
 def _idle(settings: Settings) -> Iterator[RunResult]:
     event: Callable[[Settings, int], None]
-    for night, event in zip(range(NIGHTS), cycle(EVENTS), strict=False):
-        event(settings, night)
-        sunday = NightlyParameters(n_trials=3) if night % 7 == 3 else None
+    for day, event in zip(range(RUNS), cycle(EVENTS), strict=False):
+        event(settings, day)
+        sunday = NightlyParameters(n_trials=3) if day % 7 == 3 else None
         yield plain_run(sunday)
 
 

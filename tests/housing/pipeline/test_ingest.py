@@ -45,7 +45,7 @@ def store(home: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def small(home: Path, quick_runs: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings of a night that takes a second, on SQLite."""
+    """Settings of a run that takes a second, on SQLite."""
     for name, value in SMALL.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOUSING_SOURCES__LANDING_DIR", str(home / "landing"))
@@ -63,7 +63,7 @@ def take(store: Store, path: Path, *, again: bool = False) -> BatchSummary:
     return found
 
 
-def night_of_data(store: Store) -> int | None:
+def freeze_and_split(store: Store) -> int | None:
     """Freeze, split and measure what waits; returns the new version, if there is one."""
     made = datasets.append_waiting(store, reason="r", run=None)
     dataset_steps.split(store, load_settings())
@@ -117,13 +117,13 @@ def test_known_rows_make_no_version_whatever_they_are_written_in(
 ) -> None:
     table.to_csv(tmp_path / "a.csv", index=False)
     assert take(store, tmp_path / "a.csv").status == "accepted"
-    night_of_data(store)
+    freeze_and_split(store)
     (tmp_path / name).write_bytes(DRESSES[name](table))
     found = take(store, tmp_path / name)
     assert (found.status, found.unchanged, found.changed) == ("unchanged", found.accepted, 0)
     assert found.accepted + found.rejected == found.read > 0
     assert "every accepted row is in the dataset as it is" in found.message
-    assert night_of_data(store) is None
+    assert freeze_and_split(store) is None
     assert take(store, tmp_path / name).message == f"{name} holds the same as b2; nothing to do."
 
 
@@ -132,7 +132,7 @@ def test_only_changed_rows_are_corrections(
 ) -> None:
     table.to_csv(tmp_path / "a.csv", index=False)
     take(store, tmp_path / "a.csv")
-    night_of_data(store)
+    freeze_and_split(store)
     fresh = landing_rows(1, 5).assign(district_id=[f"n{i}" for i in range(5)])
     mixed = pd.concat([table, fresh], ignore_index=True)
     mixed.loc[7, "median_house_value"] += 1_000
@@ -142,7 +142,7 @@ def test_only_changed_rows_are_corrections(
         "accepted", 125, 1, 119,
     )  # fmt: skip
     assert "5 new, 1 correction, 119 known unchanged" in found.message
-    night_of_data(store)
+    freeze_and_split(store)
     with store.read() as connection:
         newest = queries.list_batches(connection)[0]
         shown = queries.show_batch(connection, 2)
@@ -182,7 +182,7 @@ def test_a_table_of_somebody_elses_is_followed_there_and_back(
                 change = "UPDATE t SET population = :value, written = :mark WHERE rowid = 1"
                 connection.execute(sa.text(change), {"value": value, "mark": mark})
         (found,) = ingest.ingest(store, load_settings(), run=None).batches
-        made = night_of_data(store)
+        made = freeze_and_split(store)
         seen.append((found.status, found.changed, made is not None, population(store)[0]))
     other.dispose()
     lowest = min(11.0, *table["population"][1:])
@@ -202,7 +202,7 @@ def test_a_file_that_lies_there_is_left_alone_and_a_copy_of_outdated_rows_is_nam
     land("b.csv", frame=table.head(5).assign(population=77))
     settings = load_settings()
     ingest.ingest(store, settings, run=None)
-    night_of_data(store)
+    freeze_and_split(store)
     again = ingest.ingest(store, settings, run=None).batches
     assert [b.status for b in again] == ["unchanged", "unchanged"]
     assert [b.message for b in again] == [
@@ -220,13 +220,13 @@ def test_a_file_that_lies_there_is_left_alone_and_a_copy_of_outdated_rows_is_nam
     assert 77.0 in population(store)
     taken = take(store, folder / "c.csv", again=True)
     assert (taken.status, taken.changed, taken.unchanged) == ("accepted", 5, 115)
-    night_of_data(store)
+    freeze_and_split(store)
     assert 77.0 not in population(store)
     last = ingest.ingest(store, settings, run=None).batches
     assert [b.status for b in last] == ["unchanged"] * 3
     land("d.csv", frame=table.head(9).assign(population=88))
     ingest.ingest(store, settings, run=None)
-    night_of_data(store)
+    freeze_and_split(store)
     last = ingest.ingest(store, settings, run=None).batches
     assert [b.status for b in last] == ["unchanged"] * 4, "all of them lie there"
 
@@ -239,14 +239,14 @@ def test_files_named_again_and_again_do_not_take_turns(
     table.assign(population=77).to_csv(paths[1], index=False)
     for path in paths:
         take(store, path)
-        night_of_data(store)
+        freeze_and_split(store)
     for _ in range(2):
         assert [take(store, path).status for path in paths] == ["superseded", "unchanged"]
-        assert night_of_data(store) is None
+        assert freeze_and_split(store) is None
     assert take(store, paths[1], again=True).status == "unchanged"
     for turn in (paths[0], paths[1], paths[0]):
         assert take(store, turn, again=True).changed == 120
-        night_of_data(store)
+        freeze_and_split(store)
     assert population(store) == sorted(table["population"])
 
 
@@ -257,7 +257,7 @@ def test_a_withdrawn_batch_that_is_delivered_again_names_the_command(
     land("b.csv", frame=landing_rows(1, 60))
     settings = load_settings()
     ingest.ingest(store, settings, run=None)
-    night_of_data(store)
+    freeze_and_split(store)
     before = population(store)
     datasets.withdraw(store, 1, reason="wrong")
     (lies, _) = ingest.ingest(store, settings, run=None).batches
@@ -279,7 +279,7 @@ def test_a_file_in_another_unit_waits_for_a_person(
     land("a.csv", 600)
     settings = load_settings()
     ingest.ingest(store, settings, run=None)
-    night_of_data(store)
+    freeze_and_split(store)
     wrong = landing_rows(1, 301)
     wrong["median_house_value"] = (wrong["median_house_value"] / 1_000).round(1)
     land("b.csv", frame=wrong)
@@ -287,7 +287,7 @@ def test_a_file_in_another_unit_waits_for_a_person(
     found = summary.batches[1]
     assert (found.status, found.read, found.accepted, found.rejected) == ("rejected", 301, 0, 301)
     assert "as if it were in thousands of US dollars" in found.message
-    assert night_of_data(store) is None
+    assert freeze_and_split(store) is None
     (need,) = status(store)
     assert need.startswith("b2 (b.csv) is rejected: 301 rows read, 0 accepted, 301 rejected")
     assert "unit: median_house_value" in need
@@ -313,7 +313,7 @@ def test_a_file_mostly_in_another_unit_is_quarantined_and_the_column_named(
 ) -> None:
     land("a.csv", 600)
     ingest.ingest(store, load_settings(), run=None)
-    night_of_data(store)
+    freeze_and_split(store)
     wrong = landing_rows(1, 301)
     wrong.loc[5:, "median_house_value"] /= 1_000
     land("b.csv", frame=wrong)
@@ -383,18 +383,18 @@ def _junk(folder: Path, known: pd.DataFrame) -> None:
 
 
 def _verdicts(home: Path, monkeypatch: pytest.MonkeyPatch, junk_on: int | None) -> list[Any]:
-    """Outcome of four nights and all that was judged in them."""
+    """Outcome of four runs and all that was judged in them."""
     monkeypatch.setenv("HOUSING_HOME", str(home))
     folder = home / "landing"
     folder.mkdir(parents=True)
     monkeypatch.setenv("HOUSING_SOURCES__LANDING_DIR", str(folder))
     first = landing_rows(0, 1200)
     outcomes = []
-    for night in range(4):
-        if night < 3:
-            table = first if night == 0 else landing_rows(night, 250)
-            table.to_csv(folder / f"a{night}.csv", index=False)
-        if night == junk_on:
+    for day in range(4):
+        if day < 3:
+            table = first if day == 0 else landing_rows(day, 250)
+            table.to_csv(folder / f"a{day}.csv", index=False)
+        if day == junk_on:
             _junk(folder, first)
         outcomes.append(str(plain_run().outcome))
     with open_store(load_settings()) as store, store.read() as connection:
@@ -407,10 +407,10 @@ def test_a_junk_file_changes_no_verdict_then_nor_later(
     small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = _verdicts(tmp_path / "without", monkeypatch, None)
-    assert without[0][0] == "promoted", "the later nights are judged against a champion"
-    assert len(without) == 4, "three nights are judged, and the fourth has nothing new"
-    for night in (1, 3):
-        assert _verdicts(tmp_path / f"junk{night}", monkeypatch, night) == without
+    assert without[0][0] == "promoted", "the later runs are judged against a champion"
+    assert len(without) == 4, "three runs are judged, and the fourth has nothing new"
+    for day in (1, 3):
+        assert _verdicts(tmp_path / f"junk{day}", monkeypatch, day) == without
 
 
 # --- two processes, and one that dies --------------------------------------------------------
@@ -433,7 +433,7 @@ def test_of_two_processes_with_the_same_rows_one_brings_them_in(
     assert begun[1].finish().startswith("accepted")
     assert begun[0].finish() == ("unchanged 0" if same_bytes else "unchanged 120")
     assert len(datasets_of(store)) == (1 if same_bytes else 2)
-    night_of_data(store)
+    freeze_and_split(store)
     assert population(store) == sorted(table["population"])
 
 
@@ -450,7 +450,7 @@ def test_a_delivery_killed_half_way_is_taken_by_the_next(
     _begun(path).kill()
     assert datasets_of(store) == []
     assert take(store, path).accepted == 120
-    night_of_data(store)
+    freeze_and_split(store)
     assert population(store) == sorted(table["population"])
 
 
@@ -458,10 +458,10 @@ def test_a_batch_is_compared_with_the_newest_facts_there_are(store: Store, land:
     """A version that has not been read yet does not switch the rules off."""
     land("a.csv", 600)
     ingest.ingest(store, load_settings(), run=None)
-    night_of_data(store)
+    freeze_and_split(store)
     land("b.csv", 60, seed=1)
     ingest.ingest(store, load_settings(), run=None)
-    datasets.append_waiting(store, reason="a night that dies here", run=None)
+    datasets.append_waiting(store, reason="a run that dies here", run=None)
     shifted = landing_rows(2, 300)
     shifted[schema.TARGET] += 3_000_000
     land("c.csv", frame=shifted)
@@ -485,7 +485,7 @@ def test_a_real_table_after_simulated_rows_is_refused_with_the_way_to_start_over
     store: Store, small: Settings, tmp_path: Path, table: pd.DataFrame
 ) -> None:
     ingest.ingest_sources(store, small, [census(small)], run=None)
-    night_of_data(store)
+    freeze_and_split(store)
     table.to_csv(tmp_path / "real.csv", index=False)
     tries: list[Callable[[], Any]] = [
         lambda: take(store, tmp_path / "real.csv"),

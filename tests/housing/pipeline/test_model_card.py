@@ -25,9 +25,9 @@ from tests.housing.serving.conftest import only_settings, running
 
 
 @pytest.fixture
-def seen(seen_nights: Path, tmp_path: Path) -> Iterator[Settings]:
+def seen(populated_home: Path, tmp_path: Path) -> Iterator[Settings]:
     home = tmp_path / "home"
-    shutil.copytree(seen_nights, home)
+    shutil.copytree(populated_home, home)
     with only_settings(home) as settings:
         yield settings
 

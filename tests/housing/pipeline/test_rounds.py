@@ -1,4 +1,4 @@
-"""Rollback, the night after it, release, withdrawal: what is said first is what happens then."""
+"""Rollback, the run after it, release, withdrawal: what is said first is what happens then."""
 
 from dataclasses import replace
 from functools import partial
@@ -54,7 +54,7 @@ def _land(settings: Settings, name: str, rows: int) -> None:
     frame.to_csv(settings.sources.landing_dir / f"{name}.csv", index=False)
 
 
-def _night(settings: Settings, name: str) -> RunResult:
+def _run(settings: Settings, name: str) -> RunResult:
     _land(settings, name, ROWS[name])
     return plain_run()
 
@@ -72,9 +72,9 @@ def _crown(settings: Settings, model: int) -> None:
 def _champions(settings: Settings, batches: str) -> None:
     """Each batch makes a champion, but the last, whose challenger is not shown to be better."""
     for number, name in enumerate(batches[:-1], start=1):
-        assert _night(settings, name).challenger == number
+        assert _run(settings, name).challenger == number
         _crown(settings, number)
-    last = _night(settings, batches[-1])
+    last = _run(settings, batches[-1])
     assert (last.challenger, last.champion) == (len(batches), len(batches) - 1), last.message
 
 
@@ -344,7 +344,7 @@ def test_a_verdict_that_is_only_shown_is_no_look_at_the_rows(two: Settings) -> N
     result = plain_run()
     assert (result.challenger, _looks(two, result.run)) == (4, [])
     assert "`superior`" not in result.message
-    # What is shown of m3 is what a promotion of it would meet, and no night takes it up.
+    # What is shown of m3 is what a promotion of it would meet, and no run takes it up.
     assert _looks(two, manual_promotion.judge(3).result.run) == [4]
     before = _next(two)
     manual_promotion.judge(1 if result.outcome == "promoted" else 4)

@@ -1,4 +1,4 @@
-"""The frame of a night: run row, lease, and what is recorded when a night does not end well."""
+"""The frame of a run: run row, lease, and what is recorded when a run does not end well."""
 
 import pytest
 
@@ -10,17 +10,17 @@ from housing.store.database.engine import Store
 from housing.store.runs import lease, runs
 
 
-def test_a_second_night_is_refused_and_named(store: Store, small: Settings) -> None:
+def test_a_second_run_is_refused_and_named(store: Store, small: Settings) -> None:
     with start_run("nightly", NightlyParameters()) as first:
         again = start_run("nightly", NightlyParameters())
         with pytest.raises(RunInProgress, match="the nightly run of"), again:
-            pytest.fail("two nights at once")
+            pytest.fail("two runs at once")
         with store.read() as connection:
             assert runs.get(connection, first.id).status == "running"
             assert runs.get(connection, first.id + 1).status == "refused"
 
 
-def test_a_night_that_fails_says_why_and_frees_the_lease(store: Store, small: Settings) -> None:
+def test_a_run_that_fails_says_why_and_frees_the_lease(store: Store, small: Settings) -> None:
     with pytest.raises(NothingToTrainOn), start_run("nightly", NightlyParameters()) as run:
         raise NothingToTrainOn(why="no rows", next_step="Bring some.")
     with store.read() as connection:
@@ -34,14 +34,14 @@ def test_a_night_that_fails_says_why_and_frees_the_lease(store: Store, small: Se
         pass
 
 
-def test_a_night_that_is_interrupted_is_cancelled(store: Store, small: Settings) -> None:
+def test_a_run_that_is_interrupted_is_cancelled(store: Store, small: Settings) -> None:
     with pytest.raises(KeyboardInterrupt), start_run("nightly", NightlyParameters()) as run:
         raise KeyboardInterrupt
     with store.read() as connection:
         assert runs.get(connection, run.id).status == "cancelled"
 
 
-def test_a_night_that_lost_its_lease_writes_nothing_more(store: Store, small: Settings) -> None:
+def test_a_run_that_lost_its_lease_writes_nothing_more(store: Store, small: Settings) -> None:
     with pytest.raises(LeaseLost), start_run("nightly", NightlyParameters()) as run:  # noqa: PT012
         lease.release(store, run.token)
         lease.acquire(store, owner="another host")
@@ -66,7 +66,7 @@ def test_steps_are_timed_and_concluded(store: Store, small: Settings) -> None:
         assert (row.status, row.outcome, row.flow_run) == ("completed", "done", "flow-run-id")
 
 
-def test_parameters_change_one_night_only(small: Settings) -> None:
+def test_parameters_change_one_run_only(small: Settings) -> None:
     changed = NightlyParameters(n_trials=7, source="census", seed=3).settings()
     assert (changed.search.n_trials, changed.search.seed) == (7, 3)
     assert changed.sources.names == ("census",)

@@ -1,4 +1,4 @@
-"""Whole nights, step by step: what comes in, what is decided, what is found again."""
+"""Whole runs, step by step: what comes in, what is decided, what is found again."""
 
 import html
 import io
@@ -59,7 +59,7 @@ class Ran:
     judged: JudgedEvaluation
 
 
-def run_night(store: Store, run: RunContext, *, promoting: bool = True) -> Ran:
+def run_pipeline(store: Store, run: RunContext, *, promoting: bool = True) -> Ran:
     """What the flow does, without the orchestrator."""
     settings = load_settings()
     came = ingest.ingest(store, settings, run=run.id)
@@ -84,11 +84,11 @@ def count(store: Store, table: sa.Table) -> int:
         return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
 
-def test_the_first_night_promotes_what_beats_the_baselines(
+def test_the_first_run_promotes_what_beats_the_baselines(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     assert ran.intake.accepted == 1200
     assert ran.judged.outcome == "promote", ran.judged.message
     assert champion(store) == ran.challenger
@@ -102,14 +102,14 @@ def test_the_first_night_promotes_what_beats_the_baselines(
 TABLES = (batches, trials, models, evaluations, promotion_log, blobs)
 
 
-def test_a_night_that_died_after_its_promotion_is_told_by_the_next(
+def test_a_run_that_died_after_its_promotion_is_told_by_the_next(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    first = run_night(store, run)
+    first = run_pipeline(store, run)
     before = {table: count(store, table) for table in TABLES}
     assert existing_verdict(store, first.version, load_settings()) is None  # nobody was told
-    again = run_night(store, run)
+    again = run_pipeline(store, run)
     assert (again.search, again.challenger, again.judged) == (
         first.search,
         first.challenger,
@@ -119,11 +119,9 @@ def test_a_night_that_died_after_its_promotion_is_told_by_the_next(
     assert [b.status for b in again.intake.batches] == ["unchanged"]
 
 
-def test_a_concluded_night_has_nothing_left_to_do(
-    store: Store, run: RunContext, land: Land
-) -> None:
+def test_a_concluded_run_has_nothing_left_to_do(store: Store, run: RunContext, land: Land) -> None:
     land("a.csv")
-    first = run_night(store, run)
+    first = run_pipeline(store, run)
     finish_run(store, run, of_verdict(run.id, first.version, first.judged, dry_run=False))
     assert existing_verdict(store, first.version, load_settings()) == first.judged
     land("b.csv", seed=1)
@@ -135,7 +133,7 @@ def test_work_is_looked_for_until_it_is_carried_out(
     store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land("a.csv")
-    ran = run_night(store, run, promoting=False)
+    ran = run_pipeline(store, run, promoting=False)
     finish_run(store, run, of_verdict(run.id, ran.version, ran.judged, dry_run=True))
     assert existing_verdict(store, ran.version, load_settings()) is None
     promote.promote(store, run, ran.judged)
@@ -152,11 +150,11 @@ class TakenBack:
 
 
 def _take_back(store: Store, run: RunContext, land: Land, *, batch: int | None = None) -> TakenBack:
-    """Two champions, of which the second is rolled back after its night came to its end."""
+    """Two champions, of which the second is rolled back after its run came to its end."""
     land("a.csv")
-    first = run_night(store, run)
+    first = run_pipeline(store, run)
     land("b.csv", seed=1)
-    second = run_night(store, run, promoting=False)
+    second = run_pipeline(store, run, promoting=False)
     with store.write() as connection:  # whatever the gate said: the test is about what comes after
         this = evaluations.c.id == second.judged.evaluation
         connection.execute(evaluations.update().where(this).values(outcome="promote"))
@@ -176,24 +174,24 @@ def test_what_was_taken_back_is_not_promoted_until_it_is_released(
     standing = existing_verdict(store, version, load_settings())
     assert standing is not None
     assert f"m{second} is blocked (worse in the field)" in standing.block_reason
-    assert run_night(store, run).judged == standing
+    assert run_pipeline(store, run).judged == standing
     assert champion(store) == taken.first.challenger
     with pytest.raises(ModelBlocked):
         promote.promote(store, run, taken.promoting)
 
     blocks.unblock(store, "m", second, Authorship("tester", "it was not its fault"))
     assert existing_verdict(store, version, load_settings()) is None
-    assert run_night(store, run).judged.promotes
+    assert run_pipeline(store, run).judged.promotes
     assert champion(store) == second
     assert existing_verdict(store, version, load_settings()) is not None
 
 
-def test_a_night_trains_on_a_held_batch_and_does_not_promote(
+def test_a_run_trains_on_a_held_batch_and_does_not_promote(
     store: Store, run: RunContext, land: Land
 ) -> None:
     taken = _take_back(store, run, land, batch=2)
     land("c.csv", seed=2)
-    third = run_night(store, run)
+    third = run_pipeline(store, run)
     assert third.challenger not in (taken.first.challenger, taken.second.challenger)
     assert "trained on b2, which is blocked" in third.judged.block_reason
     assert not third.judged.promotes
@@ -205,7 +203,7 @@ def test_a_night_trains_on_a_held_batch_and_does_not_promote(
     assert "`housing unblock b2`" in result.message
 
     datasets.withdraw(store, 2, reason="polluted")
-    fourth = run_night(store, run)
+    fourth = run_pipeline(store, run)
     assert fourth.judged.block_reason == ""
 
 
@@ -213,9 +211,9 @@ def test_a_rollback_holds_only_a_batch_that_can_have_caused_it(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    first = run_night(store, run)
+    first = run_pipeline(store, run)
     land("b.csv", seed=1)
-    _make_champion(store, run_night(store, run, promoting=False))
+    _make_champion(store, run_pipeline(store, run, promoting=False))
     land("c.csv", seed=2)
     ingest.ingest(store, load_settings(), run=run.id)
     with pytest.raises(NotPossible, match="m2 was trained on v2, which does not have it"):
@@ -227,7 +225,7 @@ def test_twice_in_a_row_goes_back_two(store: Store, run: RunContext, land: Land)
     made = []
     for number, name in enumerate("abc"):
         land(f"{name}.csv", seed=number)
-        ran = run_night(store, run, promoting=False)
+        ran = run_pipeline(store, run, promoting=False)
         _make_champion(store, ran)
         made.append(ran.challenger)
     assert promote.roll_back(store, None, "worse").to_model == made[1]
@@ -254,11 +252,11 @@ def test_corrections_keep_their_side_and_change_the_rows(
 ) -> None:
     frame = landing_rows(0, 300)
     land("a.csv", frame=frame)
-    run_night(store, run)
+    run_pipeline(store, run)
     sides = count(store, split_sides)
     corrected = frame.iloc[:50].assign(median_house_value=123_400.0)
     land("b.csv", frame=corrected)
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     assert count(store, split_sides) == sides == 300
     rows = datasets.read(store, ran.version)
     assert len(rows) == 300
@@ -267,10 +265,10 @@ def test_corrections_keep_their_side_and_change_the_rows(
         assert len(datasets.get(connection, ran.version).batches) == 2
 
 
-def test_a_leak_stops_the_night(store: Store, run: RunContext, land: Land) -> None:
+def test_a_leak_stops_the_run(store: Store, run: RunContext, land: Land) -> None:
     """A model whose recorded training rows are test rows must never be judged."""
     land("a.csv")
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     frame = datasets.read(store, ran.version)
     with store.read() as connection:
         row = registry.model(connection, ran.challenger)
@@ -281,12 +279,12 @@ def test_a_leak_stops_the_night(store: Store, run: RunContext, land: Land) -> No
         assert_no_leakage(store, row, leaked, ran.version)
 
 
-def test_a_near_duplicate_in_training_fails_the_leak_proof_of_the_night(
+def test_a_near_duplicate_in_training_fails_the_leak_proof_of_the_run(
     store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a split that ties no rows, the gate sees what it let through, and refuses."""
     first = land("a.csv")
-    run_night(store, run)
+    run_pipeline(store, run)
     with store.read() as connection:
         evidence = connection.execute(sa.select(evaluations.c.evidence)).scalar_one()
     assert evidence["challenger"]["near_duplicates"] == 0
@@ -295,7 +293,7 @@ def test_a_near_duplicate_in_training_fails_the_leak_proof_of_the_night(
     monkeypatch.setattr(split, "ties", lambda *given: (untied, given[-1]))
     twins = pd.read_csv(first)
     land("b.csv", frame=twins.assign(population=twins["population"] + 1))
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     with store.read() as connection:
         query = sa.select(evaluations).order_by(evaluations.c.id.desc()).limit(1)
         row = connection.execute(query).one()
@@ -310,7 +308,7 @@ def test_a_split_that_is_not_the_recorded_one_is_noticed(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     with store.write() as connection:
         connection.execute(models.update().values(train_keys="0" * 64))
     with store.read() as connection:
@@ -323,7 +321,7 @@ def test_a_verdict_against_a_replaced_champion_promotes_nothing(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    first = run_night(store, run, promoting=False)
+    first = run_pipeline(store, run, promoting=False)
     _make_champion(store, first)
     stale = JudgedEvaluation(first.judged.evaluation, 2, 99, "promote", "stale")
     with pytest.raises(ChampionChanged, match="expected m99, found m1"):
@@ -335,13 +333,13 @@ def test_rollback_refuses_what_was_never_champion(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    first = run_night(store, run)
+    first = run_pipeline(store, run)
     with pytest.raises(NoRollbackTarget, match="no champion came before"):
         promote.roll_back(store, None, "why not")
     with pytest.raises(NotPossible, match="it is the champion"):
         promote.roll_back(store, first.challenger, "why not")
     land("b.csv", seed=1)
-    second = run_night(store, run, promoting=False)
+    second = run_pipeline(store, run, promoting=False)
     assert second.challenger != first.challenger
     with pytest.raises(NotPossible, match="never champion"):
         promote.roll_back(store, second.challenger, "why not")
@@ -358,10 +356,10 @@ def test_rollback_heals_a_damaged_model_from_its_backup_or_refuses(
     store: Store, run: RunContext, land: Land, small: Settings
 ) -> None:
     land("a.csv")
-    first = run_night(store, run)
+    first = run_pipeline(store, run)
     promote.back_up(store, first.challenger)
     land("b.csv", seed=1)
-    second = run_night(store, run, promoting=False)
+    second = run_pipeline(store, run, promoting=False)
     _make_champion(store, second)
     with store.read() as connection:
         row = registry.model(connection, first.challenger)
@@ -406,9 +404,9 @@ def must_be_in_the_backup(store: Store, model: int) -> None:
 
 def test_the_backup_holds_all_that_a_model_needs(store: Store, run: RunContext, land: Land) -> None:
     land("a.csv", rows=600)
-    run_night(store, run, promoting=False)
+    run_pipeline(store, run, promoting=False)
     land("b.csv", seed=1, rows=600)
-    ran = run_night(store, run, promoting=False)
+    ran = run_pipeline(store, run, promoting=False)
     promote.back_up(store, ran.challenger)
     must_be_in_the_backup(store, ran.challenger)
 
@@ -417,7 +415,7 @@ def test_the_backup_is_read_back_before_the_promotion(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    ran = run_night(store, run, promoting=False)
+    ran = run_pipeline(store, run, promoting=False)
     promote.back_up(store, ran.challenger)
     with store.read() as connection:
         digest = registry.model(connection, ran.challenger).artifact
@@ -433,7 +431,7 @@ def test_a_report_says_what_happened(
     bad = landing_rows(0, 300).astype({"median_income": object})
     bad.loc[3, "median_income"] = "<b>rich</b>"
     land("a.csv", frame=bad)
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     written = write_report(
         store, small, run, of_verdict(run.id, ran.version, ran.judged, dry_run=False)
     )
@@ -455,7 +453,7 @@ def test_a_card_that_cannot_be_made_leaves_the_report(
     store: Store, run: RunContext, land: Land, small: Settings
 ) -> None:
     land("a.csv")
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     with store.read() as connection:
         digest = registry.model(connection, ran.challenger).artifact
     Path(store.blobs.path(digest, artifacts.FORMAT)).write_bytes(b"damaged")
@@ -473,7 +471,7 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(
     land("a.csv")
     broken = land("b.csv", rows=10)
     broken.write_text("longitude;latitude\n1;2\n")
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     assert [(b.name, b.status) for b in ran.intake.batches] == [
         ("a.csv", "accepted"),
         ("b.csv", "unreadable"),

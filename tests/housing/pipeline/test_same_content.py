@@ -45,7 +45,7 @@ WAYS: list[Callable[[Frame], list[Frame]]] = [
 
 @pytest.fixture
 def judged(small: Settings) -> Settings:  # noqa: F811
-    """Two nights, the second of which was judged against the first."""
+    """Two runs, the second of which was judged against the first."""
     for name, rows in (("a", 300), ("b", 600)):
         _land(small, name, rows)
         plain_run()

@@ -74,7 +74,7 @@ def test_scores_and_stopped_draws_are_recorded_and_a_second_call_does_nothing(st
         assert searches.scores_of(connection, search) == scores
 
 
-def test_the_next_night_tries_the_best_draw_again(store, run, searched, land, monkeypatch):
+def test_the_next_run_tries_the_best_draw_again(store, run, searched, land, monkeypatch):
     monkeypatch.setenv("HOUSING_SEARCH__WARM_STARTS", "2")
     land("b.csv", seed=1, rows=300)
     settings = load_settings()

@@ -19,7 +19,7 @@ from housing.store.models import registry
 from housing.store.runs import runs
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
-from tests.housing.pipeline.test_runs import Ran, run_night
+from tests.housing.pipeline.test_runs import Ran, run_pipeline
 
 pytestmark = pytest.mark.either_database
 
@@ -28,9 +28,9 @@ pytestmark = pytest.mark.either_database
 def second(store: Store, run: RunContext, land: Land) -> Ran:
     """A concluded verdict of keep on m2 against m1."""
     land("a.csv")
-    run_night(store, run)
+    run_pipeline(store, run)
     land("b.csv", seed=1)
-    ran = run_night(store, run, promoting=False)
+    ran = run_pipeline(store, run, promoting=False)
     assert (ran.challenger, ran.judged.champion) == (2, 1)
     _change(store, ran.judged.evaluation, outcome="keep")
     finish_run(store, run, of_verdict(run.id, ran.version, ran.judged, dry_run=False))
@@ -67,7 +67,7 @@ def test_another_policy_judges_again(
     assert existing_verdict(store, second.version, load_settings()) is not None
     monkeypatch.setenv("HOUSING_GATE__MARGIN", "0.02")
     assert existing_verdict(store, second.version, load_settings()) is None
-    again = run_night(store, run, promoting=False)
+    again = run_pipeline(store, run, promoting=False)
     assert again.judged.evaluation != second.judged.evaluation
     assert (again.search, again.challenger) == (second.search, second.challenger)
 
@@ -95,7 +95,7 @@ def test_a_check_that_could_not_run_is_made_again(
     broken = {"message": "", "outcome": "inconclusive", "checks": [{"outcome": "error"}]}
     _change(store, second.judged.evaluation, outcome="inconclusive", verdict=broken)
     assert existing_verdict(store, second.version, load_settings()) is None
-    again = run_night(store, run, promoting=False)
+    again = run_pipeline(store, run, promoting=False)
     assert again.judged.evaluation > second.judged.evaluation
     finish_run(store, run, of_verdict(run.id, again.version, again.judged, dry_run=True))
     judged = existing_verdict(store, second.version, load_settings())
@@ -120,14 +120,14 @@ def test_the_content_is_rows_and_sides(store: Store, run: RunContext, second: Ra
     assert sorted(alike) == [second.version, 4]
 
 
-def test_a_dry_run_and_the_night_after_it(store: Store, run: RunContext, land: Land) -> None:
+def test_a_dry_run_and_the_run_after_it(store: Store, run: RunContext, land: Land) -> None:
     land("a.csv")
-    ran = run_night(store, run, promoting=False)
+    ran = run_pipeline(store, run, promoting=False)
     finish_run(store, run, of_verdict(run.id, ran.version, ran.judged, dry_run=True))
     assert (
         existing_verdict(store, ran.version, load_settings()) is None
     )  # it promotes, and nothing did
-    again = run_night(store, run)
+    again = run_pipeline(store, run)
     assert again.judged == ran.judged
     with store.read() as connection:
         assert registry.champion(connection) == ran.challenger
@@ -142,7 +142,7 @@ def test_copies_under_other_ids_weigh_nothing(store: Store, run: RunContext, lan
     dear = rows.nlargest(300, "median_house_value")
     ids = [f"d{i}" for i in range(2 * len(dear))]
     land("b.csv", frame=pd.concat([dear, dear]).assign(district_id=ids))
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     with store.read() as connection:
         model = registry.model(connection, ran.challenger)
         evidence = registry.evaluation(connection, ran.judged.evaluation).evidence

@@ -15,7 +15,7 @@ from housing.store.database.tables import evaluations
 from housing.store.models import artifacts, registry
 from housing.store.objects.recording import record_blob
 from tests.housing.conftest import Land
-from tests.housing.pipeline.test_runs import run_night
+from tests.housing.pipeline.test_runs import run_pipeline
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -25,7 +25,7 @@ def test_the_preflight_of_a_run(
 ) -> None:
     monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")
     land("a.csv")
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     assert ran.judged.outcome == "promote", ran.judged.message
     with store.read() as connection:
         row = connection.execute(sa.select(evaluations)).one()
@@ -38,7 +38,7 @@ def test_predictions_that_are_not_those_that_were_stored(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
-    ran = run_night(store, run)
+    ran = run_pipeline(store, run)
     with store.read() as connection:
         row = registry.model(connection, ran.challenger)
     golden = to_frame(get_table(store, row.golden))

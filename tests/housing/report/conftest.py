@@ -1,4 +1,4 @@
-"""A night's report, of which a test changes the part that it is about."""
+"""A run's report, of which a test changes the part that it is about."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -59,7 +59,7 @@ def rows(located):
 
 @pytest.fixture(scope="session")
 def make_report(located):
-    """The report of a night whose challenger makes `factor` times the champion's errors."""
+    """The report of a run whose challenger makes `factor` times the champion's errors."""
     (longitude, latitude), rows = located
     rng = np.random.default_rng(8)
     errors = rng.normal(0, 40_000, len(rows.actual))
@@ -68,10 +68,10 @@ def make_report(located):
     drifts = tuple(
         measure_drift(
             simulate(3_000, 1),
-            simulate(400, 1, day=night, drift=DriftScenario(price_per_day=0.3)),
+            simulate(400, 1, day=day, drift=DriftScenario(price_per_day=0.3)),
             names=("training rows of m7", current),
         )
-        for night, current in ((1, "rows of tonight"), (0, "active dataset"))
+        for day, current in ((1, "rows of this run"), (0, "active dataset"))
     )  # fmt: skip
     policy = GatePolicy()
 
@@ -109,14 +109,14 @@ def make_report(located):
             test=TestSet(rows.actual, new.values, (longitude, latitude)),
             batches=(
                 BatchSummary(
-                    4, "landing", "tonight.csv", "accepted", "7 districts came in.", 9, 7, 2,
+                    4, "landing", "new.csv", "accepted", "7 districts came in.", 9, 7, 2,
                     rejections=(
-                        Rejection("range", "median_income", 2, "tonight.csv line 3: 83252"),
+                        Rejection("range", "median_income", 2, "new.csv line 3: 83252"),
                     ),
                 ),
                 BatchSummary(None, "landing", "slow.csv", "waiting", "Still being written."),
             ),
-            quarantine=(QuarantinedRow("tonight.csv", 3, "range", "median_income", "83252"),),
+            quarantine=(QuarantinedRow("new.csv", 3, "range", "median_income", "83252"),),
             dataset=DatasetProfile(3, 4_000, 3_200, 800, 0, "sha256:abc", {}),
             steps=(StepTime("intake", 0.5, "2 files"), StepTime("search", 75.0)),
             history=tuple(

@@ -47,7 +47,7 @@ def test_the_forest_names_the_worst_part(report):
     assert formatting.change(worst[1].effect) in plot.alt
 
 
-def test_a_first_night_has_no_forest_and_no_drift(make_report):
+def test_a_first_run_has_no_forest_and_no_drift(make_report):
     first = make_report(champion=False)
     assert gate_plots.forest(first.evidence, first.policy) is None
     assert gate_plots.drift_effects(first.evidence.drift, first.policy) is None
@@ -83,16 +83,14 @@ def test_drift_is_shown_by_column_and_by_share(report):
         assert each.column.replace("_", " ") in gate_plots.drift_shares(each, found, number).alt
 
 
-def test_wear_takes_two_nights(report):
+def test_wear_takes_two_runs(report):
     wear = report.evidence.holdout_reuse
-    nights = [(START + timedelta(days=i), replace(wear, decisions=i)) for i in range(3)]
-    assert gate_plots.holdout_reuse(nights[:1]) is None
-    assert "2 decisions served" in gate_plots.holdout_reuse(nights).alt
-    unmeasured = [(day, HoldoutReuse(1, 3, None, None, None)) for day, _ in nights]
+    runs = [(START + timedelta(days=i), replace(wear, decisions=i)) for i in range(3)]
+    assert gate_plots.holdout_reuse(runs[:1]) is None
+    assert "2 decisions served" in gate_plots.holdout_reuse(runs).alt
+    unmeasured = [(day, HoldoutReuse(1, 3, None, None, None)) for day, _ in runs]
     assert gate_plots.holdout_reuse(unmeasured) is not None
-    assert "Reuse of the test set over 3 runs" in render(
-        replace(report, holdout_reuse=tuple(nights))
-    )
+    assert "Reuse of the test set over 3 runs" in render(replace(report, holdout_reuse=tuple(runs)))
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_verdict_reason_models_intake_and_the_way_to_the_page(make_report):
         assert f"{rmse.lower:,.0f} to {rmse.upper:,.0f} (95 %)" in text
     assert "15 of the 15 checks that apply passed." in text
     assert "9 rows read: 7 accepted, 2 rejected." in text
-    assert "tonight.csv line 3: 83252" in text
+    assert "new.csv line 3: 83252" in text
     assert "reports/report-r12.html" in text
     assert len(summary(report)) < 3_000
 
@@ -48,7 +48,7 @@ def test_what_did_not_pass_is_named(make_report):
     assert "**no-regression** (failed)" in text
 
 
-def test_a_night_with_nothing_new_is_short(make_report):
+def test_a_run_with_nothing_new_is_short(make_report):
     report = RunReport(13, make_report().started_at, RunOutcome.NOTHING_NEW, "No new file.")
     assert summary(report) == (
         "# Nothing new\n\nNo new file.\n\n_Nothing to do: No model stays in service._\n\n"
@@ -56,7 +56,7 @@ def test_a_night_with_nothing_new_is_short(make_report):
     )
 
 
-def test_a_first_night_has_one_model(make_report):
+def test_a_first_run_has_one_model(make_report):
     text = summary(make_report(champion=False))
     assert "Champion" not in text
     assert "Challenger m8" in text

@@ -174,18 +174,18 @@ def test_a_large_cloud_is_thinned_evenly_and_a_small_one_not_at_all(rows):
     assert len(kept) == rows or (rows > LOOK.most_points and len(kept) > LOOK.most_points / 3)
 
 
-def test_history_ends_with_tonight():
-    nights = [
+def test_history_ends_with_this_run():
+    runs = [
         (datetime(2026, 11, day, tzinfo=UTC), Interval(value, value - 1_000, value + 1_000))
         for day, value in ((3, 41_000.0), (1, 42_000.0), (2, 43_000.0))
     ]
-    plot = plots.history(nights)
+    plot = plots.history(runs)
     assert "41,000" in texts(plot)
     assert "first $42,000, last $41,000, highest $43,000" in plot.alt
 
 
 @pytest.mark.parametrize("apart", [timedelta(0), timedelta(microseconds=3), timedelta(seconds=2)])
-def test_nights_by_hand_within_seconds_have_a_picture_without_a_warning(apart):
+def test_runs_by_hand_within_seconds_have_a_picture_without_a_warning(apart):
     first = datetime(2026, 3, 1, 2, tzinfo=UTC)
     interval = Interval(40_000.0, 39_000.0, 41_000.0)
     plot = plots.history([(first, interval), (first + apart, interval)])

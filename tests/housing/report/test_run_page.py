@@ -94,7 +94,7 @@ def test_both_models_stand_side_by_side_with_their_intervals(make_report, promot
 def test_rejected_rows_are_listed_with_code_and_line(promoted):
     text = Page(promoted).text
     assert "9 rows read: 7 accepted, 2 rejected." in text
-    assert "range median_income: 2 rows, e.g. tonight.csv line 3: 83252" in text
+    assert "range median_income: 2 rows, e.g. new.csv line 3: 83252" in text
     assert "slow.csv waiting" in text
 
 
@@ -131,7 +131,7 @@ def test_the_same_report_gives_the_same_page(make_report, promoted):
     assert render(make_report()) == promoted
 
 
-# --- nights with parts missing --------------------------------------------------------------
+# --- runs with parts missing --------------------------------------------------------------
 
 
 def bare(make_report, **facts):
@@ -204,10 +204,10 @@ def test_a_challenger_without_finite_predictions(make_report):
         baselines={n: replace(b, comparison=None) for n, b in report.evidence.baselines.items()},
     )
     for champion in (evidence.champion, None):
-        night = replace(
+        run = replace(
             report, evidence=replace(evidence, champion=champion), outcome=RunOutcome.KEPT
         )
-        text = Page(render(night)).text
+        text = Page(render(run)).text
         assert "not finite" in text
         assert "The decision" not in text
 
@@ -228,8 +228,8 @@ def test_notices_are_alerts(make_report):
 
 @pytest.mark.usefixtures("quick_pictures")
 def test_simulated_batches_are_marked(make_report):
-    batch = BatchSummary(1, "simulated", "night 1", "accepted", "", 5, 5, simulated=True)
-    assert "night 1 simulated" in Page(render(make_report(batches=(batch,)))).text
+    batch = BatchSummary(1, "simulated", "run 1", "accepted", "", 5, 5, simulated=True)
+    assert "run 1 simulated" in Page(render(make_report(batches=(batch,)))).text
 
 
 def test_a_large_test_set_keeps_the_page_small(make_report):

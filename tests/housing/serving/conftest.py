@@ -68,10 +68,10 @@ def until(ready: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 @pytest.fixture(scope="session")
-def champion_home(seen_nights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def champion_home(populated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the home with two runs, which servers may write to; m2 is champion."""
     home = tmp_path_factory.mktemp("serving") / "home"
-    shutil.copytree(seen_nights, home)
+    shutil.copytree(populated_home, home)
     return home
 
 
@@ -86,10 +86,10 @@ def client(champion_home: Path) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def own_home(seen_nights: Path, tmp_path: Path) -> Path:
+def own_home(populated_home: Path, tmp_path: Path) -> Path:
     """A home of the test's own, with m1 and m2, without any logged prediction."""
     home = tmp_path / "home"
-    shutil.copytree(seen_nights, home)
+    shutil.copytree(populated_home, home)
     return home
 
 

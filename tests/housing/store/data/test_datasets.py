@@ -54,8 +54,8 @@ def active(store):
 
 
 @pytest.fixture
-def nights(store, districts, add_batch):
-    """Three nights, overlapping: (frames by batch id, batch ids)."""
+def delivered(store, districts, add_batch):
+    """Three runs, overlapping: (frames by batch id, batch ids)."""
     frames = {}
     for revision, keys in enumerate(([1, 2, 3], [2, 3, 4], [3, 5])):
         frame = districts(keys, revision)
@@ -64,18 +64,18 @@ def nights(store, districts, add_batch):
     return frames, tuple(frames)
 
 
-def test_the_last_value_of_a_key_counts(store, nights):
-    frames, ids = nights
-    for night in (1, 2, 3):
-        frame = datasets.read(store, night)
+def test_the_last_value_of_a_key_counts(store, delivered):
+    frames, ids = delivered
+    for version in (1, 2, 3):
+        frame = datasets.read(store, version)
         pd.testing.assert_frame_equal(
-            frame[CELLS], expected([frames[b] for b in ids[:night]]), check_exact=True
+            frame[CELLS], expected([frames[b] for b in ids[:version]]), check_exact=True
         )
         assert frame["#test"].dtype == np.bool_
 
 
-def test_each_operation_is_a_version_with_parent_and_reason(store, nights):
-    _, ids = nights
+def test_each_operation_is_a_version_with_parent_and_reason(store, delivered):
+    _, ids = delivered
     withdrawn = datasets.withdraw(store, ids[1], reason="polluted")
     assert (withdrawn.id, withdrawn.parent, withdrawn.operation) == (4, 3, "withdraw")
     assert withdrawn.batches == (ids[0], ids[2])
@@ -87,16 +87,16 @@ def test_each_operation_is_a_version_with_parent_and_reason(store, nights):
     assert [get(store, v).batches for v in (1, 2, 3)] == [ids[:1], ids[:2], ids]
 
 
-def test_withdrawing_lets_an_overwritten_value_reappear(store, nights):
-    frames, ids = nights
+def test_withdrawing_lets_an_overwritten_value_reappear(store, delivered):
+    frames, ids = delivered
     version = datasets.withdraw(store, ids[1], reason="polluted").id
     frame = datasets.read(store, version)
     pd.testing.assert_frame_equal(frame[CELLS], expected([frames[ids[0]], frames[ids[2]]]))
     assert frame[KEY_COLUMN].tolist() == [1, 2, 3, 5]
 
 
-def test_old_versions_are_read_unchanged(store, nights):
-    _, ids = nights
+def test_old_versions_are_read_unchanged(store, delivered):
+    _, ids = delivered
     before = [datasets.read(store, v) for v in (1, 2, 3)]
     datasets.withdraw(store, ids[0], reason="test")
     datasets.roll_back(store, 1, reason="test")
@@ -105,9 +105,9 @@ def test_old_versions_are_read_unchanged(store, nights):
 
 
 def test_what_comes_after_a_rollback_is_added_to_the_old_version(
-    store, nights, districts, add_batch
+    store, delivered, districts, add_batch
 ):
-    frames, ids = nights
+    frames, ids = delivered
     datasets.roll_back(store, 1, reason="test")
     late = districts([1, 9], revision=9)
     batch = add_batch(store, late)
@@ -118,8 +118,8 @@ def test_what_comes_after_a_rollback_is_added_to_the_old_version(
     )
 
 
-def test_a_rollback_can_be_rolled_back(store, nights):
-    _, ids = nights
+def test_a_rollback_can_be_rolled_back(store, delivered):
+    _, ids = delivered
     datasets.roll_back(store, 1, reason="test")
     assert datasets.roll_back(store, 3, reason="it was better").batches == ids
     assert datasets.roll_back(store, 4, reason="no").batches == ids[:1]
@@ -127,15 +127,15 @@ def test_a_rollback_can_be_rolled_back(store, nights):
     pd.testing.assert_frame_equal(datasets.read(store, 5), datasets.read(store, 3))
 
 
-def test_a_batch_that_comes_back_has_its_old_place_in_the_reading_order(store, nights):
-    _, ids = nights
+def test_a_batch_that_comes_back_has_its_old_place_in_the_reading_order(store, delivered):
+    _, ids = delivered
     datasets.withdraw(store, ids[0], reason="test")
     assert datasets.roll_back(store, 3, reason="it was good").batches == ids
     pd.testing.assert_frame_equal(datasets.read(store, 5), datasets.read(store, 3))
 
 
-def test_a_batch_can_go_and_come_back_twice(store, nights):
-    _, ids = nights
+def test_a_batch_can_go_and_come_back_twice(store, delivered):
+    _, ids = delivered
     for _ in range(2):
         datasets.withdraw(store, ids[1], reason="test")
         datasets.roll_back(store, 3, reason="test")
@@ -144,19 +144,19 @@ def test_a_batch_can_go_and_come_back_twice(store, nights):
     assert [get(store, version).batches for version in range(1, 8)] == expected
 
 
-def test_a_withdrawn_batch_does_not_come_back_by_itself(store, nights):
-    datasets.withdraw(store, nights[1][2], reason="polluted")
+def test_a_withdrawn_batch_does_not_come_back_by_itself(store, delivered):
+    datasets.withdraw(store, delivered[1][2], reason="polluted")
     assert append(store) is None
     assert active(store).id == 4
 
 
-def test_a_version_without_rows_says_so(store, nights):
-    for batch in nights[1]:
+def test_a_version_without_rows_says_so(store, delivered):
+    for batch in delivered[1]:
         datasets.withdraw(store, batch, reason="test")
     assert active(store).batches == ()
     with pytest.raises(NothingToTrainOn, match="v6 is empty"):
         datasets.read(store, 6)
-    assert datasets.roll_back(store, 3, reason="back").batches == nights[1]
+    assert datasets.roll_back(store, 3, reason="back").batches == delivered[1]
 
 
 def test_a_version_of_an_empty_batch_has_no_rows(store, districts, add_batch):
@@ -176,8 +176,8 @@ def test_batches_that_wait_are_taken_in_the_order_in_which_they_came(store, dist
     assert append(store).batches == (*ids, held, later)
 
 
-def test_impossible_requests_say_why(store, nights):
-    _, ids = nights
+def test_impossible_requests_say_why(store, delivered):
+    _, ids = delivered
     with pytest.raises(UnknownId, match="v99"):
         get(store, 99)
     with pytest.raises(UnknownId, match="v99"):
@@ -208,7 +208,7 @@ def test_a_batch_without_sides_cannot_be_read(store, districts, add_batch):
         datasets.read(store, version.id)
 
 
-def test_columns_can_be_chosen(store, nights):
+def test_columns_can_be_chosen(store, delivered):
     frame = datasets.read(store, 3, columns=("population",))
     assert list(frame) == [KEY_COLUMN, "population", "#test"]
     whole = datasets.read(store, 3)
@@ -226,7 +226,7 @@ def test_a_segment_that_lacks_an_optional_column_reads_as_missing(store, distric
     assert frame["district_id"].isna().tolist() == [False, False, True]
 
 
-def test_a_version_costs_what_changed_and_not_what_is_there(store, nights, districts, add_batch):
+def test_a_version_costs_what_changed_and_not_what_is_there(store, delivered, districts, add_batch):
     add_batch(store, districts([8]))
     append(store)
     with store.read() as connection:
@@ -237,16 +237,16 @@ def test_a_version_costs_what_changed_and_not_what_is_there(store, nights, distr
         assert connection.execute(spans).scalar() == 4
 
 
-def test_a_missing_segment_is_named(store, nights):
+def test_a_missing_segment_is_named(store, delivered):
     with store.read() as connection:
-        segment = stored.get(connection, nights[1][0]).segment
+        segment = stored.get(connection, delivered[1][0]).segment
     store.blobs._fs.rm(store.blobs.path(segment, "parquet"))
     with pytest.raises(BlobMissing, match=segment[:12]):
         datasets.read(store, 1)
 
 
-def test_one_read_sees_one_state(store, nights, districts, add_batch):
-    """Two questions in one read transaction agree, although a night ends between them."""
+def test_one_read_sees_one_state(store, delivered, districts, add_batch):
+    """Two questions in one read transaction agree, although a run ends between them."""
     with store.read() as connection:
         first = datasets.active(connection)
         add_batch(store, districts([8]))
@@ -255,7 +255,7 @@ def test_one_read_sees_one_state(store, nights, districts, add_batch):
     assert active(store).id == first.id + 1
 
 
-def test_a_version_number_is_used_once(store, nights):
+def test_a_version_number_is_used_once(store, delivered):
     values = {"id": 3, "operation": "append", "reason": "", "created_at": active(store).created_at}
     with pytest.raises(sa.exc.IntegrityError), store.write() as connection:
         connection.execute(dataset_versions.insert().values(**values))

@@ -169,8 +169,8 @@ def test_a_row_that_is_most_of_the_table_keeps_its_side(blank_sqlite, census, ad
             deliver(store, add_batch, [census], "first")
             deliver(store, add_batch, copies(one, column, first), "a")
             deliver(store, add_batch, copies(one, column, 420 - first)[::-1], "b")
-            for night in range(5):
-                deliver(store, add_batch, [perturbed(one, column, 2_000 + night)], f"n{night}")
+            for day in range(5):
+                deliver(store, add_batch, [perturbed(one, column, 2_000 + day)], f"n{day}")
             after = datasets.read(store, newest(store))
             assert pairs(after) == 0
             assert len(set(sides_of(store, 3)) | set(sides_of(store, 6))) == 1
@@ -246,7 +246,7 @@ def test_two_columns_exchanged_make_another_row(blank_sqlite, census, add_batch)
 
 
 def test_a_crowd_costs_a_run_no_more_than_its_own_rows(blank_sqlite, census, add_batch):
-    """Of 3,000 rows that share a hash with one row, the night reads a list and words of its own."""
+    """Of 3,000 rows that share a hash with one row, the run reads a list and words of its own."""
     one = census.head(1)
     with blank_sqlite() as store:
         deliver(store, add_batch, [census, *fillers(one, 1_000)], "first")

@@ -228,13 +228,11 @@ def test_a_correction_that_meets_the_other_side_is_not_used_until_it_is_correcte
     assert len(datasets.read(store, newest(store))) == 400
 
 
-def test_a_district_delivered_every_night_under_another_key_keeps_its_side(
-    store, census, add_batch
-):
+def test_a_district_delivered_every_run_under_another_key_keeps_its_side(store, census, add_batch):
     some = census.head(60)
     sides = []
-    for night in range(24):
-        batch = add_batch(store, keyed(perturbed(some, "population", night)))
+    for day in range(24):
+        batch = add_batch(store, keyed(perturbed(some, "population", day)))
         bring_in(store, batch)
         sides.append(sides_of(store, batch))
     assert (np.array(sides) == sides[0]).all()

@@ -65,7 +65,7 @@ def counts_of(store):
 
 
 def bring_in(store, batch, rule=RULE):
-    """As a night does: into the dataset, then every batch without sides gets its own."""
+    """As a run does: into the dataset, then every batch without sides gets its own."""
     datasets.append_waiting(store, reason="test", run=None)
     with store.read() as connection:
         assert split.unsplit(connection) == (batch,)

@@ -1,4 +1,4 @@
-"""The flow with all that the gate asks of a night: a fresh process and budgets, as by default."""
+"""The flow with all that the gate asks of a run: a fresh process and budgets, as by default."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ def checks_of(settings: Settings, run: int) -> dict[str, dict[str, Any]]:
     return {check["name"]: check for check in verdict["checks"]}
 
 
-def land(settings: Settings, name: str, night: int) -> None:
+def land(settings: Settings, name: str, day: int) -> None:
     folder = settings.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True, exist_ok=True)
-    landing_rows(night, 600).to_csv(folder / name, index=False)
+    landing_rows(day, 600).to_csv(folder / name, index=False)
 
 
 def test_the_stored_artifact_is_tried_in_a_fresh_process_and_held_to_its_budgets(

@@ -1,4 +1,4 @@
-"""The night without the orchestrator, which hundreds of tests run, is the flow's night."""
+"""The run without the orchestrator, which hundreds of tests run, is the flow's run."""
 
 import pytest
 
@@ -22,14 +22,14 @@ def test_a_run_without_prefect_takes_the_steps_of_the_flow(small: Settings) -> N
     small.sources.landing_dir.mkdir(parents=True)
     landing_rows(0).to_csv(small.sources.landing_dir / "a.csv", index=False)
     orders = []
-    for night in (nightly, plain_run):
+    for run in (nightly, plain_run):
         small.sources.landing_dir.joinpath(f"{len(orders)}.csv").write_text(
             landing_rows(len(orders) + 1, 300).to_csv(index=False)
         )
-        result = night()
+        result = run()
         orders.append(set(_steps(small, result.run)))
         assert result.outcome in ("promoted", "kept", "inconclusive")
     carried_out = {"back up", "promote"}
     assert orders[0] - carried_out == orders[1] - carried_out
-    nothing = [_steps(small, night().run) for night in (nightly, plain_run)]
+    nothing = [_steps(small, run().run) for run in (nightly, plain_run)]
     assert nothing[0] == nothing[1]

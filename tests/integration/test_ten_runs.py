@@ -1,4 +1,4 @@
-"""Ten nights on the real table: half of it first, then nine landing files, one a night."""
+"""Ten runs on the real table: half of it first, then nine landing files, one a run."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.fixtures.small_settings import SMALL, small_forest
 
 pytestmark = [pytest.mark.system, pytest.mark.prefect]
 
-NIGHTS = 10
+RUNS = 10
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def files(census_path: Path) -> list[pd.DataFrame]:
     table = pd.read_csv(census_path)
     order = np.random.default_rng(0).permutation(len(table))
     half = len(table) // 2
-    cuts = np.linspace(half, len(table), NIGHTS).astype(int)
+    cuts = np.linspace(half, len(table), RUNS).astype(int)
     edges = [0, *cuts]
     return [table.iloc[order[a:b]] for a, b in pairwise(edges)]
 
@@ -52,14 +52,14 @@ def _sides(store: Store) -> dict[int, int]:
         return dict(connection.execute(query).tuples().all())
 
 
-def test_ten_nights(plan: Settings, files: list[pd.DataFrame]) -> None:
+def test_ten_runs(plan: Settings, files: list[pd.DataFrame]) -> None:
     folder = plan.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True)
     known: dict[int, int] = {}
     champion = None
     for number, rows in enumerate(files, start=1):
-        rows.to_csv(folder / f"night-{number:02}.csv", index=False)
+        rows.to_csv(folder / f"run-{number:02}.csv", index=False)
         result = nightly()
         with open_store(plan) as store:
             sides = _sides(store)
@@ -81,6 +81,6 @@ def test_ten_nights(plan: Settings, files: list[pd.DataFrame]) -> None:
         assert result.champion == champion
         assert shown["verdict"]["message"] == result.message
     page = Path(str(result.report)).read_text()
-    assert f"night-{NIGHTS:02}.csv" in page
-    assert "night-01.csv" not in page, "what came in another night is told again"
-    assert f"v{NIGHTS}" in page
+    assert f"run-{RUNS:02}.csv" in page
+    assert "run-01.csv" not in page, "what came in another run is told again"
+    assert f"v{RUNS}" in page

@@ -1,4 +1,4 @@
-"""A whole night on a Dask cluster that loses a worker, beside the same night without one."""
+"""A whole run on a Dask cluster that loses a worker, beside the same run without one."""
 
 import signal
 from pathlib import Path
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
 
-NIGHT = {
+SMALL_RUN = {
     **SMALL,
     "HOUSING_SEARCH__FAMILIES": "boosting,tree",
     "HOUSING_SEARCH__N_TRIALS": "6",
@@ -31,8 +31,8 @@ SCORES_BEFORE_DEATH = 3
 
 @pytest.fixture
 def begin(home: Path, monkeypatch: pytest.MonkeyPatch):
-    """A night in an empty home of its own: its result, and all that its store says."""
-    for name, value in NIGHT.items():
+    """A run in an empty home of its own: its result, and all that its store says."""
+    for name, value in SMALL_RUN.items():
         monkeypatch.setenv(name, value)
 
     def run(name: str, address: str = "") -> tuple[RunResult, dict]:
@@ -49,7 +49,7 @@ def begin(home: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.timeout(300)
-def test_a_night_on_a_cluster_that_loses_a_worker_is_the_night_without_one(begin):
+def test_a_run_on_a_cluster_that_loses_a_worker_is_the_run_without_one(begin):
     near, here = begin("here")
     with a_scheduler() as address, worker(address) as victim, worker(address):
         two_workers(address)
