@@ -29,7 +29,7 @@ from benchmarks.data import add_table, reference_table
 from benchmarks.gate.pool import sides, table
 from housing import schema
 from housing.evaluation.compare import compare_errors, paired_errors
-from housing.evaluation.spatial_se import SpatialCells, location_cells, spatial_cells
+from housing.evaluation.spatial_se import SpatialCells, grid, spatial_cells
 from housing.schema import LOCATION
 
 DRAWS, SPLITS, AT_ONCE = 900, (42, 1, 2), 100
@@ -55,7 +55,8 @@ class Side:
         self.alone = {
             f"{k.bandwidth:g}": SpatialCells(self.where.codes, (k,)) for k in self.where.kernels
         }
-        self.cells = location_cells(longitude, latitude, CELL)
+        squares = grid(longitude, latitude, CELL)
+        self.cells = np.unique(squares, axis=0, return_inverse=True)[1].ravel()
         place = LOCATION.flat(longitude, latitude)
         self.squares = squareform(pdist(place, "sqeuclidean")).astype(np.float32)
         grouping = next(g for g in schema.TABLE.slices if SLICES[0] in g.names())
