@@ -98,7 +98,7 @@ def create(store: Store, settings: Settings) -> Snapshot:
         ownership.claim(store, store.backup)
         dumps, facts, copied = _consistent_dump(store)
         key = store.signer.key_to_keep()
-        manifest = snapshots.write(store.backup, snapshots.new_id(), facts, dumps, key)
+        manifest = snapshots.write(store.backup, snapshots.new_id(store.backup), facts, dumps, key)
         finish_snapshot(fenced, manifest)
     location, size, count = store.backup, manifest.size, len(manifest.blobs)
     return Snapshot(manifest.id, location.url, size, count, copied, location.cipher is not None)

@@ -203,7 +203,14 @@ def _backup(store: Store, settings: Settings) -> Iterator[Finding]:
 
 
 def _newest_backup(store: Store, newest: str) -> Iterator[Finding]:
-    if utc_now() - snapshots.taken_at(newest) > BACKUP_AGE:
+    try:
+        created = snapshots.read(store.backup, newest).created_at
+    except HousingError:
+        created = snapshots.taken_at(newest)  # it is damaged, which is a finding of its own
+    if created > utc_now() + CLOCK_SLACK:
+        what = f"the newest, {newest}, was created in the future ({created:%Y-%m-%d %H:%M} UTC)"
+        yield Finding(what, "set the clock that is wrong, then `housing backup create`")
+    if utc_now() - created > BACKUP_AGE:
         what = f"the newest, {newest}, is older than {BACKUP_AGE.days} days"
         yield Finding(what, "`housing backup create`")
     with store.read() as connection:

@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -71,9 +71,10 @@ class Manifest:
         return sum(t.size for t in self.tables) + sum(b.size for b in self.blobs)
 
 
-def new_id() -> str:
-    """A new id: the time, so that ids sort by age, and random digits."""
-    return f"{utc_now():{_TIME}}-{secrets.token_hex(3)}"
+def new_id(place: BlobStore) -> str:
+    """A new id: the time and random digits. It sorts last, also where another clock is ahead."""
+    times = [utc_now(), *(taken_at(id_) + timedelta(microseconds=1) for id_ in ids(place)[-1:])]
+    return f"{max(times):{_TIME}}-{secrets.token_hex(3)}"
 
 
 def taken_at(id_: str) -> datetime:

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,13 @@ from housing.errors import (
     StoreUnavailable,
     UnknownId,
 )
-from housing.operations import backup
+from housing.operations import backup, doctor
 from housing.settings import Settings, load_settings
 from housing.store.backups import snapshots
 from housing.store.database.engine import MAINTENANCE, Store
 from housing.store.database.open import open_for_restore, open_store
 from housing.store.database.ownership import MARK
-from housing.store.database.tables import blobs
+from housing.store.database.tables import blobs, utc_now
 from housing.store.models import artifacts, registry
 from housing.store.objects.blobs import BlobStore
 from housing.store.runs import lease, runs
@@ -205,6 +206,26 @@ def test_one_flipped_bit_in_any_kind_of_file_is_found(
             with there as empty, empty.read() as connection:
                 assert registry.head(connection) is None, "half a restore"
         assert backup.verify(store, settings).good
+
+
+def test_the_newest_backup_is_the_last_one_although_a_clock_was_ahead(
+    original: Store, seen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as wrong:
+        wrong.setattr(snapshots, "utc_now", lambda: utc_now() + timedelta(days=40))
+        first = backup.create(original, seen)
+        named = [f.what for f in doctor.examine(original, seen).findings if f.area == "backup"]
+    assert any(f"{first.id}, was created in the future" in what for what in named), named
+    with original.write() as connection:
+        run = runs.start(connection, "judge", {})
+    second = backup.create(original, seen)
+    assert [row["backup"] for row in backup.listing(original)] == [second.id, first.id]
+    named = [f.what for f in doctor.examine(original, seen).findings if f.area == "backup"]
+    assert not any("future" in what for what in named), named
+    there = elsewhere(tmp_path)
+    assert backup.restore(there).id == second.id
+    with open_store(there) as store, store.read() as connection:
+        assert runs.get(connection, run).kind == "judge"
 
 
 def test_a_missing_file_is_found(original: Store, seen: Settings) -> None:
