@@ -5,7 +5,7 @@ HOUSING_PROBLEM names that module. Not here: any table (`housing.problems`), and
 processed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import cos, radians
@@ -271,6 +271,23 @@ class SourceClass:
 
 
 @dataclass(frozen=True)
+class Behaviour:
+    """A behavioural test of a model: what a change of a row must not do to its prediction.
+
+    `change` gets test rows (the features, numbered from 0) and returns them changed; it may leave
+    rows out or order them anew, as they are known by their number. The prediction is the `same`,
+    `not lower` or `not higher`, but for `tolerance`, relative to the prediction before. `name`
+    is of lower-case words with hyphens; `meaning` is what holds, in a sentence without a full stop.
+    """
+
+    name: str
+    meaning: str
+    change: Callable[["pd.DataFrame"], "pd.DataFrame"]
+    direction: Literal["same", "not lower", "not higher"] = "same"
+    tolerance: float = 1e-9
+
+
+@dataclass(frozen=True)
 class Problem:
     """One table, its words and its models.
 
@@ -281,6 +298,7 @@ class Problem:
     searched unless HOUSING_SEARCH__FAMILIES names others, `default_sources` are read unless
     HOUSING_SOURCES__NAMES does. `short_names` are other names, after HOUSING_, of an option of a
     source: {"file": ("archive", "path")} makes HOUSING_FILE set SOURCES__OPTIONS__ARCHIVE__PATH.
+    `behaviours` are behavioural tests that each challenger takes before a promotion.
     """
 
     name: str
@@ -293,3 +311,4 @@ class Problem:
     default_family: str = "boosting"
     default_sources: tuple[str, ...] = ("landing",)
     short_names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    behaviours: tuple[Behaviour, ...] = ()

@@ -6,6 +6,7 @@ A new check is a class in one of the `*_checks` modules and a line in CHECKS. It
 
 from typing import Protocol
 
+from housing.gate.behaviour_checks import BEHAVIOUR_CHECKS
 from housing.gate.data_checks import DriftFound, Identity, LeakProof, RejectedShare, TestRowCount
 from housing.gate.evidence import Evidence
 from housing.gate.model_checks import BeatsBaseline, NoRegression, SanePredictions
@@ -48,6 +49,7 @@ CHECKS: tuple[Check, ...] = (
     Latency(),
     ArtifactSize(),
     PreflightRun(),
+    *BEHAVIOUR_CHECKS,
 )
 
 

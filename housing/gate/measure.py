@@ -4,10 +4,10 @@ No threshold is applied here.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,9 @@ from housing.gate.evidence import (
 from housing.gate.policy import EVIDENCE_CONFIDENCE, GatePolicy
 from housing.records import Comparison, DriftReport, Metrics
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True, eq=False)
 class TestRows:
@@ -51,6 +54,7 @@ class TestRows:
     slices: Mapping[str, Mask] = field(default_factory=dict)  # name -> the rows in it
     fresh: Mask | None = None  # rows that no decision has used; None where that is not known
     capped: Mask | None = None  # rows whose label is at the cap; None where there is no cap
+    features: "pd.DataFrame | None" = None  # as a model gets them
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,7 @@ class Predictions:
     test_overlap: int
     near_duplicates: int | None = field(default=None, kw_only=True)
     members: tuple[Values, ...] = ()  # predictions of each ensemble member, shape (n,)
+    predict: "Callable[[pd.DataFrame], Values] | None" = None  # the model itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +169,8 @@ def _measured_by(
     for check in checks:
         if hasattr(check, "measure"):
             try:
-                value = check.measure(*measured)
-                found["measured"][check.name] = json.loads(json.dumps(value, allow_nan=False))
+                if (value := check.measure(*measured)) is not None:
+                    found["measured"][check.name] = json.loads(json.dumps(value, allow_nan=False))
             except Exception as error:  # noqa: BLE001 - the check ends as an error, not the run
                 found["failed_measurements"][check.name] = f"{type(error).__name__}: {error}"
     return found

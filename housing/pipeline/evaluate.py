@@ -243,6 +243,7 @@ def _test_rows(test: pd.DataFrame, version: int, fresh: Mask | None) -> TestRows
         },
         fresh=fresh,
         capped=None if schema.LABEL_CAP is None else actual >= schema.LABEL_CAP,
+        features=test[list(schema.FEATURES)],
     )
 
 
@@ -260,6 +261,7 @@ def _score(
     return model, Predictions(
         row.id, row.artifact, predicted.mean(axis=0), row.train_rows, overlap, members,
         near_duplicates=_near_duplicates(store, row, test) if leaks else None,
+        predict=lambda rows: predict_members(model, rows, threads).mean(axis=0),
     )  # fmt: skip
 
 

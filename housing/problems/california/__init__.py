@@ -4,6 +4,7 @@ The table of Hands-On Machine Learning (Géron), chapter 2.
 """
 
 from housing.problem import Problem, SourceClass, Wording
+from housing.problems.california.behaviours import BEHAVIOURS
 from housing.problems.california.table import AMOUNT, LOCATION, TABLE
 
 PROBLEM = Problem(
@@ -32,6 +33,7 @@ PROBLEM = Problem(
         ),
         request_key="districts",
     ),
+    behaviours=BEHAVIOURS,
     default_sources=("census", "landing"),
     short_names={"census": ("census", "table")},
     sources={

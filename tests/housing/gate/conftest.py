@@ -5,6 +5,7 @@ from statistics import NormalDist
 
 import pytest
 
+from housing.gate.behaviour_checks import BEHAVIOUR_CHECKS
 from housing.gate.evidence import (
     Baseline,
     BestFormerChampion,
@@ -117,6 +118,9 @@ def make_evidence():
             seed_variance=SeedVariance((38_500.0, 38_600.0, 38_450.0), 0.002),
             costs=ServingCosts(40.0, 38.0 if champion else None, 2_000_000),
             preflight=LoadCheck(0.0, 2.5),
+            measured={
+                check.name: {"rows": 800, "broken": 0, "worst": 0.0} for check in BEHAVIOUR_CHECKS
+            },
             **(beside(effect, se, confidence, rows) if champion else {}),
         )
         return dataclasses.replace(evidence, **changes)

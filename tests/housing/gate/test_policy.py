@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from housing.gate.behaviour_checks import BEHAVIOUR_CHECKS
 from housing.gate.check import complete
 from housing.gate.policy import GatePolicy
 
@@ -64,5 +65,5 @@ def test_the_default_policy_is_the_one_whose_rates_were_measured():
         "uncapped_margin": 0.01,
         "latency_budget_ms": 500,
         "preflight": True,
-        "thresholds": {"artifact-size": 500},
+        "thresholds": {"artifact-size": 500, **{check.name: 1.0 for check in BEHAVIOUR_CHECKS}},
     }
