@@ -43,11 +43,6 @@ SCALES = (10, 30)
 MOST_COVARIATES = 64
 
 
-def _categories(table: Table) -> list[tuple[str, OneHotEncoder, list[str]]]:
-    names = list(table.named("category", features_only=True))
-    return [("category", _one_hot(table), names)] if names else []
-
-
 def _one_hot(table: Table, *more: Any) -> OneHotEncoder:
     """One column a category of the catalogue (and of `more`), whatever a fold holds; all zeros for
     others."""
@@ -317,9 +312,9 @@ def _categories(table: Table, *, ordinal: bool = False) -> list[tuple[str, Any, 
     With `ordinal`, the position of each category; unknown and missing ones are gaps.
     """
     names = list(table.named("category", features_only=True))
-    known = [list(table.catalogue[name].categories) for name in names]
-    encoder: Any = OneHotEncoder(categories=known, handle_unknown="ignore", sparse_output=False)
+    encoder: Any = _one_hot(table)
     if ordinal:
+        known = [list(table.catalogue[name].categories) for name in names]
         encoder = OrdinalEncoder(
             categories=known, handle_unknown="use_encoded_value", unknown_value=np.nan
         )
