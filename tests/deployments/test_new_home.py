@@ -19,8 +19,8 @@ ARGUMENTS = {
     "dataset rollback": "v1 --reason r",
 }  # fmt: skip
 CREATE = {
-    "retrain", "replay", "ingest", "up", "serve", "down", "backup create", "backup restore", "heal",
-    "migrate", "init", "problem check", "problem draft", "settings",
+    "retrain", "replay", "ingest", "up", "serve", "watchdog", "backup create", "backup restore",
+    "heal", "migrate", "init", "problem check", "problem draft", "settings",
 }  # fmt: skip
 """Commands that begin a store, need one to be served, or use none."""
 
