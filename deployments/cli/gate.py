@@ -121,7 +121,9 @@ def judge(
     """
     from housing.pipeline.manual_promotion import judge as judge_again
 
-    show_decided(judge_again(model), as_json=as_json)
+    with opened():
+        decided = judge_again(model)
+    show_decided(decided, as_json=as_json)
 
 
 def show_decided(decided: Any, *, as_json: bool) -> None:

@@ -113,7 +113,9 @@ def promote(
     """
     from housing.pipeline.manual_promotion import promote_model
 
-    show_decided(promote_model(model, reason, override=override), as_json=as_json)
+    with opened():
+        decided = promote_model(model, reason, override=override)
+    show_decided(decided, as_json=as_json)
 
 
 @app.command()

@@ -18,12 +18,12 @@ from housing.report.plot_style import (
     canvas,
     dots,
     finished,
-    heading,
     legend,
     scale,
     thinned,
     wrapped,
 )
+from housing.report.plots import on_map
 from housing.report.run_page import environment
 from housing.report.small_svg import grid, histogram
 from housing.schema import CATALOGUE, LOCATION, TARGET, WORDING
@@ -177,12 +177,7 @@ def target_map(rows: pd.DataFrame) -> RenderedFigure | None:
             dots(axes, x, y, color, 2.6, 0.8)
             words = f"{value_text(low)} to {value_text(high)}"
             axes.plot([], [], "o", ms=5, color=color, label=words)
-        axes.set_aspect(1 / LOCATION.ratio)
-        names = [f"{label(name)} ({CATALOGUE[name].unit})" for name in LOCATION.columns]
-        for axis, name in zip((axes.xaxis, axes.yaxis), LOCATION.columns, strict=True):
-            scale(axis, rows[name], axis_labels)
-        axes.set_xlabel(wrapped(names[0]))
-        heading(axes, names[1])
+        on_map(axes, *(rows[name].to_numpy() for name in LOCATION.columns))
         legend(figure, axes)
         alt = f"Map of {len(part):,} training {WORDING.rows} by quarters of the {WORDING.value}."
         return finished(figure, "target-map", alt)

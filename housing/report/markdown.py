@@ -22,14 +22,14 @@ def escape(text: object) -> str:
 
 
 def summary(report: RunReport) -> str:
-    """Verdict and reason, models with intervals, ingested batches, and the location of the page."""
+    """Verdict and reason, models with intervals, checks, batches, and the location of the page."""
     blocks = [
         f"# {report.outcome.headline}",
         *(f"> **Notice.** {escape(notice)}" for notice in report.notices),
         escape(report.message),
         f"_{escape(wording.next_step(report))}_",
-        *_checks(report),
         *_models(report),
+        *_checks(report),
         *_intake(report),
     ]
     started = report.started_at.strftime("%Y-%m-%d %H:%M")

@@ -293,12 +293,7 @@ def error_map(test: TestSet) -> RenderedFigure | None:
             x, y = (values[rows_ & shown] for values in where)
             dots(axes, x, y, color, 3.2, alpha)
             axes.plot([], [], "o", ms=5, color=color, label=f"{name} ({count(int(rows_.sum()))})")
-        axes.set_aspect(1 / LOCATION.ratio)
-        names = [f"{CATALOGUE[name].label} ({CATALOGUE[name].unit})" for name in LOCATION.columns]
-        for axis, values in zip((axes.xaxis, axes.yaxis), where, strict=True):
-            scale(axis, values, axis_labels)
-        axes.set_xlabel(wrapped(names[0]))
-        heading(axes, names[1])
+        on_map(axes, *where)
         legend(figure, axes)
         low, high = (percent(float(np.mean(classes[i][1])), 0) for i in (1, 2))
         alt = (
@@ -306,6 +301,29 @@ def error_map(test: TestSet) -> RenderedFigure | None:
             f"high, {low} too low."
         )
         return finished(figure, "map", alt)
+
+
+def on_map(axes: Axes, x: Column, y: Column) -> None:
+    """Axes of a map of these coordinates, with the outlines and landmarks of the problem."""
+    assert LOCATION is not None
+    axes.set_aspect(1 / LOCATION.ratio)
+    names = [f"{CATALOGUE[name].label} ({CATALOGUE[name].unit})" for name in LOCATION.columns]
+    for axis, values in zip((axes.xaxis, axes.yaxis), (x, y), strict=True):
+        scale(axis, values, axis_labels)
+    for line in LOCATION.outlines:
+        axes.plot(
+            *zip(*line, strict=True), color=LOOK.ink, lw=0.7, alpha=0.6, scalex=False, scaley=False
+        )
+    (west, east), (south, north) = axes.get_xlim(), axes.get_ylim()
+    for name, (at, up) in LOCATION.landmarks.items():
+        if west < at < east and south < up < north:
+            left = at > (west + east) / 2  # text grows away from the nearer edge
+            axes.annotate(
+                name, (at, up), (-3 if left else 3, 0), textcoords="offset points",
+                ha="right" if left else "left", va="center",
+            )  # fmt: skip
+    axes.set_xlabel(wrapped(names[0]))
+    heading(axes, names[1])
 
 
 def _relative_error(predicted: Column, actual: Column) -> Column:

@@ -110,19 +110,19 @@ if LOCATION is not None:
             np.ascontiguousarray(values[keep])
             for values in (*(index.columns[name] for name in COORDINATES), index.values)
         )
-        return json_response({"model": served.name, "x": x, "y": y, "value": value})
+        facts = {"model": served.name, "notice": served.notice}
+        return json_response({**facts, "x": x, "y": y, "value": value})
 
     @router.get("/nearest")
     async def nearest(
         request: Request, x: Annotated[float, _X], y: Annotated[float, _Y]
     ) -> Response:
         """The training row nearest to a location, and its value."""
-        index = state_of(request).champion().training_index
+        served = state_of(request).champion()
+        index = served.training_index
         at, distance = index.nearest((x, y), 1)[0]
-        value = float(index.values[at])
-        return json_response(
-            {"row": row_at(index.columns, at), "value": value, "distance": distance}
-        )
+        facts = {"value": float(index.values[at]), "distance": distance, "notice": served.notice}
+        return json_response({"row": row_at(index.columns, at), **facts})
 
 
 @router.get("/model/card")

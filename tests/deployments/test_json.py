@@ -1,6 +1,7 @@
-"""Each command that prints facts prints them as one JSON document too, and nothing else."""
+"""Each command that prints facts prints them as one JSON document too, and names simulated rows."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ from housing.problems.california.simulated.scenarios import simulate
 from tests.deployments.conftest import Housing
 from tests.deployments.test_changes import copied as copied
 from tests.deployments.test_listings import NUMBERS, fields
+from tests.fixtures.populated_home import mark_simulated
 
 UNTIL_STOPPED = {"up", "serve"}
 """They run until a person stops them, and print where they listen."""
+
+OF_NO_ROWS = {"settings", "problem new"}
+"""They print nothing of a dataset."""
 
 ELSEWHERE = {"retrain", "replay", "problem check"}
 """Their JSON is read in test_retrain.py, test_replay.py and problems/test_tables.py: they run for
@@ -62,9 +67,10 @@ def test_each_command_that_ends_has_the_option(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ALL.keys() - UNTIL_STOPPED - ELSEWHERE))
-def test_its_output_is_one_document_whose_ids_have_letters(
+def test_its_output_is_one_document_whose_ids_have_letters_beside_a_note_of_simulated_rows(
     copied: Housing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    mark_simulated(Path(os.environ["HOUSING_HOME"]))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOUSING_BACKUP_URL", str(tmp_path / "backups"))
     simulate(300, 0, day=7).to_csv("rows.csv", index=False)
@@ -74,6 +80,7 @@ def test_its_output_is_one_document_whose_ids_have_letters(
     if name in IMPOSSIBLE:
         assert (done.stdout, done.exit_code) == ("", 1)
         return
+    assert name in OF_NO_ROWS or "SIMULATED DISTRICTS" in done.output
     assert done.exit_code in (0, 3, 4, 1 if name == "reproduce" else 0), done.output
     found = json.loads(done.stdout)
     for field, value in fields(found):

@@ -46,6 +46,7 @@ def test_what_did_not_pass_is_named(make_report):
     failed = sum(c.outcome == "failed" for c in report.verdict.checks)
     assert f"{15 - failed} of the 15 checks that apply passed." in text
     assert "**no-regression** (failed)" in text
+    assert text.index("| Challenger") < text.index("checks that apply"), "figures before checks"
 
 
 def test_a_run_with_nothing_new_is_short(make_report):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from housing.problem import Column, Location
+from housing.problems.california.outline import OUTLINES
 from housing.records import Candidate, Comparison, Interval, Trial
 from housing.report import plots
 from housing.report.data import TestSet
@@ -141,6 +142,19 @@ def test_the_cap_is_shown_where_there_are_capped_rows(cloud):
 
 def test_rows_without_a_location_have_no_map(cloud):
     assert plots.error_map(replace(cloud, coordinates=None)) is None
+
+
+def test_a_map_shows_the_outlines_and_names_of_what_lies_in_it(cloud):
+    shown = texts(plots.error_map(cloud))
+    assert {"Los Angeles", "Sacramento"} <= set(shown)
+    x, y = cloud.coordinates
+    south = replace(cloud, coordinates=(x, np.minimum(y, 33.0)))
+    assert "Sacramento" not in texts(plots.error_map(south))
+    paths = plots.error_map(cloud).svg.count(b"clip-path")
+    bare = replace(plots.LOCATION, outlines=(), landmarks={})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "LOCATION", bare)
+        assert plots.error_map(cloud).svg.count(b"clip-path") == paths - len(OUTLINES)
 
 
 def test_a_recorded_zero_is_an_error_beyond_the_scale_and_no_warning(cloud):
