@@ -286,6 +286,16 @@ def test_golden_rows_tell_whether_a_model_still_says_the_same(store, districts):
         assert caught.value.exit_code == 5
 
 
+@pytest.mark.parametrize("then", [[0.0, 5.0, 10.0], [0.0, 0.0, 0.0]])
+def test_a_golden_prediction_may_be_zero(store, districts, then):
+    rows, predicted = districts(range(3)), np.array(then)
+    digest = keep(store, artifacts.put_golden(store, rows, predicted), "golden")
+    assert artifacts.replay_golden(store, digest, lambda _: predicted) == 0.0
+    assert artifacts.replay_golden(store, digest, lambda _: predicted + 1e-12) < 1e-11
+    with pytest.raises(Corrupt, match="golden predictions differ"):
+        artifacts.replay_golden(store, digest, lambda _: predicted + [1e-6, 0, 0])
+
+
 def test_a_backup_is_a_second_copy_that_was_read_back(store):
     digests = [keep(store, store.blobs.put(bytes([i]) * 100, "bin"), "model") for i in range(3)]
     assert replication.copy_verified(store, [*digests, digests[0]]) == 300
