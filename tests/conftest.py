@@ -62,7 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker("property")
-        if item.get_closest_marker("either_database") and _on_postgresql(item):
+        alike = item.get_closest_marker("either_database") or item.get_closest_marker("property")
+        if alike and _on_postgresql(item):
             item.add_marker("twin")
         if item.get_closest_marker("xdist_group") is None and (group := _group(item)):
             item.add_marker(pytest.mark.xdist_group(group))

@@ -68,7 +68,12 @@ def _run_out(store: Store) -> None:
     ("state", "why", "happens"),
     [
         ("Rejected", "rejected by ", lambda store, settings: reject(store, settings, 1, "not now")),
-        ("Expired", "expired: no decision in time", lambda store, _: _run_out(store)),
+        pytest.param(
+            "Expired",
+            "expired: no decision in time",
+            lambda store, _: _run_out(store),
+            marks=pytest.mark.system,
+        ),
     ],
 )
 def test_a_run_that_waits_is_ended_once_it_is_decided_elsewhere(
@@ -135,6 +140,7 @@ def test_a_decision_must_be_one(small: Settings, given: dict[str, object]) -> No
         approval(given)
 
 
+@pytest.mark.system
 def test_a_backup_is_made_and_tried(small: Settings) -> None:
     _land(small, 0)
     nightly()
@@ -142,6 +148,7 @@ def test_a_backup_is_made_and_tried(small: Settings) -> None:
     assert (state.type.value, state.name) == ("COMPLETED", "Verified")
 
 
+@pytest.mark.system
 def test_a_backup_that_is_damaged_fails_and_is_reported(
     small: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +173,7 @@ def test_a_backup_that_is_damaged_fails_and_is_reported(
     assert "backup not verified: The backup" in caplog.text
 
 
+@pytest.mark.system
 def test_nothing_that_is_needed_is_pruned(small: Settings) -> None:
     _land(small, 0)
     nightly()

@@ -24,8 +24,9 @@ STEPS = (
     "evaluate", "back up", "promote", "report", "finish",
 )  # fmt: skip
 
-SELDOM_INTERRUPTED = ("freeze", "split", "check readiness", "check for work", "report")
-"""An interrupt is handled alike in every step; those that hold the most are tried more often."""
+QUICK_KILLED = ("ingest", "search", "promote", "finish")
+QUICK_INTERRUPTED = ("search", "promote")
+"""Steps that hold the most: `make test` tries these, `make test-system` all."""
 
 FLOW_KILLED = ("ingest", "search", "promote", "finish")
 FLOW_INTERRUPTED = ("search", "promote")
@@ -35,12 +36,12 @@ OpenHome = Callable[[Path], Store]
 
 
 def _both(
-    steps: Sequence[str], of_the_flow: Sequence[str], seldom: Sequence[str] = ()
+    steps: Sequence[str], of_the_flow: Sequence[str], quick: Sequence[str]
 ) -> pytest.MarkDecorator:
     """These steps on the plain run (some only in the long suite), those under the orchestrator."""
     flow = (pytest.mark.system, pytest.mark.prefect)
     chosen = [
-        pytest.param("fork_run", step, id=step, marks=pytest.mark.system if step in seldom else ())
+        pytest.param("fork_run", step, id=step, marks=() if step in quick else pytest.mark.system)
         for step in steps
     ]
     chosen += [
@@ -77,7 +78,7 @@ def _alerts(store: Store) -> list[str]:
         return sorted(connection.execute(delivered).scalars())
 
 
-@_both(STEPS, FLOW_KILLED)
+@_both(STEPS, FLOW_KILLED, QUICK_KILLED)
 def test_a_killed_run_goes_on_where_it_was(
     how: str,
     step: str,
@@ -126,7 +127,7 @@ def test_a_promotion_is_reported_once_although_its_run_was_killed_after_it(
     assert len([event for subject, event in found if subject == "r2"]) == 1
 
 
-@_both(STEPS[:-1], FLOW_INTERRUPTED, SELDOM_INTERRUPTED)
+@_both(STEPS[:-1], FLOW_INTERRUPTED, QUICK_INTERRUPTED)
 def test_an_interrupted_run_goes_on_where_it_was(
     how: str,
     step: str,

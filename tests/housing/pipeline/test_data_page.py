@@ -15,6 +15,8 @@ from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
 
+pytestmark = pytest.mark.either_database
+
 LABEL = "median_house_value"
 OF_THE_VERSION = ("dataset", "batches", "compared", "changes")
 

@@ -26,6 +26,9 @@ from tests.housing.store.data.test_near_duplicates import (
 
 STEP = 1e-4
 
+SYSTEM = pytest.mark.system
+"""Further cases of what `make test` has one case of."""
+
 
 @pytest.fixture(scope="module")
 def census(census_path):
@@ -97,7 +100,9 @@ def assert_no_better(before: pd.DataFrame, after: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-@pytest.mark.parametrize("times", [1, 9, 40])
+@pytest.mark.parametrize(
+    "times", [1, pytest.param(9, marks=SYSTEM), pytest.param(40, marks=SYSTEM)]
+)
 def test_no_number_of_copies_crosses_the_split(blank_sqlite, census, add_batch, column, times):
     """A tenth of the rows, again and again, without ids and with others."""
     some = census.sample(frac=0.1, random_state=times)
@@ -115,7 +120,7 @@ def test_no_number_of_copies_crosses_the_split(blank_sqlite, census, add_batch, 
 
 
 @pytest.mark.parametrize("share", [0.05, 1.0])
-@pytest.mark.parametrize("deliveries", [1, 3])
+@pytest.mark.parametrize("deliveries", [pytest.param(1, marks=SYSTEM), 3])
 @pytest.mark.parametrize("order", ["copies last", "copies first", "at once"])
 def test_no_share_no_delivery_and_no_order(
     blank_sqlite, census, add_batch, share, deliveries, order

@@ -293,7 +293,7 @@ def test_a_golden_prediction_may_be_zero(store, districts, then):
     assert artifacts.replay_golden(store, digest, lambda _: predicted) == 0.0
     assert artifacts.replay_golden(store, digest, lambda _: predicted + 1e-12) < 1e-11
     with pytest.raises(Corrupt, match="golden predictions differ"):
-        artifacts.replay_golden(store, digest, lambda _: predicted + [1e-6, 0, 0])
+        artifacts.replay_golden(store, digest, lambda _: predicted + np.array([1e-6, 0.0, 0.0]))
 
 
 def test_a_backup_is_a_second_copy_that_was_read_back(store):
