@@ -161,7 +161,7 @@ def refuse_repeated(store: Store) -> None:
         raise NotPossible(
             what="A rollback that names no model",
             why=f"{text}. If that is the one you want, nothing is left to do; `housing history` "
-            "shows it. To undo another promotion, name the model to go back to: `housing rollback MODEL`.",
+            "shows it. To undo another promotion, name the new champion: `housing rollback MODEL`.",
         )
 
 
