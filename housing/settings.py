@@ -73,7 +73,7 @@ class ValueSettings(SettingsGroup):
     columns, and the target's column with the estimate. The gate's challenger must beat them."""
     cost_per_error: float | None = Field(None, ge=0)
     """Assumed cost of an error, per unit of the target; card and report apply it."""
-    within_10: float | None = Field(None, ge=0)
+    revenue: float | None = Field(None, ge=0)
     """Assumed revenue of a prediction within 10 % of the true value, in the target's unit."""
 
 

@@ -99,7 +99,7 @@ def collect(store: Store, model: int, value: ValueSettings | None = None) -> Car
         examples=examples,
         unseen=TypeAdapter(UnseenPlaces).validate_python(row.unseen) if row.unseen else None,
         worth=() if judged is None or value is None
-        else worth(records.read(judged.evidence), value.cost_per_error, value.within_10),
+        else worth(records.read(judged.evidence), value.cost_per_error, value.revenue),
         importances=row.importances,
         ranges=calibration.ranges,
         seen=calibration.seen,

@@ -35,7 +35,7 @@ def worth(evidence: Evidence, cost: float | None, revenue: float | None) -> tupl
     if revenue is not None:
         assumed.append(
             f"a prediction within 10 % of the {WORDING.value} earns {amount(revenue)} "
-            "(`HOUSING_VALUE__WITHIN_10`)"
+            "(`HOUSING_VALUE__REVENUE`)"
         )
     gain = value(ours) - value(other.metrics)
     return (

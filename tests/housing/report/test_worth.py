@@ -14,7 +14,7 @@ def test_the_value_names_its_assumptions_and_the_best_baseline(make_report):
     evidence = make_report().evidence
     (text,) = worth(evidence, 0.02, 50)
     assert "costs 0.02 US dollars per unit (`HOUSING_VALUE__COST_PER_ERROR`)" in text
-    assert "earns $50 (`HOUSING_VALUE__WITHIN_10`)" in text
+    assert "earns $50 (`HOUSING_VALUE__REVENUE`)" in text
     assert "with the median baseline" in text
     ours, theirs = evidence.challenger.metrics, evidence.baselines["median"].metrics
     gain = 1000 * (50 * (ours.within_10 - theirs.within_10) + 0.02 * (theirs.mae - ours.mae))
