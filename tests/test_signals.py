@@ -11,7 +11,7 @@ LISTEN = "import signal; print('there', flush=True); signal.pause()"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_what_a_test_sends_reaches_its_child(number: signal.Signals) -> None:
+def test_a_signal_of_a_test_reaches_its_child_process(number: signal.Signals) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", LISTEN],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -24,8 +24,8 @@ def test_what_a_test_sends_reaches_its_child(number: signal.Signals) -> None:
 
 
 @pytest.mark.system
-def test_so_it_does_where_the_suite_was_started_to_ignore_them() -> None:
+def test_a_signal_reaches_the_child_of_a_suite_that_ignores_signals() -> None:
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    within = [*suite, "-k", test_what_a_test_sends_reaches_its_child.__name__]
+    within = [*suite, "-k", test_a_signal_of_a_test_reaches_its_child_process.__name__]
     ignoring = ["sh", "-c", 'trap "" INT HUP; exec "$@"', "sh", *within]
     subprocess.run(ignoring, cwd=Path(__file__).parents[1], check=True, capture_output=True)

@@ -9,7 +9,7 @@ def test_a_module_is_tested_by_its_mirrored_file() -> None:
     assert mutation.tests_of("housing/training/split") == ["tests/housing/training/test_split.py"]
 
 
-def test_without_a_mirrored_file_the_folders_tests_that_name_the_module_are_run() -> None:
+def test_tests_that_name_a_module_run_if_it_has_no_mirrored_test_file() -> None:
     """The one that names it most is first."""
     tests = mutation.tests_of("housing/gate/decision_rule")
     assert tests

@@ -44,7 +44,7 @@ def _history(store: Store) -> list[Any]:
         return list(registry.history(connection))
 
 
-def test_it_is_rejected_and_there_is_no_champion(ui: Ui, store: Store) -> None:
+def test_rejecting_the_first_challenger_in_the_ui_leaves_no_champion(ui: Ui, store: Store) -> None:
     done = ui.resume(_asks(ui, 1), "reject", "not before the audit")
     assert done["state"]["name"] == "Rejected"
     assert done["state"]["message"].startswith("m1 is not promoted, rejected by ")
@@ -62,7 +62,7 @@ def test_nobody_decides_in_time(ui: Ui, store: Store) -> None:
     assert _history(store) == []
 
 
-def test_it_is_approved_and_the_champion_changes(ui: Ui, store: Store) -> None:
+def test_approving_in_the_ui_changes_the_champion(ui: Ui, store: Store) -> None:
     done = ui.resume(_asks(ui, 3), "approve", "seen by a person")
     assert done["state"]["name"] == "Approved"
     said = r": v\d, m\d against the baselines, approved$"
@@ -75,7 +75,7 @@ def test_it_is_approved_and_the_champion_changes(ui: Ui, store: Store) -> None:
 
 
 @pytest.mark.slow
-def test_it_is_approved_at_a_terminal_and_the_run_says_so(ui: Ui, store: Store) -> None:
+def test_approving_at_a_terminal_ends_the_waiting_run_in_the_ui(ui: Ui, store: Store) -> None:
     run = _asks(ui, 4, rows=4000)  # of which it learns more than its champion did
     ui.go(f"runs/flow-run/{run['id']}")
     ui.up.housing("approve", ui.up.housing("runs")[0]["run"], "--reason", "seen at a terminal")

@@ -183,7 +183,7 @@ def test_the_ui_works_under_its_other_name(page: Page, up: Up) -> None:
     page.get_by_role("link", name="nightly", exact=True).first.wait_for()
 
 
-def test_without_the_auth_string_nothing_is_answered(up: Up) -> None:
+def test_requests_without_the_auth_string_are_refused(up: Up) -> None:
     api = f"http://127.0.0.1:{up.port}"
     for path in ("/api/deployments/filter", "/api/flow_runs/filter", "/api/logs/filter"):
         assert httpx.post(api + path, json={}).status_code in (401, 403)
@@ -196,7 +196,7 @@ def test_without_the_auth_string_nothing_is_answered(up: Up) -> None:
     assert httpx.get(f"{api}/api/health").status_code == 200
 
 
-def test_what_holds_the_auth_string_is_readable_by_its_owner_alone(up: Up) -> None:
+def test_files_with_the_auth_string_are_readable_by_their_owner_only(up: Up) -> None:
     for name in ("auth", "server.json"):
         assert (up.home / "prefect" / name).stat().st_mode & 0o077 == 0
     assert up.secret() not in (up.home / "prefect" / "server.log").read_text()

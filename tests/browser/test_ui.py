@@ -62,7 +62,7 @@ def test_a_quick_run_and_what_there_is_to_read(ui: Ui) -> None:
     ui.shoot("report")
 
 
-def test_a_custom_run_takes_its_parameters_and_shows_how_far_it_is(ui: Ui) -> None:
+def test_a_custom_run_uses_its_parameters_and_shows_its_progress(ui: Ui) -> None:
     _land(ui, 1)
     run = ui.custom_run("nightly", **{"N Trials": "12", "Seed": "7"})
     assert run["parameters"]["parameters"]["n_trials"] == 12

@@ -164,7 +164,7 @@ def stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
         stack.compose("down", "--volumes", "--timeout", "60", check=False)
 
 
-def test_a_run_by_hand(stack: Stack) -> None:
+def test_a_run_started_by_hand_completes(stack: Stack) -> None:
     run = stack.run()
     assert run["state"]["type"] == "COMPLETED", run["state"]
     assert run["state"]["name"] == "Promoted", run["state"]
@@ -187,7 +187,7 @@ def test_nobody_asks_prefect_without_the_password(stack: Stack) -> None:
         stack.api("deployments/count", {}, auth=False)
 
 
-def test_nothing_is_open_beyond_loopback(stack: Stack) -> None:
+def test_no_port_is_open_beyond_loopback(stack: Stack) -> None:
     ids = stack.compose("ps", "-q").split()
     shown = json.loads(subprocess.check_output(["docker", "inspect", *ids]))
     bound = [
@@ -257,7 +257,7 @@ def test_a_backup_is_made_and_tried(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("service", ["worker", "prefect", "postgres", "watch", "predictions"])
-def test_a_killed_part_comes_back_and_the_next_run_runs(stack: Stack, service: str) -> None:
+def test_a_killed_service_restarts_and_the_next_run_completes(stack: Stack, service: str) -> None:
     container = stack.compose("ps", "-q", service).strip()
     pid = subprocess.check_output(["docker", "inspect", "-f", "{{.State.Pid}}", container])
     os.kill(int(pid), 9)

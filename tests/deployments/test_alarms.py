@@ -62,7 +62,7 @@ def test_a_run_that_failed_is_reported(up: Up, received: Receiver) -> None:
     assert "There is nothing to roll back to" in said
 
 
-def test_the_dead_are_crashed_and_told_and_who_waits_for_a_person_is_spared(
+def test_dead_runs_are_crashed_and_reported_and_suspended_runs_are_left_alone(
     up: Up, received: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits = up.run()

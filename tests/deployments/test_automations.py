@@ -62,5 +62,5 @@ def test_a_switch_of_a_person_stays(
 
 
 @pytest.mark.parametrize("state", ["Suspended", "Paused", "Completed", "Crashed"])
-def test_who_waits_or_has_ended_needs_no_heartbeat(state: str) -> None:
+def test_suspended_and_ended_runs_need_no_heartbeat(state: str) -> None:
     assert f"prefect.flow-run.{state}" in SIGNS_OF_LIFE

@@ -37,7 +37,7 @@ def test_rollback_goes_to_the_previous_champion(copied: Housing) -> None:
     assert json.loads(copied("champion", "--json").stdout)["to"] == "m1"
 
 
-def test_rollback_says_what_it_does_and_asks_at_a_terminal(
+def test_rollback_shows_its_plan_and_asks_for_confirmation_at_a_terminal(
     copied: Housing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployments.cli.rollback.at_terminal", lambda: True)
@@ -106,7 +106,7 @@ def test_rollback_to_a_named_champion_and_back(copied: Housing) -> None:
     assert "m2 is champion again" in copied("rollback", "m2", "--reason", "no, it was fine").stdout
 
 
-def test_rollback_holds_the_batch_that_caused_it(copied: Housing) -> None:
+def test_rollback_blocks_the_batch_that_caused_it(copied: Housing) -> None:
     wrong = copied("rollback", "--reason", "complaints", "--batch", "b3")
     assert isinstance(wrong.exception, NotPossible)
     result = copied("rollback", "--reason", "complaints", "--batch", "b2", "--json")
@@ -160,7 +160,7 @@ def test_an_empty_dataset_names_the_batch_that_was_withdrawn(copied: Housing) ->
     assert ".." not in str(refused)
 
 
-def test_copies_leave_and_come_back_with_the_batch_that_they_repeat(
+def test_copies_are_withdrawn_and_restored_with_the_batch_that_they_repeat(
     copied: Housing, tmp_path: Path
 ) -> None:
     from housing.problems.california.simulated.scenarios import simulate
@@ -232,13 +232,13 @@ def test_ingest_again_takes_a_known_file_whose_rows_were_corrected(
     assert isinstance(copied("ingest", "--again", "--labels", paths[0]).exception, NotPossible)
 
 
-def test_a_held_batch_is_let_in(copied: Housing) -> None:
+def test_a_quarantined_batch_can_be_accepted(copied: Housing) -> None:
     assert "b3 (c.csv) is accepted" in copied("dataset", "accept", "b3").stdout
     again = copied("dataset", "accept", "b3")
     assert isinstance(again.exception, NotPossible)
 
 
-def test_ingest_brings_files_in_and_names_those_it_cannot_read(
+def test_ingest_stores_files_and_names_those_it_cannot_read(
     copied: Housing, tmp_path: Path
 ) -> None:
     from housing.problems.california.simulated.scenarios import simulate

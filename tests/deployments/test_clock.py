@@ -49,7 +49,7 @@ def _nightly_runs(up: Up) -> list[dict[str, Any]]:
         pytest.param("postgresql"),
     ],
 )
-def test_the_clock_starts_a_run_and_nobody_touches_it(
+def test_the_schedule_starts_a_run_without_a_person(
     tmp_path: Path, database: str, request: pytest.FixtureRequest
 ) -> None:
     settings = dict(EVERY_MINUTE)

@@ -39,7 +39,7 @@ def refused(result: Result, error: type[Exception], why: str) -> None:
     assert why in str(result.exception)
 
 
-def test_power_says_the_two_numbers_and_the_curve(housing: Housing) -> None:
+def test_power_prints_both_rates_and_the_curve(housing: Housing) -> None:
     found = as_json(housing, "gate", "power", "r2")
     assert found == as_json(housing, "gate", "power")  # the newest verdict
     rates = [rate for _, rate in found["curve"]]
@@ -81,7 +81,9 @@ def test_wrong_questions_are_refused_by_name(
     refused(housing(*arguments), error, why)
 
 
-def test_nothing_judged_yet(housing: Housing, tmp_path: Path, monkeypatch: Any) -> None:
+def test_explain_without_a_verdict_is_refused(
+    housing: Housing, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("HOUSING_HOME", str(tmp_path / "empty"))
     refused(housing("gate", "explain"), NotPossible, "nothing has been judged yet")
 
@@ -94,7 +96,7 @@ def test_a_verdict_is_judged_again(housing: Housing) -> None:
     assert "It still agrees" in housing("show", "r2", "--verdict").stdout
 
 
-def test_a_verdict_that_does_not_follow_from_its_evidence_is_told(own: Housing) -> None:
+def test_a_verdict_that_does_not_follow_from_its_evidence_is_reported(own: Housing) -> None:
     with open_store(load_settings()) as store, store.write() as connection:
         row = connection.execute(sa.select(evaluations).where(evaluations.c.run == 2)).one()
         forged = {**row.verdict, "outcome": "promote" if row.outcome != "promote" else "keep"}
@@ -107,7 +109,7 @@ def test_a_verdict_that_does_not_follow_from_its_evidence_is_told(own: Housing) 
     assert "It does not agree" in own("show", "r2", "--verdict").stdout
 
 
-def test_a_person_decides(own: Housing) -> None:
+def test_a_person_approves_or_rejects_at_a_terminal(own: Housing) -> None:
     def waits() -> None:
         with open_store(load_settings()) as store:
             with store.read() as connection:

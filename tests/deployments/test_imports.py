@@ -33,12 +33,12 @@ def _imported(code: str) -> set[str]:
     ],
     ids=["settings", "settings are loaded", "command line", "help"],
 )
-def test_nothing_slow_is_imported(code: str) -> None:
+def test_quick_commands_import_no_slow_library(code: str) -> None:
     assert _imported(code) & SLOW == set()
 
 
 @pytest.mark.parametrize("command", ["status", "models", "runs", "history", "settings"])
-def test_commands_that_only_look_import_nothing_that_computes(
+def test_read_only_commands_import_no_numerical_library(
     populated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     """`housing status` answers within 0.6 s of processor time; each of these costs 0.1 or more."""

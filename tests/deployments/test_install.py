@@ -61,7 +61,9 @@ def _program(venv: Path, arguments: Sequence[str]) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def test_it_shows_what_it_does_in_lines_that_fit_a_terminal(venv: Path, wheels: Path) -> None:
+def test_the_installer_shows_its_steps_in_lines_that_fit_a_terminal(
+    venv: Path, wheels: Path
+) -> None:
     shutil.rmtree(_site(venv) / "tiny-1.0.dist-info", ignore_errors=True)
     shown, _ = (program := _program(venv, _arguments(wheels))).communicate(timeout=120)
     assert program.returncode == 0, shown

@@ -89,7 +89,7 @@ def test_an_unknown_id_is_named(housing: Housing, id_: str) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "m", "7", "x1", "m1; drop table", "m-1", "M 1"])
-def test_what_is_no_id_is_refused(housing: Housing, id_: str) -> None:
+def test_text_that_is_no_id_is_refused(housing: Housing, id_: str) -> None:
     result = housing("show", id_)
     assert isinstance(result.exception, NotPossible)
 
@@ -112,7 +112,7 @@ def test_ids_keep_their_letter_in_json(copied: Housing, arguments: tuple[str, ..
         assert name not in NUMBERS or not isinstance(value, int), (name, value)
 
 
-def test_an_id_may_lack_its_letter_where_it_can_only_be_of_one_kind(housing: Housing) -> None:
+def test_the_letter_of_an_id_is_optional_where_only_one_kind_fits(housing: Housing) -> None:
     assert as_json(housing, "compare", "1", "2") == as_json(housing, "compare", "m1", "m2")
     assert housing("gate", "explain", "2").stdout == housing("gate", "explain", "r2").stdout
 
@@ -171,7 +171,7 @@ def test_a_time_that_cannot_be_is_named(housing: Housing, at: str, said: str) ->
     assert said in " ".join(result.output.replace("│", " ").split())
 
 
-def test_without_any_promotion_the_message_says_so(
+def test_a_listing_without_promotions_names_the_reason(
     housing: Housing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_HOME", str(tmp_path))

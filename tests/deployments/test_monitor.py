@@ -9,7 +9,7 @@ from tests.deployments.conftest import Command, Housing
 from tests.deployments.test_changes import copied as copied
 
 
-def test_a_look_is_shown_and_recorded(copied: Housing) -> None:
+def test_a_monitoring_run_is_shown_and_recorded(copied: Housing) -> None:
     done = copied("monitor", "--json")
     said = json.loads(done.output)
     assert done.exit_code == 3  # b3 is quarantined
@@ -60,7 +60,7 @@ def test_labels_and_audit_exclude_each_other(housing: Housing, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("line", ["monitor", "card", "audit sample"])
-def test_an_empty_home_says_what_is_missing(command: Command, line: str) -> None:
+def test_an_empty_home_is_refused_with_the_missing_part(command: Command, line: str) -> None:
     done = command(*line.split())
     assert done.returncode == 2
     assert "housing retrain" in done.stderr

@@ -39,7 +39,9 @@ def pasted(text: str, home: Path) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.system
-def test_commands_of_intake_work_as_they_are_printed(command: Command, tmp_path: Path) -> None:
+def test_commands_in_messages_about_ingestion_work_as_printed(
+    command: Command, tmp_path: Path
+) -> None:
     """Corrected, empty and rejected files, with names that bash takes apart."""
     folder, home = tmp_path / "a folder", tmp_path / "home"
     folder.mkdir()
@@ -71,7 +73,7 @@ def test_commands_of_intake_work_as_they_are_printed(command: Command, tmp_path:
 
 
 @pytest.mark.system
-def test_files_that_a_person_named_need_one_until_they_are_read(
+def test_unreadable_named_files_need_a_person_until_they_are_read(
     command: Command, tmp_path: Path
 ) -> None:
     bad = ["notes.txt", "zero.csv", "none.csv", "noend"]
@@ -120,7 +122,7 @@ def written(node: ast.AST) -> str:
     return str(node.value) if isinstance(node, ast.Constant) else ""
 
 
-def test_commands_in_messages_have_all_that_they_need() -> None:
+def test_commands_in_messages_are_complete() -> None:
     """A bare name of a command is only named; one with words behind it is parsed as a whole."""
     wrong = []
     for where, text in dict(messages()).items():

@@ -44,11 +44,11 @@ print("the answer")
 """
 
 
-def test_a_command_that_loads_says_so_and_erases_it_before_it_prints() -> None:
+def test_a_loading_notice_is_erased_before_the_output() -> None:
     assert _on_terminal(LONG) == "\rLoading ...\r\x1b[Kthe answer\r\n"
 
 
-def test_without_a_terminal_it_is_a_line_of_standard_error() -> None:
+def test_without_a_terminal_the_loading_notice_is_a_line_of_standard_error() -> None:
     ran = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("the answer\n", "Loading ...\n")
 
@@ -58,7 +58,7 @@ def test_a_quick_command_prints_its_answer_alone() -> None:
     assert _on_terminal(quick) == "the answer\r\n"
 
 
-def test_without_a_terminal_steps_begin_go_on_and_end_in_lines(
+def test_without_a_terminal_each_step_prints_its_start_progress_and_end(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(repeating, "LINE_SECONDS", 0.001)
@@ -76,7 +76,7 @@ def test_without_a_terminal_steps_begin_go_on_and_end_in_lines(
     assert any(line.startswith("search: 3.0 s  best error so far $43,000 (") for line in lines)
 
 
-def test_all_columns_but_the_message_are_whole_at_80_columns() -> None:
+def test_only_the_message_column_is_cut_at_80_columns() -> None:
     program = (
         "from deployments.cli.output import errors\n"
         "errors.width = 80\n"
@@ -117,7 +117,7 @@ def test_a_quick_block_shows_nothing() -> None:
     assert _on_terminal(quick) == "the answer\r\n"
 
 
-def test_what_a_command_prints_into_a_file_stays_there_while_progress_is_shown() -> None:
+def test_progress_does_not_erase_output_that_goes_to_a_file() -> None:
     program = (
         "from deployments.cli.output import console\n"
         "from deployments.cli.progress_bars import progress_bars\n"
@@ -142,7 +142,7 @@ def test_what_a_command_prints_into_a_file_stays_there_while_progress_is_shown()
         (("card", "m1"), "working: ..."),
     ],
 )
-def test_each_command_shows_that_it_works(
+def test_each_slow_command_shows_progress(
     housing: Housing, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], shown: str
 ) -> None:
     monkeypatch.setattr(repeating, "LINE_SECONDS", 0.001)

@@ -13,7 +13,7 @@ from tests.fixtures.small_settings import SMALL
 
 
 @pytest.mark.parametrize("runs", [1, 2, 5])
-def test_the_table_is_dealt_out_whole_and_once(runs: int) -> None:
+def test_each_row_of_the_table_is_in_exactly_one_run(runs: int) -> None:
     table = pd.DataFrame({"row": range(101)})
     parts = _cut(table, runs)
     assert len(parts) == runs
@@ -24,7 +24,7 @@ def test_the_table_is_dealt_out_whole_and_once(runs: int) -> None:
         assert {len(part) for part in parts[1:]} <= {51 // (runs - 1), 51 // (runs - 1) + 1}
 
 
-def test_what_decides_a_run_is_carried_over() -> None:
+def test_a_replay_takes_over_the_settings_that_decide_a_run() -> None:
     assert dict(_set(GatePolicy(rule="superior", margin=0.02))) == {
         "rule": "superior",
         "margin": "0.02",
@@ -33,7 +33,7 @@ def test_what_decides_a_run_is_carried_over() -> None:
 
 
 @pytest.mark.system
-def test_two_runs_of_a_scenario(command: Command, tmp_path: Path) -> None:
+def test_a_replay_of_a_scenario_makes_two_runs(command: Command, tmp_path: Path) -> None:
     settings = {
         name: value
         for name, value in SMALL.items()

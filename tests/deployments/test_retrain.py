@@ -43,7 +43,7 @@ def test_a_run_with_a_server_of_its_own_then_nothing_new(command: Command, tmp_p
     assert "Nothing was trained" in found["message"]
 
 
-def test_it_uses_a_server_that_runs(
+def test_retrain_uses_a_running_server(
     command: Command, tmp_path: Path, prefect_server: Server
 ) -> None:
     land(tmp_path, "a.csv")
@@ -61,7 +61,7 @@ def deployment(client: SyncPrefectClient) -> Iterator[UUID]:
     client.delete_deployment(id_)
 
 
-def test_on_a_server_with_deployments_it_is_a_run_of_one_that_waits_for_nobody(
+def test_retrain_on_a_server_with_deployments_runs_the_deployment_and_does_not_wait_for_approval(
     command: Command,
     tmp_path: Path,
     prefect_server: Server,
@@ -122,7 +122,7 @@ def test_an_impossible_request_is_named(
         ((), {"HOUSING_SCHEDULES__TIMEZONE": "Mars/Olympus"}, "HOUSING_SCHEDULES__TIMEZONE"),
     ],
 )
-def test_it_is_named_before_anything_starts(
+def test_an_invalid_parameter_is_named_before_the_server_starts(
     command: Command,
     tmp_path: Path,
     arguments: tuple[str, ...],

@@ -63,7 +63,7 @@ def looks(at: datetime) -> Iterator[datetime]:
             yield at + step * QUARTER
 
 
-def test_every_kind_of_change_is_among_them() -> None:
+def test_the_sampled_days_include_every_kind_of_clock_change() -> None:
     assert len(CHANGES) >= 10
     assert {rule.partition(" ")[2] for rule in CHANGES} >= {
         "+60 minutes",
@@ -100,7 +100,7 @@ def test_the_watchdog_and_the_scheduler_agree_whatever_clocks_do(rule: str) -> N
         ("2026-10-25T12:00:00+01:00", "2026-10-25T02:00:00+02:00"),  # the first of two
     ],
 )
-def test_when_a_run_was_due_last(now: str, due: str) -> None:
+def test_the_last_due_time_of_a_schedule_is_computed(now: str, due: str) -> None:
     schedule = CronSchedule(cron="0 2 * * *", timezone="Europe/Berlin")
     assert last_due(schedule, datetime.fromisoformat(now)) == datetime.fromisoformat(due)
 
@@ -119,7 +119,7 @@ def test_a_rare_or_crowded_or_impossible_time_is_found_too(cron: str, due: str |
     assert (found and found.isoformat()) == due
 
 
-def test_a_schedule_of_another_kind_that_somebody_set_in_the_ui() -> None:
+def test_a_schedule_of_another_kind_set_in_the_ui_is_followed() -> None:
     every = IntervalSchedule(interval=timedelta(hours=8), anchor_date=YEAR, timezone="UTC")  # type: ignore[arg-type]
     now = datetime(2026, 11, 25, 12, tzinfo=UTC)
     assert last_due(every, now) == datetime(2026, 11, 25, 8, tzinfo=UTC)

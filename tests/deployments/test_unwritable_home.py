@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_on_a_read_only_home_names_it_and_the_next_step(
+def test_a_command_on_a_read_only_home_names_the_home_and_the_next_step(
     command: str,
     small_disk: Callable[[str], Path],
     read_only: Callable[[Path], None],

@@ -49,7 +49,7 @@ def test_the_schedule_makes_runs(up: Up) -> None:
     until(lambda: up.ask("flow_runs/count", scheduled) > 0, 60, "the scheduler made no run at all")
 
 
-def test_a_run_by_hand_tells_what_it_does(up: Up) -> None:
+def test_a_run_started_by_hand_shows_its_steps(up: Up) -> None:
     done = up.ended(up.run())
     assert done["state"]["type"] == "COMPLETED", done["state"]
     assert done["state"]["name"] in ("Promoted", "Kept", "Inconclusive")
@@ -89,7 +89,7 @@ def test_prefect_deletes_ended_runs_after_30_days(up: Up) -> None:
     assert [run["id"] for run in up.ask("flow_runs/filter", ids)] == [young]
 
 
-def test_its_report_is_linked_and_served_beside_the_ui(up: Up) -> None:
+def test_the_report_of_a_run_is_linked_and_served_beside_the_ui(up: Up) -> None:
     artifacts = up.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["report"]}}})
     link = re.search(r"\]\((/reports/[^)]+)\)", artifacts[0]["data"])
     assert link is not None
@@ -191,7 +191,7 @@ def test_a_part_that_cannot_begin_is_named_with_its_last_words(
 
 
 @pytest.mark.parametrize("part", ["watch", "prediction API"])
-def test_a_part_that_is_killed_comes_back(up: Up, part: str) -> None:
+def test_a_killed_service_is_restarted(up: Up, part: str) -> None:
     before = up.pids(part)
     up.kill(part)
     until(lambda: f"The {part} ended (signal SIGKILL" in up.output(), 5, "nothing was said")
@@ -199,7 +199,7 @@ def test_a_part_that_is_killed_comes_back(up: Up, part: str) -> None:
     assert up.pids(part) != before
 
 
-def test_a_run_lives_through_the_server_and_a_second_one_is_skipped(up: Up) -> None:
+def test_a_run_survives_the_server_and_a_second_one_is_skipped(up: Up) -> None:
     landing_rows(2, 100).to_csv(up.home / "landing" / "server-dies.csv", index=False)
     first = up.run(**LONG)
     up.searching(first)
@@ -214,7 +214,7 @@ def test_a_run_lives_through_the_server_and_a_second_one_is_skipped(up: Up) -> N
     assert done["state"]["type"] == "COMPLETED", done["state"]
 
 
-def test_when_runner_and_flow_die_the_next_run_runs(up: Up) -> None:
+def test_the_next_run_completes_after_worker_and_flow_died(up: Up) -> None:
     landing_rows(5, 100).to_csv(up.home / "landing" / "both-die.csv", index=False)
     run = up.run(**LONG)
     up.searching(run)
@@ -228,7 +228,7 @@ def test_when_runner_and_flow_die_the_next_run_runs(up: Up) -> None:
     assert next_one["state"]["type"] == "COMPLETED", next_one["state"]
 
 
-def test_killed_itself_it_leaves_nothing_behind_and_comes_up_again(up: Up) -> None:
+def test_a_killed_up_leaves_no_process_and_starts_again(up: Up) -> None:
     """What a person had switched off is off when it is up again."""
     before = up.deployments()["nightly"]
     schedule = f"deployments/{before['id']}/schedules/{before['schedules'][0]['id']}"
@@ -248,7 +248,7 @@ def test_killed_itself_it_leaves_nothing_behind_and_comes_up_again(up: Up) -> No
     assert [each["active"] for each in after["schedules"]] == [False]
 
 
-def test_it_goes_down_in_order_when_its_terminal_is_closed_and_a_running_run_stops_safely(
+def test_a_closed_terminal_stops_up_in_order_and_the_current_run_safely(
     up: Up,
 ) -> None:
     assert (up.home / "prefect" / "server.json").exists()

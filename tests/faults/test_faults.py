@@ -89,7 +89,9 @@ def test_numbers_never_given_make_no_other_history(on_postgresql: Campaign) -> N
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("fault", FILE_FAULTS, ids=lambda fault: fault.name)
-def test_files_that_fail(on_sqlite: Campaign, operation: str, fault: Fault) -> None:
+def test_a_failing_file_operation_leaves_a_legal_state(
+    on_sqlite: Campaign, operation: str, fault: Fault
+) -> None:
     _try(on_sqlite, operation, fault, 2)
 
 
@@ -135,7 +137,7 @@ def test_bytes_are_durable_before_their_names_and_before_sql(
         assert files_named(record) > 5, "nothing was looked at"
 
 
-def test_bytes_are_durable_before_postgresql_is_told(on_postgresql: Campaign) -> None:
+def test_bytes_are_durable_before_their_row_is_in_postgresql(on_postgresql: Campaign) -> None:
     record = on_postgresql.record("night")
     assert out_of_order(record) == []
     assert any(event.what == "S" and b"INSERT INTO blobs" in event.data for event in record.events)

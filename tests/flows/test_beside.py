@@ -76,7 +76,7 @@ def _run_out(store: Store) -> None:
         ),
     ],
 )
-def test_a_run_that_waits_is_ended_once_it_is_decided_elsewhere(
+def test_a_suspended_run_ends_once_a_decision_is_made_at_a_terminal(
     small: Settings,
     monkeypatch: pytest.MonkeyPatch,
     state: str,
@@ -174,7 +174,7 @@ def test_a_backup_that_is_damaged_fails_and_is_reported(
 
 
 @pytest.mark.system
-def test_nothing_that_is_needed_is_pruned(small: Settings) -> None:
+def test_the_prune_flow_keeps_all_referenced_objects(small: Settings) -> None:
     _land(small, 0)
     nightly()
     state = prune(return_state=True)
@@ -182,7 +182,7 @@ def test_nothing_that_is_needed_is_pruned(small: Settings) -> None:
     assert _champion(small) == 1
 
 
-def test_the_monitor_looks(small: Settings) -> None:
+def test_the_monitor_flow_records_a_monitoring_run(small: Settings) -> None:
     refused = monitor(return_state=True)
     assert refused.is_failed()
     assert "there is no champion yet" in str(refused.message)

@@ -28,7 +28,7 @@ def land(settings: Settings, name: str, day: int) -> None:
     landing_rows(day, 600).to_csv(folder / name, index=False)
 
 
-def test_the_stored_artifact_is_tried_in_a_fresh_process_and_held_to_its_budgets(
+def test_the_stored_artifact_is_loaded_in_a_fresh_process_and_measured_against_its_budgets(
     small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")

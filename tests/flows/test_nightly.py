@@ -38,7 +38,7 @@ def run(**parameters: Any) -> tuple[Any, RunResult]:
     return state, state.result()
 
 
-def test_a_first_run_and_an_idle_one(small: Settings) -> None:
+def test_a_first_run_promotes_and_an_idle_run_changes_nothing(small: Settings) -> None:
     land(small, "a.csv")
     state, result = run()
     assert (state.name, state.message) == ("Promoted", result.message)
@@ -76,7 +76,7 @@ def test_a_dry_run_promotes_nothing_and_the_next_run_does(small: Settings) -> No
     assert (real.outcome, real.champion, real.challenger) == ("promoted", 1, 1)
 
 
-def test_without_rows_the_run_fails_with_the_next_step(small: Settings) -> None:
+def test_a_run_without_rows_fails_with_the_next_step(small: Settings) -> None:
     state = nightly(return_state=True)
     assert state.is_failed()
     with pytest.raises(NothingToTrainOn, match="landing folder"):
@@ -114,7 +114,7 @@ def test_the_ui_gets_an_artifact_and_a_row_a_task(small: Settings) -> None:
     }
 
 
-def test_a_refusal_has_no_stack_trace_and_is_told(
+def test_an_expected_error_has_no_stack_trace_and_is_reported(
     small: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = nightly(return_state=True)
@@ -125,7 +125,7 @@ def test_a_refusal_has_no_stack_trace_and_is_told(
     assert "r1 failed: " in caplog.text
 
 
-def test_an_error_that_nobody_expected_keeps_its_stack_trace(
+def test_an_unexpected_error_keeps_its_stack_trace(
     small: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:

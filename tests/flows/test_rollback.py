@@ -14,7 +14,7 @@ from tests.fixtures.small_settings import landing_rows
 pytestmark = pytest.mark.prefect
 
 
-def test_it_takes_the_last_promotion_back(small: Settings) -> None:
+def test_the_rollback_flow_undoes_the_last_promotion(small: Settings) -> None:
     folder = small.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True)
@@ -41,6 +41,6 @@ def test_it_takes_the_last_promotion_back(small: Settings) -> None:
     assert line.reason == "worse in the field"
 
 
-def test_it_wants_a_reason(small: Settings) -> None:
+def test_the_rollback_flow_requires_a_reason(small: Settings) -> None:
     with pytest.raises(ParameterTypeError, match="reason"):
         rollback({"model": 1})

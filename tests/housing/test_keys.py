@@ -95,7 +95,7 @@ def test_an_id_of_its_own_wins_and_a_missing_one_does_not():
     assert keys[1] == keys_of_values(table(FIRST))[0]
 
 
-def test_tables_without_rows():
+def test_a_table_without_rows_has_no_keys():
     empty = table().assign(**{ID_COLUMN: pd.Series(dtype="str")})
     assert row_keys(empty).dtype == np.int64
     assert row_keys(empty).shape == keyed_hash(row_keys(empty), 1).shape == (0,)

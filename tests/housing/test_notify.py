@@ -154,7 +154,7 @@ def _by_mail(url: str, **more: Any) -> NotifySettings:
     )
 
 
-def test_a_mail_says_it_all(mail: tuple[Mailbox, int]) -> None:
+def test_a_mail_has_subject_text_and_addresses(mail: tuple[Mailbox, int]) -> None:
     box, port = mail
     said = Message(Event.FAILED, "The café\u2019s file: 7 % of rows\nare wrong.", "r7")
     assert send_all(said, _by_mail(f"smtp://127.0.0.1:{port}")) == ()
@@ -232,7 +232,7 @@ def test_channels_come_from_the_environment(home: object, monkeypatch: pytest.Mo
 # --- Apprise --------------------------------------------------------------------------------
 
 
-def test_apprise_reaches_what_it_knows(receiver: Receiver) -> None:
+def test_apprise_delivers_to_its_services(receiver: Receiver) -> None:
     url = SecretStr(f"json://127.0.0.1:{receiver.server_port}/hunter2")
     assert send_all(MESSAGE, NotifySettings(apprise_urls=(url,))) == ()
     (got,) = receiver.got
@@ -273,7 +273,7 @@ def test_each_event_leaves_the_machine_over_each_channel(
     assert set(NOTIFIERS) == {"log", "webhook", "mail", "apprise"}, "and a channel more?"
 
 
-def test_what_is_no_event_is_refused_where_it_is_written() -> None:
+def test_an_unknown_event_is_refused() -> None:
     with pytest.raises(ValueError, match="sneezed"):
         Message("sneezed", "Nobody would get this.", "r1")  # type: ignore[arg-type]
 
@@ -282,7 +282,7 @@ def test_what_is_no_event_is_refused_where_it_is_written() -> None:
 
 
 @pytest.mark.parametrize(("receiver", "said"), [(200, True), (500, False)], indirect=["receiver"])
-def test_who_watches_from_outside_is_told_that_a_run_ended(receiver: Receiver, said: bool) -> None:
+def test_a_finished_run_sends_the_heartbeat(receiver: Receiver, said: bool) -> None:
     url = SecretStr(f"http://127.0.0.1:{receiver.server_port}/ping/abc")
     assert say_alive(NotifySettings(heartbeat_url=url)) is said
     assert receiver.got == [{"path": "/ping/abc"}]

@@ -253,7 +253,7 @@ def test_a_table_without_rows(rows):
 
 
 @pytest.mark.parametrize("around", [" ", "\t", " \t  "])
-def test_blanks_around_a_value_are_not_looked_at(rows, around):
+def test_blanks_around_a_value_are_ignored(rows, around):
     for name, value in (("population", "7"), ("ocean_proximity", "INLAND"), ("district_id", "a")):
         table = with_value(rows.assign(district_id=rows.index.astype(str)), name, value)
         padded = with_value(table, name, f"{around}{value}{around}")
@@ -355,7 +355,7 @@ def assert_same(one, other) -> None:
     )
 
 
-def test_a_table_is_judged_in_parts_as_it_is_whole(rows):
+def test_a_table_read_in_chunks_is_judged_like_a_whole_one(rows):
     rows.loc[3, "population"] = "x"
     rows.loc[50, "median_income"] = "-1"
     rows = pd.concat([rows, rows.iloc[[1, 30]]], ignore_index=True)  # twins far apart
@@ -369,7 +369,7 @@ def test_a_table_is_judged_in_parts_as_it_is_whole(rows):
     assert counts["fields"] == 1
 
 
-def test_twins_in_two_parts_are_both_turned_away_with_their_text(rows):
+def test_duplicates_in_two_chunks_are_both_rejected_with_their_text(rows):
     rows = pd.concat([rows, rows.iloc[[2, 2, 40]]], ignore_index=True)
     found = in_chunks(rows)
     assert found.rejected["line"].tolist() == [4, 42, 62, 63, 64]
@@ -380,7 +380,7 @@ def test_twins_in_two_parts_are_both_turned_away_with_their_text(rows):
     assert_same(found, checked(rows))
 
 
-def test_who_waits_hears_how_far_it_is(rows):
+def test_validation_reports_its_progress(rows):
     heard: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "CHUNK_ROWS", 25)
@@ -403,7 +403,7 @@ print(len(found.accepted), pa.default_memory_pool().max_memory())
 """Prints a table's rows, and the most bytes that Arrow had, which holds delivered text."""
 
 
-def test_of_a_large_file_the_text_of_one_part_is_in_memory():
+def test_only_one_chunk_of_a_large_file_is_in_memory_as_text():
     text = simulate(20_000, seed=5).to_csv(index=False).encode()
 
     def peak(parts: int) -> int:
@@ -423,12 +423,12 @@ def reasons(frame, history, policy=POLICY) -> tuple[str, ...]:
     return judge_batch(checked(frame), history, policy)
 
 
-def test_a_usual_batch_is_let_in(dataset, history):
+def test_a_usual_batch_is_accepted(dataset, history):
     assert reasons(simulate(300, seed=7, day=1), history) == ()
     assert reasons(simulate(300, seed=7, day=1), BatchHistory()) == ()
 
 
-def test_no_slice_of_the_census_is_held(census_path):
+def test_no_slice_of_the_census_is_quarantined(census_path):
     frame = pd.read_csv(census_path, dtype="str", keep_default_na=False)
     result = checked(frame)
     history = BatchHistory((300,) * 9, profile_columns(result.accepted))
@@ -453,7 +453,7 @@ def test_a_small_batch_is_judged_row_by_row(rows, history):
     assert reasons(rows[:20], history) == ()
 
 
-def test_a_batch_of_which_everything_is_rejected_is_not_held_but_said(rows, history):
+def test_a_batch_of_rejected_rows_is_reported_and_not_quarantined(rows, history):
     rows["median_income"] = [f"{float(v) * 10_000:.0f}" for v in rows["median_income"]]
     result = checked(rows)
     assert judge_batch(result, history, POLICY) == ()
@@ -516,7 +516,7 @@ def test_the_count_of_a_small_batch_is_not_judged(rows):
     assert reasons(simulate(60, 1)[:rows], BatchHistory(recent_rows=(5_000,) * 9)) == ()
 
 
-def test_small_batches_do_not_say_what_is_usual():
+def test_small_batches_do_not_define_the_usual_size():
     mixed = BatchHistory(recent_rows=(0, 5, 300, 0, 300, 5, 300, 49, 300, 300))
     assert reasons(simulate(300, 1), mixed) == ()
     (reason,) = reasons(simulate(6_001, 1), mixed)
@@ -628,7 +628,7 @@ def test_the_limits_are_the_policys(history):
         QualityPolicy(max_rows=3)
 
 
-def test_sentences_of_batches(rows, history):
+def test_each_batch_has_a_message(rows, history):
     result = dataclasses.replace(checked(rows), notes=("a note",))
     assert batch_message(result, (), history, POLICY) == (
         "60 rows read, 60 accepted, 0 rejected; a note."
@@ -667,7 +667,7 @@ def test_a_profile_does_not_depend_on_the_order_of_rows():
     assert profile_columns(frame) == profile_columns(frame.sample(frac=1, random_state=0))
 
 
-def test_profiles_of_nothing():
+def test_an_empty_table_has_a_profile():
     profile = profile_columns(simulate(5, 1).iloc[:0])
     assert profile["population"]["median"] is None
     assert profile["ocean_proximity"]["missing"] == 0.0

@@ -84,7 +84,7 @@ def test_groups_have_as_many_names_as_codes(groups, census_path):
     assert sorted(set(codes.tolist())) == list(range(len(groups.names())))
 
 
-def test_dtypes():
+def test_each_column_has_the_dtype_of_its_kind():
     assert list(dtypes()) == list(CATALOGUE)
     assert dtypes(("population",)) == {"population": "float64"}
     assert list(dtypes()["ocean_proximity"].categories) == list(

@@ -56,7 +56,7 @@ def test_everything_has_a_default_below_home(home):
     assert not home.exists()  # reading the settings makes nothing
 
 
-def test_home_is_var_here_unless_said_otherwise(home, tmp_path, monkeypatch):
+def test_home_is_the_folder_var_by_default(home, tmp_path, monkeypatch):
     monkeypatch.delenv("HOUSING_HOME")
     assert load_settings().home == tmp_path / "var"
 
@@ -241,7 +241,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_setting(environment, name,
     "schedule",
     ["0 2 * * *", "*/15 0-6 1,15 * MON-FRI", "5 4 * * SUN", "0 0 L * *", "59 23 31 12 7"],
 )
-def test_a_possible_schedule_is_taken(environment, schedule):
+def test_a_valid_schedule_is_accepted(environment, schedule):
     environment(SCHEDULES__RETRAIN=schedule)
     assert load_settings().schedules.retrain == schedule
 
@@ -258,7 +258,7 @@ def test_other_programs_variables_are_none_of_our_business(environment, monkeypa
     assert load_settings().split.seed == 42
 
 
-def test_an_env_file_that_cannot_be_read_is_said_to(home):
+def test_an_unreadable_env_file_is_named(home):
     Path(".env").write_bytes(b"HOUSING_SPLIT__SEED=\xff\xfe1\n")
     with pytest.raises(SettingsInvalid, match=r"\.env cannot be read"):
         load_settings()
@@ -304,7 +304,7 @@ def test_secrets_are_in_no_message_and_no_traceback(environment, broken):
 
 
 @pytest.mark.parametrize("backup", ["blobs", "blobs/", "none/../blobs", "blobs/sub", ""])
-def test_a_backup_in_the_place_of_the_blobs_is_refused(environment, home, backup):
+def test_a_backup_in_the_folder_of_the_blobs_is_refused(environment, home, backup):
     environment(BACKUP_URL=f"file://{home}/{backup}")
     (line,) = faults()
     assert "HOUSING_BACKUP_URL: it and HOUSING_BLOB_URL are the same place" in line

@@ -79,7 +79,7 @@ def _alerts(store: Store) -> list[str]:
 
 
 @_both(STEPS, FLOW_KILLED, QUICK_KILLED)
-def test_a_killed_run_goes_on_where_it_was(
+def test_the_run_after_a_killed_one_resumes_it(
     how: str,
     step: str,
     request: pytest.FixtureRequest,
@@ -112,7 +112,7 @@ def test_a_killed_run_goes_on_where_it_was(
     assert (home / "reports" / "report-r2.html").is_file()
 
 
-def test_a_promotion_is_reported_once_although_its_run_was_killed_after_it(
+def test_a_promotion_is_reported_once_if_its_run_is_killed_after_it(
     fork_run: StartRun, new_home: MakeHome, open_home: OpenHome
 ) -> None:
     """Also where the next run has other rows, and so another verdict."""
@@ -128,7 +128,7 @@ def test_a_promotion_is_reported_once_although_its_run_was_killed_after_it(
 
 
 @_both(STEPS[:-1], FLOW_INTERRUPTED, QUICK_INTERRUPTED)
-def test_an_interrupted_run_goes_on_where_it_was(
+def test_the_run_after_an_interrupted_one_resumes_it(
     how: str,
     step: str,
     request: pytest.FixtureRequest,

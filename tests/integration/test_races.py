@@ -233,7 +233,7 @@ def test_a_server_records_again_what_another_one_lets_go(world: Settings) -> Non
 
 
 @on(1)
-def test_healed_while_it_is_pruned(world: Settings) -> None:
+def test_a_blob_is_healed_while_it_is_pruned(world: Settings) -> None:
     with open_store(world) as store:
         with store.read() as connection:
             digest = registry.model(connection, 1).artifact
@@ -248,7 +248,7 @@ def test_healed_while_it_is_pruned(world: Settings) -> None:
 
 
 @on(1)
-def test_pruned_while_it_is_about_to_be_healed(world: Settings) -> None:
+def test_a_blob_is_pruned_while_it_is_about_to_be_healed(world: Settings) -> None:
     with open_store(world) as store:
         with store.read() as connection:
             digest = registry.model(connection, 1).artifact
@@ -286,7 +286,7 @@ def test_a_prune_that_slept_through_a_backup_drops_no_copy(world: Settings) -> N
 
 
 @on(1)
-def test_only_a_backup_that_nobody_writes_is_unfinished(world: Settings) -> None:
+def test_only_a_backup_without_a_writer_is_unfinished(world: Settings) -> None:
     """Of any age: seconds here."""
     writer = Paused("back_up", Point("housing.operations.backup:finish_snapshot")).arrive()
     with open_store(world) as store:

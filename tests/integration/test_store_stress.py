@@ -170,7 +170,9 @@ def _all_is_there(settings: Settings) -> None:
 @on(2)
 @pytest.mark.xdist_group("races")
 @pytest.mark.timeout(300)
-def test_for_some_seconds(shared: Settings, tmp_path: Path) -> None:
+def test_random_operations_keep_the_store_consistent_for_some_seconds(
+    shared: Settings, tmp_path: Path
+) -> None:
     done = _stress(tmp_path, processes=3, seconds=5, kills=1)
     print(done)
     assert done["_store"]
@@ -179,7 +181,9 @@ def test_for_some_seconds(shared: Settings, tmp_path: Path) -> None:
 
 @on(0)
 @pytest.mark.timeout(900)
-def test_for_some_minutes(shared: Settings, tmp_path: Path) -> None:
+def test_random_operations_keep_the_store_consistent_for_some_minutes(
+    shared: Settings, tmp_path: Path
+) -> None:
     done = _stress(tmp_path, processes=4, seconds=90, kills=20)
     print(done)
     assert all(done[operation.__name__] for operation in OPERATIONS)

@@ -52,7 +52,9 @@ def _sides(store: Store) -> dict[int, int]:
         return dict(connection.execute(query).tuples().all())
 
 
-def test_ten_runs(plan: Settings, files: list[pd.DataFrame]) -> None:
+def test_ten_runs_on_the_real_table_end_with_a_report_and_a_champion(
+    plan: Settings, files: list[pd.DataFrame]
+) -> None:
     folder = plan.sources.landing_dir
     assert folder is not None
     folder.mkdir(parents=True)

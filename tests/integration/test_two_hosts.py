@@ -189,7 +189,7 @@ def _wait_until_expired(host: Host) -> None:
         time.sleep(0.2)
 
 
-def test_of_two_hosts_with_the_same_champion_in_mind_one_wins(
+def test_of_two_hosts_that_expect_the_same_champion_one_wins(
     host: Callable[..., Host], shared: Settings
 ) -> None:
     hosts = [host("here"), host("there")]
@@ -212,7 +212,7 @@ def test_of_two_hosts_with_the_same_champion_in_mind_one_wins(
     assert min(wins) > 0, "they did not meet"
 
 
-def test_a_run_on_another_host_is_waited_for_taken_over_and_fenced_off(
+def test_a_silent_run_on_another_host_loses_its_lease_and_writes_nothing_more(
     host: Callable[..., Host],
 ) -> None:
     here, there = host("here"), host("there")
@@ -230,7 +230,7 @@ def test_a_run_on_another_host_is_waited_for_taken_over_and_fenced_off(
     assert there.ask("write") == {"answer": None}
 
 
-def test_a_host_that_is_gone_is_waited_for_until_its_lease_expires(
+def test_the_lease_of_a_host_that_disappeared_expires(
     host: Callable[..., Host],
 ) -> None:
     here, there = host("here"), host("there")
@@ -263,7 +263,7 @@ def test_a_host_whose_clock_is_wrong_takes_nothing_from_one_that_lives(
     assert here.ask("write") == {"answer": None}
 
 
-def test_a_process_that_was_stopped_for_long_writes_nothing_when_it_goes_on(
+def test_a_process_that_was_stopped_for_long_writes_nothing_when_it_resumes(
     host: Callable[..., Host],
 ) -> None:
     here, there = host("here"), host("there")
@@ -280,7 +280,7 @@ def test_a_process_that_was_stopped_for_long_writes_nothing_when_it_goes_on(
     assert there.ask("write") == {"answer": None}
 
 
-def test_a_container_that_is_started_again_takes_up_its_run(host: Callable[..., Host]) -> None:
+def test_a_restarted_container_resumes_its_run(host: Callable[..., Host]) -> None:
     """It has the name and the pid of the one before, and it is another process."""
     before = host("worker")
     token = before.ask("acquire")["answer"]

@@ -27,7 +27,7 @@ def test_events_of_prefect_have_names_of_their_own() -> None:
     }  # fmt: skip
 
 
-def test_what_cannot_be_reconcile_on_startup_by_itself_needs_a_person() -> None:
+def test_urgent_events_are_those_that_need_a_person() -> None:
     assert {event for event in Event if event.urgent} == {
         Event.FAILED, Event.MISSED, Event.NOT_READY, Event.BACKUP_NOT_VERIFIED,
         Event.RELOAD_FAILED, Event.AWAITING_APPROVAL, Event.DRIFT,

@@ -27,12 +27,12 @@ def _tasks() -> list[Task]:
 TASKS = _tasks()
 
 
-def test_all_are_found() -> None:
+def test_every_task_is_found() -> None:
     assert len(TASKS) >= 13
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_nothing_is_cached_or_pickled(task: Task) -> None:
+def test_no_task_caches_or_persists_its_result(task: Task) -> None:
     assert task.cache_policy is NO_CACHE
     assert task.persist_result is False
 
@@ -46,7 +46,7 @@ def test_a_task_is_thin(task: Task) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_what_travels_is_small(task: Task) -> None:
+def test_tasks_pass_small_records(task: Task) -> None:
     hints = {str(p.annotation) for p in inspect.signature(task.fn).parameters.values()}
     for hint in (*hints, str(inspect.signature(task.fn).return_annotation)):
         assert not any(big in hint for big in ("DataFrame", "ndarray", "Pipeline", "Any"))

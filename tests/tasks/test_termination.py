@@ -10,7 +10,7 @@ from housing import progress
 from tasks.termination import reraise_sigterm
 
 
-def test_a_lost_signal_is_told_once_more() -> None:
+def test_a_lost_signal_is_raised_at_the_next_step() -> None:
     before = signal.signal(signal.SIGTERM, lambda *_: None)  # whose exception was lost
     try:
         with reraise_sigterm():

@@ -52,7 +52,7 @@ def probe(server: HTTPServer, pidfile: Path) -> int:
     return subprocess.run(command, capture_output=True, check=False).returncode
 
 
-def test_it_kills_what_answered_once_and_has_not_for_a_minute(
+def test_a_service_that_stopped_answering_for_a_minute_is_killed(
     server: HTTPServer, watched: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
     pidfile, answered = tmp_path / "main.pid", tmp_path / "main.answered"
@@ -67,7 +67,7 @@ def test_it_kills_what_answered_once_and_has_not_for_a_minute(
     assert watched.wait(10) == -9
 
 
-def test_what_has_never_answered_is_still_starting(
+def test_a_service_that_never_answered_counts_as_starting(
     server: HTTPServer, watched: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
     server.shutdown()
@@ -76,7 +76,7 @@ def test_what_has_never_answered_is_still_starting(
     assert watched.poll() is None
 
 
-def test_it_leaves_alone_what_answers_that_it_is_not_ready(
+def test_a_service_that_answers_not_ready_is_not_killed(
     server: HTTPServer,
     watched: "subprocess.Popen[bytes]",
     tmp_path: Path,

@@ -51,7 +51,7 @@ def test_another_model_can_be_asked(housing: Housing, districts: Path, tmp_path:
     assert set(pd.read_csv(target)["model"]) == {"m1"}
 
 
-def test_faulty_rows_are_said_and_counted(housing: Housing, districts: Path) -> None:
+def test_invalid_rows_are_reported_and_counted(housing: Housing, districts: Path) -> None:
     frame = pd.read_csv(districts)
     frame.loc[3, schema.TABLE.strata[0].column] = 99
     frame.to_csv(districts, index=False)
@@ -140,7 +140,9 @@ def test_a_taken_port_is_named(command: Command) -> None:
 
 @pytest.mark.system
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_ends_it_in_order(populated_home: Path, workers: str, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_server_cleanly(
+    populated_home: Path, workers: str, tmp_path: Path
+) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -42,7 +42,7 @@ def test_the_users_own_auth_string_is_the_only_one(up: Up) -> None:
     )
 
 
-def test_runner_and_command_line_know_it(up: Up) -> None:
+def test_worker_and_command_line_use_the_auth_string(up: Up) -> None:
     """A terminal in which nobody has set it: the command finds server and auth string."""
     landing_rows(0, 600).to_csv(up.home / "landing" / "a.csv", index=False)
     until((up.home / "prefect" / "server.json").exists, 120, "it never was announced")
@@ -58,7 +58,7 @@ def test_runner_and_command_line_know_it(up: Up) -> None:
     assert by_runner["state"]["type"] == "COMPLETED", by_runner["state"]
 
 
-def test_a_runs_own_server_answers_only_to_its_run(prefect_server: Server) -> None:
+def test_a_temporary_server_answers_only_the_run_that_started_it(prefect_server: Server) -> None:
     api = prefect_server.url
     credentials = {"Authorization": f"Basic {prefect_access.basic(prefect_server.secret)}"}
     assert httpx.get(f"{api}/health").status_code == 200
@@ -79,7 +79,7 @@ def test_two_servers_have_two_auth_strings() -> None:
     assert prefect_access.new_secret() != prefect_access.new_secret()
 
 
-def test_beyond_loopback_it_does_not_start_without_one(tmp_path: Path) -> None:
+def test_a_server_beyond_loopback_requires_an_auth_string(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             sys.executable,

@@ -103,7 +103,7 @@ def test_a_run_that_a_worker_stopped_is_no_failure(
     assert len(of(received, run)) == 1, "another attempt"
 
 
-def test_a_run_that_somebody_else_ended_by_the_same_signal_has_failed(
+def test_a_run_ended_by_a_signal_from_outside_has_failed(
     client: SyncPrefectClient, store: Store, received: Receiver
 ) -> None:
     run = ended(client, Crashed(message="Process exited with status code: -15. It received"))

@@ -56,7 +56,7 @@ def status(store: Store, run: int) -> tuple[str, str]:
         return asked.status, str(runs.get(connection, run).outcome)
 
 
-def test_what_nobody_decided_in_time_ends_everywhere_and_is_told_once(
+def test_an_expired_approval_ends_in_both_stores_and_is_reported_once(
     client: SyncPrefectClient, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = load_settings()

@@ -159,7 +159,7 @@ def test_a_run_that_never_began_is_started_once(
         ("cancelled", 1),
     ],
 )
-def test_what_counts_as_a_run(
+def test_a_run_that_was_refused_crashed_or_cancelled_does_not_count_for_its_due_time(
     store: Store, due: datetime, look: Look, status: str, begun_again: int
 ) -> None:
     ran(store, status, due + timedelta(minutes=1))
@@ -178,7 +178,7 @@ def test_a_run_counts_for_the_due_time_at_which_it_ran(
     assert len(look()) == begun_again
 
 
-def test_what_was_due_before_there_was_a_deployment_is_nobodys(
+def test_a_run_due_before_the_deployment_existed_is_not_missed(
     deployment: uuid.UUID, look: Look
 ) -> None:
     assert look() == []
@@ -199,7 +199,7 @@ def test_on_a_day_on_which_clocks_are_set_forward_one_run_runs(
     client.delete_deployment(made)
 
 
-def test_a_run_waits_for_who_has_the_lease_and_starts_once_more_after_a_refusal(
+def test_a_missed_run_waits_for_the_lease_and_starts_once_more_after_a_refusal(
     store: Store, client: SyncPrefectClient, deployment: uuid.UUID, due: datetime, look: Look
 ) -> None:
     token = lease.acquire(store, owner="the prune of ann@host")
@@ -280,7 +280,7 @@ def test_a_run_due_before_prefect_lost_its_database_is_judged_by_our_store(
 
 @pytest.mark.parametrize("began", [True, False])
 @pytest.mark.parametrize("halted", [Cancelled, Suspended])
-def test_a_run_that_a_person_halted_is_not_made_up_for_and_a_later_one_is(
+def test_a_run_halted_by_a_person_is_not_started_again_and_a_later_one_is(
     store: Store,
     client: SyncPrefectClient,
     deployment: uuid.UUID,
@@ -305,7 +305,7 @@ def test_a_run_that_a_person_halted_is_not_made_up_for_and_a_later_one_is(
 
 
 @pytest.mark.parametrize("switch", ["schedule", "deployment"])
-def test_what_was_due_while_switched_off_is_not_made_up_for(
+def test_a_run_due_while_the_schedule_was_off_is_not_started(
     client: SyncPrefectClient,
     deployment: uuid.UUID,
     due: datetime,
@@ -335,7 +335,7 @@ def test_what_was_due_while_switched_off_is_not_made_up_for(
     assert len(look()) == 1, "it is on again"
 
 
-def test_a_schedule_that_somebody_deleted_counts_as_switched_off(
+def test_a_schedule_deleted_in_the_ui_counts_as_switched_off(
     client: SyncPrefectClient,
     deployment: uuid.UUID,
     due: datetime,
@@ -437,7 +437,7 @@ def test_a_missed_run_is_reported_after_so_many_minutes_and_with_zero_never(
     assert len(rows) == messages
 
 
-def test_of_two_watchdogs_one_starts_and_one_reports(
+def test_two_watchdogs_start_a_missed_run_once_and_report_it_once(
     settings: Settings,
     client: SyncPrefectClient,
     deployment: uuid.UUID,
@@ -462,7 +462,7 @@ def test_of_two_watchdogs_one_starts_and_one_reports(
     assert len(missed(received, due)) == 1
 
 
-def test_while_the_server_is_away_a_missed_run_is_reported_all_the_same(
+def test_a_missed_run_is_reported_while_the_server_is_away(
     store: Store, settings: Settings, due: datetime, received: Receiver, set_clock: Clock
 ) -> None:
     set_clock(due + timedelta(minutes=61))

@@ -149,7 +149,7 @@ def test_a_run_that_has_ended_here_may_take_a_moment_there(
         ("crashed", {"error": "the process is gone"}, None),
     ],
 )
-def test_a_run_ends_in_prefect_as_it_ended_in_the_store(
+def test_a_run_ends_in_prefect_with_the_state_of_our_store(
     store: Store,
     client: SyncPrefectClient,
     monkeypatch: pytest.MonkeyPatch,
@@ -199,7 +199,7 @@ def test_the_end_of_a_run_with_another_one_inside_waits_for_that(
         ({"auto_scheduled": True, "tags": ["search"]}, "Nothing starts it again"),
     ],
 )
-def test_the_state_of_a_crashed_run_tells_whether_it_is_started_again(
+def test_the_state_of_a_crashed_run_says_whether_it_is_started_again(
     store: Store, client: SyncPrefectClient, changed: dict[str, Any], expected: str
 ) -> None:
     run = flow_run(client, Running()).model_copy(update=changed)
@@ -207,7 +207,7 @@ def test_the_state_of_a_crashed_run_tells_whether_it_is_started_again(
     assert (end.type.value, expected in str(end.message)) == ("CRASHED", True)
 
 
-def test_what_the_worker_reported_as_crashed_tells_what_happens_next(
+def test_a_run_that_the_worker_reported_as_crashed_gets_the_next_step(
     store: Store, client: SyncPrefectClient
 ) -> None:
     run = flow_run(client, Crashed(message="Process exited with status code: -9."))
@@ -286,7 +286,7 @@ def _late(client: SyncPrefectClient, deployment: uuid.UUID, hours: float) -> Flo
     )
 
 
-def test_of_late_runs_the_newest_is_left(
+def test_only_the_newest_late_run_is_kept(
     client: SyncPrefectClient, deployment: uuid.UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = [_late(client, deployment, hours) for hours in (48, 24, 0.1)]

@@ -75,7 +75,7 @@ def test_one_row_a_cell_makes_both_errors_the_same():
     assert found.clusters == found.rows == len(truth)
 
 
-def test_limits_are_students():
+def test_limits_use_students_t_distribution():
     truth, champion, challenger, where = paired_models(cells=5)
     found = compare(truth, champion, challenger, where, confidence=0.9)
     df = found.degrees
@@ -226,7 +226,7 @@ def test_the_mean_absolute_error_has_its_interval():
     assert found.se == pytest.approx(oracle.std(), rel=0.06)
 
 
-def test_some_of_the_rows_have_theirs():
+def test_a_subset_of_the_rows_has_its_own_paired_errors():
     truth, champion, challenger, where = paired_models()
     rows = truth < 200_000
     found = compare_errors(

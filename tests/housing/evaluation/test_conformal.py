@@ -44,7 +44,7 @@ def test_fresh_rows_are_covered_overall_and_in_each_group(seed: int) -> None:
         assert abs(covered[group].mean() - NOMINAL) < 0.025
 
 
-def test_without_groups_the_noisy_ones_are_not_covered() -> None:
+def test_an_interval_without_groups_under_covers_noisy_rows() -> None:
     """What the quantile regression is for: the plain method fails where this one does not."""
     actual, predicted, nearby, groups = _rows(8_000, 0)
     plain = fit_interval(actual, predicted, nearby, groups[:, :0], nominal=NOMINAL)
@@ -59,7 +59,7 @@ def test_the_interval_is_wider_where_the_model_was_further_off() -> None:
     assert half[1] > 3 * half[0] > 0
 
 
-def test_a_group_too_small_to_tell_goes_by_the_others() -> None:
+def test_a_group_that_is_too_small_uses_the_width_of_the_others() -> None:
     actual, predicted, nearby, groups = _rows(2_000, 4)
     rare = np.zeros(2_000, dtype=bool)
     rare[: MIN_GROUP_ROWS - 1] = True
@@ -68,7 +68,7 @@ def test_a_group_too_small_to_tell_goes_by_the_others() -> None:
     assert all(weight != 0 for weight in fitted.weights[:2])
 
 
-def test_many_rows_are_thinned_and_say_so() -> None:
+def test_many_rows_are_thinned_and_the_calibration_records_it() -> None:
     fitted = fit_interval(*_rows(100_000, 5), nominal=NOMINAL)
     assert 30_000 < fitted.rows <= 40_000
 
@@ -145,7 +145,7 @@ def test_perfect_rows_and_worthless_predictions_count_as_the_floor() -> None:
 
 
 @pytest.mark.parametrize("low", [0.0, -50.0, 1e-9])
-def test_what_is_below_the_floor_is_as_wide_as_at_the_floor(low: float) -> None:
+def test_predictions_below_the_floor_have_the_width_of_the_floor(low: float) -> None:
     fitted = fit_interval(*_rows(2_000, 6), nominal=NOMINAL)
     nowhere, floor = np.zeros((1, 2), dtype=bool), np.array([fitted.floor])
     small, usual = np.array([low]), np.array([100_000.0])

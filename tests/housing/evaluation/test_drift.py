@@ -48,7 +48,7 @@ def test_the_distance_is_the_largest_gap_of_two_step_functions():
 
 
 @given(st.floats(-3, 3), st.floats(0.5, 4))
-def test_a_shift_is_told_in_standard_deviations(shift, spread):
+def test_a_shift_is_given_in_standard_deviations(shift, spread):
     a = np.random.default_rng(2).normal(size=300) * spread
     drifted = number_drift("households", a, a + shift * a.std())
     assert drifted.shift == pytest.approx(abs(shift), abs=1e-9)
@@ -83,13 +83,13 @@ def test_a_value_on_an_edge_is_in_the_bin_above_and_outer_ones_in_the_last():
     assert drifted.shares == (3 / 8, 1 / 8, 1 / 8, *[0] * 16, 3 / 8)
 
 
-def test_every_bin_has_a_share_though_no_row_is_in_it():
+def test_an_empty_bin_has_a_positive_share():
     drifted = number_drift("households", np.arange(1_001.0), np.full(9, 5.0))
     assert drifted.shares == (1, *[0] * 19)
     assert len(drifted.reference_shares) == len(drifted.groups) == 20
 
 
-def test_numbers_from_a_thousand_on_are_told_whole():
+def test_numbers_from_a_thousand_on_are_written_without_decimals():
     bins = number_drift("households", np.arange(2_001.0), np.arange(10.0)).groups
     assert bins[9:11] == ("901 to 1,000", "1,000 to 1,099")
     assert number_drift("households", np.arange(101.0), np.arange(10.0)).groups[0] == "0.5 to 5.45"
@@ -152,7 +152,7 @@ def test_gaps_in_a_number_have_a_line_of_their_own():
     assert [c.column for c in found(drift, POLICY)] == [name]
 
 
-def test_a_column_without_any_value_is_told_as_missing():
+def test_a_column_without_values_is_reported_as_missing():
     before, now = table(400), table(300, 1)
     name = schema.NUMBERS[3]
     now[name] = np.nan
@@ -168,7 +168,7 @@ def test_columns_that_only_one_table_has_are_left_out():
 
 
 @pytest.mark.parametrize(("before", "now"), [(0, 40), (40, 0), (0, 0)])
-def test_without_rows_there_is_nothing_to_say(before, now):
+def test_no_rows_give_no_drift(before, now):
     drift = measure_drift(table(before), table(now), names=NAMES)
     assert drift.columns == ()
     assert found(drift, ANYTHING) == ()

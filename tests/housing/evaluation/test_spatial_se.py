@@ -63,7 +63,7 @@ def test_a_border_does_not_move_with_the_last_bit(size):
     assert np.array_equal(codes[: len(borders)], codes[len(borders) :])
 
 
-def test_what_lies_within_half_a_millionth_of_a_side_is_on_the_border():
+def test_a_row_within_half_a_millionth_of_a_side_lies_on_the_border():
     below = 0.3 - SIDE * np.array([3e-7, 6e-7])
     codes = location_cells(np.array([0.25, 0.35, *below]), np.zeros(4), SIDE)
     assert codes.tolist() == [0, 1, 1, 0]
@@ -165,7 +165,7 @@ def test_the_error_is_that_of_a_bootstrap_over_blocks_of_its_reach(level):
 
 
 @pytest.mark.parametrize("level", [0, 2, 4])
-def test_what_the_mean_takes_with_it_is_put_back(level):
+def test_the_bias_of_the_estimated_mean_is_corrected(level):
     """Rows alike in nothing: the mean square is the true variance, however long the reach."""
     where = only(spatial_cells(*scattered(400, extent=10.0), SIDE), level)
     rng = np.random.default_rng(3)
@@ -179,7 +179,7 @@ def test_what_the_mean_takes_with_it_is_put_back(level):
     assert np.mean(squares) == pytest.approx(1 / 400, rel=0.08)
 
 
-def test_what_the_mean_takes_is_put_back_though_it_takes_nearly_all():
+def test_a_large_bias_of_the_estimated_mean_is_corrected():
     """Two neighbours, one with nearly all of the variance, and of the mean."""
     influence = np.array([1.0, -0.99, -0.01])
     where = only(spatial_cells(np.array([0.05, 0.05, 0.15]), np.zeros(3), SIDE), 0)
@@ -235,7 +235,7 @@ def test_the_degrees_of_freedom_are_never_below_one():
         ([(1.0, 0.0), (1.5, 0.2), (1.51, 0.1)], 2),
     ],
 )
-def test_it_reaches_as_far_as_the_variance_grows_beyond_chance(seen, level):
+def test_the_bandwidth_grows_while_the_variance_grows_beyond_chance(seen, level):
     assert spatial_se._select_bandwidth(seen) == level
 
 
@@ -262,7 +262,7 @@ def test_the_reach_grows_with_that_of_the_neighbours():
     assert reaches[0] < reaches[1] - 0.2 < reaches[2] - 0.4
 
 
-def test_where_all_rows_lie_close_together_only_the_shortest_is_asked():
+def test_rows_close_together_use_only_the_shortest_bandwidth():
     rng = np.random.default_rng(0)
     longitude, latitude = rng.uniform(0, 0.35, (2, 500))
     where = spatial_cells(longitude, latitude, SIDE)
@@ -272,7 +272,7 @@ def test_where_all_rows_lie_close_together_only_the_shortest_is_asked():
 
 
 @pytest.mark.parametrize(("pairs", "alike", "level"), [(5, 3, 0), (5, 4, 1), (8, 5, 1)])
-def test_the_first_reach_is_held_against_rows_alike_in_nothing(pairs, alike, level):
+def test_the_first_bandwidth_is_compared_with_independent_rows(pairs, alike, level):
     """Of 1,100 rows apart some lie in pairs, weighed by a half, of which some err alike.
 
     By hand, in rows: were rows independent, chance would move the variance by sqrt(pairs). Seen
@@ -322,7 +322,7 @@ def test_the_interval_holds_the_truth_where_neighbours_err_alike(length, least, 
 # --- limits ---------------------------------------------------------------------------------
 
 
-def test_a_single_cell_says_nothing_of_its_error():
+def test_a_single_cell_has_no_standard_error():
     found = spatial_error(np.array([1.0, -1.0]), spatial_cells(np.zeros(2), np.zeros(2), SIDE))
     assert (found.se, found.cells, found.df, found.bandwidth) == (np.inf, 1, 0.0, 0.0)
 
@@ -335,7 +335,7 @@ def test_two_neighbouring_cells_are_enough():
     assert found.df == 1
 
 
-def test_no_rows_have_places_too():
+def test_an_empty_table_has_empty_cells():
     where = spatial_cells(np.array([]), np.array([]), SIDE)
     assert where.cells == 0
     assert spatial_error(np.array([]), where).se == np.inf
@@ -362,7 +362,7 @@ def test_neither_the_order_of_rows_nor_the_unit_matters(seed, unit):
     assert (other.df, other.bandwidth) == (pytest.approx(one.df), one.bandwidth)
 
 
-def test_some_of_the_rows_keep_their_places():
+def test_a_subset_of_the_rows_keeps_its_cells():
     longitude, latitude = scattered(500)
     value = np.random.default_rng(1).normal(size=500)
     rows = longitude < 3

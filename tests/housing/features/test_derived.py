@@ -34,7 +34,7 @@ def test_logs_are_plain_logs_where_the_reference_table_has_values():
     np.testing.assert_array_equal(log_count(np.array([1.0, 39320.0])), np.log([1.0, 39320.0]))
 
 
-def test_gaps_stay_gaps():
+def test_missing_values_stay_missing():
     gap = np.array([np.nan])
     assert np.isnan(ratio(gap, np.ones(1))).all()
     assert np.isnan(ratio(np.ones(1), gap)).all()

@@ -51,7 +51,7 @@ def test_a_planted_leak_is_caught():
     assert own_label_matters(Leaky()) > 10
 
 
-def test_twins_do_not_see_each_others_labels():
+def test_identical_rows_do_not_see_each_others_labels():
     """Two training rows with the same inputs: the label of one is no news about the other."""
     X, y = places(100), np.arange(100.0)
     X[50] = X[7]
@@ -62,14 +62,14 @@ def test_twins_do_not_see_each_others_labels():
         np.testing.assert_array_equal(before[7], before[50])
 
 
-def test_where_all_rows_are_twins_nothing_is_said():
+def test_a_table_of_identical_rows_has_no_neighbour_features():
     X, y = np.repeat(places(1), 40, axis=0), np.arange(40.0)
     assert np.isnan(NeighbourStatistics().fit_transform(X, y)).all()
     stranger = NeighbourStatistics(("labels",)).fit(X, y).transform(X + 1)
     assert np.isnan(stranger).all() or (stranger[:, 0] == y.mean()).all()
 
 
-def test_rows_at_the_same_place_are_neighbours_of_each_other():
+def test_rows_at_the_same_location_are_neighbours_of_each_other():
     X, y = places(20), np.full(20, 1e5)
     X[:, :2] = (-120.0, 34.0)
     y[0] = 7e5
@@ -118,7 +118,7 @@ def test_few_rows_alone_and_in_a_batch(estimator, n):
     np.testing.assert_allclose(alone, together, rtol=1e-9, atol=1e-9)
 
 
-def test_the_stored_state_is_plain_and_the_tree_is_grown_anew():
+def test_the_stored_state_is_plain_arrays_and_the_tree_is_rebuilt_on_load():
     fitted = NeighbourStatistics().fit(places(80), np.arange(80.0))
     before = fitted.transform(places(9, seed=5))
     state = fitted.__getstate__()
@@ -129,7 +129,7 @@ def test_the_stored_state_is_plain_and_the_tree_is_grown_anew():
     np.testing.assert_array_equal(again.transform(places(9, seed=5)), before)
 
 
-def test_each_group_says_its_unit_and_reason_and_names_are_once():
+def test_each_group_has_unit_and_reason_and_unique_names():
     names = [name for group in GROUPS.values() for name in group.names(3)]
     assert len(set(names)) == len(names)
     assert all(group.unit and group.reason for group in GROUPS.values())

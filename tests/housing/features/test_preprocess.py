@@ -64,14 +64,14 @@ def test_recipe_has_the_columns_of_the_reference_scaled_and_without_gaps(distric
     np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-12)
 
 
-def test_recipe_fills_a_gap_with_the_median_before_it_derives(districts):
+def test_missing_values_are_filled_with_the_median_before_features_are_derived(districts):
     filled = districts.copy()
     filled["total_bedrooms"] = filled["total_bedrooms"].fillna(filled["total_bedrooms"].median())
     fitted = reference(1).fit(districts)
     np.testing.assert_array_equal(fitted.transform(districts), fitted.transform(filled))
 
 
-def test_neighbourhood_leaves_numbers_and_gaps_as_they_are(districts):
+def test_the_spatial_preprocessor_keeps_numbers_and_missing_values(districts):
     fitted = spatial(1).fit(districts, PRICES)
     values = pd.DataFrame(fitted.transform(districts), columns=fitted.get_feature_names_out())
     for name in schema.FEATURES:
@@ -141,7 +141,7 @@ def test_all_groups_can_be_left_out(districts):
 
 @pytest.mark.parametrize("group", FEATURE_GROUPS)
 @pytest.mark.parametrize("build", [reference, spatial])
-def test_what_a_step_has_goes_and_what_it_has_not_changes_nothing(build, group, districts):
+def test_leaving_out_a_group_that_a_step_lacks_changes_nothing(build, group, districts):
     whole, part = build(1), build(1)
     leave_out(part, [group])
     names, left = (

@@ -97,7 +97,7 @@ def test_an_exploding_baseline_hides_no_challenger_that_another_beats(wild):
     assert (result.outcome, result.figures["decided_by"]) == ("failed", "linear")
 
 
-def test_on_a_wild_row_a_working_baseline_still_counts_for_what_it_is():
+def test_one_extreme_prediction_of_a_baseline_lets_no_worse_challenger_pass():
     """A challenger worse than the line fails, however far the line is off on one row."""
     test, _, baselines = models(5)
     bad = Predictions(9, "9", np.maximum(test.actual + 90_000, 1.0), 9, 0)
@@ -114,7 +114,7 @@ def test_a_baseline_that_predicts_nothing_is_named_and_does_not_count():
     assert result.figures["failed"] == {"linear": "no prediction is finite"}
 
 
-def test_without_any_baseline_that_works_nothing_is_passed():
+def test_no_challenger_passes_if_every_baseline_fails():
     test, challenger, _ = models(7)
     result = outcome(test, challenger, {}, {"linear": "LinAlgError: x", "median": "ValueError: y"})
     assert result.outcome == "error"
@@ -190,7 +190,7 @@ def test_the_bound_holds_its_share_of_equal_models_and_is_not_too_wide():
     assert 0.8 <= np.median(widths) <= 1.2
 
 
-def test_too_few_places_leave_the_worst_of_them():
+def test_too_few_cells_use_the_worse_half():
     codes = np.repeat([0, 1], 50)
     truth = np.linspace(0, 100, 100)
     theirs, ours = np.where(codes == 0, 2.0, 1.0), np.full(100, 1.0)

@@ -162,7 +162,7 @@ def test_a_failed_check_is_decisive_beside_one_that_could_not_run(make_evidence)
     assert verdict.outcome == "keep"
 
 
-def test_all_that_failed_is_named(make_evidence):
+def test_every_failed_check_is_named(make_evidence):
     evidence = changed(make_evidence(0.05), "champion", test_overlap=2)
     verdict = judge(evidence, POLICY)
     assert verdict.outcome == "keep"
@@ -235,7 +235,7 @@ def test_only_what_is_not_above_the_champion_and_within_the_margin_is_promoted(
 
 
 @given(effects, errors)
-def test_judging_is_pure(make_evidence, effect, se):
+def test_the_same_evidence_always_gives_the_same_verdict(make_evidence, effect, se):
     evidence = make_evidence(effect, se)
     assert judge(evidence, POLICY) == judge(evidence, POLICY)
     assert evidence == make_evidence(effect, se)

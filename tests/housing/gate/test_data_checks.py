@@ -12,7 +12,7 @@ from tests.housing.gate.conftest import column, drift
 POLICY = GatePolicy()
 
 
-def test_two_artifacts_are_two(make_evidence):
+def test_different_artifacts_pass_the_identity_check(make_evidence):
     assert Identity().run(make_evidence(), POLICY).outcome == "passed"
 
 
@@ -29,7 +29,7 @@ def test_identity_does_not_apply_without_a_champion(make_evidence):
     assert Identity().run(make_evidence(champion=None), POLICY).outcome == "not applicable"
 
 
-def test_an_artifact_without_digest_cannot_be_told_apart(make_evidence):
+def test_an_artifact_without_digest_cannot_be_identified(make_evidence):
     evidence = make_evidence()
     with pytest.raises(ValueError, match="no digest"):
         Identity().run(
@@ -117,7 +117,7 @@ def test_equal_predictions_are_a_model_compared_with_itself(make_evidence):
         (49, 49, "not applicable"),
     ],
 )
-def test_too_many_rows_turned_away(make_evidence, read, rejected, outcome):
+def test_too_many_rejected_rows_fail(make_evidence, read, rejected, outcome):
     evidence = make_evidence(read_rows=read, rejected_rows=rejected)
     result = RejectedShare().run(evidence, GatePolicy(max_rejected_share=0.2))
     assert result.outcome == outcome
@@ -138,7 +138,7 @@ def test_counts_that_cannot_be_are_a_fault(make_evidence, rejected):
     ("action", "outcome"),
     [("report", "passed"), ("inconclusive", "inconclusive"), ("keep", "failed")],
 )
-def test_the_policy_says_what_drift_does(make_evidence, action, outcome):
+def test_the_policy_decides_the_outcome_of_drift(make_evidence, action, outcome):
     evidence = make_evidence(drift=(drift(column(0.3, 0.001)), drift()))
     result = DriftFound().run(evidence, GatePolicy(drift_action=action))
     assert result.outcome == outcome
@@ -165,7 +165,7 @@ def test_drift_takes_rows_an_effect_and_more_than_chance(make_evidence, change, 
     assert (result.outcome == "failed") is there
 
 
-def test_without_rows_to_compare_drift_says_nothing(make_evidence):
+def test_drift_without_rows_to_compare_does_not_apply(make_evidence):
     empty = DriftReport("training rows of m7", "new rows", 0, 0, ())
     for evidence in (make_evidence(drift=(empty,)), make_evidence(champion=None)):
         assert DriftFound().run(evidence, POLICY).outcome == "not applicable"

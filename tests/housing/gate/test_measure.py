@@ -62,7 +62,7 @@ def test_each_part_is_a_comparison_on_its_rows(models):
     assert evidence.uncapped.comparison == against(models, ~rows.capped)
 
 
-def test_what_is_not_known_of_the_rows_is_not_measured(models):
+def test_subsets_that_are_unknown_are_not_measured(models):
     bare = replace(models[0], slices={}, fresh=None, capped=None)
     evidence = gathered(models, rows=bare)
     assert (evidence.slices, evidence.recent, evidence.uncapped, evidence.holdout_reuse) == (

@@ -22,7 +22,7 @@ from tests.housing.gate.conftest import comparison, metrics
         (-0.0001, 1, "-0 %"),
     ],
 )
-def test_shares(share, digits, expected):
+def test_shares_are_written_with_the_required_digits(share, digits, expected):
     assert formatting.short_percent(share, digits) == expected
 
 
@@ -69,7 +69,7 @@ def test_an_interval_has_its_confidence_and_both_ends():
         (2.0, "at most 200 % worse"), (-0.7, "at least 70 % better"),
     ],
 )  # fmt: skip
-def test_a_bound_says_what_it_bounds(upper, expected):
+def test_a_bound_is_written_as_a_worsening_or_an_improvement(upper, expected):
     assert formatting.bound_in_words(upper) == expected
 
 
@@ -82,7 +82,7 @@ def test_numbers_of_rows_are_rough_and_never_too_small(rows, expected):
     assert messages.rows_to_decide(rows) == f"about {expected} test rows would decide it"
 
 
-def test_rows_that_no_number_would_be():
+def test_messages_state_that_no_number_of_rows_is_enough():
     assert messages.rows_to_decide(None) == "no number of test rows would decide it"
     assert messages.rows_to_pass(None) == "no number of test rows is enough"
     assert messages.rows_to_pass(4_341) == "about 4,400 test rows are enough"

@@ -87,12 +87,12 @@ def test_no_baseline_is_no_proof_of_skill(make_evidence):
         (0.03, 0.05, "failed"),
     ],
 )
-def test_the_rule(make_evidence, effect, se, outcome):
+def test_the_rule_decides_by_effect_and_bound(make_evidence, effect, se, outcome):
     result = NoRegression().run(make_evidence(effect, se), GatePolicy(margin=0.01))
     assert result.outcome == outcome
 
 
-def test_a_bound_on_the_margin_is_within_it(make_evidence):
+def test_a_bound_equal_to_the_margin_passes(make_evidence):
     evidence = make_evidence(-0.005, 0.009)
     upper = evidence.comparison.upper
     assert NoRegression().run(evidence, GatePolicy(margin=upper)).outcome == "passed"
@@ -102,7 +102,9 @@ def test_a_bound_on_the_margin_is_within_it(make_evidence):
 @pytest.mark.parametrize(
     ("effect", "se", "rows"), [(-0.005, 0.0095, 4_341), (-0.04, 0.005, None), (0.03, 0.005, None)]
 )
-def test_only_what_is_unsure_says_how_many_rows_would_settle_it(make_evidence, effect, se, rows):
+def test_only_an_inconclusive_outcome_names_the_rows_that_would_decide_it(
+    make_evidence, effect, se, rows
+):
     result = NoRegression().run(make_evidence(effect, se), POLICY)
     assert result.figures.get("rows_needed") == rows
     assert ("would decide it" in result.message) is (rows is not None)
@@ -123,7 +125,7 @@ def test_without_a_champion_no_comparison_is_read(make_evidence):
 
 
 @pytest.mark.parametrize("check", [BeatsBaseline(), NoRegression()])
-def test_what_has_no_finite_error_is_not_compared(make_evidence, check):
+def test_models_without_finite_errors_are_not_compared(make_evidence, check):
     result = check.run(unmeasured(make_evidence()), POLICY)
     assert result.outcome == "not applicable"
 
@@ -136,7 +138,7 @@ def test_a_missing_measurement_is_a_fault(make_evidence, check):
         check.run(unknown, POLICY)
 
 
-def test_a_champion_without_finite_predictions_is_no_licence_to_replace_it(make_evidence):
+def test_a_champion_without_finite_predictions_is_not_replaced_by_default(make_evidence):
     evidence = make_evidence()
     broken = replace(evidence.champion, metrics=None, non_finite=9)
     with pytest.raises(ValueError, match="m7, gives no finite predictions"):
@@ -175,7 +177,7 @@ def test_a_comparison_that_was_not_made_is_refused(make_evidence):
 # --- how many rows it would take ------------------------------------------------------------
 
 
-def test_with_the_rows_it_asks_for_the_same_effect_would_pass(make_evidence):
+def test_the_same_effect_passes_with_the_named_number_of_rows(make_evidence):
     evidence = make_evidence(-0.002, 0.02)
     needed = rows_needed(evidence.comparison, POLICY.margin)
     assert needed > evidence.test_rows
@@ -186,7 +188,7 @@ def test_with_the_rows_it_asks_for_the_same_effect_would_pass(make_evidence):
     )
 
 
-def test_some_questions_no_number_of_rows_can_settle(make_evidence):
+def test_some_changes_cannot_be_decided_by_any_number_of_rows(make_evidence):
     evidence = make_evidence(0.0, 0.02)
     assert rows_needed(evidence.comparison, 0.0) is None
     result = NoRegression().run(evidence, GatePolicy(margin=0))
@@ -233,7 +235,7 @@ def test_some_questions_no_number_of_rows_can_settle(make_evidence):
         ),
     ],
 )
-def test_the_sentences(make_evidence, effect, se, message):
+def test_each_outcome_has_its_message(make_evidence, effect, se, message):
     assert NoRegression().run(make_evidence(effect, se), POLICY).message == message
 
 
@@ -258,7 +260,7 @@ def test_the_sentence_about_baselines(make_evidence):
         (99, list(range(10))),
     ],
 )
-def test_both_ends_of_the_history_are_looked_at(most, chosen):
+def test_evenly_spaced_former_champions_include_both_ends(most, chosen):
     assert evenly_spaced(list(range(10)), most) == chosen
 
 

@@ -31,11 +31,11 @@ def test_every_check_states_what_it_needs(make_evidence, check, champion):
         (509, "It fails with 10 fewer test rows."),
     ],
 )
-def test_test_rows(make_evidence, rows, words):
+def test_test_row_count_names_the_missing_rows(make_evidence, rows, words):
     assert TestRowCount().needs(make_evidence(rows=rows), GatePolicy(min_test_rows=500)) == words
 
 
-def test_rejected_share(make_evidence):
+def test_rejected_share_names_the_largest_number_of_rejected_rows(make_evidence):
     evidence = make_evidence(read_rows=500, rejected_rows=4)
     words = RejectedShare().needs(evidence, GatePolicy(max_rejected_share=0.2))
     assert words == "It passes with at most 100 of 500 rows rejected."
@@ -60,12 +60,12 @@ def test_drift_names_the_largest_effect(make_evidence):
               "no number of test rows would decide it."),
     ],
 )  # fmt: skip
-def test_baselines(make_evidence, effect, words):
+def test_beats_baseline_names_the_required_change(make_evidence, effect, words):
     evidence = make_evidence(baseline_effect=effect, baseline_se=0.0)
     assert BeatsBaseline().needs(evidence, POLICY) == words
 
 
-def test_baselines_that_could_be_settled(make_evidence):
+def test_beats_baseline_names_the_rows_that_would_decide_it(make_evidence):
     words = BeatsBaseline().needs(make_evidence(baseline_effect=-0.06, baseline_se=0.02), POLICY)
     assert "falls by about 2.3 % of the baseline" in words
     assert "about 44,000 test rows would decide it" in words
@@ -109,7 +109,7 @@ def test_a_narrow_bound_leaves_only_the_sign(make_evidence):
     assert "at most +0.84 %" in NoRegression().needs(make_evidence(-0.005, 0.001), rule)
 
 
-def test_the_nearest_slice(make_evidence):
+def test_slices_name_the_slice_nearest_to_failing(make_evidence):
     parts = (part(0.0, 0.02, 400, "far"), part(0.08, 0.02, 300, "near"), part(0.3, 0.2, 49, "few"))
     words = Slices().needs(make_evidence(slices=parts), POLICY)
     assert "the nearest is that of near, 0.13 (change +8.0 %" in words
@@ -152,14 +152,14 @@ def test_the_change_that_would_be_evidence(make_evidence, check, where, limit):
         (0.03, "It passes if the error falls by about 2 % of m5's."),
     ],
 )
-def test_the_ratchet(make_evidence, effect, words):
+def test_cumulative_regression_names_the_required_change(make_evidence, effect, words):
     evidence = make_evidence(former=BestFormerChampion(5, 1, 1.0, comparison(effect, 0.01)))
     assert NoCumulativeRegression().needs(evidence, POLICY) == words
     none = replace(evidence, former=None)
     assert "needs a former champion" in NoCumulativeRegression().needs(none, POLICY)
 
 
-def test_budgets(make_evidence):
+def test_latency_and_size_name_the_factor_to_their_budgets(make_evidence):
     evidence = make_evidence(costs=ServingCosts(50.0, None, 2_000_000))
     policy = GatePolicy(latency_budget_ms=100, thresholds={"artifact-size": 10})
     assert "is 2 times the measured time" in Latency().needs(evidence, policy)

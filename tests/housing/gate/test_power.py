@@ -30,7 +30,7 @@ def at(effect, se, clusters=700):
 
 @pytest.mark.parametrize("rule", RULES)
 @given(st.floats(-0.05, 0.05), st.floats(1e-4, 0.05))
-def test_what_lies_at_most_at_the_cut_passes_and_nothing_else(rule, effect, se):
+def test_a_change_passes_exactly_up_to_the_largest_passing_change(rule, effect, se):
     policy, found = GatePolicy(rule=rule), at(effect, se)
     most = largest_passing_change(found, policy)
     if abs(effect - most) > 1e-9:
@@ -50,12 +50,12 @@ def test_the_predicted_rate_is_that_of_simulated_comparisons(rule, true, se):
     assert rate == pytest.approx(predicted, abs=4 * (predicted * (1 - predicted) / 4_000) ** 0.5)
 
 
-def test_the_luck_of_training_widens_it():
+def test_seed_variance_adds_to_the_standard_error_of_the_curve():
     found, policy = at(0.0, 0.003), GatePolicy()
     assert chance(found, policy, 0.01, seed_spread=0.004) == chance(at(0.0, 0.005), policy, 0.01)
 
 
-def test_the_two_numbers():
+def test_the_message_names_both_error_rates():
     found = operating_characteristic(at(-0.01, 0.003), GatePolicy())
     assert found.passes == pytest.approx(chance(at(0, 0.003), GatePolicy(), 0.01))
     assert chance(at(0, 0.003), GatePolicy(), -found.gain_needed) == pytest.approx(0.8)
@@ -94,7 +94,7 @@ def test_the_curve_goes_from_five_percent_better_to_five_percent_worse():
     ("passes", "words"),
     [(0.0001, "in 0.01 % of"), (0.00009, "in fewer than 0.01 % of"), (1.0, "in 100 % of")],
 )
-def test_chances_in_words(passes, words):
+def test_chances_are_written_in_words(passes, words):
     found = replace(operating_characteristic(at(0, 0.003), GatePolicy()), passes=passes)
     assert words in found.message
     assert "lets a 9.9 % regression through" in replace(found, regression=0.099).message

@@ -27,7 +27,7 @@ def stored(evidence, policy=None):
     )
 
 
-def test_what_an_older_record_does_not_hold_never_passes(make_evidence):
+def test_a_check_without_evidence_in_an_older_record_never_passes(make_evidence):
     """A record that lacks every field with a default, as before these fields existed."""
     record = stored(make_evidence())
     for field in dataclasses.fields(Evidence):
@@ -80,7 +80,7 @@ class Stricter:
         return "Nothing."
 
 
-def test_a_check_that_changed_its_mind_or_is_gone_is_named(make_evidence):
+def test_a_check_whose_outcome_changed_or_that_was_removed_is_named(make_evidence):
     record = stored(make_evidence())
     others = tuple(c for c in CHECKS if c.name not in ("sane-predictions", "latency"))
     found = replay(**record, checks=(*others, Stricter()))

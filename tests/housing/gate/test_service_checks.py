@@ -19,12 +19,12 @@ POLICY = GatePolicy(latency_budget_ms=50, thresholds={"artifact-size": 3})
         (ArtifactSize(), ServingCosts(1.0, None, 3_000_001), "failed"),
     ],
 )
-def test_budgets(make_evidence, check, costs, outcome):
+def test_latency_and_size_are_checked_against_their_budgets(make_evidence, check, costs, outcome):
     assert check.run(make_evidence(costs=costs), POLICY).outcome == outcome
 
 
 @pytest.mark.parametrize("check", [Latency(), ArtifactSize(), PreflightRun()])
-def test_what_was_not_measured_is_never_passed(make_evidence, check):
+def test_a_missing_measurement_never_passes(make_evidence, check):
     evidence = make_evidence(costs=None, preflight=None)
     assert check.run(evidence, POLICY).outcome == "not applicable"
     assert check.needs(evidence, POLICY)
@@ -42,7 +42,7 @@ def test_what_was_not_measured_is_never_passed(make_evidence, check):
         (LoadCheck(None, 1.0), "failed"),
     ],
 )
-def test_the_fresh_process(make_evidence, found, outcome):
+def test_the_preflight_check_reports_the_fresh_process(make_evidence, found, outcome):
     result = PreflightRun().run(make_evidence(preflight=found), POLICY)
     assert result.outcome == outcome
     assert found.fault in result.message

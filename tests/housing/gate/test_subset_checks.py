@@ -38,7 +38,7 @@ def test_p_values_are_students(make_evidence):
     assert regression_p_value(comparison(0.051, 0.0), 0.05) == 0
 
 
-def test_holm_by_hand():
+def test_holm_correction_agrees_with_a_hand_calculation():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
@@ -149,7 +149,9 @@ def test_rows_that_cannot_be_compared_at_all(make_evidence, check, where, _margi
 @pytest.mark.parametrize(
     ("effect", "outcome"), [(0.01, "passed"), (0.0101, "failed"), (-0.2, "passed")]
 )
-def test_the_ratchet_holds_the_best_of_before(make_evidence, effect, outcome):
+def test_cumulative_regression_compares_with_the_best_former_champion(
+    make_evidence, effect, outcome
+):
     former = BestFormerChampion(5, 3, 39_000.0, comparison(effect, 0.05))
     result = NoCumulativeRegression().run(
         make_evidence(former=former), GatePolicy(cumulative_margin=0.01)
@@ -170,12 +172,12 @@ ALL = [Slices(), RecentRows(), UncappedRows(), NoCumulativeRegression()]
 
 
 @pytest.mark.parametrize("check", ALL)
-def test_without_a_champion_there_is_nothing_to_hold_it_against(make_evidence, check):
+def test_cumulative_regression_does_not_apply_without_a_former_champion(make_evidence, check):
     assert check.run(make_evidence(champion=None), POLICY).outcome == "not applicable"
 
 
 @pytest.mark.parametrize("check", ALL)
-def test_what_was_not_measured_is_never_passed(make_evidence, check):
+def test_a_missing_measurement_never_passes(make_evidence, check):
     evidence = make_evidence(slices=(), recent=None, uncapped=None, former=None)
     assert check.run(evidence, POLICY).outcome == "not applicable"
 

@@ -18,7 +18,7 @@ def columns(seed: int) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("row", [0, 1, 7, 150])
-def test_a_rows_own_residual_has_no_say_in_what_is_expected_of_it(row: int) -> None:
+def test_the_expected_residual_of_a_row_excludes_its_own(row: int) -> None:
     """Otherwise the interval is fitted on its own target and too narrow for new rows."""
     where, residual = columns(1), np.random.default_rng(2).exponential(1.0, N)
     rows = np.arange(N)

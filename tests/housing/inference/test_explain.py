@@ -16,7 +16,7 @@ def with_interaction(known: np.ndarray) -> Floats:
     return np.asarray(linear(known) + 5.0 * (known[:, 0] & known[:, 3]))
 
 
-def test_of_a_sum_each_group_contributes_its_own_part_both_ways() -> None:
+def test_each_group_of_an_additive_model_contributes_its_own_term() -> None:
     for find in (_exact, _sampled):
         base, found = find(linear, len(WEIGHTS))
         assert base == pytest.approx(3.0)

@@ -66,7 +66,7 @@ def test_the_numbers_are_those_of_the_frame_with_any_number_of_threads(
 @pytest.mark.parametrize(
     "without", [("ratios", "similar"), ("labels",), groups_of(models.spatial(0))]
 )
-def test_what_is_left_out_is_left_out(without, districts):
+def test_excluded_features_are_not_computed(without, districts):
     model = fitted(districts, "boosting", without=without)
     assert predictor(model).agrees(districts[2])
 
@@ -104,7 +104,7 @@ def test_every_family_is_asked_without_frames_alone_and_in_any_mean(
         )  # its seeds may agree
 
 
-def test_a_model_that_cannot_be_read_is_asked_as_it_is(districts):
+def test_a_model_of_unknown_type_predicts_by_its_own_method(districts):
     X, y, X_test = districts
     numbers = [name for name in schema.FEATURES if name in schema.NUMBERS]
     odd = ColumnTransformer([("near", FunctionTransformer(np.nan_to_num), numbers)])

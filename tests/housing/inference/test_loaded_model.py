@@ -49,7 +49,9 @@ def test_the_interval_is_fitted_on_the_residuals_that_the_search_kept(own_store:
     assert covered.lower <= 0.9 <= covered.upper
 
 
-def test_without_stored_residuals_there_is_no_interval_and_a_reason(own_store: Store) -> None:
+def test_a_model_without_stored_residuals_has_no_interval_and_gives_the_reason(
+    own_store: Store,
+) -> None:
     with own_store.read() as connection:
         row = registry.model(connection, 2)
     frame = datasets.read(own_store, row.version)
@@ -62,7 +64,7 @@ def test_without_stored_residuals_there_is_no_interval_and_a_reason(own_store: S
     assert "not stored" in calibration.no_interval_reason
 
 
-def test_what_a_verdict_kept_is_what_the_model_says_and_its_loss_costs_time_alone(
+def test_stored_predictions_equal_the_models_and_their_loss_costs_only_time(
     own_store: Store,
 ) -> None:
     with own_store.read() as connection:
@@ -84,7 +86,7 @@ def test_what_a_verdict_kept_is_what_the_model_says_and_its_loss_costs_time_alon
     assert load(own_store, 2).calibration.coverage == here.coverage
 
 
-def test_of_a_large_table_the_residuals_of_a_sample_make_the_interval(own_store: Store) -> None:
+def test_the_interval_of_a_large_table_uses_a_sample_of_residuals(own_store: Store) -> None:
     with own_store.read() as connection:
         row = registry.model(connection, 2)
     frame = datasets.read(own_store, row.version)

@@ -14,12 +14,12 @@ def _found(actual, ours, theirs, where):
     return compared(actual, ours, theirs, where, confidence=CONFIDENCE)
 
 
-def test_a_look_each_hour_takes_no_equal_model_back() -> None:
+def test_hourly_monitoring_does_not_roll_back_an_equal_model() -> None:
     rng = np.random.default_rng(3)
     assert [week(rng, 20, change) for change in (0.0, -0.03) for _ in range(25)] == [np.inf] * 50
 
 
-def test_a_model_that_errs_by_a_third_more_is_taken_back_within_a_day() -> None:
+def test_a_model_with_a_third_more_error_is_rolled_back_within_a_day() -> None:
     rng = np.random.default_rng(3)
     rows = [week(rng, 50, 0.3) for _ in range(20)]
     assert np.median(rows) <= 50 * 24

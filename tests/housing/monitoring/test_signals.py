@@ -182,7 +182,7 @@ def test_an_expectation_from_few_rows_is_no_reason_for_an_alarm() -> None:
     assert OUTSIDE in _fired(*live, expected=Counts(40_000, 2_600, 21_200))
 
 
-def test_how_the_labels_are_cut_into_windows_makes_no_difference_to_the_evidence() -> None:
+def test_the_evidence_does_not_depend_on_how_labels_are_split_into_windows() -> None:
     """But for the price of more places at which a change may begin."""
     once = log_evidence((400, 4_000), ([450], [3_000]), way=1, design_effect=2)
     cut = log_evidence((400, 4_000), ([45] * 10, [300] * 10), way=1, design_effect=2)
@@ -253,7 +253,7 @@ def test_a_kind_that_chance_does_not_explain_is_an_alarm_at_once(kind: str) -> N
     assert judged([_one(True, kind)], [], OPTIONS)[0].alarm
 
 
-def test_ages_and_rejections() -> None:
+def test_staleness_and_rejected_rows_fire_beyond_their_limits() -> None:
     now = datetime(2026, 1, 31, tzinfo=UTC)
     found = age_signals(now, now - timedelta(days=31), [now - timedelta(days=1)], OPTIONS)
     assert [signal.fired for signal in found] == [False, True, False]

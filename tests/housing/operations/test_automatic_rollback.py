@@ -45,7 +45,7 @@ def _about_error(sent: list[Message]) -> list[str]:
     return [m.text for m in sent if "prices above the predicted" in m.text]
 
 
-def test_a_world_that_changed_takes_no_champion_back(
+def test_a_change_of_prices_rolls_back_no_champion(
     populated_home: Path, tmp_path: Path, sent: list[Message]
 ) -> None:
     """Nobody is better, so nobody takes over: one alarm, which names the remedy."""
@@ -88,7 +88,7 @@ def _calm(settings: Settings, store: Store, count: int = 1, first: int = 20) -> 
     return _runs(settings, store, lambda frame: frame, count, first)
 
 
-def test_a_bad_model_is_taken_back_once(
+def test_a_worse_champion_is_rolled_back_once(
     spoiled: tuple[Settings, Store], sent: list[Message]
 ) -> None:
     settings, store = spoiled
@@ -103,7 +103,7 @@ def test_a_bad_model_is_taken_back_once(
     assert [look.rolled_back_to for look in looks] == [None] * 3
 
 
-def test_after_its_probation_a_champion_is_not_taken_back(
+def test_a_champion_is_not_rolled_back_after_its_probation(
     spoiled: tuple[Settings, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, store = spoiled
@@ -115,7 +115,7 @@ def test_after_its_probation_a_champion_is_not_taken_back(
     assert any("has been champion for more than" in message for message in look.alerts)
 
 
-def test_what_a_restore_made_champion_is_not_taken_back(spoiled: tuple[Settings, Store]) -> None:
+def test_a_champion_made_by_a_restore_is_not_rolled_back(spoiled: tuple[Settings, Store]) -> None:
     settings, store = spoiled
     with store.write() as connection:
         newest = head(connection)

@@ -145,9 +145,7 @@ def test_an_empty_store_has_a_good_backup_too(home: Path) -> None:
     assert backup.restore(there).blobs == 0
 
 
-def test_what_is_damaged_here_is_not_backed_up_as_if_it_were_whole(
-    original: Store, seen: Settings
-) -> None:
+def test_a_damaged_object_is_not_backed_up(original: Store, seen: Settings) -> None:
     with original.read() as connection:
         row = connection.execute(sa.select(blobs).where(blobs.c.kind == "segment")).first()
     assert row is not None
@@ -316,7 +314,7 @@ def test_a_backup_of_a_newer_release_is_left_alone(original: Store, seen: Settin
 # --- where it goes --------------------------------------------------------------------------
 
 
-def test_nothing_is_written_over(original: Store, seen: Settings) -> None:
+def test_a_restore_overwrites_nothing(original: Store, seen: Settings) -> None:
     backup.create(original, seen)
     before = contents(original)
     with pytest.raises(NotPossible, match="not empty"):
@@ -341,7 +339,7 @@ def _interrupt(*_: object, **__: object) -> int:
     raise KeyboardInterrupt
 
 
-def test_two_at_once_are_refused(original: Store, seen: Settings) -> None:
+def test_a_second_backup_at_the_same_time_is_refused(original: Store, seen: Settings) -> None:
     with lease.held_lease(original, owner="the backup of ann", name=MAINTENANCE):
         for work in (backup.create, backup.verify):
             with pytest.raises(RunInProgress, match="the backup of ann"):
@@ -357,7 +355,7 @@ def test_a_run_may_run_meanwhile(original: Store, seen: Settings) -> None:
 # --- keys -----------------------------------------------------------------------------------
 
 
-def test_an_encrypted_snapshot_shows_nothing_and_brings_its_key_back(
+def test_an_encrypted_snapshot_is_unreadable_and_restores_its_key(
     seen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_BACKUP_KEY", KEY)
@@ -390,7 +388,7 @@ def _reading(store: Store) -> sa.Connection:
     return store.engine.connect()
 
 
-def test_another_passphrase_is_said_to_be(
+def test_a_wrong_passphrase_is_named(
     seen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_BACKUP_KEY", KEY)
@@ -417,7 +415,7 @@ def test_one_encrypted_file_cannot_stand_in_for_another(
         assert "not those that were sealed" in backup.verify(store, settings, second.id).problems[0]
 
 
-def test_without_the_signing_key_it_is_restored_and_said(
+def test_a_restore_without_the_signing_key_succeeds_with_a_warning(
     original: Store, seen: Settings, tmp_path: Path
 ) -> None:
     backup.create(original, seen)

@@ -90,7 +90,7 @@ def test_a_damaged_object_is_named_and_healed(sound: Store, seen: Settings, kind
     assert findings(sound, seen) == []
 
 
-def test_what_is_lost_in_both_places_is_said_to_be(sound: Store, seen: Settings) -> None:
+def test_an_object_lost_in_store_and_backup_is_named(sound: Store, seen: Settings) -> None:
     row = _row(sound, "golden")
     for place in (sound.blobs, sound.backup):
         Path(place.path(row.digest, row.suffix)).unlink()
@@ -193,7 +193,7 @@ def test_backups_that_are_old_untried_or_bad_are_named(
 
 
 @pytest.mark.parametrize("file", ["models.parquet", "manifest.json", "an object", "no object"])
-def test_every_backup_is_looked_at_and_its_damage_goes_as_it_is_said(
+def test_every_backup_is_examined_and_the_named_command_repairs_it(
     sound: Store, seen: Settings, file: str
 ) -> None:
     """An older one too: the command that the finding names makes a whole backup."""
@@ -227,7 +227,7 @@ def test_every_backup_is_looked_at_and_its_damage_goes_as_it_is_said(
 
 @pytest.mark.parametrize("damage", [b"other bytes", None])
 @pytest.mark.parametrize("snapshot", [True, False])
-def test_a_damaged_copy_that_only_a_promotion_made_is_found_and_the_next_backup_makes_it_whole(
+def test_a_damaged_copy_made_by_a_promotion_is_found_and_the_next_backup_repairs_it(
     original: Store,
     seen: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -251,7 +251,7 @@ def test_a_damaged_copy_that_only_a_promotion_made_is_found_and_the_next_backup_
     assert not doctor.examine(original, seen).damaged
 
 
-def test_a_backup_reads_copies_again_that_nobody_read_for_a_week(
+def test_a_backup_verifies_copies_that_were_not_verified_for_a_week(
     sound: Store, seen: Settings
 ) -> None:
     row = _row(sound, "model")
@@ -282,7 +282,7 @@ def test_one_examination_that_fails_does_not_stop_the_others(
     assert "no network" in found[0][1]
 
 
-def test_the_champion_is_among_what_is_looked_at(sound: Store, seen: Settings) -> None:
+def test_the_champion_is_examined(sound: Store, seen: Settings) -> None:
     """The checker itself must fail when it should: here the split's proof."""
     with sound.read() as connection:
         champion = registry.model(connection, 2)

@@ -200,7 +200,7 @@ def _look_at(barrier: Barrier) -> None:
             return
 
 
-def test_two_looks_at_once_count_once(home: Home) -> None:
+def test_two_monitoring_runs_at_the_same_time_count_labels_once(home: Home) -> None:
     _deliver(home, "n30.csv", simulate(300, 0, day=30))
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)

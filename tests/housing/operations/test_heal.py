@@ -19,7 +19,7 @@ from tests.housing.operations.test_backup import seen as seen
 
 
 @pytest.mark.parametrize("kind", ["model", "segment"])
-def test_what_is_lost_in_both_places_is_named_once_with_its_remedy(
+def test_an_object_lost_in_store_and_backup_is_named_once_with_its_remedy(
     original: Store, seen: Settings, kind: str
 ) -> None:
     backup.create(original, seen)

@@ -116,7 +116,7 @@ def test_rows_that_are_no_label_are_counted(seen: Settings, opened: Store) -> No
 
 
 @pytest.mark.parametrize("ids", [True, False])
-def test_of_several_prices_for_a_district_none_is_taken(
+def test_conflicting_labels_of_a_key_are_all_rejected(
     seen: Settings, opened: Store, ids: bool
 ) -> None:
     frame = simulate(4, 4)[KEY_AND_PRICE]
@@ -179,7 +179,7 @@ def test_a_file_that_is_no_table_of_prices_is_named(
     assert other.status == "accepted"
 
 
-def test_a_sample_says_why_each_district_was_picked(opened: Store) -> None:
+def test_a_labelling_sample_gives_the_reason_for_each_row(opened: Store) -> None:
     found = sample(opened, 20, seed=1)
     assert len(found) == 20
     assert found[schema.TARGET].isna().all()

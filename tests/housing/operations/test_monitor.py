@@ -75,7 +75,7 @@ def _alarms(look: MonitorRun, source: str) -> set[str]:
     return {s.name for window in look.windows if window.source == source for s in window.alarms}
 
 
-def test_calm_runs_are_calm(populated_home: Path, tmp_path: Path) -> None:
+def test_runs_without_change_raise_no_alarm(populated_home: Path, tmp_path: Path) -> None:
     with _home(populated_home, tmp_path) as (settings, store):
         looks = _runs(settings, store, lambda frame: frame, 3)
         drift = [s.name for look in looks for w in look.windows for s in w.signals
@@ -105,14 +105,14 @@ def test_drift_is_an_alarm_on_its_second_run_and_reported_once(
         assert "<svg" in page
 
 
-def test_nothing_is_looked_at_twice(populated_home: Path, tmp_path: Path) -> None:
+def test_no_row_is_monitored_twice(populated_home: Path, tmp_path: Path) -> None:
     with _home(populated_home, tmp_path) as (settings, store):
         _runs(settings, store, _richer, 1)
         again = monitor(store, settings)
         assert [window.source for window in again.windows] == ["clock"]
 
 
-def test_few_rows_gather_until_they_are_enough(populated_home: Path, tmp_path: Path) -> None:
+def test_few_rows_are_collected_until_they_are_enough(populated_home: Path, tmp_path: Path) -> None:
     with _home(populated_home, tmp_path) as (settings, store):
         sizes = []
         for day in range(30, 34):
@@ -183,7 +183,7 @@ def test_predictions_and_their_late_labels_are_monitored(
         assert [w.source for w in third.windows] == ["clock"]
 
 
-def test_an_alarm_of_live_error_stands_until_labels_end_it(
+def test_an_alarm_of_live_error_stays_until_later_labels_end_it(
     populated_home: Path, tmp_path: Path, sent: list[Message]
 ) -> None:
     """A window without labels says nothing about the error."""
@@ -199,7 +199,9 @@ def test_an_alarm_of_live_error_stands_until_labels_end_it(
         assert len([m for m in sent if "above the predicted" in m.text]) == 1
 
 
-def test_a_held_batch_is_upstreams_doing(populated_home: Path, tmp_path: Path) -> None:
+def test_a_quarantined_batch_raises_the_upstream_signal(
+    populated_home: Path, tmp_path: Path
+) -> None:
     with _home(populated_home, tmp_path) as (settings, store):
         assert "quarantined batches" in _alarms(monitor(store, settings), "clock")
 
@@ -223,6 +225,6 @@ def test_a_batch_of_a_clock_that_was_ahead_is_an_alarm_and_stays_one_beside_stal
             )
 
 
-def test_without_a_champion_there_is_nothing_to_watch(store: Store) -> None:
+def test_monitoring_without_a_champion_is_refused(store: Store) -> None:
     with pytest.raises(NotPossible, match="no champion yet"):
         monitor(store, load_settings())

@@ -130,7 +130,7 @@ def test_a_batch_that_was_withdrawn_changes_nothing(home: Home, other: Home) -> 
     assert _judged(home) == _judged(other)
 
 
-def test_what_is_withdrawn_after_an_alarm_no_longer_counts(home: Home) -> None:
+def test_labels_withdrawn_after_an_alarm_no_longer_count(home: Home) -> None:
     bad = _deliver(home, "bad.csv", _dearer(simulate(300, 0, day=30)))
     datasets.append_waiting(home[1], reason="test", run=None)
     assert [s.name for w in _look(home).windows for s in w.alarms if s.kind == "error"]
@@ -145,7 +145,7 @@ def test_what_is_withdrawn_after_an_alarm_no_longer_counts(home: Home) -> None:
     assert any("prices above" in message for message in _look(home).alerts), "an alarm of its own"
 
 
-def test_a_batch_that_was_held_counts_once_it_is_released(home: Home) -> None:
+def test_a_quarantined_batch_counts_once_it_is_released(home: Home) -> None:
     _deliver(home, "n20.csv", simulate(300, 0, day=20))
     _look(home)
     batches.release_quarantined(home[1], 3)
@@ -221,7 +221,7 @@ def test_a_price_from_a_batch_that_was_withdrawn_is_none(home: Home) -> None:
     assert _priced(_look(home)) == {"predictions": 120}
 
 
-def test_prices_gather_until_they_are_enough(home: Home) -> None:
+def test_labels_are_collected_until_they_are_enough(home: Home) -> None:
     frame = simulate(90, 0, day=40)
     _answer(home[1], frame)
     _label(home[1], frame.head(30), "x")
@@ -271,7 +271,7 @@ def _log_many(store: Store, files: int, rows: int) -> np.ndarray:
     return keys
 
 
-def test_of_the_answers_only_keys_are_read_and_only_when_prices_come(
+def test_only_the_keys_of_predictions_are_read_and_only_when_labels_arrive(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files, rows = 12, 500
@@ -293,7 +293,7 @@ def test_of_the_answers_only_keys_are_read_and_only_when_prices_come(
     assert reads.fetched == [], "they have been judged"
 
 
-def test_of_many_answers_with_inputs_a_sample_is_read(
+def test_a_sample_of_many_logged_inputs_is_read(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("housing.operations.monitor_inputs.MOST_FILES", 4)

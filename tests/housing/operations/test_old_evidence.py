@@ -39,7 +39,9 @@ def _found(store: Store, settings: Settings) -> list[str]:
 
 
 @pytest.mark.system
-def test_nothing_takes_them_for_lost(answered: Store, seen: Settings, tmp_path: Path) -> None:
+def test_pruned_predictions_are_not_reported_as_lost(
+    answered: Store, seen: Settings, tmp_path: Path
+) -> None:
     before = backup.create(answered, seen)
     assert _expire(answered) == 1
     assert _found(answered, seen) == []
@@ -70,7 +72,7 @@ def test_a_server_that_died_between_marking_and_deleting(
     assert _found(answered, seen) == []
 
 
-def test_they_go_while_a_backup_is_made(
+def test_predictions_are_pruned_while_a_backup_is_made(
     answered: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = backup.copy_new, []
@@ -85,7 +87,7 @@ def test_they_go_while_a_backup_is_made(
     assert backup.verify(answered, seen, snapshot.id).problems == ()
 
 
-def test_what_nobody_dropped_is_still_missed(answered: Store, seen: Settings) -> None:
+def test_a_missing_object_that_was_not_pruned_is_reported(answered: Store, seen: Settings) -> None:
     with answered.read() as connection:
         row = connection.execute(blobs.select().where(blobs.c.kind == "answers")).first()
     assert row is not None
@@ -94,7 +96,7 @@ def test_what_nobody_dropped_is_still_missed(answered: Store, seen: Settings) ->
         backup.create(answered, seen)
 
 
-def test_their_numbers_are_never_given_again(answered: Store) -> None:
+def test_numbers_of_pruned_predictions_are_never_reused(answered: Store) -> None:
     """The monitor remembers up to which number it has looked."""
     with answered.read() as connection:
         numbers = [row.id for row in predictions.since(connection, 0)]

@@ -201,7 +201,7 @@ def test_a_cloned_database_deletes_no_copies_of_the_other(
     assert copy.is_file()
 
 
-def test_after_a_take_over_it_is_the_other_database_that_deletes_nothing(
+def test_after_a_take_over_the_other_database_deletes_nothing(
     original: Store, seen: Settings, clone: Settings, later: Later
 ) -> None:
     _copied_by_a_run(original, b"of the first")
@@ -262,7 +262,7 @@ def test_an_older_database_is_named_although_no_file_is_newer(
         pytest.fail("it began to work")
 
 
-def test_a_restored_older_backup_says_whose_copies_are_newer(
+def test_a_restored_older_backup_names_the_database_with_newer_copies(
     original: Store, seen: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backup.create(original, seen)

@@ -53,7 +53,7 @@ def drafted(
         sys.modules.pop(name, None)  # the next draft has the same name
 
 
-def test_columns_are_taken_for_what_they_are(table, tmp_path, monkeypatch):
+def test_the_kind_of_each_column_is_recognised(table, tmp_path, monkeypatch):
     problem = drafted(table, tmp_path, monkeypatch)
     found = {column.name: column for column in problem.table.columns}
     assert list(found) == ["size", "kind", "open", "gap", "model", "cost"], (
@@ -141,7 +141,7 @@ def test_a_package_is_drafted_while_its_name_is_already_that_of_the_problem(tabl
         ("cost", "statistics", "Python has a module of that name"),
     ],
 )
-def test_what_cannot_be_drafted_is_named_and_nothing_is_written(
+def test_a_table_that_cannot_be_drafted_is_named_and_no_file_is_written(
     table, tmp_path, target, name, message
 ):
     table.to_csv(tmp_path / "orders.csv", index=False)
@@ -221,7 +221,7 @@ def test_a_target_near_zero_is_drafted_so_that_its_model_can_be_promoted(tmp_pat
     assert "There is no champion yet" not in said
 
 
-def test_what_is_to_be_typed_next_stands_on_one_line_each(table, tmp_path):
+def test_each_next_command_is_on_its_own_line(table, tmp_path):
     folder = tmp_path / ("a" * 60) / ("b" * 60)
     folder.mkdir(parents=True)
     file = folder / "orders.csv"

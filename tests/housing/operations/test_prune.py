@@ -139,7 +139,7 @@ def _read_by_the_monitor(store: Store) -> list[object]:
     return found
 
 
-def test_records_of_the_monitor_go_but_for_those_that_it_reads(
+def test_monitoring_records_are_pruned_except_those_that_the_monitor_reads(
     original: Store, seen: Settings, later: Later
 ) -> None:
     _monitored(original, 1, 150)
@@ -176,16 +176,14 @@ def test_old_champions_go_once_newer_ones_are_enough(
         promote.roll_back(original, 1, "too late")
 
 
-def test_the_champion_of_long_ago_stays_while_it_is_in_force(
-    original: Store, seen: Settings, later: Later
-) -> None:
+def test_the_champion_is_kept_however_old(original: Store, seen: Settings, later: Later) -> None:
     later(3000)
     prune.prune(original, seen)
     assert all(path.exists() for path in files(original, 2))
     assert all(path.exists() for path in files(original, 1))  # of the latest few
 
 
-def test_the_horizon_is_not_gone_inside(
+def test_nothing_within_the_horizon_is_pruned(
     original: Store, seen: Settings, later: Later, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(NotPossible, match=r"rollback horizon is 30 days.*HORIZON_DAYS"):
@@ -196,7 +194,9 @@ def test_the_horizon_is_not_gone_inside(
 
 
 @pytest.mark.parametrize("name", ["run", MAINTENANCE])
-def test_it_waits_for_nobody(original: Store, seen: Settings, name: str) -> None:
+def test_prune_is_refused_while_another_command_has_the_lease(
+    original: Store, seen: Settings, name: str
+) -> None:
     with (
         lease.held_lease(original, owner="somebody else", name=name),
         pytest.raises(RunInProgress, match="somebody else"),
@@ -204,7 +204,7 @@ def test_it_waits_for_nobody(original: Store, seen: Settings, name: str) -> None
         prune.prune(original, seen)
 
 
-def test_files_that_nothing_names_are_swept_away_when_old(
+def test_old_unreferenced_files_are_deleted(
     original: Store, seen: Settings, tmp_path: Path
 ) -> None:
     orphan = original.blobs.put(b"never recorded", "bin")
@@ -223,7 +223,7 @@ def test_files_that_nothing_names_are_swept_away_when_old(
     assert original.blobs.get(fresh.digest, "bin")
 
 
-def test_a_dry_run_says_what_the_prune_then_does(
+def test_a_dry_run_predicts_what_the_prune_does(
     original: Store,
     seen: Settings,
     challengers: list[int],
@@ -262,7 +262,7 @@ def _everything(store: Store) -> list[str]:
 
 
 @pytest.mark.parametrize("key", [None, "a passphrase of the backup"])
-def test_what_a_killed_backup_leaves_goes_encrypted_or_not(
+def test_files_of_a_killed_backup_are_pruned_encrypted_or_not(
     original: Store, seen: Settings, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     if key is not None:
@@ -303,7 +303,7 @@ def test_a_prune_that_fails_names_what_and_is_run_again(
     assert not other.exists()
 
 
-def test_a_model_that_is_pruned_while_it_is_loaded_is_said_to_be(
+def test_a_model_that_is_pruned_while_it_is_loaded_is_named(
     original: Store,
     seen: Settings,
     challengers: list[int],
@@ -322,7 +322,7 @@ def test_a_model_that_is_pruned_while_it_is_loaded_is_said_to_be(
         artifacts.get_model(original, _artifact(original, challengers[0]))
 
 
-def test_old_backups_go_and_their_copies_with_them(
+def test_old_backups_are_pruned_with_their_copies(
     original: Store,
     seen: Settings,
     challengers: list[int],

@@ -23,7 +23,7 @@ def _the_forest_of_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FAMILIES, "forest", small_forest())  # type: ignore[arg-type]
 
 
-def test_it_is_the_same_model_to_the_byte(original: Store, seen: Settings) -> None:
+def test_a_reproduced_model_is_identical_to_the_byte(original: Store, seen: Settings) -> None:
     done = reproduce(original, seen, 2)
     assert (done.same, done.same_bytes, done.worst) == (True, True, 0.0)
     assert done.compared_with == "the stored model"

@@ -68,7 +68,9 @@ def late(store: Store) -> None:
         connection.execute(approvals.update().values(expires_at=approvals.c.requested_at))
 
 
-def test_what_waits_is_promoted_by_nobody_else(store: Store, run: RunContext, asked: Ran) -> None:
+def test_a_challenger_awaiting_approval_is_not_promoted_otherwise(
+    store: Store, run: RunContext, asked: Ran
+) -> None:
     assert champion(store) is None
     assert "does nothing" in what_next(store, load_settings())
     stands = existing_verdict(store, asked.version, load_settings())
@@ -128,7 +130,7 @@ def test_approving_promotes_and_is_recorded(store: Store, run: RunContext, asked
     assert count(store, promotion_log) == 1
 
 
-def test_rejecting_keeps_and_the_next_run_does_not_ask_again(
+def test_rejecting_keeps_the_champion_and_the_next_run_requests_nothing(
     store: Store, run: RunContext, asked: Ran
 ) -> None:
     assert approval.reject(store, load_settings(), run.id, "not now").outcome == "rejected"
@@ -140,7 +142,9 @@ def test_rejecting_keeps_and_the_next_run_does_not_ask_again(
         approval.approve(store, load_settings(), run.id, "after all")
 
 
-def test_what_nobody_decides_expires_into_keep(store: Store, run: RunContext, asked: Ran) -> None:
+def test_an_undecided_request_expires_and_the_champion_stays(
+    store: Store, run: RunContext, asked: Ran
+) -> None:
     assert notifications.expire_approvals(store) == []
     late(store)
     with pytest.raises(NotPossible, match="it was expired"):
@@ -160,7 +164,7 @@ def test_expiry_names_the_runs(store: Store, run: RunContext, asked: Ran) -> Non
     assert shown["message"].startswith("Approval request of r")
 
 
-def test_the_next_run_drops_what_nobody_decided(small: Settings, land: Land) -> None:
+def test_the_next_run_expires_an_undecided_request(small: Settings, land: Land) -> None:
     """Without a server and its watch too: runs from cron are enough."""
     with open_store(small) as store:
         land("a.csv")
@@ -179,7 +183,7 @@ def test_the_next_run_drops_what_nobody_decided(small: Settings, land: Land) -> 
 
 
 @pytest.mark.parametrize(("decision", "outcome"), [("approve", "promoted"), ("reject", "kept")])
-def test_the_run_that_asked_says_what_became_of_it(
+def test_the_run_that_requested_approval_shows_the_decision(
     store: Store, run: RunContext, asked: Ran, decision: str, outcome: str
 ) -> None:
     getattr(approval, decision)(store, load_settings(), run.id, "seen")
@@ -230,7 +234,9 @@ def test_a_decision_takes_a_reason(store: Store, run: RunContext, asked: Ran, de
     assert status(store)["status"] == "pending"
 
 
-def test_what_is_on_hold_goes_on_waiting(store: Store, run: RunContext, land: Land) -> None:
+def test_a_blocked_challenger_keeps_its_open_request(
+    store: Store, run: RunContext, land: Land
+) -> None:
     land("a.csv")
     first = run_pipeline(store, run)
     land("b.csv", seed=1)
@@ -299,7 +305,9 @@ def test_a_promotion_that_was_cut_off_is_finished_by_approving_again(
     assert champion(store) == asked.challenger
 
 
-def test_of_two_who_decide_at_once_one_is_first(store: Store, run: RunContext, asked: Ran) -> None:
+def test_of_two_simultaneous_decisions_only_one_succeeds(
+    store: Store, run: RunContext, asked: Ran
+) -> None:
     ends: list[str] = []
     ready = threading.Barrier(2)
 
@@ -322,7 +330,7 @@ def test_of_two_who_decide_at_once_one_is_first(store: Store, run: RunContext, a
     assert champion(store) == (asked.challenger if "approved" in ends else None)
 
 
-def test_what_is_approved_is_backed_up_before_it_is_champion(
+def test_an_approved_challenger_is_backed_up_before_its_promotion(
     store: Store, run: RunContext, asked: Ran
 ) -> None:
     """Model, golden rows, segments, sides and calibration can be read from the backup alone."""
@@ -392,7 +400,7 @@ def test_a_run_that_promotes_answers_what_was_asked_before(
         assert queries.status(connection)["needs_a_person"] == []
 
 
-def test_what_waits_for_a_model_that_became_champion_otherwise_changes_nothing(
+def test_approving_a_model_that_is_champion_already_changes_nothing(
     store: Store, run: RunContext, asked: Ran
 ) -> None:
     """Promoted without a question meanwhile, e.g. because the policy asks no longer."""

@@ -95,7 +95,7 @@ def kept_out(store: Store, land: Land, request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("kept_out", ["quarantined", "discarded", "withdrawn"], indirect=True)
 @pytest.mark.parametrize("again", AGAIN)
-def test_rows_that_are_kept_out_are_quarantined_whatever_brings_them(
+def test_blocked_rows_are_quarantined_whatever_file_delivers_them(
     store: Store, land: Land, kept_out: str, again: str
 ) -> None:
     bad = BAD if "withdrawn" in kept_out else OTHER_UNIT
@@ -185,7 +185,7 @@ def test_a_blocked_batch_that_is_withdrawn_names_both_commands(
 
 
 @pytest.mark.parametrize("copy", ["shuffled", "ids", "part", "waits"])
-def test_copies_are_withdrawn_with_what_they_repeat_and_come_back_with_it(
+def test_copies_are_withdrawn_and_restored_with_the_batch_that_they_repeat(
     store: Store, land: Land, copy: str
 ) -> None:
     land("a.csv", frame=BASE)
@@ -216,7 +216,7 @@ def test_copies_are_withdrawn_with_what_they_repeat_and_come_back_with_it(
     assert _keys(store) == whole
 
 
-def test_a_later_batch_that_brings_other_rows_stays_and_is_named(store: Store, land: Land) -> None:
+def test_a_later_batch_with_other_rows_stays_and_is_named(store: Store, land: Land) -> None:
     land("a.csv", frame=BASE)
     _take(store)
     land("b.csv", frame=BAD)

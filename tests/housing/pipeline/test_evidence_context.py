@@ -70,7 +70,7 @@ def evidence_of(store: Store, ran: Ran) -> Evidence:
         return records.read(registry.evaluation(connection, ran.judged.evaluation).evidence)
 
 
-def test_three_runs(
+def test_new_rows_drift_and_reuse_are_measured_over_three_runs(
     store: Store, land: Land, monkeypatch: pytest.MonkeyPatch, small: Settings
 ) -> None:
     monkeypatch.setenv("HOUSING_SEARCH__ENSEMBLE_SIZE", "2")
@@ -219,7 +219,9 @@ def test_a_test_row_with_two_corrected_values_is_new(store: Store, land: Land) -
     assert not evidence_of(store, second).repeated
 
 
-def test_what_was_taken_back_is_no_measure_for_others(store: Store, land: Land) -> None:
+def test_a_rolled_back_champion_is_not_a_former_champion_in_comparisons(
+    store: Store, land: Land
+) -> None:
     land("a.csv", 600)
     crowned(store)
     land("b.csv", 300, seed=1)
@@ -234,7 +236,7 @@ def test_what_was_taken_back_is_no_measure_for_others(store: Store, land: Land) 
     assert {second.challenger, third.challenger} == {2, 3}
 
 
-def test_a_test_set_that_flatters_is_told(store: Store, land: Land) -> None:
+def test_an_overfitted_test_set_is_reported(store: Store, land: Land) -> None:
     land("a.csv", 600)
     crowned(store)
     land("b.csv", 300, seed=1)

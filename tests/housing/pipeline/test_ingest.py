@@ -112,7 +112,7 @@ DRESSES: dict[str, Callable[[pd.DataFrame], bytes]] = {
 
 
 @pytest.mark.parametrize("name", DRESSES)
-def test_known_rows_make_no_version_whatever_they_are_written_in(
+def test_known_rows_in_any_file_format_make_no_version(
     store: Store, small: Settings, tmp_path: Path, table: pd.DataFrame, name: str
 ) -> None:
     table.to_csv(tmp_path / "a.csv", index=False)
@@ -164,7 +164,7 @@ def test_ids_that_differ_in_case_zeros_or_inner_blanks_are_other_districts(
 # --- there and back --------------------------------------------------------------------------
 
 
-def test_a_table_of_somebody_elses_is_followed_there_and_back(
+def test_a_changed_source_table_is_followed_in_both_directions(
     store: Store, small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path / 'other.db'}"
@@ -423,7 +423,7 @@ def _begun(path: Path) -> Paused:
 
 
 @pytest.mark.parametrize("same_bytes", [True, False])
-def test_of_two_processes_with_the_same_rows_one_brings_them_in(
+def test_of_two_processes_with_the_same_rows_only_one_stores_them(
     store: Store, small: Settings, tmp_path: Path, table: pd.DataFrame, same_bytes: bool
 ) -> None:
     paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
@@ -442,7 +442,7 @@ def datasets_of(store: Store) -> list[int]:
         return list(connection.execute(sa.select(batches_table.c.id)).scalars())
 
 
-def test_a_delivery_killed_half_way_is_taken_by_the_next(
+def test_an_interrupted_delivery_is_ingested_by_the_next_run(
     store: Store, small: Settings, tmp_path: Path, table: pd.DataFrame
 ) -> None:
     path = tmp_path / "a.csv"
@@ -503,7 +503,7 @@ def test_a_real_table_after_simulated_rows_is_refused_with_the_way_to_start_over
     assert notice.startswith("SIMULATED DISTRICTS: b1 of the dataset")
 
 
-def test_simulated_rows_do_not_take_the_place_of_a_table_beside_real_ones(
+def test_simulated_rows_are_left_out_beside_real_ones(
     store: Store, small: Settings, home: Path, table: pd.DataFrame
 ) -> None:
     (home / "landing").mkdir(exist_ok=True)

@@ -119,7 +119,7 @@ def test_groups_are_compared_with_all_other_rows(opened: Store) -> None:
         assert part.against_rest.lower < part.against_rest.value < part.against_rest.upper
 
 
-def test_the_server_shows_the_card_once_it_is_there(seen: Settings, opened: Store) -> None:
+def test_the_server_shows_the_card_once_it_is_written(seen: Settings, opened: Store) -> None:
     (seen.home / "reports" / "card-m2.html").unlink(missing_ok=True)  # another test's, if any
     with running(seen) as client:
         assert "housing card m2" in client.get("/model/card").json()["detail"]
@@ -149,7 +149,7 @@ def test_an_export_gives_the_same_numbers_elsewhere(opened: Store, tmp_path: Pat
     ("kind", "words"),
     [("onnx", "no converter"), ("mlflow", "not installed"), ("pickle", "skops, onnx or mlflow")],
 )
-def test_what_cannot_be_checked_is_not_written(
+def test_an_export_that_cannot_be_verified_is_not_written(
     opened: Store, tmp_path: Path, kind: str, words: str
 ) -> None:
     with pytest.raises(NotPossible, match=words):

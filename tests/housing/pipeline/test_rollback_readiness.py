@@ -114,5 +114,5 @@ def test_libraries_that_cannot_load_what_was_stored_are_seen(
     assert "broken" in found.not_ready[0].detail
 
 
-def test_without_a_champion_there_is_nothing_to_try(store: Store, settings: Settings) -> None:
+def test_readiness_without_a_champion_has_no_checks(store: Store, settings: Settings) -> None:
     assert rollback_readiness.check(store, settings).checks == ()

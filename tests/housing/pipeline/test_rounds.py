@@ -126,7 +126,7 @@ def test_after_a_rollback_the_stored_challenger_is_judged_against_the_former_cha
     assert plain_run().outcome == "nothing new"
 
 
-def test_a_delivery_of_known_rows_changes_nothing_that_is_said_of_the_next_run(
+def test_a_delivery_of_known_rows_does_not_change_the_announced_next_run(
     five: Settings,
 ) -> None:
     _back(five, 1)
@@ -143,7 +143,9 @@ def test_a_delivery_of_known_rows_changes_nothing_that_is_said_of_the_next_run(
     assert (promoted.outcome, promoted.challenger, promoted.version) == ("promoted", 5, 5)
 
 
-def test_what_was_taken_back_has_no_twin_until_it_is_released(five: Settings) -> None:
+def test_a_model_with_the_recipe_of_a_blocked_one_is_not_promoted_until_it_is_unblocked(
+    five: Settings,
+) -> None:
     _back(five, 1)
     assert plain_run().champion == 5
     plan = _back(five, None)
@@ -201,7 +203,9 @@ def test_a_rollback_blocks_a_batch_and_what_repeats_its_rows_at_once(two: Settin
         roll_back(store, None, "complaints", batch=2, within=seen)
 
 
-def test_dataset_and_model_taken_back_in_any_order_end_alike(five: Settings) -> None:
+def test_withdrawing_the_batch_and_rolling_back_the_model_in_any_order_end_alike(
+    five: Settings,
+) -> None:
     """The rows of m4 again: the model of these rows is blocked, whatever the version's number."""
     with open_store(five) as store:
         datasets.withdraw(store, 5, reason="in doubt")
@@ -278,7 +282,7 @@ def test_no_other_stored_challenger_follows_an_override_without_new_rows(five: S
     assert plain_run().challenger == 6
 
 
-def test_what_passes_the_gate_is_promoted_by_hand_and_nothing_is_overridden(
+def test_a_model_that_passes_the_gate_is_promoted_by_hand_without_an_override(
     two: Settings,
 ) -> None:
     _back(two, None)
@@ -334,7 +338,7 @@ def _looks(settings: Settings, run: int) -> list[int]:
     return list(row.evidence["judged_before"])
 
 
-def test_a_verdict_that_is_only_shown_is_no_look_at_the_rows(two: Settings) -> None:
+def test_a_verdict_that_judge_only_shows_does_not_count_as_a_decision(two: Settings) -> None:
     _entered(two, "d")
     manual_promotion.judge(3)
     assert _next(two) == (
@@ -358,7 +362,7 @@ def test_looks_by_hand_count_for_a_promotion_by_hand(two: Settings) -> None:
     assert (_looks(two, shown.result.run), _looks(two, asked.result.run)) == ([], [1])
 
 
-def test_a_refused_promotion_by_hand_is_a_look_and_says_so(two: Settings) -> None:
+def test_a_refused_promotion_by_hand_counts_as_a_decision_and_states_it(two: Settings) -> None:
     _entered(two, "d")
     refused = manual_promotion.promote_model(3, "we want it")
     assert refused.result.outcome != "promoted"
@@ -376,7 +380,7 @@ def test_a_refused_promotion_by_hand_is_a_look_and_says_so(two: Settings) -> Non
     )
 
 
-def test_a_promotion_by_hand_that_died_before_its_log_entry_is_done_again(
+def test_an_interrupted_promotion_by_hand_is_completed_by_repeating_it(
     two: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(*_: object) -> int:

@@ -20,7 +20,9 @@ def test_a_second_run_is_refused_and_named(store: Store, small: Settings) -> Non
             assert runs.get(connection, first.id + 1).status == "refused"
 
 
-def test_a_run_that_fails_says_why_and_frees_the_lease(store: Store, small: Settings) -> None:
+def test_a_failed_run_records_its_error_and_releases_the_lease(
+    store: Store, small: Settings
+) -> None:
     with pytest.raises(NothingToTrainOn), start_run("nightly", NightlyParameters()) as run:
         raise NothingToTrainOn(why="no rows", next_step="Bring some.")
     with store.read() as connection:

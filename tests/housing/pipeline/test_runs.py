@@ -102,7 +102,7 @@ def test_the_first_run_promotes_what_beats_the_baselines(
 TABLES = (batches, trials, models, evaluations, promotion_log, blobs)
 
 
-def test_a_run_that_died_after_its_promotion_is_told_by_the_next(
+def test_a_promotion_by_a_run_that_died_is_reported_by_the_next_run(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
@@ -119,7 +119,7 @@ def test_a_run_that_died_after_its_promotion_is_told_by_the_next(
     assert [b.status for b in again.intake.batches] == ["unchanged"]
 
 
-def test_a_concluded_run_has_nothing_left_to_do(store: Store, run: RunContext, land: Land) -> None:
+def test_a_finished_run_leaves_no_work(store: Store, run: RunContext, land: Land) -> None:
     land("a.csv")
     first = run_pipeline(store, run)
     finish_run(store, run, of_verdict(run.id, first.version, first.judged, dry_run=False))
@@ -129,7 +129,7 @@ def test_a_concluded_run_has_nothing_left_to_do(store: Store, run: RunContext, l
     assert existing_verdict(store, dataset_steps.freeze(store, run).id, load_settings()) is None
 
 
-def test_work_is_looked_for_until_it_is_carried_out(
+def test_a_verdict_that_was_not_carried_out_is_work_for_the_next_run(
     store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land("a.csv")
@@ -166,7 +166,7 @@ def _take_back(store: Store, run: RunContext, land: Land, *, batch: int | None =
     return TakenBack(first, second, judged)
 
 
-def test_what_was_taken_back_is_not_promoted_until_it_is_released(
+def test_a_blocked_model_is_not_promoted_until_it_is_unblocked(
     store: Store, run: RunContext, land: Land
 ) -> None:
     taken = _take_back(store, run, land)
@@ -186,7 +186,7 @@ def test_what_was_taken_back_is_not_promoted_until_it_is_released(
     assert existing_verdict(store, version, load_settings()) is not None
 
 
-def test_a_run_trains_on_a_held_batch_and_does_not_promote(
+def test_a_run_trains_on_a_blocked_batch_and_does_not_promote(
     store: Store, run: RunContext, land: Land
 ) -> None:
     taken = _take_back(store, run, land, batch=2)
@@ -207,7 +207,7 @@ def test_a_run_trains_on_a_held_batch_and_does_not_promote(
     assert fourth.judged.block_reason == ""
 
 
-def test_a_rollback_holds_only_a_batch_that_can_have_caused_it(
+def test_a_rollback_blocks_only_a_batch_that_the_champion_was_trained_on(
     store: Store, run: RunContext, land: Land
 ) -> None:
     land("a.csv")
@@ -425,7 +425,7 @@ def test_the_backup_is_read_back_before_the_promotion(
     assert store.backup.get(digest, artifacts.FORMAT)
 
 
-def test_a_report_says_what_happened(
+def test_the_report_names_outcome_and_models(
     store: Store, run: RunContext, land: Land, small: Settings
 ) -> None:
     bad = landing_rows(0, 300).astype({"median_income": object})
@@ -465,7 +465,7 @@ def test_a_card_that_cannot_be_made_leaves_the_report(
     assert ran.judged.message.split(";")[0] in " ".join(html.unescape(page).split())
 
 
-def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(
+def test_an_unreadable_file_is_reported_and_the_others_are_ingested(
     store: Store, run: RunContext, land: Land, small: Settings
 ) -> None:
     land("a.csv")

@@ -52,7 +52,7 @@ def _copy(store: Store, evaluation: int, **facts: Any) -> int:
         return int(connection.execute(new).scalar_one())
 
 
-def test_of_two_verdicts_on_the_same_the_newest_stands(
+def test_the_newest_of_two_verdicts_on_the_same_inputs_counts(
     store: Store, run: RunContext, second: Ran
 ) -> None:
     newest = _copy(store, second.judged.evaluation, outcome="inconclusive")
@@ -72,7 +72,7 @@ def test_another_policy_judges_again(
     assert (again.search, again.challenger) == (second.search, second.challenger)
 
 
-def test_a_verdict_that_no_finished_run_came_to_is_taken_up(
+def test_the_verdict_of_an_unfinished_run_is_completed(
     store: Store, run: RunContext, second: Ran
 ) -> None:
     """Runs of another model, or of this one to another verdict, have told nobody of this one."""
@@ -120,7 +120,9 @@ def test_the_content_is_rows_and_sides(store: Store, run: RunContext, second: Ra
     assert sorted(alike) == [second.version, 4]
 
 
-def test_a_dry_run_and_the_run_after_it(store: Store, run: RunContext, land: Land) -> None:
+def test_the_run_after_a_dry_run_promotes_without_a_search(
+    store: Store, run: RunContext, land: Land
+) -> None:
     land("a.csv")
     ran = run_pipeline(store, run, promoting=False)
     finish_run(store, run, of_verdict(run.id, ran.version, ran.judged, dry_run=True))

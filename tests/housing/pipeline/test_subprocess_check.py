@@ -77,7 +77,7 @@ def test_no_result_is_no_fault(store: Store, small: Settings) -> None:
     assert "the process ended with -9" in begun.result(PREFLIGHT_SECONDS).not_run
 
 
-def test_the_process_ends_with_what_it_accompanies(
+def test_the_subprocess_ends_with_its_parent(
     store: Store, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_GATE__PREFLIGHT", "true")

@@ -26,11 +26,11 @@ def test_groups_that_are_worse_beyond_chance_are_named_worst_first():
     assert "NEAR BAY" not in found
 
 
-def test_without_such_a_group_the_largest_difference_is_named_as_chance():
+def test_without_a_worse_group_the_largest_difference_is_attributed_to_chance():
     found = text(group("INLAND", 0.1, -0.02), group("NEAR BAY", 0.2, -0.1))
     assert "none are served worse" in found
     assert "the largest difference: ocean proximity NEAR BAY, +20.0 %" in found
 
 
-def test_without_groups_nothing_is_said():
+def test_no_groups_give_no_text():
     assert text() == ""

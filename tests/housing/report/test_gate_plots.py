@@ -67,7 +67,7 @@ def test_the_two_numbers_stand_in_page_and_summary(report):
     assert gate_plots.characteristic(could, -0.002).alt == could.message
 
 
-def test_the_luck_of_training_stands_beside_the_interval(report):
+def test_seed_variance_is_shown_beside_the_interval(report):
     page = render(report)
     assert "other seeds of its 3 members would change its error by about" in page
     assert "Champion: not measured: a single model" in page
@@ -83,7 +83,7 @@ def test_drift_is_shown_by_column_and_by_share(report):
         assert each.column.replace("_", " ") in gate_plots.drift_shares(each, found, number).alt
 
 
-def test_wear_takes_two_runs(report):
+def test_reuse_of_the_test_set_is_plotted_from_two_runs_on(report):
     wear = report.evidence.holdout_reuse
     runs = [(START + timedelta(days=i), replace(wear, decisions=i)) for i in range(3)]
     assert gate_plots.holdout_reuse(runs[:1]) is None
@@ -101,13 +101,13 @@ def test_wear_takes_two_runs(report):
         ("non_inferior", "the thick bar must not reach beyond"),
     ],
 )
-def test_the_caption_says_what_the_rule_asks(report, rule, words):
+def test_the_caption_names_what_the_rule_requires(report, rule, words):
     page = render(replace(report, policy=GatePolicy(rule=rule)))
     assert words in " ".join(page.split())
     assert ("must end below" in page) is (rule == "superior")
 
 
-def test_what_did_not_pass_comes_first(report):
+def test_checks_that_did_not_pass_come_first(report):
     mixed = [
         CheckResult(name, outcome, "Found.")
         for name, outcome in (

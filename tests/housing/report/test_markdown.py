@@ -39,7 +39,7 @@ def test_verdict_reason_models_intake_and_the_way_to_the_page(make_report):
     assert len(summary(report)) < 3_000
 
 
-def test_what_did_not_pass_is_named(make_report):
+def test_checks_that_did_not_pass_are_named(make_report):
     report = make_report(1.2)
     text = summary(report)
     assert text.startswith("# Champion kept")
@@ -101,7 +101,7 @@ def test_texts_from_outside_stay_texts(make_report):
 @pytest.mark.parametrize(
     "text", ["1. one", "12) two", "# head", "- item", "+ item", "= x", "a_b_c", "~~no~~", "![x](y)"]
 )
-def test_nothing_begins_a_list_or_a_heading(text):
+def test_text_from_outside_begins_no_list_or_heading(text):
     assert read(escape(text)) == (text, {"text"})
 
 

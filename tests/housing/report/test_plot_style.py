@@ -126,7 +126,7 @@ def intervals(values, wide=0.05):
 @given(RUNS, APART, MAGNITUDE, SPREAD)
 @example(1, timedelta(0), 36_000.0, 0.0)
 @example(3, timedelta(hours=11), 36_000.0, 1e-9)
-def test_history_and_live_error(n, apart, magnitude, spread):
+def test_the_history_and_live_error_plots_draw_any_figures(n, apart, magnitude, spread):
     values = intervals(abs(numbers(n, magnitude, spread)))
     with inspected():
         plots.history(list(zip(days(n, apart), values, strict=True)))
@@ -140,7 +140,7 @@ def test_history_and_live_error(n, apart, magnitude, spread):
 
 @checked
 @given(RUNS, APART, st.sampled_from([0.0, 1e-6, 0.4, 1.0, 90.0]), SPREAD, st.booleans())
-def test_signals_and_reuse_of_the_test_set(n, apart, magnitude, spread, measured):
+def test_the_signal_and_reuse_plots_draw_any_figures(n, apart, magnitude, spread, measured):
     values = numbers(n, magnitude, spread)
     windows = [
         (day, {f"{'a long name of a signal ' * 3}{i}": float(v) for i in range(6)})
@@ -174,7 +174,7 @@ def trials_of(n, magnitude, spread, stopped=0.0, failed=0.0):
 @checked
 @given(RUNS, MAGNITUDE, SPREAD, st.sampled_from([0.0, 0.6]), st.sampled_from([0.0, 0.3]))
 @example(3, 36_000.0, 0.0, 0.0, 0.0)
-def test_the_search(n, magnitude, spread, stopped, failed):
+def test_the_search_plot_draws_any_figures(n, magnitude, spread, stopped, failed):
     trials = trials_of(n, magnitude, spread, stopped, failed)
     winner = min(trials, key=lambda t: t.rmse)
     with inspected() as seen:
@@ -192,7 +192,7 @@ def test_the_search(n, magnitude, spread, stopped, failed):
 
 @checked
 @given(st.sampled_from([1, 2, 800]), MAGNITUDE, SPREAD, SIGN, st.booleans())
-def test_predictions_and_their_map(n, magnitude, spread, sign, located):
+def test_the_prediction_plot_and_error_map_draw_any_figures(n, magnitude, spread, sign, located):
     actual = numbers(n, magnitude, spread, sign)
     rng = np.random.default_rng(n)
     where = (rng.uniform(-124, -114, n), rng.uniform(32, 42, n)) if located else None
@@ -223,7 +223,7 @@ CHANGE = st.sampled_from([-0.9, -0.02, 0.0, 1e-6, 0.004, 0.3, 40.0])
 @checked
 @given(st.integers(1, 4), CHANGE, st.sampled_from([0.0, 1e-7, 0.02, 3.0]), CHANGE)
 @example(1, 0.0, 0.0, 0.0)
-def test_the_decision(n, effect, half, limit):
+def test_the_decision_plot_draws_any_figures(n, effect, half, limit):
     found = {
         f"against {'a long name ' * 5}{i}": comparison(effect, half, effect + 0.7 * half)
         for i in range(n)
@@ -234,7 +234,7 @@ def test_the_decision(n, effect, half, limit):
 
 @checked
 @given(CHANGE, st.sampled_from([0.0, 0.02, 3.0]))
-def test_the_parts(effect, half):
+def test_the_forest_plot_draws_any_figures(effect, half):
     names = ["all rows", "ocean proximity NEAR OCEAN", "x" * 60]
     rows = [
         (name, comparison(effect / (i + 1), half, effect), 0.05) for i, name in enumerate(names)
@@ -245,7 +245,7 @@ def test_the_parts(effect, half):
 
 @checked
 @given(st.sampled_from([1, 2, 12, 30]), MAGNITUDE, st.sampled_from([0.0, 0.3, 2.0]))
-def test_importances(n, magnitude, spread):
+def test_the_importance_plot_draws_any_figures(n, magnitude, spread):
     values = {f"column {i} {'long ' * 9}": v for i, v in enumerate(numbers(n, magnitude, spread))}
     with inspected():
         plots.importances(values, "increase of the squared error (US dollars squared), in all")
@@ -256,7 +256,7 @@ def test_importances(n, magnitude, spread):
     st.sampled_from([1, 2, 30, 200]), st.sampled_from(["number", "category", "missing"]),
     st.sampled_from([0.0, 1e-9, 0.2, 1.0]),
 )  # fmt: skip
-def test_drift(n, kind, effect):
+def test_the_drift_plots_draw_any_figures(n, kind, effect):
     shares = tuple(np.full(n, 1 / n))
     groups = tuple(f"{-1e9 * i:,.0f} to {-1e9 * (i + 1):,.0f}" if kind == "number"
                    else f"level {i} {'long ' * 9}" for i in range(n))  # fmt: skip
@@ -273,7 +273,7 @@ def test_drift(n, kind, effect):
 
 @checked
 @given(st.sampled_from([1e-5, 0.05, 2.0]), st.sampled_from([None, 1e-6, 0.02]), st.booleans())
-def test_the_power(reach, gain, earlier):
+def test_the_power_plot_draws_any_figures(reach, gain, earlier):
     x = np.linspace(-reach, reach, 41)
     curve = [(float(v), float(1 / (1 + np.exp(9 * v / reach)))) for v in x]
     found = mock.Mock(

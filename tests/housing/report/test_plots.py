@@ -246,7 +246,7 @@ def test_pyplot_is_not_needed():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_stopped_draw_has_no_place_on_the_axis_and_is_never_the_best():
+def test_a_stopped_candidate_is_not_plotted_and_never_the_best():
     stopped = Trial(Candidate(1, "forest", {}), (40_000.0,), 1.0, stopped=True)
     plot = plots.search([trial(0, 42_000), stopped], best=0)
     assert "1 were stopped" in plot.alt

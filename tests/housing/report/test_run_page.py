@@ -98,7 +98,7 @@ def test_rejected_rows_are_listed_with_code_and_line(promoted):
     assert "slow.csv waiting" in text
 
 
-def test_times_and_totals(promoted):
+def test_the_page_shows_step_times_and_row_totals(promoted):
     text = Page(promoted).text
     assert "took 1 min 16 s" in text
     assert "search 1 min 15 s" in text
@@ -160,7 +160,7 @@ def test_a_first_run_is_judged_by_the_baselines(make_report):
 
 
 @pytest.mark.usefixtures("quick_pictures")
-def test_a_failed_search(make_report):
+def test_the_page_of_a_failed_search_names_the_errors(make_report):
     trials = tuple(Trial(Candidate(i, "trees", {}), (), 1.0, f"reason {i}") for i in range(3))
     report = bare(
         make_report, outcome=RunOutcome.KEPT, message="All 3 trials failed.", trials=trials
@@ -170,7 +170,7 @@ def test_a_failed_search(make_report):
 
 
 @pytest.mark.usefixtures("quick_pictures")
-def test_a_dry_run(make_report):
+def test_the_page_of_a_dry_run_says_that_nothing_was_changed(make_report):
     assert (
         "Dry run: nothing was changed" in Page(render(make_report(outcome=RunOutcome.DRY_RUN))).text
     )
@@ -220,7 +220,7 @@ def test_every_verdict_of_the_gate_has_a_page(make_report, factor):
 
 
 @pytest.mark.usefixtures("quick_pictures")
-def test_notices_are_alerts(make_report):
+def test_notices_have_the_role_of_alerts(make_report):
     page = Page(render(make_report(notices=("These districts are simulated.",))))
     assert "Notice. These districts are simulated." in page.text
     assert ("p", "role", "alert") in page.attributes

@@ -14,7 +14,7 @@ from housing.report import wording
         (60, "1 min 00 s"), (135.2, "2 min 15 s"), (3599.6, "1 h 00 min"), (7380, "2 h 03 min"),
     ],
 )  # fmt: skip
-def test_durations(seconds, text):
+def test_durations_are_written_in_words(seconds, text):
     assert formatting.duration(seconds) == text
 
 
@@ -52,7 +52,7 @@ def test_every_outcome_has_a_headline_and_a_next_step(make_report):
         assert wording.next_step(make_report(outcome=outcome))
 
 
-def test_after_a_promotion_the_way_back_is_named(make_report):
+def test_a_promotion_names_the_rollback_command(make_report):
     step = wording.next_step(make_report(outcome="promoted"))
     assert "m8 (boosting) is now the champion" in step
     assert "housing rollback" in step

@@ -134,7 +134,9 @@ def test_a_bad_field_is_named_with_value_unit_and_range(
         assert word in fault["message"]
 
 
-def test_a_range_is_told_to_machines_too(client: httpx.Client, typical: District) -> None:
+def test_ranges_are_part_of_the_machine_readable_schema(
+    client: httpx.Client, typical: District
+) -> None:
     fault = ask(client, {**typical, INCOME: 99}).json()["errors"][0]
     column = schema.CATALOGUE[INCOME]
     assert (fault["value"], fault["unit"]) == (99, column.unit)
@@ -230,7 +232,7 @@ def test_a_body_too_large_without_a_length_is_a_413(client: httpx.Client) -> Non
     assert answer.status_code == 413
 
 
-def test_a_file_too_large_is_told_what_helps_files(client: httpx.Client) -> None:
+def test_a_file_that_is_too_large_is_refused_with_an_alternative(client: httpx.Client) -> None:
     """Its length alone is enough: nothing of it is sent."""
     with socket.create_connection((client.base_url.host, client.base_url.port), 10) as connection:
         connection.sendall(
@@ -307,7 +309,7 @@ def test_a_form_with_one_file_is_answered(client: httpx.Client, kind: str) -> No
     assert answer.headers["x-rows"] == "40"
 
 
-def test_rows_that_are_no_districts_say_why_and_the_others_are_answered(
+def test_invalid_rows_get_a_reason_and_the_others_a_prediction(
     client: httpx.Client,
 ) -> None:
     frame = _frame(5).astype(object)
@@ -377,7 +379,7 @@ _HEADER = ",".join(schema.FEATURES).encode()
         (PARQUET, _repeated_text(), "DELTA_BYTE_ARRAY"),
     ],
 )
-def test_a_broken_file_is_a_400_that_says_what_is_wrong(
+def test_a_broken_file_is_a_400_that_names_the_fault(
     client: httpx.Client, kind: str, content: bytes, words: str
 ) -> None:
     answer = client.post("/predict/batch", content=content, headers={"content-type": kind})
@@ -413,7 +415,7 @@ def test_two_files_are_refused(client: httpx.Client) -> None:
     assert "Too many files" in answer.json()["detail"]
 
 
-def test_nothing_of_an_upload_is_left(client: httpx.Client, champion_home: Any) -> None:
+def test_an_upload_leaves_no_file(client: httpx.Client, champion_home: Any) -> None:
     client.post("/predict/batch", content=b"a,b\n", headers={"content-type": "text/csv"})
     client.post(
         "/predict/batch", content=_csv(_frame()), headers={"content-type": "text/csv"}
@@ -459,7 +461,7 @@ def test_scoring_stops_when_the_client_has_gone(
 # --- the model ------------------------------------------------------------------------------
 
 
-def test_the_model_says_what_it_is(client: httpx.Client) -> None:
+def test_the_model_endpoint_describes_the_served_model(client: httpx.Client) -> None:
     facts = ModelFacts.model_validate_json(client.get("/model").content)
     assert facts.model == "m2"
     assert facts.test_rmse is not None

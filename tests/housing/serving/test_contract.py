@@ -40,6 +40,6 @@ def test_no_request_that_schemathesis_makes_up_is_a_server_error(
 
 
 @pytest.mark.slow
-def test_nor_are_many_of_them(client: httpx.Client, tmp_path: Path) -> None:
+def test_many_invalid_requests_are_no_server_error(client: httpx.Client, tmp_path: Path) -> None:
     done = run_schemathesis(client, 500, tmp_path)
     assert done.returncode == 0, done.stdout[-6000:]

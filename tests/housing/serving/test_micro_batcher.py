@@ -80,7 +80,7 @@ def test_a_table_holds_one_version_and_a_bounded_number_of_rows(own_store: Store
 
 
 @pytest.mark.parametrize(("seconds", "rows"), [(2 * FAST_SECONDS, 1), (0.0, LARGE)])
-def test_what_takes_long_is_done_beside_the_loop(
+def test_long_predictions_do_not_block_the_event_loop(
     own_store: Store, seconds: float, rows: int
 ) -> None:
     model = _Watched(load(own_store, 2), seconds)
@@ -91,7 +91,7 @@ def test_what_takes_long_is_done_beside_the_loop(
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0])
-def test_a_model_that_fails_fails_those_who_asked_it(own_store: Store, seconds: float) -> None:
+def test_a_failing_model_fails_only_its_own_requests(own_store: Store, seconds: float) -> None:
     bad, good = (
         _Watched(load(own_store, m), seconds, fails) for m, fails in ((1, True), (2, False))
     )

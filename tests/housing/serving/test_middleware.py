@@ -54,7 +54,7 @@ PATHS = ("/", "/dashboard", "/model", "/ready", "/metrics", "/openapi.json", "/p
         {"authorization": "Digest " + TOKEN},
     ],
 )  # fmt: skip
-def test_without_the_token_there_is_nothing(
+def test_requests_without_the_token_are_refused(
     locked: httpx.Client, path: str, headers: dict[str, str]
 ) -> None:
     answer = locked.get(path, headers=headers)
@@ -70,7 +70,9 @@ def test_health_needs_no_token(locked: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "headers", [_bearer(TOKEN), _basic(TOKEN), {"authorization": f"bearer {TOKEN}"}]
 )
-def test_with_the_token_it_answers(locked: httpx.Client, headers: dict[str, str]) -> None:
+def test_requests_with_the_token_are_answered(
+    locked: httpx.Client, headers: dict[str, str]
+) -> None:
     assert locked.get("/ready", headers=headers).status_code == 200
 
 
@@ -324,7 +326,7 @@ def _districts(client: httpx.Client) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_its_own_pages_can(client: httpx.Client, scheme: str) -> None:
+def test_requests_of_the_servers_own_pages_are_answered(client: httpx.Client, scheme: str) -> None:
     own = f"{scheme}://{client.base_url.netloc.decode()}"
     for headers in (
         {"origin": own, "sec-fetch-site": "same-origin"},
@@ -355,7 +357,7 @@ def _refused(token: str) -> dict[str, tuple[str, str, dict[str, str], int]]:
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 @pytest.mark.parametrize("case", _refused(TOKEN))
-def test_after_a_refusal_the_connection_is_of_use(
+def test_a_connection_is_usable_after_a_refusal(
     locked: httpx.Client, case: str, chunked: bool
 ) -> None:
     """The whole answer arrives, though megabytes were on their way, and so does the next one."""

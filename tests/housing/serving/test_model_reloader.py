@@ -168,7 +168,7 @@ def test_a_database_that_goes_away_does_not_stop_the_answers(
         until(lambda: client.get("/ready").json()["promotion_log_error"] == "", 5)
 
 
-def test_without_a_champion_it_says_so_and_waits(home: Path) -> None:
+def test_a_server_without_a_champion_reports_not_ready_and_waits(home: Path) -> None:
     with running(load_settings()) as client:
         assert client.get("/ready").status_code == 503
         answer = client.get("/model")

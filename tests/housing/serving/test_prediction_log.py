@@ -39,7 +39,7 @@ def _asked(home: Path, frame: pd.DataFrame, **settings: str) -> list[dict[str, A
     return answer
 
 
-def test_all_that_was_answered_is_in_the_log(own_home: Path, own_store: Store) -> None:
+def test_every_prediction_is_logged(own_home: Path, own_store: Store) -> None:
     frame = simulate(40, 9)[FEATURES]
     returned = _asked(own_home, frame)
     found = logged(own_store, inputs=schema.FEATURES)
@@ -81,7 +81,7 @@ def test_no_inputs_means_no_inputs(own_home: Path, own_store: Store) -> None:
     assert not set(FEATURES) & set(found.columns)
 
 
-def test_off_means_off(own_home: Path, own_store: Store) -> None:
+def test_a_log_that_is_switched_off_writes_nothing(own_home: Path, own_store: Store) -> None:
     _asked(own_home, simulate(5, 9)[FEATURES], HOUSING_SERVE__LOG="off")
     assert logged(own_store).empty
 
@@ -104,7 +104,7 @@ def test_a_full_queue_drops_and_counts(own_store: Store) -> None:
     assert log.write() == 300
 
 
-def test_what_cannot_be_written_now_is_written_later(own_store: Store) -> None:
+def test_a_failed_write_is_repeated(own_store: Store) -> None:
     log = PredictionLog(own_store, ServeOptions())
     log.put(_entry(own_store, 10))
     with own_store.write() as connection:
@@ -172,7 +172,7 @@ def test_the_log_does_not_hold_an_answer_up(own_home: Path) -> None:
         assert time.monotonic() - began < 10
 
 
-def test_a_label_counts_only_for_answers_given_before_it(own_store: Store) -> None:
+def test_a_label_counts_only_for_earlier_predictions(own_store: Store) -> None:
     frame = simulate(6, 3)
     keys = row_keys(frame)
     served = load(own_store, 2)
@@ -191,7 +191,7 @@ def test_a_label_counts_only_for_answers_given_before_it(own_store: Store) -> No
     assert (found["#at"] < now).all()
 
 
-def test_without_answers_there_is_nothing_to_join(own_store: Store) -> None:
+def test_labels_without_predictions_join_nothing(own_store: Store) -> None:
     assert matched(own_store, START)[0].empty
 
 

@@ -63,6 +63,6 @@ def test_days_and_batches_can_be_bounded(own_store: Store) -> None:
     assert real.p90 == pytest.approx(np.quantile(np.tile(apart, 3), 0.9))
 
 
-def test_without_a_shadow_there_is_nothing_to_say(own_store: Store) -> None:
+def test_no_shadow_gives_no_comparison(own_store: Store) -> None:
     _log(own_store, load(own_store, 2), None, NOW)
     assert compare_shadow(own_store) == []

@@ -234,7 +234,9 @@ TEXT: dict[Callable[[], bytes], str] = {
 @pytest.mark.system
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("made", TEXT, ids=lambda made: made.__name__)
-def test_text_costs_little(tmp_path: Path, made: Callable[[], bytes], packed: bool) -> None:
+def test_a_text_column_takes_little_memory(
+    tmp_path: Path, made: Callable[[], bytes], packed: bool
+) -> None:
     path = tmp_path / ("bomb.csv.gz" if packed else "bomb.csv")
     content = made()
     path.write_bytes(gzip.compress(content, 1) if packed else content)

@@ -50,12 +50,12 @@ def tarred(path: Path, name: str, content: bytes) -> None:
         archive.addfile(member, io.BytesIO(content))
 
 
-def test_nothing_where_a_reference_table_is_in(options, seen, closed):
+def test_no_table_is_delivered_beside_an_existing_one(options, seen, closed):
     seen.reference = True
     assert list(Census(options(), homes=(closed,)).deliveries(seen)) == []
 
 
-def test_a_named_file_is_taken(options, seen, census_path):
+def test_a_named_file_is_delivered(options, seen, census_path):
     (delivery,) = Census(options(census=str(census_path))).deliveries(seen)
     assert (delivery.name, delivery.digest, delivery.simulated) == ("housing.csv", DIGEST, False)
     result = validate(delivery.read(), delivery.name)
@@ -125,7 +125,7 @@ def test_a_damaged_cache_is_not_believed(options, seen, closed, tmp_path):
     assert delivery.simulated
 
 
-def test_a_public_table_with_another_digest_is_not_taken(options, seen, site, table):
+def test_a_public_table_with_another_digest_is_refused(options, seen, site, table):
     folder, address = site
     (folder / "housing.csv").write_text(table)
     (delivery,) = Census(options(), homes=(address + "housing.csv",)).deliveries(seen)
@@ -133,7 +133,7 @@ def test_a_public_table_with_another_digest_is_not_taken(options, seen, site, ta
     assert "holds another table than the pinned one" in delivery.name
 
 
-def test_offline_gives_simulated_districts_and_says_so(options, seen, closed):
+def test_offline_delivers_simulated_rows_with_a_notice(options, seen, closed):
     started = time.monotonic()
     (delivery,) = Census(options(), homes=(closed, closed)).deliveries(seen)
     assert time.monotonic() - started < 5

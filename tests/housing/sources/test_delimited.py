@@ -72,7 +72,7 @@ def test_quotation_marks_around_fields(table):
     pd.testing.assert_frame_equal(read(quoted + "\n").frame, read(table).frame)
 
 
-def test_lines_that_cannot_be_cut_are_broken_and_the_others_keep_their_numbers():
+def test_lines_that_cannot_be_parsed_are_broken_and_the_others_keep_their_numbers():
     raw = read(f"{HEADER}\n{ROW}\n\n1,2,3\n   \n{ROW}\n{ROW},x\n")
     assert raw.lines.tolist() == [2, 6]
     assert [(b.line, b.code, b.why) for b in raw.broken] == [
@@ -88,7 +88,7 @@ def test_a_stray_quotation_mark_costs_its_own_line_only():
     assert [(b.line, b.code) for b in raw.broken] == [(3, "quote"), (6, "quote")]
 
 
-def test_a_cut_last_line_is_noted():
+def test_a_truncated_last_line_is_noted():
     raw = read(f"{HEADER}\n{ROW}\n{ROW[:20]}")
     assert (raw.lines.tolist(), raw.broken[0].line) == ([2], 3)
     assert "cut short" in raw.notes[0]
@@ -102,11 +102,11 @@ def test_a_header_alone_is_a_table_of_no_rows(end):
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"  \r\n"])
-def test_an_empty_file(content):
+def test_an_empty_file_is_refused(content):
     assert "is empty" in complaint(content)
 
 
-def test_a_wrong_header():
+def test_a_wrong_header_is_refused():
     message = complaint("a,b,c\n1,2,3\n")
     assert message.startswith("a.csv: line 1 is not the header: it begins with 'a', 'b', 'c'")
     assert HEADER in message
@@ -123,24 +123,24 @@ def test_a_missing_column_and_what_was_probably_meant():
     )
 
 
-def test_two_missing_columns():
+def test_two_missing_columns_are_both_named():
     message = complaint("longitude,latitude,population\n1,2,3\n")
     assert "columns are missing: housing_median_age, total_rooms" in message
 
 
-def test_a_doubled_column():
+def test_a_repeated_column_is_refused():
     message = complaint(f"{HEADER},population\n{ROW},3\n")
     assert "line 1: the column population is there 2 times (columns 6 and 11)" in message
 
 
 @pytest.mark.parametrize(("delimiter", "words"), [(";", "';'"), ("\t", "a tab"), ("|", "'|'")])
-def test_another_delimiter(table, delimiter, words):
+def test_another_delimiter_is_named(table, delimiter, words):
     message = complaint(table.replace(",", delimiter))
     assert f"line 1: fields are separated by {words}, and a comma is expected" in message
 
 
 @pytest.mark.parametrize(("text", "guess"), [("é", "ISO-8859-1"), ("\N{EN DASH}é", "WINDOWS-1252")])
-def test_another_encoding(text, guess):
+def test_another_encoding_is_named(text, guess):
     content = f"{HEADER},remark\n{ROW},a\n{ROW},{text}\n".encode("cp1252")
     message = complaint(content)
     assert "line 3, column 11: byte 0x" in message
@@ -164,11 +164,11 @@ def test_the_command_of_the_message_converts_the_file(tmp_path, table, encoding,
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
-def test_utf_16(table, encoding):
+def test_utf_16_is_named(table, encoding):
     assert "UTF-16" in complaint(table.encode(encoding))
 
 
-def test_a_zero_byte(table):
+def test_a_zero_byte_is_refused(table):
     assert "line 2, column 1 holds a zero byte" in complaint(table.replace("\n", "\n\0", 1))
 
 
@@ -228,7 +228,7 @@ def test_in_chunks_a_file_reads_as_in_one(lines, ends, size, end, block):
 
 
 @pytest.mark.parametrize("others", [[], [ROW], [QUOTED], ['"']])
-def test_what_becomes_of_a_line_does_not_hang_on_the_others(others):
+def test_how_a_line_is_read_does_not_depend_on_the_others(others):
     raw = read("\n".join([HEADER, MISQUOTED[0], *others]) + "\n")
     assert [(b.line, b.code) for b in raw.broken][:1] == [(2, "quote")]
 

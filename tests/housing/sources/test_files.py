@@ -43,14 +43,14 @@ def test_a_gzip_that_is_none(tmp_path, table):
 
 
 @pytest.mark.parametrize("keep", [5, 0.5, -9, -1])
-def test_a_gzip_that_is_cut_short(tmp_path, table, keep):
+def test_a_truncated_gzip_is_refused(tmp_path, table, keep):
     path = packed(tmp_path / "a.csv.gz", table.encode())
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep) if isinstance(keep, float) else keep])
     assert "cut short" in complaint(path)
 
 
-def test_a_gzip_with_another_member_that_is_cut_short(tmp_path, table):
+def test_a_gzip_with_a_truncated_second_member_is_refused(tmp_path, table):
     path = packed(tmp_path / "a.csv.gz", table.encode())
     path.write_bytes(path.read_bytes() + path.read_bytes()[:30])
     assert "cut short" in complaint(path)
@@ -61,7 +61,7 @@ def test_a_gzip_of_no_bytes(tmp_path):
     assert complaint(tmp_path / "a.csv.gz").startswith("a.csv.gz: is empty")
 
 
-def test_a_damaged_gzip(tmp_path, table):
+def test_a_damaged_gzip_is_refused(tmp_path, table):
     path = packed(tmp_path / "a.csv.gz", table.encode())
     content = bytearray(path.read_bytes())
     content[-8] ^= 0xFF  # its checksum
@@ -118,7 +118,7 @@ def test_a_file_that_is_too_large(tmp_path, table):
     assert "more than 1,000 bytes" in complaint(path, ReadLimits(max_bytes=1_000))
 
 
-def test_a_file_that_changed_after_it_was_announced(tmp_path, table):
+def test_a_file_that_changed_after_its_fingerprint_is_refused(tmp_path, table):
     path = tmp_path / "a.csv"
     path.write_text(table)
     digest, _ = fingerprint(path)
@@ -172,7 +172,7 @@ def test_a_file_without_permission(tmp_path, table):
     assert "may not be read by this user" in complaint(path)
 
 
-def test_another_format(tmp_path):
+def test_another_format_is_named(tmp_path):
     path = tmp_path / "a.xlsx"
     path.write_bytes(b"PK\x03\x04")
     assert "is not a table; these are read: .csv, .csv.gz, .parquet" in complaint(path)

@@ -17,7 +17,7 @@ def test_an_empty_directory_delivers_nothing(options, seen):
     assert list(SOURCES["landing"](options()).deliveries(seen)) == []
 
 
-def test_a_missing_directory_is_an_error_that_says_what_to_do(options, seen, tmp_path):
+def test_a_missing_directory_is_an_error_with_the_next_step(options, seen, tmp_path):
     source = SOURCES["landing"](options(landing_dir=tmp_path / "none"))
     with pytest.raises(SourceUnavailable, match="HOUSING_SOURCES__LANDING_DIR"):
         list(source.deliveries(seen))
@@ -67,7 +67,7 @@ def test_tables_in_folders_are_named_and_not_read(options, seen, landing, table)
     )
 
 
-def test_what_was_read_before_is_unchanged_under_any_name(options, seen, landing, table):
+def test_known_content_is_unchanged_under_any_name(options, seen, landing, table):
     (landing / "a.csv").write_text(table)
     source = SOURCES["landing"](options())
     seen.store(next(source.deliveries(seen)))
@@ -88,7 +88,7 @@ def test_two_files_with_the_same_content_count_once(options, seen, landing, tabl
     )
 
 
-def test_what_cannot_be_read_is_said_and_the_others_go_on(options, seen, landing, table):
+def test_an_unreadable_file_is_reported_and_the_others_are_read(options, seen, landing, table):
     (landing / "a.csv").mkdir()
     (landing / "b.xlsx").write_bytes(b"PK\x03\x04")
     (landing / "c.csv").symlink_to(landing / "nothing")
@@ -114,7 +114,7 @@ def test_a_file_that_goes_or_changes_between_finding_and_reading(options, seen, 
         changed.read()
 
 
-def test_odd_names(options, seen, landing, table):
+def test_odd_file_names_are_read(options, seen, landing, table):
     name = os.fsdecode(b"caf\xc3\xa9 \xff\n[red]%s.csv")
     (landing / name).write_text(table)
     (delivery,) = SOURCES["landing"](options()).deliveries(seen)
@@ -146,7 +146,7 @@ def test_a_growing_file_waits_and_the_others_go_on(options, seen, landing, table
     assert "b.csv is still being written" in answers[1].message
 
 
-def test_a_fresh_file_is_taken_once_it_has_been_left_alone(options, seen, landing, table):
+def test_a_new_file_is_read_once_it_stops_changing(options, seen, landing, table):
     (landing / "a.csv").write_text(table)
     started = time.monotonic()
     (answer,) = SOURCES["landing"](options(settle_seconds=0.3)).deliveries(seen)

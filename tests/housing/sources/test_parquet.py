@@ -110,19 +110,19 @@ def test_nested_columns_that_nobody_asked_for_are_ignored(districts):
     assert "'remarks'" in raw.notes[0]
 
 
-def test_a_missing_column(districts):
+def test_a_missing_column_is_named(districts):
     message = complaint(packed(districts.drop(columns="population")))
     assert "the schema: the column is missing: population" in message
 
 
-def test_what_is_no_parquet():
+def test_a_file_that_is_no_parquet_is_refused():
     assert "is empty" in complaint(b"")
     assert "is called Parquet and is not" in complaint(b"longitude,latitude\n")
     assert "cut short" in complaint(b"PAR1")
     assert "footer of 1,094,795,585 bytes" in complaint(b"PAR1" + b"A" * 20 + b"PAR1")
 
 
-def test_limits(districts):
+def test_limits_of_rows_bytes_and_columns_are_enforced(districts):
     data = packed(districts)
     assert "holds 40 rows, at most 39 are read" in complaint(data, max_rows=39)
     assert "bytes of data, at most 1,000" in complaint(data, max_bytes=1_000)
@@ -134,7 +134,7 @@ WHOLE = bytes(packed(simulate(30, seed=2), compression="none"))
 
 
 @given(st.integers(1, len(WHOLE) - 1))
-def test_a_truncated_file(keep):
+def test_a_truncated_file_is_refused(keep):
     assert "cut short" in complaint(WHOLE[:keep]) or "and is not" in complaint(WHOLE[:keep])
 
 

@@ -191,7 +191,7 @@ def test_the_same_day_is_delivered_again_until_it_is_stored(options, seen):
     assert first.digest == again.digest
 
 
-def test_where_a_reference_table_is_in_only_fresh_rows_come(options, seen):
+def test_only_new_rows_are_delivered_beside_an_existing_table(options, seen):
     seen.reference = True
     (delivery,) = SOURCES["simulated"](options(simulated={"day_rows": 30})).deliveries(seen)
     assert (delivery.watermark, whole(delivery.read()).read) == ("1", 30)

@@ -97,7 +97,7 @@ def test_watermarks_of_every_kind(source, seen, append, marks):
     assert populations(delivery) == sorted(rows(2)["population"])
 
 
-def test_rows_without_a_watermark_are_told_of(source, seen, append):
+def test_rows_without_a_watermark_are_reported(source, seen, append):
     append(rows(1), DAYS[0])
     append(rows(2), None)
     (delivery,) = source.deliveries(seen)
@@ -149,7 +149,7 @@ def test_blanks_around_a_column_name_do_not_matter(source, seen, append):
     assert populations(delivery) == sorted(rows(1)["population"])
 
 
-def test_a_missing_table(source, seen, append, options, url):
+def test_a_missing_table_is_named(source, seen, append, options, url):
     append(rows(1), DAYS[0])
     names = {"sql_table": "none", "sql_watermark": "written"}
     with pytest.raises(SourceUnavailable, match="there is no table none"):
@@ -162,7 +162,7 @@ def test_a_missing_sqlite_file_is_not_made(source, seen, tmp_path):
     assert not (tmp_path / "other.db").exists()
 
 
-def test_what_is_not_set_is_named(options, seen):
+def test_missing_settings_are_named(options, seen):
     with pytest.raises(
         SourceUnavailable, match="HOUSING_SOURCES__SQL_URL and HOUSING_SOURCES__SQL_WATERMARK not"
     ):

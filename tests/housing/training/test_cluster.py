@@ -74,7 +74,7 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
         run_search(X, y, plan, families=families.only(families.build_line), dask=address)
 
 
-def test_a_scheduler_without_workers_is_said_to_have_none(scheduler, monkeypatch):
+def test_a_scheduler_without_workers_is_named(scheduler, monkeypatch):
     time.sleep(3)
     monkeypatch.setattr("housing.training.cluster.CONNECT_SECONDS", 8)
     X, y = families.numbers(30)
@@ -103,7 +103,7 @@ def test_a_scheduler_that_is_lost_during_the_search_is_one_sentence(monkeypatch,
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_what_a_task_raises_is_no_loss_of_the_cluster(scheduler):
+def test_an_exception_in_a_task_is_no_loss_of_the_cluster(scheduler):
     frame = pd.DataFrame({"a": [1.0]})
     with worker(scheduler), pytest.raises(OSError, match="nowhere"):
         list(in_parallel(pd.DataFrame.to_csv, [(frame, "/nowhere/a.csv")], 1, scheduler))

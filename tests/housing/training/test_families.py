@@ -45,7 +45,9 @@ def test_a_missing_system_library_is_named_where_the_family_is_asked_for(
     assert "install the system's package libgomp1" in shown
 
 
-def test_and_no_family_that_does_without_needs_it(without_libgomp: dict[str, str]) -> None:
+def test_commands_that_need_no_family_work_without_its_system_library(
+    without_libgomp: dict[str, str],
+) -> None:
     program = (
         "from housing.store.models.trusted_types import trusted_types\n"
         "from housing.training.candidates import feature_groups\n"

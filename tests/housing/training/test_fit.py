@@ -118,7 +118,7 @@ def test_library_versions_name_what_predictions_depend_on():
     assert versions["numpy"] == np.__version__
 
 
-def test_of_many_rows_members_take_different_ones_and_features_are_learnt_from_all(districts):
+def test_members_fit_different_rows_and_features_are_fitted_on_all(districts):
     X, y, X_test, y_test = districts
     members = [Member(candidate("boosting"), seed) for seed in (5, 6)]
     whole = fit_members(X, y, members, rows=len(X)).model

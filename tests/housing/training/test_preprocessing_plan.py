@@ -77,7 +77,7 @@ def test_a_number_of_the_table_that_does_not_vary_yet_is_marked_and_not_refused(
     assert marked >= {"number__total_bedrooms", "logs__log_bedrooms"}
 
 
-def test_of_few_rows_no_column_is_refused(side):
+def test_no_column_is_refused_on_few_rows(side):
     X, y = side[0][:60], side[1][:60]
     assert output_columns(X.assign(population=y), y, PLAN)
 

@@ -36,7 +36,7 @@ def test_the_best_is_never_stopped_within_the_guarantee(errors):
 
 @given(tables, st.floats(0, 0.2))
 @settings(max_examples=300)
-def test_beyond_it_the_loss_is_what_the_ratios_vary_more(errors, margin):
+def test_beyond_the_guarantee_the_loss_is_bounded_by_the_spread_of_the_ratios(errors, margin):
     """Each round may lose x, as each compares with what the round before left."""
     sums = errors.sum(axis=1)
     beyond = max(0.0, variation(errors) - margin)
@@ -50,7 +50,7 @@ def test_the_best_can_be_stopped_where_folds_contradict_each_other():
     assert raced(errors, 0.2) == (0, 1)
 
 
-def test_whoever_failed_is_out_and_where_all_failed_all_are_left():
+def test_failed_candidates_are_pruned_unless_all_failed():
     inf = float("inf")
     assert prune({0: 1.0, 1: inf, 2: 1.001}, 0.01) == (0, 2)
     assert prune({0: inf, 1: inf}, 0.01) == (0, 1)

@@ -195,7 +195,7 @@ def test_a_space_of_lists_gives_no_point_twice_and_no_warning():
     assert sorted(candidate.parameters["model__slope"] for candidate in drawn) == [1, 2, 3]
 
 
-def test_with_wall_time_as_the_limit_families_take_turns():
+def test_families_take_turns_under_a_time_limit():
     names = ("boosting", "extra-trees", "boosting")
     drawn = sample_candidates(SearchPlan(families=names, n_trials=7, seconds=60))
     assert [candidate.family for candidate in drawn] == [names[at % 3] for at in range(7)]
@@ -252,7 +252,7 @@ def test_one_worker_and_two_give_the_same_bits(census_path):
 
 @pytest.mark.parametrize("race", [0, 0.1])
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_what_is_done_is_not_done_again(n_jobs, race):
+def test_completed_work_is_not_repeated(n_jobs, race):
     X, y = numbers(60)
     plan = plain(
         families=("linear",), n_trials=6, n_jobs=n_jobs, prune_margin=race, ensemble_size=3
@@ -397,7 +397,7 @@ def test_a_parameter_that_a_family_does_not_have_is_a_failed_draw():
         run_search(X, y, plan, families=only(build_line, space))
 
 
-def test_a_search_in_which_all_fails_says_so_after_handing_over_its_trials():
+def test_a_search_in_which_every_candidate_fails_raises_after_recording_its_trials():
     X, y = numbers(30)
     plan = plain(families=("linear",), n_trials=2, n_jobs=1)
     seen: list[Trial] = []

@@ -58,7 +58,7 @@ def test_the_plan_is_frozen_and_survives_json():
         plan.n_trials = 4
 
 
-def test_workers():
+def test_the_number_of_workers_follows_n_jobs():
     assert SearchPlan(n_jobs=3).workers == 3
     assert SearchPlan().workers >= 1
 
@@ -139,7 +139,7 @@ def test_the_model_class_counts():
     assert search_key(plan, changed) != search_key(plan)
 
 
-def test_what_cannot_be_described_is_an_error():
+def test_an_object_without_a_description_is_an_error():
     forest = replace(FAMILIES["forest"], space={"model__max_features": [object()]})
     with pytest.raises(TypeError, match="no description"):
         search_key(SearchPlan(families=("forest",)), {"forest": forest})
@@ -173,7 +173,7 @@ def test_each_family_is_refused_or_loses_the_features(family, group):
     assert group not in groups_of(unfitted(family, 0, without=plan.exclude_features)["preprocess"])
 
 
-def test_one_family_that_has_them_is_enough():
+def test_a_group_of_one_family_can_be_excluded():
     plan = SearchPlan(families=("forest", "boosting"), exclude_features=("labels", "ratios"))
     for family, left in (
         ("forest", {"logs"}),

@@ -35,7 +35,7 @@ def measured(of_place: float):
     return unseen_places(seen, unseen, rows, y, train)
 
 
-def test_what_only_the_place_tells_is_lost_where_no_row_is_near():
+def test_information_carried_only_by_location_is_lost_far_from_all_rows():
     found = measured(of_place=10.0)
     assert found.change.value > 0.5
     assert found.change.lower > 0
@@ -43,12 +43,12 @@ def test_what_only_the_place_tells_is_lost_where_no_row_is_near():
     assert found.seen_rows == found.unseen_rows == 1500
 
 
-def test_what_the_other_columns_tell_is_known_everywhere():
+def test_information_of_other_columns_is_known_everywhere():
     found = measured(of_place=0.0)
     assert abs(found.change.value) < 0.1
     assert found.change.lower < 0 < found.change.upper
 
 
-def test_a_table_without_a_location_has_no_unseen_places(monkeypatch):
+def test_a_table_without_a_location_has_no_error_at_unseen_places(monkeypatch):
     monkeypatch.setattr(module, "LOCATION", None)
     assert measured(of_place=1.0) is None

@@ -50,7 +50,7 @@ def test_data_is_shared_by_memory_map_and_each_worker_has_one_thread():
     assert {n for _, _, threads in results for n in threads} == {1}
 
 
-def test_one_worker_is_this_process_with_one_thread_while_it_works():
+def test_one_worker_is_this_process_limited_to_one_thread():
     frame, _ = numbers(10)
     before = threadpool_info()
     ((pid, _, threads),) = in_parallel(where, [(frame, 0)], workers=1)
@@ -140,7 +140,7 @@ def test_whatever_ends_a_search_leaves_no_worker_and_no_file(number, tmp_path):
         time.sleep(0.05)
 
 
-def test_without_semaphores_this_process_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_semaphores_the_work_runs_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")  # as where /dev/shm cannot be written
 

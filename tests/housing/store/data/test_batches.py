@@ -78,7 +78,7 @@ def test_a_delivery_without_a_good_row_is_kept_and_waits_for_nothing(store, new)
         assert datasets.waiting(connection) == ()
 
 
-def test_a_held_delivery_waits_for_a_person(store, new):
+def test_a_quarantined_delivery_waits_for_a_person(store, new):
     batch = batches.add(store, dataclasses.replace(new, status="quarantined"), run=None)
     assert batch.status == "quarantined"
     with store.read() as connection:
@@ -109,7 +109,7 @@ def test_sources_can_ask_what_was_there_before(store, new):
     assert seen.has_batch_of("census")
 
 
-def test_recent_row_counts_are_of_one_source_and_of_batches_that_were_taken(store, new):
+def test_recent_row_counts_are_of_one_source_and_of_accepted_batches(store, new):
     for i, (source, read, status) in enumerate(
         [
             ("a", 51, "accepted"), ("a", 52, "quarantined"), ("b", 53, "accepted"),
@@ -126,7 +126,7 @@ def test_recent_row_counts_are_of_one_source_and_of_batches_that_were_taken(stor
         assert batches.recent_row_counts(connection, "c", 2, at_least=1) == ()
 
 
-def test_what_later_runs_brought_in_is_known(store, new):
+def test_batches_of_later_runs_are_listed(store, new):
     with store.write() as connection:
         ids = [runs.start(connection, "nightly", {}) for _ in range(3)]
     for i, run in enumerate(ids):

@@ -104,7 +104,7 @@ def test_old_versions_are_read_unchanged(store, delivered):
         pd.testing.assert_frame_equal(datasets.read(store, version), frame, check_exact=True)
 
 
-def test_what_comes_after_a_rollback_is_added_to_the_old_version(
+def test_batches_after_a_rollback_are_added_to_the_restored_version(
     store, delivered, districts, add_batch
 ):
     frames, ids = delivered
@@ -127,14 +127,14 @@ def test_a_rollback_can_be_rolled_back(store, delivered):
     pd.testing.assert_frame_equal(datasets.read(store, 5), datasets.read(store, 3))
 
 
-def test_a_batch_that_comes_back_has_its_old_place_in_the_reading_order(store, delivered):
+def test_a_restored_batch_has_its_former_position_in_the_reading_order(store, delivered):
     _, ids = delivered
     datasets.withdraw(store, ids[0], reason="test")
     assert datasets.roll_back(store, 3, reason="it was good").batches == ids
     pd.testing.assert_frame_equal(datasets.read(store, 5), datasets.read(store, 3))
 
 
-def test_a_batch_can_go_and_come_back_twice(store, delivered):
+def test_a_batch_can_be_withdrawn_and_restored_twice(store, delivered):
     _, ids = delivered
     for _ in range(2):
         datasets.withdraw(store, ids[1], reason="test")
@@ -150,7 +150,7 @@ def test_a_withdrawn_batch_does_not_come_back_by_itself(store, delivered):
     assert active(store).id == 4
 
 
-def test_a_version_without_rows_says_so(store, delivered):
+def test_a_version_without_rows_is_named(store, delivered):
     for batch in delivered[1]:
         datasets.withdraw(store, batch, reason="test")
     assert active(store).batches == ()
@@ -166,7 +166,7 @@ def test_a_version_of_an_empty_batch_has_no_rows(store, districts, add_batch):
     assert dict(frame[list(schema.CATALOGUE)].dtypes) == schema.dtypes()
 
 
-def test_batches_that_wait_are_taken_in_the_order_in_which_they_came(store, districts, add_batch):
+def test_waiting_batches_enter_in_order_of_arrival(store, districts, add_batch):
     ids = tuple(add_batch(store, districts([i], revision=i)) for i in range(3))
     held = add_batch(store, districts([0], revision=9), status="quarantined")
     assert append(store).batches == ids
@@ -176,7 +176,7 @@ def test_batches_that_wait_are_taken_in_the_order_in_which_they_came(store, dist
     assert append(store).batches == (*ids, held, later)
 
 
-def test_impossible_requests_say_why(store, delivered):
+def test_impossible_requests_name_the_reason(store, delivered):
     _, ids = delivered
     with pytest.raises(UnknownId, match="v99"):
         get(store, 99)
@@ -192,7 +192,7 @@ def test_impossible_requests_say_why(store, delivered):
     assert active(store).id == 4
 
 
-def test_nothing_has_a_version_before_anything_came_in(store):
+def test_an_empty_store_has_no_version(store):
     assert active(store) is None
     assert append(store) is None
     with pytest.raises(NotPossible):

@@ -98,7 +98,7 @@ def index_rows(store):
         ).scalar()
 
 
-def test_the_oracle_sees_twins(census):
+def test_the_slow_reference_finds_near_duplicates(census):
     both = pd.concat([census, perturbed(census.head(50), "population")], ignore_index=True)
     both[SIDE_COLUMN] = np.arange(len(both)) < len(census)
     assert twins(both) == 50
@@ -131,7 +131,7 @@ def test_no_column_makes_another_district(store, settings, census, add_batch):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 1.0])
-def test_twins_in_one_file_are_on_one_side_whatever_the_order(
+def test_near_duplicates_in_one_file_are_on_one_side_in_any_order(
     blank_store, census, add_batch, share
 ):
     ledgers = []
@@ -187,7 +187,7 @@ def test_a_row_between_two_sides_is_used_on_neither(store, census, add_batch):
     assert sides_of(store, again).tolist() == expected.tolist()
 
 
-def test_a_backup_brings_back_sides_and_agreements(blank_store, blank_sqlite, census, add_batch):
+def test_a_restored_backup_has_sides_and_agreements(blank_store, blank_sqlite, census, add_batch):
     one, other, middle = between(census, 200)
     with blank_store() as store, blank_sqlite() as restored:
         bring_in(store, add_batch(store, pd.concat([one, other], ignore_index=True)))

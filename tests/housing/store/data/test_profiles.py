@@ -27,7 +27,7 @@ def test_the_order_of_rows_does_not_matter(rows, random):
 
 
 @given(st.integers(0, 39), st.sampled_from(CELLS), st.data())
-def test_every_cell_matters(rows, row, column, data):
+def test_every_cell_changes_the_digest(rows, row, column, data):
     changed = rows.copy()
     old = changed.loc[row, column]
     if column in schema.CATEGORIES:
@@ -42,7 +42,7 @@ def test_every_cell_matters(rows, row, column, data):
 
 
 @given(st.integers(0, 39), st.integers(0, 39))
-def test_two_values_that_change_places_are_seen(rows, one, other):
+def test_two_exchanged_values_change_the_digest(rows, one, other):
     changed = rows.copy()
     name = schema.TARGET
     changed.loc[[one, other], name] = rows.loc[[other, one], name].to_numpy()
@@ -50,12 +50,12 @@ def test_two_values_that_change_places_are_seen(rows, one, other):
     assert (rowset_digest(changed) == rowset_digest(rows)) == same
 
 
-def test_columns_that_change_places_are_seen(rows):
+def test_two_exchanged_columns_change_the_digest(rows):
     names = {"population": "households", "households": "population"}
     assert rowset_digest(rows.rename(columns=names)[CELLS]) != rowset_digest(rows)
 
 
-def test_a_row_that_is_gone_or_there_twice_is_seen(rows):
+def test_a_missing_or_repeated_row_changes_the_digest(rows):
     digests = {
         rowset_digest(rows),
         rowset_digest(rows.iloc[1:]),
@@ -67,7 +67,7 @@ def test_a_row_that_is_gone_or_there_twice_is_seen(rows):
     assert all(len(digest) == 64 and int(digest, 16) >= 0 for digest in digests)
 
 
-def test_all_ways_of_writing_nothing_and_zero_are_alike():
+def test_all_spellings_of_missing_and_zero_have_one_digest():
     negative_nan = np.array([0xFFF8000000000001], dtype=np.uint64).view(np.float64)[0]
     assert rowset_digest(pd.DataFrame({"x": [np.nan]})) == rowset_digest(
         pd.DataFrame({"x": [negative_nan]})

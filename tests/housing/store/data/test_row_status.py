@@ -101,7 +101,7 @@ def test_rows_that_a_later_delivery_repeats_stay_when_the_first_is_withdrawn(sto
     pd.testing.assert_frame_equal(rows_of(store), before[before[KEY_COLUMN] < 20])
 
 
-def test_known_rows_that_wait_enter_once_those_beneath_them_are_withdrawn(store, districts):
+def test_waiting_known_rows_enter_once_the_rows_that_they_repeat_are_withdrawn(store, districts):
     deliver(store, districts(range(30)), "1")
     freeze(store)
     deliver(store, districts(range(20)), "2")
@@ -110,7 +110,7 @@ def test_known_rows_that_wait_enter_once_those_beneath_them_are_withdrawn(store,
     assert rows_of(store)[KEY_COLUMN].tolist() == list(range(20))
 
 
-def test_a_withdrawn_batch_comes_back_at_its_place(store, districts):
+def test_a_withdrawn_batch_is_restored_at_its_position(store, districts):
     deliver(store, districts(range(10)), "1")
     freeze(store)
     deliver(store, districts(range(3), 1), "2")
@@ -141,7 +141,7 @@ def test_one_intake_reads_the_keys_of_a_segment_once(store, districts, monkeypat
     assert [columns == (KEY_COLUMN,) for columns in read[5:]] == [True, False]
 
 
-def test_what_changed_since_the_comparison_is_compared_again(store, districts):
+def test_a_dataset_that_changed_since_the_comparison_is_compared_again(store, districts):
     frame = districts(range(10))
     found = Present(store).compare(frame)
     deliver(store, frame, "first")

@@ -218,7 +218,7 @@ def test_batches_are_split_in_reading_order(store, districts, add_batch):
         assert split.unsplit(connection) == tuple(ids[1:])
 
 
-def test_a_batch_that_a_person_let_in_later_is_read_and_split_later(store, districts, add_batch):
+def test_a_batch_accepted_later_by_a_person_is_read_and_split_later(store, districts, add_batch):
     """Reading order is that of the versions, and not of the batches' numbers."""
     held = add_batch(store, districts(range(30), revision=1), status="quarantined")
     first = add_batch(store, districts(range(20, 60)))
@@ -237,7 +237,7 @@ def test_a_batch_that_a_person_let_in_later_is_read_and_split_later(store, distr
     pd.testing.assert_frame_equal(read.loc[again.index, names], again[names])  # the later counts
 
 
-def test_a_batch_that_waits_or_is_held_has_no_sides_yet(store, districts, add_batch):
+def test_a_waiting_or_quarantined_batch_has_no_sides(store, districts, add_batch):
     add_batch(store, districts(range(10)), status="quarantined")
     add_batch(store, districts(range(10, 20)))
     with store.read() as connection:
@@ -275,7 +275,7 @@ def test_a_key_gets_no_second_side(store):
     assert ledger_of(store) == {1: True, 2: False}  # all of it or nothing: 3 is not there
 
 
-def test_what_fails_halfway_leaves_no_trace(store, districts, add_batch, monkeypatch):
+def test_an_interrupted_split_leaves_no_trace(store, districts, add_batch, monkeypatch):
     batch = add_batch(store, districts(range(20)))
     datasets.append_waiting(store, reason="test", run=None)
 

@@ -242,7 +242,7 @@ def test_the_busy_message_does_not_depend_on_the_servers_language(settings, stor
     assert isinstance(engine.translate_error(store.engine, error), StoreBusy)
 
 
-def test_what_a_driver_says_of_our_own_mistakes_is_not_explained_away(store):
+def test_errors_of_our_own_sql_are_not_translated(store):
     with pytest.raises(sa.exc.IntegrityError), store.write() as connection:
         connection.execute(runs_table.insert().values(kind=None))
 
@@ -263,7 +263,7 @@ def test_what_a_driver_says_of_our_own_mistakes_is_not_explained_away(store):
         "sqlite:///:memory:",
     ],
 )
-def test_a_url_that_names_no_usable_database_is_a_setting_to_mend(url):
+def test_an_unusable_database_url_is_reported_as_a_wrong_setting(url):
     with pytest.raises(SettingsInvalid, match="HOUSING_DATABASE_URL") as caught:
         create_engine(url)
     assert caught.value.exit_code == 2
@@ -275,7 +275,7 @@ def test_every_spelling_of_postgresql_uses_the_driver_that_is_installed(scheme):
     assert create_engine(f"{scheme}://ann@host/name").dialect.driver == "psycopg"
 
 
-def test_a_server_that_is_not_there_is_said_to_without_the_password(home, monkeypatch):
+def test_an_unreachable_server_is_named_without_the_password(home, monkeypatch):
     monkeypatch.setenv("HOUSING_DATABASE_URL", "postgresql://ann:hunter2@127.0.0.1:1/name")
     with pytest.raises(StoreUnavailable, match="server runs") as caught:
         open_store(load_settings())
@@ -284,14 +284,14 @@ def test_a_server_that_is_not_there_is_said_to_without_the_password(home, monkey
     assert not [error for error in chain if "hunter2" in f"{error}{error!r}"]
 
 
-def test_a_database_that_the_server_does_not_have_is_said_to(home, postgres_server, monkeypatch):
+def test_a_database_that_the_server_lacks_is_named(home, postgres_server, monkeypatch):
     url = make_url(postgres_server).set(database="nosuch").render_as_string(hide_password=False)
     monkeypatch.setenv("HOUSING_DATABASE_URL", url)
     with pytest.raises(StoreUnavailable, match="nosuch"):
         open_store(load_settings())
 
 
-def test_a_file_that_is_no_database_is_said_to_and_kept(home):
+def test_a_file_that_is_no_database_is_named_and_kept(home):
     home.mkdir()
     file = home / "housing.db"
     file.write_bytes(b"district_id,longitude\n" * 500)
@@ -300,7 +300,7 @@ def test_a_file_that_is_no_database_is_said_to_and_kept(home):
     assert file.read_bytes() == b"district_id,longitude\n" * 500
 
 
-def test_a_damaged_database_is_said_to(home):
+def test_a_damaged_database_is_named(home):
     with open_store(load_settings()) as store:
         for _ in range(200):
             start(store)
@@ -312,13 +312,13 @@ def test_a_damaged_database_is_said_to(home):
         open_store(load_settings())
 
 
-def test_a_folder_that_is_missing_is_said_to(home, tmp_path, monkeypatch):
+def test_a_missing_folder_is_named(home, tmp_path, monkeypatch):
     monkeypatch.setenv("HOUSING_DATABASE_URL", f"sqlite:///{tmp_path}/missing/housing.db")
     with pytest.raises(StoreUnavailable, match="missing exists and is writable"):
         open_store(load_settings())
 
 
-def test_a_home_that_is_a_file_is_said_to(home):
+def test_a_home_that_is_a_file_is_named(home):
     home.write_text("")
     with pytest.raises(StoreUnavailable, match="HOUSING_HOME"):
         open_store(load_settings())
@@ -340,7 +340,7 @@ def test_a_home_with_an_odd_name_works(tmp_path, name):
 # --- disks ----------------------------------------------------------------------------------
 
 
-def test_a_read_only_home_is_said_to(home, small_disk, read_only, monkeypatch):
+def test_a_read_only_home_is_named(home, small_disk, read_only, monkeypatch):
     disk = small_disk("8m")
     monkeypatch.setenv("HOUSING_HOME", str(disk / "home"))
     open_store(load_settings()).close()
@@ -349,7 +349,7 @@ def test_a_read_only_home_is_said_to(home, small_disk, read_only, monkeypatch):
         open_store(load_settings())
 
 
-def test_a_read_only_database_is_said_to(home, small_disk, read_only, monkeypatch):
+def test_a_read_only_database_is_named(home, small_disk, read_only, monkeypatch):
     disk = small_disk("8m")
     monkeypatch.setenv("HOUSING_DATABASE_URL", f"sqlite:///{disk}/housing.db")
     open_store(load_settings()).close()

@@ -81,7 +81,7 @@ def test_a_link_to_nothing_is_refused(store):
         connection.execute(dangling)
 
 
-def test_what_a_version_holds_cannot_be_deleted(filled):
+def test_batches_of_a_version_cannot_be_deleted(filled):
     with pytest.raises(sa.exc.IntegrityError), filled.write() as connection:
         connection.execute(batches.delete())
 

@@ -124,7 +124,7 @@ def test_members_of_a_bag_are_stored_once(home):
     assert len(arrays) < 0.7 * len(raw)
 
 
-def test_what_skops_cannot_store_goes_by_joblib_and_is_signed(on_disk):
+def test_a_model_that_skops_cannot_store_is_stored_by_joblib_and_signed(on_disk):
     model = Birch(n_clusters=2).fit([[0.0], [1.0], [9.0]])
     blob = artifacts.put_model(on_disk, model)
     assert blob.suffix == artifacts.PICKLED
@@ -275,7 +275,7 @@ def test_a_model_that_this_environment_cannot_load_is_named(on_disk):
 # --- golden rows, backups, frames -----------------------------------------------------------
 
 
-def test_golden_rows_tell_whether_a_model_still_says_the_same(store, districts):
+def test_golden_rows_detect_changed_predictions(store, districts):
     rows, model = districts(range(10)), Doubling()
     digest = keep(store, artifacts.put_golden(store, rows, model.predict(rows)), "golden")
     assert artifacts.replay_golden(store, digest, model.predict) == 0.0

@@ -49,7 +49,7 @@ def why_not(store, model):
         return blocks.block_reason(connection, model)
 
 
-def test_a_held_model_is_not_promoted_until_it_is_released(store, history):
+def test_a_blocked_model_is_not_promoted_until_it_is_unblocked(store, history):
     (_, _, first), (_, _, second) = history
     line = blocks.block(store, "m", second, WHY)
     assert held(store) == ([second], [])
@@ -61,7 +61,9 @@ def test_a_held_model_is_not_promoted_until_it_is_released(store, history):
     promote(store, second, first)
 
 
-def test_a_model_of_the_same_rows_under_other_ids_is_a_twin(store, districts, add_batch, add_model):
+def test_a_model_of_the_same_rows_under_other_ids_shares_the_block(
+    store, districts, add_batch, add_model
+):
     made = []
     for add in (0, 1000):
         rows = districts(range(40))
@@ -79,7 +81,7 @@ def test_a_model_of_the_same_rows_under_other_ids_is_a_twin(store, districts, ad
     assert f"m{made[1]} has the recipe of m{made[0]} on the same rows" in why_not(store, made[1])
 
 
-def test_a_held_batch_holds_every_model_that_was_trained_on_it(store, history, add_model):
+def test_a_blocked_batch_blocks_every_model_that_was_trained_on_it(store, history, add_model):
     (early, _, first), (late, version, second) = history
     blocks.block(store, "b", late, WHY)
     assert why_not(store, first) == ""
@@ -95,7 +97,7 @@ def test_a_held_batch_holds_every_model_that_was_trained_on_it(store, history, a
     assert held(store) == ([], [early, late])
 
 
-def test_holds_leave_the_champion_and_since_when_it_is(store, history):
+def test_blocks_leave_the_champion_and_its_date(store, history):
     (_, _, first), (late, _, second) = history
     promote(store, second, first)
     with store.read() as connection:
@@ -119,7 +121,7 @@ def test_holds_leave_the_champion_and_since_when_it_is(store, history):
     assert seqs == [5, 4, 3, 2, 1]
 
 
-def test_what_cannot_be_held_or_released_is_said(store, history):
+def test_impossible_blocks_and_unblocks_name_the_reason(store, history):
     (_, _, first), (late, _, second) = history
     with pytest.raises(NotPossible, match="it is the champion"):
         blocks.block(store, "m", first, WHY)
@@ -135,13 +137,13 @@ def test_what_cannot_be_held_or_released_is_said(store, history):
         blocks.block(store, "b", late, WHY)
 
 
-def test_without_a_champion_there_is_nothing_to_protect(store, districts, add_batch):
+def test_blocking_without_a_champion_is_refused(store, districts, add_batch):
     batch = add_batch(store, districts(range(5)))
     with pytest.raises(NotPossible, match="no champion yet"):
         blocks.block(store, "b", batch, WHY)
 
 
-def test_a_rollback_and_its_holds_are_one_decision(store, history):
+def test_a_rollback_and_its_blocks_are_one_decision(store, history):
     (_, _, first), (late, _, second) = history
     promote(store, second, first)
     back = Change(
@@ -181,7 +183,7 @@ def test_nobody_goes_back_to_what_is_blocked_or_pruned(store, history):
             refuse(store, back)
 
 
-def test_going_back_several_undoes_all_that_came_after(store, history, add_model):
+def test_a_rollback_over_several_champions_undoes_all_later_ones(store, history, add_model):
     (_, _, first), (_, version, second) = history
     third = add_model(store, version)
     promote(store, second, first)

@@ -78,7 +78,9 @@ def test_there_is_no_champion_at_first(store):
         assert registry.former_champions(connection) == ()
 
 
-def test_a_promotion_says_what_it_replaced(store, version, contenders, add_evaluation):
+def test_a_promotion_records_the_champion_that_it_replaced(
+    store, version, contenders, add_evaluation
+):
     first, second, *_ = contenders
     promote(store, first, None)
     evaluation = add_evaluation(store, version, second)
@@ -106,7 +108,7 @@ def test_a_decision_against_another_champion_is_refused(store, contenders, expec
 @pytest.mark.parametrize(
     ("operation", "said"), [("promote", "Nothing was promoted"), ("rollback", "Nothing was rolled")]
 )
-def test_who_loses_reads_of_the_own_operation(store, contenders, operation, said):
+def test_the_losing_writer_is_told_about_its_own_operation(store, contenders, operation, said):
     first, second, third = contenders[:3]
     promote(store, first, None)
     promote(store, second, first)
@@ -162,7 +164,7 @@ def test_of_processes_with_the_same_expectation_one_wins(
     assert sequence(store) == list(range(1, ROUNDS + 1))
 
 
-def test_a_number_that_was_taken_in_spite_of_the_lock_is_a_lost_race(store, contenders):
+def test_an_entry_number_taken_despite_the_lock_is_a_lost_race(store, contenders):
     """The primary key decides even between writers that do not share the lock."""
     rogue = {"operation": "promote", "actor": "x", "reason": "x", "at": sa.func.current_timestamp()}
     before = registry.head
@@ -195,7 +197,7 @@ def test_a_model_that_is_not_registered_is_no_lost_race(store, contenders):
 
 
 @pytest.mark.parametrize("table", [models, blobs], ids=["model", "blob"])
-def test_what_the_champion_is_made_of_cannot_be_deleted(store, contenders, table):
+def test_rows_that_the_champion_refers_to_cannot_be_deleted(store, contenders, table):
     promote(store, contenders[0], None)
     with store.read() as connection:
         row = registry.model(connection, contenders[0])
@@ -286,7 +288,9 @@ def test_a_line_that_changes_no_champion_does_not_change_the_way_back(store, con
         )
 
 
-def test_going_to_a_model_that_never_was_champion_takes_the_current_one_back(store, contenders):
+def test_a_rollback_to_a_model_that_never_was_champion_undoes_only_the_current_one(
+    store, contenders
+):
     play(store, contenders, ["a", "b", "c"])
     with store.read() as connection:
         assert promotions.superseded_by_rollback(connection, contenders[3]) == (contenders[2],)
@@ -323,7 +327,7 @@ def test_the_champion_of_any_instant_is_known(store, contenders):
     assert [line and line.to_model for line in found] == [None, *contenders[:2], contenders[1]]
 
 
-def test_what_does_not_exist_is_said_to(store):
+def test_an_unknown_id_is_named(store):
     with store.read() as connection:
         with pytest.raises(UnknownId, match="m7"):
             registry.model(connection, 7)

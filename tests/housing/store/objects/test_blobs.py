@@ -108,7 +108,7 @@ def test_a_write_whose_scratch_file_is_swept_away_is_done_again(tmp_path, monkey
     assert swept
 
 
-def test_what_is_written_is_for_its_owner_alone(tmp_path):
+def test_written_files_are_readable_by_their_owner_only(tmp_path):
     umask = os.umask(0)
     try:
         blobs = BlobStore(str(tmp_path / "new" / "blobs"))
@@ -165,7 +165,7 @@ def test_a_file_url_is_a_folder(tmp_path):
     assert BlobStore(str(tmp_path / "blobs")).get(blob.digest, "bin") == DATA
 
 
-def test_a_place_that_is_no_folder_is_said_to(tmp_path):
+def test_a_blob_url_that_is_no_folder_is_named(tmp_path):
     (tmp_path / "blobs").write_text("a file")
     with pytest.raises(StoreUnavailable, match="HOUSING_BLOB_URL"):
         BlobStore(str(tmp_path / "blobs")).put(DATA, "bin")
@@ -186,7 +186,7 @@ def test_a_write_that_is_interrupted_leaves_the_old_file_whole(tmp_path, monkeyp
     assert files(tmp_path) == [path]
 
 
-def test_a_full_disk_is_said_to_and_nothing_is_half_written(small_disk):
+def test_a_full_disk_is_named_and_no_partial_file_is_left(small_disk):
     disk = small_disk("256k")
     blobs = BlobStore(str(disk / "blobs"))
     kept = blobs.put(DATA, "bin")
@@ -210,7 +210,7 @@ def test_a_disk_that_was_full_works_again_once_there_is_space(small_disk):
     assert blobs.get(blob.digest, "bin") == data
 
 
-def test_a_read_only_disk_can_be_read_and_says_that_it_cannot_be_written(small_disk, read_only):
+def test_a_read_only_disk_can_be_read_and_a_write_names_it(small_disk, read_only):
     disk = small_disk("256k")
     blobs = BlobStore(str(disk / "blobs"))
     blob = blobs.put(DATA, "bin")

@@ -72,11 +72,11 @@ def start(store, kind="nightly"):
 # --- taking it ------------------------------------------------------------------------------
 
 
-def test_nobody_has_the_lease_at_first(store):
+def test_a_new_store_has_no_lease_holder(store):
     assert holder(store) is None
 
 
-def test_a_second_owner_is_refused_and_told_who_has_it(store):
+def test_a_second_owner_is_refused_with_the_name_of_the_first(store):
     assert lease.acquire(store, owner="the nightly run of ann@host") == 1
     with pytest.raises(RunInProgress, match="the nightly run of ann@host has been running"):
         lease.acquire(store, owner="bob")
@@ -90,7 +90,7 @@ def test_a_released_lease_is_free_and_its_token_never_used_again(store):
     assert holder(store).owner == "bob"
 
 
-def test_of_many_at_the_same_time_one_gets_it(settings, store):
+def test_only_one_of_many_simultaneous_owners_acquires_the_lease(settings, store):
     barrier = threading.Barrier(4)
 
     def race(name):
@@ -111,13 +111,13 @@ def test_of_many_at_the_same_time_one_gets_it(settings, store):
 # --- when it passes on ----------------------------------------------------------------------
 
 
-def test_a_living_process_keeps_it(store, holding_child):
+def test_a_living_process_keeps_the_lease(store, holding_child):
     with pytest.raises(RunInProgress, match="the child"):
         lease.acquire(store, owner="test")
 
 
 @pytest.mark.parametrize("reaped", [True, False], ids=["reaped", "zombie"])
-def test_a_killed_process_loses_it_at_once(store, holding_child, reaped):
+def test_a_killed_process_loses_the_lease_at_once(store, holding_child, reaped):
     process, token, run = holding_child
     process.send_signal(signal.SIGKILL)
     if reaped:
@@ -148,7 +148,7 @@ def test_a_process_on_another_host_is_believed_until_it_expires(store, monkeypat
     assert lease.acquire(store, owner="bob") == 2
 
 
-def test_processes_are_told_apart_by_when_they_began():
+def test_processes_are_distinguished_by_their_start_time():
     assert lease.process_start(os.getpid()) == lease.process_start(os.getpid()) > 0
     assert lease.process_start(os.getpid()) != lease.process_start(1)
     assert lease.process_start(2**22 + 1) == -1.0
@@ -244,7 +244,7 @@ def test_a_heartbeat_keeps_the_lease_alive_and_its_end_lets_it_expire(store, fas
     assert lease.acquire(store, owner="bob") == token + 1
 
 
-def test_a_write_that_outlasts_the_lease_does_not_lose_it(settings, store, fast_heart):
+def test_a_write_that_outlasts_the_lease_keeps_it(settings, store, fast_heart):
     """The heartbeat waits for the lock that the write holds, as does whoever wants the lease."""
     token = lease.acquire(store, owner="ann")
     with (

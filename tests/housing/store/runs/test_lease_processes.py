@@ -212,7 +212,7 @@ def test_a_database_whose_clock_was_set_takes_nothing_from_a_living_host(
 
 
 @pytest.mark.parametrize("hours", [2, -2])
-def test_a_host_that_is_gone_keeps_nothing_however_the_clock_was_set(
+def test_a_host_that_disappeared_keeps_no_lease_whatever_its_clock(
     store, process, elsewhere, hours
 ):
     token, run = elsewhere
@@ -225,7 +225,9 @@ def test_a_host_that_is_gone_keeps_nothing_however_the_clock_was_set(
     assert answer(other, "acquire", "bob") == token + 1
 
 
-def test_who_renews_while_the_last_look_is_taken_keeps_the_lease(store, elsewhere, monkeypatch):
+def test_a_holder_that_renews_during_the_expiry_check_keeps_the_lease(
+    store, elsewhere, monkeypatch
+):
     token, _ = elsewhere
     set_clock(store, 2)
     overdue = holder(store).beat

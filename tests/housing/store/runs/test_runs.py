@@ -88,7 +88,7 @@ def test_the_last_completed_retraining_is_the_newest(store):
         assert runs.last_completed_retraining(connection).id == done
 
 
-def test_what_does_not_exist_is_said_to(store):
+def test_an_unknown_run_is_named(store):
     with pytest.raises(UnknownId, match="r7"):
         get(store, 7)
     with store.read() as connection, pytest.raises(UnknownId, match="s7"):
