@@ -233,7 +233,7 @@ def _replay_champion(store: Store) -> None:
         if champion is None:
             return
         row = registry.model(connection, champion)
-    artifacts.rehearse(store, row.artifact, row.golden)
+    artifacts.load_and_verify(store, row.artifact, row.golden)
 
 
 def _take_over(copy: Store, store: Store) -> None:

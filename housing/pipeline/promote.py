@@ -267,12 +267,12 @@ def _undone(
 def _verify_and_heal(store: Store, row: Row[Any]) -> tuple[str, ...]:
     """Load the model; returns the digests that were restored from the backup first."""
     try:
-        artifacts.rehearse(store, row.artifact, row.golden)
+        artifacts.load_and_verify(store, row.artifact, row.golden)
     except Corrupt:
         healed = heal(store, (row.artifact, row.golden))
         if not healed:  # its bytes are the stored ones
             raise
-        artifacts.rehearse(store, row.artifact, row.golden)
+        artifacts.load_and_verify(store, row.artifact, row.golden)
         return healed
     return ()
 

@@ -146,7 +146,7 @@ def put_golden(store: Store, rows: pd.DataFrame, predictions: np.ndarray[Any, An
     return put_frame(store, rows.assign(**{PREDICTION: predictions}).reset_index(drop=True))
 
 
-def rehearse(store: Store, artifact: str, golden: str) -> float:
+def load_and_verify(store: Store, artifact: str, golden: str) -> float:
     """Load a model and have it predict its golden rows again; the worst relative difference.
 
     Corrupt where it exceeds GOLDEN_TOLERANCE; otherwise as `get_model`. In one thread: for a few
