@@ -33,7 +33,7 @@ from housing.store.backups.replication import (
     finish_snapshot,
     forget_copies,
     record_copies,
-    record_trial,
+    record_verification,
 )
 from housing.store.backups.snapshots import Manifest
 from housing.store.database import ownership
@@ -132,7 +132,7 @@ def verify(store: Store, settings: Settings, snapshot: str | None = None) -> Ver
     ) as fenced:
         manifest = snapshots.read(store.backup, snapshot)
         rows, problems = _test_restore(store, manifest)
-        record_trial(fenced, manifest, "; ".join(problems))
+        record_verification(fenced, manifest, "; ".join(problems))
     outbox.deliver(store)
     return VerificationResult(manifest.id, manifest.champion, rows, len(manifest.blobs), problems)
 

@@ -89,7 +89,7 @@ def check(store: Store, settings: Settings, *, force: bool = False) -> RollbackR
     here = environment()
     with store.read() as connection:
         models = retention.champions(connection, settings.retention, settings.retention.days)
-        known = retention.trials(connection)
+        known = retention.readiness_by_model(connection)
     if not force and all(_is_fresh(known.get(model), here) for model in models):
         rows = (known[model] for model in models)
         checks = tuple(ReadinessCheck(r.model, r.ready, r.detail, r.seconds) for r in rows)

@@ -189,7 +189,7 @@ def list_blocks(connection: Connection) -> Rows:
 
 def list_readiness(connection: Connection) -> Rows:
     """The last readiness check of each rollback target, newest first."""
-    known = retention.trials(connection)
+    known = retention.readiness_by_model(connection)
     return [
         {
             "model": named("m", model),

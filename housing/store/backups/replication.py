@@ -90,7 +90,7 @@ def _facts(store: Store, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def record_trial(store: Store, manifest: Manifest, problems: str) -> None:
+def record_verification(store: Store, manifest: Manifest, problems: str) -> None:
     """Record the result of a trial restore, with the alert about `problems`; "" for a good one."""
     this = (backups.c.snapshot == manifest.id) & (backups.c.url == store.backup.url)
     result = {"verified": not problems, "verified_at": utc_now(), "detail": problems}

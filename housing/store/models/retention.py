@@ -58,7 +58,7 @@ def with_artifacts(connection: Connection, wanted: Sequence[int]) -> tuple[int, 
     return tuple(model for model in wanted if model not in gone)
 
 
-def trials(connection: Connection) -> dict[int, Row[Any]]:
+def readiness_by_model(connection: Connection) -> dict[int, Row[Any]]:
     """The last readiness check of each model, by model."""
     last = sa.select(sa.func.max(readiness_checks.c.id)).group_by(readiness_checks.c.model)
     rows = connection.execute(sa.select(readiness_checks).where(readiness_checks.c.id.in_(last)))
