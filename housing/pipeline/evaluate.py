@@ -123,11 +123,11 @@ def judge_against(
         known = standing(connection, challenger, champion, content, settings)
         block_reason = blocks.block_reason(connection, challenger)
         by_hand = runs.get(connection, run).kind in runs.BY_HAND
-        looks = registry.earlier_looks(connection, version, challenger, by_hand=by_hand)
+        earlier = registry.earlier_verdicts(connection, version, challenger, by_hand=by_hand)
     if known is None or again:
         pair = challenger, champion
         policy = complete(settings.gate)
-        evidence, predictions = collect_evidence(store, version, pair, looks, settings)
+        evidence, predictions = collect_evidence(store, version, pair, earlier, settings)
         facts = {
             "key": evaluation_key(challenger, champion, content, settings),
             "policy": policy.model_dump(mode="json"),
@@ -141,12 +141,12 @@ def collect_evidence(
     store: Store,
     version: int,
     pair: tuple[int, int | None],
-    looks: sa.ColumnElement[bool],
+    earlier: sa.ColumnElement[bool],
     settings: Settings,
 ) -> tuple[Evidence, pd.DataFrame]:
     """The evidence, and the predictions of challenger and champion for the test rows.
 
-    `looks` are the earlier evaluations of other challengers (see `registry.earlier_looks`).
+    `earlier` are the earlier evaluations of other challengers (see `registry.earlier_verdicts`).
     """
     challenger, champion = pair
     with store.read() as connection:
@@ -162,7 +162,7 @@ def collect_evidence(
 
         fresh = None
         if theirs is not None:
-            fresh = evidence_context.unused_test_rows(store, version, test, looks)
+            fresh = evidence_context.unused_test_rows(store, version, test, earlier)
 
         def score(row: Row[Any], *, leaks: bool = True) -> tuple[Any, Predictions]:
             return _score(store, row, test, version, settings.search.workers, leaks=leaks)
@@ -183,7 +183,7 @@ def collect_evidence(
                 store, ours, [model for model, _ in scored], test[list(schema.FEATURES)]
             ),
             preflight=None if process is None else process.result(PREFLIGHT_SECONDS),
-            judged_before=_judged_before(store, version, looks, fresh),
+            judged_before=_judged_before(store, version, earlier, fresh),
             champion_is_newer=champion is not None and challenger < champion,
             failed=failed,
         )
@@ -194,14 +194,14 @@ def collect_evidence(
 
 
 def _judged_before(
-    store: Store, version: int, looks: sa.ColumnElement[bool], fresh: Mask | None
+    store: Store, version: int, earlier: sa.ColumnElement[bool], fresh: Mask | None
 ) -> tuple[int, ...]:
     """The challengers of earlier evaluations if no test row is new since; or none."""
     with store.read() as connection:
-        exactly = registry.judged_on(connection, version, looks)
+        exactly = registry.judged_on(connection, version, earlier)
         if exactly or fresh is None or fresh.any():
             return exactly
-        return registry.judged_before(connection, looks)
+        return registry.judged_before(connection, earlier)
 
 
 def _estimates(settings: Settings, test: pd.DataFrame) -> tuple[Values | None, dict[str, str]]:

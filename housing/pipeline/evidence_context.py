@@ -71,9 +71,9 @@ def _batch_in_version() -> sa.ColumnElement[bool]:
 
 
 def unused_test_rows(
-    store: Store, version: int, test: pd.DataFrame, looks: sa.ColumnElement[bool]
+    store: Store, version: int, test: pd.DataFrame, earlier: sa.ColumnElement[bool]
 ) -> Mask:
-    """Mask (n,) of test rows that none of some evaluations (`looks`) used.
+    """Mask (n,) of test rows that none of some evaluations (`earlier`) used.
 
     Nor an equal row or a near-duplicate, as its values were then: a row whose values have changed
     in more than one column since is a new measurement.
@@ -83,7 +83,7 @@ def unused_test_rows(
         query = (
             sa.select(sa.distinct(version_batches.c.batch))
             .select_from(evaluations.join(version_batches, _batch_in_version()))
-            .where(looks)
+            .where(earlier)
         )
         used = set(connection.execute(query).scalars())
         query = sa.select(batch_table.c.segment).where(

@@ -145,15 +145,15 @@ def next_run(
             " a version with the same rows was searched before."
         )
     found = stored(connection, profile.content, settings, champion, current_blocks)
-    earlier = registry.earlier_looks(connection, active.id, found.challenger)
-    looks = registry.judged_on(connection, active.id, earlier)
+    others = registry.earlier_verdicts(connection, active.id, found.challenger)
+    judged_before = registry.judged_on(connection, active.id, others)
     answer = None if found.verdict is None else approvals.of_key(connection, found.verdict.key)
     status = None if answer is None else answer.status
     will = _will(found, active.id, status, settings.gate.approval)
-    return f"Without new rows the next run {will}{_rule(found, looks)}."
+    return f"Without new rows the next run {will}{_rule(found, judged_before)}."
 
 
-def _rule(found: Found, looks: tuple[int, ...]) -> str:
+def _rule(found: Found, judged_before: tuple[int, ...]) -> str:
     """The rule by which the next run judges, where it is not the policy's own."""
     settled = found.verdict or found.by_hand or found.block_reason
     if settled or found.champion is None:
@@ -162,7 +162,7 @@ def _rule(found: Found, looks: tuple[int, ...]) -> str:
     if challenger == found.champion:
         return ""
     older = challenger is not None and challenger < found.champion
-    why = decision_rule.why_superior(looks, challenger if older else None)
+    why = decision_rule.why_superior(judged_before, challenger if older else None)
     return f"; the rule is `superior`, because {why}" if why else ""
 
 

@@ -255,7 +255,7 @@ def _newest(connection: Connection, query: sa.Select[Any]) -> Row[Any] | None:
     return connection.execute(query.order_by(evaluations.c.id.desc()).limit(1)).one_or_none()
 
 
-def earlier_looks(
+def earlier_verdicts(
     connection: Connection, version: int, challenger: int | None = None, *, by_hand: bool = False
 ) -> sa.ColumnElement[bool]:
     """SQL condition: evaluations of other models before this one was first judged on `version`.
@@ -273,18 +273,18 @@ def earlier_looks(
     )
 
 
-def judged_before(connection: Connection, looks: sa.ColumnElement[bool]) -> tuple[int, ...]:
+def judged_before(connection: Connection, earlier: sa.ColumnElement[bool]) -> tuple[int, ...]:
     """The challengers of some evaluations, in the order in which they were first judged."""
-    query = sa.select(evaluations.c.challenger).where(looks).group_by(evaluations.c.challenger)
+    query = sa.select(evaluations.c.challenger).where(earlier).group_by(evaluations.c.challenger)
     return tuple(connection.execute(query.order_by(sa.func.min(evaluations.c.id))).scalars())
 
 
 def judged_on(
-    connection: Connection, version: int, looks: sa.ColumnElement[bool]
+    connection: Connection, version: int, earlier: sa.ColumnElement[bool]
 ) -> tuple[int, ...]:
     """Those of `judged_before` that were judged on exactly the rows of `version`."""
     here = evaluations.c.version.in_(profiles.alike(version))
-    return judged_before(connection, sa.and_(looks, here))
+    return judged_before(connection, sa.and_(earlier, here))
 
 
 def promoting_evaluation(connection: Connection, champion: int) -> Row[Any] | None:

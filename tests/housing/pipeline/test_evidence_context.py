@@ -61,8 +61,8 @@ def crowned(store: Store) -> Ran:
 
 def unused(store: Store, ran: Ran, test: pd.DataFrame) -> np.ndarray:
     with store.read() as connection:
-        looks = registry.earlier_looks(connection, ran.version, ran.challenger)
-    return evidence_context.unused_test_rows(store, ran.version, test, looks)
+        earlier = registry.earlier_verdicts(connection, ran.version, ran.challenger)
+    return evidence_context.unused_test_rows(store, ran.version, test, earlier)
 
 
 def evidence_of(store: Store, ran: Ran) -> Evidence:
