@@ -142,7 +142,7 @@ def back_up(run: RunContext, model: int) -> int:
 def promote(run: RunContext, judged: JudgedEvaluation) -> JudgedEvaluation:
     """Make the challenger champion in one transaction, or request approval if the policy does."""
     with step(run, "promote") as (store, settings):
-        return approval.promote_or_ask(store, run, judged, settings)
+        return approval.promote_or_request(store, run, judged, settings)
 
 
 @task(name="report", task_run_name="report r{run.id}", **PLAIN)

@@ -114,7 +114,7 @@ def _gate(run: RunContext, state: dict[str, Any]) -> str:
     if judged.promotes:
         with step(run, "promote") as (store, settings):
             promote.back_up(store, state["model"])
-            judged = approval.promote_or_ask(store, run, judged, settings)
+            judged = approval.promote_or_request(store, run, judged, settings)
     state["judged"] = judged
     return judged.message
 

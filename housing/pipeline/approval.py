@@ -41,12 +41,12 @@ class ApprovalDecision:
         return Message(event, self.message, f"r{self.run}")
 
 
-def promote_or_ask(
+def promote_or_request(
     store: Store, run: RunContext, judged: JudgedEvaluation, settings: Settings
 ) -> JudgedEvaluation:
     """Promote the challenger or, where the policy requires approval, request it."""
     if settings.gate.approval:
-        judged = ask(store, run.id, judged, settings)
+        judged = request_approval(store, run.id, judged, settings)
         done = judged.message
     else:
         line = promote(store, run, judged)
@@ -55,10 +55,12 @@ def promote_or_ask(
     return judged
 
 
-def ask(store: Store, run: int, judged: JudgedEvaluation, settings: Settings) -> JudgedEvaluation:
+def request_approval(
+    store: Store, run: int, judged: JudgedEvaluation, settings: Settings
+) -> JudgedEvaluation:
     """Request approval; returns the evaluation with the outcome "awaiting approval"."""
     with store.write() as connection:
-        row = approvals.ask(
+        row = approvals.request(
             connection, run=run, evaluation=judged.evaluation, hours=settings.gate.approval_hours
         )
         message = (
@@ -141,7 +143,7 @@ def approve(store: Store, settings: Settings, run: int, reason: str) -> Approval
     done = ApprovalDecision(run, "approved", model, model, message)
 
     def within(connection: Connection, _: int) -> None:
-        approvals.answer_all(connection, model, actor(), f"with r{run}: {reason}")
+        approvals.approve_all(connection, model, actor(), f"with r{run}: {reason}")
         _report(connection, store, row, done)
 
     with store.write() as connection:

@@ -137,7 +137,7 @@ def _made_champion(
         alert = Message(Event.PROMOTED, message, f"r{run.id}")
         registry.change_champion(store, change, promote.reported(store, alert))
         with store.write() as connection:
-            approvals.answer_all(connection, judged.challenger, actor(), f"by hand: {reason}")
+            approvals.approve_all(connection, judged.challenger, actor(), f"by hand: {reason}")
     return message
 
 

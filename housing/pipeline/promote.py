@@ -64,7 +64,7 @@ def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
         progress.report("promote", 0, 0)  # the last point at which a cancellation is heard
         seq = registry.change_champion(store, change, reported(store, alert))
     with store.write() as connection:  # requested while the policy required approval
-        approvals.answer_all(connection, judged.challenger, actor(), f"promoted by r{run.id}")
+        approvals.approve_all(connection, judged.challenger, actor(), f"promoted by r{run.id}")
     return seq
 
 

@@ -116,7 +116,7 @@ def test_a_person_approves_or_rejects_at_a_terminal(own: Housing) -> None:
                 row = registry.newest_evaluation(connection, 1)
             assert row is not None
             judged = JudgedEvaluation(row.id, 1, None, "promote", "Yes.")
-            approval.ask(store, 1, judged, load_settings())
+            approval.request_approval(store, 1, judged, load_settings())
 
     waits()
     needs = as_json(own, "status")["needs_a_person"]

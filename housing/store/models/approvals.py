@@ -15,7 +15,7 @@ from housing.store.data import datasets
 from housing.store.database.tables import approvals, evaluations, utc_now
 
 
-def ask(connection: Connection, *, run: int, evaluation: int, hours: float) -> Row[Any]:
+def request(connection: Connection, *, run: int, evaluation: int, hours: float) -> Row[Any]:
     """Request approval of a promotion, once per evaluation; returns the request.
 
     A model has one open request: one for an earlier evaluation of it is superseded.
@@ -84,7 +84,7 @@ def decide(
     return done.rowcount == 1
 
 
-def answer_all(connection: Connection, challenger: int, by: str, reason: str) -> None:
+def approve_all(connection: Connection, challenger: int, by: str, reason: str) -> None:
     """Approve pending requests for this challenger, which is now champion."""
     its = sa.select(evaluations.c.id).where(evaluations.c.challenger == challenger)
     connection.execute(

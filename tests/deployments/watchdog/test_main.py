@@ -45,7 +45,7 @@ def asks(client: SyncPrefectClient, store: Store) -> tuple[int, object]:
     with store.write() as connection:
         run = runs.start(connection, "nightly", {}, str(flow_run.id))
         evaluation = registry.newest_evaluations(connection, 1)[0]
-    approval.ask(store, run, from_row(evaluation), load_settings())
+    approval.request_approval(store, run, from_row(evaluation), load_settings())
     runs.finish(store, run, "completed", outcome="awaiting approval", message="It waits.")
     return run, flow_run.id
 

@@ -256,7 +256,7 @@ def test_a_run_that_carries_out_an_approval_may_take_longer_than_five_minutes(
     id_ = row(store, run, "completed")
     runs.note(store, id_, outcome=outcome)
     with store.write() as connection:
-        approvals.ask(connection, run=id_, evaluation=evaluation, hours=1)
+        approvals.request(connection, run=id_, evaluation=evaluation, hours=1)
     client.set_flow_run_state(run.id, Running(), force=True)
     resumed = client.read_flow_run(run.id)
     assert death(store, resumed, later(60)) is None

@@ -42,7 +42,7 @@ def asked(store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyP
     land("a.csv")
     ran = run_pipeline(store, run, promoting=False)
     assert ran.judged.outcome == "promote", ran.judged.message
-    waits = approval.ask(store, run.id, ran.judged, load_settings())
+    waits = approval.request_approval(store, run.id, ran.judged, load_settings())
     assert waits.outcome == "awaiting approval"
     finish_run(store, run, of_verdict(run.id, ran.version, waits, dry_run=False))
     return ran
@@ -86,7 +86,7 @@ def test_a_challenger_awaiting_approval_is_not_promoted_otherwise(
 
 
 def test_asking_twice_asks_once(store: Store, run: RunContext, asked: Ran) -> None:
-    approval.ask(store, run.id, asked.judged, load_settings())
+    approval.request_approval(store, run.id, asked.judged, load_settings())
     assert count(store, approvals) == 1
 
 
@@ -97,7 +97,7 @@ def test_a_model_has_one_open_request(store: Store, run: RunContext, asked: Ran)
         judged = judge_against(
             store, second.id, asked.version, asked.challenger, settings, again=True
         )
-        approval.ask(store, second.id, judged, settings)
+        approval.request_approval(store, second.id, judged, settings)
         finish_run(store, second, of_verdict(second.id, asked.version, judged, dry_run=False))
     (need,) = needs(store)
     assert need.startswith(f"r{second.id} would promote m{asked.challenger}")
@@ -170,7 +170,7 @@ def test_the_next_run_expires_an_undecided_request(small: Settings, land: Land) 
         land("a.csv")
         with start_run("nightly", NightlyParameters()) as first:
             ran = run_pipeline(store, first, promoting=False)
-            waits = approval.ask(store, first.id, ran.judged, small)
+            waits = approval.request_approval(store, first.id, ran.judged, small)
             finish_run(store, first, of_verdict(first.id, ran.version, waits, dry_run=False))
         with start_run("nightly", NightlyParameters()):
             assert status(store)["status"] == "pending"
@@ -243,7 +243,7 @@ def test_a_blocked_challenger_keeps_its_open_request(
     second = run_pipeline(store, run, promoting=False)
     with store.write() as connection:  # whatever the gate says: this is about what follows
         connection.execute(evaluations.update().values(outcome="promote"))
-    approval.ask(store, run.id, second.judged, load_settings())
+    approval.request_approval(store, run.id, second.judged, load_settings())
     blocks.block(store, "m", second.challenger, Authorship("test", "looks odd"))
     (need,) = needs(store)
     assert f"`housing unblock m{second.challenger}`" in need
@@ -268,7 +268,7 @@ def test_after_a_change_of_champion_the_comparison_is_repeated(
     asked = JudgedEvaluation(
         second.judged.evaluation, second.challenger, first.challenger, "promote", "Yes."
     )
-    approval.ask(store, run.id, asked, load_settings())
+    approval.request_approval(store, run.id, asked, load_settings())
     land("c.csv", seed=2)
     third = run_pipeline(store, run, promoting=False)
     registry.change_champion(
@@ -353,7 +353,7 @@ def test_a_rollback_while_an_approval_waits_compares_with_the_champion_in_force(
     asked = JudgedEvaluation(
         third.judged.evaluation, third.challenger, made[1].challenger, "promote", "Yes."
     )
-    approval.ask(store, run.id, asked, load_settings())
+    approval.request_approval(store, run.id, asked, load_settings())
     promote.roll_back(store, None, "worse in the field")
     decided = approval.approve(store, load_settings(), run.id, "go")
     with store.read() as connection:
@@ -376,7 +376,7 @@ def test_a_batch_that_was_withdrawn_is_not_approved(
     waits = JudgedEvaluation(
         second.judged.evaluation, second.challenger, first.challenger, "promote", "Yes."
     )
-    approval.ask(store, run.id, waits, load_settings())
+    approval.request_approval(store, run.id, waits, load_settings())
     datasets.withdraw(store, 2, reason="wrong unit")
     with pytest.raises(NotPossible, match=r"trained on b2, taken out .* dataset restore b2"):
         approval.approve(store, load_settings(), run.id, "go")
@@ -394,7 +394,7 @@ def test_a_run_that_promotes_answers_what_was_asked_before(
     store: Store, run: RunContext, asked: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOUSING_GATE__APPROVAL", "false")
-    approval.promote_or_ask(store, run, asked.judged, load_settings())
+    approval.promote_or_request(store, run, asked.judged, load_settings())
     assert (champion(store), status(store)["status"]) == (asked.challenger, "approved")
     with store.read() as connection:
         assert queries.status(connection)["needs_a_person"] == []
