@@ -69,7 +69,7 @@ def evaluation_key(challenger: int, champion: int | None, content: str, settings
     return hashlib.sha256(f"{challenger}:{champion}:{content}:{judging}".encode()).hexdigest()
 
 
-def standing(
+def valid_evaluation(
     connection: Connection, challenger: int, champion: int | None, content: str, settings: Settings
 ) -> Row[Any] | None:
     """The newest evaluation of these inputs, or None where they must be judged (again).
@@ -120,7 +120,7 @@ def judge_against(
     content = profiles.measured(store, version).content
     with store.read() as connection:
         champion = registry.champion(connection)
-        known = standing(connection, challenger, champion, content, settings)
+        known = valid_evaluation(connection, challenger, champion, content, settings)
         block_reason = blocks.block_reason(connection, challenger)
         by_hand = runs.get(connection, run).kind in runs.BY_HAND
         earlier = registry.earlier_verdicts(connection, version, challenger, by_hand=by_hand)

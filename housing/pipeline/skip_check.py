@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.gate import decision_rule
-from housing.pipeline.evaluate import JudgedEvaluation, from_row, standing
+from housing.pipeline.evaluate import JudgedEvaluation, from_row, valid_evaluation
 from housing.pipeline.train import plan_of, search_key
 from housing.records import RunOutcome
 from housing.settings import Settings
@@ -91,7 +91,7 @@ def stored(
         found,
         challenger=model.id,
         block_reason=blocks.block_reason(connection, model.id, current_blocks),
-        verdict=standing(connection, model.id, champion, content, settings),
+        verdict=valid_evaluation(connection, model.id, champion, content, settings),
     )
 
 
