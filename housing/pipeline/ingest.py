@@ -26,7 +26,7 @@ from housing.sources.files import memory_named
 from housing.sources.landing import Landing
 from housing.store.data import batches, copies, profiles
 from housing.store.data.batches import BatchLookup, NewBatch
-from housing.store.data.row_status import Present, Standing
+from housing.store.data.row_status import CurrentRows, RowStatus
 from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.runs import outbox, runs
@@ -64,7 +64,7 @@ def ingest_sources(
     """
     copies.release(store)
     taken: list[BatchSummary] = []
-    present, known = Present(store), BatchLookup(store)
+    current, known = CurrentRows(store), BatchLookup(store)
     deliveries = chain.from_iterable(source.deliveries(known) for source in sources)
     for found in _simulated_last(deliveries):
         ended = found if isinstance(found, BatchSummary) else _not_mixed(store, found)
@@ -72,7 +72,7 @@ def ingest_sources(
             taken.append(ended)
             continue
         assert isinstance(found, Delivery)
-        taken.append(_ingest_delivery(present, settings, found, run, len(taken)))
+        taken.append(_ingest_delivery(current, settings, found, run, len(taken)))
         progress.report("ingest", len(taken), 0, taken[-1].message)
         if at_most is not None and IntakeSummary(tuple(taken)).stored >= at_most:
             break
@@ -129,7 +129,7 @@ def record_skipped_files(store: Store, run: int, summary: IntakeSummary) -> None
 
 
 def _ingest_delivery(
-    present: Present, settings: Settings, delivery: Delivery, run: int | None, done: int
+    current: CurrentRows, settings: Settings, delivery: Delivery, run: int | None, done: int
 ) -> BatchSummary:
     def watch(rows: int) -> None:
         progress.report("ingest", done, 0, f"{delivery.name}: {rows:,} rows checked")
@@ -140,33 +140,33 @@ def _ingest_delivery(
     except FileUnreadable as error:
         return nothing_read(delivery.source, delivery.name, "unreadable", f"{error}.")
     while True:  # until the dataset does not change meanwhile
-        new = _judged(present, settings, delivery, validated)
+        new = _judged(current, settings, delivery, validated)
         if new.status == "unchanged" and delivery.repeats is not None:
             message = (
                 f"{delivery.name} holds the same as b{delivery.repeats}, whose rows are current."
             )
             return nothing_read(delivery.source, delivery.name, "unchanged", message)
-        stored = batches.add(present.store, new, run)
+        stored = batches.add(current.store, new, run)
         if stored is not None:
             return stored
 
 
 def _judged(
-    present: Present, settings: Settings, delivery: Delivery, validated: Validated
+    current: CurrentRows, settings: Settings, delivery: Delivery, validated: Validated
 ) -> NewBatch:
     """The delivery compared with the current dataset, as it is stored."""
     policy = settings.quality
-    history = _history(present.store, delivery.source, settings)
-    standing = None if validated.accepted.empty else present.compare(validated.accepted)
-    changes = standing is not None and not standing.says_nothing
+    history = _history(current.store, delivery.source, settings)
+    row_status = None if validated.accepted.empty else current.compare(validated.accepted)
+    changes = row_status is not None and not row_status.changes_nothing
     judged = judge_batch(validated, history, policy, changes=changes)
     reasons = tuple(QuarantineReason(message) for message in judged)
-    if standing is not None:
+    if row_status is not None:
         reasons += copies.reasons(
-            present.store, validated.accepted, standing.lacking, delivery.repeats
+            current.store, validated.accepted, row_status.lacking, delivery.repeats
         )
     messages = tuple(reason.message for reason in reasons)
-    known = "" if standing is None else standing.message
+    known = "" if row_status is None else row_status.message
     return NewBatch(
         source=delivery.source,
         name=delivery.name,
@@ -178,22 +178,22 @@ def _judged(
         accepted=validated.accepted,
         rejected=validated.rejected,
         rejections=validated.rejections,
-        status=_status(validated, reasons, standing),
+        status=_status(validated, reasons, row_status),
         message=batch_message(validated, messages, history, policy, known)
-        + unknown_keys_at_known_locations(present.store, validated.accepted),
+        + unknown_keys_at_known_locations(current.store, validated.accepted),
         reasons=reasons,
-        standing=standing,
+        row_status=row_status,
     )
 
 
 def _status(
-    validated: Validated, reasons: tuple[QuarantineReason, ...], standing: Standing | None
+    validated: Validated, reasons: tuple[QuarantineReason, ...], row_status: RowStatus | None
 ) -> BatchStatus:
-    if standing is None:
+    if row_status is None:
         return "rejected" if validated.read else "empty"
     if reasons:
         return "quarantined"
-    return "unchanged" if standing.says_nothing else "accepted"
+    return "unchanged" if row_status.changes_nothing else "accepted"
 
 
 def _history(store: Store, source: str, settings: Settings) -> BatchHistory:

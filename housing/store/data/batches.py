@@ -31,7 +31,7 @@ from housing.store.runs import outbox, runs
 if TYPE_CHECKING:
     import pandas as pd
 
-    from housing.store.data.row_status import Standing
+    from housing.store.data.row_status import RowStatus
 
 NEED_A_PERSON = ("quarantined", "rejected", "empty")
 """Statuses of batches that a person has to accept, discard or deliver again."""
@@ -54,7 +54,7 @@ class NewBatch:
     status: BatchStatus
     message: str
     reasons: tuple[QuarantineReason, ...] = ()
-    standing: "Standing | None" = None  # of the accepted rows; None if there are none
+    row_status: "RowStatus | None" = None  # of the accepted rows; None if there are none
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,15 @@ class BatchLookup:
 
     def outdated_rows(self, batch: int) -> int:
         """Number of a batch's rows that the dataset no longer has as they are."""
-        from housing.store.data.row_status import Present
+        from housing.store.data.row_status import CurrentRows
         from housing.store.data.segments import get_table, to_frame
 
         with self.store.read() as connection:
             segment = get(connection, batch).segment
         if segment is None:
             return 0
-        standing = Present(self.store).compare(to_frame(get_table(self.store, segment)))
-        return standing.new + standing.changed
+        row_status = CurrentRows(self.store).compare(to_frame(get_table(self.store, segment)))
+        return row_status.new + row_status.changed
 
     def watermark(self, source: str) -> str | None:
         """Watermark of the source's newest batch, or None."""
@@ -131,7 +131,7 @@ def add(store: Store, new: NewBatch, run: int | None) -> BatchSummary | None:
         if known is not None:
             message = f"{new.name} holds the same as b{known.id}; nothing to do."
             return BatchSummary(known.id, new.source, new.name, "unchanged", message)
-        if new.standing is not None and new.standing.basis != datasets.basis(connection):
+        if new.row_status is not None and new.row_status.basis != datasets.basis(connection):
             return None
         values = _values(new) | {"run": run, "recorded_at": utc_now()}
         if segment is not None:
@@ -172,14 +172,14 @@ def _file(batch: BatchSummary) -> str:
 
 
 def _values(new: NewBatch) -> dict[str, Any]:
-    standing = new.standing
+    row_status = new.row_status
     same = ("digest", "source", "name", "status", "message", "simulated", "size", "watermark")
     return {
         **{name: getattr(new, name) for name in same},
         "read_rows": new.read,
         "accepted_rows": len(new.accepted),
-        "changed_rows": 0 if standing is None else standing.changed,
-        "unchanged_rows": 0 if standing is None else standing.unchanged,
+        "changed_rows": 0 if row_status is None else row_status.changed,
+        "unchanged_rows": 0 if row_status is None else row_status.unchanged,
         "rejected_rows": len(new.rejected),
         "rejections": [asdict(rejection) for rejection in new.rejections],
         "reasons": [asdict(reason) for reason in new.reasons],

@@ -1,4 +1,4 @@
-"""How the rows of a delivery stand to the rows that the dataset has: new, changed or the same.
+"""Compares the rows of a delivery with those of the dataset: new, changed or unchanged.
 
 A row is known by its key, and it is compared with the newest row of that key in the active dataset
 and in the batches that wait to enter it. The split ledger answers whether a key has ever been
@@ -22,8 +22,8 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Rows of a delivery by how they stand; they add up to its accepted rows."""
+class RowStatus:
+    """Numbers of new, changed and unchanged rows, which add up to a delivery's accepted rows."""
 
     basis: tuple[int, ...]  # batches that they were compared with, in reading order
     new: int
@@ -32,7 +32,7 @@ class Standing:
     lacking: Mask = field(compare=False, repr=False)  # which rows are new or changed, shape (n,)
 
     @property
-    def says_nothing(self) -> bool:
+    def changes_nothing(self) -> bool:
         """Whether every row is in the dataset as it is."""
         return self.new == self.changed == 0
 
@@ -41,21 +41,21 @@ class Standing:
         """The known rows in words; empty where there are none."""
         if not self.changed and not self.unchanged:
             return ""
-        if self.says_nothing:
+        if self.changes_nothing:
             return "every accepted row is in the dataset as it is: no new version"
         corrections = f"{self.changed:,} correction{'s' * (self.changed != 1)}"
         return f"{self.new:,} new, {corrections}, {self.unchanged:,} known unchanged"
 
 
 @dataclass(frozen=True)
-class Present:
-    """The rows that are in the dataset now, for one intake: it reads no segment's keys twice."""
+class CurrentRows:
+    """The rows of the dataset now, for one ingestion: the keys of each segment are read once."""
 
     store: Store
     keys: dict[str, Keys] = field(default_factory=dict)  # by digest of the segment
 
-    def compare(self, frame: pd.DataFrame) -> Standing:
-        """Compare accepted rows (catalogue columns and `key`, each key once) with these."""
+    def compare(self, frame: pd.DataFrame) -> RowStatus:
+        """Compare accepted rows (catalogue columns and `key`, each key once) with the dataset's."""
         ours = frame[KEY_COLUMN].to_numpy()
         with self.store.read() as connection:
             basis = datasets.basis(connection)
@@ -71,7 +71,7 @@ class Present:
                 rows, differ = self._differing(part.segment, hits, frame)
                 left[rows], changed[rows] = False, differ
         counts = int(left.sum()), int(changed.sum())
-        return Standing(basis, *counts, len(ours) - sum(counts), left | changed)
+        return RowStatus(basis, *counts, len(ours) - sum(counts), left | changed)
 
     def _keys(self, segment: str) -> Keys:
         if segment not in self.keys:

@@ -13,7 +13,7 @@ from housing.errors import NotPossible
 from housing.keys import KEY_COLUMN
 from housing.store.data import batches, datasets, row_status, split
 from housing.store.data.batches import NewBatch
-from housing.store.data.row_status import Present
+from housing.store.data.row_status import CurrentRows
 from housing.training.split import SplitRule
 
 RULE = SplitRule(test_share=0.25, seed=1)
@@ -22,8 +22,8 @@ COLUMNS = [KEY_COLUMN, *schema.CATALOGUE]
 
 def deliver(store, frame: pd.DataFrame, digest: str, status: str | None = None, present=None):
     """Store a delivery as intake does, without batch rules."""
-    found = (present or Present(store)).compare(frame)
-    status = status or ("unchanged" if found.says_nothing else "accepted")
+    found = (present or CurrentRows(store)).compare(frame)
+    status = status or ("unchanged" if found.changes_nothing else "accepted")
     new = NewBatch(
         source="landing", name="a.csv", digest=hashlib.sha256(digest.encode()).hexdigest(), size=1,
         simulated=True, watermark=None, read=len(frame), accepted=frame,
@@ -52,15 +52,15 @@ def counted(found) -> tuple[int, int, int]:
 
 
 def test_new_changed_and_unchanged_rows_are_told_apart(store, districts):
-    assert counted(Present(store).compare(districts(range(50)))) == (50, 0, 0)
+    assert counted(CurrentRows(store).compare(districts(range(50)))) == (50, 0, 0)
     deliver(store, districts(range(50)), "1")
     mixed = pd.concat([districts(range(10)), districts(range(10, 13), 1), districts([50, 51])])
     expected = (2, 3, 10)
-    assert counted(Present(store).compare(mixed)) == expected, "while the first one waits"
+    assert counted(CurrentRows(store).compare(mixed)) == expected, "while the first one waits"
     datasets.append_waiting(store, reason="r", run=None)
-    assert counted(Present(store).compare(mixed)) == expected, "before the split"
+    assert counted(CurrentRows(store).compare(mixed)) == expected, "before the split"
     freeze(store)
-    assert counted(Present(store).compare(mixed.sample(frac=1, random_state=1))) == expected
+    assert counted(CurrentRows(store).compare(mixed.sample(frac=1, random_state=1))) == expected
     summary = deliver(store, mixed, "2")
     assert (summary.accepted, summary.changed, summary.unchanged) == (15, 3, 10)
 
@@ -74,7 +74,7 @@ def test_a_correction_of_any_one_column_counts(store, districts, column):
     a, b = frame[column].astype(object), corrected[column].astype(object)
     differ = int((~((a == b) | (a.isna() & b.isna()))).sum())
     assert differ > 0
-    assert counted(Present(store).compare(corrected)) == (0, differ, 20 - differ)
+    assert counted(CurrentRows(store).compare(corrected)) == (0, differ, 20 - differ)
 
 
 def test_a_delivery_of_known_rows_makes_no_version_and_is_remembered(store, districts):
@@ -126,7 +126,7 @@ def test_a_withdrawn_batch_is_restored_at_its_position(store, districts):
 
 
 def test_one_intake_reads_the_keys_of_a_segment_once(store, districts, monkeypatch):
-    present = Present(store)
+    present = CurrentRows(store)
     read = []
     loaded = row_status.get_table
     monkeypatch.setattr(row_status, "get_table", lambda *a: read.append(a[2]) or loaded(*a))
@@ -134,7 +134,7 @@ def test_one_intake_reads_the_keys_of_a_segment_once(store, districts, monkeypat
         deliver(store, districts(range(10 * number, 10 * number + 10)), str(number), None, present)
     assert read == [(KEY_COLUMN,)] * 5, "each waiting batch once, and no row of it"
     freeze(store)
-    fresh = Present(store)
+    fresh = CurrentRows(store)
     assert counted(fresh.compare(districts(range(100, 110)))) == (10, 0, 0)
     assert len(read) == 5, "of new rows the split ledger knows enough"
     assert counted(fresh.compare(districts([59, 200]))) == (1, 0, 1)
@@ -143,7 +143,7 @@ def test_one_intake_reads_the_keys_of_a_segment_once(store, districts, monkeypat
 
 def test_a_dataset_that_changed_since_the_comparison_is_compared_again(store, districts):
     frame = districts(range(10))
-    found = Present(store).compare(frame)
+    found = CurrentRows(store).compare(frame)
     deliver(store, frame, "first")
     late = NewBatch(
         source="landing", name="b.csv", digest="b" * 64, size=1, simulated=True, watermark=None,
