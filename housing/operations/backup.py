@@ -166,7 +166,8 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
     place = backup_place(settings)
     manifest = snapshots.read(place, snapshot)
     with open_for_restore(settings) as store:
-        _must_be_empty(store)
+        with store.read() as connection:
+            _must_be_empty(store, connection)
         notices = list(_restore_key(store, place, manifest))
         with (
             tempfile.TemporaryDirectory(prefix="housing-restore-") as folder,
@@ -258,14 +259,12 @@ _NOT_IN_USE = ("leases", "backups", "backup_copies", "store_identity", "alerts")
 """Tables in which an empty store may have rows: it was opened, its backups listed or verified."""
 
 
-def _must_be_empty(store: Store) -> None:
-    with store.read() as connection:
-        used = _in_use(connection)
-    if used:
-        place = store.url
+def _must_be_empty(store: Store, connection: sa.Connection) -> None:
+    used = [table for table in metadata.sorted_tables if table.name not in _NOT_IN_USE]
+    if any(connection.execute(sa.select(table).limit(1)).first() is not None for table in used):
         raise NotPossible(
             what="Restoring a backup",
-            why=f"the store in {place} is not empty, and nothing is written over. Set HOUSING_HOME "
+            why=f"the store in {store.url} is not empty, and nothing is written over. Set HOUSING_HOME "
             "(and HOUSING_DATABASE_URL) to an empty place, or move this one away.",
         )
 
@@ -283,8 +282,7 @@ def _copy_rows(copy: Store, store: Store, manifest: Manifest) -> int:
     A prune meanwhile leaves a run, so the store is in use and nothing is copied.
     """
     with copy.read() as source, store.write() as target:
-        if _in_use(target):
-            raise NotPossible(what="Restoring a backup", why="the store came into use.")
+        _must_be_empty(store, target)
         for name in _NOT_IN_USE:
             target.execute(metadata.tables[name].delete())
         tables = table_dump.order()
@@ -295,14 +293,6 @@ def _copy_rows(copy: Store, store: Store, manifest: Manifest) -> int:
             why = Authorship(actor(), f"restored from the backup {manifest.id}")
             promotion_log.append(target, newest, "restore", newest.to_model, why)
     return rows
-
-
-def _in_use(connection: sa.Connection) -> bool:
-    return any(
-        connection.execute(sa.select(table).limit(1)).first() is not None
-        for table in metadata.sorted_tables
-        if table.name not in _NOT_IN_USE
-    )
 
 
 def listing(store: Store) -> list[dict[str, Any]]:

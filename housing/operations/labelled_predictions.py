@@ -27,18 +27,9 @@ from housing.store.database.tables import batches
 from housing.store.database.tables import models as models_table
 from housing.store.runs import labelled, predictions
 from housing.store.runs.labelled import BATCH, LABEL, LABELLED_AT, ORIGIN
-from housing.store.runs.predictions import (
-    AT,
-    LOWER,
-    MODEL,
-    OUTPUTS,
-    PREDICTED,
-    SHADOW,
-    SHADOW_PREDICTED,
-    UPPER,
-)
+from housing.store.runs.predictions import AT, MODEL, SHADOW, SHADOW_PREDICTED
 
-LOGGED = (AT, MODEL, KEY_COLUMN, *OUTPUTS, SHADOW, SHADOW_PREDICTED)
+LOGGED = (AT, MODEL, KEY_COLUMN, *predictions.OUTPUTS, SHADOW, SHADOW_PREDICTED)
 LABELS = (KEY_COLUMN, LABEL, LABELLED_AT, ORIGIN)
 MATCHED = (*LOGGED, BATCH, *LABELS[1:])
 PREDICTED_AT, IS_SHADOW = f"{MARK}predicted_at", f"{MARK}shadow"
@@ -63,16 +54,13 @@ def logged(store: Store, *, inputs: tuple[str, ...] = ()) -> pd.DataFrame:
     with store.read() as connection:
         files = predictions.since(connection, 0)
     tables = [get_table(store, row.segment, wanted).to_pandas() for row in files]
-    return _concat(tables, wanted)
+    return joined(tables, wanted)
 
 
-def _concat(parts: Sequence[pd.DataFrame], columns: Collection[str]) -> pd.DataFrame:
+def joined(parts: Sequence[pd.DataFrame], columns: Collection[str]) -> pd.DataFrame:
     """The non-empty parts below each other, or no rows with these columns."""
-    filled = [part for part in parts if len(part)]
-    found: pd.DataFrame = (
-        pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(columns))
-    )
-    return found
+    filled = [part for part in parts if len(part)] or [pd.DataFrame(columns=list(columns))]
+    return pd.concat(filled, ignore_index=True)
 
 
 # --- sources of labels ----------------------------------------------------------------------
@@ -152,9 +140,9 @@ def matched(store: Store, cursor: Mapping[str, Any]) -> tuple[pd.DataFrame, Curs
     labels = [_labels(store, [s for s in late if s in sources])]
     if gone:
         labels.insert(0, _labels(store, late, _keys_of(store, gone)))
-    wanted = _concat(labels, LABELS).drop_duplicates(KEY_COLUMN).sort_values(KEY_COLUMN)
+    wanted = joined(labels, LABELS).drop_duplicates(KEY_COLUMN).sort_values(KEY_COLUMN)
     parts = [_of_file(store, row, wanted) for row in files] if len(wanted) else []
-    found = _concat(parts, MATCHED).sort_values(AT, kind="stable")
+    found = joined(parts, MATCHED).sort_values(AT, kind="stable")
     found = found.drop_duplicates([MODEL, KEY_COLUMN], keep="last", ignore_index=True)
     found = _without_known(store, found)
     return _without_recorded(store, found) if gone else found, after
@@ -188,7 +176,7 @@ def _labels(store: Store, sources: list[LabelSource], keys: Keys | None = None) 
     ]  # fmt: skip
     if keys is not None:
         parts = [part[part[KEY_COLUMN].isin(keys)] for part in parts]
-    return _concat(parts, LABELS).drop_duplicates(KEY_COLUMN, keep="first")
+    return joined(parts, LABELS).drop_duplicates(KEY_COLUMN, keep="first")
 
 
 def _of_file(store: Store, row: Any, labels: pd.DataFrame) -> pd.DataFrame:
@@ -197,9 +185,9 @@ def _of_file(store: Store, row: Any, labels: pd.DataFrame) -> pd.DataFrame:
     table = predictions.rows_of_keys(store, row.segment, wanted, LOGGED)
     if table is None:
         return pd.DataFrame(columns=list(MATCHED))
-    joined: pd.DataFrame = table.to_pandas().merge(labels, on=KEY_COLUMN)
-    joined = joined[joined[LABELLED_AT] > joined[AT]].sort_values(AT, kind="stable")
-    return joined.drop_duplicates([MODEL, KEY_COLUMN], keep="last").assign(**{BATCH: row.id})
+    found: pd.DataFrame = table.to_pandas().merge(labels, on=KEY_COLUMN)
+    found = found[found[LABELLED_AT] > found[AT]].sort_values(AT, kind="stable")
+    return found.drop_duplicates([MODEL, KEY_COLUMN], keep="last").assign(**{BATCH: row.id})
 
 
 def _without_known(store: Store, found: pd.DataFrame) -> pd.DataFrame:
@@ -250,15 +238,11 @@ def as_recorded(found: pd.DataFrame) -> pd.DataFrame:
     parts = [own]
     if SHADOW_PREDICTED in found:
         of_shadow = own.dropna(subset=[SHADOW_PREDICTED])
-        facts = {
-            MODEL: of_shadow[SHADOW].astype("int64"),
-            PREDICTED: of_shadow[SHADOW_PREDICTED],
-            LOWER: None,
-            UPPER: None,
-            IS_SHADOW: True,
-        }
+        facts: dict[str, Any] = {MODEL: of_shadow[SHADOW].astype("int64"), IS_SHADOW: True}
+        facts |= dict.fromkeys((predictions.LOWER, predictions.UPPER))
+        facts[predictions.PREDICTED] = of_shadow[SHADOW_PREDICTED]
         parts.append(of_shadow.assign(**facts))
-    return _concat([part[list(labelled.COLUMNS)] for part in parts], labelled.COLUMNS)
+    return joined([part[list(labelled.COLUMNS)] for part in parts], labelled.COLUMNS)
 
 
 def with_inputs(store: Store, rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -277,5 +261,5 @@ def with_inputs(store: Store, rows: pd.DataFrame, columns: tuple[str, ...]) -> p
         at = pd.to_datetime(part[PREDICTED_AT], utc=True)
         part = part[[MODEL, KEY_COLUMN, LABEL]].assign(**{AT: at})
         parts.append(table.to_pandas().merge(part, on=[MODEL, KEY_COLUMN, AT])[wanted])
-    found = _concat(parts, wanted).drop_duplicates(KEY_COLUMN)
+    found = joined(parts, wanted).drop_duplicates(KEY_COLUMN)
     return found.dropna(subset=[c for c in columns if found[c].dtype == object])

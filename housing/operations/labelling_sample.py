@@ -18,6 +18,7 @@ from housing.inference.file_scoring import NUMBERS
 from housing.inference.loaded_model import load
 from housing.keys import KEY_COLUMN, ids_of_keys
 from housing.operations.labelled_predictions import logged
+from housing.operations.predict import champion_of
 from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.models import registry
@@ -37,12 +38,8 @@ def sample(store: Store, count: int, *, seed: int, other: int | None = None) -> 
     From logged predictions with their inputs if there are any, else from the active dataset. The
     second model is the newest that is not champion, unless named. NotPossible without a champion.
     """
+    champion = champion_of(store, "An audit")
     with store.read() as connection:
-        champion = registry.champion(connection)
-        if champion is None:
-            raise NotPossible(
-                what="An audit", why="there is no champion yet; `housing retrain` makes one."
-            )
         other = other if other is not None else registry.newest_other(connection, champion)
         if other is not None:
             registry.model(connection, other)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from sqlalchemy.engine import Connection
 
-from housing.errors import NotPossible
 from housing.inference.loaded_model import load
 from housing.monitoring.signals import Signal
 from housing.notify import Message
 from housing.operations.automatic_rollback import REMEDY, Decision, carry_out, decide
 from housing.operations.monitor_windows import CLOCK, MonitorContext, MonitorWindow
+from housing.operations.predict import champion_of
 from housing.records import Event
 from housing.settings import Settings
 from housing.store.database.engine import MONITOR, Store
@@ -49,12 +49,10 @@ def monitor(store: Store, settings: Settings, *, run: int | None = None) -> Moni
 
 
 def _monitor(store: Store, settings: Settings, run: int | None) -> MonitorRun:
+    champion_of(store, "Monitoring")
     with store.read() as connection:
         line = promotion_log.current(connection)
-    if line is None:
-        raise NotPossible(
-            what="Monitoring", why="there is no champion yet; `housing retrain` makes one."
-        )
+    assert line is not None  # never after the first champion
     served = load(store, line.to_model, seq=line.seq, since=line.at)
     context = MonitorContext(store, settings.monitor, served)
     windows = context.windows()

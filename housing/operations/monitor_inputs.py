@@ -60,7 +60,7 @@ def sample(store: Store, model: int, found: Logged) -> pd.DataFrame:
         own = table[table[MODEL] == model].dropna(subset=list(schema.REQUIRED))
         parts.append(own[:: max(-(-len(own) // most), 1)])
     columns = [PREDICTED, *schema.FEATURES]
-    frame = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    frame = labelled_predictions.joined(parts, columns)[columns]
     return frame.astype(schema.dtypes(schema.FEATURES))
 
 
@@ -80,25 +80,20 @@ def rows_of_batches(store: Store, labelled: pd.DataFrame) -> pd.DataFrame:
         for origin, part in labelled.groupby(ORIGIN)
     ]
     columns = [KEY_COLUMN, *schema.FEATURES, schema.TARGET]
-    return typed(pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns))
+    return typed(labelled_predictions.joined(parts, columns))
 
 
 # --- rows of new batches --------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Arrived:
-    """Rows that were in no batch before: key, catalogue columns and origin."""
-
-    frame: pd.DataFrame  # at most MOST_ROWS, evenly spread
-    cursor: dict[str, Any]
-
-
-def of_batches(store: Store, version: int, cursor: Mapping[str, Any]) -> Arrived:
+def of_batches(
+    store: Store, version: int, cursor: Mapping[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Rows of standing batches beyond a cursor that neither `version` nor a batch before has.
 
-    A row that is delivered again, corrected or not, is not new, and neither is a near-duplicate of
-    a known one; a withdrawn batch does not count.
+    Key, catalogue columns and origin of at most MOST_ROWS, evenly spread, and the cursor beyond
+    them. A row that is delivered again, corrected or not, is not new, and neither is a
+    near-duplicate of a known one; a withdrawn batch does not count.
     """
     with store.read() as connection:
         members = {*datasets.get(connection, version).batches}
@@ -114,8 +109,8 @@ def of_batches(store: Store, version: int, cursor: Mapping[str, Any]) -> Arrived
     step = max(-(-rows // MOST_ROWS), 1)
     parts = [_of_batch(store, f"b{b}", every[b], keys[::step]) for b, keys in picked.items()]
     columns = [KEY_COLUMN, *schema.CATALOGUE, ORIGIN]
-    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    return Arrived(_without_copies(store, frame.astype(schema.dtypes()), before), after)
+    frame = labelled_predictions.joined(parts, columns).astype(schema.dtypes())
+    return _without_copies(store, frame, before), after
 
 
 def _without_copies(store: Store, frame: pd.DataFrame, before: Sequence[str]) -> pd.DataFrame:

@@ -165,8 +165,7 @@ class MonitorContext:
     def _of_batches(self) -> MonitorWindow | None:
         """Rows of new batches: their labels are known, so the active model predicts each."""
         cursor = self._cursor(BATCHES, {"batch": self._newest_member(), "skipped": []})
-        found = monitor_inputs.of_batches(self.store, self.served.version, cursor)
-        frame = found.frame
+        frame, after = monitor_inputs.of_batches(self.store, self.served.version, cursor)
         if len(frame) < self.options.drift.min_rows:
             if not self._is_outdated(BATCHES):
                 return None
@@ -174,13 +173,9 @@ class MonitorContext:
             return self._window(BATCHES, 0, [])
         predicted = self.served.predictions(columns_of_frame(frame))
         signals = self._drift(frame[list(schema.FEATURES)], predicted.predicted)
-        self._after[BATCHES] = found.cursor
-        facts: dict[str, Any] = {
-            PREDICTED: predicted.predicted,
-            LOWER: predicted.lower,
-            UPPER: predicted.upper,
-        }
-        facts[LABEL] = frame[schema.TARGET]
+        self._after[BATCHES] = after
+        facts: dict[str, Any] = {PREDICTED: predicted.predicted, LABEL: frame[schema.TARGET]}
+        facts |= {LOWER: predicted.lower, UPPER: predicted.upper}
         self._new_labelled[BATCHES] = _by_origin(frame[[KEY_COLUMN, ORIGIN]].assign(**facts))
         return self._window(BATCHES, len(frame), signals)
 
@@ -247,7 +242,7 @@ class MonitorContext:
             if self._stands(origin)
         ]
         names = [KEY_COLUMN, "outside", "above", "window", ORIGIN]
-        every = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
+        every = labelled_predictions.joined(parts, names)
         return every.drop_duplicates(KEY_COLUMN, ignore_index=True)
 
     def _counted_origins(self, source: str) -> list[str]:

@@ -5,11 +5,11 @@ Guesses are marked EDIT in the text. Not here: whether a package works (`problem
 
 import json
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def write_draft(file: Path, target: str, name: str, folder: Path) -> Draft:
         raise NotPossible(what=what, why=why)
     guess = _Guess(frame, target)
     package.mkdir(parents=True)
-    text = "".join(_module(guess, name, file.name))
+    text = _module(guess, name, file.name)
     (package / "__init__.py").write_text(text, encoding="utf-8")
     return Draft(package, name, len(frame), tuple(guess.notes))
 
@@ -249,58 +249,52 @@ def _column(guess: _Guess, name: str, values: pd.Series) -> str:
     )
 
 
-def _lines_of(texts: Sequence[str]) -> Iterator[str]:
-    """A tuple of texts, several a line."""
-    line = "   "
-    for text in texts:
-        piece = f" {text!r},"
-        if len(line) + len(piece) > 96:
-            yield line + "\n"
-            line = "   "
-        line += piece
-    yield line + "\n"
-
-
-def _module(guess: _Guess, name: str, file: str) -> Iterator[str]:
+def _module(guess: _Guess, name: str, file: str) -> str:
     """The text of the package's first module."""
-    yield f'"""The table of {file}: edit what is marked EDIT (`housing problem new`)."""\n\n'
     kinds = [kind for kind in ("Bins", "Levels") if any(s.startswith(kind) for s in guess.strata)]
     names = ", ".join(sorted(["Amount", "Column", "Problem", "Table", "Wording", *kinds]))
-    yield f"from housing.problem import {names}\n\n"
-    for column, values in guess.kept.items():
-        if not pd.api.types.is_numeric_dtype(values):
-            constant = guess.constants[column]
-            yield f"{constant} = (  # EDIT: from low to high, if they have an order\n"
-            yield from _lines_of(sorted(values.dropna().unique()))
-            yield ")\n"
-    yield "\nCOLUMNS = (\n    # EDIT: units, meanings and allowed ranges\n"
-    for column, values in guess.kept.items():
-        yield _column(guess, column, values)
-    yield ")\n\nGROUPS = (  # EDIT: groups that the test set must represent\n"
-    yield from (f"    {line},\n" for line in guess.strata)
-    yield ")\n\n"
-    yield from _problem(guess, name)
+    categories = "".join(
+        f"# EDIT: from low to high, if they have an order\n{constant} = "
+        f"{pformat((*sorted(guess.kept[column].dropna().unique()),), width=96, compact=True)}\n"
+        for column, constant in guess.constants.items()
+    )
+    columns = "".join(_column(guess, column, values) for column, values in guess.kept.items())
+    groups = "".join(f"    {line},\n" for line in guess.strata)
+    rows, value = name.replace("_", " "), guess.target.replace("_", " ")
+    row, values = rows.removesuffix("s"), value if value.endswith("s") else f"{value}s"
+    family = '    default_family="boosting-log",  # predictions above zero, as all values are\n'
+    return f'''"""The table of {file}: edit what is marked EDIT (`housing problem new`)."""
 
+from housing.problem import {names}
 
-def _problem(guess: _Guess, name: str) -> Iterator[str]:
-    rows = name.replace("_", " ")
-    row = rows.removesuffix("s")
-    value = guess.target.replace("_", " ")
-    values = value if value.endswith("s") else f"{value}s"
-    yield "PROBLEM = Problem(\n"
-    yield f'    name="{name}",\n    table=Table(\n        columns=COLUMNS,\n'
-    yield f"        target={_text(guess.target)},\n"
-    yield f"        id_column={_text(guess.id or 'row_id')},\n"
-    yield f"        time_column={_text(guess.time or 'recorded_at')},\n"
-    yield "        strata=GROUPS,\n        slices=GROUPS,\n    ),\n"
-    decimals = _decimals(guess.kept[guess.target])
-    amount = f'Amount(unit="", symbol="", decimals={decimals})'
-    yield f'    amount={amount},  # EDIT: e.g. "euros", "€"\n'
-    yield '    models="housing.problems.template.models",\n'
-    if guess.skewed:
-        yield '    default_family="boosting-log",  # predictions above zero, as all values are\n'
-    yield "    wording=Wording(  # EDIT\n"
-    yield f'        row="{row}",\n        rows="{rows}",\n'
-    yield f"        value={_text(value)},\n        values={_text(values)},\n"
-    yield f"        target={_text(f'the {value} of a {row}')},\n"
-    yield f'        title="Predictions for {rows}",\n    ),\n)\n'
+{categories}
+COLUMNS = (
+    # EDIT: units, meanings and allowed ranges
+{columns})
+
+GROUPS = (  # EDIT: groups that the test set must represent
+{groups})
+
+PROBLEM = Problem(
+    name="{name}",
+    table=Table(
+        columns=COLUMNS,
+        target={_text(guess.target)},
+        id_column={_text(guess.id or "row_id")},
+        time_column={_text(guess.time or "recorded_at")},
+        strata=GROUPS,
+        slices=GROUPS,
+    ),
+    # EDIT: e.g. "euros", "€"
+    amount=Amount(unit="", symbol="", decimals={_decimals(guess.kept[guess.target])}),
+    models="housing.problems.template.models",
+{family if guess.skewed else ""}    wording=Wording(  # EDIT
+        row="{row}",
+        rows="{rows}",
+        value={_text(value)},
+        values={_text(values)},
+        target={_text(f"the {value} of a {row}")},
+        title="Predictions for {rows}",
+    ),
+)
+'''

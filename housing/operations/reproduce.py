@@ -67,16 +67,9 @@ def reproduce(
     worst = None if then is None else artifacts.worst_difference(again.predict(rows), then)
     if keep and same_bytes:
         _keep(store, again, X, row)
-    return Reproduced(
-        model,
-        worst,
-        0 if then is None else len(then),
-        source,
-        tolerance,
-        same_bytes,
-        _changed(row.libraries),
-        keep and same_bytes,
-    )
+    changed, count = _changed(row.libraries), 0 if then is None else len(then)
+    kept = keep and same_bytes
+    return Reproduced(model, worst, count, source, tolerance, same_bytes, changed, kept)
 
 
 def _old_predictions(
