@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -86,14 +87,12 @@ def _check(settings: Settings, scenario: str) -> None:
     if "simulated" not in SOURCES:
         raise NotPossible(what="Replaying a scenario", why="no source of the problem simulates.")
     declared = SOURCES["simulated"].own_options
-    own = (
-        {}
-        if declared is None
-        else {"simulated": declared.model_validate({"scenario": scenario, "rows": 100})}
-    )
+    own = {}
+    if declared is not None:
+        own = {"simulated": declared.model_validate({"scenario": scenario, "rows": 100})}
     try:
         chosen = options(settings).model_copy(update={"options": own})
-        next(iter(SOURCES["simulated"](chosen).deliveries(_NothingSeen())))
+        next(iter(SOURCES["simulated"](chosen).deliveries(_NOTHING_SEEN)))
     except SourceUnavailable as error:
         raise NotPossible(what=f"Replaying {scenario!r}", why=str(error)) from error
 
@@ -106,7 +105,7 @@ def _first_table(settings: Settings) -> "pd.DataFrame":
 
     chosen = options(settings)
     for name in settings.sources.names:
-        for found in SOURCES[name](chosen).deliveries(_NothingSeen()):
+        for found in SOURCES[name](chosen).deliveries(_NOTHING_SEEN):
             if isinstance(found, Delivery) and not found.simulated:
                 return whole(found.read()).frame
     raise SourceUnavailable(
@@ -116,22 +115,11 @@ def _first_table(settings: Settings) -> "pd.DataFrame":
     )
 
 
-class _NothingSeen:
-    """A store that has not seen anything."""
-
-    def batch_with(self, digest: str) -> None:
-        """None."""
-
-    def outdated_rows(self, batch: int) -> int:
-        """None."""
-        return 0
-
-    def watermark(self, source: str) -> None:
-        """None."""
-
-    def has_batch_of(self, source: str, *, real: bool = False) -> bool:
-        """Not yet."""
-        return False
+_NOTHING_SEEN = SimpleNamespace(
+    batch_with=lambda digest: None, outdated_rows=lambda batch: 0,
+    watermark=lambda source: None, has_batch_of=lambda source, real=False: False,
+)  # fmt: skip
+"""The history (`sources.base.IngestHistory`) of a store that has not seen anything."""
 
 
 def _cut(table: "pd.DataFrame", runs: int) -> "list[pd.DataFrame]":

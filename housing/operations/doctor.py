@@ -3,19 +3,20 @@
 import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from housing import progress
-from housing.errors import Corrupt, HousingError, NotOwned, UnknownId
+from housing.errors import Corrupt, HousingError, UnknownId
 from housing.keys import KEY_COLUMN
 from housing.monitoring.staleness import CLOCK_SLACK
-from housing.operations.prune import unreferenced
+from housing.operations.prune import old_files
 from housing.pipeline import rollback_readiness
 from housing.pipeline.evaluate import assert_no_leakage
 from housing.pipeline.notices import dates_in_the_future
@@ -87,11 +88,18 @@ def _database(store: Store, settings: Settings) -> Iterator[Finding]:
 
 
 def _ownership(store: Store, settings: Settings) -> Iterator[Finding]:
-    for place in (store.blobs, store.backup):
+    yield from _refused((store.blobs, store.backup), partial(ownership.must_own, store))
+
+
+def _refused(
+    things: Iterable[Any], check: Callable[[Any], object], fix: str = "see the message"
+) -> Iterator[Finding]:
+    """A finding for each thing that the check refuses."""
+    for thing in things:
         try:
-            ownership.must_own(store, place)
-        except NotOwned as error:
-            yield Finding.damage(str(error), "see the message")
+            check(thing)
+        except HousingError as error:
+            yield Finding.damage(str(error), fix)
 
 
 def _objects(store: Store, settings: Settings) -> Iterator[Finding]:
@@ -124,11 +132,7 @@ def _fix(store: Store, row: sa.Row[Any]) -> str:
 def _orphans(store: Store, settings: Settings) -> Iterator[Finding]:
     with store.read() as connection:
         known = deletion.present(connection)
-    old = utc_now() - timedelta(hours=settings.retention.orphan_hours)
-    orphans = [
-        name for name in unreferenced(store.blobs, known) if store.blobs.modified(name) < old
-    ]
-    if orphans:
+    if orphans := old_files(store.blobs, known, settings.retention):
         yield Finding(f"{len(orphans)} unreferenced files, e.g. {orphans[0]}", "`housing prune`")
 
 
@@ -136,11 +140,7 @@ def _signatures(store: Store, settings: Settings) -> Iterator[Finding]:
     with store.read() as connection:
         query = sa.select(blobs).where(blobs.c.kind == "model", blobs.c.pruned_at.is_(None))
         rows = connection.execute(query).all()
-    for row in rows:
-        try:
-            artifacts.check_signature(store, row)
-        except HousingError as error:
-            yield Finding.damage(str(error), "see the message")
+    yield from _refused(rows, partial(artifacts.check_signature, store))
 
 
 def _permissions(store: Store, settings: Settings) -> Iterator[Finding]:
@@ -259,11 +259,8 @@ def _split(store: Store, settings: Settings) -> Iterator[Finding]:
         return
     rows = datasets.read(store, active.id, columns=())
     keys = rows.loc[rows[datasets.SIDE_COLUMN], KEY_COLUMN].to_numpy()
-    for model in models:
-        try:
-            assert_no_leakage(store, model, keys, active.id)
-        except HousingError as error:
-            yield Finding.damage(str(error), "restore an earlier backup")
+    check = partial(assert_no_leakage, store, test_keys=keys, version=active.id)
+    yield from _refused(models, check, "restore an earlier backup")
 
 
 def _readiness(store: Store, settings: Settings) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ meanwhile; other writers are safe by `store.objects.deletion`. Nothing within th
 is deleted.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from housing.errors import Corrupt, HousingError, NotPossible
 from housing.pipeline import notifications
 from housing.records import RunOutcome
+from housing.retention import RetentionPolicy
 from housing.settings import Settings
 from housing.store.backups import snapshots
 from housing.store.database import ownership
@@ -116,7 +117,6 @@ class _Pruner:
     def __init__(self, store: Store, upkeep: Store, settings: Settings, age: int) -> None:
         self.store, self.upkeep = store, upkeep
         self.settings, self.policy, self.age = settings, settings.retention, age
-        self.old = utc_now() - timedelta(hours=self.policy.orphan_hours)
 
     def plan(self) -> _Plan:
         """Decide what to delete; changes nothing.
@@ -141,8 +141,8 @@ class _Pruner:
             ]
         kept, dropped = self._backups()
         wanted, notice = self._wanted(kept)
-        copies = [] if notice else self._old_files(self.store.backup, kept_objects | wanted)
-        orphans = self._old_files(self.store.blobs, known)
+        copies = [] if notice else old_files(self.store.backup, kept_objects | wanted, self.policy)
+        orphans = old_files(self.store.blobs, known, self.policy)
         return _Plan(prunable, orphans, dropped, copies, sum(counts), notice)
 
     def act(self, plan: _Plan) -> PruneResult:
@@ -210,21 +210,18 @@ class _Pruner:
                 return set(), f"{notice}: {error}"
         return wanted, ""
 
-    def _old_files(self, location: DurableFileSystem, wanted: Collection[str]) -> list[str]:
-        """Unreferenced files older than `orphan_hours`.
 
-        The age is not needed for safety: it saves a writer from storing its bytes again.
-        """
-        found = []
-        for name in unreferenced(location, wanted):
-            with suppress(FileNotFoundError):
-                found += [name] if location.modified(name) < self.old else []
-        return found
+def old_files(
+    place: DurableFileSystem, wanted: Collection[str], policy: RetentionPolicy
+) -> list[str]:
+    """Temporary files, and blobs whose digest is not wanted, older than `orphan_hours`.
 
-
-def unreferenced(place: DurableFileSystem, wanted: Collection[str]) -> Iterator[str]:
-    """Names of temporary files, and of blobs whose digest is not wanted."""
+    The age is not needed for safety: it saves a writer from storing its bytes again.
+    """
+    old, found = utc_now() - timedelta(hours=policy.orphan_hours), []
     for name in place.names():
-        found = BLOB_NAME.fullmatch(name)
-        if is_scratch(name) or (found and found["digest"] not in wanted):
-            yield name
+        blob = BLOB_NAME.fullmatch(name)
+        if is_scratch(name) or (blob and blob["digest"] not in wanted):
+            with suppress(FileNotFoundError):
+                found += [name] if place.modified(name) < old else []
+    return found

@@ -43,15 +43,11 @@ def sign(store: Store, reason: str) -> Signed:
             except Corrupt:
                 damaged.append(row.digest)
     if fresh:
-        _record(store, fresh, reason)
+        text = f"{len(fresh)} models were signed with the key {store.signer.key_id()}"
+        with runs.recorded(store, "sign", {"reason": reason}) as run:
+            with store.write() as connection:
+                for blob in fresh:
+                    this = blobs.update().where(blobs.c.digest == blob.digest)
+                    connection.execute(this.values(signature=blob.signature))
+            runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=text)
     return Signed(tuple(blob.digest for blob in fresh), tuple(damaged))
-
-
-def _record(store: Store, fresh: list[Blob], reason: str) -> None:
-    text = f"{len(fresh)} models were signed with the key {store.signer.key_id()}"
-    with runs.recorded(store, "sign", {"reason": reason}) as run:
-        with store.write() as connection:
-            for blob in fresh:
-                this = blobs.c.digest == blob.digest
-                connection.execute(blobs.update().where(this).values(signature=blob.signature))
-        runs.finish(store, run, "completed", outcome=RunOutcome.DONE, message=text)
