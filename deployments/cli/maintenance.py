@@ -11,19 +11,17 @@ from deployments.cli.output import (
     LONGEST_DAYS,
     AsJson,
     Reason,
+    answer,
     coloured,
     console,
     emit_json,
     listing,
-    warn,
 )
 from deployments.cli.store import opened
-from housing.formatting import agreement
 from housing.settings import load_settings
 
 if TYPE_CHECKING:
     from housing.operations.doctor import HealthReport
-    from housing.operations.reproduce import Reproduced
 
 app = typer.Typer()
 backup_app = typer.Typer(help="Create, verify, restore and list backups of the store.")
@@ -42,18 +40,14 @@ def create(as_json: AsJson = False) -> None:
 
     with opened(create=True) as (store, settings):
         snapshot = create_backup(store, settings)
-    if as_json:
-        emit_json(asdict(snapshot))
-        return
-    encrypted = (
-        "encrypted" if snapshot.encrypted else "not encrypted (HOUSING_BACKUP_KEY is not set)"
+    encrypted = "encrypted" if snapshot.encrypted else "not encrypted (no HOUSING_BACKUP_KEY)"
+    answer(
+        asdict(snapshot),
+        f"{snapshot.id}: {snapshot.blobs:,} objects, {snapshot.size:,} bytes, of which "
+        f"{snapshot.copied:,} were new; {encrypted}. `housing backup verify` tries it.",
+        *["The backup is on the same disk as the store."] * settings.backup_on_same_disk,
+        as_json=as_json,
     )
-    console.print(
-        f"[bold green]{snapshot.id}[/]: {snapshot.blobs:,} objects, {snapshot.size:,} bytes, "
-        f"of which {snapshot.copied:,} were new; {encrypted}. `housing backup verify` tries it."
-    )
-    if settings.backup_on_same_disk:
-        warn(["The backup is on the same disk as the store."])
 
 
 @backup_app.command()
@@ -66,18 +60,12 @@ def verify(backup: CutArgument = None, as_json: AsJson = False) -> None:
 
     with opened() as (store, settings):
         found = verify_backup(store, settings, backup)
-    if as_json:
-        emit_json({**asdict(found), "good": found.good})
-    elif found.good:
-        replayed = "no champion yet" if found.champion is None else f"m{found.champion} replayed"
-        console.print(
-            f"[bold green]{found.id} is good[/]: {found.rows:,} rows, {found.blobs:,} objects, "
-            f"{replayed}."
-        )
-    for problem in () if as_json else found.problems:
-        console.print(f"[bold red]{escape(problem)}[/]")
-    if not found.good:
-        raise typer.Exit(5)
+    replayed = "no champion yet" if found.champion is None else f"m{found.champion} replayed"
+    text = f"{found.id} is good: {found.rows:,} rows, {found.blobs:,} objects, {replayed}."
+    answer(
+        {**asdict(found), "good": found.good}, *[text] * found.good,
+        as_json=as_json, faults=found.problems, code=0 if found.good else 5,
+    )  # fmt: skip
 
 
 @backup_app.command()
@@ -88,15 +76,13 @@ def restore(backup: CutArgument = None, as_json: AsJson = False) -> None:
 
     with progress_bars():
         done = restore_backup(load_settings(), backup)
-    if as_json:
-        emit_json(asdict(done))
-        return
     champion = "no champion" if done.champion is None else f"champion m{done.champion}"
-    console.print(
-        f"[bold green]{done.id} is restored[/]: {done.rows:,} rows, {done.blobs:,} objects, "
-        f"{champion}."
+    answer(
+        asdict(done),
+        f"{done.id} is restored: {done.rows:,} rows, {done.blobs:,} objects, {champion}.",
+        *done.notices,
+        as_json=as_json,
     )
-    warn(done.notices)
 
 
 @backup_app.command("list")
@@ -157,14 +143,8 @@ def heal(
 
     with opened(claim=False, create=True) as (store, _):
         done = heal_store(store, take_over=take_over)
-    if as_json:
-        emit_json(asdict(done))
-    else:
-        console.print(f"{len(done.healed)} objects were copied back from the backup.")
-        for problem in done.lost:
-            console.print(f"[bold red]{escape(problem)}[/]")
-    if done.lost:
-        raise typer.Exit(5)
+    text = f"{len(done.healed)} objects were copied back from the backup."
+    answer(asdict(done), text, as_json=as_json, faults=done.lost, code=5 if done.lost else 0)
 
 
 @app.command()
@@ -201,17 +181,15 @@ def prune(
 
     with opened(create=not dry_run) as (store, settings):
         done = prune_store(store, settings, days=older_than, dry_run=dry_run)
-    if as_json:
-        emit_json({**asdict(done), "dry_run": dry_run})
-        return
     verb = "would be deleted" if dry_run else "deleted"
-    console.print(
+    answer(
+        {**asdict(done), "dry_run": dry_run},
         f"{verb}: {done.blobs:,} objects ({done.bytes:,} bytes), {done.orphans:,} stray files, "
         f"{done.backups:,} backups with {done.copies:,} copies that only they had, "
-        f"{done.records:,} records of the monitor."
+        f"{done.records:,} records of the monitor.",
+        *filter(None, [done.notice]),
+        as_json=as_json,
     )
-    if done.notice:
-        console.print(done.notice, style="yellow")
 
 
 @app.command()
@@ -231,26 +209,18 @@ def reproduce(
 
     with opened() as (store, settings):
         done = train_again(store, settings, model, tolerance=tolerance, keep=keep)
-    if as_json:
-        emit_json({**asdict(done), "same": done.same})
-    else:
-        _print_reproduced(done)
-    if not done.same:
-        raise typer.Exit(1)
-
-
-def _print_reproduced(done: "Reproduced") -> None:
-    verdict = "[bold green]reproduced[/]" if done.same else "[bold red]not reproduced[/]"
-    console.print(f"m{done.model}: {verdict}; {'the same' if done.same_bytes else 'other'} bytes.")
+    verdict = "reproduced" if done.same else "not reproduced"
+    sentences = [f"m{done.model}: {verdict}; {'the same' if done.same_bytes else 'other'} bytes."]
     if done.worst is not None:
-        console.print(
-            f"{done.rows:,} predictions are {agreement(done.worst)}, compared with "
-            f"{done.compared_with}."
+        sentences.append(
+            f"Largest relative difference to {done.compared_with}: {done.worst:.2g} over "
+            f"{done.rows:,} rows (tolerance {done.tolerance:.2g})."
         )
-    for name, (then, now) in done.libraries.items():
-        console.print(f"[yellow]{name} was {then} and is {now}.[/]")
-    if done.kept:
-        console.print("It is stored again.")
+    changed = done.libraries.items()
+    sentences += [f"{name} was {then} and is {now}." for name, (then, now) in changed]
+    sentences += ["It is stored again."] * done.kept
+    facts = {**asdict(done), "same": done.same}
+    answer(facts, *sentences, as_json=as_json, code=0 if done.same else 1)
 
 
 @app.command()
@@ -264,14 +234,12 @@ def sign(reason: Reason, as_json: AsJson = False) -> None:
     with opened() as (store, _):
         done = sign_models(store, reason)
         source = store.signer.key_source
-    if as_json:
-        emit_json({"signed": done.signed, "damaged": done.damaged, "key": source})
-    else:
-        console.print(f"{len(done.signed)} models were signed with the key in {source}.")
-        for digest in done.damaged:
-            console.print(f"[bold red]{digest[:12]} is damaged or missing and was not signed.[/]")
-    if done.damaged:
-        raise typer.Exit(5)
+    answer(
+        {"signed": done.signed, "damaged": done.damaged, "key": source},
+        f"{len(done.signed)} models were signed with the key in {source}.",
+        as_json=as_json, code=5 if done.damaged else 0,
+        faults=[f"{d[:12]} is damaged or missing and was not signed." for d in done.damaged],
+    )  # fmt: skip
 
 
 @app.command()
@@ -282,7 +250,5 @@ def migrate(as_json: AsJson = False) -> None:
     with opened(create=True) as (store, _), store.read() as connection:
         found = schema_version(connection)
         place = store.url
-    if as_json:
-        emit_json({"schema": found, "database": place})
-        return
-    typer.echo(f"The schema of {place} is at {found}, the newest.")
+    text = f"The schema of {place} is at {found}, the newest."
+    answer({"schema": found, "database": place}, text, as_json=as_json)

@@ -115,14 +115,25 @@ def emit_json(value: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-def answer(found: Mapping[str, Any], *sentences: str, as_json: bool) -> None:
+def answer(
+    found: Mapping[str, Any],
+    *sentences: str,
+    as_json: bool,
+    faults: Sequence[str] = (),
+    code: int = 0,
+) -> None:
     """Print facts as JSON with the sentences that state them, or the sentences alone, unwrapped:
-    commands in them can be copied."""
+    commands in them can be copied. Faults stand out; the command ends with `code` unless it is 0.
+    """
     if as_json:
-        emit_json({**found, "messages": sentences})
-        return
-    for text in sentences:
-        console.print(escape(text), soft_wrap=True, highlight=False)
+        emit_json({**found, "messages": [*sentences, *faults]})
+    else:
+        for text in sentences:
+            console.print(escape(text), soft_wrap=True, highlight=False)
+        for text in faults:
+            console.print(f"[bold red]{escape(text)}[/]", soft_wrap=True, highlight=False)
+    if code:
+        raise typer.Exit(code)
 
 
 def _with_letters(value: Any, letter: str = "") -> Any:
