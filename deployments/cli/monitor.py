@@ -97,11 +97,8 @@ def card(
     with opened() as (store, settings):
         chosen = champion_of(store, "Writing a card") if model is None else model
         text, page, facts = write(store, settings, chosen)
-    if as_json:
-        paths = {"model": f"m{chosen}", "markdown": str(text), "html": str(page)}
-        emit_json({**paths, **asdict(facts)})
-        return
-    console.print(f"m{chosen}: {escape(str(text))}\n    {escape(str(page))}")
+    found = {"model": chosen, "markdown": str(text), "html": str(page), **asdict(facts)}
+    answer(found, f"m{chosen}: {text}", f"    {page}", as_json=as_json)
 
 
 @app.command()

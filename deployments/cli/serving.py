@@ -68,17 +68,15 @@ def predict(
     target = output or file.with_name(f"{file.stem}.predicted{file.suffix}")
     with opened() as (store, _):
         done = predict_file(store, file, target, model=model)
-    if as_json:
-        emit_json({**vars(done), "invalid": done.invalid, "output": str(target)})
-    else:
-        console.print(
-            f"{done.predicted:,} of {done.rows:,} {WORDING.rows} predicted, {done.extrapolated:,} "
-            f"of them unlike any training {WORDING.row}: {escape(str(target))}"
-        )
-        if done.invalid:
-            console.print(f"{done.invalid:,} rows are invalid; the column `error` has the reasons.")
+    sentences = [
+        f"{done.predicted:,} of {done.rows:,} {WORDING.rows} predicted, {done.extrapolated:,} "
+        f"of them unlike any training {WORDING.row}: {target}"
+    ]
     if done.invalid:
-        raise typer.Exit(1)
+        why = "the column `error` has the reasons"
+        sentences.append(f"{done.invalid:,} {WORDING.rows} are invalid; {why}.")
+    facts = {**vars(done), "invalid": done.invalid, "output": str(target)}
+    answer(facts, *sentences, as_json=as_json, code=int(bool(done.invalid)))
 
 
 @app.command()
