@@ -264,8 +264,8 @@ def _must_be_empty(store: Store, connection: sa.Connection) -> None:
     if any(connection.execute(sa.select(table).limit(1)).first() is not None for table in used):
         raise NotPossible(
             what="Restoring a backup",
-            why=f"the store in {store.url} is not empty, and nothing is written over. Set HOUSING_HOME "
-            "(and HOUSING_DATABASE_URL) to an empty place, or move this one away.",
+            why=f"the store in {store.url} is not empty, and nothing is written over. Set "
+            "HOUSING_HOME (and HOUSING_DATABASE_URL) to an empty place, or move this one away.",
         )
 
 
