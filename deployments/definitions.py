@@ -69,7 +69,7 @@ DEPLOYMENTS: tuple[Deployment, ...] = (
         "search",
         nightly,
         lambda s: s.search,
-        lambda s: {"n_trials": s.full_search_trials},
+        lambda s: {"n_trials": s.full_search_trials, "families": ["all"]},
     ),
     Deployment("backfill", backfill, parameters=lambda _: {}),
     Deployment("rollback", rollback),

@@ -18,8 +18,8 @@ from prefect.events import emit_event
 from housing import progress
 from housing.notify import Message
 from housing.pipeline.report import WrittenReport
-from housing.report.artifacts import models_table, pictures, preprocessing_table
-from housing.report.family_table import as_rows, by_family
+from housing.report.artifacts import models_table, pictures
+from housing.report.family_table import as_rows, by_family, preprocessing_table
 from housing.settings import load_settings
 from housing.store.objects.filesystem import write_page
 
@@ -80,7 +80,8 @@ def show_report(written: WrittenReport) -> None:
         create_table_artifact(
             key="models", table=table, description="Both models on this run's test set."
         )
-    if len(families := as_rows(by_family(written.report.trials))) > 1:
+    figures = by_family(written.report.trials, written.report.comparison)
+    if len(families := as_rows(figures)) > 1:
         create_table_artifact(
             key="families", table=families, description="The best candidate of each model family."
         )

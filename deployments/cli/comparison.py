@@ -1,14 +1,15 @@
-"""`housing compare`: two models on one test version, as a table."""
+"""`housing compare` and `housing curves`, as tables."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from statistics import fmean
 from typing import Any
 
 from rich.table import Column, Table
 
 from deployments.cli.output import bare_table, console, emit_json
 from deployments.cli.store import opened
-from housing.formatting import INTERVAL, amount, changed, limits, percent
+from housing.formatting import INTERVAL, amount, changed, limits, parameter, percent
 from housing.records import Interval
 from housing.schema import LOCATION, WORDING
 
@@ -37,6 +38,26 @@ def print_comparison(first: int, second: int, version: int | None, *, as_json: b
         f"RMSE of m{second} against m{first}: {changed(c)}, {c.rows:,} rows{cells}; negative is "
         "better."
     )
+
+
+def print_curves(model: int | None, name: str, *, as_json: bool) -> None:
+    """Measure both curves of a model (the champion for None), by the parameter `name`."""
+    from housing.operations.curves import measure_curves
+
+    with opened() as (store, settings):
+        found, curves = measure_curves(store, model, settings, name)
+    if as_json:
+        emit_json({"model": f"m{found}", "curves": [asdict(curve) for curve in curves]})
+        return
+    for curve in curves:
+        titles = ("rows of the fit", "validation rows", "over the folds")
+        table = bare_table(curve.label, *(Column(title, justify="right") for title in titles))
+        for value, train, errors in zip(curve.values, curve.train, curve.validation, strict=True):
+            spread = f"{amount(min(errors))} to {amount(max(errors))}"
+            shown = f"{value:,.0f}" if not curve.parameter else str(parameter(value))
+            table.add_row(shown, amount(fmean(train)), amount(fmean(errors)), spread)
+        console.print(table)
+        console.print(curve.message, soft_wrap=True)
 
 
 def figures_table(figures: Mapping[str, Mapping[str, Any]], title: str = "") -> Table:

@@ -199,6 +199,22 @@ def show(
 
 
 @app.command()
+def curves(
+    model: Annotated[
+        Id | None, id_argument("m", "A model, e.g. m7; the champion if left out.")
+    ] = None,
+    parameter: Annotated[
+        str, typer.Option(help="Parameter of the validation curve; the first number if left out.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Measure the learning and the validation curve of a model's best candidate."""
+    from deployments.cli.comparison import print_curves
+
+    print_curves(model, parameter, as_json=as_json)
+
+
+@app.command()
 def compare(
     first: Annotated[Id, id_argument("m", "A model, e.g. m3.", "A")],
     second: Annotated[Id, id_argument("m", "Another, e.g. m7.", "B")],

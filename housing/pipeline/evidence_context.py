@@ -139,11 +139,11 @@ def costs(
     with store.read() as connection:
         query = sa.select(blobs.c.size).where(blobs.c.digest == challenger.artifact)
         size = int(connection.execute(query).scalar_one())
-    times = [_latency(model, rows) for model in models]
+    times = [latency(model, rows) for model in models]
     return ServingCosts(times[0], times[1] if len(times) > 1 else None, size)
 
 
-def _latency(model: Any, rows: pd.DataFrame) -> float:
+def latency(model: Any, rows: pd.DataFrame) -> float:
     """Median latency of one served row, milliseconds; the first call is left out.
 
     With one thread, as a server predicts: several that wait for each other take seconds on a busy

@@ -30,6 +30,7 @@ from housing.store.database.engine import Store
 from housing.store.models import registry, searches
 from housing.store.objects.filesystem import write_page
 from housing.store.runs import runs
+from housing.training.curves import Curve
 from housing.training.search import best
 
 log = logging.getLogger("housing")
@@ -133,8 +134,12 @@ def _with_models(
     model = registry.model(connection, result.challenger or 0)
     trials = tuple(searches.trials_of(connection, model.search))
     evaluation = registry.newest_evaluation(connection, model.id)
+    search = searches.get(connection, model.search)
     report = replace(
         report,
+        comparison=search.comparison or {},
+        curves=tuple(TypeAdapter(list[Curve]).validate_python(search.curves or ())),
+        preprocessing=tuple(search.preprocessing or ()),
         challenger=f"m{model.id} ({model.family})",
         trials=trials,
         best=best(trials).candidate.index,

@@ -63,7 +63,8 @@ class NightlyParameters(BaseModel):
     """Draw candidates at random, or try every combination of the families' grids."""
     families: tuple[str, ...] | Unset = Field(
         None,
-        description=f"Model families to draw from: {', '.join(FAMILIES)}.",
+        description=f"Model families to draw from: {', '.join(FAMILIES)}; all: each of them, "
+        "unless HOUSING_SEARCH__FAMILIES names some.",
         json_schema_extra=without_default,
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] | Unset = Field(
@@ -80,6 +81,12 @@ class NightlyParameters(BaseModel):
             for name in ("n_trials", "families", "seed", "strategy")
             if (value := getattr(self, name)) is not None
         }
+        if self.families == ("all",):
+            named = load_settings().search
+            everything = tuple(name for name, family in FAMILIES.items() if family.installed)
+            changed["families"] = (
+                named.families if "families" in named.model_fields_set else everything
+            )
         overrides: dict[str, Any] = {"search": changed}
         if self.source is not None:
             overrides["sources"] = {"names": self.source}

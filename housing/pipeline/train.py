@@ -15,6 +15,7 @@ from housing import progress, schema
 from housing.errors import Corrupt, NothingToTrainOn
 from housing.formatting import amount, duration
 from housing.keys import KEY_COLUMN, Keys
+from housing.pipeline import search_figures
 from housing.pipeline.run_context import RunContext
 from housing.records import Candidate, Member, Score, Trial
 from housing.settings import Settings
@@ -102,7 +103,7 @@ def preprocess(
         return list(known.preprocessing)
     search, plan, frame = _begun(store, run, version, settings)
     found = [asdict(column) for column in output_columns(*training_side(frame), plan)]
-    searches.note_preprocessing(store, search, found)
+    searches.note(store, search, preprocessing=found)
     return found
 
 
@@ -138,6 +139,10 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
             return search
     check_families(plan, X, y)
     found = _run(store, search, plan, X, y, settings.dask_address or "")
+    if plan.compares_families:
+        compared = search_figures.comparison(X, y, found.trials, plan, settings.dask_address or "")
+        drawn = search_figures.as_stored(search_figures.curves(X, y, found.trials, plan))
+        searches.note(store, search, comparison=compared, curves=drawn)
     keys = datasets.training_rows(frame)[KEY_COLUMN].to_numpy()[found.rows]
     out_of_fold = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
     choice = {

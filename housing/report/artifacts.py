@@ -1,10 +1,8 @@
 """The report as separate artifacts for a UI: pictures and a table of models."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from housing.formatting import percent
 from housing.report import plots
 from housing.report.data import RunReport
 from housing.report.plot_style import RenderedFigure, standalone
@@ -25,6 +23,14 @@ def pictures(report: RunReport) -> Iterator[Picture]:
     drawn: tuple[tuple[str, str, RenderedFigure | None], ...] = (
         ("decision", "The decision", decision(report)),
         ("search", "The search", plots.search(report.trials, report.best)),
+        *(
+            (
+                f"curve-{number}",
+                "Learning curve" if not c.parameter else "Validation curve",
+                plots.curve(c),
+            )
+            for number, c in enumerate(report.curves)
+        ),
         (
             "predicted-vs-actual",
             "Predicted and actual",
@@ -40,21 +46,6 @@ def pictures(report: RunReport) -> Iterator[Picture]:
     for key, title, plot in drawn:
         if plot is not None:
             yield Picture(key, f"{title}: {plot.alt}", standalone(plot))
-
-
-def preprocessing_table(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """A row a column that the families of a search compute, as `OutputColumn` has them."""
-    return [
-        {
-            "column": c["name"],
-            "unit": c["unit"],
-            "missing": percent(c["missing"]),
-            "rank correlation with the target": f"{c['correlation']:+.2f}",
-            "families": c["families"],
-            "finding": c["finding"],
-        }
-        for c in columns
-    ]
 
 
 def models_table(report: RunReport) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ from housing.records import (
     Trial,
     Verdict,
 )
+from housing.training.curves import Curve
 
 Column = npt.NDArray[np.floating[Any]]
 
@@ -66,6 +67,9 @@ class RunReport:
     verdict: Verdict | None = None
 
     trials: tuple[Trial, ...] = ()
+    comparison: Mapping[str, Any] = field(default_factory=dict)  # families and baselines
+    curves: tuple[Curve, ...] = ()  # learning and validation curve, where measured
+    preprocessing: tuple[Mapping[str, Any], ...] = ()  # columns of features, as recorded
     best: int | None = None  # index of the candidate that was refitted
     importances: Mapping[str, float] = field(default_factory=dict)  # column -> importance
     groups: Mapping[str, float] = field(default_factory=dict)  # group of features -> share

@@ -1,10 +1,12 @@
-"""The model families of a search side by side."""
+"""The model families of a search side by side, and the columns that they compute."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
+from types import MappingProxyType
+from typing import Any
 
-from housing.formatting import duration, value_text, with_unit
+from housing.formatting import duration, percent, value_text, with_unit
 from housing.records import Trial
 
 
@@ -17,6 +19,8 @@ class FamilyFigures:
     rmse: tuple[float, ...]  # of each fold; empty where no trial was scored on every fold
     train_rmse: float | None  # mean over the folds, on the rows of each fit
     fit_seconds: float  # mean over the folds of the best trial
+    bytes: int | None = None  # of the stored model; None where it was not measured
+    latency: float | None = None  # of one row, milliseconds
 
     @property
     def mean(self) -> float:
@@ -24,9 +28,12 @@ class FamilyFigures:
         return fmean(self.rmse) if self.rmse else float("inf")
 
 
-def by_family(trials: Sequence[Trial]) -> tuple[FamilyFigures, ...]:
-    """Figures of each family, the lowest error first."""
-    found = []
+def by_family(
+    trials: Sequence[Trial], comparison: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[FamilyFigures, ...]:
+    """Figures of each family and, of a search that compared them, baseline; lowest error first."""
+    costs = comparison.get("families", {})
+    found = [_baseline(n, facts) for n, facts in comparison.get("baselines", {}).items()]
     for family in dict.fromkeys(trial.candidate.family for trial in trials):
         its = [trial for trial in trials if trial.candidate.family == family]
         best = min(its, key=lambda trial: (trial.rmse, trial.so_far))
@@ -36,10 +43,19 @@ def by_family(trials: Sequence[Trial]) -> tuple[FamilyFigures, ...]:
             FamilyFigures(
                 family, len(its), best.fold_rmse if whole else (),
                 fmean(train) if whole and train else None,
-                best.seconds / max(len(best.fold_rmse), 1),
+                best.seconds / max(len(best.fold_rmse), 1), **costs.get(family, {}),
             )
         )  # fmt: skip
     return tuple(sorted(found, key=lambda figures: figures.mean))
+
+
+def _baseline(name: str, facts: Mapping[str, Any]) -> FamilyFigures:
+    """Of a baseline, as `search_figures.comparison` has it; one that failed has no errors."""
+    train = facts.get("fold_train_rmse")
+    return FamilyFigures(
+        f"baseline {name}", 1, tuple(facts.get("fold_rmse", ())), fmean(train) if train else None,
+        facts.get("fit_seconds", 0.0), facts.get("bytes"), facts.get("latency"),
+    )  # fmt: skip
 
 
 def as_rows(figures: Sequence[FamilyFigures]) -> list[dict[str, str]]:
@@ -53,7 +69,24 @@ def as_rows(figures: Sequence[FamilyFigures]) -> list[dict[str, str]]:
             "highest fold": value_text(max(f.rmse)) if f.rmse else "",
             "on training rows": "" if f.train_rmse is None else value_text(f.train_rmse),
             "one fit": duration(f.fit_seconds),
+            "size": "" if f.bytes is None else f"{f.bytes / 1e6:,.1f} MB",
+            "latency": "" if f.latency is None else f"{f.latency:.2g} ms",
             "candidates": str(f.candidates),
         }
         for f in figures
+    ]
+
+
+def preprocessing_table(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """A row a column that the families of a search compute, as `OutputColumn` has them."""
+    return [
+        {
+            "column": c["name"],
+            "unit": c["unit"],
+            "missing": percent(c["missing"]),
+            "rank correlation with the target": f"{c['correlation']:+.2f}",
+            "families": c["families"],
+            "finding": c["finding"],
+        }
+        for c in columns
     ]

@@ -40,6 +40,7 @@ from housing.report.plot_style import (
     wrapped,
 )
 from housing.schema import CATALOGUE, LABEL_CAP, LOCATION, WORDING
+from housing.training.curves import Curve
 
 _DASHED = (0, (4, 2))
 LEAST_CHANGE = 0.002
@@ -331,6 +332,25 @@ def _relative_error(predicted: Column, actual: Column) -> Column:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         relative: Column = (predicted - actual) / np.abs(actual)
     return np.nan_to_num(relative, nan=0.0, posinf=np.inf, neginf=-np.inf)
+
+
+def curve(found: Curve) -> RenderedFigure:
+    """Errors on training and on validation rows at each value, with the spread over the folds."""
+    sides = ((found.train, "on the rows of the fit", LOOK.faint),
+             (found.validation, "on validation rows", LOOK.good))  # fmt: skip
+    with canvas(3.2) as (figure, axes):
+        for errors, label, color in sides:
+            folds_ = np.array(errors)
+            axes.fill_between(
+                found.values, folds_.min(axis=1), folds_.max(axis=1), color=color, alpha=0.2, lw=0
+            )
+            axes.plot(found.values, folds_.mean(axis=1), "o-", ms=4, color=color, label=label)
+        scale(axes.xaxis, found.values, axis_labels)
+        scale(axes.yaxis, [*found.train, *found.validation], axis_labels)
+        axes.set_xlabel(wrapped(found.label))
+        heading(axes, with_unit("error, RMSE"))
+        legend(figure, axes)
+        return finished(figure, f"curve-{found.parameter or 'rows'}", found.message)
 
 
 def history(runs: Sequence[tuple[datetime, Interval]]) -> RenderedFigure:

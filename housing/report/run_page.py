@@ -25,7 +25,7 @@ from housing.records import Metrics
 from housing.report import gate_plots, plots, wording
 from housing.report.data import RunReport
 from housing.report.design.stylesheet import css
-from housing.report.family_table import as_rows, by_family
+from housing.report.family_table import as_rows, by_family, preprocessing_table
 from housing.report.plot_style import RenderedFigure
 from housing.schema import LOCATION, WORDING
 
@@ -71,7 +71,9 @@ def render(report: RunReport) -> str:
         baselines=report.evidence.baselines if report.evidence else {},
         totals=wording.totals(report.batches),
         search=plots.search(report.trials, report.best),
-        families=as_rows(by_family(report.trials)),
+        families=as_rows(by_family(report.trials, report.comparison)),
+        curves=[(plots.curve(curve), curve.message) for curve in report.curves],
+        preprocessing=preprocessing_table(report.preprocessing),
         failures=[trial for trial in report.trials if trial.error],
         card=PurePath(report.card).name,  # in the same folder
         data_page=PurePath(report.data_page).name,

@@ -299,6 +299,8 @@ searches = Table(
     _time("finished_at", nullable=True),
     Column("warm_starts", JSON),  # candidates of earlier searches that are tried as well
     Column("preprocessing", JSON),  # the columns that its families compute, once checked
+    Column("comparison", JSON),  # size and latency of families, and the baselines
+    Column("curves", JSON),  # learning and validation curve, where measured
     Column("models", JSON),  # how many models of which candidate make the challenger; once finished
     Column("cv_rmse", Float),  # of their mean, in the target's unit as all errors
     Column("out_of_fold", ForeignKey("blobs.digest")),  # its out-of-fold predictions

@@ -50,6 +50,11 @@ def digest_of(model: Any) -> str:
     return hashlib.sha256(_packed(model)[0]).hexdigest()
 
 
+def size_of(model: Any) -> int:
+    """The bytes that a fitted model would be stored in."""
+    return len(_packed(model)[0])
+
+
 def _packed(model: Any) -> tuple[bytes, str]:
     """A model's bytes and their format."""
     plain, suffix = skops_format.dump(model, trusted_types()), FORMAT

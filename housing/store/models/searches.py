@@ -71,11 +71,10 @@ def best_of_others(connection: Connection, before: int, limit: int) -> list[Cand
     return found
 
 
-def note_preprocessing(store: Store, search: int, columns: Sequence[Mapping[str, Any]]) -> None:
-    """Record the columns that the families of a search compute."""
+def note(store: Store, search: int, **facts: Any) -> None:
+    """Record the preprocessing, the comparison or the curves of a search."""
     with store.write() as connection:
-        query = searches.update().where(searches.c.id == search)
-        connection.execute(query.values(preprocessing=list(columns)))
+        connection.execute(searches.update().where(searches.c.id == search).values(**facts))
 
 
 def record_score(store: Store, search: int, score: Score) -> None:

@@ -8,6 +8,7 @@ from housing.records import RunResult
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.runs import lease, runs
+from housing.training.candidates import FAMILIES
 
 
 def test_a_second_run_is_refused_and_named(store: Store, small: Settings) -> None:
@@ -86,3 +87,14 @@ def test_an_impossible_parameter_is_named(small: Settings) -> None:
 def test_a_parameter_that_is_none_follows_the_settings() -> None:
     none = dict.fromkeys(("source", "n_trials", "families", "seed"))
     assert NightlyParameters(**none) == NightlyParameters()
+
+
+def test_all_families_are_every_installed_one_unless_the_settings_name_some(
+    small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = NightlyParameters(families=("all",))
+    monkeypatch.delenv("HOUSING_SEARCH__FAMILIES", raising=False)
+    installed = {name for name, family in FAMILIES.items() if family.installed}
+    assert set(every.settings().search.families) == installed
+    monkeypatch.setenv("HOUSING_SEARCH__FAMILIES", "linear,tree")
+    assert every.settings().search.families == ("linear", "tree")
