@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
+import psutil
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
@@ -31,8 +31,6 @@ STOP_SECONDS = 45.0  # for runs to stop safely, of the 60 that the supervisor wa
 MARK_SECONDS = 5.0  # for the marks that they were stopped
 REPORT_SECONDS = 1.0  # for the final state of a run to reach the server
 SUBMIT_SECONDS = 5.0  # for a run that was taken up to have its process
-
-FLOW_RUN = "PREFECT__FLOW_RUN_ID="
 
 log = logging.getLogger("housing")
 
@@ -98,24 +96,20 @@ def mark_stops(pids: Iterable[int]) -> None:
     try:
         with open_store(load_settings()) as store, get_client(sync_client=True) as client:
             for pid in pids:
-                with suppress(OSError):  # it has ended meanwhile
-                    variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
-                    for id_ in (v.removeprefix(FLOW_RUN) for v in variables if FLOW_RUN in v):
+                with suppress(psutil.Error):  # it has ended meanwhile
+                    if id_ := psutil.Process(pid).environ().get("PREFECT__FLOW_RUN_ID"):
                         watchdog_marks.mark(store, stop_mark(client.read_flow_run(UUID(id_))))
     except Exception as error:  # noqa: BLE001 - they are stopped all the same
         log.warning("The runs that stop now will be reported as failed: %s", error)
 
 
 def children() -> set[int]:
-    """Living processes that this one started; none where the kernel does not tell (no /proc)."""
+    """Living processes that this one started."""
     found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent, *_ = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended meanwhile
-        if int(parent) == os.getpid() and state != "Z":
-            found.add(int(stat.parent.name))
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.add(child.pid)
     return found
 
 

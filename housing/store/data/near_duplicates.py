@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -90,13 +91,10 @@ def equal_rows(connection: Connection, rows: Fingerprints) -> EqualRows:
     listed, words = found[found[:, 1] >= 0], found[found[:, 1] < 0]
     known = _known(np.full(len(listed), SAME.part), listed, words)
     theirs = np.concatenate([agreement_words(SAME, known.hashes, known.rest), known.words])
-    order = np.argsort(mine)
-    low, high = (np.searchsorted(mine[order], theirs, side) for side in ("left", "right"))
-    each = high - low
-    begins = np.repeat(np.cumsum(each) - each, each)
-    at = np.repeat(low, each) + np.arange(each.sum()) - begins
     batch = np.concatenate([known.batch, known.word_batch])
-    return EqualRows(order[at], np.repeat(batch, each))
+    indexed = pd.DataFrame({"word": theirs, "batch": batch})
+    pairs = pd.DataFrame({"word": mine, "row": np.arange(len(mine))}).merge(indexed, on="word")
+    return EqualRows(pairs["row"].to_numpy(), pairs["batch"].to_numpy())
 
 
 def resembling(connection: Connection, rows: Fingerprints, batches: Collection[int]) -> Mask:
@@ -196,15 +194,11 @@ def _as_listed(words: Words, side: Sides, batch: int) -> bulk.Integers:
 
 def _numbers(hashes: Words, known: Words) -> bulk.Integers:
     """Number of each row under its hash, in row order, after the known ones."""
-    found, of, count = np.unique(hashes, return_inverse=True, return_counts=True)
-    begins = np.repeat(np.cumsum(count) - count, count)
-    number = np.empty(len(hashes), dtype=np.int64)
-    number[np.argsort(of, kind="stable")] = np.arange(len(hashes)) - begins
+    own = pd.Series(hashes)
+    number = own.groupby(own, sort=False).cumcount()
     if len(known):
-        theirs, times = np.unique(known, return_counts=True)
-        at = np.minimum(np.searchsorted(theirs, found), len(theirs) - 1)
-        number += np.where(theirs[at] == found, times[at], 0)[of]
-    return number
+        number += own.map(pd.Series(known).value_counts()).fillna(0).astype(np.int64)
+    return np.asarray(number, dtype=np.int64)
 
 
 def record_frequencies(connection: Connection, found: Frequencies) -> None:

@@ -83,8 +83,6 @@ class CurrentRows:
         self, segment: str, hits: npt.NDArray[np.int64], frame: pd.DataFrame
     ) -> tuple[npt.NDArray[np.int64], Mask]:
         """Rows of `frame` that the segment has at `hits`, and which of these differ there."""
-        ours = frame[KEY_COLUMN].to_numpy()
-        order = np.argsort(ours)
-        rows = order[np.searchsorted(ours, self._keys(segment)[hits], sorter=order)]
+        rows = pd.Index(frame[KEY_COLUMN]).get_indexer(self._keys(segment)[hits])
         theirs = to_frame(get_table(self.store, segment, VALUES).take(hits))
         return rows, row_words(frame.iloc[rows]) != row_words(theirs)

@@ -7,6 +7,7 @@ segment are a Parquet blob.
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -85,10 +86,8 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
 
 def _looked_up(connection: Connection, keys: Keys, stratum: npt.NDArray[np.int64]) -> BatchRows:
     known, sides = bulk.known_sides(connection, keys)
-    is_known = np.isin(keys, known)
-    recorded = np.full(len(keys), NEITHER, dtype=np.int8)
-    recorded[is_known] = sides[np.searchsorted(known, keys[is_known])]
-    return BatchRows(keys, stratum, is_known, recorded)
+    recorded = pd.Series(sides, index=known).reindex(keys, fill_value=NEITHER).to_numpy()
+    return BatchRows(keys, stratum, np.isin(keys, known), recorded)
 
 
 def _remember(

@@ -26,11 +26,10 @@ def request(connection: Connection, *, run: int, evaluation: int, hours: float) 
     now = utc_now()
     its = sa.select(evaluations.c.challenger).where(evaluations.c.id == evaluation)
     earlier = sa.select(evaluations.c.id).where(evaluations.c.challenger == its.scalar_subquery())
-    closed = approvals.update().where(
-        approvals.c.status == "pending", approvals.c.evaluation.in_(earlier)
-    )
+    pending = approvals.c.status == "pending", approvals.c.evaluation.in_(earlier)
     why = {"decided_by": f"r{run}", "reason": "it asks for the same model"}
-    connection.execute(closed.values(status="superseded", decided_at=now, **why))
+    closed = approvals.update().where(*pending).values(status="superseded", decided_at=now, **why)
+    connection.execute(closed)
     facts = {"status": "pending", "requested_at": now, "expires_at": now + timedelta(hours=hours)}
     new = approvals.insert().values(run=run, evaluation=evaluation, **facts)
     return connection.execute(new.returning(approvals)).one()
