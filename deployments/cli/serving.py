@@ -19,7 +19,6 @@ from deployments.cli.output import (
     warn,
 )
 from deployments.cli.store import opened
-from deployments.processes.prediction_api import Binding
 from deployments.processes.prediction_api import serve as run_until_stopped
 from housing.formatting import value_text, with_unit
 from housing.schema import WORDING
@@ -45,8 +44,14 @@ def serve(
 ) -> None:
     """Serve the prediction API and its pages until Ctrl-C; promotions are followed."""
     settings = load_settings()
-    binding = Binding(host, port or settings.serve.port, workers, without_token)
-    run_until_stopped(settings, binding, lambda text: console.print(escape(text)))
+    run_until_stopped(
+        settings,
+        port or settings.serve.port,
+        lambda text: console.print(escape(text)),
+        host=host,
+        workers=workers,
+        without_token=without_token,
+    )
 
 
 @app.command()

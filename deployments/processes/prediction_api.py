@@ -10,7 +10,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,38 +32,38 @@ class PortTaken(HousingError):
     template = "{host}:{port} cannot be listened on: {why}. Use `{option} N`."
 
 
-@dataclass(frozen=True)
-class Binding:
-    """Where the server listens."""
+def serve(
+    settings: Settings,
+    port: int,
+    say: Callable[[str], None],
+    *,
+    host: str = "127.0.0.1",
+    workers: int = 1,
+    without_token: bool = False,
+) -> None:
+    """Run until SIGINT or SIGTERM; NotPossible or PortTaken say why it does not begin.
 
-    host: str = "127.0.0.1"
-    port: int = 8000
-    workers: int = 1
-    without_token: bool = False  # asked for by name: open to others without a token
-
-
-def serve(settings: Settings, binding: Binding, say: Callable[[str], None]) -> None:
-    """Run until SIGINT or SIGTERM; NotPossible or PortTaken say why it does not begin."""
+    `without_token` opens it to others although there is no token.
+    """
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
     from housing.store.database.open import open_store
 
-    if settings.serve.token is None and not binding.without_token and not is_loopback(binding.host):
+    if settings.serve.token is None and not without_token and not is_loopback(host):
         raise NotPossible(
-            what=f"Serving on {binding.host}",
+            what=f"Serving on {host}",
             why="others could ask, and HOUSING_SERVE__TOKEN is not set. Set it, or add "
             "--without-token if they may.",
         )
     with open_store(settings):
         pass  # a fault of the store is reported once, before any worker starts
-    listening = listen(binding.host, binding.port, "housing serve --port")
-    host = f"[{binding.host}]" if ":" in binding.host else binding.host
-    say(f"http://{host}:{binding.port}  (Ctrl-C stops it)")
+    listening = listen(host, port, "housing serve --port")
+    say(f"http://{f'[{host}]' if ':' in host else host}:{port}  (Ctrl-C stops it)")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    config = config_of(settings, binding.workers)
+    config = config_of(settings, workers)
     with listening:
-        if binding.workers == 1:
+        if workers == 1:
             uvicorn.Server(config).run(sockets=[listening])
             return
         with tempfile.TemporaryDirectory(prefix="housing-metrics-") as shared:
@@ -116,7 +115,7 @@ def main() -> None:
     from deployments.processes.child_process import exit_with_parent
 
     exit_with_parent()
-    serve(load_settings(), Binding(port=int(sys.argv[1])), print)
+    serve(load_settings(), int(sys.argv[1]), print)
 
 
 if __name__ == "__main__":

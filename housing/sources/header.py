@@ -25,17 +25,13 @@ DELIVERED = Wanted(tuple(CATALOGUE), OPTIONAL_COLUMNS)
 """The columns of a delivery."""
 
 
-class Header(NamedTuple):
-    """Positions of the wanted columns, and a note about the others."""
-
-    positions: dict[str, int]  # from 0; in the order in which they are wanted
-    notes: tuple[str, ...]
-
-
 def read_header(
     names: Sequence[str], file: str, where: str = "line 1", wanted: Wanted = DELIVERED
-) -> Header:
-    """Find the wanted columns among `names`; FileUnreadable names what is wrong, and where."""
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Positions (from 0) of the wanted columns, in wanted order, and a note about the others.
+
+    FileUnreadable names what is wrong, and where.
+    """
     names = [name.strip() for name in names]
     columns = (*wanted.required, *wanted.optional)
     counts = Counter(names)
@@ -57,11 +53,11 @@ def read_header(
         raise FileUnreadable(file=file, why=f"{where}: {_missing(missing, unknown)}")
     positions = {name: names.index(name) for name in columns if counts[name]}
     if not unknown:
-        return Header(positions, ())
+        return positions, ()
     named = ", ".join(repr(name[:40]) for name in unknown[:_NAMED])
     more = f" and {len(unknown) - _NAMED:,} more" if len(unknown) > _NAMED else ""
     note = f"columns that are not in the catalogue were ignored: {named}{more}"
-    return Header(positions, (note,))
+    return positions, (note,)
 
 
 def _missing(missing: Sequence[str], unknown: Sequence[str]) -> str:

@@ -60,9 +60,8 @@ class ParquetTable:
             self._file = self._open()
             self._check_size()
             self._schema = self._file.schema_arrow
-        header = read_header(self._schema.names, name, "the schema", wanted)
-        self.notes = header.notes
-        self._columns = {ours: self._schema.names[at] for ours, at in header.positions.items()}
+        positions, self.notes = read_header(self._schema.names, name, "the schema", wanted)
+        self._columns = {ours: self._schema.names[at] for ours, at in positions.items()}
         for column, its in self._columns.items():
             _check_type(column, self._schema.field(self._schema.names.index(its)).type, name)
 

@@ -138,8 +138,8 @@ def _fetch(
             why=f"has no column {column}, which HOUSING_SOURCES__SQL_WATERMARK names",
         )
     columns, mark = list(table.columns), table.c[column]
-    header = read_header([str(column.name) for column in columns], table_name, "the table")
-    wanted = {name: columns[at] for name, at in header.positions.items()}
+    positions, notes = read_header([str(c.name) for c in columns], table_name, "the table")
+    wanted = {name: columns[at] for name, at in positions.items()}
     # As the driver gives them: a type that converts would raise at the first odd value.
     plain = [sa.type_coerce(c, sa.types.NullType()).label(name) for name, c in wanted.items()]
     new = mark.is_not(None) if last is None else mark >= _value(last.value)
@@ -154,7 +154,7 @@ def _fetch(
     # Floating-point numbers of 32 bits; SQLite's have 64.
     single = single and (kind.precision or 0) <= 24 and connection.dialect.name != "sqlite"
     found = _Rows(tuple(wanted), rows, EXACT_32 if single else EXACT)
-    return found, (*header.notes, *unread)
+    return found, (*notes, *unread)
 
 
 def _without_known(found: _Rows, last: _Mark | None) -> _Rows:

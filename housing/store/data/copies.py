@@ -32,22 +32,6 @@ R = TypeVar("R")
 # --- deliveries of rows that are kept out ---------------------------------------------------
 
 
-@dataclass(frozen=True)
-class KeptOut:
-    """A batch whose rows are kept out of the dataset, and the command that accepts them."""
-
-    batch: int
-    state: str
-    remedy: str = ""
-
-    def reason(self, rows: int, of: int, *, whole: bool) -> QuarantineReason:
-        """Why a delivery with some of its rows is quarantined."""
-        known = f"{rows:,} of {of:,} accepted rows are rows of b{self.batch}"
-        remedy = f" ({self.remedy})" if self.remedy else ""
-        message = f"kept-out rows: {known}, which {self.state}{remedy}"
-        return QuarantineReason(message, self.batch, whole)
-
-
 def reasons(
     store: Store, frame: pd.DataFrame, lacking: Mask, but: int | None
 ) -> tuple[QuarantineReason, ...]:
@@ -57,12 +41,12 @@ def reasons(
     whose content a person asks to ingest again.
     """
     with store.read() as connection:
-        known = {one.batch: one for one in _kept_out(connection) if one.batch != but}
+        known = {batch: why for batch, why in _kept_out(connection).items() if batch != but}
     at = np.flatnonzero(lacking)
     if not known or not len(at):
         return ()
     with store.read() as connection:
-        equal = near_duplicates.equal_rows(connection, fingerprints(frame.iloc[at]))
+        equal, of = near_duplicates.equal_rows(connection, fingerprints(frame.iloc[at]))
         free = [b for b in datasets.basis(connection) if b not in known]
         unindexed = sa.select(batch_table.c.id, batch_table.c.segment).where(
             batch_table.c.id.in_(known),
@@ -71,17 +55,20 @@ def reasons(
         )
         unread = {row.id: row.segment for row in connection.execute(unindexed)}
     elsewhere = np.zeros(len(at), dtype=np.bool_)
-    elsewhere[equal.row[np.isin(equal.batch, free)]] = True
+    elsewhere[equal[np.isin(of, free)]] = True
     words = row_words(frame.iloc[at])
     found = []
-    for batch, one in known.items():
+    for batch, (state, remedy) in known.items():
         hit = np.zeros(len(at), dtype=np.bool_)
-        hit[equal.row[equal.batch == batch]] = True
+        hit[equal[of == batch]] = True
         if batch in unread:
             hit |= np.isin(words, row_words(to_frame(get_table(store, unread[batch], VALUES))))
         if rows := int((hit & ~elsewhere).sum()):
+            known_rows = f"{rows:,} of {len(frame):,} accepted rows are rows of b{batch}"
+            message = f"kept-out rows: {known_rows}, which {state}"
             whole = bool((hit | elsewhere).all())
-            found.append(one.reason(rows, len(frame), whole=whole))
+            reason = QuarantineReason(message + (f" ({remedy})" if remedy else ""), batch, whole)
+            found.append(reason)
     return tuple(found)
 
 
@@ -93,7 +80,7 @@ def release(store: Store) -> tuple[int, ...]:
     """
     released = []
     with store.write() as connection:
-        out = {one.batch: one for one in _kept_out(connection)}
+        out = _kept_out(connection)
         blocked = blocks.current(connection).batches
         quarantined = batch_table.c.status == "quarantined"
         query = sa.select(batch_table.c.id, batch_table.c.reasons).where(quarantined)
@@ -111,25 +98,26 @@ def release(store: Store) -> tuple[int, ...]:
     return tuple(released)
 
 
-def _kept_out(connection: Connection) -> list[KeptOut]:
-    """Batches with accepted rows that are quarantined, discarded, blocked or withdrawn."""
+def _kept_out(connection: Connection) -> dict[int, tuple[str, str]]:
+    """Batches with accepted rows that are quarantined, discarded, blocked or withdrawn, by id.
+
+    Their state, and the command that accepts them ("" if there is none).
+    """
     found = {}
     ever = connection.scalars(sa.select(version_batches.c.batch))
     for batch in set(ever) - set(datasets.active_members(connection)):
         how = f"`housing dataset restore b{batch} --reason TEXT` restores it"
-        found[batch] = KeptOut(batch, "was withdrawn", how)
+        found[batch] = "was withdrawn", how
     out = batch_table.c.status.in_(("quarantined", "discarded"))
     query = sa.select(batch_table.c.id, batch_table.c.status)
     for row in connection.execute(query.where(out, batch_table.c.segment.is_not(None))):
-        found[row.id] = KeptOut(row.id, "was discarded")
+        found[row.id] = "was discarded", ""
         if row.status == "quarantined":
-            how = f"`housing dataset accept b{row.id}` accepts it"
-            found[row.id] = KeptOut(row.id, "is quarantined", how)
+            found[row.id] = "is quarantined", f"`housing dataset accept b{row.id}` accepts it"
     for batch, block in blocks.current(connection).batches.items():
-        how = f"`housing unblock b{batch}` unblocks it"
-        also = f"; {found[batch].remedy}" if batch in found and found[batch].remedy else ""
-        found[batch] = KeptOut(batch, f"is blocked: {block.reason}", how + also)
-    return [found[batch] for batch in sorted(found)]
+        how, (_, also) = f"`housing unblock b{batch}` unblocks it", found.get(batch, ("", ""))
+        found[batch] = f"is blocked: {block.reason}", f"{how}; {also}" if also else how
+    return dict(sorted(found.items()))
 
 
 # --- copies of a batch ----------------------------------------------------------------------
@@ -168,8 +156,8 @@ def _in(connection: Connection, frame: pd.DataFrame, members: list[int]) -> npt.
     """Which rows are in one of the batches, by the index; shape (n,)."""
     found = np.zeros(len(frame), dtype=np.bool_)
     if len(frame) and members:
-        equal = near_duplicates.equal_rows(connection, fingerprints(frame))
-        found[equal.row[np.isin(equal.batch, members)]] = True
+        equal, of = near_duplicates.equal_rows(connection, fingerprints(frame))
+        found[equal[np.isin(of, members)]] = True
     return found
 
 

@@ -7,7 +7,6 @@ the first ones, and stores only the words of agreements of the others, once per 
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -72,16 +71,8 @@ def _known(part: bulk.Integers, listed: bulk.Integers, words: bulk.Integers) -> 
     )
 
 
-@dataclass(frozen=True, eq=False)
-class EqualRows:
-    """Pairs of a row and a batch whose rows in the index include an equal one; shape (k,) each."""
-
-    row: bulk.Integers
-    batch: bulk.Integers
-
-
-def equal_rows(connection: Connection, rows: Fingerprints) -> EqualRows:
-    """Batches with rows of equal inputs and label, under any key.
+def equal_rows(connection: Connection, rows: Fingerprints) -> tuple[bulk.Integers, bulk.Integers]:
+    """Pairs of a row and a batch with rows of equal inputs and label, under any key; shape (k,).
 
     A row with a known key is indexed again only if its values changed, so a batch that repeats it
     unchanged is not found.
@@ -94,7 +85,7 @@ def equal_rows(connection: Connection, rows: Fingerprints) -> EqualRows:
     batch = np.concatenate([known.batch, known.word_batch])
     indexed = pd.DataFrame({"word": theirs, "batch": batch})
     pairs = pd.DataFrame({"word": mine, "row": np.arange(len(mine))}).merge(indexed, on="word")
-    return EqualRows(pairs["row"].to_numpy(), pairs["batch"].to_numpy())
+    return pairs["row"].to_numpy(), pairs["batch"].to_numpy()
 
 
 def resembling(connection: Connection, rows: Fingerprints, batches: Collection[int]) -> Mask:
