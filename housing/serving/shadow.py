@@ -44,12 +44,11 @@ class Shadow:
 
     def _reload(self) -> None:
         try:
-            model: int | None = None
-            if self._setting != KEPT:
-                model = int(self._setting.removeprefix("m"))
-            else:
+            if self._setting == KEPT:
                 with self._store.read() as connection:
                     model = registry.newest_never_promoted(connection)
+            else:
+                model = int(self._setting.removeprefix("m"))
             if model is None:
                 self._current = None
             elif self._current is None or self._current.model != model:

@@ -46,9 +46,10 @@ class Landing:
 
     def deliveries(self, seen: IngestHistory) -> Iterator[Delivery | BatchSummary]:
         """What each file is; SourceUnavailable where the folder cannot be listed."""
-        listed = self._listed() if self.files is None else []
-        folders = [path for path in listed if path.is_dir() and not is_table(path)]
-        files = [p for p in listed if p not in folders] if self.files is None else [*self.files]
+        folders: list[Path] = []
+        files = list(self.files or ())
+        for path in self._listed() if self.files is None else ():
+            (folders if path.is_dir() and not is_table(path) else files).append(path)
         growing = _growing(files, self.options.settle_seconds if self.files is None else 0.0)
         found: dict[str, str] = {}  # names by digest
         for path in files:
