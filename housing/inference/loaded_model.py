@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from housing import schema
 from housing.errors import HousingError
 from housing.inference.calibration import Calibration, build, group_matrix
-from housing.inference.columns import NUMBER_FEATURES, Columns, columns_of
+from housing.inference.columns import Columns, columns_of
 from housing.inference.fast_predictor import checked_predictor, predict_members
 from housing.inference.training_index import TrainingIndex, distances
 from housing.keys import KEY_COLUMN, Keys
@@ -57,14 +57,14 @@ class Predictions:
     predicted: Floats  # in the target's unit, as the limits
     lower: Floats
     upper: Floats
-    outside: npt.NDArray[np.bool_]  # a value outside the range of the training rows
+    outside: npt.NDArray[np.bool_]  # values that no training row has, shape (n, features)
     far: npt.NDArray[np.bool_]  # no training row is near
     distance: Floats  # to the nearest training row, in the location's unit; 0 without a location
 
     @property
     def extrapolates(self) -> npt.NDArray[np.bool_]:
         """Rows unlike any training row."""
-        return self.outside | self.far
+        return self.outside.any(axis=1) | self.far
 
     def rows(self, rows: slice | npt.NDArray[np.int64]) -> "Predictions":
         """The predictions of some of the rows."""
@@ -116,36 +116,34 @@ class LoadedModel:
         )
 
     def _outside(self, columns: Columns) -> npt.NDArray[np.bool_]:
-        outside = np.zeros(len(columns[schema.FEATURES[0]]), dtype=np.bool_)
-        for name in NUMBER_FEATURES:
-            low, high = self.calibration.ranges.get(name, (np.inf, -np.inf))
-            values = columns[name]
-            outside |= (values < low) | (values > high)
-        for name in schema.CATEGORIES:
-            seen, column = self.calibration.seen[name], schema.CATALOGUE[name]
-            if len(seen) < len(column.categories):
+        rows = len(columns[schema.FEATURES[0]])
+        outside = np.zeros((rows, len(schema.FEATURES)), dtype=np.bool_)
+        for index, name in enumerate(schema.FEATURES):
+            column, values = schema.CATALOGUE[name], columns[name]
+            if name in schema.CATEGORIES:
+                seen = self.calibration.seen[name]
                 # The last entry is that of a missing value, whose code is -1.
                 known = [*(category in seen for category in column.categories), column.nullable]
-                outside |= ~np.array(known)[columns[name]]
+                outside[:, index] = ~np.array(known)[values]
+            else:
+                low, high = self.calibration.ranges.get(name, (np.inf, -np.inf))
+                outside[:, index] = (values < low) | (values > high)
         return outside
 
     def warnings(self, row: Mapping[str, Any], predictions: Predictions, at: int) -> list[str]:
         """Why row `at` extrapolates; empty where it does not."""
-        if not predictions.extrapolates[at]:
-            return []
         found = []
-        for name in schema.FEATURES:
-            column, value = schema.CATALOGUE[name], row.get(name)
+        for index in np.flatnonzero(predictions.outside[at]):
+            name = schema.FEATURES[index]
+            column, value = schema.CATALOGUE[name], row[name]
             if name in schema.CATEGORIES:
-                if value is not None and value not in self.calibration.seen[name]:
-                    found.append(f"no training {ROW} has {column.label} {value!r}")
+                found.append(f"no training {ROW} has {column.label} {value!r}")
                 continue
             low, high = self.calibration.ranges.get(name, (np.inf, -np.inf))
-            if value is not None and not low <= value <= high:
-                found.append(
-                    f"{column.label} {value:g} is outside what the model was trained on, "
-                    f"{low:g} to {high:g} {column.unit}"
-                )
+            found.append(
+                f"{column.label} {value:g} is outside what the model was trained on, "
+                f"{low:g} to {high:g} {column.unit}"
+            )
         if predictions.far[at] and schema.LOCATION:
             away = predictions.distance[at]
             shown = f"{away:,.0f}" if away >= 10 else f"{away:.2g}"
