@@ -50,7 +50,7 @@ class ProblemDiffers(HousingError):
     template = (
         "The store {store} holds data of the problem {found}, and HOUSING_PROBLEM is {name}. Set "
         "HOUSING_PROBLEM to the module of {found}, or HOUSING_HOME and HOUSING_DATABASE_URL to an "
-        "empty place."
+        "empty location."
     )
     exit_code = 2
 
@@ -126,7 +126,7 @@ class DiskFull(HousingError):
     """No space left on the disk; the operation was undone."""
 
     template = (
-        "No space is left on the disk of {place}. The operation was undone. Free some space and "
+        "No space is left on the disk of {location}. The operation was undone. Free some space and "
         "run the command again; `housing prune`, which needs a little space itself, deletes what "
         "retention no longer needs."
     )
@@ -146,7 +146,7 @@ class BlobMissing(Corrupt):
     """A stored object that the database refers to does not exist."""
 
     template = (
-        "{what} is missing from {place}. `housing doctor` lists all missing objects, "
+        "{what} is missing from {location}. `housing doctor` lists all missing objects, "
         "`housing heal` restores them from the backup."
     )
 
@@ -155,7 +155,7 @@ class NoIntactCopy(Corrupt):
     """A stored object that is lost here and in the backup."""
 
     template = (
-        "The {kind} {digest} is damaged or missing in {place}, and so is its copy in the backup "
+        "The {kind} {digest} is damaged or missing in {location}, and so is its copy in the backup "
         "{backup}. {next_step}"
     )
 
@@ -173,7 +173,7 @@ class BackupCopyMissing(BlobMissing):
     """An object that a backup refers to does not exist."""
 
     template = (
-        "{what} is missing from the backup {place}. `housing backup verify` lists all that is "
+        "{what} is missing from the backup {location}. `housing backup verify` lists all that is "
         "missing in a backup; `housing backup create` writes a complete new one."
     )
 
@@ -191,7 +191,7 @@ class WrongKey(HousingError):
     """A model was signed with another key."""
 
     template = (
-        "{what} was signed with another key ({theirs}) than the one in {place} ({ours}). Set "
+        "{what} was signed with another key ({theirs}) than the one in {location} ({ours}). Set "
         "HOUSING_SIGNING_KEY to the key of the machine that wrote it; if that key is lost, "
         "`housing sign --reason TEXT` signs again."
     )

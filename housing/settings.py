@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     blob_url: str = ""
     """Where models and data go: a folder, or s3://..."""
     backup_url: str = ""
-    """A second place for the same bytes, on another disk."""
+    """A second location of the same bytes, on another disk."""
     report_url: str = Field("", pattern=r"^(https?://\S+)?$")
     """Address of the prediction API as people reach it: on another Prefect server, links of a run
     lead to its reports. Without it they lead to the Prefect server of `housing up`."""
@@ -164,7 +164,9 @@ class Settings(BaseSettings):
             return value  # it has a fault of its own
         blobs, backup = _place(info.data["blob_url"]), _place(value)
         if blobs.is_relative_to(backup) or backup.is_relative_to(blobs):
-            raise ValueError("it and HOUSING_BLOB_URL are the same place, or one is in the other")
+            raise ValueError(
+                "it and HOUSING_BLOB_URL are the same location, or one is in the other"
+            )
         return value
 
     @model_validator(mode="before")

@@ -129,8 +129,8 @@ def heal(
     take_over: Annotated[
         bool,
         typer.Option(
-            help="Claim blob place and backup for this database; a prune then deletes what it does "
-            "not know there."
+            help="Claim blob storage and backup for this database; a prune then deletes "
+            "the objects that it does not know."
         ),
     ] = False,
     as_json: AsJson = False,
@@ -249,6 +249,6 @@ def migrate(as_json: AsJson = False) -> None:
 
     with opened(create=True) as (store, _), store.read() as connection:
         found = schema_version(connection)
-        place = store.url
-    text = f"The schema of {place} is at {found}, the newest."
-    answer({"schema": found, "database": place}, text, as_json=as_json)
+        url = store.url
+    text = f"The schema of {url} is at {found}, the newest."
+    answer({"schema": found, "database": url}, text, as_json=as_json)

@@ -37,7 +37,7 @@ def opened(
 
 @contextmanager
 def changing() -> "Iterator[tuple[Store, Settings]]":
-    """As `opened`, for a change without files: the blob place is marked with it afterwards."""
+    """As `opened`, for a change without files: the blob storage is marked with it afterwards."""
     from housing.store.database import ownership
 
     with opened() as (store, settings):

@@ -39,7 +39,7 @@ from housing.store.backups.snapshots import Manifest
 from housing.store.database import ownership
 from housing.store.database.engine import MAINTENANCE, Store, create_engine
 from housing.store.database.integrity import unsound
-from housing.store.database.open import HEAD, backup_place, migrate, open_for_restore
+from housing.store.database.open import HEAD, backup_storage, migrate, open_for_restore
 from housing.store.database.tables import metadata
 from housing.store.models import artifacts, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
@@ -54,7 +54,7 @@ class Snapshot:
     """A written backup; `size` in bytes, of all that it refers to."""
 
     id: str
-    place: str
+    location: str
     size: int
     blobs: int
     copied: int  # bytes that were not there yet
@@ -163,15 +163,15 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
     Every byte and the integrity of the database are checked before the rows are written, which is
     one transaction: an interrupted restore can be repeated. An encrypted backup has the key too.
     """
-    place = backup_place(settings)
-    manifest = snapshots.read(place, snapshot)
+    storage = backup_storage(settings)
+    manifest = snapshots.read(storage, snapshot)
     with open_for_restore(settings) as store:
         with store.read() as connection:
             _must_be_empty(store, connection)
-        notices = list(_restore_key(store, place, manifest))
+        notices = list(_restore_key(store, storage, manifest))
         with (
             tempfile.TemporaryDirectory(prefix="housing-restore-") as folder,
-            _restored(place, manifest, Path(folder), store.blobs, store.signer) as copy,
+            _restored(storage, manifest, Path(folder), store.blobs, store.signer) as copy,
         ):
             if problems := unsound(copy):
                 raise Corrupt(what=f"The backup {manifest.id}", why="; ".join(problems))
@@ -192,13 +192,13 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
 _NEWER_COPIES = (
     "{url} has copies that were written since this backup, and no run starts until it is known "
     "whose they are: if the former store is gone, run `housing heal --take-over`; if it is in use, "
-    "set HOUSING_BACKUP_URL to another place."
+    "set HOUSING_BACKUP_URL to another location."
 )
 
 
 @contextmanager
 def _restored(
-    place: BlobStore, manifest: Manifest, folder: Path, blobs: BlobStore, signer: Signer
+    storage: BlobStore, manifest: Manifest, folder: Path, blobs: BlobStore, signer: Signer
 ) -> Iterator[Store]:
     """A snapshot as a store of its own: its rows in a new SQLite file, its blobs in `blobs`."""
     if manifest.schema > HEAD:
@@ -211,11 +211,11 @@ def _restored(
             for name in dumps.keys() - metadata.tables.keys():
                 raise Corrupt(what=f"The backup {manifest.id}", why=f"has a table {name}")
             for table in table_dump.order([*dumps]):
-                data = snapshots.read_part(place, manifest.id, dumps[table.name])
+                data = snapshots.read_part(storage, manifest.id, dumps[table.name])
                 table_dump.load(connection, table, data)
         migrate(store)
         for number, blob in enumerate(manifest.blobs, start=1):
-            blobs.put(place.get(blob.digest, blob.suffix), blob.suffix)
+            blobs.put(storage.get(blob.digest, blob.suffix), blob.suffix)
             progress.report("restore", number, len(manifest.blobs), f"{blob.size:,} bytes")
         yield store
 
@@ -238,7 +238,7 @@ def _replay_champion(store: Store) -> None:
 
 
 def _take_over(copy: Store, store: Store) -> None:
-    """Have the blob place belong to the restored database, before that has its rows.
+    """Have the blob storage belong to the restored database, before that has its rows.
 
     NotPossible where it belongs to a third one.
     """
@@ -249,7 +249,7 @@ def _take_over(copy: Store, store: Store) -> None:
         raise NotPossible(
             what="Restoring a backup",
             why=f"{store.blobs.url} has the files of another store. Set "
-            f"{store.blobs.setting} to an empty place, or move them away.",
+            f"{store.blobs.setting} to an empty location, or move them away.",
         )
     if restored is not None:
         ownership.set_mark(store.blobs, restored)
@@ -265,12 +265,12 @@ def _must_be_empty(store: Store, connection: sa.Connection) -> None:
         raise NotPossible(
             what="Restoring a backup",
             why=f"the store in {store.url} is not empty, and nothing is written over. Set "
-            "HOUSING_HOME (and HOUSING_DATABASE_URL) to an empty place, or move this one away.",
+            "HOUSING_HOME (and HOUSING_DATABASE_URL) to an empty location, or move this one away.",
         )
 
 
-def _restore_key(store: Store, place: BlobStore, manifest: Manifest) -> Iterator[str]:
-    key = snapshots.read_key(place, manifest)
+def _restore_key(store: Store, storage: BlobStore, manifest: Manifest) -> Iterator[str]:
+    key = snapshots.read_key(storage, manifest)
     if key is not None and store.signer.key_id() is None:
         store.signer.adopt(SecretStr(key))
         yield f"The key that models are signed with was restored too: {store.signer.key_source}."

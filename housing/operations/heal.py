@@ -23,17 +23,18 @@ class Healed:
 
 
 def heal(store: Store, *, take_over: bool = False) -> Healed:
-    """Read every object, and copy back what is not whole; first repair the marks of both places.
+    """Read every object, and copy damaged ones back from the backup.
 
-    NotOwned where a place may have the files of another database; `take_over` claims it.
+    First repair the marks of blob storage and backup: NotOwned where one may have the files of
+    another database; `take_over` claims it.
     """
-    for place in (store.blobs, store.backup):
-        ownership.repair(store, place, take_over=take_over)
+    for storage in (store.blobs, store.backup):
+        ownership.repair(store, storage, take_over=take_over)
     if take_over:
         with runs.recorded(store, "take over", {}) as run:
             runs.finish(store, run, "completed", outcome=RunOutcome.DONE)
-        for place in (store.blobs, store.backup):  # the former database lacks this run
-            ownership.claim(store, place)
+        for storage in (store.blobs, store.backup):  # the former database lacks this run
+            ownership.claim(store, storage)
     with store.read() as connection:
         query = sa.select(blobs.c.digest).where(blobs.c.pruned_at.is_(None))
         digests = connection.execute(query.order_by(blobs.c.digest)).scalars().all()

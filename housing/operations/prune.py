@@ -121,10 +121,10 @@ class _Pruner:
     def plan(self) -> _Plan:
         """Decide what to delete; changes nothing.
 
-        StoreUnavailable where a place has the files of another database: none has a row here.
+        StoreUnavailable where a storage has files of another database: they have no rows here.
         """
-        for place in (self.store.blobs, self.store.backup):
-            ownership.must_own(self.store, place)
+        for storage in (self.store.blobs, self.store.backup):
+            ownership.must_own(self.store, storage)
         with self.store.read() as connection:
             digests = retention.prunable_digests(connection, self.policy, self.age)
             prunable = deletion.marked(connection)
@@ -212,16 +212,16 @@ class _Pruner:
 
 
 def old_files(
-    place: DurableFileSystem, wanted: Collection[str], policy: RetentionPolicy
+    storage: DurableFileSystem, wanted: Collection[str], policy: RetentionPolicy
 ) -> list[str]:
     """Temporary files, and blobs whose digest is not wanted, older than `orphan_hours`.
 
     The age is not needed for safety: it saves a writer from storing its bytes again.
     """
     old, found = utc_now() - timedelta(hours=policy.orphan_hours), []
-    for name in place.names():
+    for name in storage.names():
         blob = BLOB_NAME.fullmatch(name)
         if is_scratch(name) or (blob and blob["digest"] not in wanted):
             with suppress(FileNotFoundError):
-                found += [name] if place.modified(name) < old else []
+                found += [name] if storage.modified(name) < old else []
     return found

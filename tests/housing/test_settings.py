@@ -307,7 +307,7 @@ def test_secrets_are_in_no_message_and_no_traceback(environment, broken):
 def test_a_backup_in_the_folder_of_the_blobs_is_refused(environment, home, backup):
     environment(BACKUP_URL=f"file://{home}/{backup}")
     (line,) = faults()
-    assert "HOUSING_BACKUP_URL: it and HOUSING_BLOB_URL are the same place" in line
+    assert "HOUSING_BACKUP_URL: it and HOUSING_BLOB_URL are the same location" in line
     environment(BLOB_URL="s3://bucket/models", BACKUP_URL="s3://bucket/models/backup")
     assert len(faults()) == 1
     environment(BACKUP_URL="s3://bucket/models2")

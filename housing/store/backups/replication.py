@@ -169,13 +169,13 @@ def _copy_of(store: Store, row: Row[Any]) -> bytes:
         return store.backup.get(row.digest, row.suffix)
     except Corrupt as error:
         raise NoIntactCopy(
-            kind=row.kind, digest=row.digest[:12], place=store.blobs.url,
+            kind=row.kind, digest=row.digest[:12], location=store.blobs.url,
             backup=store.backup.url, next_step=without_a_copy(store, row),
         ) from error  # fmt: skip
 
 
 def without_a_copy(store: Store, row: Row[Any]) -> str:
-    """The next step for a blob that is lost in both places."""
+    """The next step for a blob that is lost in store and backup."""
     with store.read() as connection:
         made = models.c.artifact == row.digest, models.c.golden == row.digest
         model = connection.scalar(sa.select(models.c.id).where(sa.or_(*made)))

@@ -71,9 +71,9 @@ class Manifest:
         return sum(t.size for t in self.tables) + sum(b.size for b in self.blobs)
 
 
-def new_id(place: BlobStore) -> str:
+def new_id(storage: BlobStore) -> str:
     """A new id: the time and random digits. It sorts last, also where another clock is ahead."""
-    times = [utc_now(), *(taken_at(id_) + timedelta(microseconds=1) for id_ in ids(place)[-1:])]
+    times = [utc_now(), *(taken_at(id_) + timedelta(microseconds=1) for id_ in ids(storage)[-1:])]
     return f"{max(times):{_TIME}}-{secrets.token_hex(3)}"
 
 
@@ -105,7 +105,7 @@ def copied_blobs(connection: Connection, url: str) -> tuple[BlobRef, ...]:
 
 
 def write(
-    place: BlobStore,
+    storage: BlobStore,
     id_: str,
     facts: Mapping[str, Any],
     dumps: Mapping[str, bytes],
@@ -118,34 +118,34 @@ def write(
     """
     parts = []
     for table, data in dumps.items():
-        place.write(_name(id_, f"{table}.parquet"), data)
+        storage.write(_name(id_, f"{table}.parquet"), data)
         digest = hashlib.sha256(data).hexdigest()
         parts.append(TableDump(table, table_dump.rows_in(data), len(data), digest))
-    keeps_key = signing_key is not None and place.cipher is not None
+    keeps_key = signing_key is not None and storage.cipher is not None
     if signing_key is not None and keeps_key:
-        place.write(_name(id_, KEY_FILE), signing_key.encode())
+        storage.write(_name(id_, KEY_FILE), signing_key.encode())
     manifest = Manifest(id=id_, tables=tuple(parts), signing_key=keeps_key, **facts)
     for part in parts:  # after all are written: all of them are there at the end
-        read_part(place, id_, part)
-    if read_key(place, manifest) != (signing_key if keeps_key else None):
-        raise place.corrupt(
-            what=place.at(_name(id_, KEY_FILE)), why="it is not the key that was written"
+        read_part(storage, id_, part)
+    if read_key(storage, manifest) != (signing_key if keeps_key else None):
+        raise storage.corrupt(
+            what=storage.at(_name(id_, KEY_FILE)), why="it is not the key that was written"
         )
     return manifest
 
 
-def finish(place: DurableFileSystem, manifest: Manifest) -> None:
+def finish(storage: DurableFileSystem, manifest: Manifest) -> None:
     """Write the manifest, which makes a snapshot; Corrupt if it does not read back the same."""
     name = _name(manifest.id, MANIFEST)
     text = json.dumps(asdict(manifest), default=str, sort_keys=True, indent=1)
-    place.write(name, f"{digest_of(text)}\n{text}\n".encode())
+    storage.write(name, f"{digest_of(text)}\n{text}\n".encode())
     try:
-        if read(place, manifest.id) != manifest:
-            raise place.corrupt(what=place.at(name), why="it is not what was written")
+        if read(storage, manifest.id) != manifest:
+            raise storage.corrupt(what=storage.at(name), why="it is not what was written")
     except UnknownId as error:
-        raise place.missing(what=name, place=place.url) from error
+        raise storage.missing(what=name, location=storage.url) from error
     except HousingError:
-        disown(place, manifest.id)
+        disown(storage, manifest.id)
         raise
 
 
@@ -160,89 +160,93 @@ def facts_of(connection: Connection, schema: str) -> dict[str, Any]:
     }
 
 
-def ids(place: DurableFileSystem) -> list[str]:
+def ids(storage: DurableFileSystem) -> list[str]:
     """Complete snapshots, oldest first."""
     ends = f"/{MANIFEST}"
-    return sorted(n.split("/")[1] for n in place.names(FOLDER) if n.endswith(ends))
+    return sorted(n.split("/")[1] for n in storage.names(FOLDER) if n.endswith(ends))
 
 
-def read(place: DurableFileSystem, id_: str | None) -> Manifest:
+def read(storage: DurableFileSystem, id_: str | None) -> Manifest:
     """A snapshot's manifest, the newest for None; UnknownId where there is none, or Corrupt."""
     if id_ is None:
-        found = ids(place)
+        found = ids(storage)
         if not found:
-            raise UnknownId(kind="backup in", id=place.url + _locked(place), listing=_LISTING)
+            raise UnknownId(kind="backup in", id=storage.url + _locked(storage), listing=_LISTING)
         id_ = found[-1]
     name = _name(id_, MANIFEST)
     try:
-        data = place.read(name)
+        data = storage.read(name)
     except FileNotFoundError as error:
         raise UnknownId(kind="backup", id=id_, listing=_LISTING) from error
-    return _unsealed(data, place, name)
+    return _unsealed(data, storage, name)
 
 
-def _locked(place: DurableFileSystem) -> str:
+def _locked(storage: DurableFileSystem) -> str:
     """A hint where snapshots are encrypted and no key is set, or plain and a key is set."""
-    if not ids(place.raw()) and not any(
-        n.endswith(ENCRYPTED) for n in place.names(FOLDER, raw=True)
+    if not ids(storage.raw()) and not any(
+        n.endswith(ENCRYPTED) for n in storage.names(FOLDER, raw=True)
     ):
         return ""
-    if place.cipher is None:
+    if storage.cipher is None:
         return " (those there are encrypted: set HOUSING_BACKUP_KEY)"
     return " (those there are not encrypted: unset HOUSING_BACKUP_KEY to read them)"
 
 
-def read_part(place: DurableFileSystem, id_: str, part: TableDump) -> bytes:
+def read_part(storage: DurableFileSystem, id_: str, part: TableDump) -> bytes:
     """A dumped table's bytes; Corrupt or BlobMissing if they differ from the manifest."""
     name = _name(id_, f"{part.table}.parquet")
-    data = place.must_read(name)
+    data = storage.must_read(name)
     if hashlib.sha256(data).hexdigest() != part.sha256:
-        raise place.corrupt(
-            what=place.at(name), why="its bytes do not have the sha256 of the manifest"
+        raise storage.corrupt(
+            what=storage.at(name), why="its bytes do not have the sha256 of the manifest"
         )
     return data
 
 
-def read_key(place: DurableFileSystem, manifest: Manifest) -> str | None:
+def read_key(storage: DurableFileSystem, manifest: Manifest) -> str | None:
     """The signing key in an encrypted snapshot, or None."""
     if not manifest.signing_key:
         return None
-    return place.must_read(_name(manifest.id, KEY_FILE)).decode()
+    return storage.must_read(_name(manifest.id, KEY_FILE)).decode()
 
 
-def damage(place: BlobStore, manifest: Manifest) -> Iterator[str]:
+def damage(storage: BlobStore, manifest: Manifest) -> Iterator[str]:
     """One message for each damaged or missing file of a snapshot itself."""
     for part in (None, *manifest.tables):
         try:
-            _ = read_key(place, manifest) if part is None else read_part(place, manifest.id, part)
+            _ = (
+                read_key(storage, manifest)
+                if part is None
+                else read_part(storage, manifest.id, part)
+            )
         except HousingError as error:
             yield str(error)
 
 
-def damaged_copies(place: BlobStore, wanted: Iterable[BlobRef]) -> Iterator[tuple[BlobRef, str]]:
+def damaged_copies(storage: BlobStore, wanted: Iterable[BlobRef]) -> Iterator[tuple[BlobRef, str]]:
     """Damaged or missing blobs in the backup, each with what is wrong."""
     for blob in wanted:
         try:
-            place.get(blob.digest, blob.suffix)
+            storage.get(blob.digest, blob.suffix)
         except HousingError as error:
             yield blob, str(error)
 
 
-def disown(place: DurableFileSystem, id_: str) -> None:
+def disown(storage: DurableFileSystem, id_: str) -> None:
     """Delete a snapshot's manifest, after which it is incomplete."""
-    place.remove(_name(id_, MANIFEST))
+    storage.remove(_name(id_, MANIFEST))
 
 
-def remove(place: DurableFileSystem, id_: str) -> None:
+def remove(storage: DurableFileSystem, id_: str) -> None:
     """Delete the files of a snapshot without a manifest."""
-    for name in list(place.names(f"{FOLDER}/{id_}")):
-        place.remove(name)
+    for name in list(storage.names(f"{FOLDER}/{id_}")):
+        storage.remove(name)
 
 
-def unfinished(place: DurableFileSystem) -> list[str]:
+def unfinished(storage: DurableFileSystem) -> list[str]:
     """Ids with files but no manifest: interrupted, or being written."""
-    begun = {name.split("/")[1] for name in place.names(FOLDER)}
-    return sorted(begun - set(ids(place)))
+    begun = {name.split("/")[1] for name in storage.names(FOLDER)}
+    return sorted(begun - set(ids(storage)))
 
 
 def _name(id_: str, file: str) -> str:
@@ -254,15 +258,15 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _unsealed(data: bytes, place: DurableFileSystem, name: str) -> Manifest:
+def _unsealed(data: bytes, storage: DurableFileSystem, name: str) -> Manifest:
     digest, _, text = data.decode(errors="replace").partition("\n")
     text = text.removesuffix("\n")
     if digest_of(text) != digest:
-        raise place.corrupt(
-            what=place.at(name), why="its bytes do not have the sha256 of its first line"
+        raise storage.corrupt(
+            what=storage.at(name), why="its bytes do not have the sha256 of its first line"
         )
     try:
         return TypeAdapter(Manifest).validate_json(text)
     except ValidationError as error:
         why = "a newer release wrote it, or it is not a manifest"
-        raise place.corrupt(what=place.at(name), why=why) from error
+        raise storage.corrupt(what=storage.at(name), why=why) from error

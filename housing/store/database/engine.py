@@ -242,15 +242,15 @@ def _translate_errors(engine: Engine) -> Iterator[None]:
 
 def translate_error(engine: Engine, error: BaseException | None) -> HousingError | None:
     """The expected error behind a driver's, or None for a defect of this program."""
-    place = engine.url.render_as_string(hide_password=True)
+    location = engine.url.render_as_string(hide_password=True)
     text = (str(error).strip() or repr(error)).splitlines()[0]
     state = getattr(error, "sqlstate", None)
     if "database is locked" in text or state == _LOCK_TIMEOUT:
         return StoreBusy(
-            what=place, seconds=BUSY_SECONDS, next_step="`housing status` shows who is running."
+            what=location, seconds=BUSY_SECONDS, next_step="`housing status` shows who is running."
         )
     if "disk is full" in text or state == _DISK_FULL or _has_no_space(engine, text):
-        return DiskFull(place=place)
+        return DiskFull(location=location)
     if "disk image is malformed" in text or "file is not a database" in text:
         next_step = "Restore it with `housing backup restore`."
     elif isinstance(error, engine.dialect.loaded_dbapi.OperationalError):
@@ -262,7 +262,7 @@ def translate_error(engine: Engine, error: BaseException | None) -> HousingError
             )
     else:
         return None
-    return StoreUnavailable(what=f"The database {place}", why=text, next_step=next_step)
+    return StoreUnavailable(what=f"The database {location}", why=text, next_step=next_step)
 
 
 def _has_no_space(engine: Engine, text: str) -> bool:

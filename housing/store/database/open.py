@@ -40,7 +40,7 @@ def open_store(
     """The store, ready to use; StoreUnavailable, SchemaTooNew or SchemaTooOld if it is not.
 
     With `claim` its files must be those of its database; a repair does without. A database
-    without tables gets them only with `create`, and never where the blob place has the files of
+    without tables gets them only with `create`, and never where the blob storage has the files of
     another (NotOwned). Without `create` an empty one in memory stands in for it: for commands that
     only read, and changes that an empty store refuses.
     """
@@ -62,7 +62,7 @@ def open_store(
 
 
 def open_for_restore(settings: Settings) -> Store:
-    """As `open_store`, whatever files the blob place has."""
+    """As `open_store`, whatever files the blob storage has."""
     make_writable(settings.home)
     return _prepared(settings, _connected(settings, None), claim=False)
 
@@ -71,7 +71,7 @@ def _connected(settings: Settings, token: int | None) -> Store:
     return Store(
         engine=create_engine(settings.database_url.get_secret_value()),
         blobs=BlobStore(settings.blob_url),
-        backup=backup_place(settings),
+        backup=backup_storage(settings),
         signer=Signer(settings.home / "keys" / "signing.key", settings.signing_key),
         notify=settings.notify,
         token=token,
@@ -105,13 +105,13 @@ def _refuse_other_problems(store: Store) -> None:
         raise ProblemDiffers(store=store.url, found=found, name=PROBLEM.name)
 
 
-def backup_place(settings: Settings) -> BlobStore:
+def backup_storage(settings: Settings) -> BlobStore:
     """Where backups go, encrypted where there is a key for that."""
     key = settings.backup_key
-    return BackupPlace(settings.backup_url, None if key is None else Cipher(key))
+    return BackupStorage(settings.backup_url, None if key is None else Cipher(key))
 
 
-class BackupPlace(BlobStore):
+class BackupStorage(BlobStore):
     """The same as a blob store, under another setting."""
 
     role, setting = "backup", "HOUSING_BACKUP_URL"

@@ -1,8 +1,8 @@
-"""Which database the files of a place belong to.
+"""Which database the files of the blob storage, or of the backup, belong to.
 
-A place is marked with the id of its database: any other database names none of its files, and a
+Each is marked with the id of its database: any other database has no rows of these files, and its
 prune would delete them all. The mark also names the newest rows of the database that last wrote
-there: one without them is a copy, or an older state, of it, and lacks rows of newer files.
+there: a database without them is a copy or an older state, and lacks rows of newer files.
 """
 
 import re
@@ -29,7 +29,7 @@ from housing.store.objects.filesystem import DurableFileSystem
 
 _MARK = re.compile(r"(?P<id>[0-9a-f]{32})(?P<rows>( [rlv]\d{1,18} \S+)*)")
 MARK = "store-id"
-"""The file of a place that holds the id of its database and its newest rows; never encrypted."""
+"""The file in a storage with the id of its database and its newest rows; never encrypted."""
 
 _ROWS = {
     "r": ("run", runs.c.id, runs.c.started_at),
@@ -40,19 +40,19 @@ _ROWS = {
 instants."""
 
 
-def claim(store: Store, place: BlobStore) -> None:
-    """Mark a place with this database and its newest rows, before files are added to it.
+def claim(store: Store, storage: BlobStore) -> None:
+    """Mark a storage location with this database and its newest rows, before files are added to it.
 
     NotOwned where it belongs to another database, or this one lacks rows of its files.
     """
-    mark = must_own(store, place)
+    mark = must_own(store, storage)
     ours = _mark(store)
     if mark != ours:
-        set_mark(place, ours)
+        set_mark(storage, ours)
 
 
 def renew(store: Store) -> None:
-    """Mark the blob place after a change of the database that added no files.
+    """Mark the blob storage after a change of the database that added no files.
 
     One that cannot be written, or that another database wrote to, keeps its mark.
     """
@@ -61,7 +61,7 @@ def renew(store: Store) -> None:
 
 
 def refuse_others_files(store: Store) -> None:
-    """NotOwned where the blob place has files, for a store without rows.
+    """NotOwned where the blob storage has files, for a store without rows.
 
     One that cannot be read is reported by what needs it.
     """
@@ -74,7 +74,7 @@ def refuse_others_files(store: Store) -> None:
 
 
 def claim_blobs(store: Store) -> None:
-    """Claim an unmarked blob place, and compare the id in the mark of any other.
+    """Claim an unmarked blob storage, and compare the id in the mark of any other.
 
     One that cannot be read or written is reported by what needs it.
     """
@@ -92,55 +92,55 @@ def claim_blobs(store: Store) -> None:
             raise
 
 
-def _local_mark(place: DurableFileSystem) -> str | None:
+def _local_mark(storage: DurableFileSystem) -> str | None:
     """The mark of a local folder, read without the file system library."""
-    path = Path(place.url) / MARK
-    return path.read_text(errors="replace").strip() if place.local and path.is_file() else None
+    path = Path(storage.url) / MARK
+    return path.read_text(errors="replace").strip() if storage.local and path.is_file() else None
 
 
-def must_own(store: Store, place: BlobStore) -> str | None:
-    """The mark of a place, None without one; NotOwned where its files are not known to be ours."""
-    mark = mark_of(place)
+def must_own(store: Store, storage: BlobStore) -> str | None:
+    """The mark of a storage, None without one; NotOwned where its files may be another's."""
+    mark = mark_of(storage)
     if mark is None:
-        if why := _unknown_files(store, place):
-            raise _refusal(store, place, f"it has no file {MARK}, and {why}")
+        if why := _unknown_files(store, storage):
+            raise _refusal(store, storage, f"it has no file {MARK}, and {why}")
         return None
-    _must_have_id(store, place, mark)
+    _must_have_id(store, storage, mark)
     with store.read() as connection:
-        _must_have_rows(store, connection, place, mark)
+        _must_have_rows(store, connection, storage, mark)
     return mark
 
 
 def problems(store: Store) -> Iterator[str]:
-    """Why a run would refuse the files of local places: one message a place."""
-    for place in (store.blobs, store.backup):
-        if place.local:
+    """Why a run would refuse the files of local places: one message a storage location."""
+    for storage in (store.blobs, store.backup):
+        if storage.local:
             try:
-                must_own(store, place)
+                must_own(store, storage)
             except NotOwned as error:
                 yield str(error)
             except HousingError:
                 continue  # it cannot be read, which is reported elsewhere
 
 
-def _must_have_id(store: Store, place: DurableFileSystem, mark: str) -> None:
+def _must_have_id(store: Store, storage: DurableFileSystem, mark: str) -> None:
     """Called with a mark that was read before: another process may make id and mark meanwhile."""
     with store.read() as connection:
         found = identity(connection)
     known = _MARK.fullmatch(mark)
     if known is None:
         raise NotOwned(
-            what=f"The {place.role} {place.url}",
+            what=f"The {storage.role} {storage.url}",
             why=f"its file {MARK} is damaged",
             next_step="Run `housing heal`, which writes it again.",
         )
     if known["id"] != found:
         new = "" if found else ", which is new"
-        raise _refusal(store, place, f"it belongs to another database than {store.url}{new}")
+        raise _refusal(store, storage, f"it belongs to another database than {store.url}{new}")
 
 
 def _must_have_rows(
-    store: Store, connection: Connection, place: DurableFileSystem, mark: str
+    store: Store, connection: Connection, storage: DurableFileSystem, mark: str
 ) -> None:
     _, *words = mark.split()
     rows = zip(words[::2], words[1::2], strict=True)
@@ -148,79 +148,79 @@ def _must_have_rows(
     if not name:
         return
     raise NotOwned(
-        what=f"The {place.role} {place.url}",
+        what=f"The {storage.role} {storage.url}",
         why=f"the database that last wrote there has the {_ROWS[name[0]][0]} {name} of {at[:19]} "
         f"UTC, which is not in {store.url}: this one is an older state or a copy of it",
         next_step="If it is older, run `housing backup restore` with an empty HOUSING_HOME; if it "
-        f"is a copy, set {place.setting} to a place of its own; to go on with it although it lacks "
+        f"is a copy, set {storage.setting} to a location of its own; to use it although it lacks "
         "what was written since, run `housing heal --take-over`.",
     )
 
 
-def _refusal(store: Store, place: DurableFileSystem, why: str) -> NotOwned:
+def _refusal(store: Store, storage: DurableFileSystem, why: str) -> NotOwned:
     return NotOwned(
-        what=f"The {place.role} {place.url}",
+        what=f"The {storage.role} {storage.url}",
         why=why,
         next_step="Set HOUSING_DATABASE_URL to the database of these files; if that is lost, run "
-        f"`housing backup restore`; for a new store, set {place.setting} to an empty place. If "
-        "they belong to this database all the same, run `housing heal --take-over`.",
+        f"`housing backup restore`; for a new store, set {storage.setting} to an empty location. "
+        "If they belong to this database, run `housing heal --take-over`.",
     )
 
 
-def repair(store: Store, place: BlobStore, *, take_over: bool = False) -> None:
-    """Write a damaged mark again where the objects of a place are those of this database.
+def repair(store: Store, storage: BlobStore, *, take_over: bool = False) -> None:
+    """Write a damaged mark again where the objects of a storage are those of this database.
 
     That is where one has the digest that SQL holds, and none is unknown to SQL; NotOwned where
-    they are not. With `take_over` any place is claimed of which SQL knows an object.
+    they are not. With `take_over` a storage location is claimed if SQL knows one of its objects.
     """
-    mark = mark_of(place)
+    mark = mark_of(storage)
     if not take_over and (mark is None or _MARK.fullmatch(mark)):
-        must_own(store, place)
+        must_own(store, storage)
         return
-    if why := _unknown_files(store, place, any_known=take_over):
-        raise _refusal(store, place, why)
-    set_mark(place, _mark(store))
+    if why := _unknown_files(store, storage, any_known=take_over):
+        raise _refusal(store, storage, why)
+    set_mark(storage, _mark(store))
 
 
-def _unknown_files(store: Store, place: BlobStore, *, any_known: bool = False) -> str:
-    """Why the objects of a place are not those of this database; "" if they are, or are none."""
+def _unknown_files(store: Store, storage: BlobStore, *, any_known: bool = False) -> str:
+    """Why the objects of a storage are not those of this database; "" if they are."""
     with store.read() as connection:
         known = {row.digest: row.suffix for row in connection.execute(sa.select(blobs))}
-    there = {digest_in(name) for name in place.names(raw=True) if BLOB_NAME.fullmatch(name)}
+    there = {digest_in(name) for name in storage.names(raw=True) if BLOB_NAME.fullmatch(name)}
     ours = sorted(there & known.keys())
     unknown = len(there) - len(ours)
     if unknown and not (ours and any_known):
         return f"{unknown:,} of its {len(there):,} objects are unknown to {store.url}"
-    if there and not any(_whole(place, digest, known[digest]) for digest in ours):
+    if there and not any(_whole(storage, digest, known[digest]) for digest in ours):
         return f"none of its {len(there):,} objects is intact"
     return ""
 
 
-def _whole(place: BlobStore, digest: str, suffix: str) -> bool:
+def _whole(storage: BlobStore, digest: str, suffix: str) -> bool:
     try:
-        place.get(digest, suffix)
+        storage.get(digest, suffix)
     except Corrupt:
         return False
     return True
 
 
-def mark_of(place: DurableFileSystem) -> str | None:
-    """The mark of a place, or None."""
+def mark_of(storage: DurableFileSystem) -> str | None:
+    """The mark of a storage location, or None."""
     try:
-        return place.raw().read(MARK).decode(errors="replace").strip()
+        return storage.raw().read(MARK).decode(errors="replace").strip()
     except FileNotFoundError:
         return None
 
 
-def id_in(place: DurableFileSystem) -> str | None:
-    """The id of the database that a place belongs to, or None."""
-    mark = mark_of(place)
+def id_in(storage: DurableFileSystem) -> str | None:
+    """The id of the database that a storage location belongs to, or None."""
+    mark = mark_of(storage)
     return None if mark is None else mark.partition(" ")[0]
 
 
-def set_mark(place: DurableFileSystem, mark: str) -> None:
-    """Have a place belong to a database."""
-    place.raw().write(MARK, mark.encode())
+def set_mark(storage: DurableFileSystem, mark: str) -> None:
+    """Have a storage location belong to a database."""
+    storage.raw().write(MARK, mark.encode())
 
 
 def identity(connection: Connection) -> str | None:

@@ -69,10 +69,10 @@ def delete_copies(store: Store, names: Sequence[str]) -> int:
     return deleted
 
 
-def _delete(place: BlobStore, names: Sequence[str], kept: Container[str]) -> list[str]:
+def _delete(storage: BlobStore, names: Sequence[str], kept: Container[str]) -> list[str]:
     going = [name for name in names if digest_in(name) not in kept]
     for name in going:
-        place.remove(name)
+        storage.remove(name)
     return going
 
 

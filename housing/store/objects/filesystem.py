@@ -81,7 +81,7 @@ class DurableFileSystem:
         try:
             return self.read(name)
         except FileNotFoundError as error:
-            raise self.missing(what=shown or name, place=self.url) from error
+            raise self.missing(what=shown or name, location=self.url) from error
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole; when it returns it would survive a loss of power."""
@@ -178,7 +178,7 @@ class DurableFileSystem:
 
     def _error(self, error: OSError) -> DiskFull | StoreUnavailable:
         if error.errno in _FULL:
-            return DiskFull(place=self.url)
+            return DiskFull(location=self.url)
         return StoreUnavailable(
             what=f"The {self.role} {self.url}",
             why=f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}",
@@ -230,7 +230,7 @@ def named_in_errors(
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise DiskFull(place=path) from error
+            raise DiskFull(location=path) from error
         raise StoreUnavailable(
             what=f"The {kind} {path}",
             why=error.strerror or str(error),

@@ -45,7 +45,7 @@ class Signer:
         if key is None:
             raise KeyMissing(what=what, theirs=theirs, file=self.file)
         if _id(key) != theirs:
-            raise WrongKey(what=what, theirs=theirs, ours=_id(key), place=self.key_source)
+            raise WrongKey(what=what, theirs=theirs, ours=_id(key), location=self.key_source)
         if not hmac.compare_digest(mac, _mac(key, text)):
             raise SignatureWrong(what=what, why="its signature is not that of its bytes")
 
