@@ -10,7 +10,6 @@ distribution of the champion's sampling error after each comparison follows step
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -176,7 +175,6 @@ def earlier_comparisons(evidence: Evidence) -> int | None:
 def operating_characteristic(
     comparison: Comparison,
     policy: GatePolicy,
-    changes: Sequence[float] = CURVE,
     *,
     earlier: int | None = None,
 ) -> OperatingCharacteristic:
@@ -197,8 +195,8 @@ def operating_characteristic(
         passes=passing(regression),
         no_change=passing(0.0),
         gain_needed=_gain_needed(comparison, policy, used),
-        curve=tuple((x, passing(x)) for x in changes),
-        first_curve=tuple((x, passing(x, 0)) for x in changes),
+        curve=tuple((x, passing(x)) for x in CURVE),
+        first_curve=tuple((x, passing(x, 0)) for x in CURVE),
     )
 
 

@@ -76,17 +76,13 @@ def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[S
 
 def quarantined_signal(names: tuple[str, ...]) -> Signal:
     """Whole batches that wait for a person, e.g. those in another unit."""
+    words = {0: "no batch waits", 1: "1 batch waits"}
+    waiting = words.get(len(names), f"{len(names)} batches wait")
     return Signal(
         name="quarantined batches",
         kind="upstream",
         fired=bool(names),
-        message=f"{_batches_wait(len(names))} for a person: {', '.join(names)}"
-        if names
-        else "no batch waits for a person",
+        message=f"{waiting} for a person{': ' * bool(names)}{', '.join(names)}",
         rows=0,
         effect=float(len(names)),
     )
-
-
-def _batches_wait(count: int) -> str:
-    return "1 batch waits" if count == 1 else f"{count} batches wait"

@@ -59,14 +59,8 @@ class PlotStyle:
 
 LOOK = PlotStyle()
 
-_RECOLOURED = (
-    "ink",
-    "edge",
-    "good",
-    "bad",
-    "middle",
-    *(n for n in LIGHT if n.startswith("series-")),
-)
+_SERIES = tuple(name for name in LIGHT if name.startswith("series-"))
+_RECOLOURED = ("ink", "edge", "good", "bad", "middle", *_SERIES)
 """Colours of the palette that plots use; a page in dark mode sets these variables."""
 
 _SETTINGS: dict[Any, Any] = {

@@ -130,13 +130,7 @@ def _gate_plots(report: RunReport) -> dict[str, Any]:
     evidence, policy, could = report.evidence, report.policy, seen(report)
     reuse = gate_plots.holdout_reuse(report.holdout_reuse)
     if evidence is None or policy is None:
-        return {
-            "forest": None,
-            "characteristic": None,
-            "drift": None,
-            "drifted": [],
-            "reuse": reuse,
-        }
+        return {**dict.fromkeys(("forest", "characteristic", "drift", "drifted")), "reuse": reuse}
     effect = None if evidence.comparison is None else evidence.comparison.effect
     drifted = [(c, d) for d in evidence.drift for c in found(d, policy.drift)]
     return {
