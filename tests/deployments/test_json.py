@@ -16,8 +16,8 @@ from tests.deployments.test_changes import copied as copied
 from tests.deployments.test_listings import NUMBERS, fields
 from tests.fixtures.populated_home import mark_simulated
 
-UNTIL_STOPPED = {"up", "serve"}
-"""They run until a person stops them, and print where they listen."""
+UNTIL_STOPPED = {"up", "serve", "watchdog"}
+"""They run until a person stops them, and print what they do."""
 
 OF_NO_ROWS = {"settings", "problem new"}
 """They print nothing of a dataset."""
