@@ -29,18 +29,18 @@ BIG = 1_000_000
 SECONDS_GOAL, GIB_GOAL = 180.0, 4.0
 
 
-def delivered_to(home: Path) -> dict[str, str]:
+def delivered_to(home: Path, **settings: str) -> dict[str, str]:
     """The environment of a run that takes what is in the landing directory at once."""
-    return environment(home, SOURCES__NAMES="landing", SOURCES__SETTLE_SECONDS="0")
+    return environment(home, SOURCES__NAMES="landing", SOURCES__SETTLE_SECONDS="0", **settings)
 
 
-def retrain(home: Path) -> tuple[dict[str, Any], float, Watch]:
+def retrain(home: Path, **settings: str) -> tuple[dict[str, Any], float, Watch]:
     """One night as people run it: its answer, wall seconds, and what was watched."""
     command = [*HOUSING, "retrain", "--json"]
     clock = time.perf_counter()
     process = subprocess.Popen(
         command,
-        env=delivered_to(home),
+        env=delivered_to(home, **settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -85,11 +85,14 @@ def main() -> None:
     """Measure one night, part by part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--dask", metavar="ADDRESS", help="Scheduler of Dask workers to use.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         landing(home / "landing", options.rows)
-        answer, wall, watch = retrain(home)
+        answer, wall, watch = retrain(
+            home, **({"DASK_ADDRESS": options.dask} if options.dask else {})
+        )
         found = parts(home, answer, watch, wall)
     big = options.rows >= BIG
     shown = [
@@ -100,7 +103,7 @@ def main() -> None:
                     watch.peak() <= GIB_GOAL if big else None, f"{GIB_GOAL:g} GiB"),
     ]  # fmt: skip
     results.show(
-        f"night-{options.rows}", shown,
+        f"night-{options.rows}{'-dask' if options.dask else ''}", shown,
         f"{options.rows:,} rows from a CSV file to the report ({answer['outcome']})",
         parts=[asdict(part) for part in found],
     )  # fmt: skip
