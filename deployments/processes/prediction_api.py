@@ -1,7 +1,7 @@
 """How the prediction API is run: uvicorn with one or several workers, and what it may bind to.
 
 The application is `housing.serving.app`. Kept apart from the command line, which only says what
-to run: `python -m deployments.processes.prediction_api PORT` is the same as a part of `housing up`.
+to run: `python -m deployments.processes.prediction_api PORT` is the service of `housing up`.
 """
 
 import logging

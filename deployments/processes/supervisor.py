@@ -1,7 +1,7 @@
-"""Supervises the parts of `housing up`: starts them in order, restarts crashes, stops in reverse.
+"""Supervises the services of `housing up`: ordered start, restart after a crash, reverse stop.
 
-For a laptop. In production systemd or Docker Compose supervises, and notices what hangs. A part is
-a program of its own: its death takes no other with it.
+For a laptop. In production systemd or Docker Compose supervises, and detects hangs. A service is a
+process of its own: if it dies, the others continue.
 """
 
 import signal
@@ -23,20 +23,20 @@ from housing.errors import HousingError
 from housing.store.objects.filesystem import named_in_errors
 
 RESTART_SECONDS = 5.0
-"""Pause before a part that ended is started again."""
+"""Pause before a service that ended is restarted."""
 
 RUN_STOP_SECONDS = 60.0
 """Time for a run to stop safely."""
 
 
-class DoesNotComeUp(HousingError):
-    """A part that ends before it answers, at the first start of all."""
+class ServiceNotStarted(HousingError):
+    """A service ended, or did not answer, when `housing up` started it."""
 
-    template = "The {part} does not come up: {why}; {last}"
+    template = "The {service} did not start: {why}; {last}"
 
 
 class AlreadyUp(HousingError):
-    """Two of them on one home would start each scheduled run twice."""
+    """Another `housing up` on the same home: each scheduled run would start twice."""
 
     template = "`housing up` runs on {home} already. Stop it first, or set HOUSING_HOME."
 
@@ -63,7 +63,7 @@ class Service:
         return self.child
 
 
-def parts(home: Path, port: int, api_port: int, secret: str) -> tuple[Service, ...]:
+def services(home: Path, port: int, api_port: int, secret: str) -> tuple[Service, ...]:
     """The server first: the others ask it. Down they go the other way round."""
     url = servers.api_url(port)
     client = prefect_access.client_settings(url, secret)
@@ -98,7 +98,7 @@ def parts(home: Path, port: int, api_port: int, secret: str) -> tuple[Service, .
 def up(home: Path, port: int, api_port: int, say: Say) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP; a second one does not wait for a current run."""
 
-    def tell(text: str) -> None:
+    def show(text: str) -> None:
         with suppress(OSError):  # a terminal that was closed must not keep us from ending in order
             say(text)
 
@@ -107,22 +107,22 @@ def up(home: Path, port: int, api_port: int, say: Say) -> None:
             listen("127.0.0.1", api_port, "housing up --api-port").close()
         stopping = _catch_signals()
         secret = prefect_access.secret_of(home)
-        watched = parts(home, port, api_port, secret)
+        watched = services(home, port, api_port, secret)
         try:
-            _start_all(watched, tell, stopping)
+            _start_all(watched, show, stopping)
             if not stopping():
                 servers.publish_url(home, servers.api_url(port), secret)
-                _say_where(port, api_port, secret, tell)
+                _say_where(port, api_port, secret, show)
             while not stopping():
                 time.sleep(0.2)
                 for one in watched:
-                    _supervise(one, tell)
+                    _supervise(one, show)
         finally:
-            _stop_all(watched, home, tell, lambda: stopping() > 1)
+            _stop_all(watched, home, show, lambda: stopping() > 1)
 
 
 def _start_all(watched: Sequence[Service], say: Say, stopping: Callable[[], int]) -> None:
-    """One after the other, each once the one before it answers; DoesNotComeUp if not."""
+    """One after the other, each once the one before it answers; ServiceNotStarted if not."""
     for one in watched:
         starting = f"Starting the {one.name} ..."
         say(starting)
@@ -130,7 +130,7 @@ def _start_all(watched: Sequence[Service], say: Say, stopping: Callable[[], int]
         with repeated(partial(say, starting)):
             why = child.why_not_ready(one.is_healthy, lambda: bool(stopping()))
         if why:
-            raise DoesNotComeUp(part=one.name, why=why, last=child.last_line())
+            raise ServiceNotStarted(service=one.name, why=why, last=child.last_line())
         if stopping():
             return
 

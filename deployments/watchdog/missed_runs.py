@@ -31,7 +31,7 @@ from tasks.run_labels import TAG
 NIGHTLY = "nightly"
 DEPLOYMENT = f"{NIGHTLY}/{NIGHTLY}"
 
-PATIENCE = timedelta(minutes=2)
+START_GRACE = timedelta(minutes=2)
 """Grace period before a due run is started by the watchdog."""
 
 SKEW = timedelta(minutes=2)
@@ -61,7 +61,7 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
     now = utc_now()
     deployment = _deployment(client, settings)
     due = None if deployment is None else owed(deployment, now, watchdog_marks.mark(store, WATCHED))
-    if deployment is None or due is None or now - due < PATIENCE:
+    if deployment is None or due is None or now - due < START_GRACE:
         return
     if _ran(store, due, now, "completed", "failed") or _runs(store):
         return

@@ -44,22 +44,22 @@ UNHEARD = timedelta(seconds=45)
 def reconcile(client: SyncPrefectClient, store: Store) -> list[str]:
     """End dead runs in both stores; returns messages for those without an alert. Idempotent."""
     dead = runs.mark_dead(store)
-    said = [
+    messages = [
         f"The {row.kind} run r{row.id} is crashed: its process is gone"
         for row in dead
         if row.kind not in runs.REPORTED
     ]
     for run in _find(client, state=_types(*UNFINISHED)):
-        why = death(store, run, utc_now())
+        why = why_dead(store, run, utc_now())
         if why is None:
-            said += _stop(store, run, utc_now())
+            messages += _stop(store, run, utc_now())
         elif not _find(client, parent_flow_run_id={"any_": [run.id]}, state=_types(*UNFINISHED)):
-            said += _end(client, store, run, why)
+            messages += _end(client, store, run, why)
     ids = [row.flow_run for row in dead if row.flow_run]
     # The worker has reported these, and does not know what happens next.
     for run in _find(client, id={"any_": ids}, state=_types(StateType.CRASHED)) if ids else ():
         _end(client, store, run, "its process is gone")
-    return said
+    return messages
 
 
 def _end(client: SyncPrefectClient, store: Store, run: FlowRun, why: str) -> list[str]:
@@ -108,7 +108,7 @@ def _stop(store: Store, run: FlowRun, now: datetime) -> list[str]:
 
 def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
     """End suspended runs whose approval request was decided at a terminal or expired."""
-    said = []
+    messages = []
     for run in _find(client, state=_types(StateType.PAUSED)):
         row = _newest_row(store, run)
         done = None if row is None else approval.decision_of(store, int(row.id))
@@ -116,8 +116,8 @@ def end_decided(client: SyncPrefectClient, store: Store) -> list[str]:
             ended: State[None] = Completed(name=done.outcome.capitalize(), message=done.message)
             client.set_flow_run_state(run.id, ended, force=True)
             rename_run(client, run, done.outcome, [done.outcome])
-            said.append(f"The run {run.name} waits no longer: {done.message}")
-    return said
+            messages.append(f"The run {run.name} waits no longer: {done.message}")
+    return messages
 
 
 def _types(*types: StateType) -> dict[str, Any]:
@@ -128,26 +128,26 @@ def _find(client: SyncPrefectClient, **wanted: Any) -> list[FlowRun]:
     return client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted), limit=200)
 
 
-def death(store: Store, run: FlowRun, now: datetime) -> str | None:
+def why_dead(store: Store, run: FlowRun, now: datetime) -> str | None:
     """Why an unfinished run of Prefect's is dead, or None where it may be alive."""
     began = now if run.state is None else run.state.timestamp
     newest = _newest_row(store, run)
     if newest is None:
         if TAG not in run.tags:
             return None  # another program's, on a server that it shares
-        patience = WITHOUT_ROW if run.state_type is StateType.RUNNING else STARTING
+        grace = WITHOUT_ROW if run.state_type is StateType.RUNNING else STARTING
         since = now - began
-        return f"it has given no sign of life for {since}" if since > patience else None
+        return f"it has given no sign of life for {since}" if since > grace else None
     if newest.status == "running":
         return None  # or `died` would have marked it
     # Either it is about to end in Prefect's store too, or it is on its way up again.
     ended = newest.finished_at
     ending = timedelta(0) if newest.status == "crashed" else ENDING  # its process is gone
-    patience = STARTING if began > ended else ending
+    grace = STARTING if began > ended else ending
     with store.read() as connection:
         if began > ended and approvals.of_run(connection, newest.id) is not None:
-            patience = WITHOUT_ROW  # it carries out what a person answered, which has no row
-    return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= patience else None
+            grace = WITHOUT_ROW  # it carries out what a person answered, which has no row
+    return f"r{newest.id} is {newest.status}" if now - max(began, ended) >= grace else None
 
 
 def _newest_row(store: Store, run: FlowRun) -> Row[Any] | None:

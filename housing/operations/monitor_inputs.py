@@ -16,7 +16,7 @@ from housing import schema
 from housing.keys import KEY_COLUMN, Keys
 from housing.operations import labelled_predictions
 from housing.store.data import datasets
-from housing.store.data.near_duplicates import leaking_rows
+from housing.store.data.near_duplicate_lookup import leaking_rows
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches

@@ -32,7 +32,7 @@ from housing.pipeline.train import training_side, verified_training_keys
 from housing.records import Json, Verdict
 from housing.schema import CHALLENGER, CHAMPION
 from housing.settings import Settings
-from housing.store.data import datasets, near_duplicates, profiles
+from housing.store.data import datasets, near_duplicate_lookup, profiles
 from housing.store.data.segments import put_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs, evaluations, models, utc_now
@@ -285,7 +285,7 @@ def _near_duplicates(store: Store, model: Row[Any], test: pd.DataFrame) -> int:
     columns = (*schema.FEATURES, schema.TARGET)
     trained = datasets.read(store, model.version, columns=columns)
     train = fingerprints(datasets.training_rows(trained))
-    return int(near_duplicates.leaking_rows(store, fingerprints(test), train).sum())
+    return int(near_duplicate_lookup.leaking_rows(store, fingerprints(test), train).sum())
 
 
 def _record(

@@ -16,7 +16,7 @@ from housing.inference.columns import columns_of_frame
 from housing.inference.fast_predictor import predictor
 from housing.keys import KEY_COLUMN
 from housing.records import DriftReport
-from housing.store.data import datasets, near_duplicates
+from housing.store.data import datasets, near_duplicate_lookup
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batches as batch_table
@@ -94,7 +94,9 @@ def unused_test_rows(
     fresh: Mask = np.isin(test[KEY_COLUMN], np.concatenate(keys) if keys else [])
     if fresh.any():
         with store.read() as connection:
-            known = near_duplicates.resembling(connection, fingerprints(test[fresh]), used)
+            known = near_duplicate_lookup.used_near_duplicates(
+                connection, fingerprints(test[fresh]), used
+            )
         fresh[fresh] = ~known
     return fresh
 

@@ -155,8 +155,8 @@ def next_run(
 
 def _rule(found: Found, judged_before: tuple[int, ...]) -> str:
     """The rule by which the next run judges, where it is not the policy's own."""
-    settled = found.verdict or found.by_hand or found.block_reason
-    if settled or found.champion is None:
+    decided = found.verdict or found.by_hand or found.block_reason
+    if decided or found.champion is None:
         return ""
     challenger = found.challenger
     if challenger == found.champion:

@@ -5,7 +5,7 @@ Values count at the resolution of the catalogue, and a missing value is a value.
 that agree in all values but one (or in all) is an agreement; whether chance explains it is for
 `training.chance`. Rows have three hashes or more, each without some of the values, so that rows
 that differ in one value share the hash without it; beside each hash are the values that it leaves
-out. Pure arithmetic: `store.data.near_duplicates` remembers the hashes,
+out. Pure arithmetic: `store.data.near_duplicate_lookup` remembers the hashes,
 `training.near_duplicates` decides by them.
 """
 

@@ -120,12 +120,12 @@ class _Groups:
         mask: Mask = frequencies.expected(self.agreement, rows.buckets[self.one], own) < CHANCE
         return mask
 
-    def later(self, tied: Mask, place: Integers) -> Integers:
+    def later(self, tied: Mask, position: Integers) -> Integers:
         """Rows of the tied groups but the first of each that the index does not have."""
-        first = np.full(len(self.one), len(place))
-        np.minimum.at(first, self.group, place[self.row])
+        first = np.full(len(self.one), len(position))
+        np.minimum.at(first, self.group, position[self.row])
         first[self.sides > 0] = -1
-        return self.row[(tied[self.group]) & (place[self.row] > first[self.group])]
+        return self.row[(tied[self.group]) & (position[self.row] > first[self.group])]
 
 
 def ties(
@@ -137,7 +137,7 @@ def ties(
     they come, so the second pass is free of the copies that the first has found.
     """
     groups = list(_groups(rows, known))
-    place = np.argsort(np.argsort(words_of(SAME, rows), kind="stable"), kind="stable")
+    position = np.argsort(np.argsort(words_of(SAME, rows), kind="stable"), kind="stable")
     tied = [np.zeros(len(g.one), dtype=np.bool_) for g in groups]
     counted = fresh
     for _pass in range(2):
@@ -146,7 +146,7 @@ def ties(
         tied = [old | new for old, new in zip(tied, found, strict=True)]
         counted = fresh.copy()
         for g, mask in zip(groups, tied, strict=True):
-            counted[g.later(mask, place)] = False
+            counted[g.later(mask, position)] = False
     return _joined(groups, tied), before.plus(rows.buckets[counted])
 
 
@@ -188,7 +188,7 @@ def _joined(groups: list[_Groups], tied: list[Mask]) -> Ties:
     return Ties(np.concatenate(row), np.concatenate(group), np.concatenate(sides))
 
 
-def settled(tied: Ties, side: Sides, known: Mask, rank: Words) -> Sides:
+def assign_tied_sides(tied: Ties, side: Sides, known: Mask, rank: Words) -> Sides:
     """Sides that agree with the ties, from those that rows have or were drawn; shape (n,).
 
     Known rows first, then those that the index ties, then the others, those with most ties first
@@ -230,8 +230,8 @@ def index_sides(tied: Ties, n: int) -> npt.NDArray[np.int64]:
 Met = list[tuple[Mask, Mask]]
 
 
-def meeting(test: Fingerprints, train: Fingerprints) -> Met:
-    """For each hash, the rows of either side whose hash the other side has too."""
+def shared_hashes(test: Fingerprints, train: Fingerprints) -> Met:
+    """For each hash, the rows of either side whose hash occurs on the other side too."""
     found = []
     for part in PARTS:
         ours, theirs = test.hashes[:, part], train.hashes[:, part]
@@ -240,11 +240,13 @@ def meeting(test: Fingerprints, train: Fingerprints) -> Met:
     return found
 
 
-def straddling(test: Fingerprints, train: Fingerprints, met: Met, frequencies: Frequencies) -> Mask:
+def near_duplicates_in_training(
+    test: Fingerprints, train: Fingerprints, met: Met, frequencies: Frequencies
+) -> Mask:
     """Test rows that have a near-duplicate in training; shape (n,).
 
-    `met` is their `meeting`. What chance explains is no leak: `frequencies` are those of all rows
-    that the split has seen, since here may be a part of them alone.
+    `met` is their `shared_hashes`. An agreement that chance explains is no leak: `frequencies` are
+    those of all rows that the split has seen, as `test` and `train` may be a part of them.
     """
     found = np.zeros(len(test), dtype=np.bool_)
     for agreement in AGREEMENTS:

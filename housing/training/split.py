@@ -16,7 +16,7 @@ import pandas as pd
 from housing.keys import Keys, keyed_hash, mix
 from housing.schema import TABLE
 from housing.training.fingerprints import NEITHER, TEST, TRAIN, Mask, Sides
-from housing.training.near_duplicates import Ties, index_sides, settled
+from housing.training.near_duplicates import Ties, assign_tied_sides, index_sides
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def split_rows(
     test = assign(rows.keys[drawn], rows.stratum[drawn], seen, rule)
     side[drawn] = np.where(test, TEST, TRAIN)
     # Another order than the draw's: else of two rows the likelier test row would lead.
-    return settled(tied, side, rows.known, mix(keyed_hash(rows.keys, rule.seed)))
+    return assign_tied_sides(tied, side, rows.known, mix(keyed_hash(rows.keys, rule.seed)))
 
 
 def _added(

@@ -17,7 +17,7 @@ import pytest
 
 from deployments.processes.prediction_api import PortTaken
 from deployments.processes.prefect_server import free_port
-from deployments.processes.supervisor import DoesNotComeUp, Service
+from deployments.processes.supervisor import Service, ServiceNotStarted
 from deployments.processes.supervisor import up as supervise
 from tests.fixtures.housing_up import PROGRAMS, Up, until
 from tests.fixtures.small_settings import landing_rows
@@ -186,7 +186,7 @@ def test_a_part_that_cannot_begin_is_named_with_its_last_words(
     monkeypatch.setattr("deployments.processes.supervisor.parts", lambda *_: (words,))
     monkeypatch.setattr("deployments.processes.child_process.LEAST_FREE", 2**62)
     monkeypatch.setattr("deployments.processes.supervisor._catch_signals", lambda: lambda: 0)
-    with pytest.raises(DoesNotComeUp, match=r"server .*code 3; the disk is full; .*log: no room"):
+    with pytest.raises(ServiceNotStarted, match=r"server .*code 3; the disk is full; .*: no room"):
         supervise(tmp_path, free_port(), free_port(), print)
 
 

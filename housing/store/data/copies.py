@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.records import DatasetVersion, QuarantineReason
-from housing.store.data import batches, datasets, near_duplicates
+from housing.store.data import batches, datasets, near_duplicate_lookup
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.database.tables import batch_splits, version_batches
@@ -46,7 +46,7 @@ def reasons(
     if not known or not len(at):
         return ()
     with store.read() as connection:
-        equal, of = near_duplicates.equal_rows(connection, fingerprints(frame.iloc[at]))
+        equal, of = near_duplicate_lookup.equal_rows(connection, fingerprints(frame.iloc[at]))
         free = [b for b in datasets.basis(connection) if b not in known]
         unindexed = sa.select(batch_table.c.id, batch_table.c.segment).where(
             batch_table.c.id.in_(known),
@@ -156,7 +156,7 @@ def _in(connection: Connection, frame: pd.DataFrame, members: list[int]) -> npt.
     """Which rows are in one of the batches, by the index; shape (n,)."""
     found = np.zeros(len(frame), dtype=np.bool_)
     if len(frame) and members:
-        equal, of = near_duplicates.equal_rows(connection, fingerprints(frame))
+        equal, of = near_duplicate_lookup.equal_rows(connection, fingerprints(frame))
         found[equal[np.isin(of, members)]] = True
     return found
 

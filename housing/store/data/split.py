@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from housing.keys import KEY_COLUMN, Keys
 from housing.schema import CATALOGUE
-from housing.store.data import near_duplicates
+from housing.store.data import near_duplicate_lookup
 from housing.store.data.segments import get_table, put_sides, to_frame
 from housing.store.database import bulk
 from housing.store.database.engine import Store
@@ -74,12 +74,12 @@ def split_batch(store: Store, batch: int, rule: SplitRule) -> tuple[int, int]:
         if done is not None:
             return done.new_keys, done.known_keys
         rows = _looked_up(connection, keys, stratum)
-        known = near_duplicates.look_up(connection, prints)
-        before = near_duplicates.frequencies(connection)
+        known = near_duplicate_lookup.look_up(connection, prints)
+        before = near_duplicate_lookup.frequencies(connection)
         tied, after = ties(prints, ~rows.known, known, before)
         side = split_rows(rows, tied, _seen(connection, stratum), rule)
         _remember(connection, batch, rows, side, (prints, known))
-        near_duplicates.record_frequencies(connection, after)
+        near_duplicate_lookup.record_frequencies(connection, after)
         _record_part(store, connection, batch, rows, side)
     return int((~rows.known).sum()), int(rows.known.sum())
 
@@ -104,7 +104,7 @@ def _remember(
     by_key = np.argsort(rows.keys)  # so that the order of rows does not matter
     prints, known = looked_up
     where, new = (all_rows // GENERATION_ROWS, batch), new[by_key]
-    near_duplicates.append(connection, where, prints.take(by_key), side[by_key], known, new)
+    near_duplicate_lookup.append(connection, where, prints.take(by_key), side[by_key], known, new)
 
 
 def _record_part(

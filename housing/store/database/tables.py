@@ -244,8 +244,8 @@ split_sides = Table(
 )
 
 # What rows agree in, three hashes a row (`training.fingerprints`), in generations as above. Of a
-# hash that many rows share, only the first `near_duplicates.LISTED` are listed. Of the others there
-# are the words of their agreements, each once a side, and of an equal row under another key the
+# hash that many rows share, only the first `near_duplicate_lookup.LISTED` are listed. The others
+# have the words of their agreements, each once a side, and an equal row under another key has the
 # word of all values: these have negative numbers and no rest.
 near_duplicate_index = Table(
     "near_duplicate_index",

@@ -13,7 +13,7 @@ from prefect.states import Cancelling, Crashed, Pending, Running, Scheduled, Sus
 
 from deployments.watchdog import missed_runs, zombie_runs
 from deployments.watchdog.missed_runs import skip_older
-from deployments.watchdog.zombie_runs import death, end_state, reconcile
+from deployments.watchdog.zombie_runs import end_state, reconcile, why_dead
 from flows.nightly import nightly
 from housing.records import Event
 from housing.settings import Settings, load_settings
@@ -101,13 +101,13 @@ def test_only_runs_of_this_system_are_ended_on_a_shared_server(
     run = client.create_flow_run(nightly, state=Scheduled(), tags=tags)
     client.set_flow_run_state(run.id, began, force=True)
     seen = client.read_flow_run(run.id)
-    assert (death(store, seen, later(7 * 60)) is not None) == ends
+    assert (why_dead(store, seen, later(7 * 60)) is not None) == ends
 
 
 def test_a_run_that_holds_the_lease_is_alive(store: Store, client: SyncPrefectClient) -> None:
     run = flow_run(client, Running())
     held_by(store, row(store, run))
-    assert death(store, run, utc_now()) is None
+    assert why_dead(store, run, utc_now()) is None
 
 
 def test_a_run_whose_lease_has_run_out_is_crashed_in_both_stores(
@@ -135,8 +135,8 @@ def test_a_run_that_has_ended_here_may_take_a_moment_there(
 ) -> None:
     run = flow_run(client, Running())
     id_ = row(store, run, status)
-    assert death(store, run, utc_now()) is None
-    assert death(store, run, later(2)) == f"r{id_} is {status}"
+    assert why_dead(store, run, utc_now()) is None
+    assert why_dead(store, run, later(2)) == f"r{id_} is {status}"
 
 
 @pytest.mark.parametrize("asked", [Running, Cancelling], ids=["running", "cancelled"])
@@ -243,8 +243,8 @@ def test_a_run_on_its_way_up_again_is_given_time(store: Store, client: SyncPrefe
     row(store, run, "cancelled")
     client.set_flow_run_state(run.id, Running(), force=True)
     resumed = client.read_flow_run(run.id)
-    assert death(store, resumed, later(2)) is None
-    assert death(store, resumed, later(6)) is not None
+    assert why_dead(store, resumed, later(2)) is None
+    assert why_dead(store, resumed, later(6)) is not None
 
 
 @pytest.mark.parametrize("outcome", ["awaiting approval", "promoted"])
@@ -259,16 +259,16 @@ def test_a_run_that_carries_out_an_approval_may_take_longer_than_five_minutes(
         approvals.request(connection, run=id_, evaluation=evaluation, hours=1)
     client.set_flow_run_state(run.id, Running(), force=True)
     resumed = client.read_flow_run(run.id)
-    assert death(store, resumed, later(60)) is None
-    assert death(store, resumed, later(60 * 7)) is not None
+    assert why_dead(store, resumed, later(60)) is None
+    assert why_dead(store, resumed, later(60 * 7)) is not None
 
 
 def test_a_run_that_never_got_a_row(store: Store, client: SyncPrefectClient) -> None:
     pending, running = flow_run(client, Pending()), flow_run(client, Running())
-    assert death(store, pending, later(4)) is None
-    assert death(store, pending, later(6)) is not None
-    assert death(store, running, later(6)) is None, "a rollback has no row and may be at work"
-    assert death(store, running, later(60 * 7)) is not None
+    assert why_dead(store, pending, later(4)) is None
+    assert why_dead(store, pending, later(6)) is not None
+    assert why_dead(store, running, later(6)) is None, "a rollback has no row and may be at work"
+    assert why_dead(store, running, later(60 * 7)) is not None
 
 
 def test_a_suspended_run_waits_for_a_person(

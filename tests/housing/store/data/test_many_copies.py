@@ -9,10 +9,10 @@ from housing import schema
 from housing.evaluation.compare import compare
 from housing.evaluation.spatial_se import spatial_cells
 from housing.keys import KEY_COLUMN
-from housing.store.data import datasets, near_duplicates
+from housing.store.data import datasets, near_duplicate_lookup
 from housing.store.data.datasets import SIDE_COLUMN
 from housing.training.fingerprints import LEFT_OUT, fingerprints
-from tests.housing.store.data.test_near_duplicates import (
+from tests.housing.store.data.test_near_duplicate_lookup import (
     COLUMNS,
     bring_in,
     index_rows,
@@ -256,9 +256,11 @@ def test_a_crowd_costs_a_run_no_more_than_its_own_rows(blank_sqlite, census, add
     with blank_sqlite() as store:
         deliver(store, add_batch, [census, *fillers(one, 1_000)], "first")
         with store.read() as connection:
-            known = near_duplicates.look_up(connection, fingerprints(perturbed(one, "population")))
-        assert len(known.hashes) <= 3 * near_duplicates.LISTED
-        assert len(known.words) <= 3 * len(near_duplicates.AGREEMENTS)
+            known = near_duplicate_lookup.look_up(
+                connection, fingerprints(perturbed(one, "population"))
+            )
+        assert len(known.hashes) <= 3 * near_duplicate_lookup.LISTED
+        assert len(known.words) <= 3 * len(near_duplicate_lookup.AGREEMENTS)
 
 
 # --- tables of few values -------------------------------------------------------------------

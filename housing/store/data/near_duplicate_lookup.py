@@ -30,7 +30,12 @@ from housing.training.fingerprints import (
     agreement_words,
     words_of,
 )
-from housing.training.near_duplicates import Known, bits_of, meeting, straddling
+from housing.training.near_duplicates import (
+    Known,
+    bits_of,
+    near_duplicates_in_training,
+    shared_hashes,
+)
 
 LISTED = 64
 """Rows listed under one hash; further rows are found by their words."""
@@ -88,7 +93,9 @@ def equal_rows(connection: Connection, rows: Fingerprints) -> tuple[bulk.Integer
     return pairs["row"].to_numpy(), pairs["batch"].to_numpy()
 
 
-def resembling(connection: Connection, rows: Fingerprints, batches: Collection[int]) -> Mask:
+def used_near_duplicates(
+    connection: Connection, rows: Fingerprints, batches: Collection[int]
+) -> Mask:
     """Rows that equal an indexed row of some batches, or are a near-duplicate of one; shape (n,).
 
     The index also has the former values of corrected rows and those of batches taken out since.
@@ -207,8 +214,8 @@ def record_frequencies(connection: Connection, found: Frequencies) -> None:
 
 def leaking_rows(store: Store, test: Fingerprints, train: Fingerprints) -> Mask:
     """Test rows that have a near-duplicate among training (or other) rows; shape (n,)."""
-    met = meeting(test, train)
+    met = shared_hashes(test, train)
     if not any(in_test.any() for in_test, _ in met):
         return np.zeros(len(test), dtype=np.bool_)
     with store.read() as connection:
-        return straddling(test, train, met, frequencies(connection))
+        return near_duplicates_in_training(test, train, met, frequencies(connection))

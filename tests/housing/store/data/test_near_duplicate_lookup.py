@@ -13,7 +13,7 @@ from housing.evaluation.compare import compare
 from housing.evaluation.spatial_se import spatial_cells
 from housing.keys import KEY_COLUMN, row_keys
 from housing.store.backups import table_dump
-from housing.store.data import datasets, near_duplicates, profiles, split
+from housing.store.data import datasets, near_duplicate_lookup, profiles, split
 from housing.store.data.datasets import SIDE_COLUMN
 from housing.store.data.segments import get_sides
 from housing.store.database.open import open_store
@@ -295,7 +295,7 @@ def test_a_table_of_few_values_does_not_collapse(blank_sqlite, add_batch, delive
 def leaks(store, frame):
     test = frame[SIDE_COLUMN].to_numpy()
     prints = fingerprints(frame)
-    return near_duplicates.leaking_rows(
+    return near_duplicate_lookup.leaking_rows(
         store, prints.take(np.flatnonzero(test)), prints.take(np.flatnonzero(~test))
     )
 
