@@ -128,3 +128,10 @@ def dtypes(names: tuple[str, ...] = tuple(CATALOGUE)) -> "dict[str, str | pd.Cat
         else pd.CategoricalDtype(list(CATALOGUE[name].categories))
         for name in names
     }
+
+
+def written(name: str, value: float) -> str:
+    """A number of a column for people: with its unit, or as a coordinate."""
+    if LOCATION is not None and name in COORDINATES:
+        return LOCATION.written(name, value)
+    return CATALOGUE[name].written(value)

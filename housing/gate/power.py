@@ -10,6 +10,7 @@ distribution of the champion's sampling error after each comparison follows step
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -184,6 +185,8 @@ def operating_characteristic(
     def passing(change: float, times: int = used) -> float:
         return chance(comparison, policy, change, earlier=times)
 
+    gain = _gain_needed(comparison, policy, used)
+    changes = (*_beyond(CURVE[0], gain or 0.0), *CURVE)
     return OperatingCharacteristic(
         rule=policy.rule,
         margin=policy.margin,
@@ -194,10 +197,16 @@ def operating_characteristic(
         regression=regression,
         passes=passing(regression),
         no_change=passing(0.0),
-        gain_needed=_gain_needed(comparison, policy, used),
-        curve=tuple((x, passing(x)) for x in CURVE),
-        first_curve=tuple((x, passing(x, 0)) for x in CURVE),
+        gain_needed=gain,
+        curve=tuple((x, passing(x)) for x in changes),
+        first_curve=tuple((x, passing(x, 0)) for x in changes),
     )
+
+
+def _beyond(first: float, gain: float) -> Iterator[float]:
+    """Changes left of the curve's first, to a tenth beyond the gain: the curve reaches its mark."""
+    if -gain < first:
+        yield from np.linspace(-1.1 * gain, first, 10)[:-1].tolist()
 
 
 def _gain_needed(comparison: Comparison, policy: GatePolicy, earlier: int) -> float | None:

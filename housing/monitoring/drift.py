@@ -16,7 +16,7 @@ from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 from housing.quality.profile import unit_slip
 from housing.records import ColumnDrift, DriftReport
-from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS
+from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS, written
 
 Floats = npt.NDArray[np.float64]
 PREDICTIONS = "predictions"
@@ -83,8 +83,8 @@ def _units(reference: pd.DataFrame, current: pd.DataFrame) -> Iterator[Signal]:
             name=f"{name} unit",
             kind="upstream",
             fired=power != 0,
-            message=f"{column.label}: median {column.written(now[1])} where it was "
-            f"{column.written(before[1])}" + (", as if in another unit" if power else ""),
+            message=f"{column.label}: median {written(name, now[1])} where it was "
+            f"{written(name, before[1])}" + (", as if in another unit" if power else ""),
             rows=len(current),
             effect=float(10.0**power),
         )

@@ -35,7 +35,6 @@ from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.models import registry, searches
 from housing.store.objects.filesystem import write_page
-from housing.store.queries import time as as_text
 from housing.training.candidates import FAMILIES
 
 EXAMPLES = 10
@@ -79,7 +78,7 @@ def collect(store: Store, model: int, value: ValueSettings | None = None) -> Car
         else "former champion" if model in former else "challenger",
         family=row.family,
         explanation="" if known is None else known.explanation,
-        trained_at=as_text(row.created_at) or "",
+        trained_at=f"{row.created_at:%Y-%m-%d %H:%M} UTC",
         dataset=f"v{row.version}",
         simulated=served.simulated,
         train_rows=row.train_rows,

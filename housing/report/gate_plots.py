@@ -138,7 +138,7 @@ def drift_effects(drifts: Sequence[DriftReport], policy: GatePolicy) -> Rendered
     if not shown:
         return None
     names = list(dict.fromkeys(_column_name(c) for d in shown for c in d.columns))
-    with canvas(1.2 + 0.26 * max(len(names), 3)) as (figure, axes):
+    with canvas(1.9 + height_of_rows(names)) as (figure, axes):
         least = policy.drift.min_effect
         axes.axvline(least, color=LOOK.bad, lw=1.5, ls=_DASHED, label=f"threshold {least:.3g}")
         for number, drift in enumerate(shown):

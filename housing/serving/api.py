@@ -18,7 +18,7 @@ from starlette.responses import Response
 from housing.inference.columns import Columns, columns_of
 from housing.inference.explain import GROUPS, explain
 from housing.inference.loaded_model import LoadedModel, Predictions
-from housing.schema import CATALOGUE, COORDINATES, ID_COLUMN, LOCATION, UNIT
+from housing.schema import CATALOGUE, COORDINATES, ID_COLUMN, LOCATION, UNIT, written
 from housing.serving.app_state import state_of
 from housing.serving.middleware import UPLOAD_PATH
 from housing.serving.request_models import read
@@ -176,9 +176,7 @@ def _with_unit(name: str, value: Any) -> str:
         return "unknown"
     if CATALOGUE[name].kind == "category":
         return str(value)
-    if LOCATION is not None and name in COORDINATES:
-        return LOCATION.written(name, value)
-    return CATALOGUE[name].written(value)
+    return written(name, value)
 
 
 _BINARY = {"type": "string", "format": "binary"}

@@ -85,6 +85,14 @@ def test_the_regression_that_is_asked_about_is_the_margin(margin, asked):
     assert found.passes == chance(at(0.0, 0.003), GatePolicy(rule="superior"), asked)
 
 
+def test_the_curve_reaches_the_gain_that_it_marks():
+    found = operating_characteristic(at(0, 0.04), GatePolicy())
+    changes, rates = zip(*found.curve, strict=True)
+    assert -0.05 > -found.gain_needed > changes[0]
+    assert list(changes) == sorted(changes)
+    assert np.interp(-found.gain_needed, changes, rates) == pytest.approx(0.8, abs=0.02)
+
+
 def test_the_curve_goes_from_five_percent_better_to_five_percent_worse():
     changes = [change for change, _ in operating_characteristic(at(0, 0.003), GatePolicy()).curve]
     assert changes == pytest.approx(np.arange(-20, 21) * 0.0025)

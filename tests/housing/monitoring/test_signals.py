@@ -1,5 +1,6 @@
 """What counts as drift, as an exceeded limit, as upstream's doing, and when it is an alarm."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -90,6 +91,14 @@ def test_a_column_without_a_number_is_in_no_unit_and_ends_no_monitor() -> None:
     found = {s.name for s in upstream_signals(simulate(2_000, 1)[FEATURES], current, OPTIONS)}
     assert f"{INCOME} unit" not in found
     assert f"{FEATURES[0]} unit" in found
+
+
+def test_coordinates_are_written_as_on_a_map() -> None:
+    table = simulate(2_000, 1)
+    found = {s.name: s.message for s in upstream_signals(table[FEATURES], table, OPTIONS)}
+    assert re.search(
+        r"median 1[12]\d\.\d+° W where it was 1[12]\d\.\d+° W", found["longitude unit"]
+    )
 
 
 def _upstream(current: pd.DataFrame) -> set[str]:

@@ -86,7 +86,7 @@ def check_ticks(axis):
     assert len(set(labels)) == len(labels), labels
     boxes = [tick.label1.get_window_extent() for tick in ticks if not tick.label1.get_rotation()]
     for one, other in pairwise(boxes):
-        assert not one.shrunk(0.95, 0.6).overlaps(other.shrunk(0.95, 0.6)), labels
+        assert not one.shrunk(0.95, 0.85).overlaps(other.shrunk(0.95, 0.85)), labels
 
 
 def check_points(axes):
@@ -261,7 +261,9 @@ def test_the_drift_plots_draw_any_figures(n, kind, effect):
     groups = tuple(f"{-1e9 * i:,.0f} to {-1e9 * (i + 1):,.0f}" if kind == "number"
                    else f"level {i} {'long ' * 9}" for i in range(n))  # fmt: skip
     columns = tuple(
-        ColumnDrift(f"column_{i}", kind, 9, 9, effect, 0.1, 0.1, None, groups, shares, shares)
+        ColumnDrift(
+            f"column_{i}_of_two_lines", kind, 9, 9, effect, 0.1, 0.1, None, groups, shares, shares
+        )
         for i in range(min(n, 12))
     )
     drift = DriftReport("training rows of m7", "rows of this run", 9, 9, columns)
