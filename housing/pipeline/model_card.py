@@ -36,6 +36,7 @@ from housing.store.database.engine import Store
 from housing.store.models import registry, searches
 from housing.store.objects.filesystem import write_page
 from housing.training.candidates import FAMILIES
+from housing.training.workers import one_thread
 
 EXAMPLES = 10
 """Predictions of each kind, worst and typical, that a card explains."""
@@ -119,7 +120,8 @@ def _measured(
     except NotMeasurable:
         return None, None, [], []
     size = np.abs(actual - predicted)
-    examples = list(_examples(served, test, predicted, size))
+    with one_thread():  # for a few rows, waking others takes longer than they save
+        examples = list(_examples(served, test, predicted, size))
     return metrics, float(np.median(size)), _slices(served, test, predicted), examples
 
 
