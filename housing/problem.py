@@ -275,7 +275,7 @@ class Behaviour:
     """A behavioural test of a model: what a change of a row must not do to its prediction.
 
     `change` gets test rows (the features, numbered from 0) and returns them changed; it may leave
-    rows out or order them anew, as they are known by their number. The prediction is the `same`,
+    rows out or reorder them, as they are known by their number. The prediction is the `same`,
     `not lower` or `not higher`, but for `tolerance`, relative to the prediction before. `name`
     is of lower-case words with hyphens; `meaning` is what holds, in a sentence without a full stop.
     """

@@ -15,7 +15,7 @@ def age_signals(
 ) -> list[Signal]:
     """Champion and data against their longest ages; `data_at` is when each batch was ingested.
 
-    A date in the future is a signal of its own and tells no age: older batches tell that.
+    A date in the future is a signal of its own; the age is that of the newest other batch.
     """
     known = [at for at in data_at if at <= now + CLOCK_SLACK]
     found = [_future(now, [trained_at, *data_at])]
