@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Installs into the environment that is named after it, and shows how far it is.
-INSTALL := @$(PYTHON) deployments/install.py
+# Installs into the environment that is named after it, and shows how far it is; -S: Ctrl-C is answered
+# from the first moment on. After it make prints a line of its own, "Interrupt".
+INSTALL := @$(PYTHON) -S deployments/install.py
 
 .PHONY: retrain test test-system test-postgresql soak check up bench flaml mutate lock clean format docs extras
 

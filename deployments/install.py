@@ -4,16 +4,21 @@ Runs before anything is installed, so it uses the standard library alone. An int
 installation goes on at the next call.
 """
 
-import re
-import shutil
-import subprocess
 import sys
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from queue import Empty, Queue
-from threading import Thread
+
+try:  # Ctrl-C also reaches these
+    import re
+    import shutil
+    import subprocess
+    import time
+    from collections import deque
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from queue import Empty, Queue
+    from threading import Thread
+except KeyboardInterrupt:
+    print("\nInterrupted. The same command goes on with the installation.")  # noqa: T201
+    sys.exit(130)
 
 ON_TERMINAL = 0.2
 """Seconds between two states of the line that shows progress on a terminal."""

@@ -136,3 +136,13 @@ def test_a_census_that_is_not_there_is_reported_before_anything_is_installed(
     assert made.returncode == 2
     assert f"There is no file {missing}." in made.stderr + made.stdout
     assert not (tmp_path / "venv").exists()
+
+
+def test_ctrl_c_while_it_loads_is_one_line_too(tmp_path: Path) -> None:
+    (tmp_path / "queue.py").write_text("raise KeyboardInterrupt")
+    ran = subprocess.run(
+        [sys.executable, "-S", install.__file__, str(tmp_path / "venv")],
+        env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = "Interrupted. The same command goes on with the installation."
+    assert (ran.returncode, ran.stdout.strip(), ran.stderr) == (130, said, "")
