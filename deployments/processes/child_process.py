@@ -1,4 +1,4 @@
-"""A child process that ends when its parent has gone, however the parent went.
+"""A child process that ends when its parent ends, even after kill -9.
 
 The parent keeps the writing end of the child's standard input; the kernel closes it even after
 kill -9. Without this, a killed `housing up` would leave a server that holds its port.

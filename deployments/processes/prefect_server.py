@@ -168,7 +168,7 @@ def _environment(changed: Mapping[str, str]) -> Iterator[None]:
 
 
 def flush_logs_and_events() -> None:
-    """Logs and events that wait to be sent: without their server they would try for a minute."""
+    """Send the queued logs and events: after the server's end Prefect would retry for a minute."""
     if "prefect" not in sys.modules:
         return
     from prefect.events.worker import EventsWorker

@@ -64,7 +64,7 @@ class Service:
 
 
 def services(home: Path, port: int, api_port: int, secret: str) -> tuple[Service, ...]:
-    """The server first: the others ask it. Down they go the other way round."""
+    """The server first, because the others need it; they stop in reverse order."""
     url = servers.api_url(port)
     client = prefect_access.client_settings(url, secret)
     logs = home / "prefect"

@@ -30,7 +30,7 @@ AT_ONCE = 4  # runs; the lease lets only one of them retrain
 STOP_SECONDS = 45.0  # for runs to stop safely, of the 60 that the supervisor waits
 MARK_SECONDS = 5.0  # for the marks that they were stopped
 REPORT_SECONDS = 1.0  # for the final state of a run to reach the server
-SUBMIT_SECONDS = 5.0  # for a run that was taken up to have its process
+SUBMIT_SECONDS = 5.0  # for the process of a submitted run to start
 
 log = logging.getLogger("housing")
 
@@ -114,7 +114,7 @@ def children() -> set[int]:
 
 
 def main() -> None:
-    """Put right what the last one left behind, register the deployments, run what is due."""
+    """End the runs that the last worker left, register the deployments, run what is due."""
     exit_with_parent()
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%F %T")
     log.setLevel(logging.INFO)
@@ -141,7 +141,7 @@ async def serve(built: Sequence[RunnerDeployment]) -> None:
 
 
 def keep_switches(client: SyncPrefectClient, deployment: RunnerDeployment) -> None:
-    """Have a registration leave alone what is switched off, and a schedule that stays as it is.
+    """Keep a registration from switching on what is off, and from replacing an equal schedule.
 
     Prefect's own deploy switches all schedules on and recreates them, which loses their start.
     """

@@ -33,7 +33,7 @@ def stop_mark(run: FlowRun) -> str:
 
 
 def report_failed_flow_runs(client: SyncPrefectClient, store: Store) -> None:
-    """Record one alert for each end of such a run."""
+    """Record one alert for each failed end of a run without a row."""
     wanted = {"state": {"type": {"any_": FAILED}}, "tags": {"all_": [TAG]}}
     since = {"end_time": {"after_": utc_now() - MEMORY}}
     ended = client.read_flow_runs(

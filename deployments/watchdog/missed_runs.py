@@ -38,7 +38,7 @@ SKEW = timedelta(minutes=2)
 """Largest assumed clock difference between this process and one that runs the pipeline."""
 
 WATCHED = "nightly watched for the first time"
-"""The mark of a store's first watchdog: runs that were due before it are not made up for."""
+"""The mark of a store's first watchdog: runs that were due before it are not started."""
 
 ON_ITS_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING)
 

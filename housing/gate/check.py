@@ -87,7 +87,7 @@ def judge(evidence: Evidence, policy: GatePolicy, checks: tuple[Check, ...] = CH
                   deciding check did not pass. An error is no evidence against the challenger, so
                   the verdict is not "keep"; the pipeline reports it as a fault of the system.
     promote       the deciding check passed (no regression against the champion or, without a
-                  champion, better than the baselines) and no other check stands against it.
+                  champion, better than the baselines), and every other passed or does not apply.
     """
     policy = complete(policy, checks)
     results = tuple(_run(check, evidence, policy) for check in checks)

@@ -16,7 +16,7 @@ from housing.store.runs.labelled import LABEL
 
 
 def digest(settings: Settings) -> str:
-    """Of the file's content; "" without a file. FileUnreadable where it cannot be read."""
+    """Digest of the file's content; "" without a file. FileUnreadable if it cannot be read."""
     path = settings.value.estimates
     return "" if path is None else fingerprint(path)[0]
 

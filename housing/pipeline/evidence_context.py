@@ -75,8 +75,8 @@ def unused_test_rows(
 ) -> Mask:
     """Mask (n,) of test rows that none of some evaluations (`earlier`) used.
 
-    Nor an equal row or a near-duplicate, as its values were then: a row whose values have changed
-    in more than one column since is a new measurement.
+    A row is also used if an evaluation used an equal row or a near-duplicate of it, with the values
+    of that time: a row with more than one changed value is a new measurement.
     """
     with store.read() as connection:
         members = set(datasets.get(connection, version).batches)

@@ -84,7 +84,7 @@ def ingest_sources(
 
 
 def _simulated_last(found: Iterable[Delivery | BatchSummary]) -> Iterator[Delivery | BatchSummary]:
-    """Real rows first: what only takes the place of a table is not needed beside them."""
+    """Real rows first: simulated ones that replace a missing table are not needed beside them."""
     later = []
     for one in found:
         if isinstance(one, Delivery) and one.simulated:
@@ -95,10 +95,10 @@ def _simulated_last(found: Iterable[Delivery | BatchSummary]) -> Iterator[Delive
 
 
 def _not_mixed(store: Store, delivery: Delivery) -> BatchSummary | None:
-    """None for rows of the kind that is stored, real or simulated, and of the source `simulated`.
+    """None if the rows are of the stored kind, real or simulated, or of the source `simulated`.
 
-    NotPossible for real rows beside nothing but simulated ones; a summary for rows that only take
-    the place of a table, beside real ones.
+    NotPossible for real rows if the dataset is simulated; a summary for simulated rows that would
+    replace a missing table if the dataset is real.
     """
     with store.read() as connection:
         kinds = batches.kinds(connection)

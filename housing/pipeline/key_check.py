@@ -1,4 +1,4 @@
-"""Whether a delivery may contain known rows under other keys, as it lacks their ids."""
+"""Warns if a delivery seems to have known rows under other keys because it lacks their ids."""
 
 import numpy as np
 import pandas as pd

@@ -291,7 +291,7 @@ def _require_trained_on(connection: Connection, current: int | None, batch: int)
     version = registry.model(connection, current or 0).version
     if batch not in datasets.get(connection, version).batches:
         raise NotPossible(
-            what=f"Holding b{batch} with this rollback",
+            what=f"Blocking b{batch} with this rollback",
             why=f"m{current} was trained on v{version}, which does not have it; "
             f"`housing show v{version}` lists its batches.",
         )

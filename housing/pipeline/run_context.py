@@ -1,6 +1,6 @@
 """Run context: run row, lease, steps and final status.
 
-The next run marks a dead one as crashed. What that one completed is found by content, so nothing
+If a run dies, the next one marks it as crashed and finds its completed work by content, so nothing
 is computed twice.
 """
 

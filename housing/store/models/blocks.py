@@ -1,4 +1,4 @@
-"""Blocks: models and batches that a person has taken back, whose lineage is not promoted.
+"""Blocks: models and batches that were excluded, whose lineage is not promoted.
 
 A block is an entry of the promotion log and so is its end; replaying them gives what is blocked.
 The lineage of a blocked model is every model of the same recipe on the same rows; that of a
