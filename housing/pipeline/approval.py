@@ -50,7 +50,7 @@ def promote_or_request(
         done = judged.message
     else:
         line = promote(store, run, judged)
-        done = f"m{judged.challenger} is champion (line {line} of the promotion log)"
+        done = f"m{judged.challenger} is champion (entry {line} of the promotion log)"
     progress.report("promote", 1, 1, done)
     return judged
 

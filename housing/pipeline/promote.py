@@ -49,7 +49,7 @@ def back_up(store: Store, model: int) -> int:
 
 
 def promote(store: Store, run: RunContext, judged: JudgedEvaluation) -> int:
-    """Make the challenger champion; returns the line of the promotion log.
+    """Make the challenger champion; returns the entry of the promotion log.
 
     ChampionChanged if it was judged against a champion that has been replaced since, ModelBlocked
     if its lineage was blocked meanwhile.
@@ -76,7 +76,7 @@ def reported(store: Store, alert: Message) -> Callable[[Connection, int], object
 def promotion(
     judged: JudgedEvaluation, run: int, reason: str, overridden: tuple[str, ...] = ()
 ) -> Change:
-    """The line of the promotion log for a verdict."""
+    """The entry of the promotion log for a verdict."""
     return Change(
         operation="promote",
         to_model=judged.challenger,
@@ -192,7 +192,7 @@ def _entered(connection: Connection, chosen: int, current: int | None) -> dict[i
 class RolledBack:
     """What a rollback did; ids, and the digests of objects restored from the backup."""
 
-    seq: int  # line of the promotion log
+    seq: int  # entry of the promotion log
     to_model: int
     from_model: int | None
     blocked_models: tuple[int, ...]

@@ -41,7 +41,7 @@ class Found:
     challenger: int | None = None
     block_reason: str = ""  # why the challenger may not be promoted
     verdict: Row[Any] | None = None  # the evaluation that stands
-    by_hand: Row[Any] | None = None  # the line by which a person promoted the champion
+    by_hand: Row[Any] | None = None  # the log entry by which a person promoted the champion
 
 
 def existing_verdict(store: Store, version: int, settings: Settings) -> JudgedEvaluation | None:
@@ -96,7 +96,7 @@ def stored(
 
 
 def _by_hand(connection: Connection, champion: int | None, content: str) -> Row[Any] | None:
-    """The line by which a person promoted the champion on the same rows.
+    """The log entry by which a person promoted the champion on the same rows.
 
     The gate may prefer any stored model, and promoting one would undo what the person decided.
     """
