@@ -178,8 +178,9 @@ def rows(axes: Axes, names: Sequence[str]) -> None:
 
 
 def height_of_rows(names: Sequence[str]) -> float:
-    """Inches that `rows` takes."""
-    return 0.36 * max(len(names), 2)
+    """Inches that `rows` takes; a name may need two lines."""
+    each = 0.42 if any("\n" in wrapped(named(name), 20) for name in names) else 0.36
+    return each * max(len(names), 2)
 
 
 def heading(axes: Axes, name: str, above: float = 0) -> None:
