@@ -187,7 +187,7 @@ def _clock(store: Store, settings: Settings) -> Iterator[Finding]:
         yield Finding(what, "set this machine's clock, or that of the machine that wrote it")
     for previous, line in itertools.pairwise(lines):
         if line.at < previous.at - CLOCK_SLACK:
-            what = f"entry {line.seq} of the promotion log is older than line {previous.seq}"
+            what = f"entry {line.seq} of the promotion log is older than entry {previous.seq}"
             yield Finding(what, "set the clocks of the machines that write here")
 
 
