@@ -2,7 +2,7 @@
 
 An outage may leave several runs waiting, or none where the run was cancelled or never made.
 Either way one run is enough: it does the work of all that were missed. When a run was due is
-computed in `schedules`.
+computed in `due_times`.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed
 
-from deployments.schedules import last_due, owed
+from deployments.due_times import last_due, newest_due_time
 from housing.pipeline import notifications
 from housing.settings import Settings
 from housing.store.database.engine import Store
@@ -60,7 +60,11 @@ def start_missed_run(client: SyncPrefectClient, store: Store, settings: Settings
     """Start the run that was due and did not begin; alert the team if it is very late."""
     now = utc_now()
     deployment = _deployment(client, settings)
-    due = None if deployment is None else owed(deployment, now, watchdog_marks.mark(store, WATCHED))
+    due = (
+        None
+        if deployment is None
+        else newest_due_time(deployment, now, watchdog_marks.mark(store, WATCHED))
+    )
     if deployment is None or due is None or now - due < START_GRACE:
         return
     if _ran(store, due, now, "completed", "failed") or _runs(store):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import betabinom
 
-from housing.monitoring.evidence import SELECTION, log_evidence
+from housing.monitoring.likelihood_ratio import SELECTION, log_evidence
 from housing.monitoring.options import ROLLBACK_CONFIDENCE, MonitorOptions
 from housing.monitoring.signals import Signal
 from housing.schema import WORDING

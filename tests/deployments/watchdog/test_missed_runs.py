@@ -23,9 +23,9 @@ from prefect.schedules import Cron
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Completed, Crashed, Running, Scheduled, Suspended
 
+from deployments.due_times import last_due, newest_due_time
 from deployments.processes.prefect_server import free_port
 from deployments.processes.worker import keep_switches
-from deployments.schedules import last_due, owed
 from deployments.watchdog import main, missed_runs
 from deployments.watchdog.missed_runs import report_without_server, start_missed_run
 from flows.nightly import nightly
@@ -402,11 +402,11 @@ def test_a_schedule_that_is_changed_at_noon_asks_for_no_run_at_once(
     )
     moved = found.model_copy(update={"schedules": [changed]})
     # The run at two, by the former schedule, lies after this.
-    assert owed(moved, noon + HALF_AN_HOUR, noon) == datetime(2030, 6, 2, 4, tzinfo=UTC)
-    assert owed(moved, noon + DAY, noon) == datetime(2030, 6, 4, 4, tzinfo=UTC)
-    assert owed(moved, noon - HALF_AN_HOUR, noon) == datetime(2030, 6, 3, 4, tzinfo=UTC), (
-        "a time in the future is of a clock that was wrong"
-    )
+    assert newest_due_time(moved, noon + HALF_AN_HOUR, noon) == datetime(2030, 6, 2, 4, tzinfo=UTC)
+    assert newest_due_time(moved, noon + DAY, noon) == datetime(2030, 6, 4, 4, tzinfo=UTC)
+    assert newest_due_time(moved, noon - HALF_AN_HOUR, noon) == datetime(
+        2030, 6, 3, 4, tzinfo=UTC
+    ), "a time in the future is of a clock that was wrong"
 
 
 # --- what the team hears --------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from housing import schema
 from housing.monitoring.drift import NEAR, drift_signals, upstream_signals
-from housing.monitoring.evidence import log_evidence
+from housing.monitoring.likelihood_ratio import log_evidence
 from housing.monitoring.live_error import (
     ABOVE,
     BELOW,

@@ -9,7 +9,7 @@ import pytest
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.server.schemas import schedules as server
 
-from deployments.schedules import last_due
+from deployments.due_times import last_due
 from housing.errors import SettingsInvalid
 from housing.settings import load_settings
 

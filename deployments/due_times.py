@@ -12,16 +12,18 @@ from prefect.client.schemas.schedules import SCHEDULE_TYPES
 from prefect.server.schemas import schedules as server
 from pydantic import TypeAdapter
 
-_FIRST_LOOK = timedelta(days=1)
-_LONGEST_LOOK = timedelta(days=5 * 366)  # 29 February
+_FIRST_SEARCH = timedelta(days=1)
+_LONGEST_SEARCH = timedelta(days=5 * 366)  # 29 February
 _LONGEST_SHIFT = timedelta(hours=25)
 """More than any zone's clocks were ever set: times of a schedule need not come in their order."""
 
 
-def owed(deployment: DeploymentResponse, now: datetime, watched_since: datetime) -> datetime | None:
-    """The newest time at which a deployment was to run, in UTC; None where there was none yet.
+def newest_due_time(
+    deployment: DeploymentResponse, now: datetime, watched_since: datetime
+) -> datetime | None:
+    """The newest time at which a deployment was to run, in UTC; None if there was none yet.
 
-    Of its schedules those count that are on; where all are off, what they would have asked for. A
+    Only active schedules count, or all of them if none is active. A
     time before the deployment was created counts if the watchdog ran then: Prefect has lost its
     database.
     """
@@ -37,7 +39,7 @@ def _owed(deployed: DeploymentSchedule, now: datetime) -> datetime | None:
     due, changed = last_due(deployed.schedule, now), deployed.updated
     if due is not None and changed is not None and due < changed <= now:
         # Set since. What it would have asked for before that counts as done by a run of the
-        # former schedule: only a run that is missing for a whole round of the new one is owed.
+        # former schedule: only a run that is missing for a whole round of the new one is missed.
         return last_due(deployed.schedule, due - timedelta(seconds=1))
     return due
 
@@ -53,8 +55,8 @@ def last_due(schedule: SCHEDULE_TYPES, now: datetime) -> datetime | None:
 async def _last_due(schedule: SCHEDULE_TYPES, now: datetime) -> datetime | None:
     of_the_server = TypeAdapter(server.SCHEDULE_TYPES)  # the client's cannot compute
     dates = of_the_server.validate_python(schedule.model_dump(mode="json")).get_dates
-    newest, look = None, _FIRST_LOOK
-    while look < _LONGEST_LOOK:
+    newest, look = None, _FIRST_SEARCH
+    while look < _LONGEST_SEARCH:
         start = now - look if newest is None else newest + timedelta(seconds=1)
         # Of a thousand dates at once at most: the next are asked for from the newest on.
         found = await dates(start=start, end=now + _LONGEST_SHIFT)
