@@ -211,6 +211,19 @@ def test_our_containers_run_without_rights(stack: Stack) -> None:
         assert password not in environment, "a secret is in the container's configuration"
 
 
+def test_the_image_is_small_and_lists_its_packages(images: dict[str, str]) -> None:
+    def size(name: str) -> int:
+        shown = ["docker", "image", "inspect", "--format", "{{.Size}}", name]
+        return int(subprocess.check_output(shown))
+
+    base = images.get("PYTHON_IMAGE", PYTHON)
+    assert size(images["IMAGE"]) - size(base) < 565_000_000  # python:3.11-slim has 135 MB or less
+    read = ["docker", "run", "--rm", "--entrypoint", "cat", images["IMAGE"]]
+    listed = json.loads(subprocess.check_output([*read, "/opt/housing/sbom.json"]))
+    assert listed["bomFormat"] == "CycloneDX"
+    assert {"prefect", "scikit-learn", "distributed"} <= {c["name"] for c in listed["components"]}
+
+
 def test_the_database_has_no_way_out(stack: Stack) -> None:
     container = stack.compose("ps", "-q", "postgres").strip()
     shown = json.loads(subprocess.check_output(["docker", "inspect", container]))[0]

@@ -207,7 +207,14 @@ def test_every_page_fits_a_phone_and_is_readable(
 def test_a_report_is_served_as_the_file_is_and_nothing_else_of_the_home(
     client: httpx.Client, written: Path
 ) -> None:
-    for name in ("report-r2.html", "card-m2.html", "data-v2.html", "monitor.html"):
+    (written / "r2-error-map.svg").write_text("<svg/>")
+    for name in (
+        "report-r2.html",
+        "card-m2.html",
+        "data-v2.html",
+        "monitor.html",
+        "r2-error-map.svg",
+    ):
         answer = client.get(f"/reports/{name}")
         assert answer.content == (written / name).read_bytes()
         assert "script-src" not in answer.headers["content-security-policy"]
