@@ -33,8 +33,8 @@ _DECISIONS = {
 
 
 @dataclass(frozen=True)
-class Found:
-    """What is stored for some rows and settings, against one champion."""
+class StoredWork:
+    """What earlier runs stored for some rows and settings, against one champion."""
 
     champion: int | None
     searched: bool = False
@@ -77,9 +77,9 @@ def stored(
     settings: Settings,
     champion: int | None,
     current_blocks: Blocks,
-) -> Found:
+) -> StoredWork:
     """What is stored for these rows, with this champion and these blocks."""
-    found = Found(champion, by_hand=_by_hand(connection, champion, content))
+    found = StoredWork(champion, by_hand=_by_hand(connection, champion, content))
     search = searches.find(connection, search_key(content, plan_of(settings, content)))
     if search is None or search.finished_at is None:
         return found
@@ -153,7 +153,7 @@ def next_run(
     return f"Without new rows the next run {will}{_rule(found, judged_before)}."
 
 
-def _rule(found: Found, judged_before: tuple[int, ...]) -> str:
+def _rule(found: StoredWork, judged_before: tuple[int, ...]) -> str:
     """The rule by which the next run judges, where it is not the policy's own."""
     decided = found.verdict or found.by_hand or found.block_reason
     if decided or found.champion is None:
@@ -166,7 +166,7 @@ def _rule(found: Found, judged_before: tuple[int, ...]) -> str:
     return f"; the rule is `superior`, because {why}" if why else ""
 
 
-def _will(found: Found, version: int, answer: str | None, asks: bool) -> str:
+def _will(found: StoredWork, version: int, answer: str | None, asks: bool) -> str:
     against = "the baselines" if found.champion is None else f"m{found.champion}"
     if found.by_hand is not None and found.challenger != found.champion:
         former = found.by_hand.from_model

@@ -34,7 +34,7 @@ from housing.training.fit import (
 from housing.training.importance import importances
 from housing.training.preprocessing_plan import output_columns
 from housing.training.sampling import expected_seconds, in_search_space, sample_candidates
-from housing.training.search import Found, best, run_search
+from housing.training.search import SearchResult, best, run_search
 from housing.training.search_config import SearchPlan
 from housing.training.search_config import search_key as plan_key
 from housing.training.workers import one_thread
@@ -185,7 +185,7 @@ def _warm_starts(store: Store, version: int, plan: SearchPlan) -> list[Candidate
 
 def _run(
     store: Store, search: int, plan: SearchPlan, X: pd.DataFrame, y: pd.Series, dask: str
-) -> Found:
+) -> SearchResult:
     with store.read() as connection:
         warm_starts = searches.warm_starts_of(searches.get(connection, search))
         scored = list(searches.scores_of(connection, search))

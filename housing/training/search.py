@@ -35,7 +35,7 @@ OnTrial = Callable[[Trial], object]
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class SearchResult:
     """The result of a search."""
 
     trials: tuple[Trial, ...]  # in order of their candidates
@@ -54,7 +54,7 @@ def run_search(
     on_trial: OnTrial = lambda _trial: None,
     families: Mapping[str, ModelFamily] = FAMILIES,
     dask: str = "",
-) -> Found:
+) -> SearchResult:
     """Score the plan's candidates, and those of `warm_starts`, by cross-validation.
 
     X has shape (n, features), y (n,). Scores in `done`, of an earlier call with the same arguments,
@@ -83,7 +83,7 @@ def run_search(
     trials = tuple(search.trials[index] for index in sorted(search.trials))
     if all(trial.error for trial in trials):
         raise SearchFailed(trials=len(trials), first=trials[0].error)
-    return Found(trials, search.chosen(), rows)
+    return SearchResult(trials, search.chosen(), rows)
 
 
 def best(trials: Iterable[Trial]) -> Trial:
