@@ -6,12 +6,12 @@ import typer
 from typer.core import TyperGroup
 
 from deployments.cli import (
+    decisions,
     gate,
     maintenance,
     monitor,
     problem,
     replay,
-    rollback,
     run,
     serving,
     show,
@@ -44,6 +44,6 @@ app = typer.Typer(
     add_completion=False,
     cls=_Commands,
 )
-for part in (run, show, rollback, gate, replay, maintenance, serving, monitor, problem):
+for part in (run, show, decisions, gate, replay, maintenance, serving, monitor, problem):
     app.registered_commands += part.app.registered_commands
     app.registered_groups += part.app.registered_groups

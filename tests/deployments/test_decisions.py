@@ -40,7 +40,7 @@ def test_rollback_goes_to_the_previous_champion(copied: Housing) -> None:
 def test_rollback_shows_its_plan_and_asks_for_confirmation_at_a_terminal(
     copied: Housing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.cli.rollback.at_terminal", lambda: True)
+    monkeypatch.setattr("deployments.cli.decisions.at_terminal", lambda: True)
     refused = copied("rollback", "--reason", "worse in the field")  # no answer is no consent
     assert refused.exit_code == 1
     assert "`--batch b2` blocks every model that was trained on it" in refused.stdout
@@ -67,7 +67,7 @@ def test_a_repeated_rollback_undoes_no_second_promotion(
         assert "m2 became champion by a rollback at" in str(again.exception)
         assert "`housing history`" in str(again.exception)
     assert json.loads(copied("champion", "--json").stdout)["to"] == "m2"
-    monkeypatch.setattr("deployments.cli.rollback.at_terminal", lambda: True)
+    monkeypatch.setattr("deployments.cli.decisions.at_terminal", lambda: True)
     assert "m2 became champion by a rollback at" in copied("rollback", "--reason", "r").stdout
     assert "Before, m2 became champion by" in copied(*command, "m1").stdout
     assert json.loads(copied("champion", "--json").stdout)["to"] == "m1"
