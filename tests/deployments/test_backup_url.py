@@ -6,7 +6,7 @@ import pytest
 
 from housing.errors import HousingError
 from tests.deployments.conftest import Housing
-from tests.deployments.test_changes import copied as copied
+from tests.deployments.test_decisions import copied as copied
 
 COMMANDS = (
     "status", "doctor", "backup create", "backup verify", "backup list", "backup restore", "heal",

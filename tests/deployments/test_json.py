@@ -12,7 +12,7 @@ import typer
 from deployments.cli.main import app
 from housing.problems.california.simulated.scenarios import simulate
 from tests.deployments.conftest import Housing
-from tests.deployments.test_changes import copied as copied
+from tests.deployments.test_decisions import copied as copied
 from tests.deployments.test_listings import NUMBERS, fields
 from tests.fixtures.populated_home import mark_simulated
 

@@ -12,7 +12,7 @@ import pytest
 
 from housing.errors import NotPossible, UnknownId
 from tests.deployments.conftest import Housing
-from tests.deployments.test_changes import copied as copied
+from tests.deployments.test_decisions import copied as copied
 
 
 def as_json(housing: Housing, *arguments: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployments.conftest import Command, Housing
-from tests.deployments.test_changes import copied as copied
+from tests.deployments.test_decisions import copied as copied
 
 
 def test_a_monitoring_run_is_shown_and_recorded(copied: Housing) -> None:
