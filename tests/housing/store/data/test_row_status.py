@@ -27,7 +27,7 @@ def deliver(store, frame: pd.DataFrame, digest: str, status: str | None = None, 
     new = NewBatch(
         source="landing", name="a.csv", digest=hashlib.sha256(digest.encode()).hexdigest(), size=1,
         simulated=True, watermark=None, read=len(frame), accepted=frame,
-        rejected=pd.DataFrame(), rejections=(), status=status, message="", standing=found,
+        rejected=pd.DataFrame(), rejections=(), status=status, message="", row_status=found,
     )  # fmt: skip
     return batches.add(store, new, run=None)
 
@@ -148,7 +148,7 @@ def test_a_dataset_that_changed_since_the_comparison_is_compared_again(store, di
     late = NewBatch(
         source="landing", name="b.csv", digest="b" * 64, size=1, simulated=True, watermark=None,
         read=10, accepted=frame, rejected=pd.DataFrame(), rejections=(), status="accepted",
-        message="", standing=found,
+        message="", row_status=found,
     )  # fmt: skip
     assert batches.add(store, late, run=None) is None
     assert deliver(store, frame, "second").status == "unchanged"
