@@ -183,7 +183,7 @@ def test_a_part_that_cannot_begin_is_named_with_its_last_words(
     words = Service(
         "server", ("sh", "-c", "echo no room; exit 3"), tmp_path / "log", is_healthy=bool
     )
-    monkeypatch.setattr("deployments.processes.supervisor.parts", lambda *_: (words,))
+    monkeypatch.setattr("deployments.processes.supervisor.services", lambda *_: (words,))
     monkeypatch.setattr("deployments.processes.child_process.LEAST_FREE", 2**62)
     monkeypatch.setattr("deployments.processes.supervisor._catch_signals", lambda: lambda: 0)
     with pytest.raises(ServiceNotStarted, match=r"server .*code 3; the disk is full; .*: no room"):
