@@ -367,7 +367,7 @@ def test_a_source_has_options_of_its_own(environment, fax):
     [
         ({"FAX__TRIES": "0"}, "FAX__NUMBER: Field required; FAX__TRIES: Input should be greater"),
         ({"FAX__NUMBER": "hunter2", "FAX__TRY": "hunter2"}, "FAX__TRY: Extra inputs are not"),
-        ({"FAX": "hunter2"}, "FAX__: Input should be a valid dictionary"),
+        ({"FAX": "hunter2"}, "FAX: Input should be a valid dictionary"),
         ({"SQL__URL": "hunter2"}, "there is no source sql with options of its own"),
         ({"PHONE__NUMBER": "hunter2"}, "there is no source phone with options of its own"),
     ],

@@ -44,7 +44,7 @@ class Watching:
 def test_the_latency_is_that_of_one_thread_as_a_server_predicts() -> None:
     model = Watching()
     with threadpool_limits(limits=2):
-        assert evidence_context._latency(model, simulate(3, 0)) >= 0
+        assert evidence_context.latency(model, simulate(3, 0)) >= 0
     assert model.threads == {1}
 
 
@@ -274,6 +274,6 @@ def test_latency_is_the_median_of_seven_rows_after_one_to_warm_up(
     model = Clocked([9.0, 0.001, 0.002, 0.003, 0.004, 5.0, 6.0, 7.0])
     monkeypatch.setattr(evidence_context, "time", model)
     rows = simulate(5, seed=1).assign(**{schema.FEATURES[0]: range(5)})
-    assert evidence_context._latency(model, rows) == pytest.approx(4.0)
+    assert evidence_context.latency(model, rows) == pytest.approx(4.0)
     assert model.asked == [[0], [1], [2], [3], [4], [0], [1], [2]]  # a row each, round and round
     assert len(model.asked) == evidence_context.LATENCY_CALLS + 1
