@@ -50,7 +50,7 @@ def open_store(
     try:
         if not _has_tables(store):
             empty = replace(store, engine=empty_engine(store.engine))
-            migrate(empty)
+            metadata.create_all(empty.engine)
             refuse_others_files(empty)
             if not create:
                 return empty
