@@ -15,6 +15,7 @@ from deployments.cli.store import changing, opened
 
 if TYPE_CHECKING:
     from housing.store.data import copies
+    from housing.store.database.engine import Store
 
 app = typer.Typer()
 dataset_app = typer.Typer(help="Describe and change the dataset; each change is a new version.")
@@ -168,12 +169,30 @@ def unblock(
 
 
 def _answer(
-    found: dict[str, Any], *sentences: str, released: tuple[int, ...], as_json: bool
+    found: dict[str, Any],
+    *sentences: str,
+    released: tuple[int, ...],
+    entering: tuple[int, ...] = (),
+    as_json: bool,
 ) -> None:
-    """Print a change and the batches that are accepted with it."""
-    also = (f"b{b}, quarantined for rows of it, is accepted with it." for b in released)
-    ids = [f"b{batch}" for batch in released]
-    answer({**found, "accepted": ids}, *sentences, *also, as_json=as_json)
+    """Print a change, the batches that are accepted with it and those that enter next."""
+    also = [f"b{b}, quarantined for rows of it, is accepted with it." for b in released]
+    ids, later = ([f"b{batch}" for batch in some] for some in (released, entering))
+    if later:
+        also.append(
+            f"The next run adds {', '.join(later)}, delivered later: where its rows differ from "
+            "those of earlier batches, they replace them. Once it is in, `housing dataset withdraw "
+            f"{later[0]} --reason TEXT` takes it out."
+        )
+    answer({**found, "accepted": ids, "entering": later}, *sentences, *also, as_json=as_json)
+
+
+def _entering(store: "Store") -> tuple[int, ...]:
+    """Batches that the next run adds, e.g. known rows that the change made new."""
+    from housing.store.data import datasets
+
+    with store.read() as connection:
+        return datasets.entering(connection)
 
 
 @dataset_app.command("describe")
@@ -205,11 +224,13 @@ def dataset_rollback(
     with changing() as (store, _):
         made, discarded = copies.roll_back(store, version, reason=reason)
         released = copies.release(store)
+        entering = _entering(store)
     _answer(
         {"dataset": f"v{made.id}", "discarded": [f"b{batch}" for batch in discarded]},
         f"v{made.id} has the batches of v{version}. `housing retrain` trains on it.",
         *(_DISCARDED.format(batch=batch) for batch in discarded),
         released=released,
+        entering=entering,
         as_json=as_json,
     )
 
@@ -276,11 +297,13 @@ def restore(
             also = [f"b{copy}" for copy in datasets.withdrawn_with(connection, batch)]
         made = datasets.restore(store, batch, reason=reason)
         released = copies.release(store)
+        entering = _entering(store)
     names = " and ".join([f"b{batch}", ", ".join(also)] if also else [f"b{batch}"])
     _answer(
         {"dataset": f"v{made.id}", "restored": [f"b{batch}", *also]},
         f"v{made.id} has {names} again. `housing retrain` trains on it.",
         released=released,
+        entering=entering,
         as_json=as_json,
     )
 

@@ -169,7 +169,7 @@ class RecentRows(_SubsetCheck):
 
 
 class UncappedRows(_SubsetCheck):
-    """There is no evidence of more than `uncapped_margin` on rows with a label below the cap."""
+    """There is no evidence of a change of more than 1 % on rows with a label below the cap."""
 
     name = "uncapped-rows"
     subset_field, margin_field, min_rows_field = "uncapped", "uncapped_margin", "slice_min_rows"

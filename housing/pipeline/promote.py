@@ -98,7 +98,7 @@ class RollbackPlan:
     blocked_models: tuple[int, ...]
     entered: dict[int, str]  # batches in the dataset of `from_model` and not of `to_model`: names
     next_run: str  # what the next run will do afterwards
-    previous: str  # the rollback that made `from_model` champion; "" where none did
+    previous: str  # the last rollback before this one; "" where there was none
 
     def suggestion(self, *, done: bool) -> str:
         """Batches that may have caused the regression, and the command that blocks one."""
@@ -166,9 +166,10 @@ def refuse_repeated(store: Store) -> None:
 
 
 def _last_rollback(connection: Connection) -> tuple[str, timedelta]:
-    """The rollback that made the champion, as text ("" where none did), and its age."""
-    line = promotion_log.current(connection)
-    if line is None or line.operation != "rollback":
+    """The last rollback as text ("" where there was none), and its age."""
+    changes = promotion_log.history(connection)
+    line = next((each for each in changes if each.operation == "rollback"), None)
+    if line is None:
         return "", timedelta()
     text = (
         f"m{line.to_model} became champion by a rollback at {line.at:%Y-%m-%d %H:%M} UTC, "

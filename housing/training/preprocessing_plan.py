@@ -35,8 +35,9 @@ ROWS = 3000
 FEWEST = 100
 """Training rows from which on a column is refused: of fewer, chance explains too much."""
 
-COPY = 0.999
-"""Rank correlation with the target from which on a column holds the target."""
+COPY = 0.9999
+"""Rank correlation with the target from which on a column holds the target. An honest column of
+which the target is a multiple, but for a few per cent, stays below."""
 
 STANDARD_ERRORS = 8.0
 """Of the rank correlation with shuffled labels: the most that a column may have."""
@@ -62,9 +63,10 @@ def output_columns(
 ) -> list[OutputColumn]:
     """The columns of each step that the plan's families have; X has shape (n, features), y (n,).
 
-    NotPossible where a derived column is constant, or where any equals another one, orders the rows
-    as the target does, or follows shuffled labels. A step that cannot be fitted is left to the
-    search, which reports it.
+    NotPossible where a derived column is constant or equals another column, or where any column
+    orders the rows as the target does or follows shuffled labels. A number of the table that is
+    constant or equals another one, as it may in the first rows, is only marked. A step that cannot
+    be fitted is left to the search, which reports it.
     """
     labels = np.asarray(y, dtype=np.float64)
     rows = np.sort(np.random.default_rng(plan.seed).permutation(len(X))[:ROWS])
@@ -79,17 +81,14 @@ def output_columns(
         except Exception:  # noqa: BLE001, S112 - the search records what each of its candidates raises
             continue
         related = _correlations(features, labels[rows])
+        faults, twice = _constant_or_twice(step, X, rows)
         if len(rows) >= FEWEST:
-            faults = {
-                **_constant_or_twice(step, X, rows),
-                **dict(_leaking(related, by_chance, len(rows))),
-            }
-            _refuse(who, step, faults)
+            _refuse(who, step, faults | dict(_leaking(related, by_chance, len(rows))))
         found += [
             OutputColumn(
                 who, name, _unit(step, name), float(features[name].isna().mean()),
                 related[name],
-                "constant" if features[name].nunique(dropna=False) == 1 else "",
+                "constant" if features[name].nunique(dropna=False) == 1 else twice.get(name, ""),
             )
             for name in map(str, features)
         ]  # fmt: skip
@@ -134,11 +133,13 @@ def _own_columns(step: Any) -> dict[str, Derived]:
     return found
 
 
-def _constant_or_twice(step: Any, X: pd.DataFrame, rows: npt.NDArray[np.int64]) -> dict[str, str]:
-    """What is wrong with columns that need no other row, by name; all rows are read to be sure.
+def _constant_or_twice(
+    step: Any, X: pd.DataFrame, rows: npt.NDArray[np.int64]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What is wrong with derived columns, and which numbers of the table are equal; by name.
 
-    A number of the table that is constant is none of them, nor what is derived of such numbers
-    alone or of one without any value: in the first rows of a table it may be, e.g. a month.
+    All rows are read to be sure. What is derived of constant numbers alone, or of one without any
+    value, is not wrong: in the first rows of a table it may be constant, e.g. a month.
     """
     columns = _own_columns(step)
 
@@ -148,7 +149,7 @@ def _constant_or_twice(step: Any, X: pd.DataFrame, rows: npt.NDArray[np.int64]) 
         return pd.Series(compute(inputs, (column,))[:, 0])
 
     some = {name: values(name, X.iloc[rows]) for name in columns}
-    faults: dict[str, str] = {}
+    faults, twice = dict[str, str](), dict[str, str]()
     for place, (name, own) in enumerate(some.items()):
         if own.nunique(dropna=False) == 1:
             inputs = X[list(columns[name].inputs)]
@@ -158,8 +159,15 @@ def _constant_or_twice(step: Any, X: pd.DataFrame, rows: npt.NDArray[np.int64]) 
             continue
         for other in [each for each in list(some)[:place] if own.equals(some[each])]:
             if values(name, X).equals(values(other, X)):
-                faults[name] = f"equals {other} in each of them"
-    return faults
+                given = all(columns[each].inputs == (columns[each].name,) for each in (name, other))
+                found = twice if given else faults
+                found[name] = f"equals {_shown(other)}{'' if given else ' in each of them'}"
+    return faults, twice
+
+
+def _shown(name: str) -> str:
+    """A column as people know it: a number of the table has its own name."""
+    return name.removeprefix("number__")
 
 
 def _leaking(
@@ -189,7 +197,7 @@ def _refuse(families: str, step: Any, faults: Mapping[str, str]) -> None:
     raise NotPossible(
         what=f"The preprocessing of {families}",
         why=f"on the training {WORDING.rows} "
-        + "; ".join(f"{name} {why}" for name, why in faults.items())
+        + "; ".join(f"{_shown(name)} {why}" for name, why in faults.items())
         + f". To go on, {', and '.join(ways)}.",
     )
 

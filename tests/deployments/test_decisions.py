@@ -67,6 +67,12 @@ def test_a_repeated_rollback_undoes_no_second_promotion(
         assert "m2 became champion by a rollback at" in str(again.exception)
         assert "`housing history`" in str(again.exception)
     assert json.loads(copied("champion", "--json").stdout)["to"] == "m2"
+    assert copied("promote", "m1", "--override", "--reason", "in between").exit_code == 0
+    assert isinstance(copied(*command).exception, NotPossible), (
+        "a promotion between changes nothing"
+    )
+    assert copied("rollback", "m2", "--yes", "--reason", "r").exit_code == 0
+    assert copied("unblock", "m1").exit_code == 0
     monkeypatch.setattr("deployments.cli.decisions.at_terminal", lambda: True)
     assert "m2 became champion by a rollback at" in copied("rollback", "--reason", "r").stdout
     assert "Before, m2 became champion by" in copied(*command, "m1").stdout
@@ -194,9 +200,17 @@ def _members(store: Store) -> tuple[int, ...]:
     return () if active is None else active.batches
 
 
-def test_a_withdrawn_batch_is_restored(copied: Housing) -> None:
+def test_a_withdrawn_batch_is_restored_and_what_came_meanwhile_is_named(
+    copied: Housing, tmp_path: Path
+) -> None:
     copied("dataset", "withdraw", "b2", "--reason", "polluted")
-    assert "v4 has b2 again" in copied("dataset", "restore", "b2", "--reason", "it was not").stdout
+    with open_store(load_settings()) as store:
+        known = datasets.read(store, 3).drop(columns=["#key", "#test"])
+    known.head(50).to_csv(tmp_path / "known.csv", index=False)
+    assert copied("ingest", str(tmp_path / "known.csv")).exit_code == 0
+    done = " ".join(copied("dataset", "restore", "b2", "--reason", "it was not").stdout.split())
+    assert "v4 has b2 again" in done
+    assert "The next run adds b4, delivered later: where its rows differ" in done
     versions = json.loads(copied("datasets", "--json").stdout)
     assert (versions[0]["operation"], versions[0]["batches"]) == ("restore", ["b1", "b2"])
     assert isinstance(copied("dataset", "restore", "b2", "--reason", "r").exception, NotPossible)

@@ -258,10 +258,10 @@ def _newest(connection: Connection, query: sa.Select[Any]) -> Row[Any] | None:
 def earlier_verdicts(
     connection: Connection, version: int, challenger: int | None = None, *, by_hand: bool = False
 ) -> sa.ColumnElement[bool]:
-    """SQL condition: evaluations of other models before this one was first judged on `version`.
+    """SQL condition: evaluations before this model was first judged on the rows of `version`.
 
-    Only verdicts that could change the champion count; for a model that a person chose (`by_hand`)
-    also those that `housing judge` showed.
+    Its own verdicts on other rows are among them. Only verdicts that could change the champion
+    count; for a model that a person chose (`by_hand`) also those that `housing judge` showed.
     """
     here = evaluations.c.version.in_(profiles.alike(version))
     first = sa.select(sa.func.min(evaluations.c.id)).where(here, deciding())
@@ -269,7 +269,7 @@ def earlier_verdicts(
     return sa.and_(
         sa.true() if by_hand else deciding(),
         sa.true() if own is None else evaluations.c.id < own,
-        sa.true() if challenger is None else evaluations.c.challenger != challenger,
+        sa.not_(sa.and_(evaluations.c.challenger == challenger, here)),
     )
 
 

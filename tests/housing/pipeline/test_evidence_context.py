@@ -191,6 +191,27 @@ def test_a_withdrawal_leaves_the_rule_superior(store: Store, land: Land) -> None
     assert not evidence_of(store, crowned(store)).repeated
 
 
+def test_an_earlier_verdict_on_the_same_model_counts_where_rows_were_taken_out(
+    store: Store, land: Land
+) -> None:
+    land("a.csv", 600)
+    crowned(store)
+    for name, seed in (("b", 1), ("c", 2)):
+        land(f"{name}.csv", 200, seed=seed)
+    second = crowned(store)
+    copies.withdraw(store, 3, reason="another chance")
+    with store.read() as connection:
+        version = datasets.active(connection).id
+        earlier = registry.earlier_verdicts(connection, version, second.challenger, by_hand=True)
+        alike = registry.earlier_verdicts(
+            connection, second.version, second.challenger, by_hand=True
+        )
+        assert second.challenger in registry.judged_before(connection, earlier)
+        assert second.challenger not in registry.judged_before(connection, alike)
+    test = datasets.test_rows(datasets.read(store, version))
+    assert not evidence_context.unused_test_rows(store, version, test, earlier).any()
+
+
 def test_rows_that_all_go_to_the_training_side_leave_the_rule_superior(
     store: Store, land: Land
 ) -> None:
