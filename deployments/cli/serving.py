@@ -79,7 +79,7 @@ def predict(
     ]
     if done.invalid:
         why = "the column `error` has the reasons"
-        sentences.append(f"{done.invalid:,} {WORDING.rows} are invalid; {why}.")
+        sentences.append(f"Invalid {WORDING.rows}: {done.invalid:,}; {why}.")
     facts = {**vars(done), "invalid": done.invalid, "output": str(target)}
     answer(facts, *sentences, as_json=as_json, code=int(bool(done.invalid)))
 

@@ -314,7 +314,7 @@ def on_map(axes: Axes, x: Column, y: Column) -> None:
     for line in LOCATION.outlines:
         axes.plot(
             *zip(*line, strict=True), color=LOOK.ink, lw=0.7, alpha=0.6, scalex=False, scaley=False,
-            gid="outline",
+            label="_outline",
         )  # fmt: skip
     (west, east), (south, north) = axes.get_xlim(), axes.get_ylim()
     for name, (at, up) in LOCATION.landmarks.items():

@@ -47,8 +47,9 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 
 # `reproduce` ends with 1: the home's small models are none of the families of its settings.
 
-IMPOSSIBLE = {"approve", "reject", "backup restore"}
-"""Nothing awaits approval and the store is not empty: refused, without half a document."""
+IMPOSSIBLE = {"approve", "reject", "backup restore", "ingest"}
+"""Nothing awaits approval, the store is not empty, and its rows are simulated while the file's are
+not: refused, without half a document."""
 
 
 def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -58,7 +58,7 @@ def test_invalid_rows_are_reported_and_counted(housing: Housing, districts: Path
     done = housing("predict", str(districts))
     assert done.exit_code == 1
     assert "29 of 30" in done.output
-    assert "1 rows are invalid" in done.output
+    assert "Invalid districts: 1;" in done.output
 
 
 def test_the_shadow_is_compared_for_programs_and_people(

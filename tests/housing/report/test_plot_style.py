@@ -92,7 +92,7 @@ def check_ticks(axis):
 def check_points(axes):
     """All that is drawn of the data lies within the limits; a coast goes on beyond them."""
     for line in axes.lines:
-        if line.get_transform() == axes.transData and line.get_gid() != "outline":
+        if line.get_transform() == axes.transData and line.get_label() != "_outline":
             contained(line.get_xdata(orig=False), axes.get_xlim())
             contained(line.get_ydata(orig=False), axes.get_ylim())
     for patch in (p for p in axes.patches if isinstance(p, PathPatch)):

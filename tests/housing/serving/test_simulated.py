@@ -32,10 +32,10 @@ BANNER = {"/": "/form", "/dashboard": "/dashboard/data"}
 
 
 @pytest.fixture(scope="module")
-def simulated(seen_nights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def simulated(populated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A home whose batches are simulated, with its pages."""
     home = tmp_path_factory.mktemp("simulated") / "home"
-    shutil.copytree(seen_nights, home)
+    shutil.copytree(populated_home, home)
     mark_simulated(home)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**SMALL, "HOUSING_HOME": str(home)}.items():
