@@ -78,13 +78,13 @@ def services(home: Path, port: int, api_port: int, secret: str) -> tuple[Service
             is_healthy=lambda: servers.is_healthy(url),
         ),
         Service(
-            "runner",
+            "worker",
             (*module, "deployments.processes.worker"),
-            logs / "runner.log",
+            logs / "worker.log",
             {**client, "PREFECT_UI_URL": url.removesuffix("/api")},
             stop_seconds=RUN_STOP_SECONDS,
         ),
-        Service("watch", (*module, "deployments.watchdog.main"), logs / "watch.log", client),
+        Service("watchdog", (*module, "deployments.watchdog.main"), logs / "watchdog.log", client),
         Service(
             "prediction API",
             (*module, "deployments.processes.prediction_api", str(api_port)),

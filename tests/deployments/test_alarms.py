@@ -73,9 +73,9 @@ def test_dead_runs_are_crashed_and_reported_and_suspended_runs_are_left_alone(
     with open_store(load_settings()) as store, store.write():  # a backup has to wait for this
         dies = up.run("backup")
         until(lambda: up.see(dies)["state"]["type"] == "RUNNING", 25, "it never began")
-        up.kill("runner")
+        up.kill("worker")
         up.kill("flow")
-    until(lambda: up.pids("runner"), 30, "the runner did not come back")
+    until(lambda: up.pids("worker"), 30, "the worker did not come back")
     dead = up.ended(dies, 150)
     assert (dead["state"]["type"], dead["state"]["message"]) == (
         "CRASHED",

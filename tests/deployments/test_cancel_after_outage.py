@@ -56,14 +56,14 @@ def _cancel_after_outage(up: Up, outages: int) -> None:
     assert not [line for line in shown if "unexpected exception" in line["message"]]
     assert up.housing("runs")[0]["status"] == "cancelled"
     assert up.housing("status")["champion"] is None
-    again = f"The runner ended (code 1; {up.home / 'prefect' / 'runner.log'}"
+    again = f"The worker ended (code 1; {up.home / 'prefect' / 'worker.log'}"
     until(lambda: up.output().count(again) > outages, 60, "the worker did not end")
-    until(lambda: up.pids("runner"), 60, "the worker did not come back")
+    until(lambda: up.pids("worker"), 60, "the worker did not come back")
 
 
 def _take_the_server_away(up: Up, failures: int) -> None:
     """Until the worker's observer of cancellations has failed, for this many times in all."""
-    log = up.home / "prefect" / "runner.log"
+    log = up.home / "prefect" / "worker.log"
     os.kill(up.process.pid, signal.SIGSTOP)  # or it would start the server again after 5 s
     up.kill("server")
     until(lambda: log.read_text().count(LOST) >= failures, 120, "the observer never failed")

@@ -190,7 +190,7 @@ def test_a_part_that_cannot_begin_is_named_with_its_last_words(
         supervise(tmp_path, free_port(), free_port(), print)
 
 
-@pytest.mark.parametrize("part", ["watch", "prediction API"])
+@pytest.mark.parametrize("part", ["watchdog", "prediction API"])
 def test_a_killed_service_is_restarted(up: Up, part: str) -> None:
     before = up.pids(part)
     up.kill(part)
@@ -218,9 +218,9 @@ def test_the_next_run_completes_after_worker_and_flow_died(up: Up) -> None:
     landing_rows(5, 100).to_csv(up.home / "landing" / "both-die.csv", index=False)
     run = up.run(**LONG)
     up.searching(run)
-    up.kill("runner")
+    up.kill("worker")
     up.kill("flow")
-    until(lambda: "The runner ended (signal SIGKILL" in up.output(), 9, "nothing was said")
+    until(lambda: "The worker ended (signal SIGKILL" in up.output(), 9, "nothing was said")
     done = up.ended(run, 60)
     assert done["state"]["type"] == "CRASHED"
     assert up.housing("runs")[0]["status"] == "crashed"
@@ -238,13 +238,13 @@ def test_a_killed_up_leaves_no_process_and_starts_again(up: Up) -> None:
     until(lambda: not any(up.pids(part) for part in PROGRAMS), 60, "a part outlived `housing up`")
     up.start()
     until(lambda: "nightly" in up.deployments(), 90, "it did not come up again")
-    until(lambda: up.pids("runner") and up.pids("watch"), 30, "not all parts came up")
+    until(lambda: up.pids("worker") and up.pids("watchdog"), 30, "not all parts came up")
 
     def registered() -> Any:
         found = up.deployments()["nightly"]
         return found if found["updated"] != before["updated"] else None
 
-    after = until(registered, 60, "the runner registered nothing")
+    after = until(registered, 60, "the worker registered nothing")
     assert [each["active"] for each in after["schedules"]] == [False]
 
 
