@@ -144,7 +144,7 @@ def test_no_rows_is_an_error_with_the_next_step(command: Command, prefect_server
 
 
 def test_a_database_of_a_newer_release_is_left_alone(command: Command, tmp_path: Path) -> None:
-    assert command("status").returncode == 0
+    assert command("migrate").returncode == 0
     with sqlite3.connect(tmp_path / "home" / "housing.db") as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     ran = command("retrain")
@@ -170,7 +170,7 @@ def test_a_database_server_that_is_not_there(command: Command) -> None:
 
 def test_a_home_that_cannot_be_made(command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    ran = command("status", HOUSING_HOME=str(tmp_path / "file" / "home"))
+    ran = command("migrate", HOUSING_HOME=str(tmp_path / "file" / "home"))
     assert ran.returncode == 1
     assert "set HOUSING_HOME" in ran.stderr
     assert "Traceback" not in ran.stderr
