@@ -10,6 +10,7 @@ import pytest
 
 from deployments.processes import prefect_access
 from deployments.processes.prefect_server import Server
+from tasks.run_labels import TERMINAL
 from tests.fixtures.housing_up import Up, until
 from tests.fixtures.small_settings import landing_rows
 
@@ -52,7 +53,7 @@ def test_worker_and_command_line_use_the_auth_string(up: Up) -> None:
         env=environment, cwd=up.home.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 3, 4), done.stderr
-    by_hand = {"flow_runs": {"deployment_id": {"is_null_": True}}}
+    by_hand = {"flow_runs": {"tags": {"all_": [TERMINAL]}}}
     assert [run["state"]["type"] for run in up.ask("flow_runs/filter", by_hand)] == ["COMPLETED"]
     by_runner = up.ended(up.run())
     assert by_runner["state"]["type"] == "COMPLETED", by_runner["state"]
