@@ -275,8 +275,8 @@ def _withdrawal(batch: int, done: "copies.Withdrawn") -> Iterator[str]:
     for one in done.staying:
         yield (
             f"b{one.batch} stays, and with it {one.rows:,} rows of b{batch}: it brings "
-            f"other rows too. `housing dataset withdraw b{one.batch} --reason TEXT` takes it out"
-            f"{' once it is in' if one.waits else ''}."
+            f"other rows or corrections too. `housing dataset withdraw b{one.batch} --reason "
+            f"TEXT` takes it out{' once it is in' if one.waits else ''}."
         )
 
 

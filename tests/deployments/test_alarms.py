@@ -95,7 +95,7 @@ def test_drift_starts_a_full_search_once_that_is_switched_on(up: Up) -> None:
     up.ask(f"automations/{drift['id']}", {"enabled": True}, "PATCH")
     _send_drift(up)
     [search] = until(lambda: up.ask("flow_runs/filter", wanted), 150, "no search was started")
-    assert search["parameters"] == {"parameters": {"n_trials": 60}}
+    assert search["parameters"] == {"parameters": {"n_trials": 60, "families": ["all"]}}
     assert search["created_by"]["type"] == "AUTOMATION"
     called_off = {"state": {"type": "CANCELLED"}, "force": True}
     up.ask(f"flow_runs/{search['id']}/set_state", called_off)
