@@ -99,6 +99,15 @@ SWITCHES: Mapping[str, list[Any]] = {
 """What a search may replace in `searched_pipeline`, where the table gives a choice."""
 
 
+TREE_TYPES = (
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
+    "sklearn.neighbors._kd_tree.KDTree",
+)
+"""What nearest rows found by a tree hold. Found by brute force, the order of equally distant rows,
+and with it the prediction, would depend on the number of threads."""
+
+
 def searched_pipeline(model: Any, derived: Sequence[Derived] = ()) -> Pipeline:
     """A model of scaled numbers and categories, whose steps are values of a search space.
 

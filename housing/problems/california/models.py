@@ -23,6 +23,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from housing.features.preprocess import (
     SWITCHES,
+    TREE_TYPES,
     reference_preprocessor,
     searched_pipeline,
     tree_preprocessor,
@@ -109,7 +110,7 @@ def _svr_cost(parameters: Mapping[str, Any]) -> float:
 
 
 def _nearest(_seed: int) -> Pipeline:
-    return searched_pipeline(KNeighborsRegressor(algorithm="brute"), COMPARED)
+    return searched_pipeline(KNeighborsRegressor(algorithm="kd_tree"), COMPARED)
 
 
 def _median(_seed: int) -> Pipeline:
@@ -263,6 +264,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "model__regressor__model__p": [1, 2],
         },
         most_rows=100_000,
+        trusted=TREE_TYPES,
         grid={**SWITCHES, "model__regressor__model__n_neighbors": [5, 10, 20]},
     ),
 }

@@ -21,6 +21,7 @@ from sklearn.svm import SVR
 
 from housing.features.preprocess import (
     SWITCHES,
+    TREE_TYPES,
     reference_preprocessor,
     searched_pipeline,
     tree_preprocessor,
@@ -62,7 +63,7 @@ def _svr(_seed: int) -> Pipeline:
 
 
 def _nearest(_seed: int) -> Pipeline:
-    return searched_pipeline(KNeighborsRegressor(algorithm="brute"))
+    return searched_pipeline(KNeighborsRegressor(algorithm="kd_tree"))
 
 
 def _median(_seed: int) -> Pipeline:
@@ -98,6 +99,7 @@ _FAMILIES = (
     ModelFamily(
         "nearest", _nearest, "The mean of the nearest rows, of at most 100,000",
         {**SWITCHES, "model__regressor__model__n_neighbors": randint(3, 31)}, most_rows=100_000,
+        trusted=TREE_TYPES,
     ),
 )  # fmt: skip
 FAMILIES = {f.name: f for f in _FAMILIES if TABLE.positive or f.name != "boosting-log"}
