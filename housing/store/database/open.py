@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from housing.errors import (
     BackupCopyMissing,
     BackupDamaged,
+    NotOwned,
     ProblemDiffers,
     SchemaTooNew,
     SchemaTooOld,
@@ -48,10 +49,8 @@ def open_store(
         make_writable(settings.home)
     store = _connected(settings, token)
     try:
-        if not _has_tables(store):
-            empty = replace(store, engine=empty_engine(store.engine))
-            metadata.create_all(empty.engine)
-            refuse_others_files(empty)
+        empty = None if _has_tables(store) else _empty(store)
+        if empty is not None:
             if not create:
                 return empty
             empty.close()
@@ -59,6 +58,23 @@ def open_store(
     except BaseException:
         store.close()
         raise
+
+
+def _empty(store: Store) -> Store | None:
+    """An empty store in memory in place of one without tables; NotOwned beside others' files.
+
+    None where another process has made the tables meanwhile: the files are then its own.
+    """
+    empty = replace(store, engine=empty_engine(store.engine))
+    metadata.create_all(empty.engine)
+    try:
+        refuse_others_files(empty)
+    except NotOwned:
+        empty.close()
+        if _has_tables(store):
+            return None
+        raise
+    return empty
 
 
 def open_for_restore(settings: Settings) -> Store:

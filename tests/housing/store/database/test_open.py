@@ -29,6 +29,7 @@ from housing.errors import (
 )
 from housing.settings import Settings, load_settings
 from housing.store.database import bulk, engine
+from housing.store.database import open as opening
 from housing.store.database.engine import WRITE_LOCK, create_engine
 from housing.store.database.open import HEAD, MIGRATIONS, migrate, open_store, schema_version
 from housing.store.database.tables import metadata, split_sides, utc_now
@@ -61,6 +62,22 @@ def count(store, table):
 def start(store):
     with store.write() as connection:
         return runs.start(connection, "nightly", {})
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_process_that_makes_the_tables_meanwhile_is_no_other_database(
+    home, database_url, monkeypatch, create
+):
+    settings, real = load_settings(database_url=database_url), opening.refuse_others_files
+
+    def meanwhile(empty):
+        monkeypatch.setattr(opening, "refuse_others_files", real)
+        open_store(settings).close()
+        real(empty)
+
+    monkeypatch.setattr(opening, "refuse_others_files", meanwhile)
+    with open_store(settings, create=create) as store, store.read() as connection:
+        assert schema_version(connection) == HEAD
 
 
 # --- the schema -----------------------------------------------------------------------------
