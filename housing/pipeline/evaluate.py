@@ -146,7 +146,7 @@ def collect_evidence(
 ) -> tuple[Evidence, pd.DataFrame]:
     """The evidence, and the predictions of challenger and champion for the test rows.
 
-    `earlier` are the earlier evaluations of other challengers (see `registry.earlier_verdicts`).
+    `earlier` are the evaluations before this one (see `registry.earlier_verdicts`).
     """
     challenger, champion = pair
     with store.read() as connection:

@@ -12,7 +12,7 @@ import pandas as pd
 from sqlalchemy.engine import Row
 
 from housing import progress, schema
-from housing.errors import Corrupt, NothingToTrainOn
+from housing.errors import Corrupt, HousingError, NothingToTrainOn
 from housing.formatting import amount, duration
 from housing.keys import KEY_COLUMN, Keys
 from housing.pipeline import search_figures
@@ -140,9 +140,7 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
     check_families(plan, X, y)
     found = _run(store, search, plan, X, y, settings.dask_address or "")
     if plan.compares_families:
-        compared = search_figures.comparison(X, y, found.trials, plan, settings.dask_address or "")
-        drawn = search_figures.as_stored(search_figures.curves(X, y, found.trials, plan))
-        searches.note(store, search, comparison=compared, curves=drawn)
+        _note_figures(store, search, plan, (X, y, found.trials), settings.dask_address or "")
     keys = datasets.training_rows(frame)[KEY_COLUMN].to_numpy()[found.rows]
     out_of_fold = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
     choice = {
@@ -151,6 +149,22 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
     }
     searches.finish(store, search, choice, put_frame(store, out_of_fold))
     return search
+
+
+def _note_figures(
+    store: Store, search: int, plan: SearchPlan, measured: tuple[Any, Any, Any], dask: str
+) -> None:
+    """Store what a search of several families shows; a failure of it is logged and ends no run."""
+    X, y, trials = measured
+    try:
+        compared = search_figures.comparison(X, y, trials, plan, dask)
+        drawn = search_figures.as_stored(search_figures.curves(X, y, trials, plan))
+    except HousingError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of any library that a family needs
+        log.warning("The search has no comparison of families and no curves: %s", error)
+        return
+    searches.note(store, search, comparison=compared, curves=drawn)
 
 
 def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:

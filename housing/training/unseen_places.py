@@ -31,8 +31,8 @@ def unseen_places(
     """Leave out whole blocks of places, and compare on their rows two models of one recipe.
 
     `seen` is fitted on the rows `train` of X and y; `unseen` gets as many rows from the other
-    blocks, or all of them, and is fitted here. None without a location, and where the blocks are
-    too few to compare.
+    blocks, or all of them, and is fitted here. None without a location, and where most rows
+    lie in one block: the other model would learn from too few.
     """
     if LOCATION is None:
         return None
@@ -45,7 +45,7 @@ def unseen_places(
     order = generator.permutation(len(X))
     rows = order[out[order] & ~np.isin(order, train)][:ROWS]
     elsewhere = order[~out[order]][: len(train)]
-    if len(elsewhere) < 2:
+    if len(rows) < 2 or len(elsewhere) < len(train) / 2:
         return None
     unseen.fit(X.iloc[elsewhere], y[elsewhere])
     shown = X.iloc[rows]

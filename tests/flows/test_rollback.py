@@ -39,6 +39,9 @@ def test_the_rollback_flow_undoes_the_last_promotion(small: Settings) -> None:
     assert (block.operation, block.blocked_model, block.to_model) == ("block", 2, 1)
     assert (line.operation, line.from_model, line.to_model) == ("rollback", 2, 1)
     assert line.reason == "worse in the field"
+    again = rollback(RollbackParameters(reason="worse in the field"), return_state=True)
+    assert again.is_failed()
+    assert "m1 became champion by a rollback at" in str(again.message)
 
 
 def test_the_rollback_flow_requires_a_reason(small: Settings) -> None:

@@ -84,5 +84,5 @@ def test_ten_runs_on_the_real_table_end_with_a_report_and_a_champion(
         assert shown["verdict"]["message"] == result.message
     page = Path(str(result.report)).read_text()
     assert f"run-{RUNS:02}.csv" in page
-    assert "run-01.csv" not in page, "what came in another run is told again"
+    assert "run-01.csv" not in page, "a batch of an earlier run is listed again"
     assert f"v{RUNS}" in page

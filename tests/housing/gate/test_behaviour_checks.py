@@ -36,7 +36,7 @@ def by_position(rows):
 
 
 def centred(rows):
-    """Depends on the batch, as a scaler that is fitted anew for each would."""
+    """Depends on the batch, as with a scaler that is fitted again for each."""
     return linear(rows) - 10 * rows["median_income"].mean()
 
 

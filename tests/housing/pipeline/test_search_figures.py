@@ -28,6 +28,20 @@ def compared(store, run, land, monkeypatch):
     return search, train.fit(store, run, search, settings), version
 
 
+def test_figures_that_cannot_be_measured_end_no_run(store, run, request, monkeypatch, caplog):
+    def fails(*_, **__):
+        raise ValueError("All the 4 fits failed.")
+
+    monkeypatch.setattr("housing.training.curves.learning_curve", fails)
+    search, model, _ = request.getfixturevalue("compared")
+    with store.read() as connection:
+        row = searches.get(connection, search)
+    assert (row.comparison, row.curves) == (None, None)
+    assert row.finished_at is not None
+    assert model == 1
+    assert "no comparison of families and no curves: All the 4 fits failed." in caplog.text
+
+
 def test_each_family_and_each_baseline_has_a_row_with_size_and_latency(store, run, compared):
     search, _, _ = compared
     with store.read() as connection:

@@ -1,4 +1,4 @@
-"""Whoever reads a figure of a model that learned from simulated rows is told so beside it."""
+"""Each page, file and answer about a model that learned from simulated rows names them."""
 
 import asyncio
 import shutil

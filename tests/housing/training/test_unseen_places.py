@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeRegressor
 
@@ -47,6 +48,22 @@ def test_information_of_other_columns_is_known_everywhere():
     found = measured(of_place=0.0)
     assert abs(found.change.value) < 0.1
     assert found.change.lower < 0 < found.change.upper
+
+
+def test_rows_that_nearly_all_lie_in_one_place_are_not_compared():
+    """The fit on the few others would fail, and end a run for a figure that is only shown."""
+    rng = np.random.default_rng(5)
+    for others in (0, 1, 6, 300):
+        x = np.where(np.arange(N) < others, -121.0, -118.0)
+        rows = pd.DataFrame({X_NAME: x, Y_NAME: 34.0, "slope": rng.uniform(0, 10, N)})
+        y, train = rows["slope"].to_numpy(), rng.permutation(N)[:1500]
+        seen, unseen = (
+            Pipeline([("model", KNeighborsRegressor(n_neighbors=30))]) for _ in range(2)
+        )
+        seen.fit(rows.iloc[train], y[train])
+        # The place with few rows may be the one that is left out; then all is well.
+        found = unseen_places(seen, unseen, rows, y, train)
+        assert found is None or found.unseen_rows >= 750
 
 
 def test_a_table_without_a_location_has_no_error_at_unseen_places(monkeypatch):
