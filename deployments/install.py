@@ -32,7 +32,7 @@ KEPT_LINES = 12
 INTERRUPTED = 130
 """Exit code by convention of a program interrupted by Ctrl-C."""
 
-PATIENCE = 5.0
+EXIT_TIMEOUT = 5.0
 """Seconds in which an interrupted program may end by itself."""
 
 
@@ -106,7 +106,7 @@ def _read(process: "subprocess.Popen[str]", lines: "Queue[str]") -> None:
 def _end(process: "subprocess.Popen[str]") -> None:
     """Ctrl-C reaches the program too; kill it if it does not end by that."""
     try:
-        process.wait(PATIENCE)
+        process.wait(EXIT_TIMEOUT)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
         process.wait()

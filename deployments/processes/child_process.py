@@ -18,7 +18,7 @@ from pathlib import Path
 
 from housing.store.objects.filesystem import named_in_errors
 
-EXIT_WITH_PARENT_FLAG = "--tied"
+EXIT_WITH_PARENT_FLAG = "--exit-with-parent"
 """The argument with which a program of ours ends with its parent."""
 
 START_SECONDS, STOP_SECONDS = 120.0, 15.0
@@ -95,7 +95,7 @@ def start_child(
 
 
 def exit_with_parent() -> None:
-    """In the child, where it was started tied: SIGTERM to itself once the parent is gone."""
+    """In the child, started with the flag: SIGTERM to itself once the parent is gone."""
     if EXIT_WITH_PARENT_FLAG in sys.argv:
         sys.argv.remove(EXIT_WITH_PARENT_FLAG)
         threading.Thread(target=_watch, name="lifeline", daemon=True).start()

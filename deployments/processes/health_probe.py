@@ -16,7 +16,7 @@ import urllib.request
 from pathlib import Path
 
 SECONDS = 5.0
-PATIENCE = 60.0
+SILENCE_LIMIT = 60.0
 """Seconds without an answer after which a process hangs."""
 
 
@@ -36,7 +36,7 @@ def main() -> None:
         sys.exit(f"{chosen.url} is not ready: {error}")
     except (urllib.error.URLError, OSError) as error:
         silence = time.time() - answered.stat().st_mtime if answered and answered.exists() else 0.0
-        if answered is not None and silence > PATIENCE:
+        if answered is not None and silence > SILENCE_LIMIT:
             answered.unlink()  # the next process may take its time to start
             os.kill(int(chosen.end.read_text()), signal.SIGKILL)
         sys.exit(f"{chosen.url} does not answer: {error}")

@@ -185,12 +185,12 @@ def _single_instance(home: Path) -> Iterator[None]:
 
 
 def _catch_signals() -> Callable[[], int]:
-    """Note signals to end instead of dying of them; returns how many came.
+    """Note signals to end instead of dying of them; returns how many were received.
 
     SIGHUP is a terminal that was closed; where it is ignored, by `nohup`, it stays so.
     """
-    came: list[int] = []
+    received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:
-            signal.signal(number, lambda received, _: came.append(received))
-    return lambda: len(came)
+            signal.signal(number, lambda caught, _: received.append(caught))
+    return lambda: len(received)

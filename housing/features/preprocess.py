@@ -85,7 +85,7 @@ def set_parameters(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Pipelin
     return pipeline.set_params(**{**parameters, **steps})
 
 
-SWITCHES: Mapping[str, list[Any]] = {
+STEP_CHOICES: Mapping[str, list[Any]] = {
     "preprocess__number__impute": ["median", "mean", "most frequent", "nearest rows"],
     "preprocess__number__scale": ["standard", "min-max"],
     "model__regressor__select": ["passthrough", "lasso"],

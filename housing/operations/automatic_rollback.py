@@ -100,7 +100,8 @@ def _ineligible(store: Store, settings: Settings, served: LoadedModel) -> Decisi
     """Only a promotion in its probation is rolled back, and only once."""
     with store.read() as connection:
         query = sa.select(lines.c.operation).where(
-            lines.c.seq >= served.seq, lines.c.operation.in_((*promotion_log.SWITCHES, "restore"))
+            lines.c.seq >= served.seq,
+            lines.c.operation.in_((*promotion_log.CHAMPION_CHANGES, "restore")),
         )
         operation = connection.execute(query.order_by(lines.c.seq.desc()).limit(1)).scalar_one()
     if operation != "promote":

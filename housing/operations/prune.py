@@ -196,7 +196,7 @@ class _Pruner:
         this = (backups.c.snapshot == id_) & (backups.c.url == self.store.backup.url)
         with self.upkeep.write() as connection:
             connection.execute(backups.update().where(this).values(pruned_at=utc_now()))
-            snapshots.disown(self.store.backup, id_)
+            snapshots.remove_manifest(self.store.backup, id_)
         snapshots.remove(self.store.backup, id_)
 
     def _wanted(self, kept: Sequence[str]) -> tuple[set[str], str]:

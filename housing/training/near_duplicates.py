@@ -45,7 +45,7 @@ def bits_of(side: Sides) -> Integers:
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class IndexedRows:
     """What the index has of rows: some under one of their hashes, and some under their agreements.
 
     `part` to `batch` are of the former, `words` to `word_batch` of the latter.
@@ -60,10 +60,10 @@ class Known:
     word_side: Sides
     word_batch: Integers
 
-    def of(self, batches: list[int]) -> "Known":
+    def of(self, batches: list[int]) -> "IndexedRows":
         """What the index has of some batches."""
         row, word = np.isin(self.batch, batches), np.isin(self.word_batch, batches)
-        return Known(
+        return IndexedRows(
             self.part[row],
             self.hashes[row],
             self.rest[row],
@@ -129,7 +129,7 @@ class _Groups:
 
 
 def ties(
-    rows: Fingerprints, fresh: Mask, known: Known, before: Frequencies
+    rows: Fingerprints, fresh: Mask, known: IndexedRows, before: Frequencies
 ) -> tuple[Ties, Frequencies]:
     """The ties of a batch, and the frequencies with its independent rows.
 
@@ -150,7 +150,7 @@ def ties(
     return _joined(groups, tied), before.plus(rows.buckets[counted])
 
 
-def _groups(rows: Fingerprints, known: Known) -> Iterator[_Groups]:
+def _groups(rows: Fingerprints, known: IndexedRows) -> Iterator[_Groups]:
     """Rows that share an agreement with another row or the index, for each agreement."""
     for part in PARTS:
         mine = _shared(rows.hashes[:, part], known.hashes[known.part == part])

@@ -27,7 +27,7 @@ from housing.store.database.tables import blobs, utc_now
 from housing.store.models import retention
 from housing.store.objects.recording import record_blob
 from housing.store.runs import predictions
-from tests.fixtures.pausing import LATER, PATIENCE
+from tests.fixtures.pausing import LATER, TIMEOUT
 from tests.housing.operations.test_backup import s3 as s3
 from tests.housing.operations.test_backup import s3_server as s3_server
 from tests.integration.test_races import kind as kind
@@ -122,10 +122,10 @@ def _stress(folder: Path, processes: int, seconds: float, kills: int) -> Counter
         one = chance.randrange(processes)
         working[one].join(2 * chance.random() * seconds / kills)  # it is killed at any moment
         working[one].kill()
-        working[one].join(PATIENCE)
+        working[one].join(TIMEOUT)
         working[one] = begin(processes + number)
     for process in working:
-        process.join(PATIENCE + 2 * seconds)
+        process.join(TIMEOUT + 2 * seconds)
         assert process.exitcode == 0, "an operation failed, or it hangs"
     said = [line for path in folder.glob("said-*") for line in path.read_text().split()]
     return Counter(said)

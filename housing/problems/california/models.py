@@ -22,7 +22,7 @@ from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
 from housing.features.preprocess import (
-    SWITCHES,
+    STEP_CHOICES,
     TREE_TYPES,
     reference_preprocessor,
     searched_pipeline,
@@ -244,28 +244,28 @@ FAMILIES: Mapping[str, ModelFamily] = {
         "Support vectors, on at most 20,000 rows; the search also chooses how gaps are filled, the "
         "scaling, the target's scale and which columns are used",
         {
-            **SWITCHES,
+            **STEP_CHOICES,
             "model__regressor__model__C": loguniform(0.5, 20),
             "model__regressor__model__gamma": loguniform(0.03, 0.5),
             "model__regressor__model__epsilon": loguniform(0.05, 0.3),
         },
         _svr_cost,
         most_rows=20_000,
-        grid={**SWITCHES, "model__regressor__model__C": [1.0, 10.0]},
+        grid={**STEP_CHOICES, "model__regressor__model__C": [1.0, 10.0]},
     ),
     "nearest": ModelFamily(
         "nearest",
         _nearest,
         "The mean of the nearest rows, of at most 100,000, with the same choices",
         {
-            **SWITCHES,
+            **STEP_CHOICES,
             "model__regressor__model__n_neighbors": randint(3, 31),
             "model__regressor__model__weights": ["uniform", "distance"],
             "model__regressor__model__p": [1, 2],
         },
         most_rows=100_000,
         trusted=TREE_TYPES,
-        grid={**SWITCHES, "model__regressor__model__n_neighbors": [5, 10, 20]},
+        grid={**STEP_CHOICES, "model__regressor__model__n_neighbors": [5, 10, 20]},
     ),
 }
 

@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVR
 
 from housing.features.preprocess import (
-    SWITCHES,
+    STEP_CHOICES,
     TREE_TYPES,
     reference_preprocessor,
     searched_pipeline,
@@ -94,11 +94,11 @@ _FAMILIES = (
     ModelFamily("linear", _linear, "Ridge regression", {"model__alpha": loguniform(1e-3, 1e3)}),
     ModelFamily(
         "svr", _svr, "Support vectors, on at most 20,000 rows",
-        {**SWITCHES, "model__regressor__model__C": loguniform(0.5, 20)}, most_rows=20_000,
+        {**STEP_CHOICES, "model__regressor__model__C": loguniform(0.5, 20)}, most_rows=20_000,
     ),
     ModelFamily(
         "nearest", _nearest, "The mean of the nearest rows, of at most 100,000",
-        {**SWITCHES, "model__regressor__model__n_neighbors": randint(3, 31)}, most_rows=100_000,
+        {**STEP_CHOICES, "model__regressor__model__n_neighbors": randint(3, 31)}, most_rows=100_000,
         trusted=TREE_TYPES,
     ),
 )  # fmt: skip

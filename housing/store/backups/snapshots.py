@@ -145,7 +145,7 @@ def finish(storage: DurableFileSystem, manifest: Manifest) -> None:
     except UnknownId as error:
         raise storage.missing(what=name, location=storage.url) from error
     except HousingError:
-        disown(storage, manifest.id)
+        remove_manifest(storage, manifest.id)
         raise
 
 
@@ -232,7 +232,7 @@ def damaged_copies(storage: BlobStore, wanted: Iterable[BlobRef]) -> Iterator[tu
             yield blob, str(error)
 
 
-def disown(storage: DurableFileSystem, id_: str) -> None:
+def remove_manifest(storage: DurableFileSystem, id_: str) -> None:
     """Delete a snapshot's manifest, after which it is incomplete."""
     storage.remove(_name(id_, MANIFEST))
 

@@ -31,7 +31,7 @@ from housing.training.fingerprints import (
     words_of,
 )
 from housing.training.near_duplicates import (
-    Known,
+    IndexedRows,
     bits_of,
     near_duplicates_in_training,
     shared_hashes,
@@ -46,7 +46,7 @@ _FIELDS = ["l.number", "l.rest", "l.side", "l.batch"]
 # --- looking up -----------------------------------------------------------------------------
 
 
-def look_up(connection: Connection, rows: Fingerprints) -> Known:
+def look_up(connection: Connection, rows: Fingerprints) -> IndexedRows:
     """Entries of the index that may agree with the rows."""
     listed = _matching(connection, rows.hashes.ravel())
     listed = listed[listed[:, 1] >= 0]
@@ -63,8 +63,8 @@ def look_up(connection: Connection, rows: Fingerprints) -> Known:
     return _known(part, listed, words[words[:, 1] < 0])
 
 
-def _known(part: bulk.Integers, listed: bulk.Integers, words: bulk.Integers) -> Known:
-    return Known(
+def _known(part: bulk.Integers, listed: bulk.Integers, words: bulk.Integers) -> IndexedRows:
+    return IndexedRows(
         part,
         listed[:, 0].copy().view(np.uint64),
         listed[:, 2].copy().view(np.uint64),
@@ -135,7 +135,7 @@ def append(
     where: tuple[int, int],
     rows: Fingerprints,
     side: Sides,
-    known: Known,
+    known: IndexedRows,
     fresh: Mask,
 ) -> None:
     """Add rows that have no equal on the same side in the index.
@@ -169,7 +169,7 @@ def _insert(connection: Connection, where: tuple[int, int], columns: bulk.Intege
 
 
 def _new_and_again(
-    rows: Fingerprints, side: Sides, known: Known
+    rows: Fingerprints, side: Sides, known: IndexedRows
 ) -> tuple[bulk.Integers, bulk.Integers]:
     """Positions of rows without an equal in the index, and of those with one.
 

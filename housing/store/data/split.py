@@ -26,7 +26,7 @@ from housing.store.database.tables import (
 )
 from housing.store.objects.recording import record_blob
 from housing.training.fingerprints import NEITHER, TEST, Fingerprints, Sides, fingerprints
-from housing.training.near_duplicates import Known, ties
+from housing.training.near_duplicates import IndexedRows, ties
 from housing.training.split import (
     BatchRows,
     SplitRule,
@@ -95,7 +95,7 @@ def _remember(
     batch: int,
     rows: BatchRows,
     side: Sides,
-    looked_up: tuple[Fingerprints, Known],
+    looked_up: tuple[Fingerprints, IndexedRows],
 ) -> None:
     """Append new keys to the ledger, and to the index what their rows agree in."""
     new_keys, all_rows = _recorded(connection)

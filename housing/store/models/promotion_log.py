@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Row
 from housing.errors import NoRollbackTarget
 from housing.store.database.tables import promotion_log, utc_now
 
-SWITCHES = ("promote", "rollback")
+CHAMPION_CHANGES = ("promote", "rollback")
 """Operations that may change the champion; all others leave it."""
 
 
@@ -50,7 +50,7 @@ def champion_at(connection: Connection, at: datetime | None) -> Row[Any] | None:
 
     The current one for None: read without a clock, which may be behind another host's.
     """
-    query = sa.select(promotion_log).where(promotion_log.c.operation.in_(SWITCHES))
+    query = sa.select(promotion_log).where(promotion_log.c.operation.in_(CHAMPION_CHANGES))
     if at is not None:
         query = query.where(promotion_log.c.at <= at)
     return connection.execute(query.order_by(promotion_log.c.seq.desc()).limit(1)).one_or_none()
@@ -111,7 +111,7 @@ def _champion_stack(connection: Connection) -> list[int]:
     """
     stack: list[int] = []
     for line in reversed(history(connection)):
-        if line.operation not in SWITCHES:
+        if line.operation not in CHAMPION_CHANGES:
             continue
         if line.operation == "rollback" and line.to_model in stack:
             while stack[-1] != line.to_model:

@@ -25,7 +25,7 @@ from housing.store.database.tables import (
     utc_now,
 )
 from housing.store.models import blocks
-from housing.store.models.promotion_log import SWITCHES
+from housing.store.models.promotion_log import CHAMPION_CHANGES
 
 
 def champions(connection: Connection, policy: RetentionPolicy, days: int) -> tuple[int, ...]:
@@ -35,7 +35,7 @@ def champions(connection: Connection, policy: RetentionPolicy, days: int) -> tup
     """
     since = utc_now() - timedelta(days=max(days, policy.horizon_days))
     query = sa.select(promotion_log.c.to_model, promotion_log.c.at).where(
-        promotion_log.c.operation.in_(SWITCHES)
+        promotion_log.c.operation.in_(CHAMPION_CHANGES)
     )
     kept: dict[int, None] = {}
     champion_until: datetime | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.processes.health_probe import PATIENCE
+from deployments.processes.health_probe import SILENCE_LIMIT
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -61,7 +61,7 @@ def test_a_service_that_stopped_answering_for_a_minute_is_killed(
     server.server_close()
     assert probe(server, pidfile) == 1
     assert watched.poll() is None, "one missed answer is not a minute"
-    before = answered.stat().st_mtime - PATIENCE - 1
+    before = answered.stat().st_mtime - SILENCE_LIMIT - 1
     os.utime(answered, (before, before))
     assert probe(server, pidfile) == 1
     assert watched.wait(10) == -9
@@ -86,7 +86,7 @@ def test_a_service_that_answers_not_ready_is_not_killed(
     pidfile, answered = tmp_path / "main.pid", tmp_path / "main.answered"
     assert probe(server, pidfile) == 0
     monkeypatch.setattr(Answers, "status", 503)
-    long_ago = answered.stat().st_mtime - 2 * PATIENCE
+    long_ago = answered.stat().st_mtime - 2 * SILENCE_LIMIT
     os.utime(answered, (long_ago, long_ago))
     assert probe(server, pidfile) == 1
     assert answered.stat().st_mtime > long_ago

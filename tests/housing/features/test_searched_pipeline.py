@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
 from housing import schema
-from housing.features.preprocess import STEPS, SWITCHES, set_parameters
+from housing.features.preprocess import STEP_CHOICES, STEPS, set_parameters
 from housing.inference.fast_predictor import predictor
 from housing.records import Candidate, Member
 from housing.training.candidates import FAMILIES
@@ -26,7 +26,9 @@ def side():
 
 
 CATEGORY = {"preprocess__category": ["one-hot", "one-hot with missing"]}
-CHOICES = [(name, value) for name, values in {**SWITCHES, **CATEGORY}.items() for value in values]
+CHOICES = [
+    (name, value) for name, values in {**STEP_CHOICES, **CATEGORY}.items() for value in values
+]
 
 
 @pytest.mark.parametrize(("name", "value"), CHOICES)

@@ -75,7 +75,7 @@ def _keys(store: Store) -> set[int]:
 
 
 @pytest.fixture
-def kept_out(store: Store, land: Land, request: pytest.FixtureRequest) -> str:
+def excluded(store: Store, land: Land, request: pytest.FixtureRequest) -> str:
     """b1 in the dataset, and the rows of b2 kept out of it in one of the ways; how b2 is named."""
     land("a.csv", frame=BASE)
     _take(store)
@@ -93,43 +93,43 @@ def kept_out(store: Store, land: Land, request: pytest.FixtureRequest) -> str:
     return "b2, which was discarded"
 
 
-@pytest.mark.parametrize("kept_out", ["quarantined", "discarded", "withdrawn"], indirect=True)
+@pytest.mark.parametrize("excluded", ["quarantined", "discarded", "withdrawn"], indirect=True)
 @pytest.mark.parametrize("again", AGAIN)
 def test_blocked_rows_are_quarantined_whatever_file_delivers_them(
-    store: Store, land: Land, kept_out: str, again: str
+    store: Store, land: Land, excluded: str, again: str
 ) -> None:
-    bad = BAD if "withdrawn" in kept_out else OTHER_UNIT
+    bad = BAD if "withdrawn" in excluded else OTHER_UNIT
     before = _members(store)
     for number, frame in enumerate(AGAIN[again](bad)):
         land(f"z{number}.csv", frame=frame)
     statuses = _take(store)
     assert set(statuses) == {"quarantined"}
     for batch in range(3, 3 + len(statuses)):
-        assert kept_out in _message(store, batch)
+        assert excluded in _message(store, batch)
     assert _members(store) == before
     batches.release_quarantined(store, 3)
     _freeze(store)
     assert _members(store) == (1, 3)
 
 
-@pytest.mark.parametrize("kept_out", ["quarantined", "withdrawn"], indirect=True)
+@pytest.mark.parametrize("excluded", ["quarantined", "withdrawn"], indirect=True)
 @pytest.mark.parametrize("again", AGAIN)
 def test_copies_are_accepted_with_the_batch_that_they_repeat(
-    store: Store, land: Land, kept_out: str, again: str
+    store: Store, land: Land, excluded: str, again: str
 ) -> None:
     """Whatever brought the rows again: what a person has decided about them counts for all."""
-    bad = BAD if "withdrawn" in kept_out else OTHER_UNIT
+    bad = BAD if "withdrawn" in excluded else OTHER_UNIT
     for copy in range(2):
         for number, frame in enumerate(AGAIN[again](bad)):
             land(f"z{copy}{number}.csv", frame=frame.iloc[:: 1 - 2 * copy])
     statuses = _take(store)
     assert set(statuses) == {"quarantined"}
     assert copies.release(store) == ()
-    if "withdrawn" in kept_out:
+    if "withdrawn" in excluded:
         datasets.restore(store, 2, reason="it was right")
     else:
         batches.release_quarantined(store, 2)
-    own_reason = "quarantined" in kept_out and again == "one row more"
+    own_reason = "quarantined" in excluded and again == "one row more"
     expected = () if own_reason else tuple(range(3, 3 + len(statuses)))
     assert copies.release(store) == expected
     assert ingest.ingest(store, load_settings(), run=None).stored == 0
