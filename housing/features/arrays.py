@@ -26,6 +26,7 @@ from sklearn.preprocessing import (
 from housing import schema
 from housing.features.derived import compute
 from housing.features.neighbours import NeighbourTransformer
+from housing.features.rounding import RoundedColumns, to_float32
 from housing.features.spatial import ClusterSimilarity
 
 Floats = npt.NDArray[np.float64]
@@ -60,7 +61,9 @@ class ArrayFeatures:
             first, *others = [step for _, step in steps.steps]
             if not isinstance(first, ColumnTransformer):
                 return None
-            return cls(tuple(_blocks(first)), _chain([_function(step, ()) for step in others]))
+            rounding = [to_float32] * isinstance(first, RoundedColumns)
+            after = _chain([*rounding, *(_function(step, ()) for step in others)])
+            return cls(tuple(_blocks(first)), after)
         except _NotKnown:
             return None
 

@@ -8,6 +8,10 @@ its own label, be it in `fit_transform`, in `transform` or in the server. Traini
 same inputs are one row with their mean label, so hiding one hides all. A row that was
 trained on is therefore predicted like any other: from its neighbours. In cross-validation the
 labels of the other folds are all that `fit` is given.
+
+The same by any implementation: inputs count as float32, so that last bits decide nothing; the
+nearest rows are the exact ones; and the search space leaves no ties between distinct rows, save by
+chance (`_search_space`).
 """
 
 from collections.abc import Callable, Iterable
@@ -22,6 +26,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from housing.features.rounding import to_float32
 from housing.features.space_filling_curve import along_curve
 from housing.features.statistics import GROUPS, NEAREST, Floats, Neighbourhood, weighted_mean
 
@@ -33,6 +38,14 @@ CHUNK_ROWS = 1024
 LEAF_ROWS = 32
 """Training rows in a leaf of the search tree: faster than scipy's 10 in many dimensions."""
 
+SEPARATION = 1e-4
+"""Distance, in the coordinates' unit, of two rows at one place whose covariates' sums differ by 1:
+the more alike is the nearer one."""
+
+
+COMPARED = 3
+"""Covariates by which similar rows are found; the others only tell rows apart."""
+
 
 class NeighbourTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Keeps the training rows and their labels, and finds the nearest ones of any row.
@@ -42,9 +55,6 @@ class NeighbourTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
     `n_coordinates_`, here d; `rows_` (m, d + c), distinct and standardised; `labels_` (m,);
     `mean_` and `deviation_` (c,).
     """
-
-    slack = 0.0
-    """A neighbour that is found is at most 1 + slack times as far as the one that might be."""
 
     n_jobs: int | None = None
 
@@ -59,6 +69,7 @@ class NeighbourTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
             ensure_min_samples=2,
             ensure_min_features=2,
         )
+        X = to_float32(X)
         self.n_coordinates_ = min(2, X.shape[1] - 1)
         self.mean_ = X[:, self.n_coordinates_ :].mean(axis=0)
         deviation = X[:, self.n_coordinates_ :].std(axis=0)
@@ -74,7 +85,8 @@ class NeighbourTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         return np.hstack([X[:, : self.n_coordinates_], covariates])
 
     def _search_space(self, rows: Floats) -> Floats:
-        """Coordinates of rows in the space in which distance is measured."""
+        """Coordinates of rows in the space in which distance is measured; two distinct rows are
+        apart, save by chance."""
         raise NotImplementedError
 
     def _build_tree(self) -> cKDTree:
@@ -98,8 +110,7 @@ class NeighbourTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         """
         wanted = min(k + 1, len(self.rows_))
         ranks = [*range(1, wanted + 1)]
-        # However large the slack, what is at no distance at all is always found: the row itself.
-        distance, index = self._index().query(self._search_space(rows), k=ranks, eps=self.slack)
+        distance, index = self._index().query(self._search_space(rows), k=ranks)
         who, where = np.nonzero(distance == 0)
         same = (self.rows_[index[who, where]] == rows[who]).all(axis=1)
         itself = np.full(len(rows), wanted)
@@ -117,6 +128,7 @@ class NeighbourTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
 
     def neighbour_features(self, X: Floats) -> Floats:
         """`transform` of what is known to be float64 without gaps, shape (n, d + c)."""
+        X = to_float32(X)
         features = np.full((len(X), len(self.get_feature_names_out())), np.nan)
         if len(self.rows_) < 2:
             return features
@@ -177,13 +189,16 @@ class NeighbourStatistics(NeighbourTransformer):
         self.n_jobs = n_jobs
 
     def _search_space(self, rows: Floats) -> Floats:
-        return rows[:, : self.n_coordinates_]
+        p = self.n_coordinates_
+        return np.column_stack([rows[:, :p], rows[:, p:].sum(axis=1) * SEPARATION])
 
     def _features(self, rows: Floats) -> Floats:
         index, distance = self._k_nearest(rows, NEAREST)
-        near = Neighbourhood(
-            distance, self.labels_[index], self.rows_[index], rows, self.n_coordinates_
-        )
+        return self.statistics(distance, self.labels_[index], self.rows_[index], rows)
+
+    def statistics(self, distance: Floats, label: Floats, theirs: Floats, own: Floats) -> Floats:
+        """Features of rows (n, d + c) and their neighbours, (n, NEAREST) or with columns after."""
+        near = Neighbourhood(distance, label, theirs, own, self.n_coordinates_)
         return np.hstack([GROUPS[name].function(near) for name in self.groups])
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
@@ -197,15 +212,13 @@ class NeighbourStatistics(NeighbourTransformer):
 class SimilarRows(NeighbourTransformer):
     """Labels of the training rows that are nearest in coordinates and covariates together.
 
-    In ten dimensions the exact neighbours cost twice to three times as much as ones that may be
-    twice as far, and on average are not 1 % farther: `slack` is 1.
+    The first `COMPARED` covariates count. With all of them the nearest rows take longer to find, and
+    predictions are no better.
 
     scale: standard deviations of a covariate that count as much as one unit of the coordinates.
     count: rows that are used.
     n_jobs: threads that share the rows; the numbers are the same.
     """
-
-    slack = 1.0
 
     def __init__(self, scale: float = 10, count: int = 15, n_jobs: int | None = None) -> None:
         self.scale = scale
@@ -214,11 +227,17 @@ class SimilarRows(NeighbourTransformer):
 
     def _search_space(self, rows: Floats) -> Floats:
         p = self.n_coordinates_
-        return np.hstack([rows[:, :p] * self.scale, rows[:, p:]])
+        last = min(p + COMPARED, self.rows_.shape[1]) - 1
+        weights = np.where(np.arange(last, self.rows_.shape[1]) == last, 1.0, SEPARATION)
+        others = (rows[:, last:] * weights).sum(axis=1)
+        return np.column_stack([rows[:, :p] * self.scale, rows[:, p:last], others])
 
     def _features(self, rows: Floats) -> Floats:
         index, distance = self._k_nearest(rows, self.count)
-        label = self.labels_[index]
+        return self.statistics(distance, self.labels_[index])
+
+    def statistics(self, distance: Floats, label: Floats) -> Floats:
+        """Features of rows by the distance and label of their neighbours, (n, count) each."""
         weight = 1 / (distance + 0.1)
         return np.column_stack(
             [weighted_mean(label, weight), label[:, :5].mean(axis=1), label.std(axis=1)]

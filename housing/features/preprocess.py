@@ -33,6 +33,7 @@ from housing.features.neighbours import (
     SimilarRows,
     similar_names,
 )
+from housing.features.rounding import RoundedColumns
 from housing.features.spatial import ClusterSimilarity
 from housing.features.statistics import GROUPS
 from housing.problem import Table
@@ -161,15 +162,15 @@ def tree_preprocessor(
     covariates: Sequence[Derived] = (),
     *,
     ordinal: bool = False,
-) -> ColumnTransformer:
-    """For trees: all numbers unchanged, categories, derived columns, and features of neighbours.
+) -> RoundedColumns:
+    """For trees: all numbers, categories, derived columns, and features of neighbours, in float32.
 
     Categories are one column each or, with `ordinal`, numbered in the catalogue's order.
 
     Gaps stay gaps in the table's own columns. With `covariates` (by which neighbours are found)
     it is fitted with the labels, and holds them: a model with it is as confidential as they are.
     """
-    return ColumnTransformer(
+    return RoundedColumns(
         [
             ("number", "passthrough", list(table.named("number", features_only=True))),
             *_categories(table, ordinal=ordinal),

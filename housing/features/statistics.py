@@ -78,22 +78,21 @@ def _regression(near: Neighbourhood) -> Floats:
     Its value at the row and its slope in the first covariate, shape (n, 2); tricube weights after
     Cleveland and Devlin (1988), Locally Weighted Regression.
     """
+    p = near.n_coordinates
     reach = near.distance[:, -1:] + SOFTENING
     weight = (1 - (near.distance / (1.01 * reach)) ** 3) ** 3
     centred = near.theirs - near.own[:, None]
-    centred[:, :, : near.n_coordinates] /= reach[:, :, None]
     middle = weighted_mean(near.label, weight)
-    design = np.concatenate([np.ones((*weight.shape, 1)), centred], axis=2)
+    parts = [np.ones_like(centred[:, :, :1]), centred[:, :, :p] / reach[:, :, None]]
+    design = np.concatenate([*parts, centred[:, :, p:]], axis=2)
     weighted = (design * weight[:, :, None]).transpose(0, 2, 1)
-    gram = weighted @ design
-    diagonal = np.arange(1, gram.shape[1])
-    gram[:, diagonal, diagonal] += RIDGE
+    gram = weighted @ design + np.diag([0.0, *[RIDGE] * (design.shape[2] - 1)])
     moments = weighted @ (near.label - middle[:, None])[:, :, None]
     solution = np.linalg.solve(gram, moments)[:, :, 0]
     highest, lowest = near.label.max(axis=1), near.label.min(axis=1)
     spread = highest - lowest
     value = np.clip(solution[:, 0] + middle, lowest - spread, highest + spread)
-    return np.column_stack([value, solution[:, 1 + near.n_coordinates]])
+    return np.column_stack([value, solution[:, 1 + p]])
 
 
 def weighted_mean(values: Floats, weight: Floats) -> Floats:

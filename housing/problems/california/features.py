@@ -102,7 +102,8 @@ COVARIATES: tuple[Derived, ...] = (
     _BY_NAME["bedrooms_per_room"],
     _BY_NAME["log_population"],
 )  # fmt: skip
-"""What neighbours are compared by: the place, and after it the logarithm of income first."""
+"""What neighbours are compared by: the place, then the logarithm of income, then what similar
+districts have in common."""
 
 ROW_GROUPS = {"ratios": RATIOS, "rotations": ROTATIONS, "distances": DISTANCES}
 """Groups of derived columns that the spatial families have."""

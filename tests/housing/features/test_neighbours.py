@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from housing.features.neighbours import NeighbourStatistics, SimilarRows
+from housing.features.neighbours import SEPARATION, NeighbourStatistics, SimilarRows
 from housing.features.statistics import GROUPS, NEAREST
 
 LOOKERS = [NeighbourStatistics(), NeighbourStatistics(("density",)), SimilarRows(3)]
@@ -82,19 +82,56 @@ def test_rows_at_the_same_location_are_neighbours_of_each_other():
 def test_statistics_are_those_of_a_plain_loop():
     X, y = places(150), np.random.default_rng(2).uniform(1e5, 5e5, 150)
     fitted = NeighbourStatistics(("labels", "density")).fit(X, y)
-    rows = X + np.array([0.013, 0.007, 0, 0, 0])  # no two equally far
+    rows = places(60, seed=9)  # in the same places: many are equally far
     together = dict(zip(fitted.get_feature_names_out(), fitted.transform(rows).T, strict=True))
-    for i in range(0, 150, 11):
-        distance = np.hypot(*(X[:, :2] - rows[i, :2]).T)
+    single = X.astype(np.float32).astype(float), rows.astype(np.float32).astype(float)
+    spread = single[0][:, 2:].std(axis=0)
+    spread[0] = 1.0
+    sums = [(each[:, 2:] / spread).sum(axis=1) for each in single]
+    for i, row in enumerate(single[1]):
+        squares = np.square(single[0][:, :2] - row[:2]).sum(axis=1)
+        distance = np.sqrt(squares + np.square(SEPARATION * (sums[0] - sums[1][i])))
         order = np.argsort(distance)
-        # several share a place, and which of them is fifth is anybody's guess: whole places only
-        k = 30
-        if distance[order[k]] - distance[order[k - 1]] < 1e-9:
-            continue
-        price = y[order[:k]]
-        assert together["near_label_mean_30"][i] == pytest.approx(price.mean())
-        assert together["near_label_std_30"][i] == pytest.approx(price.std())
-        assert together["near_distance_30"][i] == pytest.approx(distance[order[k - 1]])
+        for k in (5, 10, 30):
+            price = y[order[:k]]
+            assert together[f"near_label_mean_{k}"][i] == pytest.approx(price.mean())
+            assert together[f"near_label_std_{k}"][i] == pytest.approx(price.std())
+            assert together[f"near_distance_{k}"][i] == pytest.approx(distance[order[k - 1]])
+        assert together["near_label_nearest"][i] == y[order[0]]
+
+
+@pytest.mark.parametrize("estimator", LOOKERS[::2])
+def test_the_order_of_the_training_rows_decides_nothing(estimator):
+    """Many rows share their places, so at every count some neighbours are equally far."""
+    X, y = places(300), np.random.default_rng(2).uniform(1e5, 5e5, 300)
+    rows, order = (
+        np.vstack([X[:100], places(200, seed=5)]),
+        np.random.default_rng(3).permutation(300),
+    )
+    before = estimator.fit(X, y).transform(rows)
+    np.testing.assert_allclose(
+        estimator.fit(X[order], y[order]).transform(rows), before, 1e-9, 1e-9
+    )
+
+
+@pytest.mark.parametrize("estimator", LOOKERS[::2])
+def test_last_bits_decide_nothing(estimator):
+    X, y = places(300), np.random.default_rng(2).uniform(1e5, 5e5, 300)
+    fitted = estimator.fit(X, y)
+    rows = np.vstack([X[:100], places(200, seed=5)])
+    other = np.degrees(np.radians(rows))
+    assert (other != rows).any()
+    np.testing.assert_array_equal(fitted.transform(other), fitted.transform(rows))
+
+
+def test_similar_rows_are_the_nearest_ones():
+    X, y = places(500), np.random.default_rng(2).uniform(1e5, 5e5, 500)
+    rows = places(50, seed=5)
+    fitted = SimilarRows(3).fit(X, y)
+    found = fitted.transform(rows)[:, 1]
+    space = [fitted._search_space(fitted._standardised(each)) for each in (X, rows)]
+    order = np.argsort(np.linalg.norm(space[1][:, None] - space[0], axis=2), axis=1)[:, :5]
+    np.testing.assert_allclose(found, y[order].mean(axis=1))
 
 
 def test_the_local_regression_finds_a_plane():

@@ -76,8 +76,19 @@ def test_the_spatial_preprocessor_keeps_numbers_and_missing_values(districts):
     values = pd.DataFrame(fitted.transform(districts), columns=fitted.get_feature_names_out())
     for name in schema.FEATURES:
         if name in schema.NUMBERS:
-            np.testing.assert_array_equal(values[f"number__{name}"], districts[name])
+            single = districts[name].astype(np.float32).astype(float)
+            np.testing.assert_array_equal(values[f"number__{name}"], single)
     assert values["ratios__bedrooms_per_room"].isna().sum() == 20
+
+
+def test_last_bits_of_the_inputs_change_no_feature_of_trees(districts):
+    fitted = spatial(1).fit(districts, PRICES)
+    changed = districts.copy()
+    for name in schema.FEATURES:
+        if name in schema.NUMBERS:
+            changed[name] = np.degrees(np.radians(districts[name]))
+    assert (changed["longitude"] != districts["longitude"]).any()
+    np.testing.assert_array_equal(fitted.transform(changed), fitted.transform(districts))
 
 
 @pytest.mark.parametrize("build", [reference, spatial])
