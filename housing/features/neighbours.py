@@ -212,8 +212,8 @@ class NeighbourStatistics(NeighbourTransformer):
 class SimilarRows(NeighbourTransformer):
     """Labels of the training rows that are nearest in coordinates and covariates together.
 
-    The first `COMPARED` covariates count. With all of them the nearest rows take longer to find, and
-    predictions are no better.
+    The first `COMPARED` covariates count. With all of them the nearest rows take longer to find,
+    and predictions are no better.
 
     scale: standard deviations of a covariate that count as much as one unit of the coordinates.
     count: rows that are used.
