@@ -76,7 +76,7 @@ def ours(name: str, train: pd.DataFrame, test: pd.DataFrame, plan: SearchPlan, c
 
     def note(trial: Trial) -> None:
         if not trial.error and not trial.stopped:
-            best = min(trial.rmse, curve[-1][1] if curve else trial.rmse)
+            best = min(trial.cv_error, curve[-1][1] if curve else trial.cv_error)
             curve.append((time.perf_counter() - began, best))
 
     found = run_search(X, y, plan, on_trial=note)
@@ -84,17 +84,17 @@ def ours(name: str, train: pd.DataFrame, test: pd.DataFrame, plan: SearchPlan, c
     members = ensemble_members(found.choice.models, candidates, plan.seed)
     model = fit_members(X, y, members, workers=plan.workers, without=plan.exclude_features).model
     wall = time.perf_counter() - began
-    curve.append((wall, found.choice.rmse))
+    curve.append((wall, found.choice.cv_error))
     facts = {
         "draws": len(found.trials),
-        "fits": sum(len(trial.fold_rmse) for trial in found.trials),
+        "fits": sum(len(trial.fold_errors) for trial in found.trials),
         "of_fits": len(found.trials) * plan.folds,
         "members": [f"{each.candidate.family} {each.candidate.index}" for each in members],
         "plan": plan.model_dump(mode="json"),
     }
     predicted = np.asarray(model.predict(test[FEATURES])).tolist()
     by_place = by_cells(model, train) if cells else None
-    return Side(name, wall, found.choice.rmse, curve, predicted, facts, by_place)
+    return Side(name, wall, found.choice.cv_error, curve, predicted, facts, by_place)
 
 
 def flaml(name: str, python: Path, train: pd.DataFrame, test: pd.DataFrame, seconds: float) -> Side:

@@ -73,7 +73,9 @@ def main() -> None:
             else:
                 their_wall += timed(lambda: theirs.fit(X, y))[0] / 2
     gap = float(
-        np.max(np.abs([t.rmse for t in mine.trials] / -theirs.cv_results_["mean_test_score"] - 1))
+        np.max(
+            np.abs([t.cv_error for t in mine.trials] / -theirs.cv_results_["mean_test_score"] - 1)
+        )
     )
 
     whole = SearchPlan(n_trials=options.raced, prune_margin=0, n_jobs=JOBS, warm_starts=0)
@@ -82,8 +84,8 @@ def main() -> None:
     raced_wall, raced = timed(lambda: run_search(X, y, racing))
     # Of fewer draws or smaller forests, what the start of workers takes is most of it.
     judged = options.draws >= DRAWS and options.trees >= TREES and options.raced >= RACED
-    fits = [sum(len(t.fold_rmse) for t in found.trials) for found in (raced, unraced)]
-    errors = [best(found.trials).rmse for found in (raced, unraced)]
+    fits = [sum(len(t.fold_errors) for t in found.trials) for found in (raced, unraced)]
+    errors = [best(found.trials).cv_error for found in (raced, unraced)]
     results.show(
         "search",
         [

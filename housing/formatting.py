@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from housing.metric import RMSE, metric_named
 from housing.records import Comparison, Interval
 from housing.schema import LOCATION, PROBLEM
 
@@ -50,6 +51,23 @@ def amount(value: float) -> str:
 def with_unit(label: str) -> str:
     """The label of a column or axis with the target's unit in brackets, if it has one."""
     return f"{label} ({PROBLEM.amount.unit})" if PROBLEM.amount.unit else label
+
+
+def error_amount(value: float, metric: str = RMSE) -> str:
+    """An error by a metric: an amount, or a number where the metric has no unit."""
+    return amount(value) if metric_named(metric).has_unit else number(value)
+
+
+def error_text(value: float, metric: str = RMSE) -> str:
+    """The same without its unit."""
+    return value_text(value) if metric_named(metric).has_unit else number(value)
+
+
+def error_label(what: str, metric: str) -> str:
+    """The label of a column or axis of errors: what they are, the metric, and its unit."""
+    found = metric_named(metric)
+    label = f"{what} {found.label}".lstrip()
+    return with_unit(label) if found.has_unit else label
 
 
 _SCALES = ((1e9, "bn"), (1e6, "M"), (1e3, "k"))
@@ -173,12 +191,13 @@ def changed(comparison: Comparison) -> str:
     return f"{change(comparison.effect)} ({confidence} interval {change(low)} to {change(high)})"
 
 
-def limits(interval: Interval | None) -> str:
-    """The limits of an interval of the target's values, with its confidence."""
+def limits(interval: Interval | None, metric: str = RMSE) -> str:
+    """The limits of an interval of an error by a metric, with its confidence."""
     if interval is None:
         return "not measured"
     confidence = percent(interval.confidence, 0)
-    return f"{value_text(interval.lower)} to {value_text(interval.upper)} ({confidence})"
+    lower, upper = (error_text(limit, metric) for limit in (interval.lower, interval.upper))
+    return f"{lower} to {upper} ({confidence})"
 
 
 def agreement(worst: float) -> str:

@@ -156,6 +156,12 @@ class Table:
         lowest = self.catalogue[self.target].minimum
         return lowest is not None and lowest > 0
 
+    @property
+    def non_negative(self) -> bool:
+        """Whether no value of the target is below zero."""
+        lowest = self.catalogue[self.target].minimum
+        return lowest is not None and lowest >= 0
+
     @cached_property
     def key_columns(self) -> tuple[str, ...]:
         """Columns that identify a row without an id of its own."""

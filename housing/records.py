@@ -161,10 +161,10 @@ class Score:
 
     candidate: int  # index of the candidate
     fold: int
-    rmse: float  # in the target's unit; infinity where it failed
+    value: float  # its error by the search's metric; infinity where it failed
     seconds: float  # wall time of fitting and predicting
     error: str = ""  # why it failed, or ""
-    train_rmse: float | None = None  # on the rows it was fitted on, where families are compared
+    train_error: float | None = None  # on the rows it was fitted on, where families are compared
 
 
 @dataclass(frozen=True)
@@ -172,21 +172,23 @@ class Trial:
     """One candidate, scored by cross-validation on the training side."""
 
     candidate: Candidate
-    fold_rmse: tuple[float, ...]  # one a fold; empty where the candidate failed
+    fold_errors: tuple[float, ...]  # by the search's metric; empty where the candidate failed
     seconds: float  # wall time of all its fits
     error: str = ""  # why it failed, or ""
     stopped: bool = False  # it was so far behind after some folds that the others were spared
-    fold_train_rmse: tuple[float, ...] = ()  # on the rows of each fit, where families are compared
+    fold_train_errors: tuple[
+        float, ...
+    ] = ()  # on the rows of each fit, where families are compared
 
     @property
-    def rmse(self) -> float:
+    def cv_error(self) -> float:
         """Mean over folds, or infinity where it failed or was stopped."""
         return float("inf") if self.error or self.stopped else self.so_far
 
     @property
     def so_far(self) -> float:
         """Mean over the folds that it was scored on, infinity where there are none."""
-        return sum(self.fold_rmse) / len(self.fold_rmse) if self.fold_rmse else float("inf")
+        return sum(self.fold_errors) / len(self.fold_errors) if self.fold_errors else float("inf")
 
 
 @dataclass(frozen=True)
@@ -232,13 +234,25 @@ class Metrics:
     within_20: float
     mae_interval: Interval | None = None  # among neighbours; None for a single cell
     rmse_independent: Interval | None = None  # as if rows were independent; None if `rmse` is that
+    metric: str = "rmse"  # the deciding one; older evidence knows no other
+    deciding: Interval | None = None  # the error by it; None where that is `rmse`
+
+    @property
+    def error(self) -> Interval:
+        """The error by the deciding metric."""
+        return self.deciding or self.rmse
+
+    def by(self, metric: str) -> Interval | None:
+        """The error by any metric that was measured; None for another."""
+        mae = self.mae_interval or Interval(self.mae, self.mae, self.mae)
+        return {"rmse": self.rmse, "mae": mae, self.metric: self.error}.get(metric)
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Challenger against champion on the same rows, paired.
 
-    `effect` is RMSE(challenger) / RMSE(champion) - 1: negative is better.
+    `effect` is error(challenger) / error(champion) - 1, by `metric`: negative is better.
     """
 
     rows: int
@@ -250,6 +264,7 @@ class Comparison:
     upper: float  # one-sided upper bound of `effect` at the policy's confidence
     df: float | None = None  # of Student's t; None in older evidence: clusters - 1
     bandwidth: float | None = None  # distance over which neighbours are taken to err alike
+    metric: str = "rmse"
 
     @property
     def degrees(self) -> float:

@@ -10,6 +10,8 @@ from housing.records import SettingsGroup
 
 MIN_TOKEN_LENGTH = 16
 """Characters; a shorter token can be guessed."""
+ROW_BYTES = 2_000
+"""Of a row in a JSON request, on average at most."""
 KEPT = "kept"
 """Stands for the newest model that was never champion."""
 
@@ -25,9 +27,7 @@ class ServeOptions(SettingsGroup):
     """Host names to which a server without a token answers; a web page of another host cannot use
     it through a visitor's browser."""
     max_rows: int = Field(1_000, ge=1, le=100_000)
-    """Rows of one JSON request; files may have more."""
-    max_body_bytes: int = Field(2_000_000, ge=1_000, le=10**9)
-    """Bytes of a JSON request."""
+    """Rows of one JSON request, 2,000 bytes each on average; files may have more."""
     max_upload_bytes: int = Field(500_000_000, ge=1_000, le=10**11)
     """Bytes of an uploaded file."""
     log: Literal["inputs", "answers", "off"] = "inputs"
@@ -51,6 +51,11 @@ class ServeOptions(SettingsGroup):
     log_seconds: float = 5.0  # between two writes of the prediction log
     log_buffer: int = 100_000  # predictions that wait to be written; further ones are dropped
     log_per_request: int = 1_000  # predictions of one file that are logged, evenly spread
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Bytes of a JSON request."""
+        return ROW_BYTES * max(self.max_rows, 1_000)
 
     @field_validator("token")
     @classmethod

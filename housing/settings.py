@@ -47,6 +47,7 @@ SHARED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("monitor", "drift"): ("drift",),
     ("gate", "max_rejected_share"): ("quality", "max_rejected_share"),
     ("gate", "rejected_min_rows"): ("quality", "min_rows"),
+    ("search", "metric"): ("gate", "metric"),
 }
 """Fields that are no settings themselves, and the setting or group that they repeat."""
 SHORT = frozenset(PREFIX + name.upper() for name in PROBLEM.short_names)

@@ -81,7 +81,7 @@ def show_report(written: WrittenReport) -> None:
             key="models", table=table, description="Both models on this run's test set."
         )
     figures = by_family(written.report.trials, written.report.comparison)
-    if len(families := as_rows(figures)) > 1:
+    if len(families := as_rows(figures, written.report.search_metric)) > 1:
         create_table_artifact(
             key="families", table=families, description="The best candidate of each model family."
         )

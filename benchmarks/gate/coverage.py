@@ -28,7 +28,7 @@ from benchmarks import results
 from benchmarks.data import add_table, reference_table
 from benchmarks.gate.pool import sides, table
 from housing import schema
-from housing.evaluation.compare import compare_errors, paired_errors
+from housing.evaluation.compare import compare_pair, paired
 from housing.evaluation.spatial_se import SpatialCells, grid, spatial_cells
 from housing.schema import LOCATION
 
@@ -113,8 +113,8 @@ def measured(side: Side, length: float, share: float, seed: int, draws: int) -> 
     root = side.field(length) if share else None
     zero, found = np.zeros(side.rows), []
     for one, other in pairs(rng, side, root, share, draws):
-        errors = paired_errors(zero, one, other, side.where)
-        rmse = compare_errors(errors, confidence=0.95)
+        errors = paired(zero, one, other, side.where)
+        rmse = compare_pair(errors, confidence=0.95)
         found.append(
             {
                 "effect": rmse.effect,
@@ -124,12 +124,12 @@ def measured(side: Side, length: float, share: float, seed: int, draws: int) -> 
                 "df": rmse.degrees,
                 "rmse": _holds(rmse),
                 "upper": rmse.upper >= 0,
-                "mae": _holds(compare_errors(errors, "mae", confidence=0.95)),
+                "mae": _holds(compare_pair(errors, "mae", confidence=0.95)),
                 "by_cells": abs(rmse.effect) <= by_cells(one, other, side.cells),
                 "independent": abs(rmse.effect) <= 1.96 * rmse.se_independent,
                 **_alone(side, one, other),
                 **{
-                    name: _holds(compare_errors(errors.of(rows), confidence=0.95))
+                    name: _holds(compare_pair(errors.of(rows), confidence=0.95))
                     for name, rows in side.slices.items()
                 },
             }
@@ -142,7 +142,7 @@ def _alone(side: Side, one: np.ndarray, other: np.ndarray) -> dict[str, float]:
     zero = np.zeros(side.rows)
     found = {}
     for reach, where in side.alone.items():
-        c = compare_errors(paired_errors(zero, one, other, where), confidence=0.95)
+        c = compare_pair(paired(zero, one, other, where), confidence=0.95)
         found[f"alone {reach}"] = c.interval.upper - c.effect
     return found
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -9,7 +10,8 @@ from rich.table import Column, Table
 
 from deployments.cli.output import bare_table, console, emit_json
 from deployments.cli.store import opened
-from housing.formatting import INTERVAL, amount, changed, limits, parameter, percent
+from housing.formatting import INTERVAL, amount, changed, error_amount, limits, parameter, percent
+from housing.metric import RMSE, metric_named
 from housing.records import Interval
 from housing.schema import LOCATION, WORDING
 
@@ -34,8 +36,9 @@ def print_comparison(first: int, second: int, version: int | None, *, as_json: b
     if LOCATION:
         unit = "°" if LOCATION.kind == "geographic" else f" {LOCATION.unit}"
         cells = f" in {c.clusters:,} cells, errors correlated over {c.bandwidth:g}{unit}"
+    label = metric_named(c.metric).label
     console.print(
-        f"RMSE of m{second} against m{first}: {changed(c)}, {c.rows:,} rows{cells}; negative is "
+        f"{label} of m{second} against m{first}: {changed(c)}, {c.rows:,} rows{cells}; negative is "
         "better."
     )
 
@@ -51,11 +54,12 @@ def print_curves(model: int | None, name: str, *, as_json: bool) -> None:
         return
     for curve in curves:
         titles = ("rows of the fit", "validation rows", "over the folds")
+        in_metric = partial(error_amount, metric=curve.metric)
         table = bare_table(curve.label, *(Column(title, justify="right") for title in titles))
         for value, train, errors in zip(curve.values, curve.train, curve.validation, strict=True):
-            spread = f"{amount(min(errors))} to {amount(max(errors))}"
+            spread = f"{in_metric(min(errors))} to {in_metric(max(errors))}"
             shown = f"{value:,.0f}" if not curve.parameter else str(parameter(value))
-            table.add_row(shown, amount(fmean(train)), amount(fmean(errors)), spread)
+            table.add_row(shown, in_metric(fmean(train)), in_metric(fmean(errors)), spread)
         console.print(table)
         console.print(curve.message, soft_wrap=True)
 
@@ -64,6 +68,12 @@ def figures_table(figures: Mapping[str, Mapping[str, Any]], title: str = "") -> 
     """A column for each of these metrics, which are mappings as stored evidence has them."""
     table = bare_table(title, *(Column(name, justify="right") for name in figures))
     table.add_row("test rows", *(f"{m['rows']:,}" for m in figures.values()))
+    metric = next(iter(figures.values())).get("metric", RMSE)
+    if metric != RMSE:
+        errors = [m["deciding"] for m in figures.values()]
+        shown = (error_amount(error["value"], metric) for error in errors)
+        table.add_row(metric_named(metric).label, *shown)
+        table.add_row(f"  {INTERVAL}", *(_limits(error, metric) for error in errors))
     table.add_row("RMSE", *(amount(m["rmse"]["value"]) for m in figures.values()))
     table.add_row(f"  {INTERVAL}", *(_limits(m["rmse"]) for m in figures.values()))
     table.add_row("mean absolute error", *(amount(m["mae"]) for m in figures.values()))
@@ -74,5 +84,5 @@ def figures_table(figures: Mapping[str, Mapping[str, Any]], title: str = "") -> 
     return table
 
 
-def _limits(rmse: Mapping[str, Any]) -> str:
-    return limits(Interval(**rmse))
+def _limits(error: Mapping[str, Any], metric: str = RMSE) -> str:
+    return limits(Interval(**error), metric)

@@ -82,7 +82,9 @@ def _sections(nested: dict[str, Any]) -> Any:
 def _result(trial: Mapping[str, Any]) -> str:
     if trial["error"]:
         return f"failed: {trial['error']}"
-    return "stopped" if trial["stopped"] else cell(trial["rmse"], "rmse")
+    if trial["stopped"]:
+        return "stopped"
+    return cell(trial["cv_error"], "cv_error", metric=trial["metric"])
 
 
 def _print_section(name: str, value: Any) -> None:

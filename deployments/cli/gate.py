@@ -10,6 +10,7 @@ from rich.table import Column
 from deployments.cli.id_parsing import Id, id_argument
 from deployments.cli.output import AsJson, Reason, bare_table, coloured, console, emit_json
 from deployments.cli.store import opened
+from housing.metric import metric_named
 from housing.records import RunOutcome
 
 app = typer.Typer()
@@ -53,7 +54,8 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
         rule: dict(characteristic(found, found.policy.model_copy(update={"rule": rule})).curve)
         for rule in RULES
     }
-    table = bare_table(Column("true change of the error", justify="right"))
+    label = metric_named(own.metric).label
+    table = bare_table(Column(f"true change of the error ({label})", justify="right"))
     for rule in RULES:
         label = rule.replace("_", " ")
         table.add_column(f"[reverse]{label}[/]" if rule == own.rule else label, justify="right")
@@ -80,7 +82,11 @@ def explain(run: Run = None, as_json: AsJson = False) -> None:
     found = _recorded(run)
     checks = explained(found)
     if as_json:
-        verdict = {"outcome": found.verdict.outcome, "message": found.verdict.message}
+        verdict = {
+            "metric": found.evidence.metric,
+            "outcome": found.verdict.outcome,
+            "message": found.verdict.message,
+        }
         listed = [asdict(check) for check in checks]
         emit_json({"run": found.run and f"r{found.run}", **verdict, "checks": listed})
         return

@@ -76,7 +76,7 @@ def _show(found: "MonitorRun") -> None:
     for error in found.errors:
         rmse, shadow = Interval(**error["rmse"]), " (shadow)" if error["shadow"] else ""
         console.print(
-            f"{error['model']}{shadow}: live error {amount(rmse.value)}, {limits(rmse)}, on "
+            f"{error['model']}{shadow}: live RMSE {amount(rmse.value)}, {limits(rmse)}, on "
             f"{error['rows']:,} {WORDING.values} that arrived later; {ASSUMED}",
             highlight=False,
         )

@@ -31,7 +31,7 @@ LABELS = frozenset({"seed", "seq"})
 """Whole numbers that count nothing."""
 
 HEADINGS = {
-    "cv_rmse": "CV RMSE", "test_rmse": "test RMSE", "rmse": "RMSE", "seconds": "took",
+    "cv_error": "CV error", "test_error": "test error", "seconds": "took",
     "fit_seconds": "fit took", "wall_seconds": "all took", "created_at": "created",
     "started_at": "started", "recorded_at": "recorded", "code": "rule", "at": "time",
 }  # fmt: skip
@@ -163,7 +163,8 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_jso
             min_width=LEAST_TEXT if name in FREE_TEXT else None,
         )
     for row in rows:
-        table.add_row(*(_short(cell(row[name], name)) for name in columns))
+        metric = row.get("metric", "rmse")
+        table.add_row(*(_short(cell(row[name], name, metric=metric)) for name in columns))
     console.print(table)
 
 
@@ -188,7 +189,7 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in values.items():
-        table.add_row(heading(name), cell(value, name))
+        table.add_row(heading(name), cell(value, name, metric=values.get("metric", "rmse")))
     console.print(table)
 
 
@@ -199,28 +200,30 @@ def heading(name: str) -> str:
     )
 
 
-def cell(value: Any, name: str = "", digits: int = 4) -> str:
-    """A value of the field `name` as a table shows it; `digits` are those of other floats."""
+def cell(value: Any, name: str = "", digits: int = 4, metric: str = "rmse") -> str:
+    """A value of the field `name` as a table shows it; `digits` are those of other floats, `metric`
+    that of errors."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return _figure(value, name, digits)
+        return _figure(value, name, digits, metric)
     if isinstance(value, Mapping):
         inner = 3 if name == "parameters" else digits
-        return "\n".join(f"{heading(k)}: {cell(v, k, inner)}" for k, v in value.items()) or "-"
+        by = value.get("metric", "rmse")
+        return "\n".join(f"{heading(k)}: {cell(v, k, inner, by)}" for k, v in value.items()) or "-"
     if isinstance(value, list | tuple):
         return _joined(value)
     text = str(value)
     return f"{text[:12]}…" if DIGEST.match(text) else escape(ISO_TIME.sub(r"\1 \2 UTC", text))
 
 
-def _figure(value: float, name: str, digits: int) -> str:
-    from housing.formatting import amount, duration  # reads HOUSING_PROBLEM, which may be wrong
+def _figure(value: float, name: str, digits: int, metric: str) -> str:
+    from housing.formatting import duration, error_amount  # reads HOUSING_PROBLEM, maybe wrong
 
-    if name.endswith("rmse"):
-        return amount(value)
+    if name in ("cv_error", "test_error"):
+        return error_amount(value, metric)
     if name.endswith("seconds"):
         return duration(value)
     if isinstance(value, int):

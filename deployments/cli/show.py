@@ -51,7 +51,7 @@ def status(as_json: AsJson = False) -> None:
     champion, dataset, last = found["champion"], found["dataset"], found["last_nightly_run"]
     facts(
         {
-            "champion": _brief(champion, "model", "family", "test_rmse", "since"),
+            "champion": _brief(champion, "model", "family", "metric", "test_error", "since"),
             "dataset": _brief(dataset, "dataset", "rows", "test_rows", "created_at"),
             "last run": _brief(last, "run", "result", "started_at", "message"),
             "running now": found["running"] or "nothing",
@@ -104,7 +104,7 @@ def _listing(name: str, summary: str, *columns: str) -> None:
 
 _listing(
     "models", "List all models",
-    "model", "role", "family", "cv_rmse", "test_rmse", "dataset", "created_at",
+    "model", "role", "family", "metric", "cv_error", "test_error", "dataset", "created_at",
 )  # fmt: skip
 _listing(
     "datasets", "List all dataset versions",

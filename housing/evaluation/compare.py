@@ -5,17 +5,15 @@ Everything is paired: rows that are hard for both models cancel out. No threshol
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from housing.errors import NotMeasurable
-from housing.evaluation.metrics import finite_columns
+from housing.evaluation.metrics import finite_columns, losses
 from housing.evaluation.spatial_se import Cells, Mask, SpatialCells, Values, spatial_error
+from housing.metric import RMSE, metric_named
 from housing.records import Comparison, Interval
-
-Loss = Literal["rmse", "mae"]
 
 _WHAT = "the change of the error"
 
@@ -27,26 +25,29 @@ LEAST_BLOCKS = 30
 
 
 @dataclass(frozen=True, eq=False)
-class PairedErrors:
-    """Prediction less truth of two models on the same rows, and where those lie; shape (n,)."""
+class PairedPredictions:
+    """Truth, predictions of two models for the same rows, and where those lie; shape (n,)."""
 
+    actual: Values
     champion: Values
     challenger: Values
     where: SpatialCells
 
-    def of(self, rows: Mask) -> "PairedErrors":
+    def of(self, rows: Mask) -> "PairedPredictions":
         """The same for some of the rows."""
-        return PairedErrors(self.champion[rows], self.challenger[rows], self.where.of(rows))
+        return PairedPredictions(
+            self.actual[rows], self.champion[rows], self.challenger[rows], self.where.of(rows)
+        )
 
 
-def paired_errors(
+def paired(
     y: Values, champion_pred: Values, challenger_pred: Values, where: SpatialCells
-) -> PairedErrors:
-    """The errors of both models; NotMeasurable: fewer than two rows, or a value not finite."""
+) -> PairedPredictions:
+    """The predictions of both models; NotMeasurable: under two rows, or a value not finite."""
     if len(where.codes) != len(y):
         raise ValueError(f"{len(y)} rows have {len(where.codes)} locations")
     truth, champion, challenger = finite_columns(_WHAT, y, champion_pred, challenger_pred)
-    return PairedErrors(champion - truth, challenger - truth, where)
+    return PairedPredictions(truth, champion, challenger, where)
 
 
 def compare(
@@ -54,30 +55,28 @@ def compare(
     champion_pred: Values,
     challenger_pred: Values,
     where: SpatialCells,
+    metric: str = RMSE,
     *,
     confidence: float,
 ) -> Comparison:
-    """Relative change of the RMSE, challenger against champion; see `compare_errors`."""
-    errors = paired_errors(y, champion_pred, challenger_pred, where)
-    return compare_errors(errors, confidence=confidence)
+    """Relative change of the error, challenger against champion; see `compare_pair`."""
+    pair = paired(y, champion_pred, challenger_pred, where)
+    return compare_pair(pair, metric, confidence=confidence)
 
 
-def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: float) -> Comparison:
-    """Relative change of the RMSE or the mean absolute error.
+def compare_pair(pair: PairedPredictions, metric: str = RMSE, *, confidence: float) -> Comparison:
+    """Relative change of the error by a metric (`housing.metric`).
 
     The standard errors come from the delta method on the paired losses: with a the challenger's,
     b the champion's, and r = (mean a / mean b) ** p, row i moves r by
-    p r (a_i / mean a - b_i / mean b) / n; p is 1/2 for squared errors. The one that decides allows
+    p r (a_i / mean a - b_i / mean b) / n; p is the metric's power. The one that decides allows
     for correlated errors of neighbouring rows (`spatial_error`).
     NotMeasurable: fewer than two rows or two cells, a champion without error.
     """
-    n, power = len(errors.champion), 0.5 if loss == "rmse" else 1.0
+    n, power = len(pair.actual), metric_named(metric).power
     if n < 2:
         raise NotMeasurable(what=_WHAT, why=f"it takes two test rows, there are {n}")
-    ours, theirs = (
-        side * side if loss == "rmse" else np.abs(side)
-        for side in (errors.challenger, errors.champion)
-    )
+    ours, theirs = (losses(metric, pair.actual, side) for side in (pair.challenger, pair.champion))
     our_mean, their_mean = float(ours.mean()), float(theirs.mean())
     if their_mean == 0:
         raise NotMeasurable(what=_WHAT, why="the model compared with makes no error at all")
@@ -87,7 +86,7 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
     if our_mean > 0:
         ours, theirs = ours / our_mean, theirs / their_mean
         influence, weights = (power * ratio) * (ours - theirs), ours + theirs
-    spatial = spatial_error(influence, errors.where, weights)
+    spatial = spatial_error(influence, pair.where, weights)
     if spatial.cells < 2:
         raise NotMeasurable(what=_WHAT, why="all test rows lie in one location cell")
     se_independent = float(np.sqrt(influence @ influence / (n * (n - 1))))
@@ -103,6 +102,7 @@ def compare_errors(errors: PairedErrors, loss: Loss = "rmse", *, confidence: flo
         upper=effect + one_sided * se,
         df=spatial.df,
         bandwidth=spatial.bandwidth,
+        metric=metric,
     )
 
 
@@ -111,10 +111,11 @@ def compare_by_halves(
     other_pred: Values,
     challenger_pred: Values,
     where: SpatialCells,
+    metric: str = RMSE,
     *,
     confidence: float,
 ) -> Comparison:
-    """Relative change of the RMSE against a model whose errors may be wild; shapes (n,).
+    """Relative change of the error against a model whose errors may be wild; shapes (n,).
 
     The limits are quantiles of the change over random halves of the locations (typical values,
     Hartigan, 1969; randomisation over clusters, Canay, Romano and Shaikh, 2017). On each half, a
@@ -124,16 +125,16 @@ def compare_by_halves(
     of `y`, and so does a prediction that is not finite. NotMeasurable: as `compare`.
     """
     truth, challenger = finite_columns(_WHAT, y, challenger_pred)
-    theirs = np.square(bounded_errors(truth, other_pred))
-    ours = np.square(challenger - truth)
+    theirs = losses(metric, truth, truth + bounded_errors(truth, other_pred))
+    ours, power = losses(metric, truth, challenger), metric_named(metric).power
     if where.cells < 2:
         raise NotMeasurable(what=_WHAT, why="all test rows lie in one location cell")
     if not theirs.any():
         raise NotMeasurable(what=_WHAT, why="the model compared with makes no error at all")
     probabilities = [(1 - confidence) / 2, (1 + confidence) / 2, confidence]
-    found = [_halved(ours, theirs, codes, probabilities) for codes in _blocks(where)]
+    found = [_halved(ours, theirs, codes, power, probabilities) for codes in _blocks(where)]
     limits, se = np.array([limits for limits, _ in found]), max(se for _, se in found)
-    effect = float(np.sqrt(ours.mean() / theirs.mean())) - 1
+    effect = float((ours.mean() / theirs.mean()) ** power) - 1
     lower, upper_two_sided = float(limits[:, 0].min()), float(limits[:, 1].max())
     return Comparison(
         rows=len(truth),
@@ -143,6 +144,7 @@ def compare_by_halves(
         se_independent=se,
         interval=Interval(effect, lower, upper_two_sided, confidence),
         upper=float(limits[:, 2].max()),
+        metric=metric,
     )
 
 
@@ -163,9 +165,9 @@ def _blocks(where: SpatialCells) -> Iterator[Cells]:
 
 
 def _halved(
-    ours: Values, theirs: Values, codes: Cells, probabilities: Sequence[float]
+    ours: Values, theirs: Values, codes: Cells, power: float, probabilities: Sequence[float]
 ) -> tuple[Values, float]:
-    """Quantiles of the change of the RMSE over random halves of the blocks, and its spread.
+    """Quantiles of the change of the error over random halves of the blocks, and its spread.
 
     Both losses and `codes` have shape (n,). A half without a block, and one on which the other
     model makes no error, counts as the worst there is.
@@ -174,37 +176,43 @@ def _halved(
     halves = np.random.default_rng(0).integers(0, 2, (HALVES, len(sums)), dtype=np.int8)
     our_sum, their_sum = (halves.astype(np.float64) @ sums).T
     known = their_sum > 0
-    change = np.sqrt(our_sum[known] / their_sum[known]) - 1
+    change = (our_sum[known] / their_sum[known]) ** power - 1
     filled = np.full(HALVES, change.max())
     filled[known] = change
     return np.quantile(filled, probabilities, method="higher"), float(change.std())
 
 
 def compare_groups(
-    errors: Values, rows: Mask, where: SpatialCells, *, confidence: float
+    y: Values,
+    predicted: Values,
+    rows: Mask,
+    where: SpatialCells,
+    metric: str = RMSE,
+    *,
+    confidence: float,
 ) -> Interval:
-    """How far one model's RMSE on some rows lies from that on the others, relative to these.
+    """How far one model's error on some rows lies from that on the others, relative to these.
 
-    `errors` and `rows` of shape (n,). By the delta method on the logarithm of the ratio,
+    Columns of shape (n,). By the delta method on the logarithm of the ratio,
     among neighbours. NotMeasurable: fewer than two rows on a side, no error on one, a single cell.
     """
     what = "one model's error on two groups of rows"
     counts = int(rows.sum()), int((~rows).sum())
     if min(counts) < 2:
         raise NotMeasurable(what=what, why=f"the groups have {counts[0]} and {counts[1]} rows")
-    squared = errors * errors
-    means = float(squared[rows].mean()), float(squared[~rows].mean())
+    loss, power = losses(metric, y, predicted), metric_named(metric).power
+    means = float(loss[rows].mean()), float(loss[~rows].mean())
     if min(means) == 0:
         raise NotMeasurable(what=what, why="there is no error at all in one of them")
     influence = np.where(
         rows,
-        (squared / means[0] - 1) / (2 * counts[0]),
-        -(squared / means[1] - 1) / (2 * counts[1]),
+        (loss / means[0] - 1) * power / counts[0],
+        -(loss / means[1] - 1) * power / counts[1],
     )
-    spatial = spatial_error(influence * len(errors), where)
+    spatial = spatial_error(influence * len(loss), where)
     if spatial.cells < 2:
         raise NotMeasurable(what=what, why="all rows lie in one location cell")
-    middle = 0.5 * np.log(means[0] / means[1])
+    middle = power * np.log(means[0] / means[1])
     half = stdtrit(spatial.df, (1 + confidence) / 2) * spatial.se
     value, lower, upper = np.expm1([middle, middle - half, middle + half]).tolist()
     return Interval(value, lower, upper, confidence)

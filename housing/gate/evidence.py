@@ -6,13 +6,19 @@ default that means "not measured", and no field is renamed or removed after a re
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from pydantic import TypeAdapter
+from pydantic import AliasChoices, Field, TypeAdapter
 
 from housing.records import Comparison, DriftReport, Interval, Json, Metrics
 
 ESTIMATES = "existing estimates"
 """Name of the baseline of the estimates that people use today."""
+
+_OR_RMSE, _OR_RMSES = (
+    Field(validation_alias=AliasChoices(name, "rmse")) for name in ("error", "errors")
+)
+"""Older evidence names the only metric that it knows."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class BestFormerChampion:
 
     id: int
     among: int  # former champions that were scored
-    rmse: float
+    error: Annotated[float, _OR_RMSE]  # by the deciding metric
     comparison: Comparison
 
 
@@ -65,8 +71,8 @@ class BestFormerChampion:
 class SeedVariance:
     """Seed variance: how much the ensemble's error depends on the seeds of its members."""
 
-    rmse: tuple[float, ...]  # of each member
-    spread: float  # jackknife standard error of the ensemble's RMSE, relative to it
+    errors: Annotated[tuple[float, ...], _OR_RMSES]  # of each member, by the deciding metric
+    spread: float  # jackknife standard error of the ensemble's error, relative to it
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class HoldoutReuse:
     fresh_rows: int  # test rows that no decision has used
     fresh: Metrics | None  # champion on these rows; None where there are too few
     used: Metrics | None  # champion on the other rows
-    difference: Interval | None  # RMSE on fresh rows relative to the others, spatially robust
+    difference: Interval | None  # error on fresh rows relative to the others, spatially robust
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,9 @@ class Evidence:
     champion: ModelMetrics | None = None
     comparison: Comparison | None = None  # challenger against champion
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
-    mae: Comparison | None = None  # challenger against champion, mean absolute error
+    metric: str = "rmse"  # the deciding one, of every comparison but the next two
+    mae: Comparison | None = None  # beside the deciding comparison, where that is of another metric
+    rmse: Comparison | None = None  # the same
     slices: tuple[SubsetComparison, ...] = ()
     recent: SubsetComparison | None = None  # rows that no decision has used
     uncapped: SubsetComparison | None = None  # rows whose label is below the cap

@@ -13,15 +13,15 @@ import numpy as np
 
 from housing.errors import NotMeasurable
 from housing.evaluation.compare import (
-    PairedErrors,
+    PairedPredictions,
     bounded_errors,
     compare,
     compare_by_halves,
-    compare_errors,
     compare_groups,
-    paired_errors,
+    compare_pair,
+    paired,
 )
-from housing.evaluation.metrics import count_unusable, measure
+from housing.evaluation.metrics import count_unusable, error_of, measure
 from housing.evaluation.spatial_se import Mask, SpatialCells, Values
 from housing.gate.evidence import (
     ESTIMATES,
@@ -36,6 +36,7 @@ from housing.gate.evidence import (
     SubsetComparison,
 )
 from housing.gate.policy import EVIDENCE_CONFIDENCE, GatePolicy
+from housing.metric import MAE, RMSE
 from housing.records import Comparison, DriftReport, Metrics
 
 if TYPE_CHECKING:
@@ -126,31 +127,33 @@ def measure_evidence(
             estimated[ESTIMATES] = measured.estimates(competitors.estimates, usable=usable)
         except NotMeasurable as error:
             unusable[ESTIMATES] = str(error)
-    errors = None
+    pair = None
     if usable and champion is not None and theirs is not None and theirs.metrics is not None:
-        errors = paired_errors(test.actual, champion.values, challenger.values, test.where)
+        pair = paired(test.actual, champion.values, challenger.values, test.where)
     return Evidence(
+        metric=policy.metric,
         version=test.version,
         test_rows=len(test.actual),
         read_rows=facts.read_rows,
         rejected_rows=facts.rejected_rows,
         challenger=ours,
         champion=theirs,
-        comparison=None if errors is None else compare_errors(errors, confidence=policy.confidence),
+        comparison=_compared(pair, policy.metric, policy),
         baselines={
             name: measured.baseline(values, usable=usable)
             for name, values in competitors.baselines.items()
             if name not in unusable
         }
         | estimated,
-        mae=None if errors is None else compare_errors(errors, "mae", confidence=policy.confidence),
-        slices=() if errors is None else _slices(errors, test, policy),
-        recent=_subset("never-used rows", errors, test.fresh, policy),
-        uncapped=_subset("rows below the cap", errors, _not(test.capped), policy),
+        mae=None if policy.metric == MAE else _compared(pair, MAE, policy),
+        rmse=None if policy.metric == RMSE else _compared(pair, RMSE, policy),
+        slices=() if pair is None else _slices(pair, test, policy),
+        recent=_subset("never-used rows", pair, test.fresh, policy),
+        uncapped=_subset("rows below the cap", pair, _not(test.capped), policy),
         former=measured.best_former(competitors.former) if usable else None,
         seed_variance=measured.seed_variance(challenger),
         champion_seed_variance=None if champion is None else measured.seed_variance(champion),
-        holdout_reuse=_holdout_reuse(errors, test, policy, facts.decisions),
+        holdout_reuse=_holdout_reuse(pair, test, policy, facts.decisions),
         drift=facts.drift,
         costs=facts.costs,
         preflight=facts.preflight,
@@ -189,8 +192,9 @@ class _Measurement:
         metrics = None
         if not non_finite:
             metrics = measure(
-                self.test.actual, model.values, self.policy.confidence, self.test.where
-            )
+                self.test.actual, model.values, self.policy.confidence, self.test.where,
+                self.policy.metric,
+            )  # fmt: skip
         return ModelMetrics(
             id=model.id,
             digest=model.digest,
@@ -209,8 +213,13 @@ class _Measurement:
             other,
             self.challenger,
             self.test.where,
+            self.policy.metric,
             confidence=self.policy.confidence,
         )
+
+    def error(self, predicted: Values) -> float:
+        """A model's error by the deciding metric."""
+        return error_of(self.test.actual, predicted, self.policy.metric)
 
     def estimates(self, values: Values, *, usable: bool) -> Baseline:
         """Existing estimates as a baseline, on the rows that have one (NaN: none).
@@ -227,29 +236,35 @@ class _Measurement:
         test = TestRows(self.test.version, self.test.where.of(rows), self.test.actual[rows])
         known = _Measurement(test, self.challenger[rows], self.policy)
         found = known.baseline(values[rows], usable=usable)
-        ours = measure(test.actual, known.challenger, self.policy.confidence) if usable else None
+        ours = known.alone(known.challenger) if usable else None
         return replace(found, missing_rows=int((~rows).sum()), challenger=ours)
+
+    def alone(self, values: Values) -> Metrics:
+        """Errors whose intervals treat rows as independent."""
+        policy = self.policy
+        return measure(self.test.actual, values, policy.confidence, metric=policy.metric)
 
     def baseline(self, values: Values, *, usable: bool) -> Baseline:
         """A baseline; its errors are bounded by the range of the labels."""
-        actual, confidence = self.test.actual, self.policy.confidence
+        actual, policy = self.test.actual, self.policy
         errors = bounded_errors(actual, values)
         comparison = None
         if usable:
             comparison = compare_by_halves(
-                actual, values, self.challenger, self.test.where, confidence=confidence
-            )
+                actual, values, self.challenger, self.test.where, policy.metric,
+                confidence=policy.confidence,
+            )  # fmt: skip
         bounded = int(np.sum(errors != values - actual))
-        return Baseline(measure(actual, actual + errors, confidence), comparison, bounded)
+        return Baseline(self.alone(actual + errors), comparison, bounded)
 
     def best_former(self, former: Sequence[Predictions]) -> BestFormerChampion | None:
         """None without a former champion that gives finite predictions."""
         usable = [m for m in former if not count_unusable(m.values)[0]]
         if not usable:
             return None
-        best = min(usable, key=lambda m: _rmse(m.values, self.test.actual))
+        best = min(usable, key=lambda m: self.error(m.values))
         return BestFormerChampion(
-            best.id, len(usable), _rmse(best.values, self.test.actual), self.against(best.values)
+            best.id, len(usable), self.error(best.values), self.against(best.values)
         )
 
     def seed_variance(self, model: Predictions) -> SeedVariance | None:
@@ -258,19 +273,17 @@ class _Measurement:
         if count < 2 or any(count_unusable(member)[0] for member in model.members):
             return None
         total = np.sum(model.members, axis=0)
-        without = np.array(
-            [_rmse((total - member) / (count - 1), self.test.actual) for member in model.members]
-        )
+        without = np.array([self.error((total - m) / (count - 1)) for m in model.members])
         spread = ((count - 1) / count * np.sum((without - without.mean()) ** 2)) ** 0.5
-        whole = _rmse(total / count, self.test.actual)
+        whole = self.error(total / count)
         return SeedVariance(
-            tuple(_rmse(member, self.test.actual) for member in model.members),
+            tuple(self.error(member) for member in model.members),
             float(spread / whole) if whole > 0 else 0.0,
         )
 
 
-def _rmse(predicted: Values, actual: Values) -> float:
-    return float(np.sqrt(np.mean((predicted - actual) ** 2)))
+def _compared(pair: PairedPredictions | None, metric: str, policy: GatePolicy) -> Comparison | None:
+    return None if pair is None else compare_pair(pair, metric, confidence=policy.confidence)
 
 
 def _not(rows: Mask | None) -> Mask | None:
@@ -278,28 +291,28 @@ def _not(rows: Mask | None) -> Mask | None:
 
 
 def _slices(
-    errors: PairedErrors, test: TestRows, policy: GatePolicy
+    pair: PairedPredictions, test: TestRows, policy: GatePolicy
 ) -> tuple[SubsetComparison, ...]:
-    subsets = (_subset(name, errors, rows, policy) for name, rows in test.slices.items())
+    subsets = (_subset(name, pair, rows, policy) for name, rows in test.slices.items())
     return tuple(subset for subset in subsets if subset is not None)
 
 
 def _subset(
-    name: str, errors: PairedErrors | None, rows: Mask | None, policy: GatePolicy
+    name: str, pair: PairedPredictions | None, rows: Mask | None, policy: GatePolicy
 ) -> SubsetComparison | None:
-    if errors is None or rows is None:
+    if pair is None or rows is None:
         return None
     try:
-        comparison = compare_errors(errors.of(rows), confidence=policy.confidence)
+        comparison = _compared(pair.of(rows), policy.metric, policy)
     except NotMeasurable:  # too few rows: a fact about the subset, not an error
         comparison = None
     return SubsetComparison(name, int(rows.sum()), comparison)
 
 
 def _holdout_reuse(
-    errors: PairedErrors | None, test: TestRows, policy: GatePolicy, decisions: int
+    pair: PairedPredictions | None, test: TestRows, policy: GatePolicy, decisions: int
 ) -> HoldoutReuse | None:
-    if errors is None or test.fresh is None:
+    if pair is None or test.fresh is None:
         return None
     fresh = test.fresh
     few = min(int(fresh.sum()), int((~fresh).sum())) < policy.recent_min_rows
@@ -307,17 +320,18 @@ def _holdout_reuse(
     with suppress(NotMeasurable):  # too few rows, or no errors
         if not few:
             difference = compare_groups(
-                errors.champion, fresh, errors.where, confidence=EVIDENCE_CONFIDENCE
-            )
+                pair.actual, pair.champion, fresh, pair.where, policy.metric,
+                confidence=EVIDENCE_CONFIDENCE,
+            )  # fmt: skip
     return HoldoutReuse(
         decisions=decisions,
         fresh_rows=int(fresh.sum()),
-        fresh=None if few else _metrics_on(test, errors, fresh, policy),
-        used=None if few else _metrics_on(test, errors, ~fresh, policy),
+        fresh=None if few else _metrics_on(pair.of(fresh), policy),
+        used=None if few else _metrics_on(pair.of(~fresh), policy),
         difference=difference,
     )
 
 
-def _metrics_on(test: TestRows, errors: PairedErrors, rows: Mask, policy: GatePolicy) -> Metrics:
-    actual = test.actual[rows]
-    return measure(actual, actual + errors.champion[rows], policy.confidence, errors.where.of(rows))
+def _metrics_on(pair: PairedPredictions, policy: GatePolicy) -> Metrics:
+    """Of the champion."""
+    return measure(pair.actual, pair.champion, policy.confidence, pair.where, policy.metric)

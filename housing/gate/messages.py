@@ -1,6 +1,7 @@
 """Phrases of the checks' messages, and the figures of a comparison as JSON."""
 
-from housing.formatting import amount, round_up_2_digits, short_percent
+from housing.formatting import error_amount, round_up_2_digits, short_percent
+from housing.metric import metric_named
 from housing.records import Comparison, Metrics
 
 NO_CHAMPION = "There is no champion."
@@ -9,7 +10,8 @@ NOT_MEASURED = "It was not measured in that run."
 
 def error_against(ours: Metrics, comparison: Comparison) -> str:
     """Start of a sentence that ends with the other model's error."""
-    start = f"The challenger's error is {amount(ours.rmse.value)}"
+    value = error_amount(ours.error.value, ours.metric)
+    start = f"The challenger's {metric_named(ours.metric).label} is {value}"
     if comparison.effect == 0:
         return f"{start}, exactly"
     direction = "above" if comparison.effect > 0 else "below"
@@ -30,9 +32,10 @@ def rows_to_pass(rows: int | None) -> str:
     return f"about {round_up_2_digits(max(rows, 2))} test rows are enough"
 
 
-def figures(comparison: Comparison) -> dict[str, float | None]:
+def figures(comparison: Comparison) -> dict[str, float | str | None]:
     """A comparison as JSON."""
     return {
+        "metric": comparison.metric,
         "effect": comparison.effect,
         "upper": comparison.upper,
         "lower_two_sided": comparison.interval.lower,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from housing.formatting import amount, bound_in_words, interval, rounded_up, short_percent
+from housing.formatting import bound_in_words, error_amount, interval, rounded_up, short_percent
 from housing.gate import decision_rule, messages
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
@@ -59,7 +59,7 @@ class BeatsBaseline:
         comparison, baseline = found[nearest], evidence.baselines[nearest]
         figures: dict[str, Any] = {name: messages.figures(c) for name, c in found.items()}
         figures |= {"decided_by": nearest, "failed": dict(evidence.failed_baselines)}
-        theirs = amount(baseline.metrics.rmse.value)
+        theirs = error_amount(baseline.metrics.error.value, evidence.metric)
         if baseline.challenger is not None:
             ours = baseline.challenger
         message = (
@@ -146,7 +146,8 @@ class NoRegression:
         figures: dict[str, Any] = {**messages.figures(comparison), "margin": policy.margin}
         figures |= {"rule": policy.rule, "judged_before": list(evidence.judged_before)}
         start = (
-            f"{messages.error_against(ours, comparison)} the champion's {amount(theirs.rmse.value)}"
+            f"{messages.error_against(ours, comparison)} the champion's "
+            f"{error_amount(theirs.error.value, theirs.metric)}"
         )
         outcome = decision_rule.outcome(comparison, policy)
         if outcome == "inconclusive":
@@ -234,7 +235,9 @@ def checked(
 
 
 def checked_level(comparison: Comparison, policy: GatePolicy) -> Comparison:
-    """The comparison; ValueError unless it is finite and at the policy's confidence."""
+    """The comparison; ValueError unless finite and by the policy's metric and confidence."""
+    if comparison.metric != policy.metric:
+        raise ValueError(f"compared by {comparison.metric}, not {policy.metric}")
     if comparison.interval.confidence != policy.confidence:
         raise ValueError(
             f"compared at a confidence of {comparison.interval.confidence}, not {policy.confidence}"

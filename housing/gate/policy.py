@@ -11,7 +11,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from housing.evaluation.drift_policy import DriftPolicy
+from housing.metric import RMSLE, metric_named
 from housing.records import Json, SettingsGroup
+from housing.schema import TABLE
 
 Rule = Literal["no_regression", "superior", "non_inferior"]
 DriftAction = Literal["report", "inconclusive", "keep"]
@@ -37,7 +39,11 @@ class GatePolicy(SettingsGroup):
 
     # --- the decision
 
-    metric: Literal["rmse"] = "rmse"  # decides; other figures are reported beside it
+    metric: str = "rmse"
+    """The error by which the search chooses and the gate decides; RMSE, MAE and R² are reported
+    beside it. rmse, mae, rmsle (errors of log(1 + target), which must not be negative), or
+    pinball:Q for the quantile Q (0.5 if left out; for models that predict means only 0.5 is fair).
+    """
     rule: Rule = "no_regression"
     """no_regression: the challenger's error is not above the champion's, and the upper bound of its
     change is within the margin. superior: the upper bound is at or below zero. non_inferior: the
@@ -93,6 +99,18 @@ class GatePolicy(SettingsGroup):
 
     thresholds: Mapping[str, float] = Field(default_factory=dict)
     """Thresholds that checks declare themselves, each as THRESHOLDS__CHECK"""
+
+    @field_validator("metric")
+    @classmethod
+    def _measurable(cls, metric: str, info: ValidationInfo) -> str:
+        """The metric's full name; refused where the target has no such error."""
+        found = metric_named(metric)
+        if found.name == RMSLE and info.context is not STORED and not TABLE.non_negative:
+            raise ValueError(
+                f"rmsle takes the logarithm of 1 + {TABLE.target}, which may be negative: declare "
+                "a minimum of 0 or more for it in the problem's table, or choose rmse or mae"
+            )
+        return found.name
 
     @field_validator("thresholds")
     @classmethod

@@ -23,6 +23,7 @@ from scipy.special import ndtr, stdtrit
 from housing.formatting import short_percent, two_digits
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy, Rule
+from housing.metric import metric_named
 from housing.records import Comparison
 
 DETECTION = 0.8
@@ -63,6 +64,7 @@ class OperatingCharacteristic:
     gain_needed: float | None  # true gain promoted with probability DETECTION; None: any
     curve: tuple[tuple[float, float], ...]  # (true change, probability)
     first_curve: tuple[tuple[float, float], ...]  # for the first comparison on the rows
+    metric: str = "rmse"  # whose change it is
 
     @property
     def message(self) -> str:
@@ -74,7 +76,8 @@ class OperatingCharacteristic:
         regression = two_digits(100 * self.regression)
         return (
             f"On {self.rows:,} test rows the rule {self.rule} lets a {regression} % regression "
-            f"through in {_rate(self.passes)} of runs and {power}. {self.holds_for}"
+            f"of the {metric_named(self.metric).label} through in {_rate(self.passes)} of runs "
+            f"and {power}. {self.holds_for}"
         )
 
     @property
@@ -200,6 +203,7 @@ def operating_characteristic(
         gain_needed=gain,
         curve=tuple((x, passing(x)) for x in changes),
         first_curve=tuple((x, passing(x, 0)) for x in changes),
+        metric=comparison.metric,
     )
 
 

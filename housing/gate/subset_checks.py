@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from scipy.special import stdtrit
 
 from housing.evaluation.compare import holm, regression_p_value
-from housing.formatting import amount, change_in_words, interval, round_up_2_digits, short_percent
+from housing.formatting import (
+    change_in_words,
+    error_amount,
+    interval,
+    round_up_2_digits,
+    short_percent,
+)
 from housing.gate import decision_rule, messages
 from housing.gate.evidence import Evidence, SubsetComparison
 from housing.gate.messages import NO_CHAMPION, NOT_MEASURED
@@ -203,7 +209,8 @@ class NoCumulativeRegression:
             "margin": policy.cumulative_margin,
         }
         message = (
-            f"{messages.error_against(ours, comparison)} the {amount(former.rmse)} of "
+            f"{messages.error_against(ours, comparison)} the "
+            f"{error_amount(former.error, evidence.metric)} of "
             f"m{former.id}, the best of {former.among} former champions ({interval(comparison)}); "
             f"up to {short_percent(policy.cumulative_margin, 2)} above is tolerated."
         )

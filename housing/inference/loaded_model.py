@@ -30,7 +30,7 @@ from housing.schema import CHALLENGER
 from housing.store.data import batches, datasets
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
-from housing.store.models import artifacts, calibrations, registry
+from housing.store.models import artifacts, calibrations, registry, searches
 from housing.store.queries import time as as_text
 from housing.store.runs.predictions import PREDICTED
 
@@ -158,6 +158,7 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
     """
     with store.read() as connection:
         row = registry.model(connection, model)
+        metric = searches.metric_of(searches.get(connection, row.search))
         members = datasets.get(connection, row.version).batches
         simulated = any(batches.get(connection, batch).simulated for batch in members)
     fitted = artifacts.get_model(store, row.artifact)
@@ -178,7 +179,8 @@ def load(store: Store, model: int, *, seq: int = 0, since: datetime | None = Non
             "dataset": f"v{row.version}",
             "train_rows": row.train_rows,
             "trained_at": as_text(row.created_at),
-            "cv_rmse": row.cv_rmse,
+            "metric": metric,
+            "cv_error": row.cv_error,
             "artifact": row.artifact,
         },
         predict=checked_predictor(fitted, golden).predict,

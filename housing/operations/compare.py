@@ -43,9 +43,7 @@ def side_by_side(
         model = artifacts.get_model(store, row.artifact)
         predicted.append(np.asarray(model.predict(test[list(schema.FEATURES)]), dtype=np.float64))
     progress.report("compare", len(rows), len(rows), "the intervals")
-    return SideBySide(
-        version,
-        measure(actual, predicted[0], policy.confidence, where),
-        measure(actual, predicted[1], policy.confidence, where),
-        compare(actual, predicted[0], predicted[1], where, confidence=policy.confidence),
-    )
+    one, other = (measure(actual, p, policy.confidence, where, policy.metric) for p in predicted)
+    ours, theirs = predicted
+    change = compare(actual, ours, theirs, where, policy.metric, confidence=policy.confidence)
+    return SideBySide(version, one, other, change)

@@ -21,6 +21,7 @@ from housing.inference.columns import columns_of_frame
 from housing.inference.explain import GROUPS, explain
 from housing.inference.loaded_model import Floats, LoadedModel, load, stored_predictions
 from housing.keys import KEY_COLUMN
+from housing.metric import RMSE
 from housing.records import Interval, Metrics, UnseenPlaces
 from housing.report.card import (
     CardFacts,
@@ -48,14 +49,16 @@ time."""
 
 def write(store: Store, settings: Settings, model: int) -> tuple[Path, Path, CardFacts]:
     """Write the card of a model; returns the Markdown and HTML file and their data."""
-    facts = collect(store, model, settings.value)
+    facts = collect(store, model, settings.value, settings.gate.metric)
     paths = tuple(settings.home / "reports" / f"card-m{model}.{kind}" for kind in ("md", "html"))
     for path, text in zip(paths, (markdown(facts), rendered(facts)), strict=True):
         write_page(path, text.encode())
     return paths[0], paths[1], facts
 
 
-def collect(store: Store, model: int, value: ValueSettings | None = None) -> CardFacts:
+def collect(
+    store: Store, model: int, value: ValueSettings | None = None, metric: str = RMSE
+) -> CardFacts:
     """The data of a card, measured on the test side of the model's own dataset, by the
     answers that its verdict has kept or, where they are gone, by asking it again."""
     with store.read() as connection:
@@ -70,7 +73,7 @@ def collect(store: Store, model: int, value: ValueSettings | None = None) -> Car
     frame = datasets.read(store, row.version)
     test = datasets.test_rows(frame)
     answers = stored_predictions(store, row, test[KEY_COLUMN].to_numpy())
-    metrics, median, slices, examples = _measured(served, test, answers)
+    metrics, median, slices, examples = _measured(served, test, answers, metric)
     calibration = served.calibration
     known = FAMILIES.get(row.family)
     return CardFacts(
@@ -90,7 +93,8 @@ def collect(store: Store, model: int, value: ValueSettings | None = None) -> Car
         parameters=row.parameters,
         candidates=len(trials),
         folds=plan["folds"],
-        cv_rmse=row.cv_rmse,
+        metric=plan.get("metric", RMSE),
+        cv_error=row.cv_error,
         metrics=metrics,
         median_error=median,
         nominal=None if calibration.interval is None else calibration.interval.nominal,
@@ -109,14 +113,14 @@ def collect(store: Store, model: int, value: ValueSettings | None = None) -> Car
 
 
 def _measured(
-    served: LoadedModel, test: pd.DataFrame, answers: Floats | None
+    served: LoadedModel, test: pd.DataFrame, answers: Floats | None, metric: str
 ) -> tuple[Metrics | None, float | None, list[SliceFigures], list[Example]]:
     if len(test) < 2:
         return None, None, [], []
     actual = test[schema.TARGET].to_numpy(np.float64)
     predicted = served.predict(columns_of_frame(test)) if answers is None else answers
     try:
-        metrics = measure(actual, predicted, where=row_cells(test))
+        metrics = measure(actual, predicted, where=row_cells(test), metric=metric)
     except NotMeasurable:
         return None, None, [], []
     size = np.abs(actual - predicted)
@@ -141,7 +145,7 @@ def _slices(served: LoadedModel, test: pd.DataFrame, predicted: Any) -> list[Sli
         metrics = measure(actual[rows], predicted[rows], where=where.of(rows))
         rest: Interval | None = None
         with suppress(NotMeasurable):  # a group of all rows
-            rest = compare_groups(predicted - actual, rows, where, confidence=0.95)
+            rest = compare_groups(actual, predicted, rows, where, confidence=0.95)
         found.append(
             SliceFigures(
                 column, name, metrics.rows, metrics.rmse, inside.get((column, name)),

@@ -15,6 +15,7 @@ from housing.errors import HousingError
 from housing.gate import evidence as records
 from housing.gate import policy as policies
 from housing.gate.evidence import HoldoutReuse
+from housing.metric import RMSE
 from housing.pipeline import data_page, model_card
 from housing.pipeline.notices import notices
 from housing.pipeline.run_context import RunContext
@@ -141,6 +142,7 @@ def _with_models(
         curves=tuple(TypeAdapter(list[Curve]).validate_python(search.curves or ())),
         preprocessing=tuple(search.preprocessing or ()),
         challenger=f"m{model.id} ({model.family})",
+        search_metric=searches.metric_of(search),
         trials=trials,
         best=best(trials).candidate.index,
         importances=model.importances,
@@ -173,18 +175,23 @@ def _test_set(store: Store, evaluation: Row[Any]) -> TestSet:
 
 
 def _history(connection: Connection) -> dict[str, Any]:
-    """At each verdict: the error of the model that it made or kept champion, and test-set reuse."""
+    """At each verdict: the error of the model that it made or kept champion, and test-set reuse.
+
+    Errors are by the newest evidence's metric, where older evidence has it.
+    """
+    found = registry.newest_evaluations(connection, HISTORY_SHOWN)
+    metric = records.read(found[0].evidence).metric if found else RMSE
     errors: list[tuple[datetime, Interval]] = []
     reuse: list[tuple[datetime, HoldoutReuse]] = []
-    for row in reversed(registry.newest_evaluations(connection, HISTORY_SHOWN)):
+    for row in reversed(found):
         evidence = records.read(row.evidence)
         promoted = row.outcome == "promote" or evidence.champion is None
         model = evidence.challenger if promoted else evidence.champion
-        if model is not None and model.metrics is not None:
-            errors.append((row.created_at, model.metrics.rmse))
+        if model is not None and model.metrics is not None and (error := model.metrics.by(metric)):
+            errors.append((row.created_at, error))
         if evidence.holdout_reuse is not None:
             reuse.append((row.created_at, evidence.holdout_reuse))
-    return {"history": tuple(errors), "holdout_reuse": tuple(reuse)}
+    return {"metric": metric, "history": tuple(errors), "holdout_reuse": tuple(reuse)}
 
 
 def _quarantine(store: Store, came: Sequence[Row[Any]]) -> Iterator[QuarantinedRow]:
@@ -207,7 +214,7 @@ def _shown(settings: Settings) -> dict[str, str]:
         "families": ", ".join(settings.search.families),
         "candidates": str(settings.search.n_trials),
         "folds": str(settings.search.folds),
-        "gate": f"{settings.gate.rule}, margin {settings.gate.margin:.1%}",
+        "gate": f"{settings.gate.metric}, {settings.gate.rule}, margin {settings.gate.margin:.1%}",
     }
 
 

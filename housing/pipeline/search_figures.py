@@ -18,7 +18,7 @@ from housing.pipeline.evidence_context import latency
 from housing.records import Candidate, Member, Trial
 from housing.store.models import artifacts
 from housing.training.candidates import BASELINES, FAMILIES
-from housing.training.curves import SCORING, Curve, learning, ranges, validation
+from housing.training.curves import Curve, learning, ranges, scorer, validation
 from housing.training.fit import fit_members
 from housing.training.sampling import folds, sample
 from housing.training.search import best
@@ -36,7 +36,7 @@ def comparison(
     and the same of each baseline with its errors by fold."""
     rows = sample(len(X), plan)
     X, labels = X.iloc[rows], np.asarray(y, dtype=np.float64)[rows]
-    whole = [trial for trial in trials if trial.rmse < float("inf")]
+    whole = [trial for trial in trials if trial.cv_error < float("inf")]
     chosen = [
         best([t for t in whole if t.candidate.family == family]).candidate
         for family in dict.fromkeys(trial.candidate.family for trial in whole)
@@ -69,7 +69,7 @@ def _baseline(
     try:
         with one_thread_each(plan.workers):
             found = cross_validate(
-                model, X, y, cv=list(folds(len(X), plan)), scoring=SCORING,
+                model, X, y, cv=list(folds(len(X), plan)), scoring=scorer(plan.metric),
                 return_train_score=True, error_score="raise",
             )  # fmt: skip
         with one_thread():
@@ -77,8 +77,8 @@ def _baseline(
     except Exception as failure:  # noqa: BLE001 - a baseline must not end a search
         return {"error": f"{type(failure).__name__}: {failure}"}
     return {
-        "fold_rmse": (-found["test_score"]).tolist(),
-        "fold_train_rmse": (-found["train_score"]).tolist(),
+        "fold_errors": (-found["test_score"]).tolist(),
+        "fold_train_errors": (-found["train_score"]).tolist(),
         "fit_seconds": float(found["fit_time"].mean()),
         **costs,
     }

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 
 from housing import progress, schema
 from housing.errors import Corrupt, HousingError, NothingToTrainOn
-from housing.formatting import amount, duration
+from housing.formatting import duration, error_amount
 from housing.keys import KEY_COLUMN, Keys
 from housing.pipeline import search_figures
 from housing.pipeline.run_context import RunContext
@@ -145,7 +145,7 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
     out_of_fold = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
     choice = {
         "models": [[candidate, count] for candidate, count in found.choice.models.items()],
-        "cv_rmse": found.choice.rmse,
+        "cv_error": found.choice.cv_error,
     }
     searches.finish(store, search, choice, put_frame(store, out_of_fold))
     return search
@@ -211,7 +211,7 @@ def _run(
     log.info("search: %d candidates, at most %d fits, about %s", len(tried), total, about)
 
     def report() -> None:
-        progress.report("search", len(scored), total, _so_far(ended.values()))
+        progress.report("search", len(scored), total, _so_far(ended.values(), plan.metric))
 
     def keep_score(score: Score) -> None:
         searches.record_score(store, search, score)
@@ -237,9 +237,9 @@ def _run(
     )
 
 
-def _so_far(trials: Iterable[Trial]) -> str:
-    lowest = min((t.rmse for t in trials), default=float("inf"))
-    return f"best error so far {amount(lowest)}" if lowest < float("inf") else ""
+def _so_far(trials: Iterable[Trial], metric: str) -> str:
+    lowest = min((t.cv_error for t in trials), default=float("inf"))
+    return f"best error so far {error_amount(lowest, metric)}" if lowest < float("inf") else ""
 
 
 def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
@@ -284,7 +284,7 @@ def fit(store: Store, run: RunContext, search: int, settings: Settings) -> int:
         "parameters": dict(winner.candidate.parameters),
         "members": [asdict(member) for member in members],
         "seed": plan.seed,
-        "cv_rmse": row.cv_rmse,
+        "cv_error": row.cv_error,
         "out_of_fold": row.out_of_fold,
         "train_rows": len(y),
         "train_keys": keys_digest(train_keys),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from housing.report import plots
 from housing.report.data import RunReport
 from housing.report.plot_style import RenderedFigure, standalone
-from housing.report.run_page import MODEL_FIGURES, decision
+from housing.report.run_page import decision, model_figures
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ def pictures(report: RunReport) -> Iterator[Picture]:
     """The available pictures, the most informative first."""
     drawn: tuple[tuple[str, str, RenderedFigure | None], ...] = (
         ("decision", "The decision", decision(report)),
-        ("search", "The search", plots.search(report.trials, report.best)),
+        ("search", "The search", plots.search(report.trials, report.best, report.search_metric)),
         *(
             (
                 f"curve-{number}",
@@ -40,7 +40,7 @@ def pictures(report: RunReport) -> Iterator[Picture]:
         (
             "history",
             "The champion's error over time",
-            plots.history(report.history) if len(report.history) > 1 else None,
+            plots.history(report.history, report.metric) if len(report.history) > 1 else None,
         ),
     )
     for key, title, plot in drawn:
@@ -59,5 +59,5 @@ def models_table(report: RunReport) -> list[dict[str, str]]:
     return [
         {"figure": label}
         | {name: figure(metrics) if metrics else "not finite" for name, metrics in models.items()}
-        for label, figure in MODEL_FIGURES
+        for label, figure in model_figures(evidence.metric)
     ]

@@ -68,7 +68,8 @@ class CardFacts:
     parameters: Mapping[str, Any]
     candidates: int
     folds: int
-    cv_rmse: float
+    metric: str  # by which it was searched
+    cv_error: float
     metrics: Metrics | None
     median_error: float | None  # median absolute error
     nominal: float | None

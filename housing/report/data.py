@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from housing.gate.evidence import Evidence, HoldoutReuse
 from housing.gate.policy import GatePolicy
+from housing.metric import RMSE
 from housing.records import (
     BatchSummary,
     DatasetProfile,
@@ -66,6 +67,7 @@ class RunReport:
     policy: GatePolicy | None = None
     verdict: Verdict | None = None
 
+    search_metric: str = RMSE  # of trials, comparison and curves
     trials: tuple[Trial, ...] = ()
     comparison: Mapping[str, Any] = field(default_factory=dict)  # families and baselines
     curves: tuple[Curve, ...] = ()  # learning and validation curve, where measured
@@ -80,6 +82,7 @@ class RunReport:
     quarantine: tuple[QuarantinedRow, ...] = ()
     dataset: DatasetProfile | None = None
     steps: tuple[StepTime, ...] = ()
-    history: tuple[tuple[datetime, Interval], ...] = ()  # champion's RMSE per run
+    metric: str = RMSE  # of the next, the newest evidence's
+    history: tuple[tuple[datetime, Interval], ...] = ()  # champion's error per run
     holdout_reuse: tuple[tuple[datetime, HoldoutReuse], ...] = ()  # per run
     settings: Mapping[str, str] = field(default_factory=dict)  # without secrets

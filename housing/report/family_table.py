@@ -6,18 +6,19 @@ from statistics import fmean, pstdev
 from types import MappingProxyType
 from typing import Any
 
-from housing.formatting import duration, percent, value_text, with_unit
+from housing.formatting import duration, error_label, error_text, percent
+from housing.metric import RMSE
 from housing.records import Trial
 
 
 @dataclass(frozen=True)
 class FamilyFigures:
-    """A family's best trial of a search; errors in the target's unit, over the folds."""
+    """A family's best trial of a search; errors by the search's metric, over the folds."""
 
     family: str
     candidates: int
-    rmse: tuple[float, ...]  # of each fold; empty where no trial was scored on every fold
-    train_rmse: float | None  # mean over the folds, on the rows of each fit
+    errors: tuple[float, ...]  # of each fold; empty where no trial was scored on every fold
+    train_error: float | None  # mean over the folds, on the rows of each fit
     fit_seconds: float  # mean over the folds of the best trial
     bytes: int | None = None  # of the stored model; None where it was not measured
     latency: float | None = None  # of one row, milliseconds
@@ -25,7 +26,7 @@ class FamilyFigures:
     @property
     def mean(self) -> float:
         """Mean error over the folds; infinity without one."""
-        return fmean(self.rmse) if self.rmse else float("inf")
+        return fmean(self.errors) if self.errors else float("inf")
 
 
 def by_family(
@@ -36,14 +37,14 @@ def by_family(
     found = [_baseline(n, facts) for n, facts in comparison.get("baselines", {}).items()]
     for family in dict.fromkeys(trial.candidate.family for trial in trials):
         its = [trial for trial in trials if trial.candidate.family == family]
-        best = min(its, key=lambda trial: (trial.rmse, trial.so_far))
-        whole = best.rmse < float("inf")
-        train = best.fold_train_rmse
+        best = min(its, key=lambda trial: (trial.cv_error, trial.so_far))
+        whole = best.cv_error < float("inf")
+        train = best.fold_train_errors
         found.append(
             FamilyFigures(
-                family, len(its), best.fold_rmse if whole else (),
+                family, len(its), best.fold_errors if whole else (),
                 fmean(train) if whole and train else None,
-                best.seconds / max(len(best.fold_rmse), 1), **costs.get(family, {}),
+                best.seconds / max(len(best.fold_errors), 1), **costs.get(family, {}),
             )
         )  # fmt: skip
     return tuple(sorted(found, key=lambda figures: figures.mean))
@@ -51,23 +52,27 @@ def by_family(
 
 def _baseline(name: str, facts: Mapping[str, Any]) -> FamilyFigures:
     """Of a baseline, as `search_figures.comparison` has it; one that failed has no errors."""
-    train = facts.get("fold_train_rmse")
+    train = facts.get("fold_train_errors")
     return FamilyFigures(
-        f"baseline {name}", 1, tuple(facts.get("fold_rmse", ())), fmean(train) if train else None,
+        f"baseline {name}", 1, tuple(facts.get("fold_errors", ())), fmean(train) if train else None,
         facts.get("fit_seconds", 0.0), facts.get("bytes"), facts.get("latency"),
     )  # fmt: skip
 
 
-def as_rows(figures: Sequence[FamilyFigures]) -> list[dict[str, str]]:
+def as_rows(figures: Sequence[FamilyFigures], metric: str = RMSE) -> list[dict[str, str]]:
     """The table as texts, a row a family."""
+
+    def text(error: float | None) -> str:
+        return "" if error is None else error_text(error, metric)
+
     return [
         {
             "family": f.family,
-            with_unit("cross-validated RMSE"): value_text(f.mean) if f.rmse else "failed",
-            "sd over folds": value_text(pstdev(f.rmse)) if f.rmse else "",
-            "lowest fold": value_text(min(f.rmse)) if f.rmse else "",
-            "highest fold": value_text(max(f.rmse)) if f.rmse else "",
-            "on training rows": "" if f.train_rmse is None else value_text(f.train_rmse),
+            error_label("cross-validated", metric): text(f.mean) if f.errors else "failed",
+            "sd over folds": text(pstdev(f.errors)) if f.errors else "",
+            "lowest fold": text(min(f.errors, default=None)),
+            "highest fold": text(max(f.errors, default=None)),
+            "on training rows": text(f.train_error),
             "one fit": duration(f.fit_seconds),
             "size": "" if f.bytes is None else f"{f.bytes / 1e6:,.1f} MB",
             "latency": "" if f.latency is None else f"{f.latency:.2g} ms",

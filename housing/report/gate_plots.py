@@ -12,6 +12,7 @@ from housing.gate import decision_rule
 from housing.gate.evidence import Evidence, HoldoutReuse
 from housing.gate.policy import GatePolicy
 from housing.gate.power import DETECTION, OperatingCharacteristic
+from housing.metric import MAE, RMSE, metric_named
 from housing.records import ColumnDrift, Comparison, DriftReport
 from housing.report.plot_style import (
     LOOK,
@@ -44,8 +45,11 @@ def forest_rows(evidence: Evidence, policy: GatePolicy) -> list[ForestRow]:
     if evidence.comparison is not None:
         limit = decision_rule.limit(decision_rule.effective_policy(evidence, policy))
         rows.append(("all rows", evidence.comparison, limit))
-    if evidence.mae is not None:
-        rows.append(("all rows, mean absolute error", evidence.mae, None))
+    rows += [
+        (f"all rows, {metric_named(metric).label}", other, None)
+        for metric, other in ((MAE, evidence.mae), (RMSE, evidence.rmse))
+        if other is not None
+    ]
     beside = (
         (evidence.recent, policy.recent_margin, policy.recent_min_rows),
         (evidence.uncapped, policy.uncapped_margin, policy.slice_min_rows),
@@ -72,7 +76,8 @@ def forest(evidence: Evidence, policy: GatePolicy) -> RenderedFigure | None:
             _draw_row(axes, y, c, edge, size=4 + 5 * (c.rows / found[0][1].rows) ** 0.5)
         rows(axes, names)
         scale(axes.xaxis, [-edge, edge], change_labels)
-        axes.set_xlabel(wrapped("change of the error; further left is better"))
+        label = metric_named(evidence.metric).label
+        axes.set_xlabel(wrapped(f"change of the error ({label}); further left is better"))
         worst = max(found, key=lambda row: row[1].effect)
         alt = (
             f"Change of the error on {len(found)} sets of rows; the largest is "
@@ -126,7 +131,8 @@ def characteristic(found: OperatingCharacteristic, effect: float | None = None) 
         points = [*x, found.regression, -(found.gain_needed or 0.0)]
         scale(axes.xaxis, points, change_labels, least=LEAST_CHANGE)
         scale(axes.yaxis, [0, 1], share_labels, zero=True)
-        axes.set_xlabel(wrapped("true change of the error; further left is better"))
+        label = metric_named(found.metric).label
+        axes.set_xlabel(wrapped(f"true change of the error ({label}); further left is better"))
         heading(axes, "probability of passing")
         legend(figure, axes)
         return finished(figure, "characteristic", found.message)

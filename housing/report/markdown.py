@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from housing.formatting import changed, count, writable
 from housing.report import wording
 from housing.report.data import RunReport
-from housing.report.run_page import MODEL_FIGURES, seen
+from housing.report.run_page import model_figures, seen
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]|~$]|(?<=www)\.|:(?=//)|!(?=\[)|^[#+\-=]")
 """Characters with a meaning in Markdown: markup, links, headings, lists."""
@@ -62,13 +62,13 @@ def _models(report: RunReport) -> Iterator[str]:
         "| | " + " | ".join(escape(name) for name, _ in models) + " |",
         "|---|" + "---:|" * len(models),
     ]
-    for label, figure in MODEL_FIGURES:
+    for label, figure in model_figures(evidence.metric):
         cells = [figure(metrics) if metrics else "not finite" for _, metrics in models]
         rows.append(f"| {label} | " + " | ".join(cells) + " |")
     yield "\n".join(rows)
     if evidence.comparison is not None:
         yield f"Change of the error: **{changed(evidence.comparison)}**"
-        seeds = wording.seed_variance(evidence.seed_variance)
+        seeds = wording.seed_variance(evidence.seed_variance, evidence.metric)
         yield f"Variance from the training seed is not included: {seeds}."
     could = seen(report)
     if could is not None:

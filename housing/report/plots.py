@@ -9,16 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 
 from housing.formatting import (
-    amount,
     axis_labels,
     bound,
     change,
     change_labels,
     count,
+    error_amount,
+    error_label,
+    error_text,
     percent,
-    value_text,
     with_unit,
 )
+from housing.metric import RMSE, metric_named
 from housing.records import Comparison, Interval, Trial
 from housing.report.data import Column, TestSet
 from housing.report.plot_style import (
@@ -74,7 +76,8 @@ def decision(
         )  # fmt: skip
         for row, c in enumerate(comparisons.values()):
             _draw_interval(axes, row, c, limit)
-        axes.set_xlabel(wrapped("change of the error (RMSE); further left is better"))
+        label = metric_named(next(iter(comparisons.values())).metric).label
+        axes.set_xlabel(wrapped(f"change of the error ({label}); further left is better"))
         words = "; ".join(
             f"{label} {change(c.effect)}, interval {change(c.interval.lower)} to "
             f"{change(c.interval.upper)}, at worst {bound(c.upper)}".strip()
@@ -111,47 +114,47 @@ def _draw_interval(axes: Axes, row: int, c: Comparison, limit: float) -> None:
 # --- the search ---------------------------------------------------------------------------
 
 
-def search(trials: Sequence[Trial], best: int | None) -> RenderedFigure | None:
+def search(trials: Sequence[Trial], best: int | None, metric: str = RMSE) -> RenderedFigure | None:
     """Error of each candidate that was scored on all folds, with their spread, and the best so far.
 
     Candidates that failed, were stopped early or are far above the others stand above the axis,
     without a value. None where nothing was scored.
     """
     ordered = sorted(trials, key=lambda trial: trial.candidate.index)
-    scored = [t for t in ordered if np.isfinite(t.rmse)]
+    scored = [t for t in ordered if np.isfinite(t.cv_error)]
     if not scored:
         return None
-    edge = _upper_edge([trial.rmse for trial in scored])
-    shown = [trial for trial in scored if trial.rmse <= edge]
+    edge = _upper_edge([trial.cv_error for trial in scored])
+    shown = [trial for trial in scored if trial.cv_error <= edge]
     apart = {
-        f"above {axis_labels([edge])[0]}": ("^", [t for t in scored if t.rmse > edge]),
+        f"above {axis_labels([edge])[0]}": ("^", [t for t in scored if t.cv_error > edge]),
         "stopped": ("|", [t for t in ordered if t.stopped]),
         "failed": ("x", [t for t in ordered if t.error]),
     }
     with canvas(3.5) as (figure, axes):
         for number, family in enumerate(dict.fromkeys(t.candidate.family for t in shown)):
             _draw_family(axes, number, [t for t in shown if t.candidate.family == family])
-        lowest = np.minimum.accumulate([trial.rmse for trial in shown])
+        lowest = np.minimum.accumulate([trial.cv_error for trial in shown])
         where = [trial.candidate.index for trial in shown]
         last = ordered[-1].candidate.index
         axes.step(
             [*where, last], [*lowest, lowest[-1]], where="post", color=LOOK.faint, zorder=0,
             label="best so far",
         )  # fmt: skip
-        scale(axes.yaxis, [v for t in shown for v in (t.rmse, *t.fold_rmse)], axis_labels)
+        scale(axes.yaxis, [v for t in shown for v in (t.cv_error, *t.fold_errors)], axis_labels)
         counts(axes.xaxis, ordered[0].candidate.index, last)
-        _mark_winner(axes, [t for t in shown if t.candidate.index == best])
+        _mark_winner(axes, [t for t in shown if t.candidate.index == best], metric)
         levels = _draw_apart(axes, {name: each for name, each in apart.items() if each[1]})
-        heading(axes, with_unit("cross-validation RMSE"), levels)
+        heading(axes, error_label("cross-validation", metric), levels)
         axes.set_xlabel("trial")
         legend(figure, axes)
         failed, stopped = (len(apart[name][1]) for name in ("failed", "stopped"))
-        first = min(scored, key=lambda trial: trial.rmse)
+        first = min(scored, key=lambda trial: trial.cv_error)
         alt = (
             f"Scores of {count(len(trials))} trials, of which {failed} failed"
             + (f" and {stopped} were stopped early" if stopped else "")
-            + f". The lowest error is {amount(first.rmse)}: trial {first.candidate.index}, "
-            f"{first.candidate.family}."
+            + f". The lowest error is {error_amount(first.cv_error, metric)}: trial "
+            f"{first.candidate.index}, {first.candidate.family}."
         )
         return finished(figure, "search", alt)
 
@@ -159,21 +162,21 @@ def search(trials: Sequence[Trial], best: int | None) -> RenderedFigure | None:
 def _draw_family(axes: Axes, number: int, trials: Sequence[Trial]) -> None:
     style = number % len(LOOK.families)
     color, where = LOOK.families[style], [trial.candidate.index for trial in trials]
-    ends = np.array([(min(t.fold_rmse), max(t.fold_rmse)) for t in trials])
+    ends = np.array([(min(t.fold_errors), max(t.fold_errors)) for t in trials])
     axes.vlines(where, *ends.T, color=color, lw=1.2, alpha=0.4)
     axes.plot(
-        where, [trial.rmse for trial in trials], LOOK.markers[style], color=color, ms=6,
+        where, [trial.cv_error for trial in trials], LOOK.markers[style], color=color, ms=6,
         label=named(trials[0].candidate.family),
     )  # fmt: skip
 
 
-def _mark_winner(axes: Axes, winners: Sequence[Trial]) -> None:
+def _mark_winner(axes: Axes, winners: Sequence[Trial], metric: str) -> None:
     for trial in winners:
-        place = (trial.candidate.index, trial.rmse)
+        place = (trial.candidate.index, trial.cv_error)
         axes.plot(*place, "o", ms=12, mfc="none", color=LOOK.ink)
         axes.annotate(
-            value_text(trial.rmse), place, (0, -9), textcoords="offset points", va="top",
-            ha=_side(axes, trial.candidate.index), fontweight="bold",
+            error_text(trial.cv_error, metric), place, (0, -9), textcoords="offset points",
+            va="top", ha=_side(axes, trial.candidate.index), fontweight="bold",
         )  # fmt: skip
 
 
@@ -349,12 +352,12 @@ def curve(found: Curve) -> RenderedFigure:
         scale(axes.xaxis, found.values, axis_labels)
         scale(axes.yaxis, [*found.train, *found.validation], axis_labels)
         axes.set_xlabel(wrapped(found.label))
-        heading(axes, with_unit("error, RMSE"))
+        heading(axes, error_label("error,", found.metric))
         legend(figure, axes)
         return finished(figure, f"curve-{found.parameter or 'rows'}", found.message)
 
 
-def history(runs: Sequence[tuple[datetime, Interval]]) -> RenderedFigure:
+def history(runs: Sequence[tuple[datetime, Interval]], metric: str = RMSE) -> RenderedFigure:
     """The champion's error per run (at least one), each on that run's test set."""
     ordered = sorted(runs, key=lambda each: each[0])
     days = [day for day, _ in ordered]
@@ -365,12 +368,15 @@ def history(runs: Sequence[tuple[datetime, Interval]]) -> RenderedFigure:
         dates(axes, days)
         last = float(values[-1, 0])
         axes.annotate(
-            value_text(last), (1, last), (4, 0), ("axes fraction", "data"), va="center",
+            error_text(last, metric), (1, last), (4, 0), ("axes fraction", "data"), va="center",
             textcoords="offset points", fontweight="bold", annotation_clip=False,
         )  # fmt: skip
-        heading(axes, with_unit("champion's error, RMSE"))
+        heading(axes, error_label("champion's error,", metric))
+        first, end, highest = (
+            error_amount(float(v), metric) for v in (values[0, 0], last, values[:, 0].max())
+        )
         alt = (
-            f"The champion's error over {len(values)} runs: first {amount(float(values[0, 0]))}, "
-            f"last {amount(last)}, highest {amount(float(values[:, 0].max()))}."
+            f"The champion's error over {len(values)} runs: first {first}, last {end}, highest "
+            f"{highest}."
         )
         return finished(figure, "history", alt)

@@ -21,6 +21,7 @@ from housing.gate.power import (
     earlier_comparisons,
     operating_characteristic,
 )
+from housing.metric import RMSE
 from housing.records import Metrics
 from housing.report import gate_plots, plots, wording
 from housing.report.data import RunReport
@@ -34,7 +35,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 DRIFTED_SHOWN = 4
 """Drifted columns with a plot of their own."""
 
-MODEL_FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
+Figures = tuple[tuple[str, Callable[[Metrics], str]], ...]
+
+MODEL_FIGURES: Figures = (
     (formatting.with_unit("Error, RMSE"), lambda m: formatting.value_text(m.rmse.value)),
     (f"its {formatting.INTERVAL}", lambda m: formatting.limits(m.rmse)),
     (formatting.with_unit("Mean absolute error"), lambda m: formatting.value_text(m.mae)),
@@ -53,6 +56,18 @@ MODEL_DETAILS: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
 """Rows that explain others and decide nothing."""
 
 
+def model_figures(metric: str) -> Figures:
+    """The rows of the table of models, that of the deciding metric first."""
+    if metric == RMSE:
+        return MODEL_FIGURES
+    name = formatting.error_label("Deciding error,", metric)
+    return (
+        (name, lambda m: formatting.error_text(m.error.value, metric)),
+        (f"its {formatting.INTERVAL}", lambda m: formatting.limits(m.error, metric)),
+        *MODEL_FIGURES,
+    )
+
+
 def render(report: RunReport) -> str:
     """The whole page. Texts from outside (file names, values, messages) are escaped."""
     test, importances, unit = report.test, report.importances, report.importance_unit
@@ -66,12 +81,12 @@ def render(report: RunReport) -> str:
         seen=seen(report),
         **_gate_plots(report),
         models=list(_models(report)),
-        model_figures=MODEL_FIGURES,
+        model_figures=model_figures(report.evidence.metric if report.evidence else RMSE),
         model_details=MODEL_DETAILS,
         baselines=report.evidence.baselines if report.evidence else {},
         totals=wording.totals(report.batches),
-        search=plots.search(report.trials, report.best),
-        families=as_rows(by_family(report.trials, report.comparison)),
+        search=plots.search(report.trials, report.best, report.search_metric),
+        families=as_rows(by_family(report.trials, report.comparison), report.search_metric),
         curves=[(plots.curve(curve), curve.message) for curve in report.curves],
         preprocessing=preprocessing_table(report.preprocessing),
         failures=[trial for trial in report.trials if trial.error],
@@ -80,7 +95,7 @@ def render(report: RunReport) -> str:
         importances=plots.importances(importances, unit) if importances else None,
         predicted=plots.predicted_vs_actual(test) if test else None,
         map=plots.error_map(test) if test else None,
-        history=plots.history(report.history) if len(report.history) > 1 else None,
+        history=plots.history(report.history, report.metric) if len(report.history) > 1 else None,
         seconds=sum(step.seconds for step in report.steps),
     )
     return formatting.writable(text)
@@ -168,6 +183,9 @@ def environment() -> Environment:
     environment.filters.update(
         count=formatting.count,
         amount=formatting.amount,
+        error=formatting.error_amount,
+        error_text=formatting.error_text,
+        error_label=formatting.error_label,
         value=formatting.value_text,
         with_unit=formatting.with_unit,
         limits=formatting.limits,

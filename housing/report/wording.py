@@ -1,6 +1,6 @@
 """Phrases of the report: headlines, next steps, check marks. Figures are in `formatting`."""
 
-from housing.formatting import percent, value_text
+from housing.formatting import error_text, percent
 from housing.gate.evidence import SeedVariance
 from housing.records import BatchSummary, CheckResult, RunOutcome
 from housing.report.data import RunReport
@@ -46,13 +46,13 @@ def next_step(report: RunReport) -> str:
             return f"Nothing to do: {serving} stays in service."
 
 
-def seed_variance(found: SeedVariance | None) -> str:
+def seed_variance(found: SeedVariance | None, metric: str) -> str:
     """Variance from the training seed, which the interval does not include."""
     if found is None:
         return "not measured: a single model"
-    alone = " to ".join(value_text(v) for v in (min(found.rmse), max(found.rmse)))
+    alone = " to ".join(error_text(v, metric) for v in (min(found.errors), max(found.errors)))
     return (
-        f"other seeds of its {len(found.rmse)} members would change its error by about "
+        f"other seeds of its {len(found.errors)} members would change its error by about "
         f"{percent(found.spread, 2)} (each alone: {alone})"
     )
 

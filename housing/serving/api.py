@@ -32,6 +32,7 @@ from housing.serving.response_models import (
 )
 from housing.serving.uploads import CSV, PARQUET, score_upload
 from housing.store.models import registry
+from housing.store.queries import error_by
 from housing.store.queries import time as as_text
 
 NEIGHBOURS = 8
@@ -227,7 +228,8 @@ def model(request: Request) -> Response:
             "notice": served.notice,
             "champion_since": as_text(served.since),
             "promotion": served.seq,
-            "test_rmse": None if metrics is None else metrics["rmse"],
+            "test_error": metrics and error_by(metrics, served.model_facts["metric"]),
+            "test_rmse": metrics and metrics["rmse"],
             "test_rows": None if metrics is None else metrics["rows"],
             "nominal_coverage": None if interval is None else interval.nominal,
             "coverage": None if coverage is None else vars(coverage),

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from housing.errors import NoRollbackTarget
+from housing.metric import RMSE, metric_named
 from housing.monitoring.signals import STATES, state
 from housing.serving.app_state import AppState
 from housing.serving.shadow_comparison import ShadowComparison, compare_shadow
@@ -57,16 +58,26 @@ def overview(app: AppState) -> dict[str, Any]:
 
 
 def _error_history(connection: Connection) -> Iterator[dict[str, Any]]:
-    """The test error of each run's champion with its interval, oldest first."""
-    for row in reversed(registry.newest_evaluations(connection, EVALUATIONS)):
+    """The test error of each run's champion with its interval, oldest first.
+
+    By the newest evidence's metric, where older evidence has it; `rmse` is in the target's unit.
+    """
+    found = registry.newest_evaluations(connection, EVALUATIONS)
+    metric = metric_named(found[0].evidence.get("metric", RMSE) if found else RMSE)
+    for row in reversed(found):
         promoted = row.outcome == "promote" or row.evidence["champion"] is None
         champion = row.evidence["challenger" if promoted else "champion"]
-        if champion is not None and champion["metrics"] is not None:
+        if champion is None or champion["metrics"] is None:
+            continue
+        if error := queries.error_by(champion["metrics"], metric.name):
             yield {
                 "at": as_text(row.created_at),
                 "model": named("m", champion["id"]),
                 "outcome": row.outcome,
-                **champion["metrics"]["rmse"],
+                "metric": metric.label,
+                "has_unit": metric.has_unit,
+                "rmse": champion["metrics"]["rmse"]["value"],
+                **error,
             }
 
 

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from housing.inference.columns import row_at
 from housing.inference.loaded_model import SIMULATED, LoadedModel
+from housing.metric import metric_named
 from housing.report.design.stylesheet import css
 from housing.schema import CATALOGUE, COORDINATES, FEATURES, LOCATION, PROBLEM, WORDING
 from housing.serving.api import json_response
@@ -68,13 +69,21 @@ async def form(request: Request) -> Response:
     return json_response(
         {
             "model": served.name,
-            "error": served.model_facts["cv_rmse"],
+            "error": _size_of_errors(served),
             "value_range": served.calibration.value_range,
             "simulated": served.simulated,
             "notice": f"{source}{WORDING.caution}",
             "location": location,
             "fields": [_field(served, name) for name in FEATURES],
         }
+    )
+
+
+def _size_of_errors(served: LoadedModel) -> float:
+    """The model's error in the target's unit, by which the page rounds predictions."""
+    error, metric = served.model_facts["cv_error"], metric_named(served.model_facts["metric"])
+    return float(
+        error if metric.has_unit else error * max(map(abs, served.calibration.value_range))
     )
 
 

@@ -113,10 +113,15 @@ class ModelFacts(_Schema):
     dataset: str
     train_rows: int
     trained_at: str | None
-    cv_rmse: float
+    metric: str
+    """By which it was searched: rmse, mae, rmsle or pinball:Q"""
+    cv_error: float
+    """Cross-validated, by that metric"""
     artifact: str
     notice: str
     """Whether it was trained on simulated rows; empty if not"""
+    test_error: Estimate | None
+    """On the test set, by that metric; null if it was not measured by it"""
     test_rmse: Estimate | None = Field(description=f"Error on the test set ({UNIT})")
     test_rows: int | None
     nominal_coverage: float | None

@@ -4,13 +4,16 @@ Both `--json` and the terminal's tables are made from these rows, so they never 
 Importing this loads no pandas.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypedDict
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
+from housing.records import Metrics
 from housing.schema import WORDING
 from housing.store.data import batches as stored
 from housing.store.data import datasets, profiles, unreadable_files
@@ -53,8 +56,8 @@ def list_models(connection: Connection, limit: int | None = None) -> Rows:
         {
             "model": named("m", row.id),
             "role": "champion" if row.id == current else "former" if row.id in former else "",
-            **_fields(row, "family", "cv_rmse"),
-            "test_rmse": _test_rmse(connection, row.id),
+            "family": row.family,
+            **_errors(connection, row),
             "dataset": named("v", row.version),
             "train_rows": row.train_rows,
             "created_at": time(row.created_at),
@@ -63,11 +66,23 @@ def list_models(connection: Connection, limit: int | None = None) -> Rows:
     ]
 
 
-def _test_rmse(connection: Connection, model: int) -> float | None:
-    evaluation = registry.newest_evaluation(connection, model)
-    if evaluation is None or evaluation.evidence["challenger"]["metrics"] is None:
-        return None
-    return float(evaluation.evidence["challenger"]["metrics"]["rmse"]["value"])
+def _errors(connection: Connection, model: Row[Any]) -> dict[str, Any]:
+    """A model's errors by the metric of its search; None on the test set if not measured by it."""
+    metric = searches.metric_of(searches.get(connection, model.search))
+    evaluation = registry.newest_evaluation(connection, model.id)
+    metrics = None if evaluation is None else evaluation.evidence["challenger"]["metrics"]
+    found = None if metrics is None else error_by(metrics, metric)
+    return {
+        "metric": metric,
+        "cv_error": model.cv_error,
+        "test_error": None if found is None else found["value"],
+    }
+
+
+def error_by(metrics: Mapping[str, Any], metric: str) -> dict[str, Any] | None:
+    """The error by a metric with its limits, from stored `Metrics`; None if not measured."""
+    found = TypeAdapter(Metrics).validate_python(metrics).by(metric)
+    return None if found is None else asdict(found)
 
 
 def list_datasets(connection: Connection, limit: int | None = None) -> Rows:
@@ -212,7 +227,9 @@ def show_model(connection: Connection, id_: int) -> dict[str, Any]:
         "model": named("m", row.id),
         **_fields(row, "family", "parameters", "seed", "ensemble_size"),
         "dataset": named("v", row.version),
-        **_fields(row, "train_rows", "cv_rmse", "fit_seconds", "importances", "groups", "unseen"),
+        "train_rows": row.train_rows,
+        **_errors(connection, row),
+        **_fields(row, "fit_seconds", "importances", "groups", "unseen"),
         **_fields(row, "members", "libraries", "artifact"),
         "created_at": time(row.created_at),
         "run": named("r", row.run),
@@ -295,17 +312,19 @@ def _trials(connection: Connection, run: Row[Any]) -> Rows:
     if run.challenger is None:
         return []
     search = registry.model(connection, run.challenger).search
+    metric = searches.metric_of(searches.get(connection, search))
     return [
         {
             "candidate": trial.candidate.index,
             "family": trial.candidate.family,
-            "rmse": None if trial.rmse == float("inf") else trial.rmse,
+            "metric": metric,
+            "cv_error": None if trial.cv_error == float("inf") else trial.cv_error,
             "stopped": trial.stopped,
             "seconds": trial.seconds,
             "parameters": trial.candidate.parameters,
             "error": trial.error,
         }
-        for trial in sorted(searches.trials_of(connection, search), key=lambda t: t.rmse)
+        for trial in sorted(searches.trials_of(connection, search), key=lambda t: t.cv_error)
     ]
 
 
@@ -353,7 +372,7 @@ def _champion(connection: Connection, head: Row[Any]) -> dict[str, Any]:
         "since": time(head.at),
         "by": head.operation,
         "reason": head.reason,
-        "test_rmse": _test_rmse(connection, model.id),
+        **_errors(connection, model),
         "dataset": named("v", model.version),
     }
 

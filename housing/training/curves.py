@@ -4,7 +4,7 @@ The rows, folds and seed are those of a search. Not here: pictures (`report.plot
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rv_discrete
+from sklearn.metrics import make_scorer
 from sklearn.model_selection import learning_curve, validation_curve
 
 from housing.errors import NotPossible
-from housing.formatting import count, parameter, percent, value_text
+from housing.evaluation.metrics import error_of
+from housing.formatting import count, error_text, parameter, percent
+from housing.metric import RMSE
 from housing.records import Candidate
 from housing.schema import WORDING
 from housing.training.candidates import FAMILIES, pipeline
@@ -36,18 +39,22 @@ HELPS = 0.005
 OVERFITS, UNDERFITS = 0.25, 0.05
 """How much lower the error on the rows of the fit is: from here on, and up to here."""
 
-SCORING = "neg_root_mean_squared_error"
+
+def scorer(metric: str) -> Any:
+    """The negative error by a metric, as scikit-learn's model selection takes it."""
+    return make_scorer(error_of, greater_is_better=False, metric=metric)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Errors (RMSE) at some values, one a fold each; `parameter` is "" where these are rows."""
+    """Errors at some values, one a fold each; `parameter` is "" where these are rows."""
 
     parameter: str
     values: tuple[float, ...]
     train: tuple[tuple[float, ...], ...]  # on the rows of the fit
     validation: tuple[tuple[float, ...], ...]
     message: str = ""
+    metric: str = RMSE
 
     @property
     def label(self) -> str:
@@ -72,7 +79,7 @@ def learning(X: pd.DataFrame, y: npt.ArrayLike, candidate: Candidate, plan: Sear
         f"folds), so more {WORDING.rows} would {'help' if helps else 'hardly help'}; on the "
         f"{WORDING.rows} of the fit it is {_gap(fmean(train[-1]), fmean(validation[-1]))}."
     )
-    return Curve("", sizes, train, validation, message)
+    return Curve("", sizes, train, validation, message, plan.metric)
 
 
 def validation(
@@ -96,8 +103,9 @@ def validation(
         found = validation_curve(
             model, X, labels, param_name=name, param_range=known[name], **options
         )
-    curve = Curve(name, tuple(map(float, known[name])), _errors(found[0]), _errors(found[1]))
-    return Curve(name, curve.values, curve.train, curve.validation, _lowest(curve))
+    values, errors = tuple(map(float, known[name])), (_errors(found[0]), _errors(found[1]))
+    curve = Curve(name, values, *errors, metric=plan.metric)
+    return replace(curve, message=_lowest(curve))
 
 
 def ranges(family: ModelFamily) -> Mapping[str, list[Any]]:
@@ -117,7 +125,9 @@ def _of_the_search(
     X: pd.DataFrame, y: npt.ArrayLike, plan: SearchPlan
 ) -> tuple[pd.DataFrame, Any, dict[str, Any]]:
     rows = sample(len(X), plan)
-    options = {"cv": list(folds(len(rows), plan)), "scoring": SCORING, "error_score": "raise"}
+    options = {
+        "cv": list(folds(len(rows), plan)), "scoring": scorer(plan.metric), "error_score": "raise",
+    }  # fmt: skip
     return X.iloc[rows], np.asarray(y, dtype=np.float64)[rows], options
 
 
@@ -135,7 +145,7 @@ def _gap(train: float, validation: float) -> str:
 def _lowest(curve: Curve) -> str:
     means = [fmean(errors) for errors in curve.validation]
     at = int(np.argmin(means))
-    where = f"The error is lowest, {value_text(means[at])}, at {curve.label} "
+    where = f"The error is lowest, {error_text(means[at], curve.metric)}, at {curve.label} "
     where += f"{parameter(curve.values[at])}"
     if at in (0, len(means) - 1):
         end = "lowest" if at == 0 else "highest"

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from housing.evaluation.metrics import losses
+from housing.metric import RMSE, metric_named
+
 Floats = npt.NDArray[np.float64]
 
 POOL = 8
@@ -23,29 +26,34 @@ class EnsembleSelection:
     """Members of an ensemble of equally weighted models, and its out-of-fold predictions."""
 
     models: Mapping[int, int]  # candidate -> how many models of it, ascending by candidate
-    rmse: float  # mean over folds
+    cv_error: float  # mean over folds
     predicted: Floats  # one a row that was scored, shape (n,)
 
 
 def choose(
-    predicted: Mapping[int, Floats], y: Floats, tests: Sequence[npt.NDArray[np.int64]], size: int
+    predicted: Mapping[int, Floats],
+    y: Floats,
+    tests: Sequence[npt.NDArray[np.int64]],
+    size: int,
+    metric: str = RMSE,
 ) -> EnsembleSelection:
     """Choose `size` models, one after the other, each the one that lowers the error most.
 
     predicted: out-of-fold predictions of each candidate, shape (n,); tests: rows of each fold.
     """
+
+    def error(values: Floats) -> float:
+        """Mean over the folds."""
+        loss, power = losses(metric, y, values), metric_named(metric).power
+        return float(np.mean([loss[rows].mean() ** power for rows in tests]))
+
     order = sorted(predicted)
     chosen: Counter[int] = Counter()
     total = np.zeros(len(y))
     for count in range(1, size + 1):
-        errors = [_rmse((total + predicted[candidate]) / count, y, tests) for candidate in order]
+        errors = [error((total + predicted[candidate]) / count) for candidate in order]
         best = order[int(np.argmin(errors))]
         chosen[best] += 1
         total = total + predicted[best]
     mean = total / size
-    return EnsembleSelection(dict(sorted(chosen.items())), _rmse(mean, y, tests), mean)
-
-
-def _rmse(predicted: Floats, y: Floats, tests: Sequence[npt.NDArray[np.int64]]) -> float:
-    squared = np.square(predicted - y)
-    return float(np.mean([np.sqrt(squared[rows].mean()) for rows in tests]))
+    return EnsembleSelection(dict(sorted(chosen.items())), error(mean), mean)

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import root_mean_squared_error
 from sklearn.pipeline import Pipeline
 
+from housing.evaluation.metrics import error_of
 from housing.features.preprocess import leave_out, set_parameters
+from housing.metric import RMSE
 from housing.records import Candidate, Score
 from housing.training.sampling import Fold
 from housing.training.search_config import describe
@@ -34,6 +35,7 @@ class Task:
     build: Callable[[int], Pipeline]
     key: str = ""
     with_training_error: bool = False
+    metric: str = RMSE
 
     def pipeline(self) -> Pipeline:
         """The candidate's unfitted pipeline."""
@@ -84,7 +86,7 @@ def prepare(task: Task, X: pd.DataFrame, y: Floats, fold: Fold) -> tuple[str, in
 def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldScore:
     """Fit on one side of a fold, score on the other: no step ever sees the other side's labels."""
     began = time.perf_counter()
-    rmse, error, predicted = float("inf"), sides.error, np.empty(0)
+    value, error, predicted = float("inf"), sides.error, np.empty(0)
     on_training_rows: float | None = None
     try:
         if not error:
@@ -92,13 +94,11 @@ def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldS
             model = model[-1] if task.key else model
             model.fit(sides.train, y_train)
             predicted = np.asarray(model.predict(sides.test), dtype=np.float64)
-            rmse = float(root_mean_squared_error(y_test, predicted))
+            value = error_of(y_test, predicted, task.metric)
             if task.with_training_error:
-                on_training_rows = float(
-                    root_mean_squared_error(y_train, model.predict(sides.train))
-                )
+                on_training_rows = error_of(y_train, model.predict(sides.train), task.metric)
     except Exception as failure:  # noqa: BLE001 - recorded as the result of the candidate
         error = f"{type(failure).__name__}: {failure}"
     seconds = time.perf_counter() - began
-    found = Score(task.candidate.index, task.fold, rmse, seconds, error, on_training_rows)
+    found = Score(task.candidate.index, task.fold, value, seconds, error, on_training_rows)
     return FoldScore(found, predicted)

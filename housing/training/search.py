@@ -87,8 +87,8 @@ def run_search(
 
 
 def best(trials: Iterable[Trial]) -> Trial:
-    """The trial with the lowest mean RMSE; of equals, the first drawn."""
-    return min(trials, key=lambda trial: (trial.rmse, trial.candidate.index))
+    """The trial with the lowest mean error; of equals, the first drawn."""
+    return min(trials, key=lambda trial: (trial.cv_error, trial.candidate.index))
 
 
 def _batches(
@@ -164,7 +164,7 @@ class _Search:
         """The candidates that are left after `count` folds: near the best, or a family's best."""
         others = [t.candidate.index for t in self.trials.values() if not t.error and not t.stopped]
         sums = {
-            index: sum(self.scores[index, fold].rmse for fold in range(count))
+            index: sum(self.scores[index, fold].value for fold in range(count))
             for index in (*alive, *others)
         }
         going = {*prune(sums, self.plan.prune_margin), *self._best_of_families(alive, sums)}
@@ -191,10 +191,10 @@ class _Search:
         error = next((each.error for each in its if each.error), "")
         trial = Trial(
             candidate=candidate,
-            fold_rmse=() if error else tuple(each.rmse for each in its),
+            fold_errors=() if error else tuple(each.value for each in its),
             seconds=sum(each.seconds for each in its),
             error=error,
-            fold_train_rmse=tuple(s.train_rmse for s in its if s.train_rmse is not None),
+            fold_train_errors=tuple(s.train_error for s in its if s.train_error is not None),
             stopped=not error and len(its) < self.plan.folds,
         )
         self.trials[candidate.index] = trial
@@ -236,7 +236,7 @@ class _Search:
         build = self.families[candidate.family].build
         task = Task(
             candidate, fold, self.plan.seed, self.plan.exclude_features, build,
-            with_training_error=self.plan.compares_families,
+            with_training_error=self.plan.compares_families, metric=self.plan.metric,
         )  # fmt: skip
         # Features that no parameter changes are the same for a whole family: computed once.
         return replace(task, key=feature_key(task))
@@ -260,8 +260,8 @@ class _Search:
     def chosen(self) -> EnsembleSelection:
         """Members of the challenger; predictions of scores from an earlier call are repeated."""
         plan = self.plan
-        complete = [t for t in self.trials.values() if t.rmse < float("inf")]
-        complete.sort(key=lambda trial: (trial.rmse, trial.candidate.index))
+        complete = [t for t in self.trials.values() if t.cv_error < float("inf")]
+        complete.sort(key=lambda trial: (trial.cv_error, trial.candidate.index))
         pool = complete[: POOL if plan.ensemble and plan.ensemble_size > 1 else 1]
         missing = [
             (t.candidate, f) for t in pool for f in range(plan.folds)
@@ -278,15 +278,15 @@ class _Search:
             for fold, test in enumerate(tests):
                 values[test] = self.predicted[trial.candidate.index, fold]
             whole[trial.candidate.index] = values
-        return choose(whole, self.y, tests, plan.ensemble_size)
+        return choose(whole, self.y, tests, plan.ensemble_size, plan.metric)
 
     def _check(self, again: FoldScore) -> None:
         first = self.scores[again.score.candidate, again.score.fold]
         if again.score.error:
             raise SearchFailed(trials=1, first=again.score.error)
-        if not np.isclose(first.rmse, again.score.rmse, rtol=1e-6, atol=0):
+        if not np.isclose(first.value, again.score.value, rtol=1e-6, atol=0):
             why = (
-                f"candidate {first.candidate} scored {first.rmse:,.2f} before and "
-                f"{again.score.rmse:,.2f} now"
+                f"candidate {first.candidate} scored {first.value:,.6g} before and "
+                f"{again.score.value:,.6g} now"
             )
             raise SearchFailed(trials=1, first=f"{why}: the data or the libraries have changed")

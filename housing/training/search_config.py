@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from housing.metric import RMSE
 from housing.records import SettingsGroup
 from housing.schema import PROBLEM
 
@@ -28,6 +29,7 @@ ALL_CORES = -1
 class SearchPlan(SettingsGroup):
     """A search; the same plan gives the same candidates and scores on every machine."""
 
+    metric: str = RMSE  # by which candidates and members are chosen: the gate's, which sets it
     families: Annotated[tuple[str, ...], Field(min_length=1)] = (PROBLEM.default_family,)
     """Model families to sample from, each with equal chance or, where wall time is the limit, in
     turn; a family that is named twice is sampled twice as often"""
@@ -156,8 +158,10 @@ def search_key(plan: SearchPlan, families: "Mapping[str, ModelFamily] | None" = 
     from housing.training.candidates import FAMILIES, unfitted
 
     families = FAMILIES if families is None else families
+    # A key of before other metrics is one of RMSE.
+    left_out = {"n_jobs"} | ({"metric"} if plan.metric == RMSE else set())
     facts = {
-        "plan": plan.model_dump(exclude={"n_jobs"}),
+        "plan": plan.model_dump(exclude=left_out),
         "families": {
             name: {
                 "space": describe(space),

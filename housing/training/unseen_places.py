@@ -6,7 +6,8 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from housing.errors import NotMeasurable
-from housing.evaluation.compare import compare_errors, paired_errors
+from housing.evaluation.compare import compare_pair, paired
+from housing.evaluation.metrics import error_of
 from housing.evaluation.spatial_se import grid, row_cells
 from housing.records import Interval, UnseenPlaces
 from housing.schema import LOCATION
@@ -51,8 +52,8 @@ def unseen_places(
     shown = X.iloc[rows]
     try:
         where = row_cells(shown)
-        errors = paired_errors(y[rows], seen.predict(shown), unseen.predict(shown), where)
-        found = compare_errors(errors, confidence=0.95).interval
+        pair = paired(y[rows], seen.predict(shown), unseen.predict(shown), where)
+        found = compare_pair(pair, confidence=0.95).interval
     except NotMeasurable:
         return None
     ratio = 1 + found.value
@@ -63,7 +64,7 @@ def unseen_places(
         rows=len(rows),
         seen_rows=len(train),
         unseen_rows=len(elsewhere),
-        seen=float(np.sqrt(np.mean(errors.champion**2))),
-        unseen=float(np.sqrt(np.mean(errors.challenger**2))),
+        seen=error_of(pair.actual, pair.champion),
+        unseen=error_of(pair.actual, pair.challenger),
         change=Interval(found.value, float(lower), float(upper), found.confidence),
     )

@@ -325,7 +325,7 @@ def _files(home: Path) -> set[Path]:
     return {path for path in home.rglob("*") if path.suffix not in (".db-wal", ".db-shm")}
 
 
-FILLED_AT_THE_END = {"models", "cv_rmse", "out_of_fold"}
+FILLED_AT_THE_END = {"models", "cv_error", "out_of_fold"}
 """What a search says of its outcome, in one transaction, once its last score is in."""
 
 

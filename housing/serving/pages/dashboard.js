@@ -8,6 +8,8 @@ const COLOURS = { ready: "good", "NOT READY": "bad", alarm: "bad", watching: "wa
 let words;
 let number, amount; // how values of the target are written, without and with their unit
 let runs = []; // of the chart
+const plain = (value) => String(Number(value.toPrecision(3)));
+const error = (value) => (runs.at(-1).has_unit ? number : plain)(value); // an error by the deciding metric
 
 async function refresh() {
   try {
@@ -22,7 +24,7 @@ async function refresh() {
 
 function show(data) {
   alarms(data);
-  ({ number, amount } = amounts(words, data.error_history.at(-1)?.value));
+  ({ number, amount } = amounts(words, data.error_history.at(-1)?.rmse));
   byId("simulated").hidden = !data.simulated;
   byId("simulated").textContent = words.simulated;
   byId("monitor").hidden = !data.drift;
@@ -90,7 +92,7 @@ function tiles(data) {
   return [
     tile("Champion", champion && champion.model, ...(champion ? [`${champion.family}, since `, date(champion.since)] : [])),
     tile("Model of this server", data.model, data.reload_error ? "cannot load the champion" : isCurrent ? "the champion" : `switching to ${champion.model}`),
-    tile("Test error (RMSE)", last && amount(last.value), last && `95 % interval ${number(last.lower)} to ${number(last.upper)}`),
+    tile(`Test error (${last ? last.metric : "RMSE"})`, last && (last.has_unit ? amount : plain)(last.value), last && `95 % interval ${error(last.lower)} to ${error(last.upper)}`),
     tile("Interval coverage", coverage && percent(coverage.value, 1), coverage && `of ${coverage.rows.toLocaleString("en-US")} test ${words.rows}; ${percent(coverage.nominal)} nominal`),
     tile("Dataset", dataset && dataset.dataset, dataset && dataset.rows !== null ? `${dataset.rows.toLocaleString("en-US")} ${words.rows}` : ""),
     tile("Last run", run && (run.outcome || run.status), ...(run ? [`${run.run}, `, date(run.started_at)] : [])),
@@ -125,17 +127,17 @@ function errorChart() {
   const [low, high] = [marks[0], marks.at(-1)];
   const y = (value) => top + (height - bottom - top) * (high - value) / (high - low || 1);
   const x = (i) => left + 16 + (width - left - 32) * (runs.length > 1 ? i / (runs.length - 1) : 0.5);
-  const label = runs.map((n) => `${day(n.at)} ${n.model} ${number(n.value)}`).join("; ");
+  const label = runs.map((n) => `${day(n.at)} ${n.model} ${error(n.value)}`).join("; ");
   const chart = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Test error by run: ${label}` });
   for (const value of marks) {
     chart.append(draw("line", { class: "grid", x1: left, x2: width, y1: y(value), y2: y(value) }));
-    chart.append(draw("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, number(value)));
+    chart.append(draw("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, error(value)));
   }
   chart.append(draw("polyline", { class: "line", points: runs.map((n, i) => `${x(i)},${y(n.value)}`).join(" ") }));
   let free = 0; // where the next name of a model has room
   runs.forEach((run, i) => {
     chart.append(draw("line", { class: "whisker", x1: x(i), x2: x(i), y1: y(run.lower), y2: y(run.upper) }));
-    chart.append(marker(run.outcome === "promote", x(i), y(run.value), `${day(run.at)}: champion ${run.model}, ${number(run.value)}`));
+    chart.append(marker(run.outcome === "promote", x(i), y(run.value), `${day(run.at)}: champion ${run.model}, ${error(run.value)}`));
     if (x(i) >= free && run.model !== runs[i - 1]?.model) {
       chart.append(draw("text", { x: x(i), y: height - 26, "text-anchor": "middle" }, run.model));
       free = x(i) + 34;

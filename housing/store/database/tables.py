@@ -302,7 +302,7 @@ searches = Table(
     Column("comparison", JSON),  # size and latency of families, and the baselines
     Column("curves", JSON),  # learning and validation curve, where measured
     Column("models", JSON),  # how many models of which candidate make the challenger; once finished
-    Column("cv_rmse", Float),  # of their mean, in the target's unit as all errors
+    Column("cv_error", Float),  # of their mean, by the plan's metric as all errors of a search
     Column("out_of_fold", ForeignKey("blobs.digest")),  # its out-of-fold predictions
 )
 
@@ -312,10 +312,10 @@ fold_scores = Table(
     Column("search", ForeignKey("searches.id"), primary_key=True, autoincrement=False),
     Column("candidate", Integer, primary_key=True, autoincrement=False),
     Column("fold", Integer, primary_key=True, autoincrement=False),
-    Column("rmse", Float),  # null where it failed
+    Column("value", Float),  # its error; null where it failed
     Column("seconds", Float, nullable=False),
     Column("error", Text, nullable=False),
-    Column("train_rmse", Float),  # on the rows of the fit; null where one family is searched
+    Column("train_error", Float),  # on the rows of the fit; null where one family is searched
     _time("recorded_at"),
 )
 
@@ -326,9 +326,9 @@ trials = Table(
     Column("candidate", Integer, primary_key=True, autoincrement=False),
     Column("family", String(40), nullable=False),
     Column("parameters", JSON, nullable=False),
-    Column("fold_rmse", JSON, nullable=False),
-    Column("fold_train_rmse", JSON, nullable=False),
-    Column("rmse", Float),  # mean over folds; null for a failed candidate
+    Column("fold_errors", JSON, nullable=False),
+    Column("fold_train_errors", JSON, nullable=False),
+    Column("cv_error", Float),  # mean over folds; null for a failed candidate
     Column("seconds", Float, nullable=False),
     Column("error", Text, nullable=False),
     Column("stopped", Boolean(create_constraint=False)),  # by the race, after some folds
@@ -347,7 +347,7 @@ models = Table(
     Column("family", String(40), nullable=False),
     Column("parameters", JSON, nullable=False),
     Column("seed", BigInteger, nullable=False),
-    Column("cv_rmse", Float, nullable=False),
+    Column("cv_error", Float, nullable=False),
     Column("train_rows", BigInteger, nullable=False),
     Column("train_keys", Digest, nullable=False),  # digest of the keys that it was fitted on
     _link("artifact", "blobs.digest"),

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from housing.errors import UnknownId
+from housing.metric import RMSE
 from housing.records import Candidate, Score, Trial
 from housing.store.database.engine import Store
 from housing.store.database.tables import fold_scores, searches, trials, utc_now
@@ -55,6 +56,11 @@ def warm_starts_of(row: Row[Any]) -> tuple[Candidate, ...]:
     return tuple(Candidate(**candidate) for candidate in row.warm_starts or ())
 
 
+def metric_of(row: Row[Any]) -> str:
+    """The metric by which a search chose; one without it is older than other metrics."""
+    return str(row.plan.get("metric", RMSE))
+
+
 def best_of_others(connection: Connection, before: int, limit: int) -> list[Candidate]:
     """The best candidate of each of the last finished searches of versions before `before`."""
     query = (
@@ -65,9 +71,9 @@ def best_of_others(connection: Connection, before: int, limit: int) -> list[Cand
     )
     found = []
     for search in connection.scalars(query):
-        scored = [t for t in trials_of(connection, search) if t.rmse < inf]
+        scored = [t for t in trials_of(connection, search) if t.cv_error < inf]
         if scored:
-            found.append(min(scored, key=lambda t: (t.rmse, t.candidate.index)).candidate)
+            found.append(min(scored, key=lambda t: (t.cv_error, t.candidate.index)).candidate)
     return found
 
 
@@ -79,7 +85,7 @@ def note(store: Store, search: int, **facts: Any) -> None:
 
 def record_score(store: Store, search: int, score: Score) -> None:
     """Record one score, which a restart then does not compute again."""
-    facts = {**vars(score), "rmse": None if score.error else score.rmse}
+    facts = {**vars(score), "value": None if score.error else score.value}
     new = fold_scores.insert().values(search=search, **facts, recorded_at=utc_now())
     with store.write() as connection:
         connection.execute(new)
@@ -93,10 +99,10 @@ def scores_of(connection: Connection, search: int) -> Sequence[Score]:
         Score(
             row.candidate,
             row.fold,
-            inf if row.rmse is None else row.rmse,
+            inf if row.value is None else row.value,
             row.seconds,
             row.error,
-            row.train_rmse,
+            row.train_error,
         )
         for row in connection.execute(ordered)
     ]
@@ -111,9 +117,9 @@ def record(store: Store, search: int, trial: Trial) -> None:
                 candidate=trial.candidate.index,
                 family=trial.candidate.family,
                 parameters=json.loads(json.dumps(trial.candidate.parameters)),
-                fold_rmse=list(trial.fold_rmse),
-                fold_train_rmse=list(trial.fold_train_rmse),
-                rmse=None if trial.error or trial.stopped else trial.rmse,
+                fold_errors=list(trial.fold_errors),
+                fold_train_errors=list(trial.fold_train_errors),
+                cv_error=None if trial.error or trial.stopped else trial.cv_error,
                 seconds=trial.seconds,
                 error=trial.error,
                 stopped=trial.stopped,
@@ -136,8 +142,8 @@ def trials_of(connection: Connection, search: int) -> Sequence[Trial]:
     return [
         Trial(
             candidate=Candidate(index=row.candidate, family=row.family, parameters=row.parameters),
-            fold_rmse=tuple(row.fold_rmse),
-            fold_train_rmse=tuple(row.fold_train_rmse),
+            fold_errors=tuple(row.fold_errors),
+            fold_train_errors=tuple(row.fold_train_errors),
             seconds=row.seconds,
             error=row.error,
             stopped=bool(row.stopped),

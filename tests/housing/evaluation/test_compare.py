@@ -11,9 +11,9 @@ from scipy import stats
 from housing.errors import NotMeasurable
 from housing.evaluation.compare import (
     compare,
-    compare_errors,
     compare_groups,
-    paired_errors,
+    compare_pair,
+    paired,
 )
 from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import spatial_cells
@@ -155,8 +155,8 @@ def test_two_rows_in_two_cells_are_enough_for_a_wide_interval():
 
 def test_the_independent_error_of_two_rows_by_hand():
     champion, challenger = np.array([2.0, -2.0]), np.array([1.0, 3.0])
-    errors = paired_errors(np.zeros(2), champion, challenger, apart(np.arange(2)))
-    found = compare_errors(errors, "mae", confidence=0.95)
+    errors = paired(np.zeros(2), champion, challenger, apart(np.arange(2)))
+    found = compare_pair(errors, "mae", confidence=0.95)
     # Row by row the change is 1/2 - 1 and 3/2 - 1: a spread of sqrt(1/2) over sqrt(2) rows.
     assert (found.effect, found.se_independent) == (0, pytest.approx(0.5))
 
@@ -216,9 +216,7 @@ def resamples(where, draws=3000):
 
 def test_the_mean_absolute_error_has_its_interval():
     truth, champion, challenger, where = paired_models()
-    found = compare_errors(
-        paired_errors(truth, champion, challenger, where), "mae", confidence=0.95
-    )
+    found = compare_pair(paired(truth, champion, challenger, where), "mae", confidence=0.95)
     ours, theirs = np.abs(challenger - truth), np.abs(champion - truth)
     assert found.effect == pytest.approx(ours.mean() / theirs.mean() - 1, rel=1e-12)
     weights = resamples(where)
@@ -229,9 +227,7 @@ def test_the_mean_absolute_error_has_its_interval():
 def test_a_subset_of_the_rows_has_its_own_paired_errors():
     truth, champion, challenger, where = paired_models()
     rows = truth < 200_000
-    found = compare_errors(
-        paired_errors(truth, champion, challenger, where).of(rows), confidence=0.95
-    )
+    found = compare_pair(paired(truth, champion, challenger, where).of(rows), confidence=0.95)
     weights = resamples(where) * rows
     oracle = effects(truth, champion, challenger, weights)
     assert found.rows == rows.sum()
@@ -261,7 +257,7 @@ def test_in_a_single_cell_there_is_no_clustered_interval():
 def test_two_groups_of_rows_are_set_beside_each_other():
     truth, champion, _, where = paired_models()
     rows = np.random.default_rng(0).random(len(truth)) < 0.3
-    found = compare_groups(champion - truth, rows, where, confidence=0.95)
+    found = compare_groups(truth, champion, rows, where, confidence=0.95)
     squared, weights = (champion - truth) ** 2, resamples(where)
     logs = 0.5 * np.log(
         (weights @ (squared * rows) / (weights @ rows))
@@ -277,13 +273,15 @@ def test_a_group_of_fewer_than_two_rows_is_not_compared(rows):
     mask = np.zeros(6, dtype=bool)
     mask[: len(rows)] = rows
     with pytest.raises(NotMeasurable, match="groups have"):
-        compare_groups(np.arange(1.0, 7.0), mask, apart(np.arange(6)), confidence=0.95)
+        compare_groups(np.zeros(6), np.arange(1.0, 7.0), mask, apart(np.arange(6)), confidence=0.95)
 
 
 def test_two_rows_a_group_in_two_cells_are_enough_and_one_cell_is_not():
     errors, rows = np.array([2.0, -4.0, 1.0, 3.0]), np.array([True, True, False, False])
-    found = compare_groups(errors, rows, apart(np.array([0, 1, 0, 1])), confidence=0.95)
+    found = compare_groups(
+        np.zeros(4), errors, rows, apart(np.array([0, 1, 0, 1])), confidence=0.95
+    )
     assert found.value == pytest.approx((10 / 5) ** 0.5 - 1)
     assert -1 < found.lower < found.value < found.upper < np.inf
     with pytest.raises(NotMeasurable, match="one location cell"):
-        compare_groups(errors, rows, apart(np.zeros(4)), confidence=0.95)
+        compare_groups(np.zeros(4), errors, rows, apart(np.zeros(4)), confidence=0.95)

@@ -52,14 +52,14 @@ def test_a_good_challenger_is_promoted_with_the_result_of_every_check(make_evide
     assert verdict.outcome == "promote"
     assert [result.name for result in verdict.checks] == [check.name for check in CHECKS]
     assert {result.outcome for result in verdict.checks} == {"passed"}
-    assert verdict.message.startswith("Promote: the challenger's error is $38,400, 4 %")
+    assert verdict.message.startswith("Promote: the challenger's RMSE is $38,400, 4 %")
 
 
 def test_a_first_challenger_is_decided_by_the_baselines(make_evidence):
     verdict = judge(make_evidence(champion=None), POLICY)
     assert verdict.outcome == "promote"
     assert verdict.message == (
-        "Promote: there is no champion yet; the challenger's error is $38,400, 50 % "
+        "Promote: there is no champion yet; the challenger's RMSE is $38,400, 50 % "
         "below the $70,000 of the linear baseline; at least 5 % below is required."
     )
     assert judge(make_evidence(champion=None, baseline_effect=0), POLICY).outcome == "keep"

@@ -78,7 +78,7 @@ def test_the_best_former_champion_is_that_with_the_lowest_error_on_these_rows(mo
     ]
     found = gathered(models, former).former
     assert (found.id, found.among) == (4, 3)
-    assert found.rmse == pytest.approx(measure(models[0].actual, former[1].values).rmse.value)
+    assert found.error == pytest.approx(measure(models[0].actual, former[1].values).rmse.value)
     broken = replace(former[1], values=np.where(np.arange(N) == 3, np.nan, former[1].values))
     found = gathered(models, [former[0], broken, former[2]]).former
     assert (found.id, found.among) == (5, 2)
@@ -89,7 +89,7 @@ def test_seed_variance_is_the_jackknife_of_the_ensemble(models):
     rows, challenger, _, _ = models
     rmse = lambda p: measure(rows.actual, p).rmse.value  # noqa: E731
     variance = gathered(models).seed_variance
-    assert variance.rmse == pytest.approx([rmse(m) for m in challenger.members])
+    assert variance.errors == pytest.approx([rmse(m) for m in challenger.members])
     pairs = [rmse((challenger.members[a] + challenger.members[b]) / 2) for a, b in
              ((0, 1), (0, 2), (1, 2))]  # fmt: skip
     spread = (2 / 3 * sum((p - np.mean(pairs)) ** 2 for p in pairs)) ** 0.5
@@ -162,7 +162,7 @@ def test_two_members_are_enough_for_a_seed_variance_and_equal_ones_have_none(mod
     assert whole < 1, "dollars"
     variance = gathered(models, members=near).seed_variance
     assert variance.spread == pytest.approx(
-        abs(variance.rmse[0] - variance.rmse[1]) / 2 / whole, rel=1e-3
+        abs(variance.errors[0] - variance.errors[1]) / 2 / whole, rel=1e-3
     )
     assert gathered(models, members=(rows.actual, rows.actual)).seed_variance.spread == 0
 

@@ -54,7 +54,7 @@ def test_two_digits_and_no_exponent(value, expected):
 def test_a_change_has_its_direction(effect, moved, standing):
     assert formatting.change_in_words(effect) == moved
     expected = messages.error_against(metrics(40_000.4), comparison(effect, 0.01))
-    assert expected == f"The challenger's error is $40,000{standing}"
+    assert expected == f"The challenger's RMSE is $40,000{standing}"
 
 
 def test_an_interval_has_its_confidence_and_both_ends():

@@ -205,32 +205,32 @@ def test_some_changes_cannot_be_decided_by_any_number_of_rows(make_evidence):
         (
             -0.041,
             0.005,
-            "The challenger's error is $38,360, 4.1 % below the champion's $40,000; with "
+            "The challenger's RMSE is $38,360, 4.1 % below the champion's $40,000; with "
             "95 % confidence it is at least 3.2 % better, where up to 1 % worse is tolerated.",
         ),
         (
             -0.005,
             0.009,
-            "The challenger's error is $39,800, 0.5 % below the champion's $40,000; with "
+            "The challenger's RMSE is $39,800, 0.5 % below the champion's $40,000; with "
             "95 % confidence it is at most 1 % worse, where up to 1 % worse is tolerated.",
         ),
         (
             0.018,
             0.006,
-            "The challenger's error is $40,720, 1.8 % above the champion's $40,000 "
+            "The challenger's RMSE is $40,720, 1.8 % above the champion's $40,000 "
             "(95 % interval +0.6 to +3.0 %).",
         ),
         (
             -0.003,
             0.0121,
-            "The challenger's error is $39,880, 0.3 % below the champion's $40,000, but "
+            "The challenger's RMSE is $39,880, 0.3 % below the champion's $40,000, but "
             "on 4,000 test rows it may still be 1.7 % worse, where up to 1 % is tolerated; about "
             "9,400 test rows would decide it.",
         ),
         (
             0.0,
             0.0,
-            "The challenger's error is $40,000, exactly the champion's $40,000; with "
+            "The challenger's RMSE is $40,000, exactly the champion's $40,000; with "
             "95 % confidence it is not worse, where up to 1 % worse is tolerated.",
         ),
     ],
@@ -241,7 +241,7 @@ def test_each_outcome_has_its_message(make_evidence, effect, se, message):
 
 def test_the_sentence_about_baselines(make_evidence):
     assert BeatsBaseline().run(make_evidence(), POLICY).message == (
-        "The challenger's error is $38,400, 50 % below the $70,000 of the linear "
+        "The challenger's RMSE is $38,400, 50 % below the $70,000 of the linear "
         "baseline; at least 5 % below is required."
     )
 

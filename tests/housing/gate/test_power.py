@@ -61,8 +61,8 @@ def test_the_message_names_both_error_rates():
     assert chance(at(0, 0.003), GatePolicy(), -found.gain_needed) == pytest.approx(0.8)
     assert found.no_change == pytest.approx(0.5)
     assert found.message == (
-        "On 4,000 test rows the rule no_regression lets a 1 % regression through in 0.043 % of "
-        "runs and needs a 0.25 % gain to be promoted in 80 % of runs. These rates hold for the "
+        "On 4,000 test rows the rule no_regression lets a 1 % regression of the RMSE through in "
+        "0.043 % of runs and needs a 0.25 % gain to be promoted in 80 % of runs. These rates hold for the "
         "first comparison on these rows; how many there were before is not recorded."
     )
 
@@ -105,7 +105,7 @@ def test_the_curve_goes_from_five_percent_better_to_five_percent_worse():
 def test_chances_are_written_in_words(passes, words):
     found = replace(operating_characteristic(at(0, 0.003), GatePolicy()), passes=passes)
     assert words in found.message
-    assert "lets a 9.9 % regression through" in replace(found, regression=0.099).message
+    assert "lets a 9.9 % regression of the RMSE through" in replace(found, regression=0.099).message
     assert "needs a 9.9 % gain" in replace(found, gain_needed=0.099).message
     certain = replace(found, gain_needed=None, no_change=0.996)
     assert "and promotes an equal challenger in 100 % of runs. " in certain.message

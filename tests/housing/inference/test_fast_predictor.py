@@ -98,7 +98,7 @@ def test_every_family_is_asked_without_frames_alone_and_in_any_mean(
         rows = TestRows(1, row_cells(X_test), np.full(len(X_test), 2e5))
         challenger = Predictions(1, "1", each.mean(axis=0), 250, 0, tuple(each))
         found = measure_evidence(rows, challenger, Competitors(), GatePolicy(), RunFacts())
-        assert len(found.seed_variance.rmse) == ensemble_size
+        assert len(found.seed_variance.errors) == ensemble_size
         assert found.seed_variance.spread > 0 or (
             same and family in ("linear", "svr", "nearest")
         )  # its seeds may agree

@@ -82,7 +82,7 @@ def test_new_rows_drift_and_reuse_are_measured_over_three_runs(
         None, None, (), None,
     )  # fmt: skip
     assert evidence.seed_variance is not None
-    assert len(evidence.seed_variance.rmse) == 2
+    assert len(evidence.seed_variance.errors) == 2
     assert evidence.costs is not None
     assert evidence.costs.latency_ms > 0
     assert evidence.costs.champion_latency_ms is None

@@ -53,7 +53,7 @@ def test_out_of_fold_predictions_are_one_row_a_training_district(store, run, sea
     training = frame[~frame["#test"]]
     assert list(table["#key"]) == list(training["#key"])
     errors = table["#predicted"].to_numpy() - training["median_house_value"].to_numpy()
-    assert np.sqrt(np.mean(errors**2)) == pytest.approx(model.cv_rmse, rel=0.02)
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(model.cv_error, rel=0.02)
     assert len(model.members) == model.ensemble_size == 3
     assert len({member["seed"] for member in model.members}) == 3
 
@@ -67,8 +67,8 @@ def test_scores_and_stopped_draws_are_recorded_and_a_second_call_does_nothing(st
         )
     assert len(trials) == 4
     for trial in trials:
-        its = [s.rmse for s in scores if s.candidate == trial.candidate.index]
-        assert tuple(its) == trial.fold_rmse
+        its = [s.value for s in scores if s.candidate == trial.candidate.index]
+        assert tuple(its) == trial.fold_errors
     assert train.search(store, run, version, load_settings()) == search
     with store.read() as connection:
         assert searches.scores_of(connection, search) == scores
@@ -83,7 +83,7 @@ def test_the_next_run_tries_the_best_draw_again(store, run, searched, land, monk
     dataset_steps.split(store, settings)
     search = train.search(store, run, version, settings)
     with store.read() as connection:
-        last = min(searches.trials_of(connection, searched[1]), key=lambda t: t.rmse).candidate
+        last = min(searches.trials_of(connection, searched[1]), key=lambda t: t.cv_error).candidate
         warm_starts = searches.warm_starts_of(searches.get(connection, search))
         trials = searches.trials_of(connection, search)
     assert warm_starts == (last,)

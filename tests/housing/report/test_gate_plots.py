@@ -71,7 +71,7 @@ def test_seed_variance_is_shown_beside_the_interval(report):
     page = render(report)
     assert "other seeds of its 3 members would change its error by about" in page
     assert "Champion: not measured: a single model" in page
-    assert wording.seed_variance(report.evidence.seed_variance) in summary(report)
+    assert wording.seed_variance(report.evidence.seed_variance, "rmse") in summary(report)
 
 
 def test_drift_is_shown_by_column_and_by_share(report):

@@ -176,18 +176,18 @@ def trials_of(n, magnitude, spread, stopped=0.0, failed=0.0):
 @example(3, 36_000.0, 0.0, 0.0, 0.0)
 def test_the_search_plot_draws_any_figures(n, magnitude, spread, stopped, failed):
     trials = trials_of(n, magnitude, spread, stopped, failed)
-    winner = min(trials, key=lambda t: t.rmse)
+    winner = min(trials, key=lambda t: t.cv_error)
     with inspected() as seen:
         plots.search(trials, winner.candidate.index)
     axes = seen[0].axes[0]
     lowest = next(line for line in axes.lines if line.get_label() == "best so far").get_ydata()
-    assert lowest[-1] == winner.rmse
+    assert lowest[-1] == winner.cv_error
     assert (np.diff(lowest) <= 0).all()
     in_data = [line for line in axes.lines if line.get_transform() == axes.transData]
     drawn = [float(v) for line in in_data for v in np.atleast_1d(line.get_ydata())]
-    complete = {t.rmse for t in trials if np.isfinite(t.rmse)}
+    complete = {t.cv_error for t in trials if np.isfinite(t.cv_error)}
     assert set(drawn) <= complete, "only what was scored on all folds has a place on the axis"
-    assert min(drawn) == winner.rmse
+    assert min(drawn) == winner.cv_error
 
 
 @checked

@@ -131,7 +131,7 @@ def add_model() -> Callable[..., int]:
                 parameters={},
                 members=[{"candidate": {"family": "test", "parameters": {}}, "seed": n}],
                 seed=n,
-                cv_rmse=1.0,
+                cv_error=1.0,
                 train_rows=1,
                 train_keys=f"{n:064x}",
                 artifact=digest,

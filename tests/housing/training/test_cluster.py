@@ -59,7 +59,7 @@ def test_one_worker_is_killed_in_the_middle_and_the_result_is_the_same(scheduler
         assert len(scored) == 18
         members = [Member(Candidate(0, "boosting", {"model__max_iter": 9}), s) for s in range(2)]
         far = fit_members(X, y, members, dask=scheduler).model
-    assert [t.fold_rmse for t in there.trials] == [t.fold_rmse for t in here.trials]
+    assert [t.fold_errors for t in there.trials] == [t.fold_errors for t in here.trials]
     np.testing.assert_array_equal(there.choice.predicted, here.choice.predicted)
     near = fit_members(X, y, members).model
     np.testing.assert_array_equal(far.predict(X_test), near.predict(X_test))

@@ -17,7 +17,7 @@ def test_models_that_err_apart_are_put_together():
     choice = choose(predicted, y, tests, 4)
     assert choice.models == {4: 2, 7: 2}
     np.testing.assert_allclose(choice.predicted, y)
-    assert choice.rmse < 1e-12
+    assert choice.cv_error < 1e-12
 
 
 def test_the_best_alone_where_nothing_helps():
@@ -26,7 +26,7 @@ def test_the_best_alone_where_nothing_helps():
     choice = choose({0: y + 3 * error, 1: y + error}, y, tests, 3)
     assert choice.models == {1: 3}
     folds = [np.sqrt(np.mean(error[rows] ** 2)) for rows in tests]
-    np.testing.assert_allclose(choice.rmse, np.mean(folds))
+    np.testing.assert_allclose(choice.cv_error, np.mean(folds))
 
 
 def test_equals_go_to_the_first_and_the_mean_is_of_all_models():

@@ -80,7 +80,7 @@ def assert_same_scores(trials, oracle, plan):
         }
         assert drawn == {k: v for k, v in parameters.items() if k != "family"}
     scores = [-results[f"split{fold}_test_score"] for fold in range(plan.folds)]
-    ours = [trial.fold_rmse for trial in trials]
+    ours = [trial.fold_errors for trial in trials]
     np.testing.assert_allclose(ours, np.transpose(scores), rtol=1e-9, atol=0)
     assert best(trials).candidate.index == oracle.best_index_
 
@@ -109,7 +109,7 @@ def test_scores_of_a_grid_are_those_of_grid_search_cv(census_path):
     trials = run_search(X, y, plan).trials
     assert [dict(trial.candidate.parameters) for trial in trials] == oracle.cv_results_["params"]
     scores = [-oracle.cv_results_[f"split{fold}_test_score"] for fold in range(3)]
-    np.testing.assert_allclose([t.fold_rmse for t in trials], np.transpose(scores), rtol=1e-9)
+    np.testing.assert_allclose([t.fold_errors for t in trials], np.transpose(scores), rtol=1e-9)
     assert best(trials).candidate.index == oracle.best_index_
 
 
@@ -139,12 +139,12 @@ def test_pruning_hides_no_family_and_training_errors_are_measured_where_families
     families_ = {**only(build_line), "tree": worse}
     plan = SearchPlan(families=("linear", "tree"), n_trials=12, n_jobs=1, prune_margin=0.001)
     trials = run_search(X, y, plan, families=families_).trials
-    whole = {trial.candidate.family for trial in trials if trial.rmse < float("inf")}
+    whole = {trial.candidate.family for trial in trials if trial.cv_error < float("inf")}
     assert whole == {"linear", "tree"}
     assert any(trial.stopped for trial in trials)
-    assert all(len(t.fold_train_rmse) == len(t.fold_rmse) for t in trials)
+    assert all(len(t.fold_train_errors) == len(t.fold_errors) for t in trials)
     alone = SearchPlan(families=("linear",), n_trials=2, n_jobs=1)
-    assert all(not t.fold_train_rmse for t in run_search(X, y, alone, families=families_).trials)
+    assert all(not t.fold_train_errors for t in run_search(X, y, alone, families=families_).trials)
 
 
 @pytest.mark.slow
@@ -245,7 +245,9 @@ def test_one_worker_and_two_give_the_same_bits(census_path):
         run_search(X[:1000], y[:1000], plan.model_copy(update={"n_jobs": n}), families=SMALL)
         for n in (1, 2)
     )
-    assert [trial.fold_rmse for trial in one.trials] == [trial.fold_rmse for trial in two.trials]
+    assert [trial.fold_errors for trial in one.trials] == [
+        trial.fold_errors for trial in two.trials
+    ]
     assert [trial.candidate for trial in one.trials] == [trial.candidate for trial in two.trials]
     np.testing.assert_array_equal(one.choice.predicted, two.choice.predicted)
 
@@ -270,7 +272,7 @@ def test_completed_work_is_not_repeated(n_jobs, race):
         done = {(s.candidate, s.fold) for s in scores[:kept]}
         assert len(new) == len(scores) - kept
         assert not done & {(s.candidate, s.fold) for s in new}
-        assert [t.fold_rmse for t in resumed.trials] == [t.fold_rmse for t in whole.trials]
+        assert [t.fold_errors for t in resumed.trials] == [t.fold_errors for t in whole.trials]
         assert sorted(t.candidate.index for t in trials) == list(range(6))
         assert resumed.choice.models == whole.choice.models
         np.testing.assert_array_equal(resumed.choice.predicted, whole.choice.predicted)
@@ -301,9 +303,9 @@ def test_a_race_finds_the_same_best_and_spares_the_others_folds(census_path):
     stopped = [t for t in raced if t.stopped]
     assert stopped
     for trial, full in zip(raced, whole, strict=True):
-        assert trial.fold_rmse == full.fold_rmse[: len(trial.fold_rmse)]
-        assert trial.stopped == (len(trial.fold_rmse) < plan.folds)
-        assert (trial.rmse == float("inf")) == trial.stopped
+        assert trial.fold_errors == full.fold_errors[: len(trial.fold_errors)]
+        assert trial.stopped == (len(trial.fold_errors) < plan.folds)
+        assert (trial.cv_error == float("inf")) == trial.stopped
 
 
 def test_candidates_of_other_runs_are_tried_after_the_fresh_ones():
@@ -343,7 +345,7 @@ def test_no_more_rows_are_scored_than_wanted():
     assert len(found.rows) == len(found.choice.predicted) == 1000
     assert len(set(found.rows)) == 1000
     picked = run_search(X.iloc[found.rows], y.iloc[found.rows], plan, families=only(build_line))
-    assert [t.fold_rmse for t in picked.trials] == [t.fold_rmse for t in found.trials]
+    assert [t.fold_errors for t in picked.trials] == [t.fold_errors for t in found.trials]
 
 
 def test_out_of_fold_predictions_are_of_models_that_never_saw_the_row(census_path):
@@ -367,7 +369,7 @@ def test_labels_without_any_meaning_cannot_be_predicted(census_path):
     y = np.random.default_rng(0).normal(2e5, 1e5, 1500)
     plan = plain(families=("boosting",), n_trials=1, n_jobs=1)
     (trial,) = run_search(X[:1500], y, plan, families=SMALL).trials
-    assert trial.rmse > 0.97 * y.std()
+    assert trial.cv_error > 0.97 * y.std()
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -381,10 +383,10 @@ def test_a_failing_draw_is_a_trial_with_an_error_and_the_others_go_on(n_jobs):
         slope = trial.candidate.parameters["model__slope"]
         if slope > 0.5:
             assert trial.error == f"ArithmeticError: slope {slope} is too steep"
-            assert trial.fold_rmse == ()
+            assert trial.fold_errors == ()
         else:
             assert not trial.error
-            assert len(trial.fold_rmse) == 3
+            assert len(trial.fold_errors) == 3
     assert {bool(trial.error) for trial in trials} == {True, False}
     assert not best(trials).error
 

@@ -140,19 +140,19 @@ def test_a_stopped_trial_is_no_winner(store, search):
     with store.read() as connection:
         (back,) = searches.trials_of(connection, search)
     assert back == stopped
-    assert back.rmse == float("inf")
+    assert back.cv_error == float("inf")
     assert back.so_far == 1.0
 
 
 def test_a_search_ends_once(store, search):
     out_of_fold = put_frame(store, pd.DataFrame({"#key": [1], "#predicted": [2.0]}))
-    searches.finish(store, search, {"models": [[0, 3]], "cv_rmse": 1.5}, out_of_fold)
+    searches.finish(store, search, {"models": [[0, 3]], "cv_error": 1.5}, out_of_fold)
     with store.read() as connection:
         first = searches.get(connection, search)
-    searches.finish(store, search, {"models": [[1, 3]], "cv_rmse": 9.0}, out_of_fold)
+    searches.finish(store, search, {"models": [[1, 3]], "cv_error": 9.0}, out_of_fold)
     with store.read() as connection:
         assert searches.get(connection, search) == first
-        assert (first.models, first.cv_rmse, first.out_of_fold) == (
+        assert (first.models, first.cv_error, first.out_of_fold) == (
             [[0, 3]],
             1.5,
             out_of_fold.digest,
@@ -169,7 +169,7 @@ def test_the_best_of_other_runs_are_those_of_finished_searches(store, search):
         version = searches.get(connection, search).version
         assert searches.best_of_others(connection, version + 1, 5) == []  # not finished
     out_of_fold = put_frame(store, pd.DataFrame({"#key": [1], "#predicted": [2.0]}))
-    searches.finish(store, search, {"models": [[1, 1]], "cv_rmse": 2.0}, out_of_fold)
+    searches.finish(store, search, {"models": [[1, 1]], "cv_error": 2.0}, out_of_fold)
     with store.read() as connection:
         assert searches.best_of_others(connection, version, 5) == []  # not of another run
         warm_starts = searches.best_of_others(connection, version + 1, 5)
