@@ -125,7 +125,7 @@ def compare_by_halves(
     of `y`, and so does a prediction that is not finite. NotMeasurable: as `compare`.
     """
     truth, challenger = finite_columns(_WHAT, y, challenger_pred)
-    theirs = losses(metric, truth, truth + bounded_errors(truth, other_pred))
+    theirs = losses(metric, truth, truth + bounded_errors(truth, other_pred, metric))
     ours, power = losses(metric, truth, challenger), metric_named(metric).power
     if where.cells < 2:
         raise NotMeasurable(what=_WHAT, why="all test rows lie in one location cell")
@@ -148,11 +148,14 @@ def compare_by_halves(
     )
 
 
-def bounded_errors(actual: Values, predicted: Values) -> Values:
-    """Prediction less truth within +- the range of the truth; not finite counts as the range."""
+def bounded_errors(actual: Values, predicted: Values, metric: str = RMSE) -> Values:
+    """Prediction less truth within +- the range of the truth; no number counts as the range, to
+    the side that costs more by the metric."""
     errors = np.asarray(predicted, dtype=np.float64) - actual
     most = float(np.ptp(actual))
-    return np.clip(np.where(np.isnan(errors), most, errors), -most, most)
+    above, below = (losses(metric, actual, actual + side) for side in (most, -most))
+    worst = np.where(above >= below, most, -most)
+    return np.clip(np.where(np.isnan(errors), worst, errors), -most, most)
 
 
 def _blocks(where: SpatialCells) -> Iterator[Cells]:

@@ -247,7 +247,7 @@ class _Measurement:
     def baseline(self, values: Values, *, usable: bool) -> Baseline:
         """A baseline; its errors are bounded by the range of the labels."""
         actual, policy = self.test.actual, self.policy
-        errors = bounded_errors(actual, values)
+        errors = bounded_errors(actual, values, policy.metric)
         comparison = None
         if usable:
             comparison = compare_by_halves(

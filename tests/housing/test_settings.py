@@ -1,6 +1,9 @@
 """Settings: where they come from, what is refused, and what is never shown."""
 
 import json
+import os
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from housing.settings import (
 from housing.sources import SOURCES
 from housing.sources.options import OwnOptions
 from housing.training.search_config import SearchPlan
+from tests.fixtures.plain_home import ROOT
 
 
 @pytest.fixture
@@ -440,3 +444,34 @@ def test_features_that_no_chosen_family_has_are_refused_by_name(environment):
     assert "labels cannot be left out, as forest has no such features" in line
     environment(SEARCH__EXCLUDE_FEATURES="ratios")
     assert load_settings().search.exclude_features == ("ratios",)
+
+
+def test_the_deciding_metric_is_one_setting_for_gate_and_search(environment):
+    assert (load_settings().gate.metric, load_settings().search.metric) == ("rmse", "rmse")
+    environment(GATE__METRIC="pinball:.9")
+    settings = load_settings()
+    assert settings.gate.metric == settings.search.metric == "pinball:0.9"
+    environment(GATE__METRIC="rmsle")
+    assert load_settings().search.metric == "rmsle"
+    environment(GATE__METRIC="r2")
+    (line,) = faults()
+    assert line.startswith("HOUSING_GATE__METRIC: there is no metric r2; there are rmse, mae")
+
+
+def test_a_metric_of_logarithms_is_refused_at_start_where_the_target_may_be_negative(tmp_path):
+    (tmp_path / "balance.py").write_text(
+        "from housing.problem import Amount, Column, Problem, Table\n"
+        "flow = Column('flow', 'number', 'l/h', 'Flow')\n"
+        "gain = Column('gain', 'number', 'euros', 'Gain or loss')\n"
+        "PROBLEM = Problem('balance', Table((flow, gain), 'gain'), Amount('euros'),\n"
+        "                  'tests.fixtures.plain_models')\n"
+    )
+    own = {"HOUSING_PROBLEM": "balance", "HOUSING_HOME": str(tmp_path)}
+    paths = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments.cli", "settings"], check=False, capture_output=True,
+        env={**os.environ, **own, **paths, "HOUSING_GATE__METRIC": "rmsle"}, cwd=ROOT, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    words = " ".join((done.stdout + done.stderr).split())
+    assert "HOUSING_GATE__METRIC: rmsle takes the logarithm of 1 + gain, which may be" in words

@@ -94,6 +94,7 @@ def test_messages_state_that_no_number_of_rows_is_enough():
 def test_a_comparison_for_machines_is_whole():
     found = comparison(-0.01, 0.01)
     assert messages.figures(found) == {
+        "metric": "rmse",
         "effect": -0.01,
         "upper": found.upper,
         "lower_two_sided": found.interval.lower,

@@ -62,8 +62,8 @@ def test_the_message_names_both_error_rates():
     assert found.no_change == pytest.approx(0.5)
     assert found.message == (
         "On 4,000 test rows the rule no_regression lets a 1 % regression of the RMSE through in "
-        "0.043 % of runs and needs a 0.25 % gain to be promoted in 80 % of runs. These rates hold for the "
-        "first comparison on these rows; how many there were before is not recorded."
+        "0.043 % of runs and needs a 0.25 % gain to be promoted in 80 % of runs. These rates hold "
+        "for the first comparison on these rows; how many there were before is not recorded."
     )
 
 

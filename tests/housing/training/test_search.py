@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import root_mean_squared_error
+from sklearn.metrics import make_scorer, mean_pinball_loss, root_mean_squared_error
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
@@ -17,8 +17,10 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import Pipeline
 
+from housing import schema
 from housing.errors import SearchFailed
 from housing.features.preprocess import STEPS
+from housing.problems.california.simulated.scenarios import simulate
 from housing.records import Candidate, Score, Trial
 from housing.training.candidates import FAMILIES, pipeline
 from housing.training.sampling import expected_seconds, folds, sample_candidates
@@ -111,6 +113,32 @@ def test_scores_of_a_grid_are_those_of_grid_search_cv(census_path):
     scores = [-oracle.cv_results_[f"split{fold}_test_score"] for fold in range(3)]
     np.testing.assert_allclose([t.fold_errors for t in trials], np.transpose(scores), rtol=1e-9)
     assert best(trials).candidate.index == oracle.best_index_
+
+
+@pytest.mark.parametrize(
+    ("metric", "scoring"),
+    [
+        ("mae", "neg_mean_absolute_error"),
+        ("rmsle", "neg_root_mean_squared_log_error"),
+        (
+            "pinball:0.9",
+            make_scorer(mean_pinball_loss, greater_is_better=False, alpha=0.9),
+        ),
+    ],
+)
+def test_a_search_chooses_by_its_metric_as_grid_search_cv_does(metric, scoring):
+    frame = simulate(300, 0)
+    X, y = frame[list(schema.FEATURES)], frame[schema.TARGET].to_numpy()
+    plan = plain(families=("tree",), strategy="grid", n_jobs=1, shuffle=False, metric=metric)
+    tree = FAMILIES["tree"]
+    oracle = GridSearchCV(tree.build(plan.seed), tree.grid, cv=3, scoring=scoring).fit(X, y)
+    found = run_search(X, y, plan)
+    scores = [-oracle.cv_results_[f"split{fold}_test_score"] for fold in range(3)]
+    ours = [t.fold_errors for t in found.trials]
+    np.testing.assert_allclose(ours, np.transpose(scores), rtol=1e-9)
+    means = -oracle.cv_results_["mean_test_score"]
+    assert means[best(found.trials).candidate.index] == pytest.approx(means.min())
+    assert found.choice.cv_error <= means.min() * (1 + 1e-9)
 
 
 def test_a_grid_search_tries_every_combination_of_each_family_and_nothing_else():
