@@ -21,7 +21,7 @@ from housing.gate.power import (
     earlier_comparisons,
     operating_characteristic,
 )
-from housing.metric import RMSE
+from housing.metric import MAE, RMSE
 from housing.records import Metrics
 from housing.report import gate_plots, plots, wording
 from housing.report.data import RunReport
@@ -64,7 +64,7 @@ def model_figures(metric: str) -> Figures:
     return (
         (name, lambda m: formatting.error_text(m.error.value, metric)),
         (f"its {formatting.INTERVAL}", lambda m: formatting.limits(m.error, metric)),
-        *MODEL_FIGURES,
+        *(MODEL_FIGURES if metric != MAE else MODEL_FIGURES[:2] + MODEL_FIGURES[4:]),
     )
 
 
