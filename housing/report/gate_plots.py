@@ -76,7 +76,7 @@ def forest(evidence: Evidence, policy: GatePolicy) -> RenderedFigure | None:
             _draw_row(axes, y, c, edge, size=4 + 5 * (c.rows / found[0][1].rows) ** 0.5)
         rows(axes, names)
         scale(axes.xaxis, [-edge, edge], change_labels)
-        label = metric_named(evidence.metric).label
+        label = metric_named(found[0][1].metric).label
         axes.set_xlabel(wrapped(f"change of the error ({label}); further left is better"))
         worst = max(found, key=lambda row: row[1].effect)
         alt = (

@@ -25,7 +25,7 @@ def report(make_report):
 def test_the_forest_shows_every_part_that_is_large_enough(report):
     rows = gate_plots.forest_rows(report.evidence, report.policy)
     assert [name for name, _, _ in rows[:4]] == [
-        "all rows", "all rows, mean absolute error", "never-used rows", "rows below the cap",
+        "all rows", "all rows, MAE", "never-used rows", "rows below the cap",
     ]  # fmt: skip
     assert len(rows) == 4 + 6, "the slice of three rows is left out"
     assert {margin for _, _, margin in rows[4:]} == {report.policy.slice_margin}

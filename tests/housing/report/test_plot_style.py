@@ -279,6 +279,7 @@ def test_the_power_plot_draws_any_figures(reach, gain, earlier):
     x = np.linspace(-reach, reach, 41)
     curve = [(float(v), float(1 / (1 + np.exp(9 * v / reach)))) for v in x]
     found = mock.Mock(
+        metric="rmse",
         spec=OperatingCharacteristic, curve=curve, first_curve=curve, earlier=int(earlier),
         regression=0.01, passes=0.2, gain_needed=gain, message="",
     )  # fmt: skip
