@@ -32,6 +32,8 @@ from housing.store.runs.runs import ABANDONED, abandoned
 
 Rows = list[dict[str, Any]]
 
+_METRICS = TypeAdapter(Metrics)
+
 
 def named(letter: str, id_: int | None) -> str | None:
     """An id with its letter: m7 a model, v3 a dataset version, b2 a batch, r9 a run."""
@@ -81,7 +83,7 @@ def _errors(connection: Connection, model: Row[Any]) -> dict[str, Any]:
 
 def error_by(metrics: Mapping[str, Any], metric: str) -> dict[str, Any] | None:
     """The error by a metric with its limits, from stored `Metrics`; None if not measured."""
-    found = TypeAdapter(Metrics).validate_python(metrics).by(metric)
+    found = _METRICS.validate_python(metrics).by(metric)
     return None if found is None else asdict(found)
 
 

@@ -24,12 +24,12 @@ async function refresh() {
 
 function show(data) {
   alarms(data);
+  runs = data.error_history;
   ({ number, amount } = amounts(words, data.error_history.at(-1)?.rmse));
   byId("simulated").hidden = !data.simulated;
   byId("simulated").textContent = words.simulated;
   byId("monitor").hidden = !data.drift;
   byId("tiles").replaceChildren(...tiles(data));
-  runs = data.error_history;
   byId("errors").replaceChildren(...errorChart());
   const state = { true: "ready", false: "NOT READY", null: "not checked yet" };
   const candidates = data.rollback_candidates.map((row) => ({ ...row, state: state[row.ready] }));
