@@ -158,7 +158,7 @@ def search_key(plan: SearchPlan, families: "Mapping[str, ModelFamily] | None" = 
     from housing.training.candidates import FAMILIES, unfitted
 
     families = FAMILIES if families is None else families
-    # A key of before other metrics is one of RMSE.
+    # Keys that were made when there was no other metric are those of RMSE.
     left_out = {"n_jobs"} | ({"metric"} if plan.metric == RMSE else set())
     facts = {
         "plan": plan.model_dump(exclude=left_out),
