@@ -14,6 +14,7 @@ BENCHMARKS = {
     "orchestration": ("benchmarks.orchestration", "what the orchestrator costs a night"),
     "quality": ("benchmarks.quality", "time and error beside the reference recipe"),
     "prediction": ("benchmarks.prediction", "one row and batches, fast and through the frame"),
+    "onnx": ("benchmarks.onnx_parity", "models as ONNX graphs: the same predictions"),
     "gate-pool": ("benchmarks.gate.pool", "models for nights on which nothing changed"),
     "gate-nights": ("benchmarks.gate.nights", "nothing changed, or a planted change: what passes"),
     "gate-simulated": ("benchmarks.gate.simulated", "the same where the true error is known"),

@@ -105,7 +105,7 @@ def card(
 def export(
     model: Annotated[Id, id_argument("m", "A model, e.g. m7.")],
     to: Annotated[
-        str, typer.Option(help="Format: skops; onnx and mlflow print why they are not supported.")
+        str, typer.Option(help="Format: skops or onnx; mlflow prints why it is not supported.")
     ] = "skops",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; export-m7 if left out.")

@@ -61,7 +61,11 @@ def compute(values: Floats | pd.DataFrame, columns: Sequence[Derived]) -> Floats
 
     `values` has shape (n, len(inputs_of(columns))), its columns in that order.
     """
-    array = np.asarray(values, dtype=np.float64)
+    return derive(np.asarray(values, dtype=np.float64), columns)
+
+
+def derive(array: Floats, columns: Sequence[Derived]) -> Floats:
+    """`compute` of an array."""
     place = {name: i for i, name in enumerate(inputs_of(columns))}
     derived = [
         c.function(*(array[:, place[name]] for name in c.inputs), *c.constants) for c in columns

@@ -1,21 +1,27 @@
 """A stored model as a file for other programs, with what is needed to use it rightly.
 
-skops only, so far: onnx and mlflow are refused with the reason, as what they would write could not
-be checked here to give the same numbers.
+skops needs this project's package; onnx needs ONNX Runtime alone. mlflow is refused: its format is
+a pickle.
 """
 
 import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
+import pandas as pd
 import skops.io
 
 from housing import schema
 from housing.errors import NotPossible
 from housing.inference.calibration import Calibration
+from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import load
+from housing.inference.onnx.convert import OnnxModel, to_onnx
 from housing.store.data.segments import get_table, to_frame
 from housing.store.database.engine import Store
 from housing.store.models import artifacts, registry
@@ -23,11 +29,20 @@ from housing.store.models.artifacts import PREDICTION, worst_difference
 from housing.store.models.trusted_types import trusted_types
 from housing.store.objects.filesystem import sync, write_page
 
-REFUSED = {
-    "onnx": "no converter that is installed keeps the numbers (skl2onnx cannot write histogram "
-    "boosting). Export to skops, or ask the server",
-    "mlflow": "MLflow is not installed, and its format is a pickle that anyone who can change it "
-    "can run code by. Export to skops, or ask the server",
+Floats = npt.NDArray[np.float64]
+
+NO_MLFLOW = (
+    "MLflow is not installed, and its format is a pickle that anyone who can change it "
+    "can run code by. Export to skops or onnx, or ask the server"
+)
+KINDS = ("skops", "onnx")
+HOW = {
+    "skops": "skops.io.load('model.skops', trusted=trusted_types).predict(frame of features); "
+    "types of this project need its package. check.csv has rows and what must come out.",
+    "onnx": "onnxruntime.InferenceSession('model.onnx').run(None, inputs): each feature is an "
+    "input of shape (rows, 1), numbers as float64 (NaN where missing), categories as text (empty "
+    "where missing). check.csv has rows and what must come out. A model that finds nearest rows "
+    "holds the training rows and their labels.",
 }
 TOLERANCE = 1e-9
 """Relative; what was written is read back and must predict what the model does."""
@@ -39,10 +54,9 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
     All of it or nothing. NotPossible for a kind that cannot be written honestly, or where the
     folder is in use.
     """
-    if kind in REFUSED:
-        raise NotPossible(what=f"Exporting m{model} to {kind}", why=f"{REFUSED[kind]}.")
-    if kind != "skops":
-        raise NotPossible(what=f"Exporting m{model} to {kind}", why="it is skops, onnx or mlflow.")
+    if kind not in KINDS:
+        why = f"{NO_MLFLOW}." if kind == "mlflow" else "it is skops, onnx or mlflow."
+        raise NotPossible(what=f"Exporting m{model} to {kind}", why=why)
     if folder.exists() and not folder.is_dir():
         raise NotPossible(what=f"Writing into {folder}", why="it is a file. Name a folder.")
     if folder.exists() and any(folder.iterdir()):
@@ -52,23 +66,34 @@ def export(store: Store, model: int, kind: str, folder: Path) -> list[Path]:
     fitted = artifacts.get_model(store, row.artifact)
     served = load(store, model)
     golden = to_frame(get_table(store, row.golden))
-    data = skops.io.dumps(fitted)
-    again = skops.io.loads(data, trusted=_types(data))
     rows = golden[list(schema.FEATURES)]
-    worst = worst_difference(again.predict(rows), golden[PREDICTION].to_numpy())
+    data, again = _as_skops(fitted, rows) if kind == "skops" else _as_onnx(fitted, model, rows)
+    worst = worst_difference(again, golden[PREDICTION].to_numpy())
     if not worst <= TOLERANCE:
         raise NotPossible(
             what=f"Exporting m{model}", why=f"read back it predicts otherwise (by {worst:.2g})."
         )
-    facts = _facts(served.model_facts, served.calibration, _types(data))
+    types = _types(data) if kind == "skops" else []
+    facts = _facts(served.model_facts, served.calibration, types, HOW[kind])
     check = golden.rename(columns={PREDICTION: schema.unused_name("prediction")})
     contents = {
-        "model.skops": data,
+        f"model.{kind}": data,
         "model.json": facts,
         "check.csv": check.to_csv(index=False).encode(),
     }
     _write_all(folder.resolve(), contents)
     return [folder / name for name in contents]
+
+
+def _as_skops(fitted: Any, rows: pd.DataFrame) -> tuple[bytes, Floats]:
+    """A model's bytes, and what it predicts once they are read."""
+    data: bytes = skops.io.dumps(fitted)
+    return data, skops.io.loads(data, trusted=_types(data)).predict(rows)
+
+
+def _as_onnx(fitted: Any, model: int, rows: pd.DataFrame) -> tuple[bytes, Floats]:
+    data = to_onnx(fitted, {"model": f"m{model}", "target_unit": schema.UNIT})
+    return data, OnnxModel(data).predict(columns_of_frame(rows))
 
 
 def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -94,7 +119,7 @@ def _types(data: bytes) -> list[str]:
     return [name for name in found if name in trusted]
 
 
-def _facts(facts: object, calibration: Calibration, types: list[str]) -> bytes:
+def _facts(facts: object, calibration: Calibration, types: list[str], how: str) -> bytes:
     content = {
         "model": facts,
         "features": [
@@ -104,7 +129,6 @@ def _facts(facts: object, calibration: Calibration, types: list[str]) -> bytes:
         "target": {"name": schema.TARGET, "unit": schema.CATALOGUE[schema.TARGET].unit},
         "trusted_types": types,
         "interval": None if calibration.interval is None else vars(calibration.interval),
-        "how": "skops.io.load('model.skops', trusted=trusted_types).predict(frame of features); "
-        "types of this project need its package. check.csv has rows and what must come out.",
+        "how": how,
     }  # fmt: skip
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)

@@ -170,6 +170,7 @@ def _note_figures(
 def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
     """Fail before hours of search: NotPossible where a family's model cannot be stored and loaded.
 
+    A family without an ONNX form is named in the log.
     Each family is fitted on a few rows; one that cannot be fitted is reported by the search.
     """
     rows, labels = X.iloc[:TOY_ROWS], y.iloc[:TOY_ROWS]
@@ -181,6 +182,20 @@ def check_families(plan: SearchPlan, X: pd.DataFrame, y: pd.Series) -> None:
         except Exception:  # noqa: BLE001, S112 - the search records what each of its candidates raises
             continue
         artifacts.check_storable(model, rows.iloc[:GOLDEN_ROWS], f"a model of the family {family}")
+        if why := why_no_onnx(model):
+            log.warning("A model of the family %s can not be exported to ONNX: %s", family, why)
+
+
+def why_no_onnx(model: Any) -> str:
+    """What of a fitted model has no ONNX form; "" where all of it has one."""
+    from housing.inference.onnx.convert import to_onnx  # slow to import, and only a search needs it
+    from housing.inference.onnx.graph import NoOnnxForm
+
+    try:
+        to_onnx(model)
+    except NoOnnxForm as refused:
+        return str(refused)
+    return ""
 
 
 def _warm_starts(store: Store, version: int, plan: SearchPlan) -> list[Candidate]:

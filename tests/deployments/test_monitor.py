@@ -31,7 +31,10 @@ def test_an_export(copied: Housing, tmp_path: Path) -> None:
     done = copied("export", "m1", "-o", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
     assert (tmp_path / "out" / "model.skops").exists()
-    assert "no converter" in str(copied("export", "m1", "--to", "onnx").exception)
+    assert "not installed" in str(copied("export", "m1", "--to", "mlflow").exception)
+    done = copied("export", "m1", "--to", "onnx", "-o", str(tmp_path / "graph"))
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "graph" / "model.onnx").exists()
     (tmp_path / "file").touch()
     done = copied("export", "m1", "-o", str(tmp_path / "file"))
     assert "it is a file. Name a folder." in str(done.exception)

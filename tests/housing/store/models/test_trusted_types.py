@@ -90,9 +90,18 @@ def test_a_family_that_fails_on_a_few_rows_is_left_to_the_search(rows, monkeypat
 
 
 @pytest.mark.parametrize("name", [n for n, c in FAMILIES.items() if c.installed])
-def test_every_family_of_the_registry_can_be_stored(name, rows):
+def test_every_family_of_the_registry_can_be_stored_and_exported_to_onnx(name, rows, caplog):
     check_families(SearchPlan(families=(name,)), *rows)
     assert artifacts.FORMAT == "skops.zst"
+    assert not caplog.records
+
+
+def test_a_family_without_an_onnx_form_is_named_before_the_search(rows, monkeypatch, caplog):
+    name = f"{Strange.__module__}.Strange"
+    monkeypatch.setitem(FAMILIES, "linear", family(Strange, trusted=(name,)))
+    check_families(SearchPlan(families=("linear",)), *rows)
+    assert "family linear can not be exported to ONNX: " in caplog.text
+    assert "Strange has none" in caplog.text
 
 
 def test_versions_are_those_of_a_familys_own_packages_too():
