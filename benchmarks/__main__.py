@@ -19,6 +19,7 @@ BENCHMARKS = {
     "gate-nights": ("benchmarks.gate.nights", "nothing changed, or a planted change: what passes"),
     "gate-simulated": ("benchmarks.gate.simulated", "the same where the true error is known"),
     "gate-coverage": ("benchmarks.gate.coverage", "the interval where neighbours err alike"),
+    "gate-metrics": ("benchmarks.gate.metrics", "coverage and power by each deciding metric"),
     "gate-reuse": ("benchmarks.gate.reuse", "later comparisons on the same test rows"),
     "gate-year": ("benchmarks.gate.year", "a year of nights under each policy"),
     "gate-speed": ("benchmarks.gate.speed", "a verdict at 4 thousand and at a million rows"),

@@ -16,6 +16,7 @@ from benchmarks.gate.coverage import SLICES as COVERED
 from benchmarks.markdown import fill_names, percent, table
 from housing.formatting import change
 from housing.gate.check import CHECKS, COMPARISONS
+from housing.metric import metric_named
 from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
 
 TEMPLATES = {"gate.md": "gate.in.md", "gate/measurements.md": "gate_measurements.in.md"}
@@ -189,6 +190,67 @@ def coverage_table(figures: Mapping[str, Any]) -> str:
             ]
         )
     return table(head, rows)
+
+
+def _shared(row: Mapping[str, Any]) -> str:
+    """What neighbours share in a case, in words."""
+    return f"{percent(row['share'], 0)} over {row['length']} km" if row["share"] else "nothing"
+
+
+def metrics_table(figures: Mapping[str, Any]) -> str:
+    """Coverage, standard error and power by deciding metric, the predicted rates in brackets."""
+    rows = []
+    for row in figures["cases"]:
+        for number, (name, found) in enumerate(row["metrics"].items()):
+            rates = (
+                f"{percent(rate['rate'])} ({percent(rate['predicted'])})"
+                for rate in found["changes"].values()
+            )
+            rows.append(
+                [
+                    "" if number else _shared(row),
+                    metric_named(name).label,
+                    *(percent(found[one]) for one in ("coverage", "upper")),
+                    percent(found["se"], 2),
+                    percent(found["gain"], 2),
+                    *rates,
+                ]
+            )
+    changes = figures["cases"][0]["metrics"]["rmse"]["changes"]
+    planted = [change(float(name)) if float(name) else "equal" for name in changes]
+    head = ["neighbours share", "metric", "coverage", "one-sided", "standard error", "gain found"]
+    return table([*head, *planted], rows)
+
+
+def metrics_outside(figures: Mapping[str, Any]) -> str:
+    """Which metrics miss the goal of the coverage, in words."""
+    missed = [
+        f"{metric_named(name).label} where neighbours share {_shared(row)} "
+        f"({percent(found['coverage'])})"
+        for row in figures["cases"]
+        for name, found in row["metrics"].items()
+        if not GOAL[0] <= found["coverage"] <= GOAL[1]
+    ]
+    return f"Outside the goal: {', '.join(missed)}." if missed else "No line misses the goal."
+
+
+def worst_rate(figures: Mapping[str, Any]) -> str:
+    """The rate of a true regression that lies furthest above the predicted one, in words."""
+    rate, name, where, loss = max(
+        (
+            (rate, name, _shared(row), metric)
+            for row in figures["cases"]
+            for metric, found in row["metrics"].items()
+            for name, rate in found["changes"].items()
+            if float(name) > 0
+        ),
+        key=lambda each: each[0]["rate"] - each[0]["predicted"],
+    )
+    return (
+        f"by the {metric_named(loss).label} a true change of {change(float(name))} passes in "
+        f"{percent(rate['rate'])} where neighbours share {where}, predicted are "
+        f"{percent(rate['predicted'])}"
+    )
 
 
 def candidates_table(figures: Mapping[str, Any]) -> str:
@@ -431,6 +493,7 @@ def page(name: str) -> str:
     """A page with its figures."""
     nights, year = results.load("gate-nights"), results.load("gate-year")
     worlds, coverage = results.load("gate-simulated"), results.load("gate-coverage")
+    metrics = results.load("gate-metrics")
     one, three = (nights[f"bag_{bag}"] for bag in (1, 3))
     reuse = results.load("gate-reuse")
     later = {night: reuse["nights"]["no_regression"][night] for night in ("1", "10", "40")}
@@ -484,6 +547,11 @@ def page(name: str) -> str:
         **{f"reuse_15_{n}": percent(row["changes"]["-0.015"]["rate"]) for n, row in later.items()},
         "coverage": coverage_table(coverage),
         "candidates": candidates_table(coverage),
+        "metrics": metrics_table(metrics),
+        "metrics_outside": metrics_outside(metrics),
+        "metrics_worst": worst_rate(metrics),
+        "metrics_draws": metrics["draws"],
+        "metrics_splits": metrics["splits"],
         "covered_20": covered(coverage, 20),
         "covered_50": covered(coverage, 50),
         "cells_20": covered(coverage, 20, "by_cells"),

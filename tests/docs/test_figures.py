@@ -84,6 +84,21 @@ def test_the_interval_holds_the_true_change_up_to_20_km() -> None:
             assert 0.93 <= row["rmse"] <= 0.97, row
 
 
+def test_each_deciding_metric_has_its_coverage_and_power() -> None:
+    """The page names each line outside the goal, and the pinball loss as what is decided worst."""
+    figures = results.load("gate-metrics")
+    assert figures["draws"] >= 900
+    for row in figures["cases"]:
+        assert set(row["metrics"]) == {"rmse", "mae", "rmsle", "pinball:0.9"}
+        for name, found in row["metrics"].items():
+            assert 0.92 <= found["coverage"] <= 0.985, (name, row["length"])
+            if name != "pinball:0.9":
+                assert found["changes"]["0.02"]["rate"] <= 0.02
+                for rate in found["changes"].values():
+                    assert abs(rate["rate"] - rate["predicted"]) < 0.05, (name, rate)
+    assert "by the pinball loss at 0.9 a true change of" in gate_page.worst_rate(figures)
+
+
 def test_later_comparisons_pass_as_often_as_the_gate_predicts() -> None:
     figures = results.load("gate-reuse")
     assert max(rate.away for rate in gate_page.reuse_rates(figures)) < 4
