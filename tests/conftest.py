@@ -18,12 +18,13 @@ from deployments import environment
 from deployments.processes.prefect_server import Server, flush_logs_and_events, start
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
-from housing.store.database.open import open_store
+from housing.store.database.open import open_for_restore, open_store
 from tests.fixtures.populated_home import populated_home as populated_home
 from tests.fixtures.postgresql import Postgres, postgres_with
 from tests.fixtures.prepared_home import prepared_homes as prepared_homes
 from tests.fixtures.quick_runs import fits_folder as fits_folder
 from tests.fixtures.quick_runs import fits_once as fits_once
+from tests.fixtures.quick_runs import no_report as no_report
 from tests.fixtures.quick_runs import quick_pictures as quick_pictures
 from tests.fixtures.quick_runs import quick_runs as quick_runs
 
@@ -110,16 +111,33 @@ def postgres_server() -> Iterator[str]:
         server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def with_tables(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database with our empty tables: a copy costs less than to make them."""
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE with_tables")
+    url = make_url(postgres_server).set(database="with_tables")
+    named = url.render_as_string(hide_password=False)
+    home = tmp_path_factory.mktemp("with-tables")
+    open_for_restore(load_settings(home=home, database_url=named)).close()
+    return "with_tables"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database, once of each kind that the metadata store supports."""
+    """An empty database, once of each kind that the metadata store supports.
+
+    Where the test asks for the `store`, that on PostgreSQL has its tables already.
+    """
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'housing.db'}"
         return
     server = request.getfixturevalue("postgres_server")
+    has_tables = "store" in request.fixturenames
+    template = request.getfixturevalue("with_tables") if has_tables else "template1"
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield str(make_url(server).set(database=name).render_as_string(hide_password=False))
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -28,7 +28,7 @@ def plain_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small(settings: Settings, fits_once: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def small(settings: Settings, quick_runs: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a run that takes a second, on either database."""
     for name, value in SMALL.items():
         monkeypatch.setenv(name, value)

@@ -14,7 +14,7 @@ from housing.store.models import registry
 from tests.fixtures.run_without_prefect import plain_run
 from tests.housing.conftest import Land
 
-pytestmark = pytest.mark.usefixtures("quick_runs")
+pytestmark = pytest.mark.usefixtures("no_report")
 
 
 @pytest.mark.system

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from housing.errors import StoreUnavailable
-from housing.pipeline import data_page
+from housing.pipeline import data_page, ingest
 from housing.pipeline.data_page import collect
+from housing.pipeline.datasets import freeze, split
+from housing.pipeline.run_context import NightlyParameters, start_run
 from housing.report.data_page import as_json, render
 from housing.settings import Settings
 from housing.store.data import datasets
@@ -19,6 +21,14 @@ pytestmark = pytest.mark.either_database
 
 LABEL = "median_house_value"
 OF_THE_VERSION = ("dataset", "batches", "compared", "changes")
+
+
+def _version(settings: Settings) -> None:
+    """What lies in the landing folder becomes a dataset version."""
+    with start_run("nightly", NightlyParameters()) as run, open_store(settings) as store:
+        ingest.ingest(store, settings, run=run.id)
+        freeze(store, run)
+        split(store, settings)
 
 
 def _figures(settings: Settings, version: int) -> dict[str, object]:
@@ -41,18 +51,20 @@ def test_only_labels_of_the_training_set_change_a_figure(
 ) -> None:
     rows = landing_rows(7, 600)
     land("a.csv", frame=rows)
-    plain_run()
+    _version(small)
     train, test = _sides(small)
     others = rows[rows.longitude.isin({"test": test - train, "train": train - test}[side])]
     assert len(others) > 20
     land("b.csv", frame=others.assign(**{LABEL: others[LABEL] + 5_000}))
-    plain_run()
+    _version(small)
     assert (_figures(small, 2) != _figures(small, 1)) == changes
 
 
-def test_the_page_has_every_column_and_names_what_changed(small: Settings, land: Land) -> None:
+def test_the_page_has_every_column_and_names_what_changed(
+    small: Settings, land: Land, quick_pictures: None
+) -> None:
     land("a.csv", rows=400)
-    plain_run()
+    _version(small)
     land("b.csv", rows=400, seed=1)
     result = plain_run()
     page = (small.home / "reports" / "data-v2.html").read_text()
@@ -78,6 +90,6 @@ def test_a_page_that_cannot_be_made_costs_no_report(
 
 def test_the_page_is_a_function_of_its_figures(small: Settings, land: Land) -> None:
     land("a.csv", rows=400)
-    plain_run()
+    _version(small)
     with open_store(small) as store:
         assert render(collect(store, 1)) == render(collect(store, 1))

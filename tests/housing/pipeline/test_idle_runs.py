@@ -24,7 +24,7 @@ RUNS = 30
 
 
 @pytest.fixture
-def small(home: object, quick_runs: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def small(home: object, no_report: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A gate at which equal challengers pass by luck: every second one, were it drawn again."""
     changed = {"GATE__CONFIDENCE": "0.95", "GATE__MARGIN": "0.5", "SEARCH__N_TRIALS": "1"}
     for name, value in {**SMALL, **{f"HOUSING_{k}": v for k, v in changed.items()}}.items():

@@ -44,7 +44,7 @@ def store(home: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def small(home: Path, quick_runs: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def small(home: Path, no_report: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a run that takes a second, on SQLite."""
     for name, value in SMALL.items():
         monkeypatch.setenv(name, value)

@@ -35,7 +35,7 @@ ROWS = {"a": 300, "b": 1500, "c": 300, "d": 300, "e": 300}
 
 
 @pytest.fixture
-def small(home: object, quick_runs: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def small(home: object, no_report: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """One recipe whatever is drawn, and a gate that promotes for a proven gain only."""
     changed = {"GATE__CONFIDENCE": "0.95", "GATE__MARGIN": "0", "SEARCH__N_TRIALS": "1"}
     for name, value in {**SMALL, **{f"HOUSING_{k}": v for k, v in changed.items()}}.items():

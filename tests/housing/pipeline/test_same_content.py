@@ -1,6 +1,7 @@
 """The same rows are the same content, whatever ids, order, files or spelling bring them."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -9,9 +10,12 @@ from housing.settings import Settings
 from housing.store.data import datasets, profiles
 from housing.store.database.open import open_store
 from housing.store.database.tables import evaluations, searches
+from tests.fixtures.prepared_home import PreparedHomes
 from tests.fixtures.run_without_prefect import plain_run
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.pipeline.test_rounds import _count, _land, small  # noqa: F401
+
+pytestmark = pytest.mark.xdist_group("rounds")  # one worker builds the home once
 
 Frame = pd.DataFrame
 
@@ -43,12 +47,16 @@ WAYS: list[Callable[[Frame], list[Frame]]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def judged(small: Settings) -> Settings:  # noqa: F811
-    """Two runs, the second of which was judged against the first."""
+def _two_runs(settings: Settings) -> None:
     for name, rows in (("a", 300), ("b", 600)):
-        _land(small, name, rows)
+        _land(settings, name, rows)
         plain_run()
+
+
+@pytest.fixture
+def judged(small: Settings, prepared_homes: PreparedHomes) -> Settings:  # noqa: F811
+    """Two runs, the second of which was judged against the first."""
+    prepared_homes.into(small.home, "same-content", partial(_two_runs, small))
     return small
 
 

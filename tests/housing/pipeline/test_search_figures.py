@@ -13,6 +13,8 @@ from housing.settings import load_settings
 from housing.store.models import searches
 from housing.training.candidates import BASELINES
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 def compared(store, run, land, monkeypatch):

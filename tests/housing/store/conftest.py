@@ -7,7 +7,6 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -200,24 +199,25 @@ def _blank(
     root = tmp_path_factory.mktemp(f"blank-{kind}")
     serial = itertools.count(1)
     server = request.getfixturevalue("postgres_server") if kind == "postgresql" else None
+    tables = "" if server is None else request.getfixturevalue("with_tables")
 
     @contextlib.contextmanager
     def opened() -> Iterator[Store]:
         home = root / str(next(serial))
-        with _database(server, home) as url, open_store(Settings(home=home, **url)) as store:
+        with _database(server, tables) as url, open_store(Settings(home=home, **url)) as store:
             yield store
 
     return opened
 
 
 @contextlib.contextmanager
-def _database(server: str | None, home: Path) -> Iterator[dict[str, Any]]:
+def _database(server: str | None, tables: str) -> Iterator[dict[str, Any]]:
     if server is None:
         yield {}
         return
     name = f"blank_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {tables}")
         try:
             url = make_url(server).set(database=name)
             yield {"database_url": url.render_as_string(hide_password=False)}

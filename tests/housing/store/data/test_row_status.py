@@ -65,6 +65,7 @@ def test_new_changed_and_unchanged_rows_are_told_apart(store, districts):
     assert (summary.accepted, summary.changed, summary.unchanged) == (15, 3, 10)
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize("column", list(schema.CATALOGUE))
 def test_a_correction_of_any_one_column_counts(store, districts, column):
     frame = districts(range(20))

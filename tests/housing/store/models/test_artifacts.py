@@ -251,6 +251,7 @@ def test_processes_that_make_the_key_at_once_use_the_same(child, tmp_path):
         assert len({signer.stdout.readline() for signer in signers}) == 1
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize("text", ["", "short", "\x00" * 3])
 def test_a_damaged_key_file_is_named(on_disk, text):
     on_disk.signer.file.parent.mkdir(parents=True)

@@ -222,6 +222,7 @@ def play(store, contenders, moves):
             promote(store, contenders["abcd".index(move)], champion(store))
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     ("moves", "now", "back"),
     [

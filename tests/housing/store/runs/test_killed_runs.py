@@ -46,7 +46,12 @@ app(sys.argv[2:])
 """A command whose process is hit when all its work is done and its run is to be ended."""
 
 
-@pytest.fixture(params=COMMANDS)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=() if name == "ingest" else pytest.mark.either_database)
+        for name in COMMANDS
+    ]
+)
 def command(request: pytest.FixtureRequest, settings: Settings, store: Store) -> list[str]:
     """The words of a command that has something to do."""
     if request.param == "sign":
