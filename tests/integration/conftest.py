@@ -22,24 +22,24 @@ HANGS_SECONDS = 280
 
 
 @pytest.fixture(scope="session")
-def fork_run() -> StartRun:
+def fork_run(fits_folder: Path) -> StartRun:
     """Run a run without the orchestrator on a home; returns the exit code (-9 for killed)."""
-    return partial(_fork, {})
+    return partial(_fork, {}, fits_folder)
 
 
 @pytest.fixture(scope="session")
-def fork_flow(prefect_server: Server) -> StartRun:
+def fork_flow(prefect_server: Server, fits_folder: Path) -> StartRun:
     """As `fork_run`, under the session's Prefect server."""
-    return partial(_fork, prefect_server.client)
+    return partial(_fork, prefect_server.client, fits_folder)
 
 
-def _fork(server: Mapping[str, str], home: Path, blow: Blow | None = None) -> int:
+def _fork(server: Mapping[str, str], fits: Path, home: Path, blow: Blow | None = None) -> int:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(killable_run.PRELOAD)
     environment = {**SMALL, **server, "HOUSING_HOME": str(home)}
     if server:
         environment["PREFECT_HOME"] = str(home / "prefect")
-    process = context.Process(target=killable_run.run, args=(environment, blow))
+    process = context.Process(target=killable_run.run, args=(environment, blow, fits))
     process.start()
     process.join(HANGS_SECONDS)
     assert process.exitcode is not None, "the run hangs"

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.integration.conftest import _fork
 
 if __name__ == "__main__":
-    sys.exit(_fork({}, Path(sys.argv[1])))
+    sys.exit(_fork({}, Path("fits").absolute(), Path(sys.argv[1])))
 """
 
 
