@@ -148,7 +148,7 @@ def test_the_error_is_that_of_a_bootstrap_over_blocks_of_its_reach(level):
     value = smooth(rng, longitude, latitude, 0.15) + rng.normal(size=len(longitude))
     kernel = spatial_cells(longitude, latitude, SIDE).kernels[level]
     draws = []
-    for _ in range(3_000):
+    for _ in range(1_000):
         codes = location_cells(*(x + rng.uniform(0, 50) for x in (longitude, latitude)),
                                kernel.bandwidth)  # fmt: skip
         count = codes.max() + 1
