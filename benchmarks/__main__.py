@@ -31,6 +31,10 @@ BENCHMARKS = {
     "matching": ("benchmarks.serving.matching", "what matching late prices with answers reads"),
     "drift": ("benchmarks.serving.drift", "how soon detectors speak, and how often for nothing"),
     "kill-recovery": ("benchmarks.kill_recovery", "kill -9 of each process in the middle of a run"),
+    "soak": (
+        "benchmarks.soak",
+        "an hour of runs every minute: outcomes, growth of databases, memory",
+    ),
     "reference": ("benchmarks.reference.recipe", "the reference recipe: time and error"),
     "reliability": ("benchmarks.rollback", "rollback and the restore drill"),
     "mutation": ("benchmarks.mutation", "changes of a module that no test notices: make mutate"),

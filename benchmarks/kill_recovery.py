@@ -18,7 +18,7 @@ SETTINGS = {
     "HOUSING_SEARCH__FAMILIES": "forest",
     "HOUSING_SEARCH__N_TRIALS": "40",
 }
-KILLED = (("flow",), ("runner",), ("runner", "flow"), ("server",), ("watch",))
+KILLED = (("flow",), ("worker",), ("worker", "flow"), ("server",), ("watchdog",))
 
 
 def _searching(up: Up) -> dict[str, Any] | None:

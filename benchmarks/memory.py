@@ -94,6 +94,11 @@ def _proportional_kib(pid: int) -> int:
     return 0
 
 
+def proportional_mib(pid: int) -> float:
+    """MiB of a process; 0 where it has ended."""
+    return _proportional_kib(pid) / 2**10
+
+
 def _in_memory_kib(pid: int) -> int:
     """Arrays that a process has written for its workers."""
     total = 0
