@@ -2,10 +2,13 @@
 
 import os
 import signal
+import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.results import save_if_asked
 from tests.fixtures.housing_up import Up, until
 from tests.fixtures.small_settings import landing_rows
 
@@ -36,20 +39,30 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     ],
 )
 def test_a_run_cancelled_after_the_server_was_killed_ends_as_cancelled(up: Up, times: int) -> None:
+    seconds = []
     for number in range(times):
         landing_rows(number, 400).to_csv(up.home / "landing" / f"{number}.csv", index=False)
-        _cancel_after_outage(up, number)
+        seconds.append(_cancel_after_outage(up, number))
+    ended = Counter(run["status"] for run in up.housing("runs") if run["kind"] == "nightly")
+    promoted = len(up.housing("history"))
+    save_if_asked(
+        "cancel", {"times": times, "ended": ended, "promotions": promoted, "seconds": seconds}
+    )
+    assert (ended, promoted) == ({"cancelled": times}, 0)
     done = up.ended(until(lambda: up.run(families=["forest"]), 120, "no run"), 240)
     assert done["state"]["name"] == "Promoted", done["state"]
 
 
-def _cancel_after_outage(up: Up, outages: int) -> None:
+def _cancel_after_outage(up: Up, outages: int) -> float:
+    """Seconds from the request until the run had ended."""
     run = until(lambda: up.run(**LONG), 120, "no run could be asked for")
     up.searching(run)
     _take_the_server_away(up, outages + 1)
     cancelling = {"state": {"type": "CANCELLING"}}
     until(lambda: up.ask(f"flow_runs/{run['id']}/set_state", cancelling), 120, "no server")
+    asked = time.monotonic()
     done = up.ended(run)
+    seconds = time.monotonic() - asked
     assert done["state"]["type"] == "CANCELLED", done["state"]
     until(lambda: not up.pids("flow", run), 60, "its process stayed")
     shown = up.ask("logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
@@ -59,6 +72,7 @@ def _cancel_after_outage(up: Up, outages: int) -> None:
     again = f"The worker ended (code 1; {up.home / 'prefect' / 'worker.log'}"
     until(lambda: up.output().count(again) > outages, 60, "the worker did not end")
     until(lambda: up.pids("worker"), 60, "the worker did not come back")
+    return round(seconds, 1)
 
 
 def _take_the_server_away(up: Up, failures: int) -> None:
