@@ -8,7 +8,7 @@ from housing.records import SettingsGroup
 
 
 class RetentionPolicy(SettingsGroup):
-    """Which models, predictions, records of the monitor and backups are kept.
+    """Which models, predictions, reports, records of the monitor and backups are kept.
 
     Datasets and everything else in SQL always are.
     """
@@ -16,7 +16,7 @@ class RetentionPolicy(SettingsGroup):
     horizon_days: int = Field(30, ge=1, le=3650)
     """Rollback horizon: champions and backups of the last days are always kept."""
     days: int = Field(90, ge=1, le=36500)
-    """Age in days from which models, predictions and records of the monitor may be deleted."""
+    """Age in days from which models, predictions, reports and old records may be deleted."""
     champions: int = Field(5, ge=2, le=1000)
     """Number of recent champions always kept."""
     backups: int = Field(7, ge=1, le=1000)

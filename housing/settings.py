@@ -205,6 +205,12 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def page_url(self) -> str:
+        """Where reports and model cards go: HOME/reports, or below a blob store that is set."""
+        own = self.blob_url == str(self.home / "blobs")
+        return str(self.home / "reports") if own else f"{self.blob_url.rstrip('/')}/reports"
+
+    @property
     def backup_on_same_disk(self) -> bool:
         """Whether losing one disk would lose the models and their backup together."""
         folders = [url.removeprefix("file://") for url in (self.blob_url, self.backup_url)]

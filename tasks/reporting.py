@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from prefect.artifacts import (
@@ -21,7 +21,7 @@ from housing.pipeline.report import WrittenReport
 from housing.report.artifacts import models_table, pictures
 from housing.report.family_table import as_rows, by_family, preprocessing_table
 from housing.settings import load_settings
-from housing.store.objects.filesystem import write_page
+from housing.store.objects.pages import page_storage
 
 REPORTS = "/reports"
 """Address of the folder of reports below that of the UI, or of HOUSING_REPORT_URL."""
@@ -68,9 +68,9 @@ def show_columns(columns: Sequence[Mapping[str, Any]]) -> None:
 
 def show_report(written: WrittenReport) -> None:
     """Show the parts that the run produced: verdict, link, table, model card, pictures."""
-    report = Path(written.report.location)
-    reports = load_settings().report_url.rstrip("/") + REPORTS
-    link = f"{reports}/{report.name}"
+    settings = load_settings()
+    pages, reports = page_storage(settings), settings.report_url.rstrip("/") + REPORTS
+    link = f"{reports}/{PurePath(written.report.location).name}"
     text = f"{written.summary}\n[The full report]({link})\n"
     create_markdown_artifact(key="verdict", markdown=text, description=written.result.message)
     create_link_artifact(
@@ -90,8 +90,8 @@ def show_report(written: WrittenReport) -> None:
             key="model-card", markdown=written.card, description="The challenger's model card."
         )
     for picture in pictures(written.report):
-        file = report.with_name(f"r{written.result.run}-{picture.key}.svg")
-        write_page(file, picture.svg)
+        name = f"r{written.result.run}-{picture.key}.svg"
+        pages.write(name, picture.svg)
         create_image_artifact(
-            key=picture.key, image_url=f"{reports}/{file.name}", description=picture.title
+            key=picture.key, image_url=f"{reports}/{name}", description=picture.title
         )

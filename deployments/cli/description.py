@@ -25,7 +25,7 @@ def print_description(version: int | None, compared: int | None, *, as_json: boo
         with store.read() as connection:
             chosen = version or datasets.must_have_active(connection).id
         data = data_page.collect(store, chosen, compared)
-        page = data_page.write(store, settings, data)
+        page = data_page.write(settings, data)
     if as_json:
         emit_json({**plain(data), "page": str(page)})
         return

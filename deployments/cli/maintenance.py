@@ -140,11 +140,20 @@ def heal(
     Returns 5 where something cannot be.
     """
     from housing.operations.heal import heal as heal_store
+    from housing.operations.heal import heal_pages
+    from housing.store.objects.pages import page_storage
 
-    with opened(claim=False, create=True) as (store, _):
+    with opened(claim=False, create=True) as (store, settings):
         done = heal_store(store, take_over=take_over)
-    text = f"{len(done.healed)} objects were copied back from the backup."
-    answer(asdict(done), text, as_json=as_json, faults=done.lost, code=5 if done.lost else 0)
+        pages = heal_pages(store, page_storage(settings))
+    text = f"{len(done.healed)} objects and {len(pages)} reports were copied back from the backup."
+    answer(
+        {**asdict(done), "pages": pages},
+        text,
+        as_json=as_json,
+        faults=done.lost,
+        code=5 if done.lost else 0,
+    )
 
 
 @app.command()
@@ -186,7 +195,7 @@ def prune(
         {**asdict(done), "dry_run": dry_run},
         f"{verb}: {done.blobs:,} objects ({done.bytes:,} bytes), {done.orphans:,} stray files, "
         f"{done.backups:,} backups with {done.copies:,} copies that only they had, "
-        f"{done.records:,} records of the monitor.",
+        f"{done.pages:,} reports and cards, {done.records:,} records of the monitor.",
         *filter(None, [done.notice]),
         as_json=as_json,
     )

@@ -8,13 +8,12 @@ a cookie for the reports.
 
 import hashlib
 import hmac
-import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.processes.prefect_access import ORIGINS, SERVER_SECRET, SIGN_IN, basic
@@ -138,36 +137,37 @@ def _same(given: str, wanted: str) -> bool:
 
 # --- reports --------------------------------------------------------------------------------
 
-ADDRESS = re.compile(
-    r"/reports/((?:report-r|card-m|data-v)[1-9][0-9]{0,17}\.html"
-    r"|r[1-9][0-9]{0,17}-[a-z-]{1,40}\.svg)"
-)
 
-
-def beside(inner: ASGIApp, folder: Path, secret: str | None) -> ASGIApp:
+def beside(inner: ASGIApp, secret: str | None) -> ASGIApp:
     """`inner`, but for the addresses of reports; `secret` is USER:PASSWORD, or None for anyone.
 
-    Only a run's report and pictures, a model's card and a dataset's page, by their numbers; nothing
-    else of the folder.
+    The domain is imported at the first report: the server is quicker up without it.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        found = scope["type"] == "http" and ADDRESS.fullmatch(scope["path"])
-        asked = _report(Request(scope), folder / found[1], secret) if found else inner
-        await asked(scope, receive, send)
+        if scope["type"] != "http" or not scope["path"].startswith("/reports/"):
+            return await inner(scope, receive, send)
+        answer = await run_in_threadpool(_report, Request(scope), secret)
+        return await answer(scope, receive, send)
 
     return app
 
 
-def _report(request: Request, path: Path, secret: str | None) -> Response:
+def _report(request: Request, secret: str | None) -> Response:
+    from housing.errors import HousingError
+    from housing.settings import load_settings
+    from housing.store.objects.pages import PAGE_HEADERS, media_type, page_storage
+
     if secret is not None and not knows(request, secret):
         ask = {"WWW-Authenticate": 'Basic realm="housing"'}
         return PlainTextResponse("The user and password of the Prefect UI, please.", 401, ask)
     if request.method not in ("GET", "HEAD"):
         return PlainTextResponse("Reports can only be read.", 405, {"Allow": "GET, HEAD"})
-    if not path.is_file():
-        return PlainTextResponse(f"There is no {path.name}.", 404)
-    # What a report shows of landing files is escaped; should that ever fail, no script runs.
-    headers = {"Content-Security-Policy": "script-src 'none'", "X-Content-Type-Options": "nosniff"}
-    kind = "text/html" if path.suffix == ".html" else "image/svg+xml"
-    return FileResponse(path, media_type=kind, headers=headers)
+    name = request.url.path.removeprefix("/reports/")
+    try:
+        data = page_storage(load_settings()).served(name)
+    except FileNotFoundError:
+        return PlainTextResponse(f"There is no {name}.", 404)
+    except HousingError as error:
+        return PlainTextResponse(str(error), 503)
+    return Response(data, media_type=media_type(name), headers=PAGE_HEADERS)

@@ -61,9 +61,9 @@ def api_url(port: int) -> str:
     return f"http://{_LOCAL}:{port}/api"
 
 
-def command(port: int, *, reports: Path | None = None) -> tuple[str, ...]:
-    """The program, with the folder of reports that it shows beside its UI."""
-    shown = () if reports is None else ("--reports", str(reports))
+def command(port: int, *, reports: bool = False) -> tuple[str, ...]:
+    """The program, which may show reports beside its UI."""
+    shown = ("--reports",) if reports else ()
     module = "deployments.processes.prefect_server_main"
     return (sys.executable, "-m", module, "--port", str(port), *shown)
 

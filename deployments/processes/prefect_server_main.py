@@ -7,7 +7,6 @@ time until it answers is what a run without a running server waits for.
 import argparse
 import gc
 import sys
-from pathlib import Path
 from typing import Any
 
 from deployments.processes.child_process import exit_with_parent
@@ -19,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deployments.processes.prefect_server_main")
     parser.add_argument("--port", type=int, default=4200)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--reports", type=Path, help="Folder of the runs' reports.")
+    parser.add_argument("--reports", action="store_true", help="Show the runs' reports too.")
     chosen = parser.parse_args()
     # A few thousand modules come in and none goes: looking for garbage meanwhile costs a fifth.
     gc.disable()
@@ -34,8 +33,8 @@ def main() -> None:
     gc.enable()
     api = get_current_settings().server.api
     secret = None if api.auth_string is None else api.auth_string.get_secret_value()
-    if chosen.reports is not None:
-        app = beside(app, chosen.reports, secret)
+    if chosen.reports:
+        app = beside(app, secret)
     try:
         ui = get_current_settings().server.ui
         app = guarded(app, chosen.host, secret, api.cors_allowed_origins, ui.api_url or "")

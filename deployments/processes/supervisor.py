@@ -72,7 +72,7 @@ def services(home: Path, port: int, api_port: int, secret: str) -> tuple[Service
     return (
         Service(
             "server",
-            servers.command(port, reports=home / "reports"),
+            servers.command(port, reports=True),
             logs / "server.log",
             servers.environment(url, secret, ui=True),
             is_healthy=lambda: servers.is_healthy(url),

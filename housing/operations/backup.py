@@ -30,6 +30,7 @@ from housing.settings import Settings
 from housing.store.backups import snapshots, table_dump
 from housing.store.backups.replication import (
     copy_new,
+    copy_pages,
     finish_snapshot,
     forget_copies,
     record_copies,
@@ -44,6 +45,7 @@ from housing.store.database.tables import metadata
 from housing.store.models import artifacts, promotion_log, registry
 from housing.store.models.promotion_log import Authorship
 from housing.store.objects.blobs import BlobStore
+from housing.store.objects.pages import PageStorage, page_storage
 from housing.store.objects.signing import Signer
 from housing.store.runs import lease, outbox
 from housing.store.runs.runs import actor
@@ -97,11 +99,13 @@ def create(store: Store, settings: Settings) -> Snapshot:
     with lease.held_lease(store, owner=f"the backup of {actor()}", name=MAINTENANCE) as fenced:
         ownership.claim(store, store.backup)
         dumps, facts, copied = _consistent_dump(store)
+        facts["pages"], added = copy_pages(store, page_storage(settings))
         key = store.signer.key_to_keep()
         manifest = snapshots.write(store.backup, snapshots.new_id(store.backup), facts, dumps, key)
         finish_snapshot(fenced, manifest)
     location, size, count = store.backup, manifest.size, len(manifest.blobs)
-    return Snapshot(manifest.id, location.url, size, count, copied, location.cipher is not None)
+    encrypted = location.cipher is not None
+    return Snapshot(manifest.id, location.url, size, count, copied + added, encrypted)
 
 
 def _consistent_dump(store: Store) -> tuple[dict[str, bytes], dict[str, Any], int]:
@@ -142,7 +146,8 @@ def _test_restore(store: Store, manifest: Manifest) -> tuple[int, tuple[str, ...
     rows, problems = 0, []
     with tempfile.TemporaryDirectory(prefix="housing-verify-") as folder:
         scratch = BlobStore(str(Path(folder) / "blobs"))
-        restored = _restored(store.backup, manifest, Path(folder), scratch, store.signer)
+        pages = PageStorage(str(Path(folder) / "reports"))
+        restored = _restored(store.backup, manifest, Path(folder), scratch, pages, store.signer)
         try:
             with restored as copy:
                 rows = _rows(copy)
@@ -151,7 +156,7 @@ def _test_restore(store: Store, manifest: Manifest) -> tuple[int, tuple[str, ...
         except HousingError as error:
             problems.append(str(error))
     if problems:  # a restore stops at the first one: list all
-        copies = dict(snapshots.damaged_copies(store.backup, manifest.blobs))
+        copies = dict(snapshots.damaged_copies(store.backup, manifest.objects))
         forget_copies(store, [blob.digest for blob in copies])
         problems += [*snapshots.damage(store.backup, manifest), *copies.values()]
     return rows, tuple(dict.fromkeys(problems))
@@ -171,7 +176,9 @@ def restore(settings: Settings, snapshot: str | None = None) -> RestoreResult:
         notices = list(_restore_key(store, storage, manifest))
         with (
             tempfile.TemporaryDirectory(prefix="housing-restore-") as folder,
-            _restored(storage, manifest, Path(folder), store.blobs, store.signer) as copy,
+            _restored(
+                storage, manifest, Path(folder), store.blobs, page_storage(settings), store.signer
+            ) as copy,
         ):
             if problems := unsound(copy):
                 raise Corrupt(what=f"The backup {manifest.id}", why="; ".join(problems))
@@ -198,9 +205,14 @@ _NEWER_COPIES = (
 
 @contextmanager
 def _restored(
-    storage: BlobStore, manifest: Manifest, folder: Path, blobs: BlobStore, signer: Signer
+    storage: BlobStore,
+    manifest: Manifest,
+    folder: Path,
+    blobs: BlobStore,
+    pages: PageStorage,
+    signer: Signer,
 ) -> Iterator[Store]:
-    """A snapshot as a store of its own: its rows in a new SQLite file, its blobs in `blobs`."""
+    """A snapshot as a store of its own: rows in a new SQLite file, `blobs` and `pages`."""
     if manifest.schema > HEAD:
         raise SchemaTooNew(found=manifest.schema, known=HEAD)
     engine = create_engine(f"sqlite:///{folder / 'housing.db'}")
@@ -217,6 +229,8 @@ def _restored(
         for number, blob in enumerate(manifest.blobs, start=1):
             blobs.put(storage.get(blob.digest, blob.suffix), blob.suffix)
             progress.report("restore", number, len(manifest.blobs), f"{blob.size:,} bytes")
+        for page in manifest.pages:
+            pages.write(page.name, storage.get(page.copy.digest, page.copy.suffix))
         yield store
 
 

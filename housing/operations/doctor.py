@@ -27,9 +27,10 @@ from housing.store.database import ownership
 from housing.store.database.engine import LEASES, Store, database_now
 from housing.store.database.integrity import unsound
 from housing.store.database.open import HEAD, schema_version
-from housing.store.database.tables import backups, blobs, promotion_log, utc_now
+from housing.store.database.tables import backups, blobs, promotion_log, runs, utc_now
 from housing.store.models import artifacts, registry, retention
 from housing.store.objects import deletion
+from housing.store.objects.pages import page_storage
 from housing.store.runs import lease, outbox
 from housing.store.runs import runs as run_rows
 
@@ -146,7 +147,8 @@ def _signatures(store: Store, settings: Settings) -> Iterator[Finding]:
 def _permissions(store: Store, settings: Settings) -> Iterator[Finding]:
     """Only the owner may read: models contain training rows, and the key signs them."""
     paths = [settings.home / "keys", Path(store.engine.url.database or "")]
-    paths += [Path(p.url.removeprefix("file://")) for p in (store.blobs, store.backup) if p.local]
+    folders = (store.blobs, store.backup, page_storage(settings))
+    paths += [Path(p.url.removeprefix("file://")) for p in folders if p.local]
     readable = [path for root in paths for path in _readable_by_others(root)]
     if readable:
         what = f"{len(readable)} files or folders can be read by others, e.g. {readable[0]}"
@@ -189,6 +191,18 @@ def _clock(store: Store, settings: Settings) -> Iterator[Finding]:
         if line.at < previous.at - CLOCK_SLACK:
             what = f"entry {line.seq} of the promotion log is older than entry {previous.seq}"
             yield Finding(what, "set the clocks of the machines that write here")
+
+
+def _reports(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Each run within the rollback horizon that recorded a report still has it."""
+    since = utc_now() - timedelta(days=settings.retention.horizon_days)
+    with store.read() as connection:
+        query = sa.select(runs.c.id).where(runs.c.report.is_not(None), runs.c.started_at > since)
+        young = connection.scalars(query.order_by(runs.c.id)).all()
+    there = set(page_storage(settings).names())
+    if missing := [name for run in young if (name := f"report-r{run}.html") not in there]:
+        what = f"{len(missing)} reports are missing, e.g. {missing[0]}"
+        yield Finding(what, "`housing heal`, if a backup has them; the figures are in SQL")
 
 
 def _backup(store: Store, settings: Settings) -> Iterator[Finding]:
@@ -238,7 +252,7 @@ def _damaged_backups(store: Store, complete: list[str]) -> Iterator[Finding]:
             continue
         for problem in snapshots.damage(store.backup, manifest):
             yield Finding.damage(problem, replace_it)
-        objects |= dict.fromkeys(manifest.blobs, id_)
+        objects |= dict.fromkeys(manifest.objects, id_)
     for blob, problem in snapshots.damaged_copies(store.backup, objects):
         if not objects[blob] and deletion.is_dropped(store, blob.digest):
             continue  # by a prune, since it was listed
@@ -282,6 +296,7 @@ CHECKS = {
     "objects": _objects,
     "orphans": _orphans,
     "signatures": _signatures,
+    "reports": _reports,
     "permissions": _permissions,
     "leases": _leases,
     "clock": _clock,

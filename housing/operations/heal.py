@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from housing import progress
-from housing.errors import Corrupt
+from housing.errors import Corrupt, UnknownId
 from housing.records import RunOutcome
-from housing.store.backups import replication
+from housing.store.backups import replication, snapshots
 from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import blobs
+from housing.store.objects.pages import PageStorage
 from housing.store.runs import runs
 
 
@@ -20,6 +21,19 @@ class Healed:
 
     healed: tuple[str, ...]
     lost: tuple[str, ...]
+
+
+def heal_pages(store: Store, pages: PageStorage) -> tuple[str, ...]:
+    """Copy missing pages back from the newest backup; returns their names. Corrupt if it cannot."""
+    try:
+        manifest = snapshots.read(store.backup, None)
+    except UnknownId:  # there is no backup
+        return ()
+    there = set(pages.names())
+    missing = [page for page in manifest.pages if page.name not in there]
+    for page in missing:
+        pages.write(page.name, store.backup.get(page.copy.digest, page.copy.suffix))
+    return tuple(page.name for page in missing)
 
 
 def heal(store: Store, *, take_over: bool = False) -> Healed:

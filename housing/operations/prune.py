@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from pathlib import PurePath
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -27,6 +28,7 @@ from housing.store.models import promotion_log, retention
 from housing.store.objects import deletion
 from housing.store.objects.blobs import BLOB_NAME
 from housing.store.objects.filesystem import DurableFileSystem, is_scratch
+from housing.store.objects.pages import page_storage
 from housing.store.runs import labelled, lease, monitor_windows, outbox, runs
 from housing.store.runs.runs import actor
 
@@ -41,6 +43,7 @@ class PruneResult:
     backups: int  # outside of retention, or incomplete
     copies: int  # objects in the backup location that no kept backup refers to
     records: int  # of the monitor
+    pages: int  # reports, model cards and data pages
     notice: str = ""  # what a person has to look at
 
 
@@ -103,12 +106,15 @@ class _Plan:
     backups: list[str]
     copies: list[str]
     records: int
+    pages: list[str]
     notice: str
 
     def counts(self) -> PruneResult:
-        orphans, old, copies = map(len, (self.orphans, self.backups, self.copies))
-        size = sum(self.blobs.values())
-        return PruneResult(len(self.blobs), size, orphans, old, copies, self.records, self.notice)
+        size, old, copies = sum(self.blobs.values()), len(self.backups), len(self.copies)
+        return PruneResult(
+            len(self.blobs), size, len(self.orphans), old, copies, self.records, len(self.pages),
+            self.notice,
+        )  # fmt: skip
 
 
 class _Pruner:
@@ -117,6 +123,7 @@ class _Pruner:
     def __init__(self, store: Store, upkeep: Store, settings: Settings, age: int) -> None:
         self.store, self.upkeep = store, upkeep
         self.settings, self.policy, self.age = settings, settings.retention, age
+        self.pages = page_storage(settings)
 
     def plan(self) -> _Plan:
         """Decide what to delete; changes nothing.
@@ -143,7 +150,19 @@ class _Pruner:
         wanted, notice = self._wanted(kept)
         copies = [] if notice else old_files(self.store.backup, kept_objects | wanted, self.policy)
         orphans = old_files(self.store.blobs, known, self.policy)
-        return _Plan(prunable, orphans, dropped, copies, sum(counts), notice)
+        return _Plan(prunable, orphans, dropped, copies, sum(counts), self._old_pages(), notice)
+
+    def _old_pages(self) -> list[str]:
+        """Pages that were last written before the age, without the cards of kept champions."""
+        with self.store.read() as connection:
+            kept = retention.champions(connection, self.policy, self.age)
+        cards = {f"card-m{model}" for model in kept}
+        old, found = utc_now() - timedelta(days=self.age), []
+        for name in self.pages.names():
+            with suppress(FileNotFoundError):
+                if PurePath(name).stem not in cards and self.pages.modified(name) < old:
+                    found.append(name)
+        return found
 
     def act(self, plan: _Plan) -> PruneResult:
         """Delete it, except what has come into use since the plan was made."""
@@ -155,7 +174,10 @@ class _Pruner:
         with self.store.write() as connection:
             unread = self._unread(connection)
             records = sum(connection.execute(sa.delete(t).where(w)).rowcount for t, w in unread)
-        return PruneResult(deleted, size, orphans, len(plan.backups), copies, records, plan.notice)
+        for name in plan.pages:
+            self.pages.remove(name)
+        old, pages = len(plan.backups), len(plan.pages)
+        return PruneResult(deleted, size, orphans, old, copies, records, pages, plan.notice)
 
     def _unread(self, connection: Connection) -> list[tuple[sa.Table, sa.ColumnElement[bool]]]:
         """Old records that no later run of the monitor reads: tables and conditions."""
@@ -204,7 +226,7 @@ class _Pruner:
         wanted: set[str] = set()
         for id_ in kept:
             try:
-                wanted |= {blob.digest for blob in snapshots.read(self.store.backup, id_).blobs}
+                wanted |= {copy.digest for copy in snapshots.read(self.store.backup, id_).objects}
             except Corrupt as error:
                 notice = "No copies were deleted, as it is not known which are needed"
                 return set(), f"{notice}: {error}"

@@ -1,6 +1,4 @@
-"""The page of a dataset version, written to HOME/reports/data-v3.html."""
-
-from pathlib import Path
+"""The page of a dataset version: data-v3.html among the reports."""
 
 import pandas as pd
 
@@ -13,21 +11,21 @@ from housing.report.data_page import ColumnChange, DataPage, cap_of, render
 from housing.settings import Settings
 from housing.store.data import batches, datasets, profiles
 from housing.store.database.engine import Store
-from housing.store.objects.filesystem import write_page
+from housing.store.objects.pages import page_storage
 from housing.training.candidates import DERIVED
 from housing.training.split import strata, stratum_name
 
 
-def write(store: Store, settings: Settings, data: DataPage) -> Path:
+def write(settings: Settings, data: DataPage) -> str:
     """Render the page; returns where it is."""
-    path = page_path(settings, data.version)
-    write_page(path, render(data).encode())
-    return path
+    pages, name = page_storage(settings), page_name(data.version)
+    pages.write(name, render(data).encode())
+    return pages.location(name)
 
 
-def page_path(settings: Settings, version: int) -> Path:
-    """Where the page of a version is, if it has one."""
-    return settings.home / "reports" / f"data-v{version}.html"
+def page_name(version: int) -> str:
+    """The name of a version's page."""
+    return f"data-v{version}.html"
 
 
 def collect(store: Store, version: int, compared: int | None = None) -> DataPage:

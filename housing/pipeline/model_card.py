@@ -1,8 +1,7 @@
-"""The model card of a model, written to HOME/reports/card-m7.md and .html."""
+"""The model card of a model: card-m7.md and card-m7.html among the reports."""
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ from housing.settings import Settings, ValueSettings
 from housing.store.data import datasets
 from housing.store.database.engine import Store
 from housing.store.models import registry, searches
-from housing.store.objects.filesystem import write_page
+from housing.store.objects.pages import page_storage
 from housing.training.candidates import FAMILIES
 from housing.training.workers import one_thread
 
@@ -47,13 +46,15 @@ ORDERS = 6
 time."""
 
 
-def write(store: Store, settings: Settings, model: int) -> tuple[Path, Path, CardFacts]:
-    """Write the card of a model; returns the Markdown and HTML file and their data."""
+def write(store: Store, settings: Settings, model: int) -> tuple[str, str, CardFacts]:
+    """Write the card of a model; returns where its Markdown and HTML are, and their data."""
     facts = collect(store, model, settings.value, settings.gate.metric)
-    paths = tuple(settings.home / "reports" / f"card-m{model}.{kind}" for kind in ("md", "html"))
-    for path, text in zip(paths, (markdown(facts), rendered(facts)), strict=True):
-        write_page(path, text.encode())
-    return paths[0], paths[1], facts
+    pages = page_storage(settings)
+    texts = {f"card-m{model}.md": markdown(facts), f"card-m{model}.html": rendered(facts)}
+    for name, text in texts.items():
+        pages.write(name, text.encode())
+    text, page = map(pages.location, texts)
+    return text, page, facts
 
 
 def collect(

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -20,7 +19,7 @@ from housing.pipeline import data_page, model_card
 from housing.pipeline.notices import notices
 from housing.pipeline.run_context import RunContext
 from housing.records import Interval, RunResult, Verdict
-from housing.report.card import what_to_expect
+from housing.report.card import markdown, what_to_expect
 from housing.report.data import QuarantinedRow, RunReport, TestSet
 from housing.report.markdown import summary
 from housing.report.run_page import render
@@ -29,7 +28,7 @@ from housing.store.data import batches, profiles
 from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.models import registry, searches
-from housing.store.objects.filesystem import write_page
+from housing.store.objects.pages import page_storage
 from housing.store.runs import runs
 from housing.training.curves import Curve
 from housing.training.search import best
@@ -45,7 +44,7 @@ HISTORY_SHOWN = 60
 
 @dataclass(frozen=True)
 class WrittenReport:
-    """A report on disk: the result with its path, the summary, the data, the model card."""
+    """A stored report: the result with its location, the summary, the data, the model card."""
 
     result: RunResult
     summary: str
@@ -56,16 +55,15 @@ class WrittenReport:
 def write_report(
     store: Store, settings: Settings, run: RunContext, result: RunResult
 ) -> WrittenReport:
-    """Write the report of a run, and the challenger's model card, into HOME/reports."""
-    path = report_path(settings, run.id)
+    """Write the report of a run, the challenger's model card and the page of the dataset."""
+    pages, name = page_storage(settings), f"report-r{run.id}.html"
+    location = pages.location(name)
     text, card, expected = _card(store, settings, result)
     data = _data_page(store, settings, result)
     collected = collect(store, settings, run.id, result)
-    report = replace(
-        collected, location=str(path), card=card, data_page=data, expectations=expected
-    )
-    write_page(path, render(report).encode())
-    return WrittenReport(replace(result, report=str(path)), summary(report), report, text)
+    report = replace(collected, location=location, card=card, data_page=data, expectations=expected)
+    pages.write(name, render(report).encode())
+    return WrittenReport(replace(result, report=location), summary(report), report, text)
 
 
 def _card(store: Store, settings: Settings, result: RunResult) -> tuple[str, str, str]:
@@ -78,8 +76,8 @@ def _card(store: Store, settings: Settings, result: RunResult) -> tuple[str, str
     if result.challenger is None:
         return "", "", ""
     try:
-        text, page, facts = model_card.write(store, settings, result.challenger)
-        return text.read_text(), str(page), what_to_expect(facts)
+        _, page, facts = model_card.write(store, settings, result.challenger)
+        return markdown(facts), page, what_to_expect(facts)
     except HousingError as error:
         log.warning("m%d has no model card: %s", result.challenger, error)
         return "", "", ""
@@ -92,11 +90,11 @@ def _data_page(store: Store, settings: Settings, result: RunResult) -> str:
     """
     if result.version is None:
         return ""
-    path = data_page.page_path(settings, result.version)
+    pages, name = page_storage(settings), data_page.page_name(result.version)
     try:
-        if not path.exists():
-            data_page.write(store, settings, data_page.collect(store, result.version))
-        return str(path)
+        if pages.exists(name):
+            return pages.location(name)
+        return data_page.write(settings, data_page.collect(store, result.version))
     except HousingError as error:
         log.warning("v%d has no page: %s", result.version, error)
         return ""
@@ -216,8 +214,3 @@ def _shown(settings: Settings) -> dict[str, str]:
         "folds": str(settings.search.folds),
         "gate": f"{settings.gate.metric}, {settings.gate.rule}, margin {settings.gate.margin:.1%}",
     }
-
-
-def report_path(settings: Settings, run: int) -> Path:
-    """Where the report of a run is, if it has one."""
-    return settings.home / "reports" / f"report-r{run}.html"

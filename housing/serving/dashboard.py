@@ -1,17 +1,19 @@
 """Data of the dashboard: read from the store, nothing is computed."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from housing.errors import NoRollbackTarget
+from housing.errors import HousingError, NoRollbackTarget
 from housing.metric import RMSE, metric_named
 from housing.monitoring.signals import STATES, state
 from housing.serving.app_state import AppState
 from housing.serving.shadow_comparison import ShadowComparison, compare_shadow
 from housing.store import queries
 from housing.store.models import registry
+from housing.store.objects.pages import page_storage
 from housing.store.queries import named
 from housing.store.queries import time as as_text
 from housing.store.runs import monitor_windows
@@ -32,6 +34,7 @@ def overview(app: AppState) -> dict[str, Any]:
     served = reloader.current
     calibration = None if served is None else served.calibration
     shadow = [_shadow(one) for one in compare_shadow(app.store, newest=SHADOW_BATCHES)]
+    pages = _pages(app)
     with app.store.read() as connection:
         return {
             "model": None if served is None else served.name,
@@ -49,7 +52,7 @@ def overview(app: AppState) -> dict[str, Any]:
             "status": queries.status(connection),
             "error_history": list(_error_history(connection)),
             "promotions": queries.list_history(connection, ROWS),
-            "runs": [_with_links(app, row) for row in queries.list_runs(connection, ROWS)],
+            "runs": [_with_links(app, row, pages) for row in queries.list_runs(connection, ROWS)],
             "rollback_candidates": queries.list_readiness(connection),
             "rollback": _rollback(connection),
             "shadow": shadow,
@@ -81,13 +84,20 @@ def _error_history(connection: Connection) -> Iterator[dict[str, Any]]:
             }
 
 
-def _with_links(app: AppState, run: dict[str, Any]) -> dict[str, Any]:
+def _pages(app: AppState) -> set[str]:
+    """Names of the stored pages; none while their storage cannot be listed."""
+    with suppress(HousingError):
+        return set(page_storage(app.settings).names())
+    return set()
+
+
+def _with_links(app: AppState, run: dict[str, Any], there: set[str]) -> dict[str, Any]:
     """A run with the addresses of its report, its challenger's card, the page of its dataset and
     its page in Prefect."""
     parts = {"report": run["run"], "card": run["challenger"], "data": run["dataset"]}
     pages = {name: f"{name}-{part}.html" for name, part in parts.items()}
-    folder, prefect = app.settings.home / "reports", app.settings.serve.prefect_url.rstrip("/")
-    links = {name: f"/reports/{page}" for name, page in pages.items() if (folder / page).is_file()}
+    prefect = app.settings.serve.prefect_url.rstrip("/")
+    links = {name: f"/reports/{page}" for name, page in pages.items() if page in there}
     if prefect and run["flow_run"]:
         links["Prefect"] = f"{prefect}/v2/runs/flow-run/{run['flow_run']}"
     return {**run, "links": links}

@@ -4,7 +4,6 @@ The pages load nothing from other hosts, so they work without the internet. Thei
 are the problem's (`/words`).
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from housing.schema import CATALOGUE, COORDINATES, FEATURES, LOCATION, PROBLEM, 
 from housing.serving.api import json_response
 from housing.serving.app_state import state_of
 from housing.serving.dashboard import overview
+from housing.store.objects.pages import PAGE_HEADERS, media_type, page_storage
 
 FOLDER = Path(__file__).with_name("pages")
 STATIC = StaticFiles(directory=FOLDER)
@@ -144,26 +144,16 @@ def card(request: Request) -> Response:
 
 @router.get("/reports/{name}")
 def report(request: Request, name: str) -> Response:
-    """A run's report, a model's card, a dataset's page or the monitor's, as it is in the home."""
-    return _report(request, name, f"This server's home has no report {name}.")
-
-
-REPORT = re.compile(
-    r"(report-r|card-m|data-v)[1-9][0-9]{0,17}\.html|r[1-9][0-9]{0,17}-[a-z-]{1,40}\.svg|monitor\.html"
-)
-REPORT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
-)
-"""A report is one file with its styles inside; scripts and requests stay forbidden."""
+    """A run's report, a model's card, a dataset's page or the monitor's, as it is stored."""
+    return _report(request, name, f"There is no report {name}.")
 
 
 def _report(request: Request, name: str, hint: str) -> Response:
-    path = state_of(request).settings.home / "reports" / name
-    if not REPORT.fullmatch(name) or not path.is_file():
-        raise HTTPException(404, hint)
-    headers = {"Content-Security-Policy": REPORT_POLICY}
-    return FileResponse(path, headers=headers)
+    try:
+        data = page_storage(state_of(request).settings).served(name)
+    except FileNotFoundError as error:
+        raise HTTPException(404, hint) from error
+    return Response(data, media_type=media_type(name), headers=PAGE_HEADERS)
 
 
 @router.get("/dashboard/data")

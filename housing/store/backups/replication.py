@@ -1,8 +1,10 @@
 """Second copies of blobs: copied, read back, compared with the digest in SQL, then recorded."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import PurePath
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,11 +15,12 @@ from housing.errors import Corrupt, NoIntactCopy, UnknownId
 from housing.notify import Message
 from housing.records import Event
 from housing.store.backups import snapshots
-from housing.store.backups.snapshots import BlobRef, Manifest
+from housing.store.backups.snapshots import BlobRef, Manifest, PageRef
 from housing.store.database import ownership
 from housing.store.database.engine import Store
 from housing.store.database.tables import backup_copies, backups, blobs, models, utc_now
 from housing.store.objects.deletion import digest_in, is_dropped
+from housing.store.objects.pages import PageStorage
 from housing.store.runs import outbox
 
 
@@ -68,6 +71,47 @@ def copy_new(store: Store, wanted: Sequence[BlobRef]) -> int:
         progress.report("back up", number, len(unread), f"{blob.size:,} bytes")
     record_copies(store, [blob.digest for blob in unread if blob not in damaged])
     return sum(blob.size for blob in damaged)
+
+
+def copy_pages(store: Store, pages: PageStorage) -> tuple[tuple[PageRef, ...], int]:
+    """Have a copy of each page in the backup; returns them, and the bytes that were copied.
+
+    Those that the newest snapshot has are not read again, if it was verified within
+    `REREAD_AFTER` and they were not written since.
+    """
+    since, known = _verified_pages(store)
+    found, size = [], 0
+    for name in pages.names():
+        with suppress(FileNotFoundError):  # it was deleted meanwhile
+            page = known.get(name)
+            if page is None or pages.modified(name) >= since:
+                page, copied = _copied(store, pages, name)
+                size += copied
+            found.append(page)
+    return tuple(found), size
+
+
+def _copied(store: Store, pages: PageStorage, name: str) -> tuple[PageRef, int]:
+    data, suffix = pages.read(name), PurePath(name).suffix[1:]
+    copy = BlobRef(hashlib.sha256(data).hexdigest(), suffix, len(data))
+    if not any(snapshots.damaged_copies(store.backup, [copy])):
+        return PageRef(name, copy), 0
+    store.backup.put(data, suffix)
+    store.backup.get(copy.digest, suffix)  # raises unless the bytes are right
+    return PageRef(name, copy), copy.size
+
+
+def _verified_pages(store: Store) -> tuple[datetime, Mapping[str, PageRef]]:
+    """When the newest snapshot was made, and its pages; none if it was not read lately."""
+    with store.read() as connection:
+        here = backups.c.verified & (backups.c.url == store.backup.url)
+        recent = here & (backups.c.verified_at > utc_now() - REREAD_AFTER)
+        verified = set(connection.scalars(sa.select(backups.c.snapshot).where(recent)))
+    with suppress(Corrupt, UnknownId):
+        newest = snapshots.read(store.backup, None)
+        if newest.id in verified:
+            return newest.created_at, {page.name: page for page in newest.pages}
+    return utc_now(), {}
 
 
 def finish_snapshot(store: Store, manifest: Manifest) -> None:

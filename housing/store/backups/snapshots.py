@@ -52,6 +52,14 @@ class BlobRef:
 
 
 @dataclass(frozen=True)
+class PageRef:
+    """One page, e.g. a report; its copy lies among those of the blobs."""
+
+    name: str
+    copy: BlobRef
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a snapshot consists of."""
 
@@ -63,12 +71,18 @@ class Manifest:
     tables: tuple[TableDump, ...]
     blobs: tuple[BlobRef, ...]
     signing_key: bool  # whether it contains the key of model signatures (encrypted only)
+    pages: tuple[PageRef, ...] = ()
     format: int = FORMAT
+
+    @property
+    def objects(self) -> tuple[BlobRef, ...]:
+        """All copies that it refers to."""
+        return (*self.blobs, *(page.copy for page in self.pages))
 
     @property
     def size(self) -> int:
         """Bytes of everything it refers to."""
-        return sum(t.size for t in self.tables) + sum(b.size for b in self.blobs)
+        return sum(t.size for t in self.tables) + sum(o.size for o in self.objects)
 
 
 def new_id(storage: BlobStore) -> str:
