@@ -201,7 +201,7 @@ def _reports(store: Store, settings: Settings) -> Iterator[Finding]:
         young = connection.scalars(query.order_by(runs.c.id)).all()
     there = set(page_storage(settings).names())
     if missing := [name for run in young if (name := f"report-r{run}.html") not in there]:
-        what = f"{len(missing)} reports are missing, e.g. {missing[0]}"
+        what = f"missing reports: {len(missing)}, e.g. {missing[0]}"
         yield Finding(what, "`housing heal`, if a backup has them; the figures are in SQL")
 
 

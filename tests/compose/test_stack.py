@@ -201,7 +201,7 @@ def test_no_port_is_open_beyond_loopback(stack: Stack) -> None:
 
 
 def test_our_containers_run_without_rights(stack: Stack) -> None:
-    for service in ("prefect", "worker", "watch", "predictions"):
+    for service in ("prefect", "worker", "watchdog", "predictions"):
         identity = stack.compose(
             "exec", "-T", service, "sh", "-c", "id -u; touch /opt/x || echo no"
         )
@@ -269,7 +269,7 @@ def test_a_backup_is_made_and_tried(stack: Stack) -> None:
     assert (run["state"]["type"], run["state"]["name"]) == ("COMPLETED", "Verified"), run["state"]
 
 
-@pytest.mark.parametrize("service", ["worker", "prefect", "postgres", "watch", "predictions"])
+@pytest.mark.parametrize("service", ["worker", "prefect", "postgres", "watchdog", "predictions"])
 def test_a_killed_service_restarts_and_the_next_run_completes(stack: Stack, service: str) -> None:
     container = stack.compose("ps", "-q", service).strip()
     pid = subprocess.check_output(["docker", "inspect", "-f", "{{.State.Pid}}", container])

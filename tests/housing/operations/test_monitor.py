@@ -100,7 +100,7 @@ def test_drift_is_an_alarm_on_its_second_run_and_reported_once(
         with store.read() as connection:
             count = connection.execute(sa.select(sa.func.count()).select_from(monitor_windows))
             assert count.scalar_one() == 12  # batches, labels and clock, a day each
-        page = monitor_report.write(store, settings).read_text()
+        page = Path(monitor_report.write(store, settings)).read_text()
         assert "alarm" in page
         assert "<svg" in page
 

@@ -97,7 +97,8 @@ def test_challengers_go_and_whatever_was_champion_stays(
         kinds = connection.execute(sa.select(runs.c.kind, runs.c.message)).all()
     assert (
         "prune",
-        "Deleted: 6 blobs, " + f"{done.bytes:,} bytes, 0 orphans, 0 backups, 0 copies, 0 records",
+        f"Deleted: 6 blobs, {done.bytes:,} bytes, 0 orphans, 0 backups, 0 copies, 0 records, "
+        f"{done.pages} pages",
     ) in [tuple(row) for row in kinds]
 
 

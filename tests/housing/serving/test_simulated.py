@@ -48,7 +48,7 @@ def simulated(populated_home: Path, tmp_path_factory: pytest.TempPathFactory) ->
             written = report.write_report(store, settings, run, result)
             model_card.write(store, settings, 2)
             monitor_report.write(store, settings)
-            data_page.write(store, settings, data_page.collect(store, 2, None))
+            data_page.write(settings, data_page.collect(store, 2, None))
         (home / "reports" / "summary.md").write_text(markdown.summary(written.report))
         yield settings
 
