@@ -10,6 +10,16 @@ DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 OPERATIONS = ("night", "rollback", "backup", "prune")
 NONE = "no full run is kept; the tests run a short form"
 
+SOAKED = (
+    ("store", "metadata store", "MB"),
+    ("prefect", "Prefect's database", "MB"),
+    ("server", "Prefect server", "MiB of memory"),
+    ("worker", "worker", "MiB of memory"),
+    ("watchdog", "watchdog", "MiB of memory"),
+    ("prediction api", "prediction API", "MiB of memory"),
+)
+"""What a soak measures: its key, label and unit."""
+
 ROLLBACK = {
     "whole": "`roll_back` in a warm process",
     "rehearsal": "of which loading the model and comparing golden predictions",
@@ -135,6 +145,45 @@ def others_table() -> str:
     return table(["promise", "command", "measured"], rows).replace("---:", "---")
 
 
+def cancel_text() -> str:
+    """Cancellations after the Prefect server was killed."""
+    kept = load("cancel")
+    if kept is None:
+        return f"{NONE.capitalize()}."
+    slowest, ended = max(kept["seconds"]), kept["ended"].get("cancelled", 0)
+    return (
+        f"{kept['times']} times: {ended} runs ended as cancelled, the slowest after "
+        f"{slowest:.0f} s, and {kept['promotions']} promoted."
+    )
+
+
+def soak_text() -> str:
+    """An hour of runs every minute."""
+    kept = load("soak")
+    if kept is None:
+        return f"{NONE.capitalize()}."
+    machine, small = kept["machine"], kept["settings"]
+    parts = ", ".join(f"{n} {name.lower()}" for name, n in kept["outcomes"].items())
+    rows = [
+        [label, unit, *(f"{kept[at][name]:.1f}" for at in ("first", "last")),
+         f"{kept['growth_per_run'][name]:+.2f}"]
+        for name, label, unit in SOAKED
+    ]  # fmt: skip
+    return "\n\n".join(
+        [
+            f"{kept['minutes']} minutes on {machine['cores']} cores with a load of "
+            f"{machine['load'][2]:.0f}, {kept['rows_per_run']} new rows a minute; families "
+            f"`{small['HOUSING_SEARCH__FAMILIES']}`, {small['HOUSING_SEARCH__N_TRIALS']} trials, "
+            f"{small['HOUSING_SEARCH__FOLDS']} folds, one member, no preflight. Of {kept['due']} "
+            f"due runs {kept['failed']} failed and {kept['stuck']} were stuck: {parts}. "
+            f"A run that trained took {kept['seconds']['median']:.0f} s in the median and "
+            f"{kept['seconds']['most']:.0f} s at most; those due meanwhile were skipped.",
+            table(["", "unit", f"after {kept['first']['runs']} runs",
+                   f"after {kept['last']['runs']} runs", "growth per run"], rows),
+        ]
+    )  # fmt: skip
+
+
 def summary() -> str:
     """The whole page in a sentence or two."""
     lines = [line for found in _faults().values() for line in found]
@@ -159,4 +208,5 @@ def faults_note() -> str:
 TABLES: Facts = {
     "summary": summary, "faults": faults_table, "faults_note": faults_note, "power": power_table,
     "kills": kills_table, "deaths": deaths_table, "rollback": rollback_text, "others": others_table,
+    "cancel": cancel_text, "soak": soak_text,
 }  # fmt: skip

@@ -29,8 +29,8 @@ ROWS = 100
 WARM_UP = 10
 """Minutes that count for the outcomes, not for the growth."""
 
-STUCK = 180
-"""Seconds after its due time at which a run that has not ended counts as stuck."""
+STUCK = 600
+"""Seconds after the schedule is switched off at which a run that has not ended counts as stuck."""
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def _soak(up: Up, minutes: int) -> dict[str, Any]:
         path.rename(up.home / "landing" / path.name)
         samples.append(_sample(up))
         print(json.dumps(samples[-1]), flush=True)
-    return _figures(up, samples, minutes)
+    return figures(up, samples)
 
 
 def _sample(up: Up) -> dict[str, float]:
@@ -88,10 +88,14 @@ def _megabytes(path: Path) -> float:
     return float((pages - free) * size / 1e6)
 
 
-def _figures(up: Up, samples: list[dict[str, float]], minutes: int) -> dict[str, Any]:
-    found = up.ask("flow_runs/filter", {"sort": "EXPECTED_START_TIME_ASC", "limit": 200})
-    due = [run for run in found if run["state"]["type"] != "SCHEDULED"]
-    seconds = [run["total_run_time"] for run in due if run["state"]["type"] == "COMPLETED"]
+def figures(up: Up, samples: list[dict[str, float]]) -> dict[str, Any]:
+    """Switch the schedule off, wait for the last runs, and count."""
+    nightly = up.deployments()["nightly"]["id"]
+    up.ask(f"deployments/{nightly}", {"paused": True}, "PATCH")
+    end = time.monotonic() + STUCK
+    while _open(due := _due(up)) and time.monotonic() < end:
+        time.sleep(5)
+    seconds = [run["total_run_time"] for run in due if run["state"]["name"] != "Skipped"]
     warm = samples[min(WARM_UP, len(samples) - 2) :]
     runs = [sample["runs"] for sample in warm]
     growth = {
@@ -100,12 +104,13 @@ def _figures(up: Up, samples: list[dict[str, float]], minutes: int) -> dict[str,
         if name != "runs"
     }
     return {
-        "minutes": minutes,
+        "minutes": len(samples),
         "rows_per_run": ROWS,
         "settings": {**SMALL, **SETTINGS},
+        "due": len(due),
         "outcomes": dict(Counter(run["state"]["name"] for run in due)),
         "failed": sum(run["state"]["type"] in ("FAILED", "CRASHED") for run in due),
-        "stuck": sum(_is_stuck(run) for run in found),
+        "stuck": len(_open(due)),
         "seconds": {"median": median(seconds), "most": max(seconds)},
         "first": warm[0],
         "last": warm[-1],
@@ -113,7 +118,10 @@ def _figures(up: Up, samples: list[dict[str, float]], minutes: int) -> dict[str,
     }
 
 
-def _is_stuck(run: dict[str, Any]) -> bool:
-    late = float(run["estimated_start_time_delta"] or 0)
-    running = float(run["estimated_run_time"] or 0)
-    return run["state"]["type"] not in ENDED and late + running > STUCK
+def _due(up: Up) -> list[dict[str, Any]]:
+    found = up.ask("flow_runs/filter", {"sort": "EXPECTED_START_TIME_ASC", "limit": 200})
+    return [run for run in found if run["state"]["name"] != "Scheduled"]
+
+
+def _open(due: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [run for run in due if run["state"]["type"] not in ENDED]
