@@ -255,7 +255,7 @@ def test_a_dry_run_predicts_what_the_prune_does(
         sum(name.startswith("snapshots/") for name in before) // 2
     )  # of one snapshot; the other stays
     assert gone == looked.blobs + looked.orphans + looked.copies + tables + 1
-    assert prune.prune(original, settings, dry_run=True) == prune.PruneResult(0, 0, 0, 0, 0, 0)
+    assert prune.prune(original, settings, dry_run=True) == prune.PruneResult(0, 0, 0, 0, 0, 0, 0)
 
 
 def _everything(store: Store) -> list[str]:
