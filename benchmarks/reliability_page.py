@@ -179,7 +179,7 @@ def soak_text() -> str:
             f"A run that trained took {kept['seconds']['median']:.0f} s in the median and "
             f"{kept['seconds']['most']:.0f} s at most; those due meanwhile were skipped.",
             table(["", "unit", f"after {kept['first']['runs']} runs",
-                   f"after {kept['last']['runs']} runs", "growth per run"], rows),
+                   f"after {kept['last']['runs']} runs", "growth per run that trained"], rows),
         ]
     )  # fmt: skip
 

@@ -28,6 +28,9 @@ from housing.store.objects.deletion import digest_in
 from housing.store.objects.filesystem import DurableFileSystem
 
 _MARK = re.compile(r"(?P<id>[0-9a-f]{32})(?P<rows>( [rlv]\d{1,18} \S+)*)")
+_PAGE_COPY = re.compile(r"\.(html|md|svg)(\.enc)?$")
+"""Copies of reports in a backup: no row names them."""
+
 MARK = "store-id"
 """The file in a storage with the id of its database and its newest rows; never encrypted."""
 
@@ -186,7 +189,8 @@ def _unknown_files(store: Store, storage: BlobStore, *, any_known: bool = False)
     """Why the objects of a storage are not those of this database; "" if they are."""
     with store.read() as connection:
         known = {row.digest: row.suffix for row in connection.execute(sa.select(blobs))}
-    there = {digest_in(name) for name in storage.names(raw=True) if BLOB_NAME.fullmatch(name)}
+    names = (name for name in storage.names(raw=True) if BLOB_NAME.fullmatch(name))
+    there = {digest_in(name) for name in names if not _PAGE_COPY.search(name)}
     ours = sorted(there & known.keys())
     unknown = len(there) - len(ours)
     if unknown and not (ours and any_known):

@@ -16,6 +16,7 @@ from housing.records import RunOutcome, RunResult
 from housing.settings import Settings, load_settings
 from housing.store.database.engine import Store
 from housing.store.database.open import open_store
+from housing.store.database.ownership import MARK, must_own, repair
 from housing.store.database.tables import runs
 from housing.store.objects.pages import page_storage
 from tests.housing.operations.test_backup import elsewhere
@@ -88,6 +89,14 @@ def test_a_backup_brings_the_pages_to_another_machine(
     backup.restore(there, made.id)
     assert set(PAGES) <= set(pages)
     assert {n: page_storage(there).read(n) for n in page_storage(there).names()} == pages
+
+
+def test_copies_of_pages_do_not_hide_whose_a_backup_is(original: Store, seen: Settings) -> None:
+    write_pages(original, seen)
+    backup.create(original, seen)
+    original.backup.raw().write(MARK, b"damaged")
+    repair(original, original.backup)
+    assert must_own(original, original.backup)
 
 
 def test_a_damaged_copy_of_a_page_is_found_and_written_again(
