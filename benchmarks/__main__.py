@@ -21,6 +21,7 @@ BENCHMARKS = {
     "gate-coverage": ("benchmarks.gate.coverage", "the interval where neighbours err alike"),
     "gate-metrics": ("benchmarks.gate.metrics", "coverage and power by each deciding metric"),
     "gate-reuse": ("benchmarks.gate.reuse", "later comparisons on the same test rows"),
+    "gate-paper": ("benchmarks.gate.paper", "the rule expected_gain on paper, and its assumptions"),
     "gate-year": ("benchmarks.gate.year", "a year of nights under each policy"),
     "gate-speed": ("benchmarks.gate.speed", "a verdict at 4 thousand and at a million rows"),
     "serving-load": ("benchmarks.serving.load", "requests a second, beside a plain server"),

@@ -91,6 +91,30 @@ def reuse_rates(figures: Mapping[str, Any]) -> list["Rate"]:
     ]
 
 
+def paper_table(figures: Mapping[str, Any]) -> str:
+    """The rule `expected_gain` in each world on paper, beside a gate of points."""
+    passes = "1 % worse passes", "2 % worse passes", "1.5 % better within 3"
+    head = ["world", "mean true error beside `>=`", "promoted a year", "truly worse ones"]
+    head += [*passes, "goals missed"]
+    rows = []
+    for world, found in figures["on_paper"].items():
+        row, points = found["expected_gain"], found.get(">=")
+        interval = f"± {percent(1.96 * row['error_se'], 2)}"
+        beside = [
+            f"{row[name]:.1f}" + (f" ({points[name]:.1f})" if points else "")
+            for name in ("promoted", "worse")
+        ]
+        rates = [
+            " / ".join(
+                percent(row["planted"][night][name], 1) for night in ("1", "10", "40", "200")
+            )
+            for name in ("0.01", "0.02", "-0.015")
+        ]
+        missed = ", ".join(name for name, met in row["goals"].items() if not met) or "none"
+        rows.append([world, f"{change(row['error'], 2)} {interval}", *beside, *rates, missed])
+    return table(head, rows)
+
+
 @dataclass(frozen=True)
 class Rate:
     """A measured rate beside the predicted one, and the standard error of the measured one."""
@@ -541,6 +565,8 @@ def page(name: str) -> str:
         "reuse": reuse_table(reuse),
         "reuse_sets": f"{reuse['sets']:,}",
         "reuse_rows": f"{reuse['rows']:,}",
+        "paper": paper_table(results.load("gate-paper")),
+        "paper_worlds": results.load("gate-paper")["worlds"],
         "agree_reuse": agreement(reuse_rates(reuse), ndtri(0.975)),
         **{f"reuse_bias_{n}": percent(max(-row["shown"], 0), 2) for n, row in later.items()},
         **{f"reuse_aa_{n}": percent(row["changes"]["0"]["rate"]) for n, row in later.items()},

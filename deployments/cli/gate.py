@@ -20,7 +20,9 @@ app.add_typer(gate_app, name="gate")
 Run = Annotated[Id | None, id_argument("r", "A run, e.g. r7; the newest verdict if left out.")]
 Decided = Annotated[Id, id_argument("r", "The run that awaits approval, e.g. r7.")]
 
-RULES = ("no_regression", "superior", "non_inferior")
+RULES = ("no_regression", "superior", "non_inferior", "expected_gain")
+COMPARISONS = (1, 10, 40)
+"""Numbers of the comparison on the same test rows for which rates are shown."""
 CHANGES = (-0.05, -0.02, -0.015, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02, 0.05)
 GAINS = (0.005, 0.01, 0.02)
 """True changes whose chances are shown, and gains for which the rows are asked."""
@@ -37,20 +39,30 @@ def _recorded(run: int | None) -> Any:
 def power(run: Run = None, as_json: AsJson = False) -> None:
     """Print how often a truly worse or better challenger passes on a run's test rows."""
     from housing.formatting import round_up_2_digits, short_percent
+    from housing.gate.expected_gain import noise_of
     from housing.gate.power import DETECTION, rows_for
+    from housing.operations.explain_verdict import by_comparison
     from housing.operations.explain_verdict import power as characteristic
 
     found = _recorded(run)
     own = characteristic(found)
+    noise = noise_of(found.evidence)
     gains = {
-        gain: rows_for(found.comparison, found.policy, gain, earlier=own.earlier) for gain in GAINS
+        gain: rows_for(found.comparison, found.policy, gain, earlier=own.earlier, noise=noise)
+        for gain in GAINS
     }
+    by_number = by_comparison(found, COMPARISONS, CHANGES)
     if as_json:
         rows = {f"{gain:g}": needed for gain, needed in gains.items()}
-        emit_json({**asdict(own), "message": own.message, "rows_for_gain": rows})
+        by_change = {
+            str(number): {f"{change:g}": rate for change, rate in its.items()}
+            for number, its in by_number.items()
+        }
+        also = {"message": own.message, "rows_for_gain": rows, "rates_by_comparison": by_change}
+        emit_json({**asdict(own), **also})
         return
     console.print(escape(own.message))
-    rules = {
+    curves = {
         rule: dict(characteristic(found, found.policy.model_copy(update={"rule": rule})).curve)
         for rule in RULES
     }
@@ -60,8 +72,16 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
         label = rule.replace("_", " ")
         table.add_column(f"[reverse]{label}[/]" if rule == own.rule else label, justify="right")
     for change in CHANGES:
-        rates = (f"{100 * rules[rule][change]:.2f} %" for rule in RULES)
+        rates = (f"{100 * curves[rule][change]:.2f} %" for rule in RULES)
         table.add_row(f"{100 * change:+.1f} %" if change else "none", *rates)
+    console.print("", table, "")
+    console.print(f"The rule {own.rule.replace('_', ' ')} by comparison on the same test rows:")
+    table = bare_table(Column("true change of the error", justify="right"))
+    for number in COMPARISONS:
+        table.add_column(f"comparison {number}", justify="right")
+    for change in CHANGES:
+        label = f"{100 * change:+.1f} %" if change else "none"
+        table.add_row(label, *(f"{100 * by_number[n][change]:.2f} %" for n in COMPARISONS))
     console.print("", table, "")
     first = dict(own.first_curve)[0.0]
     console.print(

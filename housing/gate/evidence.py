@@ -87,6 +87,18 @@ class HoldoutReuse:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """What earlier verdicts say of a model's three numbers (see `gate.expected_gain`)."""
+
+    mean: tuple[float, float, float]  # level, luck on the training rows, luck on the test rows
+    covariance: tuple[tuple[float, float, float], ...]
+    training_rows: int  # rows on which its out-of-fold error was compared; 0: it was not
+    test_rows: int
+    comparisons: int  # from which it is known
+    challengers: float  # standard deviation of the true errors of challengers
+
+
+@dataclass(frozen=True)
 class ServingCosts:
     """Latency and size of the challenger."""
 
@@ -133,6 +145,8 @@ class Evidence:
     failed_baselines: Mapping[str, str] = field(default_factory=dict)  # name -> reason
     judged_before: tuple[int, ...] = ()  # others, if no test row is new since
     champion_is_newer: bool = False
+    training: Comparison | None = None  # out-of-fold, on the training rows of both models
+    standing: Standing | None = None  # of the champion after its earlier verdicts
     measured: Mapping[str, Json] = field(default_factory=dict)  # check -> evidence of its own
     failed_measurements: Mapping[str, str] = field(default_factory=dict)  # check -> error
 

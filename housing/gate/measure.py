@@ -33,6 +33,7 @@ from housing.gate.evidence import (
     ModelMetrics,
     SeedVariance,
     ServingCosts,
+    Standing,
     SubsetComparison,
 )
 from housing.gate.policy import EVIDENCE_CONFIDENCE, GatePolicy
@@ -96,6 +97,8 @@ class RunFacts:
     judged_before: tuple[int, ...] = ()  # others, if no test row is new since
     champion_is_newer: bool = False
     failed: Mapping[str, str] = field(default_factory=dict)  # check -> why it lacks evidence
+    training: Comparison | None = None  # out-of-fold, challenger against champion
+    standing: Standing | None = None  # of the champion, after earlier verdicts
 
 
 def measure_evidence(
@@ -160,6 +163,8 @@ def measure_evidence(
         failed_baselines={**competitors.failed_baselines, **unusable},
         judged_before=facts.judged_before,
         champion_is_newer=facts.champion_is_newer,
+        training=facts.training,
+        standing=facts.standing,
         **_measured_by(checks, facts.failed, test, challenger, competitors),
     )
 

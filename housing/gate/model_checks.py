@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from housing.formatting import bound_in_words, error_amount, interval, rounded_up, short_percent
-from housing.gate import decision_rule, messages
+from housing.gate import decision_rule, gain_check, messages
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
 from housing.records import CheckOutcome, CheckResult, Comparison, Metrics
@@ -145,6 +145,8 @@ class NoRegression:
         policy = decision_rule.effective_policy(evidence, policy)
         figures: dict[str, Any] = {**messages.figures(comparison), "margin": policy.margin}
         figures |= {"rule": policy.rule, "judged_before": list(evidence.judged_before)}
+        if policy.rule == "expected_gain":
+            return gain_check.result(self.name, evidence, policy, figures)
         start = (
             f"{messages.error_against(ours, comparison)} the champion's "
             f"{error_amount(theirs.error.value, theirs.metric)}"
@@ -190,6 +192,8 @@ class NoRegression:
         if comparison is None:
             return "It needs a champion to compare with."
         policy = decision_rule.effective_policy(evidence, policy)
+        if policy.rule == "expected_gain":
+            return gain_check.needs(evidence, policy)
         half = comparison.upper - comparison.effect
         most = decision_rule.limit(policy) - half
         if policy.rule == "no_regression":

@@ -15,7 +15,7 @@ from housing.metric import RMSLE, metric_named
 from housing.records import Json, SettingsGroup
 from housing.schema import TABLE
 
-Rule = Literal["no_regression", "superior", "non_inferior"]
+Rule = Literal["no_regression", "superior", "non_inferior", "expected_gain"]
 DriftAction = Literal["report", "inconclusive", "keep"]
 
 
@@ -47,7 +47,15 @@ class GatePolicy(SettingsGroup):
     rule: Rule = "no_regression"
     """no_regression: the challenger's error is not above the champion's, and the upper bound of its
     change is within the margin. superior: the upper bound is at or below zero. non_inferior: the
-    upper bound is within the margin, wherever the error itself lies."""
+    upper bound is within the margin, wherever the error itself lies. expected_gain: all evidence of
+    the run together gives an expected gain of at least COST_OF_CHANGE, and a regression beyond the
+    margin is improbable."""
+    cost_of_change: float = Field(0.002, ge=0, le=0.5)
+    """Smallest expected gain for which the rule expected_gain changes the champion (0.002 is
+    0.2 %)."""
+    regression_veto: bool = True
+    """Whether the rule expected_gain keeps the champion where the challenger's error on the test
+    rows is above the champion's, whatever the other evidence says."""
     margin: float = Field(0.01, ge=0, le=0.5)
     """Largest relative rise of the error that must be ruled out (0.01 is 1 %)."""
     confidence: float = Field(0.95, ge=0.5, lt=1)
@@ -77,10 +85,8 @@ class GatePolicy(SettingsGroup):
     slice_min_rows: int = Field(50, ge=2)  # test rows below which a slice is not judged
     slice_margin: float = Field(0.05, ge=0, le=1)
     """Rise of the error on a slice beyond which evidence blocks (Holm over slices)."""
-    recent_min_rows: int = Field(100, ge=2)
-    """Never-used test rows below which they are not judged by themselves."""
-    recent_margin: float = Field(0.02, ge=0, le=1)
-    """Rise of the error on never-used test rows beyond which evidence blocks."""
+    recent_min_rows: int = Field(100, ge=2)  # never-used test rows below which they are not judged
+    recent_margin: float = Field(0.02, ge=0, le=1)  # rise on them beyond which evidence blocks
     cumulative_margin: float = Field(0.01, ge=0, le=1)
     """How far the error may lie above that of the best former champion."""
     # Former champions to look back at, spread evenly from the newest to the oldest that is kept.

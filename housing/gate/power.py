@@ -21,7 +21,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, stdtrit
 
 from housing.formatting import short_percent, two_digits
+from housing.gate import gain_power
 from housing.gate.evidence import Evidence
+from housing.gate.expected_gain import Noise
 from housing.gate.policy import GatePolicy, Rule
 from housing.metric import metric_named
 from housing.records import Comparison
@@ -34,6 +36,9 @@ DEFAULT_REGRESSION = 0.01
 
 SMALLEST_RATE = 0.0001
 """Rates below it are reported as "fewer than"."""
+
+LARGEST_GAIN = 0.99
+"""Up to it a gain is searched that the rule `expected_gain` promotes."""
 
 CURVE = tuple(x / 400 for x in range(-20, 21))
 """True changes of the error at which the curve is drawn: -5 % to +5 % in steps of 0.25 %."""
@@ -62,6 +67,7 @@ class OperatingCharacteristic:
     passes: float  # probability that it passes
     no_change: float  # probability that an equal challenger passes
     gain_needed: float | None  # true gain promoted with probability DETECTION; None: any
+    challengers: float | None  # spread of earlier challengers; None: as good as the champion
     curve: tuple[tuple[float, float], ...]  # (true change, probability)
     first_curve: tuple[tuple[float, float], ...]  # for the first comparison on the rows
     metric: str = "rmse"  # whose change it is
@@ -90,10 +96,15 @@ class OperatingCharacteristic:
             )
         if not self.earlier:
             return "These rates hold for the first comparison on these rows."
+        if_so = "if earlier challengers were as good as the champion"
+        if self.challengers is not None:
+            if_so = (
+                f"if the true errors of challengers vary by {short_percent(self.challengers, 2)}"
+            )
         return (
-            f"These rates hold for comparison {self.earlier + 1:,} on these rows, if earlier "
-            f"challengers were as good as the champion. The expected selection bias of the error "
-            f"of the champion is -{short_percent(self.bias, 2)}."
+            f"These rates hold for comparison {self.earlier + 1:,} on these rows, {if_so}. The "
+            f"expected selection bias of the error of the champion is "
+            f"-{short_percent(self.bias, 2)}."
         )
 
 
@@ -122,12 +133,16 @@ def chance(
     *,
     seed_spread: float = 0.0,
     earlier: int = 0,
+    noise: Noise | None = None,
 ) -> float:
     """Probability that a challenger with the true change `change` passes the deciding rule.
 
     `seed_spread` adds variance from the training seed, if `change` is that of a recipe and not of
-    one model; `earlier` comparisons on the same rows have selected the champion.
+    one model; `earlier` comparisons on the same rows have selected the champion. `noise` is what
+    the rule `expected_gain` knows beside the comparison.
     """
+    if policy.rule == "expected_gain":
+        return gain_power.chance(_noise(comparison, noise), policy, change, earlier=earlier)
     one = comparison.se / math.sqrt(2)
     spread = math.hypot(one, seed_spread)
     limit = largest_passing_change(comparison, policy)
@@ -140,8 +155,16 @@ def chance(
     return float(weights @ ndtr((room + one * NOISE) / spread))
 
 
-def selection_bias(comparison: Comparison, policy: GatePolicy, earlier: int) -> float:
+def _noise(comparison: Comparison, noise: Noise | None) -> Noise:
+    return replace(noise or Noise(0.0), test=comparison.se)
+
+
+def selection_bias(
+    comparison: Comparison, policy: GatePolicy, earlier: int, noise: Noise | None = None
+) -> float:
     """Expected share by which selection makes the champion's error on the test rows too low."""
+    if policy.rule == "expected_gain":
+        return gain_power.selection_bias(_noise(comparison, noise), policy, earlier)
     one = comparison.se / math.sqrt(2)
     if not earlier or one == 0:
         return 0.0
@@ -181,14 +204,16 @@ def operating_characteristic(
     policy: GatePolicy,
     *,
     earlier: int | None = None,
+    noise: Noise | None = None,
 ) -> OperatingCharacteristic:
-    """The gate's pass rates after `earlier` comparisons on the same rows."""
+    """The gate's pass rates after `earlier` comparisons on the rows; `noise` as in `chance`."""
     regression, used = policy.margin or DEFAULT_REGRESSION, earlier or 0
 
     def passing(change: float, times: int = used) -> float:
-        return chance(comparison, policy, change, earlier=times)
+        return chance(comparison, policy, change, earlier=times, noise=noise)
 
-    gain = _gain_needed(comparison, policy, used)
+    gain = _gain_needed(comparison, policy, used, noise)
+    by_spread = policy.rule == "expected_gain"
     changes = (*_beyond(CURVE[0], gain or 0.0), *CURVE)
     return OperatingCharacteristic(
         rule=policy.rule,
@@ -196,11 +221,12 @@ def operating_characteristic(
         rows=comparison.rows,
         se=comparison.se,
         earlier=earlier,
-        bias=selection_bias(comparison, policy, used),
+        bias=selection_bias(comparison, policy, used, noise),
         regression=regression,
         passes=passing(regression),
         no_change=passing(0.0),
         gain_needed=gain,
+        challengers=_noise(comparison, noise).challengers if by_spread else None,
         curve=tuple((x, passing(x)) for x in changes),
         first_curve=tuple((x, passing(x, 0)) for x in changes),
         metric=comparison.metric,
@@ -213,29 +239,43 @@ def _beyond(first: float, gain: float) -> Iterator[float]:
         yield from np.linspace(-1.1 * gain, first, 10)[:-1].tolist()
 
 
-def _gain_needed(comparison: Comparison, policy: GatePolicy, earlier: int) -> float | None:
-    """The true gain that passes with probability DETECTION; None if an equal model does."""
+def _gain_needed(
+    comparison: Comparison, policy: GatePolicy, earlier: int, noise: Noise | None
+) -> float | None:
+    """The true gain that passes with probability DETECTION; None if an equal model does or none.
+
+    A gain is a share of the error, so it is below 1.
+    """
 
     def missing(gain: float) -> float:
-        return DETECTION - chance(comparison, policy, -gain, earlier=earlier)
+        return DETECTION - chance(comparison, policy, -gain, earlier=earlier, noise=noise)
 
     if missing(0.0) <= 0:
         return None
     most = 20 * comparison.se - largest_passing_change(comparison, policy)
+    if policy.rule == "expected_gain":
+        most = LARGEST_GAIN
+        if missing(most) > 0:
+            return None
     return _root(missing, 0.0, most)
 
 
 def rows_for(
-    comparison: Comparison, policy: GatePolicy, gain: float, *, earlier: int | None = None
+    comparison: Comparison,
+    policy: GatePolicy,
+    gain: float,
+    *,
+    earlier: int | None = None,
+    noise: Noise | None = None,
 ) -> int | None:
     """Test rows at which a true gain is promoted with probability DETECTION; None if never.
 
-    The standard error falls with the square root of the rows. `earlier` as in `chance`.
+    The standard error falls with the square root of the rows. `earlier` and `noise` as in `chance`.
     """
 
     def missing(logarithm: float) -> float:
         shrunk = replace(comparison, se=comparison.se * math.exp(logarithm))
-        return DETECTION - chance(shrunk, policy, -gain, earlier=earlier or 0)
+        return DETECTION - chance(shrunk, policy, -gain, earlier=earlier or 0, noise=noise)
 
     smallest, largest = -_MOST_LOG, _MOST_LOG
     if missing(smallest) > 0:

@@ -1,5 +1,6 @@
 """Explains recorded verdicts: the gate's power, and what would change each check's outcome."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +12,16 @@ from housing.gate import evidence as records
 from housing.gate import policy as policies
 from housing.gate.check import CHECKS
 from housing.gate.evidence import Evidence
+from housing.gate.expected_gain import noise_of
 from housing.gate.policy import GatePolicy
 from housing.gate.power import (
     OperatingCharacteristic,
+    chance,
     earlier_comparisons,
     operating_characteristic,
 )
 from housing.gate.replay import Replayed, replay
-from housing.records import Comparison, Verdict
+from housing.records import Comparison, Json, Verdict
 from housing.store.database.engine import Store
 from housing.store.models import registry
 from housing.store.runs import runs
@@ -59,6 +62,7 @@ class Explained:
     outcome: str
     message: str
     needs: str
+    figures: Json
 
 
 def recorded(store: Store, run: int | None = None) -> Recorded:
@@ -103,7 +107,23 @@ def power(found: Recorded, policy: GatePolicy | None = None) -> OperatingCharact
         found.comparison,
         policy or decision_rule.effective_policy(found.evidence, found.policy),
         earlier=earlier_comparisons(found.evidence),
+        noise=noise_of(found.evidence),
     )
+
+
+def by_comparison(
+    found: Recorded, numbers: Sequence[int], changes: Sequence[float]
+) -> dict[int, dict[float, float]]:
+    """How often the run's rule passes each true change at several comparisons on the same rows."""
+    policy = decision_rule.effective_policy(found.evidence, found.policy)
+    noise = noise_of(found.evidence)
+    return {
+        number: {
+            change: chance(found.comparison, policy, change, earlier=number - 1, noise=noise)
+            for change in changes
+        }
+        for number in numbers
+    }
 
 
 def explain(found: Recorded) -> tuple[Explained, ...]:
@@ -117,6 +137,7 @@ def explain(found: Recorded) -> tuple[Explained, ...]:
             checks[result.name].needs(found.evidence, found.policy)
             if result.name in checks
             else "This release does not have the check any more.",
+            result.figures,
         )
         for result in found.verdict.checks
     )

@@ -25,7 +25,7 @@ from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, m
 from housing.gate.model_checks import BeatsBaseline
 from housing.inference.fast_predictor import predict_members
 from housing.keys import KEY_COLUMN
-from housing.pipeline import estimates, evidence_context
+from housing.pipeline import estimates, evidence_context, training_evidence
 from housing.pipeline.run_context import RunContext
 from housing.pipeline.subprocess_check import PREFLIGHT_SECONDS, preflight
 from housing.pipeline.train import training_side, verified_training_keys
@@ -155,6 +155,7 @@ def collect_evidence(
         former = _former(connection, champion, challenger, settings.gate.cumulative_champions)
         came = evidence_context.entered(connection, version, theirs)
         decisions = evidence_context.n_decisions(connection, version, challenger)
+        standing = training_evidence.standing(connection, champion, earlier, settings.gate.metric)
     with preflight(store, settings, ours) as process:
         frame = datasets.read(store, version)
         profiles.record_or_verify(store, version, frame)
@@ -169,6 +170,11 @@ def collect_evidence(
 
         scored = [score(row) for row in (ours, theirs) if row]
         (_, new), old = scored[0], scored[1][1] if theirs else None
+        training = None
+        if theirs is not None:
+            training = training_evidence.out_of_fold_comparison(
+                store, datasets.training_rows(frame), (ours, theirs), scored[1][0], settings.gate
+            )
         baselines = predict_baselines(*training_side(frame), test, seed=settings.search.seed)
         formers = [score(row, leaks=False)[1] for row in former]
         existing, failed = _estimates(settings, test)
@@ -185,6 +191,8 @@ def collect_evidence(
             preflight=None if process is None else process.result(PREFLIGHT_SECONDS),
             judged_before=_judged_before(store, version, earlier, fresh),
             champion_is_newer=champion is not None and challenger < champion,
+            training=training,
+            standing=standing,
             failed=failed,
         )
     rows = _test_rows(test, version, fresh)

@@ -142,12 +142,15 @@ def search(store: Store, run: RunContext, version: int, settings: Settings) -> i
     if plan.compares_families:
         _note_figures(store, search, plan, (X, y, found.trials), settings.dask_address or "")
     keys = datasets.training_rows(frame)[KEY_COLUMN].to_numpy()[found.rows]
-    out_of_fold = pd.DataFrame({KEY_COLUMN: keys, PREDICTED: found.choice.predicted})
-    choice = {
-        "models": [[candidate, count] for candidate, count in found.choice.models.items()],
-        "cv_error": found.choice.cv_error,
+    choice = found.choice
+    out_of_fold = pd.DataFrame(
+        {KEY_COLUMN: keys, PREDICTED: choice.predicted, searches.NESTED: choice.nested}
+    )
+    facts = {
+        "models": [[candidate, count] for candidate, count in choice.models.items()],
+        "cv_error": choice.cv_error,
     }
-    searches.finish(store, search, choice, put_frame(store, out_of_fold))
+    searches.finish(store, search, facts, put_frame(store, out_of_fold))
     return search
 
 

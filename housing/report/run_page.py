@@ -16,6 +16,7 @@ from housing import formatting
 from housing.evaluation.drift import found
 from housing.gate import decision_rule
 from housing.gate.evidence import ModelMetrics
+from housing.gate.expected_gain import noise_of
 from housing.gate.power import (
     OperatingCharacteristic,
     earlier_comparisons,
@@ -136,7 +137,10 @@ def seen(report: RunReport) -> OperatingCharacteristic | None:
     if evidence is None or policy is None or evidence.comparison is None:
         return None
     return operating_characteristic(
-        evidence.comparison, policy, earlier=earlier_comparisons(evidence)
+        evidence.comparison,
+        policy,
+        earlier=earlier_comparisons(evidence),
+        noise=noise_of(evidence),
     )
 
 

@@ -28,6 +28,7 @@ class EnsembleSelection:
     models: Mapping[int, int]  # candidate -> how many models of it, ascending by candidate
     cv_error: float  # mean over folds
     predicted: Floats  # one a row that was scored, shape (n,)
+    nested: Floats  # the same of members chosen on the other folds: no row chose its own
 
 
 def choose(
@@ -41,19 +42,35 @@ def choose(
 
     predicted: out-of-fold predictions of each candidate, shape (n,); tests: rows of each fold.
     """
+    chosen, mean = _greedy(predicted, y, tests, size, metric)
+    nested = np.empty(len(y))
+    for fold, rows in enumerate(tests):
+        others = [test for other, test in enumerate(tests) if other != fold]
+        nested[rows] = _greedy(predicted, y, others, size, metric)[1][rows]
+    error = _error(mean, y, tests, metric)
+    return EnsembleSelection(dict(sorted(chosen.items())), error, mean, nested)
 
-    def error(values: Floats) -> float:
-        """Mean over the folds."""
-        loss, power = losses(metric, y, values), metric_named(metric).power
-        return float(np.mean([loss[rows].mean() ** power for rows in tests]))
 
+def _greedy(
+    predicted: Mapping[int, Floats],
+    y: Floats,
+    tests: Sequence[npt.NDArray[np.int64]],
+    size: int,
+    metric: str,
+) -> tuple[Counter[int], Floats]:
+    """The members that have the lowest error on these folds, and their mean, shape (n,)."""
     order = sorted(predicted)
     chosen: Counter[int] = Counter()
     total = np.zeros(len(y))
     for count in range(1, size + 1):
-        errors = [error((total + predicted[candidate]) / count) for candidate in order]
+        errors = [_error((total + predicted[c]) / count, y, tests, metric) for c in order]
         best = order[int(np.argmin(errors))]
         chosen[best] += 1
         total = total + predicted[best]
-    mean = total / size
-    return EnsembleSelection(dict(sorted(chosen.items())), error(mean), mean)
+    return chosen, total / size
+
+
+def _error(values: Floats, y: Floats, tests: Sequence[npt.NDArray[np.int64]], metric: str) -> float:
+    """Mean of the metric over the folds."""
+    loss, power = losses(metric, y, values), metric_named(metric).power
+    return float(np.mean([loss[rows].mean() ** power for rows in tests]))

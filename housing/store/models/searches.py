@@ -11,11 +11,15 @@ from sqlalchemy.engine import Connection, Row
 
 from housing.errors import UnknownId
 from housing.metric import RMSE
+from housing.problem import MARK
 from housing.records import Candidate, Score, Trial
 from housing.store.database.engine import Store
 from housing.store.database.tables import fold_scores, searches, trials, utc_now
 from housing.store.objects.blobs import Blob
 from housing.store.objects.recording import record_blob
+
+NESTED = f"{MARK}nested"
+"""Column of out-of-fold predictions whose members were chosen on the other folds."""
 
 
 def find(connection: Connection, key: str) -> Row[Any] | None:

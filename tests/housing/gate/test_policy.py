@@ -48,6 +48,8 @@ def test_the_default_policy_is_the_one_whose_rates_were_measured():
         "rule": "no_regression",
         "margin": 0.01,
         "confidence": 0.95,
+        "cost_of_change": 0.002,
+        "regression_veto": True,
         "approval": False,
         "approval_hours": 24,
         "min_test_rows": 500,

@@ -74,7 +74,6 @@ def test_new_rows_drift_and_reuse_are_measured_over_three_runs(
     store: Store, land: Land, monkeypatch: pytest.MonkeyPatch, small: Settings
 ) -> None:
     monkeypatch.setenv("HOUSING_SEARCH__ENSEMBLE_SIZE", "2")
-    monkeypatch.setenv("HOUSING_GATE__RECENT_MIN_ROWS", "20")
     land("a.csv", 900)
     first = crowned(store)
     evidence = evidence_of(store, first)
@@ -87,7 +86,7 @@ def test_new_rows_drift_and_reuse_are_measured_over_three_runs(
     assert evidence.costs.latency_ms > 0
     assert evidence.costs.champion_latency_ms is None
 
-    land("b.csv", 400, seed=1)
+    land("b.csv", 700, seed=1)
     second = crowned(store)
     evidence = evidence_of(store, second)
     frame = datasets.read(store, second.version)
@@ -96,13 +95,13 @@ def test_new_rows_drift_and_reuse_are_measured_over_three_runs(
     new = ~test["#key"].isin(old["#key"])
     assert evidence.holdout_reuse is not None
     assert evidence.holdout_reuse.decisions == 1
-    assert evidence.holdout_reuse.fresh_rows == new.sum() > 20
+    assert evidence.holdout_reuse.fresh_rows == new.sum() > 100
     assert evidence.recent is not None
     assert evidence.recent.rows == new.sum()
     mask = unused(store, second, test)
     assert np.array_equal(mask, new)
     new_rows, dataset = evidence.drift
-    assert (new_rows.rows, new_rows.reference_rows) == (400, int((~old["#test"]).sum()))
+    assert (new_rows.rows, new_rows.reference_rows) == (700, int((~old["#test"]).sum()))
     assert dataset.rows == len(frame)
     assert new_rows.reference == f"training rows of m{first.challenger}"
     assert sum(part.rows for part in evidence.slices) == 3 * evidence.test_rows

@@ -49,7 +49,7 @@ def test_out_of_fold_predictions_are_one_row_a_training_district(store, run, sea
         )
         assert kind.scalar_one() == "out_of_fold"
     table: pd.DataFrame = get_table(store, model.out_of_fold).to_pandas()
-    assert list(table.columns) == ["#key", "#predicted"]
+    assert list(table.columns) == ["#key", "#predicted", "#nested"]
     training = frame[~frame["#test"]]
     assert list(table["#key"]) == list(training["#key"])
     errors = table["#predicted"].to_numpy() - training["median_house_value"].to_numpy()

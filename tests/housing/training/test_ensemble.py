@@ -35,3 +35,20 @@ def test_equals_go_to_the_first_and_the_mean_is_of_all_models():
     choice = choose({5: same, 2: same}, y, tests, 2)
     assert choice.models == {2: 2}
     np.testing.assert_allclose(choice.predicted, same)
+
+
+def test_nested_predictions_are_of_members_that_other_folds_chose():
+    """One candidate is exact on the first fold alone: only that fold's own rows would choose it."""
+    y, tests, rng = case()
+    usual, exact = y + rng.normal(size=len(y)), y + 2 * rng.normal(size=len(y))
+    exact[tests[0]] = y[tests[0]]
+    choice = choose({0: usual, 1: exact}, y, tests, 1)
+    np.testing.assert_allclose(choice.nested[tests[0]], usual[tests[0]])
+    chosen_by_others = [
+        choose({0: usual, 1: exact}, y, [t for t in tests if t is not test], 1).models
+        for test in tests
+    ]
+    assert chosen_by_others[0] == {0: 1}
+    for test, models in zip(tests, chosen_by_others, strict=True):
+        expected = usual if 0 in models else exact
+        np.testing.assert_allclose(choice.nested[test], expected[test])

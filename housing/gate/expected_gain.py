@@ -1,0 +1,251 @@
+"""The rule `expected_gain`: the true change of the error, given all that the runs measured.
+
+Arithmetic of normal distributions, derived in docs/decisions/0023-expected-gain.md. A model has
+three unknown numbers, all relative to an error: its level (true error less that of the average
+challenger), its luck on the training rows and its luck on the test rows (how far its error there
+lies from its level). What is known of the champion's three numbers goes from verdict to verdict.
+
+Arrays may have leading axes: a simulation judges many comparisons at once.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri, stdtrit
+
+from housing.gate.evidence import Evidence, Standing
+from housing.gate.policy import GatePolicy
+from housing.records import Comparison
+
+Floats = npt.NDArray[np.float64]
+
+CHALLENGERS = 0.006
+"""Standard deviation of the true errors of challengers, relative."""
+
+PRIOR_COMPARISONS, MOST_COMPARISONS = 10, 50
+"""Comparisons for which the assumed spread counts, and the latest ones that count beside it."""
+
+AGEING = 0.1
+"""Standard deviation by which the average challenger moves against the champion from one verdict to
+the next, as a share of CHALLENGERS: the table grows and changes."""
+
+LEAST_ERROR = 1e-9
+"""Standard error of two models that err alike on every row."""
+
+NOT_MEASURED = 1e6
+"""Variance of an observation that is missing."""
+
+# Observed are the changes on training and test rows: of (level, training luck, test luck) of the
+# champion, then of the challenger.
+_OBSERVED = np.array([[-1.0, -1, 0, 1, 1, 0], [-1, 0, -1, 1, 0, 1]])
+_CHANGE = np.array([-1.0, 0, 0, 1, 0, 0])
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations, relative to the error."""
+
+    test: float  # standard error of the change on the test rows
+    training: float | None = None  # of the change of the out-of-fold error; None: not measured
+    seeds: float = 0.0  # of one model's error, by the seeds of its members
+    challengers: Any = CHALLENGERS  # of the true errors of challengers
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of a model's three numbers: a normal distribution, (..., 3) and (..., 3, 3)."""
+
+    mean: Floats
+    covariance: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """The true change given the evidence, and what is known of both models afterwards."""
+
+    change: Any  # mean of the logarithm of the true change; a gain is negative
+    sd: Any
+    champion: Known
+    challenger: Known
+
+    def probability(self, margin: float) -> Any:
+        """Probability that the true change is a regression beyond the margin."""
+        return ndtr((self.change - math.log1p(margin)) / np.maximum(self.sd, LEAST_ERROR))
+
+
+def unknown(noise: Noise) -> Known:
+    """A model that was never compared."""
+    training = 0.0 if noise.training is None else noise.training**2 / 2
+    luck = training + noise.seeds**2, noise.test**2 / 2
+    variances = np.stack(np.broadcast_arrays(noise.challengers**2, *luck), axis=-1)
+    return Known(np.zeros_like(variances), variances[..., None] * np.eye(3))
+
+
+def later(known: Known, noise: Noise, training_kept: float, test_kept: float) -> Known:
+    """What is known at the next verdict: luck on new rows is unknown again.
+
+    `training_kept` and `test_kept` are the shares of the present rows that were there before.
+    """
+    kept = np.array([1.0, training_kept, test_kept])
+    own = unknown(noise).covariance * np.eye(3)
+    ageing = (AGEING * CHALLENGERS) ** 2 * np.outer([1, 0, 0], [1, 0, 0])
+    covariance = known.covariance * np.outer(kept, kept) + (1 - kept) * own + ageing
+    return Known(known.mean * kept, covariance)
+
+
+def posterior(champion: Known, noise: Noise, training: Any, test: Any) -> Posterior:
+    """Condition on the changes of the out-of-fold error (None: not measured) and of the test error.
+
+    They may be arrays of the leading shape of `champion`.
+    """
+    own = unknown(noise)
+    shape = champion.mean.shape[:-1]
+    mean = np.concatenate([champion.mean, np.broadcast_to(own.mean, (*shape, 3))], axis=-1)
+    covariance = np.zeros((*shape, 6, 6))
+    covariance[..., :3, :3], covariance[..., 3:, 3:] = champion.covariance, own.covariance
+    missing = np.diag([NOT_MEASURED if training is None else 0.0, 0.0])
+    seen = np.stack(np.broadcast_arrays(0.0 if training is None else training, test), axis=-1)
+    cross = covariance @ _OBSERVED.T
+    gain = cross @ np.linalg.inv(_OBSERVED @ cross + missing)
+    mean = mean + (gain @ (seen - mean @ _OBSERVED.T)[..., None])[..., 0]
+    covariance = covariance - gain @ np.swapaxes(cross, -1, -2)
+    variance = covariance @ _CHANGE @ _CHANGE
+    return Posterior(
+        mean @ _CHANGE,
+        np.sqrt(np.maximum(variance, 0)),
+        Known(mean[..., :3], covariance[..., :3, :3]),
+        Known(mean[..., 3:], covariance[..., 3:, 3:]),
+    )
+
+
+def spread_after(spread: Any, challenger: Known, comparisons: int) -> Any:
+    """The standard deviation of challengers' true errors, after one more comparison.
+
+    A step of the expectation-maximisation estimate, from CHALLENGERS as if it came of
+    PRIOR_COMPARISONS comparisons.
+    """
+    seen = challenger.mean[..., 0] ** 2 + challenger.covariance[..., 0, 0]
+    weight = 1 / (PRIOR_COMPARISONS + min(comparisons, MOST_COMPARISONS))
+    return np.sqrt(spread**2 + weight * (seen - spread**2))
+
+
+def passes(found: Posterior, test: Any, policy: GatePolicy) -> Any:
+    """Whether the expected gain is worth a change, and a regression is improbable.
+
+    `test` is the change on the test rows: above zero it vetoes, unless the policy lifts that.
+    """
+    enough = found.change <= highest_passing_mean(found.sd, policy)
+    return enough & ((np.asarray(test) <= 0) | (not policy.regression_veto))
+
+
+def highest_passing_mean(sd: Any, policy: GatePolicy) -> Any:
+    """The highest mean of the true change that passes, by the standard deviation around it."""
+    safe = math.log1p(policy.margin) - float(ndtri(policy.confidence)) * sd
+    return np.minimum(math.log1p(-policy.cost_of_change), safe)
+
+
+# --- from the record --------------------------------------------------------------------------
+
+
+def of_evidence(evidence: Evidence) -> Posterior:
+    """The posterior of a recorded comparison; ValueError without one."""
+    noise = noise_of(evidence)
+    return posterior(prior(evidence, noise), noise, *_observed(evidence))
+
+
+def _observed(evidence: Evidence) -> tuple[float | None, float]:
+    """Logarithms of the changes on the training rows, if measured, and on the test rows."""
+    test = 0.0 if evidence.comparison is None else evidence.comparison.effect
+    training = None if evidence.training is None else math.log1p(evidence.training.effect)
+    return training, math.log1p(test)
+
+
+def noise_of(evidence: Evidence) -> Noise:
+    """The noise that the run measured; ValueError without a comparison."""
+    if evidence.comparison is None:
+        raise ValueError("the models were not compared")
+    seeds = evidence.seed_variance
+    return Noise(
+        _error(evidence.comparison),
+        None if evidence.training is None else _error(evidence.training),
+        0.0 if seeds is None else seeds.spread,
+        CHALLENGERS if evidence.standing is None else evidence.standing.challengers,
+    )
+
+
+def _error(comparison: Comparison) -> float:
+    """Standard error of the logarithm, larger with few degrees of freedom: a normal distribution
+    then has the 95 % limit of Student's.
+    """
+    factor = float(stdtrit(comparison.degrees, 0.95) / ndtri(0.95))
+    return max(factor * comparison.se / (1 + comparison.effect), LEAST_ERROR)
+
+
+def prior(evidence: Evidence, noise: Noise) -> Known:
+    """What earlier verdicts say of the champion on the present rows."""
+    found = evidence.standing
+    if found is None:
+        return unknown(noise)
+    known = Known(np.array(found.mean), np.array(found.covariance))
+    training = 0 if evidence.training is None else evidence.training.rows
+    reuse = evidence.holdout_reuse
+    fresh = 0 if reuse is None else reuse.fresh_rows
+    test_kept = min(found.test_rows, evidence.test_rows - fresh) / max(evidence.test_rows, 1)
+    training_kept = min(found.training_rows / training, 1.0) if training else 1.0
+    return later(known, noise, training_kept, test_kept)
+
+
+def standings(evidence: Evidence) -> tuple[Standing, Standing]:
+    """What is known of the champion and of the challenger after the comparison."""
+    found, noise = of_evidence(evidence), noise_of(evidence)
+    training = 0 if evidence.training is None else evidence.training.rows
+    before = 0 if evidence.standing is None else evidence.standing.comparisons
+    spread = spread_after(noise.challengers, found.challenger, before)
+    champion, challenger = (
+        Standing(
+            tuple(known.mean.tolist()),
+            tuple(tuple(row) for row in known.covariance.tolist()),
+            training_rows=training,
+            test_rows=evidence.test_rows,
+            comparisons=before + 1,
+            challengers=float(spread),
+        )
+        for known in (found.champion, found.challenger)
+    )
+    return champion, challenger
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a person sees of the rule."""
+
+    gain: float  # expected; a regression is negative
+    probability: float  # of a regression beyond the margin
+    highest: float | None  # change on the test rows up to which it passes; None: no change does
+    passes: bool
+    worth: bool  # whether the gain is at least the cost of a change
+    vetoed: bool  # whether only the measured change on the test rows keeps the champion
+
+
+def judged(evidence: Evidence, policy: GatePolicy) -> Finding:
+    """Judge a recorded comparison; ValueError without one."""
+    found, noise = of_evidence(evidence), noise_of(evidence)
+    training, test = _observed(evidence)
+    shifted = posterior(prior(evidence, noise), noise, training, test + 1)
+    room = float(highest_passing_mean(found.sd, policy) - found.change)
+    slope = float(shifted.change - found.change)
+    highest = math.expm1(test + room / slope) if slope > 0 else None
+    if highest is not None and policy.regression_veto:
+        highest = min(highest, 0.0)
+    passed = bool(passes(found, test, policy))
+    return Finding(
+        gain=-math.expm1(found.change),
+        probability=float(found.probability(policy.margin)),
+        highest=highest,
+        passes=passed,
+        worth=bool(found.change <= math.log1p(-policy.cost_of_change)),
+        vetoed=room >= 0 and not passed,
+    )
