@@ -1,10 +1,10 @@
 """The rule `expected_gain` on paper: no model is trained, errors are drawn.
 
 WORLDS worlds of 365 nights are judged at once. Each night's challenger has a true error of its own;
-cross-validation shows it with noise, and the test rows with luck. A champion keeps its luck while
-the rows stay; new rows dilute it. The first world has the numbers of the real table and its search:
-the standard error of a change is 0.64 %. In the others the world differs from what the rule
-assumes, one number after the other. All rules of a world see the same challengers.
+cross-validation shows it with noise, and so do the test rows. A champion keeps its deviation on the
+test rows while these stay; new rows dilute it. The first world has the numbers of the real table
+and its search: the standard error of a change is 0.64 %. In the others the world differs from what
+the rule assumes, one number after the other. All rules of a world see the same challengers.
 
     python -m benchmarks gate-paper
 """
@@ -38,7 +38,7 @@ class World:
     warm: bool = False  # whether the choice of the night before is among them
     cv: float = 0.002  # of the cross-validation of one recipe, at first
     seeds: float = 0.0025  # of the true errors of models of one recipe
-    luck: float = 0.0045  # of one model on the test rows, at first
+    sampling: float = 0.0045  # of one model on the test rows, at first
     rows: float = 0.002  # rows that enter each night, as a share of the first ones
     trend: float = 0.0  # how much better the average challenger gets each night
     jump: float = 0.0  # how much better challengers are from night JUMP on
@@ -59,8 +59,8 @@ ON_PAPER = {
     "twice the recipes' spread": replace(SEARCH, recipes=0.012),
     "half the recipes' spread": replace(SEARCH, recipes=0.003),
     "twice the CV's noise": replace(SEARCH, cv=0.004),
-    "twice the luck": replace(SEARCH, luck=0.009),
-    "half the luck": replace(SEARCH, luck=0.00225),
+    "twice the test rows' noise": replace(SEARCH, sampling=0.009),
+    "half the test rows' noise": replace(SEARCH, sampling=0.00225),
     "twice the seeds' spread": replace(SEARCH, seeds=0.005),
     "no spread of seeds": replace(SEARCH, seeds=0.0),
     "rows never change": replace(SEARCH, rows=0.0),
@@ -70,7 +70,7 @@ ON_PAPER = {
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """One model in each world: true error, noise of its cross-validation, luck; shape (worlds,)."""
+    """One model in each world: true error, deviations on both kinds of rows; shape (worlds,)."""
 
     error: Any
     training: Any
@@ -88,7 +88,7 @@ def drawn(world: World, night: int, rng: np.random.Generator, recipes: Any = 0.0
     size = (1 + world.rows * night) ** 0.5
     seeds = world.seeds * normal[0]
     return Models(
-        recipes + seeds, world.cv / size * normal[1] - seeds, world.luck / size * normal[2]
+        recipes + seeds, world.cv / size * normal[1] - seeds, world.sampling / size * normal[2]
     )
 
 
@@ -108,11 +108,11 @@ def recipes_of(world: World, rng: np.random.Generator) -> Any:
 
 
 def aged(world: World, champion: Models, night: int, rng: np.random.Generator) -> Models:
-    """The champion with its luck on the rows of this night."""
+    """The champion with its deviations on the rows of this night."""
     share, size = kept(world, night), (1 + world.rows * night) ** 0.5
     fresh = (1 - share) ** 0.5 / size * rng.standard_normal((2, WORLDS))
     training = share * champion.training + world.cv * fresh[0]
-    return Models(champion.error, training, share * champion.test + world.luck * fresh[1])
+    return Models(champion.error, training, share * champion.test + world.sampling * fresh[1])
 
 
 def kept(world: World, night: int) -> float:
@@ -123,7 +123,7 @@ def kept(world: World, night: int) -> float:
 def noise_of(world: World, night: int, spread: Any) -> Noise:
     """What a run measures of the noise; the seeds are shown by the members of the ensemble."""
     size = (1 + world.rows * night) ** 0.5
-    return Noise(2**0.5 * world.luck / size, 2**0.5 * world.cv / size, world.seeds, spread)
+    return Noise(2**0.5 * world.sampling / size, 2**0.5 * world.cv / size, world.seeds, spread)
 
 
 def passes(
@@ -184,8 +184,8 @@ def _planted(
     """Rates at which challengers of a known true change pass; a gain has several attempts."""
 
     def once(change: float) -> Any:
-        luck = drawn(world, night, rng)
-        new = Models(champion.error + change, luck.training, luck.test)
+        like = drawn(world, night, rng)
+        new = Models(champion.error + change, like.training, like.test)
         return passes(rule, known, noise, champion, new)[0]
 
     return {

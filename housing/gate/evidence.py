@@ -90,7 +90,7 @@ class HoldoutReuse:
 class Standing:
     """What earlier verdicts say of a model's three numbers (see `gate.expected_gain`)."""
 
-    mean: tuple[float, float, float]  # level, luck on the training rows, luck on the test rows
+    mean: tuple[float, float, float]  # level, deviation on training rows, deviation on test rows
     covariance: tuple[tuple[float, float, float], ...]
     training_rows: int  # rows on which its out-of-fold error was compared; 0: it was not
     test_rows: int

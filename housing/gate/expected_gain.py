@@ -2,8 +2,8 @@
 
 Arithmetic of normal distributions, derived in docs/decisions/0023-expected-gain.md. A model has
 three unknown numbers, all relative to an error: its level (true error less that of the average
-challenger), its luck on the training rows and its luck on the test rows (how far its error there
-lies from its level). What is known of the champion's three numbers goes from verdict to verdict.
+challenger), and its deviations on the training rows and on the test rows (how far its error there
+lies from its true error). What is known of the champion's numbers goes from verdict to verdict.
 
 Arrays may have leading axes: a simulation judges many comparisons at once.
 """
@@ -38,8 +38,8 @@ LEAST_ERROR = 1e-9
 NOT_MEASURED = 1e6
 """Variance of an observation that is missing."""
 
-# Observed are the changes on training and test rows: of (level, training luck, test luck) of the
-# champion, then of the challenger.
+# Observed are the changes on training and test rows: of (level, deviation on training
+# rows, deviation on test rows) of the champion, then of the challenger.
 _OBSERVED = np.array([[-1.0, -1, 0, 1, 1, 0], [-1, 0, -1, 1, 0, 1]])
 _CHANGE = np.array([-1.0, 0, 0, 1, 0, 0])
 
@@ -79,13 +79,13 @@ class Posterior:
 def unknown(noise: Noise) -> Known:
     """A model that was never compared."""
     training = 0.0 if noise.training is None else noise.training**2 / 2
-    luck = training + noise.seeds**2, noise.test**2 / 2
-    variances = np.stack(np.broadcast_arrays(noise.challengers**2, *luck), axis=-1)
+    deviations = training + noise.seeds**2, noise.test**2 / 2
+    variances = np.stack(np.broadcast_arrays(noise.challengers**2, *deviations), axis=-1)
     return Known(np.zeros_like(variances), variances[..., None] * np.eye(3))
 
 
 def later(known: Known, noise: Noise, training_kept: float, test_kept: float) -> Known:
-    """What is known at the next verdict: luck on new rows is unknown again.
+    """What is known at the next verdict: deviations on new rows are unknown again.
 
     `training_kept` and `test_kept` are the shares of the present rows that were there before.
     """

@@ -61,7 +61,7 @@ SMALLEST = 0.0001
 
 
 def _sources(evidence: Evidence) -> str:
-    """The changes that were measured, and the champion's expected luck on the test rows."""
+    """The measured changes, and how far the champion's test error is expected to be off."""
     text = f"The error changes by {_source(evidence.comparison)} test rows"
     if evidence.training is not None:
         text += f" and out of fold by {_source(evidence.training)} training rows"
@@ -69,10 +69,10 @@ def _sources(evidence: Evidence) -> str:
     if standing is not None:
         count = standing.comparisons
         verdicts = "an earlier verdict" if count == 1 else f"{count:,} earlier verdicts"
-        luck = standing.mean[2]
+        off = standing.mean[2]
         text += (
             f"; after {verdicts} the champion's error on test rows is expected to be "
-            f"{short_percent(abs(luck), DIGITS)} {'below' if luck < 0 else 'above'} its true error"
+            f"{short_percent(abs(off), DIGITS)} {'below' if off < 0 else 'above'} its true error"
         )
     return f"{text}."
 

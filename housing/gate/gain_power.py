@@ -27,13 +27,13 @@ from housing.gate.policy import GatePolicy
 CHAINS = 1_000
 """Simulated sequences of comparisons."""
 
-LUCK = ndtri((np.arange(101) + 0.5) / 101)
-"""Luck of a challenger on the test rows, in its standard deviations."""
+DEVIATIONS = ndtri((np.arange(101) + 0.5) / 101)
+"""Deviations of a challenger on the test rows, in standard deviations."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Champions:
-    """Champions after some comparisons, shape (CHAINS,): their luck, and the rule against them.
+    """Champions after some comparisons, shape (CHAINS,): deviations, and the rule against them.
 
     A challenger with the changes c on training and d on test rows passes where
     start + on_training c + on_test d <= most.
@@ -52,7 +52,7 @@ def chance(noise: Noise, policy: GatePolicy, change: float, *, earlier: int = 0)
     found = _of(noise, policy, earlier)
     own = np.sqrt(np.diagonal(unknown(noise).covariance))
     true = math.log1p(change)
-    test = true + own[2] * LUCK - found.test[:, None]
+    test = true + own[2] * DEVIATIONS - found.test[:, None]
     mean = found.start + found.on_training * (true - found.training)
     room = (found.most - mean)[:, None] - found.on_test[:, None] * test
     spread = np.maximum(found.on_training * own[1], 1e-12)[:, None]
