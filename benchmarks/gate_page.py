@@ -13,8 +13,8 @@ from scipy.stats import beta
 from benchmarks import mutation, results
 from benchmarks.gate.cases import INTERVAL, RULES
 from benchmarks.gate.coverage import SLICES as COVERED
-from benchmarks.markdown import fill_names, percent, table
-from housing.formatting import change
+from benchmarks.markdown import fill_names, table
+from housing.formatting import change, percent
 from housing.gate.check import CHECKS, COMPARISONS
 from housing.metric import metric_named
 from housing.report.plot_style import LOOK, RenderedFigure, canvas, finished
@@ -584,8 +584,8 @@ def page(name: str) -> str:
         "outside": outside(coverage),
         "draws": coverage["draws"],
         "places": coverage["splits"],
-        "width_0": f"{100 * (coverage['coverage'][0]['width'] - 1):.0f} %",
-        "width_mean_0": f"{100 * (coverage['coverage'][0]['width_mean'] - 1):.0f} %",
+        "width_0": percent(coverage["coverage"][0]["width"] - 1, 0),
+        "width_mean_0": percent(coverage["coverage"][0]["width_mean"] - 1, 0),
         "reaches": reach_table(nights),
         "year": year_table(year),
         "year_summary": year_summary(year),

@@ -14,11 +14,6 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def percent(value: float, digits: int = 1) -> str:
-    """A share as a percentage."""
-    return f"{100 * value:.{digits}f} %"
-
-
 def number(value: float) -> str:
     """Three significant digits; all digits before the point."""
     if value == 0:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from benchmarks.markdown import Facts, percent, table
+from benchmarks.markdown import Facts, table
 from benchmarks.results import load
+from housing.formatting import percent
 
 DATABASES = ("sqlite", "postgresql")
 

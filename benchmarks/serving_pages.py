@@ -6,6 +6,8 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.markdown import Facts, table
+from housing.formatting import change as change_text
+from housing.formatting import percent
 
 
 def drift(figures: Mapping[str, Any]) -> str:
@@ -115,8 +117,8 @@ def coverage(figures: Mapping[str, Any]) -> str:
             [
                 row["name"],
                 f"{row['rows']:,}",
-                f"{row['value']:.1%} [{row['lower']:.1%}; {row['upper']:.1%}]",
-                f"{row['error']:.1%}",
+                f"{percent(row['value'])} [{percent(row['lower'])}; {percent(row['upper'])}]",
+                percent(row["error"]),
                 "within"
                 if within
                 else "outside, by no more than chance"
@@ -124,9 +126,8 @@ def coverage(figures: Mapping[str, Any]) -> str:
                 else "OUTSIDE",
             ]
         )
-    words = (
-        f"{figures['nominal']:.0%} nominal, {low:.0%} to {high:.0%} wanted; {figures['models']}."
-    )
+    nominal, least, most = (percent(share, 0) for share in (figures["nominal"], low, high))
+    words = f"{nominal} nominal, {least} to {most} wanted; {figures['models']}."
     head = ["test districts", "rows", "inside [95 % limits]", "standard error", "88-92 %"]
     return f"{words}\n\n{table(head, rows)}"
 
@@ -137,7 +138,7 @@ def alarms(figures: Mapping[str, Any]) -> str:
     rows = [
         [
             f"{c['labels']:,}, {c['cadence']}",
-            f"{c['alarms'] / champions:.1%} [{c['limits'][0]:.1%}; {c['limits'][1]:.1%}]",
+            f"{percent(c['alarms'] / champions)} [{'; '.join(map(percent, c['limits']))}]",
             _goal(c["alarms"] / champions, c["limits"], goal),
             _delay(c["worse"]),
             _delay(c["later"]),
@@ -151,10 +152,10 @@ def alarms(figures: Mapping[str, Any]) -> str:
         f"champions with one within the {figures['days']} days); a change on day "
         f"{figures['later']} leaves {figures['days'] - figures['later']}."
     )
-    worse = f"error +{figures['worse']:.0%}"
+    worse = f"error +{percent(figures['worse'], 0)}"
     head = [
         "labels a window", "calm champions with a false alarm in a month [95 % limits]",
-        f"goal {goal:.0%}", f"{worse} from the first label on", f"{worse} from day "
+        f"goal {percent(goal, 0)}", f"{worse} from the first label on", f"{worse} from day "
         f"{figures['later']} on",
     ]  # fmt: skip
     return f"{words}\n\n{table(head, rows)}"
@@ -167,7 +168,7 @@ def _goal(share: float, limits: list[float], goal: float) -> str:
 
 def _delay(found: Mapping[str, Any]) -> str:
     days = "not within the month" if found["days"] is None else f"{found['days']:.2g} days"
-    return f"{days} ({found['share']:.0%})"
+    return f"{days} ({percent(found['share'], 0)})"
 
 
 def probation(figures: Mapping[str, Any]) -> str:
@@ -180,22 +181,23 @@ def probation(figures: Mapping[str, Any]) -> str:
     words = (
         f"Share of simulated weeks with a rollback [95 % limits], and the median of rows until "
         f"it; {figures['looks']} checks a week, each with a live error as an alarm. Log errors "
-        f"have the tails of Student's t with three degrees of freedom; {figures['by_cell']:.0%} of "
-        f"their variance is common to a cell; {figures['cells']:,} cells, and a few contain "
-        f"most rows. {figures['weeks']:,} weeks of equal models, a quarter as many of others."
+        f"have the tails of Student's t with three degrees of freedom; "
+        f"{percent(figures['by_cell'], 0)} of their variance is common to a cell; "
+        f"{figures['cells']:,} cells, and a few contain most rows. "
+        f"{figures['weeks']:,} weeks of equal models, a quarter as many of others."
     )
     head = ["error of the champion", *(f"{n:,} labels an hour" for n in labels)]
     return f"{words}\n\n{table(head, rows)}"
 
 
 def _than_before(change: float) -> str:
-    return f"{change:+.0%}" if change else "that of the model before"
+    return change_text(change, 0) if change else "that of the model before"
 
 
 def _taken(case: Mapping[str, Any]) -> str:
     lower, upper = case["limits"]
     rows = "" if case["rows"] is None else f", {case['rows']:,.0f} rows"
-    return f"{case['taken'] / case['weeks']:.1%} [{lower:.1%}; {upper:.1%}]{rows}"
+    return f"{percent(case['taken'] / case['weeks'])} [{percent(lower)}; {percent(upper)}]{rows}"
 
 
 def matching(figures: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@
 random search of histogram gradient boosting (also of the target's logarithm where it is above zero)
 on the same split, in the same processor time but of at least 10 draws, with one thread for both.
 Each side chooses by cross-validation alone; the test rows are used once. Both sides get at most
-20,000 rows.
+20,000 rows, and the predictions of both are held in the target's range.
 """
 
 import argparse
@@ -110,7 +110,8 @@ def measure() -> dict[str, Any]:
         X = X.astype(schema.dtypes(schema.FEATURES))
         peer, effort = _tuned(X, y, seconds, schema.TABLE.positive)
         given, labels = test[list(schema.FEATURES)].astype(X.dtypes), test[schema.TARGET]
-        squared = [np.square(m.predict(given) - labels.to_numpy()) for m in (ours, peer)]
+        predicted = (schema.in_range(model.predict(given)) for model in (ours, peer))
+        squared = [np.square(values - labels.to_numpy()) for values in predicted]
     mean = [float(each.mean()) for each in squared]
     relative = squared[0] / mean[0] - squared[1] / mean[1]
     ratio = float(np.sqrt(mean[0] / mean[1]))

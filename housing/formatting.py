@@ -6,10 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 from housing.metric import RMSE, metric_named
+from housing.problem import MINUS
 from housing.records import Comparison, Interval
 from housing.schema import LOCATION, PROBLEM
-
-MINUS = "\N{MINUS SIGN}"
 
 INTERVAL = "interval with spatial correlation" if LOCATION else "interval"
 """The interval of an error, by its name wherever one is shown."""
@@ -37,6 +36,16 @@ def number(value: float) -> str:
     size = abs(value)
     digits = f"{size:,.0f}" if size >= 1000 else f"{size:,.4g}"
     return MINUS + digits if value < 0 else digits
+
+
+def six_digits(value: float) -> str:
+    """Up to six significant digits."""
+    return f"{value:,.6g}".replace("-", MINUS)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign and a fixed number of decimals: "+0.12"."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
 def amount(value: float) -> str:
@@ -155,7 +164,7 @@ def rounded_up(bound: float) -> float:
 def change(value: float, digits: int = 1) -> str:
     """A relative change with its sign; "0 %" if it rounds to zero."""
     rounded = round(100 * value, digits)
-    return f"{rounded:+.{digits}f} %".replace("-", MINUS) if rounded else "0 %"
+    return f"{signed(rounded, digits)} %" if rounded else "0 %"
 
 
 def change_in_words(effect: float) -> str:
@@ -180,7 +189,7 @@ def bound_in_words(upper: float) -> str:
 def interval(comparison: Comparison) -> str:
     """The two-sided interval of a relative change."""
     found = comparison.interval
-    limits = " to ".join(f"{100 * limit:+.1f}" for limit in (found.lower, found.upper))
+    limits = " to ".join(signed(100 * limit, 1) for limit in (found.lower, found.upper))
     return f"{short_percent(found.confidence, 2)} interval {limits} %"
 
 

@@ -25,8 +25,15 @@ MARK = "#"
 """Begins the system's own columns beside those of a table, in frames and stored files; no column
 of a table begins with it."""
 
+MINUS = "\N{MINUS SIGN}"
+"""The sign of negative numbers that people read."""
+
 KM_PER_DEGREE = 111.2
 """Length of a degree of latitude."""
+
+
+def _signed(value: float, digits: int = 6) -> str:
+    return f"{value:,.{digits}g}".replace("-", MINUS)
 
 
 @dataclass(frozen=True)
@@ -63,18 +70,19 @@ class Column:
         """A number with its unit: of "10,000 euros", 3.87 is "38,700 euros"."""
         first, _, rest = self.unit.partition(" ")
         if rest and first.replace(",", "").isdigit():
-            return f"{float(f'{value:.6g}') * int(first.replace(',', '')):,.15g} {rest}"
-        return f"{value:,.6g} {self.unit_beside}".rstrip()
+            return f"{_signed(float(f'{value:.6g}') * int(first.replace(',', '')), 15)} {rest}"
+        return f"{_signed(value)} {self.unit_beside}".rstrip()
 
     @property
     def range(self) -> str:
         """The allowed numbers in words: "0 to 200", "0 or more", "any"."""
-        low, high = self.minimum, self.maximum
-        if low is not None and high is not None:
-            return f"{low:,} to {high:,}"
-        if low is None and high is None:
-            return "any"
-        return f"{low:,} or more" if high is None else f"{high:,} or less"
+        low, high = (
+            None if limit is None else f"{limit:,}".replace("-", MINUS)
+            for limit in (self.minimum, self.maximum)
+        )
+        if low and high:
+            return f"{low} to {high}"
+        return f"{low} or more" if low else f"{high} or less" if high else "any"
 
 
 @dataclass(frozen=True)
@@ -244,7 +252,7 @@ class Location:
     def written(self, name: str, value: float) -> str:
         """A coordinate for people: "122.23° W", "37.88° N", "3.5 km"."""
         if self.kind == "planar":
-            return f"{value:,.6g} {self.unit}"
+            return f"{_signed(value)} {self.unit}"
         positive, negative = ("E", "W") if name == self.columns[0] else ("N", "S")
         return f"{abs(value):.6g}° {negative if value < 0 else positive}"
 

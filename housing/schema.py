@@ -7,7 +7,7 @@ Dtypes, row rules, SQL, documentation and forms derive from this catalogue. Not 
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 
@@ -15,7 +15,11 @@ from housing.errors import ProblemInvalid
 from housing.problem import MARK, Column, Problem
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
+
+    from housing.problem import Floats
 
 VARIABLE = "HOUSING_PROBLEM"
 DEFAULT = "housing.problems.california"
@@ -116,6 +120,23 @@ def unused_name(name: str) -> str:
     while name in {*CATALOGUE, *OPTIONAL_COLUMNS}:
         name += "_"
     return name
+
+
+_RANGE = CATALOGUE[TARGET].minimum, CATALOGUE[TARGET].maximum
+
+
+def in_range(values: "npt.NDArray[np.floating[Any]]") -> "Floats":
+    """Predictions with those beyond the target's declared range set to its limit.
+
+    No value of the table is beyond it, so that none of them gets worse. A prediction that is no
+    finite number stays what it is, for the gate to find.
+    """
+    import numpy as np
+
+    found = np.asarray(values, dtype=np.float64)
+    if _RANGE == (None, None):
+        return found
+    return np.where(np.isfinite(found), np.clip(found, *_RANGE), found)
 
 
 def dtypes(names: tuple[str, ...] = tuple(CATALOGUE)) -> "dict[str, str | pd.CategoricalDtype]":

@@ -25,6 +25,7 @@ from benchmarks.gate.cases import RULES, as_test_rows
 from benchmarks.gate.pool import Split
 from housing.evaluation.compare import compare
 from housing.evaluation.spatial_se import SpatialCells
+from housing.formatting import percent
 from housing.gate.check import judge
 from housing.gate.measure import Competitors, Predictions, RunFacts, measure_evidence
 from housing.gate.policy import GatePolicy
@@ -194,7 +195,7 @@ def main() -> None:
             "training_luck": luck,
             "changes": {f"{c:g}": measure(splits, bag, c, luck) for c in CHANGES},
         }
-        print(f"ensemble of {bag}: luck {luck:.3%}", flush=True)
+        print(f"ensemble of {bag}: luck {percent(luck, 3)}", flush=True)
         for change, row in figures[f"bag_{bag}"]["changes"].items():
             shown = "  ".join(
                 f"{rule} {row[rule]['promote']['rate']:.3f} ({row[rule]['predicted']:.3f})"

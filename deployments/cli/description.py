@@ -7,7 +7,8 @@ from rich.table import Column
 
 from deployments.cli.output import bare_table, console, emit_json
 from deployments.cli.store import opened
-from housing.formatting import change, count, number, percent
+from housing.formatting import change, count, number, percent, signed
+from housing.problem import MINUS
 
 if TYPE_CHECKING:
     from housing.report.data_page import DataPage
@@ -50,14 +51,15 @@ def _print(data: "DataPage") -> None:
         related = with_target.get(name)
         table.add_row(
             name, percent(facts.missing), number(low), number(median), number(high),
-            percent(facts.outliers), "" if related is None else f"{related:+.2f}",
+            percent(facts.outliers), "" if related is None else signed(related),
         )  # fmt: skip
     console.print(table)
     if len(data.strata) > 1:
         _print_strata(data)
     if data.compared is not None:
+        more = f"{data.rows - data.compared_rows:+,}".replace("-", MINUS)
         console.print(
-            f"Compared with v{data.compared}: {data.rows - data.compared_rows:+,} rows.",
+            f"Compared with v{data.compared}: {more} rows.",
             highlight=False,
         )
 

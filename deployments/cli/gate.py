@@ -38,7 +38,7 @@ def _recorded(run: int | None) -> Any:
 @gate_app.command()
 def power(run: Run = None, as_json: AsJson = False) -> None:
     """Print how often a truly worse or better challenger passes on a run's test rows."""
-    from housing.formatting import round_up_2_digits, short_percent
+    from housing.formatting import change, percent, round_up_2_digits, short_percent
     from housing.gate.expected_gain import noise_of
     from housing.gate.power import DETECTION, rows_for
     from housing.operations.explain_verdict import by_comparison
@@ -71,9 +71,9 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
     for rule in RULES:
         label = rule.replace("_", " ")
         table.add_column(f"[reverse]{label}[/]" if rule == own.rule else label, justify="right")
-    for change in CHANGES:
-        rates = (f"{100 * curves[rule][change]:.2f} %" for rule in RULES)
-        table.add_row(f"{100 * change:+.1f} %" if change else "none", *rates)
+    for gain in CHANGES:
+        rates = (percent(curves[rule][gain], 2) for rule in RULES)
+        table.add_row(change(gain) if gain else "none", *rates)
     console.print("", table, "")
     console.print(f"The rule {own.rule.replace('_', ' ')} by comparison on the same test rows:")
     table = bare_table(Column("true change of the error", justify="right"))

@@ -71,7 +71,7 @@ def _show(found: "MonitorRun") -> None:
     for window in found.windows:
         for signal in window.signals:
             shown = coloured(state(signal.fired, signal.alarm))
-            table.add_row(window.source, shown, escape(signal.message))
+            table.add_row(window.source, shown, escape(signal.text))
     console.print(table)
     for error in found.errors:
         rmse, shadow = Interval(**error["rmse"]), " (shadow)" if error["shadow"] else ""

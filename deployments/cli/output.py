@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from deployments.repeating import repeated
+from housing.problem import MINUS
 
 console = Console()
 errors = Console(stderr=True)
@@ -228,7 +229,8 @@ def _figure(value: float, name: str, digits: int, metric: str) -> str:
         return duration(value)
     if isinstance(value, int):
         return str(value) if name in LABELS else f"{value:,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    return text.replace("-", MINUS)
 
 
 def _joined(values: Sequence[Any]) -> str:

@@ -20,7 +20,7 @@ from deployments.cli.output import (
 )
 from deployments.cli.store import opened
 from deployments.processes.prediction_api import serve as run_until_stopped
-from housing.formatting import value_text, with_unit
+from housing.formatting import percent, value_text, with_unit
 from housing.schema import WORDING
 from housing.settings import load_settings
 
@@ -121,10 +121,10 @@ def shadow(
         for head in ("day", "rows", "mean", "median", "90 %", "largest", "higher", "outside"):
             table.add_column(head, no_wrap=True)
         for one in rows:
-            beyond = "" if one.share_outside is None else f"{one.share_outside:.1%}"
+            beyond = "" if one.share_outside is None else percent(one.share_outside)
             figures = (value_text(x) for x in (one.mean, one.median, one.p90, one.maximum))
             day = one.day or "all"
-            table.add_row(day, f"{one.rows:,}", *figures, f"{one.share_above:.0%}", beyond)
+            table.add_row(day, f"{one.rows:,}", *figures, percent(one.share_above, 0), beyond)
         console.print(table)
     console.print("higher, outside: shares of shadow predictions above, outside the interval")
 

@@ -104,6 +104,8 @@ def run(beat: Path | None = None, *, once: bool = False) -> bool:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
+    if not once:
+        log.info("Watching the runs, every %.0f s, until SIGTERM.", EVERY)
     return watch(stopped, beat, once=once)
 
 

@@ -20,6 +20,7 @@ from scipy.stats import beta
 from housing.errors import NotMeasurable
 from housing.evaluation.metrics import finite_columns
 from housing.evaluation.spatial_se import Values
+from housing.formatting import percent
 from housing.records import Interval
 
 Floats = npt.NDArray[np.float64]
@@ -69,7 +70,7 @@ def fit_interval(
     if len(y) * (1 - nominal) < 5:
         raise NotMeasurable(
             what="a prediction interval",
-            why=f"{len(y)} residuals are too few for the quantile {nominal:.0%}",
+            why=f"{len(y)} residuals are too few for the quantile {percent(nominal, 0)}",
         )
     keep = slice(None, None, -(-len(y) // MOST_ROWS))
     y, p, near, groups = y[keep], p[keep], near[keep], groups[keep]

@@ -11,7 +11,6 @@ from housing.errors import NotMeasurable
 from housing.evaluation.spatial_se import SpatialCells, Values, spatial_error
 from housing.metric import MAE, RMSE, RMSLE, metric_named
 from housing.records import Interval, Metrics
-from housing.schema import TABLE
 
 WITHIN = (0.10, 0.20)
 """Relative errors whose shares are reported: `Metrics.within_10` and `within_20`."""
@@ -102,15 +101,6 @@ def _clustered(loss: Values, power: float, where: SpatialCells, confidence: floa
     found, value = spatial_error(influence - influence.mean(), where), mean**power
     half = float(stdtrit(found.df, (1 + confidence) / 2)) * found.se
     return Interval(value, max(value - half, 0.0), value + half, confidence)
-
-
-def count_unusable(y_pred: Values) -> tuple[int, int]:
-    """How many predictions are not finite, and how many are finite but not positive.
-
-    The second is 0 where the target may be zero or negative.
-    """
-    finite = np.isfinite(y_pred)
-    return int(np.sum(~finite)), int(np.sum(y_pred[finite] <= 0)) if TABLE.positive else 0
 
 
 def finite_columns(what: str, *columns: Values) -> list[npt.NDArray[np.float64]]:

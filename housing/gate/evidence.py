@@ -30,7 +30,6 @@ class ModelMetrics:
     training_rows: int  # recorded training keys
     test_overlap: int  # training keys that are in the test set
     non_finite: int  # predictions
-    non_positive: int  # finite predictions at or below zero
     metrics: Metrics | None  # None only where a prediction is not finite
     near_duplicates: int | None = None  # test rows with one among its training rows
 

@@ -21,7 +21,7 @@ from housing.evaluation.compare import (
     compare_pair,
     paired,
 )
-from housing.evaluation.metrics import count_unusable, error_of, measure
+from housing.evaluation.metrics import error_of, measure
 from housing.evaluation.spatial_se import Mask, SpatialCells, Values
 from housing.gate.evidence import (
     ESTIMATES,
@@ -39,6 +39,7 @@ from housing.gate.evidence import (
 from housing.gate.policy import EVIDENCE_CONFIDENCE, GatePolicy
 from housing.metric import MAE, RMSE
 from housing.records import Comparison, DriftReport, Metrics
+from housing.schema import in_range
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,7 +194,7 @@ class _Measurement:
     policy: GatePolicy
 
     def metrics_of(self, model: Predictions) -> ModelMetrics:
-        non_finite, non_positive = count_unusable(model.values)
+        non_finite = int(np.sum(~np.isfinite(model.values)))
         metrics = None
         if not non_finite:
             metrics = measure(
@@ -207,7 +208,6 @@ class _Measurement:
             test_overlap=model.test_overlap,
             near_duplicates=model.near_duplicates,
             non_finite=non_finite,
-            non_positive=non_positive,
             metrics=metrics,
         )
 
@@ -224,7 +224,7 @@ class _Measurement:
 
     def error(self, predicted: Values) -> float:
         """A model's error by the deciding metric."""
-        return error_of(self.test.actual, predicted, self.policy.metric)
+        return error_of(self.test.actual, in_range(predicted), self.policy.metric)
 
     def estimates(self, values: Values, *, usable: bool) -> Baseline:
         """Existing estimates as a baseline, on the rows that have one (NaN: none).
@@ -264,7 +264,7 @@ class _Measurement:
 
     def best_former(self, former: Sequence[Predictions]) -> BestFormerChampion | None:
         """None without a former champion that gives finite predictions."""
-        usable = [m for m in former if not count_unusable(m.values)[0]]
+        usable = [m for m in former if np.isfinite(m.values).all()]
         if not usable:
             return None
         best = min(usable, key=lambda m: self.error(m.values))
@@ -275,7 +275,7 @@ class _Measurement:
     def seed_variance(self, model: Predictions) -> SeedVariance | None:
         """None for a model of one seed, or if a member's prediction is not finite."""
         count = len(model.members)
-        if count < 2 or any(count_unusable(member)[0] for member in model.members):
+        if count < 2 or not np.isfinite(model.members).all():
             return None
         total = np.sum(model.members, axis=0)
         without = np.array([self.error((total - m) / (count - 1)) for m in model.members])

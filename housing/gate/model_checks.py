@@ -6,37 +6,40 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from housing.formatting import bound_in_words, error_amount, interval, rounded_up, short_percent
+from housing.formatting import (
+    bound_in_words,
+    change,
+    error_amount,
+    interval,
+    rounded_up,
+    short_percent,
+)
 from housing.gate import decision_rule, gain_check, messages
 from housing.gate.evidence import Evidence
 from housing.gate.policy import GatePolicy
 from housing.records import CheckOutcome, CheckResult, Comparison, Metrics
-from housing.schema import TABLE
-
-_SOUND = "finite and positive" if TABLE.positive else "finite"
 
 
 class SanePredictions:
-    """Every prediction of the challenger is a finite number, positive if every target is."""
+    """Every prediction of the challenger is a finite number."""
 
     name = "sane-predictions"
 
     def run(self, evidence: Evidence, policy: GatePolicy) -> CheckResult:
-        """Failed on a single unusable prediction."""
-        ours = evidence.challenger
-        figures = {"non_finite": ours.non_finite, "non_positive": ours.non_positive}
-        if ours.non_finite or ours.non_positive:
+        """Failed on a single prediction that is not finite."""
+        count = evidence.challenger.non_finite
+        figures = {"non_finite": count}
+        if count:
             message = (
-                f"Of the challenger's {evidence.test_rows:,} predictions {ours.non_finite:,} are "
-                f"not finite and {ours.non_positive:,} are zero or negative."
+                f"Of the challenger's {evidence.test_rows:,} predictions {count:,} are not finite."
             )
             return CheckResult(self.name, "failed", message, figures)
-        message = f"All {evidence.test_rows:,} predictions are {_SOUND}."
+        message = f"All {evidence.test_rows:,} predictions are finite."
         return CheckResult(self.name, "passed", message, figures)
 
     def needs(self, evidence: Evidence, policy: GatePolicy) -> str:
         """One prediction decides."""
-        return f"A single prediction that is not {_SOUND} fails it."
+        return "A single prediction that is not finite fails it."
 
 
 class BeatsBaseline:
@@ -198,13 +201,13 @@ class NoRegression:
         most = decision_rule.limit(policy) - half
         if policy.rule == "no_regression":
             most = min(most, 0.0)
-        threshold = f"It passes if the measured change is at most {100 * most:+.2f} %"
+        threshold = f"It passes if the measured change is at most {change(most, 2)}"
         outcome = decision_rule.outcome(comparison, policy)
         bound = decision_rule.limit(policy)
         rows = None if outcome == "failed" else decision_rule.rows_needed(comparison, bound)
         enough = messages.rows_to_decide if outcome == "inconclusive" else messages.rows_to_pass
         return (
-            f"{threshold}; it was {100 * comparison.effect:+.2f} %. At this change "
+            f"{threshold}; it was {change(comparison.effect, 2)}. At this change "
             f"{enough(rows)}; there are {comparison.rows:,}."
         )
 

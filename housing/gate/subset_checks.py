@@ -11,9 +11,11 @@ from scipy.special import stdtrit
 
 from housing.evaluation.compare import holm, regression_p_value
 from housing.formatting import (
+    change,
     change_in_words,
     error_amount,
     interval,
+    percent,
     round_up_2_digits,
     short_percent,
 )
@@ -94,8 +96,8 @@ class Slices:
         found = judged[nearest]
         text = (
             f"It fails if an adjusted p-value is at or below {level:.2g}; the nearest is that of "
-            f"{nearest}, {p_values[nearest]:.2g} (change {100 * found.effect:+.1f} %, standard "
-            f"error {100 * found.se:.1f} % on {found.rows:,} rows)."
+            f"{nearest}, {p_values[nearest]:.2g} (change {change(found.effect)}, standard "
+            f"error {percent(found.se)} on {found.rows:,} rows)."
         )
         rows = decision_rule.rows_to_show(found, policy.slice_margin, level / len(judged))
         return f"{text} {_shown_by(rows)}"
@@ -162,7 +164,7 @@ class _SubsetCheck:
         rows = decision_rule.rows_to_show(found, margin, level)
         return (
             f"It fails if the change on them is above about "
-            f"{100 * (margin + half):+.1f} %; it was {100 * found.effect:+.1f} %. "
+            f"{change(margin + half)}; it was {change(found.effect)}. "
             f"{_shown_by(rows)}"
         )
 

@@ -182,7 +182,7 @@ def _coverage(
     columns, actual = columns_of_frame(test), test[schema.TARGET].to_numpy(np.float64)
     nearest, _ = distances(index, columns)
     half = interval.half_width(predicted, index.nearby_at(nearest), group_matrix(columns))
-    lower, upper = predicted - half, predicted + half
+    lower, upper = (schema.in_range(predicted + sign * half) for sign in (-1, 1))
     slices = []
     for grouping in schema.TABLE.slices:
         codes = codes_of(grouping, columns)

@@ -3,7 +3,8 @@
 A predictor reads a fitted model's own arrays once. It knows pipelines whose features
 `features.arrays` can compute, alone, as a mean behind shared features, and as a mean of whole
 pipelines; any other model is asked as it is. Its answers are those of `model.predict(frame)` to
-1e-9, which a test holds and `agrees` checks where a model is loaded.
+1e-9, which a test holds and `agrees` checks where a model is loaded; those beyond the target's
+declared range are set to its limit.
 """
 
 from collections.abc import Sequence
@@ -54,8 +55,16 @@ def checked_predictor(model: Any, rows: pd.DataFrame, threads: int = 1) -> "Pred
     return fast if fast.parts and fast.agrees(rows) else Predictor(model)
 
 
+def mean_of(members: Floats) -> Floats:
+    """The prediction, shape (n,), from those of a mean's models, shape (models, n)."""
+    return schema.in_range(members.mean(axis=0))
+
+
 def predict_members(model: Any, frame: pd.DataFrame, threads: int = 1) -> Floats:
-    """What each model of a mean predicts of a frame's rows, shape (models, n); of one: (1, n)."""
+    """What each model of a mean predicts of a frame's rows, shape (models, n); of one: (1, n).
+
+    As they are: only their mean (`mean_of`) is held in the target's range.
+    """
     fast = checked_predictor(model, frame.iloc[:CHECKED_ROWS], threads)
     return fast.each(columns_of_frame(frame))
 
@@ -132,17 +141,17 @@ class Predictor:
     threads: int = 1
 
     def predict(self, columns: Columns) -> Floats:
-        """Values of the target, shape (n,); KeyError where a column is missing."""
+        """Values of the target in its range, shape (n,); KeyError where a column is missing."""
         if not self.parts:
-            return np.asarray(self.model.predict(frame_of(columns)), dtype=np.float64)
+            asked = np.asarray(self.model.predict(frame_of(columns)), dtype=np.float64)
+            return schema.in_range(asked)
         if len(columns[schema.FEATURES[0]]) > FEW:
-            mean: Floats = self.each(columns).mean(axis=0)
-            return mean
+            return mean_of(self.each(columns))
         numbers, categories = split_columns(columns)
         total = np.zeros(len(numbers))
         for part in self.parts:
             total += part.mean(part.features.compute(numbers, categories)) * len(part.models)
-        return total / sum(len(part.models) for part in self.parts)
+        return schema.in_range(total / sum(len(part.models) for part in self.parts))
 
     def each(self, columns: Columns) -> Floats:
         """What each model of a mean predicts, shape (models, n); one model is a mean of itself."""
@@ -167,7 +176,7 @@ class Predictor:
         """Whether it says of these rows what the model does, of many at once and of a few."""
         columns = columns_of_frame(frame)
         with one_thread():  # of hundreds of trees each, waking others takes longer than they save
-            theirs = np.asarray(self.model.predict(frame[list(schema.FEATURES)]))
+            theirs = schema.in_range(np.asarray(self.model.predict(frame[list(schema.FEATURES)])))
             return all(
                 np.allclose(
                     self.predict({name: values[:n] for name, values in columns.items()}),

@@ -20,9 +20,10 @@ from threadpoolctl import threadpool_limits
 
 from housing import schema
 from housing.errors import HousingError
+from housing.formatting import six_digits
 from housing.inference.calibration import Calibration, build, group_matrix
 from housing.inference.columns import Columns, columns_of
-from housing.inference.fast_predictor import checked_predictor, predict_members
+from housing.inference.fast_predictor import checked_predictor, mean_of, predict_members
 from housing.inference.training_index import TrainingIndex, distances
 from housing.keys import KEY_COLUMN, Keys
 from housing.problem import MARK
@@ -41,10 +42,6 @@ SIMULATED = (
     f"SIMULATED {schema.WORDING.rows.upper()}: this model was trained on simulated "
     f"{schema.WORDING.rows}, not on real {schema.WORDING.values}."
 )
-
-_MINIMUM = schema.CATALOGUE[schema.TARGET].minimum
-LEAST = -np.inf if _MINIMUM is None else _MINIMUM
-"""No lower limit is below it: the table has no smaller value."""
 
 WARM_UP_CALLS = 5
 """Before a model is in use, so that no client waits for what is built at first use."""
@@ -108,8 +105,8 @@ class LoadedModel:
             half = interval.half_width(predicted, nearby, group_matrix(columns))
         return Predictions(
             predicted=predicted,
-            lower=np.minimum(np.maximum(predicted - half, LEAST), predicted),
-            upper=predicted + half,
+            lower=schema.in_range(predicted - half),
+            upper=schema.in_range(predicted + half),
             outside=self._outside(columns),
             far=away > self.calibration.far,
             distance=away,
@@ -141,8 +138,8 @@ class LoadedModel:
                 continue
             low, high = self.calibration.ranges.get(name, (np.inf, -np.inf))
             found.append(
-                f"{column.label} {value:g} is outside what the model was trained on, "
-                f"{low:g} to {high:g} {column.unit}"
+                f"{column.label} {six_digits(value)} is outside what the model was trained on, "
+                f"{six_digits(low)} to {six_digits(high)} {column.unit}"
             )
         if predictions.far[at] and schema.LOCATION:
             away = predictions.distance[at]
@@ -231,7 +228,7 @@ def _build(store: Store, model: Row[Any], fitted: Any) -> tuple[Calibration, Tra
     if len(test):
         predicted = stored_predictions(store, model, test[KEY_COLUMN].to_numpy())
         if predicted is None:
-            predicted = predict_members(fitted, test).mean(axis=0)
+            predicted = mean_of(predict_members(fitted, test))
     return build(train, out_of_fold(store, model, train), test, predicted, seed=model.seed)
 
 

@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from housing.evaluation.drift import adjusted, found, measure_drift, number_drift
+from housing.formatting import percent
 from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 from housing.quality.profile import unit_slip
 from housing.records import ColumnDrift, DriftReport
-from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS, written
+from housing.schema import CATALOGUE, CATEGORIES, FEATURES, NUMBERS, WORDING, written
 
 Floats = npt.NDArray[np.float64]
 PREDICTIONS = "predictions"
@@ -47,7 +48,7 @@ def drift_signals(
 def _signal(column: ColumnDrift, fired: bool, options: MonitorOptions) -> Signal:
     predictions = column.column == PREDICTIONS
     name = f"{column.column} missing" if column.kind == "missing" else column.column
-    label = "the predictions" if predictions else CATALOGUE[column.column].label
+    label = f"predicted {WORDING.values}" if predictions else CATALOGUE[column.column].label
     if column.kind == "missing":
         label = f"gaps in {label}"
     what = "shares differ by" if column.kind != "number" else "distributions differ by"
@@ -56,11 +57,12 @@ def _signal(column: ColumnDrift, fired: bool, options: MonitorOptions) -> Signal
         name=name,
         kind="predictions" if predictions else "drift",
         fired=fired,
-        message=f"{label}: {what} {column.effect:.0%} of the rows{shift}",
+        message=f"{what} {percent(column.effect, 0)} of the rows{shift}",
         rows=column.rows,
         effect=column.effect,
         limit=options.drift.min_effect,
         q_value=column.q_value,
+        label=label,
     )
 
 
@@ -83,10 +85,11 @@ def _units(reference: pd.DataFrame, current: pd.DataFrame) -> Iterator[Signal]:
             name=f"{name} unit",
             kind="upstream",
             fired=power != 0,
-            message=f"{column.label}: median {written(name, now[1])} where it was "
+            message=f"median {written(name, now[1])} where it was "
             f"{written(name, before[1])}" + (", as if in another unit" if power else ""),
             rows=len(current),
             effect=float(10.0**power),
+            label=f"unit of {column.label}",
         )
 
 
@@ -108,15 +111,16 @@ def _categories(
             for c, usual in reference[name].value_counts(normalize=True).items()
             if usual >= USUAL_SHARE and c not in set(current[name])
         )
-        words = f"{share:.1%} of rows of a category never seen in training"
+        words = f"{percent(share)} of rows of a category never seen in training"
         if gone:
             words += f"; none of {', '.join(gone)}"
         yield Signal(
             name=f"{name} categories",
             kind="upstream",
             fired=share > options.max_unseen_share or bool(gone),
-            message=f"{CATALOGUE[name].label}: {words}",
+            message=words,
             rows=len(current),
             effect=share,
             limit=options.max_unseen_share,
+            label=f"categories of {CATALOGUE[name].label}",
         )

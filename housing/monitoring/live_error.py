@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import betabinom
 
+from housing.formatting import percent
 from housing.monitoring.likelihood_ratio import SELECTION, log_evidence
 from housing.monitoring.options import ROLLBACK_CONFIDENCE, MonitorOptions
 from housing.monitoring.signals import Signal
@@ -125,7 +126,8 @@ def exceeded_limit(found: Counts, expected: Counts, options: MonitorOptions) -> 
         a, b = (n / (effect * SELECTION) + 0.5 for n in (before, expected.rows - before))
         n, k = round(found.rows / effect), round(hits / effect)
         if betabinom.sf(k - 1, n, a, b) < 1 - ROLLBACK_CONFIDENCE:
-            return f"{hits / found.rows:.1%} {name}, {before / expected.rows:.1%} of its test rows"
+            now, then = percent(hits / found.rows), percent(before / expected.rows)
+            return f"{now} {name}, {then} of its test rows"
     return ""
 
 
@@ -133,12 +135,12 @@ def _signal(
     name: str, found: float, limit: float, windows: Sequence[Counts], expected: Counts
 ) -> Signal:
     newest, every = windows[-1], total(windows)
-    now, so_far, before = (f"{_share(name, c):.1%}" for c in (newest, every, expected))
+    now, so_far, before = (percent(_share(name, c)) for c in (newest, every, expected))
     return Signal(
         name=name,
         kind="error",
         fired=found > limit,
-        message=f"{now} of {newest.rows:,} {name}, {so_far} of all {every.rows:,} since its "
+        message=f"{now} of {newest.rows:,}, {so_far} of all {every.rows:,} since the champion's "
         f"promotion, {before} of its {expected.rows:,} test rows (log evidence of a change "
         f"{found:.1f}, alarm above {limit:.1f})",
         rows=newest.rows,

@@ -7,7 +7,7 @@ alarm at once.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from housing.monitoring.options import MonitorOptions
 
@@ -24,12 +24,36 @@ class Signal:
     name: str  # a column, or what is measured
     kind: Kind
     fired: bool
-    message: str  # for people, with the figures
+    message: str  # for people, with the figures; what is measured is in the label
     rows: int
     effect: float | None = None  # what is compared with `limit`, where there is such a figure
     limit: float | None = None
     q_value: float | None = None
     alarm: bool = False
+    label: str = ""  # for people; the name if empty
+
+    @property
+    def text(self) -> str:
+        """What was measured, and the message."""
+        return text_of(vars(self))
+
+
+def label_of(signal: Mapping[str, Any]) -> str:
+    """What a signal measures, for people; of a stored one as well."""
+    return str(signal.get("label") or signal["name"])
+
+
+def text_of(signal: Mapping[str, Any]) -> str:
+    """What a signal measures, and its message."""
+    return f"{label_of(signal)}: {signal['message']}"
+
+
+SOURCES: Mapping[str, str] = {
+    "predictions": "Logged predictions",
+    "batches": "New batches",
+    "clock": "Ages, rejections, quarantined batches",
+}
+"""Sources of windows and their titles."""
 
 
 STATES: Mapping[str, str] = {

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from housing.formatting import percent
 from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 
@@ -21,9 +22,9 @@ def age_signals(
     found = [_future(now, [trained_at, *data_at])]
     if trained_at <= now + CLOCK_SLACK:
         age = now - trained_at
-        found.append(_old("the champion", "was trained", age, options.champion_days))
+        found.append(_old("the champion", "trained", age, options.champion_days))
     if known:
-        found.append(_old("the data", "was last ingested", now - max(known), options.data_days))
+        found.append(_old("the data", "last ingested", now - max(known), options.data_days))
     return found
 
 
@@ -34,10 +35,10 @@ def _future(now: datetime, dates: Sequence[datetime]) -> Signal:
         name="dates in the future",
         kind="stale",
         fired=fired,
-        message=f"the champion or a batch is dated {newest:%Y-%m-%d %H:%M} UTC, in the future: "
+        message=f"the champion or a batch has {newest:%Y-%m-%d %H:%M} UTC; "
         "`housing doctor` names the clock to set"
         if fired
-        else "no date of the champion or of a batch lies in the future",
+        else "neither the champion nor a batch has one",
         rows=0,
     )
 
@@ -48,7 +49,7 @@ def _old(what: str, words: str, age: timedelta, limit: float) -> Signal:
         name=f"age of {what}",
         kind="stale",
         fired=days > limit,
-        message=f"{what} {words} {days:.1f} days ago, {limit:g} are allowed",
+        message=f"{words} {days:.1f} days ago, {limit:g} are allowed",
         rows=0,
         effect=days,
         limit=limit,
@@ -65,8 +66,8 @@ def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[S
             name="rejected rows",
             kind="rejected",
             fired=share > options.max_rejected_share,
-            message=f"{share:.1%} of {read:,} rows were rejected by ingestion, "
-            f"{options.max_rejected_share:.0%} are allowed",
+            message=f"{percent(share)} of {read:,} rows at ingestion, "
+            f"{percent(options.max_rejected_share, 0)} are allowed",
             rows=read,
             effect=share,
             limit=options.max_rejected_share,
@@ -76,8 +77,7 @@ def rejected_signal(read: int, rejected: int, options: MonitorOptions) -> list[S
 
 def quarantined_signal(names: tuple[str, ...]) -> Signal:
     """Whole batches that wait for a person, e.g. those in another unit."""
-    words = {0: "no batch waits", 1: "1 batch waits"}
-    waiting = words.get(len(names), f"{len(names)} batches wait")
+    waiting = {0: "none waits", 1: "1 waits"}.get(len(names), f"{len(names)} wait")
     return Signal(
         name="quarantined batches",
         kind="upstream",

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from housing import schema
 from housing.errors import Corrupt, HousingError, NoRollbackTarget
 from housing.evaluation.spatial_se import row_cells
+from housing.formatting import change
 from housing.inference.columns import columns_of_frame
 from housing.inference.loaded_model import LoadedModel, load
 from housing.keys import KEY_COLUMN
@@ -155,6 +156,6 @@ def _whole(store: Store, model: int) -> LoadedModel:
 
 def _figures(target: int, served: LoadedModel, found: Paired) -> str:
     return (
-        f"m{target} on the {found.rows:,} rows since the promotion: RMSE {found.effect:+.1%} "
+        f"m{target} on the {found.rows:,} rows since the promotion: RMSE {change(found.effect)} "
         f"against {served.name}, evidence {found.score:.1f}, rollback above {found.limit:.1f}"
     )

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from housing import progress, schema
 from housing.evaluation.compare import compare
 from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import row_cells
 from housing.gate.policy import GatePolicy
+from housing.inference.fast_predictor import mean_of, predict_members
 from housing.keys import KEY_COLUMN
 from housing.pipeline.evaluate import assert_no_leakage
 from housing.records import Comparison, Metrics
@@ -41,7 +40,7 @@ def side_by_side(
         progress.report("compare", number, len(rows), f"m{row.id} on the test rows of v{version}")
         assert_no_leakage(store, row, test[KEY_COLUMN].to_numpy(), version)
         model = artifacts.get_model(store, row.artifact)
-        predicted.append(np.asarray(model.predict(test[list(schema.FEATURES)]), dtype=np.float64))
+        predicted.append(mean_of(predict_members(model, test)))
     progress.report("compare", len(rows), len(rows), "the intervals")
     one, other = (measure(actual, p, policy.confidence, where, policy.metric) for p in predicted)
     ours, theirs = predicted

@@ -36,6 +36,9 @@ NO_MLFLOW = (
     "can run code by. Export to skops or onnx, or ask the server"
 )
 KINDS = ("skops", "onnx")
+RANGE = (
+    "The service sets a prediction below the target's minimum, or above its maximum, to that limit."
+)
 HOW = {
     "skops": "skops.io.load('model.skops', trusted=trusted_types).predict(frame of features); "
     "types of this project need its package. check.csv has rows and what must come out.",
@@ -120,15 +123,17 @@ def _types(data: bytes) -> list[str]:
 
 
 def _facts(facts: object, calibration: Calibration, types: list[str], how: str) -> bytes:
+    target = schema.CATALOGUE[schema.TARGET]
     content = {
         "model": facts,
         "features": [
             {"name": n, "unit": schema.CATALOGUE[n].unit,
              "categories": list(schema.CATALOGUE[n].categories)} for n in schema.FEATURES
         ],
-        "target": {"name": schema.TARGET, "unit": schema.CATALOGUE[schema.TARGET].unit},
+        "target": {"name": schema.TARGET, "unit": target.unit, "minimum": target.minimum,
+                   "maximum": target.maximum},
         "trusted_types": types,
         "interval": None if calibration.interval is None else vars(calibration.interval),
-        "how": how,
+        "how": f"{how} {RANGE}",
     }  # fmt: skip
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)

@@ -60,7 +60,7 @@ def _monitor(store: Store, settings: Settings, run: int | None) -> MonitorRun:
     decision, reason = None, ""
     if failing and settings.monitor.on_error == "rollback":
         decision = decide(store, settings, served, context.rows)
-        signal = next(s.message for s in failing[0].alarms if s.kind == "error")
+        signal = next(s.text for s in failing[0].alarms if s.kind == "error")
         reason = f"live error beyond its limit: {signal}. {decision.message}"
     recorded: list[MonitorRun] = []
 
@@ -113,7 +113,7 @@ def _texts(
     """Causes and texts of the alerts; live error is one alert, with what was decided about it."""
     served, promotion = context.served, f"l{context.served.seq}"
     error = [(w, s) for w, s in fresh if s.kind == "error"]
-    parts = [f"{served.name}, error: {s.message}" for _, s in error]
+    parts = [f"{served.name}, error: {s.text}" for _, s in error]
     if error and context.options.on_error == "alert":
         parts.append(f"If the world has changed, {REMEDY}")
     cause = _cause(*error[0]) if error else ""
@@ -124,7 +124,7 @@ def _texts(
         yield cause, f"{'. '.join(parts)}."
     for window, signal in fresh:
         if signal.kind != "error":
-            yield _cause(window, signal), f"{served.name}, {signal.kind}: {signal.message}."
+            yield _cause(window, signal), f"{served.name}, {signal.kind}: {signal.text}."
 
 
 def _cause(window: MonitorWindow, signal: Signal) -> str:

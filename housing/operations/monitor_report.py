@@ -1,5 +1,6 @@
 """The page of the monitor: monitor.html among the reports."""
 
+from housing.monitoring.signals import SOURCES
 from housing.pipeline.notices import notices
 from housing.report.monitor_page import render
 from housing.settings import Settings
@@ -7,11 +8,6 @@ from housing.store.database.engine import Store
 from housing.store.objects.pages import page_storage
 from housing.store.runs import monitor_windows
 
-SOURCES = {
-    "predictions": "Logged predictions",
-    "batches": "New batches",
-    "clock": "Ages, rejections, quarantined batches",
-}
 PAGE = "monitor.html"
 
 SHOWN = 60

@@ -15,7 +15,6 @@ from sklearn.model_selection import ParameterSampler
 
 from housing.errors import HousingError
 from housing.features.preprocess import set_parameters
-from housing.gate.model_checks import SanePredictions
 from housing.pipeline import approval, datasets, evaluate, ingest, promote, report, train
 from housing.pipeline.manual_promotion import promote_model
 from housing.pipeline.result import of_verdict
@@ -29,14 +28,6 @@ from housing.store.models import artifacts
 from housing.training.candidates import BASELINES, FAMILIES
 from housing.training.families import ModelFamily
 from housing.training.workers import one_thread
-
-HINTS = {
-    SanePredictions.name: (
-        'Set default_family="boosting-log" in the problem: its predictions are above zero. Or, if '
-        "the target can be zero, set the minimum of its column to 0."
-    )
-}
-"""What to change in the problem where a check of the gate fails that no person can override."""
 
 PAGES = ("/", "/dashboard", "/form", "/model/card", "/model")
 
@@ -141,8 +132,7 @@ def _promote_anyway(state: dict[str, Any]) -> str:
     """Pages and predictions need a champion, however little a few rows can prove."""
     found = promote_model(state["model"], "housing problem check", override=True)
     if found.result.outcome != RunOutcome.PROMOTED:
-        hints = (HINTS.get(c.name, "") for c in found.verdict.checks if c.outcome == "failed")
-        raise HousingError(message=" ".join((found.verdict.message, *filter(None, hints))))
+        raise HousingError(message=found.verdict.message)
     return f"m{state['model']} is champion here, so that its pages can be tried"
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from housing.errors import NotPossible
+from housing.formatting import percent
 from housing.problem import MARK
 
 SAMPLE_ROWS = 200_000
@@ -130,7 +131,7 @@ class _Guess:
 
     @property
     def skewed(self) -> bool:
-        """Whether the target is above zero, but so near to it that models may predict less."""
+        """Whether the target is above zero, but so near to it that many models would predict less."""
         values = self.kept[self.target]
         return bool(0 < values.min() < values.std())
 
@@ -182,7 +183,7 @@ class _Guess:
         share = frame.duplicated(features, keep=False).mean()
         if share > 0:
             self.notes.append(
-                f"{share:.2%} of the rows have the same inputs as another row and would be "
+                f"{percent(share, 2)} of the rows have the same inputs as another row and would be "
                 "rejected as the same row twice: add a column that identifies a row, and name it "
                 "in id_column"
             )

@@ -23,7 +23,7 @@ from housing.gate.check import CHECKS, complete, judge
 from housing.gate.evidence import Evidence
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.model_checks import BeatsBaseline
-from housing.inference.fast_predictor import predict_members
+from housing.inference.fast_predictor import mean_of, predict_members
 from housing.keys import KEY_COLUMN
 from housing.pipeline import estimates, evidence_context, training_evidence
 from housing.pipeline.run_context import RunContext
@@ -267,9 +267,9 @@ def _score(
     predicted = predict_members(model, test, threads)
     members = tuple(predicted) if len(predicted) > 1 else ()
     return model, Predictions(
-        row.id, row.artifact, predicted.mean(axis=0), row.train_rows, overlap, members,
+        row.id, row.artifact, mean_of(predicted), row.train_rows, overlap, members,
         near_duplicates=_near_duplicates(store, row, test) if leaks else None,
-        predict=lambda rows: predict_members(model, rows, threads).mean(axis=0),
+        predict=lambda rows: mean_of(predict_members(model, rows, threads)),
     )  # fmt: skip
 
 

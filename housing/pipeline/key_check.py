@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from housing import schema
+from housing.formatting import percent
 from housing.keys import KEY_COLUMN, words_of
 from housing.store.data import datasets, split
 from housing.store.database.engine import Store
@@ -35,9 +36,9 @@ def unknown_keys_at_known_locations(store: Store, accepted: pd.DataFrame) -> str
     if at_known < KNOWN_LOCATIONS:
         return ""
     return (
-        f" {at_known:.0%} of its rows are at locations of the dataset, and {new.mean():.0%} are "
-        f"new rows by their keys. If they are known rows with other values, only the "
-        f"same `{schema.ID_COLUMN}` in both deliveries makes them corrections."
+        f" {percent(at_known, 0)} of its rows are at locations of the dataset, and "
+        f"{percent(new.mean(), 0)} are new rows by their keys. If they are known rows with other "
+        f"values, only the same `{schema.ID_COLUMN}` in both deliveries makes them corrections."
     )
 
 

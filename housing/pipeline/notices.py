@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from housing.errors import HousingError
+from housing.formatting import percent
 from housing.gate import evidence as records
 from housing.monitoring.staleness import CLOCK_SLACK
 from housing.settings import Settings
@@ -88,8 +89,8 @@ def _test_set_reuse(connection: Connection) -> Iterator[str]:
     if reuse.difference is not None and reuse.difference.lower > 0:
         yield (
             f"Test-set overfitting: on {reuse.fresh_rows:,} rows that no decision has used, the "
-            f"champion's error is {reuse.difference.value:.1%} higher than on the others, beyond "
-            "chance."
+            f"champion's error is {percent(reuse.difference.value)} higher than on the others, "
+            "beyond chance."
         )
     if reuse.decisions >= TEST_SET_REUSE_WARNING:
         yield (

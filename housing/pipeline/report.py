@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Row
 
 from housing import schema
 from housing.errors import HousingError
+from housing.formatting import percent
 from housing.gate import evidence as records
 from housing.gate import policy as policies
 from housing.gate.evidence import HoldoutReuse
@@ -208,9 +209,10 @@ def _shown(settings: Settings) -> dict[str, str]:
     return {
         "sources": ", ".join(settings.sources.names),
         "seed": str(settings.split.seed),
-        "test share": f"{settings.split.test_share:.0%}",
+        "test share": percent(settings.split.test_share, 0),
         "families": ", ".join(settings.search.families),
         "candidates": str(settings.search.n_trials),
         "folds": str(settings.search.folds),
-        "gate": f"{settings.gate.metric}, {settings.gate.rule}, margin {settings.gate.margin:.1%}",
+        "gate": f"{settings.gate.metric}, {settings.gate.rule}, "
+        f"margin {percent(settings.gate.margin)}",
     }

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from housing.formatting import percent, six_digits
 from housing.quality.policy import QualityPolicy
 from housing.quality.profile import profile_columns, unit_slip
 from housing.quality.rows import Validated
@@ -99,9 +100,10 @@ def unit_slips(validated: Validated, history: BatchHistory, policy: QualityPolic
         power = unit_slip(before, quartiles, policy.unit_tolerance)
         if power and abs(power) <= policy.max_unit_power:
             factor, way = f"{10 ** abs(power):,}", "large" if power > 0 else "small"
+            here, there = six_digits(quartiles[1]), six_digits(before[1])
             yield (
-                f"unit: {name} has the median {quartiles[1]:,.6g} where the dataset has "
-                f"{before[1]:,.6g} ({CATALOGUE[name].unit}): about {factor} times too {way}, "
+                f"unit: {name} has the median {here} where the dataset has "
+                f"{there} ({CATALOGUE[name].unit}): about {factor} times too {way}, "
                 f"as if it were in {_unit(power, CATALOGUE[name].unit)}"
             )
 
@@ -117,8 +119,8 @@ def _rejected_share(validated: Validated, policy: QualityPolicy) -> Iterator[str
     share = len(validated.rejected) / validated.read
     if share > policy.max_rejected_share:
         yield (
-            f"rejected share: {share:.0%} of {validated.read:,} rows were rejected, "
-            f"at most {policy.max_rejected_share:.0%} may be"
+            f"rejected share: {percent(share, 0)} of {validated.read:,} rows were rejected, "
+            f"at most {percent(policy.max_rejected_share, 0)} may be"
         )
 
 
@@ -141,7 +143,8 @@ def _missing_shares(now: Json, before: Json, policy: QualityPolicy) -> Iterator[
         if name in before:
             share, usual = now[name]["missing"], before[name]["missing"]
             if share > usual + policy.max_missing_increase:
-                yield f"missing share: {name} is empty in {share:.0%} of rows, usually {usual:.0%}"
+                gaps, gaps_before = percent(share, 0), percent(usual, 0)
+                yield f"missing share: {name} is empty in {gaps} of rows, usually {gaps_before}"
 
 
 def _locations(now: Json, before: Json, policy: QualityPolicy) -> Iterator[str]:
@@ -152,9 +155,10 @@ def _locations(now: Json, before: Json, policy: QualityPolicy) -> Iterator[str]:
         spread = usual["q75"] - usual["q25"]
         shift = now[name]["median"] - usual["median"]
         if spread > 0 and abs(shift) > policy.max_location_shift * spread:
+            here, there = (six_digits(facts["median"]) for facts in (now[name], usual))
             yield (
-                f"location: {name} has the median {now[name]['median']:,.6g} where the dataset "
-                f"has {usual['median']:,.6g}: {abs(shift) / spread:.1f} interquartile ranges away"
+                f"location: {name} has the median {here} where the dataset "
+                f"has {there}: {abs(shift) / spread:.1f} interquartile ranges away"
             )
 
 
@@ -170,6 +174,6 @@ def _category_shares(now: Json, before: Json, policy: QualityPolicy) -> Iterator
         if distance > policy.max_category_distance:
             top = max(counts, key=lambda category: counts[category])
             yield (
-                f"categories: {name} is {top!r} in {counts[top] / rows:.0%} of rows where the "
-                f"dataset has {usual.get(top, 0) / usual_rows:.0%}"
+                f"categories: {name} is {top!r} in {percent(counts[top] / rows, 0)} of rows where "
+                f"the dataset has {percent(usual.get(top, 0) / usual_rows, 0)}"
             )

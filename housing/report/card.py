@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from housing import schema
+from housing.formatting import six_digits
 from housing.records import Interval, Metrics, UnseenPlaces
 from housing.report.run_page import environment, page
 from housing.schema import CATALOGUE, COORDINATES, LOCATION, WORDING
@@ -138,4 +139,4 @@ def _in_training(f: CardFacts, name: str) -> str:
 def _value(name: str, value: float) -> str:
     if LOCATION is not None and name in COORDINATES:
         return LOCATION.written(name, value)
-    return f"{value:,.6g}"
+    return six_digits(value)

@@ -87,6 +87,7 @@ def render(data: DataPage) -> str:
         .render(
             data=data,
             label=label,
+            signed=formatting.signed,
             number=lambda value: "" if value is None else formatting.number(value),
             histograms=[
                 histogram(label(name), data.units[name], facts, cap_of(name))

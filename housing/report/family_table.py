@@ -6,7 +6,7 @@ from statistics import fmean, pstdev
 from types import MappingProxyType
 from typing import Any
 
-from housing.formatting import duration, error_label, error_text, percent
+from housing.formatting import duration, error_label, error_text, percent, signed
 from housing.metric import RMSE
 from housing.records import Trial
 
@@ -89,7 +89,7 @@ def preprocessing_table(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, 
             "column": c["name"],
             "unit": c["unit"],
             "missing": percent(c["missing"]),
-            "rank correlation with the target": f"{c['correlation']:+.2f}",
+            "rank correlation with the target": signed(c["correlation"]),
             "families": c["families"],
             "finding": c["finding"],
         }

@@ -8,7 +8,7 @@ import numpy as np
 
 from housing.formatting import axis_labels, with_unit
 from housing.monitoring.live_error import ASSUMED
-from housing.monitoring.signals import STATES, state
+from housing.monitoring.signals import STATES, label_of, state
 from housing.report.plot_style import (
     LOOK,
     MOST_BARS,
@@ -94,10 +94,10 @@ def render(windows: Mapping[str, Sequence[Any]], notices: Sequence[str]) -> str:
     drawn = [(title, rows[-1] if rows else None, distance([*map(_shares, rows)]))
              for title, rows in windows.items()]  # fmt: skip
     shown = {"windows": drawn, "live": live(errors), "STATES": STATES, "state_of": state,
-             "ASSUMED": ASSUMED}  # fmt: skip
+             "label_of": label_of, "ASSUMED": ASSUMED}  # fmt: skip
     return page("Monitoring", notices, template="monitor.html", COLOURS=COLOURS, **shown)
 
 
 def _shares(row: Any) -> tuple[datetime, dict[str, float]]:
     measured = (s for s in row.signals if s["limit"] and s["effect"])
-    return row.recorded_at, {s["name"]: s["effect"] / s["limit"] for s in measured}
+    return row.recorded_at, {label_of(s): s["effect"] / s["limit"] for s in measured}

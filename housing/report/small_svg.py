@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 from markupsafe import escape
 
-from housing.formatting import MINUS, count, number, percent
+from housing.formatting import count, number, percent
+from housing.problem import MINUS
 from housing.quality.description import Correlations, NumberFacts
 from housing.report.design.palette import LIGHT
 from housing.report.plot_style import RenderedFigure

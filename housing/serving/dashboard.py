@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from housing.errors import HousingError, NoRollbackTarget
+from housing.formatting import percent
 from housing.metric import RMSE, metric_named
-from housing.monitoring.signals import STATES, state
+from housing.monitoring.signals import SOURCES, STATES, label_of, state, text_of
 from housing.serving.app_state import AppState
 from housing.serving.shadow_comparison import ShadowComparison, compare_shadow
 from housing.store import queries
@@ -117,8 +118,8 @@ def _shadow(found: ShadowComparison) -> dict[str, Any]:
         "models": f"{found.shadow} and {found.champion}",
         "day": found.day or "all",
         **{name: getattr(found, name) for name in ("rows", "mean", "median", "p90", "maximum")},
-        "share_above": f"{found.share_above:.0%}",
-        "share_outside": "" if found.share_outside is None else f"{found.share_outside:.1%}",
+        "share_above": percent(found.share_above, 0),
+        "share_outside": "" if found.share_outside is None else percent(found.share_outside),
     }
 
 
@@ -135,7 +136,7 @@ def _monitor(connection: Connection) -> dict[str, Any]:
     return {
         "drift": {"message": message, "rows": fired, "states": STATES},
         "live_errors": [_live_error(error) for error in last.errors],
-        "alarms": [signal["message"] for _, signal in signals if signal["alarm"]],
+        "alarms": [text_of(signal) for _, signal in signals if signal["alarm"]],
     }
 
 
@@ -144,7 +145,9 @@ def _signal(source: str, signal: dict[str, Any]) -> dict[str, Any]:
         name: None if signal[name] is None else f"{signal[name]:.3g}"
         for name in ("effect", "q_value")
     }
-    name = f"{source}: {signal['name']}"
+    name = label_of(signal)
+    if source != "clock":
+        name += f", {SOURCES[source].lower()}"
     found = state(signal["fired"], signal["alarm"])
     return {"name": name, **figures, "state": found, "message": signal["message"]}
 
@@ -157,7 +160,7 @@ def _live_error(error: dict[str, Any]) -> dict[str, Any]:
         "rmse": rmse["value"],
         "lower": rmse["lower"],
         "upper": rmse["upper"],
-        "coverage": None if covered is None else f"{covered['value']:.1%}",
+        "coverage": None if covered is None else percent(covered["value"]),
         "first": error["first"][:10],
         "last": error["last"][:10],
     }

@@ -193,7 +193,8 @@ def predict_baselines(
     for name, baseline in BASELINES.items():
         try:
             model = _fit_alone(baseline.build(seed), X, labels, workers=1)
-            values[name] = np.asarray(model.predict(rows), dtype=np.float64).reshape(len(rows))
+            predicted = np.asarray(model.predict(rows), dtype=np.float64).reshape(len(rows))
+            values[name] = schema.in_range(predicted)
         except Exception as failure:  # noqa: BLE001 - recorded in the evidence by its name
             failed[name] = f"{type(failure).__name__}: {failure}"
     return BaselinePredictions(values, failed)

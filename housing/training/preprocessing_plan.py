@@ -21,6 +21,7 @@ from housing.errors import NotPossible
 from housing.features.derived import Derived, compute, identity, inputs_of
 from housing.features.preprocess import SIMILAR, derived_columns, group_of, groups_of
 from housing.features.statistics import GROUPS
+from housing.formatting import signed
 from housing.schema import CATALOGUE, WORDING
 from housing.training.candidates import FAMILIES, unfitted
 from housing.training.families import ModelFamily
@@ -176,11 +177,14 @@ def _leaking(
     """Columns that hold labels, and how that shows."""
     for name, r in related.items():
         if abs(r) >= COPY:
-            yield name, f"orders the {WORDING.rows} as the target does (rank correlation {r:.4f})"
+            yield (
+                name,
+                f"orders the {WORDING.rows} as the target does (rank correlation {signed(r, 4)})",
+            )
         elif abs(chance := by_chance[name]) > STANDARD_ERRORS / np.sqrt(rows):
             yield (
                 name,
-                f"follows labels that were shuffled (rank correlation {chance:.2f}): it is "
+                f"follows labels that were shuffled (rank correlation {signed(chance)}): it is "
                 f"computed from the {WORDING.row}'s own label",
             )
 

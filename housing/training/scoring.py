@@ -18,6 +18,7 @@ from housing.evaluation.metrics import error_of
 from housing.features.preprocess import leave_out, set_parameters
 from housing.metric import RMSE
 from housing.records import Candidate, Score
+from housing.schema import in_range
 from housing.training.sampling import Fold
 from housing.training.search_config import describe
 
@@ -93,10 +94,11 @@ def score(task: Task, sides: FoldData, y_train: Floats, y_test: Floats) -> FoldS
             model: Any = task.pipeline()
             model = model[-1] if task.key else model
             model.fit(sides.train, y_train)
-            predicted = np.asarray(model.predict(sides.test), dtype=np.float64)
+            predicted = in_range(np.asarray(model.predict(sides.test), dtype=np.float64))
             value = error_of(y_test, predicted, task.metric)
             if task.with_training_error:
-                on_training_rows = error_of(y_train, model.predict(sides.train), task.metric)
+                on_training = in_range(model.predict(sides.train))
+                on_training_rows = error_of(y_train, on_training, task.metric)
     except Exception as failure:  # noqa: BLE001 - recorded as the result of the candidate
         error = f"{type(failure).__name__}: {failure}"
     seconds = time.perf_counter() - began

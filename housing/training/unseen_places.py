@@ -10,7 +10,7 @@ from housing.evaluation.compare import compare_pair, paired
 from housing.evaluation.metrics import error_of
 from housing.evaluation.spatial_se import grid, row_cells
 from housing.records import Interval, UnseenPlaces
-from housing.schema import LOCATION
+from housing.schema import LOCATION, in_range
 
 BLOCK = 5
 """Side of the blocks that are left out together, in sides of a location cell."""
@@ -52,7 +52,8 @@ def unseen_places(
     shown = X.iloc[rows]
     try:
         where = row_cells(shown)
-        pair = paired(y[rows], seen.predict(shown), unseen.predict(shown), where)
+        known, new = (in_range(model.predict(shown)) for model in (seen, unseen))
+        pair = paired(y[rows], known, new, where)
         found = compare_pair(pair, confidence=0.95).interval
     except NotMeasurable:
         return None

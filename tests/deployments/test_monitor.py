@@ -16,7 +16,7 @@ def test_a_monitoring_run_is_shown_and_recorded(copied: Housing) -> None:
     assert said["model"] == "m2"
     assert [w["source"] for w in said["windows"]][-1] == "clock"
     assert Path(said["report"]).read_text().lower().startswith("<!doctype html>")
-    assert "1 batch waits for a person: b3" in copied("monitor").output
+    assert "quarantined batches: 1 waits for a person: b3" in copied("monitor").output
 
 
 def test_a_card_of_the_champion(copied: Housing) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from housing import formatting
-from housing.formatting import MINUS, agreement, amount, axis_labels, value_text, with_unit
-from housing.problem import Amount
+from housing.formatting import agreement, amount, axis_labels, value_text, with_unit
+from housing.problem import MINUS, Amount
 
 
 @pytest.mark.parametrize(

@@ -208,4 +208,4 @@ def test_a_coordinate_names_its_direction_instead_of_a_sign():
     globe, plan = Location(("x", "y"), 1), Location(("x", "y"), 1, kind="planar", unit="m")
     assert [globe.written("x", v) for v in (-122.23, 13.4)] == ["122.23° W", "13.4° E"]
     assert [globe.written("y", v) for v in (-33.9, 37.88)] == ["33.9° S", "37.88° N"]
-    assert plan.written("x", -3.5) == "-3.5 m"
+    assert plan.written("x", -3.5) == "\N{MINUS SIGN}3.5 m"

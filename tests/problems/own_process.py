@@ -81,18 +81,23 @@ def each_family() -> None:
             with store.read() as connection:
                 row = registry.model(connection, model)
             fitted = artifacts.get_model(store, row.artifact)
-            expected = fitted.predict(test)
-            fast = predictor(fitted)
+            plain = fitted.predict(test)
+            expected, fast = schema.in_range(plain), predictor(fitted)
             assert fast.parts, f"{name}: no way without frames"
             np.testing.assert_allclose(fast.predict(columns_of_frame(test)), expected, rtol=1e-9)
             assert set(row.importances) == set(schema.FEATURES), row.importances
             assert max(row.importances.values()) > 0
             served = load(store, model)
             assert 0 < served.seconds < 60
-            found = explain(served, columns_of_frame(test.iloc[:1]))
-            total = found.base_value + sum(found.contributions.values())
+            found = served.predictions(columns_of_frame(test))
+            for values in (found.predicted, found.lower, found.upper):
+                np.testing.assert_array_equal(schema.in_range(values), values)
+            np.testing.assert_allclose(found.predicted, expected, rtol=1e-9)
+            why = explain(served, columns_of_frame(test.iloc[:1]))
+            total = why.base_value + sum(why.contributions.values())
             np.testing.assert_allclose(total, expected[0], rtol=1e-9)
-            print(name, row.family, amount(float(expected[0])))
+            held = int(np.sum(expected != plain))
+            print(name, row.family, amount(float(expected[0])), f"{held} held in the range")
 
 
 def every_use(folder: Path) -> None:

@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from housing.errors import NotMeasurable
-from housing.evaluation.metrics import count_unusable, measure
+from housing.evaluation.metrics import measure
 from housing.evaluation.spatial_se import spatial_cells
 
 
@@ -94,16 +94,6 @@ def test_order_does_not_matter_and_the_unit_only_scales(seed, unit):
     assert other.rmse.upper == pytest.approx(one.rmse.upper * unit)
     assert other.r2 == pytest.approx(one.r2)
     assert other.rmse.lower <= other.rmse.value <= other.rmse.upper
-
-
-def test_unusable_predictions_are_counted_once_each():
-    values = np.array([1.0, 0.0, -3.0, np.nan, np.inf, -np.inf])
-    assert count_unusable(values) == (3, 2)
-
-
-def test_unusable_predictions_are_counted_by_kind():
-    predicted = np.array([np.nan, np.inf, -np.inf, -1.0, 0.0, 5.0, 6.0, 7.0, 8.0])
-    assert count_unusable(predicted) == (3, 2)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-9])

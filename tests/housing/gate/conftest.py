@@ -46,7 +46,6 @@ def contender(id, rmse, rows=ROWS):
         training_rows=16_000,
         test_overlap=0,
         non_finite=0,
-        non_positive=0,
         metrics=metrics(rmse, rows),
     )
 

@@ -72,7 +72,7 @@ def test_the_first_challenger_needs_every_check_that_applies(make_evidence, cham
         (good, GatePolicy(min_test_rows=4_001), "inconclusive", "test-rows"),
         (changed(good, "challenger", test_overlap=1), POLICY, "keep", "leak-proof"),
         (changed(good, "challenger", training_rows=0), POLICY, "inconclusive", "leak-proof"),
-        (changed(good, "challenger", non_positive=1), POLICY, "keep", "sane-predictions"),
+        (changed(good, "challenger", non_finite=1), POLICY, "keep", "sane-predictions"),
         (changed(good, "challenger", digest=""), POLICY, "inconclusive", "identity"),
         (good, GatePolicy(baseline_margin=0.6), "keep", "beats-baseline"),
         (replace(good, baselines={}), POLICY, "inconclusive", "beats-baseline"),

@@ -105,10 +105,6 @@ def test_a_champion_with_a_hole_is_not_beaten_by_default(measured):
     assert judge(evidence, GatePolicy()).outcome == "inconclusive"
 
 
-def test_a_price_below_zero_is_counted(measured):
-    assert gathered(measured, challenger=with_value(measured[1], -1.0)).challenger.non_positive == 1
-
-
 def test_evidence_survives_json_and_gives_the_same_verdict(measured):
     for evidence in (
         gathered(measured),

@@ -12,7 +12,7 @@ from housing.features.preprocess import groups_of
 from housing.gate.measure import Competitors, Predictions, RunFacts, TestRows, measure_evidence
 from housing.gate.policy import GatePolicy
 from housing.inference.columns import columns_of_frame
-from housing.inference.fast_predictor import FEW, predict_members, predictor
+from housing.inference.fast_predictor import FEW, Predictor, mean_of, predict_members, predictor
 from housing.problems.california import features, models
 from housing.records import Candidate, Member
 from housing.training.fit import fit_members, models_of
@@ -102,6 +102,29 @@ def test_every_family_is_asked_without_frames_alone_and_in_any_mean(
         assert found.seed_variance.spread > 0 or (
             same and family in ("linear", "svr", "nearest")
         )  # its seeds may agree
+
+
+@pytest.mark.parametrize("names", [("boosting",) * 2, ("boosting", "forest")])
+def test_predictions_beyond_the_range_of_the_target_are_set_to_its_limit(
+    names, districts, monkeypatch
+):
+    model, (_, _, X_test) = fitted(districts, *names), districts
+    plain = model.predict(X_test)
+    low, high = np.quantile(plain, (0.3, 0.6))
+    monkeypatch.setattr(schema, "_RANGE", (float(low), float(high)))
+    expected = np.clip(plain, low, high)
+    np.testing.assert_allclose(mean_of(predict_members(model, X_test)), expected, rtol=1e-9)
+    for ask in (predictor(model), Predictor(model)):
+        for n in (1, FEW, len(X_test)):
+            found = ask.predict(columns_of_frame(X_test.iloc[:n]))
+            np.testing.assert_allclose(found, expected[:n], rtol=1e-9)
+    assert predictor(model).agrees(X_test)
+
+
+def test_a_prediction_that_is_no_number_stays_for_the_gate_to_find(monkeypatch):
+    monkeypatch.setattr(schema, "_RANGE", (0.0, None))
+    given = np.array([-1.0, np.nan, np.inf, -np.inf, 2.0])
+    np.testing.assert_array_equal(schema.in_range(given), [0.0, np.nan, np.inf, -np.inf, 2.0])
 
 
 def test_a_model_of_unknown_type_predicts_by_its_own_method(districts):

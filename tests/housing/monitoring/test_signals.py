@@ -93,6 +93,25 @@ def test_a_column_without_a_number_is_in_no_unit_and_ends_no_monitor() -> None:
     assert f"{FEATURES[0]} unit" in found
 
 
+def test_a_signal_has_a_title_in_plain_words_that_its_message_does_not_repeat() -> None:
+    table = simulate(2_000, 1)
+    now = datetime(2026, 1, 31, tzinfo=UTC)
+    found = [
+        *drift_signals(table[FEATURES], table[FEATURES], (np.zeros(99),) * 2, OPTIONS),
+        *upstream_signals(table[FEATURES], table, OPTIONS),
+        *age_signals(now, now, [now], OPTIONS), *rejected_signal(100, 2, OPTIONS),
+        quarantined_signal(("b3",)),
+    ]  # fmt: skip
+    for signal in found:
+        title, message = signal.text.split(": ", 1)
+        assert "_" not in title
+        assert title not in message
+    titles = {signal.name: signal.text.split(": ")[0] for signal in found}
+    assert titles[INCOME] == "median income"
+    assert titles[f"{INCOME} unit"] == "unit of median income"
+    assert titles["predictions"] == "predicted prices"
+
+
 def test_coordinates_are_written_as_on_a_map() -> None:
     table = simulate(2_000, 1)
     found = {s.name: s.message for s in upstream_signals(table[FEATURES], table, OPTIONS)}

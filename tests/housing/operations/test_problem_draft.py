@@ -188,8 +188,8 @@ def test_a_column_that_nearly_is_the_target_is_named(table, tmp_path):
 
 @pytest.mark.system
 @pytest.mark.timeout(900)
-def test_a_target_near_zero_is_drafted_so_that_its_model_can_be_promoted(tmp_path):
-    """A model that predicts zero or less cannot be promoted, not even with --override."""
+def test_a_model_of_a_target_near_zero_can_be_promoted_with_any_family(tmp_path):
+    """One that would predict zero or less is held in the range of the target."""
     rng = np.random.default_rng(1)
     x, noise = rng.uniform(0, 1, (2, N))
     kind = rng.choice(["a", "b"], N)
@@ -213,12 +213,8 @@ def test_a_target_near_zero_is_drafted_so_that_its_model_can_be_promoted(tmp_pat
     lines = module.read_text().splitlines(keepends=True)
     module.write_text("".join(line for line in lines if "default_family" not in line))
     done = check()
-    said = " ".join(done.stdout.split())
-    assert done.returncode == 1, done.stdout
-    assert "zero or negative" in said
-    assert "failed promotion: Keep:" in said
-    assert 'Set default_family="boosting-log" in the problem' in said
-    assert "There is no champion yet" not in said
+    assert done.returncode == 0, done.stdout
+    assert "boosting was searched" in " ".join(done.stdout.split())
 
 
 def test_each_next_command_is_on_its_own_line(table, tmp_path):

@@ -271,7 +271,7 @@ def test_an_overfitted_test_set_is_reported(store: Store, land: Land) -> None:
         connection.execute(
             sa.update(evaluations).where(evaluations.c.id == row.id).values(evidence=worn)
         )
-        assert any("error is 20.0% higher" in n for n in notices(connection, load_settings()))
+        assert any("error is 20.0 % higher" in n for n in notices(connection, load_settings()))
 
 
 class Clocked:

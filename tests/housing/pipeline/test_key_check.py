@@ -42,7 +42,7 @@ def test_known_locations_with_new_keys_are_named_with_the_remedy(
     assert schema.ID_COLUMN not in deliver(store, small, moved, "with-ids")
     without = moved.drop(columns=schema.ID_COLUMN)
     said = deliver(store, small, without, "without")
-    assert "100% of its rows are at locations of the dataset, and 100% are new" in said
+    assert "100 % of its rows are at locations of the dataset, and 100 % are new" in said
     assert f"`{schema.ID_COLUMN}`" in said
     few = without.head(LEAST_ROWS - 1).assign(households=without["households"] + 1)
     assert schema.ID_COLUMN not in deliver(store, small, few, "few")

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from housing import schema
 from housing.errors import (
     ChampionChanged,
     Corrupt,
@@ -19,6 +20,9 @@ from housing.errors import (
     NoRollbackTarget,
     NotPossible,
 )
+from housing.gate.evidence import read
+from housing.inference.columns import columns_of_frame
+from housing.inference.loaded_model import load
 from housing.pipeline import datasets as dataset_steps
 from housing.pipeline import ingest, promote, train
 from housing.pipeline.evaluate import JudgedEvaluation, assert_no_leakage, evaluate
@@ -27,8 +31,10 @@ from housing.pipeline.result import of_verdict
 from housing.pipeline.run_context import RunContext, finish_run
 from housing.pipeline.skip_check import existing_verdict
 from housing.records import IntakeSummary
+from housing.schema import TARGET
 from housing.settings import Settings, load_settings
 from housing.store.data import datasets, split
+from housing.store.data.segments import get_table
 from housing.store.database.engine import Store
 from housing.store.database.tables import (
     batch_splits,
@@ -43,6 +49,7 @@ from housing.store.database.tables import (
 from housing.store.models import artifacts, blocks, calibrations, registry, searches
 from housing.store.models.promotion_log import Authorship
 from housing.store.runs import runs
+from housing.store.runs.predictions import PREDICTED
 from housing.training.near_duplicates import Ties
 from tests.fixtures.small_settings import landing_rows
 from tests.housing.conftest import Land
@@ -97,6 +104,29 @@ def test_the_first_run_promotes_what_beats_the_baselines(
         assert sum(model.importances.values()) == pytest.approx(1)
         assert model.libraries["scikit-learn"]
         assert [t.candidate.index for t in searches.trials_of(connection, ran.search)] == [0, 1]
+
+
+def test_what_is_searched_judged_and_served_is_held_in_the_range_of_the_target(
+    store: Store, run: RunContext, land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    low, high = 120_000.0, 250_000.0
+    monkeypatch.setattr(schema, "_RANGE", (low, high))
+    land("a.csv")  # with values beyond it, so that the model predicts some
+    ran = run_pipeline(store, run)
+    served = load(store, ran.challenger)
+    test = datasets.test_rows(datasets.read(store, ran.version))
+    found = served.predictions(columns_of_frame(test))
+    for values in (found.predicted, found.lower, found.upper):
+        assert ((values >= low) & (values <= high)).all()
+    assert low in found.lower
+    assert high in found.upper
+    with store.read() as connection:
+        row = registry.model(connection, ran.challenger)
+        evidence = read(registry.newest_evaluation(connection, ran.challenger).evidence)
+    served_error = float(np.sqrt(np.mean((found.predicted - test[TARGET]) ** 2)))
+    assert evidence.challenger.metrics.rmse.value == pytest.approx(served_error, rel=1e-9)
+    out_of_fold_values = get_table(store, row.out_of_fold)[PREDICTED].to_numpy()
+    assert (out_of_fold_values.min(), out_of_fold_values.max()) == (low, high)
 
 
 TABLES = (batches, trials, models, evaluations, promotion_log, blobs)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.plain_home import HOUSE_WORDS, command
+from tests.fixtures.shown_figures import visible, wrong_figures
 
 pytestmark = pytest.mark.xdist_group("plain")
 
@@ -34,6 +35,12 @@ def test_a_page_has_the_nouns_and_the_unit_of_its_problem(home: Path, page: str)
         assert re.search(r"error is 0\.0\d{3,} mg/l|test set is 0\.0\d{3,} mg/l", text)
         assert "test samples" in text
         assert "residues" in text
+
+
+def test_pages_write_percent_and_negative_numbers_in_one_way(home: Path) -> None:
+    pages = {page.name: visible(page.read_text()) for page in (home / "reports").glob("*.html")}
+    assert {"report-r2.html", "card-m2.html", "data-v2.html", "monitor.html"} <= set(pages)
+    assert {name: wrong_figures(text) for name, text in pages.items() if wrong_figures(text)} == {}
 
 
 def test_without_a_location_the_report_has_no_map_and_speaks_of_no_neighbours(home: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_row_outside_the_training_range_is_flagged_without_coordinates(
     rows = [{**row, "flow": 50.0}, {**row, "flow": 50.0, "grain": None}, {**row, "flow": 1e4}]
     found = plain.post("/predict", json={"rows": rows}).json()["predictions"]
     assert [p["extrapolates"] for p in found] == [False, False, True]
-    assert "flow 10000 is outside what the model was trained on" in found[2]["warnings"][0]
+    assert "flow 10,000 is outside what the model was trained on" in found[2]["warnings"][0]
 
 
 def test_intervals_cover_new_rows_as_promised_in_each_group(plain: httpx.Client) -> None:
