@@ -131,7 +131,7 @@ class _Guess:
 
     @property
     def skewed(self) -> bool:
-        """Whether the target is above zero, but so near to it that many models would predict less."""
+        """Whether the target is above zero, but so near to it that models may predict less."""
         values = self.kept[self.target]
         return bool(0 < values.min() < values.std())
 
