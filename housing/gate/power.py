@@ -26,6 +26,7 @@ from housing.gate.evidence import Evidence
 from housing.gate.expected_gain import Noise
 from housing.gate.policy import GatePolicy, Rule
 from housing.metric import metric_named
+from housing.problem import MINUS
 from housing.records import Comparison
 
 DETECTION = 0.8
@@ -104,7 +105,7 @@ class OperatingCharacteristic:
         return (
             f"These rates hold for comparison {self.earlier + 1:,} on these rows, {if_so}. The "
             f"expected selection bias of the error of the champion is "
-            f"-{short_percent(self.bias, 2)}."
+            f"{MINUS}{short_percent(self.bias, 2)}."
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import betabinom
 
-from housing.formatting import percent
+from housing.formatting import percent, signed
 from housing.monitoring.likelihood_ratio import SELECTION, log_evidence
 from housing.monitoring.options import ROLLBACK_CONFIDENCE, MonitorOptions
 from housing.monitoring.signals import Signal
@@ -142,7 +142,7 @@ def _signal(
         fired=found > limit,
         message=f"{now} of {newest.rows:,}, {so_far} of all {every.rows:,} since the champion's "
         f"promotion, {before} of its {expected.rows:,} test rows (log evidence of a change "
-        f"{found:.1f}, alarm above {limit:.1f})",
+        f"{signed(found, 1)}, alarm above {signed(limit, 1)})",
         rows=newest.rows,
         effect=max(found, 0.0),
         limit=limit,

@@ -7,6 +7,9 @@ from housing.formatting import percent
 from housing.monitoring.options import MIN_UPSTREAM_ROWS, MonitorOptions
 from housing.monitoring.signals import Signal
 
+QUARANTINED = "quarantined batches"
+"""Name of the signal of batches that wait for a person."""
+
 CLOCK_SLACK = timedelta(minutes=2)
 """Difference between clocks that means nothing; a record that lies further ahead is wrong."""
 
@@ -79,7 +82,7 @@ def quarantined_signal(names: tuple[str, ...]) -> Signal:
     """Whole batches that wait for a person, e.g. those in another unit."""
     waiting = {0: "none waits", 1: "1 waits"}.get(len(names), f"{len(names)} wait")
     return Signal(
-        name="quarantined batches",
+        name=QUARANTINED,
         kind="upstream",
         fired=bool(names),
         message=f"{waiting} for a person{': ' * bool(names)}{', '.join(names)}",

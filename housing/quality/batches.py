@@ -82,7 +82,8 @@ def batch_message(
     if validated.read and not accepted:
         parts.append("nothing was accepted")
         parts += unit_slips(validated, history, policy)
-    parts += [f"quarantined: {reason}" for reason in reasons]
+    if reasons:
+        parts.append(f"quarantined: {'; '.join(reasons)}")
     return "; ".join([*parts, *validated.notes]) + "."
 
 

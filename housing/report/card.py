@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from housing import schema
-from housing.formatting import six_digits
+from housing.formatting import six_digits, unbroken
 from housing.records import Interval, Metrics, UnseenPlaces
 from housing.report.run_page import environment, page
 from housing.schema import CATALOGUE, COORDINATES, LOCATION, WORDING
@@ -122,8 +122,10 @@ def rendered(facts: CardFacts) -> str:
 def _html(text: str) -> str:
     """Markdown as HTML, in which wide tables scroll."""
     body: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    return body.replace("<table>", '<div class="scroll"><table>').replace(
-        "</table>", "</table></div>"
+    return (
+        unbroken(body)
+        .replace("<table>", '<div class="scroll"><table>')
+        .replace("</table>", "</table></div>")
     )
 
 

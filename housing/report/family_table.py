@@ -6,9 +6,11 @@ from statistics import fmean, pstdev
 from types import MappingProxyType
 from typing import Any
 
-from housing.formatting import duration, error_label, error_text, percent, signed
+from housing.formatting import duration, error_label, error_text, percent, signed, two_digits
 from housing.metric import RMSE
 from housing.records import Trial
+
+_SPACE = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def as_rows(figures: Sequence[FamilyFigures], metric: str = RMSE) -> list[dict[s
             "highest fold": text(max(f.errors, default=None)),
             "on training rows": text(f.train_error),
             "one fit": duration(f.fit_seconds),
-            "size": "" if f.bytes is None else f"{f.bytes / 1e6:,.1f} MB",
-            "latency": "" if f.latency is None else f"{f.latency:.2g} ms",
+            "size": "" if f.bytes is None else f"{two_digits(f.bytes / 1e6)}{_SPACE}MB",
+            "latency": "" if f.latency is None else f"{two_digits(f.latency)}{_SPACE}ms",
             "candidates": str(f.candidates),
         }
         for f in figures

@@ -45,6 +45,9 @@ from housing.schema import CATALOGUE, LABEL_CAP, LOCATION, WORDING
 from housing.training.curves import Curve
 
 _DASHED = (0, (4, 2))
+LABEL_HEIGHT, LABEL_WIDTH = 0.045, 0.032
+"""Of a landmark's name and of one character of it, as shares of the map's height and width."""
+
 LEAST_CHANGE = 0.002
 """Length of an axis of relative changes."""
 
@@ -319,16 +322,31 @@ def on_map(axes: Axes, x: Column, y: Column) -> None:
             *zip(*line, strict=True), color=LOOK.ink, lw=0.7, alpha=0.6, scalex=False, scaley=False,
             label="_outline",
         )  # fmt: skip
+    _name_landmarks(axes, LOCATION.landmarks)
+    axes.set_xlabel(wrapped(names[0]))
+    heading(axes, names[1])
+
+
+def _name_landmarks(axes: Axes, landmarks: Mapping[str, tuple[float, float]]) -> None:
+    """Names away from the nearer edge, or else on the other side; one without room is left out."""
     (west, east), (south, north) = axes.get_xlim(), axes.get_ylim()
-    for name, (at, up) in LOCATION.landmarks.items():
-        if west < at < east and south < up < north:
-            left = at > (west + east) / 2  # text grows away from the nearer edge
+    height = LABEL_HEIGHT * (north - south)
+    taken: list[tuple[float, float, float]] = []  # left and right end, and the latitude
+    for name, (at, up) in landmarks.items():
+        if not (west < at < east and south < up < north):
+            continue
+        length = len(name) * LABEL_WIDTH * (east - west)
+        right_half = at > (west + east) / 2
+        for left in (right_half, not right_half):
+            ends = (at - length, at) if left else (at, at + length)
+            if any(ends[0] < b and a < ends[1] and abs(up - y) < height for a, b, y in taken):
+                continue
+            taken.append((*ends, up))
             axes.annotate(
                 name, (at, up), (-3 if left else 3, 0), textcoords="offset points",
                 ha="right" if left else "left", va="center",
             )  # fmt: skip
-    axes.set_xlabel(wrapped(names[0]))
-    heading(axes, names[1])
+            break
 
 
 def _relative_error(predicted: Column, actual: Column) -> Column:

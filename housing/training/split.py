@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from housing.keys import Keys, keyed_hash, mix
-from housing.schema import TABLE
+from housing.schema import CATALOGUE, TABLE
 from housing.training.fingerprints import NEITHER, TEST, TRAIN, Mask, Sides
 from housing.training.near_duplicates import Ties, assign_tied_sides, index_sides
 
@@ -48,7 +48,7 @@ def stratum_name(code: int) -> str:
     parts = []
     for grouping in reversed(TABLE.strata):
         code, level = divmod(code, len(grouping.names()))
-        parts.append(f"{grouping.column} {grouping.names()[level]}")
+        parts.append(f"{CATALOGUE[grouping.column].label} {grouping.names()[level]}")
     return ", ".join(reversed(parts))
 
 

@@ -69,7 +69,7 @@ function kind(schema, required) {
 
 function meaning(schema) {
   const found = { ...resolve(choice(resolve(schema))), ...resolve(schema), ...schema };
-  const limit = (value) => value.toLocaleString("en-US");
+  const limit = (value) => value.toLocaleString("en-US").replace("-", "\u2212");
   const range = found.minimum === undefined || found.maximum === undefined ? "" : `${limit(found.minimum)} to ${limit(found.maximum)}`;
   return [found.description, range, found.enum?.join(", ")].filter(Boolean).join("; ");
 }
