@@ -13,7 +13,7 @@ from tests.fixtures.shown_figures import visible, wrong_figures
 SHOWN = (
     "status", "history", "champion", "models", "datasets", "batches", "runs", "curves", "readiness",
     "doctor", "show m2", "show r2", "show v2", "show b2", "show b3", "compare m1 m2",
-    "gate explain r2", "gate power", "dataset describe v2", "replay", "prune --dry-run",
+    "gate explain r2", "gate power", "dataset describe v2", "prune --dry-run",
 )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ OCEAN = ("<1H OCEAN", "INLAND", "ISLAND", "NEAR BAY", "NEAR OCEAN")
 COLUMNS: tuple[Column, ...] = (
     Column(
         "longitude", "number", "degrees east",
-        "Centre of the district; California lies between \N{MINUS SIGN}124.5 and \N{MINUS SIGN}114.1",
+        "Centre of the district; California lies between \N{MINUS SIGN}124.5 and "
+        "\N{MINUS SIGN}114.1",
         minimum=-124.6, maximum=-114.0, resolution=1e-4,
     ),
     Column(
