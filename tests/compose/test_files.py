@@ -1,7 +1,10 @@
 """What stands beside the containers: the files of setup.sh, and the limits of each service."""
 
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -43,6 +46,41 @@ def test_every_service_has_limits_of_memory_and_processes() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     assert [name for name, each in services.items() if not each.get("mem_limit")] == []
     assert [name for name, each in services.items() if not each.get("pids_limit")] == []
+
+
+def test_a_package_of_a_team_reaches_every_process_by_one_image_and_one_environment() -> None:
+    """What docs/your-own-table.md says about requirements/team.txt and HOUSING_PROBLEM."""
+    dockerfile = (ROOT / "deployments" / "Dockerfile").read_text().replace("\\\n", " ")
+    installed = re.search(
+        r"if \[ -f requirements/team.txt \]; then (\S+) -m pip install ([^;]*); fi", dockerfile
+    )
+    assert installed
+    assert installed[1] == "/opt/housing/bin/python"
+    assert installed[2].split()[-3:] == ["--no-deps", "-r", "requirements/team.txt"]
+    sent = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {"!requirements/team.txt", "!requirements/*.whl"} <= set(sent)
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    ours = [each for each in services.values() if "housing:local" in each.get("image", "")]
+    assert services["dask-worker"] in ours
+    assert [each for each in ours if each.get("env_file") != ".env"] == []
+    manifests = (ROOT / "deployments" / "kubernetes" / "housing.yaml").read_text()
+    pods = [
+        *yaml.safe_load_all(manifests),
+        yaml.safe_load((ROOT / "deployments/pools/kubernetes.json").read_text()),
+    ]
+    found = [container for pod in pods for container in _containers(pod)]
+    assert len(found) == 3
+    for container in found:
+        assert {"secretRef": {"name": "housing"}} in container["envFrom"]
+
+
+def _containers(part: Any) -> Iterator[dict[str, Any]]:
+    """Every container in a manifest."""
+    if isinstance(part, dict):
+        yield from part.get("containers", ())
+        part = list(part.values())
+    for each in part if isinstance(part, list) else ():
+        yield from _containers(each)
 
 
 def test_the_file_of_a_second_host_opens_only_the_private_address() -> None:

@@ -33,6 +33,22 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_an_editable_install_is_a_path_and_no_import_when_python_starts(tmp_path: Path) -> None:
+    """Until our own code runs, Python answers Ctrl-C with a traceback: no import prolongs that."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for package in ("housing", "tasks", "flows", "deployments"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    build = "from setuptools.build_meta import build_editable; build_editable('out')"
+    (tmp_path / "out").mkdir()
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        (start,) = (n for n in opened.namelist() if n.endswith(".pth"))
+        assert opened.read(start).decode().strip() == str(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment that was made again, as Ctrl-C had left it with a part of pip."""
