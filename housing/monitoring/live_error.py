@@ -142,7 +142,7 @@ def _signal(
         fired=found > limit,
         message=f"{now} of {newest.rows:,}, {so_far} of all {every.rows:,} since the champion's "
         f"promotion, {before} of its {expected.rows:,} test rows (log evidence of a change "
-        f"{signed(found, 1)}, alarm above {signed(limit, 1)})",
+        f"{signed(found, 1)}, alarm above {limit:.1f})",
         rows=newest.rows,
         effect=max(found, 0.0),
         limit=limit,
