@@ -19,7 +19,7 @@ N = 1_000
 @pytest.fixture(scope="module")
 def models():
     rng = np.random.default_rng(11)
-    actual = rng.uniform(50_000, 500_000, N)
+    actual = rng.uniform(300_000, 750_000, N)
     first = np.arange(N) < 300
     rows = TestRows(
         3,
