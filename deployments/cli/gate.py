@@ -79,9 +79,9 @@ def power(run: Run = None, as_json: AsJson = False) -> None:
     table = bare_table(Column("true change of the error", justify="right"))
     for number in COMPARISONS:
         table.add_column(f"comparison {number}", justify="right")
-    for change in CHANGES:
-        label = f"{100 * change:+.1f} %" if change else "none"
-        table.add_row(label, *(f"{100 * by_number[n][change]:.2f} %" for n in COMPARISONS))
+    for gain in CHANGES:
+        label = change(gain) if gain else "none"
+        table.add_row(label, *(percent(by_number[n][gain], 2) for n in COMPARISONS))
     console.print("", table, "")
     first = dict(own.first_curve)[0.0]
     console.print(
